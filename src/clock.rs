@@ -1,0 +1,144 @@
+//! The time, as an argument: the system's, or one that a test moves.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The latest instant that this crate writes down: the end of the year 9999, in milliseconds since the Unix epoch.
+///
+/// Beyond it, RFC 3339 dates have no form. Sums that would pass it stop there.
+const LAST_MILLIS: u64 = 253_402_300_799_999;
+
+/// Where the layer and the stores read the time.
+///
+/// The default is the system's clock. [`Clock::manual`] gives one that stands still until it is moved, so that tests
+/// of expiry need not wait. Clones share the same time.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use session_layer::Clock;
+///
+/// let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_000));
+/// clock.advance(Duration::from_secs(5));
+/// assert_eq!(clock.now(), UNIX_EPOCH + Duration::from_secs(1_005));
+/// ```
+#[derive(Clone, Default)]
+pub struct Clock {
+    manual: Option<Arc<AtomicU64>>,
+}
+
+impl Clock {
+    /// The system's clock.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self { manual: None }
+    }
+
+    /// A clock that stands at `start` until [`advance`](Self::advance) or [`set`](Self::set) moves it.
+    #[must_use]
+    pub fn manual(start: SystemTime) -> Self {
+        Self { manual: Some(Arc::new(AtomicU64::new(to_millis(start)))) }
+    }
+
+    /// The present time, in whole milliseconds.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        match &self.manual {
+            Some(millis) => from_millis(millis.load(Ordering::SeqCst)),
+            None => whole_millis(SystemTime::now()),
+        }
+    }
+
+    /// Moves a manual clock forward. The system's clock is not ours to move: there this does nothing.
+    pub fn advance(&self, by: Duration) {
+        if let Some(millis) = &self.manual {
+            millis.fetch_add(duration_millis(by), Ordering::SeqCst);
+        }
+    }
+
+    /// Sets a manual clock. The system's clock is not ours to set: there this does nothing.
+    pub fn set(&self, to: SystemTime) {
+        if let Some(millis) = &self.manual {
+            millis.store(to_millis(to), Ordering::SeqCst);
+        }
+    }
+
+    /// Whether this clock is a manual one.
+    #[must_use]
+    pub fn is_manual(&self) -> bool {
+        self.manual.is_some()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.is_manual() { "manual" } else { "system" };
+        f.debug_struct("Clock").field("kind", &kind).field("now", &self.now()).finish()
+    }
+}
+
+/// Milliseconds since the Unix epoch; an earlier time is 0, a later one than the year 9999 its end.
+pub(crate) fn to_millis(time: SystemTime) -> u64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => duration_millis(since),
+        Err(_) => 0,
+    }
+}
+
+/// The inverse of [`to_millis`].
+pub(crate) fn from_millis(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis.min(LAST_MILLIS))
+}
+
+/// A duration in milliseconds, at most the distance to the year 9999.
+pub(crate) fn duration_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(LAST_MILLIS).min(LAST_MILLIS)
+}
+
+/// `time` cut to the milliseconds that a record can hold.
+pub(crate) fn whole_millis(time: SystemTime) -> SystemTime {
+    from_millis(to_millis(time))
+}
+
+/// `time + by`, at most the end of the year 9999.
+pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
+    from_millis(to_millis(time).saturating_add(duration_millis(by)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(10));
+        let twin = clock.clone();
+        assert_eq!(clock.now(), twin.now());
+        clock.advance(Duration::from_millis(1_500));
+        assert_eq!(twin.now(), UNIX_EPOCH + Duration::from_millis(11_500));
+        twin.set(UNIX_EPOCH);
+        assert_eq!(clock.now(), UNIX_EPOCH);
+    }
+
+    #[test]
+    fn the_system_clock_is_not_moved() {
+        let clock = Clock::system();
+        clock.set(UNIX_EPOCH);
+        clock.advance(Duration::from_secs(1 << 40));
+        let distance = SystemTime::now().duration_since(clock.now()).expect("the clock is not ahead");
+        assert!(distance < Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn sums_stop_at_the_year_9999() {
+        let last = from_millis(u64::MAX);
+        assert_eq!(later(last, Duration::MAX), last);
+        assert_eq!(to_millis(last), LAST_MILLIS);
+        assert_eq!(to_millis(UNIX_EPOCH - Duration::from_secs(1)), 0);
+    }
+}

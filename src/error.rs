@@ -1,0 +1,194 @@
+//! What a handler's use of its session can end in.
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use crate::id::SessionId;
+
+/// A result of an operation on a session.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation on a session failed.
+///
+/// `Display` says what happened and to which entry or session; it never holds a value or a token. [`kind`](Self::kind)
+/// is for code, [`source`](StdError::source) for the cause below. Clones share one error.
+#[derive(Clone)]
+pub struct Error(Arc<Repr>);
+
+struct Repr {
+    kind: ErrorKind,
+    subject: Subject,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+enum Subject {
+    Request,
+    Session(SessionId),
+    Entry { key: String, type_name: Option<&'static str> },
+    Limit { key: Option<String>, bytes: usize, limit: usize },
+    Typed { type_name: &'static str },
+}
+
+/// What kind of failure an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The value can't be encoded.
+    Encode,
+    /// The stored entry can't be read as the type asked for. The entry stays as it is.
+    Decode,
+    /// The key is empty, or longer than 255 bytes.
+    InvalidKey,
+    /// The record would be larger than the layer's limit or the store's.
+    TooLarge,
+    /// The request's token was replaced by a newer one (after a login elsewhere): what it wants to write is refused.
+    Superseded,
+    /// The session was destroyed, revoked or has expired while the request was under way.
+    Gone,
+    /// Another request changed the session, and the layer's policy is to reject, or the time to retry is over.
+    Conflict,
+    /// The response's headers have been sent, and what was asked for would need a cookie.
+    ResponseStarted,
+    /// [`reload`](crate::Session::reload) would drop changes that are not saved.
+    UnsavedChanges,
+    /// Another holder has the lease of the session.
+    Locked,
+    /// The store could not answer, or not in time. This says nothing about whether the session exists.
+    Unavailable,
+    /// A write was sent and not answered: it may or may not have happened.
+    OutcomeUnknown,
+    /// The record is damaged, or no key opens it. It stays as it is.
+    Damaged,
+    /// The store has no such operation.
+    Unsupported,
+    /// The operating system gave no random numbers for a token.
+    Entropy,
+    /// Another failure of the store.
+    Other,
+}
+
+impl Error {
+    pub(crate) fn request(kind: ErrorKind) -> Self {
+        Self::build(kind, Subject::Request)
+    }
+
+    pub(crate) fn session(kind: ErrorKind, id: SessionId) -> Self {
+        Self::build(kind, Subject::Session(id))
+    }
+
+    pub(crate) fn entry(kind: ErrorKind, key: &str, type_name: Option<&'static str>) -> Self {
+        Self::build(kind, Subject::Entry { key: key.to_owned(), type_name })
+    }
+
+    pub(crate) fn typed(kind: ErrorKind, type_name: &'static str) -> Self {
+        Self::build(kind, Subject::Typed { type_name })
+    }
+
+    pub(crate) fn too_large(key: Option<&str>, bytes: usize, limit: usize) -> Self {
+        Self::build(ErrorKind::TooLarge, Subject::Limit { key: key.map(str::to_owned), bytes, limit })
+    }
+
+    fn build(kind: ErrorKind, subject: Subject) -> Self {
+        Self(Arc::new(Repr { kind, subject, source: None }))
+    }
+
+    /// Adds the cause. It must hold neither a value nor a token.
+    pub(crate) fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        let mut repr = Arc::into_inner(self.0).unwrap_or_else(|| Repr {
+            kind: ErrorKind::Other,
+            subject: Subject::Request,
+            source: None,
+        });
+        repr.source = Some(Arc::new(source));
+        Self(Arc::new(repr))
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The key of the entry that the failure is about, if it is about one.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match &self.0.subject {
+            Subject::Entry { key, .. } | Subject::Limit { key: Some(key), .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status that fits this error (RFC 9110, section 15, and RFC 4918 for 423).
+    ///
+    /// 409 for what another request prevented, 413 for too much, 423 for a lease, 503 for a store that could not
+    /// answer, and 500 for the rest.
+    #[must_use]
+    pub fn status(&self) -> http::StatusCode {
+        use http::StatusCode;
+        match self.0.kind {
+            ErrorKind::Superseded | ErrorKind::Gone | ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::Locked => StatusCode::LOCKED,
+            ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encode => "could not be encoded",
+            Self::Decode => "could not be decoded",
+            Self::InvalidKey => "has no valid key: a key has 1 to 255 bytes",
+            Self::TooLarge => "is too large",
+            Self::Superseded => "was superseded by a newer token: sign in again, or retry with the present cookie",
+            Self::Gone => "is gone: it was destroyed, revoked or has expired",
+            Self::Conflict => "was changed by another request",
+            Self::ResponseStarted => "can't get a cookie any more: the response has begun",
+            Self::UnsavedChanges => "has changes that are not saved: call save first",
+            Self::Locked => "is leased by another holder",
+            Self::Unavailable => "could not be reached: its store is unavailable",
+            Self::OutcomeUnknown => "may or may not have been written: its store did not answer",
+            Self::Damaged => "can't be opened: its record is damaged or sealed with an unknown key",
+            Self::Unsupported => "can't do this: its store has no such operation",
+            Self::Entropy => "can't get a token: the system has no random numbers",
+            Self::Other => "failed in its store",
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.0.kind;
+        match &self.0.subject {
+            Subject::Request => write!(f, "the session {kind}"),
+            Subject::Session(id) => write!(f, "session {id} {kind}"),
+            Subject::Entry { key, type_name: Some(name) } => write!(f, "session entry {key:?} of type {name} {kind}"),
+            Subject::Entry { key, type_name: None } => write!(f, "session entry {key:?} {kind}"),
+            Subject::Typed { type_name } => write!(f, "typed session {type_name} {kind}"),
+            Subject::Limit { key: Some(key), bytes, limit } => {
+                write!(f, "with session entry {key:?} the record would have {bytes} bytes; at most {limit} are allowed")
+            }
+            Subject::Limit { key: None, bytes, limit } => {
+                write!(f, "the session's record would have {bytes} bytes; at most {limit} are allowed")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", &self.0.kind).field("message", &self.to_string());
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

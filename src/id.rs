@@ -1,0 +1,341 @@
+//! The token in the cookie, and the id and the check that are derived from it one way.
+
+use std::{fmt, str::FromStr, sync::Mutex};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes of a token: 192 bits, above the 128 that OWASP ASVS 5.0 7.2.3 asks for.
+const TOKEN_BYTES: usize = 24;
+
+/// Characters of a token in base64url (RFC 4648, section 5); 24 bytes need no padding.
+pub(crate) const TOKEN_CHARS: usize = 32;
+
+/// How many tokens one call into the operating system draws. 10 × 24 bytes stay under the 256 bytes up to which
+/// `getrandom(2)` is never interrupted.
+const TOKENS_PER_DRAW: usize = 10;
+
+/// What separates this hash from every other use of SHA-256: the scheme and its version.
+const DOMAIN: &[u8; 16] = b"session-layer/1\0";
+
+/// The longest cookie name, without its prefix, that can take part in the hash (its length is one byte of it).
+pub(crate) const MAX_NAME_BYTES: usize = 255;
+
+/// 192 random bits from the operating system: what the cookie holds, and nothing else does.
+///
+/// A token has no `Display`, its `Debug` is redacted, it is never serialised and it is wiped when dropped. Stores see
+/// the [`SessionId`] that [`identify`](Self::identify) derives from it.
+pub struct SessionToken([u8; TOKEN_BYTES]);
+
+impl SessionToken {
+    /// Draws a token from the operating system's random number generator.
+    ///
+    /// Several tokens are drawn at once and handed out one by one; what has been handed out is wiped. A process that
+    /// forks starts with a draw of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no random numbers to give.
+    pub fn generate() -> Result<Self, EntropyError> {
+        static POOL: Mutex<Pool> = Mutex::new(Pool::new());
+        // A panic between two lines of `take` could at worst lose tokens, never hand one out twice: see there.
+        POOL.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    /// Reads a token as [`reveal`](Self::reveal) wrote it; anything else is `None`. Runs in constant time for input of
+    /// the right length.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != TOKEN_CHARS {
+            return None;
+        }
+        let mut token = Self([0; TOKEN_BYTES]);
+        let decoded = Base64UrlUnpadded::decode(text, &mut token.0).ok()?.len();
+        (decoded == TOKEN_BYTES).then_some(token)
+    }
+
+    /// The token as the cookie holds it: 32 characters of base64url. Whoever has them has the session.
+    #[must_use]
+    pub fn reveal(&self) -> Zeroizing<String> {
+        Zeroizing::new(Base64UrlUnpadded::encode_string(&self.0))
+    }
+
+    /// Derives the store's key and the check half for a cookie of this name (without its `__Host-` or `__Secure-`).
+    ///
+    /// `h = SHA-256("session-layer/1\0" ‖ length of the name in one byte ‖ name ‖ token)`; the id is `h[..16]` as a
+    /// version 8 UUID (RFC 9562, section 5.8), the check is `h[16..]`. The name is part of the hash, so a token of one
+    /// cookie is no token of another that shares the store.
+    #[must_use]
+    pub fn identify(&self, cookie_name: &str) -> (SessionId, Check) {
+        debug_assert!(cookie_name.len() <= MAX_NAME_BYTES, "the cookie's settings refuse longer names");
+        let mut hash = Sha256::new();
+        hash.update(DOMAIN);
+        hash.update([u8::try_from(cookie_name.len()).unwrap_or(u8::MAX)]);
+        hash.update(cookie_name.as_bytes());
+        hash.update(self.0);
+        split(&hash.finalize().into())
+    }
+}
+
+impl Drop for SessionToken {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionToken(redacted)")
+    }
+}
+
+/// The operating system gave no random numbers.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the operating system's random number generator failed: {0}")]
+pub struct EntropyError(String);
+
+/// 64 random bits from the operating system.
+pub(crate) fn random_u64() -> Result<u64, EntropyError> {
+    getrandom::u64().map_err(|error| EntropyError(error.to_string()))
+}
+
+struct Pool {
+    bytes: [u8; TOKEN_BYTES * TOKENS_PER_DRAW],
+    left: usize,
+    process: u32,
+}
+
+impl Pool {
+    const fn new() -> Self {
+        Self { bytes: [0; TOKEN_BYTES * TOKENS_PER_DRAW], left: 0, process: 0 }
+    }
+
+    fn take(&mut self) -> Result<SessionToken, EntropyError> {
+        // A forked child holds a copy of the parent's pool: both would hand out the same tokens.
+        let process = std::process::id();
+        if self.left == 0 || self.process != process {
+            self.left = 0;
+            getrandom::fill(&mut self.bytes).map_err(|error| EntropyError(error.to_string()))?;
+            self.left = TOKENS_PER_DRAW;
+            self.process = process;
+        }
+        // Counted down before it is copied, so that nothing is handed out twice.
+        self.left -= 1;
+        let slot = &mut self.bytes[self.left * TOKEN_BYTES..][..TOKEN_BYTES];
+        let mut token = SessionToken([0; TOKEN_BYTES]);
+        token.0.copy_from_slice(slot);
+        slot.zeroize();
+        Ok(token)
+    }
+}
+
+/// The store's key of one session: derived from the token one way, so it is safe in logs, lists and file names.
+///
+/// Written as a lower-case hyphenated UUID (RFC 9562).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// The id as the UUID that it is, for a database column of that type.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+
+    /// An id read back from where a store kept it.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The 16 bytes of the id.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The id under which the epoch of an owner is kept; see
+    /// [`SessionStore::owner_epoch`](crate::SessionStore::owner_epoch).
+    ///
+    /// `SHA-256("session-layer/owner/1\0" ‖ owner)[..16]` as a version 8 UUID.
+    #[must_use]
+    pub fn of_owner(owner: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"session-layer/owner/1\0");
+        hash.update(owner.as_bytes());
+        split(&hash.finalize().into()).0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.as_hyphenated(), f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = ParseIdError;
+
+    /// Reads the form that `Display` writes and no other: hyphenated, lower case.
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let id = Uuid::try_parse(text).map(Self).map_err(|_| ParseIdError)?;
+        let mut form = [0; uuid::fmt::Hyphenated::LENGTH];
+        if id.0.as_hyphenated().encode_lower(&mut form) == text { Ok(id) } else { Err(ParseIdError) }
+    }
+}
+
+/// The text is no session id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a session id: expected a lower-case hyphenated UUID such as 0b1cbf4c-2d0e-8a53-9f3e-6a5dbb9f3a10")]
+pub struct ParseIdError;
+
+/// The half of the token's hash that is not the id: kept in the record and compared in constant time on load.
+///
+/// It makes guessing cost the token's full strength even where ids are known. `==` runs in constant time.
+#[derive(Clone, Copy)]
+pub struct Check([u8; 16]);
+
+impl Check {
+    /// The check's bytes, for a store that keeps its own form of records.
+    #[must_use]
+    pub const fn to_bytes(&self) -> [u8; 16] {
+        self.0
+    }
+
+    /// A check read back from where a store kept it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl PartialEq for Check {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Check {}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Check(redacted)")
+    }
+}
+
+fn split(hash: &[u8; 32]) -> (SessionId, Check) {
+    let (mut id, mut check) = ([0; 16], [0; 16]);
+    id.copy_from_slice(&hash[..16]);
+    check.copy_from_slice(&hash[16..]);
+    (SessionId(Uuid::new_v8(id)), Check(check))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn counting_token() -> SessionToken {
+        SessionToken(std::array::from_fn(|i| u8::try_from(i).expect("below 24")))
+    }
+
+    /// Ids written by 0.1.0 must be found by every later version.
+    #[test]
+    fn frozen_vector() {
+        let token = counting_token();
+        assert_eq!(token.reveal().as_str(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX");
+        let (id, check) = token.identify("sid");
+        assert_eq!(id.to_string(), "8a66d325-5f53-8099-a2c2-ecd48b23b823");
+        assert_eq!(check.to_bytes().map(|byte| format!("{byte:02x}")).concat(), "1b1dabd622fffff062a8710c044324d8");
+        assert_eq!(SessionId::of_owner("alice").to_string(), "928a45b6-9b81-8a3a-8878-229e446bad14");
+    }
+
+    /// V1: from the operating system, and no two alike.
+    #[test]
+    fn v1_tokens_differ() {
+        let tokens: HashSet<_> =
+            (0..1_000).map(|_| SessionToken::generate().expect("random numbers").reveal().to_string()).collect();
+        assert_eq!(tokens.len(), 1_000);
+        assert!(tokens.iter().all(|token| token.len() == TOKEN_CHARS));
+    }
+
+    #[test]
+    fn what_was_handed_out_is_wiped() {
+        let mut pool = Pool::new();
+        for left in (0..TOKENS_PER_DRAW).rev() {
+            let token = pool.take().expect("random numbers");
+            assert_ne!(token.0, [0; TOKEN_BYTES]);
+            assert!(pool.bytes[left * TOKEN_BYTES..].iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn a_forked_child_draws_anew() {
+        let mut pool = Pool::new();
+        pool.take().expect("random numbers");
+        let before = pool.bytes;
+        pool.process = pool.process.wrapping_add(1);
+        pool.take().expect("random numbers");
+        assert_eq!(pool.left, TOKENS_PER_DRAW - 1);
+        assert_ne!(before[..TOKEN_BYTES], pool.bytes[..TOKEN_BYTES]);
+    }
+
+    #[test]
+    fn a_token_round_trips_and_nothing_else_parses() {
+        let token = counting_token();
+        assert_eq!(SessionToken::parse(&token.reveal()).expect("a token").0, token.0);
+        let text = token.reveal();
+        for wrong in [
+            "",
+            &text[1..],
+            &format!("{}=", &text[..31]),
+            &format!("{}+", &text[..31]),
+            &format!("{}/", &text[..31]),
+            &format!("{}é", &text[..30]),
+            &format!("{}A", &*text),
+            &" ".repeat(32),
+        ] {
+            assert!(SessionToken::parse(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    /// K5: the id is bound to the cookie's name.
+    #[test]
+    fn k5_names_separate_ids() {
+        let token = counting_token();
+        let (a, check_a) = token.identify("a");
+        let (b, check_b) = token.identify("b");
+        assert_ne!(a, b);
+        assert_ne!(check_a, check_b);
+    }
+
+    /// V7: neither `Debug` shows a secret.
+    #[test]
+    fn v7_debug_is_redacted() {
+        let token = counting_token();
+        assert_eq!(format!("{token:?}"), "SessionToken(redacted)");
+        assert_eq!(format!("{:?}", token.identify("sid").1), "Check(redacted)");
+    }
+
+    #[test]
+    fn an_id_reads_only_its_own_form() {
+        let (id, _) = counting_token().identify("sid");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.as_uuid().get_version_num(), 8);
+        let simple = id.as_uuid().simple().to_string();
+        let upper = id.to_string().to_uppercase();
+        for wrong in ["", "../../etc/passwd", &simple, &upper, &format!("{{{id}}}"), &format!("urn:uuid:{id}")] {
+            assert_eq!(wrong.parse::<SessionId>(), Err(ParseIdError), "{wrong:?}");
+        }
+    }
+}

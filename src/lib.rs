@@ -1,0 +1,22 @@
+//! Sessions for tower and axum.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod clock;
+pub mod codec;
+mod error;
+mod id;
+mod lifetime;
+pub mod record;
+mod store;
+
+pub use erased_serde;
+
+pub use self::{
+    clock::Clock,
+    codec::Codec,
+    error::{Error, ErrorKind, Result},
+    id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},
+    lifetime::{CookieLifetime, Lifetime, LifetimeError},
+    record::{Entries, Epoch, Owner, Record, RecordKind},
+    store::*,
+};

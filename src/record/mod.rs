@@ -1,0 +1,203 @@
+//! What a store keeps of one session.
+//!
+//! - [`Record`]: created, lifetime, check, owner and entries; immutable and shared.
+//! - [`Entries`]: the encoded values by key, in one allocation.
+//! - [`Owner`] and [`Epoch`]: whom a session belongs to.
+//! - [`Record::to_bytes`] and [`Record::from_bytes`]: the versioned wire form.
+
+mod entries;
+mod owner;
+mod wire;
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+pub use self::{
+    entries::{Entries, MAX_KEY_BYTES},
+    owner::{Epoch, MAX_OWNER_BYTES, Owner, OwnerError},
+    wire::RecordError,
+};
+use crate::{
+    clock,
+    id::Check,
+    lifetime::{CookieLifetime, Lifetime},
+};
+
+/// How long a tombstone says "superseded" before it expires.
+pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What a store keeps under one id: immutable, and shared as `Arc<Record>`.
+///
+/// The *sliding* expiry is not in it: that is the store's own (see [`Stored`](crate::Stored)), so that a touch never
+/// rewrites a record. Times are whole milliseconds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    kind: RecordKind,
+    created_millis: u64,
+    lifetime: Lifetime,
+    check: Check,
+    owner: Option<Box<Owner>>,
+    entries: Entries,
+}
+
+/// What a record stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RecordKind {
+    /// A session.
+    Session,
+    /// What a renewal leaves at the old id: no data, only "superseded".
+    Tombstone,
+    /// The present epoch of an owner.
+    Epoch,
+    /// A record whose entries are sealed: only the encrypting wrapper opens it.
+    Sealed,
+}
+
+impl Record {
+    /// An empty session, created at this time.
+    #[must_use]
+    pub fn session(check: Check, created_at: SystemTime, lifetime: Lifetime) -> Self {
+        Self {
+            kind: RecordKind::Session,
+            created_millis: clock::to_millis(created_at),
+            lifetime,
+            check,
+            owner: None,
+            entries: Entries::default(),
+        }
+    }
+
+    /// The tombstone of a session that was renewed at this time. It lives for [`TOMBSTONE_LIFETIME`].
+    #[must_use]
+    pub fn tombstone(check: Check, at: SystemTime) -> Self {
+        let millis = clock::duration_millis(TOMBSTONE_LIFETIME);
+        Self {
+            kind: RecordKind::Tombstone,
+            ..Self::session(check, at, Lifetime::from_millis(millis, millis, CookieLifetime::Browser))
+        }
+    }
+
+    /// The record of an owner's present epoch: without a limit of its own, since it must outlive the owner's sessions.
+    #[must_use]
+    pub fn epoch(owner: Owner, at: SystemTime) -> Self {
+        let forever = clock::duration_millis(Duration::MAX);
+        let lifetime = Lifetime::from_millis(forever, forever, CookieLifetime::Browser);
+        Self {
+            kind: RecordKind::Epoch,
+            owner: Some(Box::new(owner)),
+            ..Self::session(Check::from_bytes([0; 16]), at, lifetime)
+        }
+    }
+
+    /// The same record with another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: RecordKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The same record with these entries.
+    #[must_use]
+    pub fn with_entries(mut self, entries: Entries) -> Self {
+        self.entries = entries;
+        self
+    }
+
+    /// The same record with this owner, or with none.
+    #[must_use]
+    pub fn with_owner(mut self, owner: Option<Owner>) -> Self {
+        self.owner = owner.map(Box::new);
+        self
+    }
+
+    /// The same record with this lifetime.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The same record with the check of another token.
+    #[must_use]
+    pub fn with_check(mut self, check: Check) -> Self {
+        self.check = check;
+        self
+    }
+
+    /// The same record with the absolute clock started at this time.
+    #[must_use]
+    pub fn with_created_at(mut self, at: SystemTime) -> Self {
+        self.created_millis = clock::to_millis(at);
+        self
+    }
+
+    /// What the record stands for.
+    #[must_use]
+    pub fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    /// Whether this is a session that listings and counts speak of, sealed or not.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        matches!(self.kind, RecordKind::Session | RecordKind::Sealed)
+    }
+
+    /// When the absolute clock was started: at creation, and anew at each login.
+    #[must_use]
+    pub fn created_at(&self) -> SystemTime {
+        clock::from_millis(self.created_millis)
+    }
+
+    /// How long the session lives.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// The check half of the token's hash.
+    #[must_use]
+    pub fn check(&self) -> Check {
+        self.check
+    }
+
+    /// Whom the session belongs to.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_deref()
+    }
+
+    /// The encoded values.
+    #[must_use]
+    pub fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    /// When the absolute limit is reached.
+    #[must_use]
+    pub fn absolute_limit(&self) -> SystemTime {
+        self.lifetime.absolute_limit(self.created_at())
+    }
+
+    /// When the session expires if it is used at this time and then no more.
+    #[must_use]
+    pub fn expires_at(&self, used_at: SystemTime) -> SystemTime {
+        self.lifetime.expires_at(self.created_at(), used_at)
+    }
+}
+
+/// Keys and sizes only: values are the application's secrets.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("kind", &self.kind)
+            .field("created_at", &self.created_at())
+            .field("lifetime", &self.lifetime)
+            .field("owner", &self.owner)
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! Any store, boxed.
+
+use std::{any::Any, fmt, sync::Arc, time::Duration};
+
+use self::erased::Erased;
+use super::{
+    Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch,
+    Update, Usage, Version,
+};
+use crate::{
+    id::SessionId,
+    record::{Epoch, Record},
+};
+
+/// Any store, boxed and cheap to clone, so that the layer needs no type parameter and a store can be chosen at run time.
+///
+/// It is a [`SessionStore`] itself; boxing a `DynStore` again gives the same one, with no second box.
+#[derive(Clone)]
+pub struct DynStore(Arc<dyn Erased>);
+
+impl DynStore {
+    /// Boxes a store.
+    #[must_use]
+    pub fn new(store: impl SessionStore) -> Self {
+        let mut store = Some(store);
+        if let Some(boxed) = (&mut store as &mut dyn Any).downcast_mut::<Option<Self>>()
+            && let Some(boxed) = boxed.take()
+        {
+            return boxed;
+        }
+        match store {
+            Some(store) => Self(Arc::new(store)),
+            None => unreachable!("only a DynStore is taken out above"),
+        }
+    }
+}
+
+impl fmt::Debug for DynStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DynStore").field(&self.0.dyn_name()).finish()
+    }
+}
+
+/// Writes the boxed twin of each method once: in the erased trait, for every store, and for `DynStore`.
+macro_rules! forward {
+    ($($method:ident as $erased:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+        /// In a module of its own: the erased methods would clash with the contract's.
+        mod erased {
+            use super::*;
+
+            #[async_trait::async_trait]
+            pub(super) trait Erased: Send + Sync + 'static {
+                $(async fn $erased(&self, $($argument: $type),*) -> $output;)*
+                fn dyn_in_memory(&self) -> bool;
+                fn dyn_name(&self) -> &'static str;
+            }
+
+            #[async_trait::async_trait]
+            impl<S: SessionStore> Erased for S {
+                $(async fn $erased(&self, $($argument: $type),*) -> $output {
+                    self.$method($($argument),*).await
+                })*
+
+                fn dyn_in_memory(&self) -> bool {
+                    self.in_memory()
+                }
+
+                fn dyn_name(&self) -> &'static str {
+                    self.name()
+                }
+            }
+        }
+
+        // `&*self.0`: a `DynStore` is an `Erased` itself, and would call itself for ever.
+        impl SessionStore for DynStore {
+            $(async fn $method(&self, $($argument: $type),*) -> $output {
+                (*self.0).$erased($($argument),*).await
+            })*
+
+            fn in_memory(&self) -> bool {
+                (*self.0).dyn_in_memory()
+            }
+
+            fn name(&self) -> &'static str {
+                (*self.0).dyn_name()
+            }
+        }
+    };
+}
+
+forward! {
+    load as dyn_load(id: &SessionId) -> Result<Option<Stored>, StoreError>;
+    create as dyn_create(id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError>;
+    update as dyn_update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Result<Update, StoreError>;
+    touch as dyn_touch(id: &SessionId, usage: Usage) -> Result<Touch, StoreError>;
+    remove as dyn_remove(id: &SessionId) -> Result<bool, StoreError>;
+    rename as dyn_rename(from: &SessionId, expected: &Version, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Rename, StoreError>;
+    refresh as dyn_refresh(id: &SessionId, held: &Stored) -> Result<Refresh, StoreError>;
+    owner_epoch as dyn_owner_epoch(owner: &str) -> Result<Option<Epoch>, StoreError>;
+    ensure_epoch as dyn_ensure_epoch(owner: &str, usage: Usage) -> Result<Epoch, StoreError>;
+    renew_epoch as dyn_renew_epoch(owner: &str, usage: Usage) -> Result<(), StoreError>;
+    metadata as dyn_metadata(id: &SessionId) -> Result<Option<Metadata>, StoreError>;
+    ids as dyn_ids(from: Cursor, limit: usize) -> Result<Page, StoreError>;
+    count as dyn_count() -> Result<u64, StoreError>;
+    clear as dyn_clear() -> Result<u64, StoreError>;
+    sweep as dyn_sweep() -> Result<Swept, StoreError>;
+    delete_idle as dyn_delete_idle(unused_for: Duration) -> Result<Swept, StoreError>;
+    list_owner as dyn_list_owner(owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError>;
+    lock as dyn_lock(id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError>;
+    unlock as dyn_unlock(id: &SessionId, holder: Holder) -> Result<bool, StoreError>;
+    unlocked as dyn_unlocked(id: &SessionId, at_most: Duration) -> ();
+    flush as dyn_flush() -> Result<(), StoreError>;
+    close as dyn_close() -> Result<(), StoreError>;
+}

@@ -1,0 +1,188 @@
+//! A store could not do what it was asked.
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use crate::{
+    error::{Error, ErrorKind},
+    id::SessionId,
+};
+
+/// A store could not do what it was asked. It says nothing about whether a session exists.
+///
+/// `Display` names the operation and the id, never a token or a value. Clones share one error.
+///
+/// ```
+/// use session_layer::{StoreError, StoreErrorKind};
+///
+/// let cause = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+/// let error = StoreError::new(StoreErrorKind::Unavailable).during("load").because(cause);
+/// assert_eq!(error.to_string(), "load: the store is unavailable");
+/// ```
+#[derive(Clone)]
+pub struct StoreError(Arc<Repr>);
+
+#[derive(Clone)]
+struct Repr {
+    kind: StoreErrorKind,
+    operation: Option<&'static str>,
+    id: Option<SessionId>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure a [`StoreError`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The store can't be reached, or can't write: nothing was changed.
+    Unavailable,
+    /// No answer came in time: nothing was changed.
+    Timeout,
+    /// The stored bytes are no record, or no key opens them. They stay as they are.
+    Corrupt,
+    /// The record is larger than the store can hold. What was stored stays.
+    TooLarge,
+    /// Another holder has the lease.
+    Locked,
+    /// The store has no such operation.
+    Unsupported,
+    /// A write was sent and not answered: it may or may not have happened, whole.
+    OutcomeUnknown,
+    /// Anything else: nothing was changed.
+    Other,
+}
+
+impl StoreError {
+    /// An error of this kind.
+    #[must_use]
+    pub fn new(kind: StoreErrorKind) -> Self {
+        Self(Arc::new(Repr { kind, operation: None, id: None, source: None }))
+    }
+
+    /// The store has no such operation.
+    #[must_use]
+    pub fn unsupported(operation: &'static str) -> Self {
+        Self::new(StoreErrorKind::Unsupported).during(operation)
+    }
+
+    /// Adds the operation that failed, if none is named yet.
+    #[must_use]
+    pub fn during(self, operation: &'static str) -> Self {
+        self.change(|repr| repr.operation = repr.operation.or(Some(operation)))
+    }
+
+    /// Adds the session that it was about, if none is named yet.
+    #[must_use]
+    pub fn on(self, id: &SessionId) -> Self {
+        self.change(|repr| repr.id = repr.id.or(Some(*id)))
+    }
+
+    /// Adds the cause. It must hold neither a value nor a token.
+    #[must_use]
+    pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.change(|repr| repr.source = Some(Arc::from(source.into())))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Repr)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.0.kind
+    }
+
+    /// The operation that failed.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// The session that it was about.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        self.0.id
+    }
+}
+
+impl fmt::Display for StoreErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "the store is unavailable",
+            Self::Timeout => "the store did not answer in time",
+            Self::Corrupt => "the stored record can't be opened",
+            Self::TooLarge => "the record is too large for the store",
+            Self::Locked => "the session is leased by another holder",
+            Self::Unsupported => "the store has no such operation",
+            Self::OutcomeUnknown => "the write was not answered: it may or may not have happened",
+            Self::Other => "the store failed",
+        })
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.operation, self.0.id) {
+            (Some(operation), Some(id)) => write!(f, "{operation} of session {id}: {}", self.0.kind),
+            (Some(operation), None) => write!(f, "{operation}: {}", self.0.kind),
+            (None, Some(id)) => write!(f, "session {id}: {}", self.0.kind),
+            (None, None) => self.0.kind.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("StoreError");
+        debug.field("kind", &self.0.kind).field("operation", &self.0.operation).field("id", &self.0.id);
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match error.kind() {
+            StoreErrorKind::Unavailable | StoreErrorKind::Timeout => ErrorKind::Unavailable,
+            StoreErrorKind::Corrupt => ErrorKind::Damaged,
+            StoreErrorKind::TooLarge => ErrorKind::TooLarge,
+            StoreErrorKind::Locked => ErrorKind::Locked,
+            StoreErrorKind::Unsupported => ErrorKind::Unsupported,
+            StoreErrorKind::OutcomeUnknown => ErrorKind::OutcomeUnknown,
+            StoreErrorKind::Other => ErrorKind::Other,
+        };
+        match error.id() {
+            Some(id) => Self::session(kind, id),
+            None => Self::request(kind),
+        }
+        .because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_names_operation_id_and_cause() {
+        let id = SessionId::of_owner("x");
+        let error = StoreError::new(StoreErrorKind::Timeout).during("update").on(&id).because("250 ms are over");
+        assert_eq!(error.to_string(), format!("update of session {id}: the store did not answer in time"));
+        assert_eq!(error.source().unwrap().to_string(), "250 ms are over");
+        assert_eq!(error.clone().during("load").operation(), Some("update"));
+
+        let error = Error::from(error);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains(&id.to_string()));
+        assert!(error.source().unwrap().to_string().starts_with("update of session"));
+    }
+}

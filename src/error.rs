@@ -38,14 +38,18 @@ pub enum ErrorKind {
     Decode,
     /// The key is empty, or longer than 255 bytes.
     InvalidKey,
+    /// The owner's name is empty, or longer than 1,024 bytes.
+    InvalidOwner,
     /// The record would be larger than the layer's limit or the store's.
     TooLarge,
     /// The request's token was replaced by a newer one (after a login elsewhere): what it wants to write is refused.
     Superseded,
     /// The session was destroyed, revoked or has expired while the request was under way.
     Gone,
-    /// Another request changed the session, and the layer's policy is to reject, or the time to retry is over.
+    /// Another request changed the session, and the layer's policy is to reject.
     Conflict,
+    /// Other requests changed the session again and again, and the time to retry is over.
+    Contended,
     /// The response's headers have been sent, and what was asked for would need a cookie.
     ResponseStarted,
     /// [`reload`](crate::Session::reload) would drop changes that are not saved.
@@ -128,7 +132,9 @@ impl Error {
             ErrorKind::Superseded | ErrorKind::Gone | ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Locked => StatusCode::LOCKED,
-            ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::Contended => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -140,10 +146,12 @@ impl fmt::Display for ErrorKind {
             Self::Encode => "could not be encoded",
             Self::Decode => "could not be decoded",
             Self::InvalidKey => "has no valid key: a key has 1 to 255 bytes",
+            Self::InvalidOwner => "has no valid owner: a name has 1 to 1,024 bytes",
             Self::TooLarge => "is too large",
             Self::Superseded => "was superseded by a newer token: sign in again, or retry with the present cookie",
             Self::Gone => "is gone: it was destroyed, revoked or has expired",
             Self::Conflict => "was changed by another request",
+            Self::Contended => "was changed by other requests again and again",
             Self::ResponseStarted => "can't get a cookie any more: the response has begun",
             Self::UnsavedChanges => "has changes that are not saved: call save first",
             Self::Locked => "is leased by another holder",

@@ -3,10 +3,16 @@
 
 mod clock;
 pub mod codec;
+mod cookie;
 mod error;
+mod events;
+#[cfg(feature = "axum")]
+mod extract;
 mod id;
 mod lifetime;
+mod middleware;
 pub mod record;
+mod session;
 mod store;
 
 pub use erased_serde;
@@ -14,9 +20,15 @@ pub use erased_serde;
 pub use self::{
     clock::Clock,
     codec::Codec,
+    cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
     error::{Error, ErrorKind, Result},
     id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},
     lifetime::{CookieLifetime, Lifetime, LifetimeError},
+    middleware::{
+        EmptyAnswer, FailureAnswer, LazySession, ResponseFuture, SessionHandle, SessionLayer, SessionLayerBuilder,
+        SessionRejection, SessionRejectionKind, SessionService,
+    },
     record::{Entries, Epoch, Owner, Record, RecordKind},
+    session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session},
     store::*,
 };

@@ -1,0 +1,16 @@
+//! The session cookie: in and out. Nothing here knows a store.
+//!
+//! - [`CookieConfig`]: its name, prefix and attributes, checked as a whole.
+//! - `read`: the tokens in a request's `Cookie` lines.
+//! - `write`: the `Set-Cookie` line, and its removal.
+
+mod config;
+mod read;
+mod write;
+
+pub use self::config::{ConfigError, CookieConfig, CookiePrefix, SameSite};
+pub(crate) use self::{
+    config::DEFAULT_NAME,
+    read::{Tokens, read},
+    write::Cookie,
+};

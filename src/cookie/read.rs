@@ -1,0 +1,136 @@
+//! The tokens in a request's `Cookie` lines.
+
+use http::{HeaderMap, header};
+
+use super::write::Cookie;
+use crate::{events::Event, id::SessionToken};
+
+/// How many cookies of our name are looked up. A browser sends several when they differ in path or domain; a client
+/// that sends more pays for it with its own session, not with the store's time.
+const MAX_TOKENS: usize = 4;
+
+/// The well-formed tokens that a request brought, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens([Option<SessionToken>; MAX_TOKENS]);
+
+impl Tokens {
+    fn push(&mut self, token: SessionToken) {
+        if let Some(free) = self.0.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(token);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SessionToken> {
+        self.0.iter().flatten()
+    }
+}
+
+/// Reads all `Cookie` lines: HTTP/2 splits them (RFC 9113, section 8.2.3).
+///
+/// Names are compared byte for byte, and nothing but spaces and tabs is trimmed: a server that trims what Unicode calls
+/// a space, unquotes or decodes names would take for ours a cookie whose prefix no browser has checked (K13). The values
+/// of other cookies are not looked at, so whatever they hold hides nothing.
+pub(crate) fn read(headers: &HeaderMap, cookie: &Cookie) -> Tokens {
+    let mut tokens = Tokens::default();
+    let mut seen = false;
+    for line in headers.get_all(header::COOKIE) {
+        for pair in line.as_bytes().split(|&byte| byte == b';') {
+            let Some(value) = value_of(pair, cookie.name().as_bytes()) else { continue };
+            seen = true;
+            match std::str::from_utf8(value).ok().and_then(SessionToken::parse) {
+                Some(token) => tokens.push(token),
+                None => Event::Malformed.emit(),
+            }
+        }
+    }
+    if !seen {
+        Event::NoCookie.emit();
+    }
+    tokens
+}
+
+/// The value of the pair, if it is ours.
+fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    trim(pair).strip_prefix(name)?.strip_prefix(b"=")
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::cookie::CookieConfig;
+
+    const TOKEN: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+    const OTHER: &str = "BBECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+
+    fn tokens(lines: &[&[u8]]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        let cookie = CookieConfig::default().build().unwrap();
+        read(&headers, &cookie).iter().map(|token| token.reveal().to_string()).collect()
+    }
+
+    #[test]
+    fn all_lines_and_pairs_are_read() {
+        let line = format!("a=b; __Host-sid={TOKEN};c=d");
+        assert_eq!(tokens(&[line.as_bytes()]), [TOKEN]);
+        let second = format!("__Host-sid={OTHER}");
+        assert_eq!(tokens(&[line.as_bytes(), b"x=y", second.as_bytes()]), [TOKEN, OTHER]);
+        assert!(tokens(&[]).is_empty());
+    }
+
+    /// What another cookie holds, even bytes that are no text, hides nothing.
+    #[test]
+    fn foreign_bytes_hide_nothing() {
+        let line = [b"x=\xff\xfe; __Host-sid=", TOKEN.as_bytes(), b"; y=\"a"].concat();
+        assert_eq!(tokens(&[&line]), [TOKEN]);
+    }
+
+    /// K13: names that only look like ours are not ours.
+    #[test]
+    fn k13_similar_names_are_not_ours() {
+        for name in [
+            "..Host-sid",
+            "%5f_Host-sid",
+            "\"__Host-sid\"",
+            "__Host-sid ",
+            "__host-sid",
+            "sid",
+            "__Secure-sid",
+            "__Host-sid2",
+            "\u{a0}__Host-sid",
+            "\u{2003}__Host-sid",
+            "$__Host-sid",
+        ] {
+            let line = format!("{name}={TOKEN}");
+            assert!(tokens(&[line.as_bytes()]).is_empty(), "{name:?}");
+        }
+    }
+
+    /// V9: what is no token never leaves this function.
+    #[test]
+    fn v9_malformed_values_are_dropped() {
+        for value in
+            ["", "x", "\"", &TOKEN[1..], &format!("{TOKEN}A"), &format!("\"{TOKEN}\""), &TOKEN.replace('A', "=")]
+        {
+            let line = format!("__Host-sid={value}; __Host-sid={OTHER}");
+            assert_eq!(tokens(&[line.as_bytes()]), [OTHER], "{value:?}");
+        }
+    }
+
+    #[test]
+    fn at_most_four() {
+        let line = format!("__Host-sid={TOKEN};").repeat(9);
+        assert_eq!(tokens(&[line.as_bytes()]).len(), MAX_TOKENS);
+    }
+}

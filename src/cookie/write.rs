@@ -1,0 +1,160 @@
+//! The `Set-Cookie` line, and its removal.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+use zeroize::Zeroizing;
+
+use crate::id::SessionToken;
+
+/// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
+const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
+
+/// A cookie whose settings have been checked, ready to be written.
+#[derive(Debug)]
+pub(crate) struct Cookie {
+    bare_name: String,
+    name: String,
+    attributes: String,
+}
+
+impl Cookie {
+    pub(super) fn new(bare_name: &str, prefix: &str, attributes: &str) -> Self {
+        Self {
+            bare_name: bare_name.to_owned(),
+            name: format!("{prefix}{bare_name}"),
+            attributes: attributes.to_owned(),
+        }
+    }
+
+    /// The name as it stands in the cookie.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name without prefix: what ids are derived from.
+    pub(crate) fn bare_name(&self) -> &str {
+        &self.bare_name
+    }
+
+    /// The pair that a client sends back.
+    pub(crate) fn pair(&self, token: &SessionToken) -> HeaderValue {
+        let mut line = Zeroizing::new(String::with_capacity(self.name.len() + 1 + token.reveal().len()));
+        line.push_str(&self.name);
+        line.push('=');
+        line.push_str(&token.reveal());
+        sensitive(&line)
+    }
+
+    /// Sets the cookie in a response. `max_age`: how long the browser keeps it, or until its window is closed.
+    pub(crate) fn set(&self, headers: &mut HeaderMap, token: &SessionToken, max_age: Option<Duration>) {
+        let mut line = Zeroizing::new(String::with_capacity(160));
+        line.push_str(&self.name);
+        line.push('=');
+        line.push_str(&token.reveal());
+        line.push_str(&self.attributes);
+        if let Some(age) = max_age {
+            line.push_str("; Max-Age=");
+            line.push_str(&age.min(MAX_AGE).as_secs().to_string());
+        }
+        self.replace(headers, sensitive(&line));
+    }
+
+    /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses the
+    /// line.
+    pub(crate) fn remove(&self, headers: &mut HeaderMap) {
+        let line = format!("{}={}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT", self.name, self.attributes);
+        self.replace(headers, sensitive(&line));
+    }
+
+    /// At most one line of this name; others' are kept (RFC 6265bis, section 4.1.1).
+    fn replace(&self, headers: &mut HeaderMap, line: HeaderValue) {
+        if headers.contains_key(header::SET_COOKIE) {
+            let others: Vec<_> =
+                headers.get_all(header::SET_COOKIE).iter().filter(|other| !self.is_ours(other)).cloned().collect();
+            headers.remove(header::SET_COOKIE);
+            for other in others {
+                headers.append(header::SET_COOKIE, other);
+            }
+        }
+        headers.append(header::SET_COOKIE, line);
+    }
+
+    fn is_ours(&self, line: &HeaderValue) -> bool {
+        let name = line.as_bytes().split(|&byte| byte == b'=').next().unwrap_or_default();
+        name.trim_ascii() == self.name.as_bytes()
+    }
+}
+
+/// The line as a header that `Debug` does not show.
+fn sensitive(line: &str) -> HeaderValue {
+    // Names, paths, domains and tokens were checked to be visible ASCII.
+    let mut value = HeaderValue::from_str(line).unwrap_or_else(|_| HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cookie::{CookieConfig, SameSite};
+
+    const TOKEN: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+
+    fn token() -> SessionToken {
+        SessionToken::parse(TOKEN).unwrap()
+    }
+
+    fn lines(headers: &HeaderMap) -> Vec<&str> {
+        headers.get_all(header::SET_COOKIE).iter().map(|line| line.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_line() {
+        let mut headers = HeaderMap::new();
+        let cookie = CookieConfig::default().build().unwrap();
+        cookie.set(&mut headers, &token(), None);
+        assert_eq!(lines(&headers), [format!("__Host-sid={TOKEN}; HttpOnly; SameSite=Lax; Secure; Path=/")]);
+    }
+
+    /// V13: at most 400 days.
+    #[test]
+    fn v13_max_age_is_capped() {
+        let mut headers = HeaderMap::new();
+        let cookie = CookieConfig::default().build().unwrap();
+        cookie.set(&mut headers, &token(), Some(Duration::from_secs(90)));
+        assert!(lines(&headers)[0].ends_with("; Max-Age=90"));
+        cookie.set(&mut headers, &token(), Some(Duration::MAX));
+        assert!(lines(&headers)[0].ends_with("; Max-Age=34560000"));
+    }
+
+    /// V11: one line for our name, others' untouched; removal repeats every attribute.
+    #[test]
+    fn v11_one_line_and_removal_repeats_the_attributes() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::SET_COOKIE, HeaderValue::from_static("__Secure-id=old; Path=/"));
+        headers.append(header::SET_COOKIE, HeaderValue::from_static("theme=dark"));
+        let cookie =
+            CookieConfig::new("id").path("/app").domain("example.org").same_site(SameSite::None).partitioned(true);
+        let cookie = cookie.build().unwrap();
+        cookie.remove(&mut headers);
+        assert_eq!(
+            lines(&headers),
+            [
+                "theme=dark",
+                "__Secure-id=; HttpOnly; SameSite=None; Partitioned; Secure; Path=/app; Domain=example.org; Max-Age=0; \
+                 Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+            ]
+        );
+    }
+
+    /// V7: the header's `Debug` does not show the token.
+    #[test]
+    fn v7_debug_is_redacted() {
+        let mut headers = HeaderMap::new();
+        let cookie = CookieConfig::default().build().unwrap();
+        cookie.set(&mut headers, &token(), None);
+        assert!(!format!("{headers:?}").contains(TOKEN));
+        assert!(!format!("{:?}", cookie.pair(&token())).contains(TOKEN));
+    }
+}

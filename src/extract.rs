@@ -1,0 +1,55 @@
+//! axum's extractors, and errors as its responses (feature `axum`).
+
+use axum_core::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+
+use crate::{
+    error::Error,
+    middleware::{LazySession, SessionHandle, SessionRejection},
+    session::Session,
+};
+
+/// The visitor's session: loaded, or empty and new.
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
+        SessionHandle::of(&parts.extensions)?.session(&parts.headers).await
+    }
+}
+
+/// The visitor's session if one is live; `None` for a visitor without.
+impl<S: Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
+        let session = SessionHandle::of(&parts.extensions)?.session(&parts.headers).await?;
+        Ok(Some(session).filter(|session| !session.is_new()))
+    }
+}
+
+/// The visitor's session, to be loaded only if it is needed.
+impl<S: Sync> FromRequestParts<S> for LazySession {
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
+        Ok(SessionHandle::of(&parts.extensions)?.lazy(&parts.headers))
+    }
+}
+
+/// The rejection's status, and a text that says nothing of the inside.
+impl IntoResponse for SessionRejection {
+    fn into_response(self) -> Response {
+        (self.status(), self.to_string()).into_response()
+    }
+}
+
+/// The error's status, and the status' own words: an error's text names keys and types, which are the inside.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        (self.status(), self.status().canonical_reason().unwrap_or_default()).into_response()
+    }
+}

@@ -1,0 +1,208 @@
+//! The settings of a layer.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use super::{EmptyAnswer, SessionLayer, layer::Config};
+use crate::{
+    clock::Clock,
+    codec::Codec,
+    cookie::{ConfigError, CookieConfig},
+    lifetime::Lifetime,
+    session::{ConflictPolicy, DamagedPolicy, SavePolicy, Settings},
+    store::{DynStore, SessionStore},
+};
+
+/// The settings of a [`SessionLayer`]. What contradicts itself is refused by [`build`](Self::build).
+///
+/// ```
+/// use std::time::Duration;
+/// use session_layer::{ConflictPolicy, CookieConfig, Lifetime, MemoryStore, SessionLayer};
+///
+/// let layer = SessionLayer::builder(MemoryStore::new())
+///     .cookie(CookieConfig::new("shop").domain("example.org"))
+///     .lifetime(Lifetime::aal3())
+///     .conflicts(ConflictPolicy::Reject)
+///     .build()?;
+/// # Ok::<(), session_layer::ConfigError>(())
+/// ```
+pub struct SessionLayerBuilder<R = EmptyAnswer> {
+    settings: Settings,
+    cookie: CookieConfig,
+    cache_headers: bool,
+    answer: R,
+}
+
+impl SessionLayerBuilder {
+    pub(super) fn new(store: impl SessionStore) -> Self {
+        Self {
+            settings: Settings::new(DynStore::new(store)),
+            cookie: CookieConfig::default(),
+            cache_headers: true,
+            answer: EmptyAnswer,
+        }
+    }
+}
+
+impl<R> SessionLayerBuilder<R> {
+    /// The cookie's name, prefix and attributes. Default: `__Host-sid; Secure; HttpOnly; SameSite=Lax; Path=/`.
+    #[must_use]
+    pub fn cookie(mut self, cookie: CookieConfig) -> Self {
+        self.cookie = cookie;
+        self
+    }
+
+    /// How long a session lives, unless it says so itself. Default: [`Lifetime::aal2`].
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.settings.lifetime = lifetime;
+        self
+    }
+
+    /// A session that is only read is touched once this part of its idle time has passed since the last time: 0 to 1.
+    /// Default: 0.1. With 0 every request touches; with 1 none does in time.
+    #[must_use]
+    pub fn touch_after(mut self, part_of_idle: f64) -> Self {
+        self.settings.touch_after = part_of_idle;
+        self
+    }
+
+    /// What happens when another request changed the session meanwhile. Default: [`ConflictPolicy::Merge`].
+    #[must_use]
+    pub fn conflicts(mut self, policy: ConflictPolicy) -> Self {
+        self.settings.conflicts = policy;
+        self
+    }
+
+    /// How long a commit that meets conflicts is tried again. Default: 5 s.
+    #[must_use]
+    pub fn retry_for(mut self, time: Duration) -> Self {
+        self.settings.retry_for = time;
+        self
+    }
+
+    /// When a session that exists is saved. Default: [`SavePolicy::Changed`].
+    #[must_use]
+    pub fn save(mut self, policy: SavePolicy) -> Self {
+        self.settings.save = policy;
+        self
+    }
+
+    /// Whether changes are saved although the handler answered 5xx. Default: no. `destroy` takes effect in any case.
+    #[must_use]
+    pub fn save_on_server_error(mut self, save: bool) -> Self {
+        self.settings.save_on_server_error = save;
+        self
+    }
+
+    /// What happens when a record can't be opened. Default: [`DamagedPolicy::Fail`].
+    #[must_use]
+    pub fn damaged(mut self, policy: DamagedPolicy) -> Self {
+        self.settings.damaged = policy;
+        self
+    }
+
+    /// How values are encoded. Default: JSON.
+    #[must_use]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.settings.codec = codec;
+        self
+    }
+
+    /// The largest record, in bytes. Default: 128 KiB.
+    #[must_use]
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_record = bytes;
+        self
+    }
+
+    /// Whether responses say `Vary: Cookie` and `Cache-Control` where they depend on the session. Default: yes. **Without
+    /// them a cache can hand one visitor's page, or cookie, to another.**
+    #[must_use]
+    pub fn cache_headers(mut self, send: bool) -> Self {
+        self.cache_headers = send;
+        self
+    }
+
+    /// Where the layer reads the time. Default: the system's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// What a visitor gets in place of an answer whose session could not be committed: a
+    /// [`FailureAnswer`](super::FailureAnswer), such as a closure `Fn(&Error) -> Response<Body>`. Default: the error's
+    /// status with an empty body.
+    #[must_use]
+    pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
+        let Self { settings, cookie, cache_headers, answer: _ } = self;
+        SessionLayerBuilder { settings, cookie, cache_headers, answer }
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    ///
+    /// If settings contradict each other or are out of their range; the error names both sides.
+    pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
+        let Self { mut settings, cookie, cache_headers, answer } = self;
+        let cookie = cookie.build()?;
+        if !(0.0..=1.0).contains(&settings.touch_after) {
+            let given = settings.touch_after;
+            return Err(ConfigError::new(format!(
+                "touch_after is {given}: it is a part of the idle time, from 0 to 1"
+            )));
+        }
+        if settings.max_record < MIN_RECORD_BYTES {
+            let given = settings.max_record;
+            return Err(ConfigError::new(format!(
+                "max_record_bytes is {given}: a record without any entry takes up to {MIN_RECORD_BYTES} bytes"
+            )));
+        }
+        if let Some(complaint) = settings.codec.complaint() {
+            return Err(ConfigError::new(complaint));
+        }
+        cookie.bare_name().clone_into(&mut settings.cookie_name);
+        let config = Config { settings: Arc::new(settings), cookie, cache_headers, nested: AtomicBool::new(false) };
+        Ok(SessionLayer { config: Arc::new(config), answer })
+    }
+}
+
+/// Head, and an owner of the longest name.
+const MIN_RECORD_BYTES: usize = 43 + 10 + crate::record::MAX_OWNER_BYTES;
+
+impl<R> fmt::Debug for SessionLayerBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayerBuilder")
+            .field("cookie", &self.cookie)
+            .field("settings", &self.settings)
+            .field("cache_headers", &self.cache_headers)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "memory"))]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    fn refused(builder: SessionLayerBuilder) -> String {
+        builder.build().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused() {
+        let builder = || SessionLayer::builder(MemoryStore::new());
+        assert_eq!(
+            refused(builder().touch_after(1.5)),
+            "touch_after is 1.5: it is a part of the idle time, from 0 to 1"
+        );
+        assert!(refused(builder().touch_after(f64::NAN)).contains("NaN"));
+        assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));
+        assert!(builder().build().is_ok());
+    }
+}

@@ -1,0 +1,122 @@
+//! One request's way out.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::{FailureAnswer, SessionHandle, headers};
+use crate::{
+    error::Result as SessionResult,
+    session::{Answer, Finish, to_its_end},
+};
+
+pin_project! {
+    /// The future of a [`SessionService`](super::SessionService): the inner one, then the commit.
+    ///
+    /// Only a commit is boxed.
+    pub struct ResponseFuture<F, T, R> {
+        #[pin]
+        stage: Stage<F>,
+        // The handler's answer, while the commit runs.
+        output: Option<T>,
+        in_flight: InFlight,
+        answer: R,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F> {
+        Handler { #[pin] future: F },
+        Commit { future: Pin<Box<dyn Future<Output = SessionResult<()>> + Send>> },
+    }
+}
+
+/// The session of a request that is not answered yet. Dropped with it, it keeps what `destroy` was asked for.
+struct InFlight(Option<SessionHandle>);
+
+impl<F, T, R> ResponseFuture<F, T, R> {
+    pub(super) fn new(future: F, handle: Option<SessionHandle>, answer: R) -> Self {
+        Self { stage: Stage::Handler { future }, output: None, in_flight: InFlight(handle), answer }
+    }
+}
+
+impl<F, B, E, R> Future for ResponseFuture<F, Result<Response<B>, E>, R>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    R: FailureAnswer<B>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.stage.as_mut().project() {
+                StageProjection::Handler { future } => {
+                    let output = ready!(future.poll(cx));
+                    let Some(handle) = &this.in_flight.0 else { return Poll::Ready(output) };
+                    let failed = output.as_ref().map_or(true, |response| response.status().is_server_error());
+                    match handle.shared.finish(failed) {
+                        Finish::Untouched => {
+                            this.in_flight.0 = None;
+                            return Poll::Ready(output);
+                        }
+                        Finish::Clean => return Poll::Ready(this.in_flight.answered(output)),
+                        Finish::Commit { to_its_end: whole } => {
+                            let shared = Arc::clone(&handle.shared);
+                            let commit = async move { shared.commit_response().await };
+                            let future: Pin<Box<dyn Future<Output = _> + Send>> =
+                                if whole { Box::pin(to_its_end(commit)) } else { Box::pin(commit) };
+                            *this.output = Some(output);
+                            this.stage.set(Stage::Commit { future });
+                        }
+                    }
+                }
+                StageProjection::Commit { future } => {
+                    let outcome = ready!(future.as_mut().poll(cx));
+                    let Some(mut output) = this.output.take() else { panic!("polled after completion") };
+                    if let (Err(error), Ok(response)) = (&outcome, &mut output) {
+                        *response = this.answer.answer(error);
+                    }
+                    return Poll::Ready(this.in_flight.answered(output));
+                }
+            }
+        }
+    }
+}
+
+impl InFlight {
+    /// The output with what it says of the session. An error of the inner service has no headers to say it in.
+    fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
+        if let (Some(handle), Ok(response)) = (self.0.take(), &mut output) {
+            let answer: Answer = handle.shared.take_answer();
+            headers::apply(&handle.config, &answer, response.headers_mut());
+        }
+        output
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // The client has gone while its request was under way: a logout is carried out all the same.
+        if let Some(handle) = self.0.take() {
+            handle.shared.abandon();
+        }
+    }
+}
+
+impl<F, T, R> fmt::Debug for ResponseFuture<F, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::Handler { .. } => "handler",
+            Stage::Commit { .. } => "commit",
+        };
+        f.debug_struct("ResponseFuture").field("stage", &stage).finish_non_exhaustive()
+    }
+}

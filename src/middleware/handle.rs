@@ -1,0 +1,69 @@
+//! The request's own way to its session.
+
+use std::{fmt, sync::Arc};
+
+use http::{Extensions, HeaderMap};
+
+use super::{LazySession, SessionRejection, layer::Config};
+use crate::{
+    cookie,
+    events::Event,
+    session::{Session, Shared},
+};
+
+/// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.
+///
+/// axum's extractors use it; without axum, take it from the extensions (`examples/hyper.rs`).
+#[derive(Clone)]
+pub struct SessionHandle {
+    pub(super) config: Arc<Config>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl SessionHandle {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        let shared = Shared::new(Arc::clone(&config.settings));
+        Self { config, shared }
+    }
+
+    /// The handle of the innermost layer around this request.
+    ///
+    /// # Errors
+    ///
+    /// If no layer wraps it.
+    pub fn of(extensions: &Extensions) -> Result<&Self, SessionRejection> {
+        extensions.get().ok_or_else(|| {
+            Event::MissingLayer.emit();
+            SessionRejection::missing_layer()
+        })
+    }
+
+    /// The session that the request's `Cookie` lines name. It is loaded once in each request.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't tell, the record can't be opened, or two live sessions are named.
+    pub async fn session(&self, headers: &HeaderMap) -> Result<Session, SessionRejection> {
+        if !self.shared.was_asked_for() {
+            self.shared.load(&cookie::read(headers, &self.config.cookie)).await?;
+        } else {
+            self.shared.load(&cookie::Tokens::default()).await?;
+        }
+        Ok(Session::of(Arc::clone(&self.shared)))
+    }
+
+    /// The session, to be loaded only if it is needed.
+    #[must_use]
+    pub fn lazy(&self, headers: &HeaderMap) -> LazySession {
+        LazySession::new(Arc::clone(&self.shared), cookie::read(headers, &self.config.cookie))
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionHandle")
+            .field("cookie", &self.config.cookie.name())
+            .field("loaded", &self.shared.was_asked_for())
+            .finish()
+    }
+}

@@ -1,0 +1,67 @@
+//! What the response says of the session: its cookie, and how far it may be cached.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::layer::Config;
+use crate::session::Answer;
+
+/// Adds what a response that depends on the session must say.
+///
+/// It varies by `Cookie`, and is private unless the handler said otherwise. One that sets the cookie is stored by no
+/// cache: another visitor would get this one's session (RFC 9111, section 7.3).
+pub(super) fn apply(config: &Config, answer: &Answer, headers: &mut HeaderMap) {
+    let sets_cookie = match (&answer.cookie, answer.destroyed) {
+        (Some((token, max_age)), _) => {
+            config.cookie.set(headers, token, *max_age);
+            true
+        }
+        (None, true) => {
+            config.cookie.remove(headers);
+            true
+        }
+        (None, false) => false,
+    };
+    if !config.cache_headers {
+        return;
+    }
+    vary_by_cookie(headers);
+    if sets_cookie {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    } else if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+}
+
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    let names = |value: &HeaderValue| {
+        let mut names = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+    };
+    if !headers.get_all(header::VARY).iter().any(names) {
+        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vary(before: &[&'static str]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for value in before {
+            headers.append(header::VARY, HeaderValue::from_static(value));
+        }
+        vary_by_cookie(&mut headers);
+        headers.get_all(header::VARY).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn vary_is_added_once() {
+        assert_eq!(vary(&[]), ["Cookie"]);
+        assert_eq!(vary(&["Accept"]), ["Accept", "Cookie"]);
+        assert_eq!(vary(&["accept, COOKIE"]), ["accept, COOKIE"]);
+        assert_eq!(vary(&["*"]), ["*"]);
+        assert_eq!(vary(&["Accept", "cookie"]), ["Accept", "cookie"]);
+        assert_eq!(vary(&["X-Cookie"]), ["X-Cookie", "Cookie"]);
+    }
+}

@@ -1,0 +1,67 @@
+//! A session that may not be needed.
+
+use std::sync::Arc;
+
+use super::{SessionRejection, SessionRejectionKind};
+use crate::{
+    cookie::Tokens,
+    error::Error,
+    session::{Session, Shared},
+};
+
+/// A session for a handler that may not need one: it is loaded when it is asked for, once.
+///
+/// ```
+/// # use session_layer::{LazySession, SessionRejection};
+/// async fn article(lazy: LazySession) -> Result<String, SessionRejection> {
+///     if is_free() {
+///         return Ok("the text".to_owned()); // costs no load
+///     }
+///     let session = lazy.session().await?;
+///     Ok(format!("the text, for {:?}", session.owner()))
+/// }
+/// # fn is_free() -> bool { true }
+/// ```
+#[derive(Debug, Clone)]
+pub struct LazySession {
+    shared: Arc<Shared>,
+    tokens: Arc<Tokens>,
+}
+
+impl LazySession {
+    pub(super) fn new(shared: Arc<Shared>, tokens: Tokens) -> Self {
+        Self { shared, tokens: Arc::new(tokens) }
+    }
+
+    /// Whether the request brought a cookie that looks like a session's. It says nothing about whether one is live.
+    #[must_use]
+    pub fn has_cookie(&self) -> bool {
+        self.tokens.iter().next().is_some()
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't tell, the record can't be opened, or two live sessions are named.
+    pub async fn session(&self) -> Result<Session, SessionRejection> {
+        self.shared.load(&self.tokens).await?;
+        Ok(Session::of(Arc::clone(&self.shared)))
+    }
+
+    /// Ends the session at once, also one whose record can't be opened. `true` if one was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::destroy_now`]; [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell.
+    pub async fn destroy(&self) -> Result<bool, Error> {
+        match self.session().await {
+            Ok(session) => session.destroy_now().await,
+            // What can't be opened can still be ended; of two, both are.
+            Err(error) if error.kind() != SessionRejectionKind::Unavailable => {
+                self.shared.destroy_unopened(&self.tokens).await
+            }
+            Err(error) => Err(Error::request(crate::error::ErrorKind::Unavailable).because(error)),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The layer: from HTTP to the session, and back.
+//!
+//! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder).
+//! - [`SessionService`] and its [`ResponseFuture`]: one request's way.
+//! - [`SessionHandle`], [`LazySession`], [`SessionRejection`]: how a session is asked for.
+//! - [`FailureAnswer`]: what a visitor gets in place of an answer that could not be committed.
+//! - `headers`: what the response says of the session.
+
+mod answer;
+mod builder;
+mod future;
+mod handle;
+mod headers;
+mod layer;
+mod lazy;
+mod rejection;
+mod service;
+
+pub use self::{
+    answer::{EmptyAnswer, FailureAnswer},
+    builder::SessionLayerBuilder,
+    future::ResponseFuture,
+    handle::SessionHandle,
+    layer::SessionLayer,
+    lazy::LazySession,
+    rejection::{SessionRejection, SessionRejectionKind},
+    service::SessionService,
+};

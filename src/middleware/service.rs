@@ -1,0 +1,72 @@
+//! One request's way in.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{EmptyAnswer, FailureAnswer, ResponseFuture, SessionHandle, SessionLayer};
+use crate::events::Event;
+
+/// What [`SessionLayer`] makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
+/// the inner service has answered.
+///
+/// It asks nothing of the inner service but that it is one, for requests in and responses out.
+#[derive(Debug, Clone)]
+pub struct SessionService<S, R = EmptyAnswer> {
+    inner: S,
+    layer: SessionLayer<R>,
+}
+
+impl<S, R> SessionService<S, R> {
+    pub(super) fn new(inner: S, layer: SessionLayer<R>) -> Self {
+        Self { inner, layer }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to be changed.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service alone.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, R, Q, B> Service<Request<Q>> for SessionService<S, R>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    R: FailureAnswer<B> + Clone,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, Result<Response<B>, S::Error>, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        let config = &self.layer.config;
+        let extensions = request.extensions_mut();
+        if extensions.get::<SessionHandle>().is_some_and(|outer| outer.config.cookie.name() == config.cookie.name()) {
+            // Two sessions under one name would overwrite each other's cookie.
+            if !config.nested.swap(true, Ordering::Relaxed) {
+                Event::NestedLayer(config.cookie.name()).emit();
+            }
+            return ResponseFuture::new(self.inner.call(request), None, self.layer.answer.clone());
+        }
+        let handle = SessionHandle::new(Arc::clone(config));
+        extensions.insert(handle.clone());
+        ResponseFuture::new(self.inner.call(request), Some(handle), self.layer.answer.clone())
+    }
+}

@@ -1,0 +1,379 @@
+//! What a request did to its session: a draft that lies over the loaded record, and the log that can be replayed.
+
+use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    lifetime::Lifetime,
+    record::{Entries, Record},
+};
+
+/// One thing that the request did.
+pub(crate) enum Change {
+    Set(Arc<str>, Arc<[u8]>),
+    Remove(Arc<str>),
+    Clear,
+    /// Another owner's data does not come along.
+    Login(Arc<str>),
+    Owner(Option<Arc<str>>),
+    Lifetime(Lifetime),
+    /// A closure of the application over the entries as they are when it runs.
+    Run(Replay),
+}
+
+/// A closure that can run again, on a newer record.
+pub(crate) type Replay = Box<dyn Fn(&mut Draft) -> Result<()> + Send>;
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(key, _) => write!(f, "Set({key:?})"),
+            Self::Remove(key) => write!(f, "Remove({key:?})"),
+            Self::Clear => f.write_str("Clear"),
+            Self::Login(_) => f.write_str("Login"),
+            Self::Owner(_) => f.write_str("Owner"),
+            Self::Lifetime(_) => f.write_str("Lifetime"),
+            Self::Run(_) => f.write_str("Run"),
+        }
+    }
+}
+
+/// One entry, or where it would be.
+pub(crate) enum Held {
+    Value(Arc<[u8]>),
+    InRecord(Arc<Record>),
+    Absent,
+}
+
+impl Held {
+    /// The bytes of the entry that was held.
+    pub(crate) fn bytes(&self, key: &str) -> Option<&[u8]> {
+        match self {
+            Self::Value(bytes) => Some(bytes),
+            Self::InRecord(record) => record.entries().get(key),
+            Self::Absent => None,
+        }
+    }
+}
+
+/// The session as the request sees it: the loaded record with the changes over it.
+///
+/// Its clones are cheap: keys, values and the record are shared.
+#[derive(Clone, Default)]
+pub(crate) struct Draft {
+    base: Option<Arc<Record>>,
+    /// The base's entries are cleared away.
+    hidden: bool,
+    over: BTreeMap<Arc<str>, Option<Arc<[u8]>>>,
+    owner: Option<Option<Arc<str>>>,
+    lifetime: Option<Lifetime>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Draft {
+    /// The record as it is, or nothing.
+    pub(crate) fn new(base: Option<Arc<Record>>) -> Self {
+        let (count, bytes) = base.as_ref().map_or((0, 0), |record| {
+            let entries = record.entries();
+            let overhead = Entries::encoded_len(entries.len(), 0);
+            (entries.len(), entries.as_bytes().len() - overhead)
+        });
+        Self { base, count, bytes, ..Self::default() }
+    }
+
+    /// The record with the changes replayed on it.
+    pub(crate) fn replayed(base: Option<Arc<Record>>, changes: &[Change]) -> Result<Self> {
+        let mut draft = Self::new(base);
+        for change in changes {
+            draft.apply(change)?;
+        }
+        Ok(draft)
+    }
+
+    pub(crate) fn apply(&mut self, change: &Change) -> Result<()> {
+        match change {
+            Change::Set(key, value) => self.put(key, Some(value)),
+            Change::Remove(key) => self.put(key, None),
+            Change::Clear => self.clear(),
+            Change::Login(owner) => {
+                if self.owner().is_some_and(|present| present != owner) {
+                    self.clear();
+                }
+                self.owner = Some(Some(Arc::clone(owner)));
+            }
+            Change::Owner(owner) => self.owner = Some(owner.clone()),
+            Change::Lifetime(lifetime) => self.lifetime = Some(*lifetime),
+            Change::Run(replay) => replay(self)?,
+        }
+        Ok(())
+    }
+
+    /// A hold on one entry, so that it can be decoded with no lock held. Nothing is copied.
+    pub(crate) fn held(&self, key: &str) -> Held {
+        match (self.over.get(key), &self.base) {
+            (Some(Some(value)), _) => Held::Value(Arc::clone(value)),
+            (None, Some(record)) if !self.hidden => Held::InRecord(Arc::clone(record)),
+            _ => Held::Absent,
+        }
+    }
+
+    /// The same as the entry was loaded, whatever this request did.
+    pub(crate) fn held_in_base(&self, key: &str) -> Held {
+        match &self.base {
+            Some(record) if self.hidden || self.over.contains_key(key) => Held::InRecord(Arc::clone(record)),
+            // Not changed: what `held` gives.
+            _ => Held::Absent,
+        }
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
+        match self.over.get(key) {
+            Some(value) => value.as_deref(),
+            None => self.base_entries()?.get(key),
+        }
+    }
+
+    /// Sets or removes an entry.
+    pub(crate) fn put(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>) {
+        if let Some(before) = self.get(key).map(<[u8]>::len) {
+            self.count -= 1;
+            self.bytes -= key.len() + before;
+        }
+        if let Some(value) = value {
+            self.count += 1;
+            self.bytes += key.len() + value.len();
+        }
+        self.over.insert(Arc::clone(key), value.cloned());
+    }
+
+    fn clear(&mut self) {
+        self.hidden = true;
+        self.over.clear();
+        (self.count, self.bytes) = (0, 0);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// All entries, in the order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+        Merged {
+            base: self.base_entries().map(Entries::iter).into_iter().flatten().peekable(),
+            over: self.over.iter().map(|(key, value)| (&**key, value.as_deref())).peekable(),
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Option<&Arc<str>> {
+        match &self.owner {
+            Some(owner) => owner.as_ref(),
+            None => self.base.as_ref()?.owner().map(crate::record::Owner::name),
+        }
+    }
+
+    /// The owner's name, if this request set one that the record's owner, with its epoch, is not.
+    pub(crate) fn new_owner(&self) -> Option<&Arc<str>> {
+        self.owner.as_ref()?.as_ref()
+    }
+
+    pub(crate) fn lifetime(&self) -> Option<Lifetime> {
+        self.lifetime.or_else(|| self.base.as_ref().map(|record| record.lifetime()))
+    }
+
+    /// Whether the folded changes make another record than the base.
+    pub(crate) fn is_dirty(&self) -> bool {
+        let Some(base) = &self.base else { return self.count > 0 || self.owner().is_some() };
+        if self.lifetime.is_some_and(|lifetime| lifetime != base.lifetime()) {
+            return true;
+        }
+        if let Some(owner) = &self.owner
+            && owner.as_ref() != base.owner().map(crate::record::Owner::name)
+        {
+            return true;
+        }
+        if self.hidden && base.entries().iter().any(|(key, _)| !self.over.contains_key(key)) {
+            return true;
+        }
+        self.over.iter().any(|(key, value)| match (value, base.entries().get(key)) {
+            (Some(value), Some(before)) => **value != *before,
+            (None, None) => false,
+            _ => true,
+        })
+    }
+
+    /// What the record would take as bytes, without an owner that it does not have yet.
+    pub(crate) fn encoded_len(&self) -> usize {
+        const HEAD: usize = 43;
+        let owner = self.owner().map_or(0, |name| 10 + name.len());
+        HEAD + owner + Entries::encoded_len(self.count, self.bytes)
+    }
+
+    /// The same with a value of this length under this key.
+    pub(crate) fn encoded_len_with(&self, key: &str, value: usize) -> usize {
+        match self.get(key) {
+            Some(before) => self.encoded_len() - before.len() + value,
+            None => {
+                let entries = Entries::encoded_len(self.count, self.bytes);
+                self.encoded_len() - entries + Entries::encoded_len(self.count + 1, self.bytes + key.len() + value)
+            }
+        }
+    }
+
+    /// The folded entries, in a record's form.
+    pub(crate) fn entries(&self) -> Result<Entries> {
+        if self.over.is_empty()
+            && let Some(entries) = self.base_entries()
+        {
+            return Ok(entries.clone());
+        }
+        // Keys were checked when they came in, and `iter` yields them in order.
+        Entries::from_sorted(self.iter()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
+    }
+
+    fn base_entries(&self) -> Option<&Entries> {
+        if self.hidden { None } else { self.base.as_ref().map(|record| record.entries()) }
+    }
+}
+
+/// Two sorted sequences as one; where both have a key, the changes hide the base.
+#[derive(Clone)]
+struct Merged<B, O> {
+    base: B,
+    over: O,
+}
+
+impl<'a, B, O> Iterator for Merged<Peekable<B>, Peekable<O>>
+where
+    B: Iterator<Item = (&'a str, &'a [u8])>,
+    O: Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+{
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(&(over, _)) = self.over.peek() else { return self.base.next() };
+            if let Some(before) = self.base.next_if(|&(base, _)| base < over) {
+                return Some(before);
+            }
+            self.base.next_if(|&(base, _)| base == over);
+            if let Some((key, Some(value))) = self.over.next() {
+                return Some((key, value));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        id::Check,
+        record::{Epoch, Owner},
+    };
+
+    fn record(pairs: &BTreeMap<String, Vec<u8>>, owner: Option<&str>) -> Arc<Record> {
+        let entries = Entries::from_sorted(pairs.iter().map(|(key, value)| (key.as_str(), value.as_slice()))).unwrap();
+        let owner = owner.map(|name| Owner::new(name, Epoch::from_u64(1)).unwrap());
+        let record = Record::session(Check::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default());
+        Arc::new(record.with_entries(entries).with_owner(owner))
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Set(u8, u8),
+        Remove(u8),
+        Clear,
+        Append(u8, u8),
+        Login(bool),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0u8..6, any::<u8>()).prop_map(|(key, value)| Step::Set(key, value)),
+            2 => (0u8..6).prop_map(Step::Remove),
+            1 => Just(Step::Clear),
+            3 => (0u8..6, any::<u8>()).prop_map(|(key, value)| Step::Append(key, value)),
+            1 => any::<bool>().prop_map(Step::Login),
+        ];
+        proptest::collection::vec(step, 0..12)
+    }
+
+    fn key(number: u8) -> Arc<str> {
+        format!("k{number}").into()
+    }
+
+    fn change(step: &Step) -> Change {
+        match *step {
+            Step::Set(number, value) => Change::Set(key(number), Arc::from([1, value])),
+            Step::Remove(number) => Change::Remove(key(number)),
+            Step::Clear => Change::Clear,
+            Step::Append(number, value) => Change::Run(Box::new(move |draft| {
+                let mut bytes = draft.get(&key(number)).unwrap_or(&[1]).to_vec();
+                bytes.push(value);
+                draft.put(&key(number), Some(&bytes.into()));
+                Ok(())
+            })),
+            Step::Login(a) => Change::Login(if a { "a" } else { "b" }.into()),
+        }
+    }
+
+    /// The same steps on a plain map.
+    fn model(map: &mut BTreeMap<String, Vec<u8>>, owner: &mut Option<&'static str>, step: &Step) {
+        match *step {
+            Step::Set(number, value) => drop(map.insert(key(number).to_string(), vec![1, value])),
+            Step::Remove(number) => drop(map.remove(&*key(number))),
+            Step::Clear => map.clear(),
+            Step::Append(number, value) => map.entry(key(number).to_string()).or_insert_with(|| vec![1]).push(value),
+            Step::Login(a) => {
+                let next = if a { "a" } else { "b" };
+                if owner.is_some_and(|present| present != next) {
+                    map.clear();
+                }
+                *owner = Some(next);
+            }
+        }
+    }
+
+    fn start() -> impl Strategy<Value = BTreeMap<String, Vec<u8>>> {
+        proptest::collection::btree_map(
+            (0u8..6).prop_map(|number| format!("k{number}")),
+            any::<u8>().prop_map(|value| vec![1, value]),
+            0..5,
+        )
+    }
+
+    proptest! {
+        /// The draft, its size, its dirtiness and its record are those of a plain map, on the record that the steps were
+        /// first made on and on any newer one that they are replayed on.
+        #[test]
+        fn a_draft_behaves_like_a_map(base in start(), newer in start(), owned in any::<bool>(), steps in steps()) {
+            let changes: Vec<_> = steps.iter().map(change).collect();
+            for start in [base, newer] {
+                let mut owner = owned.then_some("a");
+                let base = record(&start, owner);
+                let draft = Draft::replayed(Some(Arc::clone(&base)), &changes).unwrap();
+                let mut map = start.clone();
+                for step in &steps {
+                    model(&mut map, &mut owner, step);
+                }
+                let folded: BTreeMap<_, _> =
+                    draft.iter().map(|(key, value)| (key.to_owned(), value.to_vec())).collect();
+                prop_assert_eq!(&folded, &map);
+                prop_assert_eq!(draft.len(), map.len());
+                prop_assert_eq!(draft.owner().map(|name| &**name), owner);
+                prop_assert_eq!(draft.is_dirty(), map != start || owner != owned.then_some("a"));
+                prop_assert!(draft.entries().unwrap().iter().eq(draft.iter()));
+                let end = record(&map, owner);
+                prop_assert_eq!(draft.encoded_len(), end.encoded_len());
+                for number in 0..6 {
+                    prop_assert_eq!(draft.get(&key(number)), map.get(&*key(number)).map(Vec::as_slice));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! From a request's changes to the store: once, whole, and never over what somebody else wrote.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio::time::Instant;
+
+use super::{
+    changes::{Change, Draft},
+    load::{Found, find},
+    settings::{ConflictPolicy, Settings},
+    state::{Live, Origin, Renewal},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    events::Event,
+    id::{Check, SessionId, SessionToken},
+    record::{Owner, Record},
+    store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
+};
+
+/// What is to be committed. It owns the log: a reference to closures would not be `Send`.
+pub(crate) struct Work {
+    pub(crate) origin: Origin,
+    pub(crate) draft: Draft,
+    pub(crate) log: Vec<Change>,
+    pub(crate) renewal: Renewal,
+}
+
+/// What is stored now.
+pub(crate) struct Written {
+    pub(crate) live: Live,
+    /// The token to hand to the visitor, if the session has a new one.
+    pub(crate) token: Option<SessionToken>,
+}
+
+/// What came of one try.
+enum Attempt {
+    Done(Written),
+    /// Another request was first, or the write did not happen: look at the record again.
+    Conflict,
+    /// The session is not there any more.
+    Gone,
+}
+
+/// A failure of the store, named after what was tried.
+fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
+    move |error| error.during(operation).on(id).into()
+}
+
+/// Writes the changes. `None`: there was nothing to write, since the visitor has no session and stores nothing.
+pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option<Written>> {
+    let deadline = Instant::now() + settings.retry_for;
+    let mut turn = None;
+    let mut tries = 1;
+    loop {
+        let live = match &work.origin {
+            Origin::Live(live) => live.clone(),
+            Origin::Superseded(id) if work.renewal < Renewal::Login => {
+                return Err(Error::session(ErrorKind::Superseded, *id));
+            }
+            Origin::Superseded(_) | Origin::None => {
+                let has_login = work.renewal == Renewal::Login;
+                return if has_login || work.draft.is_dirty() {
+                    create(settings, work, deadline).await.map(Some)
+                } else {
+                    Ok(None)
+                };
+            }
+        };
+        let attempt = match work.renewal {
+            Renewal::Keep => update(settings, work, &live).await?,
+            Renewal::Renew | Renewal::Login => rename(settings, work, &live).await?,
+        };
+        match attempt {
+            Attempt::Done(written) => {
+                if tries > 1 {
+                    Event::ConflictMerged { id: live.id, tries }.emit();
+                }
+                return Ok(Some(written));
+            }
+            Attempt::Gone => work.start_over(live.id)?,
+            Attempt::Conflict if settings.conflicts == ConflictPolicy::Reject => {
+                return Err(Error::session(ErrorKind::Conflict, live.id));
+            }
+            Attempt::Conflict => {
+                let contended = || Error::session(ErrorKind::Contended, live.id);
+                if turn.is_none() {
+                    turn = Some(settings.queue.turn(live.id, deadline).await.ok_or_else(contended)?);
+                } else if Instant::now() >= deadline {
+                    return Err(contended());
+                }
+                tries += 1;
+                work.rebase(settings, &live).await?;
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Puts the changes on the newer record.
+    async fn rebase(&mut self, settings: &Settings, live: &Live) -> Result<()> {
+        let check = live.stored.record.check();
+        match find(settings, &live.id, Some(check)).await.map_err(Error::from)? {
+            Found::Live(stored) => {
+                if settings.conflicts == ConflictPolicy::Merge {
+                    self.draft = Draft::replayed(Some(Arc::clone(&stored.record)), &self.log)?;
+                }
+                self.origin = Origin::Live(Live { id: live.id, stored });
+                Ok(())
+            }
+            Found::Absent => self.start_over(live.id),
+            // The loop decides: a login goes on with a fresh session.
+            Found::Superseded => self.fresh(Origin::Superseded(live.id)),
+        }
+    }
+
+    /// The session is gone. A request that logs in or renews puts its own changes into a fresh one; the old data does
+    /// not come along. Any other is too late.
+    fn start_over(&mut self, id: SessionId) -> Result<()> {
+        if self.renewal == Renewal::Keep {
+            return Err(Error::session(ErrorKind::Gone, id));
+        }
+        self.fresh(Origin::None)
+    }
+
+    fn fresh(&mut self, origin: Origin) -> Result<()> {
+        self.origin = origin;
+        self.draft = Draft::replayed(None, &self.log)?;
+        Ok(())
+    }
+
+    /// The record as it is to be stored, but for the check of a new token.
+    async fn record(&mut self, settings: &Settings, base: Option<&Record>, now: SystemTime) -> Result<Record> {
+        let created_at = match base {
+            Some(base) if self.renewal < Renewal::Login => base.created_at(),
+            _ => now,
+        };
+        let lifetime = self.draft.lifetime().unwrap_or(settings.lifetime);
+        let check = base.map_or(Check::from_bytes([0; 16]), Record::check);
+        let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries()?);
+        let owner = match (self.draft.new_owner().cloned(), base.and_then(Record::owner)) {
+            (Some(name), held) => match held.filter(|held| *held.name() == name && self.renewal < Renewal::Login) {
+                Some(held) => Some(held.clone()),
+                None => Some(enroll(settings, name, &record, now).await?),
+            },
+            (None, held) => held.filter(|_| self.draft.owner().is_some()).cloned(),
+        };
+        let record = record.with_owner(owner);
+        if record.encoded_len() > settings.max_record {
+            return Err(Error::too_large(None, record.encoded_len(), settings.max_record));
+        }
+        Ok(record)
+    }
+}
+
+/// The owner with its present epoch, which lives at least as long as this session can.
+async fn enroll(settings: &Settings, name: Arc<str>, record: &Record, now: SystemTime) -> Result<Owner> {
+    let usage = Usage { used_at: now, expires_at: record.absolute_limit() };
+    let epoch = settings.store.ensure_epoch(&name, usage).await;
+    let epoch = epoch.map_err(|error| Error::from(error.during("ensure_epoch")))?;
+    Owner::new(name, epoch).map_err(|error| Error::request(ErrorKind::Other).because(error))
+}
+
+/// Stores a new session under a fresh token.
+async fn create(settings: &Settings, work: &mut Work, deadline: Instant) -> Result<Written> {
+    loop {
+        let now = settings.clock.now();
+        let (token, id, check) = draw(settings)?;
+        let record = Arc::new(work.record(settings, None, now).await?.with_check(check));
+        let usage = Usage::at(&record, now);
+        let version = match settings.store.create(&id, &record, usage).await {
+            Ok(Create::Created(version)) => Some(version),
+            // Two tokens of 192 bits with one id: the store answers at random, or somebody copies ids.
+            Ok(Create::Exists) => None,
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
+                // Nobody has the token yet, so what was not written is simply tried again under another.
+                read_back(settings, &id, &record, error.during("create").on(&id)).await?
+            }
+            Err(error) => return Err(failed("create", &id)(error)),
+        };
+        if let Some(version) = version {
+            Event::Created(id).emit();
+            return Ok(written(id, record, version, usage, Some(token)));
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::session(ErrorKind::Contended, id));
+        }
+    }
+}
+
+/// Replaces the record that the request has seen.
+async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Attempt> {
+    let (id, expected) = (live.id, &live.stored.version);
+    let now = settings.clock.now();
+    let record = Arc::new(work.record(settings, Some(&live.stored.record), now).await?);
+    let usage = Usage::at(&record, now);
+    let version = match settings.store.update(&id, &record, expected, usage).await {
+        Ok(Update::Updated(version)) => version,
+        Ok(Update::Conflict) => return Ok(Attempt::Conflict),
+        Ok(Update::Gone) => return Ok(Attempt::Gone),
+        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
+            let error = error.during("update").on(&id);
+            // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
+            // own result, so the outcome stays unknown.
+            let Some(now) = look(settings, &id, &error).await? else { return Ok(Attempt::Gone) };
+            if now.record != record {
+                return Err(error.into());
+            }
+            now.version
+        }
+        Err(error) => return Err(failed("update", &id)(error)),
+    };
+    Event::Saved(id).emit();
+    Ok(Attempt::Done(written(id, record, version, usage, None)))
+}
+
+/// Moves the session to a fresh token.
+async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Attempt> {
+    let (from, expected) = (live.id, &live.stored.version);
+    let now = settings.clock.now();
+    let (token, to, check) = draw(settings)?;
+    let record = Arc::new(work.record(settings, Some(&live.stored.record), now).await?.with_check(check));
+    let usage = Usage::at(&record, now);
+    let version = match settings.store.rename(&from, expected, &to, &record, usage).await {
+        Ok(Rename::Renamed(version)) => version,
+        // `Exists` is a second token of 192 bits with the same id: try another.
+        Ok(Rename::Conflict | Rename::Exists) => return Ok(Attempt::Conflict),
+        Ok(Rename::Gone) => return Ok(Attempt::Gone),
+        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
+            let error = error.during("rename").on(&from);
+            let superseded = look(settings, &from, &error).await?.is_some_and(|old| old.version != *expected);
+            match read_back(settings, &to, &record, error.clone()).await? {
+                Some(version) if superseded => version,
+                _ => return Err(error.into()),
+            }
+        }
+        Err(error) => return Err(failed("rename", &from)(error)),
+    };
+    Event::Renewed { from, to }.emit();
+    Ok(Attempt::Done(written(to, record, version, usage, Some(token))))
+}
+
+fn draw(settings: &Settings) -> Result<(SessionToken, SessionId, Check)> {
+    let token = SessionToken::generate().map_err(|error| Error::request(ErrorKind::Entropy).because(error))?;
+    let (id, check) = token.identify(&settings.cookie_name);
+    Ok((token, id, check))
+}
+
+fn written(id: SessionId, record: Arc<Record>, version: Version, usage: Usage, token: Option<SessionToken>) -> Written {
+    Written { live: Live { id, stored: Stored::new(record, version, usage) }, token }
+}
+
+/// What is there after a write that was not answered. If that can't be told either, the outcome stays unknown.
+async fn look(settings: &Settings, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
+    settings.store.load(id).await.map_err(|_| unknown.clone().into())
+}
+
+/// The version of our own record, if it is there; `None` if nothing is.
+async fn read_back(
+    settings: &Settings,
+    id: &SessionId,
+    record: &Arc<Record>,
+    unknown: StoreError,
+) -> Result<Option<Version>> {
+    match look(settings, id, &unknown).await? {
+        Some(stored) if stored.record == *record => Ok(Some(stored.version)),
+        Some(_) => Err(unknown.into()),
+        None => Ok(None),
+    }
+}

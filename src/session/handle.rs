@@ -1,0 +1,329 @@
+//! One request's session, shared by everything in the request: loaded once, committed once.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex as AsyncMutex, OnceCell},
+};
+
+use super::{
+    changes::Draft,
+    commit::{Work, Written, write},
+    load::{LoadFailure, load},
+    settings::Settings,
+    state::{Answer, Live, Origin, Renewal, State},
+};
+use crate::{
+    cookie::Tokens,
+    error::{Error, ErrorKind, Result},
+    events::Event,
+    id::SessionId,
+    lifetime::CookieLifetime,
+    store::{SessionStore, StoreError, StoreErrorKind, Usage},
+};
+
+/// What all clones of a session share.
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    loaded: OnceCell<Result<(), LoadFailure>>,
+    state: Mutex<State>,
+    /// One commit at a time; held across awaits, unlike `state`.
+    committing: AsyncMutex<()>,
+}
+
+/// What is left to do when the handler has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// Nobody asked for the session.
+    Untouched,
+    /// It was looked at, and nothing is to be written.
+    Clean,
+    /// Something is to be written.
+    Commit {
+        /// It renews or destroys, and must not be given up half way.
+        to_its_end: bool,
+    },
+}
+
+enum Plan {
+    Nothing,
+    Touch(Live),
+    Write(Work),
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Arc<Settings>) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            loaded: OnceCell::new(),
+            state: Mutex::default(),
+            committing: AsyncMutex::const_new(()),
+        })
+    }
+
+    /// A session that comes from no request.
+    pub(crate) fn detached(settings: Arc<Settings>, origin: Origin) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            loaded: OnceCell::new_with(Some(Ok(()))),
+            state: Mutex::new(State::new(origin)),
+            committing: AsyncMutex::const_new(()),
+        })
+    }
+
+    /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
+    pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
+        let outcome = self.loaded.get_or_init(|| async {
+            let origin = load(&self.settings, tokens).await?;
+            let mut state = self.state();
+            // `destroy_now` of a lazy session may have come first; what it dooms is not taken back.
+            let doomed = std::mem::take(&mut state.doomed);
+            let answer = std::mem::take(&mut state.answer);
+            *state = State { doomed, answer, response_started: state.response_started, ..State::new(origin) };
+            Ok(())
+        });
+        outcome.await.clone()
+    }
+
+    /// Whether somebody asked for the session, with success or not.
+    pub(crate) fn was_asked_for(&self) -> bool {
+        self.loaded.initialized()
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // No code of the application runs under this lock, so a poisoned one is as whole as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The handler has answered, or was dropped: from now on no cookie can be set, but by the commit that follows.
+    pub(crate) fn finish(&self, server_error: bool) -> Finish {
+        let dropped;
+        let finish = {
+            let mut state = self.state();
+            state.response_started = true;
+            dropped = if server_error && !self.settings.save_on_server_error { state.discard() } else { Vec::new() };
+            let settings = &*self.settings;
+            let must_write = state.renews()
+                || state.draft.is_dirty()
+                || (!server_error
+                    && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
+            if !state.doomed.is_empty() || must_write {
+                Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() }
+            } else if self.was_asked_for() || state.answer.destroyed || state.answer.cookie.is_some() {
+                Finish::Clean
+            } else {
+                Finish::Untouched
+            }
+        };
+        drop(dropped);
+        finish
+    }
+
+    /// What the response is to say. Each answer is handed out once.
+    pub(crate) fn take_answer(&self) -> Answer {
+        std::mem::take(&mut self.state().answer)
+    }
+
+    /// Destroys what is doomed and writes what is changed.
+    ///
+    /// If this future is dropped while the store is at work, the changes are dropped too: they may have arrived.
+    pub(crate) async fn commit(&self) -> Result<()> {
+        let _one = self.committing.lock().await;
+        self.destroy_doomed().await?;
+        let now = self.settings.clock.now();
+        match self.plan(now) {
+            Plan::Nothing => Ok(()),
+            Plan::Touch(live) => {
+                self.touch(live, now).await;
+                Ok(())
+            }
+            Plan::Write(mut work) => match write(&self.settings, &mut work).await {
+                Ok(written) => {
+                    self.rebase(written);
+                    Ok(())
+                }
+                Err(error) => {
+                    self.put_back(work);
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    /// What a commit is to do. The log is taken; the draft stays, so that reads go on seeing the changes.
+    fn plan(&self, now: SystemTime) -> Plan {
+        let mut state = self.state();
+        if state.renews() || state.draft.is_dirty() || state.is_always_saved(&self.settings) {
+            return Plan::Write(Work {
+                origin: state.origin.clone(),
+                draft: state.draft.clone(),
+                log: std::mem::take(&mut state.log),
+                renewal: std::mem::replace(&mut state.renewal, Renewal::Keep),
+            });
+        }
+        match state.live() {
+            Some(live) if state.is_touch_due(&self.settings, now) => Plan::Touch(live.clone()),
+            _ => Plan::Nothing,
+        }
+    }
+
+    /// The last commit of a request: what could not be written is dropped. `Gone` is no error here: it is as if the
+    /// write had come before the end.
+    pub(crate) async fn commit_response(&self) -> Result<()> {
+        let outcome = self.commit().await;
+        let Err(error) = outcome else { return Ok(()) };
+        let (dropped, id) = {
+            let mut state = self.state();
+            (state.discard(), state.live().map(|live| live.id))
+        };
+        drop(dropped);
+        match error.kind() {
+            ErrorKind::Gone | ErrorKind::Superseded => {
+                if let Some(id) = id {
+                    Event::WriteBlocked { id, why: &error }.emit();
+                }
+            }
+            _ => Event::CommitFailed { id, error: &error }.emit(),
+        }
+        if error.kind() == ErrorKind::Gone { Ok(()) } else { Err(error) }
+    }
+
+    /// Destroys now, whatever comes of the rest. `true` if a session was there.
+    pub(crate) async fn destroy_doomed(&self) -> Result<bool> {
+        let mut destroyed = false;
+        loop {
+            let Some(id) = self.state().doomed.last().copied() else { return Ok(destroyed) };
+            let was_there = self.remove(&id).await?;
+            let mut state = self.state();
+            state.doomed.retain(|doomed| *doomed != id);
+            if was_there {
+                state.answer.destroyed = true;
+                destroyed = true;
+                Event::Destroyed(id).emit();
+            }
+        }
+    }
+
+    /// Destroys what the tokens name without opening it.
+    pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
+        let ids = tokens.iter().map(|token| token.identify(&self.settings.cookie_name).0);
+        self.state().doomed.extend(ids);
+        let shared = Arc::clone(self);
+        to_its_end(async move { shared.destroy_doomed().await }).await
+    }
+
+    /// The request was dropped before it was answered. What it changed is dropped; what it destroyed is destroyed.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        let (dropped, doomed) = {
+            let mut state = self.state();
+            state.response_started = true;
+            (state.discard(), !state.doomed.is_empty())
+        };
+        drop(dropped);
+        if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
+            let shared = Arc::clone(self);
+            runtime.spawn(async move {
+                if let Err(error) = shared.destroy_doomed().await {
+                    Event::CommitFailed { id: None, error: &error }.emit();
+                }
+            });
+        }
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool> {
+        let named = |error: StoreError| Error::from(error.during("remove").on(id));
+        match self.settings.store.remove(id).await {
+            // Whether the first one arrived is told by a second: either way the session is gone by this request.
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
+                self.settings.store.remove(id).await.map(|_| true).map_err(named)
+            }
+            outcome => outcome.map_err(named),
+        }
+    }
+
+    /// Moves the expiry of a session that was only read. Whatever comes of it, the answer stays as it is.
+    async fn touch(&self, live: Live, now: SystemTime) {
+        let usage = Usage::at(&live.stored.record, now);
+        match self.settings.store.touch(&live.id, usage).await {
+            Ok(_) => Event::Touched(live.id).emit(),
+            Err(error) => {
+                let error = error.during("touch").on(&live.id);
+                Event::TouchFailed { id: live.id, error: &error }.emit();
+            }
+        }
+    }
+
+    /// Goes on from what is stored now. Changes that came during the commit are put on top.
+    fn rebase(&self, written: Option<Written>) {
+        let Some(Written { live, token }) = written else { return };
+        let record = Arc::clone(&live.stored.record);
+        let cookie = token.map(|token| {
+            let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();
+            (token, (record.lifetime().cookie() == CookieLifetime::Persistent).then_some(left))
+        });
+        let (mut log, mut revision) = {
+            let mut state = self.state();
+            state.origin = Origin::Live(live);
+            if cookie.is_some() {
+                state.answer.cookie = cookie;
+            }
+            (std::mem::take(&mut state.log), state.revision)
+        };
+        loop {
+            let draft = Draft::replayed(Some(Arc::clone(&record)), &log);
+            let mut state = self.state();
+            if state.revision == revision {
+                state.log = log;
+                state.revision += 1;
+                // A closure that fails on the merged record fails again, and aloud, at the commit of its change.
+                if let Ok(draft) = draft {
+                    state.draft = draft;
+                }
+                return;
+            }
+            log.append(&mut state.log);
+            revision = state.revision;
+        }
+    }
+
+    /// A failed save keeps the changes, so that it can be tried again.
+    fn put_back(&self, mut work: Work) {
+        let mut state = self.state();
+        work.log.append(&mut state.log);
+        state.log = work.log;
+        state.renewal = state.renewal.max(work.renewal);
+    }
+}
+
+/// Runs a future to its end even if the caller goes away.
+pub(crate) async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    let Ok(runtime) = Handle::try_current() else { return future.await };
+    match runtime.spawn(future).await {
+        Ok(output) => output,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.response_started && state.is_unsaved() {
+            Event::ChangesDropped(state.live().map(|live| live.id)).emit();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("state", &*self.state()).finish_non_exhaustive()
+    }
+}

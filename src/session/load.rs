@@ -1,0 +1,123 @@
+//! From the request's tokens to the session that they name.
+
+use std::time::SystemTime;
+
+use super::{
+    settings::{DamagedPolicy, Settings},
+    state::{Live, Origin},
+};
+use crate::{
+    cookie::Tokens,
+    events::Event,
+    id::{Check, SessionId},
+    record::RecordKind,
+    store::{SessionStore, StoreError, StoreErrorKind, Stored},
+};
+
+/// Why the request's session could not be told.
+#[derive(Debug, Clone)]
+pub(crate) enum LoadFailure {
+    /// The store could not answer.
+    Store(StoreError),
+    /// The record is damaged, or no key opens it.
+    Damaged(StoreError),
+    /// Two cookies name two live sessions.
+    TwoSessions,
+}
+
+/// What a stored record is to a request that holds the token of this check.
+pub(crate) enum Found {
+    Live(Stored),
+    Superseded,
+    /// Not there, or not for this token; the reason is an event.
+    Absent,
+}
+
+/// Looks up each token. One live session is the request's; two are refused, since one of them was planted.
+pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Origin, LoadFailure> {
+    let mut origin = Origin::None;
+    for token in tokens.iter() {
+        let (id, check) = token.identify(&settings.cookie_name);
+        match find(settings, &id, Some(check)).await {
+            Ok(Found::Live(stored)) => match &origin {
+                Origin::Live(first) if first.id == id => {}
+                Origin::Live(first) => {
+                    Event::TwoLiveCookies { first: first.id, second: id }.emit();
+                    return Err(LoadFailure::TwoSessions);
+                }
+                Origin::None | Origin::Superseded(_) => {
+                    Event::Loaded(id).emit();
+                    origin = Origin::Live(Live { id, stored });
+                }
+            },
+            Ok(Found::Superseded) => {
+                if let Origin::None = origin {
+                    origin = Origin::Superseded(id);
+                }
+            }
+            Ok(Found::Absent) => {}
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                Event::Damaged { id, error: &error }.emit();
+                if settings.damaged == DamagedPolicy::Fail {
+                    return Err(LoadFailure::Damaged(error));
+                }
+            }
+            Err(error) => {
+                Event::LoadFailed { id, error: &error }.emit();
+                return Err(LoadFailure::Store(error));
+            }
+        }
+    }
+    Ok(origin)
+}
+
+/// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
+pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
+    let Some(stored) = settings.store.load(id).await.map_err(|error| error.during("load").on(id))? else {
+        Event::Unknown(*id).emit();
+        return Ok(Found::Absent);
+    };
+    judge(settings, id, check, stored, settings.clock.now()).await
+}
+
+async fn judge(
+    settings: &Settings,
+    id: &SessionId,
+    check: Option<Check>,
+    stored: Stored,
+    now: SystemTime,
+) -> Result<Found, StoreError> {
+    let record = &stored.record;
+    if check.is_some_and(|check| check != record.check()) {
+        Event::Unknown(*id).emit();
+        return Ok(Found::Absent);
+    }
+    // A store that returns an expired record is not believed (K9).
+    if stored.is_expired(now) || now >= record.absolute_limit() {
+        Event::Expired(*id).emit();
+        return Ok(Found::Absent);
+    }
+    match record.kind() {
+        RecordKind::Session => {}
+        RecordKind::Tombstone => {
+            Event::Superseded(*id).emit();
+            return Ok(Found::Superseded);
+        }
+        RecordKind::Epoch => {
+            Event::Unknown(*id).emit();
+            return Ok(Found::Absent);
+        }
+        RecordKind::Sealed => {
+            let error = StoreError::new(StoreErrorKind::Corrupt).during("load").on(id);
+            return Err(error.because("the record is sealed, and the store is not wrapped by the one that opens it"));
+        }
+    }
+    if let Some(owner) = record.owner() {
+        let present = settings.store.owner_epoch(owner.name()).await;
+        if present.map_err(|error| error.during("owner_epoch").on(id))? != Some(owner.epoch()) {
+            Event::Revoked(*id).emit();
+            return Ok(Found::Absent);
+        }
+    }
+    Ok(Found::Live(stored))
+}

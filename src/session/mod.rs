@@ -1,0 +1,64 @@
+//! One request's session.
+//!
+//! - [`Session`]: what handlers hold. Its entries are in `access`, its life in `lifecycle`.
+//! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
+//! - `state`, `handle`: where the session stands, shared by all of the request.
+//! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
+//! - `settings`: how the sessions of one layer behave.
+
+mod access;
+mod changes;
+mod commit;
+mod handle;
+mod key;
+mod lifecycle;
+mod load;
+mod queue;
+mod settings;
+mod state;
+
+use std::{fmt, sync::Arc};
+
+pub(crate) use self::{
+    handle::{Finish, Shared, to_its_end},
+    load::LoadFailure,
+    settings::Settings,
+    state::Answer,
+};
+pub use self::{
+    key::{IntoKey, Key},
+    settings::{ConflictPolicy, DamagedPolicy, SavePolicy},
+};
+
+/// The session of one visitor in one request.
+///
+/// A handler asks for it as an argument. It is loaded by then, so everything but talking to the store is synchronous;
+/// it is committed when the handler has answered, if it has changed. Clones share one state, and so does every other
+/// extraction in the same request.
+///
+/// # After the response has begun
+///
+/// A stream or a socket can keep a clone. What it changes then is written by [`save`](Self::save); what nobody saves is
+/// dropped, with an event. A cookie can't be sent any more, so what would need one is
+/// [`ResponseStarted`](crate::ErrorKind::ResponseStarted).
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    /// The session of what was loaded.
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}

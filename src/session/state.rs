@@ -1,0 +1,160 @@
+//! Where one request's session stands.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    changes::{Change, Draft},
+    settings::{SavePolicy, Settings},
+};
+use crate::{
+    clock,
+    error::{Error, ErrorKind, Result},
+    id::{SessionId, SessionToken},
+    store::Stored,
+};
+
+/// What the request's cookie led to, as of the last load or commit.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Origin {
+    /// No session: none was there, it is not live, or this request destroyed it.
+    #[default]
+    None,
+    Live(Live),
+    /// The token was replaced by a newer one.
+    Superseded(SessionId),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Live {
+    pub(crate) id: SessionId,
+    pub(crate) stored: Stored,
+}
+
+/// Whether the commit gives the session a new token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Renewal {
+    #[default]
+    Keep,
+    Renew,
+    Login,
+}
+
+/// What the response says of the session.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// The token to set, and for how long the browser may keep it (`None`: until its window is closed).
+    pub(crate) cookie: Option<(SessionToken, Option<Duration>)>,
+    /// This request destroyed the session that the cookie named.
+    pub(crate) destroyed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) origin: Origin,
+    pub(crate) draft: Draft,
+    pub(crate) log: Vec<Change>,
+    pub(crate) renewal: Renewal,
+    /// Sessions that this request destroys.
+    pub(crate) doomed: Vec<SessionId>,
+    pub(crate) answer: Answer,
+    /// The headers are on their way: no cookie can be set any more.
+    pub(crate) response_started: bool,
+    pub(crate) skip_touch: bool,
+    /// Counts changes, so that what was computed with no lock held is known to be still true.
+    pub(crate) revision: u64,
+}
+
+impl std::fmt::Debug for Draft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+impl State {
+    pub(crate) fn new(origin: Origin) -> Self {
+        let base = match &origin {
+            Origin::Live(live) => Some(Arc::clone(&live.stored.record)),
+            Origin::None | Origin::Superseded(_) => None,
+        };
+        Self { origin, draft: Draft::new(base), ..Self::default() }
+    }
+
+    pub(crate) fn live(&self) -> Option<&Live> {
+        match &self.origin {
+            Origin::Live(live) => Some(live),
+            Origin::None | Origin::Superseded(_) => None,
+        }
+    }
+
+    /// Refuses what a superseded request changes, unless it logs in.
+    pub(crate) fn not_superseded(&self) -> Result<()> {
+        match &self.origin {
+            Origin::Superseded(id) if self.renewal < Renewal::Login => Err(Error::session(ErrorKind::Superseded, *id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses as well what would need a cookie after the response has begun.
+    pub(crate) fn writable(&self) -> Result<()> {
+        self.not_superseded()?;
+        match &self.origin {
+            Origin::None if self.response_started => Err(Error::request(ErrorKind::ResponseStarted)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies a change in which no code of the application runs, and logs it.
+    pub(crate) fn change(&mut self, change: Change) {
+        // Nothing but a `Run` can fail, and that is not applied here.
+        let _ = self.draft.apply(&change);
+        self.record(change);
+    }
+
+    /// Logs a change that the draft already has.
+    pub(crate) fn record(&mut self, change: Change) {
+        if let (Change::Set(key, _), Some(Change::Set(last, _))) = (&change, self.log.last())
+            && key == last
+        {
+            self.log.pop();
+        }
+        self.log.push(change);
+        self.revision += 1;
+    }
+
+    /// Whether something that no store has yet would be lost if this were dropped.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        !self.doomed.is_empty() || self.renews() || self.draft.is_dirty()
+    }
+
+    /// Whether there is a session to renew, or a login that makes one.
+    pub(crate) fn renews(&self) -> bool {
+        self.renewal == Renewal::Login || (self.renewal == Renewal::Renew && self.live().is_some())
+    }
+
+    /// Whether a session that was only read is due for a touch.
+    pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
+        let Some(live) = self.live() else { return false };
+        let lifetime = live.stored.record.lifetime();
+        let due = clock::later(live.stored.used_at, lifetime.idle().mul_f64(settings.touch_after));
+        !self.skip_touch && now >= due && live.stored.record.expires_at(now) > live.stored.expires_at
+    }
+
+    /// Whether the policy saves a session in which nothing has changed.
+    pub(crate) fn is_always_saved(&self, settings: &Settings) -> bool {
+        settings.save == SavePolicy::Always && self.live().is_some()
+    }
+
+    /// Takes back what is not committed, `destroy` excepted. The log is handed out, since dropping a closure can run
+    /// code of the application.
+    #[must_use = "closures must be dropped with no lock held"]
+    pub(crate) fn discard(&mut self) -> Vec<Change> {
+        let base = self.live().map(|live| Arc::clone(&live.stored.record));
+        self.draft = Draft::new(base);
+        self.renewal = Renewal::Keep;
+        self.revision += 1;
+        std::mem::take(&mut self.log)
+    }
+}

@@ -3,14 +3,19 @@
 
 mod clock;
 pub mod codec;
+mod cookie;
 mod error;
 mod id;
+#[cfg(feature = "encryption")]
+pub mod keyring;
 mod lifetime;
 pub mod record;
 mod store;
 
 pub use erased_serde;
 
+#[cfg(feature = "encryption")]
+pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{
     clock::Clock,
     codec::Codec,

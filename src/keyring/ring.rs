@@ -165,7 +165,7 @@ impl KeyRing {
 
     /// The ids of all keys, the writing one first.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = KeyId> + '_ {
-        self.0.iter().map(|key| key.id)
+        self.keys().map(|key| key.id)
     }
 
     pub(crate) fn writing(&self) -> &RingKey {
@@ -173,14 +173,14 @@ impl KeyRing {
         &self.0[0]
     }
 
-    /// The keys that only open.
-    pub(crate) fn others(&self) -> impl Iterator<Item = &RingKey> + Clone {
-        self.0[1..].iter().map(|key| &**key)
+    /// All keys, the writing one first.
+    pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = &RingKey> + Clone {
+        self.0.iter().map(|key| &**key)
     }
 
     /// Ids are public, so that looking one up need not take constant time.
     pub(crate) fn key(&self, id: KeyId) -> Option<&RingKey> {
-        self.0.iter().map(|key| &**key).find(|key| key.id == id)
+        self.keys().find(|key| key.id == id)
     }
 }
 
@@ -188,7 +188,7 @@ impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyRing")
             .field("writes_with", &self.writes_with())
-            .field("also_opens", &self.others().map(|key| key.id).collect::<Vec<_>>())
+            .field("also_opens", &self.ids().skip(1).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -7,12 +7,16 @@
 
 mod contract;
 mod dynamic;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod error;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 mod outcome;
 mod version;
 
+#[cfg(feature = "encryption")]
+pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 pub use self::{

@@ -96,11 +96,7 @@ fn seal_with(key: &RingKey, nonce: &[u8; NONCE_BYTES], id: &SessionId, record: &
     value.extend(entries);
     let tag = key
         .record
-        .encrypt_inout_detached(
-            &XNonce::from(*nonce),
-            &bound,
-            (&mut value[HEAD_BYTES + NONCE_BYTES..]).into(),
-        )
+        .encrypt_inout_detached(&XNonce::from(*nonce), &bound, (&mut value[HEAD_BYTES + NONCE_BYTES..]).into())
         .expect("a record is shorter than 256 GiB");
     value.extend(tag);
     let entries = Entries::from_sorted([(ENTRY, &*value)].into_iter());

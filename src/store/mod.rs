@@ -5,6 +5,7 @@
 //! - [`StoreError`]: a store that could not do it, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
+mod cached;
 mod contract;
 mod dynamic;
 #[cfg(feature = "encryption")]
@@ -20,6 +21,7 @@ pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 pub use self::{
+    cached::{CacheSettings, CacheStats, CachedStore},
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},

@@ -47,7 +47,10 @@ fn frozen_vector() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let sealed = seal_with(ring(1).writing(), &[9; NONCE_BYTES], &id("x"), &reference());
     assert_eq!(&**sealed.owner().unwrap().name(), "iCyaU0e_SHjNeOeDAIA8McS9dhkyLhiF");
-    assert_eq!(hex(&value(&sealed)), "01000f0063b9af377f480909090909090909090909090909090909090909090909096e3279614bdff6618695420b79bf96484cc87693771ccda90dd40e20202d0cb28a31f26cd2307fe8f47a52a93591abe17f029db6407d1a6eb65411");
+    assert_eq!(
+        hex(&value(&sealed)),
+        "01000f0063b9af377f480909090909090909090909090909090909090909090909096e3279614bdff6618695420b79bf96484cc87693771ccda90dd40e20202d0cb28a31f26cd2307fe8f47a52a93591abe17f029db6407d1a6eb65411"
+    );
     assert_eq!(*open(&ring(1), &id("x"), &sealed).unwrap().record, reference());
 }
 

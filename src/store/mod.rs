@@ -19,7 +19,7 @@ mod version;
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "memory")]
-pub use self::memory::MemoryStore;
+pub use self::memory::{MemoryIter, MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{
     cached::{CacheSettings, CacheStats, CachedStore},
     contract::SessionStore,

@@ -44,7 +44,7 @@ macro_rules! kit {
                 let memory = MemoryStore::with_clock($clock.clone());
                 let open = || {
                     let $store = Remote(memory.clone());
-                    let $clock = $clock.clone();
+                    let $clock = &$clock;
                     $wrapped
                 };
                 Harness::new(open(), $clock.clone()).twin(open())
@@ -56,12 +56,12 @@ macro_rules! kit {
 }
 
 kit! {
-    sealed_memory: |store, clock| sealed(store.0);
-    sealed_twice: |store, clock| sealed(sealed(store));
-    cached_memory: |store, clock| cached(store, clock);
-    cached_sealed: |store, clock| cached(sealed(store), clock);
-    sealed_cached: |store, clock| sealed(cached(store, clock));
-    cached_twice: |store, clock| cached(cached(store, clock.clone()), clock);
+    sealed_memory: |store, _clock| sealed(store.0);
+    sealed_twice: |store, _clock| sealed(sealed(store));
+    cached_memory: |store, clock| cached(store, clock.clone());
+    cached_sealed: |store, clock| cached(sealed(store), clock.clone());
+    sealed_cached: |store, clock| sealed(cached(store, clock.clone()));
+    cached_twice: |store, clock| cached(cached(store, clock.clone()), clock.clone());
 }
 
 mod trusted {

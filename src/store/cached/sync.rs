@@ -1,8 +1,8 @@
-//! The lock of the cache: the standard library's, or in explored runs (`--cfg shuttle`) one whose schedule is searched.
+//! The lock of the cache: the standard library's, or in explored runs (`--cfg session_layer_shuttle`) one whose schedule is searched.
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, session_layer_shuttle))]
 pub(super) use shuttle::sync::{Mutex, MutexGuard};
-#[cfg(not(all(test, shuttle)))]
+#[cfg(not(all(test, session_layer_shuttle)))]
 pub(super) use std::sync::{Mutex, MutexGuard};
 
 /// A panic under one of our locks can't leave a half-made entry: each change there is one call.

@@ -1,5 +1,5 @@
 //! Schedules searched by shuttle, on the code that ships:
-//! `RUSTFLAGS="--cfg shuttle" cargo test --release --lib --all-features --target-dir target/shuttle interleavings`
+//! `RUSTFLAGS="--cfg session_layer_shuttle" cargo test --release --lib --all-features --target-dir target/shuttle interleavings`
 //!
 //! Three tasks work on one id, each with two operations; every mix of operations is tried under many schedules. In every
 //! one of them:

@@ -1,5 +1,5 @@
 mod behaviour;
-#[cfg(shuttle)]
+#[cfg(session_layer_shuttle)]
 mod interleavings;
 mod store;
 

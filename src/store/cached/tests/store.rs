@@ -113,12 +113,12 @@ impl TestStore {
     }
 }
 
-#[cfg(shuttle)]
+#[cfg(session_layer_shuttle)]
 async fn pause() {
     shuttle::future::yield_now().await;
 }
 
-#[cfg(not(shuttle))]
+#[cfg(not(session_layer_shuttle))]
 async fn pause() {
     tokio::task::yield_now().await;
 }

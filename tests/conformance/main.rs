@@ -1,3 +1,6 @@
 //! The kit over this crate's own stores, and over stores that are broken on purpose.
 
+mod broken;
+mod coverage;
+mod reference;
 mod stores;

@@ -24,7 +24,7 @@ mod memory_boxed_twice {
     use super::*;
 
     async fn open() -> Harness {
-        super::memory().await.wrap(|store| DynStore::new(Bare(store)))
+        memory().await.wrap(|store| DynStore::new(Bare(store)))
     }
 
     session_layer::conformance::tests!(open);
@@ -34,7 +34,7 @@ mod memory_under_a_fault_store {
     use super::*;
 
     async fn open() -> Harness {
-        super::memory().await.wrap(FaultStore::new)
+        memory().await.wrap(FaultStore::new)
     }
 
     session_layer::conformance::tests!(open);

@@ -159,6 +159,8 @@ defects! {
     "R4" {
         /// A leased session is not removed.
         RemoveRespectsLease,
+        /// A leased session is removed when its lease has ended.
+        RemoveWaitsForLease,
         /// A remove reads the record first, and fails where it can't.
         RemoveReadsFirst,
     }
@@ -296,7 +298,7 @@ impl Broken {
         let harness = Reference::harness(&clock, &reference, broken).rounds(20);
         match defect {
             // These hang: that is how they are caught.
-            Defect::LoadHoldsFlag | Defect::LockHoldsFlag | Defect::WaiterSleeps => {
+            Defect::LoadHoldsFlag | Defect::LockHoldsFlag | Defect::RemoveWaitsForLease | Defect::WaiterSleeps => {
                 harness.patience(Duration::from_millis(500))
             }
             _ => harness,
@@ -597,6 +599,11 @@ impl SessionStore for Broken {
                 let leased = self.inner.raw().slots.get(id).is_some_and(|slot| slot.lease.is_some());
                 if leased {
                     return Err(StoreError::new(StoreErrorKind::Locked).on(id));
+                }
+            }
+            Defect::RemoveWaitsForLease => {
+                while self.inner.raw().slots.get(id).is_some_and(|slot| slot.lease.is_some()) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }
             Defect::RemoveReadsFirst => {

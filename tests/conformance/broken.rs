@@ -147,6 +147,8 @@ defects! {
     "R1" {
         /// An update that was under way brings the session back.
         UpdateRevivesRemoved,
+        /// A lease is written back with its record, and a remove may come in between.
+        LockRevives,
     }
     "R2" {
         /// A remove is always answered "true".
@@ -197,6 +199,8 @@ defects! {
     "E3" {
         /// An epoch lives as long as the first session that asked for it.
         EnsureNeverExtends,
+        /// An epoch is extended by a touch: of two, the shorter may come last.
+        EnsureExtendsByTouch,
         /// Idle epochs are deleted like idle sessions.
         IdleEpochsDeleted,
     }
@@ -253,6 +257,8 @@ defects! {
     "K2" {
         /// A lease leaves the version as it is.
         LockKeepsVersion,
+        /// A lease is written back with its record, and an update may come in between.
+        LockLosesUpdate,
     }
     "K3" {
         /// A lease ends only when it is given back.
@@ -695,11 +701,20 @@ impl SessionStore for Broken {
         {
             return Ok(epoch);
         }
+        let id = SessionId::of_owner(owner);
+        if self.is(Defect::EnsureExtendsByTouch)
+            && let Some(stored) = self.inner.load(&id).await?
+            && stored.expires_at < usage.expires_at
+            && let Some(epoch) = self.inner.owner_epoch(owner).await?
+        {
+            self.inner.touch(&id, usage).await?;
+            return Ok(epoch);
+        }
         if self.is(Defect::EnsureNotAtomic) && self.inner.owner_epoch(owner).await?.is_none() {
             pause().await;
             let epoch = Epoch::generate().unwrap();
             let record = Record::epoch(Owner::new(owner, epoch).unwrap(), usage.used_at);
-            self.put(&SessionId::of_owner(owner), &Arc::new(record), usage);
+            self.put(&id, &Arc::new(record), usage);
             return Ok(epoch);
         }
         self.inner.ensure_epoch(owner, usage).await
@@ -813,6 +828,19 @@ impl SessionStore for Broken {
                     slot.lease = Some((holder, now + time));
                     return Ok(Lock::Acquired { until: now + time });
                 }
+            }
+            Defect::LockRevives | Defect::LockLosesUpdate => {
+                let locked = self.inner.lock(id, holder, time).await?;
+                if let Lock::Acquired { .. } = locked {
+                    let slot = self.inner.raw().slots.get(id).cloned();
+                    pause().await;
+                    if let Some(mut slot) = slot {
+                        let mut state = self.inner.raw();
+                        slot.stored.version = state.next_version();
+                        state.slots.insert(*id, slot);
+                    }
+                }
+                return Ok(locked);
             }
             Defect::LockKeepsVersion => {
                 let before = self.raw(id);

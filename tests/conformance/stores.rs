@@ -1,12 +1,14 @@
 //! The kit over `MemoryStore`, alone and under the kit's own wrappers.
 
 use session_layer::{
-    DynStore, MemoryStore,
+    Clock, DynStore, MemoryStore,
     conformance::{
         self, Harness, Operation,
         fault::{Bare, FaultStore},
     },
 };
+
+use crate::reference::Reference;
 
 /// What `MemoryStore` has beyond the required methods.
 const MEMORY: &[Operation] = &[];
@@ -53,20 +55,15 @@ mod memory_under_a_fault_store {
 }
 
 /// By a clock that nobody moves: the kit waits, as it does for a backend with a clock of its own.
-mod reference_on_the_systems_clock {
-    use std::time::Duration;
-
-    use session_layer::Clock;
-
-    use super::*;
-    use crate::reference::Reference;
-
-    async fn open() -> Harness {
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_reference_passes_on_the_systems_clock() {
+    let report = conformance::run(|| async {
         let clock = Clock::system();
-        Reference::harness(&clock, &Reference::new(clock.clone()), DynStore::new).unit(Duration::from_millis(300))
-    }
-
-    session_layer::conformance::tests!(open);
+        Reference::harness(&clock, &Reference::new(clock.clone()), DynStore::new).rounds(20)
+    })
+    .await;
+    report.assert_passed();
+    assert_eq!(report.skipped().count(), 0, "{report}");
 }
 
 /// What the memory store leaves unchecked is what the harness can't do to it, and nothing else.

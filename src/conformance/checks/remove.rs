@@ -44,6 +44,23 @@ pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
     Ok(())
 }
 
+pub(super) async fn r1_a_remove_beats_a_lock(bench: Bench) -> Verdict {
+    let r1 = bench.about("R1");
+    for way in r1.ways() {
+        let (session, _) = r1.created().await?;
+        let (first, second, id) = (r1.clone(), r1.other(way), session.id);
+        let (holder, time) = (Holder::generate().expect("the operating system gives random numbers"), r1.units(20));
+        let lock = async move { first.lock(&id, holder, time).await };
+        let (locked, removed) = way.run(lock, async move { second.remove(&id).await }).await;
+        let (locked, removed) = (locked?, removed?);
+        let when = format!("after `lock` ({locked:?}) and `remove` ({removed}) at once");
+        r1.absent(&id, &when).await?;
+        r1.holds(removed, "`remove` beside a `lock` answered false")?;
+        r1.equal(Lock::Absent, r1.lock(&id, holder, time).await?, format_args!("{when}, `lock`"))?;
+    }
+    Ok(())
+}
+
 pub(super) async fn r2_true_if_it_was_there(bench: Bench) -> Verdict {
     let r2 = bench.about("R2");
     r2.equal(false, r2.remove(&identity().0).await?, "`remove` of an id that was never created")?;

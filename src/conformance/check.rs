@@ -1,10 +1,13 @@
 //! A check, and how all of them are run.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
+
+use tokio::sync::Semaphore;
 
 use super::{
     Harness, Outcome, Report,
     bench::{Bench, Stop, Verdict},
+    race,
 };
 
 /// One check: it drives a fresh store through one or more sentences of the contract.
@@ -65,18 +68,39 @@ impl Check {
 /// The report says which sentences are broken and what could not be checked; [`Report::assert_passed`] makes a test of
 /// it. [`tests!`](super::tests) makes one test of each check instead.
 ///
+/// Checks that really wait, because the store has a clock of its own, are run a few at once; all others one by one.
+///
 /// # Panics
 ///
 /// Outside a multi-threaded tokio runtime: the interleavings need threads.
 pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
     let mut report = Report { store: String::new(), outcomes: Vec::new() };
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut runs = Vec::new();
     for check in super::checks() {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let harness = open().await;
         crate::SessionStore::name(harness.store()).clone_into(&mut report.store);
-        report.outcomes.push(check.run(harness).await);
+        let waits = !harness.clock.is_manual();
+        let run = tokio::spawn(async move {
+            let outcome = check.run(harness).await;
+            drop(place);
+            outcome
+        });
+        if waits {
+            runs.push(run);
+        } else {
+            report.outcomes.push(race::joined(run).await);
+        }
+    }
+    for run in runs {
+        report.outcomes.push(race::joined(run).await);
     }
     report
 }
+
+/// How many checks that wait are run at once.
+const AT_ONCE: usize = 8;
 
 /// What one test of [`tests!`](super::tests) does.
 #[doc(hidden)]

@@ -129,7 +129,8 @@ impl Harness {
         self
     }
 
-    /// How to take the backend away (`true`) and to give it back (`false`), with what it holds.
+    /// How to take the backend away (`true`) and to give it back (`false`), with what it holds. Other checks may run
+    /// beside this one: only this harness's store may feel it.
     pub fn outage<F>(mut self, outage: impl Fn(bool) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

@@ -181,7 +181,7 @@ mod tests {
         #[test]
         fn takes_out_what_has_expired(
             steps in proptest::collection::vec(
-                (0u32..40, prop_oneof![0u64..5_000, 0..200_000, 0..DAY, 0..4_000 * DAY], 0u8..4, 1usize..6),
+                (0u32..40, prop_oneof![0u64..5_000, 0u64..200_000, 0u64..DAY, 0u64..4_000 * DAY], 0u8..4, 1usize..6),
                 1..200,
             ),
         ) {

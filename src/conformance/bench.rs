@@ -279,6 +279,16 @@ impl Probe {
         self.broken(format!("{when}: the answered `expires_at` is {by:?} {which} than it must be"))
     }
 
+    /// The expiry must be what it was. A store that counts whole seconds may tell it from what is left of them.
+    pub(super) fn same_expiry(&self, before: &Stored, after: &Stored, when: &str) -> Verdict {
+        let (before, after) = (before.expires_at, after.expires_at);
+        let by = after.duration_since(before).unwrap_or_else(|error| error.duration());
+        self.holds(
+            by <= self.harness().late,
+            format_args!("{when}: `expires_at` has moved by {by:?}, though nobody moved it"),
+        )
+    }
+
     /// What must hold.
     pub(super) fn holds(&self, holds: bool, what: impl fmt::Display) -> Verdict {
         if holds { Ok(()) } else { self.broken(what.to_string()) }
@@ -311,18 +321,20 @@ impl Probe {
 
     /// Damages what is stored under the id.
     pub(super) async fn damage(&self, id: &SessionId) -> Verdict {
-        match &self.harness().damage {
-            Some(damage) => Ok(damage(*id).await),
-            None => self.skip("the harness has no way to damage a record"),
-        }
+        let Some(damage) = &self.harness().damage else {
+            return self.skip("the harness has no way to damage a record");
+        };
+        damage(*id).await;
+        Ok(())
     }
 
     /// Takes the backend away, or gives it back.
     pub(super) async fn outage(&self, down: bool) -> Verdict {
-        match &self.harness().outage {
-            Some(outage) => Ok(outage(down).await),
-            None => self.skip("the harness has no way to take the backend away"),
-        }
+        let Some(outage) = &self.harness().outage else {
+            return self.skip("the harness has no way to take the backend away");
+        };
+        outage(down).await;
+        Ok(())
     }
 }
 

@@ -96,9 +96,10 @@ impl Cut {
     }
 }
 
+/// Polls this often, each time that the future is woken; less often if it waits for somebody else.
 async fn poll_times<F: Future>(polls: usize, future: &mut Pin<Box<F>>) -> Option<F::Output> {
     let mut left = polls;
-    poll_fn(|context| {
+    let polled = poll_fn(|context| {
         if left == 0 {
             return Poll::Ready(None);
         }
@@ -108,8 +109,8 @@ async fn poll_times<F: Future>(polls: usize, future: &mut Pin<Box<F>>) -> Option
             Poll::Pending if left == 0 => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
-    })
-    .await
+    });
+    tokio::time::timeout(HELD_BACK, polled).await.ok().flatten()
 }
 
 async fn overtaken<A: Future, B: Future>(polls: usize, first: A, second: B) -> (A::Output, B::Output) {

@@ -24,7 +24,7 @@ pub(super) async fn c1_create_never_replaces(bench: Bench) -> Verdict {
             let when = format!("after a `create` over a live record of kind {kind:?}");
             c1.unchanged(&there.id, &there.record, &version, &when).await?;
             let now = c1.present(&there.id, &when).await?;
-            c1.equal(before.expires_at, now.expires_at, format_args!("{when}: `expires_at`"))?;
+            c1.same_expiry(&before, &now, &when)?;
         }
     }
     Ok(())

@@ -161,7 +161,7 @@ fn nothing_done(g5: &Probe, operation: &str, answer: Result<(), StoreError>) -> 
 async fn same(g5: &Probe, session: &Sample, before: &Stored, when: &str) -> Verdict {
     g5.unchanged(&session.id, &before.record, &before.version, when).await?;
     let now = g5.present(&session.id, when).await?;
-    g5.equal(before.expires_at, now.expires_at, format_args!("{when}: `expires_at`"))
+    g5.same_expiry(before, &now, when)
 }
 
 /// What is stored after an outage: a client may take a moment to come back.

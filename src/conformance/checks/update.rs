@@ -50,7 +50,7 @@ pub(super) async fn u2_another_version_is_a_conflict(bench: Bench) -> Verdict {
             let when = "after an `update` that expects an older version";
             u2.unchanged(&session.id, &session.variant(number), &version, when).await?;
             let now = u2.present(&session.id, when).await?;
-            u2.equal(before.expires_at, now.expires_at, format_args!("{when}: `expires_at`"))?;
+            u2.same_expiry(&before, &now, when)?;
         }
         stale.push(version);
     }

@@ -39,12 +39,13 @@ impl Table {
         if from.shard as usize >= self.shard_count() {
             return Ok(None);
         }
-        Ok(self.walk_shard(&*self.shard_at(from.shard as usize)?, from, show))
+        let shard = self.shard_at(from.shard as usize)?;
+        Ok(self.walk_shard(&shard, from, show))
     }
 
     /// The same, also once the store is closed: for the last snapshot.
     pub(super) fn walk_even_closed(&self, from: Place, show: impl FnMut(&Slot)) -> Option<Place> {
-        self.walk_shard(&*self.shard_even_closed(from.shard as usize), from, show)
+        self.walk_shard(&self.shard_even_closed(from.shard as usize), from, show)
     }
 
     fn walk_shard(&self, shard: &Shard, from: Place, mut show: impl FnMut(&Slot)) -> Option<Place> {

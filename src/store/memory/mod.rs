@@ -12,6 +12,10 @@ mod lease;
 mod ledger;
 mod line;
 mod links;
+#[cfg(all(test, session_layer_loom))]
+mod loom_tests;
+#[cfg(all(test, not(session_layer_loom)))]
+mod model;
 mod owners;
 mod restore;
 mod seed;

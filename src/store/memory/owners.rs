@@ -27,6 +27,7 @@ struct Part {
 }
 
 /// Most owners have one session.
+#[allow(clippy::box_collection, reason = "the set is the rare case, and would make every entry three times as large")]
 #[derive(Debug)]
 enum Sessions {
     One(SessionId),

@@ -275,17 +275,16 @@ impl Shard {
         const TRIES: usize = 8;
 
         for _ in 0..TRIES {
-            let first = self.order.first(class.head())?;
-            let held = self.slot(first);
-            if held.id == *newest {
-                return self.order.after(first);
+            let mut oldest = self.order.first(class.head())?;
+            if self.slot(oldest).id == *newest {
+                oldest = self.order.after(oldest)?;
             }
-            let owner = held.record.owner().filter(|_| class == Class::Epoch);
+            let owner = self.slot(oldest).record.owner().filter(|_| class == Class::Epoch);
             if owner.is_none_or(|owner| !shared.owners.has_any(owner.name())) {
-                return Some(first);
+                return Some(oldest);
             }
-            self.order.unlink(first);
-            self.order.push(class.head(), first);
+            self.order.unlink(oldest);
+            self.order.push(class.head(), oldest);
         }
         None
     }

@@ -24,6 +24,9 @@ pub(super) struct Slot {
     pub(super) lease: Option<Box<Lease>>,
 }
 
+/// The layer saves a touch until this part of the idle time has passed.
+const TOUCH_PART: u64 = 10;
+
 /// Which ring of the order of use a record is in. Eviction empties the earlier ones first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -54,6 +57,12 @@ impl Class {
 impl Slot {
     pub(super) fn is_expired(&self, now: u64) -> bool {
         now >= self.expires_at
+    }
+
+    /// Whether the last use was at `cutoff` or before, also if a touch of the last tenth of the idle time was saved.
+    pub(super) fn is_idle_since(&self, cutoff: u64) -> bool {
+        let saved = clock::duration_millis(self.record.lifetime().idle()) / TOUCH_PART;
+        self.used_at.saturating_add(saved) <= cutoff
     }
 
     pub(super) fn usage(&self) -> Usage {

@@ -246,7 +246,7 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-impl<'a> IntoIterator for &'a MemoryStore {
+impl IntoIterator for &MemoryStore {
     type Item = (SessionId, Stored);
     type IntoIter = MemoryIter;
 

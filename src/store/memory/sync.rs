@@ -1,7 +1,7 @@
 //! The locks and counters of the table, in one place, so that loom can stand in for them.
 //!
 //! With `--cfg session_layer_loom` the very code of the shards runs under loom, which tries every schedule; see
-//! `tests.rs` beside this file. (Not `--cfg loom`: tokio reacts to that one.)
+//! `loom_tests.rs` beside this file. (Not `--cfg loom`: tokio reacts to that one.)
 
 #[cfg(session_layer_loom)]
 pub(super) use loom::sync::{

@@ -39,12 +39,13 @@ impl Table {
         if from.shard as usize >= self.shard_count() {
             return Ok(None);
         }
-        Ok(self.walk_shard(&*self.shard_at(from.shard as usize)?, from, show))
+        let shard = self.shard_at(from.shard as usize)?;
+        Ok(self.walk_shard(&shard, from, show))
     }
 
     /// The same, also once the store is closed: for the last snapshot.
     pub(super) fn walk_even_closed(&self, from: Place, show: impl FnMut(&Slot)) -> Option<Place> {
-        self.walk_shard(&*self.shard_even_closed(from.shard as usize), from, show)
+        self.walk_shard(&self.shard_even_closed(from.shard as usize), from, show)
     }
 
     fn walk_shard(&self, shard: &Shard, from: Place, mut show: impl FnMut(&Slot)) -> Option<Place> {
@@ -88,7 +89,8 @@ impl Table {
         Ok(self.shared.ledger.sessions())
     }
 
-    /// Removes sessions last used before `cutoff`, a step; and where to go on.
+    /// Removes sessions last used before `cutoff`, a step; and where to go on. A touch may have been saved because a
+    /// tenth of the idle time had not passed, so a session has that much longer (W2).
     pub(super) fn delete_idle_step(
         &self,
         from: Place,
@@ -97,7 +99,7 @@ impl Table {
     ) -> Result<(Deleted, Option<Place>), StoreError> {
         let mut idle = Vec::new();
         let next = self.walk(from, |held| {
-            if held.record.is_session() && held.used_at <= cutoff && !held.is_expired(now) {
+            if held.record.is_session() && held.is_idle_since(cutoff) && !held.is_expired(now) {
                 idle.push(held.id);
             }
         })?;
@@ -105,7 +107,7 @@ impl Table {
         for id in idle {
             let mut shard = self.shard_at(from.shard as usize)?;
             // It may have been used in between.
-            let Some(slot) = shard.find_live(&id, now).filter(|&slot| shard.slot(slot).used_at <= cutoff) else {
+            let Some(slot) = shard.find_live(&id, now).filter(|&slot| shard.slot(slot).is_idle_since(cutoff)) else {
                 continue;
             };
             let taken = shard.take(&self.shared, slot, Fate::Removed);
@@ -140,6 +142,8 @@ impl Table {
 
     /// The live sessions of an owner: exactly those of one instant, also beside renames.
     pub(super) fn list_owner(&self, owner: &str, now: u64) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        // An owner without sessions leads to no shard that would tell that the store is closed.
+        drop(self.shard_at(0)?);
         for _ in 0..TRIES {
             let (ids, changes) = self.shared.owners.ids(owner);
             let mut found = Vec::with_capacity(ids.len());

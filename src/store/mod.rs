@@ -8,11 +8,15 @@
 mod contract;
 mod dynamic;
 mod error;
+#[cfg(feature = "file")]
+pub(crate) mod file;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 mod outcome;
 mod version;
 
+#[cfg(feature = "file")]
+pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 pub use self::{

@@ -7,6 +7,7 @@ mod basics;
 mod damage;
 //mod events;
 //mod faults;
+mod kit;
 mod locks;
 mod model;
 mod owners;

@@ -1,6 +1,6 @@
 //! The contract's operations on one session, each in one blocking call. The changing ones hold the shard's lock.
 
-use std::time::Duration;
+use std::{sync::Weak, time::Duration};
 
 use super::{
     content::{Header, Lease},
@@ -145,9 +145,14 @@ impl Disk {
         id: &SessionId,
         holder: Holder,
         time: Duration,
+        caller: &Weak<()>,
     ) -> Result<Lock, StoreError> {
         let Some(held) = self.live(id)? else { return Ok(Lock::Absent) };
         let now = self.clock.now();
+        // Asked after the time is read: so no lease of a caller that has gone ends later than it was asked for.
+        if caller.strong_count() == 0 {
+            return Ok(Lock::Held);
+        }
         let until = clock::later(now, time);
         let lease = Some(Lease { holder: holder.to_u128(), until: clock::to_millis(until) });
         let header = match held.header.lease_at(clock::to_millis(now)) {

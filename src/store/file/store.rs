@@ -335,9 +335,14 @@ impl SessionStore for FileStore {
     }
 
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        let key = *id;
-        let outcome = self.write("lock", id, move |disk, locks| disk.lock(locks, &key, holder, time)).await?;
-        tracing::debug!(target: super::TARGET, %id, outcome = ?outcome, "lease asked for");
+        // It dies with this future: a call that comes to its turn later takes no lease that nobody would give back.
+        let caller = Arc::new(());
+        let (key, waiting) = (*id, Arc::downgrade(&caller));
+        let work = move |disk: &Disk, locks: &Locks| disk.lock(locks, &key, holder, time, &waiting);
+        let outcome = self.write("lock", id, work).await;
+        drop(caller);
+        let outcome = outcome?;
+        tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
         Ok(outcome)
     }
 

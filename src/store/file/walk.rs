@@ -4,15 +4,16 @@ use std::{fs, io};
 
 use super::{
     FileStoreError,
-    disk::{self, Disk, Found},
+    disk::{self, Disk, Found, Held},
     layout::{Layout, SHARDS},
     locks::Locks,
     platform,
     times::{self, Expiry},
 };
 use crate::{
+    clock,
     id::SessionId,
-    record::RecordKind,
+    record::{Record, RecordKind},
     store::{Cursor, Page, StoreError, Swept},
 };
 
@@ -32,7 +33,7 @@ struct Seen {
 pub(super) enum Sweep {
     /// What has expired.
     Expired,
-    /// That, and sessions last used at this millisecond or before.
+    /// That, and sessions last used at this millisecond or before, as far as a touch would have told.
     Idle(u64),
     /// Everything.
     All,
@@ -60,6 +61,18 @@ impl Sweep {
             Self::Expired => seen.expires <= now,
             Self::Idle(since) => seen.expires <= now || (seen.is_session && seen.used <= since),
             Self::All => true,
+        }
+    }
+
+    /// W2: a touch happens once a tenth of the idle time has passed, so the last use can be that much later than what is
+    /// recorded. A session that may have been used since is spared.
+    fn spares(self, held: &Held) -> bool {
+        match (self, Record::from_bytes(held.record_bytes())) {
+            (Self::Idle(since), Ok(record)) => {
+                let throttle = clock::duration_millis(record.lifetime().idle() / 10);
+                held.used.saturating_add(throttle) > since
+            }
+            _ => false,
         }
     }
 }
@@ -131,6 +144,10 @@ impl Disk {
                 continue;
             }
             let owner = match self.find(id)? {
+                Found::Live(held) if sweep.spares(&held) => {
+                    swept.remaining += 1;
+                    continue;
+                }
                 Found::Live(held) => held.header.owner,
                 Found::Expired(owner) => owner,
                 Found::Absent => continue,

@@ -47,19 +47,23 @@ async fn harness(durability: Durability, twin: bool) -> Harness {
 }
 
 mod alone {
-    async fn open() -> session_layer::conformance::Harness {
-        super::harness(session_layer::Durability::None, false).await
+    use session_layer::{Durability, conformance::Harness};
+
+    async fn open() -> Harness {
+        super::harness(Durability::None, false).await
     }
 
-    session_layer::conformance::tests!(super::alone::open);
+    session_layer::conformance::tests!(open);
 }
 
 mod two_over_one_directory {
-    async fn open() -> session_layer::conformance::Harness {
-        super::harness(session_layer::Durability::None, true).await
+    use session_layer::{Durability, conformance::Harness};
+
+    async fn open() -> Harness {
+        super::harness(Durability::None, true).await
     }
 
-    session_layer::conformance::tests!(super::two_over_one_directory::open);
+    session_layer::conformance::tests!(open);
 }
 
 /// Only the five required methods: what is provided on top of them holds as well.

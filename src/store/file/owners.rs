@@ -13,7 +13,10 @@ use super::{
     locks::Locks,
     platform,
 };
-use crate::{id::SessionId, store::Stored};
+use crate::{
+    id::SessionId,
+    store::{StoreError, Stored},
+};
 
 /// Makes a mark. `true` if it was not there.
 pub(super) fn mark(disk: &Disk, owner: &SessionId, id: &SessionId) -> Result<bool, FileStoreError> {
@@ -63,25 +66,34 @@ pub(super) fn unmark_stale(
     Ok(())
 }
 
-/// The live sessions of an owner, and the ids whose mark is stale.
-pub(super) fn list(disk: &Disk, name: &str) -> Result<(Vec<(SessionId, Stored)>, Vec<SessionId>), crate::StoreError> {
+/// What an owner's marks lead to.
+#[derive(Default)]
+pub(super) struct Owned {
+    /// The live sessions.
+    pub(super) sessions: Vec<(SessionId, Stored)>,
+    /// Ids whose mark is stale.
+    pub(super) stale: Vec<SessionId>,
+}
+
+/// The live sessions of an owner.
+pub(super) fn list(disk: &Disk, name: &str) -> Result<Owned, StoreError> {
     let owner = SessionId::of_owner(name);
-    let (mut sessions, mut stale) = (Vec::new(), Vec::new());
+    let mut owned = Owned::default();
     for id in marked(disk, &owner)? {
         match disk.find(&id)? {
             Found::Live(held) if held.header.owner == Some(owner) => {
                 let stored = held.stored(&id)?;
                 // Equal hashes of unequal names can't be made to happen; equal names are what counts.
                 if stored.record.owner().is_some_and(|owner| **owner.name() == *name) {
-                    sessions.push((id, stored));
+                    owned.sessions.push((id, stored));
                 }
             }
             // It may be this owner's: an event tells of it, and the others are listed.
             Found::Damaged(damaged) => drop(damaged.report(&id)),
-            Found::Live(_) | Found::Expired(_) | Found::Absent => stale.push(id),
+            Found::Live(_) | Found::Expired(_) | Found::Absent => owned.stale.push(id),
         }
     }
-    Ok((sessions, stale))
+    Ok(owned)
 }
 
 fn marked(disk: &Disk, owner: &SessionId) -> Result<Vec<SessionId>, FileStoreError> {

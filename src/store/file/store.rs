@@ -88,7 +88,6 @@ impl FileStore {
     }
 
     /// Settings for a store in this directory.
-    #[must_use]
     pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
         FileStoreBuilder::new(dir.as_ref())
     }
@@ -140,27 +139,44 @@ impl FileStore {
         outcome.map_err(|error| report(error, operation, id))
     }
 
-    /// Sweeps every shard, a blocking call for each, so that requests get their turn in between.
-    async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
+    /// Removes what a look has found in a shard, some at a time, so that other writers get their turn in between.
+    async fn sweep_shard(
+        &self,
+        operation: &'static str,
+        shard: u8,
+        mut ids: Vec<SessionId>,
+        sweep: Sweep,
+    ) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
-        for shard in walk::shards() {
-            let found = self.read(operation, None, move |disk| disk.look(shard, sweep)).await?;
-            swept.remaining += found.remaining;
-            if found.is_empty() {
-                continue;
+        loop {
+            let rest = ids.split_off(ids.len().min(walk::REMOVED_AT_ONCE));
+            let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
+            let some = self.write_shards(operation, None, Shards::one(shard), work).await?;
+            swept.deleted += some.deleted;
+            swept.remaining += some.remaining;
+            if rest.is_empty() {
+                break;
             }
-            let mut chunks: Vec<Vec<SessionId>> =
-                found.ids.chunks(walk::REMOVED_AT_ONCE).map(<[SessionId]>::to_vec).collect();
-            if chunks.is_empty() {
-                chunks.push(Vec::new());
+            ids = rest;
+        }
+        self.inner.pool.release(shard);
+        Ok(swept)
+    }
+
+    /// Sweeps every shard, in many blocking calls, so that requests get their turn in between.
+    async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
+        let (mut swept, mut next) = (Swept::default(), Some(0));
+        while let Some(first) = next {
+            let looked = self.read(operation, None, move |disk| disk.look_on(first, sweep)).await?;
+            next = looked.next;
+            for (shard, found) in looked.shards {
+                swept.remaining += found.remaining;
+                if !found.is_empty() {
+                    let some = self.sweep_shard(operation, shard, found.ids, sweep).await?;
+                    swept.deleted += some.deleted;
+                    swept.remaining += some.remaining;
+                }
             }
-            for ids in chunks {
-                let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
-                let some = self.write_shards(operation, None, Shards::one(shard), work).await?;
-                swept.deleted += some.deleted;
-                swept.remaining += some.remaining;
-            }
-            self.inner.pool.release(shard);
         }
         tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
         Ok(swept)
@@ -303,9 +319,11 @@ impl SessionStore for FileStore {
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        let mut count = 0;
-        for shard in walk::shards() {
-            count += self.read("count", None, move |disk| disk.look(shard, Sweep::Expired)).await?.remaining;
+        let (mut count, mut next) = (0, Some(0));
+        while let Some(first) = next {
+            let looked = self.read("count", None, move |disk| disk.look_on(first, Sweep::Expired)).await?;
+            count += looked.shards.iter().map(|(_, found)| found.remaining).sum::<u64>();
+            next = looked.next;
         }
         Ok(count)
     }
@@ -325,13 +343,13 @@ impl SessionStore for FileStore {
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
         let name = owner.to_owned();
-        let (sessions, stale) = self.read("list_owner", None, move |disk| owners::list(disk, &name)).await?;
+        let owned = self.read("list_owner", None, move |disk| owners::list(disk, &name)).await?;
         let owner = SessionId::of_owner(owner);
-        for id in stale {
+        for id in owned.stale {
             let work = move |disk: &Disk, locks: &Locks| Ok(owners::unmark_stale(disk, locks, &owner, &id)?);
             self.write("list_owner", &id, work).await?;
         }
-        Ok(sessions)
+        Ok(owned.sessions)
     }
 
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {

@@ -5,7 +5,7 @@ use std::{fs, io};
 use super::{
     FileStoreError,
     disk::{self, Disk, Found, Held},
-    layout::{Layout, SHARDS},
+    layout::Layout,
     locks::Locks,
     platform,
     times::{self, Expiry},
@@ -16,6 +16,12 @@ use crate::{
     record::{Record, RecordKind},
     store::{Cursor, Page, StoreError, Swept},
 };
+
+/// How many shards are looked at in one call, unless they hold more sessions than [`SEEN_AT_ONCE`].
+const SHARDS_AT_ONCE: u8 = 32;
+
+/// After how many sessions a look at several shards ends, so that it keeps no thread for long.
+const SEEN_AT_ONCE: u64 = 2_000;
 
 /// How many files are removed while a lock is held.
 pub(super) const REMOVED_AT_ONCE: usize = 256;
@@ -47,6 +53,13 @@ pub(super) struct ToSweep {
     pub(super) remaining: u64,
     /// A dead process's temporary file may be there.
     pub(super) temporary: bool,
+}
+
+/// What a look at several shards found, and where to go on.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    pub(super) shards: Vec<(u8, ToSweep)>,
+    pub(super) next: Option<u8>,
 }
 
 impl ToSweep {
@@ -106,8 +119,23 @@ impl Disk {
         Ok(Page { ids, next: None })
     }
 
+    /// Looks at some shards, from `first` on.
+    pub(super) fn look_on(&self, first: u8, sweep: Sweep) -> Result<Looked, StoreError> {
+        let (mut looked, mut seen) = (Looked::default(), 0);
+        for shard in first..=first.saturating_add(SHARDS_AT_ONCE - 1) {
+            let found = self.look(shard, sweep)?;
+            seen += found.remaining + found.ids.len() as u64;
+            looked.shards.push((shard, found));
+            looked.next = shard.checked_add(1);
+            if seen >= SEEN_AT_ONCE {
+                break;
+            }
+        }
+        Ok(looked)
+    }
+
     /// What is to be removed from a shard, looked at without a lock.
-    pub(super) fn look(&self, shard: u8, sweep: Sweep) -> Result<ToSweep, StoreError> {
+    fn look(&self, shard: u8, sweep: Sweep) -> Result<ToSweep, StoreError> {
         let now = self.now();
         let mut found = ToSweep::default();
         found.temporary = self.each(shard, matches!(sweep, Sweep::Idle(_)), |seen| {
@@ -268,11 +296,6 @@ impl Disk {
             }
         })
     }
-}
-
-/// The shards, in order.
-pub(super) fn shards() -> impl Iterator<Item = u8> {
-    (0..SHARDS).filter_map(|shard| u8::try_from(shard).ok())
 }
 
 fn prefix(id: &SessionId) -> u64 {

@@ -11,6 +11,8 @@ mod dynamic;
 #[cfg(feature = "encryption")]
 mod encrypted;
 mod error;
+#[cfg(feature = "file")]
+pub(crate) mod file;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 mod outcome;
@@ -18,6 +20,8 @@ mod version;
 
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
+#[cfg(feature = "file")]
+pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryIter, MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{

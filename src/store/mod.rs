@@ -8,11 +8,17 @@
 mod contract;
 mod dynamic;
 mod error;
+#[cfg(feature = "memcached")]
+pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 mod outcome;
 mod version;
 
+#[cfg(feature = "memcached-tls")]
+pub use self::memcached::MemcachedTls;
+#[cfg(feature = "memcached")]
+pub use self::memcached::{ListPolicy, MemcachedBuilder, MemcachedConfigError, MemcachedStore, ServerStatistics};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 pub use self::{

@@ -3,6 +3,8 @@
 
 mod clock;
 pub mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod id;
 mod lifetime;

@@ -5,5 +5,13 @@
 #[path = "../support/memcached.rs"]
 mod server;
 
+#[path = "../support/proxy.rs"]
+mod proxy;
+
 mod basics;
+mod cancelled;
+mod faults;
+mod kit;
+mod servers;
 mod support;
+mod tls;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
@@ -124,24 +124,36 @@ impl Memcached {
 
     /// Stops it from running: it accepts connections, and answers nothing.
     pub fn stall(&self) {
-        self.signal("-STOP");
+        signal(self.process(), "-STOP");
     }
 
     /// Lets it run again.
     pub fn resume(&self) {
-        self.signal("-CONT");
+        signal(self.process(), "-CONT");
     }
 
-    fn signal(&self, signal: &str) {
-        let child = self.child.as_ref().expect("it runs");
-        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
-        assert!(status.success(), "kill {signal}");
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// What a plain connection answers to these lines, up to a line that begins with `until`.
     pub fn ask(&self, lines: &str, until: &str) -> Vec<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port())).expect("it accepts");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
+        match &self.listen {
+            Listen::Port(port) => {
+                let stream = TcpStream::connect(("127.0.0.1", *port)).expect("it accepts");
+                stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
+                Self::ask_on(stream, lines, until)
+            }
+            Listen::Socket(path) => {
+                let stream = UnixStream::connect(path).expect("it accepts");
+                stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
+                Self::ask_on(stream, lines, until)
+            }
+        }
+    }
+
+    fn ask_on(mut stream: impl Read + Write, lines: &str, until: &str) -> Vec<String> {
         stream.write_all(lines.as_bytes()).expect("it reads");
         let mut seen = Vec::new();
         for line in BufReader::new(stream).split(b'\n') {
@@ -171,4 +183,10 @@ impl Drop for Memcached {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: u32, signal: &str) {
+    let status = Command::new("kill").args([signal, &process.to_string()]).status().expect("kill");
+    assert!(status.success(), "kill {signal}");
 }

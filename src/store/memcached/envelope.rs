@@ -1,9 +1,6 @@
 //! The form of a record as an item's value.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use super::expiry;
 use crate::{
@@ -131,13 +128,9 @@ pub(super) fn from_millis(bytes: [u8; 8]) -> SystemTime {
     clock::from_millis(u64::from_le_bytes(bytes))
 }
 
-/// A moment more than a second: what is kept beside a record outlives its time by this, since memcached's seconds end
-/// up to one early.
-pub(super) const MARGIN: Duration = Duration::from_secs(2);
-
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use proptest::prelude::*;
 

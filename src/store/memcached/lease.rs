@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     client::{ClientError, Command, Mode, Reply, Status},
-    envelope::{self, MARGIN},
-    expiry,
+    envelope, expiry,
     item::{Found, TRIES, unexpected},
     key::Key,
     store::{MemcachedStore, Place},
@@ -16,8 +15,8 @@ use crate::{
     store::{Holder, Lock, Metadata, StoreError, StoreErrorKind},
 };
 
-/// A lease as it is stored: who holds it, and until when by the clock. (Memcached's own time for it ends a little later,
-/// since it counts whole seconds.)
+/// A lease as it is stored: who holds it, and until when by the clock. (Memcached's own time for it ends up to two
+/// seconds later.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lease {
     holder: Holder,
@@ -79,7 +78,7 @@ impl MemcachedStore {
 
     /// Whether the lease was stored. After an unknown outcome it is read back.
     async fn put_lease(&self, place: &Place<'_>, key: &Key, mode: Mode, lease: Lease) -> Result<bool, StoreError> {
-        let exptime = expiry::exptime(self.now(), clock::later(lease.until, MARGIN));
+        let exptime = expiry::exptime(self.now(), lease.until);
         match place.call(Command::set(key, mode, exptime, 0, &[&lease.to_bytes()])).await {
             Ok(reply) => match reply.status {
                 Status::Done => Ok(true),

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::{
     client::{ClientError, Command, Mode, Status},
-    envelope::{self, MARGIN},
+    envelope,
     events::TARGET,
     expiry,
     item::{TRIES, unexpected},
@@ -12,7 +12,6 @@ use super::{
     store::{MemcachedStore, Place},
 };
 use crate::{
-    clock,
     id::SessionId,
     record::Record,
     store::{StoreError, StoreErrorKind, Stored},
@@ -114,7 +113,7 @@ impl MemcachedStore {
     ) -> Result<bool, StoreError> {
         let now = self.now();
         let until = sessions.0.iter().map(|(_, until)| *until).max().unwrap_or(now);
-        let exptime = expiry::exptime(now, clock::later(until, MARGIN));
+        let exptime = expiry::exptime(now, until);
         let command = Command::set(key, mode, exptime, 0, &[&sessions.to_bytes()]);
         match place.call(command).await.map_err(ClientError::of_write)?.status {
             Status::Done => Ok(true),

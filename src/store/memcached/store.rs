@@ -254,9 +254,13 @@ impl SessionStore for MemcachedStore {
         Ok(0)
     }
 
-    /// Nothing: memcached drops what has expired itself.
+    /// Nothing: memcached drops what has expired itself. How much it was is not known, so that the policy
+    /// [`ListPolicy::Error`] makes this an error too.
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        Ok(Swept::default())
+        match self.inner.options.list_policy {
+            ListPolicy::Error => Err(StoreError::unsupported("sweep")),
+            ListPolicy::Ignore | ListPolicy::Warn => Ok(Swept::default()),
+        }
     }
 
     async fn delete_idle(&self, _unused_for: Duration) -> Result<Swept, StoreError> {

@@ -10,8 +10,11 @@ mod proxy;
 
 mod basics;
 mod cancelled;
+mod chaos;
 mod faults;
+mod ketama;
 mod kit;
+mod processes;
 mod servers;
 mod support;
 mod tls;

@@ -10,8 +10,8 @@ pub(super) const MAX_PREFIX_BYTES: usize = 200;
 
 const LEASE: &[u8] = b":lease";
 const SESSIONS: &[u8] = b":sessions";
-const GENERATION: &[u8] = b":generation";
-const PROBE: &[u8] = b":probe";
+const GENERATION: &[u8] = b"generation";
+const PROBE: &[u8] = b"probe";
 
 /// A key that memcached takes: 1 to 250 bytes, no space and no control character. On the stack.
 #[derive(Clone, Copy)]

@@ -56,7 +56,7 @@ fn hashes_per_server(servers: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::address::Address, *};
 
     fn names(count: usize) -> Vec<String> {
         (0..count).map(|n| format!("10.0.0.{n}:11212")).collect()
@@ -85,6 +85,54 @@ mod tests {
             shares[ring.server(format!("session:{n}").as_bytes())] += 1;
         }
         assert!(shares.iter().all(|share| (1_400..2_700).contains(share)), "{shares:?}");
+    }
+
+    /// Where pylibmc 1.6.3 over libmemcached 1.1.4 put `session:0` to `session:99` with `ketama_weighted`, over real
+    /// servers: the first on 127.0.0.1:11211, the others on the ports from 21301 on. A digit a key, in base 36.
+    #[test]
+    fn frozen_vectors_of_libmemcached() {
+        for (count, expected) in [
+            (2, "1001000111100111001101110011001100000110111011100010000011110110001110111101011100000100111011111011"),
+            (3, "1202000221122111001222210221201102020110112021100210000022120120221220222221212200020102112221221012"),
+            (5, "1233000324122311401232210224241103020313114021300440000024120120221240422321213400420104343231241312"),
+            (6, "1233000354122511555232210255241103020313114051300540000024550550221240422321513400420104353551241312"),
+            (7, "1233060356126511555262210255241103620313114056300540000066550556621240422366516400420104353561641312"),
+            (
+                10,
+                "9233069359126511555262210255249177690398914099370740790086550557621740427767587400420187953768641812",
+            ),
+            (
+                11,
+                "9233069359126511555262210255a4917769039a9140993707407900865505a7a217404277a758740042a187953768641a1a",
+            ),
+            (
+                13,
+                "bb33069359b265b1555262210b55a4b17c690c9a91409937074079008b5505a7bc1740b277ab5874c04ba187953c6864baca",
+            ),
+            (
+                20,
+                "bbdi0f935efg6if15552je2e0bj5e4bh7eg90c9a914ge937i7407i0j8d550ej7bc1h40b277abe874c04bagif953c6864bacd",
+            ),
+            (
+                25,
+                "bmdikf93omkg6kf155n2jo2e0bm4e4bokeg90c9a91mge937i7k07i0j8mol0ejlnchn40b27nabe87mcl4bagif9o3c68m4bacd",
+            ),
+        ] {
+            let ports = (0..count).map(|n| if n == 0 { 11_211 } else { 21_300 + n });
+            assert_eq!(placed(ports.map(|port| format!("127.0.0.1:{port}"))), expected, "{count} servers");
+        }
+        #[cfg(unix)]
+        assert_eq!(
+            placed((1..4).map(|n| format!("/tmp/ketama{n}.sock"))),
+            "0122022001021211122101002101121120112022000112212000201202112022112112000112010222211002220220221211"
+        );
+    }
+
+    fn placed(servers: impl Iterator<Item = String>) -> String {
+        let names: Vec<_> = servers.map(|server| Address::parse(&server).expect("an address").ring_name()).collect();
+        let ring = Ring::new(&names);
+        let digit = |server| char::from_digit(u32::try_from(server).expect("few"), 36).expect("below 36");
+        (0..100).map(|n| digit(ring.server(format!("session:{n}").as_bytes()))).collect()
     }
 
     #[test]

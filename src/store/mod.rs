@@ -13,6 +13,8 @@ mod encrypted;
 mod error;
 #[cfg(feature = "file")]
 pub(crate) mod file;
+#[cfg(feature = "memcached")]
+pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 mod outcome;
@@ -22,6 +24,10 @@ mod version;
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "file")]
 pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
+#[cfg(feature = "memcached-tls")]
+pub use self::memcached::MemcachedTls;
+#[cfg(feature = "memcached")]
+pub use self::memcached::{ListPolicy, MemcachedBuilder, MemcachedConfigError, MemcachedStore, ServerStatistics};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryIter, MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{

@@ -102,6 +102,12 @@ pub(crate) fn random_u64() -> Result<u64, EntropyError> {
     getrandom::u64().map_err(|error| EntropyError(error.to_string()))
 }
 
+/// Random bytes from the operating system.
+#[cfg(feature = "encryption")]
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), EntropyError> {
+    getrandom::fill(bytes).map_err(|error| EntropyError(error.to_string()))
+}
+
 struct Pool {
     bytes: [u8; TOKEN_BYTES * TOKENS_PER_DRAW],
     left: usize,

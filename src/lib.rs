@@ -3,12 +3,16 @@
 
 mod clock;
 pub mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cookie;
 mod error;
 mod events;
 #[cfg(feature = "axum")]
 mod extract;
 mod id;
+#[cfg(feature = "encryption")]
+pub mod keyring;
 mod lifetime;
 mod middleware;
 pub mod record;
@@ -17,6 +21,8 @@ mod store;
 
 pub use erased_serde;
 
+#[cfg(feature = "encryption")]
+pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{
     clock::Clock,
     codec::Codec,

@@ -3,9 +3,12 @@
 //! - [`CookieConfig`]: its name, prefix and attributes, checked as a whole.
 //! - `read`: the tokens in a request's `Cookie` lines.
 //! - `write`: the `Set-Cookie` line, and its removal.
+//! - `seal`: the MAC over its value, with a key ring (feature `encryption`).
 
 mod config;
 mod read;
+#[cfg(feature = "encryption")]
+pub(crate) mod seal;
 mod write;
 
 pub use self::config::{ConfigError, CookieConfig, CookiePrefix, SameSite};

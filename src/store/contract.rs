@@ -111,7 +111,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **N2** Where `from` is in another version, the answer is `Conflict`; where it is absent, `Gone`; where `to` is
     ///   there, `Exists`; then `from` is as it was and `to` is absent, or as it was.
     /// - **N3** Of a rename and a remove of `from` that run at once, `from` is absent or a tombstone afterwards.
-    /// - **N4** Of a rename and an update that expect one version exactly one succeeds: no acknowledged update is lost.
+    /// - **N4** Of a rename and an update, or of two renames, that expect one version exactly one succeeds: no
+    ///   acknowledged update is lost.
     ///
     /// The provided form creates `to` and then updates `from` to a tombstone. If it is interrupted between the two,
     /// `to` may live until its expiry, but nobody holds its token.
@@ -197,14 +198,18 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create) and [`load`](Self::load).
+    /// As [`create`](Self::create), [`update`](Self::update) and [`load`](Self::load).
     fn ensure_epoch(&self, owner: &str, usage: Usage) -> impl Future<Output = Result<Epoch, StoreError>> + Send {
         async move {
             let id = SessionId::of_owner(owner);
             for _ in 0..EPOCH_TRIES {
                 if let Some(stored) = self.load(&id).await? {
                     let Some(epoch) = epoch_in(&stored, owner) else { return Err(foreign_epoch(&id)) };
-                    if usage.expires_at <= stored.expires_at || self.touch(&id, usage).await? == Touch::Touched {
+                    if usage.expires_at <= stored.expires_at {
+                        return Ok(epoch);
+                    }
+                    // Not a touch: of two that extend at once, the shorter one could come last.
+                    if let Update::Updated(_) = self.update(&id, &stored.record, &stored.version, usage).await? {
                         return Ok(epoch);
                     }
                 } else {
@@ -378,6 +383,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Waits until the lease may be free, at most this long. It may return early: ask [`lock`](Self::lock) again.
     ///
+    /// - **K5** It ends soon after the lease is given back, after `at_most` at the latest, and holds nothing.
+    ///
     /// The provided form waits a short time; a store that can wakes the waiter when the lease is given back.
     fn unlocked(&self, id: &SessionId, at_most: Duration) -> impl Future<Output = ()> + Send {
         let _ = id;
@@ -386,6 +393,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Makes what was written durable, as far as the store can: a snapshot, a sync, or the last replies awaited.
     ///
+    /// - **D1** It changes nothing that can be loaded.
+    ///
     /// # Errors
     ///
     /// If it could not.
@@ -393,11 +402,13 @@ pub trait SessionStore: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Flushes, stops the store's tasks and lets go of its resources. Can be called twice.
+    /// Flushes, stops the store's tasks and lets go of its resources.
+    ///
+    /// - **D2** It can be called twice, also at once. Later calls of other methods are answered rightly or with an error.
     ///
     /// # Errors
     ///
-    /// If the last flush failed. Later calls of other methods may be `Unavailable`.
+    /// If the last flush failed.
     fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.flush()
     }

@@ -5,17 +5,33 @@
 //! - [`StoreError`]: a store that could not do it, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
+mod cached;
 mod contract;
 mod dynamic;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod error;
+#[cfg(feature = "file")]
+pub(crate) mod file;
+#[cfg(feature = "memcached")]
+pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 mod outcome;
 mod version;
 
+#[cfg(feature = "encryption")]
+pub use self::encrypted::{EncryptedStore, Resealed, SealError};
+#[cfg(feature = "file")]
+pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
+#[cfg(feature = "memcached-tls")]
+pub use self::memcached::MemcachedTls;
+#[cfg(feature = "memcached")]
+pub use self::memcached::{ListPolicy, MemcachedBuilder, MemcachedConfigError, MemcachedStore, ServerStatistics};
 #[cfg(feature = "memory")]
-pub use self::memory::MemoryStore;
+pub use self::memory::{MemoryIter, MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{
+    cached::{CacheSettings, CacheStats, CachedStore},
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},

@@ -1,0 +1,90 @@
+//! Removes expired sessions, and on request those that have not been used for long: for a cron job.
+//!
+//! ```text
+//! cargo run --example sweep -- file:/var/lib/shop/sessions --idle 30d
+//! deleted 12, remaining 3456
+//! ```
+//!
+//! It works beside the application's processes, as the same user. The time is a number and `s`, `m`, `h` or `d`.
+
+use std::{error::Error, process::ExitCode, time::Duration};
+
+use session_layer::{FileStore, SessionStore, Swept};
+
+const USAGE: &str = "usage: sweep file:DIR [--idle TIME], where TIME is a number and s, m, h or d, such as 30d";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) dir: String,
+    pub(crate) idle: Option<Duration>,
+}
+
+pub(crate) fn parse(arguments: &[&str]) -> Result<Options, String> {
+    let (url, idle) = match arguments {
+        [url] => (url, None),
+        [url, "--idle", time] | ["--idle", time, url] => (url, Some(parse_time(time)?)),
+        _ => return Err(USAGE.to_owned()),
+    };
+    match url.strip_prefix("file:") {
+        Some(dir) if !dir.is_empty() => Ok(Options { dir: dir.to_owned(), idle }),
+        _ => Err(format!("{url} is not file:DIR\n{USAGE}")),
+    }
+}
+
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text} is not a time\n{USAGE}");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 24 * 3_600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+pub(crate) async fn sweep(options: &Options) -> Result<Swept, Box<dyn Error>> {
+    // Without a task of its own: this is the task.
+    let store = FileStore::builder(&options.dir).sweep_every(None).open().await?;
+    let swept = match options.idle {
+        Some(time) => store.delete_idle(time).await?,
+        None => store.sweep().await?,
+    };
+    store.close().await?;
+    Ok(swept)
+}
+
+/// An error with its causes, one a line.
+pub(crate) fn explain(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}\n  {}", explain(cause)),
+        None => error.to_string(),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks by printing")]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let options = match parse(&arguments) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match sweep(&options).await {
+        Ok(Swept { deleted, remaining }) => {
+            println!("deleted {deleted}, remaining {remaining}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}", explain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A check, and how all of them are run.
+
+use std::{pin::Pin, sync::Arc};
+
+use tokio::sync::Semaphore;
+
+use super::{
+    Harness, Outcome, Report,
+    bench::{Bench, Stop, Verdict},
+    race,
+};
+
+/// One check: it drives a fresh store through one or more sentences of the contract.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Check {
+    /// Its name, which is also the name of the test that [`tests!`](super::tests) makes of it.
+    pub name: &'static str,
+    /// The numbers of the sentences that it checks.
+    pub sentences: &'static [&'static str],
+    run: fn(Bench) -> Pin<Box<dyn Future<Output = Verdict> + Send>>,
+}
+
+impl Check {
+    pub(super) const fn new(
+        name: &'static str,
+        sentences: &'static [&'static str],
+        run: fn(Bench) -> Pin<Box<dyn Future<Output = Verdict> + Send>>,
+    ) -> Self {
+        Self { name, sentences, run }
+    }
+
+    /// Runs this check over a fresh store.
+    ///
+    /// # Panics
+    ///
+    /// Outside a multi-threaded tokio runtime: the interleavings need threads.
+    pub async fn run(&self, harness: Harness) -> Outcome {
+        let flavor = tokio::runtime::Handle::current().runtime_flavor();
+        assert!(
+            flavor == tokio::runtime::RuntimeFlavor::MultiThread,
+            "the conformance kit needs threads: use #[tokio::test(flavor = \"multi_thread\")]"
+        );
+        let bench = Bench::new(harness);
+        let verdict = (self.run)(bench.clone()).await;
+        let mut skipped = bench.skipped();
+        let failure = match verdict {
+            Ok(()) => None,
+            Err(Stop::Skipped(skip)) => {
+                skipped.push(skip);
+                None
+            }
+            Err(Stop::Broken(failure)) => Some(failure),
+        };
+        let check = self.name;
+        skipped.iter_mut().for_each(|skip| skip.check = check);
+        let failure = failure.map(|failure| super::Failure { check, ..failure });
+        if let Some(failure) = &failure {
+            let known = self.sentences.contains(&failure.sentence);
+            debug_assert!(known, "{check} does not say that it checks {}", failure.sentence);
+        }
+        Outcome { check, skipped, failure }
+    }
+}
+
+/// Runs every check, each over a store that `open` makes: fresh and empty.
+///
+/// The report says which sentences are broken and what could not be checked; [`Report::assert_passed`] makes a test of
+/// it. [`tests!`](super::tests) makes one test of each check instead.
+///
+/// Checks that really wait, because the store has a clock of its own, are run a few at once; all others one by one.
+///
+/// # Panics
+///
+/// Outside a multi-threaded tokio runtime: the interleavings need threads.
+pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
+    let mut report = Report { store: String::new(), outcomes: Vec::new() };
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut runs = Vec::new();
+    for check in super::checks() {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+        let harness = open().await;
+        crate::SessionStore::name(harness.store()).clone_into(&mut report.store);
+        let waits = !harness.clock.is_manual();
+        let run = tokio::spawn(async move {
+            let outcome = check.run(harness).await;
+            drop(place);
+            outcome
+        });
+        if waits {
+            runs.push(run);
+        } else {
+            report.outcomes.push(race::joined(run).await);
+        }
+    }
+    for run in runs {
+        report.outcomes.push(race::joined(run).await);
+    }
+    report
+}
+
+/// How many checks that wait are run at once.
+const AT_ONCE: usize = 8;
+
+/// What one test of [`tests!`](super::tests) does.
+#[doc(hidden)]
+#[track_caller]
+#[allow(clippy::print_stderr, reason = "a test's output is where one looks for what it skipped")]
+pub fn verdict(outcome: &Outcome) {
+    for skip in &outcome.skipped {
+        eprintln!("skipped: {skip}");
+    }
+    if let Some(failure) = &outcome.failure {
+        panic!("{failure}");
+    }
+}
+
+/// The check of this name.
+#[doc(hidden)]
+#[must_use]
+pub fn find(name: &str) -> &'static Check {
+    super::checks().iter().find(|check| check.name == name).expect("the macro and the list are made of one list")
+}

@@ -1,0 +1,48 @@
+//! A store without more than it must have.
+
+use std::sync::Arc;
+
+use crate::{Create, Record, SessionId, SessionStore, StoreError, Stored, Touch, Update, Usage, Version};
+
+/// Only the five required methods of a store: everything else is what the contract provides from them.
+///
+/// `Bare(FaultStore::new(store))` shows a fault at each step of a provided `rename` or `ensure_epoch`; `Bare(store)` by
+/// itself runs the provided forms over a store that has overridden them.
+#[derive(Debug, Clone)]
+pub struct Bare<S>(pub S);
+
+impl<S: SessionStore> SessionStore for Bare<S> {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.0.load(id).await
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.create(id, record, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.update(id, record, expected, usage).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.0.touch(id, usage).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.0.remove(id).await
+    }
+
+    fn in_memory(&self) -> bool {
+        self.0.in_memory()
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+}

@@ -1,0 +1,49 @@
+//! Stores that fail on purpose, stop where a test wants them to, and tell what they were asked.
+//!
+//! [`FaultStore`] wraps any store. [`Fault`] says what goes wrong and at which calls; [`Gate`] stops a call at a fixed
+//! point until the test lets it go on, so that an interleaving needs no luck; the log of [`Call`]s says what the store
+//! was asked. [`Bare`] has only the required methods, so that the provided ones run step by step over them.
+//!
+//! ```
+//! use session_layer::{SessionId, SessionStore, StoreErrorKind};
+//! use session_layer::conformance::{Operation, fault::{Fault, FaultStore}};
+//! # #[cfg(feature = "memory")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! # use session_layer::MemoryStore;
+//!
+//! let store = FaultStore::new(MemoryStore::new());
+//! // The second load from now on fails, once.
+//! store.inject(Fault::unavailable().on(Operation::Load).nth(2));
+//!
+//! let id = SessionId::of_owner("somebody");
+//! assert!(store.load(&id).await.is_ok());
+//! assert_eq!(store.load(&id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+//! assert!(store.load(&id).await.is_ok());
+//! assert_eq!(store.calls(Operation::Load), 3);
+//! # });
+//! ```
+//!
+//! | what goes wrong | how |
+//! |---|---|
+//! | the store is down | [`Fault::unavailable`], or [`Fault::error`] with another kind |
+//! | the n-th call fails | `.nth(n)`; the first few: `.first(n)`; only one operation or session: `.on(..)`, `.session(..)` |
+//! | a write was done, and nobody was told | [`Fault::outcome_unknown`], or any other with `.afterwards()` |
+//! | the store is slow, or hangs for ever | [`Fault::slow`] by tokio's time, [`Fault::hanging`] |
+//! | the stored bytes are damaged | [`Fault::corrupt`] |
+//! | an expired record is returned | [`Fault::expired`] |
+//! | another session's check is returned | [`Fault::another_check`]; anything else: [`Fault::alter`] |
+//! | one call overtakes another | [`FaultStore::pause`], or [`Fault::pause`] with the selectors above |
+
+mod bare;
+mod gate;
+mod log;
+mod plan;
+mod store;
+
+pub use self::{
+    bare::Bare,
+    gate::Gate,
+    log::{Call, Ended},
+    plan::{Fault, Step},
+    store::FaultStore,
+};

@@ -1,0 +1,211 @@
+//! What goes wrong, and at which calls.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::gate::{Gate, Posts};
+use crate::{SessionId, StoreErrorKind, Stored, conformance::Operation, id::Check};
+
+/// Something that goes wrong in a [`FaultStore`](super::FaultStore), and at which calls: at every one, unless the
+/// selectors say otherwise.
+///
+/// ```
+/// use std::time::Duration;
+/// use session_layer::conformance::{Operation, fault::Fault};
+///
+/// let third_write_is_lost = Fault::unavailable().on(Operation::Update).on(Operation::Create).nth(3);
+/// let done_but_never_answered = Fault::hanging().on(Operation::Remove).afterwards();
+/// let slow = Fault::slow(Duration::from_secs(2)).first(10);
+/// ```
+#[derive(Clone)]
+#[must_use = "a fault does nothing until it is injected into a store"]
+pub struct Fault {
+    effect: Effect,
+    step: Step,
+    operations: Vec<Operation>,
+    /// Whether the operations were chosen by the constructor, and not by the caller.
+    preset: bool,
+    session: Option<SessionId>,
+    /// The first and the last call that it concerns, from 1; of those that match otherwise.
+    calls: (u64, u64),
+}
+
+/// Before the wrapped store is asked, or after it has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Before the wrapped store is asked: nothing is done yet.
+    Before,
+    /// After the wrapped store has done it, before the caller learns of it.
+    After,
+}
+
+#[derive(Clone)]
+pub(super) enum Effect {
+    Error(StoreErrorKind),
+    Slow(Duration),
+    Hang,
+    Pause(Arc<Posts>),
+    Alter(Alter),
+}
+
+pub(super) type Alter = Arc<dyn Fn(Stored) -> Option<Stored> + Send + Sync>;
+
+impl Fault {
+    fn new(effect: Effect, step: Step) -> Self {
+        Self { effect, step, operations: Vec::new(), preset: true, session: None, calls: (1, u64::MAX) }
+    }
+
+    /// The store is unavailable: nothing is done.
+    pub fn unavailable() -> Self {
+        Self::error(StoreErrorKind::Unavailable)
+    }
+
+    /// An error of this kind: nothing is done.
+    pub fn error(kind: StoreErrorKind) -> Self {
+        Self::new(Effect::Error(kind), Step::Before)
+    }
+
+    /// It is done, and the answer is `OutcomeUnknown`. (Not done, and the same answer:
+    /// `Fault::error(StoreErrorKind::OutcomeUnknown)`.)
+    pub fn outcome_unknown() -> Self {
+        Self::error(StoreErrorKind::OutcomeUnknown).afterwards()
+    }
+
+    /// The stored bytes are no record: `load` and `refresh` answer `Corrupt`, everything else works.
+    pub fn corrupt() -> Self {
+        let mut fault = Self::error(StoreErrorKind::Corrupt);
+        fault.operations = vec![Operation::Load, Operation::Refresh];
+        fault
+    }
+
+    /// It takes this much longer, by tokio's time.
+    pub fn slow(by: Duration) -> Self {
+        Self::new(Effect::Slow(by), Step::Before)
+    }
+
+    /// It is never answered.
+    pub fn hanging() -> Self {
+        Self::new(Effect::Hang, Step::Before)
+    }
+
+    /// Calls stop until the gate is released.
+    pub fn pause() -> (Self, Gate) {
+        let (gate, posts) = Gate::new();
+        (Self::new(Effect::Pause(posts), Step::Before), gate)
+    }
+
+    /// Records come back expired: with an `expires_at` that is their last use.
+    pub fn expired() -> Self {
+        Self::alter(|mut stored| {
+            stored.expires_at = stored.used_at;
+            Some(stored)
+        })
+    }
+
+    /// Records come back with the check half of another token.
+    pub fn another_check() -> Self {
+        Self::alter(|mut stored| {
+            let check = stored.record.check().to_bytes().map(|byte| !byte);
+            stored.record = Arc::new((*stored.record).clone().with_check(Check::from_bytes(check)));
+            Some(stored)
+        })
+    }
+
+    /// Records come back changed, or (`None`) not at all: from `load`, `refresh` and `list_owner`.
+    pub fn alter(alter: impl Fn(Stored) -> Option<Stored> + Send + Sync + 'static) -> Self {
+        let mut fault = Self::new(Effect::Alter(Arc::new(alter)), Step::After);
+        fault.operations = vec![Operation::Load, Operation::Refresh, Operation::ListOwner];
+        fault
+    }
+
+    /// Only calls of this method; given several times, of each of them.
+    pub fn on(mut self, operation: Operation) -> Self {
+        if std::mem::take(&mut self.preset) {
+            self.operations.clear();
+        }
+        self.operations.push(operation);
+        self
+    }
+
+    /// Only calls about this session.
+    pub fn session(mut self, id: &SessionId) -> Self {
+        self.session = Some(*id);
+        self
+    }
+
+    /// Only the n-th call from now on, counted from 1, of those that match otherwise.
+    pub fn nth(mut self, n: u64) -> Self {
+        self.calls = (n, n);
+        self
+    }
+
+    /// Only the first n calls from now on, of those that match otherwise.
+    pub fn first(mut self, n: u64) -> Self {
+        self.calls = (1, n);
+        self
+    }
+
+    /// Every call but the first n from now on, of those that match otherwise.
+    pub fn after_first(mut self, n: u64) -> Self {
+        self.calls = (n.saturating_add(1), u64::MAX);
+        self
+    }
+
+    /// It goes wrong after the wrapped store has done it: a lost answer, in place of a lost request.
+    pub fn afterwards(self) -> Self {
+        self.at(Step::After)
+    }
+
+    /// At which step it goes wrong.
+    pub fn at(mut self, step: Step) -> Self {
+        // Nothing can be altered before there is an answer.
+        if !matches!(self.effect, Effect::Alter(_)) {
+            self.step = step;
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let effect = match &self.effect {
+            Effect::Error(kind) => format!("error {kind:?}"),
+            Effect::Slow(by) => format!("slow by {by:?}"),
+            Effect::Hang => "hangs".to_owned(),
+            Effect::Pause(_) => "pauses".to_owned(),
+            Effect::Alter(_) => "alters records".to_owned(),
+        };
+        f.debug_struct("Fault")
+            .field("effect", &effect)
+            .field("step", &self.step)
+            .field("operations", &self.operations)
+            .field("session", &self.session)
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A fault that is injected, with the number of calls that it has matched.
+#[derive(Debug)]
+pub(super) struct Injected {
+    fault: Fault,
+    matched: u64,
+}
+
+impl Injected {
+    pub(super) fn new(fault: Fault) -> Self {
+        Self { fault, matched: 0 }
+    }
+
+    /// What goes wrong at this call, if it is one of those that are meant. A rename is about both its ids.
+    pub(super) fn strikes(&mut self, operation: Operation, ids: &[&SessionId]) -> Option<(Step, Effect)> {
+        let Fault { effect, step, operations, session, calls: (first, last), .. } = &self.fault;
+        if !operations.is_empty() && !operations.contains(&operation) {
+            return None;
+        }
+        if session.is_some_and(|session| !ids.contains(&&session)) {
+            return None;
+        }
+        self.matched += 1;
+        (*first..=*last).contains(&self.matched).then(|| (*step, effect.clone()))
+    }
+}

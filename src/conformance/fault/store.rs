@@ -1,0 +1,274 @@
+//! A store that fails on purpose.
+
+use std::{
+    future::pending,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Call, Ended, Fault, Gate, Step,
+    plan::{Alter, Effect, Injected},
+};
+use crate::{
+    Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionId, SessionStore, StoreError, Stored, Swept,
+    Touch, Update, Usage, Version,
+    conformance::Operation,
+    record::{Epoch, Record},
+};
+
+/// A store around another one: without faults it does what that one does, and keeps a log.
+///
+/// Clones share the store, the faults and the log, so one clone goes into the layer and another stays with the test.
+/// Every method of the contract is forwarded as it is: a provided `rename` below is one call here (see
+/// [`Bare`](super::Bare) for its steps).
+#[derive(Debug, Clone)]
+pub struct FaultStore<S> {
+    inner: S,
+    state: Arc<Mutex<State>>,
+    /// Name and whether it is in memory, if it says something else than the store inside.
+    pose: Option<(&'static str, bool)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: Vec<Injected>,
+    log: Vec<Call>,
+    /// How often the log was emptied: a call that began before does not write into the new one.
+    emptied: u64,
+}
+
+impl<S> FaultStore<S> {
+    /// A store around this one, without faults.
+    pub fn new(inner: S) -> Self {
+        Self { inner, state: Arc::default(), pose: None }
+    }
+
+    /// The same, with another name, and said to be in this process's memory or not: a cache steps aside for one that is.
+    #[must_use]
+    pub fn posing_as(mut self, name: &'static str, in_memory: bool) -> Self {
+        self.pose = Some((name, in_memory));
+        self
+    }
+
+    /// The store inside.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Adds a fault. Calls are counted from now on; where several faults strike one call, all do, in this order, until
+    /// one ends it with an error.
+    pub fn inject(&self, fault: Fault) {
+        self.state().faults.push(Injected::new(fault));
+    }
+
+    /// Takes all faults away. Calls that already hang or wait go on hanging and waiting.
+    pub fn heal(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Stops the next call of this method at this step, until the gate is released. For more choice see
+    /// [`Fault::pause`].
+    pub fn pause(&self, operation: Operation, step: Step) -> Gate {
+        let (fault, gate) = Fault::pause();
+        self.inject(fault.on(operation).at(step).first(1));
+        gate
+    }
+
+    /// Every call since the log was emptied, in the order in which they began.
+    #[must_use]
+    pub fn log(&self) -> Vec<Call> {
+        self.state().log.clone()
+    }
+
+    /// How many calls of this method there were since the log was emptied.
+    #[must_use]
+    pub fn calls(&self, operation: Operation) -> usize {
+        self.state().log.iter().filter(|call| call.operation == operation).count()
+    }
+
+    /// How many calls there were since the log was emptied.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.state().log.len()
+    }
+
+    /// Empties the log.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        state.log.clear();
+        state.emptied += 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the call down and finds out what is to go wrong with it.
+    fn enter(&self, operation: Operation, ids: &[&SessionId]) -> Entered {
+        let mut state = self.state();
+        let strikes = state.faults.iter_mut().filter_map(|fault| fault.strikes(operation, ids)).collect();
+        state.log.push(Call { operation, id: ids.first().map(|id| **id), ended: Ended::Pending });
+        let (index, emptied) = (state.log.len() - 1, state.emptied);
+        Entered { state: Arc::clone(&self.state), index, emptied, operation, id: ids.first().map(|id| **id), strikes }
+    }
+
+    async fn ask<T>(
+        &self,
+        operation: Operation,
+        ids: &[&SessionId],
+        answer: impl Future<Output = Result<T, StoreError>>,
+        alter: impl FnOnce(T, &[Alter]) -> T,
+    ) -> Result<T, StoreError> {
+        // Counted at the first poll, like everything that a future does.
+        let entered = self.enter(operation, ids);
+        let answer: Result<T, StoreError> = async {
+            entered.strike(Step::Before).await?;
+            let answer = answer.await?;
+            entered.strike(Step::After).await?;
+            Ok(alter(answer, &entered.alters()))
+        }
+        .await;
+        entered.ended(answer.as_ref().map_or_else(|error| Ended::Failed(error.kind()), |_| Ended::Answered));
+        answer
+    }
+}
+
+/// A call under way.
+struct Entered {
+    state: Arc<Mutex<State>>,
+    index: usize,
+    emptied: u64,
+    operation: Operation,
+    id: Option<SessionId>,
+    strikes: Vec<(Step, Effect)>,
+}
+
+impl Entered {
+    async fn strike(&self, at: Step) -> Result<(), StoreError> {
+        for (_, effect) in self.strikes.iter().filter(|(step, _)| *step == at) {
+            match effect {
+                Effect::Error(kind) => {
+                    let error = StoreError::new(*kind).during(self.operation.name()).because("a fault was injected");
+                    return Err(match &self.id {
+                        Some(id) => error.on(id),
+                        None => error,
+                    });
+                }
+                Effect::Slow(by) => tokio::time::sleep(*by).await,
+                Effect::Hang => pending().await,
+                Effect::Pause(posts) => posts.pass().await,
+                Effect::Alter(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn alters(&self) -> Vec<Alter> {
+        let alter = |(_, effect): &(Step, Effect)| match effect {
+            Effect::Alter(alter) => Some(Arc::clone(alter)),
+            _ => None,
+        };
+        self.strikes.iter().filter_map(alter).collect()
+    }
+
+    fn ended(&self, ended: Ended) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.emptied == self.emptied
+            && let Some(call) = state.log.get_mut(self.index)
+            && call.ended == Ended::Pending
+        {
+            call.ended = ended;
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.ended(Ended::Dropped);
+    }
+}
+
+fn altered(stored: Stored, alters: &[Alter]) -> Option<Stored> {
+    alters.iter().try_fold(stored, |stored, alter| alter(stored))
+}
+
+/// Writes the forwarding of the methods that answer no record.
+macro_rules! forward {
+    ($($operation:ident $method:ident[$($id:ident),*]($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+        $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
+            self.ask(Operation::$operation, &[$($id),*], self.inner.$method($($argument),*), |answer, _| answer).await
+        })*
+    };
+}
+
+impl<S: SessionStore> SessionStore for FaultStore<S> {
+    forward! {
+        Create create[id](id: &SessionId, record: &Arc<Record>, usage: Usage) -> Create;
+        Update update[id](id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Update;
+        Touch touch[id](id: &SessionId, usage: Usage) -> Touch;
+        Remove remove[id](id: &SessionId) -> bool;
+        Rename rename[from, to](from: &SessionId, expected: &Version, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
+        OwnerEpoch owner_epoch[](owner: &str) -> Option<Epoch>;
+        EnsureEpoch ensure_epoch[](owner: &str, usage: Usage) -> Epoch;
+        RenewEpoch renew_epoch[](owner: &str, usage: Usage) -> ();
+        Metadata metadata[id](id: &SessionId) -> Option<Metadata>;
+        Ids ids[](from: Cursor, limit: usize) -> Page;
+        Count count[]() -> u64;
+        Clear clear[]() -> u64;
+        Sweep sweep[]() -> Swept;
+        DeleteIdle delete_idle[](unused_for: Duration) -> Swept;
+        Lock lock[id](id: &SessionId, holder: Holder, time: Duration) -> Lock;
+        Unlock unlock[id](id: &SessionId, holder: Holder) -> bool;
+        Flush flush[]() -> ();
+        Close close[]() -> ();
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let alter = |answer: Option<Stored>, alters: &[Alter]| answer.and_then(|stored| altered(stored, alters));
+        self.ask(Operation::Load, &[id], self.inner.load(id), alter).await
+    }
+
+    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        let alter = |answer, alters: &[Alter]| {
+            let stored = match answer {
+                _ if alters.is_empty() => return answer,
+                Refresh::Same(usage) => Stored::new(Arc::clone(&held.record), held.version, usage),
+                Refresh::Changed(stored) => stored,
+                Refresh::Gone => return answer,
+            };
+            match altered(stored, alters) {
+                None => Refresh::Gone,
+                Some(stored) if stored.version == held.version && stored.record == held.record => {
+                    Refresh::Same(stored.usage())
+                }
+                Some(stored) => Refresh::Changed(stored),
+            }
+        };
+        self.ask(Operation::Refresh, &[id], self.inner.refresh(id, held), alter).await
+    }
+
+    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        let alter = |answer: Vec<(SessionId, Stored)>, alters: &[Alter]| {
+            answer.into_iter().filter_map(|(id, stored)| Some((id, altered(stored, alters)?))).collect()
+        };
+        self.ask(Operation::ListOwner, &[], self.inner.list_owner(owner), alter).await
+    }
+
+    /// Its faults are waits: it has no error to answer.
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        let answer = async {
+            self.inner.unlocked(id, at_most).await;
+            Ok(())
+        };
+        let _ = self.ask(Operation::Unlocked, &[id], answer, |answer, _| answer).await;
+    }
+
+    fn in_memory(&self) -> bool {
+        self.pose.map_or_else(|| self.inner.in_memory(), |(_, in_memory)| in_memory)
+    }
+
+    fn name(&self) -> &'static str {
+        self.pose.map_or_else(|| self.inner.name(), |(name, _)| name)
+    }
+}

@@ -1,0 +1,172 @@
+//! What the kit has to know of a store, beside the store.
+
+use std::{
+    any::Any,
+    fmt,
+    pin::Pin,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use super::Operation;
+use crate::{Clock, DynStore, SessionId, SessionStore};
+
+/// A hook's future.
+type Done = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A fresh, empty store on the test bench: how time passes for it, what it can do, and how it can be made to fail.
+///
+/// Only [`new`](Self::new) is needed. Each further line lets the kit check more; what it could not check is listed in
+/// the [`Report`](super::Report), with the reason.
+#[must_use]
+pub struct Harness {
+    pub(super) store: DynStore,
+    pub(super) twin: Option<DynStore>,
+    pub(super) clock: Clock,
+    pub(super) unit: Duration,
+    pub(super) late: Duration,
+    pub(super) rounds: u32,
+    pub(super) patience: Duration,
+    pub(super) expected: Vec<Operation>,
+    pub(super) holds: usize,
+    pub(super) refuses: Option<usize>,
+    pub(super) damage: Option<Box<dyn Fn(SessionId) -> Done + Send + Sync>>,
+    pub(super) outage: Option<Box<dyn Fn(bool) -> Done + Send + Sync>>,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+/// A manual clock for a harness, at a fixed time in the year 2027.
+#[must_use]
+pub fn manual_clock() -> Clock {
+    Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+}
+
+impl Harness {
+    /// A store that is fresh and empty, and the clock that it reads.
+    ///
+    /// With a manual clock (see [`manual_clock`]) no check waits. With the system's clock the kit really waits, some
+    /// [`unit`](Self::unit)s of time in each check of expiry: for a backend that has its own clock.
+    pub fn new(store: impl SessionStore, clock: Clock) -> Self {
+        Self {
+            store: DynStore::new(store),
+            twin: None,
+            clock,
+            unit: Duration::from_secs(1),
+            late: Duration::ZERO,
+            rounds: 100,
+            patience: Duration::from_secs(30),
+            expected: Vec::new(),
+            holds: 100_000,
+            refuses: None,
+            damage: None,
+            outage: None,
+            kept: Vec::new(),
+        }
+    }
+
+    /// A second handle on the same backend: another store over the same directory, a second client of the same server.
+    /// Every interleaving is then run between the two as well.
+    pub fn twin(mut self, twin: impl SessionStore) -> Self {
+        self.twin = Some(DynStore::new(twin));
+        self
+    }
+
+    /// Which of [`Operation::OPTIONAL`] this store has: if one of them answers `Unsupported`, the check fails. Without
+    /// this, it is skipped, and the report says so. What a store has beyond that is checked all the same.
+    pub fn expects(mut self, operations: impl IntoIterator<Item = Operation>) -> Self {
+        self.expected.extend(operations);
+        self
+    }
+
+    /// As [`expects`](Self::expects), with all of [`Operation::OPTIONAL`].
+    pub fn expects_all(self) -> Self {
+        self.expects(Operation::OPTIONAL.iter().copied())
+    }
+
+    /// The shortest time that the kit lets something live. One second by default; shorter for a backend with a clock
+    /// of its own that is finer.
+    pub fn unit(mut self, unit: Duration) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// How much later than asked something may expire: one second for a store that counts whole seconds. Zero by
+    /// default.
+    pub fn late_by(mut self, late: Duration) -> Self {
+        self.late = late;
+        self
+    }
+
+    /// How often each interleaving is tried. 100 by default.
+    pub fn rounds(mut self, rounds: u32) -> Self {
+        self.rounds = rounds.max(1);
+        self
+    }
+
+    /// How long one call may take before the kit says that it hangs. 30 seconds by default.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The largest record that the store must hold, in bytes of its entries. 100,000 by default.
+    pub fn holds(mut self, bytes: usize) -> Self {
+        self.holds = bytes;
+        self
+    }
+
+    /// A record with this many bytes of entries must be refused as `TooLarge`. Without it, refusals are not checked.
+    pub fn refuses(mut self, bytes: usize) -> Self {
+        self.refuses = Some(bytes);
+        self
+    }
+
+    /// How to damage what is stored under an id, so that it is no record any more: other bytes in its file, say.
+    pub fn damage<F>(mut self, damage: impl Fn(SessionId) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.damage = Some(Box::new(move |id| Box::pin(damage(id))));
+        self
+    }
+
+    /// How to take the backend away (`true`) and to give it back (`false`), with what it holds. Other checks may run
+    /// beside this one: only this harness's store may feel it.
+    pub fn outage<F>(mut self, outage: impl Fn(bool) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.outage = Some(Box::new(move |down| Box::pin(outage(down))));
+        self
+    }
+
+    /// Keeps something until the check is over: a temporary directory, a server.
+    pub fn keep(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.kept.push(Box::new(guard));
+        self
+    }
+
+    /// Puts a wrapper around the store, and around its twin: a sealed, a cached or a counting one must pass as the
+    /// store below it does.
+    pub fn wrap<S: SessionStore>(mut self, wrap: impl Fn(DynStore) -> S) -> Self {
+        self.store = DynStore::new(wrap(self.store));
+        self.twin = self.twin.map(|twin| DynStore::new(wrap(twin)));
+        self
+    }
+
+    /// The store under test: for a harness that is used by hand.
+    #[must_use]
+    pub fn store(&self) -> &DynStore {
+        &self.store
+    }
+}
+
+impl fmt::Debug for Harness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Harness")
+            .field("store", &self.store)
+            .field("twin", &self.twin)
+            .field("clock", &self.clock)
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
+    }
+}

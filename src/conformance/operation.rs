@@ -1,0 +1,82 @@
+//! The methods of the contract by name.
+
+use std::fmt;
+
+/// Writes the enum, the lists and the names once.
+macro_rules! operations {
+    (required { $($required:ident = $required_name:literal,)* }
+     provided { $($provided:ident = $provided_name:literal,)* }
+     optional { $($optional:ident = $optional_name:literal,)* }) => {
+        /// A method of [`SessionStore`](crate::SessionStore).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Operation {
+            $(#[doc = concat!("`", $required_name, "`: required.")] $required,)*
+            $(#[doc = concat!("`", $provided_name, "`: provided from the required ones.")] $provided,)*
+            $(#[doc = concat!("`", $optional_name, "`: answers `Unsupported` unless a store overrides it.")] $optional,)*
+        }
+
+        impl Operation {
+            /// What every store implements.
+            pub const REQUIRED: &'static [Self] = &[$(Self::$required,)*];
+            /// What the contract provides from the required ones.
+            pub const PROVIDED: &'static [Self] = &[$(Self::$provided,)*];
+            /// What a store may have or not: the provided form answers `Unsupported`.
+            pub const OPTIONAL: &'static [Self] = &[$(Self::$optional,)*];
+
+            /// The name of the method.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$required => $required_name,)*
+                    $(Self::$provided => $provided_name,)*
+                    $(Self::$optional => $optional_name,)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    required {
+        Load = "load",
+        Create = "create",
+        Update = "update",
+        Touch = "touch",
+        Remove = "remove",
+    }
+    provided {
+        Rename = "rename",
+        Refresh = "refresh",
+        OwnerEpoch = "owner_epoch",
+        EnsureEpoch = "ensure_epoch",
+        RenewEpoch = "renew_epoch",
+        Unlocked = "unlocked",
+        Flush = "flush",
+        Close = "close",
+    }
+    optional {
+        Metadata = "metadata",
+        Ids = "ids",
+        Count = "count",
+        Clear = "clear",
+        Sweep = "sweep",
+        DeleteIdle = "delete_idle",
+        ListOwner = "list_owner",
+        Lock = "lock",
+        Unlock = "unlock",
+    }
+}
+
+impl Operation {
+    /// Every method that answers with a future, the required ones first.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        [Self::REQUIRED, Self::PROVIDED, Self::OPTIONAL].into_iter().flatten().copied()
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,73 @@
+//! The numbered sentences of the contract, read from where they are written.
+
+use std::{fmt, sync::OnceLock};
+
+/// The contract's own documentation: the kit has no second copy of a sentence that could say something else.
+const CONTRACT: &str = include_str!("../store/contract.rs");
+
+/// A numbered sentence of the contract: `U1` and what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Sentence {
+    /// Its number in the documentation of [`SessionStore`](crate::SessionStore).
+    pub number: String,
+    /// What it says, as written there.
+    pub text: String,
+}
+
+impl fmt::Display for Sentence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.number, self.text)
+    }
+}
+
+/// Every numbered sentence of the contract, in the order in which they are written.
+#[must_use]
+pub fn sentences() -> &'static [Sentence] {
+    static SENTENCES: OnceLock<Vec<Sentence>> = OnceLock::new();
+    SENTENCES.get_or_init(|| parse(CONTRACT))
+}
+
+/// What the sentence of this number says.
+pub(super) fn text_of(number: &str) -> &'static str {
+    sentences()
+        .iter()
+        .find(|sentence| sentence.number == number)
+        .map_or("(the contract has no sentence of this number)", |sentence| &sentence.text)
+}
+
+/// A sentence begins with `- **X1** ` in a documentation comment and goes on in lines that are indented by two.
+fn parse(source: &str) -> Vec<Sentence> {
+    let mut sentences: Vec<Sentence> = Vec::new();
+    let mut inside = false;
+    for line in source.lines() {
+        let Some(line) = line.trim_start().strip_prefix("///") else {
+            inside = false;
+            continue;
+        };
+        if let Some((number, text)) = line.strip_prefix(" - **").and_then(|line| line.split_once("** ")) {
+            sentences.push(Sentence { number: number.to_owned(), text: text.to_owned() });
+            inside = true;
+        } else if let Some(more) = line.strip_prefix("   ").filter(|_| inside) {
+            if let Some(sentence) = sentences.last_mut() {
+                sentence.text.push(' ');
+                sentence.text.push_str(more.trim_start());
+            }
+        } else {
+            inside = false;
+        }
+    }
+    sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_goes_on_over_lines_and_ends_with_its_paragraph() {
+        let source = "    /// Text.\n    ///\n    /// - **A1** One\n    ///   two.\n    /// - **A2** Three.\n    ///\n    ///   not this";
+        let found: Vec<_> = parse(source).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["A1: One two.", "A2: Three."]);
+    }
+}

@@ -1,0 +1,230 @@
+//! The signed form of the cookie's value.
+//!
+//! ```text
+//! token: 32 characters │ . │ id of the key: 8 characters │ . │ signature: 32 characters
+//! ```
+//!
+//! All in base64url. The signature is the first 24 bytes of HMAC-SHA-256, under the key's cookie key, over
+//! `"session-layer/cookie/1\0" ‖ length of the cookie's name: u32, little-endian ‖ name ‖ token`. So a value that was
+//! signed for one cookie is forged in another, and one that we did not sign costs no store call.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    id::{SessionToken, TOKEN_CHARS},
+    keyring::{KEY_ID_BYTES, KeyId, KeyRing, RingKey},
+};
+
+/// Bytes of a signature: 192 bits, as the token.
+const SIGNATURE_BYTES: usize = 24;
+
+const KEY_ID_CHARS: usize = 8;
+const SIGNATURE_CHARS: usize = 32;
+
+/// Characters of a signed value.
+pub(crate) const SEALED_CHARS: usize = TOKEN_CHARS + 1 + KEY_ID_CHARS + 1 + SIGNATURE_CHARS;
+
+const SEPARATOR: char = '.';
+
+/// What separates this signature from every other use of its key: the form and its version.
+const DOMAIN: &[u8] = b"session-layer/cookie/1\0";
+
+/// Signs tokens and checks signatures with the keys of a ring.
+#[derive(Debug, Clone)]
+pub(crate) struct CookieSeal {
+    ring: KeyRing,
+}
+
+/// What a cookie's value turned out to be.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// A token that we signed for this cookie.
+    Valid(SessionToken),
+    /// A well-formed token with no signature. Whether it is accepted is a setting.
+    Unsigned(SessionToken),
+    /// It has the form of a signed value, but no key of the ring signed this token for this cookie.
+    Forged,
+    /// It has neither form.
+    Malformed,
+}
+
+impl CookieSeal {
+    pub(crate) fn new(ring: KeyRing) -> Self {
+        Self { ring }
+    }
+
+    /// The cookie's value for this token, signed by the key that writes.
+    pub(crate) fn seal(&self, cookie_name: &str, token: &SessionToken) -> Zeroizing<String> {
+        let key = self.ring.writing();
+        let token = token.reveal();
+        let signature = sign(key, cookie_name, &token);
+        let mut value = Zeroizing::new(String::with_capacity(SEALED_CHARS));
+        value.push_str(&token);
+        value.push(SEPARATOR);
+        value.push_str(&key.id.to_string());
+        value.push(SEPARATOR);
+        value.push_str(&Base64UrlUnpadded::encode_string(&signature));
+        value
+    }
+
+    /// Reads a cookie's value. What is compared to a secret is compared in constant time; the value's form and the id of
+    /// its key are no secrets.
+    pub(crate) fn open(&self, cookie_name: &str, value: &str) -> Opened {
+        if value.len() == TOKEN_CHARS {
+            return SessionToken::parse(value).map_or(Opened::Malformed, Opened::Unsigned);
+        }
+        let Some((token, id, mut claimed)) = parse(value) else { return Opened::Malformed };
+        let Some(key) = self.ring.key(id) else { return Opened::Forged };
+        let expected = sign(key, cookie_name, &value[..TOKEN_CHARS]);
+        let valid: bool = expected.ct_eq(&claimed).into();
+        claimed.zeroize();
+        if valid { Opened::Valid(token) } else { Opened::Forged }
+    }
+}
+
+fn parse(value: &str) -> Option<(SessionToken, KeyId, [u8; SIGNATURE_BYTES])> {
+    // Checked before anything is cut: three parts of these lengths, all ASCII.
+    if value.len() != SEALED_CHARS || !value.is_ascii() {
+        return None;
+    }
+    let (token, rest) = value.split_at(TOKEN_CHARS);
+    let (id, signature) = rest.strip_prefix(SEPARATOR)?.split_at(KEY_ID_CHARS);
+    let signature = signature.strip_prefix(SEPARATOR)?;
+    Some((
+        SessionToken::parse(token)?,
+        KeyId::from_bytes(decode::<KEY_ID_BYTES>(id)?),
+        decode::<SIGNATURE_BYTES>(signature)?,
+    ))
+}
+
+fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let length = Base64UrlUnpadded::decode(text, &mut bytes).ok()?.len();
+    (length == N).then_some(bytes)
+}
+
+fn sign(key: &RingKey, cookie_name: &str, token: &str) -> [u8; SIGNATURE_BYTES] {
+    let mut mac: Hmac<Sha256> = key.cookie.clone();
+    mac.update(DOMAIN);
+    mac.update(&u32::try_from(cookie_name.len()).unwrap_or(u32::MAX).to_le_bytes());
+    mac.update(cookie_name.as_bytes());
+    mac.update(token.as_bytes());
+    let full = mac.finalize().into_bytes();
+    std::array::from_fn(|i| full[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::keyring::Secret;
+
+    fn secret(first: u8) -> Secret {
+        Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|i| {
+            u8::try_from(i).unwrap().wrapping_mul(37).wrapping_add(first)
+        }))
+        .unwrap()
+    }
+
+    fn seal(first: u8) -> CookieSeal {
+        CookieSeal::new(KeyRing::new(secret(first)))
+    }
+
+    fn token() -> SessionToken {
+        SessionToken::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYX").unwrap()
+    }
+
+    fn is_valid(seal: &CookieSeal, name: &str, value: &str) -> bool {
+        match seal.open(name, value) {
+            Opened::Valid(opened) => {
+                assert_eq!(*opened.reveal(), value[..TOKEN_CHARS]);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A cookie that 0.1.0 signed is valid in every later version. Computed by another implementation (Python's `hmac`).
+    #[test]
+    fn frozen_vector() {
+        let value = seal(1).seal("sid", &token());
+        assert_eq!(value.as_str(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX.Y7mvN39I.qHZz3WOWHYw2P643dCp_T_FHLwOp1lKB");
+        assert!(is_valid(&seal(1), "sid", &value));
+    }
+
+    #[test]
+    fn unsigned_and_malformed_are_told_apart() {
+        let seal = seal(1);
+        assert!(matches!(seal.open("sid", &token().reveal()), Opened::Unsigned(_)));
+        let signed = seal.seal("sid", &token());
+        let dots = signed.replace('.', "-");
+        let wide = format!("{}é", &signed[..SEALED_CHARS - 2]);
+        for value in ["", "x", &signed[1..], &format!("{}A", *signed), &dots, &wide, &"é".repeat(16), &"=".repeat(32)]
+        {
+            assert!(matches!(seal.open("sid", value), Opened::Malformed), "{value}");
+        }
+    }
+
+    /// K5: bound to the cookie's name, and to where the name ends.
+    #[test]
+    fn k5_another_cookies_value_is_forged() {
+        let seal = seal(1);
+        let value = seal.seal("sid", &token());
+        for name in ["sid2", "si", "", "SID", "__Host-sid"] {
+            assert!(matches!(seal.open(name, &value), Opened::Forged), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_changed_character_is_refused() {
+        let seal = seal(1);
+        let value = seal.seal("sid", &token());
+        for at in 0..value.len() {
+            for with in (0..=127u8).map(char::from).filter(|&with| value.as_bytes()[at] != with as u8) {
+                let mut changed = value.to_string();
+                changed.replace_range(at..=at, with.encode_utf8(&mut [0; 4]));
+                assert!(!is_valid(&seal, "sid", &changed), "{at} {with:?}");
+            }
+        }
+        for cut in 0..value.len() {
+            assert!(!is_valid(&seal, "sid", &value[..cut]), "{cut}");
+        }
+    }
+
+    #[test]
+    fn signatures_of_two_tokens_and_two_keys_are_not_exchanged() {
+        let (one, two) = (seal(1), seal(2));
+        let other = SessionToken::generate().unwrap();
+        let (a, b, c) = (one.seal("sid", &token()), one.seal("sid", &other), two.seal("sid", &token()));
+        let swapped = format!("{}{}", &a[..TOKEN_CHARS], &b[TOKEN_CHARS..]);
+        assert!(matches!(one.open("sid", &swapped), Opened::Forged));
+        // The id of one key before the signature of the other, on a ring that has both.
+        let both = CookieSeal::new(KeyRing::new(secret(1)).opening(secret(2)).unwrap());
+        let at = TOKEN_CHARS + 1 + KEY_ID_CHARS;
+        assert!(matches!(both.open("sid", &format!("{}{}", &a[..at], &c[at..])), Opened::Forged));
+        assert!(is_valid(&both, "sid", &a) && is_valid(&both, "sid", &c));
+    }
+
+    #[test]
+    fn a_key_that_is_to_write_later_opens_and_a_revoked_one_does_not() {
+        let old = KeyRing::new(secret(1));
+        let value = CookieSeal::new(KeyRing::new(secret(2))).seal("sid", &token());
+        let prepared = CookieSeal::new(old.clone().opening(secret(2)).unwrap());
+        assert!(is_valid(&prepared, "sid", &value));
+        assert!(matches!(CookieSeal::new(old).open("sid", &value), Opened::Forged));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_values_are_never_valid_and_never_panic(value: String, dotted in "[A-Za-z0-9_-]{32}\\.[A-Za-z0-9_-]{8}\\.[A-Za-z0-9_-]{32}") {
+            let seal = seal(1);
+            prop_assert!(!is_valid(&seal, "sid", &value));
+            prop_assert!(!is_valid(&seal, "sid", &dotted));
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The wrapper that caches.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    CacheSettings, CacheStats,
+    table::{Change, Found, Table, used},
+};
+use crate::{
+    clock::Clock,
+    id::SessionId,
+    record::{Epoch, Record},
+    store::{
+        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch,
+        Update, Usage, Version,
+    },
+};
+
+/// The target of this module's events.
+const TARGET: &str = "session_layer::store::cached";
+
+/// Any store with a write-through cache in front of it. Clones share one cache.
+///
+/// The module's documentation says what is fresh when. It steps aside for a store that is in memory itself.
+///
+/// ```
+/// # fn over(store: impl session_layer::SessionStore) {
+/// use session_layer::CachedStore;
+///
+/// let store = CachedStore::new(store); // 4,096 sessions, always validated
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct CachedStore<S> {
+    inner: S,
+    /// `None` where the cache steps aside.
+    pub(super) cache: Option<Arc<Cache>>,
+}
+
+pub(super) struct Cache {
+    pub(super) table: Table,
+    clock: Clock,
+}
+
+impl<S: SessionStore> CachedStore<S> {
+    /// A cache of 4,096 sessions and 16 MiB that validates every load.
+    #[must_use]
+    pub fn new(inner: S) -> Self {
+        Self::with_settings(inner, CacheSettings::new())
+    }
+
+    /// A cache with these settings.
+    #[must_use]
+    pub fn with_settings(inner: S, settings: CacheSettings) -> Self {
+        let aside = inner.in_memory() || settings.capacity == 0;
+        let cache = || Arc::new(Cache { table: Table::new(&settings), clock: settings.clock.clone() });
+        Self { cache: (!aside).then(cache), inner }
+    }
+
+    /// The store behind the cache.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// What the cache has done so far, and holds now. All zero where it steps aside.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        self.cache.as_ref().map(|cache| cache.table.stats()).unwrap_or_default()
+    }
+
+    /// A write of one id: what it came to is put in, and if it is dropped, what is there is dropped.
+    async fn write<T>(
+        &self,
+        id: &SessionId,
+        call: impl Future<Output = Result<T, StoreError>>,
+        change: impl FnOnce(&T) -> Change,
+    ) -> Result<T, StoreError> {
+        let Some(cache) = &self.cache else { return call.await };
+        let write = cache.table.write(id, cache.clock.now());
+        let outcome = call.await;
+        report_evicted(write.end(outcome.as_ref().map_or(Change::Drop, change)));
+        outcome
+    }
+
+    /// A write of many ids.
+    async fn write_all<T>(&self, call: impl Future<Output = T>) -> T {
+        struct DropAll<'a>(Option<&'a Cache>);
+
+        impl Drop for DropAll<'_> {
+            fn drop(&mut self) {
+                if let Some(cache) = self.0 {
+                    cache.table.drop_all();
+                }
+            }
+        }
+
+        let _guard = DropAll(self.cache.as_deref());
+        call.await
+    }
+}
+
+impl Cache {
+    /// Asks whether the held record is still the one.
+    async fn validate(
+        &self,
+        store: &impl SessionStore,
+        id: &SessionId,
+        held: Stored,
+    ) -> Result<Option<Stored>, StoreError> {
+        let fill = self.table.fill(id, self.clock.now());
+        let (answer, change) = match store.refresh(id, &held).await? {
+            Refresh::Same(usage) => {
+                tracing::trace!(target: TARGET, %id, validated = true, "hit");
+                self.table.count(id, |stats| stats.hits += 1);
+                (Some(used(&held, usage)), Change::Confirm(held.version, usage))
+            }
+            Refresh::Changed(stored) => {
+                self.table.count(id, |stats| stats.misses += 1);
+                (Some(stored.clone()), Change::Put(stored))
+            }
+            Refresh::Gone => {
+                self.table.count(id, |stats| stats.misses += 1);
+                (None, Change::Drop)
+            }
+        };
+        report_evicted(fill.end(change));
+        Ok(answer)
+    }
+
+    /// Loads from the store, together with all others who miss this id.
+    async fn fetch(&self, store: &impl SessionStore, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        tracing::trace!(target: TARGET, %id, "miss");
+        let joined = self.table.join(id);
+        let answer = joined
+            .flight
+            .answer(async || {
+                let fill = self.table.fill(id, self.clock.now());
+                let answer = store.load(id).await?;
+                report_evicted(fill.end(answer.clone().map_or(Change::Drop, Change::Put)));
+                Ok(answer)
+            })
+            .await;
+        joined.landed();
+        answer
+    }
+}
+
+fn report_evicted(sessions: u64) {
+    if sessions > 0 {
+        tracing::info!(target: TARGET, sessions, "evicted");
+    }
+}
+
+impl<S: SessionStore> SessionStore for CachedStore<S> {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let Some(cache) = &self.cache else { return self.inner.load(id).await };
+        let answer = match cache.table.find(id, cache.clock.now()) {
+            Found::Trusted(stored) => {
+                tracing::trace!(target: TARGET, %id, validated = false, "hit");
+                return Ok(Some(stored));
+            }
+            Found::Held(stored) => cache.validate(&self.inner, id, stored).await,
+            Found::Nothing => cache.fetch(&self.inner, id).await,
+        };
+        answer.inspect_err(|error| {
+            tracing::warn!(target: TARGET, %id, %error, "load failed");
+            cache.table.count(id, |stats| stats.errors += 1);
+        })
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        let written = |outcome: &Create| match outcome {
+            Create::Created(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
+            Create::Exists => Change::Drop,
+        };
+        self.write(id, self.inner.create(id, record, usage), written).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        let written = |outcome: &Update| match outcome {
+            Update::Updated(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
+            Update::Conflict | Update::Gone => Change::Drop,
+        };
+        self.write(id, self.inner.update(id, record, expected, usage), written).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        let touched = |outcome: &Touch| match outcome {
+            Touch::Touched => Change::Use(usage),
+            Touch::Gone => Change::Drop,
+        };
+        self.write(id, self.inner.touch(id, usage), touched).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.write(id, self.inner.remove(id), |_| Change::Drop).await
+    }
+
+    async fn rename(
+        &self,
+        from: &SessionId,
+        expected: &Version,
+        to: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Rename, StoreError> {
+        let written = |outcome: &Rename| match outcome {
+            Rename::Renamed(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
+            Rename::Conflict | Rename::Gone | Rename::Exists => Change::Drop,
+        };
+        let renamed = self.write(to, self.inner.rename(from, expected, to, record, usage), written);
+        self.write(from, renamed, |_| Change::Drop).await
+    }
+
+    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        // Whoever asks holds a record: another cache, in front of this one. Only the store's word is worth the question.
+        self.inner.refresh(id, held).await
+    }
+
+    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
+        self.inner.owner_epoch(owner).await
+    }
+
+    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
+        // The epoch may be a record that somebody loaded under its id.
+        let id = SessionId::of_owner(owner);
+        self.write(&id, self.inner.ensure_epoch(owner, usage), |_| Change::Drop).await
+    }
+
+    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
+        let id = SessionId::of_owner(owner);
+        self.write(&id, self.inner.renew_epoch(owner, usage), |()| Change::Drop).await
+    }
+
+    fn in_memory(&self) -> bool {
+        self.inner.in_memory()
+    }
+
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        self.inner.metadata(id).await
+    }
+
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        self.inner.ids(from, limit).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.inner.count().await
+    }
+
+    async fn clear(&self) -> Result<u64, StoreError> {
+        self.write_all(self.inner.clear()).await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.inner.sweep().await
+    }
+
+    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+        self.write_all(self.inner.delete_idle(unused_for)).await
+    }
+
+    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        self.inner.list_owner(owner).await
+    }
+
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        // A lease that is acquired gives the record another version.
+        self.write(id, self.inner.lock(id, holder, time), |_| Change::Drop).await
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.write(id, self.inner.unlock(id, holder), |_| Change::Drop).await
+    }
+
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        self.inner.unlocked(id, at_most).await;
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.inner.flush().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.write_all(self.inner.close()).await
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CachedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedStore")
+            .field("inner", &self.inner)
+            .field("stats", &self.cache.as_ref().map(|cache| cache.table.stats()))
+            .finish_non_exhaustive()
+    }
+}

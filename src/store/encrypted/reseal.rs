@@ -1,0 +1,117 @@
+//! Sealing what is stored already.
+
+use super::{EncryptedStore, seal, store::TARGET};
+use crate::{
+    id::SessionId,
+    record::RecordKind,
+    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update},
+};
+
+/// How many ids are asked for at once.
+const PAGE: usize = 256;
+
+/// How often a record is tried that others change at the same time.
+const TRIES: usize = 64;
+
+/// What [`reseal_all`](EncryptedStore::reseal_all) or [`seal_existing`](EncryptedStore::seal_existing) found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Resealed {
+    /// Records that were sealed with the key that writes.
+    pub sealed: u64,
+    /// Records that it had sealed already.
+    pub current: u64,
+    /// Records that were not opened. They are reported one by one and stay as they are.
+    pub refused: u64,
+}
+
+/// What came of one record.
+enum One {
+    Sealed,
+    Current,
+    Refused,
+    Absent,
+}
+
+impl<S: SessionStore> EncryptedStore<S> {
+    /// Seals every session anew that was sealed with another key of the ring, so that the other keys can be retired.
+    ///
+    /// Sessions stay usable all the while, and a request that is under way commits as over any other change. Last use
+    /// and expiry stay as they are. (A touch that falls between this method's read and write of the same session is lost;
+    /// the session's next request makes it again.)
+    ///
+    /// Run it when every server writes with the new key. Afterwards no session is sealed with another one, except those
+    /// that were [`refused`](Resealed::refused).
+    ///
+    /// # Errors
+    ///
+    /// If the inner store can't list ids (`Unsupported`: there, wait for the longest absolute lifetime instead), or
+    /// fails. What was sealed until then stays sealed; call it again.
+    pub async fn reseal_all(&self) -> Result<Resealed, StoreError> {
+        self.walk(false).await
+    }
+
+    /// Seals every plain session of a store that was in use before it was wrapped.
+    ///
+    /// It takes what is there for what the application wrote. So run it once, while nothing else writes to the store;
+    /// afterwards a plain record is refused. Sessions that are sealed already stay as they are, and those of a key that
+    /// does not write are sealed anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`reseal_all`](Self::reseal_all). A store that can't list ids starts empty instead: on memcached, with
+    /// another prefix.
+    pub async fn seal_existing(&self) -> Result<Resealed, StoreError> {
+        self.walk(true).await
+    }
+
+    async fn walk(&self, plain_too: bool) -> Result<Resealed, StoreError> {
+        let mut total = Resealed::default();
+        let mut next = Some(Cursor::START);
+        while let Some(from) = next {
+            let page = self.inner().ids(from, PAGE).await?;
+            for id in &page.ids {
+                match self.seal_one(id, plain_too).await? {
+                    One::Sealed => total.sealed += 1,
+                    One::Current => total.current += 1,
+                    One::Refused => total.refused += 1,
+                    One::Absent => {}
+                }
+            }
+            next = page.next;
+        }
+        let Resealed { sealed, current, refused } = total;
+        tracing::info!(target: TARGET, sealed, current, refused, "records sealed anew");
+        Ok(total)
+    }
+
+    async fn seal_one(&self, id: &SessionId, plain_too: bool) -> Result<One, StoreError> {
+        for _ in 0..TRIES {
+            let Some(stored) = self.inner().load(id).await? else { return Ok(One::Absent) };
+            let usage = stored.usage();
+            let version = stored.version;
+            let record = if plain_too && stored.record.kind() == RecordKind::Session {
+                // Until now the inner store knew the owner by name.
+                self.carry_over(stored.record, str::to_owned).await?
+            } else {
+                match seal::open(self.ring(), id, &stored.record) {
+                    Ok(opened) if opened.foreign.is_none() => return Ok(One::Current),
+                    Ok(_) => self.open(id, stored, "reseal").await?.record,
+                    Err(error) => {
+                        tracing::error!(target: TARGET, %id, operation = "reseal", %error, "record not opened");
+                        return Ok(One::Refused);
+                    }
+                }
+            };
+            match self.inner().update(id, &self.seal(id, &record, "reseal")?, &version, usage).await? {
+                Update::Updated(_) => {
+                    tracing::debug!(target: TARGET, %id, "record sealed anew");
+                    return Ok(One::Sealed);
+                }
+                Update::Gone => return Ok(One::Absent),
+                Update::Conflict => {}
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Other).during("reseal").on(id).because("the record keeps changing"))
+    }
+}

@@ -1,0 +1,204 @@
+//! The form of a sealed record: what is inside, what is outside, and what binds the two.
+
+use std::sync::Arc;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use chacha20poly1305::{AeadInOut, Tag, XNonce};
+use hmac::Mac;
+use zeroize::Zeroize;
+
+use super::SealError;
+use crate::{
+    clock,
+    id::{EntropyError, SessionId},
+    keyring::{KEY_ID_BYTES, KeyId, KeyRing, RingKey},
+    lifetime::CookieLifetime,
+    record::{Entries, Owner, Record, RecordKind},
+};
+
+/// The form that this version writes. Every later version opens it.
+const FORMAT: u8 = 1;
+
+/// The key of the one entry that a sealed record has.
+const ENTRY: &str = "sealed";
+
+const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
+
+/// Format, inside, length of the owner's name, id of the key.
+const HEAD_BYTES: usize = 1 + 1 + 2 + KEY_ID_BYTES;
+
+/// Bytes of an owner's hash, and of its text.
+const OWNER_HASH_BYTES: usize = 24;
+const OWNER_HASH_CHARS: usize = 32;
+
+/// Head, kind, id, created, idle, absolute, cookie, check, whether there is an owner, its hash, its epoch.
+const BOUND_BYTES: usize = HEAD_BYTES + 1 + 16 + 8 + 8 + 8 + 1 + 16 + 1 + OWNER_HASH_CHARS + 8;
+
+/// Up to this size a record is opened on the stack, with no allocation but its own.
+const STACK_BYTES: usize = 2_048;
+
+/// A record that was opened, and with which key.
+pub(super) struct Opened {
+    pub(super) record: Arc<Record>,
+    /// The key, if it is not the one that writes.
+    pub(super) foreign: Option<KeyId>,
+}
+
+/// The keyed hash under which the inner store knows an owner:
+/// `base64url(HMAC-SHA-256(owner key, name)[..24])`.
+pub(super) fn owner_hash(key: &RingKey, name: &str) -> String {
+    let mut mac = key.owner.clone();
+    mac.update(name.as_bytes());
+    Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()[..OWNER_HASH_BYTES])
+}
+
+/// Seals a record for this id with the key that writes.
+pub(super) fn seal(ring: &KeyRing, id: &SessionId, record: &Record) -> Result<Arc<Record>, EntropyError> {
+    let key = ring.writing();
+    let mut nonce = [0; NONCE_BYTES];
+    crate::id::fill_random(&mut nonce)?;
+    Ok(seal_with(key, &nonce, id, record))
+}
+
+/// ```text
+/// format = 1: u8 │ inside: u8 │ length of the owner's name: u16 │ id of the key: 6 bytes │ nonce: 24 bytes │
+/// sealed: owner's name, entries │ tag: 16 bytes
+/// ```
+///
+/// `inside` is 1 where the sealed record was a sealed one itself (two wrappers), else 0.
+fn seal_with(key: &RingKey, nonce: &[u8; NONCE_BYTES], id: &SessionId, record: &Record) -> Arc<Record> {
+    let kind = match record.kind() {
+        RecordKind::Session | RecordKind::Sealed => RecordKind::Sealed,
+        kind @ (RecordKind::Tombstone | RecordKind::Epoch) => kind,
+    };
+    let outer = Record::session(record.check(), record.created_at(), record.lifetime()).with_kind(kind);
+    if kind == RecordKind::Tombstone && record.owner().is_none() && record.entries().is_empty() {
+        // Nothing to hide: the same that the inner store writes in a rename.
+        return Arc::new(outer);
+    }
+    let (name, owner) = match record.owner() {
+        None => ("", None),
+        Some(owner) => {
+            let hash = Owner::new(owner_hash(key, owner.name()), owner.epoch());
+            (&**owner.name(), Some(hash.expect("a hash has 32 bytes")))
+        }
+    };
+    let outer = outer.with_owner(owner);
+    let entries = record.entries().as_bytes();
+    let mut value = Vec::with_capacity(HEAD_BYTES + NONCE_BYTES + name.len() + entries.len() + TAG_BYTES);
+    value.extend([FORMAT, u8::from(record.kind() == RecordKind::Sealed)]);
+    value.extend(u16::try_from(name.len()).expect("an owner's name has at most 1,024 bytes").to_le_bytes());
+    value.extend(key.id.to_bytes());
+    let bound = bound(&value, id, &outer);
+    value.extend(nonce);
+    value.extend(name.as_bytes());
+    value.extend(entries);
+    let tag = key
+        .record
+        .encrypt_inout_detached(&XNonce::from(*nonce), &bound, (&mut value[HEAD_BYTES + NONCE_BYTES..]).into())
+        .expect("a record is shorter than 256 GiB");
+    value.extend(tag);
+    let entries = Entries::from_sorted([(ENTRY, &*value)].into_iter());
+    Arc::new(outer.with_entries(entries.expect("one entry is in order; records are limited far below 4 GiB")))
+}
+
+/// Opens what the inner store holds under this id. What is plain and tells nothing is let through as it is: a tombstone
+/// without owner and entries, and the epoch of an owner's hash.
+pub(super) fn open(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> Result<Opened, SealError> {
+    let plain = Opened { record: Arc::clone(outer), foreign: None };
+    match (outer.kind(), outer.owner(), outer.entries().is_empty()) {
+        (RecordKind::Session, ..) => return Err(SealError::NotSealed),
+        (RecordKind::Tombstone, None, true) => return Ok(plain),
+        (RecordKind::Epoch, Some(owner), true) if *id == SessionId::of_owner(owner.name()) => return Ok(plain),
+        _ => {}
+    }
+    let value = outer.entries().get(ENTRY).filter(|_| outer.entries().len() == 1).ok_or(SealError::Form)?;
+    let (head, rest) = value.split_first_chunk::<HEAD_BYTES>().ok_or(SealError::Form)?;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Form)?;
+    let (sealed, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(SealError::Form)?;
+    let &[FORMAT, inside @ 0..=1, length_low, length_high, ref key_id @ ..] = head else {
+        return Err(SealError::Form);
+    };
+    let name_length = usize::from(u16::from_le_bytes([length_low, length_high]));
+    let owner_fits = match outer.owner() {
+        None => name_length == 0,
+        Some(owner) => name_length > 0 && owner.name().len() == OWNER_HASH_CHARS,
+    };
+    if !owner_fits || name_length > sealed.len() {
+        return Err(SealError::Form);
+    }
+    let key_id = KeyId::from_bytes(*key_id);
+    let key = ring.key(key_id).ok_or(SealError::UnknownKey(key_id))?;
+    let bound = bound(head, id, outer);
+
+    let (mut stack, mut heap) = ([0; STACK_BYTES], Vec::new());
+    let buffer = match stack.get_mut(..sealed.len()) {
+        Some(buffer) => buffer,
+        None => {
+            heap.resize(sealed.len(), 0);
+            &mut heap[..]
+        }
+    };
+    buffer.copy_from_slice(sealed);
+    let opened = key.record.decrypt_inout_detached(&XNonce::from(*nonce), &bound, buffer.into(), &Tag::from(*tag));
+    let record = match opened {
+        Ok(()) => rebuild(outer, inside, buffer.split_at(name_length)),
+        Err(_) => Err(SealError::Broken),
+    };
+    buffer.zeroize();
+    Ok(Opened { record: Arc::new(record?), foreign: (key_id != ring.writes_with()).then_some(key_id) })
+}
+
+/// Times, check and epoch stand outside and are bound; the rest comes from inside.
+fn rebuild(outer: &Record, inside: u8, (name, entries): (&[u8], &[u8])) -> Result<Record, SealError> {
+    let kind = match (outer.kind(), inside) {
+        (RecordKind::Sealed, 0) => RecordKind::Session,
+        (kind, 0) | (kind @ RecordKind::Sealed, _) => kind,
+        _ => return Err(SealError::Form),
+    };
+    let owner = match outer.owner() {
+        None => None,
+        Some(owner) => {
+            let name = std::str::from_utf8(name).map_err(|_| SealError::Form)?;
+            Some(Owner::new(name, owner.epoch()).map_err(|_| SealError::Form)?)
+        }
+    };
+    Ok(Record::session(outer.check(), outer.created_at(), outer.lifetime())
+        .with_kind(kind)
+        .with_owner(owner)
+        .with_entries(Entries::from_bytes(entries).map_err(|_| SealError::Form)?))
+}
+
+/// Everything that a sealed record must not be separated from. Each field has a fixed place and length.
+fn bound(head: &[u8], id: &SessionId, outer: &Record) -> [u8; BOUND_BYTES] {
+    let mut bytes = [0; BOUND_BYTES];
+    let mut rest = &mut bytes[..];
+    let mut put = |field: &[u8]| {
+        let (place, after) = std::mem::take(&mut rest).split_at_mut(field.len());
+        place.copy_from_slice(field);
+        rest = after;
+    };
+    put(head);
+    put(&[match outer.kind() {
+        RecordKind::Session => 0,
+        RecordKind::Tombstone => 1,
+        RecordKind::Epoch => 2,
+        RecordKind::Sealed => 3,
+    }]);
+    put(id.as_bytes());
+    put(&clock::to_millis(outer.created_at()).to_le_bytes());
+    put(&clock::duration_millis(outer.lifetime().idle()).to_le_bytes());
+    put(&clock::duration_millis(outer.lifetime().absolute()).to_le_bytes());
+    put(&[u8::from(outer.lifetime().cookie() == CookieLifetime::Persistent)]);
+    put(&outer.check().to_bytes());
+    if let Some(owner) = outer.owner() {
+        put(&[1]);
+        put(owner.name().as_bytes());
+        put(&owner.epoch().to_u64().to_le_bytes());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

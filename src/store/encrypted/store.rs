@@ -1,0 +1,260 @@
+//! The wrapper that seals and opens.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{SealError, seal};
+use crate::{
+    id::SessionId,
+    keyring::KeyRing,
+    record::{Epoch, Owner, Record},
+    store::{
+        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
+        Stored, Swept, Touch, Update, Usage, Version,
+    },
+};
+
+/// The target of this module's events.
+pub(super) const TARGET: &str = "session_layer::store::encrypted";
+
+/// Any store, with its records sealed by the keys of a ring. The module's documentation says what stays readable.
+///
+/// ```
+/// # #[cfg(feature = "memory")] {
+/// use session_layer::{EncryptedStore, KeyRing, MemoryStore};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let lines = "NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=";
+/// let ring = KeyRing::from_lines(lines)?; // or `from_file`, `from_env`
+/// let store = EncryptedStore::new(MemoryStore::new(), ring);
+/// # Ok(()) }
+/// # main().unwrap() }
+/// ```
+#[derive(Debug, Clone)]
+pub struct EncryptedStore<S> {
+    inner: S,
+    ring: KeyRing,
+}
+
+impl<S> EncryptedStore<S> {
+    /// Wraps a store. A store that holds plain records is sealed once with
+    /// [`seal_existing`](EncryptedStore::seal_existing); until then its sessions are errors.
+    #[must_use]
+    pub fn new(inner: S, ring: KeyRing) -> Self {
+        Self { inner, ring }
+    }
+
+    /// The store inside, which holds what is sealed.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// The keys that seal and open.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+}
+
+impl<S: SessionStore> EncryptedStore<S> {
+    pub(super) fn seal(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        operation: &'static str,
+    ) -> Result<Arc<Record>, StoreError> {
+        seal::seal(&self.ring, id, record)
+            .map_err(|error| StoreError::new(StoreErrorKind::Other).during(operation).on(id).because(error))
+    }
+
+    /// Opens what the inner store gave. The expiry is capped by the limits that were sealed.
+    pub(super) async fn open(
+        &self,
+        id: &SessionId,
+        stored: Stored,
+        operation: &'static str,
+    ) -> Result<Stored, StoreError> {
+        let opened = seal::open(&self.ring, id, &stored.record).map_err(|error| refused(id, error, operation))?;
+        let record = match opened.foreign.and_then(|id| self.ring.key(id)) {
+            Some(key) if opened.record.is_session() && opened.record.owner().is_some() => {
+                self.carry_over(opened.record, |name| seal::owner_hash(key, name)).await?
+            }
+            _ => opened.record,
+        };
+        Ok(Stored::new(record, stored.version, stored.usage()))
+    }
+
+    /// The record with its owner's epoch as the writing key knows it, if its epoch is the present one where the inner
+    /// store knows the owner by `known_as`. A revoked record stays as it is: its epoch is nobody's present one.
+    ///
+    /// Our own epoch is read first. Renewals go twice through all keys (see `renew_epoch`), so one that has reached
+    /// ours before this read has been at the other one too, and one that has not reached it makes ours stale.
+    pub(super) async fn carry_over(
+        &self,
+        record: Arc<Record>,
+        known_as: impl FnOnce(&str) -> String,
+    ) -> Result<Arc<Record>, StoreError> {
+        let Some(owner) = record.owner() else { return Ok(record) };
+        let usage = Usage { used_at: record.created_at(), expires_at: record.absolute_limit() };
+        let ours = self.inner.ensure_epoch(&self.hash(owner.name()), usage).await?;
+        if self.inner.owner_epoch(&known_as(owner.name())).await? != Some(owner.epoch()) {
+            return Ok(record);
+        }
+        let owner = Owner::new(Arc::clone(owner.name()), ours).expect("the same name was valid before");
+        Ok(Arc::new(Record::clone(&record).with_owner(Some(owner))))
+    }
+
+    /// The owner's hash under the key that writes.
+    fn hash(&self, owner: &str) -> String {
+        seal::owner_hash(self.ring.writing(), owner)
+    }
+
+    /// The owner's hash under every key of the ring, the writing one first.
+    fn hashes(&self, owner: &str) -> Vec<String> {
+        self.ring.keys().map(|key| seal::owner_hash(key, owner)).collect()
+    }
+}
+
+/// Reports a record that is not opened.
+pub(super) fn refused(id: &SessionId, error: SealError, operation: &'static str) -> StoreError {
+    tracing::error!(target: TARGET, %id, operation, %error, "record not opened");
+    StoreError::new(StoreErrorKind::Corrupt).during(operation).on(id).because(error)
+}
+
+impl<S: SessionStore> SessionStore for EncryptedStore<S> {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        match self.inner.load(id).await? {
+            None => Ok(None),
+            Some(stored) => self.open(id, stored, "load").await.map(Some),
+        }
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.inner.create(id, &self.seal(id, record, "create")?, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.inner.update(id, &self.seal(id, record, "update")?, expected, usage).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.inner.touch(id, usage).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.inner.remove(id).await
+    }
+
+    async fn rename(
+        &self,
+        from: &SessionId,
+        expected: &Version,
+        to: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Rename, StoreError> {
+        // The check stands outside, so the tombstone that the inner store writes is the right one.
+        self.inner.rename(from, expected, to, &self.seal(to, record, "rename")?, usage).await
+    }
+
+    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        Ok(match self.inner.refresh(id, held).await? {
+            Refresh::Same(usage) => Refresh::Same(Stored::new(Arc::clone(&held.record), held.version, usage).usage()),
+            Refresh::Changed(stored) => Refresh::Changed(self.open(id, stored, "refresh").await?),
+            Refresh::Gone => Refresh::Gone,
+        })
+    }
+
+    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
+        self.inner.owner_epoch(&self.hash(owner)).await
+    }
+
+    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
+        self.inner.ensure_epoch(&self.hash(owner), usage).await
+    }
+
+    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
+        let hashes = self.hashes(owner);
+        // Twice through all: the last renewal under each key comes after the first one under every other, whichever of
+        // them is the one that writes on another server. `carry_over` relies on it.
+        for hash in hashes.iter().chain(if hashes.len() > 1 { &hashes[..] } else { &[] }) {
+            self.inner.renew_epoch(hash, usage).await?;
+        }
+        Ok(())
+    }
+
+    fn in_memory(&self) -> bool {
+        self.inner.in_memory()
+    }
+
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        self.inner.metadata(id).await
+    }
+
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        self.inner.ids(from, limit).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.inner.count().await
+    }
+
+    async fn clear(&self) -> Result<u64, StoreError> {
+        self.inner.clear().await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.inner.sweep().await
+    }
+
+    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+        self.inner.delete_idle(unused_for).await
+    }
+
+    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        let hashes = self.hashes(owner);
+        let mut sessions: Vec<(SessionId, Stored)> = Vec::new();
+        // Once more through all but the last: a session that is sealed with another key meanwhile, from one that was
+        // not asked yet to one that was, is found there.
+        for hash in hashes.iter().chain(&hashes[..hashes.len() - 1]) {
+            for (id, stored) in self.inner.list_owner(hash).await? {
+                let stored = self.open(&id, stored, "list_owner").await?;
+                match sessions.iter_mut().find(|(seen, _)| *seen == id) {
+                    Some((_, before)) => *before = stored,
+                    None => sessions.push((id, stored)),
+                }
+            }
+        }
+        Ok(sessions)
+    }
+
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        self.inner.lock(id, holder, time).await
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.inner.unlock(id, holder).await
+    }
+
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        self.inner.unlocked(id, at_most).await;
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.inner.flush().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,47 @@
+//! What survives a power cut.
+
+/// What of a [`FileStore`](super::FileStore) survives a power cut or a crash of the operating system.
+///
+/// A crash of the *process* loses nothing in any setting: what was acknowledged is then in the system's cache.
+///
+/// | | write of a session | removal, renewal, revocation | touch |
+/// |---|---|---|---|
+/// | `None` | write, rename | unlink | set the times |
+/// | `Data` | write, fsync, rename | the same, then fsync of the directory | set the times |
+/// | `Full` | write, fsync, rename, fsync of the directory | the same, then fsync of the directory | set the times, fsync |
+///
+/// So with `Data` a power cut may set a session back to an earlier whole state, and never undoes a logout. With `None` it
+/// may do both, and may leave a file without content, which is then a damaged one. A touch that is lost only ends the
+/// session earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Nothing is synced until [`flush`](crate::SessionStore::flush).
+    None,
+    /// Files are synced before they take their place; directories where a session ends.
+    #[default]
+    Data,
+    /// Files and directories are synced before an operation is answered.
+    Full,
+}
+
+impl Durability {
+    /// Whether a file is synced before it takes its place.
+    pub(super) const fn syncs_files(self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Whether a directory is synced after a change that may (`ends_session`) or may not end a session.
+    pub(super) const fn syncs_dirs(self, ends_session: bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::Data => ends_session,
+            Self::Full => true,
+        }
+    }
+
+    /// Whether a touch is synced.
+    pub(super) const fn syncs_touches(self) -> bool {
+        matches!(self, Self::Full)
+    }
+}

@@ -1,0 +1,135 @@
+//! What went wrong with which file.
+
+use std::{
+    error::Error as StdError,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use super::platform;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What went wrong with which file or directory of a [`FileStore`](super::FileStore), and what to do about it.
+///
+/// Opening a store answers with one; it is also the [`source`](StdError::source) of the [`StoreError`]s of an opened
+/// one. `Debug` shows the same text as `Display`, so that a `main` that returns it is readable.
+pub struct FileStoreError {
+    doing: &'static str,
+    path: PathBuf,
+    kind: StoreErrorKind,
+    advice: Option<&'static str>,
+    problem: Problem,
+}
+
+enum Problem {
+    Io(io::Error),
+    Found(String),
+}
+
+impl FileStoreError {
+    /// The operating system refused.
+    pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>, error: io::Error) -> Self {
+        let advice = advice_on(&error);
+        Self { doing, path: path.into(), kind: StoreErrorKind::Unavailable, advice, problem: Problem::Io(error) }
+    }
+
+    /// What is there is not what should be there.
+    pub(super) fn found(
+        kind: StoreErrorKind,
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self { doing, path: path.into(), kind, advice: None, problem: Problem::Found(found.into()) }
+    }
+
+    /// The same error with advice on what to do.
+    pub(super) fn advise(mut self, advice: &'static str) -> Self {
+        self.advice = Some(advice);
+        self
+    }
+
+    /// The same error as one of a kind of its own.
+    pub(super) fn of_kind(mut self, kind: StoreErrorKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The file or directory that it is about.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What kind of failure a store operation reports for this.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+fn advice_on(error: &io::Error) -> Option<&'static str> {
+    if platform::is_out_of_files(error) {
+        return Some("raise the limit of open files, or lower the store's `blocking_calls`");
+    }
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("make room; what was stored is as it was"),
+        io::ErrorKind::PermissionDenied => Some("give this process's user the right to read and write there"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("mount the file system for writing, or choose another directory"),
+        _ => None,
+    }
+}
+
+impl fmt::Display for FileStoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't {} {}: ", self.doing, self.path.display())?;
+        match &self.problem {
+            Problem::Io(error) => error.fmt(f)?,
+            Problem::Found(found) => f.write_str(found)?,
+        }
+        match self.advice {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for FileStoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StdError for FileStoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.problem {
+            Problem::Io(error) => Some(error),
+            Problem::Found(_) => None,
+        }
+    }
+}
+
+impl From<FileStoreError> for StoreError {
+    fn from(error: FileStoreError) -> Self {
+        Self::new(error.kind).because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_names_path_cause_and_remedy() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = FileStoreError::io("write", "/var/sessions/ab/tmp", full);
+        assert_eq!(
+            error.to_string(),
+            "can't write /var/sessions/ab/tmp: no storage space; make room; what was stored is as it was"
+        );
+        assert_eq!(format!("{error:?}"), error.to_string());
+        let error = StoreError::from(error);
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(error.source().unwrap().to_string().contains("/var/sessions"));
+    }
+}

@@ -1,0 +1,267 @@
+//! Where things are in the directory, and whether it is still the one that was opened.
+//!
+//! ```text
+//! DIR/ab/abcdef01-2345-8789-8abc-def012345678   a session, in one of 256 shards by its id's first byte
+//! DIR/ab/lock                                   the shard's lock file
+//! DIR/ab/tmp                                    what is being written; only the holder of the lock has one
+//! DIR/owners/cd/<hash of owner>.<id>            empty: this session may be this owner's
+//! ```
+//!
+//! Everything else is a stray file: it is left alone.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{FileStoreError, platform};
+use crate::{id::SessionId, store::StoreErrorKind};
+
+/// How many shards there are, each with a lock of its own.
+pub(super) const SHARDS: usize = 256;
+
+const LOCK: &str = "lock";
+pub(super) const TEMPORARY: &str = "tmp";
+const OWNERS: &str = "owners";
+
+/// The directory, made absolute, and what it was when it was opened.
+#[derive(Debug)]
+pub(super) struct Layout {
+    root: PathBuf,
+    device: u64,
+    user: u32,
+    /// Whether the name of a new shard is synced.
+    durable: bool,
+}
+
+impl Layout {
+    /// Checks everything that later operations rely on.
+    pub(super) fn open(dir: &Path, create: bool, durable: bool) -> Result<Self, FileStoreError> {
+        let failed = |error| FileStoreError::io("open the directory", dir, error);
+        if create {
+            platform::make_private_dir(dir, true)
+                .or_else(|error| if dir.is_dir() { Ok(()) } else { Err(error) })
+                .map_err(|error| FileStoreError::io("create the directory", dir, error))?;
+        }
+        let root = fs::canonicalize(dir).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                failed(error).advise("make it, or let `FileStore::create` (instead of `open`) make it")
+            }
+            _ => failed(error),
+        })?;
+        let metadata = fs::metadata(&root).map_err(failed)?;
+        if !metadata.is_dir() {
+            let found = "it is a file, not a directory";
+            return Err(FileStoreError::found(StoreErrorKind::Unavailable, "open the directory", root, found));
+        }
+        fs::read_dir(&root).map_err(|error| FileStoreError::io("list the directory", &root, error))?;
+        let layout = Self { device: platform::device(&metadata), user: try_writing(&root)?, durable, root };
+        layout.check_user()?;
+        layout.check_shards()?;
+        if platform::open_to_others(&metadata) {
+            tracing::warn!(target: super::TARGET, dir = %layout.root.display(),
+                "other users can look into the directory of the file store; chmod 700 keeps them out");
+        }
+        Ok(layout)
+    }
+
+    /// One user's processes share a directory: files that one makes, another user's could not open.
+    fn check_user(&self) -> Result<(), FileStoreError> {
+        let owners = self.root.join(OWNERS);
+        self.make(&owners)?;
+        let theirs = fs::symlink_metadata(&owners).map_err(|error| FileStoreError::io("open", &owners, error))?;
+        if platform::user(&theirs) != self.user {
+            let found = format!(
+                "it belongs to the user number {}, and this process is number {}",
+                platform::user(&theirs),
+                self.user
+            );
+            return Err(FileStoreError::found(StoreErrorKind::Unavailable, "use", owners, found)
+                .advise("run every process that uses the store as the same user"));
+        }
+        Ok(())
+    }
+
+    /// A shard that is a link would lead elsewhere.
+    fn check_shards(&self) -> Result<(), FileStoreError> {
+        for path in (0..=u8::MAX).map(|shard| self.shard(shard)) {
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(_) => return Err(no_directory(&path)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(FileStoreError::io("open the directory", path, error)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn shard_of(id: &SessionId) -> u8 {
+        id.as_bytes()[0]
+    }
+
+    pub(super) fn shard(&self, shard: u8) -> PathBuf {
+        self.path(&[&format!("{shard:02x}")])
+    }
+
+    pub(super) fn lock(&self, shard: u8) -> PathBuf {
+        self.path(&[&format!("{shard:02x}"), LOCK])
+    }
+
+    pub(super) fn temporary(&self, shard: u8) -> PathBuf {
+        self.path(&[&format!("{shard:02x}"), TEMPORARY])
+    }
+
+    /// The one place where an id becomes a file name (K11): 36 characters of lower-case hexadecimal digits and hyphens.
+    pub(super) fn session(&self, id: &SessionId) -> PathBuf {
+        self.path(&[&format!("{:02x}", Self::shard_of(id)), &id.to_string()])
+    }
+
+    pub(super) fn owner_shard(&self, owner: &SessionId) -> PathBuf {
+        self.path(&[OWNERS, &format!("{:02x}", Self::shard_of(owner))])
+    }
+
+    pub(super) fn owner_mark(&self, owner: &SessionId, id: &SessionId) -> PathBuf {
+        self.owner_shard(owner).join(format!("{owner}.{id}"))
+    }
+
+    /// The id whose file has this name in this shard; `None` for every other file.
+    pub(super) fn id_of(shard: u8, name: &std::ffi::OsStr) -> Option<SessionId> {
+        let id: SessionId = name.to_str()?.parse().ok()?;
+        (Self::shard_of(&id) == shard).then_some(id)
+    }
+
+    /// Whether a file's owner is this store's.
+    pub(super) fn is_ours(&self, metadata: &fs::Metadata) -> bool {
+        platform::user(metadata) == self.user
+    }
+
+    /// Tells "there is no such file" from "the directory is gone, or its file system is": then nothing is absent.
+    pub(super) fn confirm(&self) -> Result<(), FileStoreError> {
+        let metadata = fs::metadata(&self.root).map_err(|error| {
+            FileStoreError::io("find the directory", &self.root, error).advise("bring it back; the store goes on then")
+        })?;
+        if platform::device(&metadata) != self.device || !metadata.is_dir() {
+            let found = "another file system is there than when the store was opened";
+            return Err(FileStoreError::found(StoreErrorKind::Unavailable, "use the directory", &self.root, found)
+                .advise("mount the right one, or open the store again"));
+        }
+        Ok(())
+    }
+
+    /// Makes a shard that is not there, if the directory is.
+    pub(super) fn restore(&self, path: &Path) -> Result<(), FileStoreError> {
+        self.confirm()?;
+        if let Some(parent) = path.parent().filter(|parent| *parent != self.root) {
+            self.make(parent)?;
+        }
+        self.make(path)
+    }
+
+    fn make(&self, path: &Path) -> Result<(), FileStoreError> {
+        if make_private(path)? && self.durable {
+            // Else a power cut could take the whole shard.
+            let parent = path.parent().unwrap_or(&self.root);
+            platform::DirHandle::open(parent)
+                .and_then(|dir| dir.sync())
+                .map_err(|error| FileStoreError::io("sync", parent, error))?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, names: &[&str]) -> PathBuf {
+        let length = names.iter().map(|name| name.len() + 1).sum::<usize>();
+        let mut path = PathBuf::with_capacity(self.root.as_os_str().len() + length);
+        path.push(&self.root);
+        path.extend(names);
+        path
+    }
+}
+
+/// Makes a directory of ours (`true`), or finds that it is there: a real one, and no link to somewhere else.
+fn make_private(path: &Path) -> Result<bool, FileStoreError> {
+    match platform::make_private_dir(path, false) {
+        Ok(()) => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(FileStoreError::io("create the directory", path, error)),
+    }
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(false),
+        Ok(_) => Err(no_directory(path)),
+        Err(error) => Err(FileStoreError::io("open the directory", path, error)),
+    }
+}
+
+fn no_directory(path: &Path) -> FileStoreError {
+    let found = "something is there that is no directory";
+    FileStoreError::found(StoreErrorKind::Unavailable, "use", path, found).advise("move it away")
+}
+
+/// Makes a file and removes it again: whether it can, whose it is, whether times and locks are kept.
+fn try_writing(root: &Path) -> Result<u32, FileStoreError> {
+    let random = crate::id::random_u64()
+        .map_err(|error| FileStoreError::io("open the directory", root, io::Error::other(error)))?;
+    let path = root.join(format!("probe-{random:016x}"));
+    let failed = |error| FileStoreError::io("write to the directory", root, error);
+    let file = platform::private_file().create_new(true).open(&path).map_err(failed)?;
+    let outcome = (|| {
+        if !super::times::are_kept(&file).map_err(failed)? {
+            let found = "its file system does not keep times to the microsecond, where expiries are kept";
+            return Err(FileStoreError::found(StoreErrorKind::Unavailable, "use the directory", root, found)
+                .advise("choose one on another file system"));
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(failed(io::ErrorKind::WouldBlock.into())),
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(FileStoreError::io("lock a file in", root, error)
+                    .advise("choose a directory on a file system that has locks"));
+            }
+        }
+        Ok(platform::user(&file.metadata().map_err(failed)?))
+    })();
+    drop(file);
+    // Whatever happened, this file is of no more use.
+    let removed = fs::remove_file(&path).map_err(failed);
+    let user = outcome?;
+    removed?;
+    Ok(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// K11: an id can't leave its shard, and no other name is read as a session.
+    #[test]
+    fn k11_names_come_from_ids_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path(), false, false).unwrap();
+        for bytes in [[0; 16], [0xff; 16], *b"../../etc/passwd", *b"\0/..\\..//C:\\NUL."] {
+            let id = SessionId::from_uuid(uuid::Uuid::from_bytes(bytes));
+            let path = layout.session(&id);
+            assert_eq!(path.parent().unwrap().parent().unwrap(), layout.root());
+            let name = path.file_name().unwrap();
+            assert!(name.to_str().unwrap().bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()));
+            assert_eq!(Layout::id_of(Layout::shard_of(&id), name), Some(id));
+            assert_eq!(Layout::id_of(Layout::shard_of(&id) ^ 1, name), None);
+        }
+        for name in ["lock", "tmp", "", ".", "..", "00000000", "00000000-0000-8000-8000-00000000000G"] {
+            assert_eq!(Layout::id_of(0, name.as_ref()), None, "{name}");
+        }
+        let upper = "ABCDEF01-2345-8789-8ABC-DEF012345678";
+        assert_eq!(Layout::id_of(0xab, upper.as_ref()), None);
+        assert!(Layout::id_of(0xab, upper.to_lowercase().as_ref()).is_some());
+    }
+
+    #[test]
+    fn opening_leaves_no_probe() {
+        let dir = tempfile::tempdir().unwrap();
+        Layout::open(dir.path(), false, false).unwrap();
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["owners"]);
+    }
+}

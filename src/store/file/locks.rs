@@ -1,0 +1,115 @@
+//! The shards' lock files: advisory locks between processes.
+
+use std::{
+    fs::{File, TryLockError},
+    io, thread,
+    time::Duration,
+};
+
+use super::{FileStoreError, layout::Layout, platform};
+
+/// How often a lock is tried within one call, and how long in between: another process holds it for about 100 µs.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// One or two shards, in the order in which they are locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shards {
+    pub(super) first: u8,
+    pub(super) second: Option<u8>,
+}
+
+impl Shards {
+    pub(super) fn one(shard: u8) -> Self {
+        Self { first: shard, second: None }
+    }
+
+    /// Both, the lower first, so that two renames never wait for each other.
+    pub(super) fn both(one: u8, other: u8) -> Self {
+        Self { first: one.min(other), second: (one != other).then_some(one.max(other)) }
+    }
+}
+
+/// The locks of one or two shards, held. Whoever has it is the only writer in them, in all processes.
+///
+/// The system releases the locks of a process that dies. It is held within one blocking call only, never across an await.
+#[derive(Debug)]
+pub(super) struct Locks {
+    shards: Shards,
+    files: [Option<File>; 2],
+}
+
+impl Locks {
+    /// Takes the locks, or tells that another process has one: `None`.
+    pub(super) fn try_take(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
+        let mut locks = Self { shards, files: [None, None] };
+        for (slot, shard) in [Some(shards.first), shards.second].into_iter().flatten().enumerate() {
+            match try_lock(layout, shard)? {
+                Some(file) => locks.files[slot] = Some(file),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(locks))
+    }
+
+    /// A writer must hold the lock of the shard that it writes to.
+    pub(super) fn assert_hold(&self, shard: u8) {
+        debug_assert!(self.shards.first == shard || self.shards.second == Some(shard), "shard {shard} is not locked");
+    }
+}
+
+impl Drop for Locks {
+    fn drop(&mut self) {
+        for file in self.files.iter().flatten() {
+            // Closing alone would not do while a child process is being started: it has a copy until it runs.
+            let _ = file.unlock();
+        }
+    }
+}
+
+fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> {
+    let path = layout.lock(shard);
+    let mut options = platform::private_file();
+    options.read(true).create(true);
+    let file = match options.open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            layout.restore(&layout.shard(shard))?;
+            options.open(&path)
+        }
+        other => other,
+    };
+    let file = file.map_err(|error| FileStoreError::io("open the lock file", &path, error))?;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(FileStoreError::io("lock", &path, error)),
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_shards_are_ordered_and_one_is_locked_once() {
+        assert_eq!(Shards::both(7, 3), Shards { first: 3, second: Some(7) });
+        assert_eq!(Shards::both(3, 7), Shards { first: 3, second: Some(7) });
+        assert_eq!(Shards::both(3, 3), Shards::one(3));
+    }
+
+    #[test]
+    fn a_lock_is_exclusive_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path(), false, false).unwrap();
+        let held = Locks::try_take(&layout, Shards::both(1, 2)).unwrap().expect("free");
+        held.assert_hold(2);
+        assert!(Locks::try_take(&layout, Shards::one(1)).unwrap().is_none());
+        assert!(Locks::try_take(&layout, Shards::both(0, 2)).unwrap().is_none());
+        assert!(Locks::try_take(&layout, Shards::one(0)).unwrap().is_some(), "what was taken on the way is free again");
+        drop(held);
+        assert!(Locks::try_take(&layout, Shards::both(2, 1)).unwrap().is_some());
+    }
+}

@@ -1,0 +1,25 @@
+//! One durable file per session in a directory, shared by several processes.
+//!
+//! - [`FileStore`] and its settings, [`FileStoreBuilder`] and [`Durability`].
+//! - [`FileStoreError`]: which file, what failed, what to do.
+
+/// The target of all events.
+pub(super) const TARGET: &str = "session_layer::store::file";
+
+mod builder;
+mod content;
+mod dirty;
+mod disk;
+mod durability;
+mod error;
+mod layout;
+mod locks;
+mod operations;
+mod owners;
+mod platform;
+mod pool;
+mod store;
+mod times;
+mod walk;
+
+pub use self::{builder::FileStoreBuilder, durability::Durability, error::FileStoreError, store::FileStore};

@@ -1,0 +1,201 @@
+//! The contract's operations on one session, each in one blocking call. The changing ones hold the shard's lock.
+
+use std::{sync::Weak, time::Duration};
+
+use super::{
+    content::{Header, Lease},
+    disk::{Disk, Found, Held},
+    locks::Locks,
+    times,
+};
+use crate::{
+    clock,
+    id::{EntropyError, SessionId},
+    record::{Record, RecordKind},
+    store::{
+        Create, Holder, Lock, Metadata, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Version,
+    },
+};
+
+impl Disk {
+    pub(super) fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.live(id)?.map(|held| held.stored(id)).transpose()
+    }
+
+    pub(super) fn refresh(&self, id: &SessionId, known: &Version) -> Result<Refresh, StoreError> {
+        if let Some(usage) = self.peek(id, known)? {
+            return Ok(Refresh::Same(usage));
+        }
+        Ok(match self.load(id)? {
+            None => Refresh::Gone,
+            Some(stored) if stored.version == *known => Refresh::Same(stored.usage()),
+            Some(stored) => Refresh::Changed(stored),
+        })
+    }
+
+    pub(super) fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(None) };
+        let known = Metadata::of(&held.stored(id)?, self.clock.now());
+        Ok(Some(match held.header.lease_at(self.now()) {
+            Some(lease) => known.with_lease(clock::from_millis(lease.until)),
+            None => known,
+        }))
+    }
+
+    pub(super) fn create(
+        &self,
+        locks: &Locks,
+        id: &SessionId,
+        record: &Record,
+        usage: Usage,
+    ) -> Result<Create, StoreError> {
+        let was = match self.find(id)? {
+            Found::Live(_) => return Ok(Create::Exists),
+            Found::Damaged(damaged) => return Err(damaged.report(id)),
+            Found::Expired(owner) => owner,
+            Found::Absent => None,
+        };
+        let header = Header::first(record, usage).map_err(no_randomness)?;
+        self.put(locks, id, (&header, record.kind(), &record.to_bytes()), was, ends_sessions(record))?;
+        Ok(Create::Created(header.version()))
+    }
+
+    pub(super) fn update(
+        &self,
+        locks: &Locks,
+        id: &SessionId,
+        record: &Record,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(Update::Gone) };
+        if held.header.version() != *expected {
+            return Ok(Update::Conflict);
+        }
+        let header = held.header.next(record, usage).map_err(no_randomness)?;
+        let content = (&header, record.kind(), &record.to_bytes()[..]);
+        self.put(locks, id, content, held.header.owner, ends_sessions(record))?;
+        Ok(Update::Updated(header.version()))
+    }
+
+    pub(super) fn touch(&self, locks: &Locks, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(Touch::Gone) };
+        let used = clock::to_millis(usage.used_at);
+        let expires = clock::to_millis(usage.expires_at).min(held.header.limit);
+        if times::is_far(expires) && expires != held.header.expires {
+            // The one expiry that the file's times can't hold.
+            let header = held.header.with_usage(used, expires);
+            self.put(locks, id, (&header, held.kind, held.record_bytes()), header.owner, false)?;
+        } else {
+            self.set_times(id, &held, used, expires)?;
+        }
+        Ok(Touch::Touched)
+    }
+
+    pub(super) fn remove(&self, locks: &Locks, id: &SessionId) -> Result<bool, StoreError> {
+        let (owner, was_live) = match self.find(id)? {
+            Found::Absent => return Ok(false),
+            Found::Expired(owner) => (owner, false),
+            Found::Live(held) => (held.header.owner, true),
+            // R4: a session that can't be read can be ended.
+            Found::Damaged(_) => (None, true),
+        };
+        self.unlink(locks, id, owner)?;
+        Ok(was_live)
+    }
+
+    /// Both shards are locked: there is no moment at which another writer could come between.
+    pub(super) fn rename(
+        &self,
+        locks: &Locks,
+        (from, to): (&SessionId, &SessionId),
+        expected: &Version,
+        record: &Record,
+        usage: Usage,
+    ) -> Result<Rename, StoreError> {
+        let Some(held) = self.live(from)? else { return Ok(Rename::Gone) };
+        if held.header.version() != *expected {
+            return Ok(Rename::Conflict);
+        }
+        let old = held.stored(from)?;
+        let tombstone = Record::tombstone(old.record.check(), usage.used_at);
+        let grave = held.header.next(&tombstone, Usage::at(&tombstone, usage.used_at)).map_err(no_randomness)?;
+        let grave = grave.with_lease(None);
+        let version = match self.create(locks, to, record, usage)? {
+            Create::Created(version) => version,
+            Create::Exists => return Ok(Rename::Exists),
+        };
+        // K15: the new session is there before the old one ends. If this write fails, the old one lives on.
+        let content = (&grave, RecordKind::Tombstone, &tombstone.to_bytes()[..]);
+        if let Err(error) = self.put(locks, from, content, held.header.owner, true) {
+            if error.kind() != StoreErrorKind::OutcomeUnknown {
+                // Nobody has its token; if this fails too, it expires unused.
+                let owner = record.owner().map(|owner| SessionId::of_owner(owner.name()));
+                let _ = self.unlink(locks, to, owner);
+            }
+            return Err(error.into());
+        }
+        Ok(Rename::Renamed(version))
+    }
+
+    pub(super) fn lock(
+        &self,
+        locks: &Locks,
+        id: &SessionId,
+        holder: Holder,
+        time: Duration,
+        caller: &Weak<()>,
+    ) -> Result<Lock, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(Lock::Absent) };
+        let now = self.clock.now();
+        // Asked after the time is read: so no lease of a caller that has gone ends later than it was asked for.
+        if caller.strong_count() == 0 {
+            return Ok(Lock::Held);
+        }
+        let until = clock::later(now, time);
+        let lease = Some(Lease { holder: holder.to_u128(), until: clock::to_millis(until) });
+        let header = match held.header.lease_at(clock::to_millis(now)) {
+            Some(other) if other.holder != holder.to_u128() => return Ok(Lock::Held),
+            Some(_) => held.header.with_lease(lease),
+            // Contract K2: a holder whose lease ran out can't commit over this one.
+            None => held.header.with_lease(lease).renumbered().map_err(no_randomness)?,
+        };
+        self.rewrite(locks, id, &held, header)?;
+        Ok(Lock::Acquired { until })
+    }
+
+    pub(super) fn unlock(&self, locks: &Locks, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(false) };
+        match held.header.lease_at(self.now()) {
+            Some(lease) if lease.holder == holder.to_u128() => {}
+            _ => return Ok(false),
+        }
+        self.rewrite(locks, id, &held, held.header.with_lease(None))?;
+        Ok(true)
+    }
+
+    /// The same record with another header.
+    fn rewrite(&self, locks: &Locks, id: &SessionId, held: &Held, header: Header) -> Result<(), StoreError> {
+        let header = header.with_usage(held.used, held.expires);
+        self.put(locks, id, (&header, held.kind, held.record_bytes()), header.owner, false)?;
+        Ok(())
+    }
+
+    fn live(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
+        match self.find(id)? {
+            Found::Live(held) => Ok(Some(held)),
+            Found::Absent | Found::Expired(_) => Ok(None),
+            Found::Damaged(damaged) => Err(damaged.report(id)),
+        }
+    }
+}
+
+/// A tombstone ends the session that was there, a new epoch all of its owner's: a power cut must not undo either.
+fn ends_sessions(record: &Record) -> bool {
+    !record.is_session()
+}
+
+fn no_randomness(error: EntropyError) -> StoreError {
+    StoreError::new(StoreErrorKind::Other).because(error)
+}

@@ -1,0 +1,114 @@
+//! Whose sessions are whose: an empty file for each session that has an owner.
+//!
+//! A mark is made before the session's file says so, and removed after it no longer does: so every session of an owner
+//! has its mark, and a mark whose session is another's, or gone, is stale. A crash leaves such; they are passed over,
+//! and removed when the owner is listed.
+
+use std::{fs, io};
+
+use super::{
+    FileStoreError,
+    disk::{Disk, Found},
+    layout::Layout,
+    locks::Locks,
+    platform,
+};
+use crate::{
+    id::SessionId,
+    store::{StoreError, Stored},
+};
+
+/// Makes a mark. `true` if it was not there.
+pub(super) fn mark(disk: &Disk, owner: &SessionId, id: &SessionId) -> Result<bool, FileStoreError> {
+    let path = disk.layout.owner_mark(owner, id);
+    let mut options = platform::private_file();
+    options.create_new(true);
+    let created = match options.open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            disk.layout.restore(&disk.layout.owner_shard(owner))?;
+            options.open(&path)
+        }
+        other => other,
+    };
+    match created {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(FileStoreError::io("create", path, error)),
+    }
+    // A login is rare: it can wait for its mark to last even where other writes don't wait.
+    if disk.durability.syncs_files() {
+        let dir = disk.layout.owner_shard(owner);
+        platform::DirHandle::open(&dir)
+            .and_then(|handle| handle.sync())
+            .map_err(|error| FileStoreError::io("sync", dir, error))?;
+    }
+    Ok(true)
+}
+
+/// Removes a mark. One that stays is stale, and harms nothing.
+pub(super) fn unmark(disk: &Disk, owner: &SessionId, id: &SessionId) {
+    let _ = fs::remove_file(disk.layout.owner_mark(owner, id));
+}
+
+/// Removes a mark that is stale.
+pub(super) fn unmark_stale(
+    disk: &Disk,
+    locks: &Locks,
+    owner: &SessionId,
+    id: &SessionId,
+) -> Result<(), FileStoreError> {
+    locks.assert_hold(Layout::shard_of(id));
+    match disk.find(id)? {
+        Found::Live(held) if held.header.owner == Some(*owner) => {}
+        Found::Damaged(_) => {}
+        Found::Live(_) | Found::Expired(_) | Found::Absent => unmark(disk, owner, id),
+    }
+    Ok(())
+}
+
+/// What an owner's marks lead to.
+#[derive(Default)]
+pub(super) struct Owned {
+    /// The live sessions.
+    pub(super) sessions: Vec<(SessionId, Stored)>,
+    /// Ids whose mark is stale.
+    pub(super) stale: Vec<SessionId>,
+}
+
+/// The live sessions of an owner.
+pub(super) fn list(disk: &Disk, name: &str) -> Result<Owned, StoreError> {
+    let owner = SessionId::of_owner(name);
+    let mut owned = Owned::default();
+    for id in marked(disk, &owner)? {
+        match disk.find(&id)? {
+            Found::Live(held) if held.header.owner == Some(owner) => {
+                let stored = held.stored(&id)?;
+                // Equal hashes of unequal names can't be made to happen; equal names are what counts.
+                if stored.record.owner().is_some_and(|owner| **owner.name() == *name) {
+                    owned.sessions.push((id, stored));
+                }
+            }
+            // It may be this owner's: an event tells of it, and the others are listed.
+            Found::Damaged(damaged) => drop(damaged.report(&id)),
+            Found::Live(_) | Found::Expired(_) | Found::Absent => owned.stale.push(id),
+        }
+    }
+    Ok(owned)
+}
+
+fn marked(disk: &Disk, owner: &SessionId) -> Result<Vec<SessionId>, FileStoreError> {
+    let dir = disk.layout.owner_shard(owner);
+    let failed = |error| FileStoreError::io("list", &dir, error);
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return disk.layout.confirm().map(|()| Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let prefix = format!("{owner}.");
+    let mut ids = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        ids.extend(name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<SessionId>().ok()));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,393 @@
+//! The file store as the contract sees it.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::task::AbortHandle;
+
+use super::{
+    FileStoreBuilder, FileStoreError,
+    disk::Disk,
+    layout::Layout,
+    locks::{Locks, Shards},
+    owners,
+    pool::Pool,
+    walk::{self, Sweep},
+};
+use crate::{
+    clock,
+    id::SessionId,
+    record::Record,
+    store::{
+        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
+        Stored, Swept, Touch, Update, Usage, Version,
+    },
+};
+
+/// How long a waiter for a lease waits before it asks again: another process does not wake it.
+const LEASE_POLL: Duration = Duration::from_millis(50);
+
+/// One durable file per session in a directory, which several processes of one machine can share.
+///
+/// Clones share one store. See the [module](super) for how it keeps its promises, and [`FileStoreBuilder`] for settings.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = std::env::temp_dir().join(format!("session-layer-doc-{}", std::process::id()));
+/// use session_layer::{FileStore, SessionStore};
+///
+/// let store = FileStore::create(&dir).await?;
+/// assert_eq!(store.count().await?, 0);
+/// store.close().await?;
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FileStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    disk: Arc<Disk>,
+    pool: Pool,
+    sweeper: Option<AbortHandle>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(sweeper) = &self.sweeper {
+            sweeper.abort();
+        }
+    }
+}
+
+impl FileStore {
+    /// Opens the store in a directory that is there, with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// If the directory is missing, is a file, can't be read or written, is on a file system without locks or exact
+    /// times, or belongs to another user's store.
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
+        Self::builder(dir).open().await
+    }
+
+    /// The same, and makes the directory and its parents if they are missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), or if it can't be made.
+    pub async fn create(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
+        Self::builder(dir).create().await
+    }
+
+    /// Settings for a store in this directory.
+    pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
+        FileStoreBuilder::new(dir.as_ref())
+    }
+
+    /// The directory, absolute.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.inner.disk.layout.root()
+    }
+
+    pub(super) fn assemble(disk: Disk, pool: Pool, sweep_every: Option<Duration>) -> Self {
+        let inner = Arc::new_cyclic(|weak: &Weak<Inner>| Inner {
+            disk: Arc::new(disk),
+            pool,
+            sweeper: sweep_every.map(|every| tokio::spawn(sweep_often(weak.clone(), every)).abort_handle()),
+        });
+        Self { inner }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        id: Option<&SessionId>,
+        work: impl FnOnce(&Disk) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let disk = Arc::clone(&self.inner.disk);
+        let outcome = self.inner.pool.read(move || work(&disk)).await;
+        outcome.map_err(|error| report(error, operation, id))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        id: &SessionId,
+        work: impl FnOnce(&Disk, &Locks) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_shards(operation, Some(id), Shards::one(Layout::shard_of(id)), work).await
+    }
+
+    async fn write_shards<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        id: Option<&SessionId>,
+        shards: Shards,
+        work: impl FnOnce(&Disk, &Locks) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let disk = Arc::clone(&self.inner.disk);
+        let outcome = self.inner.pool.write(Arc::clone(&disk), shards, move |locks| work(&disk, locks)).await;
+        outcome.map_err(|error| report(error, operation, id))
+    }
+
+    /// Removes what a look has found in a shard, some at a time, so that other writers get their turn in between.
+    async fn sweep_shard(
+        &self,
+        operation: &'static str,
+        shard: u8,
+        mut ids: Vec<SessionId>,
+        sweep: Sweep,
+    ) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        loop {
+            let rest = ids.split_off(ids.len().min(walk::REMOVED_AT_ONCE));
+            let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
+            let some = self.write_shards(operation, None, Shards::one(shard), work).await?;
+            swept.deleted += some.deleted;
+            swept.remaining += some.remaining;
+            if rest.is_empty() {
+                break;
+            }
+            ids = rest;
+        }
+        self.inner.pool.release(shard);
+        Ok(swept)
+    }
+
+    /// Sweeps every shard, in many blocking calls, so that requests get their turn in between.
+    async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
+        let (mut swept, mut next) = (Swept::default(), Some(0));
+        while let Some(first) = next {
+            let looked = self.read(operation, None, move |disk| disk.look_on(first, sweep)).await?;
+            next = looked.next;
+            for (shard, found) in looked.shards {
+                swept.remaining += found.remaining;
+                if !found.is_empty() {
+                    let some = self.sweep_shard(operation, shard, found.ids, sweep).await?;
+                    swept.deleted += some.deleted;
+                    swept.remaining += some.remaining;
+                }
+            }
+        }
+        tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
+        Ok(swept)
+    }
+}
+
+/// Sweeps from time to time, as long as the store is there.
+async fn sweep_often(store: Weak<Inner>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(inner) = store.upgrade() else { return };
+        // An error has its event already. The next sweep tries again.
+        let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
+    }
+}
+
+/// Names operation and session, and tells the log of what failed.
+fn report(error: StoreError, operation: &'static str, id: Option<&SessionId>) -> StoreError {
+    let error = error.during(operation);
+    let error = match id {
+        Some(id) => error.on(id),
+        None => error,
+    };
+    let cause = std::error::Error::source(&error).map(tracing::field::display);
+    match error.kind() {
+        // The damage itself has an event of its own, with the path.
+        StoreErrorKind::TooLarge | StoreErrorKind::Timeout => {
+            tracing::warn!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}");
+        }
+        _ => tracing::error!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}"),
+    }
+    error
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore")
+            .field("dir", &self.dir())
+            .field("durability", &self.inner.disk.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for FileStore {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let key = *id;
+        let stored = self.read("load", Some(id), move |disk| disk.load(&key)).await?;
+        tracing::trace!(target: super::TARGET, %id, found = stored.is_some(), "loaded");
+        Ok(stored)
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        let (key, record) = (*id, Arc::clone(record));
+        let outcome = self.write("create", id, move |disk, locks| disk.create(locks, &key, &record, usage)).await?;
+        match outcome {
+            Create::Created(_) => tracing::debug!(target: super::TARGET, %id, "created"),
+            Create::Exists => tracing::info!(target: super::TARGET, %id, operation = "create", "exists"),
+        }
+        Ok(outcome)
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        let (key, record, expected) = (*id, Arc::clone(record), *expected);
+        let outcome =
+            self.write("update", id, move |disk, locks| disk.update(locks, &key, &record, &expected, usage)).await?;
+        match outcome {
+            Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
+            Update::Conflict => tracing::info!(target: super::TARGET, %id, operation = "update", "conflict"),
+            Update::Gone => tracing::info!(target: super::TARGET, %id, operation = "update", "gone"),
+        }
+        Ok(outcome)
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        let key = *id;
+        let outcome = self.write("touch", id, move |disk, locks| disk.touch(locks, &key, usage)).await?;
+        match outcome {
+            Touch::Touched => tracing::debug!(target: super::TARGET, %id, "touched"),
+            Touch::Gone => tracing::info!(target: super::TARGET, %id, operation = "touch", "gone"),
+        }
+        Ok(outcome)
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let key = *id;
+        let removed = self.write("remove", id, move |disk, locks| disk.remove(locks, &key)).await?;
+        self.inner.pool.release(Layout::shard_of(id));
+        tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
+        Ok(removed)
+    }
+
+    async fn rename(
+        &self,
+        from: &SessionId,
+        expected: &Version,
+        to: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Rename, StoreError> {
+        let (old, new, record, expected) = (*from, *to, Arc::clone(record), *expected);
+        let shards = Shards::both(Layout::shard_of(from), Layout::shard_of(to));
+        let work = move |disk: &Disk, locks: &Locks| disk.rename(locks, (&old, &new), &expected, &record, usage);
+        let outcome = self.write_shards("rename", Some(from), shards, work).await?;
+        match outcome {
+            Rename::Renamed(_) => {
+                self.inner.pool.release(Layout::shard_of(from));
+                tracing::debug!(target: super::TARGET, id = %from, %to, "renamed");
+            }
+            Rename::Conflict => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "conflict"),
+            Rename::Gone => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "gone"),
+            Rename::Exists => tracing::info!(target: super::TARGET, id = %to, operation = "rename", "exists"),
+        }
+        Ok(outcome)
+    }
+
+    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        let (key, known) = (*id, held.version);
+        let outcome = self.read("refresh", Some(id), move |disk| disk.refresh(&key, &known)).await?;
+        tracing::trace!(target: super::TARGET, %id, same = matches!(outcome, Refresh::Same(_)), "refreshed");
+        Ok(outcome)
+    }
+
+    fn name(&self) -> &'static str {
+        "file"
+    }
+
+    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        let key = *id;
+        self.read("metadata", Some(id), move |disk| disk.metadata(&key)).await
+    }
+
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        self.read("ids", None, move |disk| disk.page(from, limit)).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let (mut count, mut next) = (0, Some(0));
+        while let Some(first) = next {
+            let looked = self.read("count", None, move |disk| disk.look_on(first, Sweep::Expired)).await?;
+            count += looked.shards.iter().map(|(_, found)| found.remaining).sum::<u64>();
+            next = looked.next;
+        }
+        Ok(count)
+    }
+
+    async fn clear(&self) -> Result<u64, StoreError> {
+        Ok(self.sweep_all("clear", Sweep::All).await?.deleted)
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.sweep_all("sweep", Sweep::Expired).await
+    }
+
+    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+        let since = self.inner.disk.now().saturating_sub(clock::duration_millis(unused_for));
+        self.sweep_all("delete_idle", Sweep::Idle(since)).await
+    }
+
+    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        let name = owner.to_owned();
+        let owned = self.read("list_owner", None, move |disk| owners::list(disk, &name)).await?;
+        let owner = SessionId::of_owner(owner);
+        for id in owned.stale {
+            let work = move |disk: &Disk, locks: &Locks| Ok(owners::unmark_stale(disk, locks, &owner, &id)?);
+            self.write("list_owner", &id, work).await?;
+        }
+        Ok(owned.sessions)
+    }
+
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        // It dies with this future: a call that comes to its turn later takes no lease that nobody would give back.
+        let caller = Arc::new(());
+        let (key, waiting) = (*id, Arc::downgrade(&caller));
+        let work = move |disk: &Disk, locks: &Locks| disk.lock(locks, &key, holder, time, &waiting);
+        let outcome = self.write("lock", id, work).await;
+        drop(caller);
+        let outcome = outcome?;
+        tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
+        Ok(outcome)
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let key = *id;
+        let had = self.write("unlock", id, move |disk, locks| disk.unlock(locks, &key, holder)).await?;
+        self.inner.pool.release(Layout::shard_of(id));
+        tracing::debug!(target: super::TARGET, %id, had, "lease given back");
+        Ok(had)
+    }
+
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        self.inner.pool.released(Layout::shard_of(id), at_most.min(LEASE_POLL)).await;
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.read("flush", None, Disk::flush).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        if let Some(sweeper) = &self.inner.sweeper {
+            sweeper.abort();
+        }
+        self.inner.pool.drain().await;
+        let disk = Arc::clone(&self.inner.disk);
+        let flushed = tokio::task::spawn_blocking(move || disk.flush()).await;
+        let outcome = flushed.unwrap_or_else(|error| Err(StoreError::new(StoreErrorKind::Other).because(error)));
+        outcome.map_err(|error| report(error, "close", None))
+    }
+}

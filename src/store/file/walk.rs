@@ -1,0 +1,308 @@
+//! Walking the shards: listing, counting, sweeping and clearing. Each call deals with one shard.
+
+use std::{fs, io};
+
+use super::{
+    FileStoreError,
+    disk::{self, Disk, Found, Held},
+    layout::Layout,
+    locks::Locks,
+    platform,
+    times::{self, Expiry},
+};
+use crate::{
+    clock,
+    id::SessionId,
+    record::{Record, RecordKind},
+    store::{Cursor, Page, StoreError, Swept},
+};
+
+/// How many shards are looked at in one call, unless they hold more sessions than [`SEEN_AT_ONCE`].
+const SHARDS_AT_ONCE: u8 = 32;
+
+/// After how many sessions a look at several shards ends, so that it keeps no thread for long.
+const SEEN_AT_ONCE: u64 = 2_000;
+
+/// How many files are removed while a lock is held.
+pub(super) const REMOVED_AT_ONCE: usize = 256;
+
+/// What a walk finds out about a file, mostly without opening it.
+struct Seen {
+    id: SessionId,
+    is_session: bool,
+    used: u64,
+    expires: u64,
+}
+
+/// What is to be removed from a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sweep {
+    /// What has expired.
+    Expired,
+    /// That, and sessions last used at this millisecond or before, as far as a touch would have told.
+    Idle(u64),
+    /// Everything.
+    All,
+}
+
+/// What one look at a shard found.
+#[derive(Debug, Default)]
+pub(super) struct ToSweep {
+    pub(super) ids: Vec<SessionId>,
+    /// Live sessions that stay.
+    pub(super) remaining: u64,
+    /// A dead process's temporary file may be there.
+    pub(super) temporary: bool,
+}
+
+/// What a look at several shards found, and where to go on.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    pub(super) shards: Vec<(u8, ToSweep)>,
+    pub(super) next: Option<u8>,
+}
+
+impl ToSweep {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty() && !self.temporary
+    }
+}
+
+impl Sweep {
+    fn wants(self, seen: &Seen, now: u64) -> bool {
+        match self {
+            Self::Expired => seen.expires <= now,
+            Self::Idle(since) => seen.expires <= now || (seen.is_session && seen.used <= since),
+            Self::All => true,
+        }
+    }
+
+    /// W2: a touch happens once a tenth of the idle time has passed, so the last use can be that much later than what is
+    /// recorded. A session that may have been used since is spared.
+    fn spares(self, held: &Held) -> bool {
+        match (self, Record::from_bytes(held.record_bytes())) {
+            (Self::Idle(since), Ok(record)) => {
+                let throttle = clock::duration_millis(record.lifetime().idle() / 10);
+                held.used.saturating_add(throttle) > since
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Disk {
+    /// The ids of live sessions from a cursor on. The cursor is the first eight bytes of the first id that is wanted:
+    /// ids are named in their order, so what comes and goes meanwhile moves nothing.
+    pub(super) fn page(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        let (now, mut ids) = (self.now(), Vec::new());
+        let first = from.position().to_be_bytes()[0];
+        for shard in first..=u8::MAX {
+            let mut live = Vec::new();
+            self.each(shard, false, |seen| {
+                if seen.is_session && seen.expires > now && prefix(&seen.id) >= from.position() {
+                    live.push(seen.id);
+                }
+            })?;
+            live.sort_unstable();
+            for id in live {
+                // Two ids with one prefix are named on one page, since no cursor lies between them.
+                if ids.len() >= limit.max(1) && ids.last().is_some_and(|last| prefix(last) != prefix(&id)) {
+                    return Ok(Page { ids, next: Some(Cursor::new(prefix(&id))) });
+                }
+                ids.push(id);
+            }
+            // A call of its own for each part of a long walk.
+            if ids.len() >= limit.max(1) && shard < u8::MAX {
+                return Ok(Page { ids, next: Some(Cursor::new(u64::from(shard + 1) << 56)) });
+            }
+        }
+        Ok(Page { ids, next: None })
+    }
+
+    /// Looks at some shards, from `first` on.
+    pub(super) fn look_on(&self, first: u8, sweep: Sweep) -> Result<Looked, StoreError> {
+        let (mut looked, mut seen) = (Looked::default(), 0);
+        for shard in first..=first.saturating_add(SHARDS_AT_ONCE - 1) {
+            let found = self.look(shard, sweep)?;
+            seen += found.remaining + found.ids.len() as u64;
+            looked.shards.push((shard, found));
+            looked.next = shard.checked_add(1);
+            if seen >= SEEN_AT_ONCE {
+                break;
+            }
+        }
+        Ok(looked)
+    }
+
+    /// What is to be removed from a shard, looked at without a lock.
+    fn look(&self, shard: u8, sweep: Sweep) -> Result<ToSweep, StoreError> {
+        let now = self.now();
+        let mut found = ToSweep::default();
+        found.temporary = self.each(shard, matches!(sweep, Sweep::Idle(_)), |seen| {
+            if sweep.wants(&seen, now) {
+                found.ids.push(seen.id);
+            } else if seen.is_session {
+                found.remaining += 1;
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Removes what is still to be removed, under the lock. What was used since then remains.
+    pub(super) fn sweep_some(
+        &self,
+        locks: &Locks,
+        shard: u8,
+        ids: &[SessionId],
+        sweep: Sweep,
+    ) -> Result<Swept, StoreError> {
+        locks.assert_hold(shard);
+        let now = self.now();
+        let (mut swept, mut ended_live) = (Swept::default(), false);
+        let dir = self.dir_to_sync(shard, true)?;
+        for id in ids {
+            let path = self.layout.session(id);
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            if self.foreign(&metadata).is_some() {
+                continue;
+            }
+            let Some(seen) = self.inspect(*id, &metadata, true)? else { continue };
+            if !sweep.wants(&seen, now) {
+                swept.remaining += u64::from(seen.is_session);
+                continue;
+            }
+            let owner = match self.find(id)? {
+                Found::Live(held) if sweep.spares(&held) => {
+                    swept.remaining += 1;
+                    continue;
+                }
+                Found::Live(held) => held.header.owner,
+                Found::Expired(owner) => owner,
+                Found::Absent => continue,
+                Found::Damaged(_) => None,
+            };
+            self.unlink_unsynced(locks, id, owner)?;
+            swept.deleted += u64::from(seen.is_session && (seen.expires > now || sweep != Sweep::All));
+            ended_live |= seen.expires > now;
+        }
+        // We hold the lock: whoever made it is dead.
+        let _ = fs::remove_file(self.layout.temporary(shard));
+        if ended_live {
+            disk::sync(dir, &self.layout.shard(shard))?;
+        }
+        Ok(swept)
+    }
+
+    /// Syncs what this process has written and not synced.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        let mut unsynced = self.dirty.take();
+        let outcome = (|| {
+            if unsynced.all {
+                for shard in &unsynced.shards {
+                    let mut ids = Vec::new();
+                    self.each(*shard, false, |seen| ids.push(seen.id))?;
+                    ids.iter().try_for_each(|id| self.sync_session(id))?;
+                }
+            }
+            unsynced.ids.iter().try_for_each(|id| self.sync_session(id))?;
+            for shard in &unsynced.shards {
+                let path = self.layout.shard(*shard);
+                match platform::DirHandle::open(&path).and_then(|dir| dir.sync()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(FileStoreError::io("sync", path, error).into());
+                    }
+                    _ => {}
+                }
+            }
+            // The shards themselves are names in the directory.
+            if !unsynced.shards.is_empty() {
+                platform::DirHandle::open(self.layout.root())
+                    .and_then(|dir| dir.sync())
+                    .map_err(|error| FileStoreError::io("sync", self.layout.root(), error))?;
+            }
+            Ok(())
+        })();
+        if outcome.is_err() {
+            unsynced.shards.sort_unstable();
+            self.dirty.put_back(unsynced);
+        }
+        outcome
+    }
+
+    fn sync_session(&self, id: &SessionId) -> Result<(), StoreError> {
+        let path = self.layout.session(id);
+        match platform::reading().open(&path).and_then(|file| platform::sync_file(&file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(FileStoreError::io("sync", path, error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Calls `with` for each session's file in a shard. Whether there is a temporary file. Without `needs_use` the last
+    /// use may be 0, and a file whose access time somebody else has set need not be opened.
+    fn each(&self, shard: u8, needs_use: bool, mut with: impl FnMut(Seen)) -> Result<bool, StoreError> {
+        let dir = self.layout.shard(shard);
+        let failed = |error| FileStoreError::io("list", &dir, error);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.layout.confirm()?;
+                return Ok(false);
+            }
+            Err(error) => return Err(failed(error).into()),
+        };
+        let mut temporary = false;
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let Some(id) = Layout::id_of(shard, &name) else {
+                temporary |= name == super::layout::TEMPORARY;
+                continue;
+            };
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                // Removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(FileStoreError::io("look at", entry.path(), error).into()),
+            };
+            if self.foreign(&metadata).is_some() {
+                continue;
+            }
+            if let Some(seen) = self.inspect(id, &metadata, needs_use)? {
+                with(seen);
+            }
+        }
+        Ok(temporary)
+    }
+
+    /// What a file's times say; if somebody else has set them, what its header says.
+    fn inspect(&self, id: SessionId, metadata: &fs::Metadata, needs_use: bool) -> Result<Option<Seen>, FileStoreError> {
+        let times = times::read(metadata);
+        if let (Some(used), Expiry::At(expires, kind)) = (times.used.or((!needs_use).then_some(0)), times.expiry) {
+            return Ok(Some(Seen { id, is_session: is_session(kind), used, expires }));
+        }
+        Ok(match self.find(&id)? {
+            Found::Absent => None,
+            Found::Expired(_) => {
+                let is_session = !matches!(times.expiry, Expiry::At(_, kind) | Expiry::Far(kind) if !is_session(kind));
+                Some(Seen { id, is_session, used: 0, expires: 0 })
+            }
+            Found::Live(held) => {
+                Some(Seen { id, is_session: is_session(held.kind), used: held.used, expires: held.expires })
+            }
+            Found::Damaged(damaged) => {
+                Some(Seen { id, is_session: true, used: damaged.used, expires: damaged.expires })
+            }
+        })
+    }
+}
+
+fn prefix(id: &SessionId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *id.as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn is_session(kind: RecordKind) -> bool {
+    matches!(kind, RecordKind::Session | RecordKind::Sealed)
+}

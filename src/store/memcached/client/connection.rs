@@ -1,0 +1,377 @@
+//! The task that owns one connection.
+
+use std::{
+    collections::VecDeque,
+    future::pending,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+
+use super::{
+    super::events::TARGET,
+    backoff::Backoff,
+    error::Reason,
+    handshake::{ServerInfo, shake},
+    in_flight::{InFlight, Request, Waiter},
+    reply::{Reply, ReplyError, parse},
+    server::Shared,
+    stream::Stream,
+};
+
+/// How many requests one write takes at most.
+const BATCH: usize = 256;
+
+/// The buffers' first size, and the size above which a buffer is given back after use.
+const BUFFER_BYTES: usize = 32 * 1_024;
+
+/// A reply's value can be a little longer than the item limit says: the limit counts overhead that some versions lack.
+const VALUE_SLACK: usize = 1_024;
+
+/// Owns one connection to one server for as long as `queue` has senders: connects, serves, and connects again.
+///
+/// Every request that is taken from the queue is answered, at the latest at its deadline. While the server is down that
+/// is at once.
+pub(super) async fn run(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) {
+    let mut connection = Connection {
+        shared,
+        queue,
+        waiting: VecDeque::new(),
+        backoff: Backoff::default(),
+        down: None,
+        connected: false,
+    };
+    while connection.turn().await.is_some() {}
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Request>,
+    /// Taken from the queue and not sent: they wait for a connection.
+    waiting: VecDeque<Request>,
+    backoff: Backoff,
+    /// Why there is no connection, once that is known: requests then fail at once.
+    down: Option<Arc<str>>,
+    connected: bool,
+}
+
+/// How serving a connection ended.
+enum End {
+    /// Nobody can send requests any more, and all are answered.
+    Closed,
+    /// The connection can't be used any more.
+    Lost(Reason),
+}
+
+impl Connection {
+    /// Connects and serves once; `None` if nobody can send requests any more.
+    async fn turn(&mut self) -> Option<()> {
+        match self.dial().await? {
+            Ok((stream, info)) => {
+                tracing::info!(
+                    target: TARGET,
+                    server = %self.shared.name, version = info.version, "connected"
+                );
+                if std::mem::replace(&mut self.connected, true) {
+                    self.shared.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+                }
+                self.shared.set_item_size_max(info.item_size_max);
+                self.shared.counters.connected.fetch_add(1, Ordering::Relaxed);
+                let answered = AtomicBool::new(false);
+                let end = self.serve(stream, &answered).await;
+                self.shared.counters.connected.fetch_sub(1, Ordering::Relaxed);
+                let End::Lost(reason) = end else { return None };
+                tracing::warn!(
+                    target: TARGET,
+                    server = %self.shared.name, %reason, "connection lost"
+                );
+                if answered.into_inner() {
+                    // It worked until now: the next attempt is made at once, and requests wait for it.
+                    self.backoff.reset();
+                    self.down = None;
+                    return Some(());
+                }
+                self.fail_waiting(reason.to_string().into());
+            }
+            Err(cause) => self.fail_waiting(cause),
+        }
+        self.pause().await
+    }
+
+    /// Connects, while requests wait for it, or fail at once if the last attempt has failed.
+    async fn dial(&mut self) -> Option<Result<(Stream, ServerInfo), Arc<str>>> {
+        let shared = Arc::clone(&self.shared);
+        let mut dialling = pin!(dial(&shared));
+        let mut open = true;
+        loop {
+            let next_deadline = self.waiting.front().map(|request| request.waiter.deadline);
+            let overdue = async {
+                match next_deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                result = &mut dialling => return Some(result),
+                () = overdue => self.drop_overdue(),
+                request = self.queue.recv(), if open && self.waiting.len() < self.shared.settings.queue => {
+                    match (request, &self.down) {
+                        (Some(request), None) => self.waiting.push_back(request),
+                        (Some(request), Some(cause)) => request.waiter.fail_unsent(Reason::Down(Arc::clone(cause))),
+                        // What waits is still served.
+                        (None, _) => open = false,
+                    }
+                    if !open && self.waiting.is_empty() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn drop_overdue(&mut self) {
+        let now = Instant::now();
+        while let Some(request) = self.waiting.pop_front_if(|request| request.waiter.deadline <= now) {
+            request.waiter.fail_unsent(Reason::Overdue(self.shared.settings.request_timeout));
+        }
+    }
+
+    fn fail_waiting(&mut self, cause: Arc<str>) {
+        if self.down.is_none() {
+            tracing::warn!(
+                target: TARGET,
+                server = %self.shared.name, cause = &*cause, "server down: its sessions are unavailable"
+            );
+        }
+        for request in self.waiting.drain(..) {
+            request.waiter.fail_unsent(Reason::Down(Arc::clone(&cause)));
+        }
+        self.down = Some(cause);
+    }
+
+    /// Waits before the next attempt, while requests fail at once.
+    async fn pause(&mut self) -> Option<()> {
+        let mut pause = pin!(sleep(self.backoff.next()));
+        loop {
+            tokio::select! {
+                () = &mut pause => return Some(()),
+                request = self.queue.recv() => {
+                    let cause = self.down.clone().unwrap_or_else(|| "no attempt was made yet".into());
+                    request?.waiter.fail_unsent(Reason::Down(cause));
+                }
+            }
+        }
+    }
+
+    async fn serve(&mut self, stream: Stream, answered: &AtomicBool) -> End {
+        self.down = None;
+        match stream {
+            Stream::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                self.exchange(read, write, answered).await
+            }
+            #[cfg(unix)]
+            Stream::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                self.exchange(read, write, answered).await
+            }
+            #[cfg(feature = "memcached-tls")]
+            Stream::Tls(stream) => {
+                let (read, write) = tokio::io::split(*stream);
+                self.exchange(read, write, answered).await
+            }
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        read: impl AsyncRead + Unpin,
+        write: impl AsyncWrite + Unpin,
+        answered: &AtomicBool,
+    ) -> End {
+        let in_flight = InFlight::default();
+        let closing = AtomicBool::new(false);
+        let mut reader = Reader { shared: &self.shared, in_flight: &in_flight, closing: &closing, answered };
+        let mut writer =
+            Writer { shared: &self.shared, queue: &mut self.queue, waiting: &mut self.waiting, in_flight: &in_flight };
+        let end = {
+            let mut reading = pin!(reader.run(read));
+            tokio::select! {
+                end = &mut reading => end,
+                written = writer.run(write) => match written {
+                    Err(error) => End::Lost(Reason::Lost(error.to_string().into())),
+                    Ok(()) => {
+                        closing.store(true, Ordering::Relaxed);
+                        if in_flight.is_empty() { End::Closed } else { reading.await }
+                    }
+                }
+            }
+        };
+        if let End::Lost(reason) = &end {
+            in_flight.fail(reason);
+        }
+        end
+    }
+}
+
+async fn dial(shared: &Shared) -> Result<(Stream, ServerInfo), Arc<str>> {
+    let deadline = Instant::now() + shared.settings.connect_timeout;
+    let attempt = async {
+        let mut stream = shared.settings.transport.connect(&shared.address, deadline).await?;
+        let info = shake(stream.as_wire(), shared.settings.credentials.as_ref()).await?;
+        Ok::<_, std::io::Error>((stream, info))
+    };
+    match timeout_at(deadline, attempt).await {
+        Ok(Ok(connected)) => Ok(connected),
+        Ok(Err(error)) => Err(error.to_string().into()),
+        Err(_) => {
+            Err(format!("no connection within {:?} (setting `connect_timeout`)", shared.settings.connect_timeout)
+                .into())
+        }
+    }
+}
+
+/// Writes what is queued, in batches.
+struct Writer<'a> {
+    shared: &'a Shared,
+    queue: &'a mut mpsc::Receiver<Request>,
+    waiting: &'a mut VecDeque<Request>,
+    in_flight: &'a InFlight,
+}
+
+impl Writer<'_> {
+    /// Until the queue is closed.
+    async fn run(&mut self, mut write: impl AsyncWrite + Unpin) -> std::io::Result<()> {
+        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BUFFER_BYTES));
+        loop {
+            if self.waiting.is_empty() {
+                if self.queue.recv_many(&mut batch, BATCH).await == 0 {
+                    return Ok(());
+                }
+            } else {
+                batch.extend(self.waiting.drain(..));
+            }
+            self.encode(&mut batch, &mut bytes);
+            if !bytes.is_empty() {
+                write.write_all(&bytes).await?;
+                write.flush().await?;
+            }
+            bytes.clear();
+            bytes.shrink_to(BUFFER_BYTES);
+        }
+    }
+
+    /// Puts what is still wanted into `bytes` and in flight. From here on it counts as sent.
+    fn encode(&self, batch: &mut Vec<Request>, bytes: &mut Vec<u8>) {
+        let (now, limit) = (Instant::now(), self.shared.item_limit());
+        let mut in_flight = self.in_flight.lock();
+        for Request { command, waiter } in batch.drain(..) {
+            if waiter.is_gone() {
+                continue;
+            }
+            if waiter.deadline <= now {
+                waiter.fail_unsent(Reason::Overdue(self.shared.settings.request_timeout));
+            } else if command.item_size > limit {
+                // It would destroy the item that is there.
+                waiter.fail_unsent(Reason::TooLarge { bytes: command.item_size, limit });
+            } else {
+                bytes.extend_from_slice(&command.bytes);
+                in_flight.push_back((command.opaque, waiter));
+            }
+        }
+    }
+}
+
+/// Reads replies and hands them out.
+struct Reader<'a> {
+    shared: &'a Shared,
+    in_flight: &'a InFlight,
+    closing: &'a AtomicBool,
+    answered: &'a AtomicBool,
+}
+
+impl Reader<'_> {
+    /// Until the connection ends, a request is overdue, or the queue is closed and everything is answered.
+    async fn run(&mut self, mut read: impl AsyncRead + Unpin) -> End {
+        let limit = self.shared.settings.request_timeout;
+        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+        // One timer for all requests: it fires at the deadline of the oldest, or looks again after a while.
+        let mut watch = pin!(sleep(limit));
+        loop {
+            tokio::select! {
+                biased;
+                result = read.read_buf(&mut buffer) => match result {
+                    Ok(0) => return lost("the server closed it"),
+                    Ok(_) => {}
+                    Err(error) => return lost(&error.to_string()),
+                },
+                () = &mut watch => {
+                    let now = Instant::now();
+                    match self.in_flight.next_deadline() {
+                        Some(deadline) if deadline <= now => return End::Lost(Reason::Overdue(limit)),
+                        Some(deadline) => watch.as_mut().reset(deadline),
+                        None => watch.as_mut().reset(now + limit),
+                    }
+                    continue;
+                }
+            }
+            if let Err(error) = self.hand_out(&mut buffer) {
+                tracing::error!(
+                    target: TARGET,
+                    server = %self.shared.name, %error, "protocol violated: connection closed"
+                );
+                return lost(&error.to_string());
+            }
+            if self.closing.load(Ordering::Relaxed) && self.in_flight.is_empty() {
+                return End::Closed;
+            }
+            if buffer.capacity() < BUFFER_BYTES / 4 {
+                buffer.reserve(BUFFER_BYTES);
+            }
+        }
+    }
+
+    fn hand_out(&self, buffer: &mut BytesMut) -> Result<(), ReplyError> {
+        let max_value = self.shared.item_limit().saturating_add(VALUE_SLACK);
+        while !buffer.is_empty() {
+            let Some(reply) = parse(buffer, max_value)? else { break };
+            let (opaque, waiter) = self.in_flight.take().ok_or(ReplyError::Garbage("a reply that nobody asked for"))?;
+            check(reply, opaque, waiter)?;
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Gives a reply to its request, if it is that request's.
+fn check(reply: Reply, opaque: u64, waiter: Waiter) -> Result<(), ReplyError> {
+    // An error line carries no opaque.
+    if reply.opaque == Some(opaque) || matches!(reply.status, super::reply::Status::ServerError(_)) {
+        waiter.answer(reply);
+        return Ok(());
+    }
+    waiter.fail_sent(Reason::Lost("a reply to another request".into()));
+    Err(ReplyError::Garbage("a reply to another request"))
+}
+
+fn lost(cause: &str) -> End {
+    End::Lost(Reason::Lost(cause.into()))
+}
+
+#[allow(dead_code, reason = "a bound that is checked when this is compiled: the task must be able to move")]
+fn is_send(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) -> impl Send {
+    run(shared, queue)
+}
+
+/// What closing waits for a connection's task beyond the time of its last request.
+pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(250);

@@ -1,0 +1,165 @@
+//! A connection to a server: TCP, TLS over it, or a Unix socket.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use super::super::address::Address;
+
+/// Either half of any of them is read and written alike; this is the whole.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// A connected stream.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+    #[cfg(feature = "memcached-tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    pub(super) fn as_wire(&mut self) -> &mut dyn Wire {
+        match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream,
+            #[cfg(feature = "memcached-tls")]
+            Self::Tls(stream) => stream,
+        }
+    }
+}
+
+/// What a connection is made with beside the address.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Transport {
+    #[cfg(feature = "memcached-tls")]
+    pub(in super::super) tls: Option<MemcachedTls>,
+}
+
+impl Transport {
+    /// Connects, trying every address that a host name has.
+    pub(super) async fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Stream> {
+        match address {
+            #[cfg(unix)]
+            Address::Unix(path) => Ok(Stream::Unix(tokio::net::UnixStream::connect(path).await?)),
+            Address::Tcp { host, port } => {
+                let stream = connect_any(host, *port, deadline).await?;
+                // A batch is written at once; waiting for more would only delay it.
+                stream.set_nodelay(true)?;
+                self.secure(host, stream).await
+            }
+        }
+    }
+
+    #[cfg(not(feature = "memcached-tls"))]
+    #[allow(clippy::unused_async, reason = "the form with TLS waits for the handshake")]
+    async fn secure(&self, _host: &str, stream: TcpStream) -> io::Result<Stream> {
+        Ok(Stream::Tcp(stream))
+    }
+
+    #[cfg(feature = "memcached-tls")]
+    async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
+        match &self.tls {
+            None => Ok(Stream::Tcp(stream)),
+            Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(host, stream).await?))),
+        }
+    }
+}
+
+async fn connect_any(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    for (index, address) in addresses.iter().enumerate() {
+        // An address that swallows everything leaves the others their share of the time.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
+        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer from the address"),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(feature = "memcached-tls")]
+pub use self::tls::MemcachedTls;
+
+#[cfg(feature = "memcached-tls")]
+mod tls {
+    use std::{fmt, io, sync::Arc};
+
+    use tokio::net::TcpStream;
+    use tokio_rustls::{
+        TlsConnector,
+        client::TlsStream,
+        rustls::{
+            ClientConfig, RootCertStore,
+            crypto::ring,
+            pki_types::{CertificateDer, ServerName, pem::PemObject},
+        },
+    };
+
+    use crate::store::memcached::MemcachedConfigError;
+
+    /// How TLS connections to memcached (its option `-Z`) are made, by rustls.
+    ///
+    /// The server's certificate must be for the host that the store was given, name or address.
+    #[derive(Clone)]
+    pub struct MemcachedTls {
+        config: Arc<ClientConfig>,
+    }
+
+    impl MemcachedTls {
+        /// TLS 1.2 or 1.3 that trusts these roots, in PEM, and nothing else: no root that the system trusts can then
+        /// vouch for a server.
+        ///
+        /// # Errors
+        ///
+        /// If there is no certificate in it, or one that can't be read.
+        pub fn with_roots_pem(pem: &[u8]) -> Result<Self, MemcachedConfigError> {
+            let refused = |why: String| MemcachedConfigError::new("tls", why, "at least one root certificate in PEM");
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|error| refused(format!("PEM that can't be read: {error}")))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| refused(format!("a certificate that can't be read: {error}")))?;
+            }
+            if roots.is_empty() {
+                return Err(refused("PEM without a certificate".to_owned()));
+            }
+            let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| refused(error.to_string()))?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            Ok(Self { config: Arc::new(config) })
+        }
+
+        /// TLS with a rustls configuration of one's own, for client certificates or the system's roots.
+        #[must_use]
+        pub fn from_config(config: Arc<ClientConfig>) -> Self {
+            Self { config }
+        }
+
+        pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+            let name = ServerName::try_from(host.to_owned())
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that TLS can check"))?;
+            TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await
+        }
+    }
+
+    impl fmt::Debug for MemcachedTls {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("MemcachedTls").finish_non_exhaustive()
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The settings of a memcached store.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+#[cfg(feature = "memcached-tls")]
+use super::MemcachedTls;
+use super::{
+    address::Address,
+    client::{Credentials, ServerSettings, Transport},
+    key::Keys,
+    store::{MemcachedStore, Options},
+};
+use crate::clock::Clock;
+
+/// Below this not even an empty session fits with its overhead.
+const SMALLEST_ITEM: usize = 1_024;
+
+/// Memcached's own bound for `-I`.
+const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
+
+/// What memcached can't do: list all sessions, count them, and remove them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ListPolicy {
+    /// The answer is empty, or 0.
+    Ignore,
+    /// The same, and an event says so at warn.
+    #[default]
+    Warn,
+    /// The answer is an error of kind [`Unsupported`](crate::StoreErrorKind::Unsupported).
+    Error,
+}
+
+/// A setting of a memcached store is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("memcached setting `{setting}` is {given}: allowed is {allowed}")]
+pub struct MemcachedConfigError {
+    setting: &'static str,
+    given: String,
+    allowed: &'static str,
+}
+
+impl MemcachedConfigError {
+    pub(super) fn new(setting: &'static str, given: impl Into<String>, allowed: &'static str) -> Self {
+        Self { setting, given: given.into(), allowed }
+    }
+
+    /// The name of the setting: that of the builder's method.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
+
+/// The settings of a [`MemcachedStore`]. They are checked by [`build`](Self::build).
+///
+/// ```
+/// use std::time::Duration;
+/// use session_layer::MemcachedStore;
+///
+/// let store = MemcachedStore::builder()
+///     .servers(["10.0.0.1:11211", "10.0.0.2", "[2001:db8::3]:11211"])
+///     .prefix("shop:")
+///     .request_timeout(Duration::from_millis(500))
+///     .build()?;
+///
+/// let error = MemcachedStore::builder().connections(0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "memcached setting `connections` is 0: allowed is 1 to 64 a server");
+/// # Ok::<(), session_layer::MemcachedConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "settings do nothing until `build` is called"]
+pub struct MemcachedBuilder {
+    servers: Vec<String>,
+    prefix: String,
+    connections: usize,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    queue: usize,
+    item_size_limit: Option<usize>,
+    credentials: Option<(String, zeroize::Zeroizing<String>)>,
+    transport: Transport,
+    options: Options,
+}
+
+impl Default for MemcachedBuilder {
+    fn default() -> Self {
+        Self {
+            servers: vec!["127.0.0.1:11211".to_owned()],
+            prefix: "session:".to_owned(),
+            connections: 2,
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(1),
+            queue: 1_024,
+            item_size_limit: None,
+            credentials: None,
+            transport: Transport::default(),
+            options: Options::default(),
+        }
+    }
+}
+
+impl MemcachedBuilder {
+    /// The servers: host names and addresses with or without a port, and Unix sockets by their path. Default
+    /// `127.0.0.1:11211`.
+    ///
+    /// Every process must be given the same list, since it says which server a session is on: the same spelling, in
+    /// any order. A host name that has several addresses is one server; they are tried in order.
+    pub fn servers<S: Into<String>>(mut self, servers: impl IntoIterator<Item = S>) -> Self {
+        self.servers = servers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What every key begins with. Default `session:`; may be empty; at most 200 bytes, no space and no control
+    /// character.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Connections to each server. Default 2: a large record then does not hold up everything behind it. 1 to 64.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// How long an attempt to connect may take, all addresses, TLS and authentication included. Default 1 s; 1 ms to
+    /// 60 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// How long a request may take. Default 1 s; 1 ms to 60 s. A write whose outcome is unknown is read back within a
+    /// second span of this length.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.request_timeout = limit;
+        self
+    }
+
+    /// How many requests may wait for one connection; more wait outside, within their time. Default 1,024; 1 to
+    /// 1,048,576.
+    pub fn queue(mut self, requests: usize) -> Self {
+        self.queue = requests;
+        self
+    }
+
+    /// The largest item that is sent, in bytes with memcached's overhead of about 100. By default what each server says
+    /// (its option `-I`, 1 MiB if not given); a server's own limit holds in any case. 1,024 bytes to 1 GiB.
+    ///
+    /// A record that is larger is refused before it is sent, because memcached drops the stored item when it is sent one
+    /// that is too large.
+    pub fn item_size_limit(mut self, bytes: usize) -> Self {
+        self.item_size_limit = Some(bytes);
+        self
+    }
+
+    /// User and password for memcached's ASCII authentication (its option `-Y`). SASL (`-S`) is for the binary
+    /// protocol, which this client does not speak.
+    ///
+    /// They are sent in clear unless the connection is a Unix socket or has TLS.
+    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.credentials = Some((user.into(), zeroize::Zeroizing::new(password.into())));
+        self
+    }
+
+    /// Connects by TLS. Unix sockets stay as they are.
+    #[cfg(feature = "memcached-tls")]
+    pub fn tls(mut self, tls: MemcachedTls) -> Self {
+        self.transport.tls = Some(tls);
+        self
+    }
+
+    /// Lets the last write win: an update replaces whatever session state is stored, so an update by another request at
+    /// the same time is lost. It still brings back no session that was destroyed or renewed. Off by default.
+    pub fn last_write_wins(mut self, on: bool) -> Self {
+        self.options.last_write_wins = on;
+        self
+    }
+
+    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count), `clear` and `delete_idle` do.
+    /// Default [`ListPolicy::Warn`].
+    pub fn list_policy(mut self, policy: ListPolicy) -> Self {
+        self.options.list_policy = policy;
+        self
+    }
+
+    /// Makes [`clear`](crate::SessionStore::clear) effective: each server keeps a generation, records of another one
+    /// are absent, and `clear` renews it everywhere. Off by default: every request then asks one item more.
+    ///
+    /// Every process must set it alike. A server that evicted its generation has lost its sessions; since every request
+    /// reads it, it is the last item to be evicted.
+    pub fn clear_by_generation(mut self, on: bool) -> Self {
+        self.options.clear_by_generation = on;
+        self
+    }
+
+    /// Keeps a list of each owner's sessions. On by default: it costs two requests at each login, and lets
+    /// [`list_owner`](crate::SessionStore::list_owner) work. Off, that is `Unsupported`; revocation works all the same.
+    pub fn list_owners(mut self, on: bool) -> Self {
+        self.options.list_owners = on;
+        self
+    }
+
+    /// The clock that expiry is told by, for tests. Memcached's own can't be moved.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.options.clock = clock;
+        self
+    }
+
+    /// Makes the store. Nothing is connected yet: a server that is down now is not fatal.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is wrong; the error names it and what is allowed.
+    pub fn build(self) -> Result<MemcachedStore, MemcachedConfigError> {
+        let refuse = MemcachedConfigError::new;
+        let mut addresses: Vec<Address> = Vec::with_capacity(self.servers.len());
+        for server in &self.servers {
+            let address = Address::parse(server).map_err(|why| {
+                let given = format!("{server:?} ({why})");
+                refuse("servers", given, "`host`, `host:port`, `[ipv6]:port` or the absolute path of a Unix socket")
+            })?;
+            if addresses.contains(&address) {
+                return Err(refuse("servers", format!("{server:?} twice"), "each server once"));
+            }
+            addresses.push(address);
+        }
+        if addresses.is_empty() || addresses.len() > 1_000 {
+            return Err(refuse("servers", format!("{} servers", addresses.len()), "1 to 1,000 servers"));
+        }
+        let keys =
+            Keys::new(&self.prefix).map_err(|allowed| refuse("prefix", format!("{:?}", self.prefix), allowed))?;
+        if !(1..=64).contains(&self.connections) {
+            return Err(refuse("connections", self.connections.to_string(), "1 to 64 a server"));
+        }
+        for (setting, limit) in [("connect_timeout", self.connect_timeout), ("request_timeout", self.request_timeout)] {
+            if limit < Duration::from_millis(1) || limit > Duration::from_secs(60) {
+                return Err(refuse(setting, format!("{limit:?}"), "1 ms to 60 s"));
+            }
+        }
+        if !(1..=1_048_576).contains(&self.queue) {
+            return Err(refuse("queue", self.queue.to_string(), "1 to 1,048,576 requests"));
+        }
+        if let Some(bytes) = self.item_size_limit.filter(|bytes| !(SMALLEST_ITEM..=LARGEST_ITEM).contains(bytes)) {
+            return Err(refuse("item_size_limit", bytes.to_string(), "1,024 to 1,073,741,824 bytes"));
+        }
+        let credentials = match &self.credentials {
+            None => None,
+            Some((user, password)) => Some(Credentials::new(user, password).map_err(|(which, allowed)| {
+                refuse("credentials", format!("a {which} that memcached can't read"), allowed)
+            })?),
+        };
+        let settings = ServerSettings {
+            connections: self.connections,
+            connect_timeout: self.connect_timeout,
+            request_timeout: self.request_timeout,
+            queue: self.queue,
+            item_size_limit: self.item_size_limit,
+            credentials,
+            transport: self.transport,
+        };
+        Ok(MemcachedStore::new(addresses, Arc::new(settings), keys, self.options))
+    }
+}
+
+impl fmt::Debug for MemcachedBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemcachedBuilder")
+            .field("servers", &self.servers)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(builder: MemcachedBuilder, setting: &str, part: &str) {
+        let error = builder.build().expect_err(setting);
+        assert_eq!(error.setting(), setting);
+        let message = error.to_string();
+        assert!(message.contains(setting) && message.contains(part), "{message}");
+    }
+
+    #[test]
+    fn wrong_settings_are_refused_by_name() {
+        let ms = Duration::from_millis;
+        let new = MemcachedBuilder::default;
+        refused(new().servers(Vec::<String>::new()), "servers", "1 to 1,000");
+        refused(new().servers(["a:b"]), "servers", "65535");
+        refused(new().servers(["a", "a:11211"]), "servers", "twice");
+        refused(new().prefix("a b"), "prefix", "no space");
+        refused(new().prefix("p".repeat(201)), "prefix", "200 bytes");
+        refused(new().connections(0), "connections", "1 to 64");
+        refused(new().connections(65), "connections", "1 to 64");
+        refused(new().connect_timeout(ms(0)), "connect_timeout", "1 ms to 60 s");
+        refused(new().request_timeout(ms(60_001)), "request_timeout", "1 ms to 60 s");
+        refused(new().queue(0), "queue", "1 to");
+        refused(new().item_size_limit(1_023), "item_size_limit", "1,024");
+        refused(new().credentials("a b", "p"), "credentials", "user");
+        refused(new().credentials("u", "hunter2\r\n"), "credentials", "password");
+        assert!(!new().credentials("u", "hunter 2").build().unwrap_err().to_string().contains("hunter"));
+        assert!(!format!("{:?}", new().credentials("u", "hunter2")).contains("hunter"));
+    }
+
+    #[test]
+    fn the_defaults_and_the_bounds_are_allowed() {
+        assert!(MemcachedBuilder::default().build().is_ok());
+        let bounds = MemcachedBuilder::default()
+            .servers(["a", "b:1", "::1", "/run/m.sock"])
+            .prefix("")
+            .connections(64)
+            .connect_timeout(Duration::from_millis(1))
+            .request_timeout(Duration::from_secs(60))
+            .queue(1)
+            .item_size_limit(SMALLEST_ITEM)
+            .credentials("u", "p");
+        #[cfg(unix)]
+        assert!(bounds.build().is_ok());
+    }
+}

@@ -1,0 +1,184 @@
+//! The form of a record as an item's value.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::expiry;
+use crate::{
+    clock,
+    id::random_u64,
+    record::Record,
+    store::{StoreError, StoreErrorKind, Stored, Usage, Version},
+};
+
+/// The form that this version writes.
+const FORMAT: u8 = 1;
+
+/// Bytes before the record.
+pub(super) const HEAD_BYTES: usize = 1 + 4 * 8;
+
+/// What is kept before the record.
+///
+/// ```text
+/// format = 1: u8 │ nonce: u64 │ generation: u64 │ used at: u64 │ expires at: u64 │ record, see `Record::to_bytes`
+/// ```
+///
+/// Numbers are little-endian, times are milliseconds since the Unix epoch. The nonce is drawn for each write: it tells
+/// whose write an item is after an outcome was unknown, and one state from another where CAS values have started again
+/// because the server was restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) nonce: u64,
+    pub(super) generation: u64,
+    pub(super) usage: Usage,
+}
+
+impl Head {
+    /// The head of a write that is made now.
+    pub(super) fn new(generation: u64, usage: Usage) -> Result<Self, StoreError> {
+        let nonce = random_u64().map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))?;
+        Ok(Self { nonce, generation, usage })
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; HEAD_BYTES] {
+        let mut bytes = [0; HEAD_BYTES];
+        bytes[0] = FORMAT;
+        let numbers = [
+            self.nonce,
+            self.generation,
+            clock::to_millis(self.usage.used_at),
+            clock::to_millis(self.usage.expires_at),
+        ];
+        for (slot, number) in bytes[1..].chunks_exact_mut(8).zip(numbers) {
+            slot.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Head and record of an item's value.
+    fn split(value: &[u8]) -> Result<(Self, &[u8]), StoreError> {
+        let (head, record) = value.split_first_chunk::<HEAD_BYTES>().ok_or_else(|| corrupt("it is cut off"))?;
+        if head[0] != FORMAT {
+            return Err(corrupt("it is of another format than 1, or not written by this store"));
+        }
+        let number = |index: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&head[1 + 8 * index..][..8]);
+            u64::from_le_bytes(bytes)
+        };
+        let usage = Usage { used_at: clock::from_millis(number(2)), expires_at: clock::from_millis(number(3)) };
+        Ok((Self { nonce: number(0), generation: number(1), usage }, record))
+    }
+
+    /// The version of the state that this head and CAS value stand for.
+    pub(super) fn version(self, cas: u64) -> Version {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&cas.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.nonce.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.generation.to_be_bytes());
+        Version::from_bytes(&bytes).expect("24 bytes are a version")
+    }
+}
+
+/// CAS value and generation of a version; `None` if this store did not make it.
+pub(super) fn parts(version: &Version) -> Option<(u64, u64)> {
+    let bytes: [u8; 24] = version.as_bytes().try_into().ok()?;
+    let number = |at: usize| {
+        let mut number = [0; 8];
+        number.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_be_bytes(number)
+    };
+    Some((number(0), number(16)))
+}
+
+/// A record as it was loaded, with what its item says beside it.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) stored: Stored,
+    pub(super) head: Head,
+    pub(super) cas: u64,
+}
+
+impl Held {
+    /// Reads an item's value. Memcached tells what is left of its time.
+    pub(super) fn open(value: &[u8], cas: u64, seconds_left: Option<i64>, now: SystemTime) -> Result<Self, StoreError> {
+        let (head, record) = Head::split(value)?;
+        let record =
+            Record::from_bytes(record).map_err(|error| StoreError::new(StoreErrorKind::Corrupt).because(error))?;
+        let (expires_at, shift) = expiry::moved(now, head.usage.expires_at, seconds_left);
+        let used_at = match shift {
+            expiry::Shift::None => head.usage.used_at,
+            shift => shift.apply(head.usage.used_at).min(now),
+        };
+        let stored = Stored::new(Arc::new(record), head.version(cas), Usage { used_at, expires_at });
+        Ok(Self { stored, head, cas })
+    }
+}
+
+fn corrupt(why: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt).because(format!("not an item of this store: {why}"))
+}
+
+/// A time that an owner's list or a lease keeps something for.
+pub(super) fn millis(time: SystemTime) -> [u8; 8] {
+    clock::to_millis(time).to_le_bytes()
+}
+
+/// The inverse of [`millis`].
+pub(super) fn from_millis(bytes: [u8; 8]) -> SystemTime {
+    clock::from_millis(u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{id::Check, lifetime::Lifetime};
+
+    fn record() -> Record {
+        Record::session(Check::from_bytes([7; 16]), UNIX_EPOCH + Duration::from_secs(5), Lifetime::default())
+    }
+
+    fn head() -> Head {
+        let usage = Usage::keep_for(UNIX_EPOCH + Duration::from_millis(1_800_000_000_123), Duration::from_secs(60));
+        Head { nonce: 0x0102_0304_0506_0708, generation: 9, usage }
+    }
+
+    /// Items written by 0.1.0 must be read by every later version.
+    #[test]
+    fn frozen_vector() {
+        let hex: String = head().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "01080706050403020109000000000000007b505c18a3010000db3a5d18a3010000");
+    }
+
+    #[test]
+    fn an_item_round_trips() {
+        let value = [&head().to_bytes()[..], &record().to_bytes()].concat();
+        let held = Held::open(&value, 5, Some(60), head().usage.used_at).unwrap();
+        assert_eq!((held.head, held.cas, &*held.stored.record), (head(), 5, &record()));
+        assert_eq!(parts(&held.stored.version), Some((5, 9)));
+        assert_eq!(parts(&Version::from_u64(5)), None);
+    }
+
+    #[test]
+    fn what_is_no_item_is_corrupt() {
+        let mut value = [&head().to_bytes()[..], &record().to_bytes()].concat();
+        for cut in 0..value.len() {
+            let error = Held::open(&value[..cut], 1, None, UNIX_EPOCH).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        }
+        value[0] = 2;
+        assert!(Held::open(&value, 1, None, UNIX_EPOCH).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_items_never_panic(value: Vec<u8>, left: Option<i64>) {
+            let _ = Held::open(&value, 1, left, UNIX_EPOCH);
+            let value = [&head().to_bytes()[..], &value].concat();
+            let _ = Held::open(&value, 1, left, UNIX_EPOCH);
+        }
+    }
+}

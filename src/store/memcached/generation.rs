@@ -1,0 +1,116 @@
+//! A number on each server that all its records must have: a new one clears the server.
+
+use super::{
+    client::{ClientError, Command, Mode, Reply, Status},
+    item::{TRIES, unexpected},
+    store::{MemcachedStore, Place},
+};
+use crate::{
+    clock,
+    id::random_u64,
+    store::{StoreError, StoreErrorKind},
+};
+
+/// The generation of records where the setting is off.
+const NONE: u64 = 0;
+
+/// Which records count.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Generation {
+    /// All: the setting is off.
+    Any,
+    /// Those of this one; none, if the server has lost it.
+    Only(Option<u64>),
+}
+
+impl Generation {
+    pub(super) fn is(self, generation: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(present) => present == Some(generation),
+        }
+    }
+}
+
+/// A question for the generation that is under way, beside the request that it is for.
+pub(super) enum Asked {
+    No,
+    Pending(super::client::Pending),
+}
+
+impl Asked {
+    pub(super) async fn answer(self) -> Result<Generation, StoreError> {
+        match self {
+            Self::No => Ok(Generation::Any),
+            Self::Pending(pending) => present(&pending.await.map_err(ClientError::of_read)?).map(Generation::Only),
+        }
+    }
+}
+
+impl MemcachedStore {
+    /// Asks a server for its generation, if the setting is on.
+    pub(super) async fn ask_generation(&self, place: &Place<'_>) -> Result<Asked, StoreError> {
+        if !self.inner.options.clear_by_generation {
+            return Ok(Asked::No);
+        }
+        let command = Command::get(&self.inner.keys.generation(), "v");
+        let pending = place.server.submit(place.lane, command, place.deadline).await;
+        Ok(Asked::Pending(pending.map_err(ClientError::of_read)?))
+    }
+
+    /// The generation for a new record, made if the server has none.
+    pub(super) async fn ensure_generation(&self, place: &Place<'_>) -> Result<u64, StoreError> {
+        if !self.inner.options.clear_by_generation {
+            return Ok(NONE);
+        }
+        let key = self.inner.keys.generation();
+        for _ in 0..TRIES {
+            let reply = place.call(Command::get(&key, "v")).await.map_err(ClientError::of_read)?;
+            if let Some(present) = present(&reply)? {
+                return Ok(present);
+            }
+            let command = Command::set(&key, Mode::Absent, self.longest(), 0, &[&fresh()?.to_le_bytes()]);
+            place.call(command).await.map_err(ClientError::of_write)?;
+        }
+        Err(StoreError::new(StoreErrorKind::Unavailable).because("the server does not keep its generation"))
+    }
+
+    /// Gives every server a new generation. All are tried; the first error is the answer.
+    pub(super) async fn renew_generations(&self) -> Result<(), StoreError> {
+        let mut result = Ok(());
+        for server in &self.inner.servers {
+            let command = Command::set(
+                &self.inner.keys.generation(),
+                Mode::Always,
+                self.longest(),
+                0,
+                &[&fresh()?.to_le_bytes()],
+            );
+            let renewed = match server.call(0, command, server.deadline()).await {
+                Ok(Reply { status: Status::Done, .. }) => Ok(()),
+                Ok(reply) => Err(unexpected(&reply.status)),
+                Err(error) => Err(error.of_write()),
+            };
+            result = result.and(renewed);
+        }
+        result
+    }
+
+    /// The longest time that memcached keeps anything.
+    fn longest(&self) -> i64 {
+        super::expiry::exptime(self.now(), clock::from_millis(u64::MAX))
+    }
+}
+
+fn present(reply: &Reply) -> Result<Option<u64>, StoreError> {
+    match reply.status {
+        Status::Miss => Ok(None),
+        Status::Value => Ok((*reply.value).try_into().ok().map(u64::from_le_bytes)),
+        ref status => Err(unexpected(status)),
+    }
+}
+
+/// Never [`NONE`]: records that were written without the setting don't come back when it is turned on.
+fn fresh() -> Result<u64, StoreError> {
+    random_u64().map(|number| number | 1).map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))
+}

@@ -1,0 +1,338 @@
+//! Records as items: load, create, update, touch, remove and refresh.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{
+    client::{ClientError, Command, Mode, Reason, Reply, Status},
+    envelope::{self, Head, Held},
+    events::TARGET,
+    expiry,
+    generation::Generation,
+    key::Key,
+    store::{MemcachedStore, Place},
+};
+use crate::{
+    id::SessionId,
+    record::{Record, RecordKind},
+    store::{Create, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
+};
+
+/// How often a create is tried where what is in its way keeps vanishing, and a write that loses to others.
+pub(super) const TRIES: usize = 64;
+
+/// What is under a record's key.
+pub(super) enum Found {
+    /// Nothing.
+    Absent,
+    /// An item that stands for nothing: expired by the clock, of another generation, empty or stale.
+    Dead { cas: Option<u64> },
+    /// A record.
+    Live(Held),
+}
+
+impl Found {
+    pub(super) fn live(self) -> Option<Held> {
+        match self {
+            Self::Live(held) => Some(held),
+            Self::Absent | Self::Dead { .. } => None,
+        }
+    }
+}
+
+/// What became of a write that was not answered.
+enum Settled {
+    /// It took place; this is the CAS value.
+    Ours(u64),
+    /// There is no live record, so that it did not take place or was overtaken by a removal.
+    Absent,
+    /// Neither is certain.
+    Unknown,
+}
+
+impl MemcachedStore {
+    pub(super) fn now(&self) -> SystemTime {
+        self.inner.options.clock.now()
+    }
+
+    pub(super) async fn load_item(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
+        Ok(self.find(&self.place(id)).await?.live())
+    }
+
+    /// Reads what is under a record's key, in one round trip.
+    pub(super) async fn find(&self, place: &Place<'_>) -> Result<Found, StoreError> {
+        let generation = self.ask_generation(place).await?;
+        let reply = place.call(Command::get(&place.key, "v c t")).await.map_err(ClientError::of_read)?;
+        self.read(reply, generation.answer().await?)
+    }
+
+    /// What a reply to a get says, for records of this generation.
+    pub(super) fn read(&self, reply: Reply, generation: Generation) -> Result<Found, StoreError> {
+        match reply.status {
+            Status::Miss => return Ok(Found::Absent),
+            Status::Value => {}
+            status => return Err(unexpected(&status)),
+        }
+        let (Some(cas), false) = (reply.cas, reply.stale || reply.value.is_empty()) else {
+            return Ok(Found::Dead { cas: reply.cas });
+        };
+        let now = self.now();
+        let held = Held::open(&reply.value, cas, reply.seconds_left, now)?;
+        if held.stored.is_expired(now) || !generation.is(held.head.generation) {
+            return Ok(Found::Dead { cas: Some(cas) });
+        }
+        Ok(Found::Live(held))
+    }
+
+    /// Writes a record.
+    pub(super) fn write(&self, key: &Key, mode: Mode, head: &Head, record: &Record) -> Command {
+        let exptime = expiry::exptime(self.now(), head.usage.expires_at);
+        let flags = expiry::limit_to_flags(record.absolute_limit());
+        Command::set(key, mode, exptime, flags, &[&head.to_bytes(), &record.to_bytes()])
+    }
+
+    /// The head of a write, with an expiry that memcached can keep.
+    pub(super) fn head(&self, record: &Record, generation: u64, usage: Usage) -> Result<Head, StoreError> {
+        let expires_at = expiry::reachable(self.now(), usage.expires_at.min(record.absolute_limit()));
+        Head::new(generation, Usage { expires_at, ..usage })
+    }
+
+    pub(super) async fn create_item(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Create, StoreError> {
+        let place = self.place(id);
+        let generation = self.ensure_generation(&place).await?;
+        let head = self.head(record, generation, usage)?;
+        let mut mode = Mode::Absent;
+        for _ in 0..TRIES {
+            let reply = match place.call(self.write(&place.key, mode, &head, record)).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    return match self.settle(&place, &head, &error).await {
+                        Settled::Ours(cas) => Ok(Create::Created(head.version(cas))),
+                        Settled::Absent | Settled::Unknown => Err(error.of_write()),
+                    };
+                }
+            };
+            match reply.status {
+                Status::Done => return Ok(Create::Created(head.version(cas_of(&reply)?))),
+                // In the way is a record, or what is left of one.
+                Status::NotStored | Status::Exists | Status::NotFound => {}
+                status => return Err(unexpected(&status)),
+            }
+            mode = match self.find(&place).await? {
+                Found::Live(_) => return Ok(Create::Exists),
+                Found::Dead { cas: Some(cas) } if cas != 0 => Mode::Cas(cas),
+                Found::Dead { .. } | Found::Absent => Mode::Absent,
+            };
+        }
+        Err(StoreError::new(StoreErrorKind::Other).because("the item keeps changing"))
+    }
+
+    pub(super) async fn update_item(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        let place = self.place(id);
+        let Some((mut cas, generation)) = envelope::parts(expected).filter(|&(cas, _)| cas != 0) else {
+            // No version of this store: it is stored nowhere.
+            let found = self.find(&place).await?;
+            return Ok(found.live().map_or(Update::Gone, |_| Update::Conflict));
+        };
+        // A record stays of the generation that it was loaded in: an update that was under way when everything was
+        // cleared brings nothing back.
+        let head = self.head(record, generation, usage)?;
+        for _ in 0..TRIES {
+            let outcome = self.update_once(&place, record, cas, &head).await?;
+            if outcome != Update::Conflict || !self.inner.options.last_write_wins {
+                return Ok(outcome);
+            }
+            // The last write wins over another session state, never over a tombstone or a removal.
+            match self.find(&place).await? {
+                Found::Live(held) if held.stored.record.kind() == record.kind() => cas = held.cas,
+                Found::Live(_) => return Ok(Update::Conflict),
+                Found::Dead { .. } | Found::Absent => return Ok(Update::Gone),
+            }
+        }
+        Ok(Update::Conflict)
+    }
+
+    async fn update_once(
+        &self,
+        place: &Place<'_>,
+        record: &Record,
+        cas: u64,
+        head: &Head,
+    ) -> Result<Update, StoreError> {
+        let command = self.write(&place.key, Mode::Cas(cas), head, record);
+        let (reply, generation) = match place.server.submit(place.lane, command, place.deadline).await {
+            Ok(pending) => {
+                // Asked after the write: a clear that comes later is later.
+                let generation = self.ask_generation(place).await;
+                (pending.await, generation)
+            }
+            Err(error) => return Err(error.of_write()),
+        };
+        let error = match reply {
+            Ok(Reply { status: Status::NotFound, .. }) => return Ok(Update::Gone),
+            Ok(Reply { status: Status::Exists, .. }) => return Ok(Update::Conflict),
+            Ok(reply) if reply.status == Status::Done => {
+                // If it can't be told, the write stands: a cleared record stays cleared, it has the old generation.
+                let alive = match generation {
+                    Ok(asked) => asked.answer().await.is_ok_and(|now| now.is(head.generation)),
+                    Err(_) => true,
+                };
+                return if alive { Ok(Update::Updated(head.version(cas_of(&reply)?))) } else { Ok(Update::Gone) };
+            }
+            // Memcached drops the stored item when it can't store the new one.
+            Ok(reply) => return self.dropped(place, &reply.status).await,
+            Err(error) => error,
+        };
+        match self.settle(place, head, &error).await {
+            Settled::Ours(cas) => Ok(Update::Updated(head.version(cas))),
+            Settled::Absent => Ok(Update::Gone),
+            Settled::Unknown => Err(error.of_write()),
+        }
+    }
+
+    /// An update was answered with an error of the server's.
+    async fn dropped(&self, place: &Place<'_>, status: &Status) -> Result<Update, StoreError> {
+        let error = unexpected(status);
+        tracing::error!(target: TARGET, cause = ?status, "memcached could not store an update");
+        match self.find(&place.renewed()).await {
+            Ok(Found::Live(_)) => Err(error),
+            Ok(Found::Absent | Found::Dead { .. }) => Ok(Update::Gone),
+            Err(_) => Err(StoreError::new(StoreErrorKind::OutcomeUnknown).because(error)),
+        }
+    }
+
+    /// Reads back after a write that was not answered. It is never sent again: it may still arrive.
+    async fn settle(&self, place: &Place<'_>, head: &Head, error: &ClientError) -> Settled {
+        if !error.sent || matches!(error.reason, Reason::Closed) {
+            return Settled::Unknown;
+        }
+        match self.find(&place.renewed()).await {
+            Ok(Found::Live(held)) if held.head.nonce == head.nonce => Settled::Ours(held.cas),
+            Ok(Found::Absent | Found::Dead { .. }) => Settled::Absent,
+            // The state before: the write did not happen, or has not yet. Another's: it may have come after ours.
+            Ok(Found::Live(_)) | Err(_) => Settled::Unknown,
+        }
+    }
+
+    pub(super) async fn touch_item(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        let place = self.place(id);
+        if self.inner.options.clear_by_generation && self.find(&place).await?.live().is_none() {
+            return Ok(Touch::Gone);
+        }
+        let now = self.now();
+        let until = expiry::reachable(now, usage.expires_at);
+        let reply = place
+            .call(Command::touch(&place.key, expiry::exptime(now, until), "c"))
+            .await
+            .map_err(ClientError::of_write)?;
+        match reply.status {
+            Status::Done => {}
+            Status::Miss => return Ok(Touch::Gone),
+            status => return Err(unexpected(&status)),
+        }
+        // The item's flags hold its absolute limit: what was set past it is taken back.
+        match reply.client_flags.and_then(expiry::limit_from_flags).filter(|&limit| limit < until) {
+            None => Ok(Touch::Touched),
+            Some(limit) if limit <= now => {
+                place.call(Command::delete(&place.key, reply.cas)).await.map_err(ClientError::of_write)?;
+                Ok(Touch::Gone)
+            }
+            Some(limit) => {
+                let touch = Command::touch(&place.key, expiry::exptime(now, limit), "");
+                place.call(touch).await.map_err(ClientError::of_write)?;
+                Ok(Touch::Touched)
+            }
+        }
+    }
+
+    /// One round trip: looks whether a live record is there, and deletes it and its lease.
+    pub(super) async fn remove_item(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let place = self.place(id);
+        let submit = |command| place.server.submit(place.lane, command, place.deadline);
+        let generation = self.ask_generation(&place).await?;
+        let before = submit(Command::get(&place.key, "v c t")).await.map_err(ClientError::of_read)?;
+        let delete = submit(Command::delete(&place.key, None)).await.map_err(ClientError::of_read)?;
+        let lease = submit(Command::delete(&self.inner.keys.lease(id), None)).await;
+        let found = match before.await {
+            // Damaged bytes are deleted like others.
+            Ok(reply) => self.read(reply, generation.answer().await?).map_or(true, |found| found.live().is_some()),
+            Err(_) => true,
+        };
+        match delete.await {
+            Ok(reply) => match reply.status {
+                Status::Done => {
+                    if let Ok(lease) = lease {
+                        // It would run out by itself.
+                        let _ = lease.await;
+                    }
+                    Ok(found)
+                }
+                Status::NotFound => Ok(false),
+                status => Err(unexpected(&status)),
+            },
+            Err(error) if error.sent => match self.find(&place.renewed()).await {
+                Ok(Found::Absent | Found::Dead { .. }) => Ok(found),
+                _ => Err(error.of_write()),
+            },
+            Err(error) => Err(error.of_write()),
+        }
+    }
+
+    pub(super) async fn refresh_item(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        // A session's id is never used again, so an equal CAS value is the same state even if the server was restarted.
+        // An epoch's id is; and a generation is told by the value only.
+        let by_cas = held.record.kind() != RecordKind::Epoch && !self.inner.options.clear_by_generation;
+        if by_cas && let Some((cas, _)) = envelope::parts(&held.version) {
+            let place = self.place(id);
+            let reply = place.call(Command::get(&place.key, "c t")).await.map_err(ClientError::of_read)?;
+            match reply.status {
+                Status::Miss => return Ok(Refresh::Gone),
+                Status::Done if reply.cas == Some(cas) && !reply.stale => {
+                    let now = self.now();
+                    let (expires_at, shift) = expiry::moved(now, held.expires_at, reply.seconds_left);
+                    let usage = Usage { used_at: shift.apply(held.used_at).min(now), expires_at };
+                    let usage = Stored::new(Arc::clone(&held.record), held.version, usage).usage();
+                    return Ok(if now >= usage.expires_at { Refresh::Gone } else { Refresh::Same(usage) });
+                }
+                Status::Done => {}
+                status => return Err(unexpected(&status)),
+            }
+        }
+        Ok(match self.load_item(id).await? {
+            None => Refresh::Gone,
+            Some(now) if now.stored.version == held.version => Refresh::Same(now.stored.usage()),
+            Some(now) => Refresh::Changed(now.stored),
+        })
+    }
+}
+
+/// The CAS value of a stored item.
+pub(super) fn cas_of(reply: &Reply) -> Result<u64, StoreError> {
+    reply.cas.filter(|&cas| cas != 0).ok_or_else(|| {
+        StoreError::new(StoreErrorKind::Unavailable)
+            .because("memcached gives no compare-and-swap values: start it without -C")
+    })
+}
+
+/// A reply that no server gives to this request, or an error of its own.
+pub(super) fn unexpected(status: &Status) -> StoreError {
+    match status {
+        Status::ServerError(line) if line.contains("too large") => {
+            StoreError::new(StoreErrorKind::TooLarge).because(format!("memcached answered \"{line}\""))
+        }
+        Status::ServerError(line) => {
+            StoreError::new(StoreErrorKind::Unavailable).because(format!("memcached answered \"{line}\""))
+        }
+        status => StoreError::new(StoreErrorKind::Other).because(format!("memcached answered {status:?}")),
+    }
+}

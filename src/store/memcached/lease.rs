@@ -1,0 +1,169 @@
+//! Leases: an item beside the record, taken by `ms … ME` and changed by compare-and-swap.
+
+use std::time::{Duration, SystemTime};
+
+use super::{
+    client::{ClientError, Command, Mode, Reply, Status},
+    envelope, expiry,
+    item::{Found, TRIES, unexpected},
+    key::Key,
+    store::{MemcachedStore, Place},
+};
+use crate::{
+    clock,
+    id::SessionId,
+    store::{Holder, Lock, Metadata, StoreError, StoreErrorKind},
+};
+
+/// A lease as it is stored: who holds it, and until when by the clock. (Memcached's own time for it ends up to two
+/// seconds later.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lease {
+    holder: Holder,
+    until: SystemTime,
+}
+
+/// 16 bytes of the holder and 8 of the time, little-endian.
+const LEASE_BYTES: usize = 24;
+
+impl Lease {
+    fn to_bytes(self) -> [u8; LEASE_BYTES] {
+        let mut bytes = [0; LEASE_BYTES];
+        bytes[..16].copy_from_slice(&self.holder.to_u128().to_le_bytes());
+        bytes[16..].copy_from_slice(&envelope::millis(self.until));
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (holder, until) = bytes.split_first_chunk::<16>()?;
+        let until = envelope::from_millis(until.try_into().ok()?);
+        Some(Self { holder: Holder::from_u128(u128::from_le_bytes(*holder)), until })
+    }
+
+    /// What a reply to a get says. Bytes that are no lease bind nobody; their CAS value lets them be replaced.
+    fn of(reply: &Reply) -> Result<Option<(Option<Self>, u64)>, StoreError> {
+        match reply.status {
+            Status::Miss => Ok(None),
+            Status::Value => Ok(Some((Self::from_bytes(&reply.value), reply.cas.unwrap_or(0)))),
+            ref status => Err(unexpected(status)),
+        }
+    }
+}
+
+impl MemcachedStore {
+    pub(super) async fn lock_item(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        let (place, key) = (self.place(id), self.inner.keys.lease(id));
+        if self.find(&place).await?.live().is_none() {
+            return Ok(Lock::Absent);
+        }
+        let mut mode = Mode::Absent;
+        let mut extends = false;
+        for _ in 0..TRIES {
+            let now = self.now();
+            let lease = Lease { holder, until: clock::later(now, time) };
+            if self.put_lease(&place, &key, mode, lease).await? {
+                let acquired = Lock::Acquired { until: lease.until };
+                return if extends { Ok(acquired) } else { self.bump(&place, &key, lease, acquired).await };
+            }
+            (mode, extends) = match self.lease(&place, &key).await? {
+                None => (Mode::Absent, false),
+                Some((Some(other), _)) if other.holder != holder && now < other.until => return Ok(Lock::Held),
+                Some((held, cas)) => {
+                    (Mode::Cas(cas), held.is_some_and(|held| held.holder == holder && now < held.until))
+                }
+            };
+        }
+        Ok(Lock::Held)
+    }
+
+    /// Whether the lease was stored. After an unknown outcome it is read back.
+    async fn put_lease(&self, place: &Place<'_>, key: &Key, mode: Mode, lease: Lease) -> Result<bool, StoreError> {
+        let exptime = expiry::exptime(self.now(), lease.until);
+        match place.call(Command::set(key, mode, exptime, 0, &[&lease.to_bytes()])).await {
+            Ok(reply) => match reply.status {
+                Status::Done => Ok(true),
+                Status::NotStored | Status::Exists | Status::NotFound => Ok(false),
+                status => Err(unexpected(&status)),
+            },
+            Err(error) if error.sent => match self.lease(&place.renewed(), key).await {
+                Ok(Some((Some(stored), _))) if stored == lease => Ok(true),
+                _ => Err(error.of_write()),
+            },
+            Err(error) => Err(error.of_write()),
+        }
+    }
+
+    async fn lease(&self, place: &Place<'_>, key: &Key) -> Result<Option<(Option<Lease>, u64)>, StoreError> {
+        Lease::of(&place.call(Command::get(key, "v c")).await.map_err(ClientError::of_read)?)
+    }
+
+    /// Rewrites the record as it is, so that it has a new version and a holder whose lease ran out can't commit.
+    async fn bump(&self, place: &Place<'_>, key: &Key, lease: Lease, acquired: Lock) -> Result<Lock, StoreError> {
+        let outcome = self.rewrite(place).await;
+        if !matches!(outcome, Ok(true)) {
+            // If this fails too, the lease runs out by itself.
+            let _ = self.release(&place.renewed(), key, lease.holder).await;
+        }
+        Ok(if outcome? { acquired } else { Lock::Absent })
+    }
+
+    async fn rewrite(&self, place: &Place<'_>) -> Result<bool, StoreError> {
+        for _ in 0..TRIES {
+            let Found::Live(held) = self.find(place).await? else { return Ok(false) };
+            let record = &held.stored.record;
+            let head = self.head(record, held.head.generation, held.stored.usage())?;
+            let reply = place.call(self.write(&place.key, Mode::Cas(held.cas), &head, record)).await;
+            match reply.map_err(ClientError::of_write)?.status {
+                Status::Done => return Ok(true),
+                Status::Exists => {}
+                Status::NotFound => return Ok(false),
+                status => return Err(unexpected(&status)),
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Other).because("the record keeps changing"))
+    }
+
+    pub(super) async fn unlock_item(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let (place, key) = (self.place(id), self.inner.keys.lease(id));
+        self.release(&place, &key, holder).await
+    }
+
+    async fn release(&self, place: &Place<'_>, key: &Key, holder: Holder) -> Result<bool, StoreError> {
+        let (lease, cas) = match self.lease(place, key).await? {
+            Some((Some(lease), cas)) if lease.holder == holder && cas != 0 => (lease, cas),
+            _ => return Ok(false),
+        };
+        let reply = place.call(Command::delete(key, Some(cas))).await.map_err(ClientError::of_write)?;
+        match reply.status {
+            Status::Done => Ok(self.now() < lease.until),
+            Status::Exists | Status::NotFound => Ok(false),
+            status => Err(unexpected(&status)),
+        }
+    }
+
+    pub(super) async fn metadata_of(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        let place = self.place(id);
+        let Some(held) = self.find(&place).await?.live() else { return Ok(None) };
+        let now = self.now();
+        let metadata = Metadata::of(&held.stored, now);
+        Ok(Some(match self.lease(&place, &self.inner.keys.lease(id)).await? {
+            Some((Some(lease), _)) if now < lease.until => metadata.with_lease(lease.until),
+            _ => metadata,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_round_trips_and_other_bytes_bind_nobody() {
+        let lease = Lease { holder: Holder::from_u128(7 << 70), until: UNIX_EPOCH + Duration::from_millis(1_234) };
+        assert_eq!(Lease::from_bytes(&lease.to_bytes()), Some(lease));
+        assert_eq!(Lease::from_bytes(&lease.to_bytes()[1..]), None);
+        assert_eq!(Lease::from_bytes(&[0; LEASE_BYTES + 1]), None);
+    }
+}

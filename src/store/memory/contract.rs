@@ -1,0 +1,237 @@
+//! The memory store keeps the contract.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    store::MemoryStore,
+    walk::{Deleted, Place},
+};
+use crate::{
+    clock,
+    id::SessionId,
+    record::{Epoch, Owner, Record},
+    store::{
+        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
+        Stored, Swept, Touch, Update, Usage, Version,
+    },
+};
+
+/// The most ids of one page, whatever was asked for.
+const LARGEST_PAGE: usize = 65_536;
+
+impl SessionStore for MemoryStore {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let core = self.core();
+        let loaded = core.table.load(id, core.now()).map_err(|error| error.during("load").on(id))?;
+        tracing::trace!(target: super::TARGET, %id, found = loaded.is_some(), "loaded");
+        Ok(loaded)
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        let core = self.core();
+        let outcome = self.settle("create", id, core.table.create(id, record, usage, core.now())).await?;
+        match outcome {
+            Create::Created(_) => tracing::debug!(target: super::TARGET, %id, "created"),
+            Create::Exists => tracing::info!(target: super::TARGET, %id, "not created: the id is taken"),
+        }
+        Ok(outcome)
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        let core = self.core();
+        let done = core.table.update(id, record, expected, usage, core.now());
+        let outcome = self.settle("update", id, done).await?;
+        match outcome {
+            Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
+            Update::Conflict => tracing::info!(target: super::TARGET, %id, "not updated: another version"),
+            Update::Gone => tracing::info!(target: super::TARGET, %id, "not updated: gone"),
+        }
+        Ok(outcome)
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        let core = self.core();
+        let outcome = self.settle("touch", id, core.table.touch(id, usage, core.now())).await?;
+        tracing::debug!(target: super::TARGET, %id, ?outcome, "touched");
+        Ok(outcome)
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let core = self.core();
+        let removed = self.settle("remove", id, core.table.remove(id, core.now())).await?.is_some();
+        tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
+        Ok(removed)
+    }
+
+    async fn rename(
+        &self,
+        from: &SessionId,
+        expected: &Version,
+        to: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Rename, StoreError> {
+        let core = self.core();
+        let done = core.table.rename(from, expected, to, record, usage, core.now());
+        let outcome = self.settle("rename", from, done).await?;
+        match outcome {
+            Rename::Renamed(_) => tracing::debug!(target: super::TARGET, id = %from, %to, "renamed"),
+            Rename::Conflict | Rename::Gone | Rename::Exists => {
+                tracing::info!(target: super::TARGET, id = %from, %to, ?outcome, "not renamed");
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        Ok(match self.load(id).await? {
+            None => Refresh::Gone,
+            Some(stored) if stored.version == held.version => Refresh::Same(stored.usage()),
+            Some(stored) => Refresh::Changed(stored),
+        })
+    }
+
+    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
+        let id = SessionId::of_owner(owner);
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            StoreError::new(StoreErrorKind::Other).during("renew_epoch").on(&id).because(error)
+        };
+        let epoch = Epoch::generate().map_err(|error| failed(error.into()))?;
+        let owner = Owner::new(owner, epoch).map_err(|error| failed(error.into()))?;
+        let record = Arc::new(Record::epoch(owner, usage.used_at));
+        let core = self.core();
+        self.settle("renew_epoch", &id, core.table.renew_epoch(&id, &record, usage, core.now())).await?;
+        tracing::debug!(target: super::TARGET, %id, "epoch renewed");
+        Ok(())
+    }
+
+    fn in_memory(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        let core = self.core();
+        core.table.metadata(id, core.now()).map_err(|error| error.during("metadata").on(id))
+    }
+
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        let core = self.core();
+        let limit = limit.clamp(1, LARGEST_PAGE);
+        let (now, mut page) = (core.now(), Page::default());
+        let mut place = Some(place(from));
+        while let Some(from) = place
+            && page.ids.len() < limit
+        {
+            let walked = core.table.walk(from, |held| {
+                if held.record.is_session() && !held.is_expired(now) {
+                    page.ids.push(held.id);
+                }
+            });
+            place = walked.map_err(|error| error.during("ids"))?;
+        }
+        page.next = place.map(cursor);
+        Ok(page)
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let core = self.core();
+        core.table.count(core.now()).map_err(|error| error.during("count"))
+    }
+
+    async fn clear(&self) -> Result<u64, StoreError> {
+        let core = self.core();
+        let (removed, ticket) = core.table.clear(core.now()).map_err(|error| error.during("clear"))?;
+        core.written(ticket).await.map_err(|error| error.during("clear"))?;
+        tracing::debug!(target: super::TARGET, removed, "cleared");
+        Ok(removed)
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        let core = self.core();
+        let deleted = core.table.sweep(core.now()).map_err(|error| error.during("sweep"))?;
+        let remaining = core.table.shared.ledger.sessions();
+        tracing::debug!(target: super::TARGET, deleted, remaining, "swept");
+        Ok(Swept { deleted, remaining })
+    }
+
+    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+        let core = self.core();
+        let failed = |error: StoreError| error.during("delete_idle");
+        let now = core.now();
+        let cutoff = now.saturating_sub(clock::duration_millis(unused_for));
+        let mut swept = Swept { deleted: core.table.sweep(now).map_err(failed)?, remaining: 0 };
+        let (mut from, mut last) = (Some(Place::default()), None);
+        while let Some(place) = from {
+            let (Deleted { sessions, ticket }, next) =
+                core.table.delete_idle_step(place, cutoff, now).map_err(failed)?;
+            swept.deleted += sessions;
+            last = ticket.or(last);
+            from = next;
+        }
+        // Lines are written in order: with the last one, all are.
+        core.written(last).await.map_err(failed)?;
+        swept.remaining = core.table.shared.ledger.sessions();
+        tracing::debug!(target: super::TARGET, deleted = swept.deleted, remaining = swept.remaining, "idle deleted");
+        Ok(swept)
+    }
+
+    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        let core = self.core();
+        core.table.list_owner(owner, core.now()).map_err(|error| error.during("list_owner"))
+    }
+
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        let core = self.core();
+        let longest = self.longest_lease();
+        let time = if time.is_zero() { longest } else { time.min(longest) };
+        let locked = core.table.lock(id, holder, time, core.now());
+        let (outcome, _over) = locked.map_err(|error| error.during("lock").on(id))?;
+        tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
+        Ok(outcome)
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let core = self.core();
+        let lease = core.table.unlock(id, holder, core.now()).map_err(|error| error.during("unlock").on(id))?;
+        tracing::debug!(target: super::TARGET, %id, held = lease.is_some(), "lease given back");
+        Ok(lease.is_some())
+    }
+
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        let core = self.core();
+        let now = core.now();
+        let waiting = core
+            .table
+            .peek(id, |held| held.lease(now).map(|lease| (lease.ended(), Duration::from_millis(lease.until - now))));
+        if let Ok(Some(Some((ended, left)))) = waiting {
+            let _ = tokio::time::timeout(at_most.min(left), ended).await;
+        }
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.core().snapshot().await.map(drop)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.close_once().await
+    }
+}
+
+fn place(cursor: Cursor) -> Place {
+    // Two halves, each of 32 bits.
+    Place { shard: (cursor.position() >> 32) as u32, slot: cursor.position() as u32 }
+}
+
+fn cursor(place: Place) -> Cursor {
+    Cursor::new(u64::from(place.shard) << 32 | u64::from(place.slot))
+}

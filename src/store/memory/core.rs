@@ -1,0 +1,120 @@
+//! What the clones of a store and its tasks share.
+
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    journal::Ticket,
+    keeper::{Keeper, Written},
+    restore::millis,
+    table::Table,
+};
+use crate::{
+    clock::Clock,
+    store::{StoreError, StoreErrorKind},
+};
+
+/// The table, the clock, and what keeps the table on the disk, if anything does.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) table: Table,
+    pub(super) clock: Clock,
+    pub(super) keeper: Option<Keeper>,
+    /// How `close` ended, once it has.
+    end: watch::Sender<Option<Result<(), StoreError>>>,
+}
+
+impl Core {
+    pub(super) fn new(table: Table, clock: Clock, keeper: Option<Keeper>) -> Self {
+        Self { table, clock, keeper, end: watch::Sender::new(None) }
+    }
+
+    /// The time in milliseconds since the Unix epoch.
+    pub(super) fn now(&self) -> u64 {
+        millis(&self.clock)
+    }
+
+    /// Ready when the journal has the line.
+    pub(super) async fn written(&self, ticket: Option<Ticket>) -> Result<(), StoreError> {
+        let (Some(ticket), Some(keeper)) = (ticket, &self.keeper) else { return Ok(()) };
+        let written = keeper.journal.written(ticket).await;
+        written.map_err(|error| StoreError::new(StoreErrorKind::OutcomeUnknown).because(error))
+    }
+
+    /// Writes a snapshot on a thread of its own, which goes on if this future is dropped.
+    pub(super) async fn snapshot(self: &Arc<Self>) -> Result<Option<Written>, StoreError> {
+        let Some(keeper) = &self.keeper else { return Ok(None) };
+        let (tell, told) = oneshot::channel();
+        let core = Arc::clone(self);
+        spawn("session-snapshot", move || {
+            let written = core.keeper.as_ref().map(|keeper| keeper.snapshot(&core.table, core.now())).transpose();
+            let _ = tell.send(written);
+        })
+        .map_err(|error| unavailable(keeper.failed(error)))?;
+        match told.await {
+            Ok(written) => written.map_err(unavailable),
+            Err(_) => Err(unavailable(keeper.failed(std::io::Error::other("the snapshot's thread died")))),
+        }
+    }
+
+    /// Refuses all calls, writes the last snapshot and lets go of the path; at most this long. The second time it
+    /// waits for the first and tells how that ended.
+    pub(super) async fn close(self: &Arc<Self>, at_most: Duration) -> Result<(), StoreError> {
+        let mut end = self.end.subscribe();
+        if self.table.close() {
+            let core = Arc::clone(self);
+            let closing = spawn("session-close", move || {
+                // Told to whoever waits, through `end`.
+                let _ = core.finish(at_most);
+            });
+            if let Err(error) = closing {
+                self.end.send_replace(Some(Err(StoreError::new(StoreErrorKind::Unavailable).because(error))));
+            }
+        }
+        match end.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().unwrap_or(Ok(())),
+            // The sender is `self`, so it is there.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The blocking side of `close`, once the table is closed.
+    pub(super) fn finish(self: &Arc<Self>, at_most: Duration) -> Result<(), StoreError> {
+        let result = match &self.keeper {
+            None => Ok(()),
+            Some(keeper) => {
+                let (tell, told) = mpsc::channel();
+                let core = Arc::clone(self);
+                let spawned = spawn("session-snapshot", move || {
+                    let written = core.keeper.as_ref().map(|keeper| {
+                        let written = keeper.snapshot(&core.table, core.now());
+                        keeper.release();
+                        written
+                    });
+                    let _ = tell.send(written.transpose());
+                });
+                let written = spawned.map_err(|error| keeper.failed(error)).and_then(|()| {
+                    told.recv_timeout(at_most).unwrap_or_else(|_| {
+                        let late = format!("it was not done after {at_most:?}, and goes on");
+                        Err(keeper.failed(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))
+                    })
+                });
+                written.map(drop).map_err(unavailable)
+            }
+        };
+        self.end.send_replace(Some(result.clone()));
+        result
+    }
+}
+
+fn unavailable(error: super::keeper::SnapshotError) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable).during("snapshot").because(error)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
+}

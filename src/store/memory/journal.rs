@@ -1,0 +1,238 @@
+//! The removal journal: what must not come back from the last snapshot.
+
+use std::{
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+use tokio::sync::{Notify, watch};
+
+use super::{
+    disk,
+    line::{LINE_BYTES, Line, write_head},
+};
+
+/// From this size on a snapshot is asked for, which empties the journal.
+const LONG: u64 = 64 << 20;
+
+/// The removals since the last snapshot, written by a thread of their own.
+///
+/// A line is queued under the shard's lock, in one step with the removal, so a caller that is dropped meanwhile changes
+/// nothing: the line is written all the same. The caller then waits until its line is on the disk before it answers.
+/// Lines that come while others are written go together in the next write.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    sync: bool,
+    queue: Mutex<Queue>,
+    work: Condvar,
+    progress: watch::Sender<Progress>,
+    /// Told when the journal is long.
+    pub(super) long: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    lines: Vec<Line>,
+    /// Lines that were ever queued.
+    pushed: u64,
+    /// While a snapshot is written: the lines that it may miss, which the next journal begins with.
+    missed: Option<Vec<Line>>,
+    /// Begin a new journal with these lines.
+    renew: Option<(u64, Vec<Line>)>,
+    stop: bool,
+}
+
+/// The number of a line: it is written when as many are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    written: u64,
+    failed: u64,
+    error: Option<Arc<io::Error>>,
+}
+
+/// A removal took effect, but could not be written down: after a crash it might be undone.
+#[derive(Debug, thiserror::Error)]
+#[error("writing the removal journal {} failed, so a crash before the next snapshot would undo this", path.display())]
+pub(super) struct JournalError {
+    path: PathBuf,
+    source: Arc<io::Error>,
+}
+
+impl Journal {
+    /// Begins a journal with these lines and starts its thread.
+    pub(super) fn start(
+        path: PathBuf,
+        sync: bool,
+        version: u64,
+        lines: &[Line],
+    ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let writer = Writer::begin(&path, version, lines)?;
+        let journal = Arc::new(Self {
+            path,
+            sync,
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            progress: watch::Sender::new(Progress::default()),
+            long: Notify::new(),
+        });
+        let runner = Arc::clone(&journal);
+        let thread = std::thread::Builder::new().name("session-journal".into()).spawn(move || runner.run(writer))?;
+        Ok((journal, thread))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a line. Called under a shard's lock.
+    pub(super) fn push(&self, line: Line) -> Ticket {
+        let mut queue = self.queue();
+        queue.lines.push(line);
+        queue.pushed += 1;
+        let ticket = Ticket(queue.pushed);
+        if let Some(missed) = &mut queue.missed {
+            missed.push(line);
+        }
+        drop(queue);
+        self.work.notify_one();
+        ticket
+    }
+
+    /// Ready when the line is on the disk.
+    pub(super) async fn written(&self, Ticket(line): Ticket) -> Result<(), JournalError> {
+        let mut progress = self.progress.subscribe();
+        // The sender is `self`, so it is there.
+        let Ok(now) = progress.wait_for(|now| now.written >= line || now.failed >= line).await else { return Ok(()) };
+        match &now.error {
+            Some(source) if now.written < line => {
+                Err(JournalError { path: self.path.clone(), source: Arc::clone(source) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A snapshot begins: lines from now on may concern what it has collected already.
+    pub(super) fn snapshot_begins(&self) {
+        self.queue().missed = Some(Vec::new());
+    }
+
+    /// The snapshot is in its place: what it can't have missed need not be kept. If the new journal can't be written,
+    /// the old one goes on.
+    pub(super) fn snapshot_succeeded(&self, version: u64) {
+        let mut queue = self.queue();
+        if let Some(missed) = queue.missed.take() {
+            queue.renew = Some((version, missed));
+        }
+        drop(queue);
+        self.work.notify_one();
+    }
+
+    pub(super) fn snapshot_failed(&self) {
+        self.queue().missed = None;
+    }
+
+    /// Lets the thread end when everything is written.
+    pub(super) fn stop(&self) {
+        self.queue().stop = true;
+        self.work.notify_one();
+    }
+
+    fn run(&self, mut writer: Writer) {
+        // Lines that could not be written yet: tried again with the next ones.
+        let mut unwritten: Vec<Line> = Vec::new();
+        loop {
+            let (lines, pushed, renew, stop) = {
+                let mut queue = self.queue();
+                while queue.lines.is_empty() && queue.renew.is_none() && !queue.stop {
+                    queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                }
+                (std::mem::take(&mut queue.lines), queue.pushed, queue.renew.take(), queue.stop)
+            };
+            let idle = lines.is_empty() && renew.is_none();
+            unwritten.extend(lines);
+            if let Some((version, missed)) = renew {
+                // `missed` has every line that was pushed since the snapshot began and before `renew` was asked for.
+                // What was pushed later is in `unwritten`; twice does no harm.
+                let again: Vec<_> = missed.iter().chain(&unwritten).copied().collect();
+                match Writer::begin(&self.path, version, &again) {
+                    Ok(begun) => {
+                        writer = begun;
+                        unwritten.clear();
+                    }
+                    Err(error) => self.report(&error),
+                }
+            }
+            if !unwritten.is_empty() || !idle {
+                match writer.append(&unwritten, self.sync) {
+                    Ok(()) => {
+                        unwritten.clear();
+                        self.progress.send_modify(|progress| progress.written = pushed);
+                        if writer.bytes > LONG {
+                            self.long.notify_one();
+                        }
+                    }
+                    Err(error) => {
+                        self.report(&error);
+                        let error = Some(Arc::new(error));
+                        self.progress.send_modify(|progress| (progress.failed, progress.error) = (pushed, error));
+                    }
+                }
+            }
+            if stop && idle {
+                return;
+            }
+        }
+    }
+
+    fn report(&self, error: &io::Error) {
+        tracing::error!(
+            target: super::TARGET, path = %self.path.display(), error = error as &dyn std::error::Error,
+            "the removal journal could not be written: what is removed now could come back after a crash"
+        );
+    }
+}
+
+/// The open file.
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    /// Its whole lines. What a failed write left behind them is overwritten.
+    bytes: u64,
+}
+
+impl Writer {
+    /// Begins a new journal in the place of the old one: whole or not at all.
+    fn begin(path: &Path, version: u64, lines: &[Line]) -> io::Result<Self> {
+        let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES + 32);
+        write_head(version, &mut bytes);
+        lines.iter().for_each(|line| line.write(&mut bytes));
+        let file = disk::replace(path, |file| file.write_all(&bytes))?;
+        Ok(Self { file, bytes: bytes.len() as u64 })
+    }
+
+    fn append(&mut self, lines: &[Line], sync: bool) -> io::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES);
+        lines.iter().for_each(|line| line.write(&mut bytes));
+        self.file.seek(SeekFrom::Start(self.bytes))?;
+        if let Err(error) = self.file.write_all(&bytes) {
+            // Half a line in the middle would be damage.
+            let _ = self.file.set_len(self.bytes);
+            return Err(error);
+        }
+        if sync {
+            self.file.sync_data()?;
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Snapshots: when they are written, and by whom.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::{
+    disk,
+    journal::Journal,
+    snapshot::{Saved, SnapshotWriter},
+    sync::Ordering,
+    table::Table,
+    walk::Place,
+};
+use crate::record::RecordKind;
+
+/// Keeps a table's snapshot up to date. It has the lock on the snapshot's path until it is released.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    path: PathBuf,
+    pub(super) journal: Arc<Journal>,
+    /// Held while a snapshot is written: one at a time.
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    _lock: File,
+    journal: JoinHandle<()>,
+}
+
+/// What a snapshot has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) entries: u64,
+    pub(super) bytes: u64,
+    pub(super) took: Duration,
+}
+
+/// A snapshot could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("writing the snapshot {} failed; the last good one is as it was", path.display())]
+pub(super) struct SnapshotError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Keeper {
+    pub(super) fn new(path: PathBuf, lock: File, journal: Arc<Journal>, thread: JoinHandle<()>) -> Self {
+        Self { path, journal, held: Mutex::new(Some(Held { _lock: lock, journal: thread })) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn failed(&self, source: io::Error) -> SnapshotError {
+        SnapshotError { path: self.path.clone(), source }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a snapshot, and blocks until it is in its place. Requests go on: each shard is locked for short steps
+    /// only. It holds every session that lives all the while; the journal has what it missed.
+    pub(super) fn snapshot(&self, table: &Table, now: u64) -> Result<Written, SnapshotError> {
+        let held = self.held();
+        if held.is_none() {
+            return Err(self.failed(io::Error::other("the store is closed")));
+        }
+        let began = std::time::Instant::now();
+        self.journal.snapshot_begins();
+        let mut entries = 0;
+        let written = disk::replace(&self.path, |file| {
+            entries = write(BufWriter::new(file), table, now)?;
+            Ok(())
+        });
+        match written.and_then(|file| file.metadata()) {
+            Ok(metadata) => {
+                self.journal.snapshot_succeeded(version(table));
+                let written = Written { entries, bytes: metadata.len(), took: began.elapsed() };
+                tracing::debug!(
+                    target: super::TARGET, path = %self.path.display(), entries = written.entries,
+                    bytes = written.bytes, took_ms = written.took.as_millis(), "snapshot written"
+                );
+                Ok(written)
+            }
+            Err(error) => {
+                self.journal.snapshot_failed();
+                let error = self.failed(error);
+                tracing::error!(
+                    target: super::TARGET, path = %self.path.display(),
+                    error = &error.source as &dyn std::error::Error,
+                    "the snapshot could not be written: the last good one stays, the next interval tries again"
+                );
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the journal's thread when all is written, and gives the path free.
+    pub(super) fn release(&self) {
+        if let Some(held) = self.held().take() {
+            self.journal.stop();
+            // It panics only where we would.
+            let _ = held.journal.join();
+        }
+    }
+}
+
+fn version(table: &Table) -> u64 {
+    table.shared.version.load(Ordering::Acquire)
+}
+
+fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
+    let mut writer = SnapshotWriter::begin(to, version(table), now)?;
+    // Epochs last: every session in the snapshot finds the epoch that it was made with, or a later one that revokes it.
+    for epochs in [false, true] {
+        let mut place = Some(Place::default());
+        while let Some(from) = place {
+            // Encoded and written when the shard is free again.
+            let mut step = Vec::new();
+            place = table.walk_even_closed(from, |held| {
+                if !held.is_expired(now) && (held.record.kind() == RecordKind::Epoch) == epochs {
+                    step.push(Saved::of(held));
+                }
+            });
+            for saved in step {
+                writer.add(&saved)?;
+            }
+        }
+    }
+    let entries = writer.entries;
+    writer.end()?.flush()?;
+    Ok(entries)
+}

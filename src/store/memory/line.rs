@@ -1,0 +1,192 @@
+//! The lines of the removal journal, as bytes.
+
+use std::collections::HashMap;
+
+use crate::id::SessionId;
+
+/// `session-layer journal`, form 1.
+const MAGIC: [u8; 8] = *b"SLJRNL\0\x01";
+
+/// Magic, version, checksum.
+pub(super) const HEAD_BYTES: usize = 8 + 8 + 4;
+
+/// Kind, id, version, time, checksum.
+pub(super) const LINE_BYTES: usize = 1 + 16 + 8 + 8 + 4;
+
+const ONE: u8 = 1;
+const ALL: u8 = 2;
+
+/// "No state of this id up to this version lives beyond this time." A removal says time 0.
+///
+/// Versions ascend over all ids and restarts, so a line can be applied twice, late, or to a snapshot that was taken
+/// after it, and does no harm to what came later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line {
+    /// `None`: every id.
+    id: Option<SessionId>,
+    version: u64,
+    not_after: u64,
+}
+
+impl Line {
+    pub(super) fn one(id: &SessionId, version: u64, not_after: u64) -> Self {
+        Self { id: Some(*id), version, not_after }
+    }
+
+    pub(super) fn all(version: u64) -> Self {
+        Self { id: None, version, not_after: 0 }
+    }
+
+    /// ```text
+    /// kind: u8 (1 one id, 2 every id) │ id: 16 bytes │ version: u64 │ not after: u64, milliseconds │ CRC-32: u32
+    /// ```
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.push(if self.id.is_some() { ONE } else { ALL });
+        bytes.extend(self.id.map_or([0; 16], |id| *id.as_bytes()));
+        bytes.extend(self.version.to_le_bytes());
+        bytes.extend(self.not_after.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[start..]);
+        bytes.extend(sum.to_le_bytes());
+    }
+
+    fn read(bytes: &[u8; LINE_BYTES]) -> Option<Self> {
+        let (content, sum) = bytes.split_last_chunk::<4>()?;
+        if crc32fast::hash(content) != u32::from_le_bytes(*sum) {
+            return None;
+        }
+        let (&kind, rest) = content.split_first()?;
+        let (id, rest) = rest.split_first_chunk::<16>()?;
+        let (version, rest) = rest.split_first_chunk::<8>()?;
+        let id = match kind {
+            ONE => Some(SessionId::from_uuid(uuid::Uuid::from_bytes(*id))),
+            ALL => None,
+            _ => return None,
+        };
+        let not_after = u64::from_le_bytes(rest.try_into().ok()?);
+        Some(Self { id, version: u64::from_le_bytes(*version), not_after })
+    }
+}
+
+/// The head of a journal: no version above `version` was given before it was begun.
+pub(super) fn write_head(version: u64, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.extend(MAGIC);
+    bytes.extend(version.to_le_bytes());
+    let sum = crc32fast::hash(&bytes[start..]);
+    bytes.extend(sum.to_le_bytes());
+}
+
+/// What a journal says: which states are not to be restored.
+#[derive(Debug, Default)]
+pub(super) struct Removals {
+    /// The latest version that the journal names.
+    pub(super) version: u64,
+    pub(super) lines: Vec<Line>,
+    all: u64,
+    one: HashMap<SessionId, Vec<(u64, u64)>>,
+}
+
+impl Removals {
+    /// Reads a journal.
+    ///
+    /// A last line that is cut off, and zeros after the last line, are what a crash leaves: nobody was told that such a
+    /// line was written.
+    ///
+    /// # Errors
+    ///
+    /// If it is no journal, or damaged anywhere else.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or("it is too short for a journal")?;
+        let (content, sum) = head.split_at(HEAD_BYTES - 4);
+        if content[..8] != MAGIC {
+            return Err("it is not a journal of this version of the memory store");
+        }
+        if crc32fast::hash(content).to_le_bytes() != sum {
+            return Err("the checksum of its head is wrong");
+        }
+        let (_, version) = content.split_last_chunk::<8>().ok_or("it is too short for a journal")?;
+        let mut removals = Self { version: u64::from_le_bytes(*version), ..Self::default() };
+        let (lines, _cut_off) = rest.as_chunks::<LINE_BYTES>();
+        let written = lines.iter().rposition(|line| line.iter().any(|&byte| byte != 0)).map_or(0, |last| last + 1);
+        for line in &lines[..written] {
+            removals.add(Line::read(line).ok_or("the checksum of one of its lines is wrong")?);
+        }
+        Ok(removals)
+    }
+
+    fn add(&mut self, line: Line) {
+        self.version = self.version.max(line.version);
+        self.lines.push(line);
+        match line.id {
+            None => self.all = self.all.max(line.version),
+            Some(id) => self.one.entry(id).or_default().push((line.version, line.not_after)),
+        }
+    }
+
+    /// Until when this state of a session may live at most, in milliseconds; 0 if it was removed.
+    pub(super) fn limit(&self, id: &SessionId, version: u64) -> u64 {
+        if version <= self.all {
+            return 0;
+        }
+        let lines = self.one.get(id).map_or(&[][..], Vec::as_slice);
+        lines.iter().filter(|line| version <= line.0).map(|line| line.1).min().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn journal(lines: &[Line]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_head(7, &mut bytes);
+        lines.iter().for_each(|line| line.write(&mut bytes));
+        bytes
+    }
+
+    fn some_lines() -> Vec<Line> {
+        let id = SessionId::of_owner("a");
+        vec![Line::one(&id, 10, 0), Line::one(&SessionId::of_owner("b"), 12, 5_000), Line::all(8)]
+    }
+
+    #[test]
+    fn lines_end_states_up_to_their_version() {
+        let (a, b, c) = (SessionId::of_owner("a"), SessionId::of_owner("b"), SessionId::of_owner("c"));
+        let removals = Removals::read(&journal(&some_lines())).unwrap();
+        assert_eq!((removals.version, removals.lines.as_slice()), (12, some_lines().as_slice()));
+        assert_eq!((removals.limit(&a, 10), removals.limit(&a, 11)), (0, u64::MAX));
+        assert_eq!((removals.limit(&b, 12), removals.limit(&b, 13)), (5_000, u64::MAX));
+        assert_eq!((removals.limit(&c, 8), removals.limit(&c, 9)), (0, u64::MAX));
+    }
+
+    /// A crash cuts the last line off, or leaves zeros; what was acknowledged before it stays.
+    #[test]
+    fn a_torn_end_is_no_damage() {
+        let whole = journal(&some_lines());
+        for cut in 1..LINE_BYTES {
+            assert_eq!(Removals::read(&whole[..whole.len() - cut]).unwrap().lines, some_lines()[..2]);
+        }
+        assert_eq!(Removals::read(&[&whole[..], &[0; 100]].concat()).unwrap().lines, some_lines());
+        assert!(Removals::read(&whole[..HEAD_BYTES - 1]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = Removals::read(&bytes);
+            let _ = Removals::read(&[&journal(&[])[..], &bytes[..]].concat());
+        }
+
+        /// No flipped bit makes a removal of ours disappear unnoticed.
+        #[test]
+        fn flipped_bits_are_found(at: proptest::sample::Index, bit in 0u8..8) {
+            let mut bytes = journal(&some_lines());
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(Removals::read(&bytes).is_err());
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What a store finds when it is opened.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use super::{
+    disk,
+    error::MemoryOpenError,
+    journal::Journal,
+    keeper::Keeper,
+    ledger::Bounds,
+    line::Removals,
+    snapshot::{self, ReadError, Saved},
+    table::Table,
+};
+use crate::clock;
+
+/// Versions given between the last thing that reached the disk and a crash are unknown: there are far fewer.
+const VERSION_GAP_BITS: u32 = 40;
+
+/// What a [`MemoryStore`](crate::MemoryStore) restored when it was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Sessions that live again.
+    pub sessions: u64,
+    /// Records of the snapshot that have expired meanwhile.
+    pub expired: u64,
+    /// Records of the snapshot that were removed, renamed or revoked after it was begun.
+    pub removed: u64,
+    /// Sessions for which there was no room: the capacity is smaller than it was.
+    pub evicted: u64,
+    /// When the snapshot was begun; `None` if there was none.
+    pub written_at: Option<SystemTime>,
+    /// Where damaged files were moved, if that was asked for and there were any.
+    pub moved_aside: Vec<PathBuf>,
+}
+
+/// Opens what is at `path`: an empty table if nothing is.
+pub(super) fn open(
+    path: PathBuf,
+    bounds: Bounds,
+    sync: bool,
+    move_aside: bool,
+    now: u64,
+) -> Result<(Table, Keeper, Restored), MemoryOpenError> {
+    if path.is_dir() {
+        let problem = format!("names a folder: {}", path.display());
+        return Err(MemoryOpenError::Setting { setting: "snapshot_path", problem });
+    }
+    let lock = lock(&path)?;
+    let journal_path = disk::beside(&path, ".journal");
+    let mut restored = Restored::default();
+    let (saved, removals) = match read(&path, &journal_path, now, &mut restored) {
+        Err(MemoryOpenError::Damaged { path: damaged, problem }) if move_aside => {
+            restored = Restored { moved_aside: aside(&[&path, &journal_path], now)?, ..Restored::default() };
+            tracing::warn!(
+                target: super::TARGET, path = %damaged.display(), problem, moved_to = ?restored.moved_aside,
+                "a damaged file was set aside: the store starts empty"
+            );
+            Default::default()
+        }
+        read => read?,
+    };
+    let version = saved.iter().map(|saved| saved.version).fold(removals.version, u64::max);
+    let version = ((version >> VERSION_GAP_BITS) + 1) << VERSION_GAP_BITS;
+    // The old lines stay until the next snapshot: the old snapshot is still the last one.
+    let (journal, thread) = Journal::start(journal_path.clone(), sync, version, &removals.lines)
+        .map_err(|source| MemoryOpenError::Io { operation: "write", path: journal_path, source })?;
+    let table = Table::new(bounds, version, Some(Arc::clone(&journal)), now);
+    restored.evicted = table.restore(saved);
+    restored.sessions = table.shared.ledger.sessions();
+    tracing::debug!(
+        target: super::TARGET, path = %path.display(), sessions = restored.sessions, expired = restored.expired,
+        removed = restored.removed, evicted = restored.evicted, "restored"
+    );
+    Ok((table, Keeper::new(path, lock, journal, thread), restored))
+}
+
+/// Locks the path against a second store, also in this process.
+fn lock(path: &Path) -> Result<File, MemoryOpenError> {
+    let lock = disk::beside(path, ".lock");
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|source| {
+            let path = folder.to_owned();
+            MemoryOpenError::Io { operation: "make the folder", path, source }
+        })?;
+    }
+    let failed = |source| MemoryOpenError::Io { operation: "lock", path: lock.clone(), source };
+    let file = disk::private().create(true).truncate(false).open(&lock).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(MemoryOpenError::InUse { path: path.to_owned(), lock }),
+        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn read(
+    path: &Path,
+    journal: &Path,
+    now: u64,
+    restored: &mut Restored,
+) -> Result<(Vec<Saved>, Removals), MemoryOpenError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| MemoryOpenError::Io { operation: "read", path, source }
+    };
+    let damaged = |path: &Path, problem| MemoryOpenError::Damaged { path: path.to_owned(), problem };
+    let mut removals = match found(fs::read(journal)).map_err(failed(journal))? {
+        Some(bytes) => Removals::read(&bytes).map_err(|problem| damaged(journal, problem))?,
+        None => Removals::default(),
+    };
+    let Some(file) = found(File::open(path)).map_err(failed(path))? else { return Ok((Vec::new(), removals)) };
+    let size = file.metadata().map_err(failed(path))?.len();
+    let mut kept = Vec::new();
+    let head = snapshot::read(BufReader::new(file), size, |mut saved| {
+        let limit = removals.limit(&saved.id, saved.version);
+        saved.expires_at = saved.expires_at.min(limit);
+        if limit == 0 {
+            restored.removed += 1;
+        } else if saved.expires_at <= now {
+            restored.expired += 1;
+        } else {
+            kept.push(saved);
+        }
+    })
+    .map_err(|error| match error {
+        ReadError::Io(source) => failed(path)(source),
+        ReadError::Damaged(problem) => damaged(path, problem),
+    })?;
+    removals.version = removals.version.max(head.version);
+    restored.written_at = Some(head.written_at);
+    Ok((kept, removals))
+}
+
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Moves files aside, each under a name that is free.
+fn aside(paths: &[&Path], now: u64) -> Result<Vec<PathBuf>, MemoryOpenError> {
+    let mut moved = Vec::new();
+    for path in paths.iter().filter(|path| path.exists()) {
+        let free = (0u32..).map(|number| disk::beside(path, &format!(".damaged-{now}-{number}")));
+        let to = free.into_iter().find(|to| !to.exists()).unwrap_or_else(|| disk::beside(path, ".damaged"));
+        fs::rename(path, &to).and_then(|()| disk::sync_folder(path)).map_err(|source| {
+            let path = path.to_path_buf();
+            MemoryOpenError::Io { operation: "move aside", path, source }
+        })?;
+        moved.push(to);
+    }
+    Ok(moved)
+}
+
+impl Table {
+    /// Puts records back in their order of use. How many sessions found no room.
+    fn restore(&self, mut saved: Vec<Saved>) -> u64 {
+        let mut evicted = 0;
+        // Stable: of one shard, those of one instant stay in the order in which they were written.
+        saved.sort_by_key(|saved| saved.stamp);
+        for saved in saved {
+            let id = saved.id;
+            // The table is new: it is not closed.
+            let Ok(mut shard) = self.shard_at(self.shard_of(&id)) else { break };
+            let other = shard.find(&id).map(|slot| (slot, shard.slot(slot).version));
+            match other {
+                // An id that was removed and stored anew while the snapshot was written is in it twice.
+                Some((_, version)) if version > saved.version => continue,
+                Some((slot, _)) => drop(shard.take(&self.shared, slot, super::shard::Fate::Removed)),
+                None => {}
+            }
+            shard.insert(&self.shared, saved.into_slot());
+            drop(shard);
+            evicted += self.make_room(&id).len() as u64;
+        }
+        evicted
+    }
+}
+
+/// The clock's time in milliseconds.
+pub(super) fn millis(clock: &clock::Clock) -> u64 {
+    clock::to_millis(clock.now())
+}

@@ -1,0 +1,83 @@
+//! The hash of ids.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use crate::id::SessionId;
+
+/// One wide multiplication, seeded at random for each store.
+///
+/// Ids are SHA-256 output already, but those of owners come from names that visitors choose: without a seed, names could
+/// be searched for whose ids fall into one bucket.
+#[derive(Debug, Clone)]
+pub(super) struct Seed {
+    low: u64,
+    high: u64,
+}
+
+impl Seed {
+    pub(super) fn random() -> Self {
+        let random = RandomState::new();
+        Self { low: random.hash_one(1u8), high: random.hash_one(2u8) }
+    }
+
+    pub(super) fn hash(&self, id: &SessionId) -> u64 {
+        self.mix(u128::from_le_bytes(*id.as_bytes()))
+    }
+
+    fn mix(&self, id: u128) -> u64 {
+        let (low, high) = halves(id);
+        let (low, high) = halves(u128::from(low ^ self.low) * u128::from(high ^ self.high));
+        low ^ high
+    }
+}
+
+fn halves(number: u128) -> (u64, u64) {
+    // Both halves fit by construction.
+    ((number & u128::from(u64::MAX)) as u64, (number >> 64) as u64)
+}
+
+impl BuildHasher for Seed {
+    type Hasher = IdHasher;
+
+    fn build_hasher(&self) -> IdHasher {
+        IdHasher { seed: self.clone(), hash: 0 }
+    }
+}
+
+/// Hashes what a `SessionId` feeds: one piece of 16 bytes.
+#[derive(Debug)]
+pub(super) struct IdHasher {
+    seed: Seed,
+    hash: u64,
+}
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(16) {
+            let mut whole = [0; 16];
+            whole[..piece.len()].copy_from_slice(piece);
+            self.hash = self.hash.rotate_left(5) ^ self.seed.mix(u128::from_le_bytes(whole));
+        }
+    }
+
+    /// The length of the array, the same for every id.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_and_the_shards_hash_alike_and_stores_differ() {
+        let id = SessionId::of_owner("alice");
+        let seed = Seed::random();
+        assert_eq!(seed.hash_one(id), seed.hash(&id));
+        assert_ne!(seed.hash(&id), Seed::random().hash(&id));
+        assert_ne!(seed.hash(&id), seed.hash(&SessionId::of_owner("bob")));
+    }
+}

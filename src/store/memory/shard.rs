@@ -1,0 +1,305 @@
+//! One shard of the table: everything that changes under one lock.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    journal::Journal,
+    ledger::{Bounds, Ledger},
+    links::Links,
+    owners::Owners,
+    seed::Seed,
+    slot::{self, CLASSES, Class, Slot},
+    sync::{AtomicU64, Ordering},
+    wheel::Wheel,
+};
+use crate::{
+    clock,
+    id::SessionId,
+    record::Record,
+    store::{Stored, Usage},
+};
+
+/// What the shards share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) bounds: Bounds,
+    pub(super) ledger: Ledger,
+    pub(super) owners: Owners,
+    /// The last version that was given.
+    pub(super) version: AtomicU64,
+    /// Where removals are written down, if there are snapshots.
+    pub(super) journal: Option<Arc<Journal>>,
+}
+
+impl Shared {
+    /// A version that no state of any id had before.
+    pub(super) fn next_version(&self) -> u64 {
+        self.version.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+/// Why a record leaves the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Expired,
+    Evicted,
+    Removed,
+}
+
+/// How many sessions a shard has seen come and go.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub(super) created: u64,
+    pub(super) expired: u64,
+    pub(super) evicted: u64,
+    pub(super) removed: u64,
+}
+
+impl Totals {
+    /// Sessions that came and did not go: live, or expired and not yet swept.
+    pub(super) fn present(&self) -> u64 {
+        self.created - self.expired - self.evicted - self.removed
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.created += other.created;
+        self.expired += other.expired;
+        self.evicted += other.evicted;
+        self.removed += other.removed;
+    }
+}
+
+/// Records under ids, their order of use, and when they expire. Every step here is O(1), but for what is expired.
+#[derive(Debug)]
+pub(super) struct Shard {
+    index: HashMap<SessionId, u32, Seed>,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    /// One ring per class, the least recently used first.
+    order: Links,
+    wheel: Wheel,
+    last_stamp: u64,
+    pub(super) totals: Totals,
+    /// Set by `close`: nothing is read or changed any more.
+    pub(super) closed: bool,
+}
+
+impl Shard {
+    pub(super) fn new(seed: Seed, now: u64) -> Self {
+        Self {
+            index: HashMap::with_hasher(seed),
+            slots: Vec::new(),
+            free: Vec::new(),
+            order: Links::new(CLASSES as u32),
+            wheel: Wheel::new(now),
+            last_stamp: 0,
+            totals: Totals::default(),
+            closed: false,
+        }
+    }
+
+    /// The slot under an id, expired or not.
+    pub(super) fn find(&self, id: &SessionId) -> Option<u32> {
+        self.index.get(id).copied()
+    }
+
+    /// The slot under an id, if it is live.
+    pub(super) fn find_live(&self, id: &SessionId, now: u64) -> Option<u32> {
+        self.find(id).filter(|&slot| !self.slot(slot).is_expired(now))
+    }
+
+    /// A slot that `find`, a ring or the wheel named.
+    pub(super) fn slot(&self, slot: u32) -> &Slot {
+        self.slots[slot as usize].as_ref().expect("the index, the rings and the wheel name slots in use only")
+    }
+
+    pub(super) fn slot_mut(&mut self, slot: u32) -> &mut Slot {
+        self.slots[slot as usize].as_mut().expect("the index, the rings and the wheel name slots in use only")
+    }
+
+    /// The slots from `from` on, those in use, with their numbers.
+    pub(super) fn slots_from(&self, from: u32) -> impl Iterator<Item = (u32, Option<&Slot>)> {
+        (from..).zip(self.slots.iter().skip(from as usize).map(Option::as_ref))
+    }
+
+    /// Loads, which counts as a use.
+    pub(super) fn load(&mut self, slot: u32, now: u64) -> Stored {
+        self.used(slot, now);
+        let held = self.slot_mut(slot);
+        held.loads = held.loads.saturating_add(1);
+        held.stored()
+    }
+
+    /// Makes a slot the most recently used of its class.
+    fn used(&mut self, slot: u32, now: u64) {
+        let stamp = slot::stamp_after(self.last_stamp, now);
+        self.last_stamp = stamp;
+        let held = self.slot_mut(slot);
+        held.stamp = stamp;
+        let head = Class::of(&held.record).head();
+        self.order.unlink(slot);
+        self.order.push(head, slot);
+    }
+
+    /// Stores a record under an id that holds nothing; its version.
+    pub(super) fn create(
+        &mut self,
+        shared: &Shared,
+        id: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+        now: u64,
+    ) -> u64 {
+        let version = shared.next_version();
+        let stamp = slot::stamp_after(self.last_stamp, now);
+        let (used_at, expires_at) = millis(record, usage);
+        let record = Arc::clone(record);
+        self.insert(shared, Slot { id: *id, record, version, used_at, expires_at, stamp, loads: 0, lease: None });
+        version
+    }
+
+    /// Puts a slot in, as the most recently used.
+    pub(super) fn insert(&mut self, shared: &Shared, slot: Slot) {
+        self.last_stamp = self.last_stamp.max(slot.stamp);
+        if slot.record.is_session() {
+            self.totals.created += 1;
+        }
+        shared.ledger.add(&slot.record);
+        shared.owners.add(slot.id, &slot.record);
+        let (id, class, expires_at) = (slot.id, Class::of(&slot.record), slot.expires_at);
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.slots[number as usize] = Some(slot);
+                number
+            }
+            None => {
+                let number = u32::try_from(self.slots.len()).expect("a shard has fewer than 2^31 slots");
+                self.slots.push(Some(slot));
+                number
+            }
+        };
+        self.index.insert(id, number);
+        self.order.push(class.head(), number);
+        self.wheel.schedule(number, expires_at);
+    }
+
+    /// Replaces the record in a slot; the old one, to be dropped when the lock is released, and the new version.
+    pub(super) fn replace(
+        &mut self,
+        shared: &Shared,
+        slot: u32,
+        record: &Arc<Record>,
+        usage: Usage,
+        now: u64,
+    ) -> (Arc<Record>, u64) {
+        let version = shared.next_version();
+        let (used_at, expires_at) = millis(record, usage);
+        let held = self.slot_mut(slot);
+        let id = held.id;
+        held.version = version;
+        held.used_at = used_at;
+        let old = std::mem::replace(&mut held.record, Arc::clone(record));
+        match (old.is_session(), record.is_session()) {
+            (true, false) => self.totals.removed += 1,
+            (false, true) => self.totals.created += 1,
+            _ => {}
+        }
+        shared.ledger.subtract(&old);
+        shared.ledger.add(record);
+        if old.owner().map(|owner| owner.name()) != record.owner().map(|owner| owner.name())
+            || old.is_session() != record.is_session()
+        {
+            shared.owners.forget(&id, &old);
+            shared.owners.add(id, record);
+        }
+        self.expire_at(slot, expires_at);
+        self.used(slot, now);
+        (old, version)
+    }
+
+    /// Moves use and expiry; the expiry before.
+    pub(super) fn touch(&mut self, slot: u32, usage: Usage, now: u64) -> u64 {
+        let held = self.slot_mut(slot);
+        let before = held.expires_at;
+        let (used_at, expires_at) = millis(&held.record, usage);
+        held.used_at = used_at;
+        self.expire_at(slot, expires_at);
+        self.used(slot, now);
+        before
+    }
+
+    fn expire_at(&mut self, slot: u32, expires_at: u64) {
+        let held = self.slot_mut(slot);
+        if held.expires_at != expires_at {
+            held.expires_at = expires_at;
+            self.wheel.cancel(slot);
+            self.wheel.schedule(slot, expires_at);
+        }
+    }
+
+    /// Takes a slot out. The caller drops it when the lock is released.
+    pub(super) fn take(&mut self, shared: &Shared, slot: u32, fate: Fate) -> Slot {
+        self.order.unlink(slot);
+        self.wheel.cancel(slot);
+        let taken =
+            self.slots[slot as usize].take().expect("the index, the rings and the wheel name slots in use only");
+        self.free.push(slot);
+        self.index.remove(&taken.id);
+        shared.ledger.subtract(&taken.record);
+        shared.owners.forget(&taken.id, &taken.record);
+        if taken.record.is_session() {
+            let total = match fate {
+                Fate::Expired => &mut self.totals.expired,
+                Fate::Evicted => &mut self.totals.evicted,
+                Fate::Removed => &mut self.totals.removed,
+            };
+            *total += 1;
+        }
+        taken
+    }
+
+    /// Takes out what has expired, in about `budget` steps; whether that was all.
+    pub(super) fn expire(&mut self, shared: &Shared, now: u64, budget: usize, taken: &mut Vec<Slot>) -> bool {
+        let mut due = Vec::new();
+        let slots = &self.slots;
+        let expiry = |slot: u32| slots[slot as usize].as_ref().map_or(0, |held| held.expires_at);
+        let all = self.wheel.advance(now, budget, expiry, &mut due);
+        taken.extend(due.into_iter().map(|slot| self.take(shared, slot, Fate::Expired)));
+        all
+    }
+
+    /// The least recently used of a class, but for `newest` and for epochs of owners that have sessions: without its
+    /// epoch a session is revoked.
+    pub(super) fn victim(&mut self, shared: &Shared, class: Class, newest: &SessionId) -> Option<u32> {
+        /// How many epochs in use are passed over at once. They go to the end of their ring.
+        const TRIES: usize = 8;
+
+        for _ in 0..TRIES {
+            let mut oldest = self.order.first(class.head())?;
+            if self.slot(oldest).id == *newest {
+                oldest = self.order.after(oldest)?;
+            }
+            let owner = self.slot(oldest).record.owner().filter(|_| class == Class::Epoch);
+            if owner.is_none_or(|owner| !shared.owners.has_any(owner.name())) {
+                return Some(oldest);
+            }
+            self.order.unlink(oldest);
+            self.order.push(class.head(), oldest);
+        }
+        None
+    }
+
+    /// Empties the shard; what was in it, to be dropped when the locks are released. The caller holds every shard's
+    /// lock and clears what they share.
+    pub(super) fn clear(&mut self, now: u64) -> Vec<Option<Slot>> {
+        self.totals.removed += self.totals.present();
+        let seed = self.index.hasher().clone();
+        let fresh = Self { totals: self.totals, last_stamp: self.last_stamp, ..Self::new(seed, now) };
+        std::mem::replace(self, fresh).slots
+    }
+}
+
+/// Use and expiry in milliseconds, the expiry capped by the record's absolute limit (T3).
+fn millis(record: &Record, usage: Usage) -> (u64, u64) {
+    (clock::to_millis(usage.used_at), clock::to_millis(usage.expires_at.min(record.absolute_limit())))
+}

@@ -1,0 +1,127 @@
+//! What the table keeps of one session beside its record.
+
+use std::{mem::size_of, sync::Arc};
+
+use super::lease::Lease;
+use crate::{
+    clock,
+    id::SessionId,
+    record::{Owner, Record, RecordKind},
+    store::{Metadata, Stored, Usage, Version},
+};
+
+/// One record and its bookkeeping. Times are milliseconds since the Unix epoch.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: SessionId,
+    pub(super) record: Arc<Record>,
+    pub(super) version: u64,
+    pub(super) used_at: u64,
+    pub(super) expires_at: u64,
+    /// Place in the order of use: see [`stamp_after`].
+    pub(super) stamp: u64,
+    pub(super) loads: u32,
+    pub(super) lease: Option<Box<Lease>>,
+}
+
+/// The layer saves a touch until this part of the idle time has passed.
+const TOUCH_PART: u64 = 10;
+
+/// Which ring of the order of use a record is in. Eviction empties the earlier ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Ownerless = 0,
+    Tombstone = 1,
+    Epoch = 2,
+    Owned = 3,
+}
+
+pub(super) const CLASSES: usize = 4;
+
+impl Class {
+    pub(super) fn of(record: &Record) -> Self {
+        match record.kind() {
+            RecordKind::Tombstone => Self::Tombstone,
+            RecordKind::Epoch => Self::Epoch,
+            RecordKind::Session | RecordKind::Sealed if record.owner().is_some() => Self::Owned,
+            RecordKind::Session | RecordKind::Sealed => Self::Ownerless,
+        }
+    }
+
+    /// The ring's head.
+    pub(super) fn head(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Slot {
+    pub(super) fn is_expired(&self, now: u64) -> bool {
+        now >= self.expires_at
+    }
+
+    /// Whether the last use was at `cutoff` or before, also if a touch of the last tenth of the idle time was saved.
+    pub(super) fn is_idle_since(&self, cutoff: u64) -> bool {
+        let saved = clock::duration_millis(self.record.lifetime().idle()) / TOUCH_PART;
+        self.used_at.saturating_add(saved) <= cutoff
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage { used_at: clock::from_millis(self.used_at), expires_at: clock::from_millis(self.expires_at) }
+    }
+
+    pub(super) fn stored(&self) -> Stored {
+        let Usage { used_at, expires_at } = self.usage();
+        Stored { record: Arc::clone(&self.record), version: Version::from_u64(self.version), used_at, expires_at }
+    }
+
+    pub(super) fn metadata(&self, now: u64) -> Metadata {
+        let mut metadata =
+            Metadata::of(&self.stored(), clock::from_millis(now)).with_access_count(u64::from(self.loads));
+        metadata.used_at = metadata.used_at.max(clock::from_millis(stamp_millis(self.stamp)));
+        match self.lease(now) {
+            Some(lease) => metadata.with_lease(clock::from_millis(lease.until)),
+            None => metadata,
+        }
+    }
+
+    /// The lease, if it is not over.
+    pub(super) fn lease(&self, now: u64) -> Option<&Lease> {
+        self.lease.as_deref().filter(|lease| now < lease.until)
+    }
+}
+
+/// Bits of a stamp that tell uses within one millisecond apart.
+const STAMP_BITS: u32 = 16;
+
+/// The stamp of a use at `now`: ascending within a shard whatever the clock does, and comparable between shards to the
+/// millisecond. So the order of use and the time of the last access are one number.
+pub(super) fn stamp_after(last: u64, now: u64) -> u64 {
+    (now << STAMP_BITS).max(last + 1)
+}
+
+pub(super) fn stamp_millis(stamp: u64) -> u64 {
+    stamp >> STAMP_BITS
+}
+
+/// What a record costs in this store, in bytes of resident memory: its allocations as a common allocator rounds them,
+/// and its share of the slots, links, hash table and owner index, which grow by doubling.
+pub(super) fn cost(record: &Record) -> u64 {
+    /// Two counters beside the record, in one allocation with it.
+    const SHARED: usize = size_of::<Record>() + 2 * size_of::<usize>();
+    /// Slot and two links, and a place in the hash table that is between 7/16 and 7/8 full.
+    const INDEX: usize = size_of::<Slot>() + 16 + 40;
+    /// The owner's entry in the index of owners, with one id in it.
+    const OWNER_INDEX: usize = 96;
+
+    let entries = record.entries().as_bytes().len();
+    let owner = record.owner().map_or(0, |owner| {
+        allocated(size_of::<Owner>()) + allocated(owner.name().len() + 2 * size_of::<usize>()) + OWNER_INDEX
+    });
+    let entries = if entries == 0 { 0 } else { allocated(entries) };
+    (INDEX + allocated(SHARED) + entries + owner) as u64
+}
+
+/// What an allocation takes: eight bytes of header, in steps of 16.
+fn allocated(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16).max(32)
+}

@@ -1,0 +1,308 @@
+//! The store, and its use as a dictionary.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{builder::MemoryStoreBuilder, core::Core, restore::Restored, table::Done, tasks::Tasks, walk::Place};
+use crate::{
+    clock::Clock,
+    id::SessionId,
+    record::Record,
+    store::{SessionStore, StoreError, Stored, Usage},
+};
+
+/// Sessions in this process's memory: bounded, and with snapshots if asked for. Clones share one store.
+///
+/// See the [module's documentation](self) for what it promises, and [`builder`](Self::builder) for its settings.
+///
+/// Beside the methods of [`SessionStore`] (`load`, `create`, `remove`, `ids`, `clear`, …) it can be used like a
+/// dictionary: [`get`](Self::get), [`contains`](Self::contains), [`take`](Self::take),
+/// [`get_or_insert`](Self::get_or_insert), [`iter`](Self::iter), [`len`](Self::len).
+#[derive(Clone)]
+pub struct MemoryStore {
+    handle: Arc<Handle>,
+}
+
+/// What is dropped with the last clone.
+struct Handle {
+    core: Arc<Core>,
+    tasks: Tasks,
+    restored: Restored,
+    longest_lease: Duration,
+    close_timeout: Duration,
+}
+
+/// What a memory store has done and holds. Sessions only: tombstones and epochs are not counted, but in `bytes`.
+///
+/// `created = present + expired + evicted + removed` holds at every instant at which nothing is under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryStatistics {
+    /// Created, renamed to, or restored.
+    pub created: u64,
+    /// Live, or expired and not swept yet.
+    pub present: u64,
+    /// Swept, or replaced, after they had expired.
+    pub expired: u64,
+    /// Evicted because the store was full.
+    pub evicted: u64,
+    /// Removed, cleared, or renamed from.
+    pub removed: u64,
+    /// Bytes of memory in use by the store's own estimate.
+    pub bytes: u64,
+}
+
+impl MemoryStore {
+    /// An empty store with the default settings: 100,000 sessions, 256 MiB, no snapshots.
+    #[must_use]
+    pub fn new() -> Self {
+        MemoryStoreBuilder::default().plain()
+    }
+
+    /// The same with this clock.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        MemoryStoreBuilder::default().clock(clock).plain()
+    }
+
+    /// Settings, to begin with the default ones.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::default()
+    }
+
+    pub(super) fn of(core: Arc<Core>, restored: Restored, settings: &MemoryStoreBuilder) -> Self {
+        let (sweep_interval, longest_lease, close_timeout) = settings.times();
+        let tasks = Tasks::new(sweep_interval, settings.interval_of_snapshots());
+        Self { handle: Arc::new(Handle { core, tasks, restored, longest_lease, close_timeout }) }
+    }
+
+    /// The core, once the tasks are under way.
+    pub(super) fn core(&self) -> &Arc<Core> {
+        self.handle.tasks.start(&self.handle.core);
+        &self.handle.core
+    }
+
+    pub(super) fn longest_lease(&self) -> Duration {
+        self.handle.longest_lease
+    }
+
+    pub(super) async fn close_once(&self) -> Result<(), StoreError> {
+        self.handle.tasks.stop();
+        self.handle.core.close(self.handle.close_timeout).await
+    }
+
+    /// Waits for the journal, and tells what came of it.
+    pub(super) async fn settle<T>(
+        &self,
+        operation: &'static str,
+        id: &SessionId,
+        done: Result<Done<T>, StoreError>,
+    ) -> Result<T, StoreError> {
+        let named = |error: StoreError| {
+            let error = error.during(operation).on(id);
+            tracing::warn!(
+                target: super::TARGET, operation, %id, kind = %error.kind(),
+                error = std::error::Error::source(&error), "refused or failed"
+            );
+            error
+        };
+        let Done { outcome, ticket, evicted } = done.map_err(named)?;
+        evicted.report();
+        if ticket.is_some() {
+            self.handle.core.written(ticket).await.map_err(named)?;
+        }
+        Ok(outcome)
+    }
+
+    /// What was restored when the store was opened.
+    #[must_use]
+    pub fn restored(&self) -> &Restored {
+        &self.handle.restored
+    }
+
+    /// What the store has done and holds.
+    #[must_use]
+    pub fn statistics(&self) -> MemoryStatistics {
+        let totals = self.handle.core.table.totals();
+        MemoryStatistics {
+            created: totals.created,
+            present: totals.present(),
+            expired: totals.expired,
+            evicted: totals.evicted,
+            removed: totals.removed,
+            bytes: self.handle.core.table.shared.ledger.bytes(),
+        }
+    }
+
+    /// Loads a record: the same as [`SessionStore::load`], and a use.
+    ///
+    /// # Errors
+    ///
+    /// If the store is closed.
+    pub async fn get(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.load(id).await
+    }
+
+    /// Whether there is a live record. That is no use of it.
+    ///
+    /// # Errors
+    ///
+    /// If the store is closed.
+    pub async fn contains(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let core = self.core();
+        let now = core.now();
+        let live = core.table.peek(id, |held| !held.is_expired(now));
+        Ok(live.map_err(|error| error.during("contains").on(id))?.unwrap_or(false))
+    }
+
+    /// Removes a record and gives it, if it was live: of two that run at once, one gets it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionStore::remove`].
+    pub async fn take(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let core = self.core();
+        let taken = self.settle("take", id, core.table.remove(id, core.now())).await?;
+        if taken.is_some() {
+            tracing::debug!(target: super::TARGET, %id, "removed");
+        }
+        Ok(taken)
+    }
+
+    /// Loads the record that is there, or stores this one: of two that run at once, both get the same one.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionStore::create`].
+    pub async fn get_or_insert(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Stored, StoreError> {
+        let core = self.core();
+        let done = core.table.get_or_create(id, record, usage, core.now());
+        let (stored, created) = self.settle("get_or_insert", id, done).await?;
+        if created {
+            tracing::debug!(target: super::TARGET, %id, "created");
+        }
+        Ok(stored)
+    }
+
+    /// How many live sessions there are.
+    ///
+    /// What has expired is swept first. A closed store has none.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let core = self.core();
+        core.table.count(core.now()).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// Whether there is no live session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Goes through the live sessions, in no order. That is no use of them.
+    ///
+    /// Writers are not held up, and the store is not copied: some sessions are looked at at a time. A session that
+    /// lives all the while comes exactly once. A closed store has none.
+    #[must_use]
+    pub fn iter(&self) -> MemoryIter {
+        MemoryIter { store: self.clone(), place: Some(Place::default()), step: Vec::new() }
+    }
+
+    /// Ends every session of an owner: renews the epoch, which revokes also what is being committed at this moment,
+    /// and removes the sessions. How many were removed.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionStore::renew_epoch`] and [`SessionStore::remove`].
+    pub async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
+        let now = self.core().clock.now();
+        self.renew_epoch(owner, Usage { used_at: now, expires_at: now }).await?;
+        let mut removed = 0;
+        for (id, _) in self.list_owner(owner).await? {
+            removed += u64::from(self.remove(&id).await?);
+        }
+        Ok(removed)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Count and capacity; never what is in a session.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let core = &self.handle.core;
+        f.debug_struct("MemoryStore")
+            .field("sessions", &core.table.shared.ledger.sessions())
+            .field("capacity", &core.table.shared.bounds.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IntoIterator for &MemoryStore {
+    type Item = (SessionId, Stored);
+    type IntoIter = MemoryIter;
+
+    fn into_iter(self) -> MemoryIter {
+        self.iter()
+    }
+}
+
+/// The live sessions of a [`MemoryStore`]; made by [`MemoryStore::iter`].
+pub struct MemoryIter {
+    store: MemoryStore,
+    place: Option<Place>,
+    step: Vec<(SessionId, Stored)>,
+}
+
+impl Iterator for MemoryIter {
+    type Item = (SessionId, Stored);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.step.is_empty() {
+            let core = &self.store.handle.core;
+            let (from, now, step) = (self.place?, core.now(), &mut self.step);
+            let walked = core.table.walk(from, |held| {
+                if held.record.is_session() && !held.is_expired(now) {
+                    step.push((held.id, held.stored()));
+                }
+            });
+            self.place = walked.ok().flatten();
+        }
+        self.step.pop()
+    }
+}
+
+impl fmt::Debug for MemoryIter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryIter").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.tasks.stop();
+        let Some(keeper) = &self.core.keeper else { return };
+        // Closed already: nothing is left to do.
+        if !self.core.table.close() {
+            return;
+        }
+        tracing::warn!(
+            target: super::TARGET, path = %keeper.path().display(),
+            "the store was dropped without `close`: the last snapshot is written now, and holds this thread up"
+        );
+        if let Err(error) = self.core.finish(self.close_timeout) {
+            tracing::error!(
+                target: super::TARGET, path = %keeper.path().display(), error = std::error::Error::source(&error),
+                "what was created or changed since the last snapshot is lost"
+            );
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The locks and counters of the table, in one place, so that loom can stand in for them.
+//!
+//! With `--cfg session_layer_loom` the very code of the shards runs under loom, which tries every schedule; see
+//! `loom_tests.rs` beside this file. (Not `--cfg loom`: tokio reacts to that one.)
+
+#[cfg(session_layer_loom)]
+pub(super) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
+use std::sync::PoisonError;
+#[cfg(not(session_layer_loom))]
+pub(super) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Locks. Nobody's code but ours runs under these locks, so a panic elsewhere leaves nothing half done behind them.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

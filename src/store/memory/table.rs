@@ -1,0 +1,390 @@
+//! The table: shards, and what one call does under their locks.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    eviction::Evicted,
+    journal::{Journal, Ticket},
+    lease::Lease,
+    ledger::{Bounds, Ledger},
+    line::Line,
+    owners::Owners,
+    seed::Seed,
+    shard::{Fate, Shard, Shared, Totals},
+    slot::{self, Slot},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
+};
+use crate::{
+    clock,
+    id::SessionId,
+    record::{Record, RecordKind},
+    store::{
+        Create, Holder, Lock, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+    },
+};
+
+/// A shortening of the expiry below this is not written to the journal, since a restart takes longer.
+const SHORTER_MILLIS: u64 = 1_000;
+
+/// Sessions expected per shard at least: below it, more shards would only blur the order of eviction.
+const SESSIONS_PER_SHARD: u64 = 512;
+
+const MOST_SHARDS: u64 = 64;
+
+/// Sharded by the id's hash. Every method is synchronous and short; none takes a second shard's lock, but for a rename
+/// and what concerns all shards, which lock in ascending order.
+///
+/// ```text
+/// eviction ─▶ shards, ascending ─▶ one part of the owner index, or the journal's queue
+/// ```
+#[derive(Debug)]
+pub(super) struct Table {
+    shards: Box<[Mutex<Shard>]>,
+    seed: Seed,
+    pub(super) shared: Shared,
+    /// One evicts at a time, so that two do not both make room for the same excess.
+    pub(super) evicting: Mutex<()>,
+}
+
+/// What came of a call, and the journal's line that must be written before it is told.
+#[derive(Debug)]
+pub(super) struct Done<T> {
+    pub(super) outcome: T,
+    pub(super) ticket: Option<Ticket>,
+    pub(super) evicted: Evicted,
+}
+
+impl<T> Done<T> {
+    fn new(outcome: T) -> Self {
+        Self { outcome, ticket: None, evicted: Evicted::default() }
+    }
+
+    fn when(mut self, ticket: Option<Ticket>) -> Self {
+        self.ticket = ticket;
+        self
+    }
+}
+
+type Answer<T> = Result<Done<T>, StoreError>;
+
+impl Table {
+    pub(super) fn new(bounds: Bounds, version: u64, journal: Option<Arc<Journal>>, now: u64) -> Self {
+        let shards = (bounds.capacity / SESSIONS_PER_SHARD).clamp(1, MOST_SHARDS);
+        // A power of two, at most as many as that.
+        Self::with_shards(1 << shards.ilog2(), bounds, version, journal, now)
+    }
+
+    pub(super) fn with_shards(
+        shards: usize,
+        bounds: Bounds,
+        version: u64,
+        journal: Option<Arc<Journal>>,
+        now: u64,
+    ) -> Self {
+        let seed = Seed::random();
+        Self {
+            shards: (0..shards).map(|_| Mutex::new(Shard::new(seed.clone(), now))).collect(),
+            seed,
+            shared: Shared {
+                bounds,
+                ledger: Ledger::new(),
+                owners: Owners::new(shards),
+                version: AtomicU64::new(version),
+                journal,
+            },
+            evicting: Mutex::new(()),
+        }
+    }
+
+    pub(super) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The shard of an id. From the middle of the hash: the map in the shard uses both ends.
+    pub(super) fn shard_of(&self, id: &SessionId) -> usize {
+        (self.seed.hash(id) >> 32) as usize % self.shards.len()
+    }
+
+    pub(super) fn shard_at(&self, at: usize) -> Result<MutexGuard<'_, Shard>, StoreError> {
+        let shard = lock(&self.shards[at]);
+        if shard.closed { Err(closed()) } else { Ok(shard) }
+    }
+
+    pub(super) fn shard_even_closed(&self, at: usize) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[at])
+    }
+
+    fn shard(&self, id: &SessionId) -> Result<MutexGuard<'_, Shard>, StoreError> {
+        self.shard_at(self.shard_of(id))
+    }
+
+    /// Every shard, locked in ascending order.
+    pub(super) fn all_shards(&self) -> Result<Vec<MutexGuard<'_, Shard>>, StoreError> {
+        (0..self.shards.len()).map(|at| self.shard_at(at)).collect()
+    }
+
+    /// From now on every call is refused. Whether this call did it.
+    pub(super) fn close(&self) -> bool {
+        let mut guards: Vec<_> = self.shards.iter().map(lock).collect();
+        let first = guards.iter().all(|shard| !shard.closed);
+        guards.iter_mut().for_each(|shard| shard.closed = true);
+        first
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let mut sum = Totals::default();
+        self.shards.iter().for_each(|shard| sum.add(&lock(shard).totals));
+        sum
+    }
+
+    /// Writes a removal down: no state of `id` up to `version` is restored, or none that lives longer than `not_after`.
+    fn note(&self, id: &SessionId, version: u64, not_after: u64) -> Option<Ticket> {
+        self.shared.journal.as_ref().map(|journal| journal.push(Line::one(id, version, not_after)))
+    }
+
+    /// Writes down that an id is absent, though nothing was removed: a snapshot may still hold it, since evictions are
+    /// not written down.
+    fn note_absent(&self, id: &SessionId) -> Option<Ticket> {
+        self.note(id, self.shared.version.load(Ordering::Acquire), 0)
+    }
+
+    fn fits(&self, record: &Record) -> Result<(), StoreError> {
+        let (cost, most) = (slot::cost(record), self.shared.bounds.largest(record));
+        if cost <= most {
+            return Ok(());
+        }
+        let cause =
+            format!("it would take {cost} bytes of the store's {}, and {most} at most", self.shared.bounds.bytes);
+        Err(StoreError::new(StoreErrorKind::TooLarge).because(cause))
+    }
+
+    pub(super) fn load(&self, id: &SessionId, now: u64) -> Result<Option<Stored>, StoreError> {
+        let mut shard = self.shard(id)?;
+        Ok(shard.find_live(id, now).map(|slot| shard.load(slot, now)))
+    }
+
+    /// Reads without counting as a use.
+    pub(super) fn peek<T>(&self, id: &SessionId, read: impl FnOnce(&Slot) -> T) -> Result<Option<T>, StoreError> {
+        let shard = self.shard(id)?;
+        Ok(shard.find(id).map(|slot| read(shard.slot(slot))))
+    }
+
+    pub(super) fn metadata(&self, id: &SessionId, now: u64) -> Result<Option<Metadata>, StoreError> {
+        self.peek(id, |held| held.metadata(now))
+    }
+
+    pub(super) fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage, now: u64) -> Answer<Create> {
+        self.fits(record)?;
+        let mut expired = None;
+        let version = {
+            let mut shard = self.shard(id)?;
+            if let Some(slot) = shard.find(id) {
+                if !shard.slot(slot).is_expired(now) {
+                    return Ok(Done::new(Create::Exists));
+                }
+                expired = Some(shard.take(&self.shared, slot, Fate::Expired));
+            }
+            shard.create(&self.shared, id, record, usage, now)
+        };
+        drop(expired);
+        let evicted = self.make_room(id);
+        Ok(Done { evicted, ..Done::new(Create::Created(Version::from_u64(version))) })
+    }
+
+    /// Loads what is there, or stores this record: one step. Whether it was stored.
+    pub(super) fn get_or_create(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+        now: u64,
+    ) -> Answer<(Stored, bool)> {
+        self.fits(record)?;
+        let mut expired = None;
+        let created = {
+            let mut shard = self.shard(id)?;
+            if let Some(slot) = shard.find(id) {
+                if !shard.slot(slot).is_expired(now) {
+                    return Ok(Done::new((shard.load(slot, now), false)));
+                }
+                expired = Some(shard.take(&self.shared, slot, Fate::Expired));
+            }
+            let version = shard.create(&self.shared, id, record, usage, now);
+            Stored::new(Arc::clone(record), Version::from_u64(version), usage)
+        };
+        drop(expired);
+        let evicted = self.make_room(id);
+        Ok(Done { evicted, ..Done::new((created, true)) })
+    }
+
+    pub(super) fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+        now: u64,
+    ) -> Answer<Update> {
+        self.fits(record)?;
+        let (old, version, ticket) = {
+            let mut shard = self.shard(id)?;
+            let Some(slot) = shard.find_live(id, now) else { return Ok(Done::new(Update::Gone)) };
+            let held = shard.slot(slot);
+            if expected.to_u64() != Some(held.version) {
+                return Ok(Done::new(Update::Conflict));
+            }
+            let (old_version, old_expiry) = (held.version, held.expires_at);
+            let (old, version) = shard.replace(&self.shared, slot, record, usage, now);
+            let ticket = match shard.slot(slot).expires_at {
+                _ if is_ended_by(&old, record) => self.note(id, old_version, 0),
+                expiry if expiry.saturating_add(SHORTER_MILLIS) < old_expiry => self.note(id, old_version, expiry),
+                _ => None,
+            };
+            (old, version, ticket)
+        };
+        drop(old);
+        let evicted = self.make_room(id);
+        Ok(Done { evicted, ..Done::new(Update::Updated(Version::from_u64(version))) }.when(ticket))
+    }
+
+    pub(super) fn touch(&self, id: &SessionId, usage: Usage, now: u64) -> Answer<Touch> {
+        let mut shard = self.shard(id)?;
+        let Some(slot) = shard.find_live(id, now) else { return Ok(Done::new(Touch::Gone)) };
+        let before = shard.touch(slot, usage, now);
+        let (version, expiry) = (shard.slot(slot).version, shard.slot(slot).expires_at);
+        let shorter = expiry.saturating_add(SHORTER_MILLIS) < before;
+        Ok(Done::new(Touch::Touched).when(shorter.then(|| self.note(id, version, expiry)).flatten()))
+    }
+
+    /// Removes; what was there and live.
+    pub(super) fn remove(&self, id: &SessionId, now: u64) -> Answer<Option<Stored>> {
+        let mut shard = self.shard(id)?;
+        let Some(slot) = shard.find(id) else {
+            return Ok(Done::new(None).when(self.note_absent(id)));
+        };
+        let fate = if shard.slot(slot).is_expired(now) { Fate::Expired } else { Fate::Removed };
+        let taken = shard.take(&self.shared, slot, fate);
+        let ticket = self.note(id, taken.version, 0);
+        drop(shard);
+        Ok(Done::new((fate == Fate::Removed).then(|| taken.stored())).when(ticket))
+    }
+
+    pub(super) fn rename(
+        &self,
+        from: &SessionId,
+        expected: &Version,
+        to: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+        now: u64,
+    ) -> Answer<Rename> {
+        self.fits(record)?;
+        let (first, second) = (self.shard_of(from), self.shard_of(to));
+        let mut expired = None;
+        let (version, lease, old, ticket) = {
+            let mut lower = self.shard_at(first.min(second))?;
+            let mut upper = if first == second { None } else { Some(self.shard_at(first.max(second))?) };
+            let mut of = |at: usize, run: &mut dyn FnMut(&mut Shard)| match &mut upper {
+                Some(upper) if at == first.max(second) => run(upper),
+                _ => run(&mut lower),
+            };
+
+            let (mut found, mut taken) = (None, false);
+            of(first, &mut |shard| {
+                found = shard.find_live(from, now).map(|slot| {
+                    let held = shard.slot(slot);
+                    (slot, held.version, held.record.check())
+                });
+            });
+            let Some((slot, old_version, check)) = found else {
+                return Ok(Done::new(Rename::Gone).when(self.note_absent(from)));
+            };
+            if expected.to_u64() != Some(old_version) {
+                return Ok(Done::new(Rename::Conflict));
+            }
+            of(second, &mut |shard| taken = shard.find_live(to, now).is_some());
+            if taken {
+                return Ok(Done::new(Rename::Exists));
+            }
+            // First the new one: the owner is never seen without a session, or its epoch might be evicted.
+            let mut version = 0;
+            of(second, &mut |shard| {
+                expired = shard.find(to).map(|slot| shard.take(&self.shared, slot, Fate::Expired));
+                version = shard.create(&self.shared, to, record, usage, now);
+            });
+            let tombstone = Arc::new(Record::tombstone(check, usage.used_at));
+            let left = Usage::at(&tombstone, usage.used_at);
+            let (mut lease, mut old) = (None, None);
+            of(first, &mut |shard| {
+                old = Some(shard.replace(&self.shared, slot, &tombstone, left, now));
+                lease = shard.slot_mut(slot).lease.take();
+            });
+            (version, lease, old, self.note(from, old_version, 0))
+        };
+        drop((expired, lease, old));
+        let evicted = self.make_room(to);
+        Ok(Done { evicted, ..Done::new(Rename::Renamed(Version::from_u64(version))) }.when(ticket))
+    }
+
+    /// Replaces an owner's epoch, if there is one; if there is none, sees to it that none is restored.
+    pub(super) fn renew_epoch(&self, id: &SessionId, record: &Arc<Record>, usage: Usage, now: u64) -> Answer<()> {
+        let mut shard = self.shard(id)?;
+        let Some(slot) = shard.find_live(id, now) else {
+            return Ok(Done::new(()).when(self.note_absent(id)));
+        };
+        let (version, expiry) = (shard.slot(slot).version, clock::from_millis(shard.slot(slot).expires_at));
+        let kept = Usage { expires_at: usage.expires_at.max(expiry), ..usage };
+        let old = shard.replace(&self.shared, slot, record, kept, now);
+        let ticket = self.note(id, version, 0);
+        drop(shard);
+        drop(old);
+        Ok(Done::new(()).when(ticket))
+    }
+
+    pub(super) fn lock(
+        &self,
+        id: &SessionId,
+        holder: Holder,
+        time: Duration,
+        now: u64,
+    ) -> Result<(Lock, Option<Box<Lease>>), StoreError> {
+        let mut shard = self.shard(id)?;
+        let Some(slot) = shard.find_live(id, now) else { return Ok((Lock::Absent, None)) };
+        let until = clock::to_millis(clock::later(clock::from_millis(now), time));
+        let acquired = Lock::Acquired { until: clock::from_millis(until) };
+        let held = shard.slot_mut(slot);
+        match &mut held.lease {
+            Some(lease) if now < lease.until && lease.holder == holder => {
+                lease.until = until;
+                Ok((acquired, None))
+            }
+            Some(lease) if now < lease.until => Ok((Lock::Held, None)),
+            over => {
+                let over = over.replace(Lease::new(holder, until));
+                // A holder whose lease ran out can't commit over this one (K2).
+                held.version = self.shared.next_version();
+                Ok((acquired, over))
+            }
+        }
+    }
+
+    /// Gives a lease back. The caller drops it outside of the lock, which wakes who waits.
+    pub(super) fn unlock(&self, id: &SessionId, holder: Holder, now: u64) -> Result<Option<Box<Lease>>, StoreError> {
+        let mut shard = self.shard(id)?;
+        let Some(slot) = shard.find_live(id, now) else { return Ok(None) };
+        let lease = &mut shard.slot_mut(slot).lease;
+        let holds = lease.as_ref().is_some_and(|lease| now < lease.until && lease.holder == holder);
+        Ok(if holds { lease.take() } else { None })
+    }
+}
+
+/// Whether the old state must not come back after the new one was acknowledged, as that of a removed session must not:
+/// a login changed hands, an epoch was renewed, or the session became a tombstone.
+fn is_ended_by(old: &Record, new: &Record) -> bool {
+    let ends = old.kind() == RecordKind::Epoch || old.is_session();
+    ends && (old.owner() != new.owner() || old.is_session() != new.is_session())
+}
+
+pub(super) fn closed() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable).because("the store is closed")
+}

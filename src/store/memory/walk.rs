@@ -1,0 +1,171 @@
+//! What goes through many sessions: always a bounded step at a time, so that nobody waits long for a shard.
+
+use super::{
+    journal::Ticket,
+    line::Line,
+    shard::{Fate, Shard},
+    slot::Slot,
+    sync::Ordering,
+    table::Table,
+};
+use crate::{
+    id::SessionId,
+    store::{StoreError, Stored},
+};
+
+/// How many slots are looked at under one hold of a shard's lock.
+const STEP: usize = 256;
+
+/// How often an owner's sessions are read in the hope that none comes or goes meanwhile.
+const TRIES: usize = 3;
+
+/// A place in the walk through all slots: shard and slot. A session never changes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Place {
+    pub(super) shard: u32,
+    pub(super) slot: u32,
+}
+
+/// What one step of a deleting walk did.
+#[derive(Debug, Default)]
+pub(super) struct Deleted {
+    pub(super) sessions: u64,
+    pub(super) ticket: Option<Ticket>,
+}
+
+impl Table {
+    /// Shows at most `STEP` slots from a place on; where to go on, `None` at the end.
+    pub(super) fn walk(&self, from: Place, show: impl FnMut(&Slot)) -> Result<Option<Place>, StoreError> {
+        if from.shard as usize >= self.shard_count() {
+            return Ok(None);
+        }
+        let shard = self.shard_at(from.shard as usize)?;
+        Ok(self.walk_shard(&shard, from, show))
+    }
+
+    /// The same, also once the store is closed: for the last snapshot.
+    pub(super) fn walk_even_closed(&self, from: Place, show: impl FnMut(&Slot)) -> Option<Place> {
+        self.walk_shard(&self.shard_even_closed(from.shard as usize), from, show)
+    }
+
+    fn walk_shard(&self, shard: &Shard, from: Place, mut show: impl FnMut(&Slot)) -> Option<Place> {
+        for (looked_at, (slot, held)) in shard.slots_from(from.slot).enumerate() {
+            if looked_at == STEP {
+                return Some(Place { slot, ..from });
+            }
+            if let Some(held) = held {
+                show(held);
+            }
+        }
+        let next = Place { shard: from.shard + 1, slot: 0 };
+        ((next.shard as usize) < self.shard_count()).then_some(next)
+    }
+
+    /// Takes out what has expired in one shard, a step; how many sessions, and whether that was all.
+    pub(super) fn sweep_step(&self, shard: usize, now: u64) -> Result<(u64, bool), StoreError> {
+        let mut taken = Vec::new();
+        let all = self.shard_at(shard)?.expire(&self.shared, now, STEP, &mut taken);
+        Ok((sessions(&taken), all))
+    }
+
+    /// Takes out everything that has expired; how many sessions.
+    pub(super) fn sweep(&self, now: u64) -> Result<u64, StoreError> {
+        let mut deleted = 0;
+        for shard in 0..self.shard_count() {
+            loop {
+                let (count, all) = self.sweep_step(shard, now)?;
+                deleted += count;
+                if all {
+                    break;
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Live sessions, once what has expired is swept.
+    pub(super) fn count(&self, now: u64) -> Result<u64, StoreError> {
+        self.sweep(now)?;
+        Ok(self.shared.ledger.sessions())
+    }
+
+    /// Removes sessions last used before `cutoff`, a step; and where to go on. A touch may have been saved because a
+    /// tenth of the idle time had not passed, so a session has that much longer (W2).
+    pub(super) fn delete_idle_step(
+        &self,
+        from: Place,
+        cutoff: u64,
+        now: u64,
+    ) -> Result<(Deleted, Option<Place>), StoreError> {
+        let mut idle = Vec::new();
+        let next = self.walk(from, |held| {
+            if held.record.is_session() && held.is_idle_since(cutoff) && !held.is_expired(now) {
+                idle.push(held.id);
+            }
+        })?;
+        let mut deleted = Deleted::default();
+        for id in idle {
+            let mut shard = self.shard_at(from.shard as usize)?;
+            // It may have been used in between.
+            let Some(slot) = shard.find_live(&id, now).filter(|&slot| shard.slot(slot).is_idle_since(cutoff)) else {
+                continue;
+            };
+            let taken = shard.take(&self.shared, slot, Fate::Removed);
+            if let Some(journal) = &self.shared.journal {
+                deleted.ticket = Some(journal.push(Line::one(&id, taken.version, 0)));
+            }
+            drop(shard);
+            deleted.sessions += 1;
+        }
+        Ok((deleted, next))
+    }
+
+    /// Removes everything at one instant; how many live sessions there were.
+    pub(super) fn clear(&self, now: u64) -> Result<(u64, Option<Ticket>), StoreError> {
+        // So that little is left to do while everybody waits.
+        self.sweep(now)?;
+        let mut swept = Vec::new();
+        let mut shards = self.all_shards()?;
+        for shard in &mut shards {
+            shard.expire(&self.shared, now, usize::MAX, &mut swept);
+        }
+        let live = self.shared.ledger.sessions();
+        let contents: Vec<_> = shards.iter_mut().map(|shard| shard.clear(now)).collect();
+        self.shared.ledger.clear();
+        self.shared.owners.clear();
+        let version = self.shared.version.load(Ordering::Acquire);
+        let ticket = self.shared.journal.as_ref().map(|journal| journal.push(Line::all(version)));
+        drop(shards);
+        drop((contents, swept));
+        Ok((live, ticket))
+    }
+
+    /// The live sessions of an owner: exactly those of one instant, also beside renames.
+    pub(super) fn list_owner(&self, owner: &str, now: u64) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        // An owner without sessions leads to no shard that would tell that the store is closed.
+        drop(self.shard_at(0)?);
+        for _ in 0..TRIES {
+            let (ids, changes) = self.shared.owners.ids(owner);
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                let stored = self.peek(&id, |held| (!held.is_expired(now)).then(|| held.stored()))?;
+                found.extend(stored.flatten().map(|stored| (id, stored)));
+            }
+            if self.shared.owners.changes(owner) == changes {
+                return Ok(found);
+            }
+        }
+        // Somebody logs in and out all the time. Then all wait for us, once.
+        let shards = self.all_shards()?;
+        let (ids, _) = self.shared.owners.ids(owner);
+        let held = |id: &SessionId| {
+            let shard = &shards[self.shard_of(id)];
+            shard.find_live(id, now).map(|slot| (*id, shard.slot(slot).stored()))
+        };
+        Ok(ids.iter().filter_map(held).collect())
+    }
+}
+
+fn sessions(taken: &[Slot]) -> u64 {
+    taken.iter().filter(|slot| slot.record.is_session()).count() as u64
+}

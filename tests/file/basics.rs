@@ -1,0 +1,482 @@
+//! Opening, what is on the disk, expiry, and what a dropped future leaves.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use session_layer::{
+    Create, Cursor, DynStore, FileStore, Lifetime, Record, Refresh, Rename, SessionId, SessionStore, StoreErrorKind,
+    Swept, Touch, Update, Usage,
+};
+
+use crate::support::*;
+
+/// B2.1
+#[tokio::test]
+async fn opening_says_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("a/b");
+    let error = FileStore::open(&missing).await.unwrap_err();
+    assert_eq!(error.path(), missing);
+    assert!(error.to_string().contains("FileStore::create"), "{error}");
+    assert!(!missing.exists());
+
+    let file = dir.path().join("file");
+    fs::write(&file, "x").unwrap();
+    for error in [FileStore::open(&file).await.unwrap_err(), FileStore::create(&file).await.unwrap_err()] {
+        assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    }
+    assert!(FileStore::open(&file).await.unwrap_err().to_string().contains("not a directory"));
+    assert_eq!(fs::read(&file).unwrap(), b"x");
+
+    let store = FileStore::create(&missing).await.unwrap();
+    assert!(store.dir().is_absolute());
+    assert_eq!(store.dir(), fs::canonicalize(&missing).unwrap());
+    FileStore::create(&missing).await.expect("one that is there is opened");
+}
+
+/// A relative path is made absolute at once: a later change of the working directory does not matter.
+#[tokio::test]
+async fn relative_paths_become_absolute() {
+    let dir = tempfile::tempdir_in(".").unwrap();
+    let relative = dir.path().file_name().unwrap();
+    let store = FileStore::open(relative).await.unwrap();
+    assert_eq!(store.dir(), fs::canonicalize(dir.path()).unwrap());
+}
+
+/// B2.5
+#[tokio::test]
+async fn files_are_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("made");
+    let store = FileStore::create(&root).await.unwrap();
+    let owned = record(1).as_ref().clone().with_owner(Some(owner("alice")));
+    store.create(&id(0xab, 1), &Arc::new(owned), usage_now()).await.unwrap();
+
+    let mut seen = Vec::new();
+    let mut todo = vec![root.clone()];
+    while let Some(path) = todo.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        if metadata.is_dir() {
+            assert_eq!(mode, 0o700, "{}", path.display());
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            assert_eq!(mode, 0o600, "{}", path.display());
+            seen.push(path.strip_prefix(&root).unwrap().to_owned());
+        }
+    }
+    seen.sort();
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert_eq!(seen[0].to_str().unwrap(), format!("ab/{}", id(0xab, 1)));
+    assert_eq!(seen[1].to_str().unwrap(), "ab/lock");
+    assert!(seen[2].starts_with("owners"));
+}
+
+fn owner(name: &str) -> session_layer::Owner {
+    session_layer::Owner::new(name, session_layer::Epoch::from_u64(1)).unwrap()
+}
+
+fn usage_now() -> Usage {
+    Usage::keep_for(SystemTime::now(), HOUR)
+}
+
+/// B2.6, K11: what has a session's name and is no session is an error, and stays.
+#[tokio::test]
+async fn k11_links_and_other_files_are_left_alone() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    fixture.create(&id(1, 1), 5).await;
+    let shard = store.dir().join("01");
+    let outside = fixture.dir.path().join("outside");
+    fs::write(&outside, fs::read(path_of(store, &id(1, 1))).unwrap()).unwrap();
+
+    let (link, dangling, fifo, folder, copy) = (id(1, 2), id(1, 3), id(1, 4), id(1, 5), id(1, 6));
+    symlink(&outside, path_of(store, &link)).unwrap();
+    symlink("/nowhere/at/all", path_of(store, &dangling)).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(path_of(store, &fifo)).status().unwrap();
+    assert!(made.success());
+    fs::create_dir(path_of(store, &folder)).unwrap();
+    let before = list(&shard);
+
+    for id in [link, dangling, fifo, folder] {
+        let version = session_layer::Version::from_u64(1);
+        let errors = [
+            store.load(&id).await.map(drop),
+            store.create(&id, &record(1), usage()).await.map(drop),
+            store.update(&id, &record(1), &version, usage()).await.map(drop),
+            store.touch(&id, usage()).await.map(drop),
+            store.remove(&id).await.map(drop),
+        ];
+        for error in errors {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
+            assert!(format!("{error:?}").contains(&id.to_string()));
+        }
+    }
+    fs::copy(path_of(store, &id(1, 1)), path_of(store, &copy)).unwrap();
+    assert_eq!(store.load(&copy).await.unwrap_err().kind(), StoreErrorKind::Corrupt, "a copy under another name");
+    fs::remove_file(path_of(store, &copy)).unwrap();
+
+    for name in ["notes.txt", ".hidden", "01000000-0000-8000-8000-00000000000x", "02000000-0000-8000-8000-000000000001"]
+    {
+        fs::write(shard.join(name), "stray").unwrap();
+    }
+    let strays = list(&shard);
+    assert_eq!(strays.len(), before.len() + 4);
+    assert_eq!(store.count().await.unwrap(), 1);
+    fixture.clock.advance(DAY * 2);
+    assert_eq!(store.sweep().await.unwrap(), Swept { deleted: 1, remaining: 0 });
+    assert_eq!(store.clear().await.unwrap(), 0);
+    let left: Vec<_> = strays.into_iter().filter(|name| *name != id(1, 1).to_string()).collect();
+    assert_eq!(list(&shard), left);
+    assert!(fs::read(&outside).is_ok());
+}
+
+fn list(dir: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A planted link in place of a shard, a lock or a temporary file leads nowhere.
+#[tokio::test]
+async fn k11_planted_links_are_not_followed() {
+    let fixture = Fixture::new().await;
+    let outside = tempfile::tempdir().unwrap();
+    let shard = fixture.dir.path().join("05");
+    symlink(outside.path(), &shard).unwrap();
+    assert!(FileStore::open(fixture.dir.path()).await.unwrap_err().to_string().contains("no directory"));
+    fs::remove_file(&shard).unwrap();
+    fs::create_dir(fixture.dir.path().join("06")).unwrap();
+    let victim = outside.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, fixture.dir.path().join("06/lock")).unwrap();
+    let error = fixture.store.create(&id(6, 1), &record(1), usage()).await.unwrap_err();
+    assert!(format!("{error:?}").contains("06/lock"), "{error:?}");
+
+    fs::create_dir(fixture.dir.path().join("07")).unwrap();
+    symlink(&victim, fixture.dir.path().join("07/tmp")).unwrap();
+    fixture.create(&id(7, 1), 1).await;
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    assert!(fs::symlink_metadata(fixture.dir.path().join("07/tmp")).is_err());
+}
+
+/// A touch moves the file's times: the file is the same, its content untouched.
+#[tokio::test]
+async fn a_touch_does_not_rewrite_the_record() {
+    let fixture = Fixture::new().await;
+    let id = id(2, 1);
+    let version = fixture.create(&id, 1).await;
+    let path = path_of(&fixture.store, &id);
+    let (bytes, inode) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino());
+
+    let later = start() + HOUR / 2;
+    let touched = fixture.store.touch(&id, Usage { used_at: later, expires_at: later + HOUR }).await.unwrap();
+    assert_eq!(touched, Touch::Touched);
+    assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino()), (bytes, inode));
+    let stored = fixture.load(&id).await.unwrap();
+    assert_eq!((stored.version, stored.used_at, stored.expires_at), (version, later, later + HOUR));
+
+    // T3: never past the absolute limit.
+    fixture.store.touch(&id, Usage { used_at: later, expires_at: start() + 2 * DAY }).await.unwrap();
+    assert_eq!(fixture.load(&id).await.unwrap().expires_at, start() + DAY);
+}
+
+/// Somebody reads the file with another program, or copies the directory without times.
+#[tokio::test]
+async fn times_that_others_set_are_not_believed() {
+    let fixture = Fixture::new().await;
+    let id = id(3, 1);
+    fixture.create(&id, 1).await;
+    let path = path_of(&fixture.store, &id);
+    let set = |accessed: SystemTime, modified: SystemTime| {
+        let times = fs::FileTimes::new().set_accessed(accessed).set_modified(modified);
+        fs::File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
+    };
+    let foreign = UNIX_EPOCH + Duration::new(4_000_000_000, 123_456_789);
+
+    // A backup has read it: the last use follows from the expiry.
+    let later = start() + HOUR / 4;
+    fixture.store.touch(&id, Usage { used_at: later, expires_at: later + HOUR }).await.unwrap();
+    set(foreign, fs::metadata(&path).unwrap().modified().unwrap());
+    let stored = fixture.load(&id).await.unwrap();
+    assert_eq!((stored.used_at, stored.expires_at), (later, later + HOUR));
+    assert_eq!(fixture.store.delete_idle(HOUR).await.unwrap(), Swept { deleted: 0, remaining: 1 });
+
+    // A copy has neither time: the header has those of the last write.
+    set(foreign, foreign);
+    let stored = fixture.load(&id).await.unwrap();
+    assert_eq!((stored.used_at, stored.expires_at), (start(), start() + HOUR));
+    assert_eq!(fixture.store.count().await.unwrap(), 1);
+    fixture.clock.set(start() + HOUR);
+    assert!(fixture.load(&id).await.is_none(), "a later time of the file does not extend it");
+    assert_eq!(fixture.store.count().await.unwrap(), 0);
+    assert_eq!(fixture.store.sweep().await.unwrap(), Swept { deleted: 1, remaining: 0 });
+}
+
+/// Reading does not move the last use, although the access time is where it is kept.
+#[tokio::test]
+async fn a_load_leaves_the_access_time() {
+    let fixture = Fixture::new().await;
+    let id = id(3, 2);
+    fixture.create(&id, 1).await;
+    for _ in 0..3 {
+        assert_eq!(fixture.load(&id).await.unwrap().used_at, start());
+    }
+    let accessed = fs::metadata(path_of(&fixture.store, &id)).unwrap().accessed().unwrap();
+    assert!(accessed.duration_since(start()).unwrap() < Duration::from_millis(1));
+}
+
+/// A session for ever, and one beyond what many file systems can hold as a time.
+#[tokio::test]
+async fn far_expiries_are_exact() {
+    let fixture = Fixture::new().await;
+    let never = Lifetime::new(Duration::MAX, Duration::MAX).unwrap();
+    let mark = UNIX_EPOCH + Duration::from_millis(2_145_916_800_000);
+    let year_2100 = UNIX_EPOCH + Duration::from_secs(4_102_444_800);
+    let record = Arc::new(record(1).as_ref().clone().with_lifetime(never));
+    for (number, expires_at) in (10..).zip([mark, year_2100, year_2100 + DAY * 10_000, record.absolute_limit()]) {
+        let id = id(4, number);
+        fixture.store.create(&id, &record, Usage { used_at: start(), expires_at }).await.unwrap();
+        let created = fixture.load(&id).await.unwrap();
+        assert_eq!(created.expires_at, expires_at);
+        // The same again, another far one, a near one and back: always exact, always the same version.
+        for expires_at in [expires_at, expires_at - DAY, year_2100 + DAY, start() + DAY, expires_at] {
+            let used_at = start() + Duration::from_secs(number);
+            fixture.store.touch(&id, Usage { used_at, expires_at }).await.unwrap();
+            let stored = fixture.load(&id).await.unwrap();
+            assert_eq!((stored.used_at, stored.expires_at), (used_at, expires_at));
+            assert_eq!(stored.version, created.version);
+        }
+    }
+    fixture.clock.set(year_2100 + DAY / 2);
+    assert_eq!(fixture.store.sweep().await.unwrap(), Swept { deleted: 2, remaining: 2 });
+}
+
+/// B2.4: live sessions remain and are counted; tombstones and epochs are neither.
+#[tokio::test]
+async fn sweep_and_delete_idle_count_sessions() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    for number in 0..600 {
+        store.create(&id((number % 3) as u8, number), &record(number), usage()).await.unwrap();
+    }
+    store.ensure_epoch("alice", Usage::keep_for(start(), DAY * 30)).await.unwrap();
+    let version = fixture.load(&id(0, 0)).await.unwrap().version;
+    let renamed = store.rename(&id(0, 0), &version, &id(9, 0), &record(0), usage()).await.unwrap();
+    assert!(matches!(renamed, Rename::Renamed(_)));
+    assert_eq!(store.sweep().await.unwrap(), Swept { deleted: 0, remaining: 600 });
+
+    fixture.clock.advance(HOUR / 2);
+    let now = fixture.clock.now();
+    for number in 1..=100 {
+        store.touch(&id((number % 3) as u8, number), Usage::at(&record(0), now)).await.unwrap();
+    }
+    fixture.clock.advance(HOUR / 4);
+    let twin = fixture.twin().await;
+    assert_eq!(twin.delete_idle(HOUR / 3).await.unwrap(), Swept { deleted: 500, remaining: 100 });
+    assert_eq!(store.count().await.unwrap(), 100);
+    fixture.clock.advance(HOUR);
+    assert_eq!(store.sweep().await.unwrap(), Swept { deleted: 100, remaining: 0 });
+    assert!(store.owner_epoch("alice").await.unwrap().is_some(), "an epoch is no session and has not expired");
+    assert!(store.ids(Cursor::START, 10).await.unwrap().ids.is_empty());
+}
+
+#[tokio::test]
+async fn pages_name_each_live_session_once() {
+    let fixture = Fixture::new().await;
+    for number in 0..300_u64 {
+        fixture.create(&id((number * 7 % 256) as u8, number), number).await;
+    }
+    for limit in [0, 1, 7, 299, 300, 301] {
+        let (mut seen, mut from) = (Vec::new(), Some(Cursor::START));
+        while let Some(cursor) = from {
+            let page = fixture.store.ids(cursor, limit).await.unwrap();
+            assert!(page.ids.len() <= limit.max(1));
+            seen.extend(page.ids);
+            from = page.next;
+            // What comes and goes meanwhile shifts nothing.
+            let passing = id(0, 10_000);
+            fixture.create(&passing, 0).await;
+            assert!(fixture.store.remove(&passing).await.unwrap());
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 300, "limit {limit}");
+    }
+}
+
+/// No cursor lies between ids with the same first half: they are on one page.
+#[tokio::test]
+async fn ids_with_one_prefix_are_on_one_page() {
+    let fixture = Fixture::new().await;
+    let ids: Vec<_> = (0..5)
+        .map(|last| SessionId::from_uuid(uuid::Uuid::new_v8([3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, last])))
+        .collect();
+    for id in &ids {
+        fixture.create(id, 1).await;
+    }
+    fixture.create(&id(3, u64::MAX), 1).await;
+    let page = fixture.store.ids(Cursor::START, 2).await.unwrap();
+    assert_eq!(page.ids, ids);
+    let last = fixture.store.ids(page.next.unwrap(), 2).await.unwrap();
+    assert_eq!(last.ids, [id(3, u64::MAX)]);
+}
+
+#[tokio::test]
+async fn refresh_reads_no_record() {
+    let fixture = Fixture::new().await;
+    let id = id(5, 1);
+    fixture.create(&id, 1).await;
+    let held = fixture.load(&id).await.unwrap();
+    assert!(matches!(fixture.store.refresh(&id, &held).await.unwrap(), Refresh::Same(usage) if usage == held.usage()));
+    let later = start() + HOUR / 2;
+    fixture.store.touch(&id, Usage::at(&record(0), later)).await.unwrap();
+    let Refresh::Same(usage) = fixture.store.refresh(&id, &held).await.unwrap() else { panic!("not the same") };
+    assert_eq!((usage.used_at, usage.expires_at), (later, later + HOUR));
+    updated(fixture.store.update(&id, &record(2), &held.version, usage).await.unwrap());
+    let Refresh::Changed(now) = fixture.store.refresh(&id, &held).await.unwrap() else { panic!("not changed") };
+    assert_eq!(number(&now), 2);
+    fixture.store.remove(&id).await.unwrap();
+    assert!(matches!(fixture.store.refresh(&id, &held).await.unwrap(), Refresh::Gone));
+}
+
+/// U4: the same content has another version each time, in every life of an id.
+#[tokio::test]
+async fn versions_never_repeat() {
+    let fixture = Fixture::new().await;
+    let (id, twin) = (id(6, 1), fixture.twin().await);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..20 {
+        let mut version = fixture.create(&id, 1).await;
+        assert!(seen.insert(version));
+        for store in [&fixture.store, &twin] {
+            version = updated(store.update(&id, &record(1), &version, usage()).await.unwrap());
+            assert!(seen.insert(version));
+        }
+        assert!(twin.remove(&id).await.unwrap());
+    }
+}
+
+/// Promise 7: an operation whose future is dropped is done or not begun, and the next one goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_future_leaves_a_whole_state() {
+    let fixture = Fixture::new().await;
+    let id = id(7, 1);
+    let mut version = fixture.create(&id, 0).await;
+    for round in 1..=200_u64 {
+        let store = fixture.store.clone();
+        let task = tokio::spawn(async move { store.update(&id, &record(round), &version, usage()).await });
+        for _ in 0..round % 5 {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        let _ = task.await;
+        // The lock is free again, and what is there is the old or the new one.
+        let stored = fixture.load(&id).await.unwrap();
+        assert!(number(&stored) <= round);
+        version = loop {
+            let stored = fixture.load(&id).await.unwrap();
+            match fixture.store.update(&id, &record(round), &stored.version, usage()).await.unwrap() {
+                Update::Updated(version) => break version,
+                Update::Conflict => {}
+                Update::Gone => panic!("gone"),
+            }
+        };
+    }
+}
+
+/// K1, V4: what was removed by one store stays absent for the other's late writes.
+#[tokio::test]
+async fn k1_late_writes_do_not_revive() {
+    let fixture = Fixture::new().await;
+    let (id, twin) = (id(8, 1), fixture.twin().await);
+    let version = fixture.create(&id, 1).await;
+    let held = twin.load(&id).await.unwrap().unwrap();
+    assert_eq!(held.version, version);
+    assert!(fixture.store.remove(&id).await.unwrap());
+    assert_eq!(twin.update(&id, &record(2), &held.version, usage()).await.unwrap(), Update::Gone);
+    assert_eq!(twin.touch(&id, usage()).await.unwrap(), Touch::Gone);
+    let renamed = twin.rename(&id, &held.version, &crate::support::id(9, 1), &record(2), usage()).await.unwrap();
+    assert_eq!(renamed, Rename::Gone);
+    assert!(twin.load(&id).await.unwrap().is_none());
+    assert!(!path_of(&twin, &id).exists());
+}
+
+/// No lost update between the tasks of two stores over one directory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_increments_of_two_stores_all_count() {
+    let fixture = Fixture::new().await;
+    let (id, twin) = (id(9, 9), fixture.twin().await);
+    fixture.create(&id, 0).await;
+    let tasks: Vec<_> = (0..20)
+        .map(|task| {
+            let store = if task % 2 == 0 { fixture.store.clone() } else { twin.clone() };
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    increment(&store, &id).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(number(&fixture.load(&id).await.unwrap()), 100);
+}
+
+/// B4.8, and a closed store answers with an error.
+#[tokio::test]
+async fn close_can_be_called_twice() {
+    let fixture = Fixture::new().await;
+    let boxed = DynStore::new(fixture.store.clone());
+    fixture.create(&id(1, 1), 1).await;
+    boxed.flush().await.unwrap();
+    fixture.store.close().await.unwrap();
+    boxed.close().await.unwrap();
+    let error = boxed.load(&id(1, 1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (StoreErrorKind::Unavailable, Some("load")));
+    let reopened = fixture.twin().await;
+    assert_eq!(number(&reopened.load(&id(1, 1)).await.unwrap().unwrap()), 1);
+}
+
+/// The task sweeps, and ends with the last clone.
+#[tokio::test(start_paused = true)]
+async fn the_task_sweeps_what_has_expired() {
+    let fixture = Fixture::new().await;
+    fixture.create(&id(1, 1), 1).await;
+    let path = path_of(&fixture.store, &id(1, 1));
+    let store = FileStore::builder(fixture.dir.path()).clock(fixture.clock.clone()).sweep_every(Some(HOUR));
+    let store = store.open().await.unwrap();
+    fixture.clock.advance(HOUR);
+    assert!(path.exists());
+    while path.exists() {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    }
+    drop(store);
+}
+
+/// A record that is too large is refused, and the stored one survives.
+#[tokio::test]
+async fn too_large_is_refused() {
+    let fixture = Fixture::new().await;
+    let id = id(1, 1);
+    let version = fixture.create(&id, 1).await;
+    let big = vec![0; 64 * 1024 * 1024];
+    let entries = session_layer::Entries::from_sorted([("n", &big[..])].into_iter()).unwrap();
+    let big = Arc::new(Record::clone(&record(0)).with_entries(entries));
+    let error = fixture.store.update(&id, &big, &version, usage()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TooLarge);
+    assert_eq!(number(&fixture.load(&id).await.unwrap()), 1);
+    let other = crate::support::id(1, 2);
+    assert_eq!(fixture.store.create(&other, &big, usage()).await.unwrap_err().kind(), StoreErrorKind::TooLarge);
+    assert_eq!(
+        fixture.store.create(&other, &record(2), usage()).await.map(|c| matches!(c, Create::Created(_))).ok(),
+        Some(true)
+    );
+}

@@ -1,0 +1,134 @@
+//! B2.2: `kill -9` at random moments.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::{BufRead, BufReader},
+    process::Child,
+    time::SystemTime,
+};
+
+use session_layer::{FileStore, RecordKind, SessionStore, Usage};
+
+use crate::{child, support::*};
+
+const KILLS: u64 = 100;
+
+/// The state of a slot: its session's generation, and the number in it; `None` if it was removed.
+type State = (u64, Option<u64>);
+
+#[derive(Default)]
+struct Slot {
+    /// What was acknowledged last.
+    done: Option<State>,
+    /// What was under way.
+    begun: Option<State>,
+}
+
+/// Lets a child work until it has said this many lines, kills it, and reads what else it said.
+fn kill_after(mut child: Child, lines: u64) -> BTreeMap<u8, Slot> {
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut slots: BTreeMap<u8, Slot> = BTreeMap::new();
+    let (mut heard, mut killed) = (0, false);
+    for line in said.by_ref().filter_map(|line| child::said(&line)) {
+        let words: Vec<_> = line.split(' ').collect();
+        // The last line may be cut off.
+        let [slot, sign, generation, number] = words[..] else { continue };
+        let slot = slots.entry(slot.parse().unwrap()).or_default();
+        let state = Some((generation.parse().unwrap(), number.parse().ok()));
+        match sign {
+            "?" => slot.begun = state,
+            _ => (slot.done, slot.begun) = (state, None),
+        }
+        heard += 1;
+        if heard >= lines && !killed {
+            child.kill().unwrap();
+            killed = true;
+        }
+    }
+    child.wait().unwrap();
+    assert!(killed, "the child ended by itself");
+    slots
+}
+
+async fn check(store: &FileStore, slots: BTreeMap<u8, Slot>) -> HashMap<&'static str, u64> {
+    let mut seen = HashMap::new();
+    for (slot, Slot { done, begun }) in slots {
+        let mut found = Vec::new();
+        for state in [done, begun].into_iter().flatten() {
+            // Every file is whole: a load is no error.
+            let stored = store.load(&child::slot_id(slot, state.0)).await.unwrap();
+            let live = stored.filter(|stored| stored.record.kind() == RecordKind::Session);
+            found.push((state, live.map(|stored| number(&stored))));
+        }
+        let holds = |(state, number): &(State, Option<u64>)| state.1 == *number;
+        let outcome = match &found[..] {
+            // Nothing was under way: it is exactly as it was acknowledged.
+            [one] if begun.is_none() => {
+                assert!(holds(one), "slot {slot}: {one:?}");
+                "as acknowledged"
+            }
+            // Its first operation, a create, was under way.
+            [one] => {
+                assert!(holds(one) || one.1.is_none(), "slot {slot}: {one:?}");
+                "created or not"
+            }
+            [old, new] => {
+                // A removed session stays removed, whatever came after.
+                if old.0.1.is_none() {
+                    assert!(holds(old), "slot {slot}: it was removed and is back: {old:?}");
+                }
+                assert!(holds(old) || holds(new), "slot {slot}: neither old nor new: {old:?} {new:?}");
+                if holds(new) { "new" } else { "old" }
+            }
+            _ => unreachable!("two states at most"),
+        };
+        *seen.entry(outcome).or_insert(0) += 1;
+        // The dead process holds no lock, and its half-written files are in nobody's way.
+        let (key, record) = (id(slot, u64::MAX), record_at(SystemTime::now(), 1));
+        store.create(&key, &record, Usage::at(&record, SystemTime::now())).await.unwrap();
+        assert!(store.remove(&key).await.unwrap());
+    }
+    seen
+}
+
+async fn killed_at_random_moments(durability: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FileStore::builder(dir.path()).durability(child::durability("none")).sweep_every(None);
+    let store = store.open().await.unwrap();
+    let mut seen: HashMap<_, u64> = HashMap::new();
+    for round in 0..KILLS {
+        let child = child::command("churn", dir.path(), durability).spawn().unwrap();
+        // Spread over several lives of the sessions.
+        let slots = kill_after(child, 1 + round * 37 % 101);
+        for (outcome, count) in check(&store, slots).await {
+            *seen.entry(outcome).or_default() += count;
+        }
+    }
+    // Whatever was left behind is gone after a sweep, and nothing else is there.
+    store.sweep().await.unwrap();
+    for slot in 0..4 {
+        assert!(!dir.path().join(format!("0{slot}/tmp")).exists());
+        for entry in fs::read_dir(dir.path().join(format!("0{slot}"))).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(name == "lock" || name.parse::<session_layer::SessionId>().is_ok(), "{name}");
+        }
+    }
+    let interrupted = seen.get("old").unwrap_or(&0) + seen.get("new").unwrap_or(&0);
+    assert!(interrupted > KILLS / 4, "the kills came between operations: {seen:?}");
+}
+
+#[tokio::test]
+async fn killed_at_random_moments_with_durability_none() {
+    killed_at_random_moments("none").await;
+}
+
+#[tokio::test]
+async fn killed_at_random_moments_with_durability_data() {
+    killed_at_random_moments("data").await;
+}
+
+#[tokio::test]
+async fn killed_at_random_moments_with_durability_full() {
+    killed_at_random_moments("full").await;
+}

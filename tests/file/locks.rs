@@ -1,0 +1,157 @@
+//! Locks of the shards, and leases of the sessions.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use session_layer::{FileStore, Holder, Lock, SessionStatus, SessionStore, StoreErrorKind, Touch, Update};
+
+use crate::support::*;
+
+/// Takes the lock of a shard as another process would: on a handle of its own.
+fn hold_shard(store: &FileStore, shard: u8) -> fs::File {
+    let dir = store.dir().join(format!("{shard:02x}"));
+    let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(dir.join("lock")).unwrap();
+    file.try_lock().unwrap();
+    file
+}
+
+/// A process that was stopped while it holds a lock: its shard's writers time out, and nothing else waits.
+#[tokio::test]
+async fn a_held_lock_exhausts_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.create(&id(1, 1), 1).await;
+    let store = FileStore::builder(fixture.dir.path())
+        .clock(fixture.clock.clone())
+        .blocking_calls(1)
+        .lock_deadline(Duration::from_millis(300))
+        .sweep_every(None)
+        .open()
+        .await
+        .unwrap();
+    let version = store.load(&id(1, 1)).await.unwrap().unwrap().version;
+    let held = hold_shard(&store, 1);
+    // What the living process is writing stays.
+    let tmp = fixture.dir.path().join("01/tmp");
+    fs::write(&tmp, "half").unwrap();
+
+    let late: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.update(&id(1, 1), &record(2), &version, usage()).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    for number in 0..20 {
+        create(&store, &id(2, number), number).await;
+        assert_eq!(store.load(&id(1, 1)).await.unwrap().unwrap().version, version, "readers take no lock");
+    }
+    for task in late {
+        let error = task.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Timeout);
+        assert!(format!("{error:?}").contains("01/lock"), "{error:?}");
+    }
+    assert_eq!(store.sweep().await.unwrap_err().kind(), StoreErrorKind::Timeout);
+    assert!(tmp.exists());
+
+    held.unlock().unwrap();
+    updated(store.update(&id(1, 1), &record(2), &version, usage()).await.unwrap());
+    assert!(!tmp.exists());
+}
+
+/// Renames in both directions at once lock in one order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crossing_renames_do_not_block_each_other() {
+    let fixture = Fixture::new().await;
+    let twin = fixture.twin().await;
+    let tasks: Vec<_> = (0..50_u64)
+        .map(|number| {
+            let store = if number % 2 == 0 { fixture.store.clone() } else { twin.clone() };
+            tokio::spawn(async move {
+                let (from, to) = if number % 4 < 2 { (1, 2) } else { (2, 1) };
+                let version = create(&store, &id(from, number), number).await;
+                store.rename(&id(from, number), &version, &id(to, 1_000 + number), &record(number), usage()).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(matches!(task.await.unwrap().unwrap(), session_layer::Rename::Renamed(_)));
+    }
+    assert_eq!(fixture.store.count().await.unwrap(), 50);
+}
+
+/// B4.6: a lease holds in another process, changes the version, ends by time, and stops no removal.
+#[tokio::test]
+async fn leases_hold_across_stores() {
+    let fixture = Fixture::new().await;
+    let (id, twin) = (id(3, 1), fixture.twin().await);
+    let (mine, theirs) = (Holder::from_u128(1), Holder::from_u128(2));
+    let second = Duration::from_secs(1);
+    assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Absent);
+    let version = fixture.create(&id, 1).await;
+
+    let until = start() + 30 * second;
+    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::Acquired { until });
+    assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
+    assert!(!twin.unlock(&id, theirs).await.unwrap());
+    let leased = twin.load(&id).await.unwrap().unwrap();
+    assert_ne!(leased.version, version, "K2");
+    assert_eq!((leased.used_at, leased.expires_at), (start(), start() + HOUR));
+    let metadata = twin.metadata(&id).await.unwrap().unwrap();
+    assert_eq!((metadata.locked_until, metadata.status), (Some(until), SessionStatus::Locked));
+
+    // An update of the holder keeps the lease; extending it keeps the version.
+    let version = updated(fixture.store.update(&id, &record(2), &leased.version, usage()).await.unwrap());
+    fixture.clock.advance(10 * second);
+    let until = start() + 40 * second;
+    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::Acquired { until });
+    assert_eq!(fixture.load(&id).await.unwrap().version, version);
+    assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
+
+    // Its time is over: the next holder's acquisition shuts the first one out.
+    fixture.clock.set(until);
+    assert_eq!(twin.lock(&id, theirs, 30 * second).await.unwrap(), Lock::Acquired { until: until + 30 * second });
+    assert_eq!(fixture.store.update(&id, &record(3), &version, usage()).await.unwrap(), Update::Conflict);
+    assert!(!fixture.store.unlock(&id, mine).await.unwrap());
+    assert_eq!(fixture.store.touch(&id, usage()).await.unwrap(), Touch::Touched);
+    assert_eq!(fixture.store.lock(&id, mine, second).await.unwrap(), Lock::Held, "a touch keeps the lease");
+
+    assert!(twin.unlock(&id, theirs).await.unwrap());
+    assert!(!twin.unlock(&id, theirs).await.unwrap());
+    assert!(matches!(fixture.store.lock(&id, mine, second).await.unwrap(), Lock::Acquired { .. }));
+    assert!(twin.remove(&id).await.unwrap(), "removing waits for no lease");
+    fixture.create(&id, 1).await;
+    assert!(
+        matches!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Acquired { .. }),
+        "it ended with its session"
+    );
+}
+
+/// Giving a lease back wakes a waiter in this process at once; time stands still here.
+#[tokio::test(start_paused = true)]
+async fn unlock_wakes_the_waiter() {
+    let fixture = Fixture::new().await;
+    let id = id(4, 1);
+    fixture.create(&id, 1).await;
+    let holder = Holder::from_u128(1);
+    fixture.store.lock(&id, holder, HOUR).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    fixture.store.unlocked(&id, Duration::from_secs(10)).await;
+    assert_eq!(begun.elapsed(), Duration::from_millis(50), "other processes don't wake us: it asks again");
+
+    let woken = Arc::new(tokio::sync::Notify::new());
+    let (store, done) = (fixture.store.clone(), Arc::clone(&woken));
+    let waiter = tokio::spawn(async move {
+        let begun = tokio::time::Instant::now();
+        let mut wait = std::pin::pin!(store.unlocked(&id, Duration::from_secs(10)));
+        std::future::poll_fn(|context| {
+            assert!(wait.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        done.notify_one();
+        wait.await;
+        begun.elapsed()
+    });
+    woken.notified().await;
+    assert!(fixture.store.unlock(&id, holder).await.unwrap());
+    assert!(waiter.await.unwrap() < Duration::from_millis(50));
+}

@@ -1,0 +1,348 @@
+//! Servers that do what they should, with every option that matters.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use session_layer::{
+    Check, Clock, Cursor, Entries, Lifetime, ListPolicy, MemcachedStore, Record, RecordKind, Rename, SessionStore,
+    StoreErrorKind, Touch, Update, Usage,
+};
+
+use crate::{server::Memcached, support::*};
+
+fn lasting(days: u64) -> Arc<Record> {
+    let day = Duration::from_secs(24 * 3_600);
+    let lifetime = Lifetime::new(day * 100_000, day * 100_000).unwrap();
+    let record = Record::session(Check::from_bytes([1; 16]), SystemTime::now(), lifetime);
+    let entries = Entries::from_sorted([("days", &days.to_le_bytes()[..])].into_iter()).unwrap();
+    Arc::new(record.with_entries(entries))
+}
+
+/// What memcached says that is left of a session, in seconds.
+fn left(server: &Memcached, id: &session_layer::SessionId) -> u64 {
+    let answer = server.ask(&format!("mg session:{id} t\r\n"), "HD t");
+    answer[0].strip_prefix("HD t").expect("a time").parse().expect("seconds")
+}
+
+/// B3.3: up to 30 days is relative, beyond is a date, and in 2038 is the end of dates.
+#[tokio::test]
+async fn memcached_is_told_the_right_time() {
+    let server = Memcached::start(&[]);
+    let store = store([&server]);
+    let now = SystemTime::now();
+    let until_2038 = 2_147_483_647 - now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    for days in [1, 29, 30, 31, 365, 40_000] {
+        let (id, record) = (id(), lasting(days));
+        let expected = (days * 24 * 3_600).min(until_2038);
+        let usage = Usage::keep_for(now, Duration::from_secs(days * 24 * 3_600));
+        store.create(&id, &record, usage).await.unwrap();
+        assert!(left(&server, &id).abs_diff(expected) <= 5, "{days} days: {}", left(&server, &id));
+        assert_eq!(store.touch(&id, Usage::keep_for(now, Duration::from_secs(100))).await.unwrap(), Touch::Touched);
+        assert!(left(&server, &id).abs_diff(100) <= 5, "{days} days, touched: {}", left(&server, &id));
+        assert_eq!(store.touch(&id, usage).await.unwrap(), Touch::Touched);
+        assert!(left(&server, &id).abs_diff(expected) <= 5, "{days} days, touched back: {}", left(&server, &id));
+        assert_eq!(*loaded(&store, &id).await.record, *record);
+    }
+}
+
+/// V3: the absolute limit holds on load, by the clock, whatever memcached still has. (That the idle one does shows where
+/// the kit waits for it: a clock that is set forward can't be told from a touch.)
+#[tokio::test]
+async fn v3_the_absolute_limit_is_checked_on_load() {
+    let server = Memcached::start(&[]);
+    let clock = Clock::manual(SystemTime::now());
+    let store = builder([&server]).clock(clock.clone()).build().unwrap();
+    let (id, first) = (id(), record(b"1"));
+    created(&store, &id, &first).await;
+    clock.set(first.absolute_limit() - Duration::from_millis(1));
+    assert!(store.load(&id).await.unwrap().is_some());
+    clock.set(first.absolute_limit());
+    assert!(store.load(&id).await.unwrap().is_none());
+    assert!(!store.remove(&id).await.unwrap(), "an expired session is not there to be removed");
+}
+
+/// T3: a touch is capped by the absolute limit, also in memcached.
+#[tokio::test]
+async fn a_touch_does_not_pass_the_absolute_limit() {
+    let server = Memcached::start(&[]);
+    let store = store([&server]);
+    let hour = Duration::from_secs(3_600);
+    let created_at = SystemTime::now() - hour + Duration::from_secs(60);
+    let record = Arc::new(Record::session(Check::from_bytes([1; 16]), created_at, Lifetime::new(hour, hour).unwrap()));
+    let id = id();
+    created(&store, &id, &record).await;
+    let beyond = Usage::keep_for(SystemTime::now(), hour);
+    assert_eq!(store.touch(&id, beyond).await.unwrap(), Touch::Touched);
+    assert!(left(&server, &id) <= 62);
+    assert!(loaded(&store, &id).await.expires_at <= record.absolute_limit());
+}
+
+/// The old id says "superseded" for a minute, then nothing.
+#[tokio::test]
+async fn a_tombstone_lives_for_a_minute() {
+    let server = Memcached::start(&[]);
+    let store = store([&server]);
+    let (from, to, first) = (id(), id(), record(b"1"));
+    let version = created(&store, &from, &first).await;
+    let outcome = store.rename(&from, &version, &to, &first, usage(&first)).await.unwrap();
+    assert!(matches!(outcome, Rename::Renamed(_)));
+    assert_eq!(loaded(&store, &from).await.record.kind(), RecordKind::Tombstone);
+    assert!((58..=62).contains(&left(&server, &from)), "{}", left(&server, &from));
+}
+
+#[tokio::test]
+async fn values_that_look_like_protocol_are_bytes() {
+    let server = Memcached::start(&[]);
+    let store = store([&server]);
+    for hostile in [
+        &b"\r\n"[..],
+        b"EN\r\n",
+        b"END\r\nVALUE session:x 0 1\r\n1\r\n",
+        b"\r\nmd session:x q\r\nflush_all\r\n",
+        b"HD c1 O1\r\nVA 5 c1\r\nhello\r\n",
+        b"SERVER_ERROR object too large for cache\r\n",
+        b"\0\xff\xfe\r\r\n\n",
+    ] {
+        let (id, record) = (id(), record(hostile));
+        created(&store, &id, &record).await;
+        assert_eq!(value(&loaded(&store, &id).await), hostile);
+    }
+}
+
+/// B3.8: refused before it is sent, up to the byte, whatever the server was started with; and the session survives.
+#[tokio::test]
+async fn a_record_too_large_is_refused_and_the_session_survives() {
+    for (options, limit) in [(&[][..], 1_048_576), (&["-I", "512k"], 524_288), (&["-I", "2m", "-m", "64"], 2_097_152)] {
+        let server = Memcached::start(options);
+        let store = store([&server]);
+        let (id, first) = (id(), record(b"1"));
+        let mut version = created(&store, &id, &first).await;
+        // 44 bytes of key, 33 of our head, 63 of memcached's, and what the record adds.
+        let overhead = record(b"").to_bytes().len() + 44 + 33 + 63;
+        for (size, fits) in [(limit - overhead, true), (limit - overhead + 1, false), (limit * 2, false)] {
+            let big = record(&vec![b'x'; size]);
+            let updated = store.update(&id, &big, &version, usage(&big)).await;
+            if fits {
+                let Ok(Update::Updated(newer)) = updated else { panic!("{size} of {limit}: {updated:?}") };
+                version = newer;
+                assert_eq!(value(&loaded(&store, &id).await).len(), size);
+            } else {
+                let error = updated.unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::TooLarge, "{size} of {limit}");
+                assert_eq!(loaded(&store, &id).await.version, version, "{size} of {limit}");
+                let created = store.create(&crate::support::id(), &big, usage(&big)).await;
+                assert_eq!(created.unwrap_err().kind(), StoreErrorKind::TooLarge);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_own_size_limit_is_kept() {
+    let server = Memcached::start(&[]);
+    let store = builder([&server]).item_size_limit(2_000).build().unwrap();
+    let big = record(&[b'x'; 2_000]);
+    let error = store.create(&id(), &big, usage(&big)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TooLarge);
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("item_size_limit"), "{error:?}");
+}
+
+/// A small memory evicts: sessions are lost, none is wrong, and nothing is an error.
+#[tokio::test]
+async fn eviction_loses_sessions_and_mixes_up_none() {
+    let server = Memcached::start(&["-m", "2"]);
+    let store = store([&server]);
+    let mut ids = Vec::new();
+    for n in 0..600_u32 {
+        let id = id();
+        let value = [&n.to_le_bytes()[..], &[0; 9_000]].concat();
+        created(&store, &id, &record(&value)).await;
+        ids.push(id);
+    }
+    let mut lost = 0;
+    for (n, id) in ids.iter().enumerate() {
+        match store.load(id).await.unwrap() {
+            None => lost += 1,
+            Some(stored) => assert_eq!(value(&stored)[..4], u32::try_from(n).unwrap().to_le_bytes()),
+        }
+    }
+    assert!(lost > 0 && server.stat("evictions") > 0, "nothing was evicted");
+    assert!(lost < ids.len(), "everything was evicted");
+}
+
+#[tokio::test]
+async fn a_server_without_compare_and_swap_is_refused_clearly() {
+    let server = Memcached::start(&["-C"]);
+    let error = store([&server]).load(&id()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("without -C"), "{error:?}");
+}
+
+#[tokio::test]
+async fn users_and_passwords() {
+    let file = std::env::temp_dir().join(format!("session-layer-auth-{}-{}", std::process::id(), random()));
+    std::fs::write(&file, "bob:hunter2\nann:x:y\n").unwrap();
+    let server = Memcached::start(&["-Y", file.to_str().unwrap()]);
+    let (id, first) = (id(), record(b"1"));
+    let store = builder([&server]).credentials("bob", "hunter2").build().unwrap();
+    created(&store, &id, &first).await;
+    assert!(store.load(&id).await.unwrap().is_some());
+    for (wrong, part) in [
+        (builder([&server]).credentials("bob", "wrong"), "refused the user"),
+        (builder([&server]).credentials("eve", "hunter2"), "refused the user"),
+        (builder([&server]), "credentials"),
+    ] {
+        let error = wrong.build().unwrap().load(&id).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains(part) && !cause.contains("hunter2") && !cause.contains("wrong"), "{cause}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[tokio::test]
+async fn prefixes_keep_applications_apart() {
+    let server = Memcached::start(&[]);
+    let (plain, shop) = (store([&server]), builder([&server]).prefix("shop:").build().unwrap());
+    let none = builder([&server]).prefix("").build().unwrap();
+    let (id, first) = (id(), record(b"1"));
+    created(&plain, &id, &first).await;
+    assert!(shop.load(&id).await.unwrap().is_none() && none.load(&id).await.unwrap().is_none());
+    created(&none, &id, &first).await;
+    assert_eq!(server.ask(&format!("mg {id} s\r\nmg session:{id} s\r\nmg shop:{id}\r\n"), "EN").len(), 3);
+}
+
+#[tokio::test]
+async fn what_memcached_can_not_list_follows_the_policy() {
+    let server = Memcached::start(&[]);
+    let id = id();
+    let with = |policy| builder([&server]).list_policy(policy).build().unwrap();
+    created(&with(ListPolicy::Ignore), &id, &record(b"1")).await;
+    for policy in [ListPolicy::Ignore, ListPolicy::Warn] {
+        let store = with(policy);
+        assert!(store.ids(Cursor::START, 10).await.unwrap().ids.is_empty());
+        assert_eq!((store.count().await.unwrap(), store.clear().await.unwrap()), (0, 0));
+        assert_eq!(store.delete_idle(Duration::ZERO).await.unwrap().deleted, 0);
+        assert_eq!(store.sweep().await.unwrap().deleted, 0);
+    }
+    let store = with(ListPolicy::Error);
+    let errors = [
+        store.ids(Cursor::START, 10).await.unwrap_err(),
+        store.count().await.unwrap_err(),
+        store.clear().await.unwrap_err(),
+        store.delete_idle(Duration::ZERO).await.unwrap_err(),
+        store.sweep().await.unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| error.kind() == StoreErrorKind::Unsupported));
+    assert!(store.load(&id).await.unwrap().is_some(), "nothing was removed");
+}
+
+/// I4 by generation: in every process, and for updates under way; a server that lost its generation is cleared too.
+#[tokio::test]
+async fn clear_by_generation_leaves_nothing() {
+    let mut servers = Memcached::cluster(2);
+    let open = || builder(&servers).clear_by_generation(true).build().unwrap();
+    let (store, other) = (open(), open());
+    let (ids, first) = ([id_on(&store, 0), id_on(&store, 1)], owned("alice", 1));
+    let usage = usage(&first);
+    let mut held = Vec::new();
+    for id in &ids {
+        created(&store, id, &first).await;
+        held.push(loaded(&other, id).await);
+    }
+    assert_eq!(store.list_owner("alice").await.unwrap().len(), 2);
+    store.ensure_epoch("alice", usage).await.unwrap();
+    store.clear().await.unwrap();
+    for (id, held) in ids.iter().zip(&held) {
+        assert_eq!(other.update(id, &first, &held.version, usage).await.unwrap(), Update::Gone);
+        assert_eq!(other.touch(id, usage).await.unwrap(), Touch::Gone);
+        assert!(matches!(other.refresh(id, held).await.unwrap(), session_layer::Refresh::Gone));
+        assert!(!other.remove(id).await.unwrap());
+        assert!(store.load(id).await.unwrap().is_none() && other.load(id).await.unwrap().is_none());
+        created(&other, id, &first).await;
+        assert!(store.load(id).await.unwrap().is_some());
+    }
+    assert_eq!(other.owner_epoch("alice").await.unwrap(), None);
+    assert_eq!(servers[0].ask("md session:generation\r\n", "HD"), ["HD"]);
+    assert!(store.load(&ids[0]).await.unwrap().is_none());
+    assert!(store.load(&ids[1]).await.unwrap().is_some());
+    // A server that is down is not cleared, and the answer says so.
+    servers[1].kill();
+    assert!(store.clear().await.is_err());
+}
+
+/// The last write wins over another save, and over nothing else.
+#[tokio::test]
+async fn last_write_wins_brings_nothing_back() {
+    let server = Memcached::start(&[]);
+    let store = builder([&server]).last_write_wins(true).build().unwrap();
+    let (id, to, first) = (id(), id(), record(b"1"));
+    let version = created(&store, &id, &first).await;
+    for n in [&b"2"[..], b"3"] {
+        let next = record(n);
+        let outcome = store.update(&id, &next, &version, usage(&next)).await.unwrap();
+        assert!(matches!(outcome, Update::Updated(_)), "{outcome:?}");
+        assert_eq!(value(&loaded(&store, &id).await), n);
+    }
+    // Renewed in between: its tombstone stays.
+    let held = loaded(&store, &id).await;
+    store.rename(&id, &held.version, &to, &first, usage(&first)).await.unwrap();
+    assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict);
+    assert_eq!(loaded(&store, &id).await.record.kind(), RecordKind::Tombstone);
+    // K1: removed in between.
+    let held = loaded(&store, &to).await;
+    store.remove(&to).await.unwrap();
+    assert_eq!(store.update(&to, &first, &held.version, usage(&first)).await.unwrap(), Update::Gone);
+    assert!(store.load(&to).await.unwrap().is_none());
+}
+
+/// C6: what eviction can do to an owner: without an epoch all are revoked; without a list none is listed, and
+/// revocation works all the same.
+#[tokio::test]
+async fn evicted_epochs_revoke_and_evicted_lists_only_hide() {
+    let servers = Memcached::cluster(3);
+    let store = store(&servers);
+    let owner = session_layer::SessionId::of_owner("alice");
+    let home = &servers[store.server_of(&owner)];
+    let first = owned("alice", 1);
+    let epoch = store.ensure_epoch("alice", usage(&first)).await.unwrap();
+    for _ in 0..10 {
+        created(&store, &id(), &first).await;
+    }
+    assert_eq!(store.list_owner("alice").await.unwrap().len(), 10);
+    assert!(store.list_owner("bob").await.unwrap().is_empty());
+    assert_eq!(home.ask(&format!("md session:{owner}:sessions\r\n"), "HD"), ["HD"]);
+    assert!(store.list_owner("alice").await.unwrap().is_empty());
+    assert_eq!(store.owner_epoch("alice").await.unwrap(), Some(epoch));
+    assert_eq!(home.ask(&format!("md session:{owner}\r\n"), "HD"), ["HD"]);
+    assert_eq!(store.owner_epoch("alice").await.unwrap(), None);
+    assert_ne!(store.ensure_epoch("alice", usage(&first)).await.unwrap(), epoch);
+    // An epoch that can't be reached is an error, not "none".
+    let down = servers.iter().position(|server| std::ptr::eq(server, home)).unwrap();
+    let mut servers = servers;
+    servers[down].kill();
+    assert_eq!(store.owner_epoch("alice").await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+}
+
+/// CAS values start again with a server; nonces don't.
+#[tokio::test]
+async fn a_restart_mixes_up_no_versions() {
+    let mut server = Memcached::start(&[]);
+    let store = store([&server]);
+    let (id, first) = (id(), record(b"1"));
+    let before = created(&store, &id, &first).await;
+    server.restart();
+    while store.load(&id).await.is_err() {}
+    let after = created(&store, &id, &first).await;
+    let cas = |version: &session_layer::Version| version.as_bytes()[..8].to_vec();
+    assert_eq!(cas(&before), cas(&after), "the test's premise: the CAS values started again");
+    assert_ne!(before, after);
+}
+
+#[test]
+fn debug_shows_servers_and_no_password() {
+    let store = MemcachedStore::builder().servers(["cache:1"]).credentials("bob", "hunter2").build().unwrap();
+    let shown = format!("{store:?}");
+    assert!(shown.contains("cache:1") && !shown.contains("hunter2") && !shown.contains("bob"), "{shown}");
+}

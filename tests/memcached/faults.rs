@@ -1,0 +1,217 @@
+//! Between client and server: connections that are cut, slowed, split and fed with garbage.
+
+use std::{sync::Arc, time::Duration};
+
+use session_layer::{Create, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update};
+
+use crate::{
+    proxy::{Fault, Proxy},
+    server::Memcached,
+    support::*,
+};
+
+async fn behind_proxy() -> (Memcached, Proxy, MemcachedStore) {
+    let server = Memcached::start(&[]);
+    let proxy = Proxy::start(server.port()).await;
+    let store = MemcachedStore::builder()
+        .servers([proxy.address()])
+        .connections(1)
+        .connect_timeout(Duration::from_secs(2))
+        .request_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    (server, proxy, store)
+}
+
+/// Loads once the connection is back.
+async fn after_recovery(store: &MemcachedStore, id: &session_layer::SessionId) -> Option<session_layer::Stored> {
+    for _ in 0..500 {
+        match store.load(id).await {
+            Ok(found) => return found,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    panic!("it does not recover");
+}
+
+#[tokio::test]
+async fn each_operation_is_one_round_trip() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let (id, first) = (id(), record(b"1"));
+    let version = created(&store, &id, &first).await;
+    assert_eq!(proxy.commands(), 1, "create");
+    let stored = loaded(&store, &id).await;
+    assert_eq!(proxy.commands(), 1, "load");
+    store.refresh(&id, &stored).await.unwrap();
+    assert_eq!(proxy.commands(), 1, "refresh");
+    store.touch(&id, usage(&first)).await.unwrap();
+    assert_eq!(proxy.commands(), 1, "touch");
+    store.update(&id, &first, &version, usage(&first)).await.unwrap();
+    assert_eq!(proxy.commands(), 1, "update");
+    // The look before it and the lease behind it go in the same write.
+    store.remove(&id).await.unwrap();
+    assert_eq!(proxy.commands(), 3, "remove");
+    store.owner_epoch("alice").await.unwrap();
+    assert_eq!(proxy.commands(), 1, "owner_epoch");
+}
+
+/// Rule 3: what was written and not answered is read back, and never sent again.
+#[tokio::test]
+async fn a_write_that_happened_unanswered_is_found_by_its_nonce() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let (id, first, second) = (id(), record(b"1"), record(b"2"));
+    store.load(&id).await.unwrap();
+    proxy.arm("ms ", Fault::CutReply);
+    let version = created(&store, &id, &first).await;
+    assert_eq!(loaded(&store, &id).await.version, version);
+    proxy.arm("ms ", Fault::SwallowReply);
+    let Update::Updated(version) = store.update(&id, &second, &version, usage(&second)).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((value(&loaded(&store, &id).await), loaded(&store, &id).await.version), (&b"2"[..], version));
+    proxy.arm("md ", Fault::CutReply);
+    assert!(store.remove(&id).await.unwrap());
+    assert!(store.load(&id).await.unwrap().is_none());
+    assert_eq!(proxy.fired(), 3);
+}
+
+#[tokio::test]
+async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let (id, first, second) = (id(), record(b"1"), record(b"2"));
+    let version = created(&store, &id, &first).await;
+    proxy.arm("ms ", Fault::CutRequest);
+    let error = store.update(&id, &second, &version, usage(&second)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{error:?}");
+    assert_eq!(loaded(&store, &id).await.version, version);
+    proxy.arm("md ", Fault::CutRequest);
+    assert_eq!(store.remove(&id).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
+    proxy.arm("mg ", Fault::CutRequest);
+    assert_eq!(store.touch(&id, usage(&first)).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
+    proxy.arm("mg ", Fault::CutRequest);
+    assert_eq!(store.load(&id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    // A connection that was lost before it answered anything counts as down for a moment.
+    assert_eq!(after_recovery(&store, &id).await.expect("it is there").version, version);
+    proxy.arm("ms ", Fault::CutRequest);
+    let other = crate::support::id();
+    assert_eq!(store.create(&other, &first, usage(&first)).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
+    assert!(store.load(&other).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn garbage_closes_the_connection_and_reaches_nobody() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let (id, first) = (id(), record(b"1"));
+    created(&store, &id, &first).await;
+    for garbage in [
+        &b"garbage\r\n"[..],
+        b"\0\0\0\0",
+        b"EN\r\n",
+        b"EN O999999\r\n",
+        b"VA 3 c1 O1\r\nabc\r\n",
+        b"VA 99999999999 c1\r\n",
+        b"ERROR\r\n",
+        b"CLIENT_ERROR bad\r\n",
+        b"SERVER_ERROR no\r\n",
+        &[b'x'; 4_096],
+    ] {
+        proxy.arm("mg ", Fault::Inject(garbage.to_vec()));
+        let error = store.load(&id).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+        let stored = after_recovery(&store, &id).await.expect("it is still there");
+        assert_eq!(*stored.record, *first);
+    }
+    assert_eq!(store.statistics()[0].reconnects, 10);
+}
+
+#[tokio::test]
+async fn slow_and_split_replies_are_only_slow() {
+    let (_server, proxy, store) = behind_proxy().await;
+    proxy.split(true);
+    proxy.delay(Duration::from_millis(20));
+    let big = record(&vec![b'x'; 3_000]);
+    let ids: Vec<_> = (0..20).map(|_| id()).collect();
+    for id in &ids {
+        created(&store, id, &big).await;
+    }
+    for id in &ids {
+        assert_eq!(*loaded(&store, id).await.record, *big);
+    }
+    // Slower than the limit: an error in time, and recovery.
+    proxy.delay(Duration::from_secs(3));
+    let error = store.load(&ids[0]).await.unwrap_err();
+    assert!([StoreErrorKind::Timeout, StoreErrorKind::Unavailable].contains(&error.kind()), "{error:?}");
+    proxy.delay(Duration::ZERO);
+    proxy.cut();
+    assert!(after_recovery(&store, &ids[0]).await.is_some());
+}
+
+/// K15: whatever is cut, the visitor still has one live session: the old one, or the new one and a tombstone.
+#[tokio::test]
+async fn k15_a_rename_that_is_cut_anywhere_leaves_one_session() {
+    for (text, fault) in [
+        ("mg ", Fault::CutRequest),
+        ("mg ", Fault::CutReply),
+        (" ME ", Fault::CutRequest),
+        (" ME ", Fault::CutReply),
+        (" ME ", Fault::SwallowReply),
+        (" C", Fault::CutRequest),
+        (" C", Fault::CutReply),
+        (" C", Fault::SwallowReply),
+        (" C", Fault::Inject(b"garbage\r\n".to_vec())),
+    ] {
+        let (_server, proxy, store) = behind_proxy().await;
+        let (from, to, first, second) = (id(), id(), record(b"1"), record(b"2"));
+        let version = created(&store, &from, &first).await;
+        proxy.arm(text, fault.clone());
+        let outcome = store.rename(&from, &version, &to, &second, usage(&second)).await;
+        assert_eq!(proxy.fired(), 1, "{text} {fault:?}");
+        let old = after_recovery(&store, &from).await.expect("the old id is there");
+        let new = store.load(&to).await.unwrap();
+        match old.record.kind() {
+            RecordKind::Session => {
+                assert!(outcome.is_err(), "{text} {fault:?}: {outcome:?}");
+                assert_eq!(*old.record, *first);
+            }
+            RecordKind::Tombstone => {
+                assert!(matches!(outcome, Ok(Rename::Renamed(_))), "{text} {fault:?}: {outcome:?}");
+                assert_eq!(*new.expect("the new one is there").record, *second);
+            }
+            kind => panic!("{kind:?}"),
+        }
+    }
+}
+
+/// K1, V4: a save that was under way brings nothing back, also if it comes late.
+#[tokio::test]
+async fn k1_a_late_save_brings_nothing_back() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let other = MemcachedStore::builder().servers([proxy.address()]).build().unwrap();
+    for fault in [None, Some(Fault::CutReply), Some(Fault::CutRequest)] {
+        let (id, first) = (id(), record(b"1"));
+        created(&store, &id, &first).await;
+        let held = loaded(&store, &id).await;
+        assert!(other.remove(&id).await.unwrap());
+        if let Some(fault) = fault {
+            proxy.arm("ms ", fault);
+        }
+        let saved = store.update(&id, &first, &held.version, usage(&first)).await;
+        assert!(matches!(saved, Ok(Update::Gone)), "{saved:?}");
+        assert_eq!(store.touch(&id, usage(&first)).await.unwrap(), Touch::Gone);
+        assert!(other.load(&id).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_lease_whose_reply_is_lost_is_found_again() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let (id, first) = (id(), record(b"1"));
+    created(&store, &id, &first).await;
+    let holder = session_layer::Holder::generate().unwrap();
+    proxy.arm(":lease ", Fault::CutReply);
+    let outcome = store.lock(&id, holder, Duration::from_secs(10)).await.unwrap();
+    assert!(matches!(outcome, session_layer::Lock::Acquired { .. }));
+    assert!(store.unlock(&id, holder).await.unwrap());
+    assert_eq!(proxy.fired(), 1);
+    assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);
+}

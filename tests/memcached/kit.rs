@@ -1,0 +1,120 @@
+//! The conformance kit over every kind of connection.
+
+use std::{sync::Arc, time::Duration};
+
+use session_layer::{
+    Clock, ListPolicy, MemcachedBuilder, MemcachedStore, SessionStore,
+    conformance::{self, Harness, Operation},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    server::{self, Memcached},
+    support::id,
+};
+
+/// What these servers must do. Memcached's clock can't be moved: the kit really waits.
+fn harness(servers: Vec<Memcached>, builder: MemcachedBuilder) -> Harness {
+    // Longer than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
+    let limit = Duration::from_secs(5);
+    let builder = builder.connect_timeout(limit).request_timeout(limit).list_policy(ListPolicy::Error);
+    let store = builder.clone().build().expect("good settings");
+    Harness::new(store, Clock::system())
+        .twin(builder.build().expect("good settings"))
+        .expects([Operation::ListOwner, Operation::Lock, Operation::Unlock, Operation::Metadata])
+        .unit(Duration::from_secs(1))
+        // Whole seconds, rounded up, on a clock that ticks once a second; and the time that a call takes.
+        .late_by(Duration::from_millis(2_500))
+        .refuses(1_048_576)
+        .holds(1_000_000)
+        .rounds(20)
+        .keep(servers)
+}
+
+fn over(servers: Vec<Memcached>) -> Harness {
+    let addresses: Vec<_> = servers.iter().map(Memcached::address).collect();
+    harness(servers, MemcachedStore::builder().servers(addresses))
+}
+
+/// With every hook: bytes that are damaged, and a server that is away with what it holds.
+fn with_hooks(server: Memcached) -> Harness {
+    let (process, address) = (server.process(), server.address());
+    let server = Arc::new(server);
+    let damaged = Arc::clone(&server);
+    let harness = harness(Vec::new(), MemcachedStore::builder().servers([address.clone()])).keep(server);
+    let harness = harness.damage(move |id| {
+        assert_eq!(damaged.ask(&format!("ms session:{id} 7 T100\r\ngarbage\r\n"), "HD"), ["HD"]);
+        async {}
+    });
+    harness.outage(move |down| {
+        let address = address.clone();
+        async move {
+            server::signal(process, if down { "-STOP" } else { "-CONT" });
+            if !down {
+                let probe = MemcachedStore::builder().servers([address]).build().expect("good settings");
+                while probe.load(&id()).await.is_err() {}
+                // The store under test comes back by itself within this time.
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    })
+}
+
+/// All checks, several at once: most of their time they wait for memcached's clock.
+async fn run(open: impl Fn() -> Harness, leave_out: Option<&str>) {
+    let (mut running, at_once) = (JoinSet::new(), Arc::new(Semaphore::new(24)));
+    let mut started = 0;
+    for check in conformance::checks().iter().filter(|check| Some(check.name) != leave_out) {
+        let permit = Arc::clone(&at_once).acquire_owned().await.expect("it is not closed");
+        let harness = open();
+        started += 1;
+        running.spawn(async move {
+            let outcome = check.run(harness).await;
+            drop(permit);
+            outcome
+        });
+    }
+    let outcomes = running.join_all().await;
+    let failures: Vec<_> =
+        outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert_eq!(outcomes.len(), started);
+    assert!(started > 50, "the kit has {started} checks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server() {
+    run(|| with_hooks(Memcached::start(&[])), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_servers() {
+    run(|| over(Memcached::cluster(3)), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unix_socket() {
+    run(|| with_hooks(Memcached::start_on_socket(&[])), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls() {
+    let tls = crate::tls::Certificate::new();
+    let open = || {
+        let server = tls.server();
+        let address = server.address();
+        harness(vec![server], MemcachedStore::builder().servers([address]).tls(tls.client()))
+    };
+    run(open, None).await;
+}
+
+/// But for how many sessions `clear` has removed: that is not known.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_generations() {
+    let open = || {
+        let servers = Memcached::cluster(2);
+        let addresses: Vec<_> = servers.iter().map(Memcached::address).collect();
+        harness(servers, MemcachedStore::builder().servers(addresses).clear_by_generation(true))
+    };
+    run(open, Some("i4_clear_leaves_nothing")).await;
+}

@@ -1,0 +1,147 @@
+//! How much a store holds, and who has to go.
+
+use std::sync::Arc;
+
+use session_layer::{MemoryOpenError, MemoryStore, SessionStore, StoreErrorKind, Update, Usage};
+
+use super::support::{clock, create, id, record, sized};
+
+/// K23: ten times the capacity of anonymous sessions, and nobody is logged out; in a full store, too.
+#[tokio::test]
+async fn k23_a_flood_of_anonymous_visitors_logs_nobody_out() {
+    for logins in [100, 968, 1_500] {
+        let clock = clock();
+        let store = MemoryStore::builder().capacity(1_000).clock(clock.clone()).open().unwrap();
+        for number in 0..logins {
+            create(&store, &id(format!("login {number}")), &record(&clock, Some("alice")), &clock).await;
+        }
+        // A 32nd part is kept free of logins.
+        let before = store.list_owner("alice").await.unwrap().len();
+        assert_eq!(before, logins.min(1_000 - 1_000 / 32));
+        for number in 0..10_000 {
+            create(&store, &id(number), &record(&clock, None), &clock).await;
+            assert!(store.contains(&id(number)).await.unwrap(), "the newest is never the one that goes");
+        }
+        assert_eq!(store.list_owner("alice").await.unwrap().len(), before);
+        assert_eq!(store.len(), 1_000);
+    }
+}
+
+/// K23, by bytes: large anonymous sessions, and epochs that must stay.
+#[tokio::test]
+async fn k23_nor_does_a_flood_of_large_anonymous_sessions() {
+    let clock = clock();
+    let store = MemoryStore::builder().bytes(4 << 20).clock(clock.clone()).open().unwrap();
+    for number in 0..300 {
+        let owner = format!("owner {number}");
+        let login = record(&clock, Some(&owner));
+        store.ensure_epoch(&owner, Usage::at(&login, clock.now())).await.unwrap();
+        create(&store, &id(&owner), &login, &clock).await;
+    }
+    for number in 0..500 {
+        create(&store, &id(number), &sized(&clock, None, 100_000), &clock).await;
+        assert!(store.statistics().bytes <= 4 << 20);
+    }
+    for number in 0..300 {
+        let owner = format!("owner {number}");
+        assert!(store.contains(&id(&owner)).await.unwrap());
+        assert!(store.owner_epoch(&owner).await.unwrap().is_some());
+    }
+}
+
+/// An epoch goes before a session only when its owner has no session left: without it they would all be revoked.
+#[tokio::test]
+async fn epochs_live_as_long_as_their_owners_sessions() {
+    let clock = clock();
+    let store = MemoryStore::builder().bytes(1 << 20).clock(clock.clone()).open().unwrap();
+    let login = record(&clock, Some("alice"));
+    store.ensure_epoch("alice", Usage::at(&login, clock.now())).await.unwrap();
+    create(&store, &id("alice"), &login, &clock).await;
+    for number in 0..10_000 {
+        let name = format!("gone {number}");
+        store.ensure_epoch(&name, Usage::at(&login, clock.now())).await.unwrap();
+    }
+    assert!(store.statistics().bytes <= 1 << 20);
+    assert!(store.owner_epoch("alice").await.unwrap().is_some());
+    assert!(store.owner_epoch("gone 0").await.unwrap().is_none());
+    assert!(store.owner_epoch("gone 9999").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_least_recently_used_goes_and_only_a_use_counts() {
+    let clock = clock();
+    let store = MemoryStore::builder().capacity(3).clock(clock.clone()).open().unwrap();
+    let session = record(&clock, None);
+    for name in ["a", "b", "c"] {
+        create(&store, &id(name), &session, &clock).await;
+    }
+    store.load(&id("a")).await.unwrap().unwrap();
+    // No uses.
+    store.contains(&id("b")).await.unwrap();
+    store.metadata(&id("b")).await.unwrap();
+    assert_eq!(store.iter().count(), 3);
+    create(&store, &id("d"), &session, &clock).await;
+    assert!(!store.contains(&id("b")).await.unwrap());
+    store.touch(&id("c"), Usage::at(&session, clock.now())).await.unwrap();
+    create(&store, &id("e"), &session, &clock).await;
+    assert!(!store.contains(&id("a")).await.unwrap());
+    assert_eq!(store.statistics().evicted, 2);
+}
+
+/// B3.8's twin: what is too large is refused, and what was stored stays.
+#[tokio::test]
+async fn a_record_too_large_is_refused_and_the_stored_one_stays() {
+    let clock = clock();
+    let store = MemoryStore::builder().bytes(1 << 20).clock(clock.clone()).open().unwrap();
+    let small = record(&clock, None);
+    let version = create(&store, &id("a"), &small, &clock).await;
+    for (owner, bytes) in [(None, 200_000), (Some("alice"), 1 << 20)] {
+        let large = sized(&clock, owner, bytes);
+        let usage = Usage::at(&large, clock.now());
+        let refused = store.update(&id("a"), &large, &version, usage).await.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::TooLarge);
+        let refused = store.create(&id("b"), &large, usage).await.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::TooLarge);
+    }
+    assert!(Arc::ptr_eq(&store.load(&id("a")).await.unwrap().unwrap().record, &small));
+    // A login may be as large as that.
+    let large = sized(&clock, Some("alice"), 200_000);
+    let usage = Usage::at(&large, clock.now());
+    assert!(matches!(store.update(&id("a"), &large, &version, usage).await.unwrap(), Update::Updated(_)));
+}
+
+/// An update can make a session larger: then others go.
+#[tokio::test]
+async fn growing_by_updates_keeps_the_bound() {
+    let clock = clock();
+    let store = MemoryStore::builder().bytes(1 << 20).clock(clock.clone()).open().unwrap();
+    for number in 0..100 {
+        let version = create(&store, &id(number), &record(&clock, None), &clock).await;
+        let large = sized(&clock, None, 50_000);
+        let usage = Usage::at(&large, clock.now());
+        assert!(matches!(store.update(&id(number), &large, &version, usage).await.unwrap(), Update::Updated(_)));
+        assert!(store.statistics().bytes <= 1 << 20);
+    }
+    assert_eq!(store.len(), 20);
+}
+
+#[test]
+fn a_bad_setting_is_named() {
+    let zero = std::time::Duration::ZERO;
+    let builder = MemoryStore::builder;
+    for (setting, bad) in [
+        ("capacity", builder().capacity(0)),
+        ("bytes", builder().bytes(1_000)),
+        ("sweep_interval", builder().sweep_interval(zero)),
+        ("longest_lease", builder().longest_lease(zero)),
+        ("close_timeout", builder().close_timeout(zero)),
+        ("snapshot_interval", builder().snapshot_path("x").snapshot_interval(zero)),
+        ("snapshot_interval", builder().snapshot_interval(std::time::Duration::from_secs(1))),
+        ("snapshot_path", builder().snapshot_path("/")),
+        ("snapshot_path", builder().snapshot_path(std::env::temp_dir())),
+    ] {
+        let error = bad.open().unwrap_err();
+        assert!(matches!(error, MemoryOpenError::Setting { setting: named, .. } if named == setting), "{error}");
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}

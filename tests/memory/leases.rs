@@ -1,0 +1,92 @@
+//! Leases: taken, extended, given back, run out; and who waits is woken.
+
+use std::time::Duration;
+
+use session_layer::{Holder, Lock, MemoryStore, Rename, SessionStatus, SessionStore, Update, Usage};
+
+use super::support::{MINUTE, clock, create, id, record};
+
+#[tokio::test]
+async fn a_lease_is_no_longer_than_the_longest() {
+    let clock = clock();
+    let store = MemoryStore::builder().longest_lease(MINUTE).clock(clock.clone()).open().unwrap();
+    create(&store, &id("a"), &record(&clock, None), &clock).await;
+    let holder = Holder::from_u128(1);
+    let until = Lock::Acquired { until: clock.now() + MINUTE };
+    assert_eq!(store.lock(&id("a"), holder, 9 * MINUTE).await.unwrap(), until);
+    // No time: the longest.
+    assert_eq!(store.lock(&id("a"), holder, Duration::ZERO).await.unwrap(), until);
+    let metadata = store.metadata(&id("a")).await.unwrap().unwrap();
+    assert_eq!((metadata.status, metadata.locked_until), (SessionStatus::Locked, Some(clock.now() + MINUTE)));
+    clock.advance(MINUTE);
+    assert_eq!(store.metadata(&id("a")).await.unwrap().unwrap().status, SessionStatus::Active);
+    assert!(!store.unlock(&id("a"), holder).await.unwrap(), "it ended by itself");
+}
+
+/// K2 of the contract: whose lease ran out can't commit over the next holder.
+#[tokio::test]
+async fn a_holder_whose_lease_ran_out_conflicts_with_the_next() {
+    let clock = clock();
+    let store = MemoryStore::with_clock(clock.clone());
+    let session = record(&clock, None);
+    create(&store, &id("a"), &session, &clock).await;
+    store.lock(&id("a"), Holder::from_u128(1), MINUTE).await.unwrap();
+    let seen = store.load(&id("a")).await.unwrap().unwrap().version;
+    clock.advance(MINUTE);
+    assert!(matches!(store.lock(&id("a"), Holder::from_u128(2), MINUTE).await.unwrap(), Lock::Acquired { .. }));
+    let late = store.update(&id("a"), &session, &seen, Usage::at(&session, clock.now())).await.unwrap();
+    assert_eq!(late, Update::Conflict);
+}
+
+/// However a lease ends, the one who waits is woken at once: the hour is not waited for.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_woken() {
+    for how in ["unlock", "remove", "rename", "clear", "evict"] {
+        let clock = clock();
+        let store = MemoryStore::builder().capacity(1).longest_lease(60 * MINUTE).clock(clock.clone()).open().unwrap();
+        let session = record(&clock, None);
+        create(&store, &id("a"), &session, &clock).await;
+        let holder = Holder::from_u128(1);
+        store.lock(&id("a"), holder, 60 * MINUTE).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let waiting = tokio::spawn({
+            let store = store.clone();
+            async move { store.unlocked(&id("a"), 60 * MINUTE).await }
+        });
+        // It waits.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished());
+        match how {
+            "unlock" => assert!(store.unlock(&id("a"), holder).await.unwrap()),
+            "remove" => assert!(store.remove(&id("a")).await.unwrap()),
+            "clear" => assert_eq!(store.clear().await.unwrap(), 1),
+            "evict" => drop(create(&store, &id("b"), &session, &clock).await),
+            _ => {
+                let version = store.load(&id("a")).await.unwrap().unwrap().version;
+                let usage = Usage::at(&session, clock.now());
+                let renamed = store.rename(&id("a"), &version, &id("b"), &session, usage).await.unwrap();
+                assert!(matches!(renamed, Rename::Renamed(_)));
+            }
+        }
+        waiting.await.unwrap();
+        assert!(began.elapsed() < MINUTE, "{how}");
+    }
+}
+
+/// A lease that nobody gives back is waited for to its end, and no longer.
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_with_the_lease() {
+    let clock = clock();
+    let store = MemoryStore::with_clock(clock.clone());
+    create(&store, &id("a"), &record(&clock, None), &clock).await;
+    store.lock(&id("a"), Holder::from_u128(1), Duration::from_secs(20)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    store.unlocked(&id("a"), 60 * MINUTE).await;
+    assert_eq!(began.elapsed().as_secs(), 20);
+    store.unlocked(&id("a"), Duration::from_secs(5)).await;
+    assert_eq!(began.elapsed().as_secs(), 25);
+    store.unlocked(&id("nobody"), 60 * MINUTE).await;
+    assert_eq!(began.elapsed().as_secs(), 25);
+}

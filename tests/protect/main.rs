@@ -1,0 +1,13 @@
+//! Sealed records and the write-through cache: the conformance kit over both in every order, and what they promise
+//! beyond it.
+#![allow(unreachable_pub, missing_docs, reason = "the parts of a test")]
+
+#[cfg(unix)]
+#[path = "../support/memcached.rs"]
+#[allow(dead_code, reason = "shared with the memcached store's tests")]
+mod server;
+
+mod conformance;
+mod remote;
+mod rotation;
+mod sealed;

@@ -1,0 +1,52 @@
+//! A store that does not say that it is in memory, so that a cache does not step aside.
+
+use std::{sync::Arc, time::Duration};
+
+use session_layer::{
+    Create, Cursor, Epoch, Holder, Lock, Metadata, Page, Record, Refresh, Rename, SessionId, SessionStore, StoreError,
+    Stored, Swept, Touch, Update, Usage, Version,
+};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Remote<S>(pub(crate) S);
+
+macro_rules! forward {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+        impl<S: SessionStore> SessionStore for Remote<S> {
+            $(async fn $method(&self, $($argument: $type),*) -> $output {
+                self.0.$method($($argument),*).await
+            })*
+
+            fn name(&self) -> &'static str {
+                self.0.name()
+            }
+        }
+    };
+}
+
+type Answer<T> = Result<T, StoreError>;
+
+forward! {
+    load(id: &SessionId) -> Answer<Option<Stored>>;
+    create(id: &SessionId, record: &Arc<Record>, usage: Usage) -> Answer<Create>;
+    update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Answer<Update>;
+    touch(id: &SessionId, usage: Usage) -> Answer<Touch>;
+    remove(id: &SessionId) -> Answer<bool>;
+    rename(from: &SessionId, expected: &Version, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Answer<Rename>;
+    refresh(id: &SessionId, held: &Stored) -> Answer<Refresh>;
+    owner_epoch(owner: &str) -> Answer<Option<Epoch>>;
+    ensure_epoch(owner: &str, usage: Usage) -> Answer<Epoch>;
+    renew_epoch(owner: &str, usage: Usage) -> Answer<()>;
+    metadata(id: &SessionId) -> Answer<Option<Metadata>>;
+    ids(from: Cursor, limit: usize) -> Answer<Page>;
+    count() -> Answer<u64>;
+    clear() -> Answer<u64>;
+    sweep() -> Answer<Swept>;
+    delete_idle(unused_for: Duration) -> Answer<Swept>;
+    list_owner(owner: &str) -> Answer<Vec<(SessionId, Stored)>>;
+    lock(id: &SessionId, holder: Holder, time: Duration) -> Answer<Lock>;
+    unlock(id: &SessionId, holder: Holder) -> Answer<bool>;
+    unlocked(id: &SessionId, at_most: Duration) -> ();
+    flush() -> Answer<()>;
+    close() -> Answer<()>;
+}

@@ -1,0 +1,208 @@
+//! Sealed records over a store: what goes wrong with keys, owners and bytes.
+
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use session_layer::{
+    Check, Clock, Create, EncryptedStore, Entries, KeyRing, Lifetime, MemoryStore, Owner, Record, RecordKind, Refresh,
+    Rename, SealError, SessionId, SessionStore, StoreErrorKind, Stored, Update, Usage, Version,
+};
+
+use crate::conformance::{ring, secret};
+
+pub(crate) fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+pub(crate) fn id(name: &str) -> SessionId {
+    SessionId::of_owner(name)
+}
+
+pub(crate) fn record(text: &str) -> Record {
+    let entries = Entries::from_sorted([("text", text.as_bytes())].into_iter()).unwrap();
+    Record::session(Check::from_bytes([5; 16]), start(), Lifetime::default()).with_entries(entries)
+}
+
+pub(crate) async fn create(store: &impl SessionStore, id: &SessionId, record: Record) -> Version {
+    let record = Arc::new(record);
+    match store.create(id, &record, Usage::at(&record, start())).await.unwrap() {
+        Create::Created(version) => version,
+        Create::Exists => panic!("{id} is there"),
+    }
+}
+
+pub(crate) fn text(stored: &Stored) -> &str {
+    std::str::from_utf8(stored.record.entries().get("text").unwrap()).unwrap()
+}
+
+fn memory() -> MemoryStore {
+    MemoryStore::with_clock(Clock::manual(start()))
+}
+
+fn turned() -> KeyRing {
+    KeyRing::new(secret(2)).opening(secret(1)).unwrap()
+}
+
+/// Logs an owner in: the owner's epoch goes into the record, as the layer does it.
+async fn login(store: &impl SessionStore, id: &SessionId, owner: &str) -> Version {
+    let record = record(owner);
+    let usage = Usage { used_at: start(), expires_at: record.absolute_limit() };
+    let epoch = store.ensure_epoch(owner, usage).await.unwrap();
+    create(store, id, record.with_owner(Some(Owner::new(owner, epoch).unwrap()))).await
+}
+
+/// Whether the session is logged in, as the layer sees it.
+async fn lives(store: &impl SessionStore, id: &SessionId) -> bool {
+    let stored = store.load(id).await.unwrap().unwrap();
+    let owner = stored.record.owner().unwrap();
+    assert_eq!(&**owner.name(), "bob");
+    store.owner_epoch(owner.name()).await.unwrap() == Some(owner.epoch())
+}
+
+async fn revoke(store: &impl SessionStore, owner: &str) {
+    let usage = Usage { used_at: start(), expires_at: record("").absolute_limit() };
+    store.renew_epoch(owner, usage).await.unwrap();
+}
+
+/// C3 and B4.3: neither values, nor keys of entries, nor the owner's name are at rest.
+#[tokio::test]
+async fn nothing_readable_is_at_rest() {
+    let inner = memory();
+    let store = EncryptedStore::new(inner.clone(), ring());
+    login(&store, &id("a"), "bob").await;
+    let bytes = inner.load(&id("a")).await.unwrap().unwrap().record.to_bytes();
+    for secret in ["bob", "text"] {
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret} is at rest");
+    }
+    // The epoch is kept under the owner's hash, not under the owner's name.
+    assert!(inner.owner_epoch("bob").await.unwrap().is_none());
+    assert!(lives(&store, &id("a")).await);
+}
+
+/// K16: a wrong key is an error that names it; the stored bytes are as they were, and the key put back opens them.
+#[tokio::test]
+async fn k16_a_wrong_key_changes_nothing() {
+    let inner = memory();
+    let right = EncryptedStore::new(inner.clone(), ring());
+    let version = create(&right, &id("a"), record("1")).await;
+    let before = inner.load(&id("a")).await.unwrap().unwrap().record.to_bytes();
+
+    let wrong = EncryptedStore::new(inner.clone(), KeyRing::new(secret(2)));
+    let error = wrong.load(&id("a")).await.unwrap_err();
+    assert_eq!((error.kind(), error.id()), (StoreErrorKind::Corrupt, Some(id("a"))));
+    let cause = error.source().unwrap().downcast_ref::<SealError>().unwrap();
+    assert_eq!(*cause, SealError::UnknownKey(ring().writes_with()));
+    let fresh = Arc::new(record("other"));
+    let usage = Usage::at(&fresh, start());
+    assert_eq!(wrong.create(&id("a"), &fresh, usage).await.unwrap(), Create::Exists);
+    let guess = Version::from_u64(u64::MAX);
+    assert_eq!(wrong.update(&id("a"), &fresh, &guess, usage).await.unwrap(), Update::Conflict);
+
+    let after = inner.load(&id("a")).await.unwrap().unwrap();
+    assert_eq!((after.record.to_bytes(), after.version), (before, version));
+    assert_eq!(text(&right.load(&id("a")).await.unwrap().unwrap()), "1");
+    // R4: removing works where nothing opens.
+    assert!(wrong.remove(&id("a")).await.unwrap());
+}
+
+/// A record that was copied to another id does not open there.
+#[tokio::test]
+async fn a_record_that_was_moved_does_not_open() {
+    let inner = memory();
+    let store = EncryptedStore::new(inner.clone(), ring());
+    create(&store, &id("victim"), record("1")).await;
+    let stolen = inner.load(&id("victim")).await.unwrap().unwrap();
+    inner.create(&id("thief"), &stolen.record, stolen.usage()).await.unwrap();
+    let error = store.load(&id("thief")).await.unwrap_err();
+    assert_eq!(error.source().unwrap().downcast_ref(), Some(&SealError::Broken));
+}
+
+/// Who can write to the store can end sessions with tombstones and epochs, and open none.
+#[tokio::test]
+async fn tombstones_and_epochs_open_nothing() {
+    let inner = memory();
+    let store = EncryptedStore::new(inner.clone(), ring());
+    login(&store, &id("a"), "bob").await;
+    let sealed = inner.load(&id("a")).await.unwrap().unwrap();
+    for kind in [RecordKind::Session, RecordKind::Tombstone, RecordKind::Epoch] {
+        let changed = Arc::new(Record::clone(&sealed.record).with_kind(kind));
+        let present = inner.load(&id("a")).await.unwrap().unwrap().version;
+        let outcome = inner.update(&id("a"), &changed, &present, sealed.usage()).await.unwrap();
+        assert!(matches!(outcome, Update::Updated(_)));
+        assert_eq!(store.load(&id("a")).await.unwrap_err().kind(), StoreErrorKind::Corrupt, "{kind:?}");
+    }
+    // A tombstone with nothing in it is what a rename leaves: it says "superseded" and no more.
+    let now = inner.load(&id("a")).await.unwrap().unwrap().version;
+    let tombstone = Arc::new(Record::tombstone(sealed.record.check(), start()));
+    inner.update(&id("a"), &tombstone, &now, Usage::at(&tombstone, start())).await.unwrap();
+    let loaded = store.load(&id("a")).await.unwrap().unwrap();
+    assert_eq!(loaded.record.kind(), RecordKind::Tombstone);
+    assert!(loaded.record.owner().is_none() && loaded.record.entries().is_empty());
+}
+
+#[tokio::test]
+async fn a_rename_leaves_the_right_tombstone_and_a_refresh_opens() {
+    let inner = memory();
+    let store = EncryptedStore::new(inner, ring());
+    let version = create(&store, &id("a"), record("1")).await;
+    let held = store.load(&id("a")).await.unwrap().unwrap();
+    let moved = Arc::new(record("2").with_check(Check::from_bytes([6; 16])));
+    let usage = Usage::at(&moved, start());
+    assert!(matches!(store.rename(&id("a"), &version, &id("b"), &moved, usage).await.unwrap(), Rename::Renamed(_)));
+    let tombstone = store.load(&id("a")).await.unwrap().unwrap();
+    assert_eq!((tombstone.record.kind(), tombstone.record.check()), (RecordKind::Tombstone, held.record.check()));
+    match store.refresh(&id("a"), &held).await.unwrap() {
+        Refresh::Changed(stored) => assert_eq!(stored.record, tombstone.record),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.load(&id("b")).await.unwrap().unwrap().record, moved);
+}
+
+/// C6 while keys change: two servers that write with different keys agree on who is logged in, and on who is not.
+#[tokio::test]
+async fn c6_owners_across_keys() {
+    let inner = memory();
+    let old = EncryptedStore::new(inner.clone(), ring().opening(secret(2)).unwrap());
+    let new = EncryptedStore::new(inner.clone(), turned());
+    for (login_at, other) in [(&old, &new), (&new, &old)] {
+        inner.clear().await.unwrap();
+        let version = login(login_at, &id("a"), "bob").await;
+        assert!(lives(login_at, &id("a")).await && lives(other, &id("a")).await);
+        // Both list it, whichever key sealed it.
+        for store in [login_at, other] {
+            let listed = store.list_owner("bob").await.unwrap();
+            assert_eq!(listed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id("a")]);
+        }
+        // Written by the other server: sealed anew, with its own hash and epoch; both still agree.
+        let stored = other.load(&id("a")).await.unwrap().unwrap();
+        assert_eq!(stored.version, version);
+        other.update(&id("a"), &stored.record, &stored.version, stored.usage()).await.unwrap();
+        assert!(lives(login_at, &id("a")).await && lives(other, &id("a")).await);
+        // Logged out everywhere at either: over on both.
+        revoke(login_at, "bob").await;
+        assert!(!lives(login_at, &id("a")).await && !lives(other, &id("a")).await);
+        login(other, &id("b"), "bob").await;
+        assert!(lives(login_at, &id("b")).await);
+        assert!(!lives(login_at, &id("a")).await && !lives(other, &id("a")).await);
+        revoke(other, "bob").await;
+        assert!(!lives(login_at, &id("b")).await && !lives(other, &id("b")).await);
+    }
+}
+
+/// A revoked session stays revoked when it is sealed anew.
+#[tokio::test]
+async fn c6_resealing_revives_nobody() {
+    let inner = memory();
+    let old = EncryptedStore::new(inner.clone(), ring());
+    login(&old, &id("a"), "bob").await;
+    revoke(&old, "bob").await;
+    let new = EncryptedStore::new(inner, turned());
+    let stored = new.load(&id("a")).await.unwrap().unwrap();
+    new.update(&id("a"), &stored.record, &stored.version, stored.usage()).await.unwrap();
+    login(&new, &id("b"), "bob").await;
+    assert!(!lives(&new, &id("a")).await);
+    assert!(lives(&new, &id("b")).await);
+}

@@ -1,0 +1,143 @@
+//! C2 across processes: a validating cache in each of two processes over one store. What one of them was told is over or
+//! changed, the other sees at its very next load. Starts itself as the two processes.
+
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use session_layer::{
+    CachedStore, Check, DynStore, EncryptedStore, Entries, FileStore, KeyRing, Lifetime, MemcachedStore, Record,
+    SessionId, SessionStore, Usage,
+};
+
+#[cfg(unix)]
+#[path = "support/memcached.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the memcached store's tests")]
+mod server;
+
+const STORE: &str = "SESSION_LAYER_TEST_STORE";
+const SECRET: &str = "NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=";
+const ROUNDS: usize = 100;
+
+fn main() {
+    if let Ok(store) = std::env::var(STORE) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(child(&store));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    over(&format!("file {}", directory.path().display()));
+    #[cfg(unix)]
+    {
+        let memcached = server::Memcached::start(&[]);
+        over(&format!("memcached {}", memcached.address()));
+    }
+}
+
+/// One process: loads and writes as it is told, through a cache and the sealing, in either order.
+async fn child(store: &str) {
+    let (kind, place) = store.split_once(' ').unwrap();
+    let (kind, order) = kind.split_once('/').unwrap();
+    let store = match kind {
+        "file" => DynStore::new(FileStore::open(place).await.unwrap()),
+        _ => DynStore::new(MemcachedStore::builder().servers([place]).build().unwrap()),
+    };
+    let ring = KeyRing::from_lines(SECRET).unwrap();
+    let store = match order {
+        "cached-sealed" => DynStore::new(CachedStore::new(EncryptedStore::new(store, ring))),
+        _ => DynStore::new(EncryptedStore::new(CachedStore::new(store), ring)),
+    };
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let mut words = line.split(' ');
+        let (command, id) = (words.next().unwrap(), SessionId::of_owner(words.next().unwrap()));
+        let record = |text: &str| {
+            let entries = Entries::from_sorted([("text", text.as_bytes())].into_iter()).unwrap();
+            Arc::new(
+                Record::session(Check::from_bytes([0; 16]), SystemTime::now(), Lifetime::default())
+                    .with_entries(entries),
+            )
+        };
+        let answer = match command {
+            "create" => {
+                let record = record(words.next().unwrap());
+                format!("{:?}", store.create(&id, &record, Usage::at(&record, SystemTime::now())).await.is_ok())
+            }
+            "load" => match store.load(&id).await.unwrap() {
+                Some(stored) => String::from_utf8(stored.record.entries().get("text").unwrap().to_vec()).unwrap(),
+                None => "absent".to_owned(),
+            },
+            "update" => {
+                let stored = store.load(&id).await.unwrap().unwrap();
+                let updated = store.update(&id, &record(words.next().unwrap()), &stored.version, stored.usage()).await;
+                format!("{:?}", updated.is_ok())
+            }
+            _ => format!("{:?}", store.remove(&id).await.unwrap()),
+        };
+        // Not `println!`: what is asked for must be out before the next line comes.
+        writeln!(std::io::stdout(), "{answer}").unwrap();
+    }
+}
+
+struct Process {
+    child: Child,
+    commands: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(store: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut child =
+            command.env(STORE, store).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("this test again");
+        let commands = child.stdin.take().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, commands, answers }
+    }
+
+    fn ask(&mut self, command: &str) -> String {
+        writeln!(self.commands, "{command}").unwrap();
+        self.answers.next().expect("the process has ended").unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn over(store: &str) {
+    let (kind, place) = store.split_once(' ').unwrap();
+    for order in ["cached-sealed", "sealed-cached"] {
+        let store = format!("{kind}/{order} {place}");
+        let mut processes = [Process::start(&store), Process::start(&store)];
+        for round in 0..ROUNDS {
+            // Each in turn is the one that acts.
+            if round % 2 == 1 {
+                processes.reverse();
+            }
+            let [here, there] = &mut processes;
+            let id = format!("{order}-{round}");
+            assert_eq!(here.ask(&format!("create {id} one")), "true");
+            // Both have it cached.
+            for process in [&mut *here, &mut *there] {
+                assert_eq!(process.ask(&format!("load {id}")), "one");
+                assert_eq!(process.ask(&format!("load {id}")), "one");
+            }
+            assert_eq!(here.ask(&format!("update {id} two")), "true");
+            assert_eq!(there.ask(&format!("load {id}")), "two", "{store}");
+            assert_eq!(here.ask(&format!("remove {id}")), "true");
+            assert_eq!(there.ask(&format!("load {id}")), "absent", "{store}");
+            assert_eq!(here.ask(&format!("load {id}")), "absent", "{store}");
+        }
+        println_result(&format!("{store}: {ROUNDS} changes and logouts, each seen by the other's next load"));
+    }
+}
+
+fn println_result(line: &str) {
+    writeln!(std::io::stdout(), "{line}").unwrap();
+}

@@ -1,0 +1,158 @@
+//! A proxy between client and server that delays, cuts, splits and injects on demand.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+/// What happens once, at the first request that holds the armed text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is cut before the request is passed on.
+    CutRequest,
+    /// The request is passed on; the connection is cut in place of its reply.
+    CutReply,
+    /// The request is passed on; its reply is swallowed, and what follows passes.
+    SwallowReply,
+    /// The request is passed on; these bytes come before its reply.
+    Inject(Vec<u8>),
+}
+
+/// A proxy in front of one server.
+pub struct Proxy {
+    port: u16,
+    control: Arc<Control>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Control {
+    armed: Mutex<Option<(Vec<u8>, Fault)>>,
+    /// Every reply's bytes are written one by one.
+    split: Mutex<bool>,
+    delay: Mutex<Duration>,
+    commands: AtomicU64,
+    fired: AtomicU64,
+    cut: Notify,
+}
+
+impl Proxy {
+    pub async fn start(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let control = Arc::<Control>::default();
+        let task = tokio::spawn({
+            let control = Arc::clone(&control);
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
+                    tokio::spawn(pass(client, server, Arc::clone(&control)));
+                }
+            }
+        });
+        Self { port, control, task }
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Makes this happen at the first request that holds `text`.
+    pub fn arm(&self, text: &str, fault: Fault) {
+        *self.control.armed.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
+    }
+
+    /// How many faults have happened.
+    pub fn fired(&self) -> u64 {
+        self.control.fired.load(Ordering::SeqCst)
+    }
+
+    pub fn split(&self, on: bool) {
+        *self.control.split.lock().unwrap() = on;
+    }
+
+    pub fn delay(&self, by: Duration) {
+        *self.control.delay.lock().unwrap() = by;
+    }
+
+    /// Cuts every connection that stands.
+    pub fn cut(&self) {
+        self.control.cut.notify_waiters();
+    }
+
+    /// How many meta commands have passed since this was asked last.
+    pub fn commands(&self) -> u64 {
+        self.control.commands.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.control.cut.notify_waiters();
+    }
+}
+
+async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control>) {
+    let (mut requests, mut replies) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut pending = None;
+    client.set_nodelay(true).expect("a socket");
+    server.set_nodelay(true).expect("a socket");
+    loop {
+        tokio::select! {
+            () = control.cut.notified() => return,
+            read = client.read(&mut requests) => {
+                let Ok(bytes @ 1..) = read else { return };
+                let request = &requests[..bytes];
+                let lines = request.split(|&byte| byte == b'\n');
+                let commands = lines.filter(|line| [&b"mg "[..], b"ms ", b"md "].iter().any(|verb| line.starts_with(verb)));
+                control.commands.fetch_add(commands.count() as u64, Ordering::SeqCst);
+                let fault = control.armed.lock().unwrap().take_if(|(text, _)| holds(request, text)).map(|(_, fault)| fault);
+                if fault.is_some() {
+                    control.fired.fetch_add(1, Ordering::SeqCst);
+                }
+                if fault == Some(Fault::CutRequest) || server.write_all(request).await.is_err() {
+                    return;
+                }
+                pending = fault.or(pending);
+            }
+            read = server.read(&mut replies) => {
+                let Ok(bytes @ 1..) = read else { return };
+                let reply = &replies[..bytes];
+                let delay = *control.delay.lock().unwrap();
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                match pending.take() {
+                    Some(Fault::CutReply) => return,
+                    Some(Fault::SwallowReply) => continue,
+                    Some(Fault::Inject(bytes)) if client.write_all(&bytes).await.is_err() => return,
+                    _ => {}
+                }
+                let size = if *control.split.lock().unwrap() { 1 } else { reply.len() };
+                for piece in reply.chunks(size) {
+                    if client.write_all(piece).await.is_err() {
+                        return;
+                    }
+                    if size == 1 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
+}

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use session_layer::conformance::{self, checks, sentences};
 
 use crate::{
-    broken::{Broken, DEFECTS},
+    broken::Broken,
+    defects::{DEFECTS, Defect},
     reference::Reference,
 };
 
@@ -81,7 +82,7 @@ async fn every_broken_store_is_caught_by_its_sentence_and_every_check_catches_on
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failure_names_the_sentence_its_text_and_the_answer() {
-    let report = conformance::run(|| Broken::harness(crate::broken::Defect::UpdateCreates)).await;
+    let report = conformance::run(|| Broken::harness(Defect::UpdateCreates)).await;
     assert!(!report.passed());
     let text = report.to_string();
     for part in [

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict, chain},
+    bench::{Bench, Probe, Verdict},
+    judge::chain,
     sample::{Sample, of_size},
 };
 use crate::{Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version};

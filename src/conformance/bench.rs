@@ -7,9 +7,13 @@ use std::{
 
 use super::{Failure, Harness, Operation, Skip, judge::chain, race::Way, sample::Sample};
 use crate::{
-    Create, Cursor, DynStore, Holder, Lock, Metadata, Page, Refresh, Rename, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, clock,
+    clock,
+    id::SessionId,
     record::{Epoch, Record},
+    store::{
+        Create, Cursor, DynStore, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    },
 };
 
 /// What a check ends with.

@@ -9,6 +9,7 @@ use super::{
     bench::{Bench, Stop, Verdict},
     race,
 };
+use crate::store::SessionStore;
 
 /// One check: it drives a fresh store through one or more sentences of the contract.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +81,7 @@ pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
     for check in super::checks() {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let harness = open().await;
-        crate::SessionStore::name(harness.store()).clone_into(&mut report.store);
+        harness.store().name().clone_into(&mut report.store);
         let waits = !harness.clock.is_manual();
         let run = tokio::spawn(async move {
             let outcome = check.run(harness).await;

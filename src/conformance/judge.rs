@@ -6,7 +6,12 @@ use super::{
     Failure, Skip,
     bench::{Probe, Stop, Verdict},
 };
-use crate::{SessionId, StoreError, Stored, Version, clock, record::Record};
+use crate::{
+    clock,
+    id::SessionId,
+    record::Record,
+    store::{StoreError, Stored, Version},
+};
 
 impl Probe {
     /// What is stored, which must be there.

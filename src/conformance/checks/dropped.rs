@@ -7,7 +7,10 @@ use super::super::{
     race::Cut,
     sample::Sample,
 };
-use crate::{Holder, Lock, RecordKind, Rename, SessionStore, Stored, Touch, Update, Usage, Version};
+use crate::{
+    record::RecordKind,
+    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version},
+};
 
 /// How often a write is tried again over one that was dropped and may still come through.
 const TRIES: usize = 20;

@@ -7,7 +7,9 @@ use super::super::{
     sample::Sample,
 };
 use crate::{
-    Create, Record, Refresh, Rename, SessionId, Stored, Touch, Update, Usage, Version, record::TOMBSTONE_LIFETIME,
+    id::SessionId,
+    record::{Record, TOMBSTONE_LIFETIME},
+    store::{Create, Refresh, Rename, Stored, Touch, Update, Usage, Version},
 };
 
 /// How many sessions take part: few, so that they meet every kind of call.

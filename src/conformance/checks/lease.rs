@@ -7,7 +7,10 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, identity},
 };
-use crate::{Holder, Lock, SessionStore, Update, clock};
+use crate::{
+    clock,
+    store::{Holder, Lock, SessionStore, Update},
+};
 
 fn holder() -> Holder {
     Holder::generate().expect("the operating system gives random numbers")

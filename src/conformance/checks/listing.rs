@@ -6,7 +6,11 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, identity, owner},
 };
-use crate::{Cursor, Record, RecordKind, SessionId, Touch, Update};
+use crate::{
+    id::SessionId,
+    record::{Record, RecordKind},
+    store::{Cursor, Touch, Update},
+};
 
 /// More pages than any walk here can need.
 const PAGES: usize = 10_000;

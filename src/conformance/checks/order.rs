@@ -7,7 +7,10 @@ use super::super::{
     race::Way,
     sample::Sample,
 };
-use crate::{Create, Stored, Touch, Update, Usage, Version, clock};
+use crate::{
+    clock,
+    store::{Create, Stored, Touch, Update, Usage, Version},
+};
 
 /// What one party does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

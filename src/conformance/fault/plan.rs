@@ -3,7 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::gate::{Gate, Posts};
-use crate::{SessionId, StoreErrorKind, Stored, conformance::Operation, id::Check};
+use crate::{
+    conformance::Operation,
+    id::{Check, SessionId},
+    store::{StoreErrorKind, Stored},
+};
 
 /// Something that goes wrong in a [`FaultStore`](super::FaultStore), and at which calls: at every one, unless the
 /// selectors say otherwise.

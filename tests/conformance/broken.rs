@@ -41,9 +41,12 @@ impl Broken {
         let harness = Reference::harness(&clock, &reference, broken).rounds(20);
         match defect {
             // These hang: that is how they are caught.
-            Defect::LoadHoldsFlag | Defect::LockHoldsFlag | Defect::RemoveWaitsForLease | Defect::WaiterSleeps => {
-                harness.patience(Duration::from_millis(500))
-            }
+            Defect::LoadHoldsFlag
+            | Defect::LockHoldsFlag
+            | Defect::UnlockHoldsFlag
+            | Defect::EpochHoldsFlag
+            | Defect::RemoveWaitsForLease
+            | Defect::WaiterSleeps => harness.patience(Duration::from_millis(500)),
             _ => harness,
         }
     }
@@ -458,6 +461,12 @@ impl SessionStore for Broken {
     }
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
+        if self.is(Defect::EpochHoldsFlag) {
+            self.flag().await;
+            let renewed = self.inner.renew_epoch(owner, usage).await;
+            self.flag.store(false, Ordering::SeqCst);
+            return renewed;
+        }
         if self.is(Defect::RenewDoesNothing) {
             return Ok(());
         }
@@ -600,6 +609,12 @@ impl SessionStore for Broken {
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        if self.is(Defect::UnlockHoldsFlag) {
+            self.flag().await;
+            let unlocked = self.inner.unlock(id, holder).await;
+            self.flag.store(false, Ordering::SeqCst);
+            return unlocked;
+        }
         if self.is(Defect::AnyoneUnlocks) {
             let lease = self.inner.raw().slots.get_mut(id).and_then(|slot| slot.lease.take());
             return Ok(lease.is_some());

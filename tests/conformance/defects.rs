@@ -41,6 +41,10 @@ defects! {
         LoadHoldsFlag,
         /// The same with a lock.
         LockHoldsFlag,
+        /// The same with an unlock.
+        UnlockHoldsFlag,
+        /// The same with an owner's epoch.
+        EpochHoldsFlag,
     }
     "G4" {
         /// Expired is "later than the expiry".

@@ -161,6 +161,51 @@ pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict 
     Ok(())
 }
 
+pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
+    let g3 = bench.about("G3");
+    let holder = || Holder::generate().expect("the operating system gives random numbers");
+    for cut in cuts(&g3) {
+        let (session, _) = g3.created().await?;
+        let (store, id, first, second) = (g3.store().clone(), session.id, holder(), holder());
+        let locked = g3.lock(&id, first, g3.units(20)).await?;
+        g3.holds(matches!(locked, Lock::Acquired { .. }), format_args!("`lock` of a session answered {locked:?}"))?;
+        cut.run(async move { store.unlock(&id, first).await }).await;
+        g3.present(&id, "after a dropped `unlock`").await?;
+        // Given back by the dropped one, or by this one.
+        g3.unlock(&id, first).await?;
+        let locked = g3.lock(&id, second, g3.units(20)).await?;
+        let acquired = matches!(locked, Lock::Acquired { .. });
+        g3.holds(acquired, format_args!("`lock` after a dropped `unlock` and a whole one answered {locked:?}"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn g3_a_dropped_epoch_call_is_whole_or_nothing(bench: Bench) -> Verdict {
+    let g3 = bench.about("G3");
+    for (number, cut) in cuts(&g3).enumerate() {
+        let (owner, usage) = (format!("owner {number}"), g3.keep(1_000));
+        let (store, name) = (g3.store().clone(), owner.clone());
+        cut.run(async move { store.ensure_epoch(&name, usage).await }).await;
+        let before = g3.owner_epoch(&owner).await?;
+        let epoch = g3.ensure_epoch(&owner, usage).await?;
+        g3.holds(
+            before.is_none_or(|before| before == epoch),
+            "`ensure_epoch` after a dropped one answered another epoch than `owner_epoch` in between",
+        )?;
+        let (store, name) = (g3.store().clone(), owner.clone());
+        cut.run(async move { store.renew_epoch(&name, usage).await }).await;
+        let between = g3.owner_epoch(&owner).await?;
+        g3.renew_epoch(&owner, usage).await?;
+        let after = g3.owner_epoch(&owner).await?;
+        g3.holds(after != Some(epoch), "`owner_epoch` after a dropped `renew_epoch` and a whole one is the old one")?;
+        g3.holds(
+            between.is_none() || between == Some(epoch) || after != between,
+            "`owner_epoch` after a whole `renew_epoch` is the one that a dropped one had made",
+        )?;
+    }
+    Ok(())
+}
+
 /// The same session, changed and used later.
 fn newer(g3: &Probe, session: &Sample, number: usize) -> Sample {
     let later = 600 * (u64::try_from(number).unwrap_or(0) + 1);

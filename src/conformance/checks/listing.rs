@@ -220,6 +220,10 @@ pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
     let version = o1.create_sample(&handed).await?;
     let record = (*handed.record).clone().with_owner(Some(owner("bob"))).into();
     o1.updated(&handed, &record, &version).await?;
+    let (renamed, to) = (owned("alice"), owned("alice"));
+    let version = o1.create_sample(&renamed).await?;
+    o1.rename(&renamed.id, &version, &to.id, &to.record, to.usage).await?;
+    alices.push(to);
     let removed = owned("alice");
     o1.create_sample(&removed).await?;
     o1.remove(&removed.id).await?;

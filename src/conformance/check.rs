@@ -9,6 +9,7 @@ use super::{
     bench::{Bench, Stop, Verdict},
     race,
 };
+use crate::store::SessionStore;
 
 /// One check: it drives a fresh store through one or more sentences of the contract.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,10 @@ impl Check {
             "the conformance kit needs threads: use #[tokio::test(flavor = \"multi_thread\")]"
         );
         let bench = Bench::new(harness);
-        let verdict = (self.run)(bench.clone()).await;
+        let verdict = match tokio::spawn((self.run)(bench.clone())).await {
+            Ok(verdict) => verdict,
+            Err(error) => Err(Stop::Broken(self.panicked(error))),
+        };
         let mut skipped = bench.skipped();
         let failure = match verdict {
             Ok(()) => None,
@@ -60,6 +64,20 @@ impl Check {
             debug_assert!(known, "{check} does not say that it checks {}", failure.sentence);
         }
         Outcome { check, skipped, failure }
+    }
+
+    /// A store that panics is told like one that answers wrongly, so that the other checks still run.
+    fn panicked(&self, error: tokio::task::JoinError) -> super::Failure {
+        let text = match error.try_into_panic() {
+            Ok(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+                (Some(text), _) => text.clone(),
+                (None, Some(text)) => (*text).to_owned(),
+                (None, None) => "with something that is no text".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        let sentence = self.sentences.first().copied().unwrap_or_default();
+        super::Failure { check: self.name, sentence, what: format!("the store panicked: {text}") }
     }
 }
 
@@ -80,7 +98,7 @@ pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
     for check in super::checks() {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let harness = open().await;
-        crate::SessionStore::name(harness.store()).clone_into(&mut report.store);
+        harness.store().name().clone_into(&mut report.store);
         let waits = !harness.clock.is_manual();
         let run = tokio::spawn(async move {
             let outcome = check.run(harness).await;

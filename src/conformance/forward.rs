@@ -7,7 +7,10 @@ use super::{
     fault::{Fault, FaultStore},
     sample::Sample,
 };
-use crate::{Clock, Create, Cursor, DynStore, Holder, SessionStore, StoreError, Stored, Usage, Version};
+use crate::{
+    clock::Clock,
+    store::{Create, Cursor, DynStore, Holder, SessionStore, StoreError, Stored, Usage, Version},
+};
 
 /// What a wrapper does not pass on to the store that it wraps; see [`forwarding`].
 ///

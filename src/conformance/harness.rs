@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::Operation;
-use crate::{Clock, DynStore, SessionId, SessionStore};
+use crate::{
+    clock::Clock,
+    id::SessionId,
+    store::{DynStore, SessionStore},
+};
 
 /// A hook's future.
 type Done = Pin<Box<dyn Future<Output = ()> + Send>>;

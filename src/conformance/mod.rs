@@ -74,6 +74,7 @@ mod checks;
 pub mod fault;
 mod forward;
 mod harness;
+mod judge;
 mod operation;
 mod race;
 mod report;

@@ -294,7 +294,8 @@ pub trait SessionStore: Send + Sync + 'static {
         async move { Err(StoreError::unsupported("count")) }
     }
 
-    /// Removes everything: sessions, tombstones and epochs. How many live sessions there were.
+    /// Removes everything: sessions, tombstones and epochs. How many live sessions there were; 0 where the store can't
+    /// count.
     ///
     /// - **I4** Afterwards every id is absent, and no update that was under way brings one back.
     ///

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use session_layer::conformance::{self, checks, sentences};
+use session_layer::conformance::{
+    self, checks,
+    fault::{Bare, Fault, FaultStore},
+    sentences,
+};
 
 use crate::{
-    broken::{Broken, DEFECTS},
+    broken::Broken,
+    defects::{DEFECTS, Defect},
     reference::Reference,
 };
 
@@ -81,7 +86,7 @@ async fn every_broken_store_is_caught_by_its_sentence_and_every_check_catches_on
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failure_names_the_sentence_its_text_and_the_answer() {
-    let report = conformance::run(|| Broken::harness(crate::broken::Defect::UpdateCreates)).await;
+    let report = conformance::run(|| Broken::harness(Defect::UpdateCreates)).await;
     assert!(!report.passed());
     let text = report.to_string();
     for part in [
@@ -93,11 +98,25 @@ async fn a_failure_names_the_sentence_its_text_and_the_answer() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_panics_is_a_failure_and_the_other_checks_go_on() {
+    let open = || async {
+        Reference::open().await.wrap(|store| {
+            let store = FaultStore::new(store);
+            store.inject(Fault::alter(|_| panic!("index out of bounds")));
+            store
+        })
+    };
+    let report = conformance::run(open).await;
+    assert_eq!(report.outcomes.len(), checks().len());
+    let failure = report.failures().find(|failure| failure.sentence == "L1").expect("every load panics");
+    assert_eq!(failure.what, "the store panicked: index out of bounds");
+    assert!(report.failures().count() < checks().len(), "some checks load nothing");
+}
+
 /// A store that loses a method is told so; one that never had it is skipped, and that is said.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_lost_method_fails_and_a_missing_one_is_named() {
-    use session_layer::conformance::fault::Bare;
-
     let lost = conformance::run(|| async { Reference::open().await.wrap(Bare) }).await;
     let failure = lost.failures().find(|failure| failure.sentence == "I3").expect("`count` is lost");
     assert!(failure.what.contains("`count` failed: count: the store has no such operation"), "{failure}");

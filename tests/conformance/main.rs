@@ -3,6 +3,7 @@
 
 mod broken;
 mod coverage;
+mod defects;
 mod faults;
 mod forwarding;
 mod reference;

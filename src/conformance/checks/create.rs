@@ -4,7 +4,10 @@ use super::super::{
     bench::{Bench, Verdict},
     sample::{Sample, owner},
 };
-use crate::{Create, Record, Usage};
+use crate::{
+    record::Record,
+    store::{Create, Usage},
+};
 
 pub(super) async fn c1_create_never_replaces(bench: Bench) -> Verdict {
     let c1 = bench.about("C1");

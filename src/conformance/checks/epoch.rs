@@ -1,7 +1,7 @@
 //! E1-E4: the epoch of an owner.
 
 use super::super::bench::{Bench, Probe, Verdict};
-use crate::{SessionId, record::Epoch};
+use crate::{id::SessionId, record::Epoch, store::Usage};
 
 pub(super) async fn e1_no_epoch_is_none(bench: Bench) -> Verdict {
     let e1 = bench.about("E1");
@@ -101,7 +101,7 @@ pub(super) async fn e3_sweeping_leaves_it(bench: Bench) -> Verdict {
     let e3 = bench.about("E3");
     let hour = std::time::Duration::from_secs(3_600);
     let long_ago = e3.now() - 10 * hour;
-    let epoch = e3.ensure_epoch("alice", crate::Usage::keep_for(long_ago, 20 * hour)).await?;
+    let epoch = e3.ensure_epoch("alice", Usage::keep_for(long_ago, 20 * hour)).await?;
     e3.optional(e3.sweep().await)?;
     e3.equal(Some(epoch), e3.owner_epoch("alice").await?, "`owner_epoch` after a `sweep`")?;
     e3.optional(e3.delete_idle(hour).await)?;

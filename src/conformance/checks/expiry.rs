@@ -6,7 +6,10 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, owner},
 };
-use crate::{Holder, Lock, Refresh, Rename, Stored, Touch, Update, Usage, Version, clock};
+use crate::{
+    clock,
+    store::{Holder, Lock, Refresh, Rename, Stored, Touch, Update, Usage, Version},
+};
 
 /// How many units the sessions of these checks live.
 const LIFE: u32 = 3;

@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict, chain},
+    bench::{Bench, Probe, Verdict},
+    judge::chain,
     sample::{Sample, of_size},
 };
-use crate::{Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version};
+use crate::store::{
+    Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+};
 
 pub(super) async fn g1_closed_is_not_absent(bench: Bench) -> Verdict {
     let g1 = bench.about("G1");

@@ -7,7 +7,10 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, identity},
 };
-use crate::{Holder, Lock, SessionStore, Update, clock};
+use crate::{
+    clock,
+    store::{Holder, Lock, SessionStore, Update},
+};
 
 fn holder() -> Holder {
     Holder::generate().expect("the operating system gives random numbers")
@@ -142,6 +145,13 @@ pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     k3.create_sample(&session).await?;
     acquired(&k3, &session, second, k3.units(20), "a session that was created again after a leased one").await?;
     k3.equal(false, k3.unlock(&session.id, first).await?, "`unlock` by the holder from before the removal")?;
+
+    let short = k3.sample().with_usage(k3.keep(2));
+    k3.create_sample(&short).await?;
+    acquired(&k3, &short, first, k3.units(20), "a free session").await?;
+    k3.past(short.usage.expires_at).await;
+    k3.create_sample(&short.clone().with_usage(k3.keep(100))).await?;
+    acquired(&k3, &short, second, k3.units(20), "a session that was created where a leased one had expired").await?;
 
     // By itself.
     let (session, _) = k3.created().await?;

@@ -4,7 +4,7 @@ use super::super::{
     bench::{Bench, Verdict},
     sample::identity,
 };
-use crate::SessionStatus;
+use crate::store::SessionStatus;
 
 pub(super) async fn m1_looking_is_no_use(bench: Bench) -> Verdict {
     let m1 = bench.about("M1");

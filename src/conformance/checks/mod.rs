@@ -38,6 +38,8 @@ macro_rules! __conformance_checks {
             dropped::g3_a_dropped_rename_is_whole_or_nothing ["G3"]
             dropped::g3_a_dropped_load_holds_nothing ["G3"]
             dropped::g3_a_dropped_lock_ends_at_its_time ["G3"]
+            dropped::g3_a_dropped_unlock_holds_nothing ["G3"]
+            dropped::g3_a_dropped_epoch_call_is_whole_or_nothing ["G3"]
             expiry::g4_expired_is_absent_for_every_method ["G4"]
             expiry::g4_it_lives_until_its_time ["G4"]
             failing::g5_a_refused_record_changes_nothing ["G5"]

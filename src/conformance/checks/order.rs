@@ -7,7 +7,10 @@ use super::super::{
     race::Way,
     sample::Sample,
 };
-use crate::{Create, Stored, Touch, Update, Usage, Version, clock};
+use crate::{
+    clock,
+    store::{Create, Stored, Touch, Update, Usage, Version},
+};
 
 /// What one party does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +75,8 @@ pub(super) async fn g2_two_at_once_are_one_after_the_other(bench: Bench) -> Verd
 }
 
 async fn meet(g2: &Probe, way: Way, first: Act, second: Act, there: bool) -> Verdict {
-    let now = g2.now();
-    let session = g2.sample().with_usage(usage_of(now, 0));
+    let (session, now) = (g2.sample(), g2.now());
+    let session = session.clone().with_usage(usage_of(now, 0));
     let version = g2.create_sample(&session).await?;
     if !there {
         g2.remove(&session.id).await?;

@@ -4,7 +4,7 @@ use super::super::{
     bench::{Bench, Verdict},
     sample::{Sample, identity, shapes},
 };
-use crate::{Holder, Lock, Touch, Update};
+use crate::store::{Holder, Lock, Touch, Update};
 
 pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
     let r1 = bench.about("R1");

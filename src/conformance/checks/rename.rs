@@ -6,7 +6,11 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::Sample,
 };
-use crate::{Record, RecordKind, Rename, Update, Version, clock, record::TOMBSTONE_LIFETIME};
+use crate::{
+    clock,
+    record::{Record, RecordKind, TOMBSTONE_LIFETIME},
+    store::{Rename, Update, Version},
+};
 
 async fn rename(probe: &Probe, from: &Sample, expected: &Version, to: &Sample) -> Verdict<Rename> {
     probe.rename(&from.id, expected, &to.id, &to.record, to.usage).await

@@ -4,7 +4,7 @@ use super::super::{
     Operation,
     bench::{Bench, Verdict},
 };
-use crate::SessionStore;
+use crate::store::SessionStore;
 
 pub(super) async fn d1_a_flush_changes_nothing(bench: Bench) -> Verdict {
     let d1 = bench.about("D1");

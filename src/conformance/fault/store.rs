@@ -11,10 +11,13 @@ use super::{
     plan::{Alter, Effect, Injected},
 };
 use crate::{
-    Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionId, SessionStore, StoreError, Stored, Swept,
-    Touch, Update, Usage, Version,
     conformance::Operation,
+    id::SessionId,
     record::{Epoch, Record},
+    store::{
+        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch,
+        Update, Usage, Version,
+    },
 };
 
 /// A store around another one: without faults it does what that one does, and keeps a log.

@@ -278,6 +278,10 @@ fn throughput(engine: &dyn Engine, ids: &[SessionId], threads: u64) -> f64 {
 }
 
 fn measure(name: &str) {
+    // As in a server: the store's sweep has where to run.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
     let mut random = Random(42);
     let before = resident();
     let (engine_100k, ids) = filled(name, 100_000);

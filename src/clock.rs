@@ -54,6 +54,15 @@ impl Clock {
         }
     }
 
+    /// The same as a number: milliseconds since the Unix epoch.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "only some stores count in milliseconds"))]
+    pub(crate) fn now_millis(&self) -> u64 {
+        match &self.manual {
+            Some(millis) => millis.load(Ordering::SeqCst).min(LAST_MILLIS),
+            None => to_millis(SystemTime::now()),
+        }
+    }
+
     /// Moves a manual clock forward. The system's clock is not ours to move: there this does nothing.
     pub fn advance(&self, by: Duration) {
         if let Some(millis) = &self.manual {

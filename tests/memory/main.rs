@@ -1,5 +1,7 @@
 //! The memory store as its users see it: the conformance kit, bounds, leases, snapshots, tasks.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
 mod bounds;
 mod dictionary;
 mod kit;

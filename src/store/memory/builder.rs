@@ -6,7 +6,7 @@ use super::{
     core::Core,
     error::MemoryOpenError,
     ledger::Bounds,
-    restore::{self, Restored, millis},
+    restore::{self, Restored},
     store::MemoryStore,
     table::Table,
 };
@@ -153,7 +153,7 @@ impl MemoryStoreBuilder {
     pub fn open(self) -> Result<MemoryStore, MemoryOpenError> {
         self.check()?;
         let bounds = Bounds::new(self.capacity, self.bytes);
-        let now = millis(&self.clock);
+        let now = self.clock.now_millis();
         let (table, keeper, restored) = match &self.snapshot_path {
             None => (Table::new(bounds, 0, None, now), None, Restored::default()),
             Some(path) => {
@@ -206,7 +206,7 @@ impl MemoryStoreBuilder {
 
     /// A store with the default settings and this clock: nothing in it can fail.
     pub(super) fn plain(self) -> MemoryStore {
-        let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, millis(&self.clock));
+        let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, self.clock.now_millis());
         let core = Arc::new(Core::new(table, self.clock.clone(), None));
         MemoryStore::of(core, Restored::default(), &self)
     }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    store::MemoryStore,
+    core::Core,
+    store::{MemoryStore, refused},
     walk::{Deleted, Place},
 };
 use crate::{
@@ -22,7 +23,7 @@ const LARGEST_PAGE: usize = 65_536;
 impl SessionStore for MemoryStore {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let core = self.core();
-        let loaded = core.table.load(id, core.now()).map_err(|error| error.during("load").on(id))?;
+        let loaded = core.table.load(id, core.now()).map_err(|error| refused("load", error.on(id)))?;
         tracing::trace!(target: super::TARGET, %id, found = loaded.is_some(), "loaded");
         Ok(loaded)
     }
@@ -121,7 +122,7 @@ impl SessionStore for MemoryStore {
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         let core = self.core();
-        core.table.metadata(id, core.now()).map_err(|error| error.during("metadata").on(id))
+        core.table.metadata(id, core.now()).map_err(|error| refused("metadata", error.on(id)))
     }
 
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
@@ -137,7 +138,7 @@ impl SessionStore for MemoryStore {
                     page.ids.push(held.id);
                 }
             });
-            place = walked.map_err(|error| error.during("ids"))?;
+            place = walked.map_err(|error| refused("ids", error))?;
         }
         page.next = place.map(cursor);
         Ok(page)
@@ -145,20 +146,23 @@ impl SessionStore for MemoryStore {
 
     async fn count(&self) -> Result<u64, StoreError> {
         let core = self.core();
-        core.table.count(core.now()).map_err(|error| error.during("count"))
+        swept(core).await.map_err(|error| refused("count", error))?;
+        Ok(core.table.shared.ledger.sessions())
     }
 
     async fn clear(&self) -> Result<u64, StoreError> {
         let core = self.core();
-        let (removed, ticket) = core.table.clear(core.now()).map_err(|error| error.during("clear"))?;
-        core.written(ticket).await.map_err(|error| error.during("clear"))?;
+        // So that little is left to do while everybody waits.
+        swept(core).await.map_err(|error| refused("clear", error))?;
+        let (removed, ticket) = core.table.clear(core.now()).map_err(|error| refused("clear", error))?;
+        core.written(ticket).await.map_err(|error| refused("clear", error))?;
         tracing::debug!(target: super::TARGET, removed, "cleared");
         Ok(removed)
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
         let core = self.core();
-        let deleted = core.table.sweep(core.now()).map_err(|error| error.during("sweep"))?;
+        let deleted = swept(core).await.map_err(|error| refused("sweep", error))?;
         let remaining = core.table.shared.ledger.sessions();
         tracing::debug!(target: super::TARGET, deleted, remaining, "swept");
         Ok(Swept { deleted, remaining })
@@ -166,12 +170,14 @@ impl SessionStore for MemoryStore {
 
     async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
         let core = self.core();
-        let failed = |error: StoreError| error.during("delete_idle");
+        let failed = |error: StoreError| refused("delete_idle", error);
         let now = core.now();
         let cutoff = now.saturating_sub(clock::duration_millis(unused_for));
-        let mut swept = Swept { deleted: core.table.sweep(now).map_err(failed)?, remaining: 0 };
+        let mut swept = Swept { deleted: swept(core).await.map_err(failed)?, remaining: 0 };
         let (mut from, mut last) = (Some(Place::default()), None);
+        let mut breath = Breath::default();
         while let Some(place) = from {
+            breath.take().await;
             let (Deleted { sessions, ticket }, next) =
                 core.table.delete_idle_step(place, cutoff, now).map_err(failed)?;
             swept.deleted += sessions;
@@ -187,7 +193,7 @@ impl SessionStore for MemoryStore {
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
         let core = self.core();
-        core.table.list_owner(owner, core.now()).map_err(|error| error.during("list_owner"))
+        core.table.list_owner(owner, core.now()).map_err(|error| refused("list_owner", error))
     }
 
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
@@ -195,14 +201,14 @@ impl SessionStore for MemoryStore {
         let longest = self.longest_lease();
         let time = if time.is_zero() { longest } else { time.min(longest) };
         let locked = core.table.lock(id, holder, time, core.now());
-        let (outcome, _over) = locked.map_err(|error| error.during("lock").on(id))?;
+        let (outcome, _over) = locked.map_err(|error| refused("lock", error.on(id)))?;
         tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
         Ok(outcome)
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let core = self.core();
-        let lease = core.table.unlock(id, holder, core.now()).map_err(|error| error.during("unlock").on(id))?;
+        let lease = core.table.unlock(id, holder, core.now()).map_err(|error| refused("unlock", error.on(id)))?;
         tracing::debug!(target: super::TARGET, %id, held = lease.is_some(), "lease given back");
         Ok(lease.is_some())
     }
@@ -225,6 +231,38 @@ impl SessionStore for MemoryStore {
     async fn close(&self) -> Result<(), StoreError> {
         self.close_once().await
     }
+}
+
+/// Lets others of the runtime have their turn, every some steps.
+#[derive(Default)]
+struct Breath(u32);
+
+impl Breath {
+    /// Steps between two turns: some 10,000 sessions.
+    const STEPS: u32 = 32;
+
+    async fn take(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(Self::STEPS) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Takes out everything that has expired; how many sessions.
+async fn swept(core: &Core) -> Result<u64, StoreError> {
+    let (mut deleted, mut breath) = (0, Breath::default());
+    for shard in 0..core.table.shard_count() {
+        loop {
+            let (count, all) = core.table.sweep_step(shard, core.now())?;
+            deleted += count;
+            if all {
+                break;
+            }
+            breath.take().await;
+        }
+    }
+    Ok(deleted)
 }
 
 fn place(cursor: Cursor) -> Place {

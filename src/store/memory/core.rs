@@ -10,7 +10,6 @@ use tokio::sync::{oneshot, watch};
 use super::{
     journal::Ticket,
     keeper::{Keeper, Written},
-    restore::millis,
     table::Table,
 };
 use crate::{
@@ -35,7 +34,7 @@ impl Core {
 
     /// The time in milliseconds since the Unix epoch.
     pub(super) fn now(&self) -> u64 {
-        millis(&self.clock)
+        self.clock.now_millis()
     }
 
     /// Ready when the journal has the line.

@@ -74,6 +74,10 @@ impl Journal {
         lines: &[Line],
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let writer = Writer::begin(&path, version, lines)?;
+        Self::with_writer(path, sync, writer)
+    }
+
+    fn with_writer(path: PathBuf, sync: bool, writer: Writer) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let journal = Arc::new(Self {
             path,
             sync,
@@ -234,5 +238,75 @@ impl Writer {
         }
         self.bytes += bytes.len() as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SessionId, store::memory::line::Removals};
+
+    fn line(number: u64) -> Line {
+        Line::one(&SessionId::of_owner(&number.to_string()), number, 0)
+    }
+
+    fn written(path: &Path) -> Vec<Line> {
+        Removals::read(&std::fs::read(path).unwrap()).unwrap().lines
+    }
+
+    #[tokio::test]
+    async fn lines_are_on_the_disk_when_they_are_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (journal, thread) = Journal::start(path.clone(), true, 1, &[line(1)]).unwrap();
+        for number in 2..20 {
+            journal.written(journal.push(line(number))).await.unwrap();
+            assert_eq!(written(&path).len() as u64, number);
+        }
+        journal.stop();
+        thread.join().unwrap();
+    }
+
+    /// A snapshot makes the lines before it superfluous, and none that it may have missed.
+    #[tokio::test]
+    async fn a_snapshot_shortens_the_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (journal, thread) = Journal::start(path.clone(), true, 1, &[]).unwrap();
+        journal.written(journal.push(line(1))).await.unwrap();
+        journal.snapshot_begins();
+        journal.written(journal.push(line(2))).await.unwrap();
+        journal.snapshot_failed();
+        journal.snapshot_begins();
+        journal.written(journal.push(line(3))).await.unwrap();
+        assert_eq!(written(&path), [line(1), line(2), line(3)]);
+        journal.snapshot_succeeded(9);
+        journal.written(journal.push(line(4))).await.unwrap();
+        assert_eq!(written(&path), [line(3), line(4)]);
+        journal.stop();
+        thread.join().unwrap();
+    }
+
+    /// A disk that takes nothing: the answer is an error, and the line is written with the next ones that can be.
+    #[tokio::test]
+    async fn what_could_not_be_written_is_an_error_and_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        drop(Writer::begin(&path, 1, &[]).unwrap());
+        // Opened for reading: every write fails.
+        let writer = Writer { file: File::open(&path).unwrap(), bytes: std::fs::metadata(&path).unwrap().len() };
+        let (journal, thread) = Journal::with_writer(path.clone(), true, writer).unwrap();
+        for number in 1..3 {
+            let error = journal.written(journal.push(line(number))).await.unwrap_err();
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+        assert_eq!(written(&path), []);
+        journal.snapshot_begins();
+        journal.snapshot_succeeded(9);
+        journal.written(journal.push(line(3))).await.unwrap();
+        let lines = written(&path);
+        assert!((1..4).all(|number| lines.contains(&line(number))));
+        journal.stop();
+        thread.join().unwrap();
     }
 }

@@ -5,6 +5,8 @@
 //!     cargo test --release --lib --no-default-features --features memory loom_tests
 //! ```
 
+#![cfg(session_layer_loom)]
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -106,7 +108,10 @@ fn every_schedule<A: Send + 'static, B: Send + 'static>(
     second: impl Fn(&Bench) -> B + Copy + Send + Sync + 'static,
     judge: impl Fn(&Bench, A, B) + Send + Sync + 'static,
 ) {
+    let schedules = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = Arc::clone(&schedules);
     loom::model(move || {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let bench = prepare();
         let other = Arc::clone(&bench);
         let thread = thread::spawn(move || first(&other));
@@ -115,6 +120,8 @@ fn every_schedule<A: Send + 'static, B: Send + 'static>(
         judge(&bench, first, second);
         bench.settled();
     });
+    // Either may come first, at least.
+    assert!(schedules.load(std::sync::atomic::Ordering::Relaxed) > 1);
 }
 
 fn one(owner: Option<&'static str>) -> impl Fn() -> Arc<Bench> + Send + Sync {

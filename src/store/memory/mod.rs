@@ -12,9 +12,9 @@ mod lease;
 mod ledger;
 mod line;
 mod links;
-#[cfg(all(test, session_layer_loom))]
+#[cfg(test)]
 mod loom_tests;
-#[cfg(all(test, not(session_layer_loom)))]
+#[cfg(test)]
 mod model;
 mod owners;
 mod restore;

@@ -1,5 +1,7 @@
 //! The store against a model that is simple enough to be believed: contents, order of eviction, byte count, owners.
 
+#![cfg(not(session_layer_loom))]
+
 use std::{
     pin::pin,
     sync::Arc,

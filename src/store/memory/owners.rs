@@ -112,7 +112,7 @@ impl Owners {
     }
 
     /// How many owners have a session.
-    #[cfg(test)]
+    #[cfg(all(test, session_layer_loom))]
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(|part| lock(part).sessions.len()).sum()
     }

@@ -184,8 +184,3 @@ impl Table {
         evicted
     }
 }
-
-/// The clock's time in milliseconds.
-pub(super) fn millis(clock: &clock::Clock) -> u64 {
-    clock::to_millis(clock.now())
-}

@@ -10,13 +10,74 @@ use crate::{
     store::{SessionStore, StoreError, Stored, Usage},
 };
 
-/// Sessions in this process's memory: bounded, and with snapshots if asked for. Clones share one store.
+/// Sessions in this process's memory: bounded, with proactive expiry, and with snapshots if asked for. Clones share one
+/// store.
 ///
-/// See the [module's documentation](self) for what it promises, and [`builder`](Self::builder) for its settings.
+/// ```
+/// use session_layer::MemoryStore;
 ///
-/// Beside the methods of [`SessionStore`] (`load`, `create`, `remove`, `ids`, `clear`, …) it can be used like a
-/// dictionary: [`get`](Self::get), [`contains`](Self::contains), [`take`](Self::take),
-/// [`get_or_insert`](Self::get_or_insert), [`iter`](Self::iter), [`len`](Self::len).
+/// let store = MemoryStore::new();                                  // 100,000 sessions, 256 MiB
+/// let large = MemoryStore::builder().capacity(1_000_000).bytes(2 << 30).open()?;
+/// # Ok::<(), session_layer::MemoryOpenError>(())
+/// ```
+///
+/// See [`MemoryStoreBuilder`] for the settings. Beside the methods of [`SessionStore`] (`load`, `create`, `remove`,
+/// `ids`, `clear`, …) it can be used like a dictionary: [`get`](Self::get), [`contains`](Self::contains),
+/// [`take`](Self::take), [`get_or_insert`](Self::get_or_insert), [`iter`](Self::iter), [`len`](Self::len).
+///
+/// # Eviction
+///
+/// A full store evicts the least recently used session, in constant time. Created, loaded, updated and touched is used;
+/// [`contains`](Self::contains), [`iter`](Self::iter), `metadata` and `list_owner` are no uses. A session that was just
+/// stored is never the one to go.
+///
+/// Sessions without an owner go first. A 32nd part of the capacity, and of the bytes (at least 160 KiB, at most half), is
+/// kept free of sessions that have one. So anonymous visitors push out each other and never a login, not even in a
+/// store that is full of logins. A single session without an owner can be no larger than that part: it is `TooLarge`.
+/// (A store with a capacity of one has nothing to keep free.)
+///
+/// Tombstones and epochs cost bytes but are not counted as sessions. An epoch goes only when its owner has no session
+/// here: without it they would be revoked.
+///
+/// Below a capacity of 1,024 the order is strict. Above, there are up to 64 shards, and the victim is the oldest of the
+/// shard in which room is needed. As ids are random, that is one of the oldest of all.
+///
+/// # Expiry
+///
+/// An expired session is absent at once. Its space is given free by a sweep whose cost follows what has expired: a
+/// million sessions with a day to live cost nothing while they wait. Only `delete_idle` and going through all sessions
+/// look at every session; they do so in short steps, which hold nobody up.
+///
+/// # Restarts
+///
+/// With a [`snapshot_path`](MemoryStoreBuilder::snapshot_path) a snapshot is written at an interval, by `flush` and by
+/// `close`, while requests go on. Between snapshots, what must not come back is written to a journal before the answer
+/// is given: what was removed, renamed, cleared or found idle; an epoch that was renewed; a session whose owner was
+/// changed or whose life was shortened by a second or more. What was *created or changed* since the last snapshot is
+/// lost in a crash, and what was *evicted* may come back: nobody ended it. Leases are not restored.
+///
+/// If the journal can't be written (the disk is full), such a call is answered `OutcomeUnknown`: it took effect, but a
+/// crash before the next snapshot would undo it. A snapshot that can't be written is an event, and the next interval
+/// tries again.
+///
+/// One store at a time can have a snapshot open, in all processes. (Not run on Windows. Folders are synced on Unix only.)
+///
+/// # Ending
+///
+/// `close` refuses all later calls, writes the last snapshot and stops the tasks. A store that is dropped unclosed writes
+/// its last snapshot, too, and so blocks the thread that drops it.
+///
+/// # Events
+///
+/// Target `session_layer::store::memory`. Ids are in them; tokens and values never.
+///
+/// | level | when |
+/// |---|---|
+/// | trace | loaded |
+/// | debug | created, updated, touched, removed, renamed, cleared, an epoch renewed, a lease asked for or given back, swept, idle deleted, a snapshot written, restored |
+/// | info | evicted; a create, update or rename that found another version, nothing, or its id taken |
+/// | warn | a call refused or failed (closed, too large, the journal); a damaged file set aside; dropped without `close` |
+/// | error | a snapshot or the journal could not be written; what an unclosed store has lost |
 #[derive(Clone)]
 pub struct MemoryStore {
     handle: Arc<Handle>,
@@ -97,14 +158,7 @@ impl MemoryStore {
         id: &SessionId,
         done: Result<Done<T>, StoreError>,
     ) -> Result<T, StoreError> {
-        let named = |error: StoreError| {
-            let error = error.during(operation).on(id);
-            tracing::warn!(
-                target: super::TARGET, operation, %id, kind = %error.kind(),
-                error = std::error::Error::source(&error), "refused or failed"
-            );
-            error
-        };
+        let named = |error: StoreError| refused(operation, error.on(id));
         let Done { outcome, ticket, evicted } = done.map_err(named)?;
         evicted.report();
         if ticket.is_some() {
@@ -151,7 +205,7 @@ impl MemoryStore {
         let core = self.core();
         let now = core.now();
         let live = core.table.peek(id, |held| !held.is_expired(now));
-        Ok(live.map_err(|error| error.during("contains").on(id))?.unwrap_or(false))
+        Ok(live.map_err(|error| refused("contains", error.on(id)))?.unwrap_or(false))
     }
 
     /// Removes a record and gives it, if it was live: of two that run at once, one gets it.
@@ -227,6 +281,14 @@ impl MemoryStore {
         }
         Ok(removed)
     }
+}
+
+/// Names the operation in an error, and reports it.
+pub(super) fn refused(operation: &'static str, error: StoreError) -> StoreError {
+    let error = error.during(operation);
+    let source = std::error::Error::source(&error);
+    tracing::warn!(target: super::TARGET, error = source, "{error}");
+    error
 }
 
 impl Default for MemoryStore {

@@ -9,6 +9,7 @@
 //! - a load, and `tokio::fs::read` of the same file;
 //! - an update with durability none, and writing a temporary file and renaming it over another of the same bytes: in one
 //!   blocking call, and as two calls of `tokio::fs`;
+//! - the sessions of one owner;
 //! - a sweep that finds nothing, and a recursive directory listing: names with metadata, as `ls -lR`, and names alone.
 //!
 //! Each pair is measured in turns in one run; the figures are medians of 15 rounds. The files are in the page cache.
@@ -24,7 +25,8 @@ use std::{
 };
 
 use session_layer::{
-    Check, Durability, Entries, FileStore, Lifetime, Record, SessionId, SessionStore, Update, Usage, Version,
+    Check, Durability, Entries, Epoch, FileStore, Lifetime, Owner, Record, SessionId, SessionStore, Update, Usage,
+    Version,
 };
 
 const ROUNDS: usize = 15;
@@ -53,8 +55,15 @@ fn record(number: u64) -> Result<Arc<Record>> {
     let counter = number.to_string();
     let (cart, user) = (vec![b'c'; 400], vec![b'u'; 160]);
     let entries = [("cart", &cart[..]), ("csrf", &[b's'; 32][..]), ("n", counter.as_bytes()), ("user", &user[..])];
+    // Every tenth session has an owner, and each owner ten of them.
+    let owner = number.is_multiple_of(10).then(|| Owner::new(format!("user-{}", number / 100), Epoch::from_u64(1)));
     let record = Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
-    Ok(Arc::new(record.with_entries(Entries::from_sorted(entries.into_iter())?)))
+    Ok(Arc::new(record.with_owner(owner.transpose()?).with_entries(Entries::from_sorted(entries.into_iter())?)))
+}
+
+fn owned_by(record: &Record, number: u64) -> Result<Arc<Record>> {
+    let owner = Owner::new(format!("user-{}", number / 100), Epoch::from_u64(1))?;
+    Ok(Arc::new(record.clone().with_owner(Some(owner))))
 }
 
 /// Spread as hashes are.
@@ -79,6 +88,9 @@ fn listing(dir: &Path, with_metadata: bool) -> Result<(u64, u64)> {
     let (mut count, mut bytes) = (0, 0);
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
+        if entry.file_name() == "owners" {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             let (more, larger) = listing(&entry.path(), with_metadata)?;
             (count, bytes) = (count + more, bytes + larger);
@@ -168,11 +180,19 @@ impl Filled {
             tokio::fs::rename(plain.join("tmp"), plain.join(format!("file-{}", call % 100))).await?;
         }
         times.add("write and rename, tokio::fs", begun, CALLS);
-        let next = record(round)?;
+        let begun = Instant::now();
+        for call in 0..CALLS as u64 / 20 {
+            let owner = format!("user-{}", (round * 7_919 + call * 104_729) % (sessions / 100).max(1));
+            assert!(!store.list_owner(&owner).await?.is_empty());
+        }
+        times.add("list_owner", begun, CALLS / 20);
+
+        let (owned, free) = (record(0)?, record(1)?);
         let usage = Usage::keep_for(SystemTime::now(), Duration::from_secs(24 * 3_600));
         let begun = Instant::now();
         for (id, number) in ids.iter().zip(&chosen) {
             let expected = versions.get(number).ok_or("no version")?;
+            let next = if number.is_multiple_of(10) { owned_by(&owned, *number)? } else { Arc::clone(&free) };
             match store.update(id, &next, expected, usage).await? {
                 Update::Updated(version) => versions.insert(*number, version),
                 other => return Err(format!("{other:?}").into()),
@@ -230,6 +250,9 @@ fn main() -> Result<()> {
             let ratio = ratio(ours, theirs);
             println!("  {what:8} {ours:>10.1?}   {base:28} {theirs:>10.1?}   ratio {ratio:.2} (budget {budget})");
         }
+    }
+    for Filled { sessions, times, .. } in &stores {
+        println!("list_owner, ten sessions, among {sessions}: {:.1?}", times.median("list_owner"));
     }
     if let [small, .., large] = &stores[..] {
         println!("{} sessions against {}", large.sessions, small.sessions);

@@ -7,7 +7,10 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, identity},
 };
-use crate::{Holder, Lock, SessionStore, Update, clock};
+use crate::{
+    clock,
+    store::{Holder, Lock, SessionStore, Update},
+};
 
 fn holder() -> Holder {
     Holder::generate().expect("the operating system gives random numbers")
@@ -102,6 +105,33 @@ pub(super) async fn k2_a_lease_is_a_new_version(bench: Bench) -> Verdict {
     acquired(&k2, &session, second, k2.units(20), "after the first holder's time").await?;
     let answer = k2.update(&session.id, &session.variant(3), &mine, session.usage).await?;
     k2.equal(Update::Conflict, answer, "`update` by a holder whose lease ran out, over the next one's")
+}
+
+pub(super) async fn k2_a_lease_beside_an_update(bench: Bench) -> Verdict {
+    let k2 = bench.about("K2");
+    for way in k2.ways() {
+        let (session, version) = k2.created().await?;
+        let (first, second) = (k2.clone(), k2.other(way));
+        let (Sample { id, usage, .. }, record) = (session.clone(), session.variant(1));
+        let (holder, time) = (holder(), k2.units(20));
+        let lock = async move { first.lock(&id, holder, time).await };
+        let update = async move { second.update(&id, &record, &version, usage).await };
+        let (locked, updated) = way.run(lock, update).await;
+        let (locked, updated) = (locked?, updated?);
+        let when = format!("after `lock` ({locked:?}) and `update` ({updated:?}) at once");
+        k2.holds(matches!(locked, Lock::Acquired { .. }), &when)?;
+        let stored = k2.present(&id, &when).await?;
+        match updated {
+            // The update came first, and the lease gave its record a new version.
+            Update::Updated(version) => {
+                k2.same_record(&session.variant(1), &stored.record, &when)?;
+                k2.holds(stored.version != version, format_args!("{when}: the version is the update's"))?;
+            }
+            Update::Conflict => k2.same_record(&session.record, &stored.record, &when)?,
+            Update::Gone => k2.broken(&when)?,
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {

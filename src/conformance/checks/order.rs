@@ -7,7 +7,10 @@ use super::super::{
     race::Way,
     sample::Sample,
 };
-use crate::{Create, Stored, Touch, Update, Usage, Version, clock};
+use crate::{
+    clock,
+    store::{Create, Stored, Touch, Update, Usage, Version},
+};
 
 /// What one party does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +56,7 @@ enum Given {
 
 pub(super) async fn g2_two_at_once_are_one_after_the_other(bench: Bench) -> Verdict {
     let g2 = bench.about("G2");
-    let rounds = g2.harness().rounds.div_ceil(10);
+    let rounds = g2.harness().rounds.div_ceil(4);
     for (index, first) in ACTS.into_iter().enumerate() {
         for second in ACTS.into_iter().skip(index) {
             for there in [true, false] {
@@ -72,13 +75,12 @@ pub(super) async fn g2_two_at_once_are_one_after_the_other(bench: Bench) -> Verd
 }
 
 async fn meet(g2: &Probe, way: Way, first: Act, second: Act, there: bool) -> Verdict {
-    let session = g2.sample();
-    let session = session.clone().with_usage(usage_of(g2.now(), 0));
+    let (session, now) = (g2.sample(), g2.now());
+    let session = session.clone().with_usage(usage_of(now, 0));
     let version = g2.create_sample(&session).await?;
     if !there {
         g2.remove(&session.id).await?;
     }
-    let now = g2.now();
     let party = |probe: Probe, act, who| {
         let session = session.clone();
         async move { act_on(&probe, act, who, &session, &version, now).await }

@@ -228,6 +228,10 @@ async fn trace(dir: &Path, setting: &str) {
     store.sweep().await.unwrap();
     begin("epoch");
     store.ensure_epoch("alice", Usage::keep_for(start(), DAY)).await.unwrap();
+    begin("flush");
+    store.flush().await.unwrap();
+    begin("flush again");
+    store.flush().await.unwrap();
     begin("end");
 }
 

@@ -54,6 +54,21 @@ async fn k16_every_damage_is_found_and_nothing_is_overwritten() {
     assert!(fixture.load(&crate::support::id(2, 1)).await.is_none());
 }
 
+/// Nobody makes us read a file into memory that no session can be.
+#[tokio::test]
+async fn a_huge_file_is_not_read() {
+    let fixture = Fixture::new().await;
+    let id = id(1, 3);
+    fixture.create(&id, 1).await;
+    let path = path_of(&fixture.store, &id);
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let times = fs::metadata(&path).unwrap();
+    file.set_len(1 << 40).unwrap();
+    file.set_times(fs::FileTimes::new().set_modified(times.modified().unwrap())).unwrap();
+    assert_eq!(fixture.store.load(&id).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+    assert!(fixture.store.remove(&id).await.unwrap());
+}
+
 /// R4
 #[tokio::test]
 async fn a_damaged_session_can_be_ended() {

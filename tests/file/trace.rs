@@ -67,7 +67,14 @@ fn none_syncs_nothing() {
     let renamed = ["write tmp", "times", "rename 02", "write tmp", "times", "rename 01"];
     assert_eq!(changes(&steps, "rename"), renamed);
     assert_eq!(changes(&steps, "remove"), ["unlink 02"]);
-    assert!(!steps.values().flatten().any(|step| step.starts_with("fsync")));
+    let syncs = |(operation, steps): (&String, &Vec<String>)| {
+        operation != "flush" && steps.iter().any(|step| step.starts_with("fsync"))
+    };
+    assert!(!steps.iter().any(syncs));
+    // B4.8: what was left unsynced is synced by a flush, once: the one file that is left, and the directories.
+    assert_eq!(steps["flush"].iter().filter(|step| *step == "fsync file").count(), 1);
+    assert!(steps["flush"].contains(&"fsync 01".to_owned()) && steps["flush"].contains(&"fsync 02".to_owned()));
+    assert_eq!(steps["flush again"], [""; 0]);
 }
 
 #[test]
@@ -82,6 +89,7 @@ fn data_syncs_files_before_and_endings_after() {
     assert_eq!(changes(&steps, "remove"), ["unlink 02", "fsync 02"]);
     let epoch = changes(&steps, "epoch");
     assert!(epoch.last().unwrap().starts_with("fsync"), "a revocation lasts: {epoch:?}");
+    assert!(steps["flush"].contains(&"fsync 01".to_owned()) && !steps["flush"].contains(&"fsync file".to_owned()));
 }
 
 #[test]
@@ -104,6 +112,7 @@ fn full_syncs_directories_too() {
     ];
     assert_eq!(changes(&steps, "rename"), renamed);
     assert_eq!(changes(&steps, "remove"), ["unlink 02", "fsync 02"]);
+    assert_eq!(steps["flush"], [""; 0], "nothing is left to a flush");
 }
 
 /// A sweep that finds nothing opens no session, and a load opens one file once.

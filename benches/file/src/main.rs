@@ -9,9 +9,11 @@
 //! - a load, and `tokio::fs::read` of the same file;
 //! - an update with durability none, and writing a temporary file and renaming it over another of the same bytes: in one
 //!   blocking call, and as two calls of `tokio::fs`;
+//! - the sessions of one owner;
 //! - a sweep that finds nothing, and a recursive directory listing: names with metadata, as `ls -lR`, and names alone.
 //!
-//! Each pair is measured in turns in one run; the figures are medians of 15 rounds. The files are in the page cache.
+//! They are measured in turns, call by call, in one run; the figures are medians over 15 rounds. The files are in the
+//! page cache.
 #![allow(clippy::print_stdout, reason = "a command prints its result")]
 
 use std::{
@@ -24,7 +26,7 @@ use std::{
 };
 
 use session_layer::{
-    Check, Durability, Entries, FileStore, Lifetime, Record, SessionId, SessionStore, Update, Usage, Version,
+    Check, Durability, Entries, Epoch, FileStore, Lifetime, Owner, Record, SessionId, SessionStore, Update, Usage,
 };
 
 const ROUNDS: usize = 15;
@@ -32,13 +34,13 @@ const CALLS: usize = 2_000;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Times by what was measured, one for each round.
+/// Times by what was measured, one for each call.
 #[derive(Default)]
 struct Times(BTreeMap<&'static str, Vec<Duration>>);
 
 impl Times {
-    fn add(&mut self, what: &'static str, begun: Instant, calls: usize) {
-        self.0.entry(what).or_default().push(begun.elapsed() / u32::try_from(calls).unwrap_or(1));
+    fn add(&mut self, what: &'static str, begun: Instant) {
+        self.0.entry(what).or_default().push(begun.elapsed());
     }
 
     fn median(&self, what: &str) -> Duration {
@@ -53,8 +55,10 @@ fn record(number: u64) -> Result<Arc<Record>> {
     let counter = number.to_string();
     let (cart, user) = (vec![b'c'; 400], vec![b'u'; 160]);
     let entries = [("cart", &cart[..]), ("csrf", &[b's'; 32][..]), ("n", counter.as_bytes()), ("user", &user[..])];
+    // Every tenth session has an owner, and each owner ten of them.
+    let owner = number.is_multiple_of(10).then(|| Owner::new(format!("user-{}", number / 100), Epoch::from_u64(1)));
     let record = Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
-    Ok(Arc::new(record.with_entries(Entries::from_sorted(entries.into_iter())?)))
+    Ok(Arc::new(record.with_owner(owner.transpose()?).with_entries(Entries::from_sorted(entries.into_iter())?)))
 }
 
 /// Spread as hashes are.
@@ -79,6 +83,9 @@ fn listing(dir: &Path, with_metadata: bool) -> Result<(u64, u64)> {
     let (mut count, mut bytes) = (0, 0);
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
+        if entry.file_name() == "owners" {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             let (more, larger) = listing(&entry.path(), with_metadata)?;
             (count, bytes) = (count + more, bytes + larger);
@@ -115,9 +122,7 @@ async fn fill(store: &FileStore, sessions: u64) -> Result<()> {
 struct Filled {
     _dir: tempfile::TempDir,
     store: FileStore,
-    plain: PathBuf,
     sessions: u64,
-    versions: BTreeMap<u64, Version>,
     times: Times,
 }
 
@@ -127,68 +132,77 @@ impl Filled {
         let store = FileStore::builder(dir.path().join("store")).durability(Durability::None).sweep_every(None);
         let store = store.create().await?;
         fill(&store, sessions).await?;
-        let plain = dir.path().join("plain");
-        fs::create_dir(&plain)?;
-        Ok(Self { _dir: dir, store, plain, sessions, versions: BTreeMap::new(), times: Times::default() })
+        Ok(Self { _dir: dir, store, sessions, times: Times::default() })
     }
 
     async fn round(&mut self, round: u64) -> Result<()> {
-        let Self { store, plain, sessions, versions, times, .. } = self;
+        let Self { store, sessions, times, .. } = self;
         let sessions = *sessions;
-        let chosen: Vec<u64> = (0..CALLS as u64).map(|call| (round * 7_919 + call * 104_729) % sessions).collect();
-        let ids: Vec<SessionId> = chosen.iter().map(|&number| id(number)).collect();
-        let paths: Vec<PathBuf> = ids.iter().map(|id| path_of(store, id)).collect();
-
-        let begun = Instant::now();
-        for path in &paths {
-            assert!(!tokio::fs::read(path).await?.is_empty());
+        // By turns, call by call, each on sessions of its own.
+        for call in 0..CALLS as u64 {
+            let number = (round * 7_919 + call * 104_729) % sessions;
+            let (id, path) = (id(number), path_of(store, &id(number)));
+            let begun = Instant::now();
+            if call % 2 == 0 {
+                assert!(!tokio::fs::read(&path).await?.is_empty());
+                times.add("tokio::fs::read", begun);
+            } else {
+                assert!(store.load(&id).await?.is_some());
+                times.add("load", begun);
+            }
         }
-        times.add("tokio::fs::read", begun, CALLS);
-        let begun = Instant::now();
-        for (id, number) in ids.iter().zip(&chosen) {
-            let stored = store.load(id).await?.ok_or("a session is gone")?;
-            versions.insert(*number, stored.version);
-        }
-        times.add("load", begun, CALLS);
-
-        let bytes = fs::read(paths.first().ok_or("no session")?)?;
-        let begun = Instant::now();
-        for call in 0..CALLS {
-            let (bytes, plain) = (bytes.clone(), plain.clone());
-            tokio::task::spawn_blocking(move || {
-                fs::write(plain.join("tmp"), &bytes)?;
-                fs::rename(plain.join("tmp"), plain.join(format!("file-{}", call % 100)))
-            })
-            .await??;
-        }
-        times.add("write and rename, one call", begun, CALLS);
-        let begun = Instant::now();
-        for call in 0..CALLS {
-            tokio::fs::write(plain.join("tmp"), &bytes).await?;
-            tokio::fs::rename(plain.join("tmp"), plain.join(format!("file-{}", call % 100))).await?;
-        }
-        times.add("write and rename, tokio::fs", begun, CALLS);
-        let next = record(round)?;
         let usage = Usage::keep_for(SystemTime::now(), Duration::from_secs(24 * 3_600));
-        let begun = Instant::now();
-        for (id, number) in ids.iter().zip(&chosen) {
-            let expected = versions.get(number).ok_or("no version")?;
-            match store.update(id, &next, expected, usage).await? {
-                Update::Updated(version) => versions.insert(*number, version),
-                other => return Err(format!("{other:?}").into()),
-            };
+        let mut overwritten = Vec::new();
+        for call in 0..CALLS as u64 {
+            let number = (round * 7_919 + call * 104_729 + 1) % sessions;
+            let (id, path) = (id(number), path_of(store, &id(number)));
+            let next = record(number)?;
+            let held = store.load(&id).await?.ok_or("a session is gone")?;
+            if call % 3 == 0 {
+                let begun = Instant::now();
+                let outcome = store.update(&id, &next, &held.version, usage).await?;
+                times.add("update", begun);
+                assert!(matches!(outcome, Update::Updated(_)));
+                continue;
+            }
+            // The same bytes in the same place, so that the same parts of the file system are cold or warm.
+            let (bytes, temporary) = (fs::read(&path)?, path.with_file_name("plain-tmp"));
+            overwritten.push((id, next));
+            let begun = Instant::now();
+            if call % 3 == 1 {
+                tokio::task::spawn_blocking(move || {
+                    fs::write(&temporary, &bytes)?;
+                    fs::rename(&temporary, &path)
+                })
+                .await??;
+                times.add("write and rename, one call", begun);
+            } else {
+                tokio::fs::write(&temporary, &bytes).await?;
+                tokio::fs::rename(&temporary, &path).await?;
+                times.add("write and rename, tokio::fs", begun);
+            }
         }
-        times.add("update", begun, CALLS);
+        // A plain file has not the times of a session's.
+        for (id, next) in overwritten {
+            let held = store.load(&id).await?.ok_or("a session is gone")?;
+            store.update(&id, &next, &held.version, usage).await?;
+        }
+        for call in 0..CALLS as u64 / 20 {
+            let owner = format!("user-{}", (round * 7_919 + call * 104_729) % (sessions / 100).max(1));
+            let begun = Instant::now();
+            assert!(!store.list_owner(&owner).await?.is_empty());
+            times.add("list_owner", begun);
+        }
 
         let begun = Instant::now();
         let (files, bytes) = listing(store.dir(), true)?;
-        times.add("recursive listing, metadata", begun, 1);
+        times.add("recursive listing, metadata", begun);
         let begun = Instant::now();
         assert_eq!(listing(store.dir(), false)?, (files, 0));
-        times.add("recursive listing, names", begun, 1);
+        times.add("recursive listing, names", begun);
         let begun = Instant::now();
         let swept = store.sweep().await?;
-        times.add("sweep", begun, 1);
+        times.add("sweep", begun);
         assert_eq!((swept.deleted, swept.remaining), (0, sessions));
         assert!(bytes > 0);
         Ok(())
@@ -230,6 +244,9 @@ fn main() -> Result<()> {
             let ratio = ratio(ours, theirs);
             println!("  {what:8} {ours:>10.1?}   {base:28} {theirs:>10.1?}   ratio {ratio:.2} (budget {budget})");
         }
+    }
+    for Filled { sessions, times, .. } in &stores {
+        println!("list_owner, ten sessions, among {sessions}: {:.1?}", times.median("list_owner"));
     }
     if let [small, .., large] = &stores[..] {
         println!("{} sessions against {}", large.sessions, small.sessions);

@@ -91,14 +91,20 @@ impl Disk {
     /// Reads what is under an id, whole. Takes no lock: a file is replaced as a whole, and never changed.
     pub(super) fn find(&self, id: &SessionId) -> Result<Found, FileStoreError> {
         let path = self.layout.session(id);
-        let Some((file, metadata)) = self.open(&path)? else { return Ok(Found::Absent) };
+        let Some((mut file, metadata)) = self.open(&path)? else { return Ok(Found::Absent) };
         let times = times::read(&metadata);
         let now = self.now();
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(1 << 20));
-        (&file)
-            .take(content::MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| FileStoreError::io("read", &path, error))?;
+        let Some(length) = usize::try_from(metadata.len()).ok().filter(|_| metadata.len() <= content::MAX_FILE_BYTES)
+        else {
+            return Ok(damaged(&path, &metadata, &[], "it is too large", now));
+        };
+        // A session's file is never changed, so its length is known; if somebody cuts it just now, it is damaged.
+        let mut bytes = vec![0; length];
+        match file.read_exact(&mut bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => bytes.clear(),
+            Err(error) => return Err(FileStoreError::io("read", &path, error)),
+        }
         let (header, record) = match content::decode(id, &bytes) {
             Ok(decoded) => decoded,
             Err(what) => return Ok(damaged(&path, &metadata, &bytes, what, now)),

@@ -81,7 +81,11 @@ fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> 
     let file = file.map_err(|error| FileStoreError::io("open the lock file", &path, error))?;
     for _ in 0..TRIES {
         match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
+            Ok(()) => {
+                // Somebody may have removed the directory meanwhile and made it anew: then another file is the lock.
+                let gone = platform::is_unlinked(&file).map_err(|error| FileStoreError::io("lock", &path, error))?;
+                return Ok((!gone).then_some(file));
+            }
             Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
             Err(TryLockError::Error(error)) => return Err(FileStoreError::io("lock", &path, error)),
         }

@@ -87,6 +87,17 @@ pub(super) fn open_to_others(metadata: &Metadata) -> bool {
     }
 }
 
+/// Whether a file that is open has no name any more.
+pub(super) fn is_unlinked(file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    return Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0);
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(false)
+    }
+}
+
 /// Whether the process, or the system, has too many files open.
 pub(super) fn is_out_of_files(error: &io::Error) -> bool {
     #[cfg(unix)]

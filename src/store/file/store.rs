@@ -33,7 +33,8 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 
 /// One durable file per session in a directory, which several processes of one machine can share.
 ///
-/// Clones share one store. See the [module](super) for how it keeps its promises, and [`FileStoreBuilder`] for settings.
+/// For applications that must survive a restart with no server beside them. Clones share one store;
+/// [`FileStoreBuilder`] has the settings.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,6 +49,62 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # What it promises
+///
+/// - **A reader takes no lock** and sees a whole old or a whole new record, whatever a writer does, is stopped or
+///   killed in the middle of: a file is never changed, but replaced by rename.
+/// - **Writers of all processes take turns**, by advisory locks on 256 lock files, each for a share of the sessions. A
+///   process that dies leaves none. One that is stopped while it has one delays the writers of 1/256 of the sessions,
+///   each until the [deadline](FileStoreBuilder::lock_deadline), and keeps no thread waiting.
+/// - **A touch writes no content, and a sweep opens no file**: expiry and last use are the file's modification and access
+///   time. Times that somebody else has set (a backup, a copy without `-p`) are recognised, and those of the last write
+///   count.
+/// - **Nothing that is no session is read as one**: links, devices, other users' files and files that were renamed are an
+///   error for their id and left alone; other names are no concern of the store.
+/// - **A damaged file** (a checksum is wrong) is `Corrupt` for its session and an event with the path. It is not
+///   overwritten. It goes when the session is removed or would have expired; if even that can't be read in it, a week after
+///   it was last changed.
+/// - **A full, read-only or unmounted disk** is `Unavailable`, never "absent"; the old state stays, and it goes on when the
+///   cause is gone. A directory that is emptied by hand while the store is open is an empty store.
+///
+/// # The directory
+///
+/// ```text
+/// DIR/ab/abcdef01-2345-8789-8abc-def012345678   a session: its id, and by its first two characters one of 256 shards
+/// DIR/ab/lock                                   the shard's lock; leave it there while a process runs
+/// DIR/ab/tmp                                    what is being written
+/// DIR/owners/cd/<hash of owner>.<id>            an empty file: this session is this owner's
+/// ```
+///
+/// Directories are made with mode 0700 and files with 0600, and all processes must run as one user. Values are not
+/// encrypted. It has to be a local file system with locks and with times to the microsecond; opening checks both.
+///
+/// # Costs
+///
+/// A load is one file opened and read. An update writes a file and renames it. A sweep, a count or a walk through the ids
+/// looks at every file's times; `delete_idle` opens those that seem idle; `list_owner` lists 1/256 of all marks of owners and
+/// opens the owner's sessions. A lease is kept in the session's file: taking, extending and giving back are a write each, as
+/// durable as all others. `benches/file` compares with plain file operations.
+///
+/// # Systems
+///
+/// Tested on Linux (ext4, tmpfs). Other Unixes have no way to read a file without moving its access time: there, after the
+/// first load the last use is worked out from the expiry, which is exact until the absolute limit caps it. On Windows,
+/// NTFS times are fine enough, a rename replaces a file that readers have open (Windows 10 1809 on), and directories are not
+/// synced, since NTFS journals names; rights are inherited from the directory. Neither was run.
+///
+/// # Events
+///
+/// The target is `session_layer::store::file`.
+///
+/// | level | events |
+/// |---|---|
+/// | trace | `loaded`, `refreshed` |
+/// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `renamed`, `swept`, `lease asked for`, `lease given back` |
+/// | info | `conflict`, `exists` and `gone`, with the operation |
+/// | warn | a timeout; a record that is too large; a directory that other users can look into |
+/// | error | `damaged session file`, with the path; any other failure, with operation, id and cause |
 #[derive(Clone)]
 pub struct FileStore {
     inner: Arc<Inner>,
@@ -384,10 +441,14 @@ impl SessionStore for FileStore {
         if let Some(sweeper) = &self.inner.sweeper {
             sweeper.abort();
         }
-        self.inner.pool.drain().await;
+        let drained = self.inner.pool.drain().await;
         let disk = Arc::clone(&self.inner.disk);
         let flushed = tokio::task::spawn_blocking(move || disk.flush()).await;
         let outcome = flushed.unwrap_or_else(|error| Err(StoreError::new(StoreErrorKind::Other).because(error)));
+        let outcome = outcome.and_then(|()| match drained {
+            true => Ok(()),
+            false => Err(StoreError::new(StoreErrorKind::Timeout).because("a blocking call has not ended")),
+        });
         outcome.map_err(|error| report(error, "close", None))
     }
 }

@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
+    task::yield_now,
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
@@ -257,6 +258,16 @@ impl Writer<'_> {
             if self.waiting.is_empty() {
                 if self.queue.recv_many(&mut batch, BATCH).await == 0 {
                     return Ok(());
+                }
+                if batch.len() < self.shared.in_flight() {
+                    // Others are at it. The runtime runs a task that was woken before those that wait: without this
+                    // turn, every request would be written alone.
+                    yield_now().await;
+                    while batch.len() < BATCH
+                        && let Ok(request) = self.queue.try_recv()
+                    {
+                        batch.push(request);
+                    }
                 }
             } else {
                 batch.extend(self.waiting.drain(..));

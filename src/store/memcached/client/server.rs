@@ -63,6 +63,11 @@ pub(super) struct Counters {
 }
 
 impl Shared {
+    /// How many requests are queued or wait for their reply.
+    pub(super) fn in_flight(&self) -> usize {
+        usize::try_from(self.counters.in_flight.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn set_item_size_max(&self, bytes: Option<usize>) {
         self.item_size_max.store(bytes.unwrap_or(0), Ordering::Relaxed);
     }

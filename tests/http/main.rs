@@ -4,8 +4,7 @@
 
 mod failures;
 mod merging;
-mod middleware;
-mod promises;
+
 mod review;
-mod security;
+
 mod support;

@@ -24,6 +24,7 @@ use crate::{
     events::Event,
     id::SessionId,
     lifetime::CookieLifetime,
+    record::RecordKind,
     store::{SessionStore, StoreError, StoreErrorKind, Touch, Usage},
 };
 
@@ -213,10 +214,17 @@ impl Shared {
 
     /// Destroys now, whatever comes of the rest. `true` if a session was there.
     pub(crate) async fn destroy_doomed(&self) -> Result<bool> {
-        let mut destroyed = false;
+        let (mut destroyed, mut superseded) = (false, None);
         loop {
-            let Some(id) = self.state().doomed.last().copied() else { return Ok(destroyed) };
-            let was_there = self.remove(&id).await?;
+            let Some(id) = self.state().doomed.last().copied() else { break };
+            let was_there = match self.remove(&id).await {
+                Err(error) if error.kind() == ErrorKind::Superseded => {
+                    Event::WriteBlocked { id, why: &error }.emit();
+                    superseded = Some(error);
+                    false
+                }
+                outcome => outcome?,
+            };
             let mut state = self.state();
             state.doomed.retain(|doomed| *doomed != id);
             if was_there {
@@ -224,6 +232,10 @@ impl Shared {
                 destroyed = true;
                 Event::Destroyed(id).emit();
             }
+        }
+        match superseded {
+            Some(error) if !destroyed => Err(error),
+            _ => Ok(destroyed),
         }
     }
 
@@ -254,6 +266,17 @@ impl Shared {
     }
 
     async fn remove(&self, id: &SessionId) -> Result<bool> {
+        // A login in between has moved the session to a new token, which this request does not know. Its tombstone stays,
+        // and so does the cookie that the login has set.
+        match self.settings.store.load(id).await {
+            Ok(Some(stored)) if stored.record.kind() == RecordKind::Tombstone => {
+                return Err(Error::session(ErrorKind::Superseded, *id));
+            }
+            Ok(_) => {}
+            // What can't be opened can be ended.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
+            Err(error) => return Err(error.during("load").on(id).into()),
+        }
         let named = |error: StoreError| Error::from(error.during("remove").on(id));
         match self.settings.store.remove(id).await {
             // Whether the first one arrived is told by a second: either way the session is gone by this request.

@@ -1,1 +1,567 @@
-//! To come.
+//! SECURITY.md as a client sees it. What is told by the parts alone is tested there: V6, V9, V11, V13 and K13 in
+//! `src/cookie`, V1 and V15 in `src/id.rs`, the others in the tests of stores and wrappers.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{Router, routing::any};
+use http::StatusCode;
+use session_layer::{
+    CookieConfig, CookiePrefix, EncryptedStore, Error, ErrorKind, KeyRing, LazySession, Lifetime, SameSite, Session,
+    SessionLayer, SessionRejection, SessionStore, SessionToken, StoreErrorKind, Usage,
+    conformance::{
+        Operation,
+        fault::{Bare, Fault, Step},
+    },
+};
+use tower::ServiceExt;
+use tracing::Level;
+
+use crate::support::*;
+
+async fn is_live(site: &Site, jar: &Jar) -> bool {
+    let reply = site.send(jar, async |session: Option<Session>| session.is_some().to_string()).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    reply.body == "true"
+}
+
+#[tokio::test]
+async fn v1_tokens_are_192_bits_and_never_alike() {
+    let site = Site::new();
+    let mut seen = HashSet::new();
+    let mut ones = [0_u32; 192];
+    for _ in 0..500 {
+        let jar = site.visitor().await;
+        let value = jar.value.unwrap();
+        assert_eq!(value.len(), 32);
+        for (at, c) in value.bytes().enumerate() {
+            let six = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+                .iter()
+                .position(|&known| known == c)
+                .unwrap();
+            for bit in 0..6 {
+                ones[at * 6 + bit] += u32::from(six >> bit & 1 == 1);
+            }
+        }
+        assert!(seen.insert(value));
+    }
+    // Each bit is drawn: 500 throws of a fair coin are outside of 150 to 350 once in 10^18 runs.
+    assert!(ones.iter().all(|ones| (150..=350).contains(ones)), "{ones:?}");
+}
+
+#[tokio::test]
+async fn v2_k14_login_and_relogin_end_the_old_token_at_once() {
+    let site = Site::new();
+    let mut jar = site.visitor().await;
+    for _ in 0..3 {
+        let old = jar.clone();
+        let reply = site.visit(&mut jar, async |session: Session| session.login("ada")).await;
+        assert_eq!(reply.cookies().len(), 1);
+        assert_ne!(jar.value, old.value);
+        assert!(!is_live(&site, &old).await);
+        assert!(is_live(&site, &jar).await);
+        let seen = site.send(&old, async |session: Session| format!("{:?}", (session.owner(), session.keys()))).await;
+        assert_eq!(seen.body, "(None, [])");
+    }
+    assert_eq!(site.store.inner().len(), 1);
+}
+
+#[tokio::test]
+async fn v4_after_logout_the_token_is_worth_nothing() {
+    let site = Site::new();
+    let mut jar = site.member("ada").await;
+    let old = jar.clone();
+    let reply = site.visit(&mut jar, async |session: Session| session.destroy()).await;
+    assert_eq!(reply.cookies().len(), 1);
+    assert_eq!(jar.value, None, "the browser has dropped it");
+    assert!(!is_live(&site, &old).await);
+    // Writing with it makes another session.
+    let mut after = old.clone();
+    site.visit(&mut after, async |session: Session| session.insert("n", &1)).await;
+    assert_ne!(after.value, old.value);
+}
+
+#[tokio::test]
+async fn v5_all_sessions_of_one_owner_end_together() {
+    let site = Site::new();
+    let ada = [site.member("ada").await, site.member("ada").await];
+    let bob = site.member("bob").await;
+    let until = Usage { used_at: site.clock.now(), expires_at: site.clock.now() + 48 * HOUR };
+    site.store.inner().renew_epoch("ada", until).await.unwrap();
+    for jar in &ada {
+        assert!(!is_live(&site, jar).await);
+    }
+    assert!(is_live(&site, &bob).await);
+    assert!(is_live(&site, &site.member("ada").await).await, "a new login works");
+    assert!(!is_live(&site, &ada[0]).await);
+}
+
+#[tokio::test]
+async fn v6_the_cookie_is_strict_and_short() {
+    let site = Site::new();
+    let reply = site.send(&site.jar(), async |session: Session| session.insert("n", &1)).await;
+    let line = reply.cookies()[0];
+    assert!(line.starts_with("__Host-sid="));
+    assert!(line.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{line}");
+    assert!(line.split(';').next().unwrap().len() <= 4_096);
+    let long = CookieConfig::new("n".repeat(255));
+    let site = Site::with(|builder| builder.cookie(long));
+    let reply = site.send(&site.jar(), async |session: Session| session.insert("n", &1)).await;
+    assert!(reply.cookies()[0].split(';').next().unwrap().len() <= 4_096, "the longest name that is allowed");
+}
+
+/// V7, V14, K12, promise 5: a whole life, and the token is in `Set-Cookie` and nowhere else.
+#[tokio::test]
+async fn v7_v14_k12_the_token_is_in_no_event_debug_error_or_record() {
+    let (events, _guard) = Events::keep();
+    let site = Site::new();
+    let mut tokens = HashSet::new();
+    let mut said = String::new();
+    let mut jar = site.jar();
+    let seen = Arc::new(std::sync::Mutex::new(String::new()));
+    let note = |seen: &Arc<std::sync::Mutex<String>>, text: String| seen.lock().unwrap().push_str(&text);
+    for step in 0..6 {
+        let kept = seen.clone();
+        let reply = site
+            .visit(&mut jar, async move |session: Session, lazy: LazySession, request: axum::extract::Request| {
+                let handle = request.extensions().get::<session_layer::SessionHandle>().unwrap();
+                let done = match step {
+                    0 => session.insert("n", &"the value of n"),
+                    1 => session.login("ada"),
+                    2 => session.renew(),
+                    3 => session.insert("n", &"another value"),
+                    4 => session.destroy(),
+                    _ => session.update("n", |n: &mut u8| *n += 1),
+                };
+                let saved = session.save().await;
+                kept.lock().unwrap().push_str(&format!("{session:?} {lazy:?} {handle:?} {done:?} {saved:?}"));
+            })
+            .await;
+        note(&seen, format!("{:?} {:?}", reply.headers, site.layer));
+        tokens.extend(jar.value.clone());
+        if let Some(value) = &jar.value {
+            for call in site.store.log() {
+                let Some(id) = call.id else { continue };
+                let Some(stored) = site.stored(&id).await else { continue };
+                let bytes = stored.record.to_bytes();
+                assert!(!String::from_utf8_lossy(&bytes).contains(value.as_str()));
+                assert!(!id.to_string().contains(value.as_str()));
+            }
+        }
+        site.store.forget();
+    }
+    // Failures speak, too.
+    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Corrupt] {
+        site.store.inject(Fault::error(kind).on(Operation::Load));
+        let reply = site
+            .send(&jar, async |session: Result<Session, SessionRejection>| {
+                let error = session.unwrap_err();
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                format!("{error} {error:?} {source:?}")
+            })
+            .await;
+        said.push_str(&reply.body);
+        site.store.heal();
+    }
+    said.push_str(&seen.lock().unwrap());
+    let all = events.all();
+    assert!(tokens.len() >= 4);
+    for token in &tokens {
+        assert!(!said.contains(token.as_str()), "{said}");
+        assert!(!all.iter().any(|event| event.contains(token.as_str())));
+    }
+    assert!(!all.iter().any(|event| event.contains("value of n")), "nor a value");
+    assert!(!said.contains("value of n") && !said.contains("another value"));
+    for message in ["session created", "session renewed", "session saved", "session destroyed"] {
+        assert!(events.count(Level::DEBUG, message) >= 1, "{message}: {all:#?}");
+    }
+    assert!(all.iter().filter(|event| event.contains("session saved")).all(|event| event.contains("session.id=")));
+}
+
+#[tokio::test]
+async fn v8_k4_a_token_that_was_never_issued_is_never_adopted() {
+    type Step = fn(&Session) -> Result<(), Error>;
+    let steps: [Step; 6] = [
+        |_| Ok(()),
+        |session| session.clear(),
+        |session| session.renew(),
+        |session| session.destroy(),
+        |session| session.login("ada"),
+        |session| session.set_owner(Some("ada")),
+    ];
+    for step in steps {
+        for save in [false, true] {
+            let (events, _guard) = Events::keep();
+            let site = Site::new();
+            let mut jar = site.jar();
+            jar.value = Some("planted-by-somebody-else-0123456".to_owned());
+            let planted = jar.clone();
+            site.visit(&mut jar, async move |session: Session| {
+                step(&session)?;
+                session.insert("n", &1)?;
+                if save { session.save().await } else { Ok(()) }
+            })
+            .await;
+            assert_ne!(jar.value, planted.value);
+            assert!(site.stored(&planted.id()).await.is_none());
+            assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+            let told = events.all().iter().any(|event| event.contains("reason=\"unknown\""));
+            assert!(told, "refused tokens are events: {:?}", events.all());
+        }
+    }
+}
+
+#[tokio::test]
+async fn v9_what_is_no_token_costs_no_call() {
+    let site = Site::new();
+    for value in ["", "short", &"x".repeat(33), &"x".repeat(100_000), "../../../../etc/passwd/../../xxxx", "\"quoted\""]
+    {
+        let cookies = format!("__Host-sid={value}; sid={}; __Secure-sid=x", "A".repeat(32));
+        let router = site.router(async |session: Session| session.is_new().to_string());
+        let reply = answered(router.oneshot(request(Some(&cookies))).await.unwrap()).await;
+        assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, "true"));
+    }
+    assert_eq!(site.store.total(), 0);
+}
+
+#[tokio::test]
+async fn v10_k7_k8_every_accessor_varies_and_a_cookie_is_never_cached() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    type Access = fn(&Session) -> Result<(), Error>;
+    let reads: [Access; 9] = [
+        |session| session.get::<u8>("n").map(drop),
+        |session| session.get_or_default::<u8>("m").map(drop),
+        |session| {
+            let _ = session.keys();
+            Ok(())
+        },
+        |session| {
+            let _ = (session.contains("n"), session.len(), session.is_empty());
+            Ok(())
+        },
+        |session| {
+            let _ = (session.id(), session.is_new(), session.owner());
+            Ok(())
+        },
+        |session| {
+            let _ = (session.created_at(), session.expires_at(), session.lifetime());
+            Ok(())
+        },
+        |session| session.insert("n", &1),
+        |session| session.remove("nothing").map(drop),
+        |session| {
+            session.skip_touch();
+            Ok(())
+        },
+    ];
+    for read in reads {
+        for jar in [&jar, &site.jar()] {
+            let reply = site.send(
+                jar,
+                async move |session: Session| {
+                    if session.is_new() { ok().map(drop) } else { read(&session) }
+                },
+            );
+            let reply = reply.await;
+            assert_eq!((reply.header("vary"), reply.header("cache-control")), ("Cookie".into(), "private".into()));
+        }
+    }
+    for write in [(|session| session.renew()) as Access, |session| session.login("ada"), |session| session.destroy()] {
+        let jar = site.visitor().await;
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                write(&session).unwrap();
+                [("cache-control", "public, max-age=3600")]
+            })
+            .await;
+        assert_eq!(reply.cookies().len(), 1);
+        assert_eq!((reply.header("vary"), reply.header("cache-control")), ("Cookie".into(), "no-store".into()));
+    }
+}
+
+#[tokio::test]
+async fn v11_one_line_of_our_name_and_a_removal_with_every_attribute() {
+    let config = CookieConfig::new("id").path("/app").domain("example.org").same_site(SameSite::None).partitioned(true);
+    let site = Site::with(|builder| builder.cookie(config)).named("__Secure-id");
+    let mut jar = site.jar();
+    let set = site
+        .visit(&mut jar, async |session: Session| {
+            session.insert("n", &1)?;
+            session.save().await?;
+            session.login("ada")?;
+            session.save().await?;
+            session.renew()?;
+            Ok::<_, Error>([("set-cookie", "__Secure-id=the-handlers-own")])
+        })
+        .await;
+    assert_eq!(set.cookies().len(), 1, "the last one");
+    let removal = site.send(&jar, async |session: Session| session.destroy()).await;
+    let attributes = |line: &str| {
+        let mut parts: Vec<_> = line.split("; ").skip(1).map(str::to_owned).collect();
+        parts.retain(|part| !part.starts_with("Max-Age") && !part.starts_with("Expires"));
+        parts.sort();
+        parts
+    };
+    assert_eq!(attributes(set.cookies()[0]), attributes(removal.cookies()[0]));
+    assert!(removal.cookies()[0].contains("; Domain=example.org"));
+    assert!(removal.cookies()[0].contains("; Partitioned"));
+}
+
+#[tokio::test]
+async fn v12_two_live_sessions_are_refused_and_both_can_be_ended() {
+    let site = Site::new();
+    let jars = [site.visitor().await, site.visitor().await];
+    for order in [[0, 1], [1, 0]] {
+        let (events, _guard) = Events::keep();
+        let cookies = order.map(|i| jars[i].line().unwrap()).join("; ");
+        let router = site.router(async |session: Session| session.insert("n", &2));
+        let reply = answered(router.oneshot(request(Some(&cookies))).await.unwrap()).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        assert!(reply.sets_no_cookie());
+        assert_eq!(events.count(Level::WARN, "two live session cookies"), 1);
+    }
+    assert_eq!(site.store.calls(Operation::Update), 0);
+    let cookies = jars.each_ref().map(|jar| jar.line().unwrap()).join("; ");
+    let router = site.router(async |lazy: LazySession| lazy.destroy().await.map(|ended| ended.to_string()));
+    let reply = answered(router.oneshot(request(Some(&cookies))).await.unwrap()).await;
+    assert_eq!(reply.body, "true");
+    assert!(site.store.inner().is_empty());
+}
+
+#[tokio::test]
+async fn k3_the_store_never_sees_the_token_and_an_id_is_no_cookie() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let value = jar.value.clone().unwrap();
+    let (id, check) = jar.identify();
+    let stored = site.stored(&id).await.unwrap();
+    let token = SessionToken::parse(&value).unwrap();
+    assert_eq!(stored.record.check(), check);
+    assert!(!value.as_bytes().windows(8).any(|part| id.to_string().as_bytes().windows(8).any(|other| other == part)));
+    assert_eq!(token.identify("sid"), (id, check));
+    // Whoever reads ids or records, from a log or a copy of the store, has no cookie.
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for guess in [id.to_string(), hex(id.as_bytes()), hex(&check.to_bytes()), id.to_string()[..32].to_owned()] {
+        let mut forged = jar.clone();
+        forged.value = Some(guess);
+        assert!(!is_live(&site, &forged).await);
+    }
+    // The check half is compared: another's record under this id is not believed.
+    site.store.inject(Fault::another_check());
+    assert!(!is_live(&site, &jar).await);
+}
+
+#[tokio::test]
+async fn k5_two_layers_on_one_store_do_not_take_each_others_cookies() {
+    let site = Site::new();
+    let admin = SessionLayer::builder(site.store.clone())
+        .cookie(CookieConfig::new("admin"))
+        .clock(site.clock.clone())
+        .build()
+        .unwrap();
+    let jar = site.visitor().await;
+    let swapped = format!("__Host-admin={}", jar.value.as_deref().unwrap());
+    let router: Router =
+        Router::new().route("/", any(async |session: Session| session.is_new().to_string())).layer(admin);
+    let reply = answered(router.oneshot(request(Some(&swapped))).await.unwrap()).await;
+    assert_eq!(reply.body, "true");
+    assert!(is_live(&site, &jar).await);
+}
+
+#[tokio::test]
+async fn k6_ten_thousand_anonymous_visits_and_logouts_leave_no_record() {
+    let site = Site::new();
+    let router = site.router(async |session: Session| {
+        assert_eq!(session.get::<u8>("n")?, None);
+        session.clear()?;
+        session.renew()?;
+        session.destroy()
+    });
+    let cookie = format!("__Host-sid={}", "B".repeat(32));
+    for i in 0..10_000 {
+        let cookie = (i % 2 == 0).then_some(&*cookie);
+        let response = router.clone().oneshot(request(cookie)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(!response.headers().contains_key("set-cookie"));
+    }
+    assert!(site.store.inner().is_empty());
+    let writes = site.store.total() - site.store.calls(Operation::Load);
+    assert_eq!(writes, 0);
+    // Sessions that were, and were logged out of, leave none either.
+    for _ in 0..100 {
+        let jar = site.visitor().await;
+        site.send(&jar, async |session: Session| session.destroy()).await;
+    }
+    assert!(site.store.inner().is_empty());
+}
+
+#[tokio::test]
+async fn k9_a_store_that_returns_an_expired_record_is_not_believed() {
+    let long_ago = |mut stored: session_layer::Stored| {
+        let record = (*stored.record).clone().with_created_at(std::time::UNIX_EPOCH);
+        stored.record = Arc::new(record);
+        Some(stored)
+    };
+    for fault in [Fault::expired(), Fault::alter(long_ago)] {
+        let site = Site::with(|builder| builder.lifetime(Lifetime::default().persistent()));
+        let jar = site.visitor().await;
+        site.store.inject(fault);
+        let mut after = jar.clone();
+        let reply = site
+            .visit(&mut after, async |session: Session| {
+                assert!(session.is_new() && session.is_empty());
+                session.insert("n", &2)
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_ne!(after.value, jar.value);
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"), "nothing was written to it");
+    }
+}
+
+/// K15: a fault at every step of a renewal, before and after it is done. Afterwards the visitor, who goes on with the
+/// cookie that the answer left, has one live session with all data, or an error was answered.
+#[tokio::test]
+async fn k15_a_fault_at_every_step_of_a_renewal() {
+    let faults = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout, StoreErrorKind::OutcomeUnknown];
+    for operation in [Operation::Load, Operation::Create, Operation::Update, Operation::Remove] {
+        for (kind, step) in faults.into_iter().flat_map(|kind| [(kind, Step::Before), (kind, Step::After)]) {
+            // G5: only an unknown outcome may have been done.
+            if step == Step::After && kind != StoreErrorKind::OutcomeUnknown {
+                continue;
+            }
+            for nth in 1..=3 {
+                let below = Site::new();
+                let site =
+                    Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder);
+                let mut jar = site.visitor().await;
+                let old = jar.clone();
+                site.store.inject(Fault::error(kind).on(operation).at(step).nth(nth));
+                let reply = site.visit(&mut jar, async |session: Session| session.renew()).await;
+                site.store.heal();
+                let place = format!("{kind:?} {step:?} {operation:?} {nth}: {}", reply.status);
+                let n = site.entry(&jar, "n").await;
+                if reply.status == StatusCode::OK {
+                    assert_ne!(jar.value, old.value, "{place}");
+                    assert!(!is_live(&site, &old).await, "{place}");
+                    assert_eq!(n.as_deref(), Some("1"), "{place}");
+                } else {
+                    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{place}");
+                    assert_eq!(jar.value, old.value, "{place}: an error, and the old cookie");
+                    let unknown = kind == StoreErrorKind::OutcomeUnknown;
+                    assert!(n.as_deref() == Some("1") || unknown, "{place}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn k16_a_wrong_key_is_an_error_and_the_bytes_stay() {
+    let ring = |secret: &str| KeyRing::from_lines(secret).unwrap();
+    let (one, two) = ("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=", "XGEQoUDWngfTxB5sxiZIcRkDyG3oFSf4B0RZEtYBK4U=");
+    let below = Site::new();
+    let sealed = |secret| {
+        let store = EncryptedStore::new(below.store.clone(), ring(secret));
+        Site::over(store, below.store.clone(), below.clock.clone(), |builder| builder)
+    };
+    let jar = sealed(one).visitor().await;
+    let before = below.stored(&jar.id()).await.unwrap().record.to_bytes();
+    let reply = sealed(two).send(&jar, async |session: Session| session.insert("n", &2)).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(reply.sets_no_cookie());
+    // Without the wrapper it is not read another way either (promise 8), nor is a plain record under it.
+    let reply = below.send(&jar, async |session: Session| session.insert("n", &2)).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(below.stored(&jar.id()).await.unwrap().record.to_bytes(), before);
+    assert!(is_live(&sealed(one), &jar).await);
+    let plain = below.visitor().await;
+    let reply = sealed(one).send(&plain, async |session: Session| session.insert("n", &2)).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(below.entry(&plain, "n").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn k20_every_prefix_setting_makes_a_round_trip() {
+    let config = || CookieConfig::new("id");
+    let settings = [
+        (config(), "__Host-id"),
+        (config().path("/app"), "__Secure-id"),
+        (config().domain("example.org"), "__Secure-id"),
+        (config().prefix(CookiePrefix::Secure), "__Secure-id"),
+        (config().prefix(CookiePrefix::Host), "__Host-id"),
+        (config().prefix(CookiePrefix::None), "id"),
+        (config().secure(false), "id"),
+        (CookieConfig::new("__Host-id"), "__Host-id"),
+        (CookieConfig::new("__Secure-id"), "__Secure-id"),
+    ];
+    for (config, name) in settings {
+        let site = Site::with(|builder| builder.cookie(config)).named(name);
+        let jar = site.visitor().await;
+        assert!(is_live(&site, &jar).await, "{name}");
+        // No other spelling of the name is read.
+        for other in ["id", "__Secure-id", "__Host-id", "__host-id"].into_iter().filter(|other| *other != name) {
+            let wrong = format!("{other}={}", jar.value.as_deref().unwrap());
+            let router = site.router(async |session: Session| session.is_new().to_string());
+            assert_eq!(answered(router.oneshot(request(Some(&wrong))).await.unwrap()).await.body, "true", "{other}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn k21_the_old_cookie_after_a_login_writes_nothing_and_sets_nothing() {
+    let site = Site::new();
+    let old = site.visitor().await;
+    let mut new = old.clone();
+    site.visit(&mut new, async |session: Session| session.login("ada")).await;
+    // A request that ignores the error and answers 200 leaves the login's cookie in the browser.
+    let reply = site
+        .send(&old, async |session: Session| {
+            assert_eq!(session.insert("n", &2).unwrap_err().kind(), ErrorKind::Superseded);
+            "page"
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.sets_no_cookie());
+    let mut second = old.clone();
+    let reply = site.visit(&mut second, async |session: Session| session.login("ada")).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(is_live(&site, &second).await && is_live(&site, &new).await);
+    assert_eq!(site.entry(&second, "n").await, None, "the old data went with the first");
+    // The tombstone is for a minute; then the token is like any that was never issued.
+    site.clock.advance(MINUTE);
+    assert!(site.stored(&old.id()).await.is_none());
+    let mut late = old.clone();
+    site.visit(&mut late, async |session: Session| session.insert("n", &1)).await;
+    assert_ne!(late.value, old.value);
+}
+
+#[tokio::test]
+async fn k25_the_next_persons_login_inherits_nothing() {
+    let site = Site::new();
+    let mut jar = site.member("ada").await;
+    let ada = jar.clone();
+    let reply = site
+        .visit(&mut jar, async |session: Session| {
+            session.insert("draft", &"of ada's browser, before the login")?;
+            session.login("bob")?;
+            assert!(session.is_empty(), "at once");
+            session.insert("mine", &1)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let keys = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+    assert_eq!(keys.body, "mine");
+    assert!(!is_live(&site, &ada).await);
+    // Nor what another request of A writes in between.
+    let mut jar = site.member("ada").await;
+    let (twin, other) = (site.clone(), jar.clone());
+    site.visit(&mut jar, async move |session: Session| {
+        session.login("bob")?;
+        twin.send(&other, async |session: Session| session.insert("late", &1)).await;
+        ok()
+    })
+    .await;
+    let keys = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+    assert_eq!(keys.body, "");
+}

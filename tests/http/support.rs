@@ -15,8 +15,8 @@ use axum::{
 };
 use http::{HeaderMap, Request, StatusCode, header};
 use session_layer::{
-    Check, Clock, Error, MemoryStore, SessionId, SessionLayer, SessionLayerBuilder, SessionStore, SessionToken, Stored,
-    conformance::fault::FaultStore,
+    Check, Clock, DynStore, Error, MemoryStore, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
+    SessionToken, Stored, conformance::fault::FaultStore,
 };
 use tower::ServiceExt;
 use tracing::{
@@ -35,6 +35,8 @@ pub struct Site {
     pub store: FaultStore<MemoryStore>,
     pub clock: Clock,
     pub layer: SessionLayer,
+    /// What the layer uses.
+    pub outer: DynStore,
     name: String,
 }
 
@@ -76,8 +78,9 @@ impl Site {
         clock: Clock,
         settings: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
     ) -> Self {
-        let layer = settings(SessionLayer::builder(outer).clock(clock.clone())).build().unwrap();
-        Self { store, clock, layer, name: "__Host-sid".to_owned() }
+        let outer = DynStore::new(outer);
+        let layer = settings(SessionLayer::builder(outer.clone()).clock(clock.clone())).build().unwrap();
+        Self { store, clock, layer, outer, name: "__Host-sid".to_owned() }
     }
 
     pub fn named(mut self, name: &str) -> Self {

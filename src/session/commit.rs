@@ -145,6 +145,13 @@ impl Work {
             },
             (None, held) => held.filter(|_| self.draft.owner().is_some()).cloned(),
         };
+        if let (Some(owner), Some(base)) = (&owner, base)
+            && self.renewal < Renewal::Login
+            && record.absolute_limit() > base.absolute_limit()
+        {
+            // The session lives longer than it was to live at its login, and so must the epoch that it is compared with.
+            enroll(settings, Arc::clone(owner.name()), &record, now).await?;
+        }
         let record = record.with_owner(owner);
         if record.encoded_len() > settings.max_record {
             return Err(Error::too_large(None, record.encoded_len(), settings.max_record));

@@ -10,6 +10,7 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex as AsyncMutex, OnceCell},
 };
+use tracing::Instrument;
 
 use super::{
     changes::{Change, Draft},
@@ -257,11 +258,12 @@ impl Shared {
         drop(dropped);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
             let shared = Arc::clone(self);
-            runtime.spawn(async move {
+            let destroy = async move {
                 if let Err(error) = shared.destroy_doomed().await {
                     Event::CommitFailed { id: None, error: &error }.emit();
                 }
-            });
+            };
+            runtime.spawn(destroy.in_current_span());
         }
     }
 
@@ -365,7 +367,7 @@ impl Shared {
 /// Runs a future to its end even if the caller goes away.
 pub(crate) async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     let Ok(runtime) = Handle::try_current() else { return future.await };
-    match runtime.spawn(future).await {
+    match runtime.spawn(future.in_current_span()).await {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

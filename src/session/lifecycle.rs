@@ -207,7 +207,10 @@ impl Session {
             let damaged = std::mem::take(&mut state.damaged);
             state.doomed.extend(damaged);
             state.ended += 1;
-            state.origin = Origin::None;
+            // A superseded token stays one, also where a login is taken back.
+            if state.live().is_some() {
+                state.origin = Origin::None;
+            }
             state.renewal = Renewal::Keep;
             state.answer.cookie = None;
             state.revision += 1;

@@ -338,3 +338,35 @@ async fn a_closure_that_fails_on_the_merged_record_undoes_nothing() {
     assert_eq!(site.entry(&jar, "x").await.as_deref(), Some("1"));
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "the change can't be made, and says so");
 }
+
+/// A session whose lifetime grows after the login keeps its owner's epoch as long as it lives.
+#[tokio::test]
+async fn a_longer_lifetime_takes_the_owners_epoch_along() {
+    let site = Site::new();
+    let jar = site.member("ada").await;
+    let long = session_layer::Lifetime::new(30 * 24 * HOUR, 90 * 24 * HOUR).unwrap();
+    site.send(&jar, async move |session: Session| session.set_lifetime(long)).await;
+    for _ in 0..4 {
+        site.clock.advance(20 * 24 * HOUR);
+        let reply = site.send(&jar, async |session: Session| format!("{:?}", session.owner())).await;
+        assert_eq!(reply.body, "Some(\"ada\")", "it was taken for revoked");
+    }
+}
+
+/// K21, promise 10: nor does a login that was taken back make a superseded token issue a cookie.
+#[tokio::test]
+async fn k21_a_login_taken_back_leaves_the_token_superseded() {
+    let site = Site::new();
+    let old = site.visitor().await;
+    site.visit(&mut old.clone(), async |session: Session| session.login("ada")).await;
+    let reply = site
+        .send(&old, async |session: Session| {
+            session.login("bob")?;
+            session.destroy()?;
+            session.insert("n", &1)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::CONFLICT);
+    assert!(reply.sets_no_cookie());
+    assert_eq!(site.store.inner().len(), 1);
+}

@@ -1,6 +1,6 @@
 //! PERFORMANCE: exact numbers of allocations that a request's session adds to the same router behind a layer that does
 //! nothing, counted by an allocator. Warm: the first requests of each kind are not counted.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{
     pin::pin,

@@ -1,9 +1,10 @@
 //! A site of one route behind the layer, a browser's cookies, and what a response said.
 
 use std::{
+    cell::RefCell,
     fmt::{Debug, Write},
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -23,7 +24,6 @@ use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record as Values},
-    subscriber::DefaultGuard,
 };
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -214,15 +214,27 @@ impl Jar {
 }
 
 /// The events of this crate on this thread, as text: level, target and fields.
+///
+/// One subscriber serves all threads: of several, `tracing` remembers for good what a thread without one was told of an
+/// event's place.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Mutex<Vec<String>>>);
 
+/// Ends the keeping.
+pub struct Kept;
+
+thread_local! {
+    static EVENTS: RefCell<Option<Events>> = const { RefCell::new(None) };
+}
+
 impl Events {
     /// Keeps what happens from now on until the guard is dropped.
-    pub fn keep() -> (Self, DefaultGuard) {
+    pub fn keep() -> (Self, Kept) {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
         let events = Self::default();
-        let guard = tracing::subscriber::set_default(events.clone());
-        (events, guard)
+        EVENTS.set(Some(events.clone()));
+        (events, Kept)
     }
 
     pub fn all(&self) -> Vec<String> {
@@ -236,6 +248,14 @@ impl Events {
     }
 }
 
+impl Drop for Kept {
+    fn drop(&mut self) {
+        EVENTS.set(None);
+    }
+}
+
+struct Keeper;
+
 struct Text(String);
 
 impl Visit for Text {
@@ -244,7 +264,7 @@ impl Visit for Text {
     }
 }
 
-impl Subscriber for Events {
+impl Subscriber for Keeper {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("session_layer")
     }
@@ -258,9 +278,10 @@ impl Subscriber for Events {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        let Some(events) = EVENTS.with_borrow(Option::clone) else { return };
         let mut text = Text(format!("{} {}", event.metadata().level(), event.metadata().target()));
         event.record(&mut text);
-        self.0.lock().unwrap().push(text.0);
+        events.0.lock().unwrap().push(text.0);
     }
 
     fn enter(&self, _: &Id) {}

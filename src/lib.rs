@@ -5,6 +5,7 @@ mod clock;
 pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod connect;
 mod cookie;
 mod error;
 mod events;
@@ -26,6 +27,7 @@ pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{
     clock::Clock,
     codec::Codec,
+    connect::{ConnectError, connect},
     cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
     error::{Error, ErrorKind, Result},
     id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},

@@ -139,7 +139,7 @@ async fn killed_at_random_moments(durability: &str) {
         assert!(!dir.path().join(format!("0{slot}/tmp")).exists());
         for entry in fs::read_dir(dir.path().join(format!("0{slot}"))).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(name == "lock" || name.parse::<session_layer::SessionId>().is_ok(), "{name}");
+            assert!(name == "lock" || name.parse::<SessionId>().is_ok(), "{name}");
         }
     }
     let interrupted = seen.get("old").unwrap_or(&0) + seen.get("new").unwrap_or(&0);

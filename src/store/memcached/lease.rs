@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     client::{ClientError, Command, Mode, Reply, Status},
-    envelope, expiry,
-    item::{Found, TRIES, unexpected},
+    envelope::{self, Held},
+    expiry,
+    item::{TRIES, unexpected},
     key::Key,
     store::{MemcachedStore, Place},
 };
@@ -53,9 +54,7 @@ impl Lease {
 impl MemcachedStore {
     pub(super) async fn lock_item(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         let (place, key) = (self.place(id), self.inner.keys.lease(id));
-        if self.find(&place).await?.live().is_none() {
-            return Ok(Lock::Absent);
-        }
+        let Some(record) = self.find(&place).await?.live() else { return Ok(Lock::Absent) };
         let mut mode = Mode::Absent;
         let mut extends = false;
         for _ in 0..TRIES {
@@ -63,7 +62,7 @@ impl MemcachedStore {
             let lease = Lease { holder, until: clock::later(now, time) };
             if self.put_lease(&place, &key, mode, lease).await? {
                 let acquired = Lock::Acquired { until: lease.until };
-                return if extends { Ok(acquired) } else { self.bump(&place, &key, lease, acquired).await };
+                return if extends { Ok(acquired) } else { self.bump(&place, &key, record, lease, acquired).await };
             }
             (mode, extends) = match self.lease(&place, &key).await? {
                 None => (Mode::Absent, false),
@@ -98,8 +97,15 @@ impl MemcachedStore {
     }
 
     /// Rewrites the record as it is, so that it has a new version and a holder whose lease ran out can't commit.
-    async fn bump(&self, place: &Place<'_>, key: &Key, lease: Lease, acquired: Lock) -> Result<Lock, StoreError> {
-        let outcome = self.rewrite(place).await;
+    async fn bump(
+        &self,
+        place: &Place<'_>,
+        key: &Key,
+        record: Held,
+        lease: Lease,
+        acquired: Lock,
+    ) -> Result<Lock, StoreError> {
+        let outcome = self.rewrite(place, record).await;
         if !matches!(outcome, Ok(true)) {
             // If this fails too, the lease runs out by itself.
             let _ = self.release(&place.renewed(), key, lease.holder).await;
@@ -107,9 +113,8 @@ impl MemcachedStore {
         Ok(if outcome? { acquired } else { Lock::Absent })
     }
 
-    async fn rewrite(&self, place: &Place<'_>) -> Result<bool, StoreError> {
+    async fn rewrite(&self, place: &Place<'_>, mut held: Held) -> Result<bool, StoreError> {
         for _ in 0..TRIES {
-            let Found::Live(held) = self.find(place).await? else { return Ok(false) };
             let record = &held.stored.record;
             let head = self.head(record, held.head.generation, held.stored.usage())?;
             let reply = place.call(self.write(&place.key, Mode::Cas(held.cas), &head, record)).await;
@@ -119,6 +124,8 @@ impl MemcachedStore {
                 Status::NotFound => return Ok(false),
                 status => return Err(unexpected(&status)),
             }
+            let Some(now) = self.find(place).await?.live() else { return Ok(false) };
+            held = now;
         }
         Err(StoreError::new(StoreErrorKind::Other).because("the record keeps changing"))
     }

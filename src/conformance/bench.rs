@@ -1,16 +1,19 @@
-//! The store under test as a check sees it: every answer is judged for the sentence that is being checked.
+//! The store under test as a check sees it: every call is bounded in time and made for the sake of one sentence.
 
 use std::{
-    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use super::{Failure, Harness, Operation, Skip, race::Way, sample::Sample};
+use super::{Failure, Harness, Operation, Skip, judge::chain, race::Way, sample::Sample};
 use crate::{
-    Create, Cursor, DynStore, Holder, Lock, Metadata, Page, Refresh, Rename, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, clock,
+    clock,
+    id::SessionId,
     record::{Epoch, Record},
+    store::{
+        Create, Cursor, DynStore, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    },
 };
 
 /// What a check ends with.
@@ -41,6 +44,14 @@ impl Bench {
         self.0.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Notes what could not be checked, once.
+    pub(super) fn note(&self, skip: Skip) {
+        let mut skipped = self.0.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        if !skipped.contains(&skip) {
+            skipped.push(skip);
+        }
+    }
+
     /// From here on, what the store answers is judged for this sentence.
     pub(super) fn about(&self, sentence: &'static str) -> Probe {
         Probe { store: self.0.harness.store.clone(), bench: self.clone(), sentence }
@@ -50,9 +61,9 @@ impl Bench {
 /// The store, asked for the sake of one sentence.
 #[derive(Clone)]
 pub(super) struct Probe {
-    bench: Bench,
+    pub(super) bench: Bench,
     store: DynStore,
-    sentence: &'static str,
+    pub(super) sentence: &'static str,
 }
 
 /// One method of the contract: bounded in time, its errors judged.
@@ -204,136 +215,21 @@ impl Probe {
         }
     }
 
-    /// What is stored, which must be there.
-    pub(super) async fn present(&self, id: &SessionId, when: &str) -> Verdict<Stored> {
-        match self.load(id).await? {
-            Some(stored) => Ok(stored),
-            None => self.broken(format!("{when}: `load` answered None, a record was expected")),
-        }
-    }
-
-    /// Nothing must be stored.
-    pub(super) async fn absent(&self, id: &SessionId, when: &str) -> Verdict {
-        match self.load(id).await? {
-            None => Ok(()),
-            Some(stored) => self.broken(format!("{when}: `load` answered a record of kind {:?}", stored.record.kind())),
-        }
-    }
-
-    /// This record must be stored, in this version.
-    pub(super) async fn unchanged(&self, id: &SessionId, record: &Record, version: &Version, when: &str) -> Verdict {
-        let stored = self.present(id, when).await?;
-        self.same_record(record, &stored.record, when)?;
-        self.equal(*version, stored.version, format_args!("{when}: the loaded version"))
-    }
-
-    /// The two must be equal.
-    pub(super) fn equal<T: PartialEq + fmt::Debug>(
-        &self,
-        expected: T,
-        answered: T,
-        what: impl fmt::Display,
-    ) -> Verdict {
-        if expected == answered {
-            return Ok(());
-        }
-        self.broken(format!("{what}: expected {expected:?}, the store answered {answered:?}"))
-    }
-
-    /// The two records must be equal, byte for byte.
-    pub(super) fn same_record(&self, expected: &Record, answered: &Record, when: &str) -> Verdict {
-        if expected == answered {
-            return Ok(());
-        }
-        let difference = if expected.kind() != answered.kind() {
-            format!("the kind is {:?} and not {:?}", answered.kind(), expected.kind())
-        } else if expected.entries() != answered.entries() {
-            let (now, before) = (answered.entries(), expected.entries());
-            format!(
-                "the entries differ: {} with {} bytes and not {} with {} bytes",
-                now.len(),
-                now.as_bytes().len(),
-                before.len(),
-                before.as_bytes().len()
-            )
-        } else if expected.owner() != answered.owner() {
-            "the owner differs".to_owned()
-        } else if expected.check() != answered.check() {
-            "the check differs".to_owned()
-        } else {
-            format!("{answered:?} and not {expected:?}")
-        };
-        self.broken(format!("{when}: the store answered another record: {difference}"))
-    }
-
-    /// The expiry must be this one; a store that counts whole seconds may be late.
-    pub(super) fn expires(&self, expected: SystemTime, answered: SystemTime, when: &str) -> Verdict {
-        let latest = clock::later(expected, self.harness().late);
-        if (expected..=latest).contains(&answered) {
-            return Ok(());
-        }
-        let (by, which) = match answered.duration_since(expected) {
-            Ok(by) => (by, "later"),
-            Err(error) => (error.duration(), "earlier"),
-        };
-        self.broken(format!("{when}: the answered `expires_at` is {by:?} {which} than it must be"))
-    }
-
-    /// What must hold.
-    pub(super) fn holds(&self, holds: bool, what: impl fmt::Display) -> Verdict {
-        if holds { Ok(()) } else { self.broken(what.to_string()) }
-    }
-
-    /// The sentence is broken.
-    pub(super) fn broken<T>(&self, what: impl Into<String>) -> Verdict<T> {
-        Err(Stop::Broken(Failure { check: "", sentence: self.sentence, what: what.into() }))
-    }
-
-    /// The rest of the check can't be done.
-    pub(super) fn skip<T>(&self, why: impl Into<String>) -> Verdict<T> {
-        Err(Stop::Skipped(Skip { check: "", sentence: self.sentence, why: why.into() }))
-    }
-
-    /// A part that the store or the harness may lack: where it does, that is noted and the check goes on.
-    pub(super) fn optional<T>(&self, part: Verdict<T>) -> Verdict<Option<T>> {
-        match part {
-            Ok(done) => Ok(Some(done)),
-            Err(Stop::Broken(failure)) => Err(Stop::Broken(failure)),
-            Err(Stop::Skipped(skip)) => {
-                let mut skipped = self.bench.0.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-                if !skipped.contains(&skip) {
-                    skipped.push(skip);
-                }
-                Ok(None)
-            }
-        }
-    }
-
     /// Damages what is stored under the id.
     pub(super) async fn damage(&self, id: &SessionId) -> Verdict {
-        match &self.harness().damage {
-            Some(damage) => Ok(damage(*id).await),
-            None => self.skip("the harness has no way to damage a record"),
-        }
+        let Some(damage) = &self.harness().damage else {
+            return self.skip("the harness has no way to damage a record");
+        };
+        damage(*id).await;
+        Ok(())
     }
 
     /// Takes the backend away, or gives it back.
     pub(super) async fn outage(&self, down: bool) -> Verdict {
-        match &self.harness().outage {
-            Some(outage) => Ok(outage(down).await),
-            None => self.skip("the harness has no way to take the backend away"),
-        }
+        let Some(outage) = &self.harness().outage else {
+            return self.skip("the harness has no way to take the backend away");
+        };
+        outage(down).await;
+        Ok(())
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -1,11 +1,15 @@
 //! A check, and how all of them are run.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
+
+use tokio::sync::Semaphore;
 
 use super::{
     Harness, Outcome, Report,
     bench::{Bench, Stop, Verdict},
+    race,
 };
+use crate::store::SessionStore;
 
 /// One check: it drives a fresh store through one or more sentences of the contract.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +43,10 @@ impl Check {
             "the conformance kit needs threads: use #[tokio::test(flavor = \"multi_thread\")]"
         );
         let bench = Bench::new(harness);
-        let verdict = (self.run)(bench.clone()).await;
+        let verdict = match tokio::spawn((self.run)(bench.clone())).await {
+            Ok(verdict) => verdict,
+            Err(error) => Err(Stop::Broken(self.panicked(error))),
+        };
         let mut skipped = bench.skipped();
         let failure = match verdict {
             Ok(()) => None,
@@ -58,6 +65,20 @@ impl Check {
         }
         Outcome { check, skipped, failure }
     }
+
+    /// A store that panics is told like one that answers wrongly, so that the other checks still run.
+    fn panicked(&self, error: tokio::task::JoinError) -> super::Failure {
+        let text = match error.try_into_panic() {
+            Ok(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+                (Some(text), _) => text.clone(),
+                (None, Some(text)) => (*text).to_owned(),
+                (None, None) => "with something that is no text".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        let sentence = self.sentences.first().copied().unwrap_or_default();
+        super::Failure { check: self.name, sentence, what: format!("the store panicked: {text}") }
+    }
 }
 
 /// Runs every check, each over a store that `open` makes: fresh and empty.
@@ -65,18 +86,39 @@ impl Check {
 /// The report says which sentences are broken and what could not be checked; [`Report::assert_passed`] makes a test of
 /// it. [`tests!`](super::tests) makes one test of each check instead.
 ///
+/// Checks that really wait, because the store has a clock of its own, are run a few at once; all others one by one.
+///
 /// # Panics
 ///
 /// Outside a multi-threaded tokio runtime: the interleavings need threads.
 pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
     let mut report = Report { store: String::new(), outcomes: Vec::new() };
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut runs = Vec::new();
     for check in super::checks() {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let harness = open().await;
-        crate::SessionStore::name(harness.store()).clone_into(&mut report.store);
-        report.outcomes.push(check.run(harness).await);
+        harness.store().name().clone_into(&mut report.store);
+        let waits = !harness.clock.is_manual();
+        let run = tokio::spawn(async move {
+            let outcome = check.run(harness).await;
+            drop(place);
+            outcome
+        });
+        if waits {
+            runs.push(run);
+        } else {
+            report.outcomes.push(race::joined(run).await);
+        }
+    }
+    for run in runs {
+        report.outcomes.push(race::joined(run).await);
     }
     report
 }
+
+/// How many checks that wait are run at once.
+const AT_ONCE: usize = 8;
 
 /// What one test of [`tests!`](super::tests) does.
 #[doc(hidden)]

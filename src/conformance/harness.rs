@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::Operation;
-use crate::{Clock, DynStore, SessionId, SessionStore};
+use crate::{
+    clock::Clock,
+    id::SessionId,
+    store::{DynStore, SessionStore},
+};
 
 /// A hook's future.
 type Done = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -129,7 +133,8 @@ impl Harness {
         self
     }
 
-    /// How to take the backend away (`true`) and to give it back (`false`), with what it holds.
+    /// How to take the backend away (`true`) and to give it back (`false`), with what it holds. Other checks may run
+    /// beside this one: only this harness's store may feel it.
     pub fn outage<F>(mut self, outage: impl Fn(bool) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

@@ -14,8 +14,11 @@ use std::{
 /// Polls after which a future is held back, or dropped: every await point of a short operation.
 pub(super) const POLLS: std::ops::RangeInclusive<usize> = 0..=6;
 
-/// How long an overtaking future is given before the held one may go on: it may hold what the other one waits for.
-const HELD_BACK: Duration = Duration::from_millis(50);
+/// How long a future that nobody wakes is left alone.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// How many moments an overtaking future is given before the held one may go on: it may hold what the other waits for.
+const MOMENTS: usize = 10;
 
 /// How the parties of one race meet.
 #[derive(Debug, Clone, Copy)]
@@ -96,32 +99,39 @@ impl Cut {
     }
 }
 
+/// Polls this often: when the future is woken, or after a moment if it waits for somebody else.
 async fn poll_times<F: Future>(polls: usize, future: &mut Pin<Box<F>>) -> Option<F::Output> {
-    let mut left = polls;
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
+    for poll in 0..polls {
+        if poll > 0 {
+            woken_or(MOMENT).await;
         }
-        left -= 1;
-        match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if left == 0 => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+        if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+            return Some(output);
         }
-    })
-    .await
+    }
+    None
+}
+
+/// Waits until something that was polled in this task wakes it, at most this long.
+async fn woken_or(at_most: Duration) {
+    let mut asleep = false;
+    let woken = poll_fn(|_| if std::mem::replace(&mut asleep, true) { Poll::Ready(()) } else { Poll::Pending });
+    // Either end is as good.
+    let _ = tokio::time::timeout(at_most, woken).await;
 }
 
 async fn overtaken<A: Future, B: Future>(polls: usize, first: A, second: B) -> (A::Output, B::Output) {
     let (mut first, mut second) = (Box::pin(first), Box::pin(second));
-    let early = poll_times(polls, &mut first).await;
-    match early {
-        Some(output) => (output, second.await),
-        None => match tokio::time::timeout(HELD_BACK, &mut second).await {
-            Ok(output) => (first.await, output),
-            Err(_) => both(first, second).await,
-        },
+    if let Some(output) = poll_times(polls, &mut first).await {
+        return (output, second.await);
     }
+    // Counted in moments, so that a machine that stands still for a while does not cut the overtaking short.
+    for _ in 0..MOMENTS {
+        if let Ok(output) = tokio::time::timeout(MOMENT, &mut second).await {
+            return (first.await, output);
+        }
+    }
+    both(first, second).await
 }
 
 async fn both<A: Future, B: Future>(mut first: Pin<Box<A>>, mut second: Pin<Box<B>>) -> (A::Output, B::Output) {
@@ -181,7 +191,8 @@ async fn started<F: Future>(line: Arc<AtomicUsize>, delay: usize, future: F) -> 
     future.await
 }
 
-async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
+/// What the task gives; its panic goes on here.
+pub(super) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
     match task.await {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {

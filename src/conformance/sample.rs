@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::SystemTime};
 
 use crate::{
-    Entries, Epoch, Lifetime, Owner, SessionId, SessionToken, Usage,
-    id::Check,
-    record::{MAX_KEY_BYTES, MAX_OWNER_BYTES, Record, RecordKind},
+    id::{Check, SessionId, SessionToken},
+    lifetime::Lifetime,
+    record::{Entries, Epoch, MAX_KEY_BYTES, MAX_OWNER_BYTES, Owner, Record, RecordKind},
+    store::Usage,
 };
 
 /// A session that a check stores.

@@ -198,14 +198,18 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create) and [`load`](Self::load).
+    /// As [`create`](Self::create), [`update`](Self::update) and [`load`](Self::load).
     fn ensure_epoch(&self, owner: &str, usage: Usage) -> impl Future<Output = Result<Epoch, StoreError>> + Send {
         async move {
             let id = SessionId::of_owner(owner);
             for _ in 0..EPOCH_TRIES {
                 if let Some(stored) = self.load(&id).await? {
                     let Some(epoch) = epoch_in(&stored, owner) else { return Err(foreign_epoch(&id)) };
-                    if usage.expires_at <= stored.expires_at || self.touch(&id, usage).await? == Touch::Touched {
+                    if usage.expires_at <= stored.expires_at {
+                        return Ok(epoch);
+                    }
+                    // Not a touch: of two that extend at once, the shorter one could come last.
+                    if let Update::Updated(_) = self.update(&id, &stored.record, &stored.version, usage).await? {
                         return Ok(epoch);
                     }
                 } else {
@@ -290,7 +294,8 @@ pub trait SessionStore: Send + Sync + 'static {
         async move { Err(StoreError::unsupported("count")) }
     }
 
-    /// Removes everything: sessions, tombstones and epochs. How many live sessions there were.
+    /// Removes everything: sessions, tombstones and epochs. How many live sessions there were; 0 where the store can't
+    /// count.
     ///
     /// - **I4** Afterwards every id is absent, and no update that was under way brings one back.
     ///

@@ -4,7 +4,10 @@ use super::super::{
     bench::{Bench, Verdict},
     sample::{Sample, owner},
 };
-use crate::{Create, Record, Usage};
+use crate::{
+    record::Record,
+    store::{Create, Usage},
+};
 
 pub(super) async fn c1_create_never_replaces(bench: Bench) -> Verdict {
     let c1 = bench.about("C1");
@@ -24,7 +27,7 @@ pub(super) async fn c1_create_never_replaces(bench: Bench) -> Verdict {
             let when = format!("after a `create` over a live record of kind {kind:?}");
             c1.unchanged(&there.id, &there.record, &version, &when).await?;
             let now = c1.present(&there.id, &when).await?;
-            c1.equal(before.expires_at, now.expires_at, format_args!("{when}: `expires_at`"))?;
+            c1.same_expiry(&before, &now, &when)?;
         }
     }
     Ok(())

@@ -7,7 +7,10 @@ use super::super::{
     race::Cut,
     sample::Sample,
 };
-use crate::{Holder, Lock, RecordKind, Rename, SessionStore, Stored, Touch, Update, Usage, Version};
+use crate::{
+    record::RecordKind,
+    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version},
+};
 
 /// How often a write is tried again over one that was dropped and may still come through.
 const TRIES: usize = 20;
@@ -141,10 +144,10 @@ pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict 
     let g3 = bench.about("G3");
     let holder = || Holder::generate().expect("the operating system gives random numbers");
     // A store with a clock of its own makes us wait in each round.
-    let rounds = if g3.exact() { usize::MAX } else { 1 };
+    let exact = g3.exact();
     let (probe, _) = g3.created().await?;
     g3.lock(&probe.id, holder(), g3.units(1)).await?;
-    for cut in cuts(&g3).step_by(3).take(rounds) {
+    for cut in cuts(&g3).filter(|cut| exact || matches!(cut, Cut::Polls(2))) {
         let (session, _) = g3.created().await?;
         let (store, id, first, time) = (g3.store().clone(), session.id, holder(), g3.units(1));
         cut.run(async move { store.lock(&id, first, time).await }).await;
@@ -154,6 +157,51 @@ pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict 
         g3.holds(acquired, format_args!("`lock` after the time of a dropped `lock` answered {answer:?}"))?;
         update_at_last(&g3, &newer(&g3, &session, 1)).await?;
         g3.equal(true, g3.remove(&session.id).await?, "`remove` after a dropped `lock`")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
+    let g3 = bench.about("G3");
+    let holder = || Holder::generate().expect("the operating system gives random numbers");
+    for cut in cuts(&g3) {
+        let (session, _) = g3.created().await?;
+        let (store, id, first, second) = (g3.store().clone(), session.id, holder(), holder());
+        let locked = g3.lock(&id, first, g3.units(20)).await?;
+        g3.holds(matches!(locked, Lock::Acquired { .. }), format_args!("`lock` of a session answered {locked:?}"))?;
+        cut.run(async move { store.unlock(&id, first).await }).await;
+        g3.present(&id, "after a dropped `unlock`").await?;
+        // Given back by the dropped one, or by this one.
+        g3.unlock(&id, first).await?;
+        let locked = g3.lock(&id, second, g3.units(20)).await?;
+        let acquired = matches!(locked, Lock::Acquired { .. });
+        g3.holds(acquired, format_args!("`lock` after a dropped `unlock` and a whole one answered {locked:?}"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn g3_a_dropped_epoch_call_is_whole_or_nothing(bench: Bench) -> Verdict {
+    let g3 = bench.about("G3");
+    for (number, cut) in cuts(&g3).enumerate() {
+        let (owner, usage) = (format!("owner {number}"), g3.keep(1_000));
+        let (store, name) = (g3.store().clone(), owner.clone());
+        cut.run(async move { store.ensure_epoch(&name, usage).await }).await;
+        let before = g3.owner_epoch(&owner).await?;
+        let epoch = g3.ensure_epoch(&owner, usage).await?;
+        g3.holds(
+            before.is_none_or(|before| before == epoch),
+            "`ensure_epoch` after a dropped one answered another epoch than `owner_epoch` in between",
+        )?;
+        let (store, name) = (g3.store().clone(), owner.clone());
+        cut.run(async move { store.renew_epoch(&name, usage).await }).await;
+        let between = g3.owner_epoch(&owner).await?;
+        g3.renew_epoch(&owner, usage).await?;
+        let after = g3.owner_epoch(&owner).await?;
+        g3.holds(after != Some(epoch), "`owner_epoch` after a dropped `renew_epoch` and a whole one is the old one")?;
+        g3.holds(
+            between.is_none() || between == Some(epoch) || after != between,
+            "`owner_epoch` after a whole `renew_epoch` is the one that a dropped one had made",
+        )?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! E1-E4: the epoch of an owner.
 
 use super::super::bench::{Bench, Probe, Verdict};
-use crate::{SessionId, record::Epoch};
+use crate::{id::SessionId, record::Epoch, store::Usage};
 
 pub(super) async fn e1_no_epoch_is_none(bench: Bench) -> Verdict {
     let e1 = bench.about("E1");
@@ -61,11 +61,47 @@ pub(super) async fn e3_it_lives_as_long_as_asked(bench: Bench) -> Verdict {
     e3.equal(renewed, answer, "`owner_epoch` after 5 units where 7 were asked for and a renewal asked for 2")
 }
 
+pub(super) async fn e3_the_longest_of_two_counts(bench: Bench) -> Verdict {
+    let e3 = bench.about("E3");
+    // Where time passes by itself, the first owners must not have expired when the last ones are made.
+    let ways: Vec<_> = if e3.exact() { e3.ways().collect() } else { e3.ways().take(10).collect() };
+    for (number, way) in ways.iter().enumerate() {
+        let owner = format!("owner {number}");
+        e3.ensure_epoch(&owner, e3.keep(30)).await?;
+        let party = |probe: Probe, units| {
+            let (owner, usage) = (owner.clone(), probe.keep(units));
+            async move { probe.ensure_epoch(&owner, usage).await }
+        };
+        let (short, long) = if number % 2 == 0 { (40, 70) } else { (70, 40) };
+        let (a, b) = way.run(party(e3.clone(), short), party(e3.other(*way), long)).await;
+        a?;
+        b?;
+    }
+    let id = |number| SessionId::of_owner(&format!("owner {number}"));
+    if !e3.exact() {
+        // Nobody waits for a minute: where epochs are ordinary records, their expiry tells.
+        for number in 0..ways.len() {
+            if let Some(stored) = e3.load(&id(number)).await? {
+                let left = stored.expires_at.duration_since(e3.now()).unwrap_or_default();
+                e3.holds(left > e3.units(50), format_args!("an epoch that was asked for 70 units ends in {left:?}"))?;
+            }
+        }
+        return Ok(());
+    }
+    e3.until(e3.now() + e3.units(50)).await;
+    for number in 0..ways.len() {
+        let epoch = e3.owner_epoch(&format!("owner {number}")).await?;
+        let when = "after 50 units where 40 and 70 were asked for at once";
+        e3.holds(epoch.is_some(), format_args!("{when}, `owner_epoch` answered None"))?;
+    }
+    Ok(())
+}
+
 pub(super) async fn e3_sweeping_leaves_it(bench: Bench) -> Verdict {
     let e3 = bench.about("E3");
     let hour = std::time::Duration::from_secs(3_600);
     let long_ago = e3.now() - 10 * hour;
-    let epoch = e3.ensure_epoch("alice", crate::Usage::keep_for(long_ago, 20 * hour)).await?;
+    let epoch = e3.ensure_epoch("alice", Usage::keep_for(long_ago, 20 * hour)).await?;
     e3.optional(e3.sweep().await)?;
     e3.equal(Some(epoch), e3.owner_epoch("alice").await?, "`owner_epoch` after a `sweep`")?;
     e3.optional(e3.delete_idle(hour).await)?;

@@ -6,7 +6,10 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, owner},
 };
-use crate::{Holder, Lock, Refresh, Rename, Stored, Touch, Update, Usage, Version, clock};
+use crate::{
+    clock,
+    store::{Holder, Lock, Refresh, Rename, Stored, Touch, Update, Usage, Version},
+};
 
 /// How many units the sessions of these checks live.
 const LIFE: u32 = 3;
@@ -73,6 +76,8 @@ pub(super) async fn g4_it_lives_until_its_time(bench: Bench) -> Verdict {
     let usage = g4.keep(LIFE);
     let (session, version) = short(&g4, usage).await?;
     let (touched, _) = short(&g4, usage).await?;
+    // Nobody else asks for this one before it has expired.
+    let (late, _) = short(&g4, usage).await?;
     if !g4.exact() {
         // Nobody can look at the last instant before a time that passes by itself.
         g4.until(clock::later(usage.used_at, g4.units(1))).await;
@@ -85,6 +90,8 @@ pub(super) async fn g4_it_lives_until_its_time(bench: Bench) -> Verdict {
     g4.equal(Touch::Touched, g4.touch(&touched.id, later).await?, "`touch` a millisecond before the expiry")?;
     g4.past(usage.expires_at).await;
     g4.absent(&session.id, "at the instant of its expiry").await?;
+    g4.equal(Touch::Gone, g4.touch(&late.id, g4.keep(100)).await?, "`touch` at the instant of the expiry")?;
+    g4.absent(&late.id, "after a `touch` at the instant of the expiry").await?;
     g4.present(&touched.id, "after the expiry from which it was touched away").await?;
     g4.past(later.expires_at).await;
     g4.absent(&touched.id, "at the expiry that the touch has set").await

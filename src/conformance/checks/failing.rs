@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict, chain},
+    bench::{Bench, Probe, Verdict},
+    judge::chain,
     sample::{Sample, of_size},
 };
-use crate::{Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version};
+use crate::store::{
+    Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+};
 
 pub(super) async fn g1_closed_is_not_absent(bench: Bench) -> Verdict {
     let g1 = bench.about("G1");
@@ -161,7 +164,7 @@ fn nothing_done(g5: &Probe, operation: &str, answer: Result<(), StoreError>) -> 
 async fn same(g5: &Probe, session: &Sample, before: &Stored, when: &str) -> Verdict {
     g5.unchanged(&session.id, &before.record, &before.version, when).await?;
     let now = g5.present(&session.id, when).await?;
-    g5.equal(before.expires_at, now.expires_at, format_args!("{when}: `expires_at`"))
+    g5.same_expiry(before, &now, when)
 }
 
 /// What is stored after an outage: a client may take a moment to come back.

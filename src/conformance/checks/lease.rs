@@ -7,7 +7,10 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, identity},
 };
-use crate::{Holder, Lock, SessionStore, Update, clock};
+use crate::{
+    clock,
+    store::{Holder, Lock, SessionStore, Update},
+};
 
 fn holder() -> Holder {
     Holder::generate().expect("the operating system gives random numbers")
@@ -104,6 +107,33 @@ pub(super) async fn k2_a_lease_is_a_new_version(bench: Bench) -> Verdict {
     k2.equal(Update::Conflict, answer, "`update` by a holder whose lease ran out, over the next one's")
 }
 
+pub(super) async fn k2_a_lease_beside_an_update(bench: Bench) -> Verdict {
+    let k2 = bench.about("K2");
+    for way in k2.ways() {
+        let (session, version) = k2.created().await?;
+        let (first, second) = (k2.clone(), k2.other(way));
+        let (Sample { id, usage, .. }, record) = (session.clone(), session.variant(1));
+        let (holder, time) = (holder(), k2.units(20));
+        let lock = async move { first.lock(&id, holder, time).await };
+        let update = async move { second.update(&id, &record, &version, usage).await };
+        let (locked, updated) = way.run(lock, update).await;
+        let (locked, updated) = (locked?, updated?);
+        let when = format!("after `lock` ({locked:?}) and `update` ({updated:?}) at once");
+        k2.holds(matches!(locked, Lock::Acquired { .. }), &when)?;
+        let stored = k2.present(&id, &when).await?;
+        match updated {
+            // The update came first, and the lease gave its record a new version.
+            Update::Updated(version) => {
+                k2.same_record(&session.variant(1), &stored.record, &when)?;
+                k2.holds(stored.version != version, format_args!("{when}: the version is the update's"))?;
+            }
+            Update::Conflict => k2.same_record(&session.record, &stored.record, &when)?,
+            Update::Gone => k2.broken(&when)?,
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     let k3 = bench.about("K3");
     let (first, second) = (holder(), holder());
@@ -128,6 +158,19 @@ pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     acquired(&k3, &session, second, k3.units(20), "at the end of another's lease").await?;
     k3.equal(false, k3.unlock(&session.id, first).await?, "`unlock` by a holder whose time is over")?;
     k3.equal(Lock::Held, k3.lock(&session.id, first, k3.units(1)).await?, "`lock` beside the next holder")
+}
+
+pub(super) async fn k3_a_lease_ends_with_an_expired_session(bench: Bench) -> Verdict {
+    let k3 = bench.about("K3");
+    let (first, second) = (holder(), holder());
+    let short = k3.sample().with_usage(k3.keep(2));
+    k3.create_sample(&short).await?;
+    acquired(&k3, &short, first, k3.units(20), "a free session").await?;
+    k3.past(short.usage.expires_at).await;
+    k3.equal(Lock::Absent, k3.lock(&short.id, first, k3.units(1)).await?, "`lock` of an expired, leased session")?;
+    k3.create_sample(&short.clone().with_usage(k3.keep(100))).await?;
+    acquired(&k3, &short, second, k3.units(20), "a session that was created where a leased one had expired").await?;
+    k3.equal(false, k3.unlock(&short.id, first).await?, "`unlock` by the holder from before the expiry")
 }
 
 pub(super) async fn k4_only_the_holder_unlocks(bench: Bench) -> Verdict {

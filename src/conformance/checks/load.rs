@@ -7,7 +7,11 @@ use super::super::{
     race::Way,
     sample::{Sample, identity, shapes},
 };
-use crate::{Lifetime, Record, RecordKind, Refresh, Rename, Stored, Touch, Usage};
+use crate::{
+    lifetime::Lifetime,
+    record::{Record, RecordKind},
+    store::{Refresh, Rename, Stored, Touch, Usage},
+};
 
 /// The way through the twin, where there is one.
 const THROUGH_TWIN: Way = Way::FirstHeld(0);

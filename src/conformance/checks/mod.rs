@@ -5,6 +5,7 @@ mod dropped;
 mod epoch;
 mod expiry;
 mod failing;
+mod history;
 mod lease;
 mod listing;
 mod load;
@@ -37,6 +38,8 @@ macro_rules! __conformance_checks {
             dropped::g3_a_dropped_rename_is_whole_or_nothing ["G3"]
             dropped::g3_a_dropped_load_holds_nothing ["G3"]
             dropped::g3_a_dropped_lock_ends_at_its_time ["G3"]
+            dropped::g3_a_dropped_unlock_holds_nothing ["G3"]
+            dropped::g3_a_dropped_epoch_call_is_whole_or_nothing ["G3"]
             expiry::g4_expired_is_absent_for_every_method ["G4"]
             expiry::g4_it_lives_until_its_time ["G4"]
             failing::g5_a_refused_record_changes_nothing ["G5"]
@@ -44,6 +47,7 @@ macro_rules! __conformance_checks {
             failing::g5_damage_stays_as_it_is ["G5"]
             load::l1_every_record_comes_back ["L1"]
             load::l1_sessions_are_kept_apart ["L1"]
+            history::l1_a_long_history_is_as_in_the_model ["L1" "L2" "C1" "C3" "U1" "U2" "T2" "R2" "N2" "F1"]
             load::l2_what_is_not_there_is_none ["L2"]
             load::l3_the_version_is_the_one_that_was_answered ["L3"]
             load::l4_the_expiry_is_the_last_one_set ["L4"]
@@ -62,6 +66,7 @@ macro_rules! __conformance_checks {
             touch::t2_a_remove_beats_a_touch ["T2"]
             touch::t3_the_absolute_limit_holds ["T3"]
             remove::r1_nothing_brings_it_back ["R1"]
+            remove::r1_a_remove_beats_a_lock ["R1"]
             remove::r2_true_if_it_was_there ["R2"]
             remove::r3_one_of_two_removes_is_true ["R3"]
             remove::r4_a_lease_is_not_waited_for ["R4"]
@@ -75,6 +80,7 @@ macro_rules! __conformance_checks {
             epoch::e1_no_epoch_is_none ["E1"]
             epoch::e2_one_epoch_for_all ["E2"]
             epoch::e3_it_lives_as_long_as_asked ["E3"]
+            epoch::e3_the_longest_of_two_counts ["E3"]
             epoch::e3_sweeping_leaves_it ["E3"]
             epoch::e4_a_renewed_epoch_is_another ["E4"]
             metadata::m1_looking_is_no_use ["M1"]
@@ -89,7 +95,9 @@ macro_rules! __conformance_checks {
             lease::k1_one_holder_at_a_time ["K1"]
             lease::k1_one_of_two_lockers_wins ["K1"]
             lease::k2_a_lease_is_a_new_version ["K2"]
+            lease::k2_a_lease_beside_an_update ["K2"]
             lease::k3_a_lease_ends ["K3"]
+            lease::k3_a_lease_ends_with_an_expired_session ["K3"]
             lease::k4_only_the_holder_unlocks ["K4"]
             lease::k5_a_waiter_goes_on ["K5"]
             shutdown::d1_a_flush_changes_nothing ["D1"]

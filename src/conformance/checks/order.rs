@@ -7,7 +7,10 @@ use super::super::{
     race::Way,
     sample::Sample,
 };
-use crate::{Create, Stored, Touch, Update, Usage, Version, clock};
+use crate::{
+    clock,
+    store::{Create, Stored, Touch, Update, Usage, Version},
+};
 
 /// What one party does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +56,7 @@ enum Given {
 
 pub(super) async fn g2_two_at_once_are_one_after_the_other(bench: Bench) -> Verdict {
     let g2 = bench.about("G2");
-    let rounds = g2.harness().rounds.div_ceil(10);
+    let rounds = g2.harness().rounds.div_ceil(4);
     for (index, first) in ACTS.into_iter().enumerate() {
         for second in ACTS.into_iter().skip(index) {
             for there in [true, false] {

@@ -4,7 +4,7 @@ use super::super::{
     Operation,
     bench::{Bench, Verdict},
 };
-use crate::SessionStore;
+use crate::store::SessionStore;
 
 pub(super) async fn d1_a_flush_changes_nothing(bench: Bench) -> Verdict {
     let d1 = bench.about("D1");
@@ -18,7 +18,7 @@ pub(super) async fn d1_a_flush_changes_nothing(bench: Bench) -> Verdict {
         d1.flush().await?;
         d1.unchanged(&session.id, &session.variant(1), &version, "after `flush`").await?;
         let after = d1.present(&session.id, "after `flush`").await?;
-        d1.equal(before.usage(), after.usage(), "last use and expiry after `flush`")?;
+        d1.same_expiry(&before, &after, "after `flush`")?;
         d1.absent(&removed.id, "after `flush`, a session that was removed before").await?;
     }
     d1.updated(&session, &session.variant(2), &version).await?;

@@ -6,7 +6,11 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, identity},
 };
-use crate::{Lifetime, Record, Touch, Usage};
+use crate::{
+    lifetime::Lifetime,
+    record::Record,
+    store::{Touch, Usage},
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

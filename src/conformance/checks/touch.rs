@@ -6,7 +6,11 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, identity, shapes},
 };
-use crate::{Lifetime, Record, Touch, Usage};
+use crate::{
+    lifetime::Lifetime,
+    record::Record,
+    store::{Touch, Usage},
+};
 
 pub(super) async fn t1_record_and_version_stay(bench: Bench) -> Verdict {
     let t1 = bench.about("T1");

@@ -6,7 +6,7 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, entries},
 };
-use crate::{Holder, Lock, Update, Version};
+use crate::store::{Holder, Lock, Stored, Update, Usage, Version};
 
 pub(super) async fn u1_update_never_creates(bench: Bench) -> Verdict {
     let u1 = bench.about("U1");
@@ -44,13 +44,13 @@ pub(super) async fn u2_another_version_is_a_conflict(bench: Bench) -> Verdict {
         version = u2.updated(&session, &session.variant(number), &version).await?;
         let before = u2.present(&session.id, "after `update`").await?;
         for old in &stale {
-            let later = crate::Usage::keep_for(u2.now(), std::time::Duration::from_secs(7_200));
+            let later = Usage::keep_for(u2.now(), std::time::Duration::from_secs(7_200));
             let answer = u2.update(&session.id, &session.variant(100), old, later).await?;
             u2.equal(Update::Conflict, answer, "`update` that expects an older version")?;
             let when = "after an `update` that expects an older version";
             u2.unchanged(&session.id, &session.variant(number), &version, when).await?;
             let now = u2.present(&session.id, when).await?;
-            u2.equal(before.expires_at, now.expires_at, format_args!("{when}: `expires_at`"))?;
+            u2.same_expiry(&before, &now, when)?;
         }
         stale.push(version);
     }
@@ -124,7 +124,7 @@ async fn increment(u3: &Probe, session: &Sample) -> Verdict {
     }
 }
 
-fn number_in(u3: &Probe, stored: &crate::Stored) -> Verdict<usize> {
+fn number_in(u3: &Probe, stored: &Stored) -> Verdict<usize> {
     let value = stored.record.entries().get("n").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     value.map_or_else(|| u3.broken("the counter that was stored has no number in it"), Ok)
 }

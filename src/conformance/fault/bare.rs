@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::{Create, Record, SessionId, SessionStore, StoreError, Stored, Touch, Update, Usage, Version};
+use crate::{
+    id::SessionId,
+    record::Record,
+    store::{Create, SessionStore, StoreError, Stored, Touch, Update, Usage, Version},
+};
 
 /// Only the five required methods of a store: everything else is what the contract provides from them.
 ///

@@ -1,6 +1,6 @@
 //! What a fault store was asked.
 
-use crate::{SessionId, StoreErrorKind, conformance::Operation};
+use crate::{conformance::Operation, id::SessionId, store::StoreErrorKind};
 
 /// A call that a [`FaultStore`](super::FaultStore) was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::gate::{Gate, Posts};
-use crate::{SessionId, StoreErrorKind, Stored, conformance::Operation, id::Check};
+use crate::{
+    conformance::Operation,
+    id::{Check, SessionId},
+    store::{StoreErrorKind, Stored},
+};
 
 /// Something that goes wrong in a [`FaultStore`](super::FaultStore), and at which calls: at every one, unless the
 /// selectors say otherwise.
@@ -111,6 +115,16 @@ impl Fault {
     }
 
     /// Records come back changed, or (`None`) not at all: from `load`, `refresh` and `list_owner`.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::UNIX_EPOCH};
+    /// use session_layer::conformance::fault::Fault;
+    ///
+    /// let past_its_absolute_limit = Fault::alter(|mut stored| {
+    ///     stored.record = Arc::new((*stored.record).clone().with_created_at(UNIX_EPOCH));
+    ///     Some(stored)
+    /// });
+    /// ```
     pub fn alter(alter: impl Fn(Stored) -> Option<Stored> + Send + Sync + 'static) -> Self {
         let mut fault = Self::new(Effect::Alter(Arc::new(alter)), Step::After);
         fault.operations = vec![Operation::Load, Operation::Refresh, Operation::ListOwner];

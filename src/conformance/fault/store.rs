@@ -11,10 +11,13 @@ use super::{
     plan::{Alter, Effect, Injected},
 };
 use crate::{
-    Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionId, SessionStore, StoreError, Stored, Swept,
-    Touch, Update, Usage, Version,
     conformance::Operation,
+    id::SessionId,
     record::{Epoch, Record},
+    store::{
+        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch,
+        Update, Usage, Version,
+    },
 };
 
 /// A store around another one: without faults it does what that one does, and keeps a log.
@@ -26,6 +29,8 @@ use crate::{
 pub struct FaultStore<S> {
     inner: S,
     state: Arc<Mutex<State>>,
+    /// Name and whether it is in memory, if it says something else than the store inside.
+    pose: Option<(&'static str, bool)>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +44,14 @@ struct State {
 impl<S> FaultStore<S> {
     /// A store around this one, without faults.
     pub fn new(inner: S) -> Self {
-        Self { inner, state: Arc::default() }
+        Self { inner, state: Arc::default(), pose: None }
+    }
+
+    /// The same, with another name, and said to be in this process's memory or not: a cache steps aside for one that is.
+    #[must_use]
+    pub fn posing_as(mut self, name: &'static str, in_memory: bool) -> Self {
+        self.pose = Some((name, in_memory));
+        self
     }
 
     /// The store inside.
@@ -256,10 +268,10 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
     }
 
     fn in_memory(&self) -> bool {
-        self.inner.in_memory()
+        self.pose.map_or_else(|| self.inner.in_memory(), |(_, in_memory)| in_memory)
     }
 
     fn name(&self) -> &'static str {
-        self.inner.name()
+        self.pose.map_or_else(|| self.inner.name(), |(name, _)| name)
     }
 }

@@ -1,0 +1,140 @@
+//! What must hold of an answer, and how it is said where it does not.
+
+use std::{fmt, time::SystemTime};
+
+use super::{
+    Failure, Skip,
+    bench::{Probe, Stop, Verdict},
+};
+use crate::{
+    clock,
+    id::SessionId,
+    record::Record,
+    store::{StoreError, Stored, Version},
+};
+
+impl Probe {
+    /// What is stored, which must be there.
+    pub(super) async fn present(&self, id: &SessionId, when: &str) -> Verdict<Stored> {
+        match self.load(id).await? {
+            Some(stored) => Ok(stored),
+            None => self.broken(format!("{when}: `load` answered None, a record was expected")),
+        }
+    }
+
+    /// Nothing must be stored.
+    pub(super) async fn absent(&self, id: &SessionId, when: &str) -> Verdict {
+        match self.load(id).await? {
+            None => Ok(()),
+            Some(stored) => self.broken(format!("{when}: `load` answered a record of kind {:?}", stored.record.kind())),
+        }
+    }
+
+    /// This record must be stored, in this version.
+    pub(super) async fn unchanged(&self, id: &SessionId, record: &Record, version: &Version, when: &str) -> Verdict {
+        let stored = self.present(id, when).await?;
+        self.same_record(record, &stored.record, when)?;
+        self.equal(*version, stored.version, format_args!("{when}: the loaded version"))
+    }
+
+    /// The two must be equal.
+    pub(super) fn equal<T: PartialEq + fmt::Debug>(
+        &self,
+        expected: T,
+        answered: T,
+        what: impl fmt::Display,
+    ) -> Verdict {
+        if expected == answered {
+            return Ok(());
+        }
+        self.broken(format!("{what}: expected {expected:?}, the store answered {answered:?}"))
+    }
+
+    /// The two records must be equal, byte for byte.
+    pub(super) fn same_record(&self, expected: &Record, answered: &Record, when: &str) -> Verdict {
+        if expected == answered {
+            return Ok(());
+        }
+        let difference = if expected.kind() != answered.kind() {
+            format!("the kind is {:?} and not {:?}", answered.kind(), expected.kind())
+        } else if expected.entries() != answered.entries() {
+            let (now, before) = (answered.entries(), expected.entries());
+            format!(
+                "the entries differ: {} with {} bytes and not {} with {} bytes",
+                now.len(),
+                now.as_bytes().len(),
+                before.len(),
+                before.as_bytes().len()
+            )
+        } else if expected.owner() != answered.owner() {
+            "the owner differs".to_owned()
+        } else if expected.check() != answered.check() {
+            "the check differs".to_owned()
+        } else {
+            format!("{answered:?} and not {expected:?}")
+        };
+        self.broken(format!("{when}: the store answered another record: {difference}"))
+    }
+
+    /// The expiry must be this one; a store that counts whole seconds may be late.
+    pub(super) fn expires(&self, expected: SystemTime, answered: SystemTime, when: &str) -> Verdict {
+        let latest = clock::later(expected, self.harness().late);
+        if (expected..=latest).contains(&answered) {
+            return Ok(());
+        }
+        let (by, which) = match answered.duration_since(expected) {
+            Ok(by) => (by, "later"),
+            Err(error) => (error.duration(), "earlier"),
+        };
+        self.broken(format!("{when}: the answered `expires_at` is {by:?} {which} than it must be"))
+    }
+
+    /// The expiry must be what it was. A store that counts whole seconds may tell it from what is left of them.
+    pub(super) fn same_expiry(&self, before: &Stored, after: &Stored, when: &str) -> Verdict {
+        let (before, after) = (before.expires_at, after.expires_at);
+        let by = after.duration_since(before).unwrap_or_else(|error| error.duration());
+        self.holds(
+            by <= self.harness().late,
+            format_args!("{when}: `expires_at` has moved by {by:?}, though nobody moved it"),
+        )
+    }
+
+    /// What must hold.
+    pub(super) fn holds(&self, holds: bool, what: impl fmt::Display) -> Verdict {
+        if holds { Ok(()) } else { self.broken(what.to_string()) }
+    }
+
+    /// The sentence is broken.
+    pub(super) fn broken<T>(&self, what: impl Into<String>) -> Verdict<T> {
+        Err(Stop::Broken(Failure { check: "", sentence: self.sentence, what: what.into() }))
+    }
+
+    /// The rest of the check can't be done.
+    pub(super) fn skip<T>(&self, why: impl Into<String>) -> Verdict<T> {
+        Err(Stop::Skipped(Skip { check: "", sentence: self.sentence, why: why.into() }))
+    }
+
+    /// A part that the store or the harness may lack: where it does, that is noted and the check goes on.
+    pub(super) fn optional<T>(&self, part: Verdict<T>) -> Verdict<Option<T>> {
+        match part {
+            Ok(done) => Ok(Some(done)),
+            Err(Stop::Broken(failure)) => Err(Stop::Broken(failure)),
+            Err(Stop::Skipped(skip)) => {
+                self.bench.note(skip);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

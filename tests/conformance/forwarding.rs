@@ -1,0 +1,140 @@
+//! Every wrapper passes every method on, and every list of methods is whole.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use session_layer::{
+    Create, DynStore, Record, SessionId, SessionStore, StoreError, Stored, Touch, Update, Usage, Version,
+    conformance::{
+        self, Operation,
+        fault::{Bare, FaultStore},
+    },
+};
+
+use crate::reference::Reference;
+
+/// The methods that answer with a future, as the contract writes them.
+fn methods_of_the_contract() -> BTreeSet<String> {
+    let source = include_str!("../../src/store/contract.rs");
+    let (_, methods) = source.split_once("pub trait SessionStore").unwrap();
+    let (methods, _) = methods.split_once("\n}\n").unwrap();
+    let names = methods.split("\n    fn ").skip(1).map(|method| method.split(['(', '<']).next().unwrap().to_owned());
+    names.filter(|name| name != "in_memory" && name != "name").collect()
+}
+
+#[test]
+fn operation_lists_every_method_of_the_contract() {
+    let listed: BTreeSet<_> = Operation::all().map(|operation| operation.name().to_owned()).collect();
+    assert_eq!(listed, methods_of_the_contract());
+    assert_eq!(listed.len(), Operation::all().count());
+}
+
+/// Whether an operation is required, provided or optional is what the contract's provided forms say.
+#[tokio::test]
+async fn operation_sorts_the_methods_as_the_contract_does() {
+    let clock = conformance::manual_clock();
+    let bare = Bare(FaultStore::new(Reference::new(clock.clone())));
+    // Over a store with the required methods only, exactly these are passed on.
+    let forwarding = conformance::forwarding(bare.clone(), &clock, Bare).await;
+    let missing: BTreeSet<_> = forwarding.missing.iter().copied().collect();
+    assert_eq!(missing, Operation::PROVIDED.iter().chain(Operation::OPTIONAL).copied().collect());
+    // And exactly the optional ones have nothing else to do.
+    let report = conformance_of_bare(&bare).await;
+    assert_eq!(report, Operation::OPTIONAL.iter().map(|operation| operation.name()).collect::<BTreeSet<_>>());
+}
+
+/// The methods that a store with the required ones only does not have.
+async fn conformance_of_bare(bare: &impl SessionStore) -> BTreeSet<&'static str> {
+    use session_layer::{Cursor, Holder, StoreErrorKind};
+    use std::time::Duration;
+
+    let (id, second) = (SessionId::of_owner("x"), Duration::from_secs(1));
+    let answers = [
+        bare.metadata(&id).await.map(drop),
+        bare.ids(Cursor::START, 1).await.map(drop),
+        bare.count().await.map(drop),
+        bare.clear().await.map(drop),
+        bare.sweep().await.map(drop),
+        bare.delete_idle(second).await.map(drop),
+        bare.list_owner("x").await.map(drop),
+        bare.lock(&id, Holder::from_u128(1), second).await.map(drop),
+        bare.unlock(&id, Holder::from_u128(1)).await.map(drop),
+        bare.flush().await,
+        bare.close().await,
+    ];
+    let errors = answers.into_iter().filter_map(Result::err);
+    errors
+        .map(|error| {
+            assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+            error.operation().expect("an unsupported operation is named")
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_boxed_store_passes_every_method_on() {
+    let clock = conformance::manual_clock();
+    let forwarding = conformance::forwarding(Reference::new(clock.clone()), &clock, DynStore::new).await;
+    forwarding.assert_all_but(&[]);
+    assert!(forwarding.name);
+}
+
+#[tokio::test]
+async fn the_fault_store_passes_every_method_on() {
+    let clock = conformance::manual_clock();
+    let forwarding = conformance::forwarding(Reference::new(clock.clone()), &clock, FaultStore::new).await;
+    forwarding.assert_all_but(&[]);
+    assert!(forwarding.name);
+}
+
+/// Forgets to forward, takes an error for an answer, and has ideas of its own.
+#[derive(Clone)]
+struct Careless<S>(S);
+
+impl<S: SessionStore> SessionStore for Careless<S> {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        Ok(self.0.load(id).await.unwrap_or_default())
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.create(id, record, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.update(id, record, expected, usage).await
+    }
+
+    async fn touch(&self, _: &SessionId, _: Usage) -> Result<Touch, StoreError> {
+        Ok(Touch::Touched)
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.0.remove(id).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.0.count().await
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_passed_on_is_named() {
+    let clock = conformance::manual_clock();
+    let forwarding = conformance::forwarding(Reference::new(clock.clone()), &clock, Careless).await;
+    assert_eq!(forwarding.swallowed, [Operation::Load]);
+    assert!(!forwarding.in_memory);
+    assert!(!forwarding.name);
+    for missing in [Operation::Touch, Operation::Rename, Operation::Flush, Operation::Lock, Operation::Unlocked] {
+        assert!(forwarding.missing.contains(&missing), "{missing}");
+    }
+    for passed_on in [Operation::Create, Operation::Update, Operation::Remove, Operation::Count] {
+        assert!(!forwarding.missing.contains(&passed_on), "{passed_on}");
+    }
+    let text = forwarding.to_string();
+    assert!(text.contains("not forwarded: [touch, rename") && text.contains("in_memory is NOT forwarded"), "{text}");
+}

@@ -1,0 +1,293 @@
+//! A simple store with everything that the contract knows: what the broken ones are made from.
+//!
+//! Every method waits once and then does its work under one lock, so it is easy to see that it is right.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use session_layer::{
+    Clock, Create, Cursor, Holder, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError, StoreErrorKind,
+    Stored, Swept, Touch, Update, Usage, Version,
+    conformance::{self, Harness},
+};
+use tokio::sync::Notify;
+
+/// Above this many bytes of entries a record is refused.
+pub(crate) const LARGEST: usize = 200_000;
+
+#[derive(Clone)]
+pub(crate) struct Reference {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Clock,
+    state: Mutex<State>,
+    unlocked: Notify,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    versions: u64,
+    pub(crate) slots: HashMap<SessionId, Slot>,
+    pub(crate) down: bool,
+    pub(crate) closed: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Slot {
+    pub(crate) stored: Stored,
+    pub(crate) lease: Option<(Holder, SystemTime)>,
+    pub(crate) damaged: bool,
+}
+
+impl Slot {
+    pub(crate) fn new(stored: Stored) -> Self {
+        Self { stored, lease: None, damaged: false }
+    }
+
+    fn leased_by(&self, now: SystemTime) -> Option<Holder> {
+        self.lease.filter(|(_, until)| now < *until).map(|(holder, _)| holder)
+    }
+}
+
+impl State {
+    pub(crate) fn next_version(&mut self) -> Version {
+        self.versions += 1;
+        Version::from_u64(self.versions)
+    }
+
+    pub(crate) fn put(&mut self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Version {
+        let version = self.next_version();
+        let stored = Stored::new(Arc::clone(record), version, usage);
+        match self.slots.get_mut(id) {
+            Some(slot) => slot.stored = stored,
+            None => {
+                self.slots.insert(*id, Slot::new(stored));
+            }
+        }
+        version
+    }
+}
+
+impl Reference {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { shared: Arc::new(Shared { clock, state: Mutex::default(), unlocked: Notify::new() }) }
+    }
+
+    /// Everything that a harness can have.
+    pub(crate) fn harness(clock: &Clock, store: &Self, tested: impl Fn(Self) -> session_layer::DynStore) -> Harness {
+        let (damaged, away) = (store.clone(), store.clone());
+        Harness::new(tested(store.clone()), clock.clone())
+            .twin(tested(store.clone()))
+            .expects_all()
+            .refuses(LARGEST + 1)
+            .damage(move |id| {
+                if let Some(slot) = damaged.raw().slots.get_mut(&id) {
+                    slot.damaged = true;
+                }
+                async {}
+            })
+            .outage(move |down| {
+                away.raw().down = down;
+                async {}
+            })
+    }
+
+    pub(crate) async fn open() -> Harness {
+        let clock = conformance::manual_clock();
+        Self::harness(&clock, &Self::new(clock.clone()), session_layer::DynStore::new)
+    }
+
+    /// The state as it is: expired, damaged and all.
+    pub(crate) fn raw(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.shared.clock.now()
+    }
+
+    /// Waits once, then gives the state without the expired sessions among these; without any of them if none is named.
+    async fn live(&self, ids: &[&SessionId]) -> Result<MutexGuard<'_, State>, StoreError> {
+        tokio::task::yield_now().await;
+        let (mut state, now) = (self.raw(), self.now());
+        if state.down || state.closed {
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
+        let concerned = |id: &SessionId| ids.is_empty() || ids.contains(&id);
+        state.slots.retain(|id, slot| !(concerned(id) && slot.stored.is_expired(now)));
+        Ok(state)
+    }
+
+    fn fits(record: &Record) -> Result<(), StoreError> {
+        let fits = record.entries().as_bytes().len() <= LARGEST;
+        if fits { Ok(()) } else { Err(StoreError::new(StoreErrorKind::TooLarge)) }
+    }
+
+    fn undamaged(slot: Option<&mut Slot>) -> Result<Option<&mut Slot>, StoreError> {
+        match slot {
+            Some(slot) if slot.damaged => Err(StoreError::new(StoreErrorKind::Corrupt)),
+            other => Ok(other),
+        }
+    }
+
+    /// Removes what this says; how many sessions went and how many are left.
+    async fn remove_if(&self, remove: impl Fn(&Slot, SystemTime) -> bool) -> Result<Swept, StoreError> {
+        tokio::task::yield_now().await;
+        let (mut state, now) = (self.raw(), self.now());
+        let sessions = |state: &State| state.slots.values().filter(|slot| slot.stored.record.is_session()).count();
+        let before = sessions(&state);
+        state.slots.retain(|_, slot| !slot.stored.is_expired(now) && !remove(slot, now));
+        let remaining = sessions(&state);
+        Ok(Swept { deleted: (before - remaining) as u64, remaining: remaining as u64 })
+    }
+}
+
+impl SessionStore for Reference {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        Ok(Self::undamaged(self.live(&[id]).await?.slots.get_mut(id))?.map(|slot| slot.stored.clone()))
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        Self::fits(record)?;
+        let mut state = self.live(&[id]).await?;
+        if state.slots.contains_key(id) {
+            return Ok(Create::Exists);
+        }
+        Ok(Create::Created(state.put(id, record, usage)))
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        Self::fits(record)?;
+        let mut state = self.live(&[id]).await?;
+        match Self::undamaged(state.slots.get_mut(id))? {
+            None => Ok(Update::Gone),
+            Some(slot) if slot.stored.version != *expected => Ok(Update::Conflict),
+            Some(_) => Ok(Update::Updated(state.put(id, record, usage))),
+        }
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        let mut state = self.live(&[id]).await?;
+        let Some(slot) = Self::undamaged(state.slots.get_mut(id))? else { return Ok(Touch::Gone) };
+        slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
+        Ok(Touch::Touched)
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        Ok(self.live(&[id]).await?.slots.remove(id).is_some())
+    }
+
+    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        let now = self.now();
+        let metadata = |slot: &mut Slot| match slot.lease {
+            Some((_, until)) if now < until => Metadata::of(&slot.stored, now).with_lease(until),
+            _ => Metadata::of(&slot.stored, now),
+        };
+        Ok(self.live(&[id]).await?.slots.get_mut(id).map(metadata))
+    }
+
+    /// The cursor is the first eight bytes of the last id: ids with the same ones would be named together.
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        let state = self.live(&[]).await?;
+        let place = |id: &SessionId| u64::from_be_bytes(std::array::from_fn(|at| id.as_bytes()[at]));
+        let mut ids: Vec<_> =
+            state.slots.iter().filter(|(_, slot)| slot.stored.record.is_session()).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.retain(|id| place(id) >= from.position());
+        let next = ids.get(limit).map(|id| Cursor::new(place(id)));
+        ids.truncate(limit);
+        Ok(Page { ids, next })
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        Ok(self.live(&[]).await?.slots.values().filter(|slot| slot.stored.record.is_session()).count() as u64)
+    }
+
+    async fn clear(&self) -> Result<u64, StoreError> {
+        let count = self.count().await?;
+        self.live(&[]).await?.slots.clear();
+        Ok(count)
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.remove_if(|_, _| false).await
+    }
+
+    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+        self.remove_if(|Slot { stored, .. }, now| {
+            let idle = now.duration_since(stored.used_at).unwrap_or_default();
+            stored.record.is_session() && idle > unused_for + stored.record.lifetime().idle() / 10
+        })
+        .await
+    }
+
+    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        let state = self.live(&[]).await?;
+        let theirs = |stored: &Stored| {
+            stored.record.is_session() && stored.record.owner().is_some_and(|held| **held.name() == *owner)
+        };
+        let theirs = state.slots.iter().filter(|(_, slot)| theirs(&slot.stored));
+        Ok(theirs.map(|(id, slot)| (*id, slot.stored.clone())).collect())
+    }
+
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        let now = self.now();
+        let mut state = self.live(&[id]).await?;
+        let version = state.next_version();
+        let Some(slot) = state.slots.get_mut(id) else { return Ok(Lock::Absent) };
+        match slot.leased_by(now) {
+            Some(other) if other != holder => return Ok(Lock::Held),
+            Some(_) => {}
+            None => slot.stored.version = version,
+        }
+        let until = now + time;
+        slot.lease = Some((holder, until));
+        Ok(Lock::Acquired { until })
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let now = self.now();
+        let mut state = self.live(&[id]).await?;
+        let Some(slot) = state.slots.get_mut(id) else { return Ok(false) };
+        if slot.leased_by(now) != Some(holder) {
+            return Ok(false);
+        }
+        slot.lease = None;
+        self.shared.unlocked.notify_waiters();
+        Ok(true)
+    }
+
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        let given_back = self.shared.unlocked.notified();
+        let now = self.now();
+        let held = self.raw().slots.get(id).is_some_and(|slot| slot.leased_by(now).is_some());
+        if held {
+            let _ = tokio::time::timeout(at_most, given_back).await;
+        }
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        self.raw().closed = true;
+        Ok(())
+    }
+
+    fn in_memory(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+}

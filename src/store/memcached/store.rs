@@ -54,7 +54,7 @@ const REMEMBERED: usize = 16_384;
 /// # Round trips
 ///
 /// One for a load, an update, a create, a touch, a refresh and a remove; one more for the epoch of a session with an
-/// owner, and two for the list at its login. A rename takes three, a lock three at least, an unlock two.
+/// owner, and two for the list at its login. A rename takes three, a lock three at least, an unlock three.
 ///
 /// # What eviction can do
 ///

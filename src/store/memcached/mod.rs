@@ -25,3 +25,8 @@ pub use self::{
     config::{ListPolicy, MemcachedBuilder, MemcachedConfigError},
     store::MemcachedStore,
 };
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_reply(data: &[u8]) {
+    client::fuzz_reply(data);
+}

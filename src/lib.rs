@@ -40,3 +40,14 @@ pub use self::{
     session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session},
     store::*,
 };
+
+/// What the fuzz targets call; only with `--cfg fuzzing`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads bytes as memcached's replies.
+    #[cfg(feature = "memcached")]
+    pub fn memcached_reply(data: &[u8]) {
+        crate::store::memcached::fuzz_reply(data);
+    }
+}

@@ -35,6 +35,6 @@ pub use self::{
         SessionRejection, SessionRejectionKind, SessionService,
     },
     record::{Entries, Epoch, Owner, Record, RecordKind},
-    session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session},
+    session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
     store::*,
 };

@@ -37,7 +37,7 @@ pub use self::{
         SessionRejection, SessionRejectionKind, SessionService,
     },
     record::{Entries, Epoch, Owner, Record, RecordKind},
-    session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session},
+    session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
     store::*,
 };
 

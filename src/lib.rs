@@ -103,6 +103,11 @@ pub use self::{
     store::*,
 };
 
+/// The README's code, compiled as a doc test.
+#[cfg(all(doctest, feature = "axum", feature = "memory"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 /// What the fuzz targets call; only with `--cfg fuzzing`.
 #[cfg(fuzzing)]
 #[doc(hidden)]

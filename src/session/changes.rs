@@ -147,6 +147,17 @@ impl Draft {
         self.over.insert(Arc::clone(key), value.cloned());
     }
 
+    /// The session as it was loaded.
+    pub(crate) fn loaded(&self) -> Self {
+        Self::new(self.base.clone())
+    }
+
+    /// Puts an entry back as it was loaded.
+    pub(crate) fn restore(&mut self, key: &Arc<str>) {
+        let loaded: Option<Arc<[u8]>> = self.base.as_ref().and_then(|base| base.entries().get(key)).map(Arc::from);
+        self.put(key, loaded.as_ref());
+    }
+
     fn clear(&mut self) {
         self.hidden = true;
         self.over.clear();

@@ -381,9 +381,13 @@ mod tests {
                 prop_assert!(draft.entries().unwrap().iter().eq(draft.iter()));
                 let end = record(&map, owner);
                 prop_assert_eq!(draft.encoded_len(), end.encoded_len());
+                let mut restored = draft.clone();
                 for number in 0..6 {
                     prop_assert_eq!(draft.get(&key(number)), map.get(&*key(number)).map(Vec::as_slice));
+                    restored.restore(&key(number));
                 }
+                prop_assert!(restored.iter().eq(draft.loaded().iter()));
+                prop_assert_eq!(restored.is_dirty(), owner != owned.then_some("a"));
             }
         }
     }

@@ -10,7 +10,6 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
-    access::settle,
     changes::{Change, Draft},
     fields::{self, Decoded, Encoded},
     key,
@@ -204,9 +203,7 @@ where
     for (key, bytes) in &after {
         let differs = before.get(key).is_none_or(|before| !codec.same(before, bytes));
         if differs || (is_whole && draft.get(key).is_none()) {
-            let (held, in_base) = (draft.held(key), draft.held_in_base(key));
-            let bytes = settle(codec, bytes.clone(), [held.bytes(key), in_base.bytes(key)]);
-            draft.put(&(*key).into(), Some(&bytes));
+            draft.put(&(*key).into(), Some(&bytes.as_slice().into()));
         }
     }
     Ok(result)

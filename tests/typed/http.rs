@@ -52,6 +52,8 @@ async fn the_example_keeps_a_cart_over_a_login() {
     let response = send(&app, Method::GET, "/", Some(&bob)).await;
     assert_eq!(cookie(&response), None, "a read sends no cookie");
     assert_eq!(text(response).await.unwrap(), "bob: 1 visits, cart [\"pear\"]\n");
+    let response = send(&app, Method::POST, "/cart/plum", Some(&anonymous)).await;
+    assert_eq!(response.status(), StatusCode::CONFLICT, "the old token was superseded");
 }
 
 #[derive(Default, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned, ser::SerializeStruct};
 use session_layer::{Codec, ErrorKind, MemoryStore, Session, SessionLayer, Typed};
 
 use crate::support::{Bench, codecs};
@@ -170,7 +170,7 @@ async fn what_the_type_itself_refuses_is_not_repeated() {
     impl TryFrom<Inner> for Even {
         type Error = String;
         fn try_from(inner: Inner) -> Result<Self, String> {
-            if inner.a % 2 == 0 { Ok(Self { a: inner.a }) } else { Err(format!("{} of hunter2", inner.a)) }
+            if inner.a.is_multiple_of(2) { Ok(Self { a: inner.a }) } else { Err(format!("{} of hunter2", inner.a)) }
         }
     }
     let session = Session::new(MemoryStore::new());
@@ -181,6 +181,26 @@ async fn what_the_type_itself_refuses_is_not_repeated() {
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     typed.session().insert("a", &4).unwrap();
     assert_eq!(typed.get().unwrap().a, 4);
+}
+
+#[tokio::test]
+async fn two_fields_of_one_name_are_refused() {
+    #[derive(Debug, Clone, Default, Deserialize)]
+    struct Twice {
+        a: u8,
+    }
+    impl Serialize for Twice {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut fields = serializer.serialize_struct("Twice", 2)?;
+            fields.serialize_field("a", &self.a)?;
+            fields.serialize_field("a", &self.a)?;
+            fields.end()
+        }
+    }
+    let typed = Typed::<Twice>::new(Session::new(MemoryStore::new()));
+    let error = typed.update(|value| value.a = 1).unwrap_err();
+    assert_eq!((error.kind(), error.key()), (ErrorKind::Encode, Some("a")));
+    assert!(typed.session().is_empty());
 }
 
 #[tokio::test]

@@ -7,6 +7,10 @@
 
 mod error;
 mod stores;
+#[cfg_attr(
+    not(all(feature = "memory", feature = "file", feature = "memcached")),
+    allow(dead_code, reason = "which options are asked for depends on the stores that are compiled in")
+)]
 mod url;
 
 pub use self::error::ConnectError;

@@ -10,7 +10,7 @@ use axum::{
     middleware,
     routing::{any, get, post},
 };
-use session_layer::{ConfigError, CookieConfig, DynStore, Lifetime, LifetimeError, SessionLayer};
+use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer};
 
 use crate::{api, args::Args, error, log, page, shop};
 
@@ -36,12 +36,21 @@ impl Lifetimes {
     }
 }
 
-pub(crate) fn layer(args: &Args, store: DynStore, lifetimes: Lifetimes) -> Result<Layer, ConfigError> {
-    SessionLayer::builder(store)
+/// The layer; with a ring the cookie is signed.
+pub(crate) fn layer(
+    args: &Args,
+    store: DynStore,
+    ring: Option<KeyRing>,
+    lifetimes: Lifetimes,
+) -> Result<Layer, ConfigError> {
+    let builder = SessionLayer::builder(store)
         .cookie(CookieConfig::default().secure(!args.plain_http))
         .lifetime(lifetimes.usual)
-        .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>)
-        .build()
+        .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);
+    match ring {
+        Some(ring) => builder.sign(ring).build(),
+        None => builder.build(),
+    }
 }
 
 pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {

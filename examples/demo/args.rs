@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = DAY, value_parser = value_parser!(u64).range(1..=400 * DAY))]
     pub(crate) absolute: u64,
 
-    /// Seal the records with the secrets of this file: 32 bytes each as base64, one a line, of which the first writes
+    /// Seal the records and sign the cookie with the secrets of this file: base64, one a line, of which the first writes
     #[arg(long, value_name = "PATH")]
     pub(crate) secret_file: Option<PathBuf>,
 

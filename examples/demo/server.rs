@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use session_layer::SessionStore as _;
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 
@@ -27,21 +28,23 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     // The address first: if it is taken, no store needs closing.
     let in_use = |source| Failure::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(in_use)?;
-    let store = store::open(&args, ring.as_ref()).await?;
-    let served = serve(&args, listener, store.clone(), lifetimes, &mut signals).await;
+    let store = tokio::select! {
+        store = store::open(&args, ring.as_ref()) => store?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping before the store is open");
+            return Ok(());
+        }
+    };
+    let served = match app::layer(&args, store.clone(), ring, lifetimes) {
+        Ok(layer) => serve(listener, app::router(layer, lifetimes), &mut signals).await,
+        Err(error) => Err(error.into()),
+    };
     let closed = store.close().await.map_err(Failure::Close);
     served.and(closed)
 }
 
-async fn serve(
-    args: &Args,
-    listener: TcpListener,
-    store: session_layer::DynStore,
-    lifetimes: Lifetimes,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
+async fn serve(listener: TcpListener, router: Router, signals: &mut Signals) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::Serve)?;
-    let router = app::router(app::layer(args, store, lifetimes)?, lifetimes);
     let (stop, stopping) = oneshot::channel();
     let server = axum::serve(listener, router).with_graceful_shutdown(async {
         // Dropped is as good as sent: nobody is left to wait for.

@@ -1,8 +1,15 @@
 //! How one entry's value becomes bytes: JSON, MessagePack, or the application's own.
 
-use std::{fmt, sync::Arc};
+mod unborrowed;
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, DeserializeSeed},
+};
+
+use self::unborrowed::Unborrowed;
 
 /// How values are encoded. Entries are encoded one by one.
 ///
@@ -149,16 +156,35 @@ impl Codec {
 
     /// Decodes what [`encode`](Self::encode) of this or of a built-in codec wrote.
     pub(crate) fn decode<T: DeserializeOwned>(&self, tagged: &[u8]) -> Result<T, CodecError> {
+        match (tagged.split_first(), self) {
+            (Some((tag, bytes)), Self::Custom(codec)) if codec.tag() == *tag => {
+                decode_custom(&**codec, bytes, |deserializer| erased_serde::deserialize(deserializer))
+            }
+            _ => self.decode_seed(PhantomData, tagged),
+        }
+    }
+
+    /// The same for what serde describes by a seed. It must be a seed of an owned type: a custom codec lends nothing.
+    pub(crate) fn decode_seed<'de, S>(&self, seed: S, tagged: &'de [u8]) -> Result<S::Value, CodecError>
+    where
+        S: DeserializeSeed<'de>,
+    {
         let (&tag, bytes) = tagged.split_first().ok_or_else(|| CodecError::new("the stored value is empty"))?;
         match (tag, self) {
-            (JSON, _) => serde_json::from_slice(bytes).map_err(|error| CodecError::json(&error)),
+            (JSON, _) => decode_json(seed, bytes).map_err(|error| CodecError::json(&error)),
             #[cfg(feature = "messagepack")]
-            (MESSAGE_PACK, _) => message_pack::decode(bytes),
+            (MESSAGE_PACK, _) => message_pack::decode(seed, bytes),
             #[cfg(not(feature = "messagepack"))]
             (MESSAGE_PACK, _) => {
                 Err(CodecError::new("it was written as MessagePack: compile with the feature `messagepack`"))
             }
-            (tag, Self::Custom(codec)) if codec.tag() == tag => decode_custom(&**codec, bytes),
+            (tag, Self::Custom(codec)) if codec.tag() == tag => {
+                let mut seed = Some(seed);
+                decode_custom(&**codec, bytes, |deserializer| {
+                    let seed = seed.take().ok_or_else(|| serde::de::Error::custom("a second deserializer"))?;
+                    seed.deserialize(Unborrowed::new(deserializer))
+                })
+            }
             (tag, _) => {
                 Err(CodecError::new(format!("it was written with the codec of tag {tag}, which is not in use")))
             }
@@ -185,11 +211,21 @@ fn same_json(a: &[u8], b: &[u8]) -> bool {
         && matches!((serde_json::from_slice::<Value>(a), serde_json::from_slice::<Value>(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn decode_custom<T: DeserializeOwned>(codec: &dyn CustomCodec, bytes: &[u8]) -> Result<T, CodecError> {
+fn decode_json<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = seed.deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
+}
+
+fn decode_custom<T>(
+    codec: &dyn CustomCodec,
+    bytes: &[u8],
+    mut read: impl FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<T, erased_serde::Error>,
+) -> Result<T, CodecError> {
     let mut value = None;
     codec.decode(bytes, &mut |deserializer| {
-        let decoded = erased_serde::deserialize(deserializer);
-        value = Some(decoded.map_err(|_| CodecError::new("the stored value does not fit the type"))?);
+        value = Some(read(deserializer).map_err(|_| CodecError::new("the stored value does not fit the type"))?);
         Ok(())
     })?;
     value.ok_or_else(|| CodecError::new("the codec gave no deserializer"))
@@ -197,11 +233,12 @@ fn decode_custom<T: DeserializeOwned>(codec: &dyn CustomCodec, bytes: &[u8]) -> 
 
 #[cfg(feature = "messagepack")]
 mod message_pack {
-    use super::{CodecError, DeserializeOwned};
+    use super::{CodecError, DeserializeSeed};
 
-    pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    pub(super) fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &[u8]) -> Result<S::Value, CodecError> {
         let mut rest = bytes;
-        let value = rmp_serde::from_read(&mut rest).map_err(|error| CodecError::new(message(&error)))?;
+        let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
+        let value = seed.deserialize(&mut deserializer).map_err(|error| CodecError::new(message(&error)))?;
         if rest.is_empty() { Ok(value) } else { Err(CodecError::new("something follows the MessagePack value")) }
     }
 
@@ -286,6 +323,71 @@ mod tests {
             let mut longer = bytes.clone();
             longer.push(b'x');
             assert!(codec.decode::<User>(&longer).is_err(), "{codec:?}");
+        }
+    }
+
+    /// Everything that serde's data model knows.
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Everything {
+        integers: (i8, i16, i32, i64, i128, u8, u16, u32, u64, u128),
+        others: (f32, f64, bool, char, ()),
+        text: String,
+        some: Option<Box<Everything>>,
+        none: Option<u8>,
+        list: Vec<User>,
+        map: BTreeMap<u8, String>,
+        unit: Unit,
+        newtype: Newtype,
+        tuple: Tuple,
+        variants: Vec<Variant>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Unit;
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Newtype(String);
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Tuple(u8, String);
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    enum Variant {
+        Unit,
+        Newtype(String),
+        Tuple(u8, String),
+        Struct { name: String },
+    }
+
+    fn everything(some: Option<Box<Everything>>) -> Everything {
+        Everything {
+            integers: (-1, -2, -3, -4, -5, 6, 7, 8, 9, 10),
+            others: (0.5, -0.25, true, 'x', ()),
+            text: "text".into(),
+            some,
+            none: None,
+            list: vec![bob(), bob()],
+            map: [(1, "one".into()), (2, "two".into())].into(),
+            unit: Unit,
+            newtype: Newtype("new".into()),
+            tuple: Tuple(3, "three".into()),
+            variants: vec![
+                Variant::Unit,
+                Variant::Newtype("n".into()),
+                Variant::Tuple(1, "t".into()),
+                Variant::Struct { name: "s".into() },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_seed_reads_what_a_type_reads() {
+        let value = everything(Some(Box::new(everything(None))));
+        for codec in codecs() {
+            let bytes = codec.encode(&value).unwrap();
+            assert_eq!(codec.decode::<Everything>(&bytes).unwrap(), value, "{codec:?}");
+            assert_eq!(codec.decode_seed(PhantomData::<Everything>, &bytes).unwrap(), value, "{codec:?}");
+            for cut in 0..bytes.len() {
+                let seed = PhantomData::<Everything>;
+                assert!(codec.decode_seed(seed, &bytes[..cut]).is_err(), "{codec:?} at {cut}");
+            }
         }
     }
 

@@ -243,7 +243,7 @@ mod tests {
     use crate::store::MemoryStore;
 
     fn refused(builder: SessionLayerBuilder) -> String {
-        builder.build().unwrap_err().to_string()
+        builder.build().expect_err("wrong settings").to_string()
     }
 
     #[test]

@@ -39,11 +39,15 @@ pin_project! {
 }
 
 /// The session of a request that is not answered yet. Dropped with it, it keeps what `destroy` was asked for.
-struct InFlight(Option<SessionHandle>);
+struct InFlight {
+    handle: Option<SessionHandle>,
+    /// A commit has begun that runs to its end by itself.
+    runs_on: bool,
+}
 
 impl<F, T, R> ResponseFuture<F, T, R> {
     pub(super) fn new(future: F, handle: Option<SessionHandle>, answer: R) -> Self {
-        Self { stage: Stage::Handler { future }, output: None, in_flight: InFlight(handle), answer }
+        Self { stage: Stage::Handler { future }, output: None, in_flight: InFlight { handle, runs_on: false }, answer }
     }
 }
 
@@ -60,11 +64,11 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Handler { future } => {
                     let output = ready!(future.poll(cx));
-                    let Some(handle) = &this.in_flight.0 else { return Poll::Ready(output) };
+                    let Some(handle) = &this.in_flight.handle else { return Poll::Ready(output) };
                     let failed = output.as_ref().map_or(true, |response| response.status().is_server_error());
                     match handle.shared.finish(failed) {
                         Finish::Untouched => {
-                            this.in_flight.0 = None;
+                            this.in_flight.handle = None;
                             return Poll::Ready(output);
                         }
                         Finish::Clean => return Poll::Ready(this.in_flight.answered(output)),
@@ -73,6 +77,7 @@ where
                             let commit = async move { shared.commit_response().await };
                             let future: Pin<Box<dyn Future<Output = _> + Send>> =
                                 if whole { Box::pin(to_its_end(commit)) } else { Box::pin(commit) };
+                            this.in_flight.runs_on = whole;
                             *this.output = Some(output);
                             this.stage.set(Stage::Commit { future });
                         }
@@ -94,7 +99,7 @@ where
 impl InFlight {
     /// The output with what it says of the session. An error of the inner service has no headers to say it in.
     fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
-        if let (Some(handle), Ok(response)) = (self.0.take(), &mut output) {
+        if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {
             let answer: Answer = handle.shared.take_answer();
             headers::apply(&handle.config, &answer, response.headers_mut());
         }
@@ -105,7 +110,9 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         // The client has gone while its request was under way: a logout is carried out all the same.
-        if let Some(handle) = self.0.take() {
+        if let Some(handle) = self.handle.take()
+            && !self.runs_on
+        {
             handle.shared.abandon();
         }
     }

@@ -18,12 +18,19 @@ use crate::{
 pub struct SessionHandle {
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<Shared>,
+    /// The handle of the layer around this one.
+    outer: Option<Arc<SessionHandle>>,
 }
 
 impl SessionHandle {
-    pub(super) fn new(config: Arc<Config>) -> Self {
+    pub(super) fn new(config: Arc<Config>, outer: Option<Self>) -> Self {
         let shared = Shared::new(Arc::clone(&config.settings));
-        Self { config, shared }
+        Self { config, shared, outer: outer.map(Arc::new) }
+    }
+
+    /// Whether this layer, or one around it, has the cookie of this name.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.config.cookie.name() == name || self.outer.as_ref().is_some_and(|outer| outer.is_named(name))
     }
 
     /// The handle of the innermost layer around this request.

@@ -36,6 +36,7 @@ impl LazySession {
     /// Whether the request brought a cookie that looks like a session's. It says nothing about whether one is live.
     #[must_use]
     pub fn has_cookie(&self) -> bool {
+        self.shared.consult();
         self.tokens.iter().next().is_some()
     }
 

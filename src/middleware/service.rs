@@ -58,14 +58,15 @@ where
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let config = &self.layer.config;
         let extensions = request.extensions_mut();
-        if extensions.get::<SessionHandle>().is_some_and(|outer| outer.config.cookie.name() == config.cookie.name()) {
+        let outer = extensions.get::<SessionHandle>();
+        if outer.is_some_and(|outer| outer.is_named(config.cookie.name())) {
             // Two sessions under one name would overwrite each other's cookie.
             if !config.nested.swap(true, Ordering::Relaxed) {
                 Event::NestedLayer(config.cookie.name()).emit();
             }
             return ResponseFuture::new(self.inner.call(request), None, self.layer.answer.clone());
         }
-        let handle = SessionHandle::new(Arc::clone(config));
+        let handle = SessionHandle::new(Arc::clone(config), outer.cloned());
         extensions.insert(handle.clone());
         ResponseFuture::new(self.inner.call(request), Some(handle), self.layer.answer.clone())
     }

@@ -220,6 +220,14 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
     let now = settings.clock.now();
     let (token, to, check) = draw(settings)?;
     let record = Arc::new(work.record(settings, Some(&live.stored.record), now).await?.with_check(check));
+    // The owner's sessions were revoked since this one was loaded: its data does not come along.
+    if let (Some(held), Some(new)) = (live.stored.record.owner(), record.owner())
+        && held.name() == new.name()
+        && held.epoch() != new.epoch()
+        && work.renewal == Renewal::Login
+    {
+        return Ok(Attempt::Gone);
+    }
     let usage = Usage::at(&record, now);
     let version = match settings.store.rename(&from, expected, &to, &record, usage).await {
         Ok(Rename::Renamed(version)) => version,
@@ -228,7 +236,9 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         Ok(Rename::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
             let error = error.during("rename").on(&from);
-            let superseded = look(settings, &from, &error).await?.is_some_and(|old| old.version != *expected);
+            // Another request's update, or its rename, is not ours.
+            let tombstone = Record::tombstone(live.stored.record.check(), now);
+            let superseded = look(settings, &from, &error).await?.is_some_and(|old| *old.record == tombstone);
             match read_back(settings, &to, &record, error.clone()).await? {
                 Some(version) if superseded => version,
                 _ => return Err(error.into()),

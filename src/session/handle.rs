@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use super::{
-    changes::Draft,
+    changes::{Change, Draft},
     commit::{Work, Written, write},
-    load::{LoadFailure, load},
+    load::{LoadFailure, Loaded, load},
     settings::Settings,
     state::{Answer, Live, Origin, Renewal, State},
 };
@@ -24,7 +24,7 @@ use crate::{
     events::Event,
     id::SessionId,
     lifetime::CookieLifetime,
-    store::{SessionStore, StoreError, StoreErrorKind, Usage},
+    store::{SessionStore, StoreError, StoreErrorKind, Touch, Usage},
 };
 
 /// What all clones of a session share.
@@ -53,7 +53,8 @@ pub(crate) enum Finish {
 enum Plan {
     Nothing,
     Touch(Live),
-    Write(Work),
+    /// With the number of `destroy`s that came before.
+    Write(Work, u64),
 }
 
 impl Shared {
@@ -79,12 +80,13 @@ impl Shared {
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let origin = load(&self.settings, tokens).await?;
+            let Loaded { origin, damaged } = load(&self.settings, tokens).await?;
             let mut state = self.state();
             // `destroy_now` of a lazy session may have come first; what it dooms is not taken back.
             let doomed = std::mem::take(&mut state.doomed);
             let answer = std::mem::take(&mut state.answer);
-            *state = State { doomed, answer, response_started: state.response_started, ..State::new(origin) };
+            let (response_started, consulted) = (state.response_started, state.consulted);
+            *state = State { doomed, damaged, answer, response_started, consulted, ..State::new(origin) };
             Ok(())
         });
         outcome.await.clone()
@@ -93,6 +95,11 @@ impl Shared {
     /// Whether somebody asked for the session, with success or not.
     pub(crate) fn was_asked_for(&self) -> bool {
         self.loaded.initialized()
+    }
+
+    /// The answer depends on the request's cookies, whether or not a session is loaded.
+    pub(crate) fn consult(&self) {
+        self.state().consulted = true;
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -106,15 +113,19 @@ impl Shared {
         let finish = {
             let mut state = self.state();
             state.response_started = true;
-            dropped = if server_error && !self.settings.save_on_server_error { state.discard() } else { Vec::new() };
+            let gives_up = server_error && !self.settings.save_on_server_error;
+            dropped = if gives_up { state.discard() } else { state.take_idle_log() };
             let settings = &*self.settings;
             let must_write = state.renews()
                 || state.draft.is_dirty()
+                // A `save` in the background is about to have a cookie for this very response.
+                || state.is_renewing
                 || (!server_error
                     && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
             if !state.doomed.is_empty() || must_write {
                 Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() }
-            } else if self.was_asked_for() || state.answer.destroyed || state.answer.cookie.is_some() {
+            } else if self.was_asked_for() || state.consulted || state.answer.destroyed || state.answer.cookie.is_some()
+            {
                 Finish::Clean
             } else {
                 Finish::Untouched
@@ -136,39 +147,46 @@ impl Shared {
         let _one = self.committing.lock().await;
         self.destroy_doomed().await?;
         let now = self.settings.clock.now();
-        match self.plan(now) {
+        let (plan, idle) = self.plan(now);
+        drop(idle);
+        match plan {
             Plan::Nothing => Ok(()),
             Plan::Touch(live) => {
                 self.touch(live, now).await;
                 Ok(())
             }
-            Plan::Write(mut work) => match write(&self.settings, &mut work).await {
+            Plan::Write(mut work, ended) => match write(&self.settings, &mut work).await {
                 Ok(written) => {
-                    self.rebase(written);
-                    Ok(())
+                    self.rebase(written, ended);
+                    // A `destroy` that came during the commit means what the commit has made, too.
+                    self.destroy_doomed().await.map(|_| ())
                 }
                 Err(error) => {
-                    self.put_back(work);
+                    self.put_back(work, ended);
                     Err(error)
                 }
             },
         }
     }
 
-    /// What a commit is to do. The log is taken; the draft stays, so that reads go on seeing the changes.
-    fn plan(&self, now: SystemTime) -> Plan {
+    /// What a commit is to do. The log is taken; the draft stays, so that reads go on seeing the changes. Beside it,
+    /// changes that came to nothing, to be dropped with no lock held.
+    fn plan(&self, now: SystemTime) -> (Plan, Vec<Change>) {
         let mut state = self.state();
         if state.renews() || state.draft.is_dirty() || state.is_always_saved(&self.settings) {
-            return Plan::Write(Work {
+            state.is_renewing = state.renews();
+            let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),
                 log: std::mem::take(&mut state.log),
                 renewal: std::mem::replace(&mut state.renewal, Renewal::Keep),
-            });
+            };
+            return (Plan::Write(work, state.ended), Vec::new());
         }
+        let idle = state.take_idle_log();
         match state.live() {
-            Some(live) if state.is_touch_due(&self.settings, now) => Plan::Touch(live.clone()),
-            _ => Plan::Nothing,
+            Some(live) if state.is_touch_due(&self.settings, now) => (Plan::Touch(live.clone()), idle),
+            _ => (Plan::Nothing, idle),
         }
     }
 
@@ -250,7 +268,8 @@ impl Shared {
     async fn touch(&self, live: Live, now: SystemTime) {
         let usage = Usage::at(&live.stored.record, now);
         match self.settings.store.touch(&live.id, usage).await {
-            Ok(_) => Event::Touched(live.id).emit(),
+            Ok(Touch::Touched) => Event::Touched(live.id).emit(),
+            Ok(Touch::Gone) => Event::Unknown(live.id).emit(),
             Err(error) => {
                 let error = error.during("touch").on(&live.id);
                 Event::TouchFailed { id: live.id, error: &error }.emit();
@@ -259,30 +278,46 @@ impl Shared {
     }
 
     /// Goes on from what is stored now. Changes that came during the commit are put on top.
-    fn rebase(&self, written: Option<Written>) {
-        let Some(Written { live, token }) = written else { return };
+    fn rebase(&self, written: Option<Written>, ended: u64) {
+        let Some(Written { live, token }) = written else {
+            self.state().is_renewing = false;
+            return;
+        };
         let record = Arc::clone(&live.stored.record);
         let cookie = token.map(|token| {
             let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();
             (token, (record.lifetime().cookie() == CookieLifetime::Persistent).then_some(left))
         });
-        let (mut log, mut revision) = {
+        let id = live.id;
+        let (previous, mut log, mut revision) = {
             let mut state = self.state();
-            state.origin = Origin::Live(live);
+            state.is_renewing = false;
+            if state.ended != ended {
+                state.doomed.push(id);
+                return;
+            }
+            let previous = std::mem::replace(&mut state.origin, Origin::Live(live));
             if cookie.is_some() {
                 state.answer.cookie = cookie;
             }
-            (std::mem::take(&mut state.log), state.revision)
+            (previous, std::mem::take(&mut state.log), state.revision)
         };
         loop {
             let draft = Draft::replayed(Some(Arc::clone(&record)), &log);
             let mut state = self.state();
+            if state.ended != ended {
+                return;
+            }
             if state.revision == revision {
                 state.log = log;
                 state.revision += 1;
-                // A closure that fails on the merged record fails again, and aloud, at the commit of its change.
-                if let Ok(draft) = draft {
-                    state.draft = draft;
+                match (draft, previous) {
+                    (Ok(draft), _) => state.draft = draft,
+                    // A closure fails on the merged record. The draft stays with the version that it was made from, so
+                    // that the next commit meets a conflict, runs the closure again and fails aloud: over the new
+                    // version it would undo what was merged.
+                    (Err(_), previous @ Origin::Live(_)) if previous.id() == Some(id) => state.origin = previous,
+                    (Err(_), _) => {}
                 }
                 return;
             }
@@ -292,8 +327,12 @@ impl Shared {
     }
 
     /// A failed save keeps the changes, so that it can be tried again.
-    fn put_back(&self, mut work: Work) {
+    fn put_back(&self, mut work: Work, ended: u64) {
         let mut state = self.state();
+        state.is_renewing = false;
+        if state.ended != ended {
+            return;
+        }
         work.log.append(&mut state.log);
         state.log = work.log;
         state.renewal = state.renewal.max(work.renewal);

@@ -204,6 +204,9 @@ impl Session {
                 let id = live.id;
                 state.doomed.push(id);
             }
+            let damaged = std::mem::take(&mut state.damaged);
+            state.doomed.extend(damaged);
+            state.ended += 1;
             state.origin = Origin::None;
             state.renewal = Renewal::Keep;
             state.answer.cookie = None;
@@ -259,13 +262,18 @@ impl Session {
             Found::Absent => return Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded => return Err(Error::session(ErrorKind::Superseded, live.id)),
         };
-        let mut state = self.shared.state();
-        if state.revision != revision {
-            return Err(Error::request(ErrorKind::UnsavedChanges));
-        }
-        state.draft = Draft::new(Some(Arc::clone(&stored.record)));
-        state.origin = Origin::Live(Live { id: live.id, stored });
-        state.revision += 1;
+        let idle = {
+            let mut state = self.shared.state();
+            if state.revision != revision {
+                return Err(Error::request(ErrorKind::UnsavedChanges));
+            }
+            state.draft = Draft::new(Some(Arc::clone(&stored.record)));
+            state.origin = Origin::Live(Live { id: live.id, stored });
+            state.revision += 1;
+            // Changes that came to nothing on the old record are none on the new one.
+            std::mem::take(&mut state.log)
+        };
+        drop(idle);
         Ok(())
     }
 }

@@ -25,6 +25,13 @@ pub(crate) enum LoadFailure {
     TwoSessions,
 }
 
+/// What the request's tokens led to.
+pub(crate) struct Loaded {
+    pub(crate) origin: Origin,
+    /// What could not be opened and is left alone, unless the request destroys its session.
+    pub(crate) damaged: Vec<SessionId>,
+}
+
 /// What a stored record is to a request that holds the token of this check.
 pub(crate) enum Found {
     Live(Stored),
@@ -34,8 +41,9 @@ pub(crate) enum Found {
 }
 
 /// Looks up each token. One live session is the request's; two are refused, since one of them was planted.
-pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Origin, LoadFailure> {
+pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     let mut origin = Origin::None;
+    let mut damaged = Vec::new();
     for token in tokens.iter() {
         let (id, check) = token.identify(&settings.cookie_name);
         match find(settings, &id, Some(check)).await {
@@ -61,6 +69,7 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Origin,
                 if settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
+                damaged.push(id);
             }
             Err(error) => {
                 Event::LoadFailed { id, error: &error }.emit();
@@ -68,7 +77,7 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Origin,
             }
         }
     }
-    Ok(origin)
+    Ok(Loaded { origin, damaged })
 }
 
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.

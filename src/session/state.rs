@@ -59,6 +59,14 @@ pub(crate) struct State {
     pub(crate) renewal: Renewal,
     /// Sessions that this request destroys.
     pub(crate) doomed: Vec<SessionId>,
+    /// Sessions of the request's tokens that could not be opened, and over which the visitor started anew.
+    pub(crate) damaged: Vec<SessionId>,
+    /// How often this request has destroyed its session: what a commit brings that began before is not kept.
+    pub(crate) ended: u64,
+    /// A commit is under way that brings a new token.
+    pub(crate) is_renewing: bool,
+    /// The handler asked whether the request has a session cookie.
+    pub(crate) consulted: bool,
     pub(crate) answer: Answer,
     /// The headers are on their way: no cookie can be set any more.
     pub(crate) response_started: bool,
@@ -70,6 +78,16 @@ pub(crate) struct State {
 impl std::fmt::Debug for Draft {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+impl Origin {
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        match self {
+            Self::None => None,
+            Self::Live(live) => Some(live.id),
+            Self::Superseded(id) => Some(*id),
+        }
     }
 }
 
@@ -145,6 +163,16 @@ impl State {
     /// Whether the policy saves a session in which nothing has changed.
     pub(crate) fn is_always_saved(&self, settings: &Settings) -> bool {
         settings.save == SavePolicy::Always && self.live().is_some()
+    }
+
+    /// Hands out a log that came to nothing. Kept, it would be replayed over what others write, and keep alive what its
+    /// closures hold.
+    #[must_use = "closures must be dropped with no lock held"]
+    pub(crate) fn take_idle_log(&mut self) -> Vec<Change> {
+        if self.renews() || self.draft.is_dirty() {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.log)
     }
 
     /// Takes back what is not committed, `destroy` excepted. The log is handed out, since dropping a closure can run

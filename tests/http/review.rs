@@ -1,0 +1,340 @@
+//! What a reading of the session's and the middleware's code found: each was a defect, shown here first.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use http::StatusCode;
+use session_layer::{
+    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionLayer, SessionStore, StoreErrorKind, Usage,
+    conformance::{
+        Operation,
+        fault::{Bare, Fault, Step},
+    },
+};
+use tower::{Service, ServiceExt};
+
+use crate::support::*;
+
+/// Promise 12: `destroy` beside a `save` of the same request that is moving the session to a new token ends the new one.
+#[tokio::test]
+async fn destroy_beside_a_login_that_is_being_saved() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::After);
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.login("ada")?;
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            let gate = gate.lock().unwrap().take().unwrap();
+            gate.reached().await;
+            session.destroy()?;
+            gate.release();
+            saving.await.unwrap()?;
+            ok()
+        })
+        .await;
+    let mut after = jar.clone();
+    after.absorb(&reply);
+    if after.value.is_some() {
+        let seen = site.send(&after, async |session: Option<Session>| session.is_some().to_string()).await;
+        assert_eq!(seen.body, "false", "the session that was destroyed is live under its new token");
+    }
+    assert!(site.store.inner().is_empty(), "nothing is left that could be used");
+}
+
+/// The same where the session was being created: what was written before the `destroy` is not sent to the visitor.
+#[tokio::test]
+async fn destroy_beside_a_creation_that_is_being_saved() {
+    let site = Site::new();
+    let gate = site.store.pause(Operation::Create, Step::After);
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .send(&site.jar(), async move |session: Session| {
+            session.insert("secret", &1)?;
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            let gate = gate.lock().unwrap().take().unwrap();
+            gate.reached().await;
+            session.destroy()?;
+            gate.release();
+            saving.await.unwrap()?;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.cookies().iter().all(|line| line.contains("Max-Age=0")), "{:?}", reply.cookies());
+    assert!(site.store.inner().is_empty());
+}
+
+/// What a failed save gives back is not what `destroy` has thrown away meanwhile: no login is left to be done.
+#[tokio::test]
+async fn a_failed_save_does_not_give_back_what_destroy_dropped() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::Before);
+    site.store.inject(Fault::unavailable().on(Operation::Rename).nth(1));
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let mut after = jar.clone();
+    let reply = site
+        .visit(&mut after, async move |session: Session| {
+            session.login("ada")?;
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            let gate = gate.lock().unwrap().take().unwrap();
+            gate.reached().await;
+            session.destroy()?;
+            gate.release();
+            assert_eq!(saving.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(after.value.is_none(), "the visitor is logged out, and gets no empty session");
+    assert!(site.stored(&jar.id()).await.is_none());
+    assert_eq!(site.store.calls(Operation::Create), 0);
+}
+
+/// A response that leaves while a spawned `save` moves the session to a new token carries its cookie.
+#[tokio::test]
+async fn a_response_waits_for_the_cookie_that_a_save_is_about_to_make() {
+    let site = Site::new();
+    let mut jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::After);
+    let shared = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.renew()?;
+            let gate = shared.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}
+
+/// DESIGN 3: a commit that renews runs to its end even if the client goes away right after it began.
+#[tokio::test]
+async fn k18_a_login_whose_commit_has_begun_is_not_taken_back() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let old = jar.id();
+    {
+        let mut router = site.router(async |session: Session| session.login("ada"));
+        let call = router.as_service().ready().await.unwrap().call(request(jar.line().as_deref()));
+        let mut call = pin!(call);
+        // The commit is begun at the first poll at which the store could have been asked to rename.
+        let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+        assert!(first.is_pending());
+    }
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let left = site.stored(&old).await.unwrap();
+    assert!(!left.record.is_session(), "the old token is superseded");
+}
+
+/// A superseding by somebody else is not taken for our own when a rename's outcome is unknown (V2, N4).
+#[tokio::test]
+async fn an_update_in_between_is_not_taken_for_our_rename() {
+    let below = Site::new();
+    let site = Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder);
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update).nth(1));
+    let login = tokio::spawn(site.send(&jar, async |session: Session| session.login("ada")));
+    gate.reached().await;
+    let held = site.stored(&jar.id()).await.unwrap();
+    let newer = Arc::new((*held.record).clone());
+    site.store.inner().update(&jar.id(), &newer, &held.version, Usage::at(&newer, site.clock.now())).await.unwrap();
+    gate.release();
+    let reply = login.await.unwrap();
+    assert!(site.stored(&jar.id()).await.unwrap().record.is_session(), "the old token still works");
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "so no second one is given out");
+    assert!(reply.sets_no_cookie());
+}
+
+/// After a `reload`, what was changed and changed back before it is not replayed over what others wrote.
+#[tokio::test]
+async fn reload_forgets_changes_that_were_none() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let twin = site.clone();
+    let other = jar.clone();
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.insert("n", &2)?;
+            session.insert("n", &1)?; // as it was loaded
+            twin.send(&other, async |session: Session| session.insert("n", &7)).await;
+            session.reload().await?;
+            assert_eq!(session.get::<u8>("n")?, Some(7));
+            session.insert("x", &1)?;
+            twin.send(&other, async |session: Session| session.insert("y", &1)).await;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("7"));
+    assert_eq!(site.entry(&jar, "x").await.as_deref(), Some("1"));
+}
+
+/// A closure that holds its own session keeps it alive no longer than the request, also if it changed nothing.
+#[tokio::test]
+async fn a_closure_that_changed_nothing_is_let_go() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let alive = Arc::new(());
+    let held = Arc::clone(&alive);
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            let (own, held) = (session.clone(), held.clone());
+            session.update("n", move |_: &mut u8| {
+                let _ = (&own, &held);
+            })?;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(Arc::strong_count(&alive), 1, "the session and its closures leak");
+}
+
+/// DESIGN 9: `destroy` works on a damaged record, also where the visitor starts over.
+#[tokio::test]
+async fn destroy_ends_a_damaged_session_that_was_started_over() {
+    let site = Site::with(|builder| builder.damaged(DamagedPolicy::StartOver));
+    let jar = site.visitor().await;
+    site.store.inject(Fault::corrupt());
+    let reply = site.send(&jar, async |session: Session| session.destroy()).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(site.stored(&jar.id()).await.is_none(), "the key may come back, and the session with it");
+    assert!(reply.cookies()[0].contains("Max-Age=0"));
+    // Through the lazy one, too.
+    let site = Site::with(|builder| builder.damaged(DamagedPolicy::StartOver));
+    let jar = site.visitor().await;
+    site.store.inject(Fault::corrupt());
+    let reply = site.send(&jar, async |lazy: LazySession| Ok::<_, Error>(lazy.destroy().await?.to_string())).await;
+    assert_eq!(reply.body, "true");
+    assert!(site.stored(&jar.id()).await.is_none());
+}
+
+/// K7: an answer that depends on whether a cookie was sent varies by it.
+#[tokio::test]
+async fn k7_has_cookie_alone_varies_by_cookie() {
+    let site = Site::new();
+    let reply = site.send(&site.jar(), async |lazy: LazySession| lazy.has_cookie().to_string()).await;
+    assert_eq!(reply.body, "false");
+    assert_eq!(reply.header("vary"), "Cookie");
+    assert_eq!(reply.header("cache-control"), "private");
+    assert_eq!(site.store.total(), 0);
+}
+
+/// Three layers, the outermost and the innermost of one name: still at most one session of that name.
+#[tokio::test]
+async fn a_name_is_recognised_through_another_layer() {
+    let site = Site::new();
+    let other = SessionLayer::builder(site.store.clone())
+        .cookie(session_layer::CookieConfig::new("other"))
+        .clock(site.clock.clone())
+        .build()
+        .unwrap();
+    let router = axum::Router::new()
+        .route("/", axum::routing::any(async |session: Session| session.insert("n", &1)))
+        .layer(site.layer.clone())
+        .layer(other)
+        .layer(axum::middleware::from_fn(
+            async |session: Session, request: axum::extract::Request, next: axum::middleware::Next| {
+                session.insert("outer", &1).unwrap();
+                next.run(request).await
+            },
+        ))
+        .layer(site.layer.clone());
+    let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
+    let mut names: Vec<_> = reply.cookies().into_iter().filter_map(|line| line.split('=').next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["__Host-other", "__Host-sid"], "one session each");
+}
+
+/// Promise 1: what was revoked between a request's load and its login does not come along with the login.
+#[tokio::test]
+async fn a_login_brings_no_revoked_data_along() {
+    let site = Site::new();
+    let mut jar = site.member("ada").await;
+    let store = site.store.inner().clone();
+    let clock = site.clock.clone();
+    let old = jar.id();
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            let until = clock.now() + 48 * HOUR;
+            store.renew_epoch("ada", Usage { used_at: clock.now(), expires_at: until }).await.unwrap();
+            session.insert("own", &1)?;
+            session.login("ada")
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_ne!(jar.id(), old);
+    assert_eq!(site.entry(&jar, "own").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "n").await, None, "data of the revoked session");
+}
+
+/// A touch that found nothing is no event of a touch, and no error.
+#[tokio::test]
+async fn a_touch_of_what_is_gone_changes_nothing() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.clock.advance(30 * MINUTE);
+    let (store, id) = (site.store.inner().clone(), jar.id());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            store.remove(&id).await.unwrap();
+            session.keys().join(",")
+        })
+        .await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, "n"));
+    assert_eq!(site.store.calls(Operation::Touch), 1);
+    assert!(reply.sets_no_cookie());
+    assert!(site.stored(&jar.id()).await.is_none());
+}
+
+/// What was merged by a commit stays, also if a change that came meanwhile can't be made on it.
+#[tokio::test]
+async fn a_closure_that_fails_on_the_merged_record_undoes_nothing() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.insert("x", &1)?;
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            let gate = gate.lock().unwrap().take().unwrap();
+            gate.reached().await;
+            twin.send(&other, async |session: Session| session.insert("n", "text")).await;
+            session.update("n", |n: &mut u8| *n += 1)?;
+            gate.release();
+            saving.await.unwrap()?;
+            ok()
+        })
+        .await;
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("\"text\""), "the other request's write is lost");
+    assert_eq!(site.entry(&jar, "x").await.as_deref(), Some("1"));
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "the change can't be made, and says so");
+}

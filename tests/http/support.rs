@@ -1,0 +1,203 @@
+//! A site of one route behind the layer, a browser's cookies, and what a response said.
+
+use std::{
+    future::Future,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    handler::Handler,
+    routing::any,
+};
+use http::{HeaderMap, Request, StatusCode, header};
+use session_layer::{
+    Check, Clock, Error, MemoryStore, SessionId, SessionLayer, SessionLayerBuilder, SessionStore, SessionToken, Stored,
+    conformance::fault::FaultStore,
+};
+use tower::ServiceExt;
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The layer over a store that the test can make fail.
+#[derive(Clone)]
+pub struct Site {
+    pub store: FaultStore<MemoryStore>,
+    pub clock: Clock,
+    pub layer: SessionLayer,
+    name: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+/// The one cookie of a browser that matters here.
+#[derive(Debug, Clone)]
+pub struct Jar {
+    name: String,
+    pub value: Option<String>,
+}
+
+/// What most handlers answer.
+pub fn ok() -> Result<&'static str, Error> {
+    Ok("ok")
+}
+
+impl Site {
+    pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    pub fn with(settings: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder) -> Self {
+        let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let store = FaultStore::new(MemoryStore::with_clock(clock.clone()));
+        Self::over(store.clone(), store, clock, settings)
+    }
+
+    /// `outer` is what the layer uses; `store` is somewhere below it.
+    pub fn over(
+        outer: impl SessionStore,
+        store: FaultStore<MemoryStore>,
+        clock: Clock,
+        settings: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
+    ) -> Self {
+        let layer = settings(SessionLayer::builder(outer).clock(clock.clone())).build().unwrap();
+        Self { store, clock, layer, name: "__Host-sid".to_owned() }
+    }
+
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    pub fn jar(&self) -> Jar {
+        Jar { name: self.name.clone(), value: None }
+    }
+
+    /// A router whose only route has this handler.
+    pub fn router<H: Handler<T, ()>, T: 'static>(&self, handler: H) -> Router {
+        Router::new().route("/", any(handler)).layer(self.layer.clone())
+    }
+
+    /// Sends the jar's cookie; what the response sets stays in the response.
+    pub fn send<H: Handler<T, ()>, T: 'static>(
+        &self,
+        jar: &Jar,
+        handler: H,
+    ) -> impl Future<Output = Reply> + use<H, T> {
+        let router = self.router(handler);
+        let request = request(jar.line().as_deref());
+        async move { answered(router.oneshot(request).await.unwrap()).await }
+    }
+
+    /// The same, as a browser does it: what the response sets is kept.
+    pub async fn visit<H: Handler<T, ()>, T: 'static>(&self, jar: &mut Jar, handler: H) -> Reply {
+        let reply = self.send(jar, handler).await;
+        jar.absorb(&reply);
+        reply
+    }
+
+    /// What is stored under an id, asked of the store below all faults.
+    pub async fn stored(&self, id: &SessionId) -> Option<Stored> {
+        self.store.inner().load(id).await.unwrap()
+    }
+
+    /// The stored value of an entry, as JSON text.
+    pub async fn entry(&self, jar: &Jar, key: &str) -> Option<String> {
+        let stored = self.stored(&jar.id()).await?;
+        // The first byte names the codec.
+        stored.record.entries().get(key).map(|bytes| String::from_utf8(bytes[1..].to_vec()).unwrap())
+    }
+
+    /// A visitor who has a session with one entry, `n` = 1.
+    pub async fn visitor(&self) -> Jar {
+        let mut jar = self.jar();
+        let reply = self.visit(&mut jar, async |session: session_layer::Session| session.insert("n", &1)).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert!(jar.value.is_some());
+        self.store.forget();
+        jar
+    }
+
+    /// A visitor who is logged in, with the same entry.
+    pub async fn member(&self, owner: &'static str) -> Jar {
+        let mut jar = self.jar();
+        let handler = async move |session: session_layer::Session| {
+            session.login(owner)?;
+            session.insert("n", &1)
+        };
+        let reply = self.visit(&mut jar, handler).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        self.store.forget();
+        jar
+    }
+}
+
+pub fn request(cookies: Option<&str>) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    if let Some(cookies) = cookies {
+        request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+    }
+    request
+}
+
+pub async fn answered(response: http::Response<Body>) -> Reply {
+    let (parts, body) = response.into_parts();
+    let body = String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap();
+    Reply { status: parts.status, headers: parts.headers, body }
+}
+
+impl Reply {
+    /// The `Set-Cookie` lines.
+    pub fn cookies(&self) -> Vec<&str> {
+        self.headers.get_all(header::SET_COOKIE).iter().map(|line| line.to_str().unwrap()).collect()
+    }
+
+    pub fn sets_no_cookie(&self) -> bool {
+        self.cookies().is_empty()
+    }
+
+    /// All values of a header, joined.
+    pub fn header(&self, name: &str) -> String {
+        let values: Vec<_> = self.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+        values.join(", ")
+    }
+}
+
+impl Jar {
+    /// The `Cookie` line.
+    pub fn line(&self) -> Option<String> {
+        self.value.as_ref().map(|value| format!("{}={value}", self.name))
+    }
+
+    /// The id of the session that the cookie names.
+    pub fn id(&self) -> SessionId {
+        self.identify().0
+    }
+
+    pub fn identify(&self) -> (SessionId, Check) {
+        let token = SessionToken::parse(self.value.as_deref().unwrap()).unwrap();
+        let bare = self.name.trim_start_matches("__Host-").trim_start_matches("__Secure-");
+        token.identify(bare)
+    }
+
+    /// Does what a browser does with the response's `Set-Cookie` lines.
+    pub fn absorb(&mut self, reply: &Reply) {
+        for line in reply.cookies() {
+            let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+            let (name, value) = pair.split_once('=').unwrap();
+            if name != self.name {
+                continue;
+            }
+            let removed = attributes.split(';').any(|attribute| attribute.trim() == "Max-Age=0");
+            self.value = (!removed).then(|| value.to_owned());
+        }
+    }
+}

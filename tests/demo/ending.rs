@@ -43,9 +43,7 @@ async fn a_second_signal_does_not_wait() {
     // Its body never comes, so it would hold up the end until the grace is over.
     let stuck = Held::put(&demo, &cookie, "/api/entries/k", "1").await;
     demo.signal("TERM");
-    while !demo.log().contains("stopping") {
-        tokio::task::yield_now().await;
-    }
+    demo.until("stopping", 1).await;
     demo.signal("INT");
     assert!(demo.wait().success(), "{}", demo.log());
     assert!(demo.log().contains("not waiting for requests under way"));

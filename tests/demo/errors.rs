@@ -41,8 +41,10 @@ async fn what_is_too_large() {
     assert_eq!(browser.put("/api/entries/large", record).await.error(413), "the session has no room for this");
     // The client may be answered before it has sent everything, so by hand.
     let body = "x".repeat(300 * 1024);
-    let request =
-        format!("PUT /api/entries/large HTTP/1.1\r\nHost: demo\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let request = format!(
+        "PUT /api/entries/large HTTP/1.1\r\nHost: demo\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     let answer = raw::exchange(&demo, request.as_bytes()).await;
     assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(browser.session().await["keys"], serde_json::json!(["k"]));

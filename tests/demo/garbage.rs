@@ -7,7 +7,11 @@ use proptest::{
     test_runner::TestRunner,
 };
 
-use crate::{browser::Browser, process::Demo, raw::exchange};
+use crate::{
+    browser::Browser,
+    process::Demo,
+    raw::{exchange, exchange_part},
+};
 
 fn request(head: &str, cookie: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{head}\r\nHost: demo\r\nConnection: close\r\nCookie: ").into_bytes();
@@ -21,34 +25,45 @@ fn status(answer: &[u8]) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn requests_that_are_none() {
+async fn requests_that_are_none_are_refused() {
     let demo = Demo::plain();
     let many_headers: String = (0..500).map(|n| format!("X-{n}: 1\r\n")).collect();
     let long = "x".repeat(1 << 20);
-    let requests: [(&str, String); 12] = [
-        ("nothing", String::new()),
-        ("a line", "\r\n".to_owned()),
+    let put =
+        |headers: &str, body: &str| format!("PUT /api/entries/k HTTP/1.1\r\nHost: demo\r\n{headers}\r\n\r\n{body}");
+    let requests = [
         ("no HTTP", "hello\r\n\r\n".to_owned()),
         ("zeros", "\0".repeat(1_000)),
-        ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
         ("TLS", "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0".to_owned()),
         ("a long path", format!("GET /{long} HTTP/1.1\r\nHost: demo\r\n\r\n")),
         ("a long header", format!("GET / HTTP/1.1\r\nHost: demo\r\nX: {long}\r\n\r\n")),
         ("many headers", format!("GET / HTTP/1.1\r\nHost: demo\r\n{many_headers}\r\n")),
-        ("a body too short", "PUT /api/entries/k HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\n1".to_owned()),
-        ("a negative length", "PUT /api/entries/k HTTP/1.1\r\nHost: demo\r\nContent-Length: -1\r\n\r\n1".to_owned()),
-        (
-            "bad chunks",
-            "PUT /api/entries/k HTTP/1.1\r\nHost: demo\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n1\r\n".to_owned(),
-        ),
+        ("a negative length", put("Content-Length: -1", "1")),
+        ("two lengths", put("Content-Length: 1\r\nContent-Length: 2", "11")),
+        ("bad chunks", put("Connection: close\r\nTransfer-Encoding: chunked", "zz\r\n1\r\n")),
     ];
     for (name, bytes) in requests {
         let answer = exchange(&demo, bytes.as_bytes()).await;
+        // The demo can hang up on a sender that is still at it, and then its answer may be lost.
         let status = status(&answer);
-        assert!(status.is_none_or(|status| (400..500).contains(&status)), "{name}: {status:?}");
+        assert!(matches!(status, Some(400 | 431) | None), "{name}: {status:?}");
         assert!(!answer.windows(10).any(|window| window.eq_ignore_ascii_case(b"set-cookie")), "{name}");
+        Browser::new(&demo).get("/healthz").await.expect(200);
     }
-    Browser::new(&demo).get("/healthz").await.expect(200);
+    demo.stop();
+}
+
+#[tokio::test]
+async fn requests_that_break_off_do_nothing() {
+    let demo = Demo::plain();
+    let browser = Browser::new(&demo);
+    let cookie = browser.log_in("ann").await.cookie();
+    let request =
+        format!("PUT /api/entries/k HTTP/1.1\r\nHost: demo\r\nCookie: {cookie}\r\nContent-Length: 2\r\n\r\n12");
+    for length in (0..request.len()).step_by(3).chain([request.len() - 1]) {
+        exchange_part(&demo, request[..length].as_bytes()).await;
+    }
+    assert_eq!(browser.session().await["keys"], serde_json::json!(["user"]));
     demo.stop();
 }
 

@@ -18,6 +18,7 @@ async fn k18_a_client_that_leaves_during_its_logout_is_logged_out() {
         login.cookie()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
+    demo.until("session loaded", 1).await;
     drop(stream);
     let deadline = Instant::now() + Duration::from_secs(8);
     while browser.session().await["new"] != true {
@@ -32,11 +33,11 @@ async fn a_client_that_leaves_during_a_slow_write_has_written_nothing() {
     let demo = Demo::plain();
     let login = Browser::new(&demo).log_in("ann").await;
     let browser = Browser::with_cookie_of(&demo, &login);
-    let mut slow = Held::put(&demo, &login.cookie(), "/api/entries/slow?delay_ms=300", "1").await;
+    let mut slow = Held::put(&demo, &login.cookie(), "/api/entries/slow?delay_ms=2000", "1").await;
     slow.send_body().await;
     drop(slow);
     // It began later and waits longer: by now the other one would have written.
-    browser.put("/api/entries/other?delay_ms=600", "1").await.expect(204);
+    browser.put("/api/entries/other?delay_ms=2200", "1").await.expect(204);
     assert_eq!(browser.session().await["keys"], serde_json::json!(["other", "user"]));
     demo.stop();
 }

@@ -65,4 +65,7 @@ async fn health_and_the_untouched_answer_without_a_session() {
     browser.get("/api/untouched").await.expect(200).no_cookie().json();
     let log = demo.log();
     assert_eq!(log.matches("session_layer").count(), before, "the store was asked:\n{log}");
+    // And what does ask says so, or the line above would prove nothing.
+    browser.get("/api/session").await.expect(200);
+    assert!(demo.log().matches("session_layer").count() > before);
 }

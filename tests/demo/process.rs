@@ -53,6 +53,13 @@ impl Demo {
         fs::read_to_string(self.log.path()).unwrap()
     }
 
+    /// Until it has said this so many times: a barrier, where a request is to have come so far.
+    pub(crate) async fn until(&self, words: &str, times: usize) {
+        while self.log().matches(words).count() < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         // The shell has a `kill` of its own, so nothing must be installed.
         let kill = format!("kill -{name} {}", self.child.id());

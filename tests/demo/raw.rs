@@ -7,10 +7,19 @@ use tokio::{
 
 use crate::process::Demo;
 
-/// Sends these bytes and returns what comes back until the connection ends.
+/// Sends these bytes and returns what comes back until the demo ends the connection.
 pub(crate) async fn exchange(demo: &Demo, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(demo.address).await.unwrap();
     // The demo may end the connection before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    answer
+}
+
+/// The same for bytes that are no whole request, so that the demo would wait for the rest: the client hangs up.
+pub(crate) async fn exchange_part(demo: &Demo, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(demo.address).await.unwrap();
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
     let mut answer = Vec::new();

@@ -40,7 +40,7 @@ async fn records_are_sealed_and_the_cookie_is_signed_with_a_secret() {
     let dir = tempdir().unwrap();
     let secret = secret(dir.path());
     let records = dir.path().join("sessions");
-    let store = format!("file:{}", records.display());
+    let store = format!("file:{}?create=yes", records.display());
     let arguments = ["--plain-http", "--store", &store, "--secret-file", &secret, "--cache", "100"];
     let demo = Demo::start(&arguments);
     let login = Browser::new(&demo).log_in("ann-the-visitor").await;

@@ -29,12 +29,14 @@ pub(crate) async fn home(Visitor(session): Visitor) -> Result<impl IntoResponse>
             (account::greeting(user.as_deref(), &basket))
         }
         main {
-            (goods::shelf())
-            aside {
+            div.column {
+                (goods::shelf())
+                (parallel::panel())
+            }
+            aside.column {
                 (cart::panel(&basket))
                 (account::panel(user.as_deref()))
                 (facts::panel(&session)?)
-                (parallel::panel())
             }
         }
         footer { p { "A demo of session-layer. Log in as anybody: it asks for no password, and sells no tea." } }

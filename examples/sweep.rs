@@ -9,27 +9,24 @@
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
-use session_layer::{FileStore, SessionStore, Swept};
+use session_layer::{SessionStore, Swept, connect};
 
-const USAGE: &str = "usage: sweep file:DIR [--idle TIME], where TIME is a number and s, m, h or d, such as 30d";
+const USAGE: &str = "usage: sweep URL [--idle TIME], where URL is a store's, such as file:DIR, and TIME is a number and s, m, h or d, such as 30d";
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    pub(crate) dir: String,
+    pub(crate) url: String,
     pub(crate) idle: Option<Duration>,
 }
 
 pub(crate) fn parse(arguments: &[&str]) -> Result<Options, String> {
-    let (url, idle) = match arguments {
+    let (url, idle): (&&str, _) = match arguments {
         [url] => (url, None),
         [url, "--idle", time] | ["--idle", time, url] => (url, Some(parse_time(time)?)),
         _ => return Err(USAGE.to_owned()),
     };
-    match url.strip_prefix("file:") {
-        Some(dir) if !dir.is_empty() => Ok(Options { dir: dir.to_owned(), idle }),
-        _ => Err(format!("{url} is not file:DIR\n{USAGE}")),
-    }
+    Ok(Options { url: (*url).to_owned(), idle })
 }
 
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
@@ -47,8 +44,7 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn sweep(options: &Options) -> Result<Swept, Box<dyn Error>> {
-    // Without a task of its own: this is the task.
-    let store = FileStore::builder(&options.dir).sweep_every(None).open().await?;
+    let store = connect(&options.url).await?;
     let swept = match options.idle {
         Some(time) => store.delete_idle(time).await?,
         None => store.sweep().await?,

@@ -1,8 +1,17 @@
 //! How one entry's value becomes bytes: JSON, MessagePack, or the application's own.
 
-use std::{fmt, sync::Arc};
+#[cfg(feature = "messagepack")]
+mod message_pack;
+mod unborrowed;
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, DeserializeSeed},
+};
+
+use self::unborrowed::Unborrowed;
 
 /// How values are encoded. Entries are encoded one by one.
 ///
@@ -149,16 +158,35 @@ impl Codec {
 
     /// Decodes what [`encode`](Self::encode) of this or of a built-in codec wrote.
     pub(crate) fn decode<T: DeserializeOwned>(&self, tagged: &[u8]) -> Result<T, CodecError> {
+        match (tagged.split_first(), self) {
+            (Some((tag, bytes)), Self::Custom(codec)) if codec.tag() == *tag => {
+                decode_custom(&**codec, bytes, |deserializer| erased_serde::deserialize(deserializer))
+            }
+            _ => self.decode_seed(PhantomData, tagged),
+        }
+    }
+
+    /// The same for what serde describes by a seed. It must be a seed of an owned type: a custom codec lends nothing.
+    pub(crate) fn decode_seed<'de, S>(&self, seed: S, tagged: &'de [u8]) -> Result<S::Value, CodecError>
+    where
+        S: DeserializeSeed<'de>,
+    {
         let (&tag, bytes) = tagged.split_first().ok_or_else(|| CodecError::new("the stored value is empty"))?;
         match (tag, self) {
-            (JSON, _) => serde_json::from_slice(bytes).map_err(|error| CodecError::json(&error)),
+            (JSON, _) => decode_json(seed, bytes).map_err(|error| CodecError::json(&error)),
             #[cfg(feature = "messagepack")]
-            (MESSAGE_PACK, _) => message_pack::decode(bytes),
+            (MESSAGE_PACK, _) => message_pack::decode(seed, bytes),
             #[cfg(not(feature = "messagepack"))]
             (MESSAGE_PACK, _) => {
                 Err(CodecError::new("it was written as MessagePack: compile with the feature `messagepack`"))
             }
-            (tag, Self::Custom(codec)) if codec.tag() == tag => decode_custom(&**codec, bytes),
+            (tag, Self::Custom(codec)) if codec.tag() == tag => {
+                let mut seed = Some(seed);
+                decode_custom(&**codec, bytes, |deserializer| {
+                    let seed = seed.take().ok_or_else(|| serde::de::Error::custom("a second deserializer"))?;
+                    seed.deserialize(Unborrowed::new(deserializer))
+                })
+            }
             (tag, _) => {
                 Err(CodecError::new(format!("it was written with the codec of tag {tag}, which is not in use")))
             }
@@ -172,6 +200,8 @@ impl Codec {
         }
         match (a.split_first(), b.split_first(), self) {
             (Some((&JSON, a)), Some((&JSON, b)), _) => same_json(a, b),
+            #[cfg(feature = "messagepack")]
+            (Some((&MESSAGE_PACK, a)), Some((&MESSAGE_PACK, b)), _) => message_pack::same(a, b),
             (Some((x, a)), Some((y, b)), Self::Custom(codec)) if x == y && *x == codec.tag() => codec.same(a, b),
             _ => false,
         }
@@ -185,36 +215,24 @@ fn same_json(a: &[u8], b: &[u8]) -> bool {
         && matches!((serde_json::from_slice::<Value>(a), serde_json::from_slice::<Value>(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn decode_custom<T: DeserializeOwned>(codec: &dyn CustomCodec, bytes: &[u8]) -> Result<T, CodecError> {
+fn decode_json<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = seed.deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
+}
+
+fn decode_custom<T>(
+    codec: &dyn CustomCodec,
+    bytes: &[u8],
+    mut read: impl FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<T, erased_serde::Error>,
+) -> Result<T, CodecError> {
     let mut value = None;
     codec.decode(bytes, &mut |deserializer| {
-        let decoded = erased_serde::deserialize(deserializer);
-        value = Some(decoded.map_err(|_| CodecError::new("the stored value does not fit the type"))?);
+        value = Some(read(deserializer).map_err(|_| CodecError::new("the stored value does not fit the type"))?);
         Ok(())
     })?;
     value.ok_or_else(|| CodecError::new("the codec gave no deserializer"))
-}
-
-#[cfg(feature = "messagepack")]
-mod message_pack {
-    use super::{CodecError, DeserializeOwned};
-
-    pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-        let mut rest = bytes;
-        let value = rmp_serde::from_read(&mut rest).map_err(|error| CodecError::new(message(&error)))?;
-        if rest.is_empty() { Ok(value) } else { Err(CodecError::new("something follows the MessagePack value")) }
-    }
-
-    fn message(error: &rmp_serde::decode::Error) -> &'static str {
-        use rmp_serde::decode::Error;
-        match error {
-            Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) | Error::LengthMismatch(_) => {
-                "the MessagePack ends early"
-            }
-            Error::DepthLimitExceeded => "the MessagePack is nested too deep",
-            _ => "the MessagePack does not fit the type",
-        }
-    }
 }
 
 impl fmt::Debug for Codec {
@@ -289,6 +307,71 @@ mod tests {
         }
     }
 
+    /// Everything that serde's data model knows.
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Everything {
+        integers: (i8, i16, i32, i64, i128, u8, u16, u32, u64, u128),
+        others: (f32, f64, bool, char, ()),
+        text: String,
+        some: Option<Box<Everything>>,
+        none: Option<u8>,
+        list: Vec<User>,
+        map: BTreeMap<u8, String>,
+        unit: Unit,
+        newtype: Newtype,
+        tuple: Tuple,
+        variants: Vec<Variant>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Unit;
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Newtype(String);
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Tuple(u8, String);
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    enum Variant {
+        Unit,
+        Newtype(String),
+        Tuple(u8, String),
+        Struct { name: String },
+    }
+
+    fn everything(some: Option<Box<Everything>>) -> Everything {
+        Everything {
+            integers: (-1, -2, -3, -4, -5, 6, 7, 8, 9, 10),
+            others: (0.5, -0.25, true, 'x', ()),
+            text: "text".into(),
+            some,
+            none: None,
+            list: vec![bob(), bob()],
+            map: [(1, "one".into()), (2, "two".into())].into(),
+            unit: Unit,
+            newtype: Newtype("new".into()),
+            tuple: Tuple(3, "three".into()),
+            variants: vec![
+                Variant::Unit,
+                Variant::Newtype("n".into()),
+                Variant::Tuple(1, "t".into()),
+                Variant::Struct { name: "s".into() },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_seed_reads_what_a_type_reads() {
+        let value = everything(Some(Box::new(everything(None))));
+        for codec in codecs() {
+            let bytes = codec.encode(&value).unwrap();
+            assert_eq!(codec.decode::<Everything>(&bytes).unwrap(), value, "{codec:?}");
+            assert_eq!(codec.decode_seed(PhantomData::<Everything>, &bytes).unwrap(), value, "{codec:?}");
+            for cut in 0..bytes.len() {
+                let seed = PhantomData::<Everything>;
+                assert!(codec.decode_seed(seed, &bytes[..cut]).is_err(), "{codec:?} at {cut}");
+            }
+        }
+    }
+
     #[test]
     fn errors_say_the_place_and_never_the_value() {
         for codec in codecs() {
@@ -320,6 +403,34 @@ mod tests {
         assert!(Codec::Json.same(&a, &b));
         assert!(!Codec::Json.same(&a, &c));
         assert!(!Codec::Json.same(&a, &[]));
+    }
+
+    #[cfg(feature = "messagepack")]
+    #[test]
+    fn message_pack_maps_in_another_order_are_the_same() {
+        use std::collections::HashMap;
+
+        type Nested = HashMap<u8, HashMap<String, (f32, f64, Option<i32>)>>;
+        let codec = Codec::MessagePack;
+        let nested = |last: i32| -> Nested {
+            let inner = |n: u8| (0..20).map(|m| (format!("{n}{m}"), (0.5, f64::NAN, Some(-last)))).collect();
+            (0..20).map(|n| (n, inner(n))).collect()
+        };
+        let value = codec.encode(&nested(7)).unwrap();
+        // Each map has an order of its own, so of many one is another.
+        let others: Vec<_> = (0..8).map(|_| codec.encode(&nested(7)).unwrap()).collect();
+        assert!(others.iter().any(|other| *other != value));
+        for other in others {
+            assert!(codec.same(&value, &other));
+        }
+        assert!(!codec.same(&value, &codec.encode(&nested(8)).unwrap()));
+        for (a, b) in [(codec.encode(&0.0), codec.encode(&-0.0)), (codec.encode(&[1, 2]), codec.encode(&[2, 1]))] {
+            assert!(!codec.same(&a.unwrap(), &b.unwrap()));
+        }
+        assert!(
+            !codec.same(&[MESSAGE_PACK, 0xc1], &[MESSAGE_PACK, 0xc0]),
+            "what can't be read is only the same as itself"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ enum Subject {
     Session(SessionId),
     Entry { key: String, type_name: Option<&'static str> },
     Limit { key: Option<String>, bytes: usize, limit: usize },
-    Typed { type_name: &'static str },
+    Typed { type_name: &'static str, key: Option<&'static str> },
 }
 
 /// What kind of failure an [`Error`] is.
@@ -83,8 +83,9 @@ impl Error {
         Self::build(kind, Subject::Entry { key: key.to_owned(), type_name })
     }
 
-    pub(crate) fn typed(kind: ErrorKind, type_name: &'static str) -> Self {
-        Self::build(kind, Subject::Typed { type_name })
+    /// About a struct as a whole, or one field of it.
+    pub(crate) fn typed(kind: ErrorKind, type_name: &'static str, key: Option<&'static str>) -> Self {
+        Self::build(kind, Subject::Typed { type_name, key })
     }
 
     pub(crate) fn too_large(key: Option<&str>, bytes: usize, limit: usize) -> Self {
@@ -117,6 +118,7 @@ impl Error {
     pub fn key(&self) -> Option<&str> {
         match &self.0.subject {
             Subject::Entry { key, .. } | Subject::Limit { key: Some(key), .. } => Some(key),
+            Subject::Typed { key, .. } => *key,
             _ => None,
         }
     }
@@ -173,7 +175,10 @@ impl fmt::Display for Error {
             Subject::Session(id) => write!(f, "session {id} {kind}"),
             Subject::Entry { key, type_name: Some(name) } => write!(f, "session entry {key:?} of type {name} {kind}"),
             Subject::Entry { key, type_name: None } => write!(f, "session entry {key:?} {kind}"),
-            Subject::Typed { type_name } => write!(f, "typed session {type_name} {kind}"),
+            Subject::Typed { type_name, key: Some(key) } => {
+                write!(f, "session entry {key:?}, a field of {type_name}, {kind}")
+            }
+            Subject::Typed { type_name, key: None } => write!(f, "typed session {type_name} {kind}"),
             Subject::Limit { key: Some(key), bytes, limit } => {
                 write!(f, "with session entry {key:?} the record would have {bytes} bytes; at most {limit} are allowed")
             }

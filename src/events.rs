@@ -2,22 +2,14 @@
 
 use crate::id::SessionId;
 
-/// One thing that happened to a session.
-///
-/// | event | target | level |
-/// |---|---|---|
-/// | loaded; no cookie | `session_layer::session` | trace |
-/// | created, saved, touched, renewed, destroyed | `session_layer::session` | debug |
-/// | no session: malformed, unknown, expired, superseded, revoked | `session_layer::session` | debug |
-/// | conflict merged | `session_layer::session` | info |
-/// | write to a gone or superseded session blocked, two live cookies, unsaved changes dropped, touch failed | `session_layer::session` | warn |
-/// | store failed, record damaged | `session_layer::session` | error |
-/// | layer nested under its own name; layer missing | `session_layer::layer` | warn; error |
+/// One thing that happened to a session. The crate's documentation has the table of targets and levels.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     Loaded(SessionId),
     NoCookie,
     Malformed,
+    #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "only a signed cookie can be forged"))]
+    Forged,
     Unknown(SessionId),
     Expired(SessionId),
     Superseded(SessionId),
@@ -25,16 +17,40 @@ pub(crate) enum Event<'a> {
     Created(SessionId),
     Saved(SessionId),
     Touched(SessionId),
-    Renewed { from: SessionId, to: SessionId },
+    Renewed {
+        from: SessionId,
+        to: SessionId,
+    },
     Destroyed(SessionId),
-    ConflictMerged { id: SessionId, tries: u32 },
-    WriteBlocked { id: SessionId, why: &'a crate::error::Error },
-    TwoLiveCookies { first: SessionId, second: SessionId },
+    ConflictMerged {
+        id: SessionId,
+        tries: u32,
+    },
+    WriteBlocked {
+        id: SessionId,
+        why: &'a crate::error::Error,
+    },
+    TwoLiveCookies {
+        first: SessionId,
+        second: SessionId,
+    },
     ChangesDropped(Option<SessionId>),
-    TouchFailed { id: SessionId, error: &'a (dyn std::error::Error + 'static) },
-    Damaged { id: SessionId, error: &'a (dyn std::error::Error + 'static) },
-    CommitFailed { id: Option<SessionId>, error: &'a (dyn std::error::Error + 'static) },
-    LoadFailed { id: SessionId, error: &'a (dyn std::error::Error + 'static) },
+    TouchFailed {
+        id: SessionId,
+        error: &'a (dyn std::error::Error + 'static),
+    },
+    Damaged {
+        id: SessionId,
+        error: &'a (dyn std::error::Error + 'static),
+    },
+    CommitFailed {
+        id: Option<SessionId>,
+        error: &'a (dyn std::error::Error + 'static),
+    },
+    LoadFailed {
+        id: SessionId,
+        error: &'a (dyn std::error::Error + 'static),
+    },
     NestedLayer(&'a str),
     MissingLayer,
 }
@@ -50,6 +66,9 @@ impl Event<'_> {
             Self::Loaded(id) => trace!(target: SESSION, { session.id = %id }, "session loaded"),
             Self::NoCookie => trace!(target: SESSION, { reason = "no cookie" }, "no session"),
             Self::Malformed => debug!(target: SESSION, { reason = "malformed" }, "no session"),
+            Self::Forged => {
+                warn!(target: SESSION, reason = "forged", "a session cookie that no key of the ring signed")
+            }
             Self::Unknown(id) => debug!(target: SESSION, { session.id = %id, reason = "unknown" }, "no session"),
             Self::Expired(id) => debug!(target: SESSION, { session.id = %id, reason = "expired" }, "no session"),
             Self::Superseded(id) => debug!(target: SESSION, { session.id = %id, reason = "superseded" }, "no session"),

@@ -9,7 +9,7 @@ use http::request::Parts;
 use crate::{
     error::Error,
     middleware::{LazySession, SessionHandle, SessionRejection},
-    session::Session,
+    session::{Session, Typed},
 };
 
 /// The visitor's session: loaded, or empty and new.
@@ -28,6 +28,25 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
         let session = SessionHandle::of(&parts.extensions)?.session(&parts.headers).await?;
         Ok(Some(session).filter(|session| !session.is_new()))
+    }
+}
+
+/// The visitor's session, seen as this type. Whether what is stored fits the type shows when it is read or changed.
+impl<S: Sync, T> FromRequestParts<S> for Typed<T> {
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionRejection> {
+        <Session as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Self::new)
+    }
+}
+
+/// The same if a session is live; `None` for a visitor without.
+impl<S: Sync, T> OptionalFromRequestParts<S> for Typed<T> {
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, SessionRejection> {
+        let session = <Session as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
+        Ok(session.map(Self::new))
     }
 }
 

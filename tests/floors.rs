@@ -45,7 +45,7 @@ fn module_of(path: &str) -> Option<&'static str> {
 }
 
 fn floor_of(module: &str) -> usize {
-    FLOORS.iter().position(|floor| floor.contains(&module)).unwrap()
+    FLOORS.iter().position(|floor| floor.contains(&module)).expect("FLOORS names each module")
 }
 
 /// What the text imports from this crate, as paths: `crate::store::memory::X` is `store/memory/X`.
@@ -123,8 +123,8 @@ fn violations(path: &str, text: &str, reexports: &dyn Fn(&str) -> Option<String>
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("a folder of the crate") {
+        let path = entry.expect("a readable folder").path();
         if path.is_dir() {
             files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -1,4 +1,5 @@
 //! PERFORMANCE: exact numbers of allocations of a load, counted by an allocator.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "the parts of a test")]
 
 use std::{
     future::Future,

@@ -1,5 +1,6 @@
 //! C2 across processes: a validating cache in each of two processes over one store. What one of them was told is over or
 //! changed, the other sees at its very next load. Starts itself as the two processes.
+#![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used, reason = "the parts of a test")]
 
 use std::{
     io::{BufRead, BufReader, Lines, Write},
@@ -15,7 +16,7 @@ use session_layer::{
 
 #[cfg(unix)]
 #[path = "support/memcached.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the memcached store's tests")]
+#[allow(dead_code, reason = "shared with the memcached store's tests")]
 mod server;
 
 const STORE: &str = "SESSION_LAYER_TEST_STORE";
@@ -76,8 +77,7 @@ async fn child(store: &str) {
             }
             _ => format!("{:?}", store.remove(&id).await.unwrap()),
         };
-        // Not `println!`: what is asked for must be out before the next line comes.
-        writeln!(std::io::stdout(), "{answer}").unwrap();
+        println!("{answer}");
     }
 }
 
@@ -134,10 +134,6 @@ fn over(store: &str) {
             assert_eq!(there.ask(&format!("load {id}")), "absent", "{store}");
             assert_eq!(here.ask(&format!("load {id}")), "absent", "{store}");
         }
-        println_result(&format!("{store}: {ROUNDS} changes and logouts, each seen by the other's next load"));
+        println!("{store}: {ROUNDS} changes and logouts, each seen by the other's next load");
     }
-}
-
-fn println_result(line: &str) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
 }

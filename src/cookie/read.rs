@@ -1,5 +1,7 @@
 //! The tokens in a request's `Cookie` lines.
 
+use std::time::SystemTime;
+
 use http::{HeaderMap, header};
 
 use super::write::Cookie;
@@ -30,16 +32,15 @@ impl Tokens {
 /// Names are compared byte for byte, and nothing but spaces and tabs is trimmed: a server that trims what Unicode calls
 /// a space, unquotes or decodes names would take for ours a cookie whose prefix no browser has checked (K13). The values
 /// of other cookies are not looked at, so whatever they hold hides nothing.
-pub(crate) fn read(headers: &HeaderMap, cookie: &Cookie) -> Tokens {
+pub(crate) fn read(headers: &HeaderMap, cookie: &Cookie, now: SystemTime) -> Tokens {
     let mut tokens = Tokens::default();
     let mut seen = false;
     for line in headers.get_all(header::COOKIE) {
         for pair in line.as_bytes().split(|&byte| byte == b';') {
             let Some(value) = value_of(pair, cookie.name().as_bytes()) else { continue };
             seen = true;
-            match std::str::from_utf8(value).ok().and_then(SessionToken::parse) {
-                Some(token) => tokens.push(token),
-                None => Event::Malformed.emit(),
+            if let Some(token) = std::str::from_utf8(value).ok().and_then(|value| cookie.token(value, now)) {
+                tokens.push(token);
             }
         }
     }
@@ -77,7 +78,7 @@ mod tests {
             headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
         let cookie = CookieConfig::default().build().unwrap();
-        read(&headers, &cookie).iter().map(|token| token.reveal().to_string()).collect()
+        read(&headers, &cookie, SystemTime::UNIX_EPOCH).iter().map(|token| token.reveal().to_string()).collect()
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! The `Set-Cookie` line, and its removal.
+//! The `Set-Cookie` line, its removal, and what of its value is a token.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header};
 use zeroize::Zeroizing;
 
-use crate::id::SessionToken;
+use crate::{events::Event, id::SessionToken};
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -16,6 +16,20 @@ pub(crate) struct Cookie {
     bare_name: String,
     name: String,
     attributes: String,
+    signing: Option<Signing>,
+}
+
+/// How the cookie's value is signed, if it is.
+#[derive(Debug)]
+pub(crate) struct Signing {
+    #[cfg(feature = "encryption")]
+    seal: super::seal::CookieSeal,
+    /// Until when unsigned tokens are accepted.
+    #[cfg(feature = "encryption")]
+    unsigned_until: Option<SystemTime>,
+    /// Without the feature there is nothing to sign with.
+    #[cfg(not(feature = "encryption"))]
+    never: std::convert::Infallible,
 }
 
 impl Cookie {
@@ -24,6 +38,35 @@ impl Cookie {
             bare_name: bare_name.to_owned(),
             name: format!("{prefix}{bare_name}"),
             attributes: attributes.to_owned(),
+            signing: None,
+        }
+    }
+
+    /// The same cookie with a signed value.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn signed(mut self, ring: crate::keyring::KeyRing, unsigned_until: Option<SystemTime>) -> Self {
+        self.signing = Some(Signing { seal: super::seal::CookieSeal::new(ring), unsigned_until });
+        self
+    }
+
+    /// The token in a value that a client sent. What has not the form, or is not signed by us, is an event and nothing
+    /// else: it costs no store call.
+    pub(super) fn token(&self, value: &str, now: SystemTime) -> Option<SessionToken> {
+        let token = match &self.signing {
+            None => SessionToken::parse(value),
+            Some(signing) => return signing.token(&self.name, value, now),
+        };
+        if token.is_none() {
+            Event::Malformed.emit();
+        }
+        token
+    }
+
+    /// The value that a client is to send back.
+    fn value(&self, token: &SessionToken) -> Zeroizing<String> {
+        match &self.signing {
+            None => token.reveal(),
+            Some(signing) => signing.value(&self.name, token),
         }
     }
 
@@ -39,19 +82,23 @@ impl Cookie {
 
     /// The pair that a client sends back.
     pub(crate) fn pair(&self, token: &SessionToken) -> HeaderValue {
-        let mut line = Zeroizing::new(String::with_capacity(self.name.len() + 1 + token.reveal().len()));
+        let value = self.value(token);
+        let mut line = Zeroizing::new(String::with_capacity(self.name.len() + 1 + value.len()));
         line.push_str(&self.name);
         line.push('=');
-        line.push_str(&token.reveal());
+        line.push_str(&value);
         sensitive(&line)
     }
 
     /// Sets the cookie in a response. `max_age`: how long the browser keeps it, or until its window is closed.
     pub(crate) fn set(&self, headers: &mut HeaderMap, token: &SessionToken, max_age: Option<Duration>) {
-        let mut line = Zeroizing::new(String::with_capacity(160));
+        let value = self.value(token);
+        // Its final length at once: what a growing string leaves behind would not be wiped.
+        let length = self.name.len() + 1 + value.len() + self.attributes.len() + "; Max-Age=34560000".len();
+        let mut line = Zeroizing::new(String::with_capacity(length));
         line.push_str(&self.name);
         line.push('=');
-        line.push_str(&token.reveal());
+        line.push_str(&value);
         line.push_str(&self.attributes);
         if let Some(age) = max_age {
             line.push_str("; Max-Age=");
@@ -83,6 +130,36 @@ impl Cookie {
     fn is_ours(&self, line: &HeaderValue) -> bool {
         let name = line.as_bytes().split(|&byte| byte == b'=').next().unwrap_or_default();
         name.trim_ascii() == self.name.as_bytes()
+    }
+}
+
+#[cfg(feature = "encryption")]
+impl Signing {
+    /// The name with its prefix is signed: two layers of one bare name and different prefixes are two cookies.
+    fn value(&self, name: &str, token: &SessionToken) -> Zeroizing<String> {
+        self.seal.seal(name, token)
+    }
+
+    fn token(&self, name: &str, value: &str, now: SystemTime) -> Option<SessionToken> {
+        use super::seal::Opened;
+        match self.seal.open(name, value) {
+            Opened::Valid(token) => return Some(token),
+            Opened::Unsigned(token) if self.unsigned_until.is_some_and(|until| now < until) => return Some(token),
+            Opened::Unsigned(_) | Opened::Forged => Event::Forged.emit(),
+            Opened::Malformed => Event::Malformed.emit(),
+        }
+        None
+    }
+}
+
+#[cfg(not(feature = "encryption"))]
+impl Signing {
+    fn value(&self, _: &str, _: &SessionToken) -> Zeroizing<String> {
+        match self.never {}
+    }
+
+    fn token(&self, _: &str, _: &str, _: SystemTime) -> Option<SessionToken> {
+        match self.never {}
     }
 }
 

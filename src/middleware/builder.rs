@@ -1,5 +1,7 @@
 //! The settings of a layer.
 
+#[cfg(feature = "encryption")]
+use std::time::SystemTime;
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicBool},
@@ -10,7 +12,7 @@ use super::{EmptyAnswer, SessionLayer, layer::Config};
 use crate::{
     clock::Clock,
     codec::Codec,
-    cookie::{ConfigError, CookieConfig},
+    cookie::{ConfigError, Cookie, CookieConfig},
     lifetime::Lifetime,
     session::{ConflictPolicy, DamagedPolicy, SavePolicy, Settings},
     store::{DynStore, SessionStore},
@@ -32,8 +34,18 @@ use crate::{
 pub struct SessionLayerBuilder<R = EmptyAnswer> {
     settings: Settings,
     cookie: CookieConfig,
+    signing: Signing,
     cache_headers: bool,
     answer: R,
+}
+
+/// With what the cookie is signed, and until when it need not be.
+#[derive(Debug, Default)]
+struct Signing {
+    #[cfg(feature = "encryption")]
+    ring: Option<crate::keyring::KeyRing>,
+    #[cfg(feature = "encryption")]
+    unsigned_until: Option<SystemTime>,
 }
 
 impl SessionLayerBuilder {
@@ -41,6 +53,7 @@ impl SessionLayerBuilder {
         Self {
             settings: Settings::new(DynStore::new(store)),
             cookie: CookieConfig::default(),
+            signing: Signing::default(),
             cache_headers: true,
             answer: EmptyAnswer,
         }
@@ -52,6 +65,27 @@ impl<R> SessionLayerBuilder<R> {
     #[must_use]
     pub fn cookie(mut self, cookie: CookieConfig) -> Self {
         self.cookie = cookie;
+        self
+    }
+
+    /// Signs the cookie's value, so that a forged one costs no store call. The signature is bound to the cookie's name.
+    ///
+    /// One key of the ring signs, all of them are accepted. A cookie whose key is on no ring is treated as forged: the
+    /// visitor starts anew.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn sign(mut self, ring: crate::keyring::KeyRing) -> Self {
+        self.signing.ring = Some(ring);
+        self
+    }
+
+    /// Accepts tokens that are not signed until this time, so that turning [`sign`](Self::sign) on logs nobody out: the
+    /// date on which the last unsigned session reaches its absolute limit. **Until then a forged token costs a store
+    /// call**, as without signing.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn accept_unsigned_until(mut self, time: SystemTime) -> Self {
+        self.signing.unsigned_until = Some(time);
         self
     }
 
@@ -139,8 +173,8 @@ impl<R> SessionLayerBuilder<R> {
     /// status with an empty body.
     #[must_use]
     pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
-        let Self { settings, cookie, cache_headers, answer: _ } = self;
-        SessionLayerBuilder { settings, cookie, cache_headers, answer }
+        let Self { settings, cookie, signing, cache_headers, answer: _ } = self;
+        SessionLayerBuilder { settings, cookie, signing, cache_headers, answer }
     }
 
     /// The layer.
@@ -149,8 +183,8 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// If settings contradict each other or are out of their range; the error names both sides.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, cookie, cache_headers, answer } = self;
-        let cookie = cookie.build()?;
+        let Self { mut settings, cookie, signing, cache_headers, answer } = self;
+        let cookie = signing.sign(cookie.build()?)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
             return Err(ConfigError::new(format!(
@@ -169,6 +203,24 @@ impl<R> SessionLayerBuilder<R> {
         cookie.bare_name().clone_into(&mut settings.cookie_name);
         let config = Config { settings: Arc::new(settings), cookie, cache_headers, nested: AtomicBool::new(false) };
         Ok(SessionLayer { config: Arc::new(config), answer })
+    }
+}
+
+impl Signing {
+    #[cfg(feature = "encryption")]
+    fn sign(self, cookie: Cookie) -> Result<Cookie, ConfigError> {
+        match (self.ring, self.unsigned_until) {
+            (Some(ring), until) => Ok(cookie.signed(ring, until)),
+            (None, None) => Ok(cookie),
+            (None, Some(_)) => Err(ConfigError::new(
+                "accept_unsigned_until contradicts a cookie that is not signed: add `sign(ring)`, or leave it out",
+            )),
+        }
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn sign(self, cookie: Cookie) -> Result<Cookie, ConfigError> {
+        Ok(cookie)
     }
 }
 
@@ -191,7 +243,7 @@ mod tests {
     use crate::store::MemoryStore;
 
     fn refused(builder: SessionLayerBuilder) -> String {
-        builder.build().unwrap_err().to_string()
+        builder.build().expect_err("wrong settings").to_string()
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl SessionHandle {
     /// If the store can't tell, the record can't be opened, or two live sessions are named.
     pub async fn session(&self, headers: &HeaderMap) -> Result<Session, SessionRejection> {
         if !self.shared.was_asked_for() {
-            self.shared.load(&cookie::read(headers, &self.config.cookie)).await?;
+            self.shared.load(&self.tokens(headers)).await?;
         } else {
             self.shared.load(&cookie::Tokens::default()).await?;
         }
@@ -62,7 +62,11 @@ impl SessionHandle {
     /// The session, to be loaded only if it is needed.
     #[must_use]
     pub fn lazy(&self, headers: &HeaderMap) -> LazySession {
-        LazySession::new(Arc::clone(&self.shared), cookie::read(headers, &self.config.cookie))
+        LazySession::new(Arc::clone(&self.shared), self.tokens(headers))
+    }
+
+    fn tokens(&self, headers: &HeaderMap) -> cookie::Tokens {
+        cookie::read(headers, &self.config.cookie, self.config.settings.clock.now())
     }
 }
 

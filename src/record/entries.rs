@@ -20,7 +20,7 @@ const KEY_LENGTH_BYTES: usize = 1;
 /// ```
 ///
 /// Numbers are little-endian; the ends are counted from the first entry's first byte.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Entries(Box<[u8]>);
 
 impl Entries {
@@ -158,12 +158,6 @@ impl Entries {
         let data = &self.0[COUNT_BYTES + self.len() * OFFSET_BYTES..];
         let (length, rest) = (usize::from(data[start]), &data[start + KEY_LENGTH_BYTES..end_of(index)]);
         rest.split_at(length)
-    }
-}
-
-impl Default for Entries {
-    fn default() -> Self {
-        Self(Box::default())
     }
 }
 

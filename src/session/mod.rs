@@ -1,6 +1,7 @@
 //! One request's session.
 //!
 //! - [`Session`]: what handlers hold. Its entries are in `access`, its life in `lifecycle`.
+//! - [`Typed`]: the same as a struct of the application; `fields` takes it apart and puts it together.
 //! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
 //! - `state`, `handle`: where the session stands, shared by all of the request.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
@@ -9,6 +10,7 @@
 mod access;
 mod changes;
 mod commit;
+mod fields;
 mod handle;
 mod key;
 mod lifecycle;
@@ -16,6 +18,7 @@ mod load;
 mod queue;
 mod settings;
 mod state;
+mod typed;
 
 use std::{fmt, sync::Arc};
 
@@ -28,6 +31,7 @@ pub(crate) use self::{
 pub use self::{
     key::{IntoKey, Key},
     settings::{ConflictPolicy, DamagedPolicy, SavePolicy},
+    typed::Typed,
 };
 
 /// The session of one visitor in one request.

@@ -174,6 +174,15 @@ impl SessionStore for Broken {
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
         let (id, record) = (&self.slot(id), &self.mangled(record));
+        if self.is(Defect::LeaseOutlivesSession) {
+            // The last one's, if there was one: its slot may still be there, expired.
+            let lease = self.bin.raw().slots.get(id).and_then(|slot| slot.lease);
+            let created = self.inner.create(id, record, usage).await;
+            if let Some(slot) = self.inner.raw().slots.get_mut(id) {
+                slot.lease = lease;
+            }
+            return created;
+        }
         match self.defect {
             Defect::CreateReplaces => return Ok(Create::Created(self.put(id, record, usage))),
             Defect::CreateNotAtomic if self.inner.load(id).await?.is_none() => {
@@ -558,6 +567,13 @@ impl SessionStore for Broken {
                 self.flag().await;
                 let locked = self.inner.lock(id, holder, time).await;
                 self.flag.store(false, Ordering::SeqCst);
+                return locked;
+            }
+            Defect::LeaseOutlivesSession => {
+                let locked = self.inner.lock(id, holder, time).await;
+                if let Some(slot) = self.inner.raw().slots.get(id).cloned() {
+                    self.bin.raw().slots.insert(*id, slot);
+                }
                 return locked;
             }
             Defect::EveryoneHolds => {

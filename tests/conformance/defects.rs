@@ -251,6 +251,8 @@ defects! {
     "K3" {
         /// A lease ends only when it is given back.
         LeaseForEver,
+        /// A lease is kept beside its session, and stays when that expires.
+        LeaseOutlivesSession,
     }
     "K4" {
         /// Anybody may unlock.

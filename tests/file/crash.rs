@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use session_layer::{FileStore, RecordKind, SessionStore, Usage};
+use session_layer::{FileStore, RecordKind, SessionId, SessionStore, Usage};
 
 use crate::{child, support::*};
 
@@ -25,16 +25,27 @@ struct Slot {
     begun: Option<State>,
 }
 
+/// What a child said until it was killed.
+#[derive(Default)]
+struct Told {
+    slots: BTreeMap<u8, Slot>,
+    /// Every removal that was acknowledged: slot and generation.
+    removed: Vec<(u8, u64)>,
+}
+
 /// Lets a child work until it has said this many lines, kills it, and reads what else it said.
-fn kill_after(mut child: Child, lines: u64) -> BTreeMap<u8, Slot> {
+fn kill_after(mut child: Child, lines: u64) -> Told {
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut slots: BTreeMap<u8, Slot> = BTreeMap::new();
+    let mut told = Told::default();
     let (mut heard, mut killed) = (0, false);
     for line in said.by_ref().filter_map(|line| child::said(&line)) {
         let words: Vec<_> = line.split(' ').collect();
         // The last line may be cut off.
         let [slot, sign, generation, number] = words[..] else { continue };
-        let slot = slots.entry(slot.parse().unwrap()).or_default();
+        if (sign, number) == ("!", "-") {
+            told.removed.push((slot.parse().unwrap(), generation.parse().unwrap()));
+        }
+        let slot = told.slots.entry(slot.parse().unwrap()).or_default();
         let state = Some((generation.parse().unwrap(), number.parse().ok()));
         match sign {
             "?" => slot.begun = state,
@@ -48,10 +59,14 @@ fn kill_after(mut child: Child, lines: u64) -> BTreeMap<u8, Slot> {
     }
     child.wait().unwrap();
     assert!(killed, "the child ended by itself");
-    slots
+    told
 }
 
-async fn check(store: &FileStore, slots: BTreeMap<u8, Slot>) -> HashMap<&'static str, u64> {
+async fn check(
+    store: &FileStore,
+    slots: BTreeMap<u8, Slot>,
+    living: &mut Vec<(SessionId, u64)>,
+) -> HashMap<&'static str, u64> {
     let mut seen = HashMap::new();
     for (slot, Slot { done, begun }) in slots {
         let mut found = Vec::new();
@@ -59,6 +74,7 @@ async fn check(store: &FileStore, slots: BTreeMap<u8, Slot>) -> HashMap<&'static
             // Every file is whole: a load is no error.
             let stored = store.load(&child::slot_id(slot, state.0)).await.unwrap();
             let live = stored.filter(|stored| stored.record.kind() == RecordKind::Session);
+            living.extend(live.iter().map(|stored| (child::slot_id(slot, state.0), number(stored))));
             found.push((state, live.map(|stored| number(&stored))));
         }
         let holds = |(state, number): &(State, Option<u64>)| state.1 == *number;
@@ -97,13 +113,25 @@ async fn killed_at_random_moments(durability: &str) {
     let store = FileStore::builder(dir.path()).durability(child::durability("none")).sweep_every(None);
     let store = store.open().await.unwrap();
     let mut seen: HashMap<_, u64> = HashMap::new();
+    let (mut living, mut removed) = (Vec::new(), Vec::new());
     for round in 0..KILLS {
         let child = child::command("churn", dir.path(), durability).spawn().unwrap();
         // Spread over several lives of the sessions.
-        let slots = kill_after(child, 1 + round * 37 % 101);
-        for (outcome, count) in check(&store, slots).await {
+        let told = kill_after(child, 1 + round * 37 % 101);
+        removed.extend(told.removed);
+        for (outcome, count) in check(&store, told.slots, &mut living).await {
             *seen.entry(outcome).or_default() += count;
         }
+    }
+    // After all the kills: none that lived has gone, and none that was removed is back.
+    living.sort_unstable();
+    living.dedup();
+    assert!(living.len() > 50 && removed.len() > 50, "{} lived, {} were removed", living.len(), removed.len());
+    for (id, expected) in living {
+        assert_eq!(number(&store.load(&id).await.unwrap().expect("it lived")), expected);
+    }
+    for (slot, generation) in removed {
+        assert!(store.load(&child::slot_id(slot, generation)).await.unwrap().is_none());
     }
     // Whatever was left behind is gone after a sweep, and nothing else is there.
     store.sweep().await.unwrap();
@@ -111,7 +139,7 @@ async fn killed_at_random_moments(durability: &str) {
         assert!(!dir.path().join(format!("0{slot}/tmp")).exists());
         for entry in fs::read_dir(dir.path().join(format!("0{slot}"))).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(name == "lock" || name.parse::<session_layer::SessionId>().is_ok(), "{name}");
+            assert!(name == "lock" || name.parse::<SessionId>().is_ok(), "{name}");
         }
     }
     let interrupted = seen.get("old").unwrap_or(&0) + seen.get("new").unwrap_or(&0);

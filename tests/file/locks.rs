@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use session_layer::{FileStore, Holder, Lock, SessionStatus, SessionStore, StoreErrorKind, Touch, Update};
+use session_layer::{FileStore, Holder, Lock, SessionStatus, SessionStore, StoreErrorKind, Touch, Update, Usage};
 
 use crate::support::*;
 
@@ -22,7 +22,7 @@ async fn a_held_lock_exhausts_nothing() {
     let store = FileStore::builder(fixture.dir.path())
         .clock(fixture.clock.clone())
         .blocking_calls(1)
-        .lock_deadline(Duration::from_millis(300))
+        .lock_deadline(Duration::from_secs(1))
         .sweep_every(None)
         .open()
         .await
@@ -44,13 +44,18 @@ async fn a_held_lock_exhausts_nothing() {
         create(&store, &id(2, number), number).await;
         assert_eq!(store.load(&id(1, 1)).await.unwrap().unwrap().version, version, "readers take no lock");
     }
+    let mut named = false;
     for task in late {
         let error = task.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Timeout);
-        assert!(format!("{error:?}").contains("01/lock"), "{error:?}");
+        named |= format!("{error:?}").contains("01/lock");
     }
+    assert!(named, "the one whose turn it was tells which lock it waited for");
+    let expired = id(3, 1);
+    store.create(&expired, &record(1), Usage { used_at: start(), expires_at: start() }).await.unwrap();
     assert_eq!(store.sweep().await.unwrap_err().kind(), StoreErrorKind::Timeout);
     assert!(tmp.exists());
+    assert!(!path_of(&store, &expired).exists(), "the other shards are swept all the same");
 
     held.unlock().unwrap();
     updated(store.update(&id(1, 1), &record(2), &version, usage()).await.unwrap());

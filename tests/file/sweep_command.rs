@@ -12,13 +12,11 @@ mod command;
 
 #[test]
 fn the_command_line_is_checked() {
-    let options = |idle| Ok(command::Options { dir: "/a/b".to_owned(), idle });
+    let options = |idle| Ok(command::Options { url: "file:/a/b".to_owned(), idle });
     assert_eq!(command::parse(&["file:/a/b"]), options(None));
     assert_eq!(command::parse(&["file:/a/b", "--idle", "30d"]), options(Some(DAY * 30)));
     assert_eq!(command::parse(&["--idle", "90m", "file:/a/b"]), options(Some(HOUR * 3 / 2)));
-    for wrong in
-        [&[][..], &["/a/b"], &["file:"], &["file:/a", "--idle"], &["file:/a", "--idle", "d"], &["file:/a", "x"]]
-    {
+    for wrong in [&[][..], &["file:/a", "--idle"], &["file:/a", "--idle", "d"], &["file:/a", "x"]] {
         assert!(command::parse(wrong).is_err(), "{wrong:?}");
     }
     for wrong in ["", "30", "d", "-1d", "1.5h", "99999999999999999d", "3é"] {
@@ -38,13 +36,15 @@ async fn it_removes_what_has_expired_or_is_unused() {
         let record = if number == 1 { record_at(now - DAY * 3, 1) } else { long.clone() };
         store.create(&id(1, number), &record, Usage::at(&record, now - DAY * used)).await.unwrap();
     }
-    let mut options = command::Options { dir: dir.path().to_str().unwrap().to_owned(), idle: None };
+    let mut options = command::Options { url: format!("file:{}", dir.path().display()), idle: None };
     assert_eq!(command::sweep(&options).await.unwrap(), Swept { deleted: 1, remaining: 2 });
     options.idle = Some(DAY);
     assert_eq!(command::sweep(&options).await.unwrap(), Swept { deleted: 1, remaining: 1 });
     assert!(store.load(&id(1, 3)).await.unwrap().is_some());
 
-    options.dir += "/none";
+    options.url += "/none";
     let error = command::sweep(&options).await.unwrap_err();
     assert!(command::explain(&*error).contains("/none"));
+    options.url = "file".to_owned();
+    assert!(command::explain(&*command::sweep(&options).await.unwrap_err()).contains("has no scheme"));
 }

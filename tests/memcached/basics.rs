@@ -119,8 +119,8 @@ async fn a_record_too_large_is_refused_and_the_session_survives() {
         let store = store([&server]);
         let (id, first) = (id(), record(b"1"));
         let mut version = created(&store, &id, &first).await;
-        // 44 bytes of key, 33 of our head, 63 of memcached's, and what the record adds.
-        let overhead = record(b"").to_bytes().len() + 44 + 33 + 63;
+        // 44 bytes of key, 37 of our head, 63 of memcached's, and what the record adds.
+        let overhead = record(b"").to_bytes().len() + 44 + 37 + 63;
         for (size, fits) in [(limit - overhead, true), (limit - overhead + 1, false), (limit * 2, false)] {
             let big = record(&vec![b'x'; size]);
             let updated = store.update(&id, &big, &version, usage(&big)).await;

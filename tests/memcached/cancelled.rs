@@ -31,7 +31,7 @@ fn is_of(who: usize, value: &[u8]) -> bool {
 /// Polls a future a few times, or for a few microseconds, and drops it. Whether it was dropped unfinished.
 async fn drop_somewhere<F: Future>(future: F) -> bool {
     let mut future = pin!(future);
-    if random() % 2 == 0 {
+    if random().is_multiple_of(2) {
         let mut left = random() % 4;
         return poll_fn(move |context| {
             if left == 0 {

@@ -1,6 +1,8 @@
 //! The memcached store, against real memcached processes.
 #![cfg(unix)]
 #![allow(missing_docs, unreachable_pub, reason = "the parts of a test")]
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails, also in its helpers")]
+#![allow(clippy::print_stderr, reason = "the chaos test says what it saw")]
 
 #[path = "../support/memcached.rs"]
 mod server;

@@ -122,7 +122,8 @@ async fn growing_by_updates_keeps_the_bound() {
         assert!(matches!(store.update(&id(number), &large, &version, usage).await.unwrap(), Update::Updated(_)));
         assert!(store.statistics().bytes <= 1 << 20);
     }
-    assert_eq!(store.len(), 20);
+    // What 1 MiB holds of 50,000 bytes, bookkeeping included.
+    assert!((16..=20).contains(&store.len()), "{}", store.len());
 }
 
 #[test]

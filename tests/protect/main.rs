@@ -1,6 +1,6 @@
 //! Sealed records and the write-through cache: the conformance kit over both in every order, and what they promise
 //! beyond it.
-#![allow(unreachable_pub, missing_docs, reason = "the parts of a test")]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "the parts of a test")]
 
 #[cfg(unix)]
 #[path = "../support/memcached.rs"]

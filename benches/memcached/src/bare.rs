@@ -26,11 +26,20 @@ impl Bare {
         stream.set_nodelay(true).unwrap();
         let (mut read, mut write) = stream.into_split();
         let (queue, mut requests) = mpsc::channel::<(Vec<u8>, Waiter)>(1_024);
-        let waiting = Arc::new(Mutex::new(VecDeque::new()));
+        let waiting = Arc::new(Mutex::new(VecDeque::<Waiter>::new()));
         let waiters = Arc::clone(&waiting);
         tokio::spawn(async move {
             let (mut batch, mut bytes) = (Vec::new(), Vec::new());
             while requests.recv_many(&mut batch, 256).await > 0 {
+                // As the store's client does: without this turn for the others, every request is written alone.
+                if !waiting.lock().unwrap().is_empty() {
+                    tokio::task::yield_now().await;
+                    while batch.len() < 256
+                        && let Ok(request) = requests.try_recv()
+                    {
+                        batch.push(request);
+                    }
+                }
                 {
                     let mut waiting = waiting.lock().unwrap();
                     for (request, waiter) in batch.drain(..) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
+    judge::APART,
     race::Cut,
     sample::Sample,
 };
@@ -208,8 +209,8 @@ pub(super) async fn g3_a_dropped_epoch_call_is_whole_or_nothing(bench: Bench) ->
 
 /// The same session, changed and used later.
 fn newer(g3: &Probe, session: &Sample, number: usize) -> Sample {
-    let later = 600 * (u64::try_from(number).unwrap_or(0) + 1);
-    let usage = Usage::keep_for(g3.now(), std::time::Duration::from_secs(7_200 + later));
+    let later = APART * (u32::try_from(number).unwrap_or(0) + 1);
+    let usage = Usage::keep_for(g3.now(), std::time::Duration::from_secs(7_200) + later);
     Sample { id: session.id, record: session.variant(number), usage }
 }
 
@@ -218,7 +219,7 @@ fn whole(g3: &Probe, stored: &Stored, states: &[(&Sample, Option<Version>)], whe
     let is = |(sample, version): &(&Sample, Option<Version>)| {
         *stored.record == *sample.record
             && version.is_none_or(|version| version == stored.version)
-            && g3.expires(sample.usage.expires_at, stored.expires_at, when).is_ok()
+            && g3.is_expiry(sample.usage.expires_at, stored.expires_at)
     };
     g3.holds(
         states.iter().any(is),

@@ -146,13 +146,6 @@ pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     acquired(&k3, &session, second, k3.units(20), "a session that was created again after a leased one").await?;
     k3.equal(false, k3.unlock(&session.id, first).await?, "`unlock` by the holder from before the removal")?;
 
-    let short = k3.sample().with_usage(k3.keep(2));
-    k3.create_sample(&short).await?;
-    acquired(&k3, &short, first, k3.units(20), "a free session").await?;
-    k3.past(short.usage.expires_at).await;
-    k3.create_sample(&short.clone().with_usage(k3.keep(100))).await?;
-    acquired(&k3, &short, second, k3.units(20), "a session that was created where a leased one had expired").await?;
-
     // By itself.
     let (session, _) = k3.created().await?;
     let until = acquired(&k3, &session, first, k3.units(2), "a free session").await?;
@@ -165,6 +158,19 @@ pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     acquired(&k3, &session, second, k3.units(20), "at the end of another's lease").await?;
     k3.equal(false, k3.unlock(&session.id, first).await?, "`unlock` by a holder whose time is over")?;
     k3.equal(Lock::Held, k3.lock(&session.id, first, k3.units(1)).await?, "`lock` beside the next holder")
+}
+
+pub(super) async fn k3_a_lease_ends_with_an_expired_session(bench: Bench) -> Verdict {
+    let k3 = bench.about("K3");
+    let (first, second) = (holder(), holder());
+    let short = k3.sample().with_usage(k3.keep(2));
+    k3.create_sample(&short).await?;
+    acquired(&k3, &short, first, k3.units(20), "a free session").await?;
+    k3.past(short.usage.expires_at).await;
+    k3.equal(Lock::Absent, k3.lock(&short.id, first, k3.units(1)).await?, "`lock` of an expired, leased session")?;
+    k3.create_sample(&short.clone().with_usage(k3.keep(100))).await?;
+    acquired(&k3, &short, second, k3.units(20), "a session that was created where a leased one had expired").await?;
+    k3.equal(false, k3.unlock(&short.id, first).await?, "`unlock` by the holder from before the expiry")
 }
 
 pub(super) async fn k4_only_the_holder_unlocks(bench: Bench) -> Verdict {

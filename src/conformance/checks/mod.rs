@@ -97,6 +97,7 @@ macro_rules! __conformance_checks {
             lease::k2_a_lease_is_a_new_version ["K2"]
             lease::k2_a_lease_beside_an_update ["K2"]
             lease::k3_a_lease_ends ["K3"]
+            lease::k3_a_lease_ends_with_an_expired_session ["K3"]
             lease::k4_only_the_holder_unlocks ["K4"]
             lease::k5_a_waiter_goes_on ["K5"]
             shutdown::d1_a_flush_changes_nothing ["D1"]

@@ -4,13 +4,11 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
+    judge::APART,
     race::Way,
     sample::Sample,
 };
-use crate::{
-    clock,
-    store::{Create, Stored, Touch, Update, Usage, Version},
-};
+use crate::store::{Create, Stored, Touch, Update, Usage, Version};
 
 /// What one party does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +125,7 @@ async fn meet(g2: &Probe, way: Way, first: Act, second: Act, there: bool) -> Ver
 
 /// Three uses that can be told apart even where whole seconds are counted.
 fn usage_of(now: SystemTime, who: Who) -> Usage {
-    Usage::keep_for(now, std::time::Duration::from_secs(600 * (u64::from(who) + 1)))
+    Usage::keep_for(now, APART * (u32::from(who) + 1))
 }
 
 async fn act_on(
@@ -183,13 +181,9 @@ fn state_of(
 ) -> Verdict<State> {
     let record_of = |who: Who| if who == 0 { Arc::clone(&session.record) } else { session.variant(usize::from(who)) };
     let whose = |is: &dyn Fn(Who) -> bool| (0..3).find(|who| is(*who));
-    let late = g2.harness().late;
     let record = whose(&|who| *record_of(who) == *stored.record);
     let version = whose(&|who| versions[usize::from(who)] == Some(stored.version));
-    let expiry = whose(&|who| {
-        let expected = usage_of(now, who).expires_at;
-        (expected..=clock::later(expected, late)).contains(&stored.expires_at)
-    });
+    let expiry = whose(&|who| g2.is_expiry(usage_of(now, who).expires_at, stored.expires_at));
     match (record, version, expiry) {
         (Some(record), Some(version), Some(expiry)) => Ok(State { record, version, expiry }),
         _ => g2.broken(format!(

@@ -41,7 +41,8 @@ impl CacheSettings {
     /// state until the time is over, so a logout there is final here only then. Such a stale session can be read, and
     /// nothing else: writing it is a conflict, which is merged with the present state or refused, so it is never brought
     /// back. What *this* server does is seen by it at once, and revoking all sessions of an owner is seen by every
-    /// server at once: epochs are not cached.
+    /// server at once: epochs are not cached. A write whose future was dropped, and which the store carries out only later
+    /// (a file on its way to the disk, a command on its way to memcached), counts as made by another server.
     #[must_use]
     pub const fn trusted(mut self, time: Duration) -> Self {
         self.trusted = time;

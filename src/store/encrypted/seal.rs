@@ -5,7 +5,6 @@ use std::sync::Arc;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use chacha20poly1305::{AeadInOut, Tag, XNonce};
 use hmac::Mac;
-use zeroize::Zeroize;
 
 use super::SealError;
 use crate::{
@@ -35,7 +34,8 @@ const OWNER_HASH_CHARS: usize = 32;
 /// Head, kind, id, created, idle, absolute, cookie, check, whether there is an owner, its hash, its epoch.
 const BOUND_BYTES: usize = HEAD_BYTES + 1 + 16 + 8 + 8 + 8 + 1 + 16 + 1 + OWNER_HASH_CHARS + 8;
 
-/// Up to this size a record is opened on the stack, with no allocation but its own.
+/// Up to this size a record is opened on the stack, with no allocation but its own. It is not wiped there: the opened
+/// record itself lies in memory as long as the request does.
 const STACK_BYTES: usize = 2_048;
 
 /// A record that was opened, and with which key.
@@ -146,7 +146,6 @@ pub(super) fn open(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> Resul
         Ok(()) => rebuild(outer, inside, buffer.split_at(name_length)),
         Err(_) => Err(SealError::Broken),
     };
-    buffer.zeroize();
     Ok(Opened { record: Arc::new(record?), foreign: (key_id != ring.writes_with()).then_some(key_id) })
 }
 

@@ -11,7 +11,7 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// What went wrong with which file or directory of a [`FileStore`](super::FileStore), and what to do about it.
 ///
-/// Opening a store answers with one; it is also the [`source`](StdError::source) of the [`StoreError`]s of an opened
+/// Opening a store answers with one; it is also the [`source`](std::error::Error::source) of the [`StoreError`]s of an opened
 /// one. `Debug` shows the same text as `Display`, so that a `main` that returns it is readable.
 pub struct FileStoreError {
     doing: &'static str,
@@ -61,6 +61,15 @@ impl FileStoreError {
         &self.path
     }
 
+    /// What the operating system said, where it was it that refused.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match &self.problem {
+            Problem::Io(error) => Some(error),
+            Problem::Found(_) => None,
+        }
+    }
+
     /// What kind of failure a store operation reports for this.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
@@ -100,14 +109,8 @@ impl fmt::Debug for FileStoreError {
     }
 }
 
-impl StdError for FileStoreError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.problem {
-            Problem::Io(error) => Some(error),
-            Problem::Found(_) => None,
-        }
-    }
-}
+/// `Display` says what the operating system said, so there is no source that would say it again.
+impl StdError for FileStoreError {}
 
 impl From<FileStoreError> for StoreError {
     fn from(error: FileStoreError) -> Self {
@@ -128,6 +131,7 @@ mod tests {
             "can't write /var/sessions/ab/tmp: no storage space; make room; what was stored is as it was"
         );
         assert_eq!(format!("{error:?}"), error.to_string());
+        assert_eq!(error.io_error().unwrap().kind(), io::ErrorKind::StorageFull);
         let error = StoreError::from(error);
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert!(error.source().unwrap().to_string().contains("/var/sessions"));

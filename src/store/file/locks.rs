@@ -79,11 +79,13 @@ fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> 
         other => other,
     };
     let file = file.map_err(|error| FileStoreError::io("open the lock file", &path, error))?;
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
         match file.try_lock() {
             Ok(()) => {
-                // Somebody may have removed the directory meanwhile and made it anew: then another file is the lock.
-                let gone = platform::is_unlinked(&file).map_err(|error| FileStoreError::io("lock", &path, error))?;
+                // While this waited, somebody may have removed the directory and made it anew: another file is the lock
+                // then, and is tried next.
+                let gone = attempt > 0
+                    && platform::is_unlinked(&file).map_err(|error| FileStoreError::io("lock", &path, error))?;
                 return Ok((!gone).then_some(file));
             }
             Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),

@@ -12,6 +12,7 @@ mod dirty;
 mod disk;
 mod durability;
 mod error;
+mod found;
 mod layout;
 mod locks;
 mod operations;
@@ -19,6 +20,7 @@ mod owners;
 mod platform;
 mod pool;
 mod store;
+mod sweeping;
 mod times;
 mod walk;
 

@@ -4,7 +4,8 @@ use std::{sync::Weak, time::Duration};
 
 use super::{
     content::{Header, Lease},
-    disk::{Disk, Found, Held},
+    disk::Disk,
+    found::{Found, Held},
     locks::Locks,
     times,
 };

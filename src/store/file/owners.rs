@@ -6,13 +6,7 @@
 
 use std::{fs, io};
 
-use super::{
-    FileStoreError,
-    disk::{Disk, Found},
-    layout::Layout,
-    locks::Locks,
-    platform,
-};
+use super::{FileStoreError, disk::Disk, found::Found, layout::Layout, locks::Locks, platform};
 use crate::{
     id::SessionId,
     store::{StoreError, Stored},

@@ -16,7 +16,8 @@ use super::{
     locks::{Locks, Shards},
     owners,
     pool::Pool,
-    walk::{self, Sweep},
+    sweeping::sweep_often,
+    walk::Sweep,
 };
 use crate::{
     clock,
@@ -107,12 +108,12 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 /// | error | `damaged session file`, with the path; any other failure, with operation, id and cause |
 #[derive(Clone)]
 pub struct FileStore {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     disk: Arc<Disk>,
-    pool: Pool,
+    pub(super) pool: Pool,
     sweeper: Option<AbortHandle>,
 }
 
@@ -164,7 +165,7 @@ impl FileStore {
         Self { inner }
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
         id: Option<&SessionId>,
@@ -184,7 +185,7 @@ impl FileStore {
         self.write_shards(operation, Some(id), Shards::one(Layout::shard_of(id)), work).await
     }
 
-    async fn write_shards<T: Send + 'static>(
+    pub(super) async fn write_shards<T: Send + 'static>(
         &self,
         operation: &'static str,
         id: Option<&SessionId>,
@@ -194,59 +195,6 @@ impl FileStore {
         let disk = Arc::clone(&self.inner.disk);
         let outcome = self.inner.pool.write(Arc::clone(&disk), shards, move |locks| work(&disk, locks)).await;
         outcome.map_err(|error| report(error, operation, id))
-    }
-
-    /// Removes what a look has found in a shard, some at a time, so that other writers get their turn in between.
-    async fn sweep_shard(
-        &self,
-        operation: &'static str,
-        shard: u8,
-        mut ids: Vec<SessionId>,
-        sweep: Sweep,
-    ) -> Result<Swept, StoreError> {
-        let mut swept = Swept::default();
-        loop {
-            let rest = ids.split_off(ids.len().min(walk::REMOVED_AT_ONCE));
-            let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
-            let some = self.write_shards(operation, None, Shards::one(shard), work).await?;
-            swept.deleted += some.deleted;
-            swept.remaining += some.remaining;
-            if rest.is_empty() {
-                break;
-            }
-            ids = rest;
-        }
-        self.inner.pool.release(shard);
-        Ok(swept)
-    }
-
-    /// Sweeps every shard, in many blocking calls, so that requests get their turn in between.
-    async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
-        let (mut swept, mut next) = (Swept::default(), Some(0));
-        while let Some(first) = next {
-            let looked = self.read(operation, None, move |disk| disk.look_on(first, sweep)).await?;
-            next = looked.next;
-            for (shard, found) in looked.shards {
-                swept.remaining += found.remaining;
-                if !found.is_empty() {
-                    let some = self.sweep_shard(operation, shard, found.ids, sweep).await?;
-                    swept.deleted += some.deleted;
-                    swept.remaining += some.remaining;
-                }
-            }
-        }
-        tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
-        Ok(swept)
-    }
-}
-
-/// Sweeps from time to time, as long as the store is there.
-async fn sweep_often(store: Weak<Inner>, every: Duration) {
-    loop {
-        tokio::time::sleep(every).await;
-        let Some(inner) = store.upgrade() else { return };
-        // An error has its event already. The next sweep tries again.
-        let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
     }
 }
 

@@ -4,7 +4,8 @@ use std::{fs, io};
 
 use super::{
     FileStoreError,
-    disk::{self, Disk, Found, Held},
+    disk::{self, Disk},
+    found::{Found, Held},
     layout::Layout,
     locks::Locks,
     platform,

@@ -14,29 +14,37 @@ use crate::{
 const FORMAT: u8 = 1;
 
 /// Bytes before the record.
-pub(super) const HEAD_BYTES: usize = 1 + 4 * 8;
+pub(super) const HEAD_BYTES: usize = 1 + 4 * 8 + 4;
 
 /// What is kept before the record.
 ///
 /// ```text
-/// format = 1: u8 │ nonce: u64 │ generation: u64 │ used at: u64 │ expires at: u64 │ record, see `Record::to_bytes`
+/// format = 1: u8 │ nonce: u64 │ generation: u64 │ used at: u64 │ expires at: u64 │ birth: u32 │
+/// record, see `Record::to_bytes`
 /// ```
 ///
 /// Numbers are little-endian, times are milliseconds since the Unix epoch. The nonce is drawn for each write: it tells
 /// whose write an item is after an outcome was unknown, and one state from another where CAS values have started again
-/// because the server was restarted.
+/// because the server was restarted. The birth is drawn at creation and kept by updates: a lease names it, so that it ends
+/// with the session that it was taken of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) nonce: u64,
     pub(super) generation: u64,
+    pub(super) birth: u32,
     pub(super) usage: Usage,
 }
 
 impl Head {
     /// The head of a write that is made now.
-    pub(super) fn new(generation: u64, usage: Usage) -> Result<Self, StoreError> {
-        let nonce = random_u64().map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))?;
-        Ok(Self { nonce, generation, usage })
+    pub(super) fn new(origin: Origin, usage: Usage) -> Result<Self, StoreError> {
+        let nonce = random()?;
+        Ok(Self { nonce, generation: origin.generation, birth: origin.birth, usage })
+    }
+
+    /// Where the record came from: what an update keeps.
+    pub(super) fn origin(&self) -> Origin {
+        Origin { generation: self.generation, birth: self.birth }
     }
 
     pub(super) fn to_bytes(self) -> [u8; HEAD_BYTES] {
@@ -48,7 +56,8 @@ impl Head {
             clock::to_millis(self.usage.used_at),
             clock::to_millis(self.usage.expires_at),
         ];
-        for (slot, number) in bytes[1..].chunks_exact_mut(8).zip(numbers) {
+        bytes[HEAD_BYTES - 4..].copy_from_slice(&self.birth.to_le_bytes());
+        for (slot, number) in bytes[1..HEAD_BYTES - 4].chunks_exact_mut(8).zip(numbers) {
             slot.copy_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -66,28 +75,56 @@ impl Head {
             u64::from_le_bytes(bytes)
         };
         let usage = Usage { used_at: clock::from_millis(number(2)), expires_at: clock::from_millis(number(3)) };
-        Ok((Self { nonce: number(0), generation: number(1), usage }, record))
+        let mut birth = [0; 4];
+        birth.copy_from_slice(&head[HEAD_BYTES - 4..]);
+        let birth = u32::from_le_bytes(birth);
+        Ok((Self { nonce: number(0), generation: number(1), birth, usage }, record))
     }
 
     /// The version of the state that this head and CAS value stand for.
     pub(super) fn version(self, cas: u64) -> Version {
-        let mut bytes = [0; 24];
+        let mut bytes = [0; VERSION_BYTES];
         bytes[..8].copy_from_slice(&cas.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.nonce.to_be_bytes());
-        bytes[16..].copy_from_slice(&self.generation.to_be_bytes());
-        Version::from_bytes(&bytes).expect("24 bytes are a version")
+        bytes[16..24].copy_from_slice(&self.generation.to_be_bytes());
+        bytes[24..].copy_from_slice(&self.birth.to_be_bytes());
+        Version::from_bytes(&bytes).expect("28 bytes are a version")
     }
 }
 
-/// CAS value and generation of a version; `None` if this store did not make it.
-pub(super) fn parts(version: &Version) -> Option<(u64, u64)> {
-    let bytes: [u8; 24] = version.as_bytes().try_into().ok()?;
+/// Bytes of a version: CAS value, nonce, generation and birth.
+const VERSION_BYTES: usize = 3 * 8 + 4;
+
+/// What a record keeps from its creation on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) generation: u64,
+    pub(super) birth: u32,
+}
+
+impl Origin {
+    /// Of a record that is created now.
+    pub(super) fn new(generation: u64) -> Result<Self, StoreError> {
+        let [a, b, c, d, ..] = random()?.to_le_bytes();
+        Ok(Self { generation, birth: u32::from_le_bytes([a, b, c, d]) })
+    }
+}
+
+fn random() -> Result<u64, StoreError> {
+    random_u64().map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))
+}
+
+/// CAS value and origin of a version; `None` if this store did not make it.
+pub(super) fn parts(version: &Version) -> Option<(u64, Origin)> {
+    let bytes: [u8; VERSION_BYTES] = version.as_bytes().try_into().ok()?;
     let number = |at: usize| {
         let mut number = [0; 8];
         number.copy_from_slice(&bytes[at..at + 8]);
         u64::from_be_bytes(number)
     };
-    Some((number(0), number(16)))
+    let mut birth = [0; 4];
+    birth.copy_from_slice(&bytes[24..]);
+    Some((number(0), Origin { generation: number(16), birth: u32::from_be_bytes(birth) }))
 }
 
 /// A record as it was loaded, with what its item says beside it.
@@ -143,14 +180,14 @@ mod tests {
 
     fn head() -> Head {
         let usage = Usage::keep_for(UNIX_EPOCH + Duration::from_millis(1_800_000_000_123), Duration::from_secs(60));
-        Head { nonce: 0x0102_0304_0506_0708, generation: 9, usage }
+        Head { nonce: 0x0102_0304_0506_0708, generation: 9, birth: 0x0a0b_0c0d, usage }
     }
 
     /// Items written by 0.1.0 must be read by every later version.
     #[test]
     fn frozen_vector() {
         let hex: String = head().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "01080706050403020109000000000000007b505c18a3010000db3a5d18a3010000");
+        assert_eq!(hex, "01080706050403020109000000000000007b505c18a3010000db3a5d18a30100000d0c0b0a");
     }
 
     #[test]
@@ -158,7 +195,7 @@ mod tests {
         let value = [&head().to_bytes()[..], &record().to_bytes()].concat();
         let held = Held::open(&value, 5, Some(60), head().usage.used_at).unwrap();
         assert_eq!((held.head, held.cas, &*held.stored.record), (head(), 5, &record()));
-        assert_eq!(parts(&held.stored.version), Some((5, 9)));
+        assert_eq!(parts(&held.stored.version), Some((5, head().origin())));
         assert_eq!(parts(&Version::from_u64(5)), None);
     }
 

@@ -33,12 +33,12 @@ impl Generation {
 }
 
 /// A question for the generation that is under way, beside the request that it is for.
-pub(super) enum Asked {
+pub(super) enum Asked<'a> {
     No,
-    Pending(super::client::Pending),
+    Pending(super::client::Pending<'a>),
 }
 
-impl Asked {
+impl Asked<'_> {
     pub(super) async fn answer(self) -> Result<Generation, StoreError> {
         match self {
             Self::No => Ok(Generation::Any),
@@ -49,7 +49,7 @@ impl Asked {
 
 impl MemcachedStore {
     /// Asks a server for its generation, if the setting is on.
-    pub(super) async fn ask_generation(&self, place: &Place<'_>) -> Result<Asked, StoreError> {
+    pub(super) async fn ask_generation<'a>(&self, place: &Place<'a>) -> Result<Asked<'a>, StoreError> {
         if !self.inner.options.clear_by_generation {
             return Ok(Asked::No);
         }

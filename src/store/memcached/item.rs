@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{
     client::{ClientError, Command, Mode, Reason, Reply, Status},
-    envelope::{self, Head, Held},
+    envelope::{self, Head, Held, Origin},
     events::TARGET,
     expiry,
     generation::Generation,
@@ -91,9 +91,9 @@ impl MemcachedStore {
     }
 
     /// The head of a write, with an expiry that memcached can keep.
-    pub(super) fn head(&self, record: &Record, generation: u64, usage: Usage) -> Result<Head, StoreError> {
+    pub(super) fn head(&self, record: &Record, origin: Origin, usage: Usage) -> Result<Head, StoreError> {
         let expires_at = expiry::reachable(self.now(), usage.expires_at.min(record.absolute_limit()));
-        Head::new(generation, Usage { expires_at, ..usage })
+        Head::new(origin, Usage { expires_at, ..usage })
     }
 
     pub(super) async fn create_item(
@@ -103,8 +103,8 @@ impl MemcachedStore {
         usage: Usage,
     ) -> Result<Create, StoreError> {
         let place = self.place(id);
-        let generation = self.ensure_generation(&place).await?;
-        let head = self.head(record, generation, usage)?;
+        let origin = Origin::new(self.ensure_generation(&place).await?)?;
+        let head = self.head(record, origin, usage)?;
         let mut mode = Mode::Absent;
         for _ in 0..TRIES {
             let reply = match place.call(self.write(&place.key, mode, &head, record)).await {
@@ -139,14 +139,14 @@ impl MemcachedStore {
         usage: Usage,
     ) -> Result<Update, StoreError> {
         let place = self.place(id);
-        let Some((mut cas, generation)) = envelope::parts(expected).filter(|&(cas, _)| cas != 0) else {
+        let Some((mut cas, origin)) = envelope::parts(expected).filter(|&(cas, _)| cas != 0) else {
             // No version of this store: it is stored nowhere.
             let found = self.find(&place).await?;
             return Ok(found.live().map_or(Update::Gone, |_| Update::Conflict));
         };
         // A record stays of the generation that it was loaded in: an update that was under way when everything was
         // cleared brings nothing back.
-        let head = self.head(record, generation, usage)?;
+        let head = self.head(record, origin, usage)?;
         for _ in 0..TRIES {
             let outcome = self.update_once(&place, record, cas, &head).await?;
             if outcome != Update::Conflict || !self.inner.options.last_write_wins {

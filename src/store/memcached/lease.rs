@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     client::{ClientError, Command, Mode, Reply, Status},
-    envelope, expiry,
-    item::{Found, TRIES, unexpected},
+    envelope::{self, Held},
+    expiry,
+    item::{TRIES, unexpected},
     key::Key,
     store::{MemcachedStore, Place},
 };
@@ -21,23 +22,32 @@ use crate::{
 struct Lease {
     holder: Holder,
     until: SystemTime,
+    /// The birth of the record that it was taken of: with that record it ends.
+    birth: u32,
 }
 
-/// 16 bytes of the holder and 8 of the time, little-endian.
-const LEASE_BYTES: usize = 24;
+/// 16 bytes of the holder, 8 of the time and 4 of the birth, little-endian.
+const LEASE_BYTES: usize = 28;
 
 impl Lease {
     fn to_bytes(self) -> [u8; LEASE_BYTES] {
         let mut bytes = [0; LEASE_BYTES];
         bytes[..16].copy_from_slice(&self.holder.to_u128().to_le_bytes());
-        bytes[16..].copy_from_slice(&envelope::millis(self.until));
+        bytes[16..24].copy_from_slice(&envelope::millis(self.until));
+        bytes[24..].copy_from_slice(&self.birth.to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (holder, until) = bytes.split_first_chunk::<16>()?;
-        let until = envelope::from_millis(until.try_into().ok()?);
-        Some(Self { holder: Holder::from_u128(u128::from_le_bytes(*holder)), until })
+        let (holder, rest) = bytes.split_first_chunk::<16>()?;
+        let (until, birth) = rest.split_first_chunk::<8>()?;
+        let (holder, until) = (Holder::from_u128(u128::from_le_bytes(*holder)), envelope::from_millis(*until));
+        Some(Self { holder, until, birth: u32::from_le_bytes(birth.try_into().ok()?) })
+    }
+
+    /// Whether it binds the record of this birth at this time.
+    fn binds(&self, birth: u32, now: SystemTime) -> bool {
+        self.birth == birth && now < self.until
     }
 
     /// What a reply to a get says. Bytes that are no lease bind nobody; their CAS value lets them be replaced.
@@ -53,23 +63,22 @@ impl Lease {
 impl MemcachedStore {
     pub(super) async fn lock_item(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         let (place, key) = (self.place(id), self.inner.keys.lease(id));
-        if self.find(&place).await?.live().is_none() {
-            return Ok(Lock::Absent);
-        }
+        let Some(record) = self.find(&place).await?.live() else { return Ok(Lock::Absent) };
+        let birth = record.head.birth;
         let mut mode = Mode::Absent;
         let mut extends = false;
         for _ in 0..TRIES {
             let now = self.now();
-            let lease = Lease { holder, until: clock::later(now, time) };
+            let lease = Lease { holder, until: clock::later(now, time), birth };
             if self.put_lease(&place, &key, mode, lease).await? {
                 let acquired = Lock::Acquired { until: lease.until };
-                return if extends { Ok(acquired) } else { self.bump(&place, &key, lease, acquired).await };
+                return if extends { Ok(acquired) } else { self.bump(&place, &key, record, lease, acquired).await };
             }
             (mode, extends) = match self.lease(&place, &key).await? {
                 None => (Mode::Absent, false),
-                Some((Some(other), _)) if other.holder != holder && now < other.until => return Ok(Lock::Held),
+                Some((Some(other), _)) if other.holder != holder && other.binds(birth, now) => return Ok(Lock::Held),
                 Some((held, cas)) => {
-                    (Mode::Cas(cas), held.is_some_and(|held| held.holder == holder && now < held.until))
+                    (Mode::Cas(cas), held.is_some_and(|held| held.holder == holder && held.binds(birth, now)))
                 }
             };
         }
@@ -98,20 +107,26 @@ impl MemcachedStore {
     }
 
     /// Rewrites the record as it is, so that it has a new version and a holder whose lease ran out can't commit.
-    async fn bump(&self, place: &Place<'_>, key: &Key, lease: Lease, acquired: Lock) -> Result<Lock, StoreError> {
-        let outcome = self.rewrite(place).await;
+    async fn bump(
+        &self,
+        place: &Place<'_>,
+        key: &Key,
+        record: Held,
+        lease: Lease,
+        acquired: Lock,
+    ) -> Result<Lock, StoreError> {
+        let outcome = self.rewrite(place, record).await;
         if !matches!(outcome, Ok(true)) {
             // If this fails too, the lease runs out by itself.
-            let _ = self.release(&place.renewed(), key, lease.holder).await;
+            let _ = self.release(&place.renewed(), key, lease.holder, lease.birth).await;
         }
         Ok(if outcome? { acquired } else { Lock::Absent })
     }
 
-    async fn rewrite(&self, place: &Place<'_>) -> Result<bool, StoreError> {
+    async fn rewrite(&self, place: &Place<'_>, mut held: Held) -> Result<bool, StoreError> {
         for _ in 0..TRIES {
-            let Found::Live(held) = self.find(place).await? else { return Ok(false) };
             let record = &held.stored.record;
-            let head = self.head(record, held.head.generation, held.stored.usage())?;
+            let head = self.head(record, held.head.origin(), held.stored.usage())?;
             let reply = place.call(self.write(&place.key, Mode::Cas(held.cas), &head, record)).await;
             match reply.map_err(ClientError::of_write)?.status {
                 Status::Done => return Ok(true),
@@ -119,23 +134,27 @@ impl MemcachedStore {
                 Status::NotFound => return Ok(false),
                 status => return Err(unexpected(&status)),
             }
+            let Some(now) = self.find(place).await?.live() else { return Ok(false) };
+            held = now;
         }
         Err(StoreError::new(StoreErrorKind::Other).because("the record keeps changing"))
     }
 
     pub(super) async fn unlock_item(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let (place, key) = (self.place(id), self.inner.keys.lease(id));
-        self.release(&place, &key, holder).await
+        // A lease of a session that is gone is none.
+        let Some(held) = self.find(&place).await?.live() else { return Ok(false) };
+        self.release(&place, &key, holder, held.head.birth).await
     }
 
-    async fn release(&self, place: &Place<'_>, key: &Key, holder: Holder) -> Result<bool, StoreError> {
+    async fn release(&self, place: &Place<'_>, key: &Key, holder: Holder, birth: u32) -> Result<bool, StoreError> {
         let (lease, cas) = match self.lease(place, key).await? {
             Some((Some(lease), cas)) if lease.holder == holder && cas != 0 => (lease, cas),
             _ => return Ok(false),
         };
         let reply = place.call(Command::delete(key, Some(cas))).await.map_err(ClientError::of_write)?;
         match reply.status {
-            Status::Done => Ok(self.now() < lease.until),
+            Status::Done => Ok(lease.binds(birth, self.now())),
             Status::Exists | Status::NotFound => Ok(false),
             status => Err(unexpected(&status)),
         }
@@ -147,7 +166,7 @@ impl MemcachedStore {
         let now = self.now();
         let metadata = Metadata::of(&held.stored, now);
         Ok(Some(match self.lease(&place, &self.inner.keys.lease(id)).await? {
-            Some((Some(lease), _)) if now < lease.until => metadata.with_lease(lease.until),
+            Some((Some(lease), _)) if lease.binds(held.head.birth, now) => metadata.with_lease(lease.until),
             _ => metadata,
         }))
     }
@@ -161,7 +180,9 @@ mod tests {
 
     #[test]
     fn a_lease_round_trips_and_other_bytes_bind_nobody() {
-        let lease = Lease { holder: Holder::from_u128(7 << 70), until: UNIX_EPOCH + Duration::from_millis(1_234) };
+        let lease =
+            Lease { holder: Holder::from_u128(7 << 70), until: UNIX_EPOCH + Duration::from_millis(1_234), birth: 9 };
+        assert!(lease.binds(9, UNIX_EPOCH) && !lease.binds(8, UNIX_EPOCH) && !lease.binds(9, lease.until));
         assert_eq!(Lease::from_bytes(&lease.to_bytes()), Some(lease));
         assert_eq!(Lease::from_bytes(&lease.to_bytes()[1..]), None);
         assert_eq!(Lease::from_bytes(&[0; LEASE_BYTES + 1]), None);

@@ -1,4 +1,8 @@
-//! Sessions on a cluster of memcached servers.
+//! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
+//!
+//! What it promises and what eviction can do is on [`MemcachedStore`]. Files, from the lowest: `address`, `key`, `ring`,
+//! `expiry`, `events`; `client/`, which knows no session; `envelope`, the form of an item; `store` with `item`, `lease`,
+//! `owner` and `generation`; `config`.
 
 mod address;
 mod client;
@@ -21,3 +25,8 @@ pub use self::{
     config::{ListPolicy, MemcachedBuilder, MemcachedConfigError},
     store::MemcachedStore,
 };
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_reply(data: &[u8]) {
+    client::fuzz_reply(data);
+}

@@ -32,7 +32,81 @@ const REMEMBERED: usize = 16_384;
 
 /// Sessions on a cluster of memcached servers, shared by any number of processes. Clones share one store.
 ///
-/// See the [module's page](self) for what memcached can and can't promise.
+/// For any number of application processes and servers, without lost updates and without resurrection: every write is
+/// a compare-and-swap, and what is not there is never written by an update.
+///
+/// # What is kept, and where
+///
+/// | item | key (after the prefix) | on the server of | written |
+/// |---|---|---|---|
+/// | record: session, tombstone, epoch | the id | its key | `ms … ME` to create, `ms … C` to update |
+/// | lease | the id and `:lease` | the record's key | `ms … ME`, `ms … C` |
+/// | an owner's sessions | the id of the owner's epoch and `:sessions` | the epoch's key | `ms … ME`, `ms … C` |
+/// | generation, if `clear_by_generation` is set | `generation` | each server | `ms … ME`, `ms … MS` by `clear` |
+///
+/// A key's server is found on the ketama ring that libmemcached builds with `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED` at
+/// equal weights, so that other clients that use it agree. All processes must be given the same servers, spelled alike.
+/// When the list is changed, sessions whose server is another one then are lost: with one more among ten, about an
+/// eleventh. **Take a server out of the list only for good:** one that comes back later with old copies would bring
+/// back what was removed meanwhile. (One that is restarted is empty and does no harm.) A server that is down is not
+/// replaced by a neighbour, for the same reason: its sessions are unavailable until it is back.
+///
+/// # Round trips
+///
+/// One for a load, an update, a create, a touch, a refresh and a remove; one more for the epoch of a session with an
+/// owner, and two for the list at its login. A rename takes three, a lock three at least, an unlock three.
+///
+/// # What eviction can do
+///
+/// A server that is full drops what was used least recently. Of a session, that is a logout. Of an owner's epoch: all
+/// sessions of the owner are revoked (it is read at each of their requests, so it is dropped after them). Of the list:
+/// [`list_owner`](crate::SessionStore::list_owner) names only sessions that are listed later; they live on, and
+/// revocation still ends every one. Of a lease: another holder may take it, and then the first can't commit, since taking
+/// it gives the record a new version. Of a tombstone: the old id is absent in place of superseded. Nothing is ever
+/// brought back. Size for it: the record's bytes and about 200 more for each session (head, key and memcached's own), a
+/// third on top for the slabs' rounding, and look at `evictions` in its `stats`.
+///
+/// # Time
+///
+/// Expiry is memcached's own, in whole seconds: a session never ends before its time, and ends within two seconds after
+/// it (within one, if a whole number of seconds was left). Until it is touched, loads know its exact time. After a touch
+/// `expires_at` is up to two seconds late, and `used_at` follows from it. The clocks of application servers may differ:
+/// times up to 30 days are relative for memcached. Beyond, they are dates, at most 19 January 2038, where memcached's
+/// dates end; what shall live longer ends there, or after 30 days once that is past.
+///
+/// # What is not known for certain
+///
+/// A write that was sent and not answered is never sent again. It is read back: a nonce in each item tells whose write
+/// it is. If that does not settle it, the answer is an error of kind
+/// [`OutcomeUnknown`](crate::StoreErrorKind::OutcomeUnknown). CAS values start again when a server is restarted; since a
+/// session's id is never used twice, and versions carry the nonce too, none is mistaken for another.
+///
+/// # Servers
+///
+/// memcached 1.6.10 and later, but not 1.6.12, whose conditional delete is broken; tested with 1.6.18. Compare-and-swap
+/// must be on (no `-C`); both are checked when a connection is made. Authentication by `-Y`; SASL (`-S`) is for the binary
+/// protocol and is not supported. Unix sockets and TLS (`-Z`, feature `memcached-tls`) work. It was not run on Windows.
+///
+/// # Events
+///
+/// Their target is `session_layer::store::memcached`.
+///
+/// | level | event | fields |
+/// |---|---|---|
+/// | trace | load, refresh | `id`, `found` or `same` |
+/// | debug | created, updated, touch, remove, lock, unlock, closed | `id`, the outcome |
+/// | info | not created: the id is taken | `id` |
+/// | info | not updated: another version is stored, or the session is gone | `id` |
+/// | info | cleared: every server has a new generation | |
+/// | info | connected | `server`, `version` |
+/// | warn | connection lost | `server`, `reason` |
+/// | warn | server down: its sessions are unavailable (once, until it is back) | `server`, `cause` |
+/// | warn | failed (an operation) | `id`, `operation`, `error`, `cause` |
+/// | warn | not listed with its owner | `id`, `error`, `cause` |
+/// | warn | memcached can't do this: the answer is empty | `operation` |
+/// | error | failed: the stored bytes are no record | `id`, `operation`, `error`, `cause` |
+/// | error | protocol violated: connection closed | `server`, `error` |
+/// | error | memcached could not store an update | `cause` |
 #[derive(Clone)]
 pub struct MemcachedStore {
     pub(super) inner: Arc<Inner>,

@@ -78,8 +78,11 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// How many bytes of memory the store may take, bookkeeping included: 256 MiB by default. A session of 0.7 KB costs
-    /// about 1.1 KB.
+    /// How many bytes of memory the store may take, bookkeeping included: 256 MiB by default.
+    ///
+    /// It is an estimate of what shows as resident memory. With glibc's allocator and many threads that are busy creating
+    /// sessions, fragmentation between its arenas can add a tenth and more: `MALLOC_ARENA_MAX=1`, or another
+    /// allocator, avoids it.
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
         self

@@ -124,6 +124,9 @@ fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
     for epochs in [false, true] {
         let mut place = Some(Place::default());
         while let Some(from) = place {
+            // On a busy machine this thread is taken off its core now and then. Better here than under the shard's lock,
+            // where requests would wait for its return.
+            std::thread::yield_now();
             // Encoded and written when the shard is free again.
             let mut step = Vec::new();
             place = table.walk_even_closed(from, |held| {

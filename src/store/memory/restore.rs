@@ -18,7 +18,6 @@ use super::{
     snapshot::{self, ReadError, Saved},
     table::Table,
 };
-use crate::clock;
 
 /// Versions given between the last thing that reached the disk and a crash are unknown: there are far fewer.
 const VERSION_GAP_BITS: u32 = 40;

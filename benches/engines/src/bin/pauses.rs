@@ -5,10 +5,13 @@
 //! ```
 //!
 //! The argument is the number of sessions (1,000,000 by default). One thread loads without a pause and notes the
-//! longest loads; they include what the machine itself takes away from a thread, which the first line shows.
+//! longest loads: by the clock, and without the time in which the thread could run but the machine ran others (from
+//! `/proc/thread-self/schedstat`, Linux only).
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{
+    fs::File,
+    os::unix::fs::FileExt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -61,29 +64,50 @@ async fn watch(name: &str, store: &MemoryStore, ids: &Arc<[SessionId]>, what: im
         let (store, ids, stop) = (store.clone(), Arc::clone(ids), Arc::clone(&stop));
         move || {
             let (mut random, mut times) = (Random(7), Vec::with_capacity(1 << 24));
+            let mut own = Vec::with_capacity(1 << 24);
+            let queue = File::open("/proc/thread-self/schedstat").expect("Linux");
+            let mut queued = in_queue(&queue);
             while !stop.load(Ordering::Relaxed) {
                 let began = Instant::now();
                 std::hint::black_box(now(store.load(&ids[random.below(ids.len())])).expect("open"));
-                times.push(u32::try_from(began.elapsed().as_nanos()).unwrap_or(u32::MAX));
+                let took = began.elapsed().as_nanos() as u64;
+                let before = std::mem::replace(&mut queued, in_queue(&queue));
+                times.push(took);
+                own.push(took.saturating_sub(queued - before));
             }
             times.sort_unstable();
-            times
+            own.sort_unstable();
+            (times, own)
         }
     });
     let began = Instant::now();
     what().await;
     let took = began.elapsed();
     stop.store(true, Ordering::Relaxed);
-    let times = loader.join().expect("no panics");
-    let at = |part: f64| f64::from(times[((times.len() - 1) as f64 * part) as usize]) / 1_000.0;
+    let (times, own) = loader.join().expect("no panics");
+    let count = times.len();
     println!(
-        "pauses: {name}: {took:.1?}, {} loads: median {:.2} µs, 99.9 % {:.1} µs, 99.999 % {:.0} µs, longest {:.0} µs; \
-         {} over 5 ms",
-        times.len(),
+        "pauses: {name}: {took:.1?}, {count} loads; by the clock {}; without the machine's {}",
+        show(&times),
+        show(&own)
+    );
+}
+
+fn show(times: &[u64]) -> String {
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize] as f64 / 1_000.0;
+    format!(
+        "median {:.2} µs, 99.9 % {:.1} µs, longest {:.0} µs, {} over 5 ms",
         at(0.5),
         at(0.999),
-        at(0.99999),
         at(1.0),
         times.iter().filter(|&&time| time > 5_000_000).count()
-    );
+    )
+}
+
+/// For how many nanoseconds this thread could have run and did not.
+fn in_queue(schedstat: &File) -> u64 {
+    let mut text = [0; 96];
+    let length = schedstat.read_at(&mut text, 0).expect("Linux");
+    let text = std::str::from_utf8(&text[..length]).expect("numbers");
+    text.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("numbers")
 }

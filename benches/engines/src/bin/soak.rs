@@ -1,12 +1,13 @@
 //! A soak of the memory store: full load, a small capacity, and the counts and the memory at the end.
 //!
 //! ```sh
-//! cargo run --release -p engines --bin soak -- 600
+//! MALLOC_ARENA_MAX=1 cargo run --release -p engines --bin soak -- 600
 //! ```
 //!
 //! The argument is the time in seconds (600 by default). Two threads create, load, update, touch, rename and remove;
 //! some sessions have owners, sizes vary, lifetimes are short. It fails if the memory leaves 10 % of the bound, or the
-//! counts don't add up.
+//! counts don't add up. Without `MALLOC_ARENA_MAX`, glibc opens more arenas when threads contend, whose fragmentation is
+//! not the store's: the resident memory was then 111 % of the bound after ten minutes, and 129 % on a very busy machine.
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{

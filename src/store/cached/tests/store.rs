@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -26,10 +26,10 @@ pub(super) struct TestStore(Arc<Inner>);
 pub(super) struct Inner {
     clock: Clock,
     state: Mutex<State>,
-    gate: std::sync::Mutex<Option<Gate>>,
+    gate: Mutex<Option<Gate>>,
     loads: AtomicUsize,
-    pub(super) fails: std::sync::atomic::AtomicBool,
-    pub(super) in_memory: bool,
+    fails: AtomicBool,
+    in_memory: bool,
 }
 
 #[derive(Default)]
@@ -70,7 +70,7 @@ impl TestStore {
         Self(Arc::new(Inner {
             clock,
             state: Mutex::default(),
-            gate: std::sync::Mutex::default(),
+            gate: Mutex::default(),
             loads: AtomicUsize::new(0),
             fails: false.into(),
             in_memory,
@@ -80,7 +80,7 @@ impl TestStore {
     /// The next call of this operation stops before it answers.
     pub(super) fn stop_next(&self, operation: &'static str) -> Gatekeeper {
         let ((reached, was_reached), (open, opened)) = (oneshot::channel(), oneshot::channel());
-        *self.0.gate.lock().unwrap() = Some(Gate { operation, reached, opened });
+        *lock(&self.0.gate) = Some(Gate { operation, reached, opened });
         Gatekeeper { reached: was_reached, open }
     }
 
@@ -103,7 +103,7 @@ impl TestStore {
             state.sessions.retain(|_, stored| !stored.is_expired(now));
             call(&mut state)
         };
-        let gate = self.0.gate.lock().unwrap().take_if(|gate| gate.operation == operation);
+        let gate = lock(&self.0.gate).take_if(|gate| gate.operation == operation);
         if let Some(gate) = gate {
             let _ = gate.reached.send(());
             let _ = gate.opened.await;

@@ -1,6 +1,9 @@
 //! What is sent.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::super::key::Key;
 
@@ -77,11 +80,10 @@ impl Command {
     }
 
     fn start(verb: &[u8], key: &Key, more: usize) -> Self {
-        static NEXT_OPAQUE: AtomicU64 = AtomicU64::new(1);
         let mut bytes = Vec::with_capacity(verb.len() + key.as_bytes().len() + more + 24);
         bytes.extend_from_slice(verb);
         bytes.extend_from_slice(key.as_bytes());
-        Self { bytes, opaque: NEXT_OPAQUE.fetch_add(1, Ordering::Relaxed), item_size: 0 }
+        Self { bytes, opaque: next_opaque(), item_size: 0 }
     }
 
     fn end(mut self) -> Self {
@@ -112,6 +114,14 @@ impl Command {
         self.bytes.extend_from_slice(before);
         self.bytes.extend_from_slice(&digits[at..]);
     }
+}
+
+/// A number that no other request of this process has: each thread counts in a range of its own, since a common counter
+/// would be the one thing that all threads write to.
+fn next_opaque() -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(0);
+    thread_local!(static NEXT: Cell<u64> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) << 40));
+    NEXT.with(|next| next.replace(next.get().wrapping_add(1)))
 }
 
 #[cfg(test)]

@@ -35,3 +35,7 @@ pub(super) use self::{
     server::{Pending, Server, ServerSettings},
     stream::Transport,
 };
+
+/// See [`reply::fuzz`].
+#[cfg(fuzzing)]
+pub(super) use self::reply::fuzz as fuzz_reply;

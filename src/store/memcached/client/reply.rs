@@ -154,6 +154,26 @@ fn signed(token: &[u8]) -> Option<i64> {
     }
 }
 
+/// For the fuzz target: bytes that come whole and bytes that come one by one are read alike.
+#[cfg(fuzzing)]
+pub(in super::super) fn fuzz(data: &[u8]) {
+    let read = |size: usize| {
+        let (mut buffer, mut replies) = (BytesMut::new(), Vec::new());
+        for piece in data.chunks(size) {
+            buffer.extend_from_slice(piece);
+            loop {
+                match parse(&mut buffer, 1 << 16) {
+                    Ok(Some(reply)) => replies.push(reply),
+                    Ok(None) => break,
+                    Err(error) => return (replies, Some(error)),
+                }
+            }
+        }
+        (replies, None)
+    };
+    assert_eq!(read(data.len().max(1)), read(1));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -114,9 +114,9 @@ struct Lane {
 }
 
 /// A request that was queued.
-pub(in super::super) struct Pending {
+pub(in super::super) struct Pending<'a> {
     receiver: oneshot::Receiver<Result<Reply, ClientError>>,
-    shared: Arc<Shared>,
+    server: &'a Server,
 }
 
 impl Server {
@@ -149,20 +149,15 @@ impl Server {
         lane: usize,
         command: Command,
         deadline: Instant,
-    ) -> Result<Pending, ClientError> {
+    ) -> Result<Pending<'_>, ClientError> {
         self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
-        let queue = self.queue(lane)?;
         let (waiter, receiver) = Waiter::new(&self.shared, deadline);
-        let request = Request { command, waiter };
-        let pending = Pending { receiver, shared: Arc::clone(&self.shared) };
-        match queue.try_send(request) {
-            Ok(()) => Ok(pending),
-            Err(mpsc::error::TrySendError::Full(request)) => match timeout_at(deadline, queue.send(request)).await {
-                Ok(Ok(())) => Ok(pending),
-                Ok(Err(_)) => Err(self.error(Reason::Lost("its task has ended".into()))),
-                Err(_) => Err(self.error(Reason::Overdue(self.shared.settings.request_timeout))),
-            },
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(self.error(Reason::Lost("its task has ended".into()))),
+        let pending = Pending { receiver, server: self };
+        let Some((queue, request)) = self.try_queue(lane, Request { command, waiter })? else { return Ok(pending) };
+        match timeout_at(deadline, queue.send(request)).await {
+            Ok(Ok(())) => Ok(pending),
+            Ok(Err(_)) => Err(self.error(Reason::Lost("its task has ended".into()))),
+            Err(_) => Err(self.error(Reason::Overdue(self.shared.settings.request_timeout))),
         }
     }
 
@@ -171,24 +166,34 @@ impl Server {
         ClientError::unsent(&self.shared.name, reason)
     }
 
-    /// The queue of a connection, whose task is started if there is none: at the first request, or if the runtime that
-    /// it ran on is gone.
-    fn queue(&self, lane: usize) -> Result<mpsc::Sender<Request>, ClientError> {
-        let lane = &self.lanes[lane % self.lanes.len()];
-        let mut task = lane.lock();
-        if let Some((queue, _)) = task.as_ref().filter(|(queue, _)| !queue.is_closed()) {
-            return Ok(queue.clone());
+    /// Queues a request, or gives it back with the queue that is full. The connection's task is started if there is none:
+    /// at the first request, or if the runtime that it ran on is gone.
+    fn try_queue(
+        &self,
+        lane: usize,
+        request: Request,
+    ) -> Result<Option<(mpsc::Sender<Request>, Request)>, ClientError> {
+        let mut task = self.lanes[lane % self.lanes.len()].lock();
+        let queue = match &*task {
+            Some((queue, _)) if !queue.is_closed() => queue,
+            _ => &task.insert(self.start()?).0,
+        };
+        match queue.try_send(request) {
+            Ok(()) => Ok(None),
+            Err(mpsc::error::TrySendError::Full(request)) => Ok(Some((queue.clone(), request))),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(self.error(Reason::Lost("its task has ended".into()))),
         }
-        // Asked under the lock, so that `close` misses no task.
+    }
+
+    /// Starts a connection's task. Called under its lock, so that `close` misses none.
+    fn start(&self) -> Result<(mpsc::Sender<Request>, JoinHandle<()>), ClientError> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(self.error(Reason::Closed));
         }
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| self.error(Reason::Down("there is no tokio runtime here".into())))?;
         let (queue, receiver) = mpsc::channel(self.shared.settings.queue);
-        let running = runtime.spawn(connection::run(Arc::clone(&self.shared), receiver));
-        *task = Some((queue.clone(), running));
-        Ok(queue)
+        Ok((queue, runtime.spawn(connection::run(Arc::clone(&self.shared), receiver))))
     }
 
     /// Waits until everything that was queued before is answered.
@@ -241,14 +246,14 @@ impl Lane {
     }
 }
 
-impl Future for Pending {
+impl Future for Pending<'_> {
     type Output = Result<Reply, ClientError>;
 
     fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
         std::pin::Pin::new(&mut self.receiver).poll(context).map(|answer| {
             // The task went away with its runtime: it may have sent the request.
             answer.unwrap_or_else(|_| {
-                Err(ClientError::sent(&self.shared.name, Reason::Lost("its runtime has ended".into())))
+                Err(ClientError::sent(&self.server.shared.name, Reason::Lost("its runtime has ended".into())))
             })
         })
     }

@@ -1,0 +1,20 @@
+//! The interface that tests use: what the session knows about itself, its entries, and failures on request.
+
+mod entries;
+mod fail;
+mod key;
+mod session;
+
+pub(crate) use self::{
+    entries::{count, read, remove, write},
+    fail::fail,
+    key::no_key,
+    session::session,
+};
+use axum::Json;
+use serde_json::{Value, json};
+
+/// `GET /api/untouched`: asks for no session, so none is loaded, and the answer does not depend on one.
+pub(crate) async fn untouched() -> Json<Value> {
+    Json(json!({ "touched": false }))
+}

@@ -1,0 +1,76 @@
+//! The router: which request does what.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::DefaultBodyLimit,
+    http::Response,
+    middleware,
+    routing::{any, get, post},
+};
+use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer};
+
+use crate::{api, args::Args, error, log, page, shop};
+
+/// The largest body, in bytes: a record takes no more than half of it.
+const MAX_BODY: usize = 256 * 1024;
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A layer that answers with this demo's JSON where a session could not be committed.
+pub(crate) type Layer = SessionLayer<fn(&session_layer::Error) -> Response<Body>>;
+
+/// How long sessions live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetimes {
+    pub(crate) usual: Lifetime,
+    /// Of a login with "remember me".
+    pub(crate) remembered: Lifetime,
+}
+
+impl Lifetimes {
+    pub(crate) fn new(args: &Args) -> Result<Self, LifetimeError> {
+        let remembered = Lifetime::new(REMEMBERED, REMEMBERED)?.persistent();
+        Ok(Self { usual: args.lifetime()?, remembered })
+    }
+}
+
+/// The layer; with a ring the cookie is signed.
+pub(crate) fn layer(
+    args: &Args,
+    store: DynStore,
+    ring: Option<KeyRing>,
+    lifetimes: Lifetimes,
+) -> Result<Layer, ConfigError> {
+    let builder = SessionLayer::builder(store)
+        .cookie(CookieConfig::default().secure(!args.plain_http))
+        .lifetime(lifetimes.usual)
+        .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);
+    match ring {
+        Some(ring) => builder.sign(ring).build(),
+        None => builder.build(),
+    }
+}
+
+pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
+    Router::new()
+        .route("/", get(page::home))
+        .route("/login", post(shop::log_in))
+        .route("/logout", post(shop::log_out))
+        .route("/cart", post(shop::add_to_cart))
+        .route("/api/session", get(api::session))
+        .route("/api/entries/", any(api::no_key))
+        .route("/api/entries/{key}", get(api::read).put(api::write).delete(api::remove))
+        .route("/api/counters/", any(api::no_key))
+        .route("/api/counters/{key}", post(api::count))
+        .route("/api/untouched", get(api::untouched))
+        .route("/api/fail", get(api::fail))
+        .route("/healthz", get(async || "ok"))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(layer)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(log::requests))
+        .with_state(lifetimes)
+}

@@ -1,0 +1,112 @@
+//! What the visitor gets when something is wrong: a status, and JSON.
+
+use std::borrow::Cow;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection},
+    http::{Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use session_layer::{ErrorKind, SessionRejection, SessionRejectionKind};
+
+/// An error as the visitor gets it: `{"error": ".."}`. It says nothing of the inside; the log does.
+#[derive(Debug, Clone)]
+pub(crate) struct Error {
+    status: StatusCode,
+    message: Cow<'static, str>,
+}
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The request can be read, and what it says can't be.
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+
+    pub(crate) fn inside() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here")
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.message }))).into_response()
+    }
+}
+
+/// For a handler's `?`, and for the answer where a session could not be committed.
+impl From<&session_layer::Error> for Error {
+    fn from(error: &session_layer::Error) -> Self {
+        let (status, message) = match (error.kind(), error.status()) {
+            // The interface takes keys from the client, so these two are its fault.
+            (ErrorKind::InvalidKey, _) => (StatusCode::BAD_REQUEST, "a key has 1 to 255 bytes"),
+            (ErrorKind::Decode, _) => (StatusCode::CONFLICT, "the entry holds a value of another type"),
+            (ErrorKind::Superseded, status) => (status, "you signed in elsewhere meanwhile: reload the page"),
+            (_, status @ StatusCode::CONFLICT) => (status, "the session was changed meanwhile: try again"),
+            (_, status @ StatusCode::PAYLOAD_TOO_LARGE) => (status, "the session has no room for this"),
+            (_, status @ StatusCode::LOCKED) => (status, "another request holds the session: try again"),
+            (_, status @ StatusCode::SERVICE_UNAVAILABLE) => {
+                (status, "the session can't be saved now: try again later")
+            }
+            (_, status) => {
+                tracing::error!(error = %error, "a session could not be used");
+                return Self { status, ..Self::inside() };
+            }
+        };
+        tracing::debug!(error = %error, "a session could not be used");
+        Self::new(status, message)
+    }
+}
+
+impl From<session_layer::Error> for Error {
+    fn from(error: session_layer::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<SessionRejection> for Error {
+    fn from(rejection: SessionRejection) -> Self {
+        match rejection.kind() {
+            // Its text is for whoever builds the router.
+            SessionRejectionKind::MissingLayer => Self::inside(),
+            _ => Self::new(rejection.status(), rejection.to_string()),
+        }
+    }
+}
+
+macro_rules! from_rejections {
+    ($($rejection:ty),*) => {
+        $(impl From<$rejection> for Error {
+            fn from(rejection: $rejection) -> Self {
+                Self::new(rejection.status(), rejection.body_text())
+            }
+        })*
+    };
+}
+
+from_rejections!(BytesRejection, FormRejection, PathRejection, QueryRejection);
+
+/// The answer in place of the handler's, where its session could not be committed.
+pub(crate) fn not_committed(error: &session_layer::Error) -> Response<Body> {
+    Error::from(error).into_response()
+}
+
+pub(crate) async fn not_found(uri: Uri) -> Error {
+    Error::new(StatusCode::NOT_FOUND, format!("there is no {}", uri.path()))
+}
+
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Error {
+    Error::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()))
+}

@@ -1,0 +1,43 @@
+//! Why the demo ends.
+
+use std::{error::Error, io};
+
+use session_layer::{ConfigError, ConnectError, LifetimeError, SecretError, StoreError};
+use tracing_subscriber::filter::ParseError;
+
+/// Why the demo can't begin, or did not end well. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("can't listen on {address}: stop what listens there, or give another address with --listen HOST:PORT")]
+    Listen { address: String, source: io::Error },
+    #[error("can't open the store: check --store and what it names")]
+    Store(#[source] ConnectError),
+    #[error("can't use the secret file: make one with `openssl rand -base64 32 > PATH`, readable by you only")]
+    Secret(#[source] SecretError),
+    #[error("can't use these lifetimes: check --idle and --absolute")]
+    Lifetime(#[from] LifetimeError),
+    #[error("can't use these settings of the session's cookie")]
+    Config(#[from] ConfigError),
+    #[error("can't use RUST_LOG: write it as in `info,session_layer=debug`")]
+    Log(#[from] ParseError),
+    #[error("can't listen for signals of the system")]
+    Signals(#[source] io::Error),
+    #[error("the server failed: start it again")]
+    Serve(#[source] io::Error),
+    #[error("the store was not closed cleanly: what was written last may be lost, so look at it before the next start")]
+    Close(#[source] StoreError),
+}
+
+impl Failure {
+    /// The failure with its causes, one a line.
+    pub(crate) fn explain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str("\n  because ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}

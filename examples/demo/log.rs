@@ -1,0 +1,34 @@
+//! What the demo says while it runs, on the standard error.
+
+use std::{io, time::Instant};
+
+use axum::{extract::Request, middleware::Next, response::Response};
+use tracing_subscriber::{
+    Layer as _,
+    filter::{ParseError, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+const DEFAULT: &str = "info";
+
+/// Starts logging: `RUST_LOG` chooses what, as in `info,session_layer=debug`.
+pub(crate) fn start() -> Result<(), ParseError> {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT.to_owned());
+    let targets: Targets = wanted.parse()?;
+    // A reader of the log that has gone is no reason to stop selling tea.
+    let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    tracing_subscriber::registry().with(lines.with_filter(targets)).init();
+    Ok(())
+}
+
+/// One line a request. Neither its cookies nor its query: they can hold what is nobody's business.
+pub(crate) async fn requests(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let begin = Instant::now();
+    let response = next.run(request).await;
+    let micros = begin.elapsed().as_micros();
+    tracing::info!(%method, path, status = response.status().as_u16(), micros, "request");
+    response
+}

@@ -1,0 +1,62 @@
+//! A small shop, to see sessions at work from a browser and from curl.
+//!
+//! ```text
+//! cargo run --example demo
+//! listening on http://127.0.0.1:3000
+//! ```
+//!
+//! Beside its pages it has the interface that `tests/demo` uses:
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /` | the page; counts a visit if there is a session |
+//! | `POST /login` form `user`, optional `remember=on` | logs in; 303 to `/` |
+//! | `POST /logout` | ends the session; 303 to `/` |
+//! | `POST /cart` form `sku`, `qty` | adds to the cart; 303 to `/` |
+//! | `GET /api/session` | what the session knows about itself |
+//! | `GET`, `PUT`, `DELETE /api/entries/{key}` | an entry, as JSON; the latter two with `?delay_ms=N` between load and change |
+//! | `POST /api/counters/{key}?delay_ms=N` | adds one, and answers with the number |
+//! | `GET /api/untouched` | answers without asking for the session |
+//! | `GET /api/fail?status=N` | sets the entry `failed`, then answers with that status |
+//! | `GET /healthz` | 200 |
+//!
+//! - `args`, `failure`, `log`, `server`, `signals`, `store`: the process.
+//! - `app`: the router and the layer.
+//! - `shop`, `page`, `api`: what it does.
+//! - `error`, `extract`, `instant`: how it speaks HTTP.
+
+mod api;
+mod app;
+mod args;
+mod error;
+mod extract;
+mod failure;
+mod instant;
+mod log;
+mod page;
+mod server;
+mod shop;
+mod signals;
+mod store;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+
+use self::{args::Args, failure::Failure};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match log::start().map_err(Failure::Log) {
+        Ok(()) => server::run(args).await,
+        Err(failure) => Err(failure),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "error: {}", failure.explain());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! From the command line to a server, and its end.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use axum::Router;
+use session_layer::SessionStore as _;
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+
+use crate::{
+    app::{self, Lifetimes},
+    args::Args,
+    extract::Delay,
+    failure::Failure,
+    signals::Signals,
+    store,
+};
+
+/// How long a stop waits for requests under way: the longest, and a little.
+const GRACE: Duration = Delay::LONGEST.saturating_add(Duration::from_secs(5));
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Signals)?;
+    let lifetimes = Lifetimes::new(&args)?;
+    let ring = store::ring(&args)?;
+    // The address first: if it is taken, no store needs closing.
+    let in_use = |source| Failure::Listen { address: args.listen.clone(), source };
+    let listener = TcpListener::bind(&args.listen).await.map_err(in_use)?;
+    let store = tokio::select! {
+        store = store::open(&args, ring.as_ref()) => store?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping before the store is open");
+            return Ok(());
+        }
+    };
+    let served = match app::layer(&args, store.clone(), ring, lifetimes) {
+        Ok(layer) => serve(listener, app::router(layer, lifetimes), &mut signals).await,
+        Err(error) => Err(error.into()),
+    };
+    let closed = store.close().await.map_err(Failure::Close);
+    served.and(closed)
+}
+
+async fn serve(listener: TcpListener, router: Router, signals: &mut Signals) -> Result<(), Failure> {
+    let address = listener.local_addr().map_err(Failure::Serve)?;
+    let (stop, stopping) = oneshot::channel();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async {
+        // Dropped is as good as sent: nobody is left to wait for.
+        let _ = stopping.await;
+    });
+    let mut server = tokio::spawn(server.into_future());
+    // A reader of the output that has gone is no reason to stop.
+    let _ = writeln!(io::stdout(), "listening on http://{address}");
+    tokio::select! {
+        ended = &mut server => return outcome(ended),
+        signal = signals.next() => tracing::info!(signal, "stopping"),
+    }
+    let _ = stop.send(());
+    tokio::select! {
+        ended = timeout(GRACE, &mut server) => match ended {
+            Ok(ended) => outcome(ended),
+            Err(_) => {
+                tracing::warn!(seconds = GRACE.as_secs(), "connections are left that do not end");
+                Ok(())
+            }
+        },
+        signal = signals.next() => {
+            tracing::warn!(signal, "not waiting for requests under way");
+            Ok(())
+        }
+    }
+}
+
+fn outcome(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Result<(), Failure> {
+    ended.map_err(io::Error::other).and_then(|served| served).map_err(Failure::Serve)
+}

@@ -1,0 +1,36 @@
+//! What a visitor is about to buy.
+
+use serde::{Deserialize, Serialize};
+
+/// The most of one thing, in one step and in the cart.
+pub(crate) const MAX_QTY: u32 = 1_000;
+
+/// One line for each thing, in the order in which they came.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Cart(Vec<Line>);
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) sku: String,
+    pub(crate) qty: u32,
+}
+
+impl Cart {
+    /// Adds to the line of this thing, up to the most.
+    pub(crate) fn add(&mut self, sku: &str, qty: u32) {
+        match self.0.iter_mut().find(|line| line.sku == sku) {
+            Some(line) => line.qty = line.qty.saturating_add(qty).min(MAX_QTY),
+            None => self.0.push(Line { sku: sku.to_owned(), qty }),
+        }
+    }
+
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.0
+    }
+
+    /// How many things there are in all.
+    pub(crate) fn pieces(&self) -> u64 {
+        self.0.iter().map(|line| u64::from(line.qty)).sum()
+    }
+}

@@ -1,0 +1,75 @@
+//! What the page's forms do.
+
+use axum::{extract::State, response::Redirect};
+use serde::Deserialize;
+use session_layer::Lifetime;
+
+use super::{CART, Cart, MAX_QTY, USER};
+use crate::{
+    app::Lifetimes,
+    error::{Error, Result},
+    extract::{Delay, Form, Query, Visitor},
+};
+
+/// The longest name of a user, in bytes.
+const MAX_USER: usize = 200;
+/// The longest name of a thing, in bytes.
+const MAX_SKU: usize = 100;
+
+#[derive(Deserialize)]
+pub(crate) struct Login {
+    user: String,
+    #[serde(default)]
+    remember: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Addition {
+    sku: String,
+    qty: u32,
+}
+
+/// `POST /login`. A real shop would ask for a password here.
+pub(crate) async fn log_in(
+    State(lifetimes): State<Lifetimes>,
+    Visitor(session): Visitor,
+    Form(login): Form<Login>,
+) -> Result<Redirect> {
+    let user = text("user", &login.user, MAX_USER)?;
+    session.login(user)?;
+    // Set in both cases: the session before may have been a remembered one.
+    session.set_lifetime(lifetime(lifetimes, login.remember == "on"))?;
+    session.insert(USER, &user.to_owned())?;
+    Ok(Redirect::to("/"))
+}
+
+/// `POST /logout`. With `delay_ms` the answer takes as long: the client can leave meanwhile, and is logged out.
+pub(crate) async fn log_out(Query(delay): Query<Delay>, Visitor(session): Visitor) -> Result<Redirect> {
+    session.destroy()?;
+    delay.wait().await;
+    Ok(Redirect::to("/"))
+}
+
+/// `POST /cart`.
+pub(crate) async fn add_to_cart(Visitor(session): Visitor, Form(addition): Form<Addition>) -> Result<Redirect> {
+    let sku = text("sku", &addition.sku, MAX_SKU)?.to_owned();
+    let qty = addition.qty;
+    if !(1..=MAX_QTY).contains(&qty) {
+        return Err(Error::invalid(format!("qty is 1 to {MAX_QTY}")));
+    }
+    session.update(CART, move |cart: &mut Cart| cart.add(&sku, qty))?;
+    Ok(Redirect::to("/"))
+}
+
+fn lifetime(lifetimes: Lifetimes, remember: bool) -> Lifetime {
+    if remember { lifetimes.remembered } else { lifetimes.usual }
+}
+
+/// A field's text without the space around it.
+fn text<'a>(field: &str, given: &'a str, most: usize) -> Result<&'a str> {
+    let text = given.trim();
+    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+        return Err(Error::invalid(format!("{field} has 1 to {most} bytes, and no control characters")));
+    }
+    Ok(text)
+}

@@ -1,0 +1,34 @@
+//! A store URL is wrong, or its store can't be opened.
+
+use std::error::Error as StdError;
+
+/// A store URL is wrong, or its store can't be opened. The message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl ConnectError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// The store could not be opened.
+    #[cfg(any(feature = "memory", feature = "file", feature = "memcached"))]
+    pub(super) fn opening(store: &str, source: impl StdError + Send + Sync + 'static) -> Self {
+        Self { message: format!("the {store} store can't be opened"), source: Some(Box::new(source)) }
+    }
+}
+
+/// The name that was probably meant: the nearest of those that are near at all.
+pub(super) fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
+    let distance = |name: &str| strsim::damerau_levenshtein(given, name);
+    names.iter().copied().min_by_key(|name| distance(name)).filter(|name| distance(name) * 2 <= name.len())
+}
+
+/// "did you mean", where there is something to mean.
+pub(super) fn hint(given: &str, names: &[&str]) -> String {
+    nearest(given, names).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default()
+}

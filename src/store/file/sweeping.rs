@@ -1,0 +1,76 @@
+//! Sweeping all shards: now, and from time to time.
+
+use std::{sync::Weak, time::Duration};
+
+use super::{
+    disk::Disk,
+    locks::{Locks, Shards},
+    store::{FileStore, Inner},
+    walk::{self, Sweep},
+};
+use crate::{
+    id::SessionId,
+    store::{StoreError, Swept},
+};
+
+impl FileStore {
+    /// Sweeps every shard, in many blocking calls, so that requests get their turn in between.
+    ///
+    /// A shard whose lock another process keeps is an error in the end, and the others are swept all the same.
+    pub(super) async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
+        let (mut swept, mut next, mut failed) = (Swept::default(), Some(0), None);
+        while let Some(first) = next {
+            let looked = self.read(operation, None, move |disk| disk.look_on(first, sweep)).await?;
+            next = looked.next;
+            for (shard, found) in looked.shards {
+                swept.remaining += found.remaining;
+                if found.is_empty() {
+                    continue;
+                }
+                match self.sweep_shard(operation, shard, found.ids, sweep).await {
+                    Ok(some) => {
+                        swept.deleted += some.deleted;
+                        swept.remaining += some.remaining;
+                    }
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+        }
+        tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
+        failed.map_or(Ok(swept), Err)
+    }
+
+    /// Removes what a look has found in a shard, some at a time, so that other writers get their turn in between.
+    async fn sweep_shard(
+        &self,
+        operation: &'static str,
+        shard: u8,
+        mut ids: Vec<SessionId>,
+        sweep: Sweep,
+    ) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        loop {
+            let rest = ids.split_off(ids.len().min(walk::REMOVED_AT_ONCE));
+            let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
+            let some = self.write_shards(operation, None, Shards::one(shard), work).await?;
+            swept.deleted += some.deleted;
+            swept.remaining += some.remaining;
+            if rest.is_empty() {
+                break;
+            }
+            ids = rest;
+        }
+        self.inner.pool.release(shard);
+        Ok(swept)
+    }
+}
+
+/// Sweeps from time to time, as long as the store is there.
+pub(super) async fn sweep_often(store: Weak<Inner>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(inner) = store.upgrade() else { return };
+        // An error has its event already. The next sweep tries again.
+        let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
+    }
+}

@@ -1,0 +1,98 @@
+//! The cookie as clients see it.
+
+use std::{fs, path::Path};
+
+use crate::{browser::Browser, process::Demo};
+
+/// V6: secure by default.
+#[tokio::test]
+async fn v6_the_default_attributes() {
+    let demo = Demo::start(&[]);
+    let browser = Browser::new(&demo);
+    let answer = browser.log_in("ann").await;
+    let set = answer.header("set-cookie").unwrap();
+    let (pair, attributes) = set.split_once("; ").unwrap();
+    assert!(pair.starts_with("__Host-sid="), "{set}");
+    let mut attributes: Vec<&str> = attributes.split("; ").collect();
+    attributes.sort_unstable();
+    assert_eq!(attributes, ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]);
+    // K20: the round trip in a real client, which takes the loopback address for secure, as browsers do; and by hand.
+    assert_eq!(browser.session().await["user"], "ann");
+    let by_hand = Browser::with_cookie_of(&demo, &answer);
+    assert_eq!(by_hand.session().await["user"], "ann");
+    // The bare name is another cookie.
+    let bare = Browser::with_cookie(&demo, pair.strip_prefix("__Host-").unwrap());
+    assert_eq!(bare.session().await["new"], true);
+    demo.stop();
+}
+
+#[tokio::test]
+async fn plain_http_drops_secure_and_the_prefix() {
+    let demo = Demo::plain();
+    let answer = Browser::new(&demo).log_in("ann").await;
+    let set = answer.header("set-cookie").unwrap();
+    assert!(set.starts_with("sid=") && !set.contains("Secure") && set.contains("HttpOnly"), "{set}");
+}
+
+/// K6: who only reads leaves no record, and gets no cookie.
+#[tokio::test]
+async fn k6_visitors_who_only_read_leave_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = Demo::start(&["--plain-http", "--store", &format!("file:{}", dir.path().display())]);
+    let browser = Browser::new(&demo);
+    let before = files(dir.path());
+    for _ in 0..10 {
+        for path in ["/", "/api/session", "/api/entries/k", "/api/untouched", "/healthz", "/nowhere"] {
+            browser.get(path).await.no_cookie();
+        }
+        browser.delete("/api/entries/k").await.expect(204).no_cookie();
+        browser.post("/logout").await.expect(303).no_cookie();
+    }
+    assert_eq!(files(dir.path()), before);
+    browser.put("/api/entries/k", "1").await.expect(204);
+    assert!(files(dir.path()) > before, "a written session is a file");
+    demo.stop();
+}
+
+fn files(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+}
+
+/// K4, V8: a token that the server did not issue is never adopted.
+#[tokio::test]
+async fn k4_v8_an_unknown_token_is_not_adopted() {
+    let demo = Demo::plain();
+    let issued = Browser::new(&demo).log_in("ann").await.cookie();
+    // Of the right form: a live one with its characters turned round.
+    let planted: String = ["sid=".to_owned(), issued[4..].chars().rev().collect()].concat();
+    let browser = Browser::with_cookie(&demo, &planted);
+    browser.get("/").await.expect(200).no_cookie();
+    let written = browser.put("/api/entries/k", "1").await.expect(204);
+    assert_ne!(written.cookie(), planted);
+    assert_eq!(browser.session().await["new"], true);
+    let login = browser.log_in("bob").await;
+    assert_ne!(login.cookie(), planted);
+    assert_eq!(browser.session().await["new"], true);
+    assert_eq!(Browser::with_cookie_of(&demo, &login).session().await["user"], "bob");
+}
+
+/// V13: a remembered login's cookie lives as long as its session, 30 days.
+#[tokio::test]
+async fn remember_me_is_a_cookie_of_30_days() {
+    const MONTH: i64 = 30 * 24 * 60 * 60;
+    let demo = Demo::start(&["--plain-http", "--idle", "60", "--absolute", "120"]);
+    let browser = Browser::new(&demo);
+    let answer = browser.form("/login", &[("user", "ann"), ("remember", "on")]).await.expect(303);
+    let set = answer.header("set-cookie").unwrap();
+    let max_age: i64 = set.split_once("Max-Age=").unwrap().1.split(';').next().unwrap().parse().unwrap();
+    assert!((MONTH - 60..=MONTH).contains(&max_age), "{set}");
+    assert_eq!(browser.session().await["user"], "ann");
+    let page = browser.get("/").await.expect(200);
+    assert!(page.body.contains("30 days without use, 30 days in all"));
+    // The next login without it goes back to the usual.
+    let answer = browser.log_in("ann").await;
+    assert!(!answer.header("set-cookie").unwrap().contains("Max-Age"));
+    let page = browser.get("/").await.expect(200);
+    assert!(page.body.contains("1 minute without use, 2 minutes in all"));
+}

@@ -1,0 +1,23 @@
+//! The demo as its users have it: the real process, over real HTTP.
+//!
+//! - `process`, `browser`, `raw`: the demo as a process, a client with a cookie jar, and bytes on a socket.
+//! - `pages`, `shop`, `session`, `entries`, `errors`: each row of its table.
+//! - `parallel`, `overtaken`, `gone`: requests that meet each other, and clients that leave.
+//! - `cookies`, `lifetimes`, `stores`, `garbage`, `ending`: what holds for all of them.
+
+mod browser;
+mod cookies;
+mod ending;
+mod entries;
+mod errors;
+mod garbage;
+mod gone;
+mod lifetimes;
+mod overtaken;
+mod pages;
+mod parallel;
+mod process;
+mod raw;
+mod session;
+mod shop;
+mod stores;

@@ -1,0 +1,90 @@
+//! Many requests at one session: nothing is lost.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{browser::Browser, process::Demo, raw::Held};
+
+/// How many requests there are at once.
+const MANY: usize = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_writes_of_different_keys_keep_a_hundred_keys() {
+    let demo = Demo::plain();
+    let browser = Browser::new(&demo);
+    browser.log_in("ann").await;
+    let mut requests = JoinSet::new();
+    for number in 0..MANY {
+        let browser = browser.clone();
+        requests.spawn(async move {
+            let path = format!("/api/entries/key-{number:03}?delay_ms=100");
+            browser.put(&path, number.to_string()).await.expect(204).no_cookie();
+        });
+    }
+    requests.join_all().await;
+    let expected: BTreeSet<String> =
+        (0..MANY).map(|number| format!("key-{number:03}")).chain(["user".to_owned()]).collect();
+    assert_eq!(browser.session().await["keys"], json!(expected));
+    assert_eq!(browser.entry("key-042").await, 42);
+    demo.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_counts_end_at_a_hundred() {
+    let demo = Demo::plain();
+    let browser = Browser::new(&demo);
+    browser.log_in("ann").await;
+    let mut requests = JoinSet::new();
+    for _ in 0..MANY {
+        let browser = browser.clone();
+        requests.spawn(async move {
+            browser.post("/api/counters/n?delay_ms=100").await.expect(200).no_cookie();
+        });
+    }
+    requests.join_all().await;
+    assert_eq!(browser.entry("n").await, MANY);
+    demo.stop();
+}
+
+/// No two of them can have missed each other: all have loaded the same version before the first one writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_writes_that_loaded_the_same_version_all_succeed() {
+    let demo = Demo::plain();
+    let browser = Browser::new(&demo);
+    let cookie = browser.log_in("ann").await.cookie();
+    let mut held = Vec::new();
+    for number in 0..MANY {
+        held.push(Held::put(&demo, &cookie, &format!("/api/entries/key-{number}"), "1").await);
+    }
+    let mut requests = JoinSet::new();
+    for request in held {
+        requests.spawn(request.finish());
+    }
+    for answer in requests.join_all().await {
+        assert!(answer.starts_with("http/1.1 204 ") && !answer.contains("set-cookie"), "{answer}");
+    }
+    assert_eq!(browser.session().await["keys"].as_array().unwrap().len(), MANY + 1);
+    demo.stop();
+}
+
+/// A first-time visitor's requests make a session each: none of them is another's.
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_do_not_meet() {
+    let demo = Demo::plain();
+    let mut requests = JoinSet::new();
+    for number in 0..MANY {
+        let browser = Browser::new(&demo);
+        requests.spawn(async move {
+            browser.log_in(&format!("user-{number}")).await;
+            browser.put("/api/entries/n", number.to_string()).await.expect(204);
+            let session = browser.session().await;
+            assert_eq!((&session["user"], browser.entry("n").await), (&json!(format!("user-{number}")), json!(number)));
+            session["id"].as_str().unwrap().to_owned()
+        });
+    }
+    let ids: BTreeSet<String> = requests.join_all().await.into_iter().collect();
+    assert_eq!(ids.len(), MANY);
+    demo.stop();
+}

@@ -1,0 +1,113 @@
+//! The demo over other stores: what a stop leaves, sealed records, the cache.
+
+use std::{fs, path::Path};
+
+use serde_json::json;
+use tempfile::tempdir;
+
+use crate::{
+    browser::Browser,
+    process::{Demo, run},
+};
+
+/// A stop closes the store, which writes what it holds.
+#[tokio::test]
+async fn a_stop_closes_the_store() {
+    let dir = tempdir().unwrap();
+    let store = format!("memory:?snapshot={}", dir.path().join("sessions").display());
+    let demo = Demo::start(&["--plain-http", "--store", &store]);
+    let login = Browser::new(&demo).log_in("ann").await;
+    demo.stop();
+    let demo = Demo::start(&["--plain-http", "--store", &store]);
+    assert_eq!(Browser::with_cookie_of(&demo, &login).session().await["user"], "ann");
+    demo.stop();
+}
+
+fn secret(dir: &Path) -> String {
+    let path = dir.join("secret");
+    // 32 bytes that nobody else uses.
+    fs::write(&path, "k8oQ2Jm1yq0X4cV9b7s5tF3hL6dR1wE0zG8uN2pA5iM=\n").unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    path.display().to_string()
+}
+
+#[tokio::test]
+async fn records_are_sealed_and_the_cookie_is_signed_with_a_secret() {
+    let dir = tempdir().unwrap();
+    let secret = secret(dir.path());
+    let records = dir.path().join("sessions");
+    let store = format!("file:{}?create=yes", records.display());
+    let arguments = ["--plain-http", "--store", &store, "--secret-file", &secret, "--cache", "100"];
+    let demo = Demo::start(&arguments);
+    let login = Browser::new(&demo).log_in("ann-the-visitor").await;
+    let browser = Browser::with_cookie_of(&demo, &login);
+    browser.put("/api/entries/k", "\"a-plain-value\"").await.expect(204);
+    assert_eq!(browser.session().await["keys"], json!(["k", "user"]));
+    let bytes = contents(&records);
+    assert!(!bytes.is_empty());
+    for plain in ["ann-the-visitor", "a-plain-value"] {
+        assert!(!bytes.windows(plain.len()).any(|window| window == plain.as_bytes()), "{plain} is readable");
+    }
+    // A character of the signature changed.
+    let cookie = login.cookie();
+    let last = if cookie.ends_with('A') { "B" } else { "A" };
+    let forged = Browser::with_cookie(&demo, &format!("{}{last}", &cookie[..cookie.len() - 1]));
+    assert_eq!(forged.session().await["new"], true);
+    demo.stop();
+    // The same secret opens them again.
+    let demo = Demo::start(&arguments);
+    assert_eq!(Browser::with_cookie_of(&demo, &login).entry("k").await, "a-plain-value");
+    demo.stop();
+    // Without it they are not read some other way (K2), and not overwritten (K16).
+    let demo = Demo::start(&["--plain-http", "--store", &store]);
+    let unsigned = cookie.split('.').next().unwrap();
+    let browser = Browser::with_cookie(&demo, unsigned);
+    browser.get("/api/session").await.no_cookie().error(500);
+    browser.put("/api/entries/k", "1").await.no_cookie().error(500);
+    demo.stop();
+    assert_eq!(contents(&records), bytes);
+}
+
+fn contents(dir: &Path) -> Vec<u8> {
+    let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().flat_map(|path| if path.is_dir() { contents(path) } else { fs::read(path).unwrap() }).collect()
+}
+
+#[test]
+fn a_store_that_can_not_be_opened_says_what_to_do() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "no directory").unwrap();
+    let below_a_file = format!("file:{}", file.join("sessions").display());
+    for (url, parts) in [
+        ("memry:", ["check --store", "memory"]),
+        ("memory:?capacty=5", ["check --store", "did you mean `capacity`"]),
+        ("", ["check --store", "memory"]),
+        (&*below_a_file, ["check --store", "sessions"]),
+    ] {
+        let output = run(&["--listen", "127.0.0.1:0", "--store", url]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{url}: {error}");
+        assert!(output.stdout.is_empty(), "{url}: it listened");
+        assert!(parts.iter().all(|part| error.contains(part)), "{url}: {error}");
+    }
+}
+
+#[test]
+fn a_secret_that_can_not_be_used_says_what_to_do() {
+    let dir = tempdir().unwrap();
+    let weak = dir.path().join("weak");
+    fs::write(&weak, "c2hvcnQ=\n").unwrap();
+    for path in [weak, dir.path().join("none")] {
+        let path = path.display().to_string();
+        let output = run(&["--listen", "127.0.0.1:0", "--secret-file", &path]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("openssl rand -base64 32") && error.contains(&path), "{error}");
+    }
+}

@@ -1,5 +1,5 @@
 //! DESIGN 10: imports point down only. This reads the `use crate::` lines of every file in `src/`.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{
     collections::BTreeSet,

@@ -79,6 +79,7 @@ impl Demo {
 }
 
 impl Drop for Demo {
+    #[allow(clippy::print_stderr, reason = "beside the test's failure, where the harness shows it")]
     fn drop(&mut self) {
         // It may have ended already, which is as good.
         let _ = self.child.kill();

@@ -1,5 +1,7 @@
 //! How one entry's value becomes bytes: JSON, MessagePack, or the application's own.
 
+#[cfg(feature = "messagepack")]
+mod message_pack;
 mod unborrowed;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
@@ -198,6 +200,8 @@ impl Codec {
         }
         match (a.split_first(), b.split_first(), self) {
             (Some((&JSON, a)), Some((&JSON, b)), _) => same_json(a, b),
+            #[cfg(feature = "messagepack")]
+            (Some((&MESSAGE_PACK, a)), Some((&MESSAGE_PACK, b)), _) => message_pack::same(a, b),
             (Some((x, a)), Some((y, b)), Self::Custom(codec)) if x == y && *x == codec.tag() => codec.same(a, b),
             _ => false,
         }
@@ -229,29 +233,6 @@ fn decode_custom<T>(
         Ok(())
     })?;
     value.ok_or_else(|| CodecError::new("the codec gave no deserializer"))
-}
-
-#[cfg(feature = "messagepack")]
-mod message_pack {
-    use super::{CodecError, DeserializeSeed};
-
-    pub(super) fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &[u8]) -> Result<S::Value, CodecError> {
-        let mut rest = bytes;
-        let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
-        let value = seed.deserialize(&mut deserializer).map_err(|error| CodecError::new(message(&error)))?;
-        if rest.is_empty() { Ok(value) } else { Err(CodecError::new("something follows the MessagePack value")) }
-    }
-
-    fn message(error: &rmp_serde::decode::Error) -> &'static str {
-        use rmp_serde::decode::Error;
-        match error {
-            Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) | Error::LengthMismatch(_) => {
-                "the MessagePack ends early"
-            }
-            Error::DepthLimitExceeded => "the MessagePack is nested too deep",
-            _ => "the MessagePack does not fit the type",
-        }
-    }
 }
 
 impl fmt::Debug for Codec {
@@ -422,6 +403,34 @@ mod tests {
         assert!(Codec::Json.same(&a, &b));
         assert!(!Codec::Json.same(&a, &c));
         assert!(!Codec::Json.same(&a, &[]));
+    }
+
+    #[cfg(feature = "messagepack")]
+    #[test]
+    fn message_pack_maps_in_another_order_are_the_same() {
+        use std::collections::HashMap;
+
+        type Nested = HashMap<u8, HashMap<String, (f32, f64, Option<i32>)>>;
+        let codec = Codec::MessagePack;
+        let nested = |last: i32| -> Nested {
+            let inner = |n: u8| (0..20).map(|m| (format!("{n}{m}"), (0.5, f64::NAN, Some(-last)))).collect();
+            (0..20).map(|n| (n, inner(n))).collect()
+        };
+        let value = codec.encode(&nested(7)).unwrap();
+        // Each map has an order of its own, so of many one is another.
+        let others: Vec<_> = (0..8).map(|_| codec.encode(&nested(7)).unwrap()).collect();
+        assert!(others.iter().any(|other| *other != value));
+        for other in others {
+            assert!(codec.same(&value, &other));
+        }
+        assert!(!codec.same(&value, &codec.encode(&nested(8)).unwrap()));
+        for (a, b) in [(codec.encode(&0.0), codec.encode(&-0.0)), (codec.encode(&[1, 2]), codec.encode(&[2, 1]))] {
+            assert!(!codec.same(&a.unwrap(), &b.unwrap()));
+        }
+        assert!(
+            !codec.same(&[MESSAGE_PACK, 0xc1], &[MESSAGE_PACK, 0xc0]),
+            "what can't be read is only the same as itself"
+        );
     }
 
     #[test]

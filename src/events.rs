@@ -2,17 +2,7 @@
 
 use crate::id::SessionId;
 
-/// One thing that happened to a session.
-///
-/// | event | target | level |
-/// |---|---|---|
-/// | loaded; no cookie | `session_layer::session` | trace |
-/// | created, saved, touched, renewed, destroyed | `session_layer::session` | debug |
-/// | no session: malformed, unknown, expired, superseded, revoked | `session_layer::session` | debug |
-/// | conflict merged | `session_layer::session` | info |
-/// | forged cookie, write to a gone or superseded session blocked, two live cookies, unsaved changes dropped, touch failed | `session_layer::session` | warn |
-/// | store failed, record damaged | `session_layer::session` | error |
-/// | layer nested under its own name; layer missing | `session_layer::layer` | warn; error |
+/// One thing that happened to a session. The crate's documentation has the table of targets and levels.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     Loaded(SessionId),

@@ -44,6 +44,22 @@
 //! | a store of one's own | [`SessionStore`], [`conformance`] |
 //! | without axum | [`SessionHandle`] |
 //!
+//! # Events
+//!
+//! What happens to sessions is told through [`tracing`](https://docs.rs/tracing), with `session.id` and never a token or a value:
+//!
+//! | event | target | level |
+//! |---|---|---|
+//! | session loaded; no cookie | `session_layer::session` | trace |
+//! | session created, saved, touched, renewed, destroyed | `session_layer::session` | debug |
+//! | no session, with the reason: malformed, unknown, expired, superseded, revoked | `session_layer::session` | debug |
+//! | conflicting changes merged | `session_layer::session` | info |
+//! | forged cookie, two live cookies, write to a session that is gone blocked, unsaved changes dropped, touch failed | `session_layer::session` | warn |
+//! | session not loaded or not committed, record can't be opened | `session_layer::session` | error |
+//! | layer nested under its own name; a handler without a layer | `session_layer::layer` | warn; error |
+//!
+//! Each store's documentation has a table of its own events.
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |

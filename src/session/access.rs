@@ -319,7 +319,7 @@ impl Session {
 
 /// The bytes to keep for a value: those that are there, or were loaded, where they mean the same (a map in another
 /// order), so that a change that is none writes nothing.
-pub(super) fn settle(codec: &Codec, bytes: Vec<u8>, known: [Option<&[u8]>; 2]) -> Arc<[u8]> {
+fn settle(codec: &Codec, bytes: Vec<u8>, known: [Option<&[u8]>; 2]) -> Arc<[u8]> {
     known.into_iter().flatten().find(|known| codec.same(known, &bytes)).unwrap_or(&bytes).into()
 }
 

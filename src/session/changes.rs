@@ -147,6 +147,17 @@ impl Draft {
         self.over.insert(Arc::clone(key), value.cloned());
     }
 
+    /// The session as it was loaded.
+    pub(crate) fn loaded(&self) -> Self {
+        Self::new(self.base.clone())
+    }
+
+    /// Puts an entry back as it was loaded.
+    pub(crate) fn restore(&mut self, key: &Arc<str>) {
+        let loaded: Option<Arc<[u8]>> = self.base.as_ref().and_then(|base| base.entries().get(key)).map(Arc::from);
+        self.put(key, loaded.as_ref());
+    }
+
     fn clear(&mut self) {
         self.hidden = true;
         self.over.clear();
@@ -370,9 +381,13 @@ mod tests {
                 prop_assert!(draft.entries().unwrap().iter().eq(draft.iter()));
                 let end = record(&map, owner);
                 prop_assert_eq!(draft.encoded_len(), end.encoded_len());
+                let mut restored = draft.clone();
                 for number in 0..6 {
                     prop_assert_eq!(draft.get(&key(number)), map.get(&*key(number)).map(Vec::as_slice));
+                    restored.restore(&key(number));
                 }
+                prop_assert!(restored.iter().eq(draft.loaded().iter()));
+                prop_assert_eq!(restored.is_dirty(), owner != owned.then_some("a"));
             }
         }
     }

@@ -10,9 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
-    access::settle,
     changes::{Change, Draft},
-    fields::{self, Decoded},
+    fields::{self, Decoded, Encoded},
     key,
 };
 use crate::{
@@ -186,11 +185,14 @@ where
     let before = fields::encode(codec, &value)?;
     let result = f(&mut value);
     let after = fields::encode(codec, &value)?;
-    let differs = |key: &str, bytes: &[u8]| before.get(key).is_none_or(|before| !codec.same(before, bytes));
-    if before.len() == after.len() && !after.iter().any(|(key, bytes)| differs(key, bytes)) {
+    if is_same(codec, &before, &after) {
         return Ok(result);
     }
     after.keys().try_for_each(|key| key::check(key))?;
+    if draft.is_dirty() && was_loaded_as::<T>(codec, draft, &after) {
+        keys.iter().chain(after.keys()).for_each(|key| draft.restore(&(*key).into()));
+        return Ok(result);
+    }
     let is_gone = |key: &&str| !after.contains_key(key) && draft.get(key).is_some();
     let gone: Vec<&str> = keys.iter().chain(before.keys()).copied().filter(is_gone).collect();
     // What was read under an alias goes, so it must come back under its name.
@@ -199,13 +201,25 @@ where
         draft.put(&key.into(), None);
     }
     for (key, bytes) in &after {
-        if differs(key, bytes) || (is_whole && draft.get(key).is_none()) {
-            let (held, in_base) = (draft.held(key), draft.held_in_base(key));
-            let bytes = settle(codec, bytes.clone(), [held.bytes(key), in_base.bytes(key)]);
-            draft.put(&(*key).into(), Some(&bytes));
+        let differs = before.get(key).is_none_or(|before| !codec.same(before, bytes));
+        if differs || (is_whole && draft.get(key).is_none()) {
+            draft.put(&(*key).into(), Some(&bytes.as_slice().into()));
         }
     }
     Ok(result)
+}
+
+fn is_same(codec: &Codec, a: &Encoded, b: &Encoded) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|((x, a), (y, b))| x == y && codec.same(a, b))
+}
+
+/// Whether earlier changes of this request are taken back: this is what the value was when it was loaded.
+fn was_loaded_as<T>(codec: &Codec, draft: &Draft, after: &Encoded) -> bool
+where
+    T: Serialize + DeserializeOwned + Default,
+{
+    let loaded = fields::decode::<T>(codec, &draft.loaded()).and_then(|loaded| fields::encode(codec, &loaded.value));
+    loaded.is_ok_and(|loaded| is_same(codec, &loaded, after))
 }
 
 impl<T> Clone for Typed<T> {

@@ -1,1 +1,482 @@
-//! To come.
+//! DESIGN 9, row by row: what the visitor gets, and what happens to data.
+
+use axum::{body::Body, routing::any};
+use http::{Response, StatusCode};
+use session_layer::{
+    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionRejection, SessionRejectionKind, SessionStore,
+    StoreErrorKind,
+    conformance::{
+        Operation,
+        fault::{Fault, Step},
+    },
+};
+use tower::ServiceExt;
+use tracing::Level;
+
+use crate::support::*;
+
+const INSERT: &str = "Some(\"1\")";
+
+async fn n_is_one(site: &Site, jar: &Jar) {
+    assert_eq!(format!("{:?}", site.entry(jar, "n").await), INSERT, "the old state stays");
+}
+
+#[tokio::test]
+async fn load_unavailable_or_timed_out_is_503() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Timeout, StoreErrorKind::Other] {
+        let (events, _guard) = Events::keep();
+        site.store.inject(Fault::error(kind).on(Operation::Load));
+        let reply = site.send(&jar, async |session: Session| session.insert("n", &2)).await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reply.body, "the session can't be loaded now: try again later");
+        assert!(reply.sets_no_cookie());
+        assert_eq!(reply.header("vary"), "Cookie");
+        assert_eq!(events.count(Level::ERROR, "session not loaded"), 1);
+        let kind = site
+            .send(&jar, async |session: Result<Session, SessionRejection>| format!("{:?}", session.unwrap_err().kind()))
+            .await;
+        assert_eq!((kind.status, kind.body.as_str()), (StatusCode::OK, "Unavailable"), "it can be dealt with");
+        site.store.heal();
+    }
+    n_is_one(&site, &jar).await;
+    assert_eq!(site.store.calls(Operation::Update) + site.store.calls(Operation::Create), 0);
+}
+
+#[tokio::test]
+async fn load_damaged_is_500_and_the_record_stays() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (events, _guard) = Events::keep();
+    site.store.inject(Fault::corrupt());
+    let reply = site.send(&jar, async |session: Session| session.insert("n", &2)).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(reply.body, "the session can't be opened");
+    assert!(reply.sets_no_cookie());
+    assert_eq!(events.count(Level::ERROR, "session record can't be opened"), 1);
+    n_is_one(&site, &jar).await;
+    // `destroy` works on it.
+    let reply = site.send(&jar, async |lazy: LazySession| Ok::<_, Error>(lazy.destroy().await?.to_string())).await;
+    assert_eq!(reply.body, "true");
+    assert!(reply.cookies()[0].starts_with("__Host-sid=;"));
+    assert!(site.stored(&jar.id()).await.is_none());
+}
+
+#[tokio::test]
+async fn load_damaged_can_start_over_under_a_new_id() {
+    let site = Site::with(|builder| builder.damaged(DamagedPolicy::StartOver));
+    let old = site.visitor().await;
+    let mut jar = old.clone();
+    site.store.inject(Fault::corrupt());
+    let reply = site
+        .visit(&mut jar, async |session: Session| {
+            assert!(session.is_new() && session.is_empty());
+            session.insert("n", &2)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_ne!(jar.id(), old.id());
+    n_is_one(&site, &old).await;
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn superseded_at_load_is_an_empty_session_that_only_logs_in() {
+    let site = Site::new();
+    let old = site.visitor().await;
+    let mut new = old.clone();
+    site.visit(&mut new, async |session: Session| session.login("ada")).await;
+    let reply = site
+        .send(&old, async |session: Session| {
+            assert!(session.is_new() && session.is_empty());
+            assert_eq!(session.remove("n").unwrap_err().kind(), ErrorKind::Superseded);
+            assert_eq!(session.clear().unwrap_err().kind(), ErrorKind::Superseded);
+            assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::Superseded);
+            assert_eq!(session.destroy().unwrap_err().kind(), ErrorKind::Superseded);
+            assert_eq!(session.update("n", |n: &mut u8| *n += 1).unwrap_err().kind(), ErrorKind::Superseded);
+            session.insert("n", &2)
+        })
+        .await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::CONFLICT, "Conflict"));
+    assert!(reply.sets_no_cookie());
+    n_is_one(&site, &new).await;
+    let mut again = old.clone();
+    let reply = site.visit(&mut again, async |session: Session| session.login("ada")).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_ne!(again.id(), old.id());
+    assert!(site.stored(&again.id()).await.is_some() && site.stored(&new.id()).await.is_some());
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_exist_is_empty_and_gets_a_new_token() {
+    let site = Site::new();
+    let dead = site.visitor().await;
+    site.store.inner().remove(&dead.id()).await.unwrap();
+    let mut jar = dead.clone();
+    let reply = site.visit(&mut jar, async |session: Session| session.is_new().to_string()).await;
+    assert_eq!(reply.body, "true");
+    assert!(reply.sets_no_cookie());
+    site.visit(&mut jar, async |session: Session| session.insert("n", &2)).await;
+    assert_ne!(jar.value, dead.value);
+    assert!(site.stored(&dead.id()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_5xx_drops_changes_but_not_destroy() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let handler = async |session: Session| {
+        session.insert("n", &2).unwrap();
+        session.renew().unwrap();
+        (StatusCode::BAD_GATEWAY, "mine")
+    };
+    let reply = site.send(&jar, handler).await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::BAD_GATEWAY, "mine"));
+    assert!(reply.sets_no_cookie());
+    assert_eq!(site.store.total(), 1, "one load");
+    n_is_one(&site, &jar).await;
+    // A 4xx is an answer like any other.
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.insert("m", &2).unwrap();
+            StatusCode::UNPROCESSABLE_ENTITY
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(site.entry(&jar, "m").await.as_deref(), Some("2"));
+    // `destroy` takes effect, what follows it does not.
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.destroy().unwrap();
+            session.insert("n", &2).unwrap();
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(reply.cookies()[0].contains("Max-Age=0"));
+    assert!(site.store.inner().is_empty());
+}
+
+#[tokio::test]
+async fn a_5xx_can_be_told_to_save() {
+    let site = Site::with(|builder| builder.save_on_server_error(true));
+    let jar = site.visitor().await;
+    site.send(&jar, async |session: Session| {
+        session.insert("n", &2).unwrap();
+        StatusCode::INTERNAL_SERVER_ERROR
+    })
+    .await;
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn an_inner_service_that_fails_drops_changes_but_not_destroy() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    for destroys in [false, true] {
+        let service = tower::ServiceBuilder::new().layer(site.layer.clone()).service_fn(
+            move |request: http::Request<Body>| async move {
+                let handle = session_layer::SessionHandle::of(request.extensions()).unwrap();
+                let session = handle.session(request.headers()).await.unwrap();
+                session.insert("n", &2).unwrap();
+                if destroys {
+                    session.destroy().unwrap();
+                }
+                Err::<Response<Body>, _>("the connection below broke")
+            },
+        );
+        let error = service.oneshot(request(jar.line().as_deref())).await.unwrap_err();
+        assert_eq!(error, "the connection below broke");
+        if !destroys {
+            n_is_one(&site, &jar).await;
+        }
+    }
+    assert!(site.store.inner().is_empty());
+}
+
+#[tokio::test]
+async fn gone_at_commit_is_the_answer_without_a_cookie() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (events, _guard) = Events::keep();
+    let (store, id) = (site.store.inner().clone(), jar.id());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.insert("n", &2)?;
+            store.remove(&id).await.unwrap();
+            assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Gone);
+            ok()
+        })
+        .await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, "ok"));
+    assert!(reply.sets_no_cookie());
+    assert!(site.store.inner().is_empty());
+    assert_eq!(events.count(Level::WARN, "write to a session that is gone was blocked"), 1);
+}
+
+#[tokio::test]
+async fn superseded_at_commit_is_409() {
+    let site = Site::new();
+    let old = site.visitor().await;
+    let (events, _guard) = Events::keep();
+    let (twin, other) = (site.clone(), old.clone());
+    let new = std::sync::Arc::new(std::sync::Mutex::new(old.clone()));
+    let shared = new.clone();
+    let reply = site
+        .send(&old, async move |session: Session| {
+            session.insert("n", &2)?;
+            let mut jar = other.clone();
+            twin.visit(&mut jar, async |session: Session| session.login("ada")).await;
+            *shared.lock().unwrap() = jar;
+            ok()
+        })
+        .await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::CONFLICT, ""));
+    assert!(reply.sets_no_cookie());
+    let new = new.lock().unwrap().clone();
+    n_is_one(&site, &new).await;
+    assert_eq!(events.count(Level::WARN, "write to a session that is gone was blocked"), 1);
+}
+
+#[tokio::test]
+async fn commit_unavailable_is_503_and_the_old_state_stays() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (events, _guard) = Events::keep();
+    let faults = [(Operation::Update, jar.clone()), (Operation::Create, site.jar())];
+    for (operation, jar) in faults {
+        site.store.inject(Fault::unavailable().on(operation));
+        let reply = site.send(&jar, async |session: Session| session.insert("n", &2)).await;
+        assert_eq!((reply.status, reply.body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+        assert!(reply.sets_no_cookie());
+        assert_eq!(reply.header("vary"), "Cookie");
+        site.store.heal();
+    }
+    site.store.inject(Fault::unavailable().on(Operation::Rename));
+    let reply = site.send(&jar, async |session: Session| session.login("ada")).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    n_is_one(&site, &jar).await;
+    assert_eq!(site.store.inner().len(), 1);
+    assert_eq!(events.count(Level::ERROR, "session not committed"), 3);
+    // A failed `remove` is no logout, and the answer says so (promise 12).
+    site.store.heal();
+    site.store.inject(Fault::unavailable().on(Operation::Remove));
+    let reply = site.send(&jar, async |session: Session| session.destroy()).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.sets_no_cookie());
+}
+
+#[tokio::test]
+async fn retries_used_up_are_503() {
+    let site = Site::with(|builder| builder.retry_for(std::time::Duration::ZERO));
+    let jar = site.visitor().await;
+    let (twin, other) = (site.clone(), jar.clone());
+    let (pause, gate) = Fault::pause();
+    let pause = std::sync::Mutex::new(Some(pause.on(Operation::Update).nth(2)));
+    let handler = async move |session: Session| {
+        session.insert("n", &2)?;
+        twin.send(&other, async |session: Session| session.insert("n", &1_000)).await;
+        // The first try meets that one; at its second it meets another.
+        let pause = pause.lock().unwrap().take().unwrap();
+        twin.store.inject(pause);
+        ok()
+    };
+    let handler = std::sync::Arc::new(handler);
+    let late = tokio::spawn(site.send(&jar, async move |session: Session| handler(session).await));
+    gate.reached().await;
+    let held = site.stored(&jar.id()).await.unwrap();
+    let usage = held.usage();
+    site.store.inner().update(&jar.id(), &held.record, &held.version, usage).await.unwrap();
+    gate.release();
+    let reply = late.await.unwrap();
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1000"));
+}
+
+#[tokio::test]
+async fn a_hook_chooses_the_failures_answer() {
+    let site = Site::new();
+    let layer = session_layer::SessionLayer::builder(site.store.clone())
+        .clock(site.clock.clone())
+        .on_failure(|error: &Error| {
+            Response::builder()
+                .status(StatusCode::IM_A_TEAPOT)
+                .header("retry-after", "7")
+                .body(Body::from(format!("{:?}", error.kind())))
+                .unwrap()
+        })
+        .build()
+        .unwrap();
+    let router = axum::Router::new().route("/", any(async |session: Session| session.insert("n", &2))).layer(layer);
+    site.store.inject(Fault::unavailable().on(Operation::Create));
+    let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::IM_A_TEAPOT, "Unavailable"));
+    assert_eq!(reply.header("retry-after"), "7");
+    assert_eq!(reply.header("vary"), "Cookie");
+}
+
+#[tokio::test]
+async fn too_large_is_told_at_insert() {
+    let site = Site::with(|builder| builder.max_record_bytes(2_000));
+    let jar = site.visitor().await;
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.insert("small", &1)?;
+            session.insert("large", &"x".repeat(2_000))
+        })
+        .await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"));
+    assert_eq!(site.entry(&jar, "large").await, None);
+    n_is_one(&site, &jar).await;
+    let reply = site
+        .send(&jar, async |session: Session| {
+            let grow = session.update("n", |text: &mut String| *text = "x".repeat(3_000));
+            assert_eq!(grow.unwrap_err().kind(), ErrorKind::Decode);
+            let grow = session.update("m", |text: &mut String| *text = "x".repeat(3_000)).unwrap_err();
+            assert_eq!((grow.kind(), grow.key()), (ErrorKind::TooLarge, Some("m")));
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "m").await, None);
+}
+
+#[tokio::test]
+async fn outcome_unknown_is_read_back() {
+    // Done, and not told: found by reading back.
+    for operation in [Operation::Update, Operation::Create, Operation::Rename] {
+        let site = Site::new();
+        let mut jar = if operation == Operation::Create { site.jar() } else { site.visitor().await };
+        site.store.inject(Fault::outcome_unknown().on(operation).nth(1));
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                if operation == Operation::Rename {
+                    session.login("ada")?;
+                }
+                session.insert("n", &2)
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{operation:?}");
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"), "{operation:?}");
+    }
+    // Not done: an update stays unknown, a creation is made under another token.
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update));
+    let reply = site.send(&jar, async |session: Session| session.insert("n", &2)).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    n_is_one(&site, &jar).await;
+    let mut new = site.jar();
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Create).nth(1));
+    let reply = site.visit(&mut new, async |session: Session| session.insert("n", &2)).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&new, "n").await.as_deref(), Some("2"));
+    // It can't be read back: 503, and old or new, never mixed.
+    for operation in [Operation::Update, Operation::Rename] {
+        let site = Site::new();
+        let jar = site.visitor().await;
+        site.store.inject(Fault::outcome_unknown().on(operation));
+        site.store.inject(Fault::unavailable().on(Operation::Load).after_first(1));
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                if operation == Operation::Rename {
+                    session.renew()?;
+                }
+                session.insert("n", &2)
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{operation:?}");
+        assert!(reply.sets_no_cookie());
+    }
+    // A `remove` that is not answered is asked again.
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Remove).nth(1));
+    let reply = site.send(&jar, async |session: Session| session.destroy()).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(site.stored(&jar.id()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_touch_that_fails_leaves_the_answer() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.clock.advance(30 * MINUTE);
+    let (events, _guard) = Events::keep();
+    site.store.inject(Fault::unavailable().on(Operation::Touch));
+    let reply = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, "n"));
+    assert!(reply.sets_no_cookie());
+    assert_eq!(site.store.calls(Operation::Touch), 1);
+    assert_eq!(events.count(Level::WARN, "touch failed"), 1);
+}
+
+#[tokio::test]
+async fn after_the_response_has_begun_nothing_can_need_a_cookie() {
+    let site = Site::new();
+    let slot = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let keep = |slot: &std::sync::Arc<std::sync::Mutex<Option<Session>>>| {
+        let slot = slot.clone();
+        async move |session: Session| {
+            *slot.lock().unwrap() = Some(session);
+        }
+    };
+    // A visitor without a session.
+    site.send(&site.jar(), keep(&slot)).await;
+    let session = slot.lock().unwrap().take().unwrap();
+    for error in [
+        session.insert("n", &1).unwrap_err(),
+        session.update("n", |n: &mut u8| *n += 1).unwrap_err(),
+        session.login("ada").unwrap_err(),
+        session.renew().unwrap_err(),
+        session.destroy().unwrap_err(),
+        session.set_owner(Some("ada")).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::ResponseStarted);
+    }
+    session.save().await.unwrap();
+    assert!(site.store.inner().is_empty());
+    // One with a session: `save` works, renewal does not.
+    let jar = site.visitor().await;
+    site.send(&jar, keep(&slot)).await;
+    let session = slot.lock().unwrap().take().unwrap();
+    assert_eq!(session.login("ada").unwrap_err().kind(), ErrorKind::ResponseStarted);
+    session.insert("n", &2).unwrap();
+    session.save().await.unwrap();
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
+    // What nobody saves is an event.
+    session.insert("n", &3).unwrap();
+    let (events, _guard) = Events::keep();
+    drop(session);
+    assert_eq!(events.count(Level::WARN, "unsaved changes dropped"), 1);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_missing_layer_says_what_to_do() {
+    let (events, _guard) = Events::keep();
+    let router: axum::Router = axum::Router::new().route("/", any(async |_: Session| "never"));
+    let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(reply.body.contains(".layer(SessionLayer::new(store))"), "{}", reply.body);
+    assert_eq!(events.count(Level::ERROR, "no SessionLayer wraps its route"), 1);
+    let error = session_layer::SessionHandle::of(&http::Extensions::new()).unwrap_err();
+    assert_eq!(error.kind(), SessionRejectionKind::MissingLayer);
+}
+
+/// A store that hangs holds back only those that ask it.
+#[tokio::test]
+async fn a_hanging_store_holds_back_only_its_own_session() {
+    let site = Site::new();
+    let (stuck, other) = (site.visitor().await, site.visitor().await);
+    site.store.inject(Fault::hanging().on(Operation::Update).session(&stuck.id()));
+    let gate = site.store.pause(Operation::Load, Step::Before);
+    gate.release();
+    let hanging = tokio::spawn(site.send(&stuck, async |session: Session| session.insert("n", &2)));
+    let reply = site.send(&other, async |session: Session| session.insert("n", &2)).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let reply = site.send(&stuck, async |session: Session| format!("{:?}", session.get::<u8>("n").unwrap())).await;
+    assert_eq!(reply.body, "Some(1)");
+    hanging.abort();
+}

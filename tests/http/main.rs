@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "the parts of a test")]
 
 mod failures;
+mod lifetime;
 mod merging;
 mod middleware;
 mod promises;
+
 mod review;
 mod security;
+
 mod support;

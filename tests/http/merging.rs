@@ -1,1 +1,292 @@
-//! To come.
+//! DESIGN 6: changes merge key by key, closures run again, and what a commit means for the rest of the request.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use session_layer::{
+    ConflictPolicy, ErrorKind, Key, Session, SessionStore,
+    conformance::{Operation, fault::Step},
+};
+use tokio::sync::Barrier;
+
+use crate::support::*;
+
+const COUNT: Key<u64> = Key::new("count");
+
+/// Runs `mine` in a request, after it has loaded and before it commits runs `theirs` in another of the same session.
+async fn race<M, T>(site: &Site, jar: &Jar, mine: M, theirs: T) -> Reply
+where
+    M: Fn(&Session) + Clone + Send + Sync + 'static,
+    T: Fn(&Session) + Clone + Send + Sync + 'static,
+{
+    let (twin, other) = (site.clone(), jar.clone());
+    site.send(jar, async move |session: Session| {
+        mine(&session);
+        let theirs = theirs.clone();
+        let reply = twin.send(&other, async move |session: Session| theirs(&session)).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        ok()
+    })
+    .await
+}
+
+async fn a_hundred(site: &Site, jar: &Jar, change: impl Fn(&Session, usize) + Clone + Send + Sync + 'static) {
+    let barrier = Arc::new(Barrier::new(100));
+    let requests: Vec<_> = (0..100)
+        .map(|i| {
+            let (barrier, change) = (barrier.clone(), change.clone());
+            tokio::spawn(site.send(jar, async move |session: Session| {
+                change(&session, i);
+                barrier.wait().await;
+            }))
+        })
+        .collect();
+    for request in requests {
+        assert_eq!(request.await.unwrap().status, StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_at_once_each_set_a_key_of_their_own() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    a_hundred(&site, &jar, |session, i| session.insert(&format!("key{i}"), &i).unwrap()).await;
+    for i in 0..100 {
+        assert_eq!(site.entry(&jar, &format!("key{i}")).await, Some(i.to_string()));
+    }
+    assert_eq!(site.store.calls(Operation::Create), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_at_once_count_to_a_hundred() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    a_hundred(&site, &jar, |session, _| {
+        session.update(COUNT, |n| *n += 1).unwrap();
+    })
+    .await;
+    assert_eq!(site.entry(&jar, "count").await.as_deref(), Some("100"));
+}
+
+#[tokio::test]
+async fn changes_merge_key_by_key() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let insert = |key: &'static str, value: u8| move |session: &Session| session.insert(key, &value).unwrap();
+    // Two keys: both stay. One key: the later commit wins.
+    race(&site, &jar, insert("a", 1), insert("b", 2)).await;
+    race(&site, &jar, insert("c", 1), insert("c", 2)).await;
+    assert_eq!(site.entry(&jar, "a").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "b").await.as_deref(), Some("2"));
+    assert_eq!(site.entry(&jar, "c").await.as_deref(), Some("1"));
+    // A remove takes away its own key, also one that the other has just set.
+    race(&site, &jar, |session| assert!(session.remove("a").unwrap()), insert("a", 9)).await;
+    assert_eq!(site.entry(&jar, "a").await, None);
+    assert_eq!(site.entry(&jar, "b").await.as_deref(), Some("2"));
+    // `clear` removes what is there when it is committed; what came after it in the request stays.
+    let clear = |session: &Session| {
+        session.clear().unwrap();
+        session.insert("after", &1).unwrap();
+    };
+    race(&site, &jar, clear, insert("late", 1)).await;
+    let keys = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+    assert_eq!(keys.body, "after");
+    // An update sees the value that it is applied to.
+    race(
+        &site,
+        &jar,
+        |session| {
+            let first = session.update(COUNT, |n| {
+                *n = *n * 10 + 1;
+                *n
+            });
+            assert_eq!(first.unwrap(), 1, "the first run's result");
+        },
+        |session| session.insert(COUNT, &7).unwrap(),
+    )
+    .await;
+    assert_eq!(site.entry(&jar, "count").await.as_deref(), Some("71"));
+}
+
+#[tokio::test]
+async fn the_reject_policy_is_409_and_keeps_the_other() {
+    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::Reject));
+    let jar = site.visitor().await;
+    let reply =
+        race(&site, &jar, |session| session.insert("a", &1).unwrap(), |session| session.insert("b", &2).unwrap()).await;
+    assert_eq!(reply.status, StatusCode::CONFLICT);
+    assert_eq!(site.entry(&jar, "a").await, None);
+    assert_eq!(site.entry(&jar, "b").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn the_last_write_can_win_but_never_revives() {
+    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
+    let jar = site.visitor().await;
+    let mine = |session: &Session| session.insert("a", &1).unwrap();
+    let reply = race(&site, &jar, mine, |session| session.insert("b", &2).unwrap()).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "a").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "b").await, None, "the view of the whole session");
+    let reply =
+        race(&site, &jar, |session| session.insert("c", &1).unwrap(), |session| session.destroy().unwrap()).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(site.stored(&jar.id()).await.is_none());
+}
+
+#[tokio::test]
+async fn update_now_returns_the_final_result() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.insert("mine", &1).unwrap();
+            twin.send(&other, async |session: Session| session.insert(COUNT, &41)).await;
+            let n = session.update_now(COUNT, |n| {
+                *n += 1;
+                *n
+            });
+            let n = n.await.unwrap();
+            assert_eq!(session.get(COUNT).unwrap(), Some(42), "rebased");
+            (StatusCode::INTERNAL_SERVER_ERROR, n.to_string())
+        })
+        .await;
+    assert_eq!(reply.body, "42");
+    assert_eq!(site.entry(&jar, "count").await.as_deref(), Some("42"), "a later 5xx does not take it back");
+    assert_eq!(site.entry(&jar, "mine").await.as_deref(), Some("1"), "it commits the whole log");
+}
+
+#[tokio::test]
+async fn save_rebases_and_reload_refuses_to_drop_changes() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.insert("a", &1)?;
+            twin.send(&other, async |session: Session| session.insert("b", &2)).await;
+            assert_eq!(session.get::<u8>("b")?, None);
+            assert_eq!(session.reload().await.unwrap_err().kind(), ErrorKind::UnsavedChanges);
+            session.save().await?;
+            assert_eq!(session.get::<u8>("b")?, Some(2));
+            twin.send(&other, async |session: Session| session.insert("b", &3)).await;
+            session.reload().await?;
+            assert_eq!(session.get::<u8>("b")?, Some(3));
+            session.save().await?; // nothing to do
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    // Two of the other requests, two tries of the one save.
+    assert_eq!(site.store.calls(Operation::Update), 4);
+}
+
+#[tokio::test]
+async fn changes_made_while_a_save_is_under_way_are_kept() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::After);
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    site.send(&jar, async move |session: Session| {
+        session.update(COUNT, |n| *n += 1).unwrap();
+        let saving = tokio::spawn({
+            let session = session.clone();
+            async move { session.save().await }
+        });
+        let gate = gate.lock().unwrap().take().unwrap();
+        gate.reached().await;
+        session.update(COUNT, |n| *n += 1).unwrap();
+        gate.release();
+        saving.await.unwrap().unwrap();
+        assert_eq!(session.get(COUNT).unwrap(), Some(2));
+    })
+    .await;
+    assert_eq!(site.entry(&jar, "count").await.as_deref(), Some("2"), "each closure counts once");
+}
+
+#[tokio::test]
+async fn writes_of_what_is_there_are_none() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.insert("n", &1)?;
+            session.insert("n", &2)?;
+            session.insert("n", &1)?;
+            session.update("n", |n: &mut u8| *n += 0)?;
+            session.remove("nothing")?;
+            session.insert("m", &1)?;
+            session.remove("m")?;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.store.total(), 1, "one load: {:?}", site.store.log());
+}
+
+#[tokio::test]
+async fn a_login_keeps_the_cart() {
+    let site = Site::new();
+    let mut jar = site.visitor().await;
+    let old = jar.id();
+    site.clock.advance(MINUTE);
+    site.visit(&mut jar, async |session: Session| session.login("ada")).await;
+    assert_ne!(jar.id(), old);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+    let stored = site.stored(&jar.id()).await.unwrap();
+    assert_eq!(stored.record.created_at(), site.clock.now(), "both clocks are restarted");
+    assert_eq!(&**stored.record.owner().unwrap().name(), "ada");
+    // The same owner once more.
+    site.visit(&mut jar, async |session: Session| session.login("ada")).await;
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_login_or_renewal_of_what_is_gone_starts_afresh() {
+    for login in [true, false] {
+        let site = Site::new();
+        let mut jar = site.visitor().await;
+        let (store, id) = (site.store.inner().clone(), jar.id());
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                session.insert("own", &1)?;
+                if login { session.login("ada") } else { session.renew() }?;
+                store.remove(&id).await.unwrap();
+                ok()
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_ne!(jar.id(), id);
+        assert_eq!(site.entry(&jar, "own").await.as_deref(), Some("1"));
+        assert_eq!(site.entry(&jar, "n").await, None, "the old data does not come along");
+        assert!(site.stored(&id).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_login_over_a_superseded_session_starts_afresh_and_a_renewal_is_refused() {
+    for login in [true, false] {
+        let site = Site::new();
+        let old = site.visitor().await;
+        let mut jar = old.clone();
+        let (twin, other) = (site.clone(), old.clone());
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                session.insert("own", &1)?;
+                if login { session.login("ada") } else { session.renew() }?;
+                twin.visit(&mut other.clone(), async |session: Session| session.login("bob")).await;
+                ok()
+            })
+            .await;
+        if login {
+            assert_eq!(reply.status, StatusCode::OK);
+            assert_eq!(site.entry(&jar, "own").await.as_deref(), Some("1"));
+            assert_eq!(site.entry(&jar, "n").await, None);
+        } else {
+            // Promise 10: its cookie would replace that of the login.
+            assert_eq!(reply.status, StatusCode::CONFLICT);
+            assert!(reply.sets_no_cookie());
+        }
+    }
+}

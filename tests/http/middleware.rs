@@ -1,1 +1,459 @@
-//! To come.
+//! The layer around a service: what it costs, how it is asked, how layers nest, and what the headers say.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use axum::{Router, routing::any};
+use http::{Request, Response, StatusCode, header};
+use session_layer::{
+    CookieConfig, LazySession, Session, SessionHandle, SessionLayer, SessionRejection, SessionStore,
+    conformance::{
+        Operation,
+        fault::{Fault, Step},
+    },
+};
+use tower::{Layer, Service, ServiceExt};
+use tracing::Level;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn untouched_costs_no_call_and_leaves_the_response() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    for jar in [&jar, &site.jar()] {
+        let reply = site.send(jar, async || "page").await;
+        assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, "page"));
+        for name in ["vary", "cache-control", "set-cookie"] {
+            assert_eq!(reply.header(name), "");
+        }
+        let reply = site.send(jar, async |_: LazySession| "page").await;
+        assert_eq!(reply.header("vary"), "");
+    }
+    assert_eq!(site.store.total(), 0);
+}
+
+#[tokio::test]
+async fn a_session_is_loaded_once_in_a_request() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let reply = site
+        .send(
+            &jar,
+            async |one: Session, two: Option<Session>, three: Result<Session, SessionRejection>, lazy: LazySession| {
+                one.insert("m", &1).unwrap();
+                let three = three.unwrap();
+                assert_eq!(two.unwrap().get::<u8>("m").unwrap(), Some(1), "they share one state");
+                assert!(lazy.has_cookie());
+                assert_eq!(lazy.session().await.unwrap().get::<u8>("m").unwrap(), three.get::<u8>("m").unwrap());
+            },
+        )
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.store.calls(Operation::Load), 1);
+    assert_eq!(site.store.calls(Operation::Update), 1);
+    // Nor is it asked a second time after a failure.
+    site.store.forget();
+    site.store.inject(Fault::unavailable().on(Operation::Load));
+    site.send(&jar, async |one: Result<Session, SessionRejection>, two: Result<Session, SessionRejection>| {
+        assert!(one.is_err() && two.is_err());
+    })
+    .await;
+    assert_eq!(site.store.calls(Operation::Load), 1);
+}
+
+#[tokio::test]
+async fn an_optional_session_is_none_for_a_visitor_without() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let handler = async |session: Option<Session>| session.is_some().to_string();
+    assert_eq!(site.send(&site.jar(), handler).await.body, "false");
+    assert_eq!(site.send(&jar, handler).await.body, "true");
+    site.store.inject(Fault::unavailable().on(Operation::Load));
+    assert_eq!(site.send(&jar, handler).await.status, StatusCode::SERVICE_UNAVAILABLE, "not `None`");
+}
+
+#[tokio::test]
+async fn a_lazy_session_loads_when_it_is_asked() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let reply = site
+        .send(&jar, async |lazy: LazySession| {
+            lazy.session().await.unwrap().get::<u8>("n").unwrap().unwrap().to_string()
+        })
+        .await;
+    assert_eq!(reply.body, "1");
+    assert_eq!(reply.header("vary"), "Cookie");
+    let reply = site.send(&jar, async |lazy: LazySession| lazy.destroy().await.unwrap().to_string()).await;
+    assert_eq!(reply.body, "true");
+    assert!(reply.cookies()[0].contains("Max-Age=0"));
+    assert!(site.store.inner().is_empty());
+}
+
+#[tokio::test]
+async fn only_the_wrapped_route_has_a_session() {
+    let site = Site::new();
+    let handler = async |session: Session| session.is_new().to_string();
+    let router: Router =
+        Router::new().route("/with", any(handler).layer(site.layer.clone())).route("/without", any(handler));
+    for (path, status) in [("/with", StatusCode::OK), ("/without", StatusCode::INTERNAL_SERVER_ERROR)] {
+        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+        assert_eq!(router.clone().oneshot(request).await.unwrap().status(), status);
+    }
+}
+
+/// A body type that can do nothing but be made, and a service that is neither `Clone` nor axum's.
+#[derive(Default)]
+struct Nothing;
+
+struct Plain;
+
+impl Service<Request<Nothing>> for Plain {
+    type Response = Response<Nothing>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Nothing>) -> Self::Future {
+        Box::pin(async move {
+            let not_send = std::rc::Rc::new(1_u8);
+            let session = SessionHandle::of(request.extensions()).unwrap().session(request.headers()).await.unwrap();
+            session.insert("n", &*not_send).unwrap();
+            Ok(Response::new(Nothing))
+        })
+    }
+}
+
+#[tokio::test]
+async fn any_tower_service_will_do() {
+    let site = Site::new();
+    let mut service = site.layer.layer(Plain);
+    let response = service.ready().await.unwrap().call(Request::new(Nothing)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.headers().contains_key(header::SET_COOKIE));
+    site.store.inject(Fault::unavailable().on(Operation::Create));
+    let response = service.ready().await.unwrap().call(Request::new(Nothing)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+fn named(site: &Site, name: &str) -> SessionLayer {
+    SessionLayer::builder(site.store.clone()).cookie(CookieConfig::new(name)).clock(site.clock.clone()).build().unwrap()
+}
+
+#[tokio::test]
+async fn layers_of_two_names_nest_and_both_commit() {
+    let site = Site::new();
+    let router: Router = Router::new()
+        .route("/", any(async |session: Session| session.insert("inner", &1)))
+        .layer(named(&site, "inner"))
+        .layer(axum::middleware::from_fn(
+            async |session: Session, request: axum::extract::Request, next: axum::middleware::Next| {
+                session.insert("outer", &1).unwrap();
+                next.run(request).await
+            },
+        ))
+        .layer(named(&site, "outer"));
+    let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
+    let cookies = reply.cookies();
+    assert_eq!(cookies.len(), 2);
+    assert_eq!(reply.header("vary"), "Cookie");
+    assert_eq!(reply.header("cache-control"), "no-store");
+    for (name, entry) in [("__Host-inner", "inner"), ("__Host-outer", "outer")] {
+        let mut jar = site.clone().named(name).jar();
+        jar.absorb(&reply);
+        assert_eq!(site.entry(&jar, entry).await.as_deref(), Some("1"));
+        assert_eq!(site.stored(&jar.id()).await.unwrap().record.entries().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_same_name_nested_is_transparent_and_told_once() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (events, _guard) = Events::keep();
+    let router: Router = Router::new()
+        .route("/", any(async |session: Session| session.update("n", |n: &mut u8| *n += 1)))
+        .layer(site.layer.clone())
+        .layer(site.layer.clone());
+    for _ in 0..3 {
+        let response = router.clone().oneshot(request(jar.line().as_deref())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("4"));
+    assert_eq!(site.store.calls(Operation::Load), 3);
+    assert_eq!(events.count(Level::WARN, "two session layers with one cookie name"), 1);
+}
+
+#[tokio::test]
+async fn a_stream_saves_after_the_response_has_begun() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (begun, wait) = tokio::sync::oneshot::channel::<()>();
+    let (begun, wait) = (Mutex::new(Some(begun)), Arc::new(Mutex::new(Some(wait))));
+    let (done, finished) = tokio::sync::oneshot::channel();
+    let done = Arc::new(Mutex::new(Some(done)));
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            let (wait, done) = (wait.lock().unwrap().take().unwrap(), done.lock().unwrap().take().unwrap());
+            tokio::spawn(async move {
+                wait.await.unwrap();
+                session.insert("streamed", &1).unwrap();
+                done.send(session.save().await).unwrap();
+            });
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.store.calls(Operation::Update), 0);
+    begun.lock().unwrap().take().unwrap().send(()).unwrap();
+    finished.await.unwrap().unwrap();
+    assert_eq!(site.entry(&jar, "streamed").await.as_deref(), Some("1"));
+}
+
+/// One poll.
+async fn once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    let mut future = future;
+    poll_fn(move |cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// K18, promise 7: the client goes away at every point of a logout; once the handler has said `destroy`, it is done.
+#[tokio::test(start_paused = true)]
+async fn k18_a_client_that_leaves_during_logout_is_logged_out() {
+    let mut finished = false;
+    let mut left_after_destroy = 0;
+    for polls in 1.. {
+        let site = Site::new();
+        let jar = site.visitor().await;
+        site.store.inject(Fault::slow(Duration::from_millis(1)));
+        site.store.inject(Fault::slow(Duration::from_millis(1)));
+        let said = Arc::new(AtomicBool::new(false));
+        let flag = said.clone();
+        let mut router = site.router(async move |session: Session| {
+            tokio::task::yield_now().await;
+            session.destroy().unwrap();
+            flag.store(true, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        });
+        {
+            let call = router.as_service().ready().await.unwrap().call(request(jar.line().as_deref()));
+            let mut call = pin!(call);
+            for _ in 0..polls {
+                if once(call.as_mut()).await.is_ready() {
+                    finished = true;
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        // What runs on by itself gets the time to do so.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let said = said.load(Ordering::SeqCst);
+        assert_eq!(site.stored(&jar.id()).await.is_none(), said, "after {polls} polls");
+        left_after_destroy += usize::from(said && !finished);
+        // Whatever was dropped, a logout that is not dropped works.
+        let mut jar = jar;
+        site.store.heal();
+        site.visit(&mut jar, async |session: Session| session.destroy()).await;
+        assert!(site.store.inner().is_empty());
+        if finished {
+            break;
+        }
+    }
+    assert!(left_after_destroy >= 3, "it was dropped in between: {left_after_destroy}");
+}
+
+/// K18: a request that logs in and is dropped at any point leaves the old session, whole, or the new one alone.
+#[tokio::test(start_paused = true)]
+async fn k18_a_client_that_leaves_during_login_leaves_old_or_new() {
+    let mut finished = false;
+    let (mut olds, mut news) = (0, 0);
+    for polls in 1.. {
+        let site = Site::new();
+        let jar = site.visitor().await;
+        site.store.inject(Fault::slow(Duration::from_millis(1)));
+        let mut router = site.router(async move |session: Session| {
+            session.insert("m", &1).unwrap();
+            tokio::task::yield_now().await;
+            session.login("ada").unwrap();
+            tokio::task::yield_now().await;
+        });
+        {
+            let call = router.as_service().ready().await.unwrap().call(request(jar.line().as_deref()));
+            let mut call = pin!(call);
+            for _ in 0..polls {
+                if once(call.as_mut()).await.is_ready() {
+                    finished = true;
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let old = site.stored(&jar.id()).await.unwrap();
+        assert_eq!(site.store.inner().len(), 1, "one live session, after {polls} polls");
+        if old.record.is_session() {
+            assert_eq!(old.record.entries().len(), 1);
+            olds += 1;
+        } else {
+            news += 1;
+        }
+        if finished {
+            break;
+        }
+    }
+    assert!(olds >= 1 && news >= 2, "both were met: {olds}, {news}");
+}
+
+#[tokio::test]
+async fn dead_and_live_cookies_in_any_order() {
+    let site = Site::new();
+    let (live, dead) = (site.visitor().await, site.visitor().await);
+    site.store.inner().remove(&dead.id()).await.unwrap();
+    let (live, dead) = (live.line().unwrap(), dead.line().unwrap());
+    let orders = [
+        format!("{live}; {dead}"),
+        format!("{dead}; {live}"),
+        format!("{dead}; {dead}; {dead}; {live}"),
+        format!("{live}; {live}"),
+        format!("__Host-sid=short; {live}; __Host-sid=; __Host-sid=also"),
+    ];
+    for cookies in orders {
+        let router = site.router(async |session: Session| session.get::<u8>("n").unwrap().unwrap().to_string());
+        let reply = answered(router.oneshot(request(Some(&cookies))).await.unwrap()).await;
+        assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, "1"), "{cookies}");
+    }
+}
+
+#[tokio::test]
+async fn a_superseded_cookie_beside_a_live_one_is_no_matter() {
+    let site = Site::new();
+    let old = site.visitor().await;
+    let mut new = old.clone();
+    site.visit(&mut new, async |session: Session| session.login("ada")).await;
+    for cookies in [[&old, &new], [&new, &old]] {
+        let cookies = cookies.map(|jar| jar.line().unwrap()).join("; ");
+        let router = site.router(async |session: Session| session.insert("m", &1));
+        let reply = answered(router.oneshot(request(Some(&cookies))).await.unwrap()).await;
+        assert_eq!(reply.status, StatusCode::OK);
+    }
+    assert_eq!(site.entry(&new, "m").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn more_than_four_cookies_cost_four_loads() {
+    let site = Site::new();
+    let mut cookies = Vec::new();
+    for _ in 0..6 {
+        let jar = site.visitor().await;
+        site.store.inner().remove(&jar.id()).await.unwrap();
+        cookies.push(jar.line().unwrap());
+    }
+    site.store.forget();
+    let router = site.router(async |session: Session| session.is_new().to_string());
+    let reply = answered(router.oneshot(request(Some(&cookies.join("; ")))).await.unwrap()).await;
+    assert_eq!(reply.body, "true");
+    assert_eq!(site.store.calls(Operation::Load), 4);
+}
+
+#[tokio::test]
+async fn split_cookie_lines_are_read_together() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let mut request = request(Some("theme=dark"));
+    request.headers_mut().append(header::COOKIE, jar.line().unwrap().parse().unwrap());
+    request.headers_mut().append(header::COOKIE, "lang=en".parse().unwrap());
+    let router = site.router(async |session: Session| session.is_new().to_string());
+    assert_eq!(answered(router.oneshot(request).await.unwrap()).await.body, "false");
+}
+
+#[tokio::test]
+async fn the_handlers_headers_are_kept_where_they_can_be() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let headers = [("cache-control", "max-age=60"), ("vary", "Accept"), ("set-cookie", "theme=dark")];
+    let reply = site.send(&jar, async move |_: Session| (headers, "page")).await;
+    assert_eq!(reply.header("cache-control"), "max-age=60");
+    assert_eq!(reply.header("vary"), "Accept, Cookie");
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.renew().unwrap();
+            (headers, "page")
+        })
+        .await;
+    assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(reply.cookies().len(), 2);
+    assert_eq!(reply.cookies()[0], "theme=dark");
+    let site = Site::with(|builder| builder.cache_headers(false));
+    let reply = site.send(&site.jar(), async |session: Session| session.insert("n", &1)).await;
+    assert_eq!(reply.header("cache-control") + &reply.header("vary"), "");
+    assert_eq!(reply.cookies().len(), 1);
+}
+
+/// The commit of one request sees no lock of another's handler.
+#[tokio::test]
+async fn requests_of_one_session_do_not_wait_for_each_other() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    let slow = tokio::spawn(site.send(&jar, async |session: Session| session.insert("slow", &1)));
+    gate.reached().await;
+    let reply = site.send(&jar, async |session: Session| session.insert("fast", &1)).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    gate.release();
+    assert_eq!(slow.await.unwrap().status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "slow").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "fast").await.as_deref(), Some("1"));
+}
+
+/// A handler that panics leaves nothing behind but what it destroyed.
+#[tokio::test]
+async fn k10_a_panic_saves_nothing_and_still_destroys() {
+    let site = Site::new();
+    let (kept, ended) = (site.visitor().await, site.visitor().await);
+    let panics = |destroys: bool| {
+        async move |session: Session| {
+            session.insert("n", &2).unwrap();
+            if destroys {
+                session.destroy().unwrap();
+            }
+            panic!("the handler's own");
+            #[allow(unreachable_code, reason = "it names the type")]
+            ""
+        }
+    };
+    assert!(tokio::spawn(site.send(&kept, panics(false))).await.unwrap_err().is_panic());
+    assert!(tokio::spawn(site.send(&ended, panics(true))).await.unwrap_err().is_panic());
+    tokio::task::yield_now().await;
+    assert_eq!(site.entry(&kept, "n").await.as_deref(), Some("1"));
+    assert!(site.stored(&ended.id()).await.is_none());
+}
+
+/// A closure that panics poisons nothing.
+#[tokio::test]
+async fn a_closure_that_panics_poisons_nothing() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let reply = site
+        .send(&jar, async |session: Session| {
+            let own = session.clone();
+            let update = std::panic::AssertUnwindSafe(|| own.update("n", |_: &mut u8| panic!("the closure's own")));
+            assert!(std::panic::catch_unwind(update).is_err());
+            assert_eq!(session.get::<u8>("n")?, Some(1));
+            session.insert("m", &1)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "m").await.as_deref(), Some("1"));
+}

@@ -1,7 +1,9 @@
 //! A site of one route behind the layer, a browser's cookies, and what a response said.
 
 use std::{
+    fmt::{Debug, Write},
     future::Future,
+    sync::{Arc, Mutex},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -17,6 +19,12 @@ use session_layer::{
     conformance::fault::FaultStore,
 };
 use tower::ServiceExt;
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record as Values},
+    subscriber::DefaultGuard,
+};
 
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const HOUR: Duration = Duration::from_secs(3_600);
@@ -200,4 +208,59 @@ impl Jar {
             self.value = (!removed).then(|| value.to_owned());
         }
     }
+}
+
+/// The events of this crate on this thread, as text: level, target and fields.
+#[derive(Clone, Default)]
+pub struct Events(Arc<Mutex<Vec<String>>>);
+
+impl Events {
+    /// Keeps what happens from now on until the guard is dropped.
+    pub fn keep() -> (Self, DefaultGuard) {
+        let events = Self::default();
+        let guard = tracing::subscriber::set_default(events.clone());
+        (events, guard)
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// How many events have this message at this level.
+    pub fn count(&self, level: Level, message: &str) -> usize {
+        let start = format!("{level} ");
+        self.all().iter().filter(|event| event.starts_with(&start) && event.contains(message)).count()
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+}
+
+impl Subscriber for Events {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("session_layer")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Values<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(format!("{} {}", event.metadata().level(), event.metadata().target()));
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }

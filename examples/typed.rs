@@ -1,0 +1,65 @@
+//! A session that is one struct: log in, fill a cart, and lose nothing when two tabs are busy at once.
+//!
+//! ```text
+//! cargo run --example typed
+//! curl -c jar -b jar -X POST http://127.0.0.1:3000/login/bob
+//! curl -c jar -b jar -X POST http://127.0.0.1:3000/cart/pear
+//! curl -c jar -b jar http://127.0.0.1:3000/
+//! ```
+
+use axum::{
+    Router,
+    extract::Path,
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use session_layer::{CookieConfig, Error, MemoryStore, SessionLayer, Typed};
+
+/// What a visitor's session holds. Each field is one entry of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Shop {
+    user: Option<String>,
+    visits: u64,
+    cart: Vec<String>,
+}
+
+async fn home(shop: Typed<Shop>) -> Result<String, Error> {
+    let Shop { user, visits, cart } = shop.get()?;
+    Ok(format!("{}: {visits} visits, cart {cart:?}\n", user.as_deref().unwrap_or("nobody")))
+}
+
+async fn log_in(shop: Typed<Shop>, Path(name): Path<String>) -> Result<String, Error> {
+    // A new token, so that nobody who planted the old one is logged in with us. The cart comes along.
+    shop.session().login(&name)?;
+    let visits = shop.update(move |shop| {
+        shop.user = Some(name.clone());
+        shop.visits += 1;
+        shop.visits
+    })?;
+    Ok(format!("visit {visits}\n"))
+}
+
+async fn add(shop: Typed<Shop>, Path(sku): Path<String>) -> Result<String, Error> {
+    // If another request wrote in between, this runs again on what it wrote. A field that it did not change stays.
+    let items = shop.update(move |shop| {
+        shop.cart.push(sku.clone());
+        shop.cart.len()
+    })?;
+    Ok(format!("{items} in the cart\n"))
+}
+
+pub(crate) fn app(layer: SessionLayer) -> Router {
+    let routes = Router::new().route("/", get(home)).route("/login/{name}", post(log_in));
+    routes.route("/cart/{sku}", post(add)).layer(layer)
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[allow(clippy::print_stdout, reason = "a command speaks by printing")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Without TLS no cookie is `Secure`, and clients such as curl send those over TLS only.
+    let layer = SessionLayer::builder(MemoryStore::new()).cookie(CookieConfig::default().secure(false)).build()?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("http://{}", listener.local_addr()?);
+    axum::serve(listener, app(layer)).await?;
+    Ok(())
+}

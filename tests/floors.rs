@@ -1,0 +1,204 @@
+//! DESIGN 10: imports point down only. This reads the `use crate::` lines of every file in `src/`.
+#![allow(missing_docs, reason = "a test")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The floors from the ground up, and the modules on each. A module may use what is below its floor, what is beside it
+/// only where `SIDE_BY_SIDE` says so, and nothing above.
+const FLOORS: &[&[&str]] = &[
+    &["error", "id", "clock", "events"],
+    &["codec", "lifetime", "record", "keyring"],
+    &["store", "cookie"],
+    &["store/memory", "store/file", "store/memcached", "store/encrypted", "store/cached", "session", "conformance"],
+    &["connect", "sessions", "middleware", "extract"],
+];
+
+/// Which may use which on one floor.
+const SIDE_BY_SIDE: &[(&str, &str)] = &[
+    ("error", "id"),
+    ("events", "id"),
+    ("events", "error"),
+    ("id", "clock"),
+    // A record has a lifetime.
+    ("record", "lifetime"),
+    // The extractors are those of the middleware.
+    ("extract", "middleware"),
+    // Sessions from outside a request go by a layer's settings.
+    ("sessions", "middleware"),
+    ("middleware", "sessions"),
+];
+
+/// What is used from below although it lives above: each with its reason.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // `Error` is made from every floor's own: `From<StoreError>`.
+    ("error", "store"),
+];
+
+/// The module that a path names: the longest known one.
+fn module_of(path: &str) -> Option<&'static str> {
+    let all = FLOORS.iter().flat_map(|floor| floor.iter().copied());
+    all.filter(|module| path == *module || path.starts_with(&format!("{module}/"))).max_by_key(|module| module.len())
+}
+
+fn floor_of(module: &str) -> usize {
+    FLOORS.iter().position(|floor| floor.contains(&module)).unwrap()
+}
+
+/// What the text imports from this crate, as paths: `crate::store::memory::X` is `store/memory/X`.
+fn imports(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    // Tests of a module may use whatever helps them.
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    for (start, _) in code.match_indices("crate::") {
+        // `$crate::` of a macro is one, too; `other_crate::` is not.
+        let before = code[..start].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        expand(&code[start + "crate::".len()..], "", &mut found);
+    }
+    found
+}
+
+/// Writes out one use tree: `a::{b, c::d}` is `a/b` and `a/c/d`.
+fn expand(tree: &str, prefix: &str, found: &mut BTreeSet<String>) -> usize {
+    let end = tree.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(tree.len());
+    let name = &tree[..end];
+    let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+    let rest = &tree[end..];
+    if let Some(inner) = rest.strip_prefix("::") {
+        return end + 2 + expand(inner, &path, found);
+    }
+    if name.is_empty() && rest.starts_with('{') {
+        let mut at = 1;
+        loop {
+            at += rest[at..].len() - rest[at..].trim_start().len();
+            match rest.as_bytes().get(at) {
+                None => return end + at,
+                Some(b'}') => return end + at + 1,
+                Some(b',') => at += 1,
+                Some(b'*') => {
+                    found.insert(prefix.to_owned());
+                    at += 1;
+                }
+                Some(_) => {
+                    let used = expand(&rest[at..], prefix, found);
+                    // `as name`, or what this reader does not know: to the next comma or brace.
+                    at += used.max(1);
+                    at += rest[at..].find([',', '}']).unwrap_or(0);
+                }
+            }
+        }
+    }
+    found.insert(if name.is_empty() { prefix.to_owned() } else { path });
+    end
+}
+
+/// What is wrong with a file of this path, relative to `src`, and text.
+fn violations(path: &str, text: &str, reexports: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let own = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let Some(own_module) = module_of(own) else {
+        return if own == "lib" { Vec::new() } else { vec![format!("{path}: on no floor; add it to tests/floors.rs")] };
+    };
+    let mut wrong = Vec::new();
+    for import in imports(text) {
+        let import = reexports(&import).unwrap_or(import);
+        let Some(used) = module_of(&import) else { continue };
+        let allowed = used == own_module
+            || floor_of(used) < floor_of(own_module)
+            || SIDE_BY_SIDE.contains(&(own_module, used))
+            || EXCEPTIONS.contains(&(own_module, used));
+        // `store/mod.rs` names its own parts, which is what a module file is for.
+        let own_part = own == own_module && used.starts_with(&format!("{own_module}/"));
+        if !allowed && !own_part {
+            wrong.push(format!("{path}: {own_module} uses {used} (`crate::{}`)", import.replace('/', "::")));
+        }
+    }
+    wrong
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Names that the crate's root re-exports: `crate::MemoryStore` is in `store/memory`.
+fn at_the_root(import: &str) -> Option<String> {
+    let stores = [
+        ("Memory", "store/memory"),
+        ("File", "store/file"),
+        ("Memcached", "store/memcached"),
+        ("Encrypted", "store/encrypted"),
+        ("Cached", "store/cached"),
+    ];
+    let others = [
+        ("SessionLayer", "middleware"),
+        ("SessionService", "middleware"),
+        ("SessionHandle", "middleware"),
+        ("SessionRejection", "middleware"),
+        ("LazySession", "middleware"),
+    ];
+    let name = import.trim_start_matches("store/");
+    if name == "Session" {
+        return Some("session".to_owned());
+    }
+    let mut known = stores.iter().chain(&others);
+    let (_, module) = known.find(|(start, _)| name.starts_with(start) && !name.contains('/'))?;
+    Some((*module).to_owned())
+}
+
+#[test]
+fn imports_point_down() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&src, &mut all);
+    assert!(all.len() > 50, "the sources are found");
+    let mut wrong = Vec::new();
+    let mut read = 0;
+    for file in all {
+        let path = file.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+        // Test modules in files of their own use whatever helps them.
+        if path.split('/').any(|part| part.trim_end_matches(".rs").ends_with("tests") || part == "model.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        read += imports(&text).len();
+        wrong.extend(violations(&path, &text, &at_the_root));
+    }
+    assert!(read > 200, "imports are read: {read}");
+    assert!(wrong.is_empty(), "imports that point up, or to the side:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_line_that_points_up_is_caught() {
+    let wrong = |path: &str, text: &str| violations(path, text, &at_the_root);
+    assert_eq!(
+        wrong("store/contract.rs", "use crate::{id::SessionId, session::Session};"),
+        ["store/contract.rs: store uses session (`crate::session::Session`)"]
+    );
+    assert_eq!(
+        wrong("store/memory/table.rs", "use crate::{\n    clock,\n    store::{Usage, file::FileStore},\n};").len(),
+        1,
+        "no store knows another"
+    );
+    assert_eq!(wrong("store/memory/table.rs", "use crate::store::FileStore;").len(), 1, "nor by a re-export");
+    assert_eq!(wrong("store/memory/table.rs", "use crate::Session;").len(), 1, "nor the root");
+    assert_eq!(wrong("cookie/read.rs", "use crate::store::DynStore;").len(), 1, "the cookie knows no store");
+    assert_eq!(wrong("session/load.rs", "fn f() { crate::middleware::SessionLayer::new }").len(), 1, "no `use` needed");
+    assert_eq!(wrong("conformance/check.rs", "use crate::session::Session;").len(), 1);
+    assert_eq!(wrong("surprise.rs", "").len(), 1, "a new module needs a floor");
+    assert!(wrong("session/load.rs", "use crate::{cookie::Tokens, store::{SessionStore as Store, *}};").is_empty());
+    assert!(wrong("session/load.rs", "use other_crate::middleware::X; // crate::middleware").len() <= 1);
+    assert!(wrong("id.rs", "/// See [`SessionLayer`](crate::middleware::SessionLayer).").is_empty(), "documentation");
+}

@@ -1,0 +1,13 @@
+//! Typed sessions as their users see them: fields as entries, what is a change, merging, and the extractor.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+#[path = "../../examples/typed.rs"]
+#[allow(dead_code, reason = "its `main` is the command's")]
+mod example;
+mod fields;
+mod http;
+mod merge;
+mod refused;
+mod support;
+mod written;

@@ -75,6 +75,7 @@ impl Demo {
         self.signal("TERM");
         let status = self.wait();
         assert!(status.success(), "{status}\n{}", self.log());
+        assert!(self.log().contains("the store is closed"), "{}", self.log());
     }
 }
 

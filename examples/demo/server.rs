@@ -39,7 +39,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Ok(layer) => serve(listener, app::router(layer, lifetimes), &mut signals).await,
         Err(error) => Err(error.into()),
     };
+    // Also where serving failed: what is written so far is to last.
     let closed = store.close().await.map_err(Failure::Close);
+    let closed = closed.inspect(|()| tracing::info!("the store is closed"));
     served.and(closed)
 }
 

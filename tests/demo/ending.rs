@@ -74,3 +74,25 @@ fn flags_that_make_no_sense_are_refused() {
         assert!(String::from_utf8(output.stderr).unwrap().contains(arguments[0]), "{arguments:?}");
     }
 }
+
+#[test]
+fn the_flags_and_what_they_are_without() {
+    let output = run(&["--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for flag in [
+        "--listen <HOST:PORT>",
+        "[default: 127.0.0.1:3000]",
+        "--store <URL>",
+        "[default: memory:]",
+        "--plain-http",
+        "--idle <SECONDS>",
+        "[default: 3600]",
+        "--absolute <SECONDS>",
+        "[default: 86400]",
+        "--secret-file <PATH>",
+        "--cache <SESSIONS>",
+    ] {
+        assert!(help.contains(flag), "{flag}: {help}");
+    }
+}

@@ -61,7 +61,7 @@ async fn requests_that_break_off_do_nothing() {
     let request =
         format!("PUT /api/entries/k HTTP/1.1\r\nHost: demo\r\nCookie: {cookie}\r\nContent-Length: 2\r\n\r\n12");
     for length in (0..request.len()).step_by(3).chain([request.len() - 1]) {
-        exchange_part(&demo, request[..length].as_bytes()).await;
+        exchange_part(&demo, &request.as_bytes()[..length]).await;
     }
     assert_eq!(browser.session().await["keys"], serde_json::json!(["user"]));
     demo.stop();

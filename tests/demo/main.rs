@@ -5,6 +5,8 @@
 //! - `parallel`, `overtaken`, `gone`: requests that meet each other, and clients that leave.
 //! - `cookies`, `lifetimes`, `stores`, `garbage`, `ending`: what holds for all of them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod browser;
 mod cookies;
 mod ending;

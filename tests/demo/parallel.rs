@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use tempfile::tempdir;
 use tokio::task::JoinSet;
 
-use crate::{browser::Browser, process::Demo, raw::Held};
+use crate::{browser::Browser, process::Demo, raw::Held, stores::secret};
 
 /// How many requests there are at once.
 const MANY: usize = 100;
@@ -33,7 +34,20 @@ async fn a_hundred_writes_of_different_keys_keep_a_hundred_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_counts_end_at_a_hundred() {
-    let demo = Demo::plain();
+    counts_add_up(Demo::plain()).await;
+}
+
+/// The same where every write is a file, sealed, behind a cache.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_counts_end_at_a_hundred_in_sealed_files_behind_a_cache() {
+    let dir = tempdir().unwrap();
+    let store = format!("file:{}", dir.path().join("sessions").display());
+    let (store, secret) = (format!("{store}?create=yes&durability=none"), secret(dir.path()));
+    let demo = Demo::start(&["--plain-http", "--store", &store, "--secret-file", &secret, "--cache", "10"]);
+    counts_add_up(demo).await;
+}
+
+async fn counts_add_up(demo: Demo) {
     let browser = Browser::new(&demo);
     browser.log_in("ann").await;
     let mut requests = JoinSet::new();

@@ -75,10 +75,12 @@ impl Demo {
         self.signal("TERM");
         let status = self.wait();
         assert!(status.success(), "{status}\n{}", self.log());
+        assert!(self.log().contains("the store is closed"), "{}", self.log());
     }
 }
 
 impl Drop for Demo {
+    #[allow(clippy::print_stderr, reason = "beside the test's failure, where the harness shows it")]
     fn drop(&mut self) {
         // It may have ended already, which is as good.
         let _ = self.child.kill();

@@ -23,7 +23,8 @@ async fn a_stop_closes_the_store() {
     demo.stop();
 }
 
-fn secret(dir: &Path) -> String {
+/// A secret file in this directory; its path.
+pub(crate) fn secret(dir: &Path) -> String {
     let path = dir.join("secret");
     // 32 bytes that nobody else uses.
     fs::write(&path, "k8oQ2Jm1yq0X4cV9b7s5tF3hL6dR1wE0zG8uN2pA5iM=\n").unwrap();

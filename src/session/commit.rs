@@ -67,7 +67,12 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 };
             }
         };
+        let is_revoked = match work.left_owner(&live) {
+            Some(owner) => is_revoked(settings, live.id, owner).await?,
+            None => false,
+        };
         let attempt = match work.renewal {
+            _ if is_revoked => Attempt::Gone,
             Renewal::Keep => update(settings, work, &live).await?,
             Renewal::Renew | Renewal::Login => rename(settings, work, &live).await?,
         };
@@ -129,6 +134,11 @@ impl Work {
         Ok(())
     }
 
+    /// The owner that the session had and is to have no more.
+    fn left_owner<'a>(&self, live: &'a Live) -> Option<&'a Owner> {
+        live.stored.record.owner().filter(|held| self.draft.owner() != Some(held.name()))
+    }
+
     /// The record as it is to be stored, but for the check of a new token.
     async fn record(&mut self, settings: &Settings, base: Option<&Record>, now: SystemTime) -> Result<Record> {
         let created_at = match base {
@@ -158,6 +168,17 @@ impl Work {
         }
         Ok(record)
     }
+}
+
+/// Whether the session was revoked since it was loaded. Asked where it would be live again without its owner, or with
+/// another; where the owner stays, the epoch in the record keeps it revoked.
+async fn is_revoked(settings: &Settings, id: SessionId, owner: &Owner) -> Result<bool> {
+    let present = settings.store.owner_epoch(owner.name()).await.map_err(failed("owner_epoch", &id))?;
+    let is_revoked = present != Some(owner.epoch());
+    if is_revoked {
+        Event::Revoked(id).emit();
+    }
+    Ok(is_revoked)
 }
 
 /// The owner with its present epoch, which lives at least as long as this session can.

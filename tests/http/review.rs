@@ -370,3 +370,25 @@ async fn k21_a_login_taken_back_leaves_the_token_superseded() {
     assert!(reply.sets_no_cookie());
     assert_eq!(site.store.inner().len(), 1);
 }
+
+/// Promise 1: a request that takes the owner off a session does not bring back one that was revoked meanwhile.
+#[tokio::test]
+async fn k1_a_change_of_owner_brings_no_revoked_session_back() {
+    for next in [None, Some("bob")] {
+        for renews in [false, true] {
+            let site = Site::new();
+            let mut jar = site.member("ada").await;
+            let store = site.store.inner().clone();
+            let clock = site.clock.clone();
+            site.visit(&mut jar, async move |session: Session| {
+                let until = clock.now() + 48 * HOUR;
+                store.renew_epoch("ada", Usage { used_at: clock.now(), expires_at: until }).await.unwrap();
+                session.set_owner(next)?;
+                if renews { session.renew() } else { Ok(()) }
+            })
+            .await;
+            let reply = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+            assert_eq!(reply.body, "", "the data of a revoked session is back: {next:?}, {renews}");
+        }
+    }
+}

@@ -55,8 +55,20 @@ pub(crate) enum Finish {
 enum Plan {
     Nothing,
     Touch(Live),
-    /// With the number of `destroy`s that came before.
-    Write(Work, u64),
+    Write(Work, Since),
+}
+
+/// How often the session had been destroyed, and its changes taken back, when a commit began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Since {
+    ended: u64,
+    discarded: u64,
+}
+
+impl Since {
+    fn of(state: &State) -> Self {
+        Self { ended: state.ended, discarded: state.discarded }
+    }
 }
 
 impl Shared {
@@ -157,14 +169,14 @@ impl Shared {
                 self.touch(live, now).await;
                 Ok(())
             }
-            Plan::Write(mut work, ended) => match write(&self.settings, &mut work).await {
+            Plan::Write(mut work, since) => match write(&self.settings, &mut work).await {
                 Ok(written) => {
-                    self.rebase(written, ended);
+                    self.rebase(written, since.ended);
                     // A `destroy` that came during the commit means what the commit has made, too.
                     self.destroy_doomed().await.map(|_| ())
                 }
                 Err(error) => {
-                    self.put_back(work, ended);
+                    self.put_back(work, since);
                     Err(error)
                 }
             },
@@ -183,7 +195,7 @@ impl Shared {
                 log: std::mem::take(&mut state.log),
                 renewal: std::mem::replace(&mut state.renewal, Renewal::Keep),
             };
-            return (Plan::Write(work, state.ended), Vec::new());
+            return (Plan::Write(work, Since::of(&state)), Vec::new());
         }
         let idle = state.take_idle_log();
         match state.live() {
@@ -314,7 +326,7 @@ impl Shared {
             (token, (record.lifetime().cookie() == CookieLifetime::Persistent).then_some(left))
         });
         let id = live.id;
-        let (previous, mut log, mut revision) = {
+        let (previous, mut log, mut revision, mut discarded) = {
             let mut state = self.state();
             state.is_renewing = false;
             if state.ended != ended {
@@ -325,7 +337,7 @@ impl Shared {
             if cookie.is_some() {
                 state.answer.cookie = cookie;
             }
-            (previous, std::mem::take(&mut state.log), state.revision)
+            (previous, std::mem::take(&mut state.log), state.revision, state.discarded)
         };
         loop {
             let draft = Draft::replayed(Some(Arc::clone(&record)), &log);
@@ -346,16 +358,20 @@ impl Shared {
                 }
                 return;
             }
+            // What was taken back meanwhile is not replayed; it is dropped with no lock held.
+            let stale = if state.discarded == discarded { Vec::new() } else { std::mem::take(&mut log) };
             log.append(&mut state.log);
-            revision = state.revision;
+            (revision, discarded) = (state.revision, state.discarded);
+            drop(state);
+            drop(stale);
         }
     }
 
     /// A failed save keeps the changes, so that it can be tried again.
-    fn put_back(&self, mut work: Work, ended: u64) {
+    fn put_back(&self, mut work: Work, since: Since) {
         let mut state = self.state();
         state.is_renewing = false;
-        if state.ended != ended {
+        if Since::of(&state) != since {
             return;
         }
         work.log.append(&mut state.log);

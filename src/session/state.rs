@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) damaged: Vec<SessionId>,
     /// How often this request has destroyed its session: what a commit brings that began before is not kept.
     pub(crate) ended: u64,
+    /// How often changes were taken back: what a failed commit that began before gives back is not kept.
+    pub(crate) discarded: u64,
     /// A commit is under way that brings a new token.
     pub(crate) is_renewing: bool,
     /// The handler asked whether the request has a session cookie.
@@ -182,6 +184,7 @@ impl State {
         let base = self.live().map(|live| Arc::clone(&live.stored.record));
         self.draft = Draft::new(base);
         self.renewal = Renewal::Keep;
+        self.discarded += 1;
         self.revision += 1;
         std::mem::take(&mut self.log)
     }

@@ -392,3 +392,27 @@ async fn k1_a_change_of_owner_brings_no_revoked_session_back() {
         }
     }
 }
+
+/// DESIGN 9: what a 5xx drops is not brought back by a `save` that fails afterwards.
+#[tokio::test]
+async fn a_failed_save_does_not_give_back_what_a_5xx_dropped() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::Before);
+    site.store.inject(Fault::unavailable().on(Operation::Rename).nth(1));
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.login("ada").unwrap();
+            let gate = gate.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(reply.sets_no_cookie());
+    assert_eq!(site.store.calls(Operation::Rename), 1, "the login was tried again after the 5xx");
+    assert!(site.stored(&jar.id()).await.unwrap().record.is_session());
+}

@@ -137,7 +137,7 @@ impl Shared {
                 || (!server_error
                     && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
             if !state.doomed.is_empty() || must_write {
-                Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() }
+                Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() || state.is_renewing }
             } else if self.was_asked_for() || state.consulted || state.answer.destroyed || state.answer.cookie.is_some()
             {
                 Finish::Clean
@@ -188,7 +188,7 @@ impl Shared {
     fn plan(&self, now: SystemTime) -> (Plan, Vec<Change>) {
         let mut state = self.state();
         if state.renews() || state.draft.is_dirty() || state.is_always_saved(&self.settings) {
-            state.is_renewing = state.renews();
+            state.is_renewing = state.renews() || state.live().is_none();
             let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),

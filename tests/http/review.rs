@@ -416,3 +416,24 @@ async fn a_failed_save_does_not_give_back_what_a_5xx_dropped() {
     assert_eq!(site.store.calls(Operation::Rename), 1, "the login was tried again after the 5xx");
     assert!(site.stored(&jar.id()).await.unwrap().record.is_session());
 }
+
+/// A 5xx that leaves while a spawned `save` makes the session carries its cookie: the save is not undone.
+#[tokio::test]
+async fn a_5xx_waits_for_the_cookie_that_a_save_is_about_to_make() {
+    let site = Site::new();
+    let mut jar = site.jar();
+    let gate = site.store.pause(Operation::Create, Step::After);
+    let shared = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.insert("n", &1).unwrap();
+            let gate = shared.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+        .await;
+    assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}

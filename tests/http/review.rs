@@ -437,3 +437,20 @@ async fn a_5xx_waits_for_the_cookie_that_a_save_is_about_to_make() {
     assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
 }
+
+/// What makes a record smaller that is too large already is written, and its visitor can log in.
+#[tokio::test]
+async fn a_record_that_is_too_large_can_shrink() {
+    let large = Site::new();
+    let mut jar = large.jar();
+    large.visit(&mut jar, async |session: Session| session.insert("big", &"x".repeat(3_000))).await;
+    let site = Site::over(large.store.clone(), large.store.clone(), large.clock.clone(), |builder| {
+        builder.max_record_bytes(2_000)
+    });
+    let reply = site.send(&jar, async |session: Session| session.insert("big", &"x".repeat(2_500))).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let reply = site.visit(&mut jar, async |session: Session| session.login("ada")).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let reply = site.send(&jar, async |session: Session| session.insert("more", &1)).await;
+    assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE, "it does not grow");
+}

@@ -233,7 +233,8 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
             // own result, so the outcome stays unknown.
             let Some(now) = look(settings, &id, &error).await? else { return Ok(Attempt::Gone) };
-            if now.record != record {
+            // Another request's closure may have come to the same record, from the same one: then ours is missing.
+            if now.record != record || work.log.iter().any(|change| matches!(change, Change::Run(_))) {
                 return Err(error.into());
             }
             now.version

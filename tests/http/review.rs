@@ -454,3 +454,21 @@ async fn a_record_that_is_too_large_can_shrink() {
     let reply = site.send(&jar, async |session: Session| session.insert("more", &1)).await;
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE, "it does not grow");
 }
+
+/// Promise 2: of two equal updates one of which may not have arrived, the other is not taken for it.
+#[tokio::test]
+async fn an_equal_update_of_another_request_is_not_taken_for_our_own() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update).nth(1));
+    let count = async |session: Session| session.update("n", |n: &mut u8| *n += 1);
+    let first = tokio::spawn(site.send(&jar, count));
+    gate.reached().await;
+    let second = site.send(&jar, count).await;
+    assert_eq!(second.status, StatusCode::OK);
+    gate.release();
+    let first = first.await.unwrap();
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
+    assert_eq!(first.status, StatusCode::SERVICE_UNAVAILABLE, "an update that was lost");
+}

@@ -1,6 +1,9 @@
 //! From a request's changes to the store: once, whole, and never over what somebody else wrote.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
@@ -17,6 +20,9 @@ use crate::{
     record::{Owner, Record},
     store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
 };
+
+/// What stands for a time that can't be added to an instant: a hundred years.
+const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
 /// What is to be committed. It owns the log: a reference to closures would not be `Send`.
 pub(crate) struct Work {
@@ -49,7 +55,9 @@ fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) ->
 
 /// Writes the changes. `None`: there was nothing to write, since the visitor has no session and stores nothing.
 pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option<Written>> {
-    let deadline = Instant::now() + settings.retry_for;
+    let now = Instant::now();
+    // Longer than a process lives is as good as for ever, and can be added to any instant.
+    let deadline = now.checked_add(settings.retry_for).unwrap_or(now + FOREVER);
     let mut turn = None;
     let mut tries = 1;
     loop {

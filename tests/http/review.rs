@@ -472,3 +472,11 @@ async fn an_equal_update_of_another_request_is_not_taken_for_our_own() {
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
     assert_eq!(first.status, StatusCode::SERVICE_UNAVAILABLE, "an update that was lost");
 }
+
+/// No setting makes a commit panic.
+#[tokio::test]
+async fn conflicts_can_be_retried_forever() {
+    let site = Site::with(|builder| builder.retry_for(std::time::Duration::MAX));
+    let jar = site.visitor().await;
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}

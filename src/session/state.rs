@@ -144,6 +144,16 @@ impl State {
         self.revision += 1;
     }
 
+    /// Whether a closure of the application is in the log: run again, it may leave other entries than now.
+    pub(crate) fn has_run(&self) -> bool {
+        self.log.iter().any(|change| matches!(change, Change::Run(_)))
+    }
+
+    /// Whether a closure that has left no such entry may leave one when it runs again.
+    pub(crate) fn may_come_back(&self, key: &str) -> bool {
+        self.draft.is_changed(key) && self.has_run()
+    }
+
     /// Whether something that no store has yet would be lost if this were dropped.
     pub(crate) fn is_unsaved(&self) -> bool {
         !self.doomed.is_empty() || self.renews() || self.draft.is_dirty()

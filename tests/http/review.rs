@@ -480,3 +480,27 @@ async fn conflicts_can_be_retried_forever() {
     let jar = site.visitor().await;
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
 }
+
+/// A `remove` after a closure removes what the closure leaves when it runs again.
+#[tokio::test]
+async fn a_remove_after_a_closure_is_replayed() {
+    for takes in [false, true] {
+        let site = Site::new();
+        let jar = site.visitor().await;
+        let (twin, other) = (site.clone(), jar.clone());
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                session.modify("n", |n: &mut Option<u8>| *n = n.filter(|&n| n != 1))?;
+                if takes {
+                    assert_eq!(session.take::<u8>("n")?, None);
+                } else {
+                    assert!(!session.remove("n")?);
+                }
+                twin.send(&other, async |session: Session| session.insert("n", &7)).await;
+                ok()
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(site.entry(&jar, "n").await, None);
+    }
+}

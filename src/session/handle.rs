@@ -65,6 +65,21 @@ struct Since {
     discarded: u64,
 }
 
+/// The log while a commit has it. Unless it is taken out, it goes back: also after a panic of a closure that runs again.
+struct Taken<'a> {
+    shared: &'a Shared,
+    work: Option<Work>,
+    since: Since,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.shared.put_back(work, self.since);
+        }
+    }
+}
+
 impl Since {
     fn of(state: &State) -> Self {
         Self { ended: state.ended, discarded: state.discarded }
@@ -156,7 +171,8 @@ impl Shared {
 
     /// Destroys what is doomed and writes what is changed.
     ///
-    /// If this future is dropped while the store is at work, the changes are dropped too: they may have arrived.
+    /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
+    /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
         let _one = self.committing.lock().await;
         self.destroy_doomed().await?;
@@ -169,17 +185,15 @@ impl Shared {
                 self.touch(live, now).await;
                 Ok(())
             }
-            Plan::Write(mut work, since) => match write(&self.settings, &mut work).await {
-                Ok(written) => {
-                    self.rebase(written, since.ended);
-                    // A `destroy` that came during the commit means what the commit has made, too.
-                    self.destroy_doomed().await.map(|_| ())
-                }
-                Err(error) => {
-                    self.put_back(work, since);
-                    Err(error)
-                }
-            },
+            Plan::Write(work, since) => {
+                let mut taken = Taken { shared: self, work: Some(work), since };
+                let Some(work) = &mut taken.work else { return Ok(()) };
+                let written = write(&self.settings, work).await?;
+                drop(taken.work.take());
+                self.rebase(written, since.ended);
+                // A `destroy` that came during the commit means what the commit has made, too.
+                self.destroy_doomed().await.map(|_| ())
+            }
         }
     }
 

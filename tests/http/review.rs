@@ -3,7 +3,10 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
 };
 
@@ -503,4 +506,30 @@ async fn a_remove_after_a_closure_is_replayed() {
         assert_eq!(reply.status, StatusCode::OK);
         assert_eq!(site.entry(&jar, "n").await, None);
     }
+}
+
+/// A closure that panics when it runs again loses nothing: what was to be saved is saved by the next try.
+#[tokio::test]
+async fn a_panic_in_a_replay_keeps_the_changes() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            let runs = Arc::new(AtomicUsize::new(0));
+            session.update("n", move |n: &mut u8| {
+                assert!(runs.fetch_add(1, Ordering::SeqCst) != 1, "the second run");
+                *n += 1;
+            })?;
+            twin.send(&other, async |session: Session| session.insert("n", &7)).await;
+            let saved = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            assert!(saved.await.is_err(), "the panic is the caller's");
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("8"));
 }

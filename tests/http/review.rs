@@ -533,3 +533,32 @@ async fn a_panic_in_a_replay_keeps_the_changes() {
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("8"));
 }
+
+/// K15: an outer layer that can't commit does not throw away the new token that an inner one has given.
+#[tokio::test]
+async fn k15_a_failing_outer_layer_keeps_the_inner_ones_cookie() {
+    let outer = Site::new();
+    let inner = Site::new().named("__Host-other");
+    let layer = SessionLayer::builder(inner.store.clone())
+        .cookie(session_layer::CookieConfig::new("other"))
+        .clock(inner.clock.clone())
+        .build()
+        .unwrap();
+    outer.store.inject(Fault::unavailable().on(Operation::Create));
+    let router = axum::Router::new()
+        .route("/", axum::routing::any(async |session: Session| session.login("ada")))
+        .layer(layer)
+        .layer(axum::middleware::from_fn(
+            async |session: Session, request: axum::extract::Request, next: axum::middleware::Next| {
+                session.insert("outer", &1).unwrap();
+                next.run(request).await
+            },
+        ))
+        .layer(outer.layer.clone());
+    let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    let mut jar = inner.jar();
+    jar.absorb(&reply);
+    assert!(jar.value.is_some(), "the only token of a session that was logged in is lost: {reply:?}");
+    assert_eq!(reply.header("cache-control"), "no-store");
+}

@@ -167,9 +167,12 @@ impl State {
     /// Whether a session that was only read is due for a touch.
     pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
-        let lifetime = live.stored.record.lifetime();
-        let due = clock::later(live.stored.used_at, lifetime.idle().mul_f64(settings.touch_after));
-        !self.skip_touch && now >= due && live.stored.record.expires_at(now) > live.stored.expires_at
+        let (stored, record) = (&live.stored, &live.stored.record);
+        let part = record.lifetime().idle().mul_f64(settings.touch_after);
+        let next = record.expires_at(now);
+        // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
+        let is_due = now >= clock::later(stored.used_at, part) || next >= clock::later(stored.expires_at, part);
+        !self.skip_touch && is_due && next > stored.expires_at
     }
 
     /// Whether the policy saves a session in which nothing has changed.

@@ -562,3 +562,25 @@ async fn k15_a_failing_outer_layer_keeps_the_inner_ones_cookie() {
     assert!(jar.value.is_some(), "the only token of a session that was logged in is lost: {reply:?}");
     assert_eq!(reply.header("cache-control"), "no-store");
 }
+
+/// Promise 10: the late touch of a request that loaded the session before it was made to live longer does not end it
+/// early, for a visitor who goes on using it.
+#[tokio::test]
+async fn a_late_touch_by_the_old_lifetime_is_made_good() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.clock.advance(30 * MINUTE);
+    let gate = site.store.pause(Operation::Touch, Step::Before);
+    let late = tokio::spawn(site.send(&jar, async |session: Session| session.keys().join(",")));
+    gate.reached().await;
+    let week = session_layer::Lifetime::new(7 * 24 * HOUR, 28 * 24 * HOUR).unwrap();
+    site.send(&jar, async move |session: Session| session.set_lifetime(week)).await;
+    gate.release();
+    late.await.unwrap();
+    for _ in 0..4 {
+        site.clock.advance(40 * MINUTE);
+        let reply = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+        assert_eq!(reply.body, "n", "expired by the lifetime that it had before");
+    }
+    assert_eq!(site.store.calls(Operation::Touch), 2, "the late one, and the one that makes it good");
+}

@@ -10,7 +10,10 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::{FailureAnswer, SessionHandle, headers};
+use super::{
+    FailureAnswer, SessionHandle,
+    headers::{self, Given},
+};
 use crate::{
     error::Result as SessionResult,
     session::{Answer, Finish, to_its_end},
@@ -87,7 +90,9 @@ where
                     let outcome = ready!(future.as_mut().poll(cx));
                     let Some(mut output) = this.output.take() else { panic!("polled after completion") };
                     if let (Err(error), Ok(response)) = (&outcome, &mut output) {
+                        let given = Given::take(response);
                         *response = this.answer.answer(error);
+                        given.give(response);
                     }
                     return Poll::Ready(this.in_flight.answered(output));
                 }
@@ -101,7 +106,9 @@ impl InFlight {
     fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
         if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {
             let answer: Answer = handle.shared.take_answer();
-            headers::apply(&handle.config, &answer, response.headers_mut());
+            if headers::apply(&handle.config, &answer, response.headers_mut()) && handle.is_nested() {
+                Given::note(response);
+            }
         }
         output
     }

@@ -33,6 +33,11 @@ impl SessionHandle {
         self.config.cookie.name() == name || self.outer.as_ref().is_some_and(|outer| outer.is_named(name))
     }
 
+    /// Whether there is another layer around this one.
+    pub(super) fn is_nested(&self) -> bool {
+        self.outer.is_some()
+    }
+
     /// The handle of the innermost layer around this request.
     ///
     /// # Errors

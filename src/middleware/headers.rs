@@ -1,15 +1,54 @@
 //! What the response says of the session: its cookie, and how far it may be cached.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::layer::Config;
 use crate::session::Answer;
 
-/// Adds what a response that depends on the session must say.
+/// The cookies that the layers inside gave a response. One around them that has to replace it keeps them: they may hold
+/// the only token of a session that was renewed.
+#[derive(Clone, Default)]
+pub(super) struct Given {
+    cookies: Vec<HeaderValue>,
+    cache_control: Option<HeaderValue>,
+}
+
+impl Given {
+    /// Notes the cookie that was just set.
+    pub(super) fn note<B>(response: &mut Response<B>) {
+        let cookie = response.headers().get_all(header::SET_COOKIE).iter().next_back().cloned();
+        let cache_control = response.headers().get(header::CACHE_CONTROL).cloned();
+        let given: &mut Self = response.extensions_mut().get_or_insert_default();
+        given.cookies.extend(cookie);
+        given.cache_control = cache_control;
+    }
+
+    /// What was given to a response that is to be replaced.
+    pub(super) fn take<B>(response: &mut Response<B>) -> Self {
+        response.extensions_mut().remove().unwrap_or_default()
+    }
+
+    /// Gives it to the one in its place.
+    pub(super) fn give<B>(self, response: &mut Response<B>) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        let headers = response.headers_mut();
+        for cookie in &self.cookies {
+            headers.append(header::SET_COOKIE, cookie.clone());
+        }
+        if let Some(value) = &self.cache_control {
+            headers.insert(header::CACHE_CONTROL, value.clone());
+        }
+        response.extensions_mut().insert(self);
+    }
+}
+
+/// Adds what a response that depends on the session must say. `true` if it sets the cookie.
 ///
 /// It varies by `Cookie`, and is private unless the handler said otherwise. One that sets the cookie is stored by no
 /// cache: another visitor would get this one's session (RFC 9111, section 7.3).
-pub(super) fn apply(config: &Config, answer: &Answer, headers: &mut HeaderMap) {
+pub(super) fn apply(config: &Config, answer: &Answer, headers: &mut HeaderMap) -> bool {
     let sets_cookie = match (&answer.cookie, answer.destroyed) {
         (Some((token, max_age)), _) => {
             config.cookie.set(headers, token, *max_age);
@@ -22,7 +61,7 @@ pub(super) fn apply(config: &Config, answer: &Answer, headers: &mut HeaderMap) {
         (None, false) => false,
     };
     if !config.cache_headers {
-        return;
+        return sets_cookie;
     }
     vary_by_cookie(headers);
     if sets_cookie {
@@ -30,6 +69,7 @@ pub(super) fn apply(config: &Config, answer: &Answer, headers: &mut HeaderMap) {
     } else if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }
+    sets_cookie
 }
 
 fn vary_by_cookie(headers: &mut HeaderMap) {

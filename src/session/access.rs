@@ -79,7 +79,7 @@ impl Session {
         let is_there = held.bytes(key) == Some(&*bytes);
         let mut state = self.shared.state();
         // Where a closure ran, the value may be another one when it runs again.
-        if is_there && !state.log.iter().any(|change| matches!(change, Change::Run(_))) {
+        if is_there && !state.has_run() {
             return Ok(());
         }
         self.check_size(&state.draft, key, bytes.len())?;
@@ -96,11 +96,11 @@ impl Session {
         let key = key.as_ref();
         let mut state = self.shared.state();
         state.not_superseded()?;
-        if state.draft.get(key).is_none() {
-            return Ok(false);
+        let was_there = state.draft.get(key).is_some();
+        if was_there || state.may_come_back(key) {
+            state.change(Change::Remove(key.into()));
         }
-        state.change(Change::Remove(key.into()));
-        Ok(true)
+        Ok(was_there)
     }
 
     /// Removes an entry and returns what it was.
@@ -116,11 +116,13 @@ impl Session {
                 state.not_superseded()?;
                 (state.draft.held(key), state.revision)
             };
-            let Some(value) = self.decode(key, held.bytes(key))? else { return Ok(None) };
+            let value = self.decode(key, held.bytes(key))?;
             let mut state = self.shared.state();
             if state.revision == revision {
-                state.change(Change::Remove(key.into()));
-                return Ok(Some(value));
+                if value.is_some() || state.may_come_back(key) {
+                    state.change(Change::Remove(key.into()));
+                }
+                return Ok(value);
             }
         }
     }

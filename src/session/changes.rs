@@ -127,6 +127,11 @@ impl Draft {
         }
     }
 
+    /// Whether this request has set or removed the entry.
+    pub(crate) fn is_changed(&self, key: &str) -> bool {
+        self.over.contains_key(key)
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
         match self.over.get(key) {
             Some(value) => value.as_deref(),

@@ -1,6 +1,9 @@
 //! From a request's changes to the store: once, whole, and never over what somebody else wrote.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
@@ -17,6 +20,9 @@ use crate::{
     record::{Owner, Record},
     store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
 };
+
+/// What stands for a time that can't be added to an instant: a hundred years.
+const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
 /// What is to be committed. It owns the log: a reference to closures would not be `Send`.
 pub(crate) struct Work {
@@ -49,7 +55,9 @@ fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) ->
 
 /// Writes the changes. `None`: there was nothing to write, since the visitor has no session and stores nothing.
 pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option<Written>> {
-    let deadline = Instant::now() + settings.retry_for;
+    let now = Instant::now();
+    // Longer than a process lives is as good as for ever, and can be added to any instant.
+    let deadline = now.checked_add(settings.retry_for).unwrap_or(now + FOREVER);
     let mut turn = None;
     let mut tries = 1;
     loop {
@@ -67,7 +75,12 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 };
             }
         };
+        let is_revoked = match work.left_owner(&live) {
+            Some(owner) => is_revoked(settings, live.id, owner).await?,
+            None => false,
+        };
         let attempt = match work.renewal {
+            _ if is_revoked => Attempt::Gone,
             Renewal::Keep => update(settings, work, &live).await?,
             Renewal::Renew | Renewal::Login => rename(settings, work, &live).await?,
         };
@@ -129,6 +142,11 @@ impl Work {
         Ok(())
     }
 
+    /// The owner that the session had and is to have no more.
+    fn left_owner<'a>(&self, live: &'a Live) -> Option<&'a Owner> {
+        live.stored.record.owner().filter(|held| self.draft.owner() != Some(held.name()))
+    }
+
     /// The record as it is to be stored, but for the check of a new token.
     async fn record(&mut self, settings: &Settings, base: Option<&Record>, now: SystemTime) -> Result<Record> {
         let created_at = match base {
@@ -153,11 +171,24 @@ impl Work {
             enroll(settings, Arc::clone(owner.name()), &record, now).await?;
         }
         let record = record.with_owner(owner);
-        if record.encoded_len() > settings.max_record {
+        // As at `insert`, what shrinks a record that is too large already is welcome; and nobody is kept from logging in.
+        let before = base.map_or(0, |base| base.entries().as_bytes().len());
+        if record.encoded_len() > settings.max_record && record.entries().as_bytes().len() > before {
             return Err(Error::too_large(None, record.encoded_len(), settings.max_record));
         }
         Ok(record)
     }
+}
+
+/// Whether the session was revoked since it was loaded. Asked where it would be live again without its owner, or with
+/// another; where the owner stays, the epoch in the record keeps it revoked.
+async fn is_revoked(settings: &Settings, id: SessionId, owner: &Owner) -> Result<bool> {
+    let present = settings.store.owner_epoch(owner.name()).await.map_err(failed("owner_epoch", &id))?;
+    let is_revoked = present != Some(owner.epoch());
+    if is_revoked {
+        Event::Revoked(id).emit();
+    }
+    Ok(is_revoked)
 }
 
 /// The owner with its present epoch, which lives at least as long as this session can.
@@ -210,7 +241,8 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
             // own result, so the outcome stays unknown.
             let Some(now) = look(settings, &id, &error).await? else { return Ok(Attempt::Gone) };
-            if now.record != record {
+            // Another request's closure may have come to the same record, from the same one: then ours is missing.
+            if now.record != record || work.log.iter().any(|change| matches!(change, Change::Run(_))) {
                 return Err(error.into());
             }
             now.version

@@ -55,8 +55,35 @@ pub(crate) enum Finish {
 enum Plan {
     Nothing,
     Touch(Live),
-    /// With the number of `destroy`s that came before.
-    Write(Work, u64),
+    Write(Work, Since),
+}
+
+/// How often the session had been destroyed, and its changes taken back, when a commit began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Since {
+    ended: u64,
+    discarded: u64,
+}
+
+/// The log while a commit has it. Unless it is taken out, it goes back: also after a panic of a closure that runs again.
+struct Taken<'a> {
+    shared: &'a Shared,
+    work: Option<Work>,
+    since: Since,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.shared.put_back(work, self.since);
+        }
+    }
+}
+
+impl Since {
+    fn of(state: &State) -> Self {
+        Self { ended: state.ended, discarded: state.discarded }
+    }
 }
 
 impl Shared {
@@ -125,7 +152,7 @@ impl Shared {
                 || (!server_error
                     && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
             if !state.doomed.is_empty() || must_write {
-                Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() }
+                Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() || state.is_renewing }
             } else if self.was_asked_for() || state.consulted || state.answer.destroyed || state.answer.cookie.is_some()
             {
                 Finish::Clean
@@ -144,7 +171,8 @@ impl Shared {
 
     /// Destroys what is doomed and writes what is changed.
     ///
-    /// If this future is dropped while the store is at work, the changes are dropped too: they may have arrived.
+    /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
+    /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
         let _one = self.committing.lock().await;
         self.destroy_doomed().await?;
@@ -157,17 +185,15 @@ impl Shared {
                 self.touch(live, now).await;
                 Ok(())
             }
-            Plan::Write(mut work, ended) => match write(&self.settings, &mut work).await {
-                Ok(written) => {
-                    self.rebase(written, ended);
-                    // A `destroy` that came during the commit means what the commit has made, too.
-                    self.destroy_doomed().await.map(|_| ())
-                }
-                Err(error) => {
-                    self.put_back(work, ended);
-                    Err(error)
-                }
-            },
+            Plan::Write(work, since) => {
+                let mut taken = Taken { shared: self, work: Some(work), since };
+                let Some(work) = &mut taken.work else { return Ok(()) };
+                let written = write(&self.settings, work).await?;
+                drop(taken.work.take());
+                self.rebase(written, since.ended);
+                // A `destroy` that came during the commit means what the commit has made, too.
+                self.destroy_doomed().await.map(|_| ())
+            }
         }
     }
 
@@ -176,14 +202,14 @@ impl Shared {
     fn plan(&self, now: SystemTime) -> (Plan, Vec<Change>) {
         let mut state = self.state();
         if state.renews() || state.draft.is_dirty() || state.is_always_saved(&self.settings) {
-            state.is_renewing = state.renews();
+            state.is_renewing = state.renews() || state.live().is_none();
             let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),
                 log: std::mem::take(&mut state.log),
                 renewal: std::mem::replace(&mut state.renewal, Renewal::Keep),
             };
-            return (Plan::Write(work, state.ended), Vec::new());
+            return (Plan::Write(work, Since::of(&state)), Vec::new());
         }
         let idle = state.take_idle_log();
         match state.live() {
@@ -314,7 +340,7 @@ impl Shared {
             (token, (record.lifetime().cookie() == CookieLifetime::Persistent).then_some(left))
         });
         let id = live.id;
-        let (previous, mut log, mut revision) = {
+        let (previous, mut log, mut revision, mut discarded) = {
             let mut state = self.state();
             state.is_renewing = false;
             if state.ended != ended {
@@ -325,7 +351,7 @@ impl Shared {
             if cookie.is_some() {
                 state.answer.cookie = cookie;
             }
-            (previous, std::mem::take(&mut state.log), state.revision)
+            (previous, std::mem::take(&mut state.log), state.revision, state.discarded)
         };
         loop {
             let draft = Draft::replayed(Some(Arc::clone(&record)), &log);
@@ -346,16 +372,20 @@ impl Shared {
                 }
                 return;
             }
+            // What was taken back meanwhile is not replayed; it is dropped with no lock held.
+            let stale = if state.discarded == discarded { Vec::new() } else { std::mem::take(&mut log) };
             log.append(&mut state.log);
-            revision = state.revision;
+            (revision, discarded) = (state.revision, state.discarded);
+            drop(state);
+            drop(stale);
         }
     }
 
     /// A failed save keeps the changes, so that it can be tried again.
-    fn put_back(&self, mut work: Work, ended: u64) {
+    fn put_back(&self, mut work: Work, since: Since) {
         let mut state = self.state();
         state.is_renewing = false;
-        if state.ended != ended {
+        if Since::of(&state) != since {
             return;
         }
         work.log.append(&mut state.log);

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) damaged: Vec<SessionId>,
     /// How often this request has destroyed its session: what a commit brings that began before is not kept.
     pub(crate) ended: u64,
+    /// How often changes were taken back: what a failed commit that began before gives back is not kept.
+    pub(crate) discarded: u64,
     /// A commit is under way that brings a new token.
     pub(crate) is_renewing: bool,
     /// The handler asked whether the request has a session cookie.
@@ -142,6 +144,16 @@ impl State {
         self.revision += 1;
     }
 
+    /// Whether a closure of the application is in the log: run again, it may leave other entries than now.
+    pub(crate) fn has_run(&self) -> bool {
+        self.log.iter().any(|change| matches!(change, Change::Run(_)))
+    }
+
+    /// Whether a closure that has left no such entry may leave one when it runs again.
+    pub(crate) fn may_come_back(&self, key: &str) -> bool {
+        self.draft.is_changed(key) && self.has_run()
+    }
+
     /// Whether something that no store has yet would be lost if this were dropped.
     pub(crate) fn is_unsaved(&self) -> bool {
         !self.doomed.is_empty() || self.renews() || self.draft.is_dirty()
@@ -155,9 +167,12 @@ impl State {
     /// Whether a session that was only read is due for a touch.
     pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
-        let lifetime = live.stored.record.lifetime();
-        let due = clock::later(live.stored.used_at, lifetime.idle().mul_f64(settings.touch_after));
-        !self.skip_touch && now >= due && live.stored.record.expires_at(now) > live.stored.expires_at
+        let (stored, record) = (&live.stored, &live.stored.record);
+        let part = record.lifetime().idle().mul_f64(settings.touch_after);
+        let next = record.expires_at(now);
+        // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
+        let is_due = now >= clock::later(stored.used_at, part) || next >= clock::later(stored.expires_at, part);
+        !self.skip_touch && is_due && next > stored.expires_at
     }
 
     /// Whether the policy saves a session in which nothing has changed.
@@ -182,6 +197,7 @@ impl State {
         let base = self.live().map(|live| Arc::clone(&live.stored.record));
         self.draft = Draft::new(base);
         self.renewal = Renewal::Keep;
+        self.discarded += 1;
         self.revision += 1;
         std::mem::take(&mut self.log)
     }

@@ -3,7 +3,10 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
 };
 
@@ -369,4 +372,215 @@ async fn k21_a_login_taken_back_leaves_the_token_superseded() {
     assert_eq!(reply.status, StatusCode::CONFLICT);
     assert!(reply.sets_no_cookie());
     assert_eq!(site.store.inner().len(), 1);
+}
+
+/// Promise 1: a request that takes the owner off a session does not bring back one that was revoked meanwhile.
+#[tokio::test]
+async fn k1_a_change_of_owner_brings_no_revoked_session_back() {
+    for next in [None, Some("bob")] {
+        for renews in [false, true] {
+            let site = Site::new();
+            let mut jar = site.member("ada").await;
+            let store = site.store.inner().clone();
+            let clock = site.clock.clone();
+            site.visit(&mut jar, async move |session: Session| {
+                let until = clock.now() + 48 * HOUR;
+                store.renew_epoch("ada", Usage { used_at: clock.now(), expires_at: until }).await.unwrap();
+                session.set_owner(next)?;
+                if renews { session.renew() } else { Ok(()) }
+            })
+            .await;
+            let reply = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+            assert_eq!(reply.body, "", "the data of a revoked session is back: {next:?}, {renews}");
+        }
+    }
+}
+
+/// DESIGN 9: what a 5xx drops is not brought back by a `save` that fails afterwards.
+#[tokio::test]
+async fn a_failed_save_does_not_give_back_what_a_5xx_dropped() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::Before);
+    site.store.inject(Fault::unavailable().on(Operation::Rename).nth(1));
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.login("ada").unwrap();
+            let gate = gate.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(reply.sets_no_cookie());
+    assert_eq!(site.store.calls(Operation::Rename), 1, "the login was tried again after the 5xx");
+    assert!(site.stored(&jar.id()).await.unwrap().record.is_session());
+}
+
+/// A 5xx that leaves while a spawned `save` makes the session carries its cookie: the save is not undone.
+#[tokio::test]
+async fn a_5xx_waits_for_the_cookie_that_a_save_is_about_to_make() {
+    let site = Site::new();
+    let mut jar = site.jar();
+    let gate = site.store.pause(Operation::Create, Step::After);
+    let shared = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.insert("n", &1).unwrap();
+            let gate = shared.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+        .await;
+    assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}
+
+/// What makes a record smaller that is too large already is written, and its visitor can log in.
+#[tokio::test]
+async fn a_record_that_is_too_large_can_shrink() {
+    let large = Site::new();
+    let mut jar = large.jar();
+    large.visit(&mut jar, async |session: Session| session.insert("big", &"x".repeat(3_000))).await;
+    let site = Site::over(large.store.clone(), large.store.clone(), large.clock.clone(), |builder| {
+        builder.max_record_bytes(2_000)
+    });
+    let reply = site.send(&jar, async |session: Session| session.insert("big", &"x".repeat(2_500))).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let reply = site.visit(&mut jar, async |session: Session| session.login("ada")).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let reply = site.send(&jar, async |session: Session| session.insert("more", &1)).await;
+    assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE, "it does not grow");
+}
+
+/// Promise 2: of two equal updates one of which may not have arrived, the other is not taken for it.
+#[tokio::test]
+async fn an_equal_update_of_another_request_is_not_taken_for_our_own() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update).nth(1));
+    let count = async |session: Session| session.update("n", |n: &mut u8| *n += 1);
+    let first = tokio::spawn(site.send(&jar, count));
+    gate.reached().await;
+    let second = site.send(&jar, count).await;
+    assert_eq!(second.status, StatusCode::OK);
+    gate.release();
+    let first = first.await.unwrap();
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
+    assert_eq!(first.status, StatusCode::SERVICE_UNAVAILABLE, "an update that was lost");
+}
+
+/// No setting makes a commit panic.
+#[tokio::test]
+async fn conflicts_can_be_retried_forever() {
+    let site = Site::with(|builder| builder.retry_for(std::time::Duration::MAX));
+    let jar = site.visitor().await;
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}
+
+/// A `remove` after a closure removes what the closure leaves when it runs again.
+#[tokio::test]
+async fn a_remove_after_a_closure_is_replayed() {
+    for takes in [false, true] {
+        let site = Site::new();
+        let jar = site.visitor().await;
+        let (twin, other) = (site.clone(), jar.clone());
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                session.modify("n", |n: &mut Option<u8>| *n = n.filter(|&n| n != 1))?;
+                if takes {
+                    assert_eq!(session.take::<u8>("n")?, None);
+                } else {
+                    assert!(!session.remove("n")?);
+                }
+                twin.send(&other, async |session: Session| session.insert("n", &7)).await;
+                ok()
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(site.entry(&jar, "n").await, None);
+    }
+}
+
+/// A closure that panics when it runs again loses nothing: what was to be saved is saved by the next try.
+#[tokio::test]
+async fn a_panic_in_a_replay_keeps_the_changes() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            let runs = Arc::new(AtomicUsize::new(0));
+            session.update("n", move |n: &mut u8| {
+                assert!(runs.fetch_add(1, Ordering::SeqCst) != 1, "the second run");
+                *n += 1;
+            })?;
+            twin.send(&other, async |session: Session| session.insert("n", &7)).await;
+            let saved = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            assert!(saved.await.is_err(), "the panic is the caller's");
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("8"));
+}
+
+/// K15: an outer layer that can't commit does not throw away the new token that an inner one has given.
+#[tokio::test]
+async fn k15_a_failing_outer_layer_keeps_the_inner_ones_cookie() {
+    let outer = Site::new();
+    let inner = Site::new().named("__Host-other");
+    let layer = SessionLayer::builder(inner.store.clone())
+        .cookie(session_layer::CookieConfig::new("other"))
+        .clock(inner.clock.clone())
+        .build()
+        .unwrap();
+    outer.store.inject(Fault::unavailable().on(Operation::Create));
+    let router = axum::Router::new()
+        .route("/", axum::routing::any(async |session: Session| session.login("ada")))
+        .layer(layer)
+        .layer(axum::middleware::from_fn(
+            async |session: Session, request: axum::extract::Request, next: axum::middleware::Next| {
+                session.insert("outer", &1).unwrap();
+                next.run(request).await
+            },
+        ))
+        .layer(outer.layer.clone());
+    let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    let mut jar = inner.jar();
+    jar.absorb(&reply);
+    assert!(jar.value.is_some(), "the only token of a session that was logged in is lost: {reply:?}");
+    assert_eq!(reply.header("cache-control"), "no-store");
+}
+
+/// Promise 10: the late touch of a request that loaded the session before it was made to live longer does not end it
+/// early, for a visitor who goes on using it.
+#[tokio::test]
+async fn a_late_touch_by_the_old_lifetime_is_made_good() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.clock.advance(30 * MINUTE);
+    let gate = site.store.pause(Operation::Touch, Step::Before);
+    let late = tokio::spawn(site.send(&jar, async |session: Session| session.keys().join(",")));
+    gate.reached().await;
+    let week = session_layer::Lifetime::new(7 * 24 * HOUR, 28 * 24 * HOUR).unwrap();
+    site.send(&jar, async move |session: Session| session.set_lifetime(week)).await;
+    gate.release();
+    late.await.unwrap();
+    for _ in 0..4 {
+        site.clock.advance(40 * MINUTE);
+        let reply = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+        assert_eq!(reply.body, "n", "expired by the lifetime that it had before");
+    }
+    assert_eq!(site.store.calls(Operation::Touch), 2, "the late one, and the one that makes it good");
 }

@@ -41,6 +41,7 @@
 //! | what handlers hold | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
 //! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] |
 //! | protection and speed | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
+//! | sessions from outside a request, and an owner's | [`Sessions`] |
 //! | a store of one's own | [`SessionStore`], [`conformance`] |
 //! | without axum | [`SessionHandle`] |
 //!
@@ -96,6 +97,7 @@ mod lifetime;
 mod middleware;
 pub mod record;
 mod session;
+mod sessions;
 mod store;
 
 pub use erased_serde;
@@ -116,6 +118,7 @@ pub use self::{
     },
     record::{Entries, Epoch, Owner, Record, RecordKind},
     session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
+    sessions::{AtLimit, DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };
 

@@ -14,6 +14,7 @@ use crate::{
     error::Result,
     id::SessionId,
     session::{Session, Settings, Shared},
+    sessions::Sessions,
     store::SessionStore,
 };
 
@@ -85,6 +86,13 @@ impl<R> SessionLayer<R> {
     /// If the store can't tell, or can't open the record.
     pub async fn open_session(&self, id: SessionId) -> Result<Option<Session>> {
         Session::open_with(Arc::clone(&self.config.settings), id).await
+    }
+
+    /// All sessions of this layer's store, with its settings: for jobs and pages of operators, and to list and revoke the
+    /// sessions of one owner.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::with(Arc::clone(&self.config.settings))
     }
 
     /// The `Cookie` line with which a request has this session, which [`new_session`](Self::new_session) made and which

@@ -255,15 +255,28 @@ impl Session {
         T: Serialize + DeserializeOwned + Default + 'static,
         R: Send + 'static,
     {
+        self.modify_now(key, move |value: &mut Option<T>| f(value.get_or_insert_default())).await
+    }
+
+    /// The same with a closure that sees whether the entry is there.
+    pub(crate) async fn modify_now<T, R>(
+        &self,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut Option<T>) -> R + Send + 'static,
+    ) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        R: Send + 'static,
+    {
         let last = Arc::new(std::sync::Mutex::new(None));
         let slot = Arc::clone(&last);
-        self.update(key, move |value: &mut T| {
+        self.modify(key, move |value: &mut Option<T>| {
             let result = f(value);
             *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
         })?;
         self.save().await?;
         let result = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        // `update` ran the closure before it returned.
+        // `modify` ran the closure before it returned.
         result.ok_or_else(|| Error::request(ErrorKind::Other))
     }
 

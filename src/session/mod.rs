@@ -24,7 +24,7 @@ use std::{fmt, sync::Arc};
 
 pub(crate) use self::{
     handle::{Finish, Shared, to_its_end},
-    load::LoadFailure,
+    load::{Found, LoadFailure, find},
     settings::Settings,
     state::Answer,
 };

@@ -84,4 +84,23 @@ impl Settings {
             queue: CommitQueue::default(),
         }
     }
+    /// The same, but a commit that meets a conflict fails.
+    pub(crate) fn rejecting(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            codec: self.codec.clone(),
+            lifetime: self.lifetime,
+            touch_after: self.touch_after,
+            conflicts: ConflictPolicy::Reject,
+            save: self.save,
+            damaged: self.damaged,
+            save_on_server_error: self.save_on_server_error,
+            max_record: self.max_record,
+            retry_for: self.retry_for,
+            cookie_name: self.cookie_name.clone(),
+            // Who does not retry does not queue.
+            queue: CommitQueue::default(),
+        }
+    }
 }

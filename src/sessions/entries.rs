@@ -1,0 +1,135 @@
+//! One session's entries, by its id.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::Sessions;
+use crate::{
+    error::{ErrorKind, Result},
+    id::SessionId,
+    session::{IntoKey, Session},
+};
+
+/// # One session's entries
+///
+/// Each of these writes at once. Several changes in one write: [`open`](Sessions::open) the session, change it, and
+/// [`save`](Session::save) it.
+impl Sessions {
+    /// The value of an entry; `None` if there is no such session or no such entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](ErrorKind::Decode) if the entry is not of this type, and as [`open`](Self::open).
+    pub async fn get<T: DeserializeOwned>(&self, id: &SessionId, key: impl IntoKey<T>) -> Result<Option<T>> {
+        match self.open(id).await? {
+            Some(session) => session.get(key),
+            None => Ok(None),
+        }
+    }
+
+    /// Changes an entry by a closure, which starts from the type's default where there is none, and returns what the
+    /// closure returned when it was finally applied. `None`, and no change, if there is no such session.
+    ///
+    /// As in a request, **the closure runs again** if the session was changed meanwhile (see [`Session::update`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), [`Session::update`] and [`Session::save`].
+    pub async fn update<T, R>(
+        &self,
+        id: &SessionId,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut T) -> R + Send + 'static,
+    ) -> Result<Option<R>>
+    where
+        T: Serialize + DeserializeOwned + Default + 'static,
+        R: Send + 'static,
+    {
+        let Some(session) = self.open(id).await? else { return Ok(None) };
+        present(session.update_now(key, f).await)
+    }
+
+    /// Sets entries, and leaves the session's others as they are. `false`, and no change, if there is no such session:
+    /// creating one is explicit ([`SessionLayer::new_session`](crate::SessionLayer::new_session)).
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session, Sessions};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = MemoryStore::new();
+    /// # let session = Session::new(store.clone());
+    /// # session.insert("visits", &1)?;
+    /// # session.save().await?;
+    /// # let (sessions, id) = (Sessions::new(store), session.id().unwrap());
+    /// assert!(sessions.merge(&id, [("plan", "gold"), ("language", "pt")]).await?);
+    /// # assert_eq!(sessions.get::<String>(&id, "plan").await?.as_deref(), Some("gold"));
+    /// # assert_eq!(sessions.get::<u8>(&id, "visits").await?, Some(1));
+    /// # Ok::<(), session_layer::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), [`Session::insert`] and [`Session::save`]: then none of them is set.
+    pub async fn merge<K, T>(&self, id: &SessionId, entries: impl IntoIterator<Item = (K, T)>) -> Result<bool>
+    where
+        K: IntoKey<T>,
+        T: Serialize,
+    {
+        let Some(session) = self.open(id).await? else { return Ok(false) };
+        for (key, value) in entries {
+            session.insert(key, &value)?;
+        }
+        Ok(present(session.save().await)?.is_some())
+    }
+
+    /// Removes an entry and returns what it was; `None` if there is no such session or no such entry. Of two that run
+    /// at once, one gets it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`Session::save`]; [`Decode`](ErrorKind::Decode), and then the entry stays.
+    pub async fn take<T>(&self, id: &SessionId, key: impl IntoKey<T>) -> Result<Option<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let Some(session) = self.open(id).await? else { return Ok(None) };
+        // A closure, so that a conflict takes what is there by then, or nothing.
+        let taken = modify_now(session, key, |value: &mut Option<T>| value.take()).await?;
+        Ok(taken.flatten())
+    }
+
+    /// The value of an entry, which is set to `default` where there is none. `None` if there is no such session. Of
+    /// two that run at once, both get the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), [`Session::update`] and [`Session::save`].
+    pub async fn get_or_insert<T>(&self, id: &SessionId, key: impl IntoKey<T>, default: T) -> Result<Option<T>>
+    where
+        T: Serialize + DeserializeOwned + Clone + Send + 'static,
+    {
+        let Some(session) = self.open(id).await? else { return Ok(None) };
+        modify_now(session, key, move |value: &mut Option<T>| value.get_or_insert_with(|| default.clone()).clone())
+            .await
+    }
+}
+
+/// Changes one entry, saves, and gives what the closure returned when it was finally applied.
+async fn modify_now<T, R>(
+    session: Session,
+    key: impl IntoKey<T>,
+    f: impl Fn(&mut Option<T>) -> R + Send + 'static,
+) -> Result<Option<R>>
+where
+    T: Serialize + DeserializeOwned + 'static,
+    R: Send + 'static,
+{
+    present(session.modify_now(key, f).await)
+}
+
+/// A session that ended between its load and the write was absent.
+fn present<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(error) if matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded) => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}

@@ -1,0 +1,123 @@
+//! A handle on a store.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    error::{Error, Result},
+    id::SessionId,
+    session::{Found, Session, Settings, find},
+    store::{DynStore, SessionStore, StoreError, StoreErrorKind},
+};
+
+/// The sessions of a store, from outside a request: for jobs, pages of operators and command-line tools.
+///
+/// ```
+/// use session_layer::{Key, MemoryStore, Session, SessionLayer};
+///
+/// const VISITS: Key<u64> = Key::new("visits");
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let layer = SessionLayer::new(MemoryStore::new());
+/// # let session = layer.new_session();
+/// # session.login("ada")?;
+/// # session.save().await?;
+/// # let id = session.id().unwrap();
+/// let sessions = layer.sessions();
+/// // One session, by its id: the closure runs again if a request changed the session meanwhile.
+/// let visits = sessions.update(&id, VISITS, |n| { *n += 1; *n }).await?;
+/// assert_eq!(visits, Some(1)); // `None`: no such session is live
+/// // All sessions of a person.
+/// assert_eq!(sessions.list("ada").await?.len(), 1);
+/// sessions.revoke("ada").await?;
+/// assert!(!sessions.contains(&id).await?);
+/// # Ok::<(), session_layer::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// What a store can't do is [`Unsupported`](crate::ErrorKind::Unsupported): memcached has no list of all ids, for one.
+/// A session that has expired, was renewed (its old id) or was revoked is absent, as for a request.
+///
+/// A write counts as a use and moves the session's expiry, as a request's does; reading does not.
+///
+/// Clones are cheap. What ends sessions runs to its end even if its future is dropped.
+#[derive(Clone)]
+pub struct Sessions {
+    pub(super) settings: Arc<Settings>,
+}
+
+impl Sessions {
+    /// The sessions of this store, with the default settings: values as JSON, and the system's clock. Where a
+    /// [`SessionLayer`](crate::SessionLayer) is at hand, [`SessionLayer::sessions`](crate::SessionLayer::sessions) has
+    /// its settings.
+    #[must_use]
+    pub fn new(store: impl SessionStore) -> Self {
+        Self::with(Arc::new(Settings::new(DynStore::new(store))))
+    }
+
+    pub(crate) fn with(settings: Arc<Settings>) -> Self {
+        Self { settings }
+    }
+
+    /// The session of this id with no request; `None` if no such session is live. [`Session::save`] writes what is
+    /// changed in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell,
+    /// [`Damaged`](crate::ErrorKind::Damaged) if it can't open the record.
+    pub async fn open(&self, id: &SessionId) -> Result<Option<Session>> {
+        let session = Session::open_with(Arc::clone(&self.settings), *id).await?;
+        // A job is no visit: what it only looks at is not kept alive.
+        Ok(session.inspect(Session::skip_touch))
+    }
+
+    /// Whether a session of this id is live.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn contains(&self, id: &SessionId) -> Result<bool> {
+        Ok(matches!(find(&self.settings, id, None).await?, Found::Live(_)))
+    }
+
+    /// Ends a session, whatever its state: a damaged record is removed as well. `true` if one was there.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't: then the session may live on.
+    pub async fn remove(&self, id: &SessionId) -> Result<bool> {
+        let (settings, id) = (Arc::clone(&self.settings), *id);
+        crate::session::to_its_end(async move { Ok(remove(&settings, &id).await?) }).await
+    }
+
+    pub(super) fn store(&self) -> &DynStore {
+        &self.settings.store
+    }
+}
+
+/// Removes what is under an id.
+pub(super) async fn remove(settings: &Settings, id: &SessionId) -> Result<bool, StoreError> {
+    match settings.store.remove(id).await {
+        // Whether the first one arrived is told by a second: either way nothing is there afterwards.
+        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => settings.store.remove(id).await.map(|_| true),
+        outcome => outcome,
+    }
+    .map_err(|error| error.during("remove").on(id))
+}
+
+/// A failure of the store, named after what was tried.
+pub(super) fn during(operation: &'static str) -> impl FnOnce(StoreError) -> Error {
+    move |error| error.during(operation).into()
+}
+
+/// The same about one session.
+pub(super) fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
+    let id = *id;
+    move |error| error.during(operation).on(&id).into()
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("settings", &self.settings).finish()
+    }
+}

@@ -1,0 +1,34 @@
+//! Sessions from outside a request: for jobs, pages of operators and command-line tools.
+//!
+//! - [`Sessions`]: a handle on a store. One session's entries are in `entries`, the store as a whole in `upkeep`.
+//! - [`OwnedSession`]: an owner's sessions, listed and revoked; see `owners`.
+//! - [`SessionLock`]: a lease that is given back when it is dropped.
+//! - [`SessionIds`]: all ids, a page at a time.
+//!
+//! # Events
+//!
+//! What happens to one session is told as for requests (target `session_layer::session`). Beside that:
+//!
+//! | event | target | level |
+//! |---|---|---|
+//! | an owner's sessions revoked, all or all others; a session of an owner ended | `session_layer::sessions` | debug |
+//! | a revoked session could not be removed yet, or an owner's sessions not be listed; a lease not given back | `session_layer::sessions` | warn |
+//!
+//! They hold ids, never an owner's name: names are often e-mail addresses.
+
+mod entries;
+mod handle;
+mod ids;
+mod lock;
+mod owners;
+mod upkeep;
+
+pub use self::{
+    handle::Sessions,
+    ids::SessionIds,
+    lock::SessionLock,
+    owners::{AtLimit, DEVICE, OwnedSession},
+};
+
+/// Where the events above go.
+const TARGET: &str = "session_layer::sessions";

@@ -1,0 +1,13 @@
+//! Sessions from outside a request: each method, an owner's sessions, leases, and revocation beside requests.
+#![allow(clippy::unwrap_used, reason = "the parts of a test")]
+
+#[path = "../support/memcached.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
+mod memcached;
+
+mod entries;
+mod locks;
+mod owners;
+mod races;
+mod support;
+mod upkeep;

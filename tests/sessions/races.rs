@@ -1,0 +1,194 @@
+//! Revocation beside requests that are in the middle of a slow write.
+
+use std::sync::Arc;
+
+use session_layer::{
+    Clock, FileStore, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
+    conformance::{
+        Operation,
+        fault::{Fault, FaultStore},
+    },
+};
+use tokio::{sync::Barrier, task::JoinHandle};
+
+use crate::{
+    memcached::Memcached,
+    support::{clock, layer, member},
+};
+
+const EACH: usize = 6;
+
+/// A site of its own store handle, so that nothing is shared but the store, as between processes.
+struct Round<S> {
+    store: FaultStore<S>,
+    layer: SessionLayer,
+    owner: String,
+    ids: Vec<SessionId>,
+}
+
+impl<S: SessionStore + Clone> Round<S> {
+    async fn new(store: &S, clock: &Clock, number: usize) -> Self {
+        let store = FaultStore::new(store.clone());
+        let layer = layer(store.clone(), clock);
+        let owner = format!("owner {number}");
+        let mut ids = Vec::new();
+        for _ in 0..EACH {
+            ids.push(member(&layer, &owner).await);
+        }
+        Self { store, layer, owner, ids }
+    }
+
+    /// Every other session is in the middle of a slow write when this returns: some of an entry, some of a new token.
+    async fn writing(&self, number: usize) -> (Vec<(Session, JoinHandle<()>)>, impl FnOnce()) {
+        let (fault, gate) = Fault::pause();
+        let fault = fault.on(Operation::Update).on(Operation::Rename);
+        // Before the store has done it, or after.
+        let fault = if number.is_multiple_of(2) { fault } else { fault.afterwards() };
+        self.store.inject(fault);
+        let mut writes = Vec::new();
+        for (index, id) in self.ids.iter().enumerate().skip(1).step_by(2) {
+            let session = self.layer.open_session(*id).await.unwrap().expect("it is live");
+            if (number + index) % 4 == 1 {
+                session.renew().unwrap();
+            }
+            session.insert("n", &2).unwrap();
+            let saved = session.clone();
+            // Whether it was saved or was too late is not the question.
+            writes.push((session, tokio::spawn(async move { drop(saved.save().await) })));
+        }
+        gate.reached().await;
+        (writes, move || gate.release())
+    }
+
+    async fn live(&self, writes: &[(Session, JoinHandle<()>)]) -> usize {
+        let new = writes.iter().filter_map(|(session, _)| session.id());
+        let mut live = 0;
+        for id in self.ids.iter().copied().chain(new) {
+            live += usize::from(self.layer.sessions().contains(&id).await.unwrap());
+        }
+        live
+    }
+}
+
+async fn revocation(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
+    for number in 0..rounds {
+        let round = Round::new(&store, &clock, number).await;
+        let (mut writes, release) = round.writing(number).await;
+        let sessions = round.layer.sessions();
+        // The writes go on before, during or after the revocation.
+        match number % 3 {
+            0 => {
+                sessions.revoke(&round.owner).await.unwrap();
+                release();
+            }
+            1 => {
+                release();
+                sessions.revoke(&round.owner).await.unwrap();
+            }
+            _ => {
+                let owner = round.owner.clone();
+                let revoke = tokio::spawn(async move { sessions.revoke(&owner).await });
+                for _ in 0..number % 7 {
+                    tokio::task::yield_now().await;
+                }
+                release();
+                revoke.await.unwrap().unwrap();
+            }
+        }
+        for (_, write) in &mut writes {
+            write.await.unwrap();
+        }
+        assert_eq!(round.live(&writes).await, 0, "round {number}: a session lives on");
+        match round.layer.sessions().list(&round.owner).await {
+            Ok(list) => assert!(list.is_empty(), "round {number}: {list:?}"),
+            Err(error) => panic!("round {number}: {error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revocation_beside_slow_writes_memory() {
+    let clock = clock();
+    revocation(MemoryStore::with_clock(clock.clone()), clock, 1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revocation_beside_slow_writes_file() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = FileStore::builder(folder.path().join("sessions"))
+        .durability(session_layer::Durability::None)
+        .clock(clock.clone())
+        .sweep_every(None)
+        .open()
+        .await
+        .unwrap();
+    revocation(store, clock, 1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revocation_beside_slow_writes_memcached() {
+    let server = Memcached::start(&[]);
+    let store = MemcachedStore::builder().servers([server.address()]).build().unwrap();
+    revocation(store, Clock::system(), 1_000).await;
+}
+
+/// All others end; the kept one lives, and what its own requests were told is saved is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revoke_others_beside_slow_writes() {
+    let clock = clock();
+    let store = MemoryStore::with_clock(clock.clone());
+    for number in 0..500 {
+        let round = Round::new(&store, &clock, number).await;
+        let keep = round.ids[0];
+        let (mut writes, release) = round.writing(number).await;
+        // Of another process, whose writes nobody holds up.
+        let elsewhere = layer(store.clone(), &clock).sessions();
+        let saves = tokio::spawn(async move {
+            let mut saved = 1;
+            for _ in 0..5 {
+                saved += u64::from(elsewhere.update(&keep, "n", |n: &mut u64| *n += 1).await.unwrap().is_some());
+            }
+            saved
+        });
+        release();
+        assert!(round.layer.sessions().revoke_others(&round.owner, &keep).await.unwrap());
+        let saved = saves.await.unwrap();
+        for (_, write) in &mut writes {
+            write.await.unwrap();
+        }
+        assert_eq!(round.live(&writes).await, 1, "round {number}");
+        assert_eq!(round.layer.sessions().get::<u64>(&keep, "n").await.unwrap(), Some(saved), "round {number}");
+    }
+}
+
+/// A `revoke` is not undone by a `revoke_others` of another process, and of two that each keep another at most one
+/// lives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revocations_of_one_owner_at_once() {
+    let clock = clock();
+    let store = MemoryStore::with_clock(clock.clone());
+    for number in 0..1_000 {
+        let round = Round::new(&store, &clock, number).await;
+        let (a, b) = (layer(store.clone(), &clock).sessions(), layer(store.clone(), &clock).sessions());
+        let barrier = Arc::new(Barrier::new(2));
+        let (keep, other) = (round.ids[0], round.ids[1]);
+        let first = tokio::spawn({
+            let (barrier, owner) = (Arc::clone(&barrier), round.owner.clone());
+            async move {
+                barrier.wait().await;
+                a.revoke_others(&owner, &keep).await.unwrap();
+            }
+        });
+        let owner = round.owner.clone();
+        barrier.wait().await;
+        let most = if number % 2 == 0 {
+            b.revoke(&owner).await.unwrap();
+            0
+        } else {
+            b.revoke_others(&owner, &other).await.unwrap();
+            1
+        };
+        first.await.unwrap();
+        assert!(round.live(&[]).await <= most, "round {number}");
+    }
+}

@@ -1,0 +1,92 @@
+//! The store as a whole.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use session_layer::{
+    ErrorKind, SessionId, SessionStatus, Sessions,
+    conformance::{
+        Operation,
+        fault::{Bare, Fault},
+    },
+};
+
+use crate::support::Site;
+
+#[tokio::test]
+async fn ids_come_page_by_page_each_once() {
+    let site = Site::new();
+    let mut all = BTreeSet::new();
+    for number in 0..600 {
+        all.insert(site.member(&format!("owner {number}")).await);
+    }
+    let (mut ids, mut seen) = (site.sessions.ids(), BTreeSet::new());
+    site.store.forget();
+    // A page that fails is asked for again, and nothing is left out.
+    site.store.inject(Fault::unavailable().on(Operation::Ids).nth(2));
+    let mut failures = 0;
+    loop {
+        match ids.next().await {
+            Ok(Some(id)) => assert!(seen.insert(id), "{id} came twice"),
+            Ok(None) => break,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable);
+                failures += 1;
+            }
+        }
+    }
+    assert_eq!((seen, failures), (all, 1));
+    assert!(site.store.calls(Operation::Ids) > 2);
+    assert_eq!(ids.next().await.unwrap(), None, "the end stays the end");
+    assert_eq!(site.sessions.count().await.unwrap(), 600);
+    assert_eq!(site.sessions.clear().await.unwrap(), 600);
+    assert_eq!(site.sessions.count().await.unwrap(), 0);
+    assert_eq!(site.sessions.ids().next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_old_is_swept_and_told_of() {
+    let site = Site::new();
+    let old = site.member("ada").await;
+    site.clock.advance(Duration::from_secs(3_000));
+    let new = site.member("ada").await;
+    assert_eq!(site.sessions.status(&old).await.unwrap(), Some(SessionStatus::Active));
+    let lock = site.sessions.lock(&new, Duration::from_secs(10)).await.unwrap().unwrap();
+    assert_eq!(site.sessions.status(&new).await.unwrap(), Some(SessionStatus::Locked));
+    assert!(lock.release().await.unwrap());
+    let swept = site.sessions.delete_idle(Duration::from_secs(2_000)).await.unwrap();
+    assert_eq!((swept.deleted, swept.remaining), (1, 1));
+    assert!(!site.sessions.contains(&old).await.unwrap());
+    site.clock.advance(Duration::from_secs(3_600));
+    assert!(!site.sessions.contains(&new).await.unwrap());
+    assert_eq!(site.sessions.sweep().await.unwrap().remaining, 0);
+    site.sessions.flush().await.unwrap();
+    site.sessions.close().await.unwrap();
+    site.sessions.close().await.unwrap();
+}
+
+/// What a store can't do says so by its kind, and which operation it is.
+#[tokio::test]
+async fn what_a_store_cannot_do_says_so() {
+    let sessions = Sessions::new(Bare(session_layer::MemoryStore::new()));
+    let id = SessionId::of_owner("x");
+    let second = Duration::from_secs(1);
+    let errors = [
+        sessions.ids().next().await.map(drop).unwrap_err(),
+        sessions.count().await.map(drop).unwrap_err(),
+        sessions.clear().await.map(drop).unwrap_err(),
+        sessions.sweep().await.map(drop).unwrap_err(),
+        sessions.delete_idle(second).await.map(drop).unwrap_err(),
+        sessions.metadata(&id).await.map(drop).unwrap_err(),
+        sessions.status(&id).await.map(drop).unwrap_err(),
+        sessions.unlock(&id, session_layer::Holder::from_u128(1)).await.map(drop).unwrap_err(),
+        sessions.list("ada").await.map(drop).unwrap_err(),
+        sessions.admit("ada", 3, session_layer::AtLimit::Refuse).await.map(drop).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(std::error::Error::source(&error).is_some(), "{error} names no operation");
+    }
+    // What needs only the five required methods works.
+    sessions.flush().await.unwrap();
+    assert_eq!(sessions.revoke("ada").await.unwrap(), 0);
+}

@@ -47,10 +47,16 @@ async fn file() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("sessions");
     let missing = refused(&format!("file:{}", path.display())).await;
-    assert!(
-        missing.contains("the file store can't be opened") && missing.contains(&*path.to_string_lossy()),
-        "{missing}"
+    assert_eq!(
+        missing,
+        format!(
+            "the file store's directory {} is missing: create it, or add the option `create=yes` to the store URL",
+            path.display()
+        )
     );
+    std::fs::write(dir.path().join("file"), "").expect("a temporary directory");
+    let no_directory = refused(&format!("file:{}/file", dir.path().display())).await;
+    assert!(no_directory.starts_with("the file store can't be opened: "), "{no_directory}");
     for url in [
         format!("file:{}?create=yes&durability=none", path.display()),
         format!("file://{}?cache=64&sweep_interval_s=0", path.display()),

@@ -105,7 +105,13 @@ mod file {
         }
         let create = url.word("create", &[("yes", true), ("no", false)])?.unwrap_or(false);
         let opened = if create { builder.create().await } else { builder.open().await };
-        cached(url, opened.map_err(|error| ConnectError::opening("file", error))?)
+        let opened = opened.map_err(|error| match std::fs::symlink_metadata(&*dir) {
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => ConnectError::new(format!(
+                "the file store's directory {dir} is missing: create it, or add the option `create=yes` to the store URL"
+            )),
+            _ => ConnectError::opening("file", error),
+        });
+        cached(url, opened?)
     }
 }
 

@@ -1,15 +1,27 @@
 //! Real memcached processes, started by the tests and ended with them.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
+
+/// A free port that no server of this process was given before: one that is down for a moment keeps its port, and a
+/// server that finds its port taken would leave its test talking to another test's server.
+fn free_port() -> Option<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    GIVEN.lock().expect("no panic under it").insert(port).then_some(port)
+}
 
 /// A running memcached on a port or socket of its own.
 pub struct Memcached {
@@ -28,7 +40,7 @@ impl Memcached {
     pub fn start(options: &[&str]) -> Self {
         // Between asking for a free port and using it, another may have taken it.
         for _ in 0..20 {
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+            let Some(port) = free_port() else { continue };
             let mut server = Self::new(Listen::Port(port), options);
             if server.try_start() {
                 return server;

@@ -6,7 +6,7 @@ use session_layer::{
     Clock, FileStore, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
     conformance::{
         Operation,
-        fault::{Fault, FaultStore},
+        fault::{Fault, FaultStore, Step},
     },
 };
 use tokio::{sync::Barrier, task::JoinHandle};
@@ -196,4 +196,28 @@ async fn v5_revocations_of_one_owner_at_once() {
         first.await.unwrap();
         assert!(round.live(&[]).await <= most, "round {number}");
     }
+}
+
+/// The narrowest of them: all are revoked after another process found the one to keep, and before it carries it over.
+#[tokio::test]
+async fn v5_a_revocation_is_not_undone_by_one_that_keeps() {
+    let clock = clock();
+    let store = MemoryStore::with_clock(clock.clone());
+    let (keeping, ending) = (FaultStore::new(store.clone()), FaultStore::new(store.clone()));
+    let keep = member(&layer(store.clone(), &clock), "ada").await;
+    let at_renewal = keeping.pause(Operation::RenewEpoch, Step::Before);
+    let (fault, at_removal) = Fault::pause();
+    // The second list: the epoch is renewed by then.
+    ending.inject(fault.on(Operation::ListOwner).nth(2));
+    let others = layer(keeping, &clock).sessions();
+    let others = tokio::spawn(async move { others.revoke_others("ada", &keep).await });
+    at_renewal.reached().await;
+    let all = layer(ending, &clock).sessions();
+    let all = tokio::spawn(async move { all.revoke("ada").await });
+    at_removal.reached().await;
+    at_renewal.release();
+    assert!(others.await.unwrap().unwrap());
+    at_removal.release();
+    assert_eq!(all.await.unwrap().unwrap(), 1);
+    assert!(!layer(store, &clock).sessions().contains(&keep).await.unwrap());
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// # Leases
 impl Sessions {
-    /// Takes the lease of a session for this long: of all who lock it, over all processes that share the store, one has
+    /// Takes the lease of a session for this long (a store may grant less: see [`SessionLock::until`]): of all who lock it, over all processes that share the store, one has
     /// it. `None` if another has it, or no such session is live.
     ///
     /// It binds those who lock. Requests of a layer that does not ask for the lease go on as ever; what they save while

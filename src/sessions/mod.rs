@@ -1,7 +1,7 @@
 //! Sessions from outside a request: for jobs, pages of operators and command-line tools.
 //!
 //! - [`Sessions`]: a handle on a store. One session's entries are in `entries`, the store as a whole in `upkeep`.
-//! - [`OwnedSession`]: an owner's sessions, listed and revoked; see `owners`.
+//! - [`OwnedSession`]: one of an owner's sessions, which are listed and limited in `owners`, ended in `revoke`.
 //! - [`SessionLock`]: a lease that is given back when it is dropped.
 //! - [`SessionIds`]: all ids, a page at a time.
 //!
@@ -21,6 +21,7 @@ mod handle;
 mod ids;
 mod lock;
 mod owners;
+mod revoke;
 mod upkeep;
 
 pub use self::{

@@ -1,27 +1,17 @@
-//! The sessions of one owner: listed, revoked, limited.
+//! The sessions of one owner: listed and limited.
 
-use std::{
-    cmp::Reverse,
-    collections::HashSet,
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{cmp::Reverse, fmt, time::SystemTime};
 
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
-use super::{
-    Sessions, TARGET,
-    handle::{during, failed, remove},
-};
+use super::{Sessions, handle::during};
 use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    record::{Epoch, Owner, Record, RecordKind},
-    session::{Found, IntoKey, Key, Settings, find, to_its_end},
-    store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
+    record::{Owner, RecordKind},
+    session::{IntoKey, Key},
+    store::{SessionStore, Stored},
 };
 
 /// The entry under which the application keeps what it knows of the device, for the owner's list: a browser's name, a
@@ -136,104 +126,6 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// Ends all sessions of an owner (OWASP ASVS 5.0, 7.4.2 and 7.4.3). When it returns, none of those that were logged
-    /// in before is live, and what requests that are under way still save is not seen by anybody.
-    ///
-    /// Then the sessions that the store lists are removed, for their space; what can't be removed now expires unused. How
-    /// many were removed, revoked before or not; 0 where the store can't list.
-    ///
-    /// A login of the same owner that runs at the same time comes before or after it.
-    ///
-    /// # Errors
-    ///
-    /// If the store can't change the epoch: then the sessions may live on.
-    pub async fn revoke(&self, owner: &str) -> Result<u64> {
-        let (settings, owner) = (Arc::clone(&self.settings), owner.to_owned());
-        to_its_end(async move {
-            // One after another in this process. A turn that does not come in time holds up no revocation.
-            let _turn = settings.queue.turn(SessionId::of_owner(&owner), deadline(&settings)).await;
-            let before = listed(&settings, &owner).await;
-            renew_epoch(&settings, &owner).await?;
-            let removed = remove_listed(&settings, &owner, &before, None).await;
-            tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
-            Ok(removed)
-        })
-        .await
-    }
-
-    /// Ends all sessions of an owner but one, usually that of the request (ASVS 7.4.3). `false`, and nothing is changed,
-    /// if `keep` is not a live session of this owner.
-    ///
-    /// The others are revoked as by [`revoke`](Self::revoke), and the kept one is carried over into the new epoch by a
-    /// write that names its version. **Between these two steps it is revoked as well**: another request of the kept
-    /// session that is loaded just then sees no session, and one that renews its token just then loses it. If the second
-    /// step fails, the answer is an error and the kept session has ended too: an error leaves no other alive that was
-    /// not before.
-    ///
-    /// In the handler of the kept session this is a change by somebody else: what the handler saves is merged, and under
-    /// [`ConflictPolicy::Reject`](crate::ConflictPolicy::Reject), or before a `login`, it should
-    /// [`reload`](crate::Session::reload) first.
-    ///
-    /// It does not undo a `revoke` that runs at once: in one process they take turns, and on stores that list exactly the
-    /// kept session is removed by the other. On memcached, between processes and with a list that has lost the kept
-    /// session, it may survive such a `revoke`.
-    ///
-    /// # Errors
-    ///
-    /// If the store can't; [`Contended`](ErrorKind::Contended) if the kept session changes again and again.
-    pub async fn revoke_others(&self, owner: &str, keep: &SessionId) -> Result<bool> {
-        let (settings, owner, keep) = (Arc::clone(&self.settings), owner.to_owned(), *keep);
-        to_its_end(async move {
-            let deadline = deadline(&settings);
-            let turn = settings.queue.turn(SessionId::of_owner(&owner), deadline).await;
-            let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
-            let Some(held) = find_owned(&settings, &owner, &keep).await? else { return Ok(false) };
-            let before = listed(&settings, &owner).await;
-            renew_epoch(&settings, &owner).await?;
-            carry_over(&settings, &keep, held, deadline).await?;
-            let removed = remove_listed(&settings, &owner, &before, Some(&keep)).await;
-            tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
-            Ok(true)
-        })
-        .await
-    }
-
-    /// Ends one session of an owner (ASVS 7.5.2). `false`, and nothing is changed, if it is not a live session **of this
-    /// owner**: an id out of a form ends nobody else's.
-    ///
-    /// When it answers `true`, no request that is under way brings the session back, not even one that renews its token.
-    ///
-    /// # Errors
-    ///
-    /// If the store can't; [`Damaged`](ErrorKind::Damaged) if the record does not tell whose it is:
-    /// [`remove`](Self::remove) works on it.
-    pub async fn revoke_one(&self, owner: &str, id: &SessionId) -> Result<bool> {
-        let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_owned(), *id);
-        to_its_end(async move {
-            let deadline = deadline(&settings);
-            loop {
-                let Some(held) = find_owned(&settings, &owner, &id).await? else { return Ok(false) };
-                // Not a plain remove: beside a renewal that would end the old id, and the session lived on under the new
-                // one. Of this write and the renewal's one is first, and the renewal gives up if it is not.
-                let now = settings.clock.now();
-                let tombstone = Arc::new(Record::tombstone(held.record.check(), now));
-                let usage = Usage::at(&tombstone, now);
-                match settings.store.update(&id, &tombstone, &held.version, usage).await {
-                    Ok(Update::Updated(_)) => break,
-                    Ok(Update::Gone) => return Ok(false),
-                    Ok(Update::Conflict) => within(deadline, &id)?,
-                    // A remove tells by itself whether it arrived.
-                    Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => break,
-                    Err(error) => return Err(failed("update", &id)(error)),
-                }
-            }
-            remove(&settings, &id).await?;
-            tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
-            Ok(true)
-        })
-        .await
-    }
-
     /// Sees to it that an owner has room for one more session, where at most `limit` are allowed: call it before
     /// [`Session::login`](crate::Session::login). `true` if the login may go on.
     ///
@@ -258,115 +150,4 @@ impl Sessions {
         }
         Ok(true)
     }
-}
-
-fn deadline(settings: &Settings) -> Instant {
-    Instant::now() + settings.retry_for
-}
-
-/// Fails if the time to retry is over.
-fn within(deadline: Instant, id: &SessionId) -> Result<()> {
-    if Instant::now() < deadline { Ok(()) } else { Err(Error::session(ErrorKind::Contended, *id)) }
-}
-
-/// A live session of this owner, or nothing: whose it is otherwise is nobody's business (K24).
-async fn find_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<Stored>> {
-    Ok(match find(settings, id, None).await? {
-        Found::Live(stored) if stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(stored),
-        Found::Live(_) | Found::Superseded | Found::Absent => None,
-    })
-}
-
-/// Gives the owner another epoch.
-async fn renew_epoch(settings: &Settings, owner: &str) -> Result<()> {
-    let usage = Usage::keep_for(settings.clock.now(), Duration::ZERO);
-    let renewed = match settings.store.renew_epoch(owner, usage).await {
-        // Twice renewed is renewed.
-        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => settings.store.renew_epoch(owner, usage).await,
-        outcome => outcome,
-    };
-    renewed.map_err(during("renew_epoch"))
-}
-
-/// Puts the owner's present epoch into a session that was live before it was renewed.
-async fn carry_over(settings: &Settings, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
-    let Some(owner) = held.record.owner().cloned() else { return Ok(()) };
-    let until = held.record.absolute_limit();
-    let usage = Usage { used_at: settings.clock.now(), expires_at: until };
-    let epoch = settings.store.ensure_epoch(owner.name(), usage).await.map_err(during("ensure_epoch"))?;
-    let carried = Owner::new(Arc::clone(owner.name()), epoch);
-    let carried = carried.map_err(|error| Error::session(ErrorKind::InvalidOwner, *id).because(error))?;
-    loop {
-        let record = Arc::new(Record::clone(&held.record).with_owner(Some(carried.clone())));
-        match settings.store.update(id, &record, &held.version, held.usage()).await {
-            Ok(Update::Updated(_)) => return Ok(()),
-            // Ended by somebody else: nothing is left to keep.
-            Ok(Update::Gone) => return Ok(()),
-            Ok(Update::Conflict) => {}
-            // What is there now tells whether it arrived; if it arrives late, it says the same once more.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {}
-            Err(error) => return Err(failed("update", id)(error)),
-        }
-        within(deadline, id)?;
-        // Not `find`: the session is revoked at this moment.
-        let now = settings.store.load(id).await.map_err(failed("load", id))?;
-        let Some(now) = now.filter(|now| !now.is_expired(settings.clock.now())) else { return Ok(()) };
-        match now.record.owner() {
-            Some(present) if *present == carried => return Ok(()),
-            Some(present) if *present == owner && now.record.kind() == RecordKind::Session => held = now,
-            // Renewed, given to another owner, or carried into an epoch of somebody else's making.
-            _ => return Ok(()),
-        }
-    }
-}
-
-/// The ids that the store lists for an owner, with the epoch of each. A store that can't tell lists none: to remove what
-/// is revoked is to tidy up.
-async fn listed(settings: &Settings, owner: &str) -> Vec<(SessionId, Option<Epoch>)> {
-    match settings.store.list_owner(owner).await {
-        Ok(listed) => listed.into_iter().map(|(id, stored)| (id, stored.record.owner().map(Owner::epoch))).collect(),
-        Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
-        Err(error) => {
-            tracing::warn!(target: TARGET, %error, "an owner's sessions not listed: what is revoked expires unused");
-            Vec::new()
-        }
-    }
-}
-
-/// Removes an owner's revoked sessions, as far as the store lists them and it goes well: they are dead either way.
-///
-/// Those are the ones without the present epoch, since who has logged in meanwhile has that and stays; and those that
-/// were there `before` the epoch was renewed, whatever epoch somebody carried them into since.
-async fn remove_listed(
-    settings: &Settings,
-    owner: &str,
-    before: &[(SessionId, Option<Epoch>)],
-    keep: Option<&SessionId>,
-) -> u64 {
-    let before: HashSet<_> = before.iter().map(|(id, _)| id).collect();
-    let now = listed(settings, owner).await;
-    let present = match settings.store.owner_epoch(owner).await {
-        Ok(present) => present,
-        Err(error) => {
-            tracing::warn!(target: TARGET, %error, "revoked sessions not removed: they expire unused");
-            return 0;
-        }
-    };
-    let mut removed = 0;
-    for (id, epoch) in now {
-        if keep == Some(&id) || (epoch == present && !before.contains(&id)) {
-            continue;
-        }
-        match remove(settings, &id).await {
-            Ok(was_there) => removed += u64::from(was_there),
-            Err(error) => {
-                tracing::warn!(
-                    target: TARGET,
-                    { session.id = %id, %error },
-                    "revoked session not removed: it expires unused"
-                );
-            }
-        }
-    }
-    removed
 }

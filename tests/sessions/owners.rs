@@ -231,3 +231,23 @@ async fn v5_a_limit_of_sessions() {
     assert!(!site.sessions.admit("ada", 0, AtLimit::EndOldest).await.unwrap());
     assert_eq!(site.sessions.list("bob").await.unwrap().len(), 1);
 }
+
+/// One that has renewed its token between the look and the write is "not found", not "ended": it is in the list.
+#[tokio::test]
+async fn v5_what_was_renewed_in_between_is_not_called_ended() {
+    let site = Site::new();
+    let id = site.member("ada").await;
+    let request = site.layer.open_session(id).await.unwrap().unwrap();
+    request.renew().unwrap();
+    let (fault, gate) = Fault::pause();
+    site.store.inject(fault.on(Operation::Update).on(Operation::Remove));
+    let sessions = site.sessions.clone();
+    let ending = tokio::spawn(async move { sessions.revoke_one("ada", &id).await });
+    gate.reached().await;
+    request.save().await.unwrap();
+    gate.release();
+    assert!(!ending.await.unwrap().unwrap());
+    let list = site.sessions.list("ada").await.unwrap();
+    assert_eq!(list.iter().map(|session| Some(session.id())).collect::<Vec<_>>(), [request.id()]);
+    assert!(site.sessions.revoke_one("ada", &list[0].id()).await.unwrap());
+}

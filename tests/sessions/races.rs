@@ -1,12 +1,12 @@
 //! Revocation beside requests that are in the middle of a slow write.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use session_layer::{
     Clock, FileStore, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
     conformance::{
         Operation,
-        fault::{Fault, FaultStore},
+        fault::{Fault, FaultStore, Step},
     },
 };
 use tokio::{sync::Barrier, task::JoinHandle};
@@ -60,11 +60,16 @@ impl<S: SessionStore + Clone> Round<S> {
         (writes, move || gate.release())
     }
 
+    /// How many sessions of the owner live, under their ids and under those that a renewal gave them. (A renewal that
+    /// finds its session gone puts what its request changed into a fresh session, which is nobody's.)
     async fn live(&self, writes: &[(Session, JoinHandle<()>)]) -> usize {
         let new = writes.iter().filter_map(|(session, _)| session.id());
+        let ids: BTreeSet<_> = self.ids.iter().copied().chain(new).collect();
         let mut live = 0;
-        for id in self.ids.iter().copied().chain(new) {
-            live += usize::from(self.layer.sessions().contains(&id).await.unwrap());
+        for id in ids {
+            if let Some(session) = self.layer.open_session(id).await.unwrap() {
+                live += usize::from(session.owner().is_some());
+            }
         }
         live
     }
@@ -115,7 +120,7 @@ async fn v5_revocation_beside_slow_writes_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn v5_revocation_beside_slow_writes_file() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = FileStore::builder(folder.path().join("sessions"))
+    let store = FileStore::builder(folder.path())
         .durability(session_layer::Durability::None)
         .clock(clock.clone())
         .sweep_every(None)
@@ -191,4 +196,28 @@ async fn v5_revocations_of_one_owner_at_once() {
         first.await.unwrap();
         assert!(round.live(&[]).await <= most, "round {number}");
     }
+}
+
+/// The narrowest of them: all are revoked after another process found the one to keep, and before it carries it over.
+#[tokio::test]
+async fn v5_a_revocation_is_not_undone_by_one_that_keeps() {
+    let clock = clock();
+    let store = MemoryStore::with_clock(clock.clone());
+    let (keeping, ending) = (FaultStore::new(store.clone()), FaultStore::new(store.clone()));
+    let keep = member(&layer(store.clone(), &clock), "ada").await;
+    let at_renewal = keeping.pause(Operation::RenewEpoch, Step::Before);
+    let (fault, at_removal) = Fault::pause();
+    // The second list: the epoch is renewed by then.
+    ending.inject(fault.on(Operation::ListOwner).nth(2));
+    let others = layer(keeping, &clock).sessions();
+    let others = tokio::spawn(async move { others.revoke_others("ada", &keep).await });
+    at_renewal.reached().await;
+    let all = layer(ending, &clock).sessions();
+    let all = tokio::spawn(async move { all.revoke("ada").await });
+    at_removal.reached().await;
+    at_renewal.release();
+    assert!(others.await.unwrap().unwrap());
+    at_removal.release();
+    assert_eq!(all.await.unwrap().unwrap(), 1);
+    assert!(!layer(store, &clock).sessions().contains(&keep).await.unwrap());
 }

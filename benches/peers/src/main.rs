@@ -5,6 +5,9 @@
 //! cargo run --release -p bench-peers -- --json  # the same for machines
 //! ```
 //!
+//! `--repeat SUBJECT SCENARIO REQUESTS` sends that many and prints nothing, for a profiler. The instructions of one request
+//! are the difference of two runs, by `valgrind --tool=callgrind`.
+//!
 //! An axum router is called directly, on one thread, all subjects in turn in one process, so that what else the machine
 //! does falls on all of them. The allocator is the system's behind a counter, which takes some nanoseconds of each
 //! allocation from everyone.
@@ -22,7 +25,7 @@ mod subjects;
 
 use tokio::runtime::{Builder, Runtime};
 
-use self::{report::Report, subjects::Kind};
+use self::{report::Report, scenario::Scenario, subjects::Kind};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +37,12 @@ fn main() {
             let kind = Kind::named(name).expect("a subject's name");
             println!("{}", crowd::one(kind).map(|number| number.to_string()).join(" "));
         }
-        _ => panic!("usage: bench-peers [--json]"),
+        ["--repeat", name, scenario, requests] => {
+            let kind = Kind::named(name).expect("a subject's name");
+            let scenario = Scenario::named(scenario).expect("a scenario's name");
+            measure::repeat(&single(), kind, scenario, requests.parse().expect("a number of requests"));
+        }
+        _ => panic!("usage: bench-peers [--json | --repeat SUBJECT SCENARIO REQUESTS]"),
     }
 }
 

@@ -10,12 +10,13 @@ use crate::{
     subjects::{self, Kind, Subject},
 };
 
-/// Rounds of all scenarios with all subjects, in turn.
-pub(crate) const ROUNDS: usize = 15;
+/// Rounds of all scenarios with all subjects, in turn: many and short, so that nothing else on the machine came into the
+/// median one.
+pub(crate) const ROUNDS: usize = 301;
 /// Requests in a round, where they are fast.
-pub(crate) const REQUESTS: usize = 5_000;
+pub(crate) const REQUESTS: usize = 200;
 /// Where they are slow, a round is as many as fit into this.
-const ROUND_TIME: Duration = Duration::from_millis(40);
+const ROUND_TIME: Duration = Duration::from_millis(2);
 /// Requests whose allocations are counted one by one; the median leaves out the growing of a table.
 const COUNTED: usize = 101;
 
@@ -38,7 +39,7 @@ pub(crate) fn costs(runtime: &Runtime) -> Vec<Cost> {
     for scenario in scenario::ALL {
         for (at, subject) in subjects.iter_mut().enumerate() {
             let estimate = run(runtime, subject, scenario, 20) * 1e-6;
-            let requests = ((ROUND_TIME.as_secs_f64() / estimate) as usize).clamp(20, REQUESTS);
+            let requests = ((ROUND_TIME.as_secs_f64() / estimate) as usize).clamp(1, REQUESTS);
             samples.push((at, scenario, requests, Vec::new()));
         }
     }
@@ -54,6 +55,12 @@ pub(crate) fn costs(runtime: &Runtime) -> Vec<Cost> {
             Cost { kind: subjects[at].kind, scenario, time: median(times), allocations, bytes }
         })
         .collect()
+}
+
+/// The same requests again and again.
+pub(crate) fn repeat(runtime: &Runtime, kind: Kind, scenario: Scenario, requests: usize) {
+    let mut subject = runtime.block_on(Subject::new(kind));
+    run(runtime, &mut subject, scenario, requests);
 }
 
 /// Microseconds a request.

@@ -26,6 +26,10 @@ impl Scenario {
         }
     }
 
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        ALL.into_iter().find(|scenario| scenario.name() == name)
+    }
+
     pub(crate) fn uri(self) -> Uri {
         Uri::from_static(match self {
             UntouchedNoCookie | UntouchedCookie => "/untouched",

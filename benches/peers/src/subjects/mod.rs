@@ -84,8 +84,8 @@ impl Subject {
         let directory = matches!(kind, Cached | File).then(|| tempfile::tempdir().expect("a temporary directory"));
         let path = directory.as_ref().map(TempDir::path);
         let router = match kind {
-            Bare => none::bare(),
-            Empty => none::empty(),
+            Bare => none::bare(gate.clone()),
+            Empty => none::empty(gate.clone()),
             Memory | Sealed | Cached | File => session_layer::router(kind, path, gate.clone()).await,
             TowerMemory => tower_sessions::memory(gate.clone()),
             TowerMoka => tower_sessions::moka(gate.clone()),

@@ -5,16 +5,20 @@ use std::task::{Context, Poll};
 use axum::{Router, routing::get};
 use tower::{Layer, Service};
 
-pub(crate) fn bare() -> Router {
+use crate::gate::Gate;
+
+pub(crate) fn bare(gate: Gate) -> Router {
     let answer = || get(async || "ok");
     ["/untouched", "/seed", "/read", "/write", "/create", "/increment", "/slow", "/logout", "/keys", "/n", "/user"]
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, answer()))
         .route("/key/{key}", answer())
+        // The state of the others' handlers: it is copied with them.
+        .with_state(gate)
 }
 
-pub(crate) fn empty() -> Router {
-    bare().layer(Nothing)
+pub(crate) fn empty(gate: Gate) -> Router {
+    bare(gate).layer(Nothing)
 }
 
 #[derive(Debug, Clone)]

@@ -1,0 +1,99 @@
+//! What is kept when requests of one session overlap.
+//!
+//! Each request is right alone, and uses the library as its documentation shows. A race runs several times on two
+//! threads, with a session of its own each time, and the worst time counts.
+
+use std::{sync::LazyLock, time::Duration};
+
+use axum::response::Response;
+use http::{Uri, header};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{
+    call::{get, number, send, set_cookies},
+    gate::RACERS,
+    subjects::{self, Kind, Subject},
+};
+
+const TIMES: usize = 10;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Races {
+    pub(crate) kind: Kind,
+    /// Of `RACERS` keys that as many requests set, how many were there at the end.
+    pub(crate) keys: u64,
+    /// What the counter was after `RACERS` increments from 0.
+    pub(crate) increments: u64,
+    /// How often a session was there again when a request that began before the logout ended after it.
+    pub(crate) back: u64,
+    pub(crate) times: u64,
+}
+
+pub(crate) fn all() -> Vec<Races> {
+    let runtime: Runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+    subjects::WITH_SESSIONS.into_iter().map(|kind| runtime.block_on(of(kind))).collect()
+}
+
+async fn of(kind: Kind) -> Races {
+    let mut races = Races { kind, keys: u64::MAX, increments: u64::MAX, back: 0, times: TIMES as u64 };
+    for _ in 0..TIMES {
+        let whole = async {
+            races.keys = races.keys.min(keys(&Subject::new(kind).await).await);
+            races.increments = races.increments.min(increments(&Subject::new(kind).await).await);
+            races.back += u64::from(comes_back(&Subject::new(kind).await).await);
+        };
+        timeout(PATIENCE, whole).await.unwrap_or_else(|_| panic!("{}: the races stand still", kind.name()));
+    }
+    races
+}
+
+async fn keys(subject: &Subject) -> u64 {
+    static PATHS: LazyLock<Vec<Uri>> =
+        LazyLock::new(|| (0..RACERS).map(|at| Uri::try_from(format!("/key/k{at}")).expect("a path")).collect());
+    together(subject, |at| PATHS[at].clone()).await;
+    number(get(&subject.router, "/keys", Some(&subject.cookie)).await).await
+}
+
+async fn increments(subject: &Subject) -> u64 {
+    together(subject, |_| Uri::from_static("/increment")).await;
+    number(get(&subject.router, "/n", Some(&subject.cookie)).await).await
+}
+
+async fn together(subject: &Subject, path: impl Fn(usize) -> Uri) {
+    let mut racers = JoinSet::new();
+    for at in 0..RACERS {
+        let (mut router, uri, cookie) = (subject.router.clone(), path(at), subject.cookie.clone());
+        racers.spawn(async move { send(&mut router, &uri, Some(&cookie)).await });
+    }
+    for response in racers.join_all().await {
+        assert!(response.status().is_success(), "{}: a racer got {}", subject.kind.name(), response.status());
+    }
+}
+
+async fn comes_back(subject: &Subject) -> bool {
+    let slow = tokio::spawn({
+        let (router, cookie) = (subject.router.clone(), subject.cookie.clone());
+        async move { get(&router, "/slow", Some(&cookie)).await }
+    });
+    subject.gate.until_at_work().await;
+    let logout = get(&subject.router, "/logout", Some(&subject.cookie)).await;
+    assert!(logout.status().is_success(), "{}: the logout got {}", subject.kind.name(), logout.status());
+    subject.gate.go_on();
+    let late = slow.await.expect("it does not panic");
+    has_user(subject, None).await || has_user(subject, Some(&late)).await
+}
+
+/// By the cookie of before, or by the one that an answer set.
+async fn has_user(subject: &Subject, answer: Option<&Response>) -> bool {
+    let cookie = match answer {
+        None => Some(subject.cookie.clone()),
+        Some(answer) => set_cookies(answer.headers().get_all(header::SET_COOKIE).iter()),
+    };
+    let Some(cookie) = cookie else { return false };
+    number(get(&subject.router, "/user", Some(&cookie)).await).await != 0
+}

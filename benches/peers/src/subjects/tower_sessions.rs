@@ -1,0 +1,127 @@
+//! tower-sessions, once over its memory store and once, in the release that it is made for, over its moka store.
+
+use axum::{Router, routing::get};
+
+use crate::gate::Gate;
+
+pub(crate) fn memory(gate: Gate) -> Router {
+    newest::routes().layer(newest::SessionManagerLayer::new(::tower_sessions::MemoryStore::default())).with_state(gate)
+}
+
+pub(crate) fn moka(gate: Gate) -> Router {
+    let store = tower_sessions_moka_store::MokaStore::new(None);
+    of_moka::routes().layer(of_moka::SessionManagerLayer::new(store)).with_state(gate)
+}
+
+/// The two releases have the same interface in different types.
+macro_rules! release {
+    ($name:ident, $library:ident) => {
+        mod $name {
+            use std::hint::black_box;
+
+            use ::$library::{Session, session::Error};
+            use axum::extract::{Path, State};
+            use http::StatusCode;
+
+            use super::*;
+            use crate::{
+                gate::RACERS,
+                reference::{CSRF, User, cart, user},
+            };
+
+            pub(super) use ::$library::SessionManagerLayer;
+
+            type Answer<T = &'static str> = Result<T, StatusCode>;
+
+            fn failed(_: Error) -> StatusCode {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+
+            pub(super) fn routes() -> Router<Gate> {
+                Router::new()
+                    .route("/untouched", get(async || "ok"))
+                    .route("/seed", get(seed))
+                    .route("/read", get(read))
+                    .route("/write", get(write))
+                    .route("/create", get(create))
+                    .route("/key/{key}", get(key))
+                    .route("/increment", get(increment))
+                    .route("/slow", get(slow))
+                    .route("/logout", get(logout))
+                    .route("/keys", get(keys))
+                    .route("/n", get(n))
+                    .route("/user", get(has_user))
+            }
+
+            async fn seed(session: Session) -> Answer {
+                session.insert("user", user()).await.map_err(failed)?;
+                session.insert("cart", cart()).await.map_err(failed)?;
+                session.insert("csrf", CSRF).await.map_err(failed)?;
+                session.insert("n", 0).await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn read(session: Session) -> Answer {
+                black_box(session.get::<User>("user").await.map_err(failed)?.expect("it is filled"));
+                Ok("ok")
+            }
+
+            async fn write(session: Session) -> Answer {
+                let n = session.get::<u64>("n").await.map_err(failed)?.expect("it is filled");
+                session.insert("n", n + 1).await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn create(session: Session) -> Answer {
+                session.insert("n", 1).await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn key(State(gate): State<Gate>, Path(key): Path<String>, session: Session) -> Answer {
+                session.load().await.map_err(failed)?;
+                gate.all_loaded().await;
+                session.insert(&key, true).await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn increment(State(gate): State<Gate>, session: Session) -> Answer {
+                session.load().await.map_err(failed)?;
+                gate.all_loaded().await;
+                let n = session.get::<u64>("n").await.map_err(failed)?.unwrap_or_default();
+                session.insert("n", n + 1).await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn slow(State(gate): State<Gate>, session: Session) -> Answer {
+                session.load().await.map_err(failed)?;
+                gate.work().await;
+                session.insert("late", true).await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn logout(session: Session) -> Answer {
+                session.flush().await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn keys(session: Session) -> Answer<String> {
+                let mut there = 0;
+                for at in 0..RACERS {
+                    there += u64::from(session.get_value(&format!("k{at}")).await.map_err(failed)?.is_some());
+                }
+                Ok(there.to_string())
+            }
+
+            async fn n(session: Session) -> Answer<String> {
+                Ok(session.get::<u64>("n").await.map_err(failed)?.unwrap_or_default().to_string())
+            }
+
+            async fn has_user(session: Session) -> Answer<String> {
+                Ok(u8::from(session.get_value("user").await.map_err(failed)?.is_some()).to_string())
+            }
+        }
+    };
+}
+
+release!(newest, tower_sessions);
+release!(of_moka, tower_sessions_of_moka);

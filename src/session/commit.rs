@@ -53,11 +53,16 @@ fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) ->
     move |error| error.during(operation).on(id).into()
 }
 
-/// Writes the changes. `None`: there was nothing to write, since the visitor has no session and stores nothing.
-pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option<Written>> {
+/// Until when a write that meets conflicts is tried again.
+pub(crate) fn deadline(settings: &Settings) -> Instant {
     let now = Instant::now();
     // Longer than a process lives is as good as for ever, and can be added to any instant.
-    let deadline = now.checked_add(settings.retry_for).unwrap_or(now + FOREVER);
+    now.checked_add(settings.retry_for).unwrap_or(now + FOREVER)
+}
+
+/// Writes the changes. `None`: there was nothing to write, since the visitor has no session and stores nothing.
+pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option<Written>> {
+    let deadline = deadline(settings);
     let mut turn = None;
     let mut tries = 1;
     loop {

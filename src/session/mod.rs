@@ -23,6 +23,7 @@ mod typed;
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::{
+    commit::deadline,
     handle::{Finish, Shared, to_its_end},
     load::{Found, LoadFailure, find},
     settings::Settings,

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    session::{Found, Settings, find, to_its_end},
+    session::{Found, Settings, deadline, find, to_its_end},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -115,10 +115,6 @@ impl Sessions {
         })
         .await
     }
-}
-
-fn deadline(settings: &Settings) -> Instant {
-    Instant::now() + settings.retry_for
 }
 
 /// Fails if the time to retry is over.

@@ -584,3 +584,19 @@ async fn a_late_touch_by_the_old_lifetime_is_made_good() {
     }
     assert_eq!(site.store.calls(Operation::Touch), 2, "the late one, and the one that makes it good");
 }
+
+/// A full disk: nothing can be written, but a logout still takes effect.
+#[tokio::test]
+async fn a_store_that_can_not_write_can_still_log_out() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.store.inject(Fault::unavailable().on(Operation::Update));
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.destroy()?;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(site.store.inner().is_empty());
+}

@@ -1,11 +1,9 @@
 //! The tokens in a request's `Cookie` lines.
 
-use std::time::SystemTime;
-
 use http::{HeaderMap, header};
 
 use super::write::Cookie;
-use crate::{events::Event, id::SessionToken};
+use crate::{clock::Clock, events::Event, id::SessionToken};
 
 /// How many cookies of our name are looked up. A browser sends several when they differ in path or domain; a client
 /// that sends more pays for it with its own session, not with the store's time.
@@ -32,14 +30,14 @@ impl Tokens {
 /// Names are compared byte for byte, and nothing but spaces and tabs is trimmed: a server that trims what Unicode calls
 /// a space, unquotes or decodes names would take for ours a cookie whose prefix no browser has checked (K13). The values
 /// of other cookies are not looked at, so whatever they hold hides nothing.
-pub(crate) fn read(headers: &HeaderMap, cookie: &Cookie, now: SystemTime) -> Tokens {
+pub(crate) fn read(headers: &HeaderMap, cookie: &Cookie, clock: &Clock) -> Tokens {
     let mut tokens = Tokens::default();
     let mut seen = false;
     for line in headers.get_all(header::COOKIE) {
         for pair in line.as_bytes().split(|&byte| byte == b';') {
             let Some(value) = value_of(pair, cookie.name().as_bytes()) else { continue };
             seen = true;
-            if let Some(token) = std::str::from_utf8(value).ok().and_then(|value| cookie.token(value, now)) {
+            if let Some(token) = std::str::from_utf8(value).ok().and_then(|value| cookie.token(value, clock)) {
                 tokens.push(token);
             }
         }
@@ -78,7 +76,7 @@ mod tests {
             headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
         let cookie = CookieConfig::default().build().unwrap();
-        read(&headers, &cookie, SystemTime::UNIX_EPOCH).iter().map(|token| token.reveal().to_string()).collect()
+        read(&headers, &cookie, &Clock::system()).iter().map(|token| token.reveal().to_string()).collect()
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The `Set-Cookie` line, its removal, and what of its value is a token.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+#[cfg(feature = "encryption")]
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, header};
 use zeroize::Zeroizing;
 
-use crate::{events::Event, id::SessionToken};
+use crate::{clock::Clock, events::Event, id::SessionToken};
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -51,10 +53,10 @@ impl Cookie {
 
     /// The token in a value that a client sent. What has not the form, or is not signed by us, is an event and nothing
     /// else: it costs no store call.
-    pub(super) fn token(&self, value: &str, now: SystemTime) -> Option<SessionToken> {
+    pub(super) fn token(&self, value: &str, clock: &Clock) -> Option<SessionToken> {
         let token = match &self.signing {
             None => SessionToken::parse(value),
-            Some(signing) => return signing.token(&self.name, value, now),
+            Some(signing) => return signing.token(&self.name, value, clock),
         };
         if token.is_none() {
             Event::Malformed.emit();
@@ -140,11 +142,13 @@ impl Signing {
         self.seal.seal(name, token)
     }
 
-    fn token(&self, name: &str, value: &str, now: SystemTime) -> Option<SessionToken> {
+    fn token(&self, name: &str, value: &str, clock: &Clock) -> Option<SessionToken> {
         use super::seal::Opened;
         match self.seal.open(name, value) {
             Opened::Valid(token) => return Some(token),
-            Opened::Unsigned(token) if self.unsigned_until.is_some_and(|until| now < until) => return Some(token),
+            Opened::Unsigned(token) if self.unsigned_until.is_some_and(|until| clock.now() < until) => {
+                return Some(token);
+            }
             Opened::Unsigned(_) | Opened::Forged => Event::Forged.emit(),
             Opened::Malformed => Event::Malformed.emit(),
         }
@@ -158,7 +162,7 @@ impl Signing {
         match self.never {}
     }
 
-    fn token(&self, _: &str, _: &str, _: SystemTime) -> Option<SessionToken> {
+    fn token(&self, _: &str, _: &str, _: &Clock) -> Option<SessionToken> {
         match self.never {}
     }
 }

@@ -71,7 +71,7 @@ impl SessionHandle {
     }
 
     fn tokens(&self, headers: &HeaderMap) -> cookie::Tokens {
-        cookie::read(headers, &self.config.cookie, self.config.settings.clock.now())
+        cookie::read(headers, &self.config.cookie, &self.config.settings.clock)
     }
 }
 

@@ -39,7 +39,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **L2** An id that was never created, was removed or has expired is `None`.
     /// - **L3** The version is the one that `create`, `update` or `rename` returned for this state.
     /// - **L4** `expires_at` is what the last create, update or touch set, capped by the record's absolute limit. (A
-    ///   store that counts whole seconds may be up to one late; the layer checks the limits as well.)
+    ///   store that counts whole seconds may be up to two late; the layer checks the absolute limit as well.)
     ///
     /// # Errors
     ///

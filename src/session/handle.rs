@@ -225,7 +225,9 @@ impl Shared {
 
     /// Tells of a write that would have brought its session back.
     fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
-        if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) {
+        if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind())
+            && !std::mem::replace(&mut self.state().is_blocked, true)
+        {
             self.settings.emit(EventKind::WriteBlocked { id, error });
         }
     }

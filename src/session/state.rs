@@ -73,6 +73,8 @@ pub(crate) struct State {
     /// The headers are on their way: no cookie can be set any more.
     pub(crate) response_started: bool,
     pub(crate) skip_touch: bool,
+    /// It was told that a write was blocked: the end of the request tries it once more.
+    pub(crate) is_blocked: bool,
     /// Counts changes, so that what was computed with no lock held is known to be still true.
     pub(crate) revision: u64,
 }

@@ -174,7 +174,7 @@ impl Shared {
     /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
     /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
-        self.commit_now().instrument(span::commit(|| self.state().origin.id())).await
+        self.commit_now().instrument(span::commit(|| self.state().id())).await
     }
 
     async fn commit_now(&self) -> Result<()> {
@@ -239,7 +239,7 @@ impl Shared {
         let Err(error) = outcome else { return Ok(()) };
         let (dropped, id) = {
             let mut state = self.state();
-            (state.discard(), state.live().map(|live| live.id))
+            (state.discard(), state.id())
         };
         drop(dropped);
         // What was blocked is told of already.
@@ -424,7 +424,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.response_started && state.is_unsaved() {
-            self.settings.emit(EventKind::ChangesDropped { id: state.live().map(|live| live.id) });
+            self.settings.emit(EventKind::ChangesDropped { id: state.id() });
         }
     }
 }

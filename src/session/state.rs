@@ -111,6 +111,11 @@ impl State {
         }
     }
 
+    /// Which session this is about: the one that it has, or the one that it ends.
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        self.origin.id().or(self.doomed.last().copied())
+    }
+
     /// Refuses what a superseded request changes, unless it logs in.
     pub(crate) fn not_superseded(&self) -> Result<()> {
         match &self.origin {

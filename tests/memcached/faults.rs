@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use session_layer::{Create, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update};
+use session_layer::{Create, MemcachedBuilder, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update};
 
 use crate::{
     proxy::{Fault, Proxy},
@@ -11,16 +11,20 @@ use crate::{
 };
 
 async fn behind_proxy() -> (Memcached, Proxy, MemcachedStore) {
+    behind_proxy_with(|builder| builder).await
+}
+
+async fn behind_proxy_with(
+    settings: impl FnOnce(MemcachedBuilder) -> MemcachedBuilder,
+) -> (Memcached, Proxy, MemcachedStore) {
     let server = Memcached::start(&[]);
     let proxy = Proxy::start(server.port()).await;
-    let store = MemcachedStore::builder()
+    let builder = MemcachedStore::builder()
         .servers([proxy.address()])
         .connections(1)
         .connect_timeout(Duration::from_secs(2))
-        .request_timeout(Duration::from_secs(2))
-        .build()
-        .unwrap();
-    (server, proxy, store)
+        .request_timeout(Duration::from_secs(2));
+    (server, proxy, settings(builder).build().unwrap())
 }
 
 /// Loads once the connection is back.
@@ -96,6 +100,38 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     let other = crate::support::id();
     assert_eq!(store.create(&other, &first, usage(&first)).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
     assert!(store.load(&other).await.unwrap().is_none());
+}
+
+/// A generation that can't be read beside a write leaves the write as it is: it was sent, and its own answer counts.
+#[tokio::test]
+async fn a_write_beside_an_unreadable_generation_is_told_by_its_own_answer() {
+    let no_generation = || Fault::Replace(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
+    let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
+    let (id, first, second) = (id(), record(b"1"), record(b"2"));
+    let version = created(&store, &id, &first).await;
+    proxy.arm("generation ", no_generation());
+    let updated = store.update(&id, &second, &version, usage(&second)).await;
+    let Ok(Update::Updated(version)) = updated else { panic!("{updated:?}") };
+    assert_eq!((value(&loaded(&store, &id).await), proxy.fired()), (&b"2"[..], 1));
+    assert_eq!(loaded(&store, &id).await.version, version);
+
+    proxy.arm("generation ", no_generation());
+    let removed = store.remove(&id).await;
+    assert!(matches!(removed, Ok(true)), "{removed:?}");
+    assert_eq!(proxy.fired(), 2);
+    assert!(store.load(&id).await.unwrap().is_none());
+
+    // Nothing was answered: the delete was sent, so that its outcome is unknown or was found by reading back.
+    for fault in [Fault::CutRequest, Fault::CutReply] {
+        after_recovery(&store, &id).await;
+        store.create(&id, &first, usage(&first)).await.unwrap();
+        proxy.arm("md ", fault);
+        match store.remove(&id).await {
+            Ok(removed) => assert!(removed && after_recovery(&store, &id).await.is_none()),
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{error:?}"),
+        }
+    }
+    assert_eq!(proxy.fired(), 4);
 }
 
 #[tokio::test]

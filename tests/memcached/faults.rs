@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use session_layer::{Create, MemcachedBuilder, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update};
+use session_layer::{
+    Create, Lock, MemcachedBuilder, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update,
+};
 
 use crate::{
     proxy::{Fault, Proxy},
@@ -238,6 +240,42 @@ async fn k1_a_late_save_brings_nothing_back() {
     }
 }
 
+/// Memcached can't tell when a lease ends. Pauses of at least 10, 20, 40, and then 80 ms bound how often it is asked.
+#[tokio::test]
+async fn a_waiter_for_a_lease_asks_seldom_and_ends() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let other = MemcachedStore::builder().servers([proxy.address()]).build().unwrap();
+    let (id, first) = (id(), record(b"1"));
+    created(&store, &id, &first).await;
+    let [one, two] = std::array::from_fn(|_| session_layer::Holder::generate().unwrap());
+    store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+    other.load(&id).await.unwrap();
+    proxy.commands();
+    other.unlocked(&id, Duration::from_millis(300)).await;
+    let asked = proxy.commands();
+    assert!(asked <= 5, "asked {asked} times in 300 ms");
+    // By itself it ends after a second, so that a session that went another way is seen.
+    other.unlocked(&id, Duration::from_secs(86_400)).await;
+    let asked = proxy.commands();
+    assert!((1..=15).contains(&asked), "asked {asked} times in a second");
+
+    // Woken in the process that gives it back, and not too late in another; also if the session is removed.
+    for waiter in [&store, &other] {
+        let wait = async {
+            while waiter.lock(&id, two, Duration::from_secs(60)).await.unwrap() == Lock::Held {
+                waiter.unlocked(&id, Duration::from_secs(60)).await;
+            }
+        };
+        let (released, ()) = tokio::join!(store.unlock(&id, one), wait);
+        assert!(released.unwrap());
+        assert!(store.unlock(&id, two).await.unwrap());
+        store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+    }
+    let (removed, ()) = tokio::join!(store.remove(&id), other.unlocked(&id, Duration::from_secs(60)));
+    assert!(removed.unwrap());
+    assert_eq!(other.lock(&id, two, Duration::from_secs(60)).await.unwrap(), Lock::Absent);
+}
+
 #[tokio::test]
 async fn a_lease_whose_reply_is_lost_is_found_again() {
     let (_server, proxy, store) = behind_proxy().await;
@@ -246,7 +284,7 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     let holder = session_layer::Holder::generate().unwrap();
     proxy.arm(":lease ", Fault::CutReply);
     let outcome = store.lock(&id, holder, Duration::from_secs(10)).await.unwrap();
-    assert!(matches!(outcome, session_layer::Lock::Acquired { .. }));
+    assert!(matches!(outcome, Lock::Acquired { .. }));
     assert!(store.unlock(&id, holder).await.unwrap());
     assert_eq!(proxy.fired(), 1);
     assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);

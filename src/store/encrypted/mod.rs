@@ -62,4 +62,6 @@ mod reseal;
 mod seal;
 mod store;
 
+#[cfg(fuzzing)]
+pub(crate) use self::seal::fuzz as fuzz_sealed;
 pub use self::{error::SealError, reseal::Resealed, store::EncryptedStore};

@@ -116,10 +116,12 @@ impl Cache {
                 (Some(used(&held, usage)), Change::Confirm(held.version, usage))
             }
             Refresh::Changed(stored) => {
+                tracing::trace!(target: TARGET, %id, "miss");
                 self.table.count(id, |stats| stats.misses += 1);
                 (Some(stored.clone()), Change::Put(stored))
             }
             Refresh::Gone => {
+                tracing::trace!(target: TARGET, %id, "miss");
                 self.table.count(id, |stats| stats.misses += 1);
                 (None, Change::Drop)
             }

@@ -139,4 +139,41 @@ pub mod fuzzing {
     pub fn memcached_reply(data: &[u8]) {
         crate::store::memcached::fuzz_reply(data);
     }
+
+    /// Opens bytes as a sealed record, and seals that were tampered with as the bytes say.
+    #[cfg(feature = "encryption")]
+    pub fn sealed_record(data: &[u8]) {
+        crate::store::fuzz_sealed(data);
+    }
+
+    /// Reads bytes as a signed cookie's value, and values that were tampered with as the bytes say.
+    #[cfg(feature = "encryption")]
+    pub fn signed_cookie(data: &[u8]) {
+        crate::cookie::seal::fuzz(data);
+    }
+
+    /// Reads lines of bytes as `Cookie` headers.
+    pub fn cookie_header(data: &[u8]) {
+        crate::cookie::fuzz_header(data);
+    }
+
+    /// Restores bytes as a memory store's snapshot and as its journal.
+    #[cfg(feature = "memory")]
+    pub fn snapshot(data: &[u8]) {
+        crate::store::memory::fuzz_snapshot(data);
+    }
+
+    /// Changes bytes as three of `data` say at a time: a place and what is flipped there. The last two may cut it off.
+    pub(crate) fn tamper(bytes: &mut Vec<u8>, data: &[u8]) {
+        let (edits, rest) = data.as_chunks::<3>();
+        for &[low, high, flip] in edits {
+            let at = usize::from(u16::from_le_bytes([low, high]));
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= flip;
+            }
+        }
+        if let &[low, high] = rest {
+            bytes.truncate(usize::from(u16::from_le_bytes([low, high])));
+        }
+    }
 }

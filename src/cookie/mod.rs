@@ -12,6 +12,8 @@ pub(crate) mod seal;
 mod write;
 
 pub use self::config::{ConfigError, CookieConfig, CookiePrefix, SameSite};
+#[cfg(fuzzing)]
+pub(crate) use self::read::fuzz as fuzz_header;
 pub(crate) use self::{
     config::DEFAULT_NAME,
     read::{Tokens, read},

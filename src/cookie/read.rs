@@ -60,6 +60,25 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// For the fuzz target: at most four tokens, each of which stands in the lines as the whole value of our name.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|&byte| byte == b'\n') {
+        if let Ok(line) = http::HeaderValue::from_bytes(line) {
+            headers.append(header::COOKIE, line);
+        }
+    }
+    let cookie = super::CookieConfig::default().build().expect("the default is right");
+    let tokens = read(&headers, &cookie, &Clock::system());
+    for token in tokens.iter() {
+        let pair = format!("{}={}", cookie.name(), *token.reveal());
+        let stands = |line: &[u8]| line.windows(pair.len()).any(|part| part == pair.as_bytes());
+        assert!(headers.get_all(header::COOKIE).iter().any(|line| stands(line.as_bytes())));
+    }
+    assert!(tokens.iter().count() <= MAX_TOKENS);
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;

@@ -117,6 +117,31 @@ fn sign(key: &RingKey, cookie_name: &str, token: &str) -> [u8; SIGNATURE_BYTES] 
     std::array::from_fn(|i| full[i])
 }
 
+/// For the fuzz target: a value that we did not sign is never valid.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let bytes: [u8; 32] = std::array::from_fn(|i| (i as u8).wrapping_mul(37).wrapping_add(1));
+    let secret = crate::keyring::Secret::from_bytes(bytes).expect("different bytes");
+    let seal = CookieSeal::new(KeyRing::new(secret));
+    let token = SessionToken::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYX").expect("a token");
+    let signed = seal.seal("sid", &token);
+    let Some((&how, data)) = data.split_first() else { return };
+    let mut value = Vec::new();
+    if how & 1 == 0 {
+        value.extend(data);
+    } else {
+        value.extend(signed.as_bytes());
+        crate::fuzzing::tamper(&mut value, data);
+    }
+    let Ok(value) = std::str::from_utf8(&value) else { return };
+    match seal.open("sid", value) {
+        Opened::Valid(_) => assert_eq!(value, signed.as_str(), "a forged value is valid"),
+        Opened::Unsigned(token) => assert_eq!(*token.reveal(), value),
+        Opened::Forged | Opened::Malformed => assert_ne!(value, signed.as_str()),
+    }
+    assert!(!matches!(seal.open("other", value), Opened::Valid(_)));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

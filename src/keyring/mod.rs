@@ -20,6 +20,15 @@
 //! no sooner than the longest absolute lifetime after step 2, or those who signed in before it sign in again. A key that
 //! was stolen is taken off at once with [`KeyRing::without`]: what it sealed does not open any more, and what it signed
 //! is forged.
+//!
+//! # Wiping
+//!
+//! Secrets, derived keys, the states of the ciphers and MACs that are made from them, tokens and the text that they are
+//! read from are overwritten when they are dropped (by [zeroize](https://docs.rs/zeroize), with writes that the compiler
+//! may not leave out). That shortens the time in which a core dump or a stray read shows them. It is no more than
+//! that: what was left in registers and on the stack, pages that were swapped out, an environment
+//! variable or file that a secret came from, and a process that ends without dropping (an abort, `process::exit`) are
+//! not covered. A ring lives as long as the last clone of it.
 
 mod ring;
 mod secret;

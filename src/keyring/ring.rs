@@ -284,6 +284,27 @@ mod tests {
         assert!(message.contains(&path.display().to_string()), "{message}");
     }
 
+    /// V15: each field wipes itself when dropped, which is all there is of a secret after it was derived from.
+    #[test]
+    fn v15_keys_are_wiped() {
+        use zeroize::ZeroizeOnDrop;
+
+        fn wiped<T: ZeroizeOnDrop>(_: &T) {}
+        fn is_of<D: hmac::EagerHash>(_: &Hmac<D>)
+        where
+            D::Core: ZeroizeOnDrop,
+        {
+        }
+        // All fields, so that a new one must be added here. `Hmac` is nothing but states of its hash: it has no mark of its
+        // own, they have.
+        let RingKey { id: _, cookie, record, owner } = &RingKey::derive(&secret(1));
+        is_of::<Sha256>(cookie);
+        is_of::<Sha256>(owner);
+        wiped(record);
+        wiped(&Sha256::default());
+        wiped(&expand::<32>(&Hkdf::<Sha256>::new(Some(SALT), secret(1).bytes()), RECORD));
+    }
+
     /// V15: `Debug` shows ids only.
     #[test]
     fn v15_debug_shows_ids_only() {

@@ -274,6 +274,19 @@ mod tests {
         assert!(error.to_string().starts_with("the secret in the environment variable SESSION_LAYER_NO_SUCH_VARIABLE"));
     }
 
+    /// V15: the bytes, and the text that they came from.
+    #[test]
+    fn v15_it_is_wiped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let Secret(bytes) = &Secret::from_base64(GOOD).unwrap();
+        wiped(bytes);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        std::fs::write(&path, GOOD).unwrap();
+        wiped(&read_file(&path).unwrap());
+        wiped(&read_env("PATH").unwrap());
+    }
+
     /// V15: `Debug` shows nothing of it.
     #[test]
     fn v15_debug_is_redacted() {

@@ -69,38 +69,15 @@ impl Entries {
     ///
     /// If they are not exactly what `as_bytes` gives for some entries.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        if bytes.is_empty() {
-            return Ok(Self::default());
-        }
-        let short = RecordError::new("its entries are cut off");
-        let count = read_u32(bytes, 0).ok_or(short)?;
-        let data_start = count
-            .checked_mul(OFFSET_BYTES)
-            .and_then(|table| table.checked_add(COUNT_BYTES))
-            .filter(|&start| start <= bytes.len() && count > 0)
-            .ok_or(short)?;
-        let data = &bytes[data_start..];
-        let mut start = 0;
-        let mut previous: &[u8] = &[];
-        for index in 0..count {
-            let end = read_u32(bytes, COUNT_BYTES + index * OFFSET_BYTES).ok_or(short)?;
-            let entry = data.get(start..end).ok_or(short)?;
-            let (&length, rest) = entry.split_first().ok_or(short)?;
-            let key = rest.get(..usize::from(length)).ok_or(short)?;
-            check_key(key)?;
-            if std::str::from_utf8(key).is_err() {
-                return Err(RecordError::new("a key is not UTF-8"));
-            }
-            if previous >= key {
-                return Err(RecordError::new("its keys are not in order"));
-            }
-            previous = key;
-            start = end;
-        }
-        if start != data.len() {
-            return Err(RecordError::new("something follows its entries"));
-        }
+        check(bytes)?;
         Ok(Self(bytes.into()))
+    }
+
+    /// The same without a copy.
+    #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "what opens records has made them itself"))]
+    pub(crate) fn from_boxed(bytes: Box<[u8]>) -> Result<Self, RecordError> {
+        check(&bytes)?;
+        Ok(Self(bytes))
     }
 
     /// The entries in the form that stores write. No entries: no bytes.
@@ -171,6 +148,42 @@ impl fmt::Debug for Entries {
 fn read_u32(bytes: &[u8], at: usize) -> Option<usize> {
     let bytes = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
     usize::try_from(u32::from_le_bytes(bytes)).ok()
+}
+
+/// Whether these are the bytes of entries, so that look-ups need not check again.
+fn check(bytes: &[u8]) -> Result<(), RecordError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let short = RecordError::new("its entries are cut off");
+    let count = read_u32(bytes, 0).ok_or(short)?;
+    let data_start = count
+        .checked_mul(OFFSET_BYTES)
+        .and_then(|table| table.checked_add(COUNT_BYTES))
+        .filter(|&start| start <= bytes.len() && count > 0)
+        .ok_or(short)?;
+    let data = &bytes[data_start..];
+    let mut start = 0;
+    let mut previous: &[u8] = &[];
+    for index in 0..count {
+        let end = read_u32(bytes, COUNT_BYTES + index * OFFSET_BYTES).ok_or(short)?;
+        let entry = data.get(start..end).ok_or(short)?;
+        let (&length, rest) = entry.split_first().ok_or(short)?;
+        let key = rest.get(..usize::from(length)).ok_or(short)?;
+        check_key(key)?;
+        if std::str::from_utf8(key).is_err() {
+            return Err(RecordError::new("a key is not UTF-8"));
+        }
+        if previous >= key {
+            return Err(RecordError::new("its keys are not in order"));
+        }
+        previous = key;
+        start = end;
+    }
+    if start != data.len() {
+        return Err(RecordError::new("something follows its entries"));
+    }
+    Ok(())
 }
 
 fn check_key(key: &[u8]) -> Result<(), RecordError> {

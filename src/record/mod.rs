@@ -38,7 +38,7 @@ pub struct Record {
     created_millis: u64,
     lifetime: Lifetime,
     check: Check,
-    owner: Option<Box<Owner>>,
+    owner: Option<Owner>,
     entries: Entries,
 }
 
@@ -85,11 +85,7 @@ impl Record {
     pub fn epoch(owner: Owner, at: SystemTime) -> Self {
         let forever = clock::duration_millis(Duration::MAX);
         let lifetime = Lifetime::from_millis(forever, forever, CookieLifetime::Browser);
-        Self {
-            kind: RecordKind::Epoch,
-            owner: Some(Box::new(owner)),
-            ..Self::session(Check::from_bytes([0; 16]), at, lifetime)
-        }
+        Self { kind: RecordKind::Epoch, owner: Some(owner), ..Self::session(Check::from_bytes([0; 16]), at, lifetime) }
     }
 
     /// The same record with another kind.
@@ -109,7 +105,7 @@ impl Record {
     /// The same record with this owner, or with none.
     #[must_use]
     pub fn with_owner(mut self, owner: Option<Owner>) -> Self {
-        self.owner = owner.map(Box::new);
+        self.owner = owner;
         self
     }
 
@@ -152,6 +148,19 @@ impl Record {
         clock::from_millis(self.created_millis)
     }
 
+    /// The same in milliseconds since the Unix epoch.
+    #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "sealing binds the number"))]
+    pub(crate) fn created_millis(&self) -> u64 {
+        self.created_millis
+    }
+
+    /// The record that this one stands for where it is stored: with the same times, lifetime and check.
+    #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "only a sealed record stands for another"))]
+    pub(crate) fn opened(&self, kind: RecordKind, owner: Option<Owner>, entries: Entries) -> Self {
+        let &Self { created_millis, lifetime, check, .. } = self;
+        Self { kind, created_millis, lifetime, check, owner, entries }
+    }
+
     /// How long the session lives.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
@@ -167,7 +176,7 @@ impl Record {
     /// Whom the session belongs to.
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
-        self.owner.as_deref()
+        self.owner.as_ref()
     }
 
     /// The encoded values.

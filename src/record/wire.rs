@@ -99,7 +99,7 @@ impl Record {
             return Err(RecordError::new("its lifetime is zero"));
         }
         let check = Check::from_bytes(take(&mut rest)?);
-        let owner = if flags & HAS_OWNER == 0 { None } else { Some(Box::new(take_owner(&mut rest)?)) };
+        let owner = if flags & HAS_OWNER == 0 { None } else { Some(take_owner(&mut rest)?) };
         let entries = Entries::from_bytes(rest)?;
         Ok(Self {
             kind,

@@ -21,6 +21,8 @@ pub(crate) mod observed;
 mod outcome;
 mod version;
 
+#[cfg(all(fuzzing, feature = "encryption"))]
+pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "file")]

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use session_layer::{Create, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update};
+use session_layer::{
+    Create, Lock, MemcachedBuilder, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update,
+};
 
 use crate::{
     proxy::{Fault, Proxy},
@@ -11,16 +13,20 @@ use crate::{
 };
 
 async fn behind_proxy() -> (Memcached, Proxy, MemcachedStore) {
+    behind_proxy_with(|builder| builder).await
+}
+
+async fn behind_proxy_with(
+    settings: impl FnOnce(MemcachedBuilder) -> MemcachedBuilder,
+) -> (Memcached, Proxy, MemcachedStore) {
     let server = Memcached::start(&[]);
     let proxy = Proxy::start(server.port()).await;
-    let store = MemcachedStore::builder()
+    let builder = MemcachedStore::builder()
         .servers([proxy.address()])
         .connections(1)
         .connect_timeout(Duration::from_secs(2))
-        .request_timeout(Duration::from_secs(2))
-        .build()
-        .unwrap();
-    (server, proxy, store)
+        .request_timeout(Duration::from_secs(2));
+    (server, proxy, settings(builder).build().unwrap())
 }
 
 /// Loads once the connection is back.
@@ -96,6 +102,38 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     let other = crate::support::id();
     assert_eq!(store.create(&other, &first, usage(&first)).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
     assert!(store.load(&other).await.unwrap().is_none());
+}
+
+/// A generation that can't be read beside a write leaves the write as it is: it was sent, and its own answer counts.
+#[tokio::test]
+async fn a_write_beside_an_unreadable_generation_is_told_by_its_own_answer() {
+    let no_generation = || Fault::Replace(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
+    let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
+    let (id, first, second) = (id(), record(b"1"), record(b"2"));
+    let version = created(&store, &id, &first).await;
+    proxy.arm("generation ", no_generation());
+    let updated = store.update(&id, &second, &version, usage(&second)).await;
+    let Ok(Update::Updated(version)) = updated else { panic!("{updated:?}") };
+    assert_eq!((value(&loaded(&store, &id).await), proxy.fired()), (&b"2"[..], 1));
+    assert_eq!(loaded(&store, &id).await.version, version);
+
+    proxy.arm("generation ", no_generation());
+    let removed = store.remove(&id).await;
+    assert!(matches!(removed, Ok(true)), "{removed:?}");
+    assert_eq!(proxy.fired(), 2);
+    assert!(store.load(&id).await.unwrap().is_none());
+
+    // Nothing was answered: the delete was sent, so that its outcome is unknown or was found by reading back.
+    for fault in [Fault::CutRequest, Fault::CutReply] {
+        after_recovery(&store, &id).await;
+        store.create(&id, &first, usage(&first)).await.unwrap();
+        proxy.arm("md ", fault);
+        match store.remove(&id).await {
+            Ok(removed) => assert!(removed && after_recovery(&store, &id).await.is_none()),
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{error:?}"),
+        }
+    }
+    assert_eq!(proxy.fired(), 4);
 }
 
 #[tokio::test]
@@ -202,6 +240,42 @@ async fn k1_a_late_save_brings_nothing_back() {
     }
 }
 
+/// Memcached can't tell when a lease ends. Pauses of at least 10, 20, 40, and then 80 ms bound how often it is asked.
+#[tokio::test]
+async fn a_waiter_for_a_lease_asks_seldom_and_ends() {
+    let (_server, proxy, store) = behind_proxy().await;
+    let other = MemcachedStore::builder().servers([proxy.address()]).build().unwrap();
+    let (id, first) = (id(), record(b"1"));
+    created(&store, &id, &first).await;
+    let [one, two] = std::array::from_fn(|_| session_layer::Holder::generate().unwrap());
+    store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+    other.load(&id).await.unwrap();
+    proxy.commands();
+    other.unlocked(&id, Duration::from_millis(300)).await;
+    let asked = proxy.commands();
+    assert!(asked <= 5, "asked {asked} times in 300 ms");
+    // By itself it ends after a second, so that a session that went another way is seen.
+    other.unlocked(&id, Duration::from_secs(86_400)).await;
+    let asked = proxy.commands();
+    assert!((1..=15).contains(&asked), "asked {asked} times in a second");
+
+    // Woken in the process that gives it back, and not too late in another; also if the session is removed.
+    for waiter in [&store, &other] {
+        let wait = async {
+            while waiter.lock(&id, two, Duration::from_secs(60)).await.unwrap() == Lock::Held {
+                waiter.unlocked(&id, Duration::from_secs(60)).await;
+            }
+        };
+        let (released, ()) = tokio::join!(store.unlock(&id, one), wait);
+        assert!(released.unwrap());
+        assert!(store.unlock(&id, two).await.unwrap());
+        store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+    }
+    let (removed, ()) = tokio::join!(store.remove(&id), other.unlocked(&id, Duration::from_secs(60)));
+    assert!(removed.unwrap());
+    assert_eq!(other.lock(&id, two, Duration::from_secs(60)).await.unwrap(), Lock::Absent);
+}
+
 #[tokio::test]
 async fn a_lease_whose_reply_is_lost_is_found_again() {
     let (_server, proxy, store) = behind_proxy().await;
@@ -210,7 +284,7 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     let holder = session_layer::Holder::generate().unwrap();
     proxy.arm(":lease ", Fault::CutReply);
     let outcome = store.lock(&id, holder, Duration::from_secs(10)).await.unwrap();
-    assert!(matches!(outcome, session_layer::Lock::Acquired { .. }));
+    assert!(matches!(outcome, Lock::Acquired { .. }));
     assert!(store.unlock(&id, holder).await.unwrap());
     assert_eq!(proxy.fired(), 1);
     assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod dictionary;
+mod full_disk;
 mod kit;
 mod leases;
 mod owners;

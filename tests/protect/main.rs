@@ -8,6 +8,7 @@
 mod server;
 
 mod conformance;
+mod events;
 mod remote;
 mod rotation;
 mod sealed;

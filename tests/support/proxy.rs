@@ -1,6 +1,7 @@
 //! A proxy between client and server that delays, cuts, splits and injects on demand.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -26,6 +27,8 @@ pub enum Fault {
     SwallowReply,
     /// The request is passed on; these bytes come before its reply.
     Inject(Vec<u8>),
+    /// The request is passed on; these bytes come in place of the first value that is answered after it.
+    Replace(Vec<u8>),
 }
 
 /// A proxy in front of one server.
@@ -128,7 +131,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
             }
             read = server.read(&mut replies) => {
                 let Ok(bytes @ 1..) = read else { return };
-                let reply = &replies[..bytes];
+                let mut reply = replies[..bytes].to_vec();
                 let delay = *control.delay.lock().unwrap();
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
@@ -137,6 +140,10 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                     Some(Fault::CutReply) => return,
                     Some(Fault::SwallowReply) => continue,
                     Some(Fault::Inject(bytes)) if client.write_all(&bytes).await.is_err() => return,
+                    Some(Fault::Replace(bytes)) => match first_value(&reply) {
+                        Some(place) => drop(reply.splice(place, bytes)),
+                        None => pending = Some(Fault::Replace(bytes)),
+                    },
                     _ => {}
                 }
                 let size = if *control.split.lock().unwrap() { 1 } else { reply.len() };
@@ -153,6 +160,18 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
     }
 }
 
+/// Where the first value in these replies is, line and all.
+fn first_value(replies: &[u8]) -> Option<Range<usize>> {
+    let start = if replies.starts_with(b"VA ") { 0 } else { find(replies, b"\r\nVA ")? + 2 };
+    let line = start + find(&replies[start..], b"\r\n")?;
+    let length = std::str::from_utf8(&replies[start + 3..line]).ok()?.split(' ').next()?.parse::<usize>().ok()?;
+    Some(start..line + 2 + length + 2)
+}
+
+fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text)
+}
+
 fn holds(bytes: &[u8], text: &[u8]) -> bool {
-    bytes.windows(text.len()).any(|window| window == text)
+    find(bytes, text).is_some()
 }

@@ -47,6 +47,13 @@
 //! carry a revoked session across. It costs two more round trips for a load of an owner's session that is sealed with
 //! a key that does not write: [`reseal_all`](EncryptedStore::reseal_all) ends that.
 //!
+//! # Cost
+//!
+//! Opening a record is the cipher's work, with two allocations, and one more for the name of an owner. For records of
+//! about a kilobyte a third of it is setting up the AVX2 code of the crate `poly1305`, which pays only for long ones:
+//! built with `RUSTFLAGS='--cfg poly1305_backend="soft"'`, a load of 0.8 KB took 2.05 µs in place of 3.05 (one machine, one
+//! run, best of 200 rounds).
+//!
 //! # Events
 //!
 //! Target `session_layer::store::encrypted`; the inner store reports its own.
@@ -62,4 +69,6 @@ mod reseal;
 mod seal;
 mod store;
 
+#[cfg(fuzzing)]
+pub(crate) use self::seal::fuzz as fuzz_sealed;
 pub use self::{error::SealError, reseal::Resealed, store::EncryptedStore};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use chacha20poly1305::{AeadInOut, Tag, XNonce};
+use chacha20poly1305::{AeadInOut, Tag, XNonce, aead::inout::InOutBuf};
 use hmac::Mac;
 
 use super::SealError;
@@ -12,7 +12,7 @@ use crate::{
     id::{EntropyError, SessionId},
     keyring::{KEY_ID_BYTES, KeyId, KeyRing, RingKey},
     lifetime::CookieLifetime,
-    record::{Entries, Owner, Record, RecordKind},
+    record::{Entries, Owner, Record, RecordError, RecordKind},
 };
 
 /// The form that this version writes. Every later version opens it.
@@ -31,11 +31,13 @@ const HEAD_BYTES: usize = 1 + 1 + 2 + KEY_ID_BYTES;
 const OWNER_HASH_BYTES: usize = 24;
 const OWNER_HASH_CHARS: usize = 32;
 
-/// Head, kind, id, created, idle, absolute, cookie, check, whether there is an owner, its hash, its epoch.
-const BOUND_BYTES: usize = HEAD_BYTES + 1 + 16 + 8 + 8 + 8 + 1 + 16 + 1 + OWNER_HASH_CHARS + 8;
+/// Head, kind, id, created, idle, absolute, cookie, check, whether there is an owner, its hash, its epoch; then zeros up to
+/// a multiple of 64 bytes. What follows in the MAC then begins where Poly1305 takes four blocks at a time.
+const BOUND_BYTES: usize =
+    (HEAD_BYTES + 1 + 16 + 8 + 8 + 8 + 1 + 16 + 1 + OWNER_HASH_CHARS + 8_usize).next_multiple_of(64);
 
-/// Up to this size a record is opened on the stack, with no allocation but its own. It is not wiped there: the opened
-/// record itself lies in memory as long as the request does.
+/// Up to this size a record with an owner is opened on the stack, with no allocation but its own. It is not wiped there:
+/// the opened record itself lies in memory as long as the request does.
 const STACK_BYTES: usize = 2_048;
 
 /// A record that was opened, and with which key.
@@ -132,25 +134,36 @@ pub(super) fn open(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> Resul
     let key = ring.key(key_id).ok_or(SealError::UnknownKey(key_id))?;
     let bound = bound(head, id, outer);
 
-    let (mut stack, mut heap) = ([0; STACK_BYTES], Vec::new());
-    let buffer = match stack.get_mut(..sealed.len()) {
-        Some(buffer) => buffer,
-        None => {
-            heap.resize(sealed.len(), 0);
-            &mut heap[..]
-        }
+    let decrypt = |to: &mut [u8]| {
+        let inout = InOutBuf::new(sealed, to).map_err(|_| SealError::Form)?;
+        let opened = key.record.decrypt_inout_detached(&XNonce::from(*nonce), &bound, inout, &Tag::from(*tag));
+        opened.map_err(|_| SealError::Broken)
     };
-    buffer.copy_from_slice(sealed);
-    let opened = key.record.decrypt_inout_detached(&XNonce::from(*nonce), &bound, buffer.into(), &Tag::from(*tag));
-    let record = match opened {
-        Ok(()) => rebuild(outer, inside, buffer.split_at(name_length)),
-        Err(_) => Err(SealError::Broken),
+    let split = |buffer: &mut [u8]| {
+        decrypt(buffer)?;
+        let (name, entries) = buffer.split_at(name_length);
+        rebuild(outer, inside, name, Entries::from_bytes(entries))
+    };
+    let record = if name_length == 0 {
+        // What is opened are the entries, in their own allocation.
+        let mut entries = vec![0; sealed.len()].into_boxed_slice();
+        decrypt(&mut entries)?;
+        rebuild(outer, inside, &[], Entries::from_boxed(entries))
+    } else if sealed.len() <= STACK_BYTES {
+        split(&mut [0; STACK_BYTES][..sealed.len()])
+    } else {
+        split(&mut vec![0; sealed.len()])
     };
     Ok(Opened { record: Arc::new(record?), foreign: (key_id != ring.writes_with()).then_some(key_id) })
 }
 
 /// Times, check and epoch stand outside and are bound; the rest comes from inside.
-fn rebuild(outer: &Record, inside: u8, (name, entries): (&[u8], &[u8])) -> Result<Record, SealError> {
+fn rebuild(
+    outer: &Record,
+    inside: u8,
+    name: &[u8],
+    entries: Result<Entries, RecordError>,
+) -> Result<Record, SealError> {
     let kind = match (outer.kind(), inside) {
         (RecordKind::Sealed, 0) => RecordKind::Session,
         (kind, 0) | (kind @ RecordKind::Sealed, _) => kind,
@@ -163,10 +176,7 @@ fn rebuild(outer: &Record, inside: u8, (name, entries): (&[u8], &[u8])) -> Resul
             Some(Owner::new(name, owner.epoch()).map_err(|_| SealError::Form)?)
         }
     };
-    Ok(Record::session(outer.check(), outer.created_at(), outer.lifetime())
-        .with_kind(kind)
-        .with_owner(owner)
-        .with_entries(Entries::from_bytes(entries).map_err(|_| SealError::Form)?))
+    Ok(outer.opened(kind, owner, entries.map_err(|_| SealError::Form)?))
 }
 
 /// Everything that a sealed record must not be separated from. Each field has a fixed place and length.
@@ -186,7 +196,7 @@ fn bound(head: &[u8], id: &SessionId, outer: &Record) -> [u8; BOUND_BYTES] {
         RecordKind::Sealed => 3,
     }]);
     put(id.as_bytes());
-    put(&clock::to_millis(outer.created_at()).to_le_bytes());
+    put(&outer.created_millis().to_le_bytes());
     put(&clock::duration_millis(outer.lifetime().idle()).to_le_bytes());
     put(&clock::duration_millis(outer.lifetime().absolute()).to_le_bytes());
     put(&[u8::from(outer.lifetime().cookie() == CookieLifetime::Persistent)]);
@@ -197,6 +207,61 @@ fn bound(head: &[u8], id: &SessionId, outer: &Record) -> [u8; BOUND_BYTES] {
         put(&owner.epoch().to_u64().to_le_bytes());
     }
     bytes
+}
+
+/// For the fuzz target: what was not sealed by this ring for this id does not open.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use crate::{id::Check, keyring::Secret, lifetime::Lifetime, record::Epoch};
+
+    let secret = |first: u8| {
+        let bytes: [u8; 32] = std::array::from_fn(|i| (i as u8).wrapping_mul(37).wrapping_add(first));
+        Secret::from_bytes(bytes).expect("different bytes")
+    };
+    let ring = KeyRing::new(secret(1)).opening(secret(2)).expect("another secret");
+    let id = SessionId::of_owner("x");
+    let created = UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
+    let pairs = [("n", &b"\x0142"[..]), ("user", &b"\x01\"bob\""[..])];
+    let plain = Record::session(Check::from_bytes([5; 16]), created, Lifetime::default())
+        .with_entries(Entries::from_sorted(pairs.into_iter()).expect("in order"));
+    let Some((&how, data)) = data.split_first() else { return };
+    let owner = (how & 0x80 != 0).then(|| Owner::new("bob@example.org", Epoch::from_u64(7)).expect("a name"));
+    let plain = plain.with_owner(owner);
+    let sealed = seal_with(ring.writing(), &[9; NONCE_BYTES], &id, &plain);
+    let (opened, original) = match how & 0x7f {
+        // A record of any bytes.
+        0..0x20 => {
+            let Ok(record) = Record::from_bytes(data) else { return };
+            (Arc::new(record), None)
+        }
+        // Any bytes under the seal's head.
+        0x20..0x40 => {
+            let value = sealed.entries().get(ENTRY).expect("the entry");
+            let value = [&value[..HEAD_BYTES], data].concat();
+            let entries = Entries::from_sorted([(ENTRY, &*value)].into_iter()).expect("one entry");
+            (Arc::new((*sealed).clone().with_entries(entries)), None)
+        }
+        // A seal whose stored form was changed.
+        _ => {
+            let mut bytes = sealed.to_bytes();
+            crate::fuzzing::tamper(&mut bytes, data);
+            let Ok(record) = Record::from_bytes(&bytes) else { return };
+            (Arc::new(record), Some(sealed))
+        }
+    };
+    match open(&ring, &id, &opened) {
+        Err(_) => {}
+        // Plain, and nothing in it.
+        Ok(found) if Arc::ptr_eq(&found.record, &opened) => {
+            assert!(opened.entries().is_empty() && !opened.is_session());
+        }
+        Ok(found) => {
+            assert!(original.is_some_and(|sealed| sealed == opened), "a forged seal opens");
+            assert_eq!(*found.record, plain);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl MemcachedStore {
             Ok(reply) if reply.status == Status::Done => {
                 // If it can't be told, the write stands: a cleared record stays cleared, it has the old generation.
                 let alive = match generation {
-                    Ok(asked) => asked.answer().await.is_ok_and(|now| now.is(head.generation)),
+                    Ok(asked) => asked.answer().await.map_or(true, |now| now.is(head.generation)),
                     Err(_) => true,
                 };
                 return if alive { Ok(Update::Updated(head.version(cas_of(&reply)?))) } else { Ok(Update::Gone) };
@@ -263,10 +263,11 @@ impl MemcachedStore {
         let before = submit(Command::get(&place.key, "v c t")).await.map_err(ClientError::of_read)?;
         let delete = submit(Command::delete(&place.key, None)).await.map_err(ClientError::of_read)?;
         let lease = submit(Command::delete(&self.inner.keys.lease(id), None)).await;
-        let found = match before.await {
-            // Damaged bytes are deleted like others.
-            Ok(reply) => self.read(reply, generation.answer().await?).map_or(true, |found| found.live().is_some()),
-            Err(_) => true,
+        // The delete is sent: from here on only its own answer says whether it took place. What can't be read counts as
+        // there: damaged bytes, which are deleted like others, or a generation that was not answered.
+        let found = match (before.await, generation.answer().await) {
+            (Ok(reply), Ok(generation)) => self.read(reply, generation).map_or(true, |found| found.live().is_some()),
+            _ => true,
         };
         match delete.await {
             Ok(reply) => match reply.status {

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use super::{
+    backoff::Backoff,
     client::{ClientError, Command, Mode, Reply, Status},
     envelope::{self, Held},
     expiry,
     item::{TRIES, unexpected},
     key::Key,
+    released::heard,
     store::{MemcachedStore, Place},
 };
 use crate::{
@@ -28,6 +32,12 @@ struct Lease {
 
 /// 16 bytes of the holder, 8 of the time and 4 of the birth, little-endian.
 const LEASE_BYTES: usize = 28;
+
+/// Pauses between two looks at the lease of another, and when a waiter looks at the session again: if it was renamed or
+/// evicted meanwhile, its lease may still be there.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(160);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Lease {
     fn to_bytes(self) -> [u8; LEASE_BYTES] {
@@ -72,7 +82,7 @@ impl MemcachedStore {
             let lease = Lease { holder, until: clock::later(now, time), birth };
             if self.put_lease(&place, &key, mode, lease).await? {
                 let acquired = Lock::Acquired { until: lease.until };
-                return if extends { Ok(acquired) } else { self.bump(&place, &key, record, lease, acquired).await };
+                return if extends { Ok(acquired) } else { self.bump(id, &place, record, lease, acquired).await };
             }
             (mode, extends) = match self.lease(&place, &key).await? {
                 None => (Mode::Absent, false),
@@ -109,8 +119,8 @@ impl MemcachedStore {
     /// Rewrites the record as it is, so that it has a new version and a holder whose lease ran out can't commit.
     async fn bump(
         &self,
+        id: &SessionId,
         place: &Place<'_>,
-        key: &Key,
         record: Held,
         lease: Lease,
         acquired: Lock,
@@ -118,7 +128,7 @@ impl MemcachedStore {
         let outcome = self.rewrite(place, record).await;
         if !matches!(outcome, Ok(true)) {
             // If this fails too, the lease runs out by itself.
-            let _ = self.release(&place.renewed(), key, lease.holder, lease.birth).await;
+            let _ = self.release(id, &place.renewed(), lease.holder, lease.birth).await;
         }
         Ok(if outcome? { acquired } else { Lock::Absent })
     }
@@ -141,20 +151,39 @@ impl MemcachedStore {
     }
 
     pub(super) async fn unlock_item(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let (place, key) = (self.place(id), self.inner.keys.lease(id));
+        let place = self.place(id);
         // A lease of a session that is gone is none.
         let Some(held) = self.find(&place).await?.live() else { return Ok(false) };
-        self.release(&place, &key, holder, held.head.birth).await
+        self.release(id, &place, holder, held.head.birth).await
     }
 
-    async fn release(&self, place: &Place<'_>, key: &Key, holder: Holder, birth: u32) -> Result<bool, StoreError> {
+    /// Ready when the lease may be free: given back, over, lost, or not to be asked for.
+    pub(super) async fn lease_ended(&self, id: &SessionId) {
+        let (began, key) = (Instant::now(), self.inner.keys.lease(id));
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let (mut left, mut ring) = (LONGEST_PAUSE, self.inner.released.next(id));
+        while began.elapsed() < LONGEST_WAIT {
+            heard(ring, backoff.next().min(left)).await;
+            // From before the look, so that a ring beside it is heard.
+            ring = self.inner.released.next(id);
+            let Ok(Some((Some(lease), _))) = self.lease(&self.place(id), &key).await else { return };
+            let Ok(time) = lease.until.duration_since(self.now()) else { return };
+            left = time;
+        }
+    }
+
+    async fn release(&self, id: &SessionId, place: &Place<'_>, holder: Holder, birth: u32) -> Result<bool, StoreError> {
+        let key = &self.inner.keys.lease(id);
         let (lease, cas) = match self.lease(place, key).await? {
             Some((Some(lease), cas)) if lease.holder == holder && cas != 0 => (lease, cas),
             _ => return Ok(false),
         };
         let reply = place.call(Command::delete(key, Some(cas))).await.map_err(ClientError::of_write)?;
         match reply.status {
-            Status::Done => Ok(lease.binds(birth, self.now())),
+            Status::Done => {
+                self.inner.released.ring(id);
+                Ok(lease.binds(birth, self.now()))
+            }
             Status::Exists | Status::NotFound => Ok(false),
             status => Err(unexpected(&status)),
         }

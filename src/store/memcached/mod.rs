@@ -1,10 +1,11 @@
 //! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
 //!
 //! What it promises and what eviction can do is on [`MemcachedStore`]. Files, from the lowest: `address`, `key`, `ring`,
-//! `expiry`, `events`; `client/`, which knows no session; `envelope`, the form of an item; `store` with `item`, `lease`,
+//! `expiry`, `events`, `backoff`, `released`; `client/`, which knows no session; `envelope`, the form of an item; `store` with `item`, `lease`,
 //! `owner` and `generation`; `config`.
 
 mod address;
+mod backoff;
 mod client;
 mod config;
 mod envelope;
@@ -15,6 +16,7 @@ mod item;
 mod key;
 mod lease;
 mod owner;
+mod released;
 mod ring;
 mod store;
 

@@ -15,6 +15,7 @@ use super::{
     config::{ListPolicy, MemcachedBuilder},
     events::TARGET,
     key::{Key, Keys},
+    released::Released,
     ring::Ring,
 };
 use crate::{
@@ -55,6 +56,14 @@ const REMEMBERED: usize = 16_384;
 ///
 /// One for a load, an update, a create, a touch, a refresh and a remove; one more for the epoch of a session with an
 /// owner, and two for the list at its login. A rename takes three, a lock three at least, an unlock three.
+///
+/// # Leases
+///
+/// Memcached tells nobody when an item goes, so who waits for a lease must ask for it. One small read each, after pauses
+/// that double from 20 to 160 ms, less a random part up to one half, and no longer than the lease has left. So each waiter
+/// costs 15 reads a second at most, and sees a release in another process after 160 ms and a round trip at the latest; in
+/// the process that gives the lease back it is woken at once. One wait ends with its time, with an error of the server's, or
+/// after about a second, when [`lock`](crate::SessionStore::lock) is to be asked whether the session is still there.
 ///
 /// # What eviction can do
 ///
@@ -120,6 +129,7 @@ pub(super) struct Inner {
     pub(super) options: Options,
     /// Sessions that this process has put on their owner's list, so that not every update asks.
     listed: Mutex<HashSet<SessionId>>,
+    pub(super) released: Released,
 }
 
 /// The settings that the client does not need.
@@ -173,8 +183,8 @@ impl MemcachedStore {
     pub(super) fn new(addresses: Vec<Address>, settings: Arc<ServerSettings>, keys: Keys, options: Options) -> Self {
         let names: Vec<_> = addresses.iter().map(Address::ring_name).collect();
         let servers = addresses.into_iter().map(|address| Server::new(address, Arc::clone(&settings))).collect();
-        let (ring, listed) = (Ring::new(&names), Mutex::default());
-        Self { inner: Arc::new(Inner { servers, ring, keys, options, listed }) }
+        let (ring, listed, released) = (Ring::new(&names), Mutex::default(), Released::default());
+        Self { inner: Arc::new(Inner { servers, ring, keys, options, listed, released }) }
     }
 
     /// What was done with each server, in the order of the settings.
@@ -291,6 +301,7 @@ impl SessionStore for MemcachedStore {
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         let removed = self.remove_item(id).await.map_err(|error| failed("remove", id, error))?;
         self.forget_listing(id);
+        self.inner.released.ring(id);
         tracing::debug!(target: TARGET, %id, removed, "remove");
         Ok(removed)
     }
@@ -359,6 +370,13 @@ impl SessionStore for MemcachedStore {
         let released = self.unlock_item(id, holder).await.map_err(|error| failed("unlock", id, error))?;
         tracing::debug!(target: TARGET, %id, released, "unlock");
         Ok(released)
+    }
+
+    /// Asks for the lease again and again (see [Leases](Self#leases)), and no more once it can't be asked for.
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        let wait = self.lease_ended(id);
+        // Nothing is under way that would have to be undone.
+        let _ = tokio::time::timeout(at_most, wait).await;
     }
 
     /// Waits until every request that was sent before is answered, those of callers that have gone included.

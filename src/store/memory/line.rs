@@ -134,6 +134,20 @@ impl Removals {
     }
 }
 
+/// A journal whose checksums are right, with these bytes as its lines.
+#[cfg(fuzzing)]
+pub(super) fn of_lines(bytes: &[u8]) -> Vec<u8> {
+    let mut journal = Vec::new();
+    write_head(7, &mut journal);
+    for &line in bytes.as_chunks::<33>().0 {
+        let number = |at: usize| u64::from_le_bytes(line[at..at + 8].try_into().expect("eight bytes"));
+        let id = uuid::Uuid::from_slice(&line[1..17]).map(SessionId::from_uuid).expect("16 bytes");
+        let id = (line[0] & 1 == 0).then_some(id);
+        Line { id, version: number(17), not_after: number(25) }.write(&mut journal);
+    }
+    journal
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

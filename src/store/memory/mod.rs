@@ -29,6 +29,8 @@ mod tasks;
 mod walk;
 mod wheel;
 
+#[cfg(fuzzing)]
+pub(crate) use self::restore::fuzz as fuzz_snapshot;
 pub use self::{
     builder::MemoryStoreBuilder,
     error::MemoryOpenError,

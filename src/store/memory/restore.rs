@@ -183,3 +183,38 @@ impl Table {
         evicted
     }
 }
+
+/// For the fuzz target: whatever a snapshot and a journal hold, right checksums or not, is restored or refused.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    const NOW: u64 = 1_800_000_000_000;
+    let Some((&how, data)) = data.split_first() else { return };
+    let (journal, data) = data.split_at(data.len().min(usize::from(how >> 2) * 8));
+    // Their checksums are made right: else no byte would get past them.
+    let removals = Removals::read(&super::line::of_lines(journal)).expect("its lines are whole");
+    let _ = Removals::read(journal);
+    let bytes = match how & 3 {
+        0 => data.to_vec(),
+        1 => snapshot::of_block(data),
+        _ => snapshot::of_numbers(data),
+    };
+    let mut saved = Vec::new();
+    let read = snapshot::read(&bytes[..], bytes.len() as u64, |one| {
+        if removals.limit(&one.id, one.version) > NOW && one.expires_at > NOW {
+            saved.push(one);
+        }
+    });
+    let Ok(head) = read else { return };
+    let ids: Vec<_> = saved.iter().map(|one| one.id).collect();
+    let version = head.version.max(removals.version);
+    let version = ((version >> VERSION_GAP_BITS) + 1) << VERSION_GAP_BITS;
+    let table = Table::new(Bounds::new(2, 1 << 20), version, None, NOW);
+    let evicted = table.restore(saved);
+    assert!(evicted <= ids.len() as u64 && table.shared.ledger.sessions() <= 2);
+    for id in &ids {
+        if let Some(stored) = table.load(id, NOW).expect("it is open") {
+            assert!(stored.expires_at > crate::clock::from_millis(NOW));
+        }
+    }
+    let _ = table.sweep_step(0, u64::MAX);
+}

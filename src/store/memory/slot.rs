@@ -6,7 +6,7 @@ use super::lease::Lease;
 use crate::{
     clock,
     id::SessionId,
-    record::{Owner, Record, RecordKind},
+    record::{Record, RecordKind},
     store::{Metadata, Stored, Usage, Version},
 };
 
@@ -114,9 +114,7 @@ pub(super) fn cost(record: &Record) -> u64 {
     const OWNER_INDEX: usize = 96;
 
     let entries = record.entries().as_bytes().len();
-    let owner = record.owner().map_or(0, |owner| {
-        allocated(size_of::<Owner>()) + allocated(owner.name().len() + 2 * size_of::<usize>()) + OWNER_INDEX
-    });
+    let owner = record.owner().map_or(0, |owner| allocated(owner.name().len() + 2 * size_of::<usize>()) + OWNER_INDEX);
     let entries = if entries == 0 { 0 } else { allocated(entries) };
     (INDEX + allocated(SHARED) + entries + owner) as u64
 }

@@ -24,6 +24,9 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// Versions are far below; a larger one could not be counted on from.
 const MOST_VERSION: u64 = 1 << 63;
 
+/// Stamps are below: the end of the year 9999 is, and 2^59 uses after it.
+const MOST_STAMP: u64 = 0xf << 60;
+
 /// One record as a snapshot keeps it. Times are milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Saved {
@@ -195,6 +198,9 @@ pub(super) fn read(mut from: impl Read, size: u64, mut keep: impl FnMut(Saved)) 
         while !rest.is_empty() {
             let saved = entry(&mut rest).ok_or(ReadError::Damaged("a block holds something else than records"))?;
             version = version.max(saved.version);
+            if saved.stamp >= MOST_STAMP {
+                return Err(ReadError::Damaged("an order of use in it is out of range"));
+            }
             entries += 1;
             keep(saved);
         }
@@ -238,6 +244,39 @@ fn take<const N: usize>(from: &mut impl Read) -> Result<[u8; N], ReadError> {
     let mut bytes = [0; N];
     from.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A snapshot whose checksums are right, with this as its only block.
+#[cfg(fuzzing)]
+pub(super) fn of_block(block: &[u8]) -> Vec<u8> {
+    let mut writer = SnapshotWriter::begin(Vec::new(), 99, 0).expect("memory");
+    writer.block = block.to_vec();
+    writer.end().expect("memory")
+}
+
+/// A snapshot of right records, of which these bytes give ids, versions, times and the order of use.
+#[cfg(fuzzing)]
+pub(super) fn of_numbers(data: &[u8]) -> Vec<u8> {
+    let mut writer = SnapshotWriter::begin(Vec::new(), 99, 0).expect("memory");
+    for chunk in data.as_chunks::<41>().0 {
+        let number = |at: usize| u64::from_le_bytes(chunk[at..at + 8].try_into().expect("eight bytes"));
+        let created = clock::from_millis(number(33));
+        let check = crate::id::Check::from_bytes([7; 16]);
+        let owner = crate::record::Owner::new("alice", crate::record::Epoch::from_u64(1)).expect("a name");
+        let record = Record::session(check, created, crate::lifetime::Lifetime::default())
+            .with_owner((chunk[0] & 0x80 != 0).then_some(owner));
+        let saved = Saved {
+            id: SessionId::of_owner(&(chunk[0] & 7).to_string()),
+            record: Arc::new(record),
+            version: number(1),
+            used_at: number(9),
+            expires_at: number(17),
+            stamp: number(25),
+            loads: u32::MAX,
+        };
+        writer.add(&saved).expect("memory");
+    }
+    writer.end().expect("memory")
 }
 
 #[cfg(test)]
@@ -294,6 +333,15 @@ mod tests {
         assert_eq!(head.version, 5_000);
         assert!(read == saved);
         assert_eq!(read_all(&write(&[])).unwrap().0.version, 99);
+    }
+
+    /// Numbers that are counted on from there must have room. (Found by fuzzing.)
+    #[test]
+    fn numbers_that_could_not_be_counted_on_from_are_damage() {
+        let with = |version, stamp| read_all(&write(&[Saved { version, stamp, ..some(1).remove(0) }]));
+        assert!(with(MOST_VERSION - 1, MOST_STAMP - 1).is_ok());
+        assert!(matches!(with(MOST_VERSION, 0), Err(ReadError::Damaged("a version in it is out of range"))));
+        assert!(matches!(with(1, MOST_STAMP), Err(ReadError::Damaged("an order of use in it is out of range"))));
     }
 
     #[test]

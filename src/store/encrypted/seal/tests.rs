@@ -49,7 +49,7 @@ fn frozen_vector() {
     assert_eq!(&**sealed.owner().unwrap().name(), "iCyaU0e_SHjNeOeDAIA8McS9dhkyLhiF");
     assert_eq!(
         hex(&value(&sealed)),
-        "01000f0063b9af377f480909090909090909090909090909090909090909090909096e3279614bdff6618695420b79bf96484cc87693771ccda90dd40e20202d0cb28a31f26cd2307fe8f47a52a93591abe17f029db6407d1a6eb65411"
+        "01000f0063b9af377f480909090909090909090909090909090909090909090909096e3279614bdff6618695420b79bf96484cc87693771ccda90dd40e20202d0cb28a31f26cd2307fe8f47a52a14e4eea9df3a0b06329e9a9ae1f6886"
     );
     assert_eq!(*open(&ring(1), &id("x"), &sealed).unwrap().record, reference());
 }

@@ -20,8 +20,7 @@ use tokio::{
 };
 
 use super::{
-    super::events::TARGET,
-    backoff::Backoff,
+    super::{backoff::Backoff, events::TARGET},
     error::Reason,
     handshake::{ServerInfo, shake},
     in_flight::{InFlight, Request, Waiter},
@@ -39,6 +38,10 @@ const BUFFER_BYTES: usize = 32 * 1_024;
 /// A reply's value can be a little longer than the item limit says: the limit counts overhead that some versions lack.
 const VALUE_SLACK: usize = 1_024;
 
+/// Pauses between attempts to connect. With a connect limit of a second, a server that is back serves again within two.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Owns one connection to one server for as long as `queue` has senders: connects, serves, and connects again.
 ///
 /// Every request that is taken from the queue is answered, at the latest at its deadline. While the server is down that
@@ -48,7 +51,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) {
         shared,
         queue,
         waiting: VecDeque::new(),
-        backoff: Backoff::default(),
+        backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         down: None,
         connected: false,
     };

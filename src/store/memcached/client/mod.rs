@@ -14,7 +14,6 @@
 //!
 //! Nothing here knows what a session is.
 
-mod backoff;
 mod command;
 mod connection;
 mod error;

@@ -1,24 +1,25 @@
-//! How long to wait before the next attempt to connect.
+//! How long to wait before the next attempt.
 
 use std::time::Duration;
 
 use crate::id::random_u64;
 
-const FIRST: Duration = Duration::from_millis(20);
-
-/// With a connect limit of a second, a server that is back serves again within two.
-const LONGEST: Duration = Duration::from_millis(500);
-
-/// Doubles from 20 ms to half a second, of which a random part up to one half is left out, so that the processes that
-/// lost one server do not come back to it in step.
-#[derive(Debug, Default)]
+/// Doubles from the first to the longest pause, of which a random part up to one half is left out, so that those that
+/// failed at once do not come back in step.
+#[derive(Debug)]
 pub(super) struct Backoff {
+    first: Duration,
+    longest: Duration,
     failures: u32,
 }
 
 impl Backoff {
+    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, failures: 0 }
+    }
+
     pub(super) fn next(&mut self) -> Duration {
-        let whole = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        let whole = self.first.saturating_mul(1 << self.failures.min(10)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
         // Jitter is a courtesy: without random numbers there is none.
         let jitter = u32::try_from(random_u64().unwrap_or(0) % 1_024).unwrap_or(0);
@@ -36,13 +37,14 @@ mod tests {
 
     #[test]
     fn it_grows_to_its_limit_and_starts_again() {
-        let mut backoff = Backoff::default();
+        let first = Duration::from_millis(20);
+        let mut backoff = Backoff::new(first, Duration::from_millis(500));
         for whole in [20, 40, 80, 160, 320, 500, 500] {
             let pause = backoff.next();
             let whole = Duration::from_millis(whole);
             assert!(whole / 2 <= pause && pause <= whole, "{pause:?} of {whole:?}");
         }
         backoff.reset();
-        assert!(backoff.next() <= FIRST);
+        assert!(backoff.next() <= first);
     }
 }

@@ -215,8 +215,20 @@ fn same_json(a: &[u8], b: &[u8]) -> bool {
         && matches!((serde_json::from_slice::<Value>(a), serde_json::from_slice::<Value>(b)), (Ok(a), Ok(b)) if a == b)
 }
 
+/// The text is checked as a whole: string by string costs several times as much.
 fn decode_json<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => read_json(seed, serde_json::Deserializer::from_str(text)),
+        // It says where.
+        Err(_) => read_json(seed, serde_json::Deserializer::from_slice(bytes)),
+    }
+}
+
+fn read_json<'de, S, R>(seed: S, mut json: serde_json::Deserializer<R>) -> serde_json::Result<S::Value>
+where
+    S: DeserializeSeed<'de>,
+    R: serde_json::de::Read<'de>,
+{
     let value = seed.deserialize(&mut json)?;
     json.end()?;
     Ok(value)

@@ -1,18 +1,18 @@
 //! The token in the cookie, and the id and the check that are derived from it one way.
 
+mod text;
+
 use std::{fmt, str::FromStr, sync::Mutex};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Bytes of a token: 192 bits, above the 128 that OWASP ASVS 5.0 7.2.3 asks for.
-const TOKEN_BYTES: usize = 24;
+pub(crate) use self::text::CHARS as TOKEN_CHARS;
 
-/// Characters of a token in base64url (RFC 4648, section 5); 24 bytes need no padding.
-pub(crate) const TOKEN_CHARS: usize = 32;
+/// Bytes of a token: 192 bits, above the 128 that OWASP ASVS 5.0 7.2.3 asks for.
+const TOKEN_BYTES: usize = text::BYTES;
 
 /// How many tokens one call into the operating system draws. 10 × 24 bytes stay under the 256 bytes up to which
 /// `getrandom(2)` is never interrupted.
@@ -49,18 +49,13 @@ impl SessionToken {
     /// the right length.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != TOKEN_CHARS {
-            return None;
-        }
-        let mut token = Self([0; TOKEN_BYTES]);
-        let decoded = Base64UrlUnpadded::decode(text, &mut token.0).ok()?.len();
-        (decoded == TOKEN_BYTES).then_some(token)
+        text::decode(text.as_bytes()).map(Self)
     }
 
     /// The token as the cookie holds it: 32 characters of base64url. Whoever has them has the session.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
-        Zeroizing::new(Base64UrlUnpadded::encode_string(&self.0))
+        Zeroizing::new(Zeroizing::new(text::encode(&self.0)).iter().map(|&character| char::from(character)).collect())
     }
 
     /// Derives the store's key and the check half for a cookie of this name (without its `__Host-` or `__Secure-`).

@@ -120,6 +120,18 @@ impl Lifetime {
         self.cookie
     }
 
+    /// This part of the idle time, in milliseconds.
+    pub(crate) fn idle_part(&self, part: f64) -> u64 {
+        // Both are at least 0, and far below what a `f64` counts exactly.
+        (self.idle_millis as f64 * part).round() as u64
+    }
+
+    /// [`expires_at`](Self::expires_at) in milliseconds since the Unix epoch.
+    pub(crate) fn expiry_millis(&self, created_millis: u64, used_millis: u64) -> u64 {
+        let idle = used_millis.saturating_add(self.idle_millis);
+        idle.min(created_millis.saturating_add(self.absolute_millis)).min(clock::LAST_MILLIS)
+    }
+
     /// When a session of this lifetime that was created then reaches its absolute limit.
     #[must_use]
     pub fn absolute_limit(&self, created_at: SystemTime) -> SystemTime {

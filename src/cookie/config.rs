@@ -264,6 +264,13 @@ impl Default for CookieConfig {
     }
 }
 
+/// The default cookie: `__Host-sid`.
+impl Default for Cookie {
+    fn default() -> Self {
+        CookieConfig::default().build().expect("the default settings don't contradict each other")
+    }
+}
+
 const HOST: &str = "__Host-";
 const SECURE: &str = "__Secure-";
 

@@ -15,7 +15,6 @@ pub use self::config::{ConfigError, CookieConfig, CookiePrefix, SameSite};
 #[cfg(fuzzing)]
 pub(crate) use self::read::fuzz as fuzz_header;
 pub(crate) use self::{
-    config::DEFAULT_NAME,
     read::{Tokens, read},
     write::Cookie,
 };

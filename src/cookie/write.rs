@@ -17,7 +17,7 @@ use crate::{
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
 
 /// A cookie whose settings have been checked, ready to be written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cookie {
     bare_name: String,
     name: String,
@@ -27,7 +27,7 @@ pub(crate) struct Cookie {
 }
 
 /// How the cookie's value is signed, if it is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Signing {
     #[cfg(feature = "encryption")]
     seal: super::seal::CookieSeal,

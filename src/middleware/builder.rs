@@ -2,13 +2,9 @@
 
 #[cfg(feature = "encryption")]
 use std::time::SystemTime;
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{EmptyAnswer, SessionLayer, layer::Config};
+use super::{EmptyAnswer, SessionLayer};
 use crate::{
     clock::Clock,
     codec::Codec,
@@ -36,7 +32,6 @@ pub struct SessionLayerBuilder<R = EmptyAnswer> {
     settings: Settings,
     cookie: CookieConfig,
     signing: Signing,
-    cache_headers: bool,
     answer: R,
 }
 
@@ -55,7 +50,6 @@ impl SessionLayerBuilder {
             settings: Settings::new(DynStore::new(store)),
             cookie: CookieConfig::default(),
             signing: Signing::default(),
-            cache_headers: true,
             answer: EmptyAnswer,
         }
     }
@@ -158,7 +152,7 @@ impl<R> SessionLayerBuilder<R> {
     /// them a cache can hand one visitor's page, or cookie, to another.**
     #[must_use]
     pub fn cache_headers(mut self, send: bool) -> Self {
-        self.cache_headers = send;
+        self.settings.cache_headers = send;
         self
     }
 
@@ -197,8 +191,8 @@ impl<R> SessionLayerBuilder<R> {
     /// status with an empty body.
     #[must_use]
     pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
-        let Self { settings, cookie, signing, cache_headers, answer: _ } = self;
-        SessionLayerBuilder { settings, cookie, signing, cache_headers, answer }
+        let Self { settings, cookie, signing, answer: _ } = self;
+        SessionLayerBuilder { settings, cookie, signing, answer }
     }
 
     /// The layer.
@@ -207,7 +201,7 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// If settings contradict each other or are out of their range; the error names both sides.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, cookie, signing, cache_headers, answer } = self;
+        let Self { mut settings, cookie, signing, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
@@ -224,12 +218,10 @@ impl<R> SessionLayerBuilder<R> {
         if let Some(complaint) = settings.codec.complaint() {
             return Err(ConfigError::new(complaint));
         }
-        cookie.bare_name().clone_into(&mut settings.cookie_name);
         settings.observers = settings.observers.of(settings.store.name());
         settings.store = observed(settings.store, &settings.observers);
-        let cookie = cookie.observed(settings.observers.clone());
-        let config = Config { settings: Arc::new(settings), cookie, cache_headers, nested: AtomicBool::new(false) };
-        Ok(SessionLayer { config: Arc::new(config), answer })
+        settings.cookie = cookie.observed(settings.observers.clone());
+        Ok(SessionLayer { settings: Arc::new(settings), answer })
     }
 }
 
@@ -259,7 +251,6 @@ impl<R> fmt::Debug for SessionLayerBuilder<R> {
         f.debug_struct("SessionLayerBuilder")
             .field("cookie", &self.cookie)
             .field("settings", &self.settings)
-            .field("cache_headers", &self.cache_headers)
             .finish_non_exhaustive()
     }
 }

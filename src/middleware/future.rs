@@ -25,9 +25,7 @@ pin_project! {
     /// Only a commit is boxed.
     pub struct ResponseFuture<F, T, R> {
         #[pin]
-        stage: Stage<F>,
-        // The handler's answer, while the commit runs.
-        output: Option<T>,
+        stage: Stage<F, T>,
         in_flight: InFlight,
         answer: R,
     }
@@ -35,9 +33,10 @@ pin_project! {
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<F> {
+    enum Stage<F, T> {
         Handler { #[pin] future: F },
-        Commit { future: Pin<Box<dyn Future<Output = SessionResult<()>> + Send>> },
+        // With the handler's answer.
+        Commit { future: Pin<Box<dyn Future<Output = SessionResult<()>> + Send>>, output: Option<T> },
     }
 }
 
@@ -50,7 +49,7 @@ struct InFlight {
 
 impl<F, T, R> ResponseFuture<F, T, R> {
     pub(super) fn new(future: F, handle: Option<SessionHandle>, answer: R) -> Self {
-        Self { stage: Stage::Handler { future }, output: None, in_flight: InFlight { handle, runs_on: false }, answer }
+        Self { stage: Stage::Handler { future }, in_flight: InFlight { handle, runs_on: false }, answer }
     }
 }
 
@@ -81,14 +80,13 @@ where
                             let future: Pin<Box<dyn Future<Output = _> + Send>> =
                                 if whole { Box::pin(to_its_end(commit)) } else { Box::pin(commit) };
                             this.in_flight.runs_on = whole;
-                            *this.output = Some(output);
-                            this.stage.set(Stage::Commit { future });
+                            this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
                     }
                 }
-                StageProjection::Commit { future } => {
+                StageProjection::Commit { future, output } => {
                     let outcome = ready!(future.as_mut().poll(cx));
-                    let Some(mut output) = this.output.take() else { panic!("polled after completion") };
+                    let Some(mut output) = output.take() else { panic!("polled after completion") };
                     if let (Err(error), Ok(response)) = (&outcome, &mut output) {
                         let given = Given::take(response);
                         *response = this.answer.answer(error);
@@ -106,7 +104,7 @@ impl InFlight {
     fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
         if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {
             let answer: Answer = handle.shared.take_answer();
-            if headers::apply(&handle.config, &answer, response.headers_mut()) && handle.is_nested() {
+            if headers::apply(handle.settings(), &answer, response.headers_mut()) && handle.is_nested() {
                 Given::note(response);
             }
         }

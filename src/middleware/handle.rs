@@ -4,10 +4,10 @@ use std::{fmt, sync::Arc};
 
 use http::{Extensions, HeaderMap};
 
-use super::{LazySession, SessionRejection, layer::Config};
+use super::{LazySession, SessionRejection};
 use crate::{
     cookie, events,
-    session::{Session, Shared},
+    session::{Session, Settings, Shared},
 };
 
 /// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.
@@ -15,21 +15,23 @@ use crate::{
 /// axum's extractors use it; without axum, take it from the extensions (`examples/hyper.rs`).
 #[derive(Clone)]
 pub struct SessionHandle {
-    pub(super) config: Arc<Config>,
     pub(super) shared: Arc<Shared>,
     /// The handle of the layer around this one.
     outer: Option<Arc<SessionHandle>>,
 }
 
 impl SessionHandle {
-    pub(super) fn new(config: Arc<Config>, outer: Option<Self>) -> Self {
-        let shared = Shared::new(Arc::clone(&config.settings));
-        Self { config, shared, outer: outer.map(Arc::new) }
+    pub(super) fn new(settings: Arc<Settings>, outer: Option<Self>) -> Self {
+        Self { shared: Shared::new(settings), outer: outer.map(Arc::new) }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// Whether this layer, or one around it, has the cookie of this name.
     pub(super) fn is_named(&self, name: &str) -> bool {
-        self.config.cookie.name() == name || self.outer.as_ref().is_some_and(|outer| outer.is_named(name))
+        self.settings().cookie.name() == name || self.outer.as_ref().is_some_and(|outer| outer.is_named(name))
     }
 
     /// Whether there is another layer around this one.
@@ -70,14 +72,14 @@ impl SessionHandle {
     }
 
     fn tokens(&self, headers: &HeaderMap) -> cookie::Tokens {
-        cookie::read(headers, &self.config.cookie, &self.config.settings.clock)
+        cookie::read(headers, &self.settings().cookie, &self.settings().clock)
     }
 }
 
 impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionHandle")
-            .field("cookie", &self.config.cookie.name())
+            .field("cookie", &self.settings().cookie.name())
             .field("loaded", &self.shared.was_asked_for())
             .finish()
     }

@@ -1,9 +1,11 @@
 //! What the response says of the session: its cookie, and how far it may be cached.
 
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{self, Entry},
+};
 
-use super::layer::Config;
-use crate::session::Answer;
+use crate::session::{Answer, Settings};
 
 /// The cookies that the layers inside gave a response. One around them that has to replace it keeps them: they may hold
 /// the only token of a session that was renewed.
@@ -48,26 +50,26 @@ impl Given {
 ///
 /// It varies by `Cookie`, and is private unless the handler said otherwise. One that sets the cookie is stored by no
 /// cache: another visitor would get this one's session (RFC 9111, section 7.3).
-pub(super) fn apply(config: &Config, answer: &Answer, headers: &mut HeaderMap) -> bool {
+pub(super) fn apply(settings: &Settings, answer: &Answer, headers: &mut HeaderMap) -> bool {
     let sets_cookie = match (&answer.cookie, answer.destroyed) {
         (Some((token, max_age)), _) => {
-            config.cookie.set(headers, token, *max_age);
+            settings.cookie.set(headers, token, *max_age);
             true
         }
         (None, true) => {
-            config.cookie.remove(headers);
+            settings.cookie.remove(headers);
             true
         }
         (None, false) => false,
     };
-    if !config.cache_headers {
+    if !settings.cache_headers {
         return sets_cookie;
     }
     vary_by_cookie(headers);
     if sets_cookie {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    } else if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    } else {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
     }
     sets_cookie
 }
@@ -77,8 +79,11 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
         let mut names = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
         names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
     };
-    if !headers.get_all(header::VARY).iter().any(names) {
-        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    let cookie = HeaderValue::from_static("Cookie");
+    match headers.entry(header::VARY) {
+        Entry::Vacant(entry) => drop(entry.insert(cookie)),
+        Entry::Occupied(mut entry) if !entry.iter().any(names) => entry.append(cookie),
+        Entry::Occupied(_) => {}
     }
 }
 

@@ -1,16 +1,12 @@
 //! The layer, built once.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
 use tower_layer::Layer;
 
 use super::{EmptyAnswer, SessionLayerBuilder, SessionService};
 use crate::{
-    cookie::Cookie,
     error::Result,
     id::SessionId,
     session::{Session, Settings, Shared},
@@ -38,17 +34,9 @@ use crate::{
 /// layers with different cookie names nest: handlers get the inner one's session, and both commit. Of two with one name
 /// the inner does nothing, and says so once.
 pub struct SessionLayer<R = EmptyAnswer> {
-    pub(super) config: Arc<Config>,
+    /// What all its requests share.
+    pub(super) settings: Arc<Settings>,
     pub(super) answer: R,
-}
-
-/// What all requests of one layer share.
-pub(crate) struct Config {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) cookie: Cookie,
-    pub(crate) cache_headers: bool,
-    /// The complaint about a layer nested under its own name was made.
-    pub(crate) nested: AtomicBool,
 }
 
 impl SessionLayer {
@@ -76,7 +64,7 @@ impl<R> SessionLayer<R> {
     /// (`examples/testing.rs`).
     #[must_use]
     pub fn new_session(&self) -> Session {
-        Session::of(Shared::detached(Arc::clone(&self.config.settings), Default::default()))
+        Session::of(Shared::detached(Arc::clone(&self.settings), Default::default()))
     }
 
     /// The session of this id with this layer's settings and no request; `None` if no such session is live.
@@ -85,14 +73,14 @@ impl<R> SessionLayer<R> {
     ///
     /// If the store can't tell, or can't open the record.
     pub async fn open_session(&self, id: SessionId) -> Result<Option<Session>> {
-        Session::open_with(Arc::clone(&self.config.settings), id).await
+        Session::open_with(Arc::clone(&self.settings), id).await
     }
 
     /// All sessions of this layer's store, with its settings: for jobs and pages of operators, and to list and revoke the
     /// sessions of one owner.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
-        Sessions::with(Arc::clone(&self.config.settings))
+        Sessions::with(Arc::clone(&self.settings))
     }
 
     /// The `Cookie` line with which a request has this session, which [`new_session`](Self::new_session) made and which
@@ -100,7 +88,7 @@ impl<R> SessionLayer<R> {
     #[must_use]
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
         let state = session.shared().state();
-        state.answer.cookie.as_ref().map(|(token, _)| self.config.cookie.pair(token))
+        state.answer.cookie.as_ref().map(|(token, _)| self.settings.cookie.pair(token))
     }
 }
 
@@ -114,16 +102,12 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
 
 impl<R: Clone> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
-        Self { config: Arc::clone(&self.config), answer: self.answer.clone() }
+        Self { settings: Arc::clone(&self.settings), answer: self.answer.clone() }
     }
 }
 
 impl<R> fmt::Debug for SessionLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLayer")
-            .field("cookie", &self.config.cookie)
-            .field("settings", &self.config.settings)
-            .field("cache_headers", &self.config.cache_headers)
-            .finish_non_exhaustive()
+        f.debug_struct("SessionLayer").field("settings", &self.settings).finish_non_exhaustive()
     }
 }

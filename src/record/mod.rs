@@ -191,6 +191,11 @@ impl Record {
         self.lifetime.absolute_limit(self.created_at())
     }
 
+    /// [`expires_at`](Self::expires_at) in milliseconds since the Unix epoch.
+    pub(crate) fn expiry_millis(&self, used_millis: u64) -> u64 {
+        self.lifetime.expiry_millis(self.created_millis, used_millis)
+    }
+
     /// When the session expires if it is used at this time and then no more.
     #[must_use]
     pub fn expires_at(&self, used_at: SystemTime) -> SystemTime {

@@ -81,13 +81,13 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             }
         };
         let is_revoked = match work.left_owner(&live) {
-            Some(owner) => is_revoked(settings, live.id, owner).await?,
+            Some(owner) => Box::pin(is_revoked(settings, live.id, owner)).await?,
             None => false,
         };
         let attempt = match work.renewal {
             _ if is_revoked => Attempt::Gone,
             Renewal::Keep => update(settings, work, &live).await?,
-            Renewal::Renew | Renewal::Login => rename(settings, work, &live).await?,
+            Renewal::Renew | Renewal::Login => Box::pin(rename(settings, work, &live)).await?,
         };
         match attempt {
             Attempt::Done(written) => {
@@ -104,12 +104,12 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             Attempt::Conflict => {
                 let contended = || Error::session(ErrorKind::Contended, live.id);
                 if turn.is_none() {
-                    turn = Some(settings.queue.turn(live.id, deadline).await.ok_or_else(contended)?);
+                    turn = Some(Box::pin(settings.queue.turn(live.id, deadline)).await.ok_or_else(contended)?);
                 } else if Instant::now() >= deadline {
                     return Err(contended());
                 }
                 tries += 1;
-                work.rebase(settings, &live).await?;
+                Box::pin(work.rebase(settings, &live)).await?;
             }
         }
     }
@@ -165,7 +165,7 @@ impl Work {
         let owner = match (self.draft.new_owner().cloned(), base.and_then(Record::owner)) {
             (Some(name), held) => match held.filter(|held| *held.name() == name && self.renewal < Renewal::Login) {
                 Some(held) => Some(held.clone()),
-                None => Some(enroll(settings, name, &record, now).await?),
+                None => Some(Box::pin(enroll(settings, name, &record, now)).await?),
             },
             (None, held) => held.filter(|_| self.draft.owner().is_some()).cloned(),
         };
@@ -174,7 +174,7 @@ impl Work {
             && record.absolute_limit() > base.absolute_limit()
         {
             // The session lives longer than it was to live at its login, and so must the epoch that it is compared with.
-            enroll(settings, Arc::clone(owner.name()), &record, now).await?;
+            Box::pin(enroll(settings, Arc::clone(owner.name()), &record, now)).await?;
         }
         let record = record.with_owner(owner);
         // As at `insert`, what shrinks a record that is too large already is welcome; and nobody is kept from logging in.
@@ -218,7 +218,7 @@ async fn create(settings: &Settings, work: &mut Work, deadline: Instant) -> Resu
             Ok(Create::Exists) => None,
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 // Nobody has the token yet, so what was not written is simply tried again under another.
-                read_back(settings, &id, &record, error.during("create").on(&id)).await?
+                Box::pin(read_back(settings, &id, &record, error.during("create").on(&id))).await?
             }
             Err(error) => return Err(failed("create", &id)(error)),
         };
@@ -246,7 +246,7 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             let error = error.during("update").on(&id);
             // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
             // own result, so the outcome stays unknown.
-            let Some(now) = look(settings, &id, &error).await? else { return Ok(Attempt::Gone) };
+            let Some(now) = Box::pin(look(settings, &id, &error)).await? else { return Ok(Attempt::Gone) };
             // Another request's closure may have come to the same record, from the same one: then ours is missing.
             if now.record != record || work.log.iter().any(|change| matches!(change, Change::Run(_))) {
                 return Err(error.into());
@@ -297,7 +297,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
 
 fn draw(settings: &Settings) -> Result<(SessionToken, SessionId, Check)> {
     let token = SessionToken::generate().map_err(|error| Error::request(ErrorKind::Entropy).because(error))?;
-    let (id, check) = token.identify(&settings.cookie_name);
+    let (id, check) = token.identify(settings.cookie.bare_name());
     Ok((token, id, check))
 }
 

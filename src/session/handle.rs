@@ -111,11 +111,9 @@ impl Shared {
         let outcome = self.loaded.get_or_init(|| async {
             let Loaded { origin, damaged } = load(&self.settings, tokens).await?;
             let mut state = self.state();
-            // `destroy_now` of a lazy session may have come first; what it dooms is not taken back.
-            let doomed = std::mem::take(&mut state.doomed);
-            let answer = std::mem::take(&mut state.answer);
-            let (response_started, consulted) = (state.response_started, state.consulted);
-            *state = State { doomed, damaged, answer, response_started, consulted, ..State::new(origin) };
+            // Nothing was changed yet, but `destroy_now` of a lazy session may have come first: what it dooms stays.
+            state.begin(origin);
+            state.damaged = damaged;
             Ok(())
         });
         outcome.await.clone()
@@ -142,6 +140,9 @@ impl Shared {
         let finish = {
             let mut state = self.state();
             state.response_started = true;
+            if !self.was_asked_for() && state.is_untouched() {
+                return Finish::Untouched;
+            }
             let gives_up = server_error && !self.settings.save_on_server_error;
             dropped = if gives_up { state.discard() } else { state.take_idle_log() };
             let settings = &*self.settings;
@@ -153,11 +154,8 @@ impl Shared {
                     && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
             if !state.doomed.is_empty() || must_write {
                 Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() || state.is_renewing }
-            } else if self.was_asked_for() || state.consulted || state.answer.destroyed || state.answer.cookie.is_some()
-            {
-                Finish::Clean
             } else {
-                Finish::Untouched
+                Finish::Clean
             }
         };
         drop(dropped);
@@ -174,32 +172,47 @@ impl Shared {
     /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
     /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
-        self.commit_now().instrument(span::commit(|| self.state().id())).await
+        let span = span::commit(|| self.state().id());
+        if span.is_disabled() {
+            return self.commit_now().await;
+        }
+        self.commit_now().instrument(span).await
     }
 
     async fn commit_now(&self) -> Result<()> {
+        // Boxed piece by piece, so that no block is larger than 1 KiB: those are slow to allocate.
         let _one = self.committing.lock().await;
-        self.destroy_doomed().await?;
+        if self.has_doomed() {
+            Box::pin(self.destroy_doomed()).await?;
+        }
         let now = self.settings.clock.now();
         let (plan, idle) = self.plan(now);
         drop(idle);
         match plan {
             Plan::Nothing => Ok(()),
             Plan::Touch(live) => {
-                self.touch(live, now).await;
+                Box::pin(self.touch(live, now)).await;
                 Ok(())
             }
             Plan::Write(work, since) => {
                 let mut taken = Taken { shared: self, work: Some(work), since };
                 let Some(work) = &mut taken.work else { return Ok(()) };
                 let id = work.origin.id();
-                let written = write(&self.settings, work).await.inspect_err(|error| self.tell_blocked(id, error))?;
+                let written =
+                    Box::pin(write(&self.settings, work)).await.inspect_err(|error| self.tell_blocked(id, error))?;
                 drop(taken.work.take());
                 self.rebase(written, since.ended);
                 // A `destroy` that came during the commit means what the commit has made, too.
-                self.destroy_doomed().await.map(|_| ())
+                if self.has_doomed() {
+                    Box::pin(self.destroy_doomed()).await?;
+                }
+                Ok(())
             }
         }
+    }
+
+    fn has_doomed(&self) -> bool {
+        !self.state().doomed.is_empty()
     }
 
     /// What a commit is to do. The log is taken; the draft stays, so that reads go on seeing the changes. Beside it,
@@ -279,7 +292,7 @@ impl Shared {
 
     /// Destroys what the tokens name without opening it.
     pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
-        let ids = tokens.iter().map(|token| token.identify(&self.settings.cookie_name).0);
+        let ids = tokens.iter().map(|token| token.identify(self.settings.cookie.bare_name()).0);
         self.state().doomed.extend(ids);
         let shared = Arc::clone(self);
         to_its_end(async move { shared.destroy_doomed().await }).await

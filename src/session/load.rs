@@ -48,7 +48,7 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
     let mut origin = Origin::None;
     let mut damaged = Vec::new();
     for token in tokens.iter() {
-        let (id, check) = token.identify(&settings.cookie_name);
+        let (id, check) = token.identify(settings.cookie.bare_name());
         match find(settings, &id, Some(check)).await {
             Ok(Found::Live(stored)) => match &origin {
                 Origin::Live(first) if first.id == id => {}
@@ -85,7 +85,11 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
 
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
 pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
-    look_up(settings, id, check).instrument(span::load(id)).await
+    let span = span::load(id);
+    if span.is_disabled() {
+        return look_up(settings, id, check).await;
+    }
+    look_up(settings, id, check).instrument(span).await
 }
 
 async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {

@@ -1,12 +1,15 @@
 //! How the sessions of one layer behave.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use super::queue::CommitQueue;
 use crate::{
     clock::Clock,
     codec::Codec,
-    cookie::DEFAULT_NAME,
+    cookie::Cookie,
     events::{EventKind, NoSessionReason, Observers},
     id::SessionId,
     lifetime::Lifetime,
@@ -52,7 +55,7 @@ pub enum DamagedPolicy {
     StartOver,
 }
 
-/// Everything that a session asks its layer.
+/// Everything that a layer's sessions and its requests ask it.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) store: DynStore,
@@ -69,8 +72,11 @@ pub(crate) struct Settings {
     pub(crate) max_record: usize,
     /// How long a commit that meets conflicts is tried again.
     pub(crate) retry_for: Duration,
-    /// The cookie's name without prefix: part of what the id is derived from.
-    pub(crate) cookie_name: String,
+    pub(crate) cookie: Cookie,
+    /// Whether responses say how far they may be cached.
+    pub(crate) cache_headers: bool,
+    /// The complaint about a layer nested under its own name was made.
+    pub(crate) nested: AtomicBool,
     pub(crate) queue: CommitQueue,
     /// Who is told what happens.
     pub(crate) observers: Observers,
@@ -91,7 +97,9 @@ impl Settings {
             save_on_server_error: false,
             max_record: 128 * 1_024,
             retry_for: Duration::from_secs(5),
-            cookie_name: DEFAULT_NAME.to_owned(),
+            cookie: Cookie::default(),
+            cache_headers: true,
+            nested: AtomicBool::new(false),
             queue: CommitQueue::default(),
             observers: Observers::NONE,
         }
@@ -121,7 +129,9 @@ impl Settings {
             save_on_server_error: self.save_on_server_error,
             max_record: self.max_record,
             retry_for: self.retry_for,
-            cookie_name: self.cookie_name.clone(),
+            cookie: self.cookie.clone(),
+            cache_headers: self.cache_headers,
+            nested: AtomicBool::new(false),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
             observers: self.observers.clone(),

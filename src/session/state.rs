@@ -10,7 +10,7 @@ use super::{
     settings::{SavePolicy, Settings},
 };
 use crate::{
-    clock,
+    clock::to_millis as millis,
     error::{Error, ErrorKind, Result},
     id::{SessionId, SessionToken},
     store::Stored,
@@ -97,11 +97,21 @@ impl Origin {
 
 impl State {
     pub(crate) fn new(origin: Origin) -> Self {
-        let base = match &origin {
-            Origin::Live(live) => Some(Arc::clone(&live.stored.record)),
-            Origin::None | Origin::Superseded(_) => None,
-        };
-        Self { origin, draft: Draft::new(base), ..Self::default() }
+        let mut state = Self::default();
+        state.begin(origin);
+        state
+    }
+
+    /// What the request's cookie led to. Nothing has changed it yet.
+    pub(crate) fn begin(&mut self, origin: Origin) {
+        self.origin = origin;
+        let base = self.live().map(|live| Arc::clone(&live.stored.record));
+        self.draft = Draft::new(base);
+    }
+
+    /// Whether nothing was done by a request that has not loaded its session.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.consulted && self.doomed.is_empty() && !self.answer.destroyed && self.answer.cookie.is_none()
     }
 
     pub(crate) fn live(&self) -> Option<&Live> {
@@ -173,13 +183,13 @@ impl State {
 
     /// Whether a session that was only read is due for a touch.
     pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
-        let Some(live) = self.live() else { return false };
-        let (stored, record) = (&live.stored, &live.stored.record);
-        let part = record.lifetime().idle().mul_f64(settings.touch_after);
-        let next = record.expires_at(now);
+        let Some(Live { stored, .. }) = self.live() else { return false };
+        let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
+        let part = stored.record.lifetime().idle_part(settings.touch_after);
+        let next = stored.record.expiry_millis(now);
         // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
-        let is_due = now >= clock::later(stored.used_at, part) || next >= clock::later(stored.expires_at, part);
-        !self.skip_touch && is_due && next > stored.expires_at
+        let is_due = now >= used_at.saturating_add(part) || next >= expires_at.saturating_add(part);
+        !self.skip_touch && is_due && next > expires_at
     }
 
     /// Whether the policy saves a session in which nothing has changed.

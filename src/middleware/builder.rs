@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{EmptyAnswer, SessionLayer, layer::Config};
+use super::{EmptyAnswer, SessionLayer, layer::Config, one_at_a_time::OneAtATime};
 use crate::{
     clock::Clock,
     codec::Codec,
@@ -35,6 +35,7 @@ pub struct SessionLayerBuilder<R = EmptyAnswer> {
     settings: Settings,
     cookie: CookieConfig,
     signing: Signing,
+    pub(super) one_at_a_time: OneAtATime,
     cache_headers: bool,
     answer: R,
 }
@@ -54,6 +55,7 @@ impl SessionLayerBuilder {
             settings: Settings::new(DynStore::new(store)),
             cookie: CookieConfig::default(),
             signing: Signing::default(),
+            one_at_a_time: OneAtATime::default(),
             cache_headers: true,
             answer: EmptyAnswer,
         }
@@ -173,8 +175,8 @@ impl<R> SessionLayerBuilder<R> {
     /// status with an empty body.
     #[must_use]
     pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
-        let Self { settings, cookie, signing, cache_headers, answer: _ } = self;
-        SessionLayerBuilder { settings, cookie, signing, cache_headers, answer }
+        let Self { settings, cookie, signing, one_at_a_time, cache_headers, answer: _ } = self;
+        SessionLayerBuilder { settings, cookie, signing, one_at_a_time, cache_headers, answer }
     }
 
     /// The layer.
@@ -183,8 +185,9 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// If settings contradict each other or are out of their range; the error names both sides.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, cookie, signing, cache_headers, answer } = self;
+        let Self { mut settings, cookie, signing, one_at_a_time, cache_headers, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
+        settings.exclusive = one_at_a_time.checked(settings.conflicts)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
             return Err(ConfigError::new(format!(
@@ -255,6 +258,11 @@ mod tests {
         );
         assert!(refused(builder().touch_after(f64::NAN)).contains("NaN"));
         assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));
+        assert!(refused(builder().exclusive_lease(Duration::from_secs(1))).contains("add `exclusive(wait)`"));
+        let exclusive = || builder().exclusive(Duration::ZERO);
+        assert!(refused(exclusive().exclusive_lease(Duration::ZERO)).contains("exclusive_lease is 0ns"));
+        assert!(refused(exclusive().conflicts(ConflictPolicy::LastWriteWins)).contains("LastWriteWins"));
+        assert!(exclusive().conflicts(ConflictPolicy::Reject).build().is_ok());
         assert!(builder().build().is_ok());
     }
 }

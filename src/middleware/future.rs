@@ -75,6 +75,15 @@ where
                             return Poll::Ready(output);
                         }
                         Finish::Clean => return Poll::Ready(this.in_flight.answered(output)),
+                        Finish::EndTurn => {
+                            let shared = Arc::clone(&handle.shared);
+                            *this.output = Some(output);
+                            let future = Box::pin(async move {
+                                shared.end_turn().await;
+                                Ok(())
+                            });
+                            this.stage.set(Stage::Commit { future });
+                        }
                         Finish::Commit { to_its_end: whole } => {
                             let shared = Arc::clone(&handle.shared);
                             let commit = async move { shared.commit_response().await };

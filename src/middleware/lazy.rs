@@ -52,10 +52,17 @@ impl LazySession {
 
     /// Ends the session at once, also one whose record can't be opened. `true` if one was there.
     ///
+    /// Where requests of one session run [one after another](crate::SessionLayerBuilder::exclusive) it waits for no
+    /// other: the one whose turn it is can save nothing any more.
+    ///
     /// # Errors
     ///
     /// As [`Session::destroy_now`]; [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell.
     pub async fn destroy(&self) -> Result<bool, Error> {
+        // The end of a session waits for nobody's turn.
+        if self.shared.takes_turns() {
+            return self.shared.destroy_unopened(&self.tokens).await;
+        }
         match self.session().await {
             Ok(session) => session.destroy_now().await,
             // What can't be opened can still be ended; of two, both are.

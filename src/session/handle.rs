@@ -15,8 +15,9 @@ use tracing::Instrument;
 use super::{
     changes::{Change, Draft},
     commit::{Work, Written, write},
+    exclusive::load_in_turn,
     load::{LoadFailure, Loaded, load},
-    settings::Settings,
+    settings::{ConflictPolicy, Settings},
     state::{Answer, Live, Origin, Renewal, State},
 };
 use crate::{
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// One commit at a time; held across awaits, unlike `state`.
     committing: AsyncMutex<()>,
+    /// Its requests run one after another, so what one of them saves over another's is a mistake.
+    exclusive: bool,
 }
 
 /// What is left to do when the handler has answered.
@@ -50,6 +53,8 @@ pub(crate) enum Finish {
         /// It renews or destroys, and must not be given up half way.
         to_its_end: bool,
     },
+    /// Nothing is to be written, and the lease to be given back.
+    EndTurn,
 }
 
 enum Plan {
@@ -89,6 +94,7 @@ impl Since {
 impl Shared {
     pub(crate) fn new(settings: Arc<Settings>) -> Arc<Self> {
         Arc::new(Self {
+            exclusive: settings.exclusive.is_some(),
             settings,
             loaded: OnceCell::new(),
             state: Mutex::default(),
@@ -103,22 +109,38 @@ impl Shared {
             loaded: OnceCell::new_with(Some(Ok(()))),
             state: Mutex::new(State::new(origin)),
             committing: AsyncMutex::const_new(()),
+            exclusive: false,
         })
     }
 
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let Loaded { origin, damaged } = load(&self.settings, tokens).await?;
+            let (Loaded { origin, damaged }, turn) = match &self.settings.exclusive {
+                // Boxed: a layer without it has no larger future for it. After the response has begun nobody ends a
+                // turn, so none is taken.
+                Some(exclusive) if !self.state().response_started => {
+                    Box::pin(load_in_turn(&self.settings, exclusive, tokens)).await?
+                }
+                _ => (load(&self.settings, tokens).await?, None),
+            };
             let mut state = self.state();
             // `destroy_now` of a lazy session may have come first; what it dooms is not taken back.
             let doomed = std::mem::take(&mut state.doomed);
             let answer = std::mem::take(&mut state.answer);
             let (response_started, consulted) = (state.response_started, state.consulted);
-            *state = State { doomed, damaged, answer, response_started, consulted, ..State::new(origin) };
+            // One that came for a request that is over is given back, with no lock held.
+            let (turn, _late) = if response_started { (None, turn) } else { (turn, None) };
+            *state = State { doomed, damaged, answer, response_started, consulted, turn, ..State::new(origin) };
+            drop(state);
             Ok(())
         });
         outcome.await.clone()
+    }
+
+    /// Whether to load the session is to wait for a turn.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.exclusive && !self.was_asked_for()
     }
 
     /// Whether somebody asked for the session, with success or not.
@@ -153,6 +175,8 @@ impl Shared {
                     && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
             if !state.doomed.is_empty() || must_write {
                 Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() || state.is_renewing }
+            } else if state.turn.is_some() {
+                Finish::EndTurn
             } else if self.was_asked_for() || state.consulted || state.answer.destroyed || state.answer.cookie.is_some()
             {
                 Finish::Clean
@@ -208,6 +232,7 @@ impl Shared {
                 draft: state.draft.clone(),
                 log: std::mem::take(&mut state.log),
                 renewal: std::mem::replace(&mut state.renewal, Renewal::Keep),
+                rejects: self.exclusive || self.settings.conflicts == ConflictPolicy::Reject,
             };
             return (Plan::Write(work, Since::of(&state)), Vec::new());
         }
@@ -221,7 +246,12 @@ impl Shared {
     /// The last commit of a request: what could not be written is dropped. `Gone` is no error here: it is as if the
     /// write had come before the end.
     pub(crate) async fn commit_response(&self) -> Result<()> {
+        // Taken out, so that it is given back also if the commit panics or is dropped.
+        let turn = self.state().turn.take();
         let outcome = self.commit().await;
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
         let Err(error) = outcome else { return Ok(()) };
         let (dropped, id) = {
             let mut state = self.state();
@@ -237,6 +267,14 @@ impl Shared {
             _ => Event::CommitFailed { id, error: &error }.emit(),
         }
         if error.kind() == ErrorKind::Gone { Ok(()) } else { Err(error) }
+    }
+
+    /// Gives the lease back, if this request has it.
+    pub(crate) async fn end_turn(&self) {
+        let turn = self.state().turn.take();
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
     }
 
     /// Destroys now, whatever comes of the rest. `true` if a session was there.
@@ -276,12 +314,14 @@ impl Shared {
 
     /// The request was dropped before it was answered. What it changed is dropped; what it destroyed is destroyed.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (dropped, doomed) = {
+        let (dropped, doomed, turn) = {
             let mut state = self.state();
             state.response_started = true;
-            (state.discard(), !state.doomed.is_empty())
+            (state.discard(), !state.doomed.is_empty(), state.turn.take())
         };
         drop(dropped);
+        // Given back in the background.
+        drop(turn);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
             let shared = Arc::clone(self);
             let destroy = async move {

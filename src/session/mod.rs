@@ -5,11 +5,13 @@
 //! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
 //! - `state`, `handle`: where the session stands, shared by all of the request.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
+//! - `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
 //! - `settings`: how the sessions of one layer behave.
 
 mod access;
 mod changes;
 mod commit;
+mod exclusive;
 mod fields;
 mod handle;
 mod key;
@@ -18,6 +20,7 @@ mod load;
 mod queue;
 mod settings;
 mod state;
+mod turn;
 mod typed;
 
 use std::{fmt, sync::Arc};
@@ -28,6 +31,7 @@ pub(crate) use self::{
     load::{Found, LoadFailure, find},
     settings::Settings,
     state::Answer,
+    turn::Exclusive,
 };
 pub use self::{
     key::{IntoKey, Key},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::queue::CommitQueue;
+use super::{queue::CommitQueue, turn::Exclusive};
 use crate::{clock::Clock, codec::Codec, cookie::DEFAULT_NAME, lifetime::Lifetime, store::DynStore};
 
 /// What happens when another request changed the session between this one's load and its commit.
@@ -63,6 +63,8 @@ pub(crate) struct Settings {
     /// The cookie's name without prefix: part of what the id is derived from.
     pub(crate) cookie_name: String,
     pub(crate) queue: CommitQueue,
+    /// Requests of one session run one after another.
+    pub(crate) exclusive: Option<Exclusive>,
 }
 
 impl Settings {
@@ -82,8 +84,10 @@ impl Settings {
             retry_for: Duration::from_secs(5),
             cookie_name: DEFAULT_NAME.to_owned(),
             queue: CommitQueue::default(),
+            exclusive: None,
         }
     }
+
     /// The same, but a commit that meets a conflict fails.
     pub(crate) fn rejecting(&self) -> Self {
         Self {
@@ -101,6 +105,7 @@ impl Settings {
             cookie_name: self.cookie_name.clone(),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
+            exclusive: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use super::{
     changes::{Change, Draft},
     settings::{SavePolicy, Settings},
+    turn::Turn,
 };
 use crate::{
     clock,
@@ -73,6 +74,8 @@ pub(crate) struct State {
     /// The headers are on their way: no cookie can be set any more.
     pub(crate) response_started: bool,
     pub(crate) skip_touch: bool,
+    /// The lease of the session, where requests run one after another.
+    pub(crate) turn: Option<Box<Turn>>,
     /// Counts changes, so that what was computed with no lock held is known to be still true.
     pub(crate) revision: u64,
 }

@@ -117,8 +117,8 @@ pub use self::{
         SessionRejection, SessionRejectionKind, SessionService,
     },
     record::{Entries, Epoch, Owner, Record, RecordKind},
-    session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
-    sessions::{AtLimit, DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
+    session::{AtLimit, ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
+    sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };
 

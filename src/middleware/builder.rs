@@ -32,7 +32,7 @@ use crate::{
 /// # Ok::<(), session_layer::ConfigError>(())
 /// ```
 pub struct SessionLayerBuilder<R = EmptyAnswer> {
-    settings: Settings,
+    pub(super) settings: Settings,
     cookie: CookieConfig,
     signing: Signing,
     pub(super) one_at_a_time: OneAtATime,
@@ -200,6 +200,9 @@ impl<R> SessionLayerBuilder<R> {
                 "max_record_bytes is {given}: a record without any entry takes up to {MIN_RECORD_BYTES} bytes"
             )));
         }
+        if settings.limit.is_some_and(|limit| limit.most == 0) {
+            return Err(ConfigError::new("sessions_per_owner is 0: nobody could log in"));
+        }
         if let Some(complaint) = settings.codec.complaint() {
             return Err(ConfigError::new(complaint));
         }
@@ -258,6 +261,7 @@ mod tests {
         );
         assert!(refused(builder().touch_after(f64::NAN)).contains("NaN"));
         assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));
+        assert!(refused(builder().sessions_per_owner(0, crate::AtLimit::Refuse)).contains("sessions_per_owner is 0"));
         assert!(refused(builder().exclusive_lease(Duration::from_secs(1))).contains("add `exclusive(wait)`"));
         let exclusive = || builder().exclusive(Duration::ZERO);
         assert!(refused(exclusive().exclusive_lease(Duration::ZERO)).contains("exclusive_lease is 0ns"));

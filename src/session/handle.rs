@@ -14,8 +14,9 @@ use tracing::Instrument;
 
 use super::{
     changes::{Change, Draft},
-    commit::{Work, Written, write},
+    commit::{Work, Written},
     exclusive::load_in_turn,
+    limit::write,
     load::{LoadFailure, Loaded, load},
     settings::{ConflictPolicy, Settings},
     state::{Answer, Live, Origin, Renewal, State},
@@ -264,6 +265,8 @@ impl Shared {
                     Event::WriteBlocked { id, why: &error }.emit();
                 }
             }
+            // Told where it was refused.
+            ErrorKind::TooManySessions => {}
             _ => Event::CommitFailed { id, error: &error }.emit(),
         }
         if error.kind() == ErrorKind::Gone { Ok(()) } else { Err(error) }

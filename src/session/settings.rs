@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{queue::CommitQueue, turn::Exclusive};
+use super::{limit::Limit, queue::CommitQueue, turn::Exclusive};
 use crate::{clock::Clock, codec::Codec, cookie::DEFAULT_NAME, lifetime::Lifetime, store::DynStore};
 
 /// What happens when another request changed the session between this one's load and its commit.
@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) queue: CommitQueue,
     /// Requests of one session run one after another.
     pub(crate) exclusive: Option<Exclusive>,
+    /// How many sessions an owner can have.
+    pub(crate) limit: Option<Limit>,
 }
 
 impl Settings {
@@ -85,6 +87,7 @@ impl Settings {
             cookie_name: DEFAULT_NAME.to_owned(),
             queue: CommitQueue::default(),
             exclusive: None,
+            limit: None,
         }
     }
 
@@ -106,6 +109,7 @@ impl Settings {
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
             exclusive: None,
+            limit: self.limit,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use crate::{
     error::{Error, Result},
     id::SessionId,
-    session::{Found, Session, Settings, find},
-    store::{DynStore, SessionStore, StoreError, StoreErrorKind},
+    session::{Found, Session, Settings, find, remove},
+    store::{DynStore, SessionStore, StoreError},
 };
 
 /// The sessions of a store, from outside a request: for jobs, pages of operators and command-line tools.
@@ -93,16 +93,6 @@ impl Sessions {
     pub(super) fn store(&self) -> &DynStore {
         &self.settings.store
     }
-}
-
-/// Removes what is under an id.
-pub(super) async fn remove(settings: &Settings, id: &SessionId) -> Result<bool, StoreError> {
-    match settings.store.remove(id).await {
-        // Whether the first one arrived is told by a second: either way nothing is there afterwards.
-        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => settings.store.remove(id).await.map(|_| true),
-        outcome => outcome,
-    }
-    .map_err(|error| error.during("remove").on(id))
 }
 
 /// A failure of the store, named after what was tried.

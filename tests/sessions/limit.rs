@@ -9,8 +9,8 @@ use std::{
 };
 
 use session_layer::{
-    AtLimit, Clock, Error, ErrorKind, FileStore, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer,
-    SessionStore, StoreErrorKind,
+    AtLimit, Clock, Error, ErrorKind, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
+    StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, FaultStore, Step},
@@ -18,7 +18,10 @@ use session_layer::{
 };
 use tokio::task::JoinSet;
 
-use crate::{memcached::Memcached, support::clock};
+use crate::{
+    memcached::Memcached,
+    support::{clock, files},
+};
 
 const MOST: usize = 3;
 
@@ -150,13 +153,6 @@ async fn at_once(store: impl SessionStore + Clone, clock: Clock, at_limit: AtLim
 }
 
 const BOTH: [AtLimit; 2] = [AtLimit::Refuse, AtLimit::EndOldest];
-
-async fn files(clock: &Clock) -> (tempfile::TempDir, FileStore) {
-    let folder = tempfile::tempdir().unwrap();
-    let builder = FileStore::builder(folder.path()).durability(session_layer::Durability::None);
-    let store = builder.clock(clock.clone()).sweep_every(None).open().await.unwrap();
-    (folder, store)
-}
 
 fn memcached(server: &Memcached) -> MemcachedStore {
     let builder = MemcachedStore::builder().servers([server.address()]);

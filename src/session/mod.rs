@@ -29,7 +29,7 @@ mod typed;
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::{
-    commit::deadline,
+    commit::{after, deadline},
     handle::{Finish, Shared, to_its_end},
     limit::{Limit, make_room},
     load::{Found, LoadFailure, find},

@@ -46,7 +46,8 @@ pub enum ErrorKind {
     Superseded,
     /// The session was destroyed, revoked or has expired while the request was under way.
     Gone,
-    /// Another request changed the session, and the layer's policy is to reject.
+    /// Another request changed the session, and the layer's policy is to reject, or its requests were to run one after
+    /// another.
     Conflict,
     /// Other requests changed the session again and again, and the time to retry is over.
     Contended,

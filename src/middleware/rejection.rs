@@ -63,11 +63,11 @@ impl SessionRejection {
 
     /// For [`Locked`](SessionRejectionKind::Locked), after how many seconds to try again, for a `Retry-After` header
     /// (RFC 9110, section 10.2.3): the layer's time to wait, after which all who wait now have had their turn or given
-    /// up, and at least 1.
+    /// up, or the time of a lease if that is shorter; and at least 1.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
-        let waited = self.retry_after?;
-        Some(waited.as_secs().saturating_add(u64::from(waited.subsec_nanos() > 0)).max(1))
+        let time = self.retry_after?;
+        Some(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1))
     }
 }
 
@@ -78,8 +78,8 @@ impl From<LoadFailure> for SessionRejection {
             LoadFailure::Store(error) => (SessionRejectionKind::Unavailable, Some(error)),
             LoadFailure::Damaged(error) => (SessionRejectionKind::Damaged, Some(error)),
             LoadFailure::TwoSessions => (SessionRejectionKind::TwoSessions, None),
-            LoadFailure::Locked { waited } => {
-                retry_after = Some(waited);
+            LoadFailure::Locked { retry_after: time } => {
+                retry_after = Some(time);
                 (SessionRejectionKind::Locked, None)
             }
             LoadFailure::NoLeases(error) => (SessionRejectionKind::NoLeases, Some(error)),

@@ -71,7 +71,7 @@ pub(crate) async fn load_in_turn(
 fn refused(denied: Denied, exclusive: &Exclusive, id: SessionId) -> LoadFailure {
     match denied {
         // Told where it was denied.
-        Denied::Locked => LoadFailure::Locked { waited: exclusive.wait },
+        Denied::Locked => LoadFailure::Locked { retry_after: exclusive.wait.min(exclusive.lease) },
         Denied::Unsupported(error) => {
             Event::LoadFailed { id, error: &error }.emit();
             LoadFailure::NoLeases(error)

@@ -24,7 +24,7 @@ pub(crate) enum LoadFailure {
     /// Two cookies name two live sessions.
     TwoSessions,
     /// Other requests have the session; this one's time to wait is over, or too many wait already.
-    Locked { waited: Duration },
+    Locked { retry_after: Duration },
     /// Requests are to run one after another, and the store has no leases.
     NoLeases(StoreError),
 }

@@ -124,10 +124,18 @@ async fn with_no_time_to_wait_nobody_waits() {
     let site = Site::with(|builder| builder.exclusive(Duration::MAX));
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
-    let next = tokio::spawn(site.send(&jar, quick));
+    let line: Vec<_> = (0..33).map(|_| tokio::spawn(site.send(&jar, quick))).collect();
     asked(&site, 2).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let reply = site.send(&jar, quick).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::LOCKED, "30".to_owned()), "a lease's time");
     hold.release();
-    assert_eq!((first.await.unwrap().status, next.await.unwrap().status), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    for request in line {
+        assert_eq!(request.await.unwrap().status, StatusCode::OK);
+    }
 }
 
 /// A lease that a job has taken by `Sessions::lock` counts as any other, and its end lets a request in.

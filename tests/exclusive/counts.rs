@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::StatusCode;
-use session_layer::{Error, Session};
+use session_layer::{CacheSettings, CachedStore, EncryptedStore, Error, KeyRing, Session};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -86,4 +86,22 @@ async fn fifty_on_each_of_two_servers_end_at_a_hundred() {
     let jar = one.visitor().await;
     tokio::join!(slow_increments(&one, &jar), slow_increments(&other, &jar));
     assert_eq!(one.entry(&jar, "n").await.unwrap(), (1 + 2 * MANY).to_string());
+}
+
+/// The same with sealed records behind caches that are trusted for a time: a lease makes each server look at the store.
+#[tokio::test(start_paused = true)]
+async fn caches_and_seals_change_nothing() {
+    let base = site();
+    let servers = [(), ()].map(|()| {
+        let ring = KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").unwrap();
+        // A cache steps aside for a store in memory, so one that hides what it is.
+        let store = base.store.clone().posing_as("remote", false);
+        let settings = CacheSettings::new().clock(base.clock.clone()).trusted(Duration::from_secs(3_600));
+        let cached = CachedStore::with_settings(EncryptedStore::new(store, ring), settings);
+        Site::over(cached, base.store.clone(), base.clock.clone(), |builder| builder.exclusive(WAIT))
+    });
+    let jar = servers[0].visitor().await;
+    tokio::join!(slow_increments(&servers[0], &jar), slow_increments(&servers[1], &jar));
+    let sessions = servers[0].layer.sessions();
+    assert_eq!(sessions.get::<u64>(&jar.id(), "n").await.unwrap(), Some(1 + 2 * MANY));
 }

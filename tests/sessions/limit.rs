@@ -63,11 +63,13 @@ async fn v5_the_oldest_make_room() {
     assert_eq!(ids(&layer, "ada").await, last);
     // One that logs in again makes room for itself; so does one that is renewed or saved.
     clock.advance(Duration::from_secs(1));
+    sessions[2].insert("kept", &1).unwrap();
     for change in [Session::login as fn(&Session, &str) -> _, |session: &Session, _: &str| session.renew()] {
         change(&sessions[2], "ada").unwrap();
         sessions[2].save().await.unwrap();
         assert_eq!(ids(&layer, "ada").await.len(), MOST);
         assert_eq!(ids(&layer, "ada").await[1..], last[..2]);
+        assert_eq!(sessions[2].get::<u8>("kept").unwrap(), Some(1));
     }
     // Given to an owner without a login, it counts as well.
     nobody.set_owner(Some("ada")).unwrap();
@@ -104,6 +106,16 @@ async fn v5_the_new_one_is_refused() {
     cart.save().await.unwrap();
     assert_eq!(ids(&layer, "ada").await.len(), MOST);
     assert_eq!(cart.get::<u8>("cart").unwrap(), Some(7));
+    // A session of the owner can log in again, with what it holds; one that has ended meanwhile is a new one.
+    let ended = layer.open_session(before[1]).await.unwrap().unwrap();
+    cart.login("ada").unwrap();
+    cart.save().await.unwrap();
+    assert_eq!((cart.get::<u8>("cart").unwrap(), ids(&layer, "ada").await.len()), (Some(7), MOST));
+    assert!(layer.sessions().revoke_one("ada", &before[1]).await.unwrap());
+    login(&layer, "ada").await.unwrap();
+    ended.login("ada").unwrap();
+    assert_eq!(ended.save().await.unwrap_err().kind(), ErrorKind::TooManySessions);
+    assert_eq!(ids(&layer, "ada").await.len(), MOST);
     // Revoked ones take no place, nor do expired ones.
     layer.sessions().revoke("ada").await.unwrap();
     for _ in 0..MOST {

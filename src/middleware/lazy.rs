@@ -44,7 +44,7 @@ impl LazySession {
     ///
     /// # Errors
     ///
-    /// If the store can't tell, the record can't be opened, or two live sessions are named.
+    /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
     pub async fn session(&self) -> Result<Session, SessionRejection> {
         self.shared.load(&self.tokens).await?;
         Ok(Session::of(Arc::clone(&self.shared)))

@@ -130,6 +130,8 @@ impl Turn {
                 return Err(denied("waited too long"));
             }
             first_of(store.unlocked(&id, left), turn.place.line.freed.notified()).await;
+            // A store may say at once that the lease may be free. Whoever has it must be able to go on.
+            tokio::task::yield_now().await;
         }
     }
 

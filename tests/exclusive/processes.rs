@@ -20,7 +20,7 @@ use crate::{
 };
 
 const ROLE: &str = "SESSION_LAYER_EXCLUSIVE_ROLE";
-/// Increments of each process: as many requests at once as a line has room for.
+/// Increments of each of two processes.
 const EACH: usize = 25;
 /// Long enough for everybody's turn on a busy machine.
 const LONG: Duration = Duration::from_secs(300);
@@ -40,11 +40,19 @@ async fn send(layer: &SessionLayer, cookie: &str) -> StatusCode {
     answered(router.oneshot(request(Some(cookie))).await.unwrap()).await.status
 }
 
-async fn increments(layer: &SessionLayer, cookie: &str) {
+/// All at once. Who finds the line full comes again.
+async fn increments(layer: &SessionLayer, cookie: &str, many: usize) {
     let mut requests = JoinSet::new();
-    for _ in 0..EACH {
+    for _ in 0..many {
         let (layer, cookie) = (layer.clone(), cookie.to_owned());
-        requests.spawn(async move { send(&layer, &cookie).await });
+        requests.spawn(async move {
+            loop {
+                match send(&layer, &cookie).await {
+                    StatusCode::LOCKED => tokio::task::yield_now().await,
+                    status => break status,
+                }
+            }
+        });
     }
     for status in requests.join_all().await {
         assert_eq!(status, StatusCode::OK);
@@ -61,7 +69,7 @@ async fn plays_its_role() {
     let [role, url, cookie] = role.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let layer = layer(connect(url).await.unwrap(), LONG, Clock::system());
     match role {
-        "increments" => increments(&layer, cookie).await,
+        "increments" => increments(&layer, cookie, EACH).await,
         // In its turn until it is killed.
         "holds" => {
             let handler = async |session: Session| {
@@ -129,11 +137,15 @@ async fn session_in(layer: &SessionLayer) -> (String, session_layer::SessionId) 
     (cookie.to_str().unwrap().to_owned(), session.id().unwrap())
 }
 
-async fn fifty_in_two_processes(url: &str) {
+/// In one process, and in two.
+async fn fifty_end_at_fifty(url: &str) {
     let layer = layer(connect(url).await.unwrap(), LONG, Clock::system());
     let (cookie, id) = session_in(&layer).await;
+    increments(&layer, &cookie, 2 * EACH).await;
+    assert_eq!(layer.sessions().get::<usize>(&id, "n").await.unwrap(), Some(2 * EACH));
+    let (cookie, id) = session_in(&layer).await;
     let mut other = Process::start("increments", url, &cookie);
-    increments(&layer, &cookie).await;
+    increments(&layer, &cookie, EACH).await;
     let ended = tokio::task::spawn_blocking(move || {
         // Read to its end, so that it never waits for a reader.
         other.lines.by_ref().for_each(drop);
@@ -172,15 +184,15 @@ fn url_of(dir: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_in_two_processes_end_at_fifty_file() {
+async fn fifty_end_at_fifty_file() {
     let dir = tempfile::tempdir().unwrap();
-    fifty_in_two_processes(&url_of(dir.path())).await;
+    fifty_end_at_fifty(&url_of(dir.path())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_in_two_processes_end_at_fifty_memcached() {
+async fn fifty_end_at_fifty_memcached() {
     let server = Memcached::start(&[]);
-    fifty_in_two_processes(&format!("memcached://{}?timeout_ms=10000", server.address())).await;
+    fifty_end_at_fifty(&format!("memcached://{}?timeout_ms=10000", server.address())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,12 @@
 //! Who waits, for how long, and what the others get.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use session_layer::{LazySession, Session, SessionRejection, SessionRejectionKind, conformance::Operation};
+use session_layer::{
+    Create, Holder, LazySession, Lock, MemoryStore, Record, Session, SessionId, SessionRejection, SessionRejectionKind,
+    SessionStore, StoreError, Stored, Touch, Update, Usage, Version, conformance::Operation,
+};
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Level;
 
@@ -178,4 +181,64 @@ async fn who_does_not_ask_for_the_session_does_not_wait() {
     assert_eq!(site.store.calls(Operation::Lock), calls);
     hold.release();
     first.await.unwrap();
+}
+
+/// A store whose answer to "wait until it may be free" is always "it may", as the contract allows.
+#[derive(Clone)]
+struct Eager(MemoryStore);
+
+impl SessionStore for Eager {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.0.load(id).await
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.create(id, record, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.update(id, record, expected, usage).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.0.touch(id, usage).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.0.remove(id).await
+    }
+
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        self.0.lock(id, holder, time).await
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.0.unlock(id, holder).await
+    }
+
+    async fn unlocked(&self, _: &SessionId, _: Duration) {}
+}
+
+/// On one thread: who waits lets the one that has it go on.
+#[tokio::test]
+async fn a_store_that_never_waits_keeps_nobody_from_ending() {
+    let base = Site::new();
+    let store = Eager(MemoryStore::with_clock(base.clock.clone()));
+    let site = Site::over(store, base.store, base.clock, |builder| builder.exclusive(WAIT));
+    let mut jar = site.jar();
+    assert_eq!(site.visit(&mut jar, quick).await.status, StatusCode::OK);
+    let (first, hold) = holding(&site, &jar).await;
+    let next = tokio::spawn(site.send(&jar, quick));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    hold.release();
+    assert_eq!((first.await.unwrap().status, next.await.unwrap().status), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(site.layer.sessions().get::<u64>(&jar.id(), "n").await.unwrap(), Some(3));
 }

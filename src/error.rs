@@ -46,10 +46,13 @@ pub enum ErrorKind {
     Superseded,
     /// The session was destroyed, revoked or has expired while the request was under way.
     Gone,
-    /// Another request changed the session, and the layer's policy is to reject.
+    /// Another request changed the session, and the layer's policy is to reject, or its requests were to run one after
+    /// another.
     Conflict,
     /// Other requests changed the session again and again, and the time to retry is over.
     Contended,
+    /// The owner that was to log in has as many sessions as the layer allows.
+    TooManySessions,
     /// The response's headers have been sent, and what was asked for would need a cookie.
     ResponseStarted,
     /// [`reload`](crate::Session::reload) would drop changes that are not saved.
@@ -125,13 +128,15 @@ impl Error {
 
     /// The HTTP status that fits this error (RFC 9110, section 15, and RFC 4918 for 423).
     ///
-    /// 409 for what another request prevented, 413 for too much, 423 for a lease, 503 for a store that could not
+    /// 409 for what another request or the owner's other sessions prevented, 413 for too much, 423 for a lease, 503 for a store that could not
     /// answer, and 500 for the rest.
     #[must_use]
     pub fn status(&self) -> http::StatusCode {
         use http::StatusCode;
         match self.0.kind {
-            ErrorKind::Superseded | ErrorKind::Gone | ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Superseded | ErrorKind::Gone | ErrorKind::Conflict | ErrorKind::TooManySessions => {
+                StatusCode::CONFLICT
+            }
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Locked => StatusCode::LOCKED,
             ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::Contended => {
@@ -154,6 +159,7 @@ impl fmt::Display for ErrorKind {
             Self::Gone => "is gone: it was destroyed, revoked or has expired",
             Self::Conflict => "was changed by another request",
             Self::Contended => "was changed by other requests again and again",
+            Self::TooManySessions => "can't begin: its owner has as many as are allowed",
             Self::ResponseStarted => "can't get a cookie any more: the response has begun",
             Self::UnsavedChanges => "has changes that are not saved: call save first",
             Self::Locked => "is leased by another holder",

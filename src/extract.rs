@@ -4,7 +4,7 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::request::Parts;
+use http::{header::RETRY_AFTER, request::Parts};
 
 use crate::{
     error::Error,
@@ -59,10 +59,14 @@ impl<S: Sync> FromRequestParts<S> for LazySession {
     }
 }
 
-/// The rejection's status, and a text that says nothing of the inside.
+/// The rejection's status, `Retry-After` where it fits, and a text that says nothing of the inside.
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
-        (self.status(), self.to_string()).into_response()
+        let mut response = (self.status(), self.to_string()).into_response();
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -42,6 +42,7 @@
 //! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] |
 //! | protection and speed | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
 //! | sessions from outside a request, and an owner's | [`Sessions`] |
+//! | requests one at a time, sessions limited | [`exclusive`](SessionLayerBuilder::exclusive), [`sessions_per_owner`](SessionLayerBuilder::sessions_per_owner) |
 //! | a store of one's own | [`SessionStore`], [`conformance`] |
 //! | without axum | [`SessionHandle`] |
 //!
@@ -54,8 +55,8 @@
 //! | session loaded; no cookie | `session_layer::session` | trace |
 //! | session created, saved, touched, renewed, destroyed | `session_layer::session` | debug |
 //! | no session, with the reason: malformed, unknown, expired, superseded, revoked | `session_layer::session` | debug |
-//! | conflicting changes merged | `session_layer::session` | info |
-//! | forged cookie, two live cookies, write to a session that is gone blocked, unsaved changes dropped, touch failed | `session_layer::session` | warn |
+//! | conflicting changes merged; session in use by another request (423) | `session_layer::session` | info |
+//! | forged cookie, two live cookies, write to a session that is gone blocked, unsaved changes dropped, touch failed, lease not given back | `session_layer::session` | warn |
 //! | session not loaded or not committed, record can't be opened | `session_layer::session` | error |
 //! | layer nested under its own name; a handler without a layer | `session_layer::layer` | warn; error |
 //!
@@ -120,8 +121,8 @@ pub use self::{
         SessionRejection, SessionRejectionKind, SessionService,
     },
     record::{Entries, Epoch, Owner, Record, RecordKind},
-    session::{ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
-    sessions::{AtLimit, DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
+    session::{AtLimit, ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
+    sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };
 

@@ -18,6 +18,9 @@ use crate::{api, args::Args, error, log, page, shop};
 const MAX_BODY: usize = 256 * 1024;
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How long a request waits for its turn with `--exclusive`.
+pub(crate) const TURN: Duration = Duration::from_secs(10);
+
 /// A layer that answers with this demo's JSON where a session could not be committed.
 pub(crate) type Layer = SessionLayer<fn(&session_layer::Error) -> Response<Body>>;
 
@@ -43,10 +46,13 @@ pub(crate) fn layer(
     ring: Option<KeyRing>,
     lifetimes: Lifetimes,
 ) -> Result<Layer, ConfigError> {
-    let builder = SessionLayer::builder(store)
+    let mut builder = SessionLayer::builder(store)
         .cookie(CookieConfig::default().secure(!args.plain_http))
         .lifetime(lifetimes.usual)
         .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);
+    if args.exclusive {
+        builder = builder.exclusive(TURN);
+    }
     match ring {
         Some(ring) => builder.sign(ring).build(),
         None => builder.build(),

@@ -38,6 +38,10 @@ pub(crate) struct Args {
     /// Keep this many sessions in a cache in front of the store
     #[arg(long, value_name = "SESSIONS")]
     pub(crate) cache: Option<NonZeroUsize>,
+
+    /// Let requests of one session run one after another; one that waits longer than 10 seconds is answered 423
+    #[arg(long)]
+    pub(crate) exclusive: bool,
 }
 
 impl Args {

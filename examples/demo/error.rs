@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection},
-    http::{Method, StatusCode, Uri},
+    http::{Method, StatusCode, Uri, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -17,13 +17,15 @@ use session_layer::{ErrorKind, SessionRejection, SessionRejectionKind};
 pub(crate) struct Error {
     status: StatusCode,
     message: Cow<'static, str>,
+    /// After how many seconds to try again.
+    retry_after: Option<u64>,
 }
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), retry_after: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
@@ -42,7 +44,11 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.message }))).into_response()
+        let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -81,7 +87,7 @@ impl From<SessionRejection> for Error {
         match rejection.kind() {
             // Its text is for whoever builds the router.
             SessionRejectionKind::MissingLayer => Self::inside(),
-            _ => Self::new(rejection.status(), rejection.to_string()),
+            _ => Self { retry_after: rejection.retry_after(), ..Self::new(rejection.status(), rejection.to_string()) },
         }
     }
 }

@@ -18,8 +18,9 @@ use crate::{
     store,
 };
 
-/// How long a stop waits for requests under way: the longest, and a little.
-const GRACE: Duration = Delay::LONGEST.saturating_add(Duration::from_secs(5));
+/// How long a stop waits for requests under way: for one that waits its longest for its turn, and then takes its
+/// longest, and a little.
+const GRACE: Duration = app::TURN.saturating_add(Delay::LONGEST).saturating_add(Duration::from_secs(5));
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Signals)?;

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{EmptyAnswer, SessionLayer};
+use super::{EmptyAnswer, SessionLayer, one_at_a_time::OneAtATime};
 use crate::{
     clock::Clock,
     codec::Codec,
@@ -29,9 +29,10 @@ use crate::{
 /// # Ok::<(), session_layer::ConfigError>(())
 /// ```
 pub struct SessionLayerBuilder<R = EmptyAnswer> {
-    settings: Settings,
+    pub(super) settings: Settings,
     cookie: CookieConfig,
     signing: Signing,
+    pub(super) one_at_a_time: OneAtATime,
     answer: R,
 }
 
@@ -50,6 +51,7 @@ impl SessionLayerBuilder {
             settings: Settings::new(DynStore::new(store)),
             cookie: CookieConfig::default(),
             signing: Signing::default(),
+            one_at_a_time: OneAtATime::default(),
             answer: EmptyAnswer,
         }
     }
@@ -191,8 +193,8 @@ impl<R> SessionLayerBuilder<R> {
     /// status with an empty body.
     #[must_use]
     pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
-        let Self { settings, cookie, signing, answer: _ } = self;
-        SessionLayerBuilder { settings, cookie, signing, answer }
+        let Self { settings, cookie, signing, one_at_a_time, answer: _ } = self;
+        SessionLayerBuilder { settings, cookie, signing, one_at_a_time, answer }
     }
 
     /// The layer.
@@ -201,8 +203,9 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// If settings contradict each other or are out of their range; the error names both sides.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, cookie, signing, answer } = self;
+        let Self { mut settings, cookie, signing, one_at_a_time, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
+        settings.exclusive = one_at_a_time.checked(settings.conflicts)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
             return Err(ConfigError::new(format!(
@@ -214,6 +217,9 @@ impl<R> SessionLayerBuilder<R> {
             return Err(ConfigError::new(format!(
                 "max_record_bytes is {given}: a record without any entry takes up to {MIN_RECORD_BYTES} bytes"
             )));
+        }
+        if settings.limit.is_some_and(|limit| limit.most == 0) {
+            return Err(ConfigError::new("sessions_per_owner is 0: nobody could log in"));
         }
         if let Some(complaint) = settings.codec.complaint() {
             return Err(ConfigError::new(complaint));
@@ -273,6 +279,12 @@ mod tests {
         );
         assert!(refused(builder().touch_after(f64::NAN)).contains("NaN"));
         assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));
+        assert!(refused(builder().sessions_per_owner(0, crate::AtLimit::Refuse)).contains("sessions_per_owner is 0"));
+        assert!(refused(builder().exclusive_lease(Duration::from_secs(1))).contains("add `exclusive(wait)`"));
+        let exclusive = || builder().exclusive(Duration::ZERO);
+        assert!(refused(exclusive().exclusive_lease(Duration::ZERO)).contains("exclusive_lease is 0ns"));
+        assert!(refused(exclusive().conflicts(ConflictPolicy::LastWriteWins)).contains("LastWriteWins"));
+        assert!(exclusive().conflicts(ConflictPolicy::Reject).build().is_ok());
         assert!(builder().build().is_ok());
     }
 }

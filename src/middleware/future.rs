@@ -74,6 +74,14 @@ where
                             return Poll::Ready(output);
                         }
                         Finish::Clean => return Poll::Ready(this.in_flight.answered(output)),
+                        Finish::EndTurn => {
+                            let shared = Arc::clone(&handle.shared);
+                            let future = Box::pin(async move {
+                                shared.end_turn().await;
+                                Ok(())
+                            });
+                            this.stage.set(Stage::Commit { future, output: Some(output) });
+                        }
                         Finish::Commit { to_its_end: whole } => {
                             let shared = Arc::clone(&handle.shared);
                             let commit = async move { shared.commit_response().await };

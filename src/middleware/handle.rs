@@ -55,7 +55,7 @@ impl SessionHandle {
     ///
     /// # Errors
     ///
-    /// If the store can't tell, the record can't be opened, or two live sessions are named.
+    /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
     pub async fn session(&self, headers: &HeaderMap) -> Result<Session, SessionRejection> {
         if !self.shared.was_asked_for() {
             self.shared.load(&self.tokens(headers)).await?;

@@ -44,7 +44,7 @@ impl LazySession {
     ///
     /// # Errors
     ///
-    /// If the store can't tell, the record can't be opened, or two live sessions are named.
+    /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
     pub async fn session(&self) -> Result<Session, SessionRejection> {
         self.shared.load(&self.tokens).await?;
         Ok(Session::of(Arc::clone(&self.shared)))
@@ -52,10 +52,17 @@ impl LazySession {
 
     /// Ends the session at once, also one whose record can't be opened. `true` if one was there.
     ///
+    /// Where requests of one session run [one after another](crate::SessionLayerBuilder::exclusive) it waits for no
+    /// other: the one whose turn it is can save nothing any more.
+    ///
     /// # Errors
     ///
     /// As [`Session::destroy_now`]; [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell.
     pub async fn destroy(&self) -> Result<bool, Error> {
+        // The end of a session waits for nobody's turn.
+        if self.shared.takes_turns() {
+            return self.shared.destroy_unopened(&self.tokens).await;
+        }
         match self.session().await {
             Ok(session) => session.destroy_now().await,
             // What can't be opened can still be ended; of two, both are.

@@ -1,6 +1,6 @@
 //! The layer: from HTTP to the session, and back.
 //!
-//! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder).
+//! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder); `one_at_a_time`, `per_owner`: settings.
 //! - [`SessionService`] and its [`ResponseFuture`]: one request's way.
 //! - [`SessionHandle`], [`LazySession`], [`SessionRejection`]: how a session is asked for.
 //! - [`FailureAnswer`]: what a visitor gets in place of an answer that could not be committed.
@@ -13,6 +13,8 @@ mod handle;
 mod headers;
 mod layer;
 mod lazy;
+mod one_at_a_time;
+mod per_owner;
 mod rejection;
 mod service;
 

@@ -1,6 +1,6 @@
 //! Why a handler can't have its session.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, time::Duration};
 
 use http::StatusCode;
 
@@ -14,6 +14,7 @@ use crate::{session::LoadFailure, store::StoreError};
 pub struct SessionRejection {
     kind: SessionRejectionKind,
     source: Option<StoreError>,
+    retry_after: Option<Duration>,
 }
 
 /// What kind of rejection it is.
@@ -28,11 +29,16 @@ pub enum SessionRejectionKind {
     Damaged,
     /// The request brought two cookies of two live sessions: one of them may have been planted.
     TwoSessions,
+    /// Requests of one session run one after another, and others had it for as long as this one was to wait, or too many
+    /// wait already: see [`exclusive`](crate::SessionLayerBuilder::exclusive). Nothing was read, and nothing changed.
+    Locked,
+    /// The same is asked for, and the store has no leases.
+    NoLeases,
 }
 
 impl SessionRejection {
     pub(super) fn missing_layer() -> Self {
-        Self { kind: SessionRejectionKind::MissingLayer, source: None }
+        Self { kind: SessionRejectionKind::MissingLayer, source: None, retry_after: None }
     }
 
     /// What kind of rejection it is.
@@ -41,25 +47,44 @@ impl SessionRejection {
         self.kind
     }
 
-    /// The HTTP status that fits: 500, 503, 500 and 400, in the order of the kinds (RFC 9110, section 15).
+    /// The HTTP status that fits: 500, 503, 500, 400, 423 and 500, in the order of the kinds (RFC 9110, section 15; RFC
+    /// 4918, section 11.3, for 423).
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.kind {
-            SessionRejectionKind::MissingLayer | SessionRejectionKind::Damaged => StatusCode::INTERNAL_SERVER_ERROR,
+            SessionRejectionKind::MissingLayer | SessionRejectionKind::Damaged | SessionRejectionKind::NoLeases => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            SessionRejectionKind::Locked => StatusCode::LOCKED,
             SessionRejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             SessionRejectionKind::TwoSessions => StatusCode::BAD_REQUEST,
         }
+    }
+
+    /// For [`Locked`](SessionRejectionKind::Locked), after how many seconds to try again, for a `Retry-After` header
+    /// (RFC 9110, section 10.2.3): the layer's time to wait, after which all who wait now have had their turn or given
+    /// up, or the time of a lease if that is shorter; and at least 1.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        let time = self.retry_after?;
+        Some(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1))
     }
 }
 
 impl From<LoadFailure> for SessionRejection {
     fn from(failure: LoadFailure) -> Self {
+        let mut retry_after = None;
         let (kind, source) = match failure {
             LoadFailure::Store(error) => (SessionRejectionKind::Unavailable, Some(error)),
             LoadFailure::Damaged(error) => (SessionRejectionKind::Damaged, Some(error)),
             LoadFailure::TwoSessions => (SessionRejectionKind::TwoSessions, None),
+            LoadFailure::Locked { retry_after: time } => {
+                retry_after = Some(time);
+                (SessionRejectionKind::Locked, None)
+            }
+            LoadFailure::NoLeases(error) => (SessionRejectionKind::NoLeases, Some(error)),
         };
-        Self { kind, source }
+        Self { kind, source, retry_after }
     }
 }
 
@@ -74,6 +99,8 @@ impl fmt::Display for SessionRejection {
             SessionRejectionKind::TwoSessions => {
                 "the request has two session cookies: delete this site's cookies in the browser, and sign in again"
             }
+            SessionRejectionKind::Locked => "the session is in use by other requests: try again later",
+            SessionRejectionKind::NoLeases => "the session can't be loaded",
         })
     }
 }

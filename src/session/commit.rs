@@ -30,6 +30,8 @@ pub(crate) struct Work {
     pub(crate) draft: Draft,
     pub(crate) log: Vec<Change>,
     pub(crate) renewal: Renewal,
+    /// A conflict fails the commit.
+    pub(crate) rejects: bool,
 }
 
 /// What is stored now.
@@ -55,9 +57,14 @@ fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) ->
 
 /// Until when a write that meets conflicts is tried again.
 pub(crate) fn deadline(settings: &Settings) -> Instant {
+    after(settings.retry_for)
+}
+
+/// The instant that is this long from now.
+pub(crate) fn after(time: Duration) -> Instant {
     let now = Instant::now();
     // Longer than a process lives is as good as for ever, and can be added to any instant.
-    now.checked_add(settings.retry_for).unwrap_or(now + FOREVER)
+    now.checked_add(time).unwrap_or(now + FOREVER)
 }
 
 /// Writes the changes. `None`: there was nothing to write, since the visitor has no session and stores nothing.
@@ -98,7 +105,7 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 return Ok(Some(written));
             }
             Attempt::Gone => work.start_over(live.id)?,
-            Attempt::Conflict if settings.conflicts == ConflictPolicy::Reject => {
+            Attempt::Conflict if work.rejects => {
                 return Err(Error::session(ErrorKind::Conflict, live.id));
             }
             Attempt::Conflict => {

@@ -14,9 +14,11 @@ use tracing::Instrument;
 
 use super::{
     changes::{Change, Draft},
-    commit::{Work, Written, write},
+    commit::{Work, Written},
+    exclusive::load_in_turn,
+    limit::write,
     load::{LoadFailure, Loaded, load},
-    settings::Settings,
+    settings::{ConflictPolicy, Settings},
     state::{Answer, Live, Origin, Renewal, State},
 };
 use crate::{
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// One commit at a time; held across awaits, unlike `state`.
     committing: AsyncMutex<()>,
+    /// Its requests run one after another, so what one of them saves over another's is a mistake.
+    exclusive: bool,
 }
 
 /// What is left to do when the handler has answered.
@@ -50,6 +54,8 @@ pub(crate) enum Finish {
         /// It renews or destroys, and must not be given up half way.
         to_its_end: bool,
     },
+    /// Nothing is to be written, and the lease to be given back.
+    EndTurn,
 }
 
 enum Plan {
@@ -89,6 +95,7 @@ impl Since {
 impl Shared {
     pub(crate) fn new(settings: Arc<Settings>) -> Arc<Self> {
         Arc::new(Self {
+            exclusive: settings.exclusive.is_some(),
             settings,
             loaded: OnceCell::new(),
             state: Mutex::default(),
@@ -103,20 +110,37 @@ impl Shared {
             loaded: OnceCell::new_with(Some(Ok(()))),
             state: Mutex::new(State::new(origin)),
             committing: AsyncMutex::const_new(()),
+            exclusive: false,
         })
     }
 
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let Loaded { origin, damaged } = load(&self.settings, tokens).await?;
+            let (Loaded { origin, damaged }, turn) = match &self.settings.exclusive {
+                // Boxed: a layer without it has no larger future for it. After the response has begun nobody ends a
+                // turn, so none is taken.
+                Some(exclusive) if !self.state().response_started => {
+                    Box::pin(load_in_turn(&self.settings, exclusive, tokens)).await?
+                }
+                _ => (load(&self.settings, tokens).await?, None),
+            };
             let mut state = self.state();
             // Nothing was changed yet, but `destroy_now` of a lazy session may have come first: what it dooms stays.
             state.begin(origin);
             state.damaged = damaged;
+            // A turn that came for a request that is over is given back, with no lock held.
+            let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
+            drop(state);
+            drop(late);
             Ok(())
         });
         outcome.await.clone()
+    }
+
+    /// Whether to load the session is to wait for a turn.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.exclusive && !self.was_asked_for()
     }
 
     /// Whether somebody asked for the session, with success or not.
@@ -154,6 +178,8 @@ impl Shared {
                     && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
             if !state.doomed.is_empty() || must_write {
                 Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() || state.is_renewing }
+            } else if state.turn.is_some() {
+                Finish::EndTurn
             } else {
                 Finish::Clean
             }
@@ -226,6 +252,7 @@ impl Shared {
                 draft: state.draft.clone(),
                 log: std::mem::take(&mut state.log),
                 renewal: std::mem::replace(&mut state.renewal, Renewal::Keep),
+                rejects: self.exclusive || self.settings.conflicts == ConflictPolicy::Reject,
             };
             return (Plan::Write(work, Since::of(&state)), Vec::new());
         }
@@ -248,18 +275,31 @@ impl Shared {
     /// The last commit of a request: what could not be written is dropped. `Gone` is no error here: it is as if the
     /// write had come before the end.
     pub(crate) async fn commit_response(&self) -> Result<()> {
+        // Taken out, so that it is given back also if the commit panics or is dropped.
+        let turn = self.state().turn.take();
         let outcome = self.commit().await;
+        if let Some(turn) = turn {
+            Box::pin(turn.end()).await;
+        }
         let Err(error) = outcome else { return Ok(()) };
         let (dropped, id) = {
             let mut state = self.state();
             (state.discard(), state.id())
         };
         drop(dropped);
-        // What was blocked is told of already.
-        if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded) {
+        // What was blocked, and what was refused to an owner of too many, is told of already.
+        if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.settings.emit(EventKind::CommitFailed { id, error: &error });
         }
         if error.kind() == ErrorKind::Gone { Ok(()) } else { Err(error) }
+    }
+
+    /// Gives the lease back, if this request has it.
+    pub(crate) async fn end_turn(&self) {
+        let turn = self.state().turn.take();
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
     }
 
     /// Destroys now, whatever comes of the rest. `true` if a session was there.
@@ -300,12 +340,14 @@ impl Shared {
 
     /// The request was dropped before it was answered. What it changed is dropped; what it destroyed is destroyed.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (dropped, doomed) = {
+        let (dropped, doomed, turn) = {
             let mut state = self.state();
             state.response_started = true;
-            (state.discard(), !state.doomed.is_empty())
+            (state.discard(), !state.doomed.is_empty(), state.turn.take())
         };
         drop(dropped);
+        // Given back in the background.
+        drop(turn);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
             let shared = Arc::clone(self);
             let destroy = async move {

@@ -229,7 +229,8 @@ impl Session {
     /// # Errors
     ///
     /// [`Gone`](ErrorKind::Gone), [`Superseded`](ErrorKind::Superseded), [`Conflict`](ErrorKind::Conflict),
-    /// [`Contended`](ErrorKind::Contended), [`TooLarge`](ErrorKind::TooLarge), those of the store, and those of closures
+    /// [`Contended`](ErrorKind::Contended), [`TooLarge`](ErrorKind::TooLarge),
+    /// [`TooManySessions`](ErrorKind::TooManySessions) at a login, those of the store, and those of closures
     /// that run again. The changes are kept, so that it can be tried again.
     pub async fn save(&self) -> Result<()> {
         {

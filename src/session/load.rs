@@ -1,6 +1,6 @@
 //! From the request's tokens to the session that they name.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tracing::Instrument;
 
@@ -26,6 +26,10 @@ pub(crate) enum LoadFailure {
     Damaged(StoreError),
     /// Two cookies name two live sessions.
     TwoSessions,
+    /// Other requests have the session; this one's time to wait is over, or too many wait already.
+    Locked { retry_after: Duration },
+    /// Requests are to run one after another, and the store has no leases.
+    NoLeases(StoreError),
 }
 
 /// What the request's tokens led to.

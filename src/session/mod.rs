@@ -5,33 +5,43 @@
 //! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
 //! - `state`, `handle`: where the session stands, shared by all of the request.
 //! - `load`, `absent`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
+//! - `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
+//! - `owned`, `limit`: the sessions of one owner, and how many there can be.
 //! - `settings`: how the sessions of one layer behave.
 
 mod absent;
 mod access;
 mod changes;
 mod commit;
+mod exclusive;
 mod fields;
 mod handle;
 mod key;
 mod lifecycle;
+mod limit;
 mod load;
+mod owned;
 mod queue;
 mod settings;
 mod state;
+mod turn;
 mod typed;
 
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::{
-    commit::deadline,
+    commit::{after, deadline},
     handle::{Finish, Shared, to_its_end},
+    limit::{Limit, make_room},
     load::{Found, LoadFailure, find},
+    owned::{end_owned, find_owned, list_owned, remove, within},
     settings::Settings,
     state::Answer,
+    turn::Exclusive,
 };
 pub use self::{
     key::{IntoKey, Key},
+    limit::AtLimit,
     settings::{ConflictPolicy, DamagedPolicy, SavePolicy},
     typed::Typed,
 };

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::queue::CommitQueue;
+use super::{limit::Limit, queue::CommitQueue, turn::Exclusive};
 use crate::{
     clock::Clock,
     codec::Codec,
@@ -80,6 +80,10 @@ pub(crate) struct Settings {
     pub(crate) queue: CommitQueue,
     /// Who is told what happens.
     pub(crate) observers: Observers,
+    /// Requests of one session run one after another.
+    pub(crate) exclusive: Option<Exclusive>,
+    /// How many sessions an owner can have.
+    pub(crate) limit: Option<Limit>,
 }
 
 impl Settings {
@@ -102,6 +106,8 @@ impl Settings {
             nested: AtomicBool::new(false),
             queue: CommitQueue::default(),
             observers: Observers::NONE,
+            exclusive: None,
+            limit: None,
         }
     }
 
@@ -135,6 +141,8 @@ impl Settings {
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
             observers: self.observers.clone(),
+            exclusive: None,
+            limit: self.limit,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use super::{
     changes::{Change, Draft},
     settings::{SavePolicy, Settings},
+    turn::Turn,
 };
 use crate::{
     clock::to_millis as millis,
@@ -75,6 +76,8 @@ pub(crate) struct State {
     pub(crate) skip_touch: bool,
     /// It was told that a write was blocked: the end of the request tries it once more.
     pub(crate) is_blocked: bool,
+    /// The lease of the session, where requests run one after another.
+    pub(crate) turn: Option<Box<Turn>>,
     /// Counts changes, so that what was computed with no lock held is known to be still true.
     pub(crate) revision: u64,
 }

@@ -4,10 +4,10 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     error::{Error, Result},
-    events::{EventKind, Observer, Observers},
+    events::{Observer, Observers},
     id::SessionId,
-    session::{Found, Session, Settings, find},
-    store::{DynStore, SessionStore, StoreError, StoreErrorKind, observed::observed},
+    session::{Found, Session, Settings, find, remove},
+    store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
 /// The sessions of a store, from outside a request: for jobs, pages of operators and command-line tools.
@@ -104,20 +104,6 @@ impl Sessions {
     pub(super) fn store(&self) -> &DynStore {
         &self.settings.store
     }
-}
-
-/// Removes what is under an id.
-pub(super) async fn remove(settings: &Settings, id: &SessionId) -> Result<bool, StoreError> {
-    let outcome = match settings.store.remove(id).await {
-        // Whether the first one arrived is told by a second: either way nothing is there afterwards.
-        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => settings.store.remove(id).await.map(|_| true),
-        outcome => outcome,
-    };
-    let was_there = outcome.map_err(|error| error.during("remove").on(id))?;
-    if was_there {
-        settings.emit(EventKind::Destroyed { id: *id });
-    }
-    Ok(was_there)
 }
 
 /// A failure of the store, named after what was tried.

@@ -12,7 +12,7 @@ use super::{Sessions, TARGET, handle::failed};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::Session,
+    session::{Session, after},
     store::{Holder, Lock, SessionStore},
 };
 
@@ -40,7 +40,7 @@ impl Sessions {
     /// As [`lock`](Self::lock).
     pub async fn lock_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLock>> {
         let holder = Holder::generate().map_err(|error| Error::session(ErrorKind::Entropy, *id).because(error))?;
-        let deadline = Instant::now() + wait;
+        let deadline = after(wait);
         // A tombstone, or a session that was revoked, can't be leased.
         if !self.contains(id).await? {
             return Ok(None);

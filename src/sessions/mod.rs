@@ -12,7 +12,9 @@
 //! | event | target | level |
 //! |---|---|---|
 //! | an owner's sessions revoked, all or all others; a session of an owner ended | `session_layer::sessions` | debug |
+//! | a session of an owner ended to make room, or as one too many | `session_layer::sessions` | debug |
 //! | a revoked session could not be removed yet, or an owner's sessions not be listed; a lease not given back | `session_layer::sessions` | warn |
+//! | a login refused at the owner's limit; sessions not counted again, or one too many not ended | `session_layer::sessions` | warn |
 //!
 //! They hold ids, never an owner's name: names are often e-mail addresses.
 
@@ -28,7 +30,7 @@ pub use self::{
     handle::Sessions,
     ids::SessionIds,
     lock::SessionLock,
-    owners::{AtLimit, DEVICE, OwnedSession},
+    owners::{DEVICE, OwnedSession},
 };
 
 /// Where the events above go.

@@ -1,17 +1,16 @@
 //! The sessions of one owner: listed and limited.
 
-use std::{cmp::Reverse, fmt, time::SystemTime};
+use std::{fmt, time::SystemTime};
 
 use serde::de::DeserializeOwned;
 
-use super::{Sessions, handle::during};
+use super::Sessions;
 use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    record::{Owner, RecordKind},
-    session::{IntoKey, Key},
-    store::{SessionStore, Stored},
+    session::{AtLimit, IntoKey, Key, Limit, list_owned, make_room},
+    store::Stored,
 };
 
 /// The entry under which the application keeps what it knows of the device, for the owner's list: a browser's name, a
@@ -19,16 +18,6 @@ use crate::{
 ///
 /// It is an entry like any other; nothing is recorded unless the application does it.
 pub const DEVICE: Key<String> = Key::new("device");
-
-/// What happens to a login when its owner has as many sessions as are allowed; see [`Sessions::admit`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AtLimit {
-    /// The new login is refused.
-    Refuse,
-    /// The sessions that were used longest ago are ended to make room.
-    EndOldest,
-}
 
 /// One live session in an owner's list.
 #[derive(Clone)]
@@ -105,49 +94,22 @@ impl Sessions {
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) where the store can't list, and its failures.
     pub async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
-        let settings = &*self.settings;
-        let listed = settings.store.list_owner(owner).await.map_err(during("list_owner"))?;
-        // Read after the list: what is revoked in between is left out, and a later login is not in it yet.
-        let present = settings.store.owner_epoch(owner).await.map_err(during("owner_epoch"))?;
-        let now = settings.clock.now();
-        let is_live = |stored: &Stored| {
-            let record = &stored.record;
-            let epoch = record.owner().filter(|held| **held.name() == *owner).map(Owner::epoch);
-            record.kind() == RecordKind::Session
-                && epoch.is_some()
-                && epoch == present
-                && !stored.is_expired(now)
-                && now < record.absolute_limit()
-        };
-        let live = listed.into_iter().filter(|(_, stored)| is_live(stored));
-        let mut sessions: Vec<_> =
-            live.map(|(id, stored)| OwnedSession { id, stored, codec: settings.codec.clone() }).collect();
-        sessions.sort_by_key(|session| (Reverse(session.last_used_at()), Reverse(session.created_at()), session.id));
-        Ok(sessions)
+        let codec = &self.settings.codec;
+        let listed = list_owned(&self.settings, owner).await?;
+        Ok(listed.into_iter().map(|(id, stored)| OwnedSession { id, stored, codec: codec.clone() }).collect())
     }
 
     /// Sees to it that an owner has room for one more session, where at most `limit` are allowed: call it before
     /// [`Session::login`](crate::Session::login). `true` if the login may go on.
     ///
-    /// It counts what the store lists, and the session that the visitor may already have. Logins of one owner at the same
-    /// moment can each be admitted to the last place: the next one ends the surplus under
-    /// [`EndOldest`](AtLimit::EndOldest).
+    /// It is for logins that no layer makes, or to know beforehand. A layer does it by itself, and also where logins come
+    /// at the same moment: [`sessions_per_owner`](crate::SessionLayerBuilder::sessions_per_owner). This call counts what the
+    /// store lists, and the session that the visitor may already have; two at once can each be admitted to the last place.
     ///
     /// # Errors
     ///
     /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
     pub async fn admit(&self, owner: &str, limit: usize, at_limit: AtLimit) -> Result<bool> {
-        let sessions = self.list(owner).await?;
-        if sessions.len() < limit {
-            return Ok(true);
-        }
-        if at_limit == AtLimit::Refuse || limit == 0 {
-            return Ok(false);
-        }
-        for oldest in &sessions[limit - 1..] {
-            // `false`: it ended by itself meanwhile.
-            self.revoke_one(owner, &oldest.id).await?;
-        }
-        Ok(true)
+        make_room(&self.settings, owner, Limit { most: limit, at_limit }, None).await
     }
 }

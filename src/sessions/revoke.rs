@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use super::{
     Sessions, TARGET,
-    handle::{during, failed, remove},
+    handle::{during, failed},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    session::{Found, Settings, deadline, find, to_its_end},
+    session::{Settings, deadline, end_owned, find_owned, remove, to_its_end, within},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -95,42 +95,14 @@ impl Sessions {
     pub async fn revoke_one(&self, owner: &str, id: &SessionId) -> Result<bool> {
         let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_owned(), *id);
         to_its_end(async move {
-            let deadline = deadline(&settings);
-            loop {
-                let Some(held) = find_owned(&settings, &owner, &id).await? else { return Ok(false) };
-                // Not a plain remove: beside a renewal that would end the old id, and the session lived on under the new
-                // one. Of this write and the renewal's one is first, and the renewal gives up if it is not.
-                let now = settings.clock.now();
-                let tombstone = Arc::new(Record::tombstone(held.record.check(), now));
-                let usage = Usage::at(&tombstone, now);
-                match settings.store.update(&id, &tombstone, &held.version, usage).await {
-                    Ok(Update::Updated(_)) => break,
-                    Ok(Update::Gone) => return Ok(false),
-                    Ok(Update::Conflict) => within(deadline, &id)?,
-                    // A remove tells by itself whether it arrived.
-                    Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => break,
-                    Err(error) => return Err(failed("update", &id)(error)),
-                }
+            let ended = end_owned(&settings, &owner, &id).await?;
+            if ended {
+                tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
             }
-            remove(&settings, &id).await?;
-            tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
-            Ok(true)
+            Ok(ended)
         })
         .await
     }
-}
-
-/// Fails if the time to retry is over.
-fn within(deadline: Instant, id: &SessionId) -> Result<()> {
-    if Instant::now() < deadline { Ok(()) } else { Err(Error::session(ErrorKind::Contended, *id)) }
-}
-
-/// A live session of this owner, or nothing: whose it is otherwise is nobody's business (K24).
-async fn find_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<Stored>> {
-    Ok(match find(settings, id, None).await? {
-        Found::Live(stored) if stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(stored),
-        Found::Live(_) | Found::Superseded | Found::Absent => None,
-    })
 }
 
 /// Gives the owner another epoch.

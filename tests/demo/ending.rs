@@ -92,6 +92,7 @@ fn the_flags_and_what_they_are_without() {
         "[default: 86400]",
         "--secret-file <PATH>",
         "--cache <SESSIONS>",
+        "--exclusive",
     ] {
         assert!(help.contains(flag), "{flag}: {help}");
     }

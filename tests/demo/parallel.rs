@@ -62,6 +62,56 @@ async fn counts_add_up(demo: Demo) {
     demo.stop();
 }
 
+/// One at a time: each counts or is told to come again. Who comes again when the line is shorter counts as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_counts_one_at_a_time() {
+    let demo = Demo::start(&["--plain-http", "--exclusive"]);
+    let browser = Browser::new(&demo);
+    browser.log_in("ann").await;
+    let mut requests = JoinSet::new();
+    for _ in 0..MANY {
+        let browser = browser.clone();
+        requests.spawn(async move { browser.post("/api/counters/n?delay_ms=10").await.no_cookie() });
+    }
+    let answers = requests.join_all().await;
+    let refused = answers.iter().filter(|answer| answer.status.as_u16() == 423).count();
+    for answer in answers {
+        if answer.status.as_u16() == 423 {
+            assert_eq!(answer.header("retry-after"), Some("10"));
+            assert_eq!(answer.error(423), "the session is in use by other requests: try again later");
+        } else {
+            answer.expect(200);
+        }
+    }
+    // The one that ran, the one that asked the store, and 32 behind it.
+    assert!(refused <= MANY - 34, "{refused} of {MANY}");
+    assert_eq!(browser.entry("n").await, MANY - refused);
+    for _ in 0..refused {
+        browser.post("/api/counters/n").await.expect(200);
+    }
+    assert_eq!(browser.entry("n").await, MANY);
+    demo.stop();
+}
+
+/// Values that were put by who had read them, each in its turn: a request sees what the one before has written.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_at_a_time_the_second_waits_for_the_first() {
+    let demo = Demo::start(&["--plain-http", "--exclusive"]);
+    let browser = Browser::new(&demo);
+    let cookie = browser.log_in("ann").await.cookie();
+    let first = Held::put(&demo, &cookie, "/api/entries/k", "1").await;
+    let second = tokio::spawn({
+        let browser = browser.clone();
+        async move { browser.get("/api/entries/k").await.expect(200).json() }
+    });
+    // The second has loaded its session, and asked for the lease.
+    demo.until("lease asked for", 2).await;
+    assert!(!second.is_finished());
+    assert!(first.finish().await.starts_with("http/1.1 204 "));
+    assert_eq!(second.await.unwrap(), 1);
+    demo.stop();
+}
+
 /// No two of them can have missed each other: all have loaded the same version before the first one writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_writes_that_loaded_the_same_version_all_succeed() {

@@ -4,6 +4,7 @@
 
 mod failures;
 mod lifetime;
+mod limit;
 mod merging;
 mod middleware;
 mod promises;

@@ -88,6 +88,15 @@ async fn waiting_is_bounded() {
     assert!(lock.release().await.unwrap());
 }
 
+/// As good as for ever: a time that can't be added to an instant.
+#[tokio::test]
+async fn one_can_wait_for_ever() {
+    let site = Site::new();
+    let id = site.member("ada").await;
+    let lock = site.sessions.lock_within(&id, LEASE, Duration::MAX).await.unwrap().unwrap();
+    assert!(lock.release().await.unwrap());
+}
+
 /// K18: a future that is dropped while the store is at work leaves no lease behind.
 #[tokio::test]
 async fn k18_a_dropped_lock_is_given_back() {

@@ -6,6 +6,7 @@
 mod memcached;
 
 mod entries;
+mod limit;
 mod locks;
 mod owners;
 mod races;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use session_layer::{
-    Clock, FileStore, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
+    Clock, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, FaultStore, Step},
@@ -13,7 +13,7 @@ use tokio::{sync::Barrier, task::JoinHandle};
 
 use crate::{
     memcached::Memcached,
-    support::{clock, layer, member},
+    support::{clock, files, layer, member},
 };
 
 const EACH: usize = 6;
@@ -119,14 +119,8 @@ async fn v5_revocation_beside_slow_writes_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn v5_revocation_beside_slow_writes_file() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = FileStore::builder(folder.path())
-        .durability(session_layer::Durability::None)
-        .clock(clock.clone())
-        .sweep_every(None)
-        .open()
-        .await
-        .unwrap();
+    let clock = clock();
+    let (_folder, store) = files(&clock).await;
     revocation(store, clock, 1_000).await;
 }
 
@@ -138,11 +132,8 @@ async fn v5_revocation_beside_slow_writes_memcached() {
 }
 
 /// All others end; the kept one lives, and what its own requests were told is saved is there.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revoke_others_beside_slow_writes() {
-    let clock = clock();
-    let store = MemoryStore::with_clock(clock.clone());
-    for number in 0..500 {
+async fn revocation_of_others(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
+    for number in 0..rounds {
         let round = Round::new(&store, &clock, number).await;
         let keep = round.ids[0];
         let (mut writes, release) = round.writing(number).await;
@@ -164,6 +155,101 @@ async fn v5_revoke_others_beside_slow_writes() {
         assert_eq!(round.live(&writes).await, 1, "round {number}");
         assert_eq!(round.layer.sessions().get::<u64>(&keep, "n").await.unwrap(), Some(saved), "round {number}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revoke_others_beside_slow_writes_memory() {
+    let clock = clock();
+    revocation_of_others(MemoryStore::with_clock(clock.clone()), clock, 500).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revoke_others_beside_slow_writes_file() {
+    let clock = clock();
+    let (_folder, store) = files(&clock).await;
+    revocation_of_others(store, clock, 300).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revoke_others_beside_slow_writes_memcached() {
+    let server = Memcached::start(&[]);
+    let store = MemcachedStore::builder().servers([server.address()]).build().unwrap();
+    revocation_of_others(store, Clock::system(), 300).await;
+}
+
+/// One that was ended stays so, under its id and under the one that a renewal under way would have given it; and where
+/// the answer is that it was not found, its renewal was first. Nobody else's ends.
+async fn revocation_of_one(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
+    let (mut ended_some, mut not_found) = (0, 0);
+    for number in 0..rounds {
+        let round = Round::new(&store, &clock, number).await;
+        let (mut writes, release) = round.writing(number).await;
+        let targets: Vec<_> = round.ids.iter().copied().skip(1).step_by(2).collect();
+        let sessions = layer(store.clone(), &clock).sessions();
+        let owner = round.owner.clone();
+        let mut release = Some(release);
+        // The writes go on before, after or beside the revocations.
+        if number % 3 == 0
+            && let Some(release) = release.take()
+        {
+            release();
+        }
+        let revoking = tokio::spawn(async move {
+            let mut ended = Vec::new();
+            for id in targets {
+                ended.push((id, sessions.revoke_one(&owner, &id).await.unwrap()));
+            }
+            ended
+        });
+        let ended = if number % 3 == 1 {
+            let ended = revoking.await.unwrap();
+            release.take().into_iter().for_each(|release| release());
+            ended
+        } else {
+            for _ in 0..number % 7 {
+                tokio::task::yield_now().await;
+            }
+            release.take().into_iter().for_each(|release| release());
+            revoking.await.unwrap()
+        };
+        for (_, write) in &mut writes {
+            write.await.unwrap();
+        }
+        for ((id, was_ended), (session, _)) in ended.iter().zip(&writes) {
+            let case = format!("round {number}: {id} {was_ended}, now {:?}", session.id());
+            assert!(round.layer.open_session(*id).await.unwrap().is_none(), "{case}");
+            let new = match session.id() {
+                Some(id) => round.layer.open_session(id).await.unwrap(),
+                None => None,
+            };
+            let lives = new.is_some_and(|session| session.owner().is_some());
+            assert_eq!(lives, !was_ended, "{case}");
+            *if *was_ended { &mut ended_some } else { &mut not_found } += 1;
+        }
+        let renewed = ended.iter().filter(|(_, was_ended)| !was_ended).count();
+        assert_eq!(round.live(&writes).await, EACH / 2 + renewed, "round {number}");
+    }
+    assert!(ended_some > 0 && not_found > 0, "{ended_some} ended, {not_found} renewed before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revoke_one_beside_slow_writes_memory() {
+    let clock = clock();
+    revocation_of_one(MemoryStore::with_clock(clock.clone()), clock, 500).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revoke_one_beside_slow_writes_file() {
+    let clock = clock();
+    let (_folder, store) = files(&clock).await;
+    revocation_of_one(store, clock, 300).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_revoke_one_beside_slow_writes_memcached() {
+    let server = Memcached::start(&[]);
+    let store = MemcachedStore::builder().servers([server.address()]).build().unwrap();
+    revocation_of_one(store, Clock::system(), 300).await;
 }
 
 /// A `revoke` is not undone by a `revoke_others` of another process, and of two that each keep another at most one

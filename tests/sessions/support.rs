@@ -3,7 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use session_layer::{
-    Clock, ConflictPolicy, MemoryStore, SessionId, SessionLayer, SessionStore, Sessions, conformance::fault::FaultStore,
+    Clock, ConflictPolicy, FileStore, MemoryStore, SessionId, SessionLayer, SessionStore, Sessions,
+    conformance::fault::FaultStore,
 };
 
 pub(crate) struct Site {
@@ -45,4 +46,12 @@ pub(crate) async fn member(layer: &SessionLayer, owner: &str) -> SessionId {
     session.insert("n", &1).unwrap();
     session.save().await.unwrap();
     session.id().unwrap()
+}
+
+/// A file store in a folder of its own.
+pub(crate) async fn files(clock: &Clock) -> (tempfile::TempDir, FileStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = FileStore::builder(folder.path()).durability(session_layer::Durability::None);
+    let store = builder.clock(clock.clone()).sweep_every(None).open().await.unwrap();
+    (folder, store)
 }

@@ -1,0 +1,129 @@
+//! How many sessions an owner can have.
+
+use std::sync::Arc;
+
+use super::{
+    commit::{self, Work, Written, deadline},
+    owned::{end_owned, list_owned},
+    settings::Settings,
+    state::{Origin, Renewal},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::SessionId,
+};
+
+/// Where the events go: those of an owner's sessions.
+const TARGET: &str = "session_layer::sessions";
+
+/// What happens to a login when its owner has as many sessions as are allowed; see
+/// [`sessions_per_owner`](crate::SessionLayerBuilder::sessions_per_owner).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AtLimit {
+    /// The new login is refused.
+    Refuse,
+    /// The sessions that were used longest ago are ended to make room.
+    EndOldest,
+}
+
+/// At most so many sessions for each owner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) most: usize,
+    pub(crate) at_limit: AtLimit,
+}
+
+/// Writes the changes, unless they give an owner one session too many.
+pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option<Written>> {
+    match settings.limit {
+        // Boxed: whoever sets no limit has no larger future for it.
+        Some(limit) => match joined(work) {
+            Some(owner) => Box::pin(write_within(settings, work, limit, &owner)).await,
+            None => commit::write(settings, work).await,
+        },
+        None => commit::write(settings, work).await,
+    }
+}
+
+/// The owner whose session this is from now on, and was not before.
+fn joined(work: &Work) -> Option<Arc<str>> {
+    let owner = work.draft.owner()?;
+    let held = match &work.origin {
+        Origin::Live(live) if work.renewal < Renewal::Login => live.stored.record.owner(),
+        Origin::Live(_) | Origin::None | Origin::Superseded(_) => None,
+    };
+    (held.map(|held| held.name()) != Some(owner)).then(|| Arc::clone(owner))
+}
+
+async fn write_within(settings: &Settings, work: &mut Work, limit: Limit, owner: &str) -> Result<Option<Written>> {
+    // The logins of one owner one after another, in this process; revocations take the same turn.
+    let turn = settings.queue.turn(SessionId::of_owner(owner), deadline(settings)).await;
+    let _turn = turn.ok_or_else(|| Error::request(ErrorKind::Contended))?;
+    // A session that logs in again makes room for itself.
+    let own = work.origin.id();
+    if !make_room(settings, owner, limit, own).await? {
+        return Err(refused());
+    }
+    let written = commit::write(settings, work).await?;
+    if let Some(written) = &written {
+        look_again(settings, owner, limit, &written.live.id).await?;
+    }
+    Ok(written)
+}
+
+/// Sees to it that one more session has room beside the others. `false` if it is to be refused.
+pub(crate) async fn make_room(settings: &Settings, owner: &str, limit: Limit, own: Option<SessionId>) -> Result<bool> {
+    let mut others = list_owned(settings, owner).await?;
+    others.retain(|(id, _)| Some(*id) != own);
+    if others.len() < limit.most {
+        return Ok(true);
+    }
+    if limit.at_limit == AtLimit::Refuse || limit.most == 0 {
+        return Ok(false);
+    }
+    for (id, _) in &others[limit.most - 1..] {
+        // `false`: it ended by itself meanwhile.
+        if end_owned(settings, owner, id).await? {
+            tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended to make room");
+        }
+    }
+    Ok(true)
+}
+
+/// Another process may have let a login in at the same moment. Whoever is stored last sees all of them, so the limit
+/// holds when all are answered.
+async fn look_again(settings: &Settings, owner: &str, limit: Limit, new: &SessionId) -> Result<()> {
+    let listed = match list_owned(settings, owner).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            tracing::warn!(target: TARGET, { session.id = %new, %error }, "an owner's sessions not counted again");
+            return Ok(());
+        }
+    };
+    if listed.len() <= limit.most {
+        return Ok(());
+    }
+    let surplus: Vec<_> = match limit.at_limit {
+        // All agree on the order, so of two at once not each ends the other.
+        AtLimit::EndOldest => listed[limit.most..].iter().map(|(id, _)| *id).collect(),
+        AtLimit::Refuse => vec![*new],
+    };
+    for id in surplus {
+        match end_owned(settings, owner, &id).await {
+            Ok(_) => {
+                tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended: one too many");
+            }
+            Err(error) => {
+                tracing::warn!(target: TARGET, { session.id = %id, %error }, "a session too many could not be ended");
+            }
+        }
+    }
+    if limit.at_limit == AtLimit::Refuse { Err(refused()) } else { Ok(()) }
+}
+
+fn refused() -> Error {
+    // Not the owner's name: names are often e-mail addresses.
+    tracing::warn!(target: TARGET, "login refused: its owner has as many sessions as are allowed");
+    Error::request(ErrorKind::TooManySessions)
+}

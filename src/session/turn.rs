@@ -1,0 +1,219 @@
+//! One request of a session after another: by the store's lease, with a line in front of it in this process.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex as AsyncMutex, Notify, Semaphore},
+    time::{Instant, timeout_at},
+};
+use tracing::Instrument;
+
+use super::settings::Settings;
+use crate::{
+    id::SessionId,
+    store::{Holder, Lock, SessionStore, StoreError, StoreErrorKind},
+};
+
+/// How many requests of one session wait behind the one that asks the store.
+const BEHIND: usize = 32;
+
+/// Where the events go.
+const TARGET: &str = "session_layer::session";
+
+/// What a layer needs whose requests of one session run one after another.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    /// How long a request waits for its turn.
+    pub(crate) wait: Duration,
+    /// For how long it asks the lease.
+    pub(crate) lease: Duration,
+    lines: Lines,
+}
+
+/// The lines of the sessions that requests of this process have or wait for.
+#[derive(Default)]
+struct Lines(Mutex<HashMap<SessionId, Arc<Line>>>);
+
+struct Line {
+    /// One place for whoever asks the store, and those behind.
+    room: Arc<Semaphore>,
+    /// Whoever has it asks the store. It is given on in the order in which they came.
+    asking: Arc<AsyncMutex<()>>,
+    /// A request of this process has given the lease back.
+    freed: Notify,
+}
+
+/// Keeps a session's line alive. The last one to leave removes it.
+struct Place {
+    settings: Arc<Settings>,
+    id: SessionId,
+    line: Arc<Line>,
+}
+
+/// A request's turn: the lease of its session. [`end`](Self::end) gives it back.
+///
+/// Dropped without that, it is given back in the background where a tokio runtime is at hand; elsewhere, and if the
+/// process ends, it runs out at its time.
+pub(crate) struct Turn {
+    place: Place,
+    /// `None`: there is nothing to give back.
+    holder: Option<Holder>,
+}
+
+/// Why a request does not get its turn.
+pub(crate) enum Denied {
+    /// Others had the session for as long as this one was to wait, or too many wait already.
+    Locked,
+    /// The store has no leases.
+    Unsupported(StoreError),
+    Store(StoreError),
+}
+
+impl Exclusive {
+    pub(crate) fn new(wait: Duration, lease: Duration) -> Self {
+        Self { wait, lease, lines: Lines::default() }
+    }
+}
+
+impl Turn {
+    /// Waits for the lease of this session. `None` if there is nothing to lease any more.
+    ///
+    /// Dropped at any point, it leaves the line and gives back what it may have been given.
+    pub(crate) async fn take(
+        settings: &Arc<Settings>,
+        exclusive: &Exclusive,
+        id: SessionId,
+    ) -> Result<Option<Self>, Denied> {
+        let deadline = super::commit::after(exclusive.wait);
+        let place = Place { settings: Arc::clone(settings), id, line: exclusive.lines.line(id) };
+        let denied = |reason: &str| {
+            tracing::info!(target: TARGET, { session.id = %id, reason }, "session in use by another request");
+            Denied::Locked
+        };
+        let Ok(room) = Arc::clone(&place.line.room).try_acquire_owned() else { return Err(denied("too many wait")) };
+        let asking = Arc::clone(&place.line.asking).lock_owned();
+        let Ok(asking) = timeout_at(deadline, asking).await else { return Err(denied("waited too long")) };
+        let holder = Holder::generate()
+            .map_err(|error| Denied::Store(StoreError::new(StoreErrorKind::Other).on(&id).because(error)))?;
+        let mut turn = Self { place, holder: None };
+        let store = &settings.store;
+        loop {
+            // If this future is dropped while the store is at work, the turn gives back what may have been taken.
+            turn.holder = Some(holder);
+            match store.lock(&id, holder, exclusive.lease).await {
+                Ok(Lock::Acquired { .. }) => {
+                    // The next one asks from now on: if this lease runs out, it must not wait for its request.
+                    drop((asking, room));
+                    return Ok(Some(turn));
+                }
+                Ok(Lock::Absent) => {
+                    turn.holder = None;
+                    return Ok(None);
+                }
+                Ok(Lock::Held) => turn.holder = None,
+                Err(error) if error.kind() == StoreErrorKind::Unsupported => {
+                    turn.holder = None;
+                    return Err(Denied::Unsupported(error.during("lock").on(&id)));
+                }
+                Err(error) => return Err(Denied::Store(error.during("lock").on(&id))),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(denied("waited too long"));
+            }
+            first_of(store.unlocked(&id, left), turn.place.line.freed.notified()).await;
+            // A store may say at once that the lease may be free. Whoever has it must be able to go on.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Gives the lease back.
+    pub(crate) async fn end(mut self) {
+        if let Some(holder) = self.holder {
+            self.place.give_back(holder).await;
+            // Only now: a future that is dropped before leaves it to `drop`.
+            self.holder = None;
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (Some(holder), Ok(runtime)) = (self.holder.take(), Handle::try_current()) else { return };
+        let Place { settings, id, line } = &self.place;
+        let place = Place { settings: Arc::clone(settings), id: *id, line: Arc::clone(line) };
+        runtime.spawn(async move { place.give_back(holder).await }.in_current_span());
+    }
+}
+
+impl Place {
+    async fn give_back(&self, holder: Holder) {
+        let store = &self.settings.store;
+        let released = match store.unlock(&self.id, holder).await {
+            // If the first one arrived, the second changes nothing.
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => store.unlock(&self.id, holder).await,
+            outcome => outcome,
+        };
+        if let Err(error) = released {
+            tracing::warn!(
+                target: TARGET,
+                { session.id = %self.id, %error },
+                "lease not given back: it runs out at its time"
+            );
+        }
+        self.line.freed.notify_one();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(exclusive) = &self.settings.exclusive else { return };
+        let mut lines = exclusive.lines.all();
+        // The map's and ours: nobody else is in this line, and to join it takes the map's lock.
+        if Arc::strong_count(&self.line) == 2 {
+            lines.remove(&self.id);
+        }
+    }
+}
+
+impl Lines {
+    fn line(&self, id: SessionId) -> Arc<Line> {
+        Arc::clone(self.all().entry(id).or_insert_with(|| {
+            Arc::new(Line { room: Arc::new(Semaphore::new(1 + BEHIND)), asking: Arc::default(), freed: Notify::new() })
+        }))
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Line>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for either.
+async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    std::future::poll_fn(|cx| {
+        let ready = one.as_mut().poll(cx).is_ready() || other.as_mut().poll(cx).is_ready();
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("sessions", &self.all().len()).finish()
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("id", &self.place.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! A site whose requests take turns, and handlers that keep theirs until they are told to go on.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use session_layer::{Error, Session, conformance::Operation};
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+use crate::site::{Jar, Reply, Site};
+
+pub(crate) const WAIT: Duration = Duration::from_secs(10);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+pub(crate) fn site() -> Site {
+    Site::with(|builder| builder.exclusive(WAIT))
+}
+
+/// A barrier in a handler: it says that it has come so far, and waits for a word.
+#[derive(Clone)]
+pub(crate) struct Hold {
+    inside: Arc<AtomicUsize>,
+    go_on: Arc<Semaphore>,
+}
+
+impl Hold {
+    pub(crate) fn new() -> Self {
+        Self { inside: Arc::default(), go_on: Arc::new(Semaphore::new(0)) }
+    }
+
+    pub(crate) async fn here(&self) {
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        self.go_on.acquire().await.unwrap().forget();
+    }
+
+    /// Until so many have come here, in all.
+    pub(crate) async fn reached(&self, times: usize) {
+        while self.inside.load(Ordering::SeqCst) < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn release(&self) {
+        self.go_on.add_permits(1);
+    }
+}
+
+/// `n` + 1 as those write it who believe that they are alone.
+pub(crate) async fn increment(session: Session, hold: Hold) -> Result<(), Error> {
+    let n: u64 = session.get("n")?.unwrap_or_default();
+    hold.here().await;
+    session.insert("n", &(n + 1))
+}
+
+/// A request that has its turn and stays in its handler.
+pub(crate) async fn holding(site: &Site, jar: &Jar) -> (JoinHandle<Reply>, Hold) {
+    let hold = Hold::new();
+    let held = hold.clone();
+    let request = tokio::spawn(site.send(jar, async move |session: Session| increment(session, held).await));
+    hold.reached(1).await;
+    (request, hold)
+}
+
+/// A request that reads and writes without any wait in between.
+pub(crate) async fn quick(session: Session) -> Result<(), Error> {
+    let n: u64 = session.get("n")?.unwrap_or_default();
+    session.insert("n", &(n + 1))
+}
+
+/// Until the store was asked for a lease so often, in all.
+pub(crate) async fn asked(site: &Site, times: usize) {
+    while site.store.calls(Operation::Lock) < times {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// That nobody has the session leased.
+pub(crate) async fn free(site: &Site, jar: &Jar) -> bool {
+    let lock = site.layer.sessions().lock(&jar.id(), LEASE).await.unwrap();
+    match lock {
+        Some(lock) => lock.release().await.unwrap(),
+        None => false,
+    }
+}

@@ -1,0 +1,244 @@
+//! Who waits, for how long, and what the others get.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use session_layer::{
+    Create, Holder, LazySession, Lock, MemoryStore, Record, Session, SessionId, SessionRejection, SessionRejectionKind,
+    SessionStore, StoreError, Stored, Touch, Update, Usage, Version, conformance::Operation,
+};
+use tokio::{task::JoinSet, time::Instant};
+use tracing::Level;
+
+use crate::{
+    site::{Events, Site},
+    support::*,
+};
+
+/// One has it, one asks the store, 32 wait behind that one, and the next is answered at once.
+#[tokio::test(start_paused = true)]
+async fn the_line_has_room_for_one_that_asks_and_thirty_two() {
+    let (events, _kept) = Events::keep();
+    let site = site();
+    let jar = site.visitor().await;
+    let (first, hold) = holding(&site, &jar).await;
+    asked(&site, 1).await;
+    let mut line = JoinSet::new();
+    for _ in 0..33 {
+        line.spawn(site.send(&jar, quick));
+    }
+    asked(&site, 2).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.store.calls(Operation::Lock), 2, "one of them asks the store");
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let reply = site.send(&jar, quick).await;
+        assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::LOCKED, "10".to_owned()));
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
+    assert_eq!(events.count(Level::INFO, "session in use by another request"), 3);
+    hold.release();
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    for reply in line.join_all().await {
+        assert_eq!(reply.status, StatusCode::OK);
+    }
+    assert_eq!(site.entry(&jar, "n").await.unwrap(), (1 + 34).to_string());
+    // There is room again, and another session has a line of its own.
+    let (first, hold) = holding(&site, &jar).await;
+    let other = site.visitor().await;
+    assert_eq!(site.send(&other, quick).await.status, StatusCode::OK);
+    let next = tokio::spawn(site.send(&jar, quick));
+    hold.release();
+    assert_eq!((first.await.unwrap().status, next.await.unwrap().status), (StatusCode::OK, StatusCode::OK));
+}
+
+/// First come, first served.
+#[tokio::test(start_paused = true)]
+async fn in_one_process_the_order_is_that_of_arrival() {
+    let site = site();
+    let jar = site.visitor().await;
+    let (first, hold) = holding(&site, &jar).await;
+    let mut line = Vec::new();
+    for number in 0..20_u8 {
+        let append = async move |session: Session| {
+            let mut seen: Vec<u8> = session.get("seen")?.unwrap_or_default();
+            seen.push(number);
+            session.insert("seen", &seen)
+        };
+        line.push(tokio::spawn(site.send(&jar, append)));
+        tokio::task::yield_now().await;
+    }
+    hold.release();
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    for request in line {
+        assert_eq!(request.await.unwrap().status, StatusCode::OK);
+    }
+    let seen: Vec<u8> = serde_json::from_str(&site.entry(&jar, "seen").await.unwrap()).unwrap();
+    assert_eq!(seen, (0..20).collect::<Vec<u8>>());
+}
+
+/// 423 when the time is over, which says nothing of the inside, and goes into no cache.
+#[tokio::test(start_paused = true)]
+async fn who_waited_long_enough_is_answered_423() {
+    let site = Site::with(|builder| builder.exclusive(Duration::from_millis(2_500)));
+    let jar = site.visitor().await;
+    let (first, hold) = holding(&site, &jar).await;
+    let begun = Instant::now();
+    // The one that asks the store, and one behind it.
+    let (asking, behind) = tokio::join!(site.send(&jar, quick), site.send(&jar, quick));
+    assert_eq!(begun.elapsed(), Duration::from_millis(2_500));
+    for reply in [asking, behind] {
+        assert_eq!(reply.status, StatusCode::LOCKED);
+        assert_eq!(reply.header("retry-after"), "3", "whole seconds, rounded up");
+        assert_eq!((reply.header("vary"), reply.header("cache-control")), ("Cookie".to_owned(), "private".to_owned()));
+        assert_eq!(reply.body, "the session is in use by other requests: try again later");
+        assert!(reply.sets_no_cookie());
+    }
+    // A handler that deals with it itself; within one request it is asked once.
+    let own = async |lazy: LazySession, asked: Result<Session, SessionRejection>| {
+        let rejection = asked.unwrap_err();
+        assert_eq!(rejection.retry_after(), Some(3));
+        assert_eq!(lazy.session().await.unwrap_err().kind(), rejection.kind());
+        format!("{:?} {}", rejection.kind(), rejection.status())
+    };
+    let calls = site.store.calls(Operation::Lock);
+    assert_eq!(site.send(&jar, own).await.body, format!("{:?} 423 Locked", SessionRejectionKind::Locked));
+    assert!(site.store.calls(Operation::Lock) > calls);
+    hold.release();
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_no_time_to_wait_nobody_waits() {
+    let site = Site::with(|builder| builder.exclusive(Duration::ZERO));
+    let jar = site.visitor().await;
+    let begun = Instant::now();
+    assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
+    let (first, hold) = holding(&site, &jar).await;
+    let reply = site.send(&jar, quick).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::LOCKED, "1".to_owned()));
+    hold.release();
+    first.await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    // And one that waits for ever.
+    let site = Site::with(|builder| builder.exclusive(Duration::MAX));
+    let jar = site.visitor().await;
+    let (first, hold) = holding(&site, &jar).await;
+    let line: Vec<_> = (0..33).map(|_| tokio::spawn(site.send(&jar, quick))).collect();
+    asked(&site, 2).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let reply = site.send(&jar, quick).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::LOCKED, "30".to_owned()), "a lease's time");
+    hold.release();
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    for request in line {
+        assert_eq!(request.await.unwrap().status, StatusCode::OK);
+    }
+}
+
+/// A lease that a job has taken by `Sessions::lock` counts as any other, and its end lets a request in.
+#[tokio::test(start_paused = true)]
+async fn leases_of_jobs_are_honoured() {
+    let site = site();
+    let jar = site.visitor().await;
+    let sessions = site.layer.sessions();
+    let lock = sessions.lock(&jar.id(), LEASE).await.unwrap().unwrap();
+    let begun = Instant::now();
+    assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
+    assert_eq!(begun.elapsed(), WAIT);
+    let session = lock.session().await.unwrap().unwrap();
+    session.insert("n", &41).unwrap();
+    session.save().await.unwrap();
+    let calls = site.store.calls(Operation::Lock);
+    let waiting = tokio::spawn(site.send(&jar, quick));
+    asked(&site, calls + 1).await;
+    assert!(lock.release().await.unwrap());
+    assert_eq!(waiting.await.unwrap().status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.unwrap(), "42");
+    // And the other way round.
+    let (request, hold) = holding(&site, &jar).await;
+    assert!(sessions.lock(&jar.id(), LEASE).await.unwrap().is_none());
+    hold.release();
+    assert_eq!(request.await.unwrap().status, StatusCode::OK);
+    assert!(free(&site, &jar).await);
+}
+
+/// Waiting costs nothing where no session is asked for.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_ask_for_the_session_does_not_wait() {
+    let site = site();
+    let jar = site.visitor().await;
+    let (first, hold) = holding(&site, &jar).await;
+    let calls = site.store.calls(Operation::Lock);
+    assert_eq!(site.send(&jar, async || "page").await.status, StatusCode::OK);
+    let lazily = async |lazy: LazySession| lazy.has_cookie().to_string();
+    assert_eq!(site.send(&jar, lazily).await.body, "true");
+    assert_eq!(site.store.calls(Operation::Lock), calls);
+    hold.release();
+    first.await.unwrap();
+}
+
+/// A store whose answer to "wait until it may be free" is always "it may", as the contract allows.
+#[derive(Clone)]
+struct Eager(MemoryStore);
+
+impl SessionStore for Eager {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.0.load(id).await
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.create(id, record, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.update(id, record, expected, usage).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.0.touch(id, usage).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.0.remove(id).await
+    }
+
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        self.0.lock(id, holder, time).await
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.0.unlock(id, holder).await
+    }
+
+    async fn unlocked(&self, _: &SessionId, _: Duration) {}
+}
+
+/// On one thread: who waits lets the one that has it go on.
+#[tokio::test]
+async fn a_store_that_never_waits_keeps_nobody_from_ending() {
+    let base = Site::new();
+    let store = Eager(MemoryStore::with_clock(base.clock.clone()));
+    let site = Site::over(store, base.store, base.clock, |builder| builder.exclusive(WAIT));
+    let mut jar = site.jar();
+    assert_eq!(site.visit(&mut jar, quick).await.status, StatusCode::OK);
+    let (first, hold) = holding(&site, &jar).await;
+    let next = tokio::spawn(site.send(&jar, quick));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    hold.release();
+    assert_eq!((first.await.unwrap().status, next.await.unwrap().status), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(site.layer.sessions().get::<u64>(&jar.id(), "n").await.unwrap(), Some(3));
+}

@@ -1,0 +1,56 @@
+//! A limit of sessions per owner, as visitors see it.
+
+use http::StatusCode;
+use session_layer::{AtLimit, Session};
+use tracing::Level;
+
+use crate::support::*;
+
+async fn log_in(session: Session) -> Result<(), session_layer::Error> {
+    session.login("ada")
+}
+
+#[tokio::test]
+async fn v5_a_login_too_many_is_409_and_the_visitor_stays() {
+    let (events, _kept) = Events::keep();
+    let site = Site::with(|builder| builder.sessions_per_owner(2, AtLimit::Refuse));
+    let (_, _) = (site.member("ada").await, site.member("ada").await);
+    let mut jar = site.visitor().await;
+    let before = jar.value.clone();
+    let reply = site.visit(&mut jar, log_in).await;
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::CONFLICT, ""));
+    assert_eq!((reply.header("vary"), reply.header("cache-control")), ("Cookie".to_owned(), "private".to_owned()));
+    assert!(reply.sets_no_cookie());
+    assert_eq!(jar.value, before);
+    let whose = async |session: Session| format!("{:?} {:?}", session.owner(), session.get::<u8>("n"));
+    assert_eq!(site.visit(&mut jar, whose).await.body, "None Ok(Some(1))");
+    assert_eq!(events.count(Level::WARN, "login refused: its owner has as many sessions as are allowed"), 1);
+    assert_eq!(events.count(Level::ERROR, ""), 0, "{:?}", events.all());
+    assert!(!events.all().iter().any(|event| event.contains("ada")));
+    // A first-time visitor gets no session out of it.
+    let mut new = site.jar();
+    assert_eq!(site.visit(&mut new, log_in).await.status, StatusCode::CONFLICT);
+    assert_eq!(new.value, None);
+    assert_eq!(site.layer.sessions().count().await.unwrap(), 3);
+}
+
+/// V4: the one that was ended is out at its next request, and what it has under way is not saved.
+#[tokio::test]
+async fn v4_the_oldest_is_out_at_once() {
+    let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));
+    let old = site.member("ada").await;
+    let gate = site
+        .store
+        .pause(session_layer::conformance::Operation::Update, session_layer::conformance::fault::Step::Before);
+    let late = tokio::spawn(site.send(&old, async |session: Session| session.insert("n", &9)));
+    gate.reached().await;
+    site.store.heal();
+    let mut new = site.jar();
+    assert_eq!(site.visit(&mut new, log_in).await.status, StatusCode::OK);
+    gate.release();
+    assert_eq!(late.await.unwrap().status, StatusCode::OK, "as if it had been first");
+    let is_new = async |session: Session| session.is_new().to_string();
+    assert_eq!(site.send(&old, is_new).await.body, "true");
+    assert_eq!(site.send(&new, is_new).await.body, "false");
+    assert_eq!(site.layer.sessions().list("ada").await.unwrap().len(), 1);
+}

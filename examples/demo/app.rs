@@ -5,12 +5,12 @@ use std::time::Duration;
 use axum::{
     Router,
     body::Body,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, FromRef},
     http::Response,
     middleware,
     routing::{any, get, post},
 };
-use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer};
+use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer, Sessions};
 
 use crate::{api, args::Args, error, log, page, shop};
 
@@ -36,6 +36,14 @@ impl Lifetimes {
     }
 }
 
+/// What handlers ask for beside the session.
+#[derive(Clone, FromRef)]
+struct State {
+    lifetimes: Lifetimes,
+    /// Everybody's sessions: those on a visitor's other devices are not in the request.
+    sessions: Sessions,
+}
+
 /// The layer; with a ring the cookie is signed.
 pub(crate) fn layer(
     args: &Args,
@@ -54,8 +62,12 @@ pub(crate) fn layer(
 }
 
 pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
+    let state = State { lifetimes, sessions: layer.sessions() };
     Router::new()
         .route("/", get(page::home))
+        .route("/devices", get(page::devices))
+        .route("/devices/end-others", post(page::end_others))
+        .route("/devices/{id}/end", post(page::end_device))
         .route("/login", post(shop::log_in))
         .route("/logout", post(shop::log_out))
         .route("/cart", post(shop::add_to_cart))
@@ -64,6 +76,9 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
         .route("/api/entries/{key}", get(api::read).put(api::write).delete(api::remove))
         .route("/api/counters/", any(api::no_key))
         .route("/api/counters/{key}", post(api::count))
+        .route("/api/devices", get(api::devices))
+        .route("/api/devices/revoke-others", post(api::revoke_others))
+        .route("/api/devices/{id}/revoke", post(api::revoke))
         .route("/api/untouched", get(api::untouched))
         .route("/api/fail", get(api::fail))
         .route("/healthz", get(async || "ok"))
@@ -72,5 +87,5 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
         .layer(layer)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(log::requests))
-        .with_state(lifetimes)
+        .with_state(state)
 }

@@ -30,6 +30,12 @@ impl Browser {
         Self { client, base: demo.url(), cookie: None }
     }
 
+    /// A visitor whose client calls itself so.
+    pub(crate) fn calling_itself(demo: &Demo, agent: &str) -> Self {
+        let client = Client::builder().cookie_store(true).redirect(Policy::none()).user_agent(agent).build().unwrap();
+        Self { client, base: demo.url(), cookie: None }
+    }
+
     /// A client without a jar that sends this `Cookie` line, whatever it is told.
     pub(crate) fn with_cookie(demo: &Demo, cookie: &str) -> Self {
         let client = Client::builder().redirect(Policy::none()).build().unwrap();

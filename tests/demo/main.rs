@@ -1,7 +1,7 @@
 //! The demo as its users have it: the real process, over real HTTP.
 //!
 //! - `process`, `browser`, `raw`: the demo as a process, a client with a cookie jar, and bytes on a socket.
-//! - `pages`, `shop`, `session`, `entries`, `errors`: each row of its table.
+//! - `pages`, `shop`, `session`, `entries`, `devices`, `errors`: each row of its table.
 //! - `parallel`, `overtaken`, `gone`: requests that meet each other, and clients that leave.
 //! - `cookies`, `lifetimes`, `stores`, `garbage`, `ending`: what holds for all of them.
 
@@ -9,6 +9,7 @@
 
 mod browser;
 mod cookies;
+mod devices;
 mod ending;
 mod entries;
 mod errors;

@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+pub(super) const SCRIPT: &str = include_str!("parallel.js");
+
 pub(super) fn panel() -> Markup {
     html! {
         section.panel {

@@ -12,7 +12,7 @@ use axum::{
 };
 use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer, Sessions};
 
-use crate::{api, args::Args, error, log, page, shop};
+use crate::{api, args::Args, error, log, origin, page, shop};
 
 /// The largest body, in bytes: a record takes no more than half of it.
 const MAX_BODY: usize = 256 * 1024;
@@ -86,6 +86,8 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(layer)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        // Outside the sessions: what is refused is not even looked up.
+        .layer(middleware::from_fn(origin::check))
         .layer(middleware::from_fn(log::requests))
         .with_state(state)
 }

@@ -27,7 +27,7 @@
 //! - `args`, `failure`, `log`, `server`, `signals`, `store`: the process.
 //! - `app`: the router and the layer.
 //! - `shop`, `page`, `api`: what it does.
-//! - `error`, `extract`, `instant`: how it speaks HTTP.
+//! - `error`, `extract`, `instant`, `origin`: how it speaks HTTP.
 
 mod api;
 mod app;
@@ -37,6 +37,7 @@ mod extract;
 mod failure;
 mod instant;
 mod log;
+mod origin;
 mod page;
 mod server;
 mod shop;

@@ -3,7 +3,7 @@
 //! - `process`, `browser`, `raw`: the demo as a process, a client with a cookie jar, and bytes on a socket.
 //! - `pages`, `shop`, `session`, `entries`, `devices`, `errors`: each row of its table.
 //! - `parallel`, `overtaken`, `gone`: requests that meet each other, and clients that leave.
-//! - `cookies`, `lifetimes`, `stores`, `garbage`, `ending`: what holds for all of them.
+//! - `cookies`, `lifetimes`, `origins`, `stores`, `garbage`, `ending`: what holds for all of them.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -16,6 +16,7 @@ mod errors;
 mod garbage;
 mod gone;
 mod lifetimes;
+mod origins;
 mod overtaken;
 mod pages;
 mod parallel;

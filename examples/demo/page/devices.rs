@@ -67,8 +67,8 @@ fn list(devices: &[Device]) -> Result<Markup> {
             section.intro {
                 h1 { "Your devices" }
                 p.lead {
-                    "Everywhere you are logged in. What you end here is over at its next request, also for requests "
-                    "that are under way."
+                    "Everywhere you are logged in. What you end here is logged out at once, also where a request is "
+                    "under way."
                 }
             }
             ul.devices {
@@ -78,7 +78,7 @@ fn list(devices: &[Device]) -> Result<Markup> {
                 form.others method="post" action="/devices/end-others" {
                     button.danger #end-others { "End all others" }
                     span.muted {
-                        @if others == 1 { "One other login" } @else { (others) " other logins" } " will have to log in again."
+                        @if others == 1 { "One other device" } @else { (others) " other devices" } " will have to log in again."
                     }
                 }
             } @else {

@@ -107,9 +107,10 @@ pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{
     clock::Clock,
     codec::Codec,
-    connect::{ConnectError, connect},
+    connect::{ConnectError, connect, connect_observed},
     cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
     error::{Error, ErrorKind, Result},
+    events::{Event, EventKind, NoSessionReason, Observer, Outcome},
     id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},
     lifetime::{CookieLifetime, Lifetime, LifetimeError},
     middleware::{

@@ -10,18 +10,28 @@ use std::{
 /// The floors from the ground up, and the modules on each. A module may use what is below its floor, what is beside it
 /// only where `SIDE_BY_SIDE` says so, and nothing above.
 const FLOORS: &[&[&str]] = &[
-    &["error", "id", "clock", "events"],
+    &["error", "id", "clock"],
     &["codec", "lifetime", "record", "keyring"],
-    &["store", "cookie"],
-    &["store/memory", "store/file", "store/memcached", "store/encrypted", "store/cached", "session", "conformance"],
+    &["store", "cookie", "events"],
+    &[
+        "store/memory",
+        "store/file",
+        "store/memcached",
+        "store/encrypted",
+        "store/cached",
+        "store/observed",
+        "session",
+        "conformance",
+    ],
     &["connect", "sessions", "middleware", "extract"],
 ];
 
 /// Which may use which on one floor.
 const SIDE_BY_SIDE: &[(&str, &str)] = &[
     ("error", "id"),
-    ("events", "id"),
-    ("events", "error"),
+    // What is told of has the store's errors in it, and a cookie can be refused.
+    ("events", "store"),
+    ("cookie", "events"),
     ("id", "clock"),
     // A record has a lifetime.
     ("record", "lifetime"),
@@ -141,6 +151,7 @@ fn at_the_root(import: &str) -> Option<String> {
         ("Memcached", "store/memcached"),
         ("Encrypted", "store/encrypted"),
         ("Cached", "store/cached"),
+        ("Observed", "store/observed"),
     ];
     let others = [
         ("SessionLayer", "middleware"),

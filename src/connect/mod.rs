@@ -1,6 +1,6 @@
 //! From a URL to a store, so that a store can be chosen at run time.
 //!
-//! - [`connect`]: the one function.
+//! - [`connect`], and [`connect_observed`] for who wants to be told what the store does.
 //! - `url`: the parts of a URL, and the complaints about them.
 //! - `stores`: what each scheme takes.
 //! - [`ConnectError`]: what is wrong, and what is allowed.
@@ -13,9 +13,11 @@ mod stores;
 )]
 mod url;
 
+use std::sync::Arc;
+
 pub use self::error::ConnectError;
 use self::url::StoreUrl;
-use crate::store::DynStore;
+use crate::{events::Observer, store::DynStore};
 
 /// Opens the store that a URL names.
 ///
@@ -49,6 +51,26 @@ use crate::store::DynStore;
 /// If a part of the URL is wrong (the error names the part, what is allowed and the nearest valid name), the store's
 /// feature is not compiled in (the error names it), or the store can't be opened.
 pub async fn connect(url: &str) -> Result<DynStore, ConnectError> {
-    let url = StoreUrl::parse(url)?;
-    stores::open(&url).await
+    stores::open(&StoreUrl::parse(url)?, None).await
+}
+
+/// The same, with an observer of what the store does by itself: evictions, sweeps, hits and misses of the cache.
+///
+/// ```
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// use session_layer::{Event, SessionLayer, connect_observed};
+///
+/// let observer = |event: &Event<'_>| println!("{}", event.name());
+/// let store = connect_observed("memory:", observer).await?;
+/// let layer = SessionLayer::builder(store).observe(observer).build()?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(open()).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn connect_observed(url: &str, observer: impl Observer) -> Result<DynStore, ConnectError> {
+    stores::open(&StoreUrl::parse(url)?, Some(Arc::new(observer))).await
 }

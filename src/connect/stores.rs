@@ -1,21 +1,30 @@
 //! What each scheme takes.
 
+use std::sync::Arc;
+
 use super::{
     error::{ConnectError, hint},
     url::StoreUrl,
 };
-use crate::store::DynStore;
+use crate::{events::Observer, store::DynStore};
 
 const SCHEMES: [&str; 3] = ["memory", "file", "memcached"];
 
-pub(super) async fn open(url: &StoreUrl) -> Result<DynStore, ConnectError> {
+/// Who is told of what the store does.
+type Told = Option<Arc<dyn Observer>>;
+
+#[cfg_attr(
+    not(any(feature = "memory", feature = "file", feature = "memcached")),
+    allow(unused_variables, reason = "no store is compiled in")
+)]
+pub(super) async fn open(url: &StoreUrl, told: Told) -> Result<DynStore, ConnectError> {
     match url.scheme.as_str() {
         #[cfg(feature = "memory")]
-        "memory" => memory::open(url).await,
+        "memory" => memory::open(url, told).await,
         #[cfg(feature = "file")]
-        "file" => file::open(url).await,
+        "file" => file::open(url, told).await,
         #[cfg(feature = "memcached")]
-        "memcached" => memcached::open(url),
+        "memcached" => memcached::open(url, told),
         known if SCHEMES.contains(&known) => Err(ConnectError::new(format!(
             "the store `{known}:` is not compiled in: enable the feature `{known}` of session-layer in Cargo.toml"
         ))),
@@ -28,10 +37,14 @@ pub(super) async fn open(url: &StoreUrl) -> Result<DynStore, ConnectError> {
 
 /// The cache in front, if one is asked for.
 #[cfg(any(feature = "file", feature = "memcached"))]
-fn cached(url: &StoreUrl, store: impl crate::store::SessionStore) -> Result<DynStore, ConnectError> {
+fn cached(url: &StoreUrl, store: impl crate::store::SessionStore, told: Told) -> Result<DynStore, ConnectError> {
     use crate::store::{CacheSettings, CachedStore};
     Ok(match url.number("cache")? {
-        Some(sessions) => DynStore::new(CachedStore::with_settings(store, CacheSettings::new().capacity(sessions))),
+        Some(sessions) => {
+            let settings = CacheSettings::new().capacity(sessions);
+            let settings = told.into_iter().fold(settings, CacheSettings::observe);
+            DynStore::new(CachedStore::with_settings(store, settings))
+        }
         None => DynStore::new(store),
     })
 }
@@ -40,12 +53,12 @@ fn cached(url: &StoreUrl, store: impl crate::store::SessionStore) -> Result<DynS
 mod memory {
     use std::time::Duration;
 
-    use super::{ConnectError, DynStore, StoreUrl};
-    use crate::store::MemoryStore;
+    use super::{ConnectError, DynStore, StoreUrl, Told};
+    use crate::store::{MemoryStore, MemoryStoreBuilder};
 
     const OPTIONS: [&str; 5] = ["capacity", "bytes", "snapshot", "snapshot_interval_s", "sweep_interval_s"];
 
-    pub(super) async fn open(url: &StoreUrl) -> Result<DynStore, ConnectError> {
+    pub(super) async fn open(url: &StoreUrl, told: Told) -> Result<DynStore, ConnectError> {
         url.takes(&OPTIONS)?;
         if !url.target.is_empty() {
             return Err(ConnectError::new(format!(
@@ -53,7 +66,7 @@ mod memory {
                 url.target
             )));
         }
-        let mut builder = MemoryStore::builder();
+        let mut builder = told.into_iter().fold(MemoryStore::builder(), MemoryStoreBuilder::observe);
         if let Some(sessions) = url.number("capacity")? {
             builder = builder.capacity(sessions);
         }
@@ -80,22 +93,22 @@ mod memory {
 mod file {
     use std::time::Duration;
 
-    use super::{ConnectError, DynStore, StoreUrl, cached};
+    use super::{ConnectError, DynStore, StoreUrl, Told, cached};
     use crate::{
         connect::url::decode,
-        store::{Durability, FileStore},
+        store::{Durability, FileStore, FileStoreBuilder},
     };
 
     const OPTIONS: [&str; 4] = ["durability", "create", "sweep_interval_s", "cache"];
 
-    pub(super) async fn open(url: &StoreUrl) -> Result<DynStore, ConnectError> {
+    pub(super) async fn open(url: &StoreUrl, told: Told) -> Result<DynStore, ConnectError> {
         url.takes(&OPTIONS)?;
         // `file:///var/lib/x` as well as `file:/var/lib/x` and `file:x`.
         let dir = decode(url.target.strip_prefix("//").unwrap_or(&url.target))?;
         if dir.is_empty() {
             return Err(ConnectError::new("the store URL `file:` names no directory: write `file:DIR`"));
         }
-        let mut builder = FileStore::builder(&*dir);
+        let mut builder = told.iter().cloned().fold(FileStore::builder(&*dir), FileStoreBuilder::observe);
         let durabilities = [("none", Durability::None), ("data", Durability::Data), ("full", Durability::Full)];
         if let Some(durability) = url.word("durability", &durabilities)? {
             builder = builder.durability(durability);
@@ -111,7 +124,7 @@ mod file {
             )),
             _ => ConnectError::opening("file", error),
         });
-        cached(url, opened?)
+        cached(url, opened?, told)
     }
 }
 
@@ -119,7 +132,7 @@ mod file {
 mod memcached {
     use std::time::Duration;
 
-    use super::{ConnectError, DynStore, StoreUrl, cached};
+    use super::{ConnectError, DynStore, StoreUrl, Told, cached};
     use crate::{
         connect::url::decode,
         store::{ListPolicy, MemcachedStore},
@@ -127,7 +140,7 @@ mod memcached {
 
     const OPTIONS: [&str; 5] = ["timeout_ms", "connect_timeout_ms", "connections", "list", "cache"];
 
-    pub(super) fn open(url: &StoreUrl) -> Result<DynStore, ConnectError> {
+    pub(super) fn open(url: &StoreUrl, told: Told) -> Result<DynStore, ConnectError> {
         url.takes(&OPTIONS)?;
         let Some(target) = url.target.strip_prefix("//") else {
             return Err(ConnectError::new(
@@ -161,6 +174,6 @@ mod memcached {
         if let Some(policy) = url.word("list", &policies)? {
             builder = builder.list_policy(policy);
         }
-        cached(url, builder.build().map_err(|error| ConnectError::opening("memcached", error))?)
+        cached(url, builder.build().map_err(|error| ConnectError::opening("memcached", error))?, told)
     }
 }

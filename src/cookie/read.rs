@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 
 use super::write::Cookie;
-use crate::{clock::Clock, events::Event, id::SessionToken};
+use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
 /// How many cookies of our name are looked up. A browser sends several when they differ in path or domain; a client
 /// that sends more pays for it with its own session, not with the store's time.
@@ -43,7 +43,7 @@ pub(crate) fn read(headers: &HeaderMap, cookie: &Cookie, clock: &Clock) -> Token
         }
     }
     if !seen {
-        Event::NoCookie.emit();
+        cookie.refuse(NoSessionReason::NoCookie);
     }
     tokens
 }

@@ -7,7 +7,11 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderValue, header};
 use zeroize::Zeroizing;
 
-use crate::{clock::Clock, events::Event, id::SessionToken};
+use crate::{
+    clock::Clock,
+    events::{EventKind, NoSessionReason, Observers},
+    id::SessionToken,
+};
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -19,6 +23,7 @@ pub(crate) struct Cookie {
     name: String,
     attributes: String,
     signing: Option<Signing>,
+    observers: Observers,
 }
 
 /// How the cookie's value is signed, if it is.
@@ -41,6 +46,7 @@ impl Cookie {
             name: format!("{prefix}{bare_name}"),
             attributes: attributes.to_owned(),
             signing: None,
+            observers: Observers::NONE,
         }
     }
 
@@ -51,17 +57,25 @@ impl Cookie {
         self
     }
 
+    /// The same cookie, whose refused values are told of.
+    pub(crate) fn observed(mut self, observers: Observers) -> Self {
+        self.observers = observers;
+        self
+    }
+
+    /// Tells why a request has no token.
+    pub(super) fn refuse(&self, reason: NoSessionReason) {
+        self.observers.emit(EventKind::NoSession { reason, id: None, record: None });
+    }
+
     /// The token in a value that a client sent. What has not the form, or is not signed by us, is an event and nothing
     /// else: it costs no store call.
     pub(super) fn token(&self, value: &str, clock: &Clock) -> Option<SessionToken> {
         let token = match &self.signing {
-            None => SessionToken::parse(value),
-            Some(signing) => return signing.token(&self.name, value, clock),
+            None => SessionToken::parse(value).ok_or(NoSessionReason::Malformed),
+            Some(signing) => signing.token(&self.name, value, clock),
         };
-        if token.is_none() {
-            Event::Malformed.emit();
-        }
-        token
+        token.map_err(|reason| self.refuse(reason)).ok()
     }
 
     /// The value that a client is to send back.
@@ -142,17 +156,14 @@ impl Signing {
         self.seal.seal(name, token)
     }
 
-    fn token(&self, name: &str, value: &str, clock: &Clock) -> Option<SessionToken> {
+    fn token(&self, name: &str, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
         use super::seal::Opened;
         match self.seal.open(name, value) {
-            Opened::Valid(token) => return Some(token),
-            Opened::Unsigned(token) if self.unsigned_until.is_some_and(|until| clock.now() < until) => {
-                return Some(token);
-            }
-            Opened::Unsigned(_) | Opened::Forged => Event::Forged.emit(),
-            Opened::Malformed => Event::Malformed.emit(),
+            Opened::Valid(token) => Ok(token),
+            Opened::Unsigned(token) if self.unsigned_until.is_some_and(|until| clock.now() < until) => Ok(token),
+            Opened::Unsigned(_) | Opened::Forged => Err(NoSessionReason::Forged),
+            Opened::Malformed => Err(NoSessionReason::Malformed),
         }
-        None
     }
 }
 
@@ -162,7 +173,7 @@ impl Signing {
         match self.never {}
     }
 
-    fn token(&self, _: &str, _: &str, _: &Clock) -> Option<SessionToken> {
+    fn token(&self, _: &str, _: &str, _: &Clock) -> Result<SessionToken, NoSessionReason> {
         match self.never {}
     }
 }

@@ -13,9 +13,10 @@ use crate::{
     clock::Clock,
     codec::Codec,
     cookie::{ConfigError, Cookie, CookieConfig},
+    events::Observer,
     lifetime::Lifetime,
     session::{ConflictPolicy, DamagedPolicy, SavePolicy, Settings},
-    store::{DynStore, SessionStore},
+    store::{DynStore, SessionStore, observed::observed},
 };
 
 /// The settings of a [`SessionLayer`]. What contradicts itself is refused by [`build`](Self::build).
@@ -168,6 +169,29 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
+    /// Tells an observer of all that happens to the layer's sessions, and of each call of the store with its duration.
+    /// Called again, it adds one. Default: nobody is told, which costs nothing.
+    ///
+    /// What a store does by itself, such as evicting, is told to those whom its own settings name
+    /// (`MemoryStore::builder().observe(..)`).
+    ///
+    /// ```
+    /// # use session_layer::{Event, EventKind, MemoryStore, NoSessionReason, SessionLayer};
+    /// let layer = SessionLayer::builder(MemoryStore::new())
+    ///     .observe(|event: &Event<'_>| match event.kind {
+    ///         EventKind::NoSession { reason: NoSessionReason::Forged, .. } => eprintln!("a forged cookie"),
+    ///         EventKind::Operation { operation, duration, .. } => println!("{operation} took {duration:?}"),
+    ///         _ => {}
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), session_layer::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.settings.observers.add(observer);
+        self
+    }
+
     /// What a visitor gets in place of an answer whose session could not be committed: a
     /// [`FailureAnswer`](super::FailureAnswer), such as a closure `Fn(&Error) -> Response<Body>`. Default: the error's
     /// status with an empty body.
@@ -201,6 +225,9 @@ impl<R> SessionLayerBuilder<R> {
             return Err(ConfigError::new(complaint));
         }
         cookie.bare_name().clone_into(&mut settings.cookie_name);
+        settings.observers = settings.observers.of(settings.store.name());
+        settings.store = observed(settings.store, &settings.observers);
+        let cookie = cookie.observed(settings.observers.clone());
         let config = Config { settings: Arc::new(settings), cookie, cache_headers, nested: AtomicBool::new(false) };
         Ok(SessionLayer { config: Arc::new(config), answer })
     }

@@ -6,8 +6,7 @@ use http::{Extensions, HeaderMap};
 
 use super::{LazySession, SessionRejection, layer::Config};
 use crate::{
-    cookie,
-    events::Event,
+    cookie, events,
     session::{Session, Shared},
 };
 
@@ -45,7 +44,7 @@ impl SessionHandle {
     /// If no layer wraps it.
     pub fn of(extensions: &Extensions) -> Result<&Self, SessionRejection> {
         extensions.get().ok_or_else(|| {
-            Event::MissingLayer.emit();
+            events::missing_layer();
             SessionRejection::missing_layer()
         })
     }

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{EmptyAnswer, FailureAnswer, ResponseFuture, SessionHandle, SessionLayer};
-use crate::events::Event;
+use crate::events::EventKind;
 
 /// What [`SessionLayer`] makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
 /// the inner service has answered.
@@ -62,7 +62,7 @@ where
         if outer.is_some_and(|outer| outer.is_named(config.cookie.name())) {
             // Two sessions under one name would overwrite each other's cookie.
             if !config.nested.swap(true, Ordering::Relaxed) {
-                Event::NestedLayer(config.cookie.name()).emit();
+                config.settings.emit(EventKind::NestedLayer { cookie: config.cookie.name() });
             }
             return ResponseFuture::new(self.inner.call(request), None, self.layer.answer.clone());
         }

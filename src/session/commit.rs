@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    events::Event,
+    events::{EventKind, NoSessionReason},
     id::{Check, SessionId, SessionToken},
     record::{Owner, Record},
     store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
@@ -92,7 +92,8 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
         match attempt {
             Attempt::Done(written) => {
                 if tries > 1 {
-                    Event::ConflictMerged { id: live.id, tries }.emit();
+                    let record = &written.live.stored.record;
+                    settings.emit(EventKind::ConflictMerged { id: live.id, record, tries });
                 }
                 return Ok(Some(written));
             }
@@ -191,7 +192,7 @@ async fn is_revoked(settings: &Settings, id: SessionId, owner: &Owner) -> Result
     let present = settings.store.owner_epoch(owner.name()).await.map_err(failed("owner_epoch", &id))?;
     let is_revoked = present != Some(owner.epoch());
     if is_revoked {
-        Event::Revoked(id).emit();
+        settings.no_session(NoSessionReason::Revoked, &id, None);
     }
     Ok(is_revoked)
 }
@@ -222,7 +223,7 @@ async fn create(settings: &Settings, work: &mut Work, deadline: Instant) -> Resu
             Err(error) => return Err(failed("create", &id)(error)),
         };
         if let Some(version) = version {
-            Event::Created(id).emit();
+            settings.emit(EventKind::Created { id, record: &record });
             return Ok(written(id, record, version, usage, Some(token)));
         }
         if Instant::now() >= deadline {
@@ -254,7 +255,7 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         }
         Err(error) => return Err(failed("update", &id)(error)),
     };
-    Event::Saved(id).emit();
+    settings.emit(EventKind::Saved { id, record: &record });
     Ok(Attempt::Done(written(id, record, version, usage, None)))
 }
 
@@ -290,7 +291,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         }
         Err(error) => return Err(failed("rename", &from)(error)),
     };
-    Event::Renewed { from, to }.emit();
+    settings.emit(EventKind::Renewed { from, to, record: &record });
     Ok(Attempt::Done(written(to, record, version, usage, Some(token))))
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     cookie::Tokens,
     error::{Error, ErrorKind, Result},
-    events::Event,
+    events::{EventKind, NoSessionReason},
     id::SessionId,
     lifetime::CookieLifetime,
     record::RecordKind,
@@ -231,10 +231,10 @@ impl Shared {
         match error.kind() {
             ErrorKind::Gone | ErrorKind::Superseded => {
                 if let Some(id) = id {
-                    Event::WriteBlocked { id, why: &error }.emit();
+                    self.settings.emit(EventKind::WriteBlocked { id, error: &error });
                 }
             }
-            _ => Event::CommitFailed { id, error: &error }.emit(),
+            _ => self.settings.emit(EventKind::CommitFailed { id, error: &error }),
         }
         if error.kind() == ErrorKind::Gone { Ok(()) } else { Err(error) }
     }
@@ -246,7 +246,7 @@ impl Shared {
             let Some(id) = self.state().doomed.last().copied() else { break };
             let was_there = match self.remove(&id).await {
                 Err(error) if error.kind() == ErrorKind::Superseded => {
-                    Event::WriteBlocked { id, why: &error }.emit();
+                    self.settings.emit(EventKind::WriteBlocked { id, error: &error });
                     superseded = Some(error);
                     false
                 }
@@ -256,8 +256,9 @@ impl Shared {
             state.doomed.retain(|doomed| *doomed != id);
             if was_there {
                 state.answer.destroyed = true;
+                drop(state);
                 destroyed = true;
-                Event::Destroyed(id).emit();
+                self.settings.emit(EventKind::Destroyed { id });
             }
         }
         match superseded {
@@ -286,7 +287,7 @@ impl Shared {
             let shared = Arc::clone(self);
             let destroy = async move {
                 if let Err(error) = shared.destroy_doomed().await {
-                    Event::CommitFailed { id: None, error: &error }.emit();
+                    shared.settings.emit(EventKind::CommitFailed { id: None, error: &error });
                 }
             };
             runtime.spawn(destroy.in_current_span());
@@ -319,11 +320,13 @@ impl Shared {
     async fn touch(&self, live: Live, now: SystemTime) {
         let usage = Usage::at(&live.stored.record, now);
         match self.settings.store.touch(&live.id, usage).await {
-            Ok(Touch::Touched) => Event::Touched(live.id).emit(),
-            Ok(Touch::Gone) => Event::Unknown(live.id).emit(),
+            Ok(Touch::Touched) => {
+                self.settings.emit(EventKind::Touched { id: live.id, record: &live.stored.record });
+            }
+            Ok(Touch::Gone) => self.settings.no_session(NoSessionReason::Unknown, &live.id, None),
             Err(error) => {
                 let error = error.during("touch").on(&live.id);
-                Event::TouchFailed { id: live.id, error: &error }.emit();
+                self.settings.emit(EventKind::TouchFailed { id: live.id, error: &error });
             }
         }
     }
@@ -411,7 +414,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.response_started && state.is_unsaved() {
-            Event::ChangesDropped(state.live().map(|live| live.id)).emit();
+            self.settings.emit(EventKind::ChangesDropped { id: state.live().map(|live| live.id) });
         }
     }
 }

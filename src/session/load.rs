@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use super::{
+    absent::tell_absent,
     settings::{DamagedPolicy, Settings},
     state::{Live, Origin},
 };
 use crate::{
     cookie::Tokens,
-    events::Event,
+    events::{EventKind, NoSessionReason},
     id::{Check, SessionId},
     record::RecordKind,
     store::{SessionStore, StoreError, StoreErrorKind, Stored},
@@ -50,11 +51,11 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
             Ok(Found::Live(stored)) => match &origin {
                 Origin::Live(first) if first.id == id => {}
                 Origin::Live(first) => {
-                    Event::TwoLiveCookies { first: first.id, second: id }.emit();
+                    settings.emit(EventKind::TwoLiveCookies { first: first.id, second: id });
                     return Err(LoadFailure::TwoSessions);
                 }
                 Origin::None | Origin::Superseded(_) => {
-                    Event::Loaded(id).emit();
+                    settings.emit(EventKind::Loaded { id, record: &stored.record });
                     origin = Origin::Live(Live { id, stored });
                 }
             },
@@ -65,14 +66,14 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
             }
             Ok(Found::Absent) => {}
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                Event::Damaged { id, error: &error }.emit();
+                settings.emit(EventKind::Damaged { id, error: &error });
                 if settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
                 damaged.push(id);
             }
             Err(error) => {
-                Event::LoadFailed { id, error: &error }.emit();
+                settings.emit(EventKind::LoadFailed { id, error: &error });
                 return Err(LoadFailure::Store(error));
             }
         }
@@ -83,7 +84,7 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
 pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
     let Some(stored) = settings.store.load(id).await.map_err(|error| error.during("load").on(id))? else {
-        Event::Unknown(*id).emit();
+        tell_absent(settings, id).await;
         return Ok(Found::Absent);
     };
     judge(settings, id, check, stored, settings.clock.now()).await
@@ -98,22 +99,22 @@ async fn judge(
 ) -> Result<Found, StoreError> {
     let record = &stored.record;
     if check.is_some_and(|check| check != record.check()) {
-        Event::Unknown(*id).emit();
+        settings.no_session(NoSessionReason::Unknown, id, Some(record));
         return Ok(Found::Absent);
     }
     // A store that returns an expired record is not believed (K9).
     if stored.is_expired(now) || now >= record.absolute_limit() {
-        Event::Expired(*id).emit();
+        settings.no_session(NoSessionReason::Expired, id, Some(record));
         return Ok(Found::Absent);
     }
     match record.kind() {
         RecordKind::Session => {}
         RecordKind::Tombstone => {
-            Event::Superseded(*id).emit();
+            settings.no_session(NoSessionReason::Superseded, id, Some(record));
             return Ok(Found::Superseded);
         }
         RecordKind::Epoch => {
-            Event::Unknown(*id).emit();
+            settings.no_session(NoSessionReason::Unknown, id, Some(record));
             return Ok(Found::Absent);
         }
         RecordKind::Sealed => {
@@ -124,7 +125,7 @@ async fn judge(
     if let Some(owner) = record.owner() {
         let present = settings.store.owner_epoch(owner.name()).await;
         if present.map_err(|error| error.during("owner_epoch").on(id))? != Some(owner.epoch()) {
-            Event::Revoked(*id).emit();
+            settings.no_session(NoSessionReason::Revoked, id, Some(record));
             return Ok(Found::Absent);
         }
     }

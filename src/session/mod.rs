@@ -4,9 +4,10 @@
 //! - [`Typed`]: the same as a struct of the application; `fields` takes it apart and puts it together.
 //! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
 //! - `state`, `handle`: where the session stands, shared by all of the request.
-//! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
+//! - `load`, `absent`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
 //! - `settings`: how the sessions of one layer behave.
 
+mod absent;
 mod access;
 mod changes;
 mod commit;

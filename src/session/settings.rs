@@ -1,9 +1,18 @@
 //! How the sessions of one layer behave.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::queue::CommitQueue;
-use crate::{clock::Clock, codec::Codec, cookie::DEFAULT_NAME, lifetime::Lifetime, store::DynStore};
+use crate::{
+    clock::Clock,
+    codec::Codec,
+    cookie::DEFAULT_NAME,
+    events::{EventKind, NoSessionReason, Observers},
+    id::SessionId,
+    lifetime::Lifetime,
+    record::Record,
+    store::DynStore,
+};
 
 /// What happens when another request changed the session between this one's load and its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -63,6 +72,8 @@ pub(crate) struct Settings {
     /// The cookie's name without prefix: part of what the id is derived from.
     pub(crate) cookie_name: String,
     pub(crate) queue: CommitQueue,
+    /// Who is told what happens.
+    pub(crate) observers: Observers,
 }
 
 impl Settings {
@@ -82,8 +93,20 @@ impl Settings {
             retry_for: Duration::from_secs(5),
             cookie_name: DEFAULT_NAME.to_owned(),
             queue: CommitQueue::default(),
+            observers: Observers::NONE,
         }
     }
+
+    /// Tells of what happened.
+    pub(crate) fn emit(&self, kind: EventKind<'_>) {
+        self.observers.emit(kind);
+    }
+
+    /// Tells why there is no session of this id.
+    pub(crate) fn no_session(&self, reason: NoSessionReason, id: &SessionId, record: Option<&Arc<Record>>) {
+        self.emit(EventKind::NoSession { reason, id: Some(*id), record });
+    }
+
     /// The same, but a commit that meets a conflict fails.
     pub(crate) fn rejecting(&self) -> Self {
         Self {
@@ -101,6 +124,7 @@ impl Settings {
             cookie_name: self.cookie_name.clone(),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
+            observers: self.observers.clone(),
         }
     }
 }

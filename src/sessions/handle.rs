@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     error::{Error, Result},
+    events::{EventKind, Observer, Observers},
     id::SessionId,
     session::{Found, Session, Settings, find},
-    store::{DynStore, SessionStore, StoreError, StoreErrorKind},
+    store::{DynStore, SessionStore, StoreError, StoreErrorKind, observed::observed},
 };
 
 /// The sessions of a store, from outside a request: for jobs, pages of operators and command-line tools.
@@ -54,6 +55,16 @@ impl Sessions {
         Self::with(Arc::new(Settings::new(DynStore::new(store))))
     }
 
+    /// The same, with an observer. Those of a layer ([`SessionLayer::sessions`](crate::SessionLayer::sessions)) have the
+    /// layer's.
+    #[must_use]
+    pub fn observed(store: impl SessionStore, observer: impl Observer) -> Self {
+        let store = DynStore::new(store);
+        let mut observers = Observers::NONE.of(store.name());
+        observers.add(observer);
+        Self::with(Arc::new(Settings { observers: observers.clone(), ..Settings::new(observed(store, &observers)) }))
+    }
+
     pub(crate) fn with(settings: Arc<Settings>) -> Self {
         Self { settings }
     }
@@ -97,12 +108,16 @@ impl Sessions {
 
 /// Removes what is under an id.
 pub(super) async fn remove(settings: &Settings, id: &SessionId) -> Result<bool, StoreError> {
-    match settings.store.remove(id).await {
+    let outcome = match settings.store.remove(id).await {
         // Whether the first one arrived is told by a second: either way nothing is there afterwards.
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => settings.store.remove(id).await.map(|_| true),
         outcome => outcome,
+    };
+    let was_there = outcome.map_err(|error| error.during("remove").on(id))?;
+    if was_there {
+        settings.emit(EventKind::Destroyed { id: *id });
     }
-    .map_err(|error| error.during("remove").on(id))
+    Ok(was_there)
 }
 
 /// A failure of the store, named after what was tried.

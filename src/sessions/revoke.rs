@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
     session::{Found, Settings, deadline, find, to_its_end},
@@ -38,6 +39,7 @@ impl Sessions {
             renew_epoch(&settings, &owner).await?;
             let removed = remove_listed(&settings, &owner, &before, None).await;
             tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
+            settings.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
             Ok(removed)
         })
         .await
@@ -75,6 +77,7 @@ impl Sessions {
             carry_over(&settings, &keep, held, deadline).await?;
             let removed = remove_listed(&settings, &owner, &before, Some(&keep)).await;
             tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
+            settings.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
             Ok(true)
         })
         .await

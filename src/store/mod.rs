@@ -17,6 +17,7 @@ pub(crate) mod file;
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+pub(crate) mod observed;
 mod outcome;
 mod version;
 
@@ -35,6 +36,7 @@ pub use self::{
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},
+    observed::ObservedStore,
     outcome::{
         Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStatus, Stored, Swept, Touch, Update,
         Usage,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::Clock;
+use crate::{
+    Clock,
+    events::{Observer, Observers},
+};
 
 /// How much a [`CachedStore`](crate::CachedStore) keeps, and when it asks the store whether that is still right.
 #[derive(Debug, Clone)]
@@ -11,13 +14,20 @@ pub struct CacheSettings {
     pub(super) max_bytes: usize,
     pub(super) trusted: Duration,
     pub(super) clock: Clock,
+    pub(super) observers: Observers,
 }
 
 impl CacheSettings {
     /// 4,096 sessions, 16 MiB, always validated.
     #[must_use]
     pub const fn new() -> Self {
-        Self { capacity: 4_096, max_bytes: 16 * 1024 * 1024, trusted: Duration::ZERO, clock: Clock::system() }
+        Self {
+            capacity: 4_096,
+            max_bytes: 16 * 1024 * 1024,
+            trusted: Duration::ZERO,
+            clock: Clock::system(),
+            observers: Observers::NONE,
+        }
     }
 
     /// The most sessions that are kept. 0 keeps none: every call goes to the store. Default: 4,096.
@@ -53,6 +63,14 @@ impl CacheSettings {
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Tells an observer of hits, misses, and what is dropped to make room. Called again, it adds one. Default: nobody
+    /// is told.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
         self
     }
 }

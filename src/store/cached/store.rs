@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    events::{EventKind, Observers},
     id::SessionId,
     record::{Epoch, Record},
     store::{
@@ -40,6 +41,7 @@ pub struct CachedStore<S> {
 pub(super) struct Cache {
     pub(super) table: Table,
     clock: Clock,
+    observers: Observers,
 }
 
 impl<S: SessionStore> CachedStore<S> {
@@ -53,7 +55,10 @@ impl<S: SessionStore> CachedStore<S> {
     #[must_use]
     pub fn with_settings(inner: S, settings: CacheSettings) -> Self {
         let aside = inner.in_memory() || settings.capacity == 0;
-        let cache = || Arc::new(Cache { table: Table::new(&settings), clock: settings.clock.clone() });
+        let cache = || {
+            let observers = settings.observers.clone().of(inner.name());
+            Arc::new(Cache { table: Table::new(&settings), clock: settings.clock.clone(), observers })
+        };
         Self { cache: (!aside).then(cache), inner }
     }
 
@@ -79,7 +84,7 @@ impl<S: SessionStore> CachedStore<S> {
         let Some(cache) = &self.cache else { return call.await };
         let write = cache.table.write(id, cache.clock.now());
         let outcome = call.await;
-        report_evicted(write.end(outcome.as_ref().map_or(Change::Drop, change)));
+        cache.report_evicted(write.end(outcome.as_ref().map_or(Change::Drop, change)));
         outcome
     }
 
@@ -111,44 +116,57 @@ impl Cache {
         let fill = self.table.fill(id, self.clock.now());
         let (answer, change) = match store.refresh(id, &held).await? {
             Refresh::Same(usage) => {
-                tracing::trace!(target: TARGET, %id, validated = true, "hit");
+                self.report_hit(id, true);
                 self.table.count(id, |stats| stats.hits += 1);
                 (Some(used(&held, usage)), Change::Confirm(held.version, usage))
             }
             Refresh::Changed(stored) => {
+                self.report_miss(id);
                 self.table.count(id, |stats| stats.misses += 1);
                 (Some(stored.clone()), Change::Put(stored))
             }
             Refresh::Gone => {
+                self.report_miss(id);
                 self.table.count(id, |stats| stats.misses += 1);
                 (None, Change::Drop)
             }
         };
-        report_evicted(fill.end(change));
+        self.report_evicted(fill.end(change));
         Ok(answer)
     }
 
     /// Loads from the store, together with all others who miss this id.
     async fn fetch(&self, store: &impl SessionStore, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        tracing::trace!(target: TARGET, %id, "miss");
+        self.report_miss(id);
         let joined = self.table.join(id);
         let answer = joined
             .flight
             .answer(async || {
                 let fill = self.table.fill(id, self.clock.now());
                 let answer = store.load(id).await?;
-                report_evicted(fill.end(answer.clone().map_or(Change::Drop, Change::Put)));
+                self.report_evicted(fill.end(answer.clone().map_or(Change::Drop, Change::Put)));
                 Ok(answer)
             })
             .await;
         joined.landed();
         answer
     }
-}
 
-fn report_evicted(sessions: u64) {
-    if sessions > 0 {
-        tracing::info!(target: TARGET, sessions, "evicted");
+    fn report_hit(&self, id: &SessionId, validated: bool) {
+        tracing::trace!(target: TARGET, %id, validated, "hit");
+        self.observers.tell(EventKind::CacheHit { id: *id, validated });
+    }
+
+    fn report_miss(&self, id: &SessionId) {
+        tracing::trace!(target: TARGET, %id, "miss");
+        self.observers.tell(EventKind::CacheMiss { id: *id });
+    }
+
+    fn report_evicted(&self, sessions: u64) {
+        if sessions > 0 {
+            tracing::info!(target: TARGET, sessions, "evicted");
+            self.observers.tell(EventKind::CacheEvicted { sessions });
+        }
     }
 }
 
@@ -157,7 +175,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         let Some(cache) = &self.cache else { return self.inner.load(id).await };
         let answer = match cache.table.find(id, cache.clock.now()) {
             Found::Trusted(stored) => {
-                tracing::trace!(target: TARGET, %id, validated = false, "hit");
+                cache.report_hit(id, false);
                 return Ok(Some(stored));
             }
             Found::Held(stored) => cache.validate(&self.inner, id, stored).await,

@@ -98,7 +98,7 @@ impl<S: SessionStore> EncryptedStore<S> {
                     Ok(opened) if opened.foreign.is_none() => return Ok(One::Current),
                     Ok(_) => self.open(id, stored, "reseal").await?.record,
                     Err(error) => {
-                        tracing::error!(target: TARGET, %id, operation = "reseal", %error, "record not opened");
+                        self.refused(id, error, "reseal");
                         return Ok(One::Refused);
                     }
                 }

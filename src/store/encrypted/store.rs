@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{SealError, seal};
 use crate::{
+    events::{EventKind, Observer, Observers},
     id::SessionId,
     keyring::KeyRing,
     record::{Epoch, Owner, Record},
@@ -33,6 +34,7 @@ pub(super) const TARGET: &str = "session_layer::store::encrypted";
 pub struct EncryptedStore<S> {
     inner: S,
     ring: KeyRing,
+    observers: Observers,
 }
 
 impl<S> EncryptedStore<S> {
@@ -40,7 +42,14 @@ impl<S> EncryptedStore<S> {
     /// [`seal_existing`](EncryptedStore::seal_existing); until then its sessions are errors.
     #[must_use]
     pub fn new(inner: S, ring: KeyRing) -> Self {
-        Self { inner, ring }
+        Self { inner, ring, observers: Observers::NONE }
+    }
+
+    /// Tells an observer of each record that is not opened, whoever asked for it. Called again, it adds one.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
     }
 
     /// The store inside, which holds what is sealed.
@@ -74,7 +83,7 @@ impl<S: SessionStore> EncryptedStore<S> {
         stored: Stored,
         operation: &'static str,
     ) -> Result<Stored, StoreError> {
-        let opened = seal::open(&self.ring, id, &stored.record).map_err(|error| refused(id, error, operation))?;
+        let opened = seal::open(&self.ring, id, &stored.record).map_err(|error| self.refused(id, error, operation))?;
         let record = match opened.foreign.and_then(|id| self.ring.key(id)) {
             Some(key) if opened.record.is_session() && opened.record.owner().is_some() => {
                 self.carry_over(opened.record, |name| seal::owner_hash(key, name)).await?
@@ -104,6 +113,17 @@ impl<S: SessionStore> EncryptedStore<S> {
         Ok(Arc::new(Record::clone(&record).with_owner(Some(owner))))
     }
 
+    /// Reports a record that is not opened.
+    pub(super) fn refused(&self, id: &SessionId, error: SealError, operation: &'static str) -> StoreError {
+        tracing::error!(target: TARGET, %id, operation, %error, "record not opened");
+        let error = StoreError::new(StoreErrorKind::Corrupt).during(operation).on(id).because(error);
+        if !self.observers.is_empty() {
+            let observers = self.observers.clone().of(self.inner.name());
+            observers.tell(EventKind::NotOpened { id: *id, operation, error: &error });
+        }
+        error
+    }
+
     /// The owner's hash under the key that writes.
     fn hash(&self, owner: &str) -> String {
         seal::owner_hash(self.ring.writing(), owner)
@@ -113,12 +133,6 @@ impl<S: SessionStore> EncryptedStore<S> {
     fn hashes(&self, owner: &str) -> Vec<String> {
         self.ring.keys().map(|key| seal::owner_hash(key, owner)).collect()
     }
-}
-
-/// Reports a record that is not opened.
-pub(super) fn refused(id: &SessionId, error: SealError, operation: &'static str) -> StoreError {
-    tracing::error!(target: TARGET, %id, operation, %error, "record not opened");
-    StoreError::new(StoreErrorKind::Corrupt).during(operation).on(id).because(error)
 }
 
 impl<S: SessionStore> SessionStore for EncryptedStore<S> {

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Durability, FileStore, FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    events::{Observer, Observers},
+};
 
 /// Settings of a [`FileStore`].
 ///
@@ -28,6 +31,7 @@ pub struct FileStoreBuilder {
     lock_deadline: Duration,
     sweep_every: Option<Duration>,
     clock: Clock,
+    observers: Observers,
 }
 
 impl FileStoreBuilder {
@@ -39,6 +43,7 @@ impl FileStoreBuilder {
             lock_deadline: Duration::from_secs(5),
             sweep_every: Some(Duration::from_secs(300)),
             clock: Clock::system(),
+            observers: Observers::NONE,
         }
     }
 
@@ -75,6 +80,13 @@ impl FileStoreBuilder {
         self
     }
 
+    /// Tells an observer of what the store does by itself: what a sweep has found expired, how many sessions it leaves,
+    /// and files that hold no record. Called again, it adds one. Default: nobody is told.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
     /// Opens the store in a directory that is there.
     ///
     /// # Errors
@@ -94,13 +106,13 @@ impl FileStoreBuilder {
     }
 
     async fn build(self, create: bool) -> Result<FileStore, FileStoreError> {
-        let Self { dir, durability, blocking_calls, lock_deadline, sweep_every, clock } = self;
+        let Self { dir, durability, blocking_calls, lock_deadline, sweep_every, clock, observers } = self;
         let path = dir.clone();
         let opened = tokio::task::spawn_blocking(move || Layout::open(&path, create, durability.syncs_files())).await;
         let layout = opened
             .unwrap_or_else(|error| Err(FileStoreError::io("open the directory", &dir, io::Error::other(error))))?;
         tracing::debug!(target: super::TARGET, dir = %layout.root().display(), ?durability, "opened");
         let disk = Disk { layout, durability, clock, dirty: Dirty::new() };
-        Ok(FileStore::assemble(disk, Pool::new(blocking_calls, lock_deadline), sweep_every))
+        Ok(FileStore::assemble(disk, Pool::new(blocking_calls, lock_deadline), sweep_every, observers))
     }
 }

@@ -6,6 +6,9 @@
 /// The target of all events.
 pub(super) const TARGET: &str = "session_layer::store::file";
 
+/// What kind of store it is.
+const NAME: &str = "file";
+
 mod builder;
 mod content;
 mod dirty;

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     clock,
+    events::{EventKind, Observers},
     id::SessionId,
     record::Record,
     store::{
@@ -114,6 +115,8 @@ pub struct FileStore {
 pub(super) struct Inner {
     disk: Arc<Disk>,
     pub(super) pool: Pool,
+    /// Who is told of what is swept, and of damaged files.
+    pub(super) observers: Observers,
     sweeper: Option<AbortHandle>,
 }
 
@@ -156,10 +159,11 @@ impl FileStore {
         self.inner.disk.layout.root()
     }
 
-    pub(super) fn assemble(disk: Disk, pool: Pool, sweep_every: Option<Duration>) -> Self {
+    pub(super) fn assemble(disk: Disk, pool: Pool, sweep_every: Option<Duration>, observers: Observers) -> Self {
         let inner = Arc::new_cyclic(|weak: &Weak<Inner>| Inner {
             disk: Arc::new(disk),
             pool,
+            observers: observers.of(super::NAME),
             sweeper: sweep_every.map(|every| tokio::spawn(sweep_often(weak.clone(), every)).abort_handle()),
         });
         Self { inner }
@@ -173,7 +177,7 @@ impl FileStore {
     ) -> Result<T, StoreError> {
         let disk = Arc::clone(&self.inner.disk);
         let outcome = self.inner.pool.read(move || work(&disk)).await;
-        outcome.map_err(|error| report(error, operation, id))
+        outcome.map_err(|error| self.report(error, operation, id))
     }
 
     async fn write<T: Send + 'static>(
@@ -194,7 +198,15 @@ impl FileStore {
     ) -> Result<T, StoreError> {
         let disk = Arc::clone(&self.inner.disk);
         let outcome = self.inner.pool.write(Arc::clone(&disk), shards, move |locks| work(&disk, locks)).await;
-        outcome.map_err(|error| report(error, operation, id))
+        outcome.map_err(|error| self.report(error, operation, id))
+    }
+
+    fn report(&self, error: StoreError, operation: &'static str, id: Option<&SessionId>) -> StoreError {
+        let error = report(error, operation, id);
+        if let (StoreErrorKind::Corrupt, Some(id)) = (error.kind(), error.id()) {
+            self.inner.observers.tell(EventKind::NotOpened { id, operation, error: &error });
+        }
+        error
     }
 }
 
@@ -311,7 +323,7 @@ impl SessionStore for FileStore {
     }
 
     fn name(&self) -> &'static str {
-        "file"
+        super::NAME
     }
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {

@@ -9,6 +9,7 @@ use super::{
     walk::{self, Sweep},
 };
 use crate::{
+    events::EventKind,
     id::SessionId,
     store::{StoreError, Swept},
 };
@@ -37,6 +38,9 @@ impl FileStore {
             }
         }
         tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
+        if failed.is_none() {
+            self.inner.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
+        }
         failed.map_or(Ok(swept), Err)
     }
 
@@ -52,7 +56,8 @@ impl FileStore {
         loop {
             let rest = ids.split_off(ids.len().min(walk::REMOVED_AT_ONCE));
             let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
-            let some = self.write_shards(operation, None, Shards::one(shard), work).await?;
+            let (some, expired) = self.write_shards(operation, None, Shards::one(shard), work).await?;
+            expired.into_iter().for_each(|id| self.inner.observers.tell(EventKind::Expired { id, record: None }));
             swept.deleted += some.deleted;
             swept.remaining += some.remaining;
             if rest.is_empty() {

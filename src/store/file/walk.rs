@@ -149,17 +149,18 @@ impl Disk {
         Ok(found)
     }
 
-    /// Removes what is still to be removed, under the lock. What was used since then remains.
+    /// Removes what is still to be removed, under the lock. What was used since then remains. Also which sessions had
+    /// expired.
     pub(super) fn sweep_some(
         &self,
         locks: &Locks,
         shard: u8,
         ids: &[SessionId],
         sweep: Sweep,
-    ) -> Result<Swept, StoreError> {
+    ) -> Result<(Swept, Vec<SessionId>), StoreError> {
         locks.assert_hold(shard);
         let now = self.now();
-        let (mut swept, mut ended_live) = (Swept::default(), false);
+        let (mut swept, mut expired, mut ended_live) = (Swept::default(), Vec::new(), false);
         let dir = self.dir_to_sync(shard, true)?;
         for id in ids {
             let path = self.layout.session(id);
@@ -185,13 +186,14 @@ impl Disk {
             self.unlink_unsynced(locks, id, owner)?;
             swept.deleted += u64::from(seen.is_session && (seen.expires > now || sweep != Sweep::All));
             ended_live |= seen.expires > now;
+            expired.extend((seen.is_session && seen.expires <= now).then_some(*id));
         }
         // We hold the lock: whoever made it is dead.
         let _ = fs::remove_file(self.layout.temporary(shard));
         if ended_live {
             disk::sync(dir, &self.layout.shard(shard))?;
         }
-        Ok(swept)
+        Ok((swept, expired))
     }
 
     /// Syncs what this process has written and not synced.

@@ -10,7 +10,10 @@ use super::{
     store::MemoryStore,
     table::Table,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    events::{Observer, Observers},
+};
 
 /// Bytes below which not even a few sessions fit.
 const LEAST_BYTES: u64 = 64 * 1024;
@@ -48,6 +51,7 @@ pub struct MemoryStoreBuilder {
     longest_lease: Duration,
     close_timeout: Duration,
     clock: Clock,
+    observers: Observers,
 }
 
 impl Default for MemoryStoreBuilder {
@@ -63,6 +67,7 @@ impl Default for MemoryStoreBuilder {
             longest_lease: Duration::from_secs(30),
             close_timeout: Duration::from_secs(30),
             clock: Clock::system(),
+            observers: Observers::NONE,
         }
     }
 }
@@ -145,6 +150,13 @@ impl MemoryStoreBuilder {
         self
     }
 
+    /// Tells an observer of what the store does by itself: evictions, what has expired with its record, and how many
+    /// sessions a sweep leaves. Called again, it adds one. Default: nobody is told.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
     /// Opens the store: empty, or with the sessions of the snapshot; [`MemoryStore::restored`] tells.
     ///
     /// It reads the snapshot before it returns, so it blocks: call it before the server starts, or by
@@ -167,7 +179,7 @@ impl MemoryStoreBuilder {
                 (table, Some(keeper), restored)
             }
         };
-        let core = Arc::new(Core::new(table, self.clock.clone(), keeper));
+        let core = Arc::new(Core::new(table, self.clock.clone(), keeper, self.observers.clone()));
         Ok(MemoryStore::of(core, restored, &self))
     }
 
@@ -210,7 +222,7 @@ impl MemoryStoreBuilder {
     /// A store with the default settings and this clock: nothing in it can fail.
     pub(super) fn plain(self) -> MemoryStore {
         let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, self.clock.now_millis());
-        let core = Arc::new(Core::new(table, self.clock.clone(), None));
+        let core = Arc::new(Core::new(table, self.clock.clone(), None, self.observers.clone()));
         MemoryStore::of(core, Restored::default(), &self)
     }
 }

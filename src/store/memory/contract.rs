@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     clock,
+    events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
@@ -117,7 +118,7 @@ impl SessionStore for MemoryStore {
     }
 
     fn name(&self) -> &'static str {
-        "memory"
+        super::NAME
     }
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
@@ -165,6 +166,7 @@ impl SessionStore for MemoryStore {
         let deleted = swept(core).await.map_err(|error| refused("sweep", error))?;
         let remaining = core.table.shared.ledger.sessions();
         tracing::debug!(target: super::TARGET, deleted, remaining, "swept");
+        core.observers.tell(EventKind::Swept { deleted, remaining });
         Ok(Swept { deleted, remaining })
     }
 
@@ -188,6 +190,7 @@ impl SessionStore for MemoryStore {
         core.written(last).await.map_err(failed)?;
         swept.remaining = core.table.shared.ledger.sessions();
         tracing::debug!(target: super::TARGET, deleted = swept.deleted, remaining = swept.remaining, "idle deleted");
+        core.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         Ok(swept)
     }
 
@@ -254,7 +257,7 @@ async fn swept(core: &Core) -> Result<u64, StoreError> {
     let (mut deleted, mut breath) = (0, Breath::default());
     for shard in 0..core.table.shard_count() {
         loop {
-            let (count, all) = core.table.sweep_step(shard, core.now())?;
+            let (count, all) = core.table.sweep_step(shard, core.now(), &core.observers)?;
             deleted += count;
             if all {
                 break;

@@ -8,12 +8,14 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
+    NAME,
     journal::Ticket,
     keeper::{Keeper, Written},
     table::Table,
 };
 use crate::{
     clock::Clock,
+    events::Observers,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -23,13 +25,16 @@ pub(super) struct Core {
     pub(super) table: Table,
     pub(super) clock: Clock,
     pub(super) keeper: Option<Keeper>,
+    /// Who is told of what goes by itself.
+    pub(super) observers: Observers,
     /// How `close` ended, once it has.
     end: watch::Sender<Option<Result<(), StoreError>>>,
 }
 
 impl Core {
-    pub(super) fn new(table: Table, clock: Clock, keeper: Option<Keeper>) -> Self {
-        Self { table, clock, keeper, end: watch::Sender::new(None) }
+    pub(super) fn new(table: Table, clock: Clock, keeper: Option<Keeper>, observers: Observers) -> Self {
+        let observers = observers.of(NAME);
+        Self { table, clock, keeper, observers, end: watch::Sender::new(None) }
     }
 
     /// The time in milliseconds since the Unix epoch.

@@ -38,3 +38,6 @@ pub use self::{
 
 /// The target of this store's events.
 const TARGET: &str = "session_layer::store::memory";
+
+/// What kind of store it is.
+const NAME: &str = "memory";

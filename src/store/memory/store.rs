@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{builder::MemoryStoreBuilder, core::Core, restore::Restored, table::Done, tasks::Tasks, walk::Place};
+use super::{
+    builder::MemoryStoreBuilder, core::Core, eviction::tell_expired, restore::Restored, table::Done, tasks::Tasks,
+    walk::Place,
+};
 use crate::{
     clock::Clock,
     id::SessionId,
@@ -159,8 +162,10 @@ impl MemoryStore {
         done: Result<Done<T>, StoreError>,
     ) -> Result<T, StoreError> {
         let named = |error: StoreError| refused(operation, error.on(id));
-        let Done { outcome, ticket, evicted } = done.map_err(named)?;
-        evicted.report();
+        let Done { outcome, ticket, evicted, expired } = done.map_err(named)?;
+        evicted.report(&self.handle.core.observers);
+        tell_expired(&self.handle.core.observers, &expired);
+        drop(expired);
         if ticket.is_some() {
             self.handle.core.written(ticket).await.map_err(named)?;
         }
@@ -248,7 +253,7 @@ impl MemoryStore {
     #[must_use]
     pub fn len(&self) -> usize {
         let core = self.core();
-        core.table.count(core.now()).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
+        core.table.count(core.now(), &core.observers).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Whether there is no live session.

@@ -52,11 +52,13 @@ pub(super) struct Done<T> {
     pub(super) outcome: T,
     pub(super) ticket: Option<Ticket>,
     pub(super) evicted: Evicted,
+    /// An expired record that was in the way.
+    pub(super) expired: Option<Slot>,
 }
 
 impl<T> Done<T> {
     fn new(outcome: T) -> Self {
-        Self { outcome, ticket: None, evicted: Evicted::default() }
+        Self { outcome, ticket: None, evicted: Evicted::default(), expired: None }
     }
 
     fn when(mut self, ticket: Option<Ticket>) -> Self {
@@ -188,9 +190,8 @@ impl Table {
             }
             shard.create(&self.shared, id, record, usage, now)
         };
-        drop(expired);
         let evicted = self.make_room(id);
-        Ok(Done { evicted, ..Done::new(Create::Created(Version::from_u64(version))) })
+        Ok(Done { evicted, expired, ..Done::new(Create::Created(Version::from_u64(version))) })
     }
 
     /// Loads what is there, or stores this record: one step. Whether it was stored.
@@ -214,9 +215,8 @@ impl Table {
             let version = shard.create(&self.shared, id, record, usage, now);
             Stored::new(Arc::clone(record), Version::from_u64(version), usage)
         };
-        drop(expired);
         let evicted = self.make_room(id);
-        Ok(Done { evicted, ..Done::new((created, true)) })
+        Ok(Done { evicted, expired, ..Done::new((created, true)) })
     }
 
     pub(super) fn update(
@@ -268,7 +268,10 @@ impl Table {
         let taken = shard.take(&self.shared, slot, fate);
         let ticket = self.note(id, taken.version, 0);
         drop(shard);
-        Ok(Done::new((fate == Fate::Removed).then(|| taken.stored())).when(ticket))
+        match fate {
+            Fate::Removed => Ok(Done::new(Some(taken.stored())).when(ticket)),
+            _ => Ok(Done { expired: Some(taken), ..Done::new(None) }.when(ticket)),
+        }
     }
 
     pub(super) fn rename(
@@ -323,9 +326,9 @@ impl Table {
             });
             (version, lease, old, self.note(from, old_version, 0))
         };
-        drop((expired, lease, old));
+        drop((lease, old));
         let evicted = self.make_room(to);
-        Ok(Done { evicted, ..Done::new(Rename::Renamed(Version::from_u64(version))) }.when(ticket))
+        Ok(Done { evicted, expired, ..Done::new(Rename::Renamed(Version::from_u64(version))) }.when(ticket))
     }
 
     /// Replaces an owner's epoch, if there is one; if there is none, sees to it that none is restored.

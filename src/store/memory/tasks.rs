@@ -11,6 +11,7 @@ use std::{
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::core::Core;
+use crate::events::EventKind;
 
 const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
@@ -79,7 +80,7 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Arc<Running>) {
         let mut deleted = 0;
         for shard in 0..core.table.shard_count() {
             loop {
-                let Ok((count, all)) = core.table.sweep_step(shard, core.now()) else { return };
+                let Ok((count, all)) = core.table.sweep_step(shard, core.now(), &core.observers) else { return };
                 deleted += count;
                 // Others of this runtime have their turn between the steps.
                 tokio::task::yield_now().await;
@@ -91,6 +92,8 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Arc<Running>) {
         if deleted > 0 {
             tracing::debug!(target: super::TARGET, deleted, "expired sessions swept");
         }
+        let remaining = core.table.shared.ledger.sessions();
+        core.observers.tell(EventKind::Swept { deleted, remaining });
     }
 }
 

@@ -1,6 +1,7 @@
 //! What goes through many sessions: always a bounded step at a time, so that nobody waits long for a shard.
 
 use super::{
+    eviction::tell_expired,
     journal::Ticket,
     line::Line,
     shard::{Fate, Shard},
@@ -9,6 +10,7 @@ use super::{
     table::Table,
 };
 use crate::{
+    events::Observers,
     id::SessionId,
     store::{StoreError, Stored},
 };
@@ -62,18 +64,19 @@ impl Table {
     }
 
     /// Takes out what has expired in one shard, a step; how many sessions, and whether that was all.
-    pub(super) fn sweep_step(&self, shard: usize, now: u64) -> Result<(u64, bool), StoreError> {
+    pub(super) fn sweep_step(&self, shard: usize, now: u64, told: &Observers) -> Result<(u64, bool), StoreError> {
         let mut taken = Vec::new();
         let all = self.shard_at(shard)?.expire(&self.shared, now, STEP, &mut taken);
+        tell_expired(told, &taken);
         Ok((sessions(&taken), all))
     }
 
     /// Takes out everything that has expired; how many sessions.
-    pub(super) fn sweep(&self, now: u64) -> Result<u64, StoreError> {
+    pub(super) fn sweep(&self, now: u64, told: &Observers) -> Result<u64, StoreError> {
         let mut deleted = 0;
         for shard in 0..self.shard_count() {
             loop {
-                let (count, all) = self.sweep_step(shard, now)?;
+                let (count, all) = self.sweep_step(shard, now, told)?;
                 deleted += count;
                 if all {
                     break;
@@ -84,8 +87,8 @@ impl Table {
     }
 
     /// Live sessions, once what has expired is swept.
-    pub(super) fn count(&self, now: u64) -> Result<u64, StoreError> {
-        self.sweep(now)?;
+    pub(super) fn count(&self, now: u64, told: &Observers) -> Result<u64, StoreError> {
+        self.sweep(now, told)?;
         Ok(self.shared.ledger.sessions())
     }
 

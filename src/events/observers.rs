@@ -1,0 +1,96 @@
+//! Who listens, if anybody.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{Event, EventKind, Observer, trace};
+
+/// The observers of a layer or a store. With none, telling is one comparison.
+#[derive(Clone)]
+pub(crate) struct Observers {
+    store: &'static str,
+    all: Option<Arc<[Arc<Listener>]>>,
+}
+
+struct Listener {
+    observer: Box<dyn Observer>,
+    /// Its first panic was reported.
+    has_panicked: AtomicBool,
+}
+
+impl Observers {
+    /// Nobody.
+    pub(crate) const NONE: Self = Self { store: "custom", all: None };
+
+    /// One more.
+    pub(crate) fn add(&mut self, observer: impl Observer) {
+        let listener = Arc::new(Listener { observer: Box::new(observer), has_panicked: AtomicBool::new(false) });
+        self.all = Some(self.all.iter().flat_map(|all| all.iter().cloned()).chain([listener]).collect());
+    }
+
+    /// The same, for events of this kind of store.
+    #[must_use]
+    pub(crate) fn of(mut self, store: &'static str) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Whether nobody listens.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_none()
+    }
+
+    /// Whether anybody is told why there is no session.
+    pub(crate) fn hear_reasons(&self) -> bool {
+        !self.is_empty() || trace::tells_reasons()
+    }
+
+    /// Tells of what happened, through `tracing` and to whoever listens.
+    pub(crate) fn emit(&self, kind: EventKind<'_>) {
+        trace::trace(&kind);
+        self.tell(kind);
+    }
+
+    /// Tells only those who listen: where a store traces in its own words.
+    pub(crate) fn tell(&self, kind: EventKind<'_>) {
+        if let Some(all) = &self.all {
+            let event = Event { store: self.store, kind };
+            all.iter().for_each(|listener| listener.tell(&event));
+        }
+    }
+}
+
+impl Listener {
+    fn tell(&self, event: &Event<'_>) {
+        // Whatever it leaves half done is its own: nothing of ours is reachable from it but by reference.
+        let told = catch_unwind(AssertUnwindSafe(|| self.observer.observe(event)));
+        let Err(payload) = told else { return };
+        // What was panicked with may panic when it is dropped. Then it is not.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(payload);
+        }
+        if !self.has_panicked.swap(true, Ordering::Relaxed) {
+            trace::observer_panicked(event.name());
+        }
+    }
+}
+
+impl Default for Observers {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observers")
+            .field("count", &self.all.as_ref().map_or(0, |all| all.len()))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! The `tracing` side: each event with its target, level and id, and never a token or a value.
+
+use tracing::{debug, error, info, trace, warn};
+
+use super::{EventKind, NoSessionReason};
+
+/// The target of what happens to sessions.
+const SESSION: &str = "session_layer::session";
+/// The target of what is wrong with how layers are put together.
+const LAYER: &str = "session_layer::layer";
+/// The target of complaints about observers.
+const OBSERVER: &str = "session_layer::observer";
+
+/// Tells `tracing`. The crate's page has the table of targets and levels.
+pub(super) fn trace(kind: &EventKind<'_>) {
+    match *kind {
+        EventKind::Loaded { id, .. } => trace!(target: SESSION, { session.id = %id }, "session loaded"),
+        EventKind::NoSession { reason, id, .. } => no_session(reason, id),
+        EventKind::Created { id, .. } => debug!(target: SESSION, { session.id = %id }, "session created"),
+        EventKind::Saved { id, .. } => debug!(target: SESSION, { session.id = %id }, "session saved"),
+        EventKind::Touched { id, .. } => debug!(target: SESSION, { session.id = %id }, "session touched"),
+        EventKind::Renewed { from, to, .. } => {
+            debug!(target: SESSION, { session.id = %to, session.previous_id = %from }, "session renewed");
+        }
+        EventKind::Destroyed { id } => debug!(target: SESSION, { session.id = %id }, "session destroyed"),
+        EventKind::ConflictMerged { id, tries, .. } => {
+            info!(target: SESSION, { session.id = %id, tries }, "conflicting changes merged");
+        }
+        EventKind::WriteBlocked { id, error } => {
+            warn!(target: SESSION, { session.id = %id, why = %error }, "write to a session that is gone was blocked");
+        }
+        EventKind::TwoLiveCookies { first, second } => {
+            warn!(target: SESSION, { session.id = %first, session.other_id = %second }, "two live session cookies");
+        }
+        EventKind::ChangesDropped { id } => {
+            let id = id.map(tracing::field::display);
+            warn!(target: SESSION, { session.id = id }, "unsaved changes dropped");
+        }
+        EventKind::TouchFailed { id, error } => {
+            warn!(target: SESSION, { session.id = %id, error = error as &dyn std::error::Error }, "touch failed");
+        }
+        EventKind::Damaged { id, error } => {
+            let error = error as &dyn std::error::Error;
+            error!(target: SESSION, { session.id = %id, error }, "session record can't be opened");
+        }
+        EventKind::CommitFailed { id, error } => {
+            let (id, error) = (id.map(tracing::field::display), error as &dyn std::error::Error);
+            error!(target: SESSION, { session.id = id, error }, "session not committed");
+        }
+        EventKind::LoadFailed { id, error } => {
+            let error = error as &dyn std::error::Error;
+            error!(target: SESSION, { session.id = %id, error }, "session not loaded");
+        }
+        EventKind::NestedLayer { cookie } => {
+            warn!(target: LAYER, { cookie }, "two session layers with one cookie name: the inner one does nothing");
+        }
+        // Traced by whoever tells of them, with a target of their own.
+        EventKind::OwnerRevoked { .. }
+        | EventKind::Expired { .. }
+        | EventKind::Evicted { .. }
+        | EventKind::Swept { .. }
+        | EventKind::Operation { .. }
+        | EventKind::NotOpened { .. }
+        | EventKind::CacheHit { .. }
+        | EventKind::CacheMiss { .. }
+        | EventKind::CacheEvicted { .. } => {}
+    }
+}
+
+/// Whether somebody hears why there is no session.
+pub(super) fn tells_reasons() -> bool {
+    tracing::enabled!(target: SESSION, tracing::Level::DEBUG)
+}
+
+fn no_session(reason: NoSessionReason, id: Option<crate::id::SessionId>) {
+    let id = id.map(tracing::field::display);
+    match reason {
+        NoSessionReason::NoCookie => trace!(target: SESSION, { reason = reason.as_str() }, "no session"),
+        NoSessionReason::Forged => {
+            warn!(target: SESSION, { reason = reason.as_str() }, "a session cookie that no key of the ring signed");
+        }
+        _ => debug!(target: SESSION, { session.id = id, reason = reason.as_str() }, "no session"),
+    }
+}
+
+/// A route without a layer, and so without an observer.
+pub(crate) fn missing_layer() {
+    error!(target: LAYER, "a handler asked for a session where no SessionLayer wraps its route");
+}
+
+pub(super) fn observer_panicked(event: &'static str) {
+    error!(
+        target: OBSERVER, event,
+        "an observer panicked: what it was told of is done all the same, and further panics of it are not reported"
+    );
+}

@@ -1,6 +1,6 @@
 //! The router: which request does what.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -12,7 +12,13 @@ use axum::{
 };
 use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer, Sessions};
 
-use crate::{api, args::Args, error, log, origin, page, shop};
+use crate::{
+    api,
+    args::Args,
+    error,
+    figures::{Board, Figures},
+    log, origin, page, shop,
+};
 
 /// The largest body, in bytes: a record takes no more than half of it.
 const MAX_BODY: usize = 256 * 1024;
@@ -42,6 +48,7 @@ struct State {
     lifetimes: Lifetimes,
     /// Everybody's sessions: those on a visitor's other devices are not in the request.
     sessions: Sessions,
+    board: Board,
 }
 
 /// The layer; with a ring the cookie is signed.
@@ -50,10 +57,12 @@ pub(crate) fn layer(
     store: DynStore,
     ring: Option<KeyRing>,
     lifetimes: Lifetimes,
+    figures: Arc<Figures>,
 ) -> Result<Layer, ConfigError> {
     let builder = SessionLayer::builder(store)
         .cookie(CookieConfig::default().secure(!args.plain_http))
         .lifetime(lifetimes.usual)
+        .observe(figures)
         .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);
     match ring {
         Some(ring) => builder.sign(ring).build(),
@@ -61,8 +70,8 @@ pub(crate) fn layer(
     }
 }
 
-pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
-    let state = State { lifetimes, sessions: layer.sessions() };
+pub(crate) fn router(layer: Layer, lifetimes: Lifetimes, board: Board) -> Router {
+    let state = State { lifetimes, sessions: layer.sessions(), board };
     Router::new()
         .route("/", get(page::home))
         .route("/devices", get(page::devices))
@@ -79,6 +88,8 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
         .route("/api/devices", get(api::devices))
         .route("/api/devices/revoke-others", post(api::revoke_others))
         .route("/api/devices/{id}/revoke", post(api::revoke))
+        .route("/operator", get(page::operator))
+        .route("/api/figures", get(api::figures))
         .route("/api/untouched", get(api::untouched))
         .route("/api/fail", get(api::fail))
         .route("/healthz", get(async || "ok"))

@@ -11,6 +11,8 @@
 //! |---|---|
 //! | `GET /` | the page; counts a visit if there is a session |
 //! | `GET /devices` | the page of the visitor's devices, with forms to end them |
+//! | `GET /operator` | the operator's page: live figures, drawn as small charts |
+//! | `GET /api/figures` | these figures |
 //! | `POST /login` form `user`, optional `remember=on` | logs in; 303 to `/` |
 //! | `POST /logout` | ends the session; 303 to `/` |
 //! | `POST /cart` form `sku`, `qty` | adds to the cart; 303 to `/` |
@@ -26,7 +28,7 @@
 //!
 //! - `args`, `failure`, `log`, `server`, `signals`, `store`: the process.
 //! - `app`: the router and the layer.
-//! - `shop`, `page`, `api`: what it does.
+//! - `shop`, `page`, `api`, `figures`: what it does.
 //! - `error`, `extract`, `instant`, `origin`: how it speaks HTTP.
 
 mod api;
@@ -35,6 +37,7 @@ mod args;
 mod error;
 mod extract;
 mod failure;
+mod figures;
 mod instant;
 mod log;
 mod origin;

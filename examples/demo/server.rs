@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use crate::{
     args::Args,
     extract::Delay,
     failure::Failure,
+    figures::{Board, Figures},
     signals::Signals,
     store,
 };
@@ -35,8 +37,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let served = match app::layer(&args, store.clone(), ring, lifetimes) {
-        Ok(layer) => serve(listener, app::router(layer, lifetimes), &mut signals).await,
+    let figures = Arc::new(Figures::default());
+    let served = match app::layer(&args, store.clone(), ring, lifetimes, Arc::clone(&figures)) {
+        Ok(layer) => {
+            let board = Board::new(figures, layer.sessions(), store.name());
+            serve(listener, app::router(layer, lifetimes, board), &mut signals).await
+        }
         Err(error) => Err(error.into()),
     };
     // Also where serving failed: what is written so far is to last.

@@ -31,7 +31,7 @@ async fn the_pages_fit_a_telephone() {
     let demo = Demo::start(&[]);
     let [browser] = Browser::open(&demo).await;
     browser.log_in(&"WWWWW".repeat(10)).await;
-    for path in ["/", "/devices"] {
+    for path in ["/", "/devices", "/operator"] {
         for width in [390, 1280] {
             browser.resize(width).await;
             browser.go(path).await;

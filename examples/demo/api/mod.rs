@@ -4,6 +4,7 @@
 mod devices;
 mod entries;
 mod fail;
+mod figures;
 mod key;
 mod session;
 
@@ -11,6 +12,7 @@ pub(crate) use self::{
     devices::{devices, revoke, revoke_others},
     entries::{count, read, remove, write},
     fail::fail,
+    figures::figures,
     key::no_key,
     session::session,
 };

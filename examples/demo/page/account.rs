@@ -13,6 +13,7 @@ pub(super) fn greeting(user: Option<&str>, cart: &Cart) -> Markup {
             }
             None => { p { "Nobody is signed in" } }
         }
+        a href="/operator" { "Operator" }
         span.badge title="Pieces in the cart" { (cart.pieces()) " in the cart" }
     }
 }

@@ -1,4 +1,4 @@
-//! The pages. They work without scripts, but for the parallel requests.
+//! The pages. They work without scripts, but for the parallel requests and the charts.
 
 mod account;
 mod agent;
@@ -8,10 +8,13 @@ mod facts;
 mod frame;
 mod goods;
 mod home;
+mod operator;
+mod overtake;
 mod parallel;
 mod policy;
 
 pub(crate) use self::{
     devices::{devices, end_device, end_others},
     home::home,
+    operator::operator,
 };

@@ -14,7 +14,7 @@ pub(super) fn panel() -> Markup {
             }
             button #fire type="button" data-requests="50" { "Fire 50 requests" }
             progress #progress max="50" value="0" hidden {}
-            p #outcome role="status" {}
+            p.outcome #outcome role="status" {}
             noscript { p.muted { "This button needs scripts; all else on this page works without." } }
         }
     }

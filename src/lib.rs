@@ -102,6 +102,8 @@ mod store;
 
 pub use erased_serde;
 
+#[cfg(feature = "metrics")]
+pub use self::events::MetricsObserver;
 #[cfg(feature = "encryption")]
 pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{

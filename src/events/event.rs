@@ -1,13 +1,9 @@
 //! What an observer is told.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use crate::{
-    error::Error,
-    id::SessionId,
-    record::Record,
-    store::{StoreError, StoreErrorKind},
-};
+use super::{NoSessionReason, Outcome};
+use crate::{error::Error, id::SessionId, record::Record, store::StoreError};
 
 /// Something happened to a session, or a store did something. An [`Observer`](crate::Observer) is told.
 ///
@@ -157,7 +153,7 @@ pub enum EventKind<'a> {
     Damaged {
         /// The session.
         id: SessionId,
-        /// Of kind [`Corrupt`](StoreErrorKind::Corrupt).
+        /// Of kind [`Corrupt`](crate::StoreErrorKind::Corrupt).
         error: &'a StoreError,
     },
     /// A request's session could not be loaded.
@@ -240,48 +236,6 @@ pub enum EventKind<'a> {
         /// How many.
         sessions: u64,
     },
-}
-
-/// Why a request has no session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum NoSessionReason {
-    /// It brought no cookie of ours.
-    NoCookie,
-    /// The cookie's value has not the form of a token.
-    Malformed,
-    /// The cookie's value is signed by no key of the ring.
-    Forged,
-    /// No such session is stored, or the token does not fit it. Where the store can't tell, it may have expired.
-    Unknown,
-    /// It has expired. Stores that keep their records in this process's memory can tell, until they have swept it.
-    Expired,
-    /// Its token was replaced by a newer one, at a login or a renewal.
-    Superseded,
-    /// Its owner's sessions were revoked.
-    Revoked,
-}
-
-/// What came of a store's operation.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum Outcome<'a> {
-    /// It was done: loaded, created, updated, counted.
-    Done,
-    /// There is no such session, epoch or lease.
-    Absent,
-    /// There is one under the new id already.
-    Exists,
-    /// Another version is stored.
-    Conflict,
-    /// A `refresh` found another record.
-    Changed,
-    /// Another holder has the lease.
-    Held,
-    /// The call was dropped before it was over. What became of it is not known.
-    Dropped,
-    /// The store could not.
-    Failed(&'a StoreError),
 }
 
 impl<'a> Event<'a> {
@@ -376,54 +330,6 @@ impl<'a> EventKind<'a> {
             | Self::Renewed { record, .. }
             | Self::Evicted { record, .. }
             | Self::ConflictMerged { record, .. } => Some(record),
-            _ => None,
-        }
-    }
-}
-
-impl NoSessionReason {
-    /// The reason in lower case, as it stands in events: `no cookie`, `malformed`, `unknown`, …
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoCookie => "no cookie",
-            Self::Malformed => "malformed",
-            Self::Forged => "forged",
-            Self::Unknown => "unknown",
-            Self::Expired => "expired",
-            Self::Superseded => "superseded",
-            Self::Revoked => "revoked",
-        }
-    }
-}
-
-impl fmt::Display for NoSessionReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Outcome<'_> {
-    /// The outcome in lower case: `done`, `absent`, `conflict`, …, `failed`.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Absent => "absent",
-            Self::Exists => "exists",
-            Self::Conflict => "conflict",
-            Self::Changed => "changed",
-            Self::Held => "held",
-            Self::Dropped => "dropped",
-            Self::Failed(_) => "failed",
-        }
-    }
-
-    /// What kind of failure it is, if it is one.
-    #[must_use]
-    pub fn failure(&self) -> Option<StoreErrorKind> {
-        match self {
-            Self::Failed(error) => Some(error.kind()),
             _ => None,
         }
     }

@@ -2,16 +2,26 @@
 //!
 //! - [`Observer`]: what the application gives to a layer or a store, to be told.
 //! - [`Event`], [`EventKind`]: what it is told; [`NoSessionReason`], [`Outcome`].
+//! - `MetricsObserver`: events as metrics (feature `metrics`).
 //! - `observers`: who listens, if anybody, and the one place where an event is both traced and told.
-//! - `trace`: the `tracing` side.
+//! - `trace`, `span`: the `tracing` side.
 
 mod event;
+#[cfg(feature = "metrics")]
+mod meter;
 mod observer;
 mod observers;
+mod outcome;
+mod reason;
+pub(crate) mod span;
 mod trace;
 
+#[cfg(feature = "metrics")]
+pub use self::meter::MetricsObserver;
 pub use self::{
-    event::{Event, EventKind, NoSessionReason, Outcome},
+    event::{Event, EventKind},
     observer::Observer,
+    outcome::Outcome,
+    reason::NoSessionReason,
 };
 pub(crate) use self::{observers::Observers, trace::missing_layer};

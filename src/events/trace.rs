@@ -5,7 +5,7 @@ use tracing::{debug, error, info, trace, warn};
 use super::{EventKind, NoSessionReason};
 
 /// The target of what happens to sessions.
-const SESSION: &str = "session_layer::session";
+pub(super) const SESSION: &str = "session_layer::session";
 /// The target of what is wrong with how layers are put together.
 const LAYER: &str = "session_layer::layer";
 /// The target of complaints about observers.

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     cookie::Tokens,
     error::{Error, ErrorKind, Result},
-    events::{EventKind, NoSessionReason},
+    events::{EventKind, NoSessionReason, span},
     id::SessionId,
     lifetime::CookieLifetime,
     record::RecordKind,
@@ -174,6 +174,10 @@ impl Shared {
     /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
     /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
+        self.commit_now().instrument(span::commit(|| self.state().origin.id())).await
+    }
+
+    async fn commit_now(&self) -> Result<()> {
         let _one = self.committing.lock().await;
         self.destroy_doomed().await?;
         let now = self.settings.clock.now();
@@ -188,7 +192,8 @@ impl Shared {
             Plan::Write(work, since) => {
                 let mut taken = Taken { shared: self, work: Some(work), since };
                 let Some(work) = &mut taken.work else { return Ok(()) };
-                let written = write(&self.settings, work).await?;
+                let id = work.origin.id();
+                let written = write(&self.settings, work).await.inspect_err(|error| self.tell_blocked(id, error))?;
                 drop(taken.work.take());
                 self.rebase(written, since.ended);
                 // A `destroy` that came during the commit means what the commit has made, too.
@@ -218,6 +223,13 @@ impl Shared {
         }
     }
 
+    /// Tells of a write that would have brought its session back.
+    fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
+        if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) {
+            self.settings.emit(EventKind::WriteBlocked { id, error });
+        }
+    }
+
     /// The last commit of a request: what could not be written is dropped. `Gone` is no error here: it is as if the
     /// write had come before the end.
     pub(crate) async fn commit_response(&self) -> Result<()> {
@@ -228,13 +240,9 @@ impl Shared {
             (state.discard(), state.live().map(|live| live.id))
         };
         drop(dropped);
-        match error.kind() {
-            ErrorKind::Gone | ErrorKind::Superseded => {
-                if let Some(id) = id {
-                    self.settings.emit(EventKind::WriteBlocked { id, error: &error });
-                }
-            }
-            _ => self.settings.emit(EventKind::CommitFailed { id, error: &error }),
+        // What was blocked is told of already.
+        if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded) {
+            self.settings.emit(EventKind::CommitFailed { id, error: &error });
         }
         if error.kind() == ErrorKind::Gone { Ok(()) } else { Err(error) }
     }

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use tracing::Instrument;
+
 use super::{
     absent::tell_absent,
     settings::{DamagedPolicy, Settings},
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     cookie::Tokens,
-    events::{EventKind, NoSessionReason},
+    events::{EventKind, NoSessionReason, span},
     id::{Check, SessionId},
     record::RecordKind,
     store::{SessionStore, StoreError, StoreErrorKind, Stored},
@@ -83,6 +85,10 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
 
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
 pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
+    look_up(settings, id, check).instrument(span::load(id)).await
+}
+
+async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
     let Some(stored) = settings.store.load(id).await.map_err(|error| error.during("load").on(id))? else {
         tell_absent(settings, id).await;
         return Ok(Found::Absent);

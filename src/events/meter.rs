@@ -1,0 +1,205 @@
+//! Events as metrics.
+
+use std::{fmt, time::Duration};
+
+use metrics::{Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use super::{Event, EventKind, NoSessionReason, Observer, Outcome};
+use crate::record::Record;
+
+/// Counts and measures what happens, through the [`metrics`](https://docs.rs/metrics) facade.
+///
+/// It goes where any observer goes: to a layer, and to the store for what the store does by itself. It writes to the
+/// recorder that is installed when something happens; install it before [`new`](Self::new), so that the descriptions and
+/// units arrive as well.
+///
+/// ```
+/// use session_layer::{MemoryStore, MetricsObserver, SessionLayer};
+///
+/// let metrics = MetricsObserver::new();
+/// let store = MemoryStore::builder().observe(metrics).open()?;
+/// let layer = SessionLayer::builder(store).observe(metrics).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Metrics
+///
+/// Names and labels are OpenTelemetry's where it has them (semantic conventions for database clients and for errors);
+/// an exporter for Prometheus writes `_` for each dot. All have the label `db.system.name`: the kind of store, such as
+/// `memory`. No label holds an id, an owner, or anything else of which there are many.
+///
+/// | metric | kind | unit | further labels |
+/// |---|---|---|---|
+/// | `db.client.operation.duration` | histogram | s | `db.operation.name`, `session_layer.outcome`; `error.type` where it failed |
+/// | `session_layer.session.count` | gauge | | |
+/// | `session_layer.session.loaded` | counter | | |
+/// | `session_layer.session.absent` | counter | | `session_layer.outcome`: the reason |
+/// | `session_layer.session.created` | counter | | |
+/// | `session_layer.session.saved` | counter | | |
+/// | `session_layer.session.touched` | counter | | |
+/// | `session_layer.session.renewed` | counter | | |
+/// | `session_layer.session.destroyed` | counter | | |
+/// | `session_layer.session.expired` | counter | | |
+/// | `session_layer.session.evicted` | counter | | |
+/// | `session_layer.owner.revoked` | counter | | |
+/// | `session_layer.conflict.merged` | counter | | |
+/// | `session_layer.write.blocked` | counter | | |
+/// | `session_layer.change.dropped` | counter | | |
+/// | `session_layer.cookie.doubled` | counter | | |
+/// | `session_layer.failure` | counter | | `db.operation.name`: `load`, `commit` or `touch`; `error.type` |
+/// | `session_layer.record.unopened` | counter | | `db.operation.name`; `error.type` |
+/// | `session_layer.record.size` | histogram | bytes | |
+/// | `session_layer.cache.hit` | counter | | `session_layer.outcome`: `validated` or `trusted` |
+/// | `session_layer.cache.miss` | counter | | |
+/// | `session_layer.cache.evicted` | counter | | |
+///
+/// - The gauge is set where the number is known anyway: by every sweep of a store that is observed, and whenever
+///   [`Sessions::count`](crate::Sessions::count) is asked. Nothing is counted for its sake.
+/// - Durations are those of whole calls of the store, as the layer sees them: with a cache in front, the cache's. For the
+///   store behind it see [`ObservedStore`](crate::ObservedStore); it has the same labels, so use one or the other.
+/// - The record's size is measured at each create, save and renewal, in bytes of its wire form.
+/// - Failures are those that a request or a job met; one that was tried again and went well is only in the durations.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct MetricsObserver;
+
+const STORE: &str = "db.system.name";
+const OPERATION: &str = "db.operation.name";
+const OUTCOME: &str = "session_layer.outcome";
+const ERROR: &str = "error.type";
+
+const DURATION: &str = "db.client.operation.duration";
+const COUNT: &str = "session_layer.session.count";
+const SIZE: &str = "session_layer.record.size";
+
+/// The counters, each with what it counts.
+const COUNTERS: &[(&str, &str)] = &[
+    ("session_layer.session.loaded", "Sessions loaded for a request."),
+    ("session_layer.session.absent", "Cookies, or their lack, that led to no session."),
+    ("session_layer.session.created", "Sessions stored for the first time."),
+    ("session_layer.session.saved", "Changes of a session stored."),
+    ("session_layer.session.touched", "Expiries moved of sessions that were only read."),
+    ("session_layer.session.renewed", "Sessions given a new token, at a login or without one."),
+    ("session_layer.session.destroyed", "Sessions ended."),
+    ("session_layer.session.expired", "Expired sessions that the store has let go of."),
+    ("session_layer.session.evicted", "Live sessions that a full store has let go of."),
+    ("session_layer.owner.revoked", "Owners whose sessions were revoked, all or all others."),
+    ("session_layer.conflict.merged", "Commits merged with another request's changes."),
+    ("session_layer.write.blocked", "Writes blocked because their session was gone or superseded."),
+    ("session_layer.change.dropped", "Sessions dropped with changes that nobody saved."),
+    ("session_layer.cookie.doubled", "Requests refused because they brought two live sessions."),
+    ("session_layer.failure", "Loads, commits and touches that failed."),
+    ("session_layer.record.unopened", "Records that could not be opened."),
+    ("session_layer.cache.hit", "Loads answered from the cache."),
+    ("session_layer.cache.miss", "Loads that the cache had to pass on."),
+    ("session_layer.cache.evicted", "Sessions that a full cache has let go of."),
+];
+
+impl MetricsObserver {
+    /// An observer, once all metrics are described to the recorder that is installed.
+    #[must_use]
+    pub fn new() -> Self {
+        for &(name, description) in COUNTERS {
+            describe_counter!(name, Unit::Count, description);
+        }
+        describe_histogram!(DURATION, Unit::Seconds, "How long calls of the session store took.");
+        describe_histogram!(SIZE, Unit::Bytes, "Size of stored records.");
+        describe_gauge!(COUNT, Unit::Count, "Live sessions, as of the last sweep or count.");
+        Self
+    }
+}
+
+impl Observer for MetricsObserver {
+    fn observe(&self, event: &Event<'_>) {
+        let store = event.store;
+        let count = |name| counter!(name, STORE => store).increment(1);
+        match event.kind {
+            EventKind::Operation { operation, outcome, duration, sessions, .. } => {
+                called(store, operation, outcome, duration);
+                if let ("count", Some(live)) = (operation, sessions) {
+                    present(store, live);
+                }
+            }
+            EventKind::Swept { remaining, .. } => present(store, remaining),
+            EventKind::Loaded { .. } => count("session_layer.session.loaded"),
+            EventKind::NoSession { reason, .. } => {
+                let reason = if reason == NoSessionReason::NoCookie { "no_cookie" } else { reason.as_str() };
+                counter!("session_layer.session.absent", STORE => store, OUTCOME => reason).increment(1);
+            }
+            EventKind::Created { record, .. } => {
+                count("session_layer.session.created");
+                stored(store, record);
+            }
+            EventKind::Saved { record, .. } => {
+                count("session_layer.session.saved");
+                stored(store, record);
+            }
+            EventKind::Renewed { record, .. } => {
+                count("session_layer.session.renewed");
+                stored(store, record);
+            }
+            EventKind::Touched { .. } => count("session_layer.session.touched"),
+            EventKind::Destroyed { .. } => count("session_layer.session.destroyed"),
+            EventKind::Expired { .. } => count("session_layer.session.expired"),
+            EventKind::Evicted { .. } => count("session_layer.session.evicted"),
+            EventKind::OwnerRevoked { .. } => count("session_layer.owner.revoked"),
+            EventKind::ConflictMerged { .. } => count("session_layer.conflict.merged"),
+            EventKind::WriteBlocked { .. } => count("session_layer.write.blocked"),
+            EventKind::ChangesDropped { .. } => count("session_layer.change.dropped"),
+            EventKind::TwoLiveCookies { .. } => count("session_layer.cookie.doubled"),
+            EventKind::Damaged { error, .. } | EventKind::LoadFailed { error, .. } => {
+                failed("session_layer.failure", store, "load", error.kind());
+            }
+            EventKind::TouchFailed { error, .. } => failed("session_layer.failure", store, "touch", error.kind()),
+            EventKind::CommitFailed { error, .. } => failed("session_layer.failure", store, "commit", error.kind()),
+            EventKind::NotOpened { operation, error, .. } => {
+                failed("session_layer.record.unopened", store, operation, error.kind());
+            }
+            EventKind::CacheHit { validated, .. } => {
+                let outcome = if validated { "validated" } else { "trusted" };
+                counter!("session_layer.cache.hit", STORE => store, OUTCOME => outcome).increment(1);
+            }
+            EventKind::CacheMiss { .. } => count("session_layer.cache.miss"),
+            EventKind::CacheEvicted { sessions } => {
+                counter!("session_layer.cache.evicted", STORE => store).increment(sessions);
+            }
+            // A mistake in how the application is put together, told once.
+            EventKind::NestedLayer { .. } => {}
+        }
+    }
+}
+
+fn called(store: &'static str, operation: &'static str, outcome: Outcome<'_>, duration: Duration) {
+    let mut labels = vec![
+        Label::from_static_parts(STORE, store),
+        Label::from_static_parts(OPERATION, operation),
+        Label::from_static_parts(OUTCOME, outcome.as_str()),
+    ];
+    labels.extend(outcome.failure().map(|kind| Label::new(ERROR, format!("{kind:?}"))));
+    histogram!(DURATION, labels).record(duration);
+}
+
+fn present(store: &'static str, live: u64) {
+    gauge!(COUNT, STORE => store).set(live as f64);
+}
+
+fn stored(store: &'static str, record: &Record) {
+    histogram!(SIZE, STORE => store).record(record.encoded_len() as f64);
+}
+
+/// The kind of an error has a name of its own among few.
+fn failed(name: &'static str, store: &'static str, operation: &'static str, kind: impl fmt::Debug) {
+    counter!(name, STORE => store, OPERATION => operation, ERROR => format!("{kind:?}")).increment(1);
+}
+
+impl Default for MetricsObserver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MetricsObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MetricsObserver")
+    }
+}

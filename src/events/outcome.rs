@@ -1,0 +1,51 @@
+//! What came of a call of the store.
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What came of a store's operation.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// It was done: loaded, created, updated, counted.
+    Done,
+    /// There is no such session, epoch or lease.
+    Absent,
+    /// There is one under the new id already.
+    Exists,
+    /// Another version is stored.
+    Conflict,
+    /// A `refresh` found another record.
+    Changed,
+    /// Another holder has the lease.
+    Held,
+    /// The call was dropped before it was over. What became of it is not known.
+    Dropped,
+    /// The store could not.
+    Failed(&'a StoreError),
+}
+
+impl Outcome<'_> {
+    /// The outcome in lower case: `done`, `absent`, `conflict`, …, `failed`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Absent => "absent",
+            Self::Exists => "exists",
+            Self::Conflict => "conflict",
+            Self::Changed => "changed",
+            Self::Held => "held",
+            Self::Dropped => "dropped",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// What kind of failure it is, if it is one.
+    #[must_use]
+    pub fn failure(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::Failed(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+}

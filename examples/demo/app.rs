@@ -10,7 +10,9 @@ use axum::{
     middleware,
     routing::{any, get, post},
 };
-use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer, Sessions};
+use session_layer::{
+    ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, MetricsObserver, SessionLayer, Sessions,
+};
 
 use crate::{
     api,
@@ -57,12 +59,12 @@ pub(crate) fn layer(
     store: DynStore,
     ring: Option<KeyRing>,
     lifetimes: Lifetimes,
-    figures: Arc<Figures>,
+    observers: (Arc<Figures>, MetricsObserver),
 ) -> Result<Layer, ConfigError> {
     let builder = SessionLayer::builder(store)
         .cookie(CookieConfig::default().secure(!args.plain_http))
         .lifetime(lifetimes.usual)
-        .observe(figures)
+        .observe(observers)
         .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);
     match ring {
         Some(ring) => builder.sign(ring).build(),
@@ -90,6 +92,7 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes, board: Board) -> Router
         .route("/api/devices/{id}/revoke", post(api::revoke))
         .route("/operator", get(page::operator))
         .route("/api/figures", get(api::figures))
+        .route("/metrics", get(api::metrics))
         .route("/api/untouched", get(api::untouched))
         .route("/api/fail", get(api::fail))
         .route("/healthz", get(async || "ok"))

@@ -12,7 +12,8 @@
 //! | `GET /` | the page; counts a visit if there is a session |
 //! | `GET /devices` | the page of the visitor's devices, with forms to end them |
 //! | `GET /operator` | the operator's page: live figures, drawn as small charts |
-//! | `GET /api/figures` | these figures |
+//! | `GET /api/figures` | these figures, as JSON |
+//! | `GET /metrics` | what the crate measures, in Prometheus' text form |
 //! | `POST /login` form `user`, optional `remember=on` | logs in; 303 to `/` |
 //! | `POST /logout` | ends the session; 303 to `/` |
 //! | `POST /cart` form `sku`, `qty` | adds to the cart; 303 to `/` |

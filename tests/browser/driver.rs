@@ -17,10 +17,14 @@ use crate::process::Demo;
 /// How long something that is to come on a page may take: a bound for what never comes.
 const LIMIT: Duration = Duration::from_secs(60);
 
+const INSTALL: &str = "install Chromium and its driver (Debian: apt-get install -y chromium chromium-driver)";
+
 /// A running chromedriver on a port of its own. Dropped, it ends with its browsers.
 struct Driver {
     child: Child,
     port: u16,
+    /// A directory for each of them, removed once they have ended.
+    profiles: TempDir,
 }
 
 /// One browser with a profile of its own, at the pages of a demo.
@@ -31,20 +35,18 @@ pub(crate) struct Browser {
     /// The demo's.
     base: String,
     _driver: Arc<Driver>,
-    _profile: TempDir,
 }
 
 impl Driver {
     fn start() -> Self {
         let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = spawned
-            .expect("Chromium and its driver are installed (Debian: apt-get install -y chromium chromium-driver)");
+        let mut child = spawned.unwrap_or_else(|error| panic!("no chromedriver: {error}; {INSTALL}"));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.map_while(Result::ok).find_map(|line| {
             let (_, rest) = line.split_once("started successfully on port ")?;
             rest.trim_end_matches('.').parse().ok()
         });
-        Self { child, port: port.expect("chromedriver says its port") }
+        Self { child, port: port.expect("chromedriver says its port"), profiles: tempfile::tempdir().unwrap() }
     }
 }
 
@@ -66,14 +68,14 @@ impl Browser {
     pub(crate) async fn open<const N: usize>(demo: &Demo) -> [Self; N] {
         let driver = Arc::new(Driver::start());
         let mut browsers = Vec::new();
-        for _ in 0..N {
-            browsers.push(Self::new(demo, Arc::clone(&driver)).await);
+        for number in 0..N {
+            browsers.push(Self::new(demo, Arc::clone(&driver), number).await);
         }
         browsers.try_into().ok().unwrap()
     }
 
-    async fn new(demo: &Demo, driver: Arc<Driver>) -> Self {
-        let profile = tempfile::tempdir().unwrap();
+    async fn new(demo: &Demo, driver: Arc<Driver>, number: usize) -> Self {
+        let profile = driver.profiles.path().join(number.to_string());
         let options = json!({ "args": [
             "--headless=new",
             // It refuses to run as root with one, and in containers it often has no rights for it.
@@ -81,7 +83,7 @@ impl Browser {
             "--disable-dev-shm-usage",
             "--disable-gpu",
             "--window-size=1280,900",
-            format!("--user-data-dir={}", profile.path().display()),
+            format!("--user-data-dir={}", profile.display()),
         ]});
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": options,
@@ -89,11 +91,12 @@ impl Browser {
         }}});
         let client = Client::builder().no_proxy().build().unwrap();
         let sessions = format!("http://127.0.0.1:{}/session", driver.port);
-        let session = send(&client, Method::POST, &sessions, Some(wanted)).await.unwrap();
+        let session = send(&client, Method::POST, &sessions, Some(wanted)).await;
+        let session = session.unwrap_or_else(|error| panic!("no browser: {error}; {INSTALL}"));
         let session = format!("{sessions}/{}", session["sessionId"].as_str().unwrap());
         // By this name browsers take plain HTTP for as good as encrypted.
         let base = format!("http://localhost:{}", demo.address.port());
-        Self { client, session, base, _driver: driver, _profile: profile }
+        Self { client, session, base, _driver: driver }
     }
 
     async fn tell(&self, command: &str, parameters: Value) -> Result<Value, String> {

@@ -1,6 +1,10 @@
 //! What an operator sees.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderName, header},
+};
 
 use crate::figures::{Board, Numbers};
 
@@ -8,4 +12,9 @@ use crate::figures::{Board, Numbers};
 /// keeps none alive.
 pub(crate) async fn figures(State(board): State<Board>) -> Json<Numbers> {
     Json(board.numbers().await)
+}
+
+/// `GET /metrics`: in Prometheus' text form.
+pub(crate) async fn metrics(State(board): State<Board>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], board.metrics().await)
 }

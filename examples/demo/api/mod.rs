@@ -12,7 +12,7 @@ pub(crate) use self::{
     devices::{devices, revoke, revoke_others},
     entries::{count, read, remove, write},
     fail::fail,
-    figures::figures,
+    figures::{figures, metrics},
     key::no_key,
     session::session,
 };

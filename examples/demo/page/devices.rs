@@ -55,7 +55,7 @@ fn login() -> Markup {
                 h1 { "Your devices" }
                 p.lead { "Nobody is signed in here, or no longer: log in to see where else you are." }
             }
-            (account::panel(None))
+            div.login { (account::panel(None)) }
         }
     }
 }

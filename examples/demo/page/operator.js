@@ -1,7 +1,7 @@
 "use strict";
 {
   const EVERY = 500;
-  const SHOWN = 60_000;
+  const SHOWN = 30_000;
   const WIDTH = 240;
   const HEIGHT = 64;
   const silent = document.getElementById("silent");

@@ -105,10 +105,10 @@ fn latencies(numbers: &Numbers) -> Markup {
     }
 }
 
-/// A chart of the last minute, empty until the script draws its lines.
+/// A chart of the last half minute, empty until the script draws its lines.
 fn chart(title: &str, lines: &[&str]) -> Markup {
     html! {
-        svg.chart viewBox="0 0 240 64" preserveAspectRatio="none" role="img" aria-label={ (title) ", the last minute" } {
+        svg.chart viewBox="0 0 240 64" preserveAspectRatio="none" role="img" aria-label={ (title) ", the last half minute" } {
             line.base x1="0" x2="240" y1="63.5" y2="63.5" {}
             @for line in lines {
                 path.area.(line) d="" {}

@@ -174,7 +174,7 @@ impl Shared {
     /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
     /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
-        self.commit_now().instrument(span::commit(|| self.state().origin.id())).await
+        self.commit_now().instrument(span::commit(|| self.state().id())).await
     }
 
     async fn commit_now(&self) -> Result<()> {
@@ -225,7 +225,9 @@ impl Shared {
 
     /// Tells of a write that would have brought its session back.
     fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
-        if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) {
+        if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind())
+            && !std::mem::replace(&mut self.state().is_blocked, true)
+        {
             self.settings.emit(EventKind::WriteBlocked { id, error });
         }
     }
@@ -237,7 +239,7 @@ impl Shared {
         let Err(error) = outcome else { return Ok(()) };
         let (dropped, id) = {
             let mut state = self.state();
-            (state.discard(), state.live().map(|live| live.id))
+            (state.discard(), state.id())
         };
         drop(dropped);
         // What was blocked is told of already.
@@ -422,7 +424,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.response_started && state.is_unsaved() {
-            self.settings.emit(EventKind::ChangesDropped { id: state.live().map(|live| live.id) });
+            self.settings.emit(EventKind::ChangesDropped { id: state.id() });
         }
     }
 }

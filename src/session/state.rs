@@ -73,6 +73,8 @@ pub(crate) struct State {
     /// The headers are on their way: no cookie can be set any more.
     pub(crate) response_started: bool,
     pub(crate) skip_touch: bool,
+    /// It was told that a write was blocked: the end of the request tries it once more.
+    pub(crate) is_blocked: bool,
     /// Counts changes, so that what was computed with no lock held is known to be still true.
     pub(crate) revision: u64,
 }
@@ -107,6 +109,11 @@ impl State {
             Origin::Live(live) => Some(live),
             Origin::None | Origin::Superseded(_) => None,
         }
+    }
+
+    /// Which session this is about: the one that it has, or the one that it ends.
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        self.origin.id().or(self.doomed.last().copied())
     }
 
     /// Refuses what a superseded request changes, unless it logs in.

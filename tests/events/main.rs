@@ -1,0 +1,14 @@
+//! What one can see: observers, `tracing` and metrics, and never a token in any of them.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+#[path = "../support/memcached.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
+mod memcached;
+
+mod kinds;
+mod metrics;
+mod panics;
+mod secrets;
+mod stores;
+mod support;
+mod visit;

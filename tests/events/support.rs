@@ -1,0 +1,344 @@
+//! A site that is watched, a browser, and what was seen and traced.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt::{Debug, Write},
+    sync::{
+        Arc, Mutex, Once,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+use axum::{Router, body::Body, handler::Handler, routing::any};
+use http::{Request, Response, StatusCode, header};
+use session_layer::{
+    Clock, Event, EventKind, KeyRing, MemoryStore, MemoryStoreBuilder, Observer, Secret, SessionId, SessionLayer,
+    SessionLayerBuilder, SessionStore,
+};
+use tower::ServiceExt;
+use tracing::{
+    Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record as Values},
+};
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+pub(crate) fn clock() -> Clock {
+    Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+}
+
+pub(crate) fn ring() -> KeyRing {
+    KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|i| u8::try_from(i * 7).unwrap())).unwrap())
+}
+
+/// Sends one request with these cookies through a layer, to a router whose only route has this handler.
+pub(crate) async fn send<H: Handler<T, ()>, T: 'static>(
+    layer: &SessionLayer,
+    cookies: &[&str],
+    handler: H,
+) -> Response<Body> {
+    let mut request = Request::new(Body::empty());
+    for cookie in cookies {
+        request.headers_mut().append(header::COOKIE, cookie.parse().unwrap());
+    }
+    Router::new().route("/", any(handler)).layer(layer.clone()).oneshot(request).await.unwrap()
+}
+
+/// The `name=value` that a response sets; `None` if it removes the cookie or says nothing.
+pub(crate) fn set_cookie(response: &Response<Body>) -> Option<String> {
+    let line = response.headers().get(header::SET_COOKIE)?.to_str().unwrap();
+    (!line.contains("Max-Age=0")).then(|| line.split(';').next().unwrap().to_owned())
+}
+
+/// A layer whose browser keeps its one cookie.
+pub(crate) struct Browser {
+    pub(crate) layer: SessionLayer,
+    pub(crate) cookie: Option<String>,
+    /// Every cookie that was ever set.
+    pub(crate) issued: Vec<String>,
+}
+
+impl Browser {
+    pub(crate) fn new(layer: SessionLayer) -> Self {
+        Self { layer, cookie: None, issued: Vec::new() }
+    }
+
+    pub(crate) async fn visit<H: Handler<T, ()>, T: 'static>(&mut self, handler: H) -> StatusCode {
+        let cookies: Vec<&str> = self.cookie.as_deref().into_iter().collect();
+        let response = send(&self.layer, &cookies, handler).await;
+        if response.headers().contains_key(header::SET_COOKIE) {
+            self.cookie = set_cookie(&response);
+            self.issued.extend(self.cookie.clone());
+        }
+        response.status()
+    }
+}
+
+/// What was seen, in words: ids are written `#1`, `#2`, … in the order in which they come, and `+` where the record is.
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    notes: Arc<Mutex<Notes>>,
+    /// One who is told first of each event.
+    companion: Option<Arc<dyn Observer>>,
+}
+
+/// Counts what it is told, and panics each time.
+#[derive(Default)]
+pub(crate) struct Panicking(AtomicU64);
+
+impl Panicking {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Observer for Panicking {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        // As `panic!` does it, without the text on the terminal.
+        std::panic::resume_unwind(Box::new(event.name()));
+    }
+}
+
+#[derive(Default)]
+struct Notes {
+    lines: Vec<String>,
+    ids: HashMap<SessionId, usize>,
+}
+
+impl Notes {
+    fn id(&mut self, id: SessionId) -> String {
+        let next = self.ids.len() + 1;
+        format!("#{}", self.ids.entry(id).or_insert(next))
+    }
+
+    fn line(&mut self, event: &Event<'_>) -> String {
+        let mut words = vec![event.name().to_owned()];
+        match event.kind {
+            EventKind::Operation { operation, outcome, sessions, .. } => {
+                words = vec![operation.to_owned(), outcome.as_str().to_owned()];
+                words.extend(outcome.failure().map(|kind| format!("{kind:?}")));
+                words.extend(sessions.map(|sessions| sessions.to_string()));
+            }
+            EventKind::NoSession { reason, .. } => words.push(format!("({reason})")),
+            EventKind::Renewed { from, .. } => words.push(self.id(from)),
+            EventKind::ConflictMerged { tries, .. } => words.push(tries.to_string()),
+            EventKind::WriteBlocked { error, .. } | EventKind::CommitFailed { error, .. } => {
+                words.push(format!("{:?}", error.kind()));
+            }
+            EventKind::LoadFailed { error, .. }
+            | EventKind::TouchFailed { error, .. }
+            | EventKind::Damaged { error, .. } => words.push(format!("{:?}", error.kind())),
+            EventKind::NotOpened { operation, error, .. } => words.push(format!("{operation} {:?}", error.kind())),
+            EventKind::OwnerRevoked { removed, .. } => words.push(removed.to_string()),
+            EventKind::Swept { deleted, remaining, .. } => words.push(format!("{deleted} {remaining}")),
+            EventKind::CacheHit { validated, .. } => words.push(validated.to_string()),
+            EventKind::CacheEvicted { sessions, .. } => words.push(sessions.to_string()),
+            EventKind::NestedLayer { cookie, .. } => words.push(cookie.to_owned()),
+            _ => {}
+        }
+        words.extend(event.id().map(|id| self.id(id)));
+        if let EventKind::TwoLiveCookies { second, .. } = event.kind {
+            words.push(self.id(second));
+        }
+        words.extend(event.record().map(|_| "+".to_owned()));
+        words.join(" ")
+    }
+}
+
+impl Seen {
+    /// With another observer before it.
+    pub(crate) fn beside(companion: Arc<dyn Observer>) -> Self {
+        Self { companion: Some(companion), ..Self::default() }
+    }
+
+    /// Gives a builder all observers.
+    pub(crate) fn watch<B>(&self, builder: B, observe: impl Fn(B, Arc<dyn Observer>) -> B) -> B {
+        let builder = self.companion.iter().cloned().fold(builder, &observe);
+        observe(builder, Arc::new(self.clone()))
+    }
+
+    /// What was seen since the last time.
+    pub(crate) fn all(&self) -> Vec<String> {
+        std::mem::take(&mut self.notes.lock().unwrap().lines)
+    }
+
+    /// What of it is not to be looked at is left out, and the rest put back.
+    pub(crate) fn put_back(&self, lines: impl Iterator<Item = String>) {
+        self.notes.lock().unwrap().lines.extend(lines);
+    }
+
+    /// `text` with each known id replaced.
+    pub(crate) fn named(&self, text: &str) -> String {
+        let notes = self.notes.lock().unwrap();
+        notes
+            .ids
+            .iter()
+            .fold(text.to_owned(), |text, (id, number)| text.replace(&id.to_string(), &format!("#{number}")))
+    }
+}
+
+impl Observer for Seen {
+    fn observe(&self, event: &Event<'_>) {
+        let mut notes = self.notes.lock().unwrap();
+        let mut line = notes.line(event);
+        if let EventKind::Operation { .. } = event.kind {
+            line.insert_str(0, "call ");
+        }
+        notes.lines.push(line);
+    }
+}
+
+/// A layer over a memory store by a manual clock, both watched.
+pub(crate) fn watched(
+    seen: &Seen,
+    clock: &Clock,
+    settings: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
+) -> SessionLayer {
+    let store = seen.watch(MemoryStore::builder().clock(clock.clone()), MemoryStoreBuilder::observe).open().unwrap();
+    over(store, seen, clock, settings)
+}
+
+/// A watched layer over this store.
+pub(crate) fn over(
+    store: impl SessionStore,
+    seen: &Seen,
+    clock: &Clock,
+    settings: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
+) -> SessionLayer {
+    let builder = seen.watch(SessionLayer::builder(store).clock(clock.clone()), SessionLayerBuilder::observe);
+    settings(builder).build().unwrap()
+}
+
+/// What was traced on this thread: level, target, the spans around it and the fields.
+#[derive(Clone, Default)]
+pub(crate) struct Traced(Arc<Mutex<Vec<String>>>);
+
+/// Ends the keeping.
+pub(crate) struct Kept;
+
+thread_local! {
+    static TRACED: RefCell<Option<Traced>> = const { RefCell::new(None) };
+    static AROUND: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Everything that anybody traced in this process, at any level: events, spans and their fields.
+pub(crate) static EVERYTHING: Mutex<String> = Mutex::new(String::new());
+
+static SPANS: Mutex<Option<HashMap<u64, String>>> = Mutex::new(None);
+
+impl Traced {
+    /// Keeps what happens on this thread until the guard is dropped.
+    pub(crate) fn keep() -> (Self, Kept) {
+        trace_everything();
+        let traced = Self::default();
+        TRACED.set(Some(traced.clone()));
+        (traced, Kept)
+    }
+
+    /// What was traced since the last time with a target that starts so.
+    pub(crate) fn all(&self, target: &str) -> Vec<String> {
+        let mut lines = std::mem::take(&mut *self.0.lock().unwrap());
+        lines.retain(|line| line.split(' ').nth(1).unwrap().starts_with(target));
+        lines
+    }
+}
+
+pub(crate) fn trace_everything() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        TRACED.set(None);
+    }
+}
+
+/// One subscriber serves all threads: of several, `tracing` remembers for good what a thread without one was told of an
+/// event's place.
+struct Keeper;
+
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            write!(self.0, " {value:?}").unwrap();
+        } else {
+            write!(self.0, " {}={value:?}", field.name()).unwrap();
+        }
+    }
+
+    /// With its causes, as a log that shows whole errors writes it.
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        write!(self.0, " {}={value} {value:?}", field.name()).unwrap();
+        let mut source = value.source();
+        while let Some(cause) = source {
+            write!(self.0, " / {cause} {cause:?}").unwrap();
+            source = cause.source();
+        }
+    }
+}
+
+fn note(text: &str) {
+    let mut everything = EVERYTHING.lock().unwrap();
+    everything.push_str(text);
+    everything.push('\n');
+}
+
+impl Subscriber for Keeper {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut text = Text::default();
+        attributes.record(&mut text);
+        let metadata = attributes.metadata();
+        note(&format!("span {} {} {}{}", metadata.level(), metadata.target(), metadata.name(), text.0));
+        let text = format!("{}{{{}}}", metadata.name(), text.0.trim());
+        SPANS.lock().unwrap().get_or_insert_default().insert(id, text);
+        Id::from_u64(id)
+    }
+
+    fn record(&self, _: &Id, values: &Values<'_>) {
+        let mut text = Text::default();
+        values.record(&mut text);
+        note(&text.0);
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        note(&format!("{level} {target}{}", text.0));
+        let Some(traced) = TRACED.with_borrow(Option::clone) else { return };
+        let spans = SPANS.lock().unwrap();
+        let around = AROUND.with_borrow(|around| {
+            let names = around.iter().filter_map(|id| spans.as_ref()?.get(id));
+            names.filter(|name| name.starts_with("session ")).fold(String::new(), |all, name| all + " " + name + ":")
+        });
+        traced.0.lock().unwrap().push(format!("{level} {target}{around}{}", text.0));
+    }
+
+    fn enter(&self, id: &Id) {
+        AROUND.with_borrow_mut(|around| around.push(id.into_u64()));
+    }
+
+    fn exit(&self, id: &Id) {
+        AROUND.with_borrow_mut(|around| {
+            if let Some(at) = around.iter().rposition(|entered| *entered == id.into_u64()) {
+                around.remove(at);
+            }
+        });
+    }
+}

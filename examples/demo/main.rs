@@ -27,6 +27,8 @@
 //! | `GET /api/fail?status=N` | sets the entry `failed`, then answers with that status |
 //! | `GET /healthz` | 200 |
 //!
+//! Changes that a page of another origin asks for are refused: 403.
+//!
 //! - `args`, `failure`, `log`, `server`, `signals`, `store`: the process.
 //! - `app`: the router and the layer.
 //! - `shop`, `page`, `api`, `figures`: what it does.

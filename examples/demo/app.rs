@@ -1,18 +1,26 @@
 //! The router: which request does what.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, FromRef},
     http::Response,
     middleware,
     routing::{any, get, post},
 };
-use session_layer::{ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, SessionLayer};
+use session_layer::{
+    ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, MetricsObserver, SessionLayer, Sessions,
+};
 
-use crate::{api, args::Args, error, log, page, shop};
+use crate::{
+    api,
+    args::Args,
+    error,
+    figures::{Board, Figures},
+    log, origin, page, shop,
+};
 
 /// The largest body, in bytes: a record takes no more than half of it.
 const MAX_BODY: usize = 256 * 1024;
@@ -39,16 +47,27 @@ impl Lifetimes {
     }
 }
 
+/// What handlers ask for beside the session.
+#[derive(Clone, FromRef)]
+struct State {
+    lifetimes: Lifetimes,
+    /// Everybody's sessions: those on a visitor's other devices are not in the request.
+    sessions: Sessions,
+    board: Board,
+}
+
 /// The layer; with a ring the cookie is signed.
 pub(crate) fn layer(
     args: &Args,
     store: DynStore,
     ring: Option<KeyRing>,
     lifetimes: Lifetimes,
+    observers: (Arc<Figures>, MetricsObserver),
 ) -> Result<Layer, ConfigError> {
     let mut builder = SessionLayer::builder(store)
         .cookie(CookieConfig::default().secure(!args.plain_http))
         .lifetime(lifetimes.usual)
+        .observe(observers)
         .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);
     if args.exclusive {
         builder = builder.exclusive(TURN);
@@ -59,9 +78,13 @@ pub(crate) fn layer(
     }
 }
 
-pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
+pub(crate) fn router(layer: Layer, lifetimes: Lifetimes, board: Board) -> Router {
+    let state = State { lifetimes, sessions: layer.sessions(), board };
     Router::new()
         .route("/", get(page::home))
+        .route("/devices", get(page::devices))
+        .route("/devices/end-others", post(page::end_others))
+        .route("/devices/{id}/end", post(page::end_device))
         .route("/login", post(shop::log_in))
         .route("/logout", post(shop::log_out))
         .route("/cart", post(shop::add_to_cart))
@@ -70,6 +93,12 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
         .route("/api/entries/{key}", get(api::read).put(api::write).delete(api::remove))
         .route("/api/counters/", any(api::no_key))
         .route("/api/counters/{key}", post(api::count))
+        .route("/api/devices", get(api::devices))
+        .route("/api/devices/revoke-others", post(api::revoke_others))
+        .route("/api/devices/{id}/revoke", post(api::revoke))
+        .route("/operator", get(page::operator))
+        .route("/api/figures", get(api::figures))
+        .route("/metrics", get(api::metrics))
         .route("/api/untouched", get(api::untouched))
         .route("/api/fail", get(api::fail))
         .route("/healthz", get(async || "ok"))
@@ -77,6 +106,8 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(layer)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        // Outside the sessions: what is refused is not even looked up.
+        .layer(middleware::from_fn(origin::check))
         .layer(middleware::from_fn(log::requests))
-        .with_state(lifetimes)
+        .with_state(state)
 }

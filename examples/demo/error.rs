@@ -32,6 +32,14 @@ impl Error {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    pub(crate) fn nobody() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "nobody is logged in")
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The request can be read, and what it says can't be.
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
@@ -59,6 +67,7 @@ impl From<&session_layer::Error> for Error {
             // The interface takes keys from the client, so these two are its fault.
             (ErrorKind::InvalidKey, _) => (StatusCode::BAD_REQUEST, "a key has 1 to 255 bytes"),
             (ErrorKind::Decode, _) => (StatusCode::CONFLICT, "the entry holds a value of another type"),
+            (ErrorKind::Unsupported, _) => (StatusCode::NOT_IMPLEMENTED, "the store can't do this"),
             (ErrorKind::Superseded, status) => (status, "you signed in elsewhere meanwhile: reload the page"),
             (_, status @ StatusCode::CONFLICT) => (status, "the session was changed meanwhile: try again"),
             (_, status @ StatusCode::PAYLOAD_TOO_LARGE) => (status, "the session has no room for this"),

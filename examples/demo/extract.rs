@@ -1,10 +1,13 @@
 //! What handlers ask for: axum's extractors and the session's, with errors as JSON.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::{
+    extract::{FromRequest, FromRequestParts},
+    http::request::Parts,
+};
 use serde::Deserialize;
-use session_layer::Session;
+use session_layer::{Session, SessionId};
 
 use crate::error::Error;
 
@@ -24,6 +27,18 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Error))]
 pub(crate) struct Path<T>(pub(crate) T);
+
+/// The id of a session in a request's path. `None` for what is no id: no session has it, and that is all there is to say.
+pub(crate) struct Id(pub(crate) Option<SessionId>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(text.ok().and_then(|Path(text)| text.parse().ok())))
+    }
+}
 
 /// The body, whatever its type says: curl says `application/x-www-form-urlencoded` unless it is told.
 #[derive(FromRequest)]

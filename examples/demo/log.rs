@@ -12,6 +12,8 @@ use tracing_subscriber::{
 };
 
 const DEFAULT: &str = "info";
+/// What machines ask for again and again.
+const POLLED: [&str; 3] = ["/api/figures", "/metrics", "/healthz"];
 
 /// Starts logging: `RUST_LOG` chooses what, as in `info,session_layer=debug`.
 pub(crate) fn start() -> Result<(), ParseError> {
@@ -29,6 +31,11 @@ pub(crate) async fn requests(request: Request, next: Next) -> Response {
     let begin = Instant::now();
     let response = next.run(request).await;
     let micros = begin.elapsed().as_micros();
-    tracing::info!(%method, path, status = response.status().as_u16(), micros, "request");
+    let status = response.status().as_u16();
+    if POLLED.contains(&&*path) {
+        tracing::debug!(%method, path, status, micros, "request");
+    } else {
+        tracing::info!(%method, path, status, micros, "request");
+    }
     response
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use crate::{
     args::Args,
     extract::Delay,
     failure::Failure,
+    figures::{Board, Figures, metrics},
     signals::Signals,
     store,
 };
@@ -29,15 +31,20 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     // The address first: if it is taken, no store needs closing.
     let in_use = |source| Failure::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(in_use)?;
+    let (prometheus, metrics) = metrics::install();
     let store = tokio::select! {
-        store = store::open(&args, ring.as_ref()) => store?,
+        store = store::open(&args, ring.as_ref(), metrics) => store?,
         signal = signals.next() => {
             tracing::info!(signal, "stopping before the store is open");
             return Ok(());
         }
     };
-    let served = match app::layer(&args, store.clone(), ring, lifetimes) {
-        Ok(layer) => serve(listener, app::router(layer, lifetimes), &mut signals).await,
+    let figures = Arc::new(Figures::default());
+    let served = match app::layer(&args, store.clone(), ring, lifetimes, (Arc::clone(&figures), metrics)) {
+        Ok(layer) => {
+            let board = Board::new(figures, layer.sessions(), store.name(), prometheus);
+            serve(listener, app::router(layer, lifetimes, board), &mut signals).await
+        }
         Err(error) => Err(error.into()),
     };
     // Also where serving failed: what is written so far is to last.

@@ -1,18 +1,20 @@
 //! The store, as the command line asks for it.
 
-use session_layer::{CacheSettings, CachedStore, DynStore, EncryptedStore, KeyRing};
+use session_layer::{CacheSettings, CachedStore, DynStore, EncryptedStore, KeyRing, MetricsObserver};
 
 use crate::{args::Args, failure::Failure};
 
-/// Opens the store, seals its records if there are secrets, and puts the cache in front.
-pub(crate) async fn open(args: &Args, ring: Option<&KeyRing>) -> Result<DynStore, Failure> {
-    let mut store = session_layer::connect(&args.store).await.map_err(Failure::Store)?;
+/// Opens the store, seals its records if there are secrets, and puts the cache in front. What they do by themselves is
+/// measured as well.
+pub(crate) async fn open(args: &Args, ring: Option<&KeyRing>, metrics: MetricsObserver) -> Result<DynStore, Failure> {
+    let mut store = session_layer::connect_observed(&args.store, metrics).await.map_err(Failure::Store)?;
     if let Some(ring) = ring {
-        store = DynStore::new(EncryptedStore::new(store, ring.clone()));
+        store = DynStore::new(EncryptedStore::new(store, ring.clone()).observe(metrics));
     }
     if let Some(sessions) = args.cache {
         // In front of the sealing, so that what is cached is opened once.
-        store = DynStore::new(CachedStore::with_settings(store, CacheSettings::new().capacity(sessions.get())));
+        let settings = CacheSettings::new().capacity(sessions.get()).observe(metrics);
+        store = DynStore::new(CachedStore::with_settings(store, settings));
     }
     Ok(store)
 }

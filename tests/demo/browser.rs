@@ -30,6 +30,12 @@ impl Browser {
         Self { client, base: demo.url(), cookie: None }
     }
 
+    /// A visitor whose client calls itself so.
+    pub(crate) fn calling_itself(demo: &Demo, agent: &str) -> Self {
+        let client = Client::builder().cookie_store(true).redirect(Policy::none()).user_agent(agent).build().unwrap();
+        Self { client, base: demo.url(), cookie: None }
+    }
+
     /// A client without a jar that sends this `Cookie` line, whatever it is told.
     pub(crate) fn with_cookie(demo: &Demo, cookie: &str) -> Self {
         let client = Client::builder().redirect(Policy::none()).build().unwrap();
@@ -57,6 +63,11 @@ impl Browser {
 
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
         Self::send(self.request(method, path)).await
+    }
+
+    pub(crate) async fn ask_with(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.request(method, path);
+        Self::send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -1,20 +1,27 @@
 //! The demo as its users have it: the real process, over real HTTP.
 //!
 //! - `process`, `browser`, `raw`: the demo as a process, a client with a cookie jar, and bytes on a socket.
-//! - `pages`, `shop`, `session`, `entries`, `errors`: each row of its table.
+//! - `pages`, `shop`, `session`, `entries`, `devices`, `figures`, `errors`: each row of its table.
 //! - `parallel`, `overtaken`, `gone`: requests that meet each other, and clients that leave.
-//! - `cookies`, `lifetimes`, `stores`, `garbage`, `ending`: what holds for all of them.
+//! - `cookies`, `lifetimes`, `origins`, `stores`, `garbage`, `ending`: what holds for all of them.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod browser;
 mod cookies;
+mod devices;
 mod ending;
 mod entries;
 mod errors;
+mod figures;
 mod garbage;
 mod gone;
 mod lifetimes;
+#[cfg(unix)]
+#[path = "../support/memcached.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
+mod memcached;
+mod origins;
 mod overtaken;
 mod pages;
 mod parallel;

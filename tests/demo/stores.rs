@@ -4,11 +4,15 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 use tempfile::tempdir;
+#[cfg(unix)]
+use tokio::task::JoinSet;
 
 use crate::{
     browser::Browser,
     process::{Demo, run},
 };
+#[cfg(unix)]
+use crate::{memcached::Memcached, raw::Held};
 
 /// A stop closes the store, which writes what it holds.
 #[tokio::test]
@@ -110,5 +114,55 @@ fn a_secret_that_can_not_be_used_says_what_to_do() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains("openssl rand -base64 32") && error.contains(&path), "{error}");
+    }
+}
+
+/// C1, C2 and B3.4: two processes on one cluster of memcached servers lose no count, and share a logout.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn b3_4_two_processes_on_one_cluster_of_memcached_servers() {
+    const MANY: usize = 100;
+    let servers = Memcached::cluster(2);
+    let store = format!("memcached://{},{}/demo", servers[0].address(), servers[1].address());
+    let demos = [(); 2].map(|()| Demo::start(&["--plain-http", "--store", &store]));
+    let login = Browser::new(&demos[0]).log_in("ann").await;
+    let browsers = demos.each_ref().map(|demo| Browser::with_cookie_of(demo, &login));
+    let mut requests = JoinSet::new();
+    for number in 0..MANY {
+        let browser = browsers[number % 2].clone();
+        requests.spawn(async move {
+            browser.post("/api/counters/n?delay_ms=100").await.expect(200).no_cookie();
+        });
+    }
+    requests.join_all().await;
+    for browser in &browsers {
+        assert_eq!(browser.entry("n").await, MANY);
+    }
+    // Both have the session loaded when it is ended in one of them.
+    let cookie = login.cookie();
+    let late = [
+        Held::put(&demos[0], &cookie, "/api/entries/k", "1").await,
+        Held::put(&demos[1], &cookie, "/api/entries/k", "2").await,
+    ];
+    browsers[0].post("/logout").await.expect(303);
+    for request in late {
+        assert!(!request.finish().await.contains("set-cookie"));
+    }
+    for browser in &browsers {
+        let session = browser.session().await;
+        assert_eq!((&session["new"], &session["keys"]), (&json!(true), &json!([])));
+    }
+    // And the list of devices is shared, as far as memcached keeps it.
+    let [one, two] = demos.each_ref().map(Browser::new);
+    one.log_in("bob").await;
+    two.log_in("bob").await;
+    assert_eq!(one.get("/api/devices").await.expect(200).json().as_array().unwrap().len(), 2);
+    two.post("/api/devices/revoke-others").await.expect(204).no_cookie();
+    one.get("/api/devices").await.error(401);
+    assert_eq!(two.session().await["user"], "bob");
+    // What memcached does not know is not told.
+    assert_eq!(two.get("/api/figures").await.expect(200).json()["live"], json!(null));
+    for demo in demos {
+        demo.stop();
     }
 }

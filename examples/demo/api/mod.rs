@@ -1,13 +1,18 @@
-//! The interface that tests use: what the session knows about itself, its entries, and failures on request.
+//! The interface that tests use: what the session knows about itself, its entries, its owner's other
+//! sessions, and failures on request.
 
+mod devices;
 mod entries;
 mod fail;
+mod figures;
 mod key;
 mod session;
 
 pub(crate) use self::{
+    devices::{devices, revoke, revoke_others},
     entries::{count, read, remove, write},
     fail::fail,
+    figures::{figures, metrics},
     key::no_key,
     session::session,
 };

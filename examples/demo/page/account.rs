@@ -6,13 +6,15 @@ use crate::shop::Cart;
 
 pub(super) fn greeting(user: Option<&str>, cart: &Cart) -> Markup {
     html! {
-        p.greeting {
-            @match user {
-                Some(user) => { "Signed in as " strong #user { (user) } }
-                None => { "Nobody is signed in" }
+        @match user {
+            Some(user) => {
+                p { "Signed in as " strong #user { (user) } }
+                a href="/devices" { "Your devices" }
             }
-            span.badge title="Pieces in the cart" { (cart.pieces()) " in the cart" }
+            None => { p { "Nobody is signed in" } }
         }
+        a href="/operator" { "Operator" }
+        span.badge title="Pieces in the cart" { (cart.pieces()) " in the cart" }
     }
 }
 

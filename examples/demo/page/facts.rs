@@ -44,7 +44,7 @@ pub(super) fn panel(session: &Session) -> Result<Markup> {
 }
 
 /// The time of day for reading, and the whole of it for machines.
-fn moment(time: SystemTime) -> Result<Markup> {
+pub(super) fn moment(time: SystemTime) -> Result<Markup> {
     let text = instant::rfc3339(time)?;
     let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
     let clock = clock.get(..8).unwrap_or(clock);

@@ -40,10 +40,10 @@
     outcome.textContent = "";
     try {
       outcome.textContent = await fire();
-      outcome.className = "good-news";
+      outcome.className = "outcome good-news";
     } catch (error) {
       outcome.textContent = error.message;
-      outcome.className = "bad-news";
+      outcome.className = "outcome bad-news";
     } finally {
       button.disabled = false;
     }

@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+pub(super) const SCRIPT: &str = include_str!("parallel.js");
+
 pub(super) fn panel() -> Markup {
     html! {
         section.panel {
@@ -12,7 +14,7 @@ pub(super) fn panel() -> Markup {
             }
             button #fire type="button" data-requests="50" { "Fire 50 requests" }
             progress #progress max="50" value="0" hidden {}
-            p #outcome role="status" {}
+            p.outcome #outcome role="status" {}
             noscript { p.muted { "This button needs scripts; all else on this page works without." } }
         }
     }

@@ -1,24 +1,22 @@
-//! What the page may load and run.
+//! What a page may load and run.
 
-use std::sync::LazyLock;
+use std::fmt::Write as _;
 
 use axum::http::HeaderValue;
 use base64ct::{Base64, Encoding as _};
 use sha2::{Digest as _, Sha256};
 
-use super::home::{SCRIPT, STYLE};
+use super::frame::STYLE;
 
-/// The page's own style and script, by their hashes, and nothing else: what somebody smuggled into it would not run.
-pub(super) fn header() -> HeaderValue {
-    static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-        let hash = |text: &str| format!("'sha256-{}'", Base64::encode_string(&Sha256::digest(text)));
-        let policy = format!(
-            "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'",
-            hash(STYLE),
-            hash(SCRIPT),
-        );
-        HeaderValue::try_from(policy).expect("base64 and the words above are visible ASCII")
-    });
-    POLICY.clone()
+/// The page's own style and scripts, by their hashes, and nothing else: what somebody smuggled into it would not run.
+pub(super) fn header(scripts: &[&str]) -> HeaderValue {
+    let hash = |text: &str| format!("'sha256-{}'", Base64::encode_string(&Sha256::digest(text)));
+    let mut policy = format!("default-src 'none'; style-src {}; img-src data:; form-action 'self'; ", hash(STYLE));
+    policy.push_str("base-uri 'none'; frame-ancestors 'none'");
+    if !scripts.is_empty() {
+        let hashes: Vec<_> = scripts.iter().map(|script| hash(script)).collect();
+        // Scripts ask this server, and no other.
+        let _ = write!(policy, "; script-src {}; connect-src 'self'", hashes.join(" "));
+    }
+    HeaderValue::try_from(policy).expect("base64 and the words above are visible ASCII")
 }

@@ -1,10 +1,10 @@
 //! What the page's forms do.
 
-use axum::{extract::State, response::Redirect};
+use axum::{extract::State, http::HeaderMap, response::Redirect};
 use serde::Deserialize;
 use session_layer::Lifetime;
 
-use super::{CART, Cart, MAX_QTY, USER};
+use super::{CART, Cart, MAX_QTY, USER, device};
 use crate::{
     app::Lifetimes,
     error::{Error, Result},
@@ -32,6 +32,7 @@ pub(crate) struct Addition {
 /// `POST /login`. A real shop would ask for a password here.
 pub(crate) async fn log_in(
     State(lifetimes): State<Lifetimes>,
+    headers: HeaderMap,
     Visitor(session): Visitor,
     Form(login): Form<Login>,
 ) -> Result<Redirect> {
@@ -40,6 +41,7 @@ pub(crate) async fn log_in(
     // Set in both cases: the session before may have been a remembered one.
     session.set_lifetime(lifetime(lifetimes, login.remember == "on"))?;
     session.insert(USER, &user.to_owned())?;
+    device::record(&session, &headers)?;
     Ok(Redirect::to("/"))
 }
 

@@ -1,6 +1,6 @@
 //! The entries that the shop keeps in a session.
 
-use session_layer::Key;
+use session_layer::{DEVICE, Key};
 
 use super::Cart;
 
@@ -12,5 +12,5 @@ pub(crate) const VISITS: Key<u64> = Key::new("visits");
 
 /// Whether an entry is the shop's own, which only its forms change.
 pub(crate) fn is_own(key: &str) -> bool {
-    [USER.name(), CART.name(), VISITS.name()].contains(&key)
+    [USER.name(), CART.name(), VISITS.name(), DEVICE.name()].contains(&key)
 }

@@ -1,0 +1,107 @@
+//! The session's cookie in the hands of a browser.
+
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::{driver::Browser, process::Demo};
+
+/// V6, V2: what the default settings promise, as the browser has it.
+#[tokio::test]
+async fn v6_v2_the_cookie_of_a_visit() {
+    let demo = Demo::start(&[]);
+    let [browser] = Browser::open(&demo).await;
+    // K6: to look around sets none.
+    browser.go("/").await;
+    assert!(browser.cookies().await.is_empty());
+    browser.follow(".good:first-child form button").await;
+    let anonymous = browser.cookie().await;
+    assert_eq!(anonymous["name"], "__Host-sid");
+    assert_eq!(anonymous["secure"], true);
+    assert_eq!(anonymous["httpOnly"], true);
+    assert_eq!(anonymous["sameSite"], "Lax");
+    assert_eq!(anonymous["path"], "/");
+    // Of this host alone: a domain cookie would begin with a dot.
+    assert_eq!(anonymous["domain"], "localhost");
+    assert_eq!(anonymous.get("expiry"), None, "it goes with the browser");
+    // No script sees it, and none replaces it.
+    assert_eq!(browser.run("return document.cookie").await, "");
+    browser.run("document.cookie = '__Host-sid=planted; Secure; Path=/'").await;
+    assert_eq!(browser.cookie().await, anonymous);
+    // Each login has a new value (K14), and only that is new.
+    let mut before = anonymous;
+    for _ in 0..2 {
+        browser.log_in("ann").await;
+        let mut after = browser.cookie().await;
+        assert_ne!(after["value"], before["value"]);
+        before["value"] = after["value"].take();
+        after["value"] = before["value"].clone();
+        assert_eq!(after, before);
+    }
+    assert_eq!(browser.text(".badge").await.as_deref(), Some("1 in the cart"), "the cart came along");
+    browser.follow("form[action='/logout'] button").await;
+    assert!(browser.cookies().await.is_empty());
+    assert_eq!(browser.text("#user").await, None);
+    demo.stop();
+}
+
+#[tokio::test]
+async fn a_remembered_login_outlives_the_browser() {
+    const MONTH: i64 = 30 * 24 * 60 * 60;
+    let demo = Demo::start(&[]);
+    let [browser] = Browser::open(&demo).await;
+    browser.go("/").await;
+    browser.fill("input[name=user]", "ann").await;
+    browser.click("input[name=remember]").await;
+    let begin = OffsetDateTime::now_utc().unix_timestamp();
+    browser.follow("form[action='/login'] button").await;
+    let expiry = browser.cookie().await["expiry"].as_i64().unwrap();
+    let end = OffsetDateTime::now_utc().unix_timestamp();
+    assert!((begin + MONTH - 1..=end + MONTH + 1).contains(&expiry), "{begin} {expiry} {end}");
+    browser.follow("form[action='/logout'] button").await;
+    assert!(browser.cookies().await.is_empty(), "a persistent one goes as well");
+    demo.stop();
+}
+
+#[tokio::test]
+async fn without_encryption_it_is_a_plain_one() {
+    let demo = Demo::plain();
+    let [browser] = Browser::open(&demo).await;
+    browser.log_in("ann").await;
+    let cookie = browser.cookie().await;
+    assert_eq!(
+        (&cookie["name"], &cookie["secure"], &cookie["httpOnly"], &cookie["sameSite"]),
+        (&json!("sid"), &json!(false), &json!(true), &json!("Lax"))
+    );
+    assert_eq!(browser.run("return document.cookie").await, "");
+    browser.follow("form[action='/logout'] button").await;
+    assert!(browser.cookies().await.is_empty());
+    demo.stop();
+}
+
+/// V6, SameSite: a form on another site posts without the cookie, and is refused besides; a link brings it along.
+#[tokio::test]
+async fn v6_another_site_ends_and_replaces_nothing() {
+    let demo = Demo::start(&[]);
+    let [browser] = Browser::open(&demo).await;
+    browser.log_in("ann").await;
+    let cookie = browser.cookie().await;
+    // To add to the cart needs no login: the cookie of a new session would take the login's place.
+    for path in ["/logout", "/devices/end-others", "/cart", "/login"] {
+        let form = format!(
+            "data:text/html,<form method=post action='{}'><input name=sku value=x><input name=qty value=1>\
+             <input name=user value=eve><button>Win a prize</button></form>",
+            browser.url(path)
+        );
+        browser.go(&form).await;
+        browser.follow("button").await;
+        assert_eq!(browser.path().await, path);
+        let answer = browser.text("body").await.unwrap();
+        assert!(answer.contains("a page of another site asked for this"), "{path}: {answer}");
+        assert_eq!(browser.cookie().await, cookie, "{path}");
+    }
+    browser.go(&format!("data:text/html,<a href='{}'>Tea</a>", browser.url("/"))).await;
+    browser.follow("a").await;
+    assert_eq!(browser.text("#user").await.as_deref(), Some("ann"));
+    assert_eq!(browser.cookie().await, cookie);
+    demo.stop();
+}

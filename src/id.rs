@@ -55,7 +55,9 @@ impl SessionToken {
     /// The token as the cookie holds it: 32 characters of base64url. Whoever has them has the session.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
-        Zeroizing::new(Zeroizing::new(text::encode(&self.0)).iter().map(|&character| char::from(character)).collect())
+        let text = Zeroizing::new(text::encode(&self.0));
+        // All of it is ASCII.
+        Zeroizing::new(std::str::from_utf8(&*text).unwrap_or_default().to_owned())
     }
 
     /// Derives the store's key and the check half for a cookie of this name (without its `__Host-` or `__Secure-`).

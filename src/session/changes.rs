@@ -243,8 +243,10 @@ impl Draft {
         {
             return Ok(entries.clone());
         }
-        // Keys were checked when they came in, and `iter` yields them in order.
-        Entries::from_sorted(self.iter()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
+        // Keys were checked when they came in, and `iter` yields them in order. Merged once: the entries are gone through
+        // several times.
+        let pairs: Vec<_> = self.iter().collect();
+        Entries::from_sorted(pairs.iter().copied()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
     }
 
     fn base_entries(&self) -> Option<&Entries> {

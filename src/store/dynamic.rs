@@ -1,14 +1,6 @@
 //! Any store, boxed.
 
-use std::{
-    any::Any,
-    fmt,
-    future::poll_fn,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use self::erased::Erased;
 use super::{
@@ -58,26 +50,16 @@ macro_rules! forward {
 
             #[async_trait::async_trait]
             pub(super) trait Erased: Send + Sync + 'static {
-                async fn dyn_load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError>;
                 $(async fn $erased(&self, $($argument: $type),*) -> $output;)*
-                fn dyn_load_now(&self, id: &SessionId, cx: &mut Context<'_>) -> Poll<Result<Option<Stored>, StoreError>>;
                 fn dyn_in_memory(&self) -> bool;
                 fn dyn_name(&self) -> &'static str;
             }
 
             #[async_trait::async_trait]
             impl<S: SessionStore> Erased for S {
-                async fn dyn_load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-                    self.load(id).await
-                }
-
                 $(async fn $erased(&self, $($argument: $type),*) -> $output {
                     self.$method($($argument),*).await
                 })*
-
-                fn dyn_load_now(&self, id: &SessionId, cx: &mut Context<'_>) -> Poll<Result<Option<Stored>, StoreError>> {
-                    if self.in_memory() { pin!(self.load(id)).poll(cx) } else { Poll::Pending }
-                }
 
                 fn dyn_in_memory(&self) -> bool {
                     self.in_memory()
@@ -91,15 +73,6 @@ macro_rules! forward {
 
         // `&*self.0`: a `DynStore` is an `Erased` itself, and would call itself for ever.
         impl SessionStore for DynStore {
-            async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-                // A store in this process's memory has its answer at once, and its future needs no box. One that has not
-                // is asked anew: a load that is dropped leaves nothing.
-                match poll_fn(|cx| Poll::Ready((*self.0).dyn_load_now(id, cx))).await {
-                    Poll::Ready(outcome) => outcome,
-                    Poll::Pending => (*self.0).dyn_load(id).await,
-                }
-            }
-
             $(async fn $method(&self, $($argument: $type),*) -> $output {
                 (*self.0).$erased($($argument),*).await
             })*
@@ -116,6 +89,7 @@ macro_rules! forward {
 }
 
 forward! {
+    load as dyn_load(id: &SessionId) -> Result<Option<Stored>, StoreError>;
     create as dyn_create(id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError>;
     update as dyn_update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Result<Update, StoreError>;
     touch as dyn_touch(id: &SessionId, usage: Usage) -> Result<Touch, StoreError>;

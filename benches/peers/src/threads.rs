@@ -55,7 +55,7 @@ pub(crate) fn apart(kind: Kind, sessions: usize, scenarios: &[Scenario], quick: 
 pub(crate) fn one(kind: Kind, sessions: usize, scenarios: &[Scenario], effort: Effort) -> Vec<Rate> {
     let runtime = runtime::two_threads();
     let subject = runtime.block_on(Subject::new(kind, Shape::Reference));
-    let cookies = Arc::new(runtime.block_on(filled(&subject.router, sessions)));
+    let cookies = Arc::new(runtime.block_on(filled(&subject.filler, sessions)));
     let rates = scenarios.iter().map(|&scenario| {
         let run = |threads, requests| rate(&runtime, &subject.router, &cookies, scenario, threads, requests);
         let requests = fitting(effort.thread_round, 1e6 / run(1, 100));

@@ -10,7 +10,7 @@ pub(crate) enum Pages {
     Read,
     Write,
     Create,
-    /// As in a shop: nine requests of a visitor, and a new visitor.
+    /// As in a shop, from a new session to its logout.
     Visit,
 }
 

@@ -12,6 +12,7 @@ use crate::subjects::Kind;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Axis {
     Kilobytes,
+    Entries,
     Sessions,
     Threads,
 }
@@ -63,11 +64,12 @@ fn panel(svg: &mut Svg, [left, top, right, bottom]: [f64; 4], lines: &Lines<'_>,
     let inner = |part: f64| left + 12.0 + (right - left - 24.0) * part;
     let x = |value: f64| match lines.axis {
         Axis::Threads => inner(value - 1.0),
-        Axis::Kilobytes | Axis::Sessions => inner(sidewards.part(value)),
+        Axis::Kilobytes | Axis::Entries | Axis::Sessions => inner(sidewards.part(value)),
     };
     let (ticks, name): (Vec<f64>, _) = match lines.axis {
         Axis::Threads => (vec![1.0, 2.0], "threads"),
         Axis::Kilobytes => (sidewards.ticks().collect(), "KB a session"),
+        Axis::Entries => (sidewards.ticks().collect(), "entries, of 10 KB in all"),
         Axis::Sessions => (sidewards.ticks().collect(), "sessions"),
     };
     for tick in ticks {

@@ -107,5 +107,5 @@ fn escaped(text: &str) -> String {
 
 /// About how wide a text of this size is.
 pub(super) fn width(text: &str, size: f64) -> f64 {
-    text.chars().count() as f64 * size * 0.56
+    text.chars().count() as f64 * size * 0.54
 }

@@ -91,6 +91,13 @@ impl Growth {
             };
             panels.push(Self::panel(format!("{name}, by size"), plot::Axis::Kilobytes, "µs a request", &points));
         }
+        for (name, scenario) in BY_SIZE {
+            let points = |kind| {
+                let point = |shape: Shape| (shape.entries() as f64, self.costs.cost(kind, scenario, shape).time);
+                [Shape::Large, Shape::Many].map(point).into()
+            };
+            panels.push(Self::panel(format!("{name}, by entries"), plot::Axis::Entries, "µs a request", &points));
+        }
         for (name, scenario) in BY_NUMBER {
             let points = |kind| {
                 let point = |&number: &usize| (number as f64, 1e6 / self.rate(kind, number, scenario).one_thread);
@@ -133,7 +140,7 @@ impl Report for Growth {
     fn plot(&self) -> String {
         plot::lines(
             "How the cost of a request grows",
-            "With the size of a session, with their number (of 0.7 KB, one thread), and with the threads.",
+            "With the size of a session, its entries, the number of sessions (of 0.7 KB, one thread), and the threads.",
             &PLOTTED,
             &self.panels(),
             &self.machine.line(),
@@ -145,7 +152,7 @@ impl Report for Growth {
 const PLOTTED: [Kind; 7] =
     [Kind::Memory, Kind::Sealed, Kind::File, Kind::Memcached, Kind::TowerMemory, Kind::TowerMoka, Kind::AxumSession];
 const BY_SIZE: [(&str, Scenario); 3] =
-    [("Read", Scenario::Read), ("Write", Scenario::Write), ("Create with all entries", Scenario::Fill)];
+    [("Read", Scenario::Read), ("Write", Scenario::Write), ("Create whole", Scenario::Fill)];
 const BY_NUMBER: [(&str, Scenario); 3] =
     [("Read", Scenario::Read), ("Write", Scenario::Write), ("Create", Scenario::Create)];
 /// Of two to four entries, the same in all but size.

@@ -51,7 +51,7 @@ impl Report for OverHttp {
             "{table}\nRequests a second; then latencies at p50, p99 and p99.9. HTTP/1.1 over the loopback, {connections} \
              connections that are kept, each a visitor with a session of 0.7 KB who asks again as soon as answered; a \
              server on one thread and the load from another process; {rounds} rounds of {time:?}, the subjects in turn. A \
-             visit is: log in, four pages, two additions to the cart, a renewal, a page, log out.\n\n{machine}\n",
+             visit is ten requests: a new session is filled, five pages, two additions to the cart, a renewal, a logout.\n\n{machine}\n",
             rounds = self.rounds,
             machine = self.machine.line(),
         )

@@ -9,7 +9,8 @@ use axum::{
     routing::get,
 };
 use session_layer::{
-    CachedStore, EncryptedStore, Error, FileStore, Key, KeyRing, MemcachedStore, MemoryStore, Session, SessionLayer,
+    CachedStore, Durability, EncryptedStore, Error, FileStore, Key, KeyRing, MemcachedStore, MemoryStore, Session,
+    SessionLayer,
 };
 
 use super::{Kind, subject::Backend};
@@ -26,7 +27,7 @@ const N: Key<u64> = Key::new("n");
 
 type Answer<T = &'static str> = Result<T, Error>;
 
-pub(crate) async fn router(kind: Kind, backend: &Backend, app: App) -> Router {
+pub(crate) async fn router(kind: Kind, backend: &Backend, durability: Durability, app: App) -> Router {
     let layer = match backend {
         Backend::Memory if kind == Kind::Sealed => {
             let ring = KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").expect("a good secret");
@@ -34,7 +35,11 @@ pub(crate) async fn router(kind: Kind, backend: &Backend, app: App) -> Router {
         }
         Backend::Memory => SessionLayer::new(memory()),
         Backend::Directory(directory) => {
-            let files = FileStore::open(directory.path()).await.expect("a temporary directory");
+            let files = FileStore::builder(directory.path())
+                .durability(durability)
+                .open()
+                .await
+                .expect("a temporary directory");
             if kind == Kind::Cached { SessionLayer::new(CachedStore::new(files)) } else { SessionLayer::new(files) }
         }
         Backend::Server(server) => {

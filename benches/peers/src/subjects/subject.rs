@@ -1,5 +1,6 @@
 //! One of them, ready for requests.
 
+use ::session_layer::Durability;
 use axum::Router;
 use http::{HeaderValue, header};
 use tempfile::TempDir;
@@ -22,6 +23,8 @@ pub(crate) struct Subject {
     pub(crate) router: Router,
     pub(crate) cookie: HeaderValue,
     pub(crate) app: App,
+    /// The same over the same store, but for what makes many sessions slow to make.
+    pub(crate) filler: Router,
     _backend: Backend,
 }
 
@@ -45,14 +48,19 @@ impl Subject {
             Bare => none::bare(app.clone()),
             Empty => none::empty(app.clone()),
             Memory | Sealed | Cached | File | Kind::Memcached => {
-                session_layer::router(kind, &backend, app.clone()).await
+                session_layer::router(kind, &backend, Durability::default(), app.clone()).await
             }
             TowerMemory => tower_sessions::memory(app.clone()),
             TowerMoka => tower_sessions::moka(app.clone()),
             AxumSession => axum_session::router(app.clone()).await,
         };
+        let filler = match kind {
+            // A sync for each of a million files takes hours on some disks.
+            Cached | File => session_layer::router(File, &backend, Durability::None, app.clone()).await,
+            _ => router.clone(),
+        };
         let cookie = fill(&router).await;
-        Self { kind, router, cookie, app, _backend: backend }
+        Self { kind, router, cookie, app, filler, _backend: backend }
     }
 }
 

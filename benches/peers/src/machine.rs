@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::memcached;
 
-/// The newest releases when this was written; the lock file says which were built.
+/// Says which releases were built.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 const PACKAGES: [&str; 6] = ["axum", "tokio", "tower-sessions", "tower-sessions-moka-store", "moka", "axum_session"];
 

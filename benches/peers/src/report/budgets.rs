@@ -1,5 +1,7 @@
 //! What this crate may cost, and what it costs.
 
+use serde::Serialize;
+
 use super::costs::Costs;
 use crate::{
     memory::Memory,
@@ -8,8 +10,6 @@ use crate::{
     subjects::Kind,
     threads::Rate,
 };
-
-use serde::Serialize;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Budget {

@@ -7,7 +7,7 @@ use super::{
     pages::{self, Pages},
     server::Server,
 };
-use crate::{child, effort::Effort, progress, subjects, subjects::Kind};
+use crate::{child, effort::Effort, measure::median, progress, subjects, subjects::Kind};
 
 /// What one subject answered, in all rounds.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -15,8 +15,9 @@ pub(crate) struct Loaded {
     #[serde(rename = "subject")]
     pub(crate) kind: Kind,
     pub(crate) pages: Pages,
+    /// The median of the rounds.
     pub(crate) requests_per_second: f64,
-    /// In microseconds.
+    /// In microseconds, of all rounds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p99_9: f64,
@@ -50,14 +51,7 @@ fn summed(kind: Kind, pages: Pages, all: &[Answered]) -> Loaded {
     for answered in all {
         latencies.add(answered.histogram()).expect("of the same digits");
     }
-    let seconds: f64 = all.iter().map(|answered| answered.seconds).sum();
+    let rates = all.iter().map(|answered| answered.histogram().len() as f64 / answered.seconds);
     let at = |percent| latencies.value_at_percentile(percent) as f64 / 1e3;
-    Loaded {
-        kind,
-        pages,
-        requests_per_second: latencies.len() as f64 / seconds,
-        p50: at(50.0),
-        p99: at(99.0),
-        p99_9: at(99.9),
-    }
+    Loaded { kind, pages, requests_per_second: median(rates.collect()), p50: at(50.0), p99: at(99.0), p99_9: at(99.9) }
 }

@@ -48,7 +48,7 @@ impl Report for OverHttp {
         let table = table(&over_http::ALL_PAGES.map(Pages::name), rows);
         let Settings { connections, time } = self.settings;
         format!(
-            "{table}\nRequests a second; then latencies at p50, p99 and p99.9. HTTP/1.1 over the loopback, {connections} \
+            "{table}\nRequests a second, the median of the rounds; then latencies at p50, p99 and p99.9 of all of them. HTTP/1.1 over the loopback, {connections} \
              connections that are kept, each a visitor with a session of 0.7 KB who asks again as soon as answered; a \
              server on one thread and the load from another process; {rounds} rounds of {time:?}, the subjects in turn. A \
              visit is ten requests: a new session is filled, five pages, two additions to the cart, a renewal, a logout.\n\n{machine}\n",

@@ -50,35 +50,38 @@ pub(crate) fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
         for _ in 0..settings.connections {
             visitors.spawn(visit(port, pages, begin, end));
         }
-        let mut all = histogram();
-        for latencies in visitors.join_all().await {
+        let (mut all, mut last) = (histogram(), end);
+        for (latencies, answered) in visitors.join_all().await {
             all.add(latencies).expect("of the same digits");
+            last = last.max(answered);
         }
         let latencies = all.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value()));
-        Answered { seconds: settings.time.as_secs_f64(), latencies: latencies.collect() }
+        Answered { seconds: (last - begin).as_secs_f64(), latencies: latencies.collect() }
     })
 }
 
-/// One visitor: only what is answered between `begin` and `end` is recorded.
-async fn visit(port: u16, pages: Pages, begin: Instant, end: Instant) -> Histogram<u64> {
+/// One visitor, who asks from `begin` until `end`, and at least once. Also tells when the last answer came: the slowest
+/// must not be left out because it came too late.
+async fn visit(port: u16, pages: Pages, begin: Instant, end: Instant) -> (Histogram<u64>, Instant) {
     let mut latencies = histogram();
     let mut client = Client::connect(port).await;
     if pages.has_cookie() {
         client.get("/fill", true).await;
     }
-    for (at, path) in pages.paths().iter().cycle().enumerate() {
-        if pages.keeps_cookies() && at % pages.paths().len() == 0 {
+    let mut at = 0;
+    loop {
+        if pages.keeps_cookies() && at == 0 {
             client.forget();
         }
         let sent = Instant::now();
-        client.get(path, pages.keeps_cookies()).await;
+        client.get(pages.paths()[at], pages.keeps_cookies()).await;
         let answered = Instant::now();
-        if answered >= end {
-            break;
-        }
-        if answered >= begin {
+        if sent >= begin {
             latencies.record((answered - sent).as_nanos() as u64).expect("it grows");
+            if answered >= end {
+                return (latencies, answered);
+            }
         }
+        at = (at + 1) % pages.paths().len();
     }
-    latencies
 }

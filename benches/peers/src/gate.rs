@@ -1,18 +1,13 @@
 //! Where the handlers of the races meet.
 
-use std::sync::Arc;
-
 use tokio::sync::{Barrier, Notify};
 
 /// How many requests race.
 pub(crate) const RACERS: usize = 100;
 
 /// Shared by a router's handlers and by who sends the requests.
-#[derive(Debug, Clone)]
-pub(crate) struct Gate(Arc<Inner>);
-
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Gate {
     all_loaded: Barrier,
     slow_loaded: Notify,
     slow_goes_on: Notify,
@@ -21,27 +16,27 @@ struct Inner {
 impl Gate {
     pub(crate) fn new() -> Self {
         let (slow_loaded, slow_goes_on) = (Notify::new(), Notify::new());
-        Self(Arc::new(Inner { all_loaded: Barrier::new(RACERS), slow_loaded, slow_goes_on }))
+        Self { all_loaded: Barrier::new(RACERS), slow_loaded, slow_goes_on }
     }
 
     /// In the handler: until all racers have loaded their session.
     pub(crate) async fn all_loaded(&self) {
-        self.0.all_loaded.wait().await;
+        self.all_loaded.wait().await;
     }
 
     /// In the slow handler: its session is loaded, and it works until it is let on.
     pub(crate) async fn work(&self) {
-        self.0.slow_loaded.notify_one();
-        self.0.slow_goes_on.notified().await;
+        self.slow_loaded.notify_one();
+        self.slow_goes_on.notified().await;
     }
 
     /// Outside: until the slow handler is at work.
     pub(crate) async fn until_at_work(&self) {
-        self.0.slow_loaded.notified().await;
+        self.slow_loaded.notified().await;
     }
 
     /// Outside: the slow handler goes on.
     pub(crate) fn go_on(&self) {
-        self.0.slow_goes_on.notify_one();
+        self.slow_goes_on.notify_one();
     }
 }

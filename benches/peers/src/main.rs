@@ -1,57 +1,97 @@
 //! Whole requests with this crate's sessions beside other crates': what they cost, and what they keep.
 //!
-//! ```sh
-//! cargo run --release -p bench-peers            # tables in Markdown
-//! cargo run --release -p bench-peers -- --json  # the same for machines
-//! ```
-//!
-//! `--repeat SUBJECT SCENARIO REQUESTS` sends that many and prints nothing, for a profiler. The instructions of one request
-//! are the difference of two runs, by `valgrind --tool=callgrind`.
-//!
-//! An axum router is called directly, on one thread, all subjects in turn in one process, so that what else the machine
-//! does falls on all of them. The allocator is the system's behind a counter, which takes some nanoseconds of each
-//! allocation from everyone.
-#![allow(clippy::print_stdout, reason = "this is what it is for")]
+//! `benches/README.md` describes the commands. An axum router is called directly, on one thread, all subjects in turn in
+//! one process, so that what else the machine does falls on all of them. The allocator is the system's behind a counter,
+//! which takes some nanoseconds of each allocation from everyone.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what it is for")]
 
+mod app;
+mod arguments;
 mod call;
-mod crowd;
+mod child;
+mod content;
+mod effort;
 mod gate;
+mod machine;
 mod measure;
+mod memcached;
+mod memory;
+mod over_http;
+mod page;
+mod plot;
 mod races;
-mod reference;
 mod report;
+mod runtime;
 mod scenario;
+mod shape;
 mod subjects;
+mod threads;
 
-use tokio::runtime::{Builder, Runtime};
+use std::{process::ExitCode, time::Duration};
 
-use self::{report::Report, scenario::Scenario, subjects::Kind};
+use clap::Parser;
+use serde::Serialize;
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match *arguments {
-        [] => println!("{}", run().markdown()),
-        ["--json"] => println!("{:#}", run().json()),
-        ["--crowd", name] => {
-            let kind = Kind::named(name).expect("a subject's name");
-            println!("{}", crowd::one(kind).map(|number| number.to_string()).join(" "));
+use self::{
+    arguments::{Arguments, Command},
+    effort::Effort,
+    over_http::Settings,
+    report::{Growth, MemoryReport, OverHttp, Report, Table},
+};
+
+fn main() -> ExitCode {
+    let Arguments { json, plot, quick, command } = Arguments::parse();
+    let report: Box<dyn Report> = match command.unwrap_or(Command::Table) {
+        Command::Memory => Box::new(MemoryReport::measure(quick)),
+        Command::Repeat { kind, scenario, requests } => {
+            measure::repeat(&runtime::single(), kind, scenario, requests);
+            return ExitCode::SUCCESS;
         }
-        ["--repeat", name, scenario, requests] => {
-            let kind = Kind::named(name).expect("a subject's name");
-            let scenario = Scenario::named(scenario).expect("a scenario's name");
-            measure::repeat(&single(), kind, scenario, requests.parse().expect("a number of requests"));
+        Command::ChildMemory { kind, sessions } => return answer(&memory::one(kind, sessions)),
+        Command::ChildThreads { kind, sessions, scenarios } => {
+            return answer(&threads::one(kind, sessions, &scenarios, Effort::of(quick)));
         }
-        _ => panic!("usage: bench-peers [--json | --repeat SUBJECT SCENARIO REQUESTS]"),
+        Command::ChildServe { kind } => {
+            over_http::serve(kind);
+            return ExitCode::SUCCESS;
+        }
+        Command::ChildLoad { port, pages, connections, seconds } => {
+            let settings = Settings { connections, time: Duration::from_secs_f64(seconds) };
+            return answer(&over_http::load(port, pages, settings));
+        }
+        _ if memcached::version().is_none() => {
+            eprintln!("memcached is not installed, and one of the stores is measured over it. On Debian:\n");
+            eprintln!("    {}", memcached::INSTALL);
+            return ExitCode::FAILURE;
+        }
+        Command::Table => Box::new(Table::measure(quick)),
+        Command::Grow { most } => Box::new(Growth::measure(most, quick)),
+        Command::Http { connections, seconds } => {
+            let settings = Settings { connections, time: Duration::from_secs_f64(seconds) };
+            Box::new(OverHttp::measure(settings, quick))
+        }
+    };
+    if json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{}", report.markdown());
     }
+    if let Some(file) = plot
+        && let Err(error) = std::fs::write(&file, report.plot())
+    {
+        eprintln!("{}: {error}", file.display());
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
-fn run() -> Report {
-    let costs = measure::costs(&single());
-    Report { costs, crowds: crowd::all(), races: races::all() }
+/// A child's answer to its parent.
+fn answer(value: &impl Serialize) -> ExitCode {
+    println!("{}", serde_json::to_string(value).expect("it has no map with other keys than strings"));
+    ExitCode::SUCCESS
 }
 
-/// A runtime on this thread alone.
-fn single() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
+/// Tells whoever waits what is being measured.
+fn progress(what: &str) {
+    eprintln!("{what} ...");
 }

@@ -2,48 +2,55 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::{runtime::Runtime, task::unconstrained};
 
 use crate::{
     call::send,
-    scenario::{self, Scenario},
+    effort::Effort,
+    scenario::Scenario,
+    shape::Shape,
     subjects::{self, Kind, Subject},
 };
 
-/// Rounds of all scenarios with all subjects, in turn: many and short, so that nothing else on the machine came into the
-/// median one.
-pub(crate) const ROUNDS: usize = 301;
 /// Requests in a round, where they are fast.
 pub(crate) const REQUESTS: usize = 200;
 /// Where they are slow, a round is as many as fit into this.
 const ROUND_TIME: Duration = Duration::from_millis(2);
-/// Requests whose allocations are counted one by one; the median leaves out the growing of a table.
-const COUNTED: usize = 101;
 
 /// What one request costs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
+    #[serde(rename = "subject")]
     pub(crate) kind: Kind,
     pub(crate) scenario: Scenario,
-    /// Microseconds, the median of the rounds.
+    pub(crate) shape: Shape,
+    /// The median of the rounds.
+    #[serde(rename = "microseconds")]
     pub(crate) time: f64,
     /// On the thread of the request.
     pub(crate) allocations: i64,
     pub(crate) bytes: i64,
 }
 
-pub(crate) fn costs(runtime: &Runtime) -> Vec<Cost> {
+/// Of these scenarios with all subjects, over sessions of this shape.
+pub(crate) fn costs(
+    runtime: &Runtime,
+    shape: Shape,
+    scenarios: &[Scenario],
+    rounds: usize,
+    effort: Effort,
+) -> Vec<Cost> {
     let mut subjects: Vec<Subject> =
-        subjects::ALL.into_iter().map(|kind| runtime.block_on(Subject::new(kind))).collect();
+        subjects::ALL.into_iter().map(|kind| runtime.block_on(Subject::new(kind, shape))).collect();
     let mut samples: Vec<(usize, Scenario, usize, Vec<f64>)> = Vec::new();
-    for scenario in scenario::ALL {
+    for &scenario in scenarios {
         for (at, subject) in subjects.iter_mut().enumerate() {
-            let estimate = run(runtime, subject, scenario, 20) * 1e-6;
-            let requests = ((ROUND_TIME.as_secs_f64() / estimate) as usize).clamp(1, REQUESTS);
+            let requests = fitting(ROUND_TIME, run(runtime, subject, scenario, 20)).min(REQUESTS);
             samples.push((at, scenario, requests, Vec::new()));
         }
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (at, scenario, requests, times) in &mut samples {
             times.push(run(runtime, &mut subjects[*at], *scenario, *requests));
         }
@@ -51,16 +58,21 @@ pub(crate) fn costs(runtime: &Runtime) -> Vec<Cost> {
     samples
         .into_iter()
         .map(|(at, scenario, _, times)| {
-            let (allocations, bytes) = count(runtime, &mut subjects[at], scenario);
-            Cost { kind: subjects[at].kind, scenario, time: median(times), allocations, bytes }
+            let (allocations, bytes) = count(runtime, &mut subjects[at], scenario, effort.counted);
+            Cost { kind: subjects[at].kind, scenario, shape, time: median(times), allocations, bytes }
         })
         .collect()
 }
 
 /// The same requests again and again.
 pub(crate) fn repeat(runtime: &Runtime, kind: Kind, scenario: Scenario, requests: usize) {
-    let mut subject = runtime.block_on(Subject::new(kind));
+    let mut subject = runtime.block_on(Subject::new(kind, Shape::Reference));
     run(runtime, &mut subject, scenario, requests);
+}
+
+/// How many requests of so many microseconds fit: at least one.
+pub(crate) fn fitting(time: Duration, microseconds: f64) -> usize {
+    ((time.as_secs_f64() * 1e6 / microseconds) as usize).max(1)
 }
 
 /// Microseconds a request.
@@ -78,12 +90,12 @@ fn run(runtime: &Runtime, subject: &mut Subject, scenario: Scenario, requests: u
     }))
 }
 
-fn count(runtime: &Runtime, subject: &mut Subject, scenario: Scenario) -> (i64, i64) {
+fn count(runtime: &Runtime, subject: &mut Subject, scenario: Scenario, times: usize) -> (i64, i64) {
     let none = allocation_counter::measure(|| runtime.block_on(unconstrained(async {})));
     let uri = scenario.uri();
     let cookie = scenario.has_cookie().then_some(&subject.cookie);
     let router = &mut subject.router;
-    let counts = (0..COUNTED).map(|_| {
+    let counts = (0..times).map(|_| {
         let info = allocation_counter::measure(|| {
             runtime.block_on(unconstrained(async { drop(send(router, &uri, cookie).await) }));
         });

@@ -7,45 +7,49 @@ use std::{sync::LazyLock, time::Duration};
 
 use axum::response::Response;
 use http::{Uri, header};
-use tokio::{
-    runtime::{Builder, Runtime},
-    task::JoinSet,
-    time::timeout,
-};
+use serde::Serialize;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     call::{get, number, send, set_cookies},
     gate::RACERS,
+    progress, runtime,
+    shape::Shape,
     subjects::{self, Kind, Subject},
 };
 
-const TIMES: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Races {
+    #[serde(rename = "subject")]
     pub(crate) kind: Kind,
     /// Of `RACERS` keys that as many requests set, how many were there at the end.
+    #[serde(rename = "keys_kept")]
     pub(crate) keys: u64,
     /// What the counter was after `RACERS` increments from 0.
+    #[serde(rename = "increments_kept")]
     pub(crate) increments: u64,
     /// How often a session was there again when a request that began before the logout ended after it.
+    #[serde(rename = "back_after_logout")]
     pub(crate) back: u64,
-    pub(crate) times: u64,
+    pub(crate) times: usize,
 }
 
-pub(crate) fn all() -> Vec<Races> {
-    let runtime: Runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
-    subjects::WITH_SESSIONS.into_iter().map(|kind| runtime.block_on(of(kind))).collect()
+pub(crate) fn all(times: usize) -> Vec<Races> {
+    progress("races");
+    let runtime = runtime::two_threads();
+    subjects::WITH_SESSIONS.into_iter().map(|kind| runtime.block_on(of(kind, times))).collect()
 }
 
-async fn of(kind: Kind) -> Races {
-    let mut races = Races { kind, keys: u64::MAX, increments: u64::MAX, back: 0, times: TIMES as u64 };
-    for _ in 0..TIMES {
+async fn of(kind: Kind, times: usize) -> Races {
+    let mut races = Races { kind, keys: u64::MAX, increments: u64::MAX, back: 0, times };
+    for _ in 0..times {
+        let subject = async || Subject::new(kind, Shape::Reference).await;
         let whole = async {
-            races.keys = races.keys.min(keys(&Subject::new(kind).await).await);
-            races.increments = races.increments.min(increments(&Subject::new(kind).await).await);
-            races.back += u64::from(comes_back(&Subject::new(kind).await).await);
+            races.keys = races.keys.min(keys(&subject().await).await);
+            races.increments = races.increments.min(increments(&subject().await).await);
+            races.back += u64::from(comes_back(&subject().await).await);
         };
         timeout(PATIENCE, whole).await.unwrap_or_else(|_| panic!("{}: the races stand still", kind.name()));
     }
@@ -80,10 +84,10 @@ async fn comes_back(subject: &Subject) -> bool {
         let (router, cookie) = (subject.router.clone(), subject.cookie.clone());
         async move { get(&router, "/slow", Some(&cookie)).await }
     });
-    subject.gate.until_at_work().await;
+    subject.app.gate().until_at_work().await;
     let logout = get(&subject.router, "/logout", Some(&subject.cookie)).await;
     assert!(logout.status().is_success(), "{}: the logout got {}", subject.kind.name(), logout.status());
-    subject.gate.go_on();
+    subject.app.gate().go_on();
     let late = slow.await.expect("it does not panic");
     has_user(subject, None).await || has_user(subject, Some(&late)).await
 }

@@ -1,19 +1,28 @@
 //! What a request does.
 
+use clap::ValueEnum;
 use http::Uri;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
     UntouchedNoCookie,
     UntouchedCookie,
     Read,
     Write,
+    /// A new session with one entry.
     Create,
+    /// A new session with all entries of the shape.
+    Fill,
 }
 
-use Scenario::{Create, Read, UntouchedCookie, UntouchedNoCookie, Write};
+use Scenario::{Create, Fill, Read, UntouchedCookie, UntouchedNoCookie, Write};
 
+/// Those of the budgets.
 pub(crate) const ALL: [Scenario; 5] = [UntouchedNoCookie, UntouchedCookie, Read, Write, Create];
+/// Those over sessions of several sizes.
+pub(crate) const SIZED: [Scenario; 6] = [UntouchedNoCookie, UntouchedCookie, Read, Write, Create, Fill];
 
 impl Scenario {
     pub(crate) fn name(self) -> &'static str {
@@ -23,24 +32,31 @@ impl Scenario {
             Read => "read",
             Write => "write",
             Create => "create",
+            Fill => "create, all entries",
         }
     }
 
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|scenario| scenario.name() == name)
-    }
-
-    pub(crate) fn uri(self) -> Uri {
-        Uri::from_static(match self {
+    pub(crate) fn path(self) -> &'static str {
+        match self {
             UntouchedNoCookie | UntouchedCookie => "/untouched",
             Read => "/read",
             Write => "/write",
             Create => "/create",
-        })
+            Fill => "/fill",
+        }
+    }
+
+    pub(crate) fn uri(self) -> Uri {
+        Uri::from_static(self.path())
     }
 
     pub(crate) fn has_cookie(self) -> bool {
         matches!(self, UntouchedCookie | Read | Write)
+    }
+
+    /// As on a command line.
+    pub(crate) fn argument(self) -> String {
+        self.to_possible_value().expect("no scenario is hidden").get_name().to_owned()
     }
 
     /// The most allocations above the empty layer's, where there is a budget.
@@ -49,17 +65,18 @@ impl Scenario {
             UntouchedNoCookie | UntouchedCookie => Some(4),
             Read => Some(12),
             Write => Some(22),
-            Create => None,
+            Create | Fill => None,
         }
     }
 
-    /// The most time above the empty layer's, as a part of that of tower-sessions over memory.
-    pub(crate) fn most_time(self) -> f64 {
+    /// The most time above the empty layer's, as a part of that of tower-sessions over memory, where there is a budget.
+    pub(crate) fn most_time(self) -> Option<f64> {
         match self {
-            UntouchedNoCookie | UntouchedCookie => 0.25,
-            Read => 0.15,
-            Write => 0.16,
-            Create => 0.5,
+            UntouchedNoCookie | UntouchedCookie => Some(0.25),
+            Read => Some(0.15),
+            Write => Some(0.16),
+            Create => Some(0.5),
+            Fill => None,
         }
     }
 }

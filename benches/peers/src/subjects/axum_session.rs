@@ -6,24 +6,30 @@ use ::axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, Sess
 use axum::{
     Router,
     extract::{Path, State},
+    response::Html,
     routing::get,
 };
 
 use crate::{
-    gate::{Gate, RACERS},
-    reference::{CSRF, User, cart, user},
+    app::App,
+    content::{Item, User},
+    gate::RACERS,
+    page::page,
 };
 
 type InMemory = Session<SessionNullPool>;
 
-pub(crate) async fn router(gate: Gate) -> Router {
+pub(crate) async fn router(app: App) -> Router {
     let store = SessionStore::<SessionNullPool>::new(None, SessionConfig::default()).await.expect("good settings");
     Router::new()
         .route("/untouched", get(async || "ok"))
-        .route("/seed", get(seed))
+        .route("/fill", get(fill))
         .route("/read", get(read))
         .route("/write", get(write))
         .route("/create", get(create))
+        .route("/home", get(home))
+        .route("/cart", get(cart))
+        .route("/renew", get(renew))
         .route("/key/{key}", get(key))
         .route("/increment", get(increment))
         .route("/slow", get(slow))
@@ -32,13 +38,21 @@ pub(crate) async fn router(gate: Gate) -> Router {
         .route("/n", get(n))
         .route("/user", get(has_user))
         .layer(SessionLayer::new(store))
-        .with_state(gate)
+        .with_state(app)
 }
 
-async fn seed(session: InMemory) -> &'static str {
-    session.set("user", user());
-    session.set("cart", cart());
-    session.set("csrf", CSRF);
+async fn fill(State(app): State<App>, session: InMemory) -> &'static str {
+    let content = app.content();
+    session.set("user", &content.user);
+    if let Some(cart) = &content.cart {
+        session.set("cart", cart);
+    }
+    if let Some(csrf) = content.csrf {
+        session.set("csrf", csrf);
+    }
+    for (key, value) in &content.more {
+        session.set(key, value);
+    }
     session.set("n", 0);
     "ok"
 }
@@ -59,21 +73,40 @@ async fn create(session: InMemory) -> &'static str {
     "ok"
 }
 
-async fn key(State(gate): State<Gate>, Path(key): Path<String>, session: InMemory) -> &'static str {
-    gate.all_loaded().await;
+async fn home(session: InMemory) -> Html<String> {
+    let visits = session.get::<u64>("n").unwrap_or_default() + 1;
+    session.set("n", visits);
+    let user = session.get::<User>("user").expect("it is filled");
+    Html(page(&user, &session.get::<Vec<Item>>("cart").unwrap_or_default(), visits))
+}
+
+async fn cart(session: InMemory) -> &'static str {
+    let mut cart = session.get::<Vec<Item>>("cart").unwrap_or_default();
+    cart[0].count += 1;
+    session.set("cart", &cart);
+    "ok"
+}
+
+async fn renew(session: InMemory) -> &'static str {
+    session.renew();
+    "ok"
+}
+
+async fn key(State(app): State<App>, Path(key): Path<String>, session: InMemory) -> &'static str {
+    app.gate().all_loaded().await;
     session.set(&key, true);
     "ok"
 }
 
-async fn increment(State(gate): State<Gate>, session: InMemory) -> &'static str {
-    gate.all_loaded().await;
+async fn increment(State(app): State<App>, session: InMemory) -> &'static str {
+    app.gate().all_loaded().await;
     let n = session.get::<u64>("n").unwrap_or_default();
     session.set("n", n + 1);
     "ok"
 }
 
-async fn slow(State(gate): State<Gate>, session: InMemory) -> &'static str {
-    gate.work().await;
+async fn slow(State(app): State<App>, session: InMemory) -> &'static str {
+    app.gate().work().await;
     session.set("late", true);
     "ok"
 }

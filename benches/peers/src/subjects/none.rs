@@ -5,20 +5,38 @@ use std::task::{Context, Poll};
 use axum::{Router, routing::get};
 use tower::{Layer, Service};
 
-use crate::gate::Gate;
+use crate::app::App;
 
-pub(crate) fn bare(gate: Gate) -> Router {
+/// As many as the others have, so that the router's search takes as long.
+const PATHS: [&str; 14] = [
+    "/untouched",
+    "/fill",
+    "/read",
+    "/write",
+    "/create",
+    "/home",
+    "/cart",
+    "/renew",
+    "/increment",
+    "/slow",
+    "/logout",
+    "/keys",
+    "/n",
+    "/user",
+];
+
+pub(crate) fn bare(app: App) -> Router {
     let answer = || get(async || "ok");
-    ["/untouched", "/seed", "/read", "/write", "/create", "/increment", "/slow", "/logout", "/keys", "/n", "/user"]
+    PATHS
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, answer()))
         .route("/key/{key}", answer())
         // The state of the others' handlers: it is copied with them.
-        .with_state(gate)
+        .with_state(app)
 }
 
-pub(crate) fn empty(gate: Gate) -> Router {
-    bare(gate).layer(Nothing)
+pub(crate) fn empty(app: App) -> Router {
+    bare(app).layer(Nothing)
 }
 
 #[derive(Debug, Clone)]

@@ -1,18 +1,24 @@
 //! This crate.
 
-use std::{hint::black_box, path::Path};
+use std::hint::black_box;
 
 use axum::{
     Router,
-    extract::{Path as Segment, State},
+    extract::{Path, State},
+    response::Html,
     routing::get,
 };
-use session_layer::{CachedStore, EncryptedStore, Error, FileStore, Key, KeyRing, MemoryStore, Session, SessionLayer};
+use session_layer::{
+    CachedStore, Durability, EncryptedStore, Error, FileStore, Key, KeyRing, MemcachedStore, MemoryStore, Session,
+    SessionLayer,
+};
 
-use super::Kind;
+use super::{Kind, subject::Backend};
 use crate::{
-    gate::{Gate, RACERS},
-    reference::{CSRF, Item, User, cart, user},
+    app::App,
+    content::{Item, User},
+    gate::RACERS,
+    page::page,
 };
 
 const USER: Key<User> = Key::new("user");
@@ -21,22 +27,35 @@ const N: Key<u64> = Key::new("n");
 
 type Answer<T = &'static str> = Result<T, Error>;
 
-pub(crate) async fn router(kind: Kind, directory: Option<&Path>, gate: Gate) -> Router {
-    let layer = match kind {
-        Kind::Sealed => {
+pub(crate) async fn router(kind: Kind, backend: &Backend, durability: Durability, app: App) -> Router {
+    let layer = match backend {
+        Backend::Memory if kind == Kind::Sealed => {
             let ring = KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").expect("a good secret");
             SessionLayer::new(EncryptedStore::new(memory(), ring))
         }
-        Kind::Cached => SessionLayer::new(CachedStore::new(file(directory).await)),
-        Kind::File => SessionLayer::new(file(directory).await),
-        _ => SessionLayer::new(memory()),
+        Backend::Memory => SessionLayer::new(memory()),
+        Backend::Directory(directory) => {
+            let files = FileStore::builder(directory.path())
+                .durability(durability)
+                .open()
+                .await
+                .expect("a temporary directory");
+            if kind == Kind::Cached { SessionLayer::new(CachedStore::new(files)) } else { SessionLayer::new(files) }
+        }
+        Backend::Server(server) => {
+            let store = MemcachedStore::builder().servers([server.address()]).build();
+            SessionLayer::new(store.expect("good settings"))
+        }
     };
     Router::new()
         .route("/untouched", get(async || "ok"))
-        .route("/seed", get(seed))
+        .route("/fill", get(fill))
         .route("/read", get(read))
         .route("/write", get(write))
         .route("/create", get(create))
+        .route("/home", get(home))
+        .route("/cart", get(cart))
+        .route("/renew", get(renew))
         .route("/key/{key}", get(key))
         .route("/increment", get(increment))
         .route("/slow", get(slow))
@@ -45,7 +64,7 @@ pub(crate) async fn router(kind: Kind, directory: Option<&Path>, gate: Gate) -> 
         .route("/n", get(n))
         .route("/user", get(has_user))
         .layer(layer)
-        .with_state(gate)
+        .with_state(app)
 }
 
 /// Without the default bound on sessions, as the others are.
@@ -53,14 +72,18 @@ fn memory() -> MemoryStore {
     MemoryStore::builder().capacity(10_000_000).bytes(1 << 36).open().expect("good settings")
 }
 
-async fn file(directory: Option<&Path>) -> FileStore {
-    FileStore::open(directory.expect("the subject has one")).await.expect("a temporary directory")
-}
-
-async fn seed(session: Session) -> Answer {
-    session.insert(USER, &user())?;
-    session.insert(CART, &cart())?;
-    session.insert("csrf", CSRF)?;
+async fn fill(State(app): State<App>, session: Session) -> Answer {
+    let content = app.content();
+    session.insert(USER, &content.user)?;
+    if let Some(cart) = &content.cart {
+        session.insert(CART, cart)?;
+    }
+    if let Some(csrf) = content.csrf {
+        session.insert("csrf", csrf)?;
+    }
+    for (key, value) in &content.more {
+        session.insert(key, value)?;
+    }
     session.insert(N, &0)?;
     Ok("ok")
 }
@@ -81,20 +104,38 @@ async fn create(session: Session) -> Answer {
     Ok("ok")
 }
 
-async fn key(State(gate): State<Gate>, Segment(key): Segment<String>, session: Session) -> Answer {
-    gate.all_loaded().await;
+async fn home(session: Session) -> Answer<Html<String>> {
+    let visits = session.update(N, |n| {
+        *n += 1;
+        *n
+    })?;
+    Ok(Html(page(&session.get(USER)?.expect("it is filled"), &session.get_or_default(CART)?, visits)))
+}
+
+async fn cart(session: Session) -> Answer {
+    session.update(CART, |cart: &mut Vec<Item>| cart[0].count += 1)?;
+    Ok("ok")
+}
+
+async fn renew(session: Session) -> Answer {
+    session.renew()?;
+    Ok("ok")
+}
+
+async fn key(State(app): State<App>, Path(key): Path<String>, session: Session) -> Answer {
+    app.gate().all_loaded().await;
     session.insert(&*key, &true)?;
     Ok("ok")
 }
 
-async fn increment(State(gate): State<Gate>, session: Session) -> Answer {
-    gate.all_loaded().await;
+async fn increment(State(app): State<App>, session: Session) -> Answer {
+    app.gate().all_loaded().await;
     session.update(N, |n| *n += 1)?;
     Ok("ok")
 }
 
-async fn slow(State(gate): State<Gate>, session: Session) -> Answer {
-    gate.work().await;
+async fn slow(State(app): State<App>, session: Session) -> Answer {
+    app.gate().work().await;
     session.insert("late", &true)?;
     Ok("ok")
 }

@@ -2,15 +2,15 @@
 
 use axum::{Router, routing::get};
 
-use crate::gate::Gate;
+use crate::app::App;
 
-pub(crate) fn memory(gate: Gate) -> Router {
-    newest::routes().layer(newest::SessionManagerLayer::new(::tower_sessions::MemoryStore::default())).with_state(gate)
+pub(crate) fn memory(app: App) -> Router {
+    newest::routes().layer(newest::SessionManagerLayer::new(::tower_sessions::MemoryStore::default())).with_state(app)
 }
 
-pub(crate) fn moka(gate: Gate) -> Router {
+pub(crate) fn moka(app: App) -> Router {
     let store = tower_sessions_moka_store::MokaStore::new(None);
-    of_moka::routes().layer(of_moka::SessionManagerLayer::new(store)).with_state(gate)
+    of_moka::routes().layer(of_moka::SessionManagerLayer::new(store)).with_state(app)
 }
 
 /// The two releases have the same interface in different types.
@@ -20,13 +20,17 @@ macro_rules! release {
             use std::hint::black_box;
 
             use ::$library::{Session, session::Error};
-            use axum::extract::{Path, State};
+            use axum::{
+                extract::{Path, State},
+                response::Html,
+            };
             use http::StatusCode;
 
             use super::*;
             use crate::{
+                content::{Item, User},
                 gate::RACERS,
-                reference::{CSRF, User, cart, user},
+                page::page,
             };
 
             pub(super) use ::$library::SessionManagerLayer;
@@ -37,13 +41,16 @@ macro_rules! release {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
 
-            pub(super) fn routes() -> Router<Gate> {
+            pub(super) fn routes() -> Router<App> {
                 Router::new()
                     .route("/untouched", get(async || "ok"))
-                    .route("/seed", get(seed))
+                    .route("/fill", get(fill))
                     .route("/read", get(read))
                     .route("/write", get(write))
                     .route("/create", get(create))
+                    .route("/home", get(home))
+                    .route("/cart", get(cart))
+                    .route("/renew", get(renew))
                     .route("/key/{key}", get(key))
                     .route("/increment", get(increment))
                     .route("/slow", get(slow))
@@ -53,10 +60,18 @@ macro_rules! release {
                     .route("/user", get(has_user))
             }
 
-            async fn seed(session: Session) -> Answer {
-                session.insert("user", user()).await.map_err(failed)?;
-                session.insert("cart", cart()).await.map_err(failed)?;
-                session.insert("csrf", CSRF).await.map_err(failed)?;
+            async fn fill(State(app): State<App>, session: Session) -> Answer {
+                let content = app.content();
+                session.insert("user", &content.user).await.map_err(failed)?;
+                if let Some(cart) = &content.cart {
+                    session.insert("cart", cart).await.map_err(failed)?;
+                }
+                if let Some(csrf) = content.csrf {
+                    session.insert("csrf", csrf).await.map_err(failed)?;
+                }
+                for (key, value) in &content.more {
+                    session.insert(key, value).await.map_err(failed)?;
+                }
                 session.insert("n", 0).await.map_err(failed)?;
                 Ok("ok")
             }
@@ -77,24 +92,44 @@ macro_rules! release {
                 Ok("ok")
             }
 
-            async fn key(State(gate): State<Gate>, Path(key): Path<String>, session: Session) -> Answer {
+            async fn home(session: Session) -> Answer<Html<String>> {
+                let visits = session.get::<u64>("n").await.map_err(failed)?.unwrap_or_default() + 1;
+                session.insert("n", visits).await.map_err(failed)?;
+                let user = session.get::<User>("user").await.map_err(failed)?.expect("it is filled");
+                let cart = session.get::<Vec<Item>>("cart").await.map_err(failed)?.unwrap_or_default();
+                Ok(Html(page(&user, &cart, visits)))
+            }
+
+            async fn cart(session: Session) -> Answer {
+                let mut cart = session.get::<Vec<Item>>("cart").await.map_err(failed)?.unwrap_or_default();
+                cart[0].count += 1;
+                session.insert("cart", &cart).await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn renew(session: Session) -> Answer {
+                session.cycle_id().await.map_err(failed)?;
+                Ok("ok")
+            }
+
+            async fn key(State(app): State<App>, Path(key): Path<String>, session: Session) -> Answer {
                 session.load().await.map_err(failed)?;
-                gate.all_loaded().await;
+                app.gate().all_loaded().await;
                 session.insert(&key, true).await.map_err(failed)?;
                 Ok("ok")
             }
 
-            async fn increment(State(gate): State<Gate>, session: Session) -> Answer {
+            async fn increment(State(app): State<App>, session: Session) -> Answer {
                 session.load().await.map_err(failed)?;
-                gate.all_loaded().await;
+                app.gate().all_loaded().await;
                 let n = session.get::<u64>("n").await.map_err(failed)?.unwrap_or_default();
                 session.insert("n", n + 1).await.map_err(failed)?;
                 Ok("ok")
             }
 
-            async fn slow(State(gate): State<Gate>, session: Session) -> Answer {
+            async fn slow(State(app): State<App>, session: Session) -> Answer {
                 session.load().await.map_err(failed)?;
-                gate.work().await;
+                app.gate().work().await;
                 session.insert("late", true).await.map_err(failed)?;
                 Ok("ok")
             }

@@ -1,0 +1,57 @@
+//! What a visitor asks for, again and again.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Pages {
+    Untouched,
+    Read,
+    Write,
+    Create,
+    /// As in a shop, from a new session to its logout.
+    Visit,
+}
+
+use Pages::{Create, Read, Untouched, Visit, Write};
+
+pub(crate) const ALL: [Pages; 5] = [Untouched, Read, Write, Create, Visit];
+
+impl Pages {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Untouched => "untouched",
+            Read => "read",
+            Write => "write",
+            Create => "create",
+            Visit => "visit of a shop",
+        }
+    }
+
+    /// As on a command line.
+    pub(crate) fn argument(self) -> String {
+        self.to_possible_value().expect("none is hidden").get_name().to_owned()
+    }
+
+    /// The paths, in order; from the last it goes on with the first.
+    pub(crate) fn paths(self) -> &'static [&'static str] {
+        match self {
+            Untouched => &["/untouched"],
+            Read => &["/read"],
+            Write => &["/write"],
+            Create => &["/create"],
+            Visit => &["/fill", "/home", "/home", "/cart", "/home", "/renew", "/home", "/cart", "/home", "/logout"],
+        }
+    }
+
+    /// Whether the visitor has a filled session at the beginning.
+    pub(crate) fn has_cookie(self) -> bool {
+        matches!(self, Untouched | Read | Write)
+    }
+
+    /// Whether the visitor keeps the cookies of answers.
+    pub(crate) fn keeps_cookies(self) -> bool {
+        matches!(self, Visit)
+    }
+}

@@ -42,7 +42,8 @@ pub struct SessionLayer<R = EmptyAnswer> {
     pub(super) answer: R,
 }
 
-/// What all requests of one layer share.
+/// What all requests of one layer share. Apart from the counter of its `Arc`, which every request moves.
+#[repr(align(128))]
 pub(crate) struct Config {
     pub(crate) settings: Arc<Settings>,
     pub(crate) cookie: Cookie,

@@ -8,12 +8,12 @@ pub(super) use loom::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
-use std::{ops::Deref, sync::PoisonError};
 #[cfg(not(session_layer_loom))]
 pub(super) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
+use std::{ops::Deref, sync::PoisonError};
 
 /// Locks. Nobody's code but ours runs under these locks, so a panic elsewhere leaves nothing half done behind them.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

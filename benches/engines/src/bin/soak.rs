@@ -1,13 +1,16 @@
 //! A soak of the memory store: full load, a small capacity, and the counts and the memory at the end.
 //!
 //! ```sh
-//! MALLOC_ARENA_MAX=1 cargo run --release -p engines --bin soak -- 600
+//! cargo run --release -p engines --bin soak -- 600 spread
 //! ```
 //!
-//! The argument is the time in seconds (600 by default). Two threads create, load, update, touch, rename and remove;
-//! some sessions have owners, sizes vary, lifetimes are short. It fails if the memory leaves 10 % of the bound, or the
-//! counts don't add up. Without `MALLOC_ARENA_MAX`, glibc opens more arenas when threads contend, whose fragmentation is
-//! not the store's: the resident memory was then 111 % of the bound after ten minutes, and 129 % on a very busy machine.
+//! The arguments are the time in seconds (600 by default) and the sizes of the values: `spread` (the default), `alike` or
+//! `tailed`. Two threads create, load, update, touch, rename and remove; some sessions have owners, lifetimes are short. It
+//! fails if the memory leaves 10 % of the bound, or the counts don't add up.
+//!
+//! glibc gives each thread an arena, and each arena keeps its largest extent: where sessions come and go within a second,
+//! as here, a thread that the machine holds up for part of one shifts the shares of the arenas, and the sum of their
+//! largest extents grows. `MALLOC_ARENA_MAX=1` shows the store without it.
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{

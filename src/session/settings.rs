@@ -56,7 +56,11 @@ pub enum DamagedPolicy {
 }
 
 /// Everything that a layer's sessions and its requests ask it.
+///
+/// Apart from the counter of its `Arc`, which every request moves: else each thread's requests would take what all read out
+/// of the others' caches.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Settings {
     pub(crate) store: DynStore,
     pub(crate) clock: Clock,

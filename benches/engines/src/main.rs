@@ -218,7 +218,7 @@ fn engine(name: &str, capacity: usize) -> Box<dyn Engine> {
                 .build(),
         )),
         _ => Box::new(Ours(
-            MemoryStore::builder().capacity(capacity as u64).bytes(bytes.max(1 << 20)).open().expect("valid"),
+            MemoryStore::builder().capacity(capacity as u64).bytes((bytes * 2).max(1 << 20)).open().expect("valid"),
         )),
     }
 }

@@ -85,9 +85,11 @@ impl MemoryStoreBuilder {
 
     /// How many bytes of memory the store may take, bookkeeping included: 256 MiB by default.
     ///
-    /// It is an estimate of what shows as resident memory. With glibc's allocator and many threads that are busy creating
-    /// sessions, fragmentation between its arenas can add a tenth and more: `MALLOC_ARENA_MAX=1`, or another
-    /// allocator, avoids it.
+    /// It is an estimate of what shows as resident memory: what the allocations take, a quarter on top for what an allocator
+    /// can't use again, and an eighth more for what is larger than 4 KiB. So it is on the high side where sessions are
+    /// alike in size and few threads make them. It is on the low side where many threads are busy creating sessions of
+    /// very different sizes: glibc gives each of them an arena, and each keeps its largest extent; `MALLOC_ARENA_MAX=1`,
+    /// or another allocator, avoids that.
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
         self

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::sync::{Mutex, MutexGuard, lock};
+use super::sync::{Apart, Mutex, MutexGuard, lock};
 use crate::{id::SessionId, record::Record};
 
 /// The ids of each owner's sessions, live or not yet swept.
@@ -15,7 +15,7 @@ use crate::{id::SessionId, record::Record};
 /// changes in the same step as the session.
 #[derive(Debug)]
 pub(super) struct Owners {
-    parts: Box<[Mutex<Part>]>,
+    parts: Box<[Apart<Mutex<Part>>]>,
     hasher: RandomState,
 }
 
@@ -36,7 +36,7 @@ enum Sessions {
 
 impl Owners {
     pub(super) fn new(parts: usize) -> Self {
-        Self { parts: (0..parts).map(|_| Mutex::new(Part::default())).collect(), hasher: RandomState::new() }
+        Self { parts: (0..parts).map(|_| Apart(Mutex::new(Part::default()))).collect(), hasher: RandomState::new() }
     }
 
     fn part(&self, owner: &str) -> MutexGuard<'_, Part> {

@@ -9,7 +9,7 @@ use super::{
     owners::Owners,
     seed::Seed,
     slot::{self, CLASSES, Class, Slot},
-    sync::{AtomicU64, Ordering},
+    sync::{Apart, AtomicU64, Ordering},
     wheel::Wheel,
 };
 use crate::{
@@ -23,10 +23,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bounds: Bounds,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Apart<Ledger>,
     pub(super) owners: Owners,
     /// The last version that was given.
-    pub(super) version: AtomicU64,
+    pub(super) version: Apart<AtomicU64>,
     /// Where removals are written down, if there are snapshots.
     pub(super) journal: Option<Arc<Journal>>,
 }

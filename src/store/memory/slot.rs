@@ -104,7 +104,7 @@ pub(super) fn stamp_millis(stamp: u64) -> u64 {
 }
 
 /// What a record costs in this store, in bytes of resident memory: its allocations as a common allocator rounds them,
-/// and its share of the slots, links, hash table and owner index, which grow by doubling.
+/// its share of the slots, links, hash table and owner index, which grow by doubling, and what the allocator can't use.
 pub(super) fn cost(record: &Record) -> u64 {
     /// Two counters beside the record, in one allocation with it.
     const SHARED: usize = size_of::<Record>() + 2 * size_of::<usize>();
@@ -116,11 +116,20 @@ pub(super) fn cost(record: &Record) -> u64 {
     let entries = record.entries().as_bytes().len();
     let owner = record.owner().map_or(0, |owner| allocated(owner.name().len() + 2 * size_of::<usize>()) + OWNER_INDEX);
     let entries = if entries == 0 { 0 } else { allocated(entries) };
-    (INDEX + allocated(SHARED) + entries + owner) as u64
+    let used = INDEX + allocated(SHARED) + entries + owner;
+    (used + used / UNUSABLE + if entries > LARGE { entries / UNUSABLE_LARGE } else { 0 }) as u64
 }
 
-/// What an allocation takes: eight bytes of header, in steps of 16, and an eighth for what coming and going of
-/// different sizes, on several threads, leaves unusable. (Measured with the system's allocator on Linux: see the soak in `benches/engines`.)
+/// What an allocation takes: eight bytes of header, in steps of 16.
 fn allocated(bytes: usize) -> usize {
-    (bytes + 8).next_multiple_of(16).max(32) + bytes / 8
+    (bytes + 8).next_multiple_of(16).max(32)
 }
+
+/// One part in this many is added for what coming and going of different sizes leaves unusable, and for what one thread's
+/// part of the heap keeps while another's grows. Measured with the system's allocator on Linux: see the soak in
+/// `benches/engines`.
+const UNUSABLE: usize = 4;
+
+/// Above this size another part in this many: a hole that a large one leaves is rarely filled by one of its size.
+const LARGE: usize = 4_096;
+const UNUSABLE_LARGE: usize = 8;

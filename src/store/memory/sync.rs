@@ -8,14 +8,28 @@ pub(super) use loom::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
-use std::sync::PoisonError;
 #[cfg(not(session_layer_loom))]
 pub(super) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
+use std::{ops::Deref, sync::PoisonError};
 
 /// Locks. Nobody's code but ours runs under these locks, so a panic elsewhere leaves nothing half done behind them.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What threads write to, on cache lines of its own: two, since processors fetch them in pairs. Else each write would
+/// take the neighbours, which others only read, out of their caches.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Apart<T>(pub(super) T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }

@@ -12,7 +12,7 @@ use super::{
     seed::Seed,
     shard::{Fate, Shard, Shared, Totals},
     slot::{self, Slot},
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
+    sync::{Apart, AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
 use crate::{
     clock,
@@ -39,7 +39,7 @@ const MOST_SHARDS: u64 = 64;
 /// ```
 #[derive(Debug)]
 pub(super) struct Table {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Apart<Mutex<Shard>>]>,
     seed: Seed,
     pub(super) shared: Shared,
     /// One evicts at a time, so that two do not both make room for the same excess.
@@ -87,13 +87,13 @@ impl Table {
         // loom runs one schedule after the other, and each must ask for the same locks: in one part all owners do.
         let parts = if cfg!(session_layer_loom) { 1 } else { shards };
         Self {
-            shards: (0..shards).map(|_| Mutex::new(Shard::new(seed.clone(), now))).collect(),
+            shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(seed.clone(), now)))).collect(),
             seed,
             shared: Shared {
                 bounds,
-                ledger: Ledger::new(),
+                ledger: Apart(Ledger::new()),
                 owners: Owners::new(parts),
-                version: AtomicU64::new(version),
+                version: Apart(AtomicU64::new(version)),
                 journal,
             },
             evicting: Mutex::new(()),
@@ -129,7 +129,7 @@ impl Table {
 
     /// From now on every call is refused. Whether this call did it.
     pub(super) fn close(&self) -> bool {
-        let mut guards: Vec<_> = self.shards.iter().map(lock).collect();
+        let mut guards: Vec<_> = self.shards.iter().map(|shard| lock(shard)).collect();
         let first = guards.iter().all(|shard| !shard.closed);
         guards.iter_mut().for_each(|shard| shard.closed = true);
         first

@@ -1,17 +1,23 @@
-//! How long a load waits while snapshots of many sessions are written, and how long it waits without.
+//! How long a load waits while snapshots of many sessions are written, beside how long it waits while another thread does
+//! the same work without the store.
 //!
 //! ```sh
-//! cargo run --release -p engines --bin pauses -- 1000000
+//! cargo run --release -p engines --bin pauses -- 1000000 5
 //! ```
 //!
-//! The argument is the number of sessions (1,000,000 by default). One thread loads without a pause and notes the
-//! longest loads: by the clock, and without the time in which the thread could run but the machine ran others (from
-//! `/proc/thread-self/schedstat`, Linux only).
+//! The arguments are the number of sessions (1,000,000 by default) and of rounds (5). In each round a snapshot is written,
+//! and then as many bytes are copied, summed, written and synced by a thread that asks the store nothing. All the while one
+//! thread loads without a pause and notes how long each load took: by the clock, and without the time in which the
+//! thread could run but the machine ran others (from `/proc/thread-self/schedstat`, Linux only). What the first has and
+//! the second has not is the store's; what both have is the machine's.
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{
     fs::File,
+    hash::{DefaultHasher, Hasher},
+    io::Write,
     os::unix::fs::FileExt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,9 +28,16 @@ use std::{
 use engines::{Random, fresh_id, now, reference};
 use session_layer::{MemoryStore, SessionId, SessionStore, Usage};
 
+/// Nanoseconds from which on a wait is a pause.
+const PAUSE: u64 = 5_000_000;
+
+/// As a snapshot's.
+const BLOCK_BYTES: usize = 256 * 1_024;
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() {
-    let count: u64 = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+    let argument = |at: usize| std::env::args().nth(at).and_then(|number| number.parse::<u64>().ok());
+    let (count, rounds) = (argument(1).unwrap_or(1_000_000), argument(2).unwrap_or(5));
     let folder = std::env::temp_dir().join(format!("session-layer-pauses-{}", std::process::id()));
     let path = folder.join("sessions");
     let open = || {
@@ -39,11 +52,21 @@ async fn main() {
         now(store.create(id, &record, Usage::at(&record, SystemTime::now()))).expect("open");
     }
     println!("pauses: {count} sessions created in {:.1?}", began.elapsed());
-    watch("no snapshot", &store, &ids, async || tokio::time::sleep(Duration::from_secs(5)).await).await;
-    for number in 1..=3 {
-        let name = format!("snapshot {number}");
-        watch(&name, &store, &ids, async || store.flush().await.expect("the disk has room")).await;
+    let (mut with, mut without) = (Waits::default(), Waits::default());
+    for _ in 0..rounds {
+        watch(&mut with, &store, &ids, async || store.flush().await.expect("the disk has room")).await;
+        let bytes = std::fs::metadata(&path).expect("a snapshot").len();
+        let other = folder.join("other");
+        let work = async || {
+            tokio::task::spawn_blocking(move || copy(&other, bytes))
+                .await
+                .expect("no panics")
+                .expect("the disk has room");
+        };
+        watch(&mut without, &store, &ids, work).await;
     }
+    with.show("snapshots");
+    without.show("the same work beside the store");
     let bytes = std::fs::metadata(&path).expect("a snapshot").len();
     let began = Instant::now();
     store.close().await.expect("the disk has room");
@@ -57,14 +80,38 @@ async fn main() {
     std::fs::remove_dir_all(folder).expect("ours");
 }
 
+/// What a snapshot costs the machine: memory read and copied, sums, a file of this size, and a sync.
+fn copy(path: &Path, bytes: u64) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    let from: Vec<u8> = (0..BLOCK_BYTES * 16).map(|at| (at % 251) as u8).collect();
+    for block in 0..bytes.div_ceil(BLOCK_BYTES as u64) {
+        let at = (block as usize % 16) * BLOCK_BYTES;
+        let copied = from[at..at + BLOCK_BYTES].to_vec();
+        let mut sum = DefaultHasher::new();
+        sum.write(&copied);
+        std::hint::black_box(sum.finish());
+        file.write_all(&copied)?;
+        std::thread::yield_now();
+    }
+    file.sync_all()
+}
+
+/// How long loads took, in nanoseconds.
+#[derive(Debug, Default)]
+struct Waits {
+    over: Duration,
+    by_the_clock: Vec<u64>,
+    without_the_machine: Vec<u64>,
+}
+
 /// Loads on a thread of its own while something else is done.
-async fn watch(name: &str, store: &MemoryStore, ids: &Arc<[SessionId]>, what: impl AsyncFnOnce()) {
+async fn watch(waits: &mut Waits, store: &MemoryStore, ids: &Arc<[SessionId]>, what: impl AsyncFnOnce()) {
     let stop = Arc::new(AtomicBool::new(false));
     let loader = std::thread::spawn({
         let (store, ids, stop) = (store.clone(), Arc::clone(ids), Arc::clone(&stop));
+        let mut waits = std::mem::take(waits);
         move || {
-            let (mut random, mut times) = (Random(7), Vec::with_capacity(1 << 24));
-            let mut own = Vec::with_capacity(1 << 24);
+            let mut random = Random(7);
             let queue = File::open("/proc/thread-self/schedstat").expect("Linux");
             let mut queued = in_queue(&queue);
             while !stop.load(Ordering::Relaxed) {
@@ -72,36 +119,39 @@ async fn watch(name: &str, store: &MemoryStore, ids: &Arc<[SessionId]>, what: im
                 std::hint::black_box(now(store.load(&ids[random.below(ids.len())])).expect("open"));
                 let took = began.elapsed().as_nanos() as u64;
                 let before = std::mem::replace(&mut queued, in_queue(&queue));
-                times.push(took);
-                own.push(took.saturating_sub(queued - before));
+                waits.by_the_clock.push(took);
+                waits.without_the_machine.push(took.saturating_sub(queued - before));
             }
-            times.sort_unstable();
-            own.sort_unstable();
-            (times, own)
+            waits
         }
     });
     let began = Instant::now();
     what().await;
     let took = began.elapsed();
     stop.store(true, Ordering::Relaxed);
-    let (times, own) = loader.join().expect("no panics");
-    let count = times.len();
-    println!(
-        "pauses: {name}: {took:.1?}, {count} loads; by the clock {}; without the machine's {}",
-        show(&times),
-        show(&own)
-    );
+    *waits = loader.join().expect("no panics");
+    waits.over += took;
 }
 
-fn show(times: &[u64]) -> String {
+impl Waits {
+    fn show(&mut self, what: &str) {
+        println!("pauses: {what}: {} loads in {:.1?}", self.by_the_clock.len(), self.over);
+        show("by the clock", &mut self.by_the_clock);
+        show("without the machine's", &mut self.without_the_machine);
+    }
+}
+
+fn show(what: &str, times: &mut [u64]) {
+    times.sort_unstable();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize] as f64 / 1_000.0;
-    format!(
-        "median {:.2} µs, 99.9 % {:.1} µs, longest {:.0} µs, {} over 5 ms",
+    println!(
+        "pauses:   {what}: median {:.2} µs, 99.9 % {:.1} µs, 99.999 % {:.0} µs, longest {:.0} µs, {} over 5 ms",
         at(0.5),
         at(0.999),
+        at(0.99999),
         at(1.0),
-        times.iter().filter(|&&time| time > 5_000_000).count()
-    )
+        times.iter().filter(|&&time| time > PAUSE).count()
+    );
 }
 
 /// For how many nanoseconds this thread could have run and did not.

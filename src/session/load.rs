@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use tracing::Instrument;
 
 use super::{
-    absent::tell_absent,
     settings::{DamagedPolicy, Settings},
     state::{Live, Origin},
 };
@@ -90,7 +89,7 @@ pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Chec
 
 async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
     let Some(stored) = settings.store.load(id).await.map_err(|error| error.during("load").on(id))? else {
-        tell_absent(settings, id).await;
+        settings.nothing_stored(id).await;
         return Ok(Found::Absent);
     };
     judge(settings, id, check, stored, settings.clock.now()).await

@@ -1,18 +1,9 @@
 //! How the sessions of one layer behave.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::queue::CommitQueue;
-use crate::{
-    clock::Clock,
-    codec::Codec,
-    cookie::DEFAULT_NAME,
-    events::{EventKind, NoSessionReason, Observers},
-    id::SessionId,
-    lifetime::Lifetime,
-    record::Record,
-    store::DynStore,
-};
+use crate::{clock::Clock, codec::Codec, cookie::DEFAULT_NAME, lifetime::Lifetime, store::DynStore};
 
 /// What happens when another request changed the session between this one's load and its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -56,6 +47,8 @@ pub enum DamagedPolicy {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) store: DynStore,
+    /// Who is told what happens.
+    pub(crate) observers: crate::events::Observers,
     pub(crate) clock: Clock,
     pub(crate) codec: Codec,
     pub(crate) lifetime: Lifetime,
@@ -72,8 +65,6 @@ pub(crate) struct Settings {
     /// The cookie's name without prefix: part of what the id is derived from.
     pub(crate) cookie_name: String,
     pub(crate) queue: CommitQueue,
-    /// Who is told what happens.
-    pub(crate) observers: Observers,
 }
 
 impl Settings {
@@ -81,6 +72,7 @@ impl Settings {
     pub(crate) fn new(store: DynStore) -> Self {
         Self {
             store,
+            observers: crate::events::Observers::NONE,
             clock: Clock::system(),
             codec: Codec::Json,
             lifetime: Lifetime::default(),
@@ -93,24 +85,13 @@ impl Settings {
             retry_for: Duration::from_secs(5),
             cookie_name: DEFAULT_NAME.to_owned(),
             queue: CommitQueue::default(),
-            observers: Observers::NONE,
         }
     }
-
-    /// Tells of what happened.
-    pub(crate) fn emit(&self, kind: EventKind<'_>) {
-        self.observers.emit(kind);
-    }
-
-    /// Tells why there is no session of this id.
-    pub(crate) fn no_session(&self, reason: NoSessionReason, id: &SessionId, record: Option<&Arc<Record>>) {
-        self.emit(EventKind::NoSession { reason, id: Some(*id), record });
-    }
-
     /// The same, but a commit that meets a conflict fails.
     pub(crate) fn rejecting(&self) -> Self {
         Self {
             store: self.store.clone(),
+            observers: self.observers.clone(),
             clock: self.clock.clone(),
             codec: self.codec.clone(),
             lifetime: self.lifetime,
@@ -124,7 +105,6 @@ impl Settings {
             cookie_name: self.cookie_name.clone(),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
-            observers: self.observers.clone(),
         }
     }
 }

@@ -62,10 +62,10 @@
 //! | `session_layer::session` | trace | `no session` | `reason`: no cookie | [`NoSession`](EventKind::NoSession) |
 //! | `session_layer::session` | debug | `no session` | `reason`: malformed, unknown, expired, superseded, revoked | [`NoSession`](EventKind::NoSession) |
 //! | `session_layer::session` | warn | `a session cookie that no key of the ring signed` | `reason`: forged | [`NoSession`](EventKind::NoSession) |
-//! | `session_layer::session` | debug | `session created` | | [`Created`](EventKind::Created) |
+//! | `session_layer::session` | debug | `session created` | `login` | [`Created`](EventKind::Created) |
 //! | `session_layer::session` | debug | `session saved` | | [`Saved`](EventKind::Saved) |
 //! | `session_layer::session` | debug | `session touched` | | [`Touched`](EventKind::Touched) |
-//! | `session_layer::session` | debug | `session renewed` | `session.previous_id` | [`Renewed`](EventKind::Renewed) |
+//! | `session_layer::session` | debug | `session renewed` | `session.previous_id`, `login` | [`Renewed`](EventKind::Renewed) |
 //! | `session_layer::session` | debug | `session destroyed` | | [`Destroyed`](EventKind::Destroyed) |
 //! | `session_layer::session` | info | `conflicting changes merged` | `tries` | [`ConflictMerged`](EventKind::ConflictMerged) |
 //! | `session_layer::session` | warn | `write to a session that is gone was blocked` | `why` | [`WriteBlocked`](EventKind::WriteBlocked) |

@@ -174,7 +174,11 @@ impl Shared {
     /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
     /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
-        self.commit_now().instrument(span::commit(|| self.state().id())).await
+        if !span::are_wanted() {
+            return self.commit_now().await;
+        }
+        let span = span::commit(self.state().id());
+        self.commit_now().instrument(span).await
     }
 
     async fn commit_now(&self) -> Result<()> {

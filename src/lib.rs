@@ -43,24 +43,59 @@
 //! | protection and speed | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
 //! | sessions from outside a request, and an owner's | [`Sessions`] |
 //! | requests one at a time, sessions limited | [`exclusive`](SessionLayerBuilder::exclusive), [`sessions_per_owner`](SessionLayerBuilder::sessions_per_owner) |
+//! | what happens, as events and metrics | [`Observer`], [`EventKind`], `MetricsObserver` |
 //! | a store of one's own | [`SessionStore`], [`conformance`] |
 //! | without axum | [`SessionHandle`] |
 //!
 //! # Events
 //!
-//! What happens to sessions is told through [`tracing`](https://docs.rs/tracing), with `session.id` and never a token or a value:
+//! What happens to sessions is told from one place to two sides, and neither ever has a token or an entry's value:
 //!
-//! | event | target | level |
-//! |---|---|---|
-//! | session loaded; no cookie | `session_layer::session` | trace |
-//! | session created, saved, touched, renewed, destroyed | `session_layer::session` | debug |
-//! | no session, with the reason: malformed, unknown, expired, superseded, revoked | `session_layer::session` | debug |
-//! | conflicting changes merged; session in use by another request (423) | `session_layer::session` | info |
-//! | forged cookie, two live cookies, write to a session that is gone blocked, unsaved changes dropped, touch failed, lease not given back | `session_layer::session` | warn |
-//! | session not loaded or not committed, record can't be opened | `session_layer::session` | error |
-//! | layer nested under its own name; a handler without a layer | `session_layer::layer` | warn; error |
+//! - to [observers](Observer) of the application, given to the layer ([`SessionLayerBuilder::observe`]), to [`Sessions`]
+//!   and to stores: typed, with the record where whoever tells has it, and each call of the store with its duration.
+//!   `MetricsObserver` (feature `metrics`) makes metrics of it. Who has none pays nothing that could be measured;
+//! - through [`tracing`](https://docs.rs/tracing), with `session.id` where there is one. At debug level there are spans,
+//!   `session load` and `session commit`.
 //!
-//! Each store's documentation has a table of its own events.
+//! | target | level | event | further fields | observers get |
+//! |---|---|---|---|---|
+//! | `session_layer::session` | trace | `session loaded` | | [`Loaded`](EventKind::Loaded) |
+//! | `session_layer::session` | trace | `no session` | `reason`: no cookie | [`NoSession`](EventKind::NoSession) |
+//! | `session_layer::session` | debug | `no session` | `reason`: malformed, unknown, expired, superseded, revoked | [`NoSession`](EventKind::NoSession) |
+//! | `session_layer::session` | warn | `a session cookie that no key of the ring signed` | `reason`: forged | [`NoSession`](EventKind::NoSession) |
+//! | `session_layer::session` | debug | `session created` | `login` | [`Created`](EventKind::Created) |
+//! | `session_layer::session` | debug | `session saved` | | [`Saved`](EventKind::Saved) |
+//! | `session_layer::session` | debug | `session touched` | | [`Touched`](EventKind::Touched) |
+//! | `session_layer::session` | debug | `session renewed` | `session.previous_id`, `login` | [`Renewed`](EventKind::Renewed) |
+//! | `session_layer::session` | debug | `session destroyed` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::session` | info | `conflicting changes merged` | `tries` | [`ConflictMerged`](EventKind::ConflictMerged) |
+//! | `session_layer::session` | warn | `write to a session that is gone was blocked` | `why` | [`WriteBlocked`](EventKind::WriteBlocked) |
+//! | `session_layer::session` | warn | `two live session cookies` | `session.other_id` | [`TwoLiveCookies`](EventKind::TwoLiveCookies) |
+//! | `session_layer::session` | warn | `unsaved changes dropped` | | [`ChangesDropped`](EventKind::ChangesDropped) |
+//! | `session_layer::session` | warn | `touch failed` | `error` | [`TouchFailed`](EventKind::TouchFailed) |
+//! | `session_layer::session` | error | `session not loaded` | `error` | [`LoadFailed`](EventKind::LoadFailed) |
+//! | `session_layer::session` | error | `session not committed` | `error` | [`CommitFailed`](EventKind::CommitFailed) |
+//! | `session_layer::session` | error | `session record can't be opened` | `error` | [`Damaged`](EventKind::Damaged) |
+//! | `session_layer::sessions` | debug | `an owner's sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
+//! | `session_layer::sessions` | debug | `an owner's other sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
+//! | `session_layer::sessions` | debug | `a session of an owner ended` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::session` | info | `session in use by another request` | `reason` | |
+//! | `session_layer::session` | warn | `lease not given back: it runs out at its time` | `error` | |
+//! | `session_layer::sessions` | warn | `login refused: its owner has as many sessions as are allowed` | | |
+//! | `session_layer::sessions` | debug | `a session of an owner ended to make room` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::sessions` | debug | `a session of an owner ended: one too many` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::sessions` | warn | `an owner's sessions not counted again` | `error` | |
+//! | `session_layer::sessions` | warn | `a session too many could not be ended` | `error` | |
+//! | `session_layer::layer` | warn | `two session layers with one cookie name` | `cookie` | [`NestedLayer`](EventKind::NestedLayer) |
+//! | `session_layer::layer` | error | `a handler asked for a session where no SessionLayer wraps its route` | | |
+//! | `session_layer::observer` | error | `an observer panicked` | `event` | |
+//!
+//! Each store's documentation has a table of its own `tracing` events. Observers get [`Evicted`](EventKind::Evicted),
+//! [`Expired`](EventKind::Expired), [`Swept`](EventKind::Swept), [`NotOpened`](EventKind::NotOpened) and the cache's from
+//! the stores that they are given to, and [`Operation`](EventKind::Operation) of every call of a store.
+//!
+//! Whether a session of an unknown token has expired only a store in this process's memory can tell, until it has swept
+//! it; elsewhere the reason is `unknown`.
 //!
 //! # Features
 //!
@@ -72,8 +107,9 @@
 //! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS to it |
 //! | `encryption` | | [`KeyRing`], [`EncryptedStore`], signed cookies |
 //! | `messagepack` | | [`Codec::MessagePack`] |
+//! | `metrics` | | `MetricsObserver`: what happens, as metrics of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `conformance` | | the kit for authors of stores |
-//! | `full` | | all of them but `memcached-tls` and `conformance` |
+//! | `full` | | all of them but `memcached-tls`, `metrics` and `conformance` |
 //!
 //! Features only add: none changes a signature.
 //!

@@ -24,8 +24,9 @@ pub struct Event<'a> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum EventKind<'a> {
-    /// A request's cookie led to no session, or it brought none; also a session that was not there any more when it was
-    /// asked for again. It is told of each cookie of ours, so a request with two can have a session all the same.
+    /// A request's cookie led to no session, or it brought none. It is told of each cookie of ours, so a request with two
+    /// can have a session all the same. Also of an id that a job asked for, and of a session that was not there any more
+    /// when it was asked for again.
     #[non_exhaustive]
     NoSession {
         /// Why.
@@ -50,6 +51,8 @@ pub enum EventKind<'a> {
         id: SessionId,
         /// As it is stored now.
         record: &'a Arc<Record>,
+        /// Whether it is a login: whose, the record tells.
+        login: bool,
     },
     /// A session's changes were stored.
     #[non_exhaustive]
@@ -76,6 +79,8 @@ pub enum EventKind<'a> {
         to: SessionId,
         /// As it is stored now.
         record: &'a Arc<Record>,
+        /// Whether it is a login: whose, the record tells.
+        login: bool,
     },
     /// A session was ended: by its own request, from outside, or by the revocation of its owner's sessions.
     #[non_exhaustive]
@@ -188,8 +193,8 @@ pub enum EventKind<'a> {
     },
     /// A store was called and has answered. Told of every call that a layer, or [`Sessions`](crate::Sessions), makes.
     ///
-    /// It is told before what the call led to: first the operation `create`, then [`Created`](Self::Created). It is not
-    /// traced, since the stores trace their calls themselves.
+    /// It is told before what the call led to: first the operation `create`, then [`Created`](Self::Created); and after
+    /// what the store did meanwhile, such as evicting. It is not traced, since the stores trace their calls themselves.
     #[non_exhaustive]
     Operation {
         /// The method of [`SessionStore`](crate::SessionStore) by its name, such as `load`.

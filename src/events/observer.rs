@@ -19,9 +19,7 @@ use super::Event;
 ///
 /// impl Observer for Logins {
 ///     fn observe(&self, event: &Event<'_>) {
-///         if let EventKind::Renewed { record, .. } = event.kind
-///             && record.owner().is_some()
-///         {
+///         if let EventKind::Created { login: true, .. } | EventKind::Renewed { login: true, .. } = event.kind {
 ///             self.0.fetch_add(1, Ordering::Relaxed);
 ///         }
 ///     }

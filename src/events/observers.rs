@@ -52,18 +52,25 @@ impl Observers {
     }
 
     /// Tells of what happened, through `tracing` and to whoever listens.
+    #[inline]
     pub(crate) fn emit(&self, kind: EventKind<'_>) {
         trace::trace(&kind);
         self.tell(kind);
     }
 
     /// Tells only those who listen: where a store traces in its own words.
+    #[inline]
     pub(crate) fn tell(&self, kind: EventKind<'_>) {
         if let Some(all) = &self.all {
-            let event = Event { store: self.store, kind };
-            all.iter().for_each(|listener| listener.tell(&event));
+            tell_all(all, &Event { store: self.store, kind });
         }
     }
+}
+
+/// Out of the way of requests that nobody listens to.
+#[cold]
+fn tell_all(all: &[Arc<Listener>], event: &Event<'_>) {
+    all.iter().for_each(|listener| listener.tell(event));
 }
 
 impl Listener {

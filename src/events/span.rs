@@ -1,9 +1,15 @@
 //! The spans around what waits for a store, at debug level.
 
-use tracing::{Span, debug_span};
+use tracing::{Level, Span, debug_span, level_filters::LevelFilter};
 
 use super::trace::SESSION;
 use crate::id::SessionId;
+
+/// Whether anybody listens at debug level. Asked before a future is wrapped: also a span that is disabled is entered and
+/// left at each poll.
+pub(crate) fn are_wanted() -> bool {
+    Level::DEBUG <= LevelFilter::current()
+}
 
 /// Around the load of one session.
 pub(crate) fn load(id: &SessionId) -> Span {
@@ -11,6 +17,6 @@ pub(crate) fn load(id: &SessionId) -> Span {
 }
 
 /// Around the commit of a session, which has no id yet if it is new.
-pub(crate) fn commit(id: impl FnOnce() -> Option<SessionId>) -> Span {
-    debug_span!(target: SESSION, "session commit", session.id = id().map(tracing::field::display))
+pub(crate) fn commit(id: Option<SessionId>) -> Span {
+    debug_span!(target: SESSION, "session commit", session.id = id.map(tracing::field::display))
 }

@@ -16,11 +16,13 @@ pub(super) fn trace(kind: &EventKind<'_>) {
     match *kind {
         EventKind::Loaded { id, .. } => trace!(target: SESSION, { session.id = %id }, "session loaded"),
         EventKind::NoSession { reason, id, .. } => no_session(reason, id),
-        EventKind::Created { id, .. } => debug!(target: SESSION, { session.id = %id }, "session created"),
+        EventKind::Created { id, login, .. } => {
+            debug!(target: SESSION, { session.id = %id, login }, "session created");
+        }
         EventKind::Saved { id, .. } => debug!(target: SESSION, { session.id = %id }, "session saved"),
         EventKind::Touched { id, .. } => debug!(target: SESSION, { session.id = %id }, "session touched"),
-        EventKind::Renewed { from, to, .. } => {
-            debug!(target: SESSION, { session.id = %to, session.previous_id = %from }, "session renewed");
+        EventKind::Renewed { from, to, login, .. } => {
+            debug!(target: SESSION, { session.id = %to, session.previous_id = %from, login }, "session renewed");
         }
         EventKind::Destroyed { id } => debug!(target: SESSION, { session.id = %id }, "session destroyed"),
         EventKind::ConflictMerged { id, tries, .. } => {

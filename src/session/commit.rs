@@ -230,7 +230,7 @@ async fn create(settings: &Settings, work: &mut Work, deadline: Instant) -> Resu
             Err(error) => return Err(failed("create", &id)(error)),
         };
         if let Some(version) = version {
-            settings.emit(EventKind::Created { id, record: &record });
+            settings.emit(EventKind::Created { id, record: &record, login: work.renewal == Renewal::Login });
             return Ok(written(id, record, version, usage, Some(token)));
         }
         if Instant::now() >= deadline {
@@ -298,7 +298,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         }
         Err(error) => return Err(failed("rename", &from)(error)),
     };
-    settings.emit(EventKind::Renewed { from, to, record: &record });
+    settings.emit(EventKind::Renewed { from, to, record: &record, login: work.renewal == Renewal::Login });
     Ok(Attempt::Done(written(to, record, version, usage, Some(token))))
 }
 

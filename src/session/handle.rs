@@ -198,10 +198,10 @@ impl Shared {
     /// If this future is dropped while the store is at work, they may have arrived: whoever drops it drops the changes,
     /// too.
     pub(crate) async fn commit(&self) -> Result<()> {
-        let span = span::commit(|| self.state().id());
-        if span.is_disabled() {
+        if !span::are_wanted() {
             return self.commit_now().await;
         }
+        let span = span::commit(self.state().id());
         self.commit_now().instrument(span).await
     }
 

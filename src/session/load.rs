@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use tracing::Instrument;
 
 use super::{
-    absent::tell_absent,
     settings::{DamagedPolicy, Settings},
     state::{Live, Origin},
 };
@@ -89,16 +88,15 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
 
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
 pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
-    let span = span::load(id);
-    if span.is_disabled() {
+    if !span::are_wanted() {
         return look_up(settings, id, check).await;
     }
-    look_up(settings, id, check).instrument(span).await
+    look_up(settings, id, check).instrument(span::load(id)).await
 }
 
 async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
     let Some(stored) = settings.store.load(id).await.map_err(|error| error.during("load").on(id))? else {
-        tell_absent(settings, id).await;
+        settings.nothing_stored(id).await;
         return Ok(Found::Absent);
     };
     judge(settings, id, check, stored, settings.clock.now()).await

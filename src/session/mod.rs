@@ -2,14 +2,14 @@
 //!
 //! - [`Session`]: what handlers hold. Its entries are in `access`, its life in `lifecycle`.
 //! - [`Typed`]: the same as a struct of the application; `fields` takes it apart and puts it together.
+//! - `reporting`: what is told of it.
 //! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
 //! - `state`, `handle`: where the session stands, shared by all of the request.
-//! - `load`, `absent`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
+//! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
 //! - `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
 //! - `owned`, `limit`: the sessions of one owner, and how many there can be.
 //! - `settings`: how the sessions of one layer behave.
 
-mod absent;
 mod access;
 mod changes;
 mod commit;
@@ -22,6 +22,7 @@ mod limit;
 mod load;
 mod owned;
 mod queue;
+mod reporting;
 mod settings;
 mod state;
 mod turn;

@@ -1,21 +1,9 @@
 //! How the sessions of one layer behave.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{sync::atomic::AtomicBool, time::Duration};
 
 use super::{limit::Limit, queue::CommitQueue, turn::Exclusive};
-use crate::{
-    clock::Clock,
-    codec::Codec,
-    cookie::Cookie,
-    events::{EventKind, NoSessionReason, Observers},
-    id::SessionId,
-    lifetime::Lifetime,
-    record::Record,
-    store::DynStore,
-};
+use crate::{clock::Clock, codec::Codec, cookie::Cookie, lifetime::Lifetime, store::DynStore};
 
 /// What happens when another request changed the session between this one's load and its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -63,6 +51,8 @@ pub enum DamagedPolicy {
 #[repr(align(128))]
 pub(crate) struct Settings {
     pub(crate) store: DynStore,
+    /// Who is told what happens.
+    pub(crate) observers: crate::events::Observers,
     pub(crate) clock: Clock,
     pub(crate) codec: Codec,
     pub(crate) lifetime: Lifetime,
@@ -82,8 +72,6 @@ pub(crate) struct Settings {
     /// The complaint about a layer nested under its own name was made.
     pub(crate) nested: AtomicBool,
     pub(crate) queue: CommitQueue,
-    /// Who is told what happens.
-    pub(crate) observers: Observers,
     /// Requests of one session run one after another.
     pub(crate) exclusive: Option<Exclusive>,
     /// How many sessions an owner can have.
@@ -95,6 +83,7 @@ impl Settings {
     pub(crate) fn new(store: DynStore) -> Self {
         Self {
             store,
+            observers: crate::events::Observers::NONE,
             clock: Clock::system(),
             codec: Codec::Json,
             lifetime: Lifetime::default(),
@@ -109,26 +98,15 @@ impl Settings {
             cache_headers: true,
             nested: AtomicBool::new(false),
             queue: CommitQueue::default(),
-            observers: Observers::NONE,
             exclusive: None,
             limit: None,
         }
     }
-
-    /// Tells of what happened.
-    pub(crate) fn emit(&self, kind: EventKind<'_>) {
-        self.observers.emit(kind);
-    }
-
-    /// Tells why there is no session of this id.
-    pub(crate) fn no_session(&self, reason: NoSessionReason, id: &SessionId, record: Option<&Arc<Record>>) {
-        self.emit(EventKind::NoSession { reason, id: Some(*id), record });
-    }
-
     /// The same, but a commit that meets a conflict fails.
     pub(crate) fn rejecting(&self) -> Self {
         Self {
             store: self.store.clone(),
+            observers: self.observers.clone(),
             clock: self.clock.clone(),
             codec: self.codec.clone(),
             lifetime: self.lifetime,
@@ -144,7 +122,6 @@ impl Settings {
             nested: AtomicBool::new(false),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
-            observers: self.observers.clone(),
             exclusive: None,
             limit: self.limit,
         }

@@ -68,14 +68,14 @@ pub(crate) struct State {
     pub(crate) discarded: u64,
     /// A commit is under way that brings a new token.
     pub(crate) is_renewing: bool,
+    /// It was told that a write was blocked: the end of the request tries it once more.
+    pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.
     pub(crate) consulted: bool,
     pub(crate) answer: Answer,
     /// The headers are on their way: no cookie can be set any more.
     pub(crate) response_started: bool,
     pub(crate) skip_touch: bool,
-    /// It was told that a write was blocked: the end of the request tries it once more.
-    pub(crate) is_blocked: bool,
     /// The lease of the session, where requests run one after another.
     pub(crate) turn: Option<Box<Turn>>,
     /// Counts changes, so that what was computed with no lock held is known to be still true.

@@ -53,7 +53,7 @@ scenarios! {
     ];
     superseded_when_it_is_saved => [
         "call load done #1 +", "loaded #1 +", "call load done #1 +", "loaded #1 +", "call ensure_epoch done",
-        "call rename done #1 +", "renewed #1 #2 +", "call update conflict #1 +", "call load done #1 +",
+        "call rename done #1 +", "renewed (login) #1 #2 +", "call update conflict #1 +", "call load done #1 +",
         "no_session (superseded) #1 +", "write_blocked Superseded #1",
     ];
     a_save_outside_of_any_request_is_blocked_and_told_of_once => [

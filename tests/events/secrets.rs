@@ -1,6 +1,7 @@
 //! K12 (Spring Session, CVE-2023-20866): no token in anything that can be seen.
 
 use std::{
+    collections::BTreeSet,
     error::Error as StdError,
     fmt::{Debug, Write},
     sync::{Arc, Mutex},
@@ -76,13 +77,18 @@ fn forms(cookie: &str) -> Vec<String> {
         forms.extend(parts(secret, 8).chain(parts(&hex, 12)).chain(parts(&hex.to_uppercase(), 12)));
         forms.extend(parts(&Base64::encode_string(&bytes), 8));
         forms.extend(list.chunks(6).map(|numbers| numbers.join(", ")));
+        for list in [format!("{bytes:x?}"), format!("{bytes:02x?}"), format!("{bytes:X?}")] {
+            let numbers: Vec<_> = list.trim_matches(['[', ']']).split(", ").collect();
+            forms.extend(numbers.chunks(6).map(|numbers| numbers.join(", ")));
+        }
         forms.push(String::from_utf8_lossy(&bytes).into_owned());
     }
     forms
 }
 
 fn found(shown: &str, cookies: &[String]) -> Vec<String> {
-    cookies.iter().flat_map(|cookie| forms(cookie)).filter(|form| shown.contains(form)).collect()
+    let forms: BTreeSet<_> = cookies.iter().flat_map(|cookie| forms(cookie)).collect();
+    forms.into_iter().filter(|form| shown.contains(form)).collect()
 }
 
 /// A visit with everything that goes wrong, over this store. What was shown, and every cookie of ours that there was.

@@ -124,7 +124,11 @@ impl Notes {
                 words.extend(sessions.map(|sessions| sessions.to_string()));
             }
             EventKind::NoSession { reason, .. } => words.push(format!("({reason})")),
-            EventKind::Renewed { from, .. } => words.push(self.id(from)),
+            EventKind::Created { login: true, .. } => words.push("(login)".to_owned()),
+            EventKind::Renewed { from, login, .. } => {
+                words.extend(login.then(|| "(login)".to_owned()));
+                words.push(self.id(from));
+            }
             EventKind::ConflictMerged { tries, .. } => words.push(tries.to_string()),
             EventKind::WriteBlocked { error, .. } | EventKind::CommitFailed { error, .. } => {
                 words.push(format!("{:?}", error.kind()));

@@ -142,7 +142,7 @@ call load done #1 +
 loaded #1 +
 call ensure_epoch done
 call rename done #1 +
-renewed #1 #2 +
+renewed (login) #1 #2 +
 == a tab that has the old cookie comes late
 call load done #1 +
 no_session (superseded) #1 +
@@ -170,7 +170,7 @@ conflict_merged 2 #3 +
 no_session (no cookie)
 call ensure_epoch done
 call create done #4 +
-created #4 +
+created (login) #4 +
 == somebody plants one cookie beside the other
 call load done #3 +
 call owner_epoch done
@@ -232,7 +232,7 @@ const TRACED: &str = r#"
 TRACE session_layer::session no session reason="no cookie"
 == puts something into the cart
 TRACE session_layer::session no session reason="no cookie"
-DEBUG session_layer::session session commit{}: session created session.id=#1
+DEBUG session_layer::session session commit{}: session created session.id=#1 login=false
 == looks at the cart
 TRACE session_layer::session session loaded session.id=#1
 == puts another thing in
@@ -243,12 +243,12 @@ TRACE session_layer::session session loaded session.id=#1
 DEBUG session_layer::session session commit{session.id=#1}: session touched session.id=#1
 == logs in
 TRACE session_layer::session session loaded session.id=#1
-DEBUG session_layer::session session commit{session.id=#1}: session renewed session.id=#2 session.previous_id=#1
+DEBUG session_layer::session session commit{session.id=#1}: session renewed session.id=#2 session.previous_id=#1 login=true
 == a tab that has the old cookie comes late
 DEBUG session_layer::session session load{session.id=#1}: no session session.id=#1 reason="superseded"
 == changes the password
 TRACE session_layer::session session loaded session.id=#2
-DEBUG session_layer::session session commit{session.id=#2}: session renewed session.id=#3 session.previous_id=#2
+DEBUG session_layer::session session commit{session.id=#2}: session renewed session.id=#3 session.previous_id=#2 login=false
 == orders while a job writes
 TRACE session_layer::session session loaded session.id=#3
 DEBUG session_layer::session session commit{session.id=#3}: session saved session.id=#3
@@ -256,7 +256,7 @@ DEBUG session_layer::session session commit{session.id=#3}: session saved sessio
 INFO session_layer::session session commit{session.id=#3}: conflicting changes merged session.id=#3 tries=2
 == logs in on another device
 TRACE session_layer::session no session reason="no cookie"
-DEBUG session_layer::session session commit{}: session created session.id=#4
+DEBUG session_layer::session session commit{}: session created session.id=#4 login=true
 == somebody plants one cookie beside the other
 TRACE session_layer::session session loaded session.id=#3
 WARN session_layer::session two live session cookies session.id=#3 session.other_id=#4
@@ -269,20 +269,20 @@ WARN session_layer::session a session cookie that no key of the ring signed reas
 == somebody sends nonsense
 DEBUG session_layer::session no session reason="malformed"
 == a cookie of another site with the same key
-DEBUG session_layer::session session commit{}: session created session.id=#5
+DEBUG session_layer::session session commit{}: session created session.id=#5 login=false
 DEBUG session_layer::session session load{session.id=#5}: no session session.id=#5 reason="unknown"
 == all sessions of ada are revoked
 DEBUG session_layer::session session destroyed session.id=#3
 DEBUG session_layer::sessions an owner's sessions revoked removed=1
 == a second visitor comes
 TRACE session_layer::session no session reason="no cookie"
-DEBUG session_layer::session session commit{}: session created session.id=#6
+DEBUG session_layer::session session commit{}: session created session.id=#6 login=false
 == and comes back too late
 DEBUG session_layer::session session load{session.id=#6}: no session session.id=#6 reason="expired"
 == the store is swept
 == comes back once more and logs out
 DEBUG session_layer::session session load{session.id=#3}: no session session.id=#3 reason="unknown"
-DEBUG session_layer::session session commit{}: session created session.id=#7
+DEBUG session_layer::session session commit{}: session created session.id=#7 login=false
 TRACE session_layer::session session loaded session.id=#7
 DEBUG session_layer::session session commit{session.id=#7}: session destroyed session.id=#7
 "#;

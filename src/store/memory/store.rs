@@ -164,7 +164,7 @@ impl MemoryStore {
         let named = |error: StoreError| refused(operation, error.on(id));
         let Done { outcome, ticket, evicted, expired } = done.map_err(named)?;
         evicted.report(&self.handle.core.observers);
-        tell_expired(&self.handle.core.observers, &expired);
+        tell_expired(&self.handle.core.observers, expired.as_deref());
         drop(expired);
         if ticket.is_some() {
             self.handle.core.written(ticket).await.map_err(named)?;

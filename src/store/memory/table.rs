@@ -53,7 +53,7 @@ pub(super) struct Done<T> {
     pub(super) ticket: Option<Ticket>,
     pub(super) evicted: Evicted,
     /// An expired record that was in the way.
-    pub(super) expired: Option<Slot>,
+    pub(super) expired: Option<Box<Slot>>,
 }
 
 impl<T> Done<T> {
@@ -186,7 +186,7 @@ impl Table {
                 if !shard.slot(slot).is_expired(now) {
                     return Ok(Done::new(Create::Exists));
                 }
-                expired = Some(shard.take(&self.shared, slot, Fate::Expired));
+                expired = Some(Box::new(shard.take(&self.shared, slot, Fate::Expired)));
             }
             shard.create(&self.shared, id, record, usage, now)
         };
@@ -210,7 +210,7 @@ impl Table {
                 if !shard.slot(slot).is_expired(now) {
                     return Ok(Done::new((shard.load(slot, now), false)));
                 }
-                expired = Some(shard.take(&self.shared, slot, Fate::Expired));
+                expired = Some(Box::new(shard.take(&self.shared, slot, Fate::Expired)));
             }
             let version = shard.create(&self.shared, id, record, usage, now);
             Stored::new(Arc::clone(record), Version::from_u64(version), usage)
@@ -270,7 +270,7 @@ impl Table {
         drop(shard);
         match fate {
             Fate::Removed => Ok(Done::new(Some(taken.stored())).when(ticket)),
-            _ => Ok(Done { expired: Some(taken), ..Done::new(None) }.when(ticket)),
+            _ => Ok(Done { expired: Some(Box::new(taken)), ..Done::new(None) }.when(ticket)),
         }
     }
 
@@ -314,7 +314,7 @@ impl Table {
             // First the new one: the owner is never seen without a session, or its epoch might be evicted.
             let mut version = 0;
             of(second, &mut |shard| {
-                expired = shard.find(to).map(|slot| shard.take(&self.shared, slot, Fate::Expired));
+                expired = shard.find(to).map(|slot| Box::new(shard.take(&self.shared, slot, Fate::Expired)));
                 version = shard.create(&self.shared, to, record, usage, now);
             });
             let tombstone = Arc::new(Record::tombstone(check, usage.used_at));

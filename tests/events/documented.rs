@@ -1,0 +1,69 @@
+//! B4.9: every `tracing` event of sessions is in the table on the crate's page, with its target, level and fields, and
+//! each row of the table happens.
+
+use axum::{Router, body::Body, routing::get};
+use session_layer::Session;
+use tower::ServiceExt;
+
+use crate::{kinds::SCENARIOS, support::*, visit::visit};
+
+#[derive(Debug)]
+struct Row {
+    target: String,
+    level: String,
+    message: String,
+    fields: Vec<String>,
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn table() -> Vec<Row> {
+    let source = include_str!("../../src/lib.rs");
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | `session_layer::"));
+    rows.map(|row| {
+        let columns: Vec<_> = row.split('|').map(str::trim).collect();
+        Row {
+            target: format!("session_layer::{}", columns[0].trim_end_matches('`')),
+            level: columns[1].to_uppercase(),
+            message: quoted(columns[2]).remove(0),
+            fields: quoted(columns[3]),
+        }
+    })
+    .collect()
+}
+
+impl Row {
+    fn is(&self, line: &str) -> bool {
+        let start = format!("{} {} ", self.level, self.target);
+        line.starts_with(&start)
+            && line.contains(&self.message)
+            && self.fields.iter().all(|field| line.contains(&format!(" {field}=")))
+    }
+}
+
+#[tokio::test]
+async fn every_event_is_in_the_table_and_every_row_happens() {
+    let (traced, _kept) = Traced::keep();
+    for (_, scenario, _) in SCENARIOS {
+        scenario(Seen::beside(std::sync::Arc::new(Panicking::default()))).await;
+    }
+    visit(&Seen::default(), &mut |_| ()).await;
+    let without: Router = Router::new().route("/", get(async |_: Session| ()));
+    without.oneshot(http::Request::new(Body::empty())).await.unwrap();
+
+    let table = table();
+    assert!(table.len() > 20, "{table:?}");
+    // The stores' own are in their own documentation.
+    let mut lines = traced.all("session_layer::");
+    lines.retain(|line| !line.split(' ').nth(1).unwrap().starts_with("session_layer::store"));
+    assert!(lines.len() > 100, "{} lines", lines.len());
+    for line in &lines {
+        assert!(table.iter().any(|row| row.is(line)), "not in the table: {line}");
+    }
+    for row in &table {
+        assert!(lines.iter().any(|line| row.is(line)), "never happened: {row:?}");
+    }
+}

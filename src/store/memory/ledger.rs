@@ -21,7 +21,7 @@ const RESERVE: u64 = 32;
 
 /// At least this many bytes are kept for them (the layer's largest record by default, with what it costs), unless that
 /// is more than half.
-const RESERVE_BYTES: u64 = 160 * 1024;
+const RESERVE_BYTES: u64 = 192 * 1024;
 
 impl Bounds {
     pub(super) fn new(capacity: u64, bytes: u64) -> Self {

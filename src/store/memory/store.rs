@@ -34,7 +34,7 @@ use crate::{
 /// [`contains`](Self::contains), [`iter`](Self::iter), `metadata` and `list_owner` are no uses. A session that was just
 /// stored is never the one to go.
 ///
-/// Sessions without an owner go first. A 32nd part of the capacity, and of the bytes (at least 160 KiB, at most half), is
+/// Sessions without an owner go first. A 32nd part of the capacity, and of the bytes (at least 192 KiB, at most half), is
 /// kept free of sessions that have one. So anonymous visitors push out each other and never a login, not even in a
 /// store that is full of logins. A single session without an owner can be no larger than that part: it is `TooLarge`.
 /// (A store with a capacity of one has nothing to keep free.)

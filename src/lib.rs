@@ -53,7 +53,7 @@
 //!
 //! - to [observers](Observer) of the application, given to the layer ([`SessionLayerBuilder::observe`]), to [`Sessions`]
 //!   and to stores: typed, with the record where whoever tells has it, and each call of the store with its duration.
-//!   `MetricsObserver` (feature `metrics`) makes metrics of it. Who has none pays nothing that could be measured;
+//!   `MetricsObserver` (feature `metrics`) makes metrics of it. Who has none pays a comparison for each event, and no clock is read;
 //! - through [`tracing`](https://docs.rs/tracing), with `session.id` where there is one. At debug level there are spans,
 //!   `session load` and `session commit`.
 //!

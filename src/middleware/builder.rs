@@ -166,7 +166,7 @@ impl<R> SessionLayerBuilder<R> {
     }
 
     /// Tells an observer of all that happens to the layer's sessions, and of each call of the store with its duration.
-    /// Called again, it adds one. Default: nobody is told, which costs nothing.
+    /// Called again, it adds one. Default: nobody is told, and no call is timed.
     ///
     /// What a store does by itself, such as evicting, is told to those whom its own settings name
     /// (`MemoryStore::builder().observe(..)`).

@@ -79,9 +79,9 @@
 //! | `session_layer::sessions` | debug | `an owner's sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
 //! | `session_layer::sessions` | debug | `an owner's other sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
 //! | `session_layer::sessions` | debug | `a session of an owner ended` | | [`Destroyed`](EventKind::Destroyed) |
-//! | `session_layer::session` | info | `session in use by another request` | `reason` | |
-//! | `session_layer::session` | warn | `lease not given back: it runs out at its time` | `error` | |
-//! | `session_layer::sessions` | warn | `login refused: its owner has as many sessions as are allowed` | | |
+//! | `session_layer::session` | info | `session in use by another request` | `reason`: too many wait, waited too long | [`TurnRefused`](EventKind::TurnRefused) |
+//! | `session_layer::session` | warn | `lease not given back: it runs out at its time` | `error` | [`ReleaseFailed`](EventKind::ReleaseFailed) |
+//! | `session_layer::sessions` | warn | `login refused: its owner has as many sessions as are allowed` | `most` | [`LoginRefused`](EventKind::LoginRefused) |
 //! | `session_layer::sessions` | debug | `a session of an owner ended to make room` | | [`Destroyed`](EventKind::Destroyed) |
 //! | `session_layer::sessions` | debug | `a session of an owner ended: one too many` | | [`Destroyed`](EventKind::Destroyed) |
 //! | `session_layer::sessions` | warn | `an owner's sessions not counted again` | `error` | |

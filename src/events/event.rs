@@ -177,6 +177,30 @@ pub enum EventKind<'a> {
         /// Why.
         error: &'a Error,
     },
+    /// A request did not get its turn of a session, with [`exclusive`](crate::SessionLayerBuilder::exclusive): it is
+    /// answered 423.
+    #[non_exhaustive]
+    TurnRefused {
+        /// The session.
+        id: SessionId,
+        /// In lower case: `too many wait` or `waited too long`.
+        reason: &'static str,
+    },
+    /// A request's turn is over and its lease could not be given back. It ends at its time; until then others wait.
+    #[non_exhaustive]
+    ReleaseFailed {
+        /// The session.
+        id: SessionId,
+        /// What the store said.
+        error: &'a StoreError,
+    },
+    /// A login was refused: its owner has as many sessions as
+    /// [`sessions_per_owner`](crate::SessionLayerBuilder::sessions_per_owner) allows.
+    #[non_exhaustive]
+    LoginRefused {
+        /// How many are allowed.
+        most: usize,
+    },
     /// The expiry of a session that was only read could not be moved. Its request is answered as if it had been.
     #[non_exhaustive]
     TouchFailed {
@@ -286,6 +310,9 @@ impl<'a> EventKind<'a> {
             Self::Damaged { .. } => "damaged",
             Self::LoadFailed { .. } => "load_failed",
             Self::CommitFailed { .. } => "commit_failed",
+            Self::TurnRefused { .. } => "turn_refused",
+            Self::ReleaseFailed { .. } => "release_failed",
+            Self::LoginRefused { .. } => "login_refused",
             Self::TouchFailed { .. } => "touch_failed",
             Self::NestedLayer { .. } => "nested_layer",
             Self::Operation { .. } => "operation",
@@ -316,10 +343,14 @@ impl<'a> EventKind<'a> {
             | Self::Damaged { id, .. }
             | Self::LoadFailed { id, .. }
             | Self::TouchFailed { id, .. }
+            | Self::TurnRefused { id, .. }
+            | Self::ReleaseFailed { id, .. }
             | Self::NotOpened { id, .. }
             | Self::CacheHit { id, .. }
             | Self::CacheMiss { id } => Some(id),
-            Self::Swept { .. } | Self::NestedLayer { .. } | Self::CacheEvicted { .. } => None,
+            Self::Swept { .. } | Self::LoginRefused { .. } | Self::NestedLayer { .. } | Self::CacheEvicted { .. } => {
+                None
+            }
         }
     }
 

@@ -46,7 +46,9 @@ use crate::record::Record;
 /// | `session_layer.write.blocked` | counter | | |
 /// | `session_layer.change.dropped` | counter | | |
 /// | `session_layer.cookie.doubled` | counter | | |
-/// | `session_layer.failure` | counter | | `db.operation.name`: `load`, `commit` or `touch`; `error.type` |
+/// | `session_layer.turn.refused` | counter | | `session_layer.outcome`: the reason |
+/// | `session_layer.login.refused` | counter | | |
+/// | `session_layer.failure` | counter | | `db.operation.name`: `load`, `commit`, `touch` or `unlock`; `error.type` |
 /// | `session_layer.record.unopened` | counter | | `db.operation.name`; `error.type` |
 /// | `session_layer.record.size` | histogram | bytes | |
 /// | `session_layer.cache.hit` | counter | | `session_layer.outcome`: `validated` or `trusted` |
@@ -88,7 +90,9 @@ const COUNTERS: &[(&str, &str)] = &[
     ("session_layer.write.blocked", "Writes blocked because their session was gone or superseded."),
     ("session_layer.change.dropped", "Sessions dropped with changes that nobody saved."),
     ("session_layer.cookie.doubled", "Requests refused because they brought two live sessions."),
-    ("session_layer.failure", "Loads, commits and touches that failed."),
+    ("session_layer.turn.refused", "Requests refused because others had their session."),
+    ("session_layer.login.refused", "Logins refused because their owner had too many sessions."),
+    ("session_layer.failure", "Loads, commits, touches and releases of leases that failed."),
     ("session_layer.record.unopened", "Records that could not be opened."),
     ("session_layer.cache.hit", "Loads answered from the cache."),
     ("session_layer.cache.miss", "Loads that the cache had to pass on."),
@@ -151,6 +155,11 @@ impl Observer for MetricsObserver {
                 failed("session_layer.failure", store, "load", error.kind());
             }
             EventKind::TouchFailed { error, .. } => failed("session_layer.failure", store, "touch", error.kind()),
+            EventKind::TurnRefused { reason, .. } => {
+                counter!("session_layer.turn.refused", STORE => store, OUTCOME => reason).increment(1);
+            }
+            EventKind::LoginRefused { .. } => count("session_layer.login.refused"),
+            EventKind::ReleaseFailed { error, .. } => failed("session_layer.failure", store, "unlock", error.kind()),
             EventKind::CommitFailed { error, .. } => failed("session_layer.failure", store, "commit", error.kind()),
             EventKind::NotOpened { operation, error, .. } => {
                 failed("session_layer.record.unopened", store, operation, error.kind());

@@ -6,6 +6,8 @@ use super::{EventKind, NoSessionReason};
 
 /// The target of what happens to sessions.
 pub(super) const SESSION: &str = "session_layer::session";
+/// The target of what happens to an owner's sessions.
+const SESSIONS: &str = "session_layer::sessions";
 /// The target of what is wrong with how layers are put together.
 const LAYER: &str = "session_layer::layer";
 /// The target of complaints about observers.
@@ -40,6 +42,17 @@ pub(super) fn trace(kind: &EventKind<'_>) {
         }
         EventKind::TouchFailed { id, error } => {
             warn!(target: SESSION, { session.id = %id, error = error as &dyn std::error::Error }, "touch failed");
+        }
+        EventKind::TurnRefused { id, reason } => {
+            info!(target: SESSION, { session.id = %id, reason }, "session in use by another request");
+        }
+        EventKind::ReleaseFailed { id, error } => {
+            let error = error as &dyn std::error::Error;
+            warn!(target: SESSION, { session.id = %id, error }, "lease not given back: it runs out at its time");
+        }
+        // Not the owner's name: names are often e-mail addresses.
+        EventKind::LoginRefused { most } => {
+            warn!(target: SESSIONS, { most }, "login refused: its owner has as many sessions as are allowed");
         }
         EventKind::Damaged { id, error } => {
             let error = error as &dyn std::error::Error;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    events::EventKind,
     id::SessionId,
 };
 
@@ -63,7 +64,7 @@ async fn write_within(settings: &Settings, work: &mut Work, limit: Limit, owner:
     // A session that logs in again makes room for itself.
     let own = work.origin.id();
     if !make_room(settings, owner, limit, own).await? {
-        return Err(refused());
+        return Err(refused(settings, limit));
     }
     let written = commit::write(settings, work).await?;
     if let Some(written) = &written {
@@ -119,11 +120,10 @@ async fn look_again(settings: &Settings, owner: &str, limit: Limit, new: &Sessio
             }
         }
     }
-    if limit.at_limit == AtLimit::Refuse { Err(refused()) } else { Ok(()) }
+    if limit.at_limit == AtLimit::Refuse { Err(refused(settings, limit)) } else { Ok(()) }
 }
 
-fn refused() -> Error {
-    // Not the owner's name: names are often e-mail addresses.
-    tracing::warn!(target: TARGET, "login refused: its owner has as many sessions as are allowed");
+fn refused(settings: &Settings, limit: Limit) -> Error {
+    settings.emit(EventKind::LoginRefused { most: limit.most });
     Error::request(ErrorKind::TooManySessions)
 }

@@ -18,15 +18,13 @@ use tracing::Instrument;
 
 use super::settings::Settings;
 use crate::{
+    events::EventKind,
     id::SessionId,
     store::{Holder, Lock, SessionStore, StoreError, StoreErrorKind},
 };
 
 /// How many requests of one session wait behind the one that asks the store.
 const BEHIND: usize = 32;
-
-/// Where the events go.
-const TARGET: &str = "session_layer::session";
 
 /// What a layer needs whose requests of one session run one after another.
 #[derive(Debug)]
@@ -94,8 +92,8 @@ impl Turn {
     ) -> Result<Option<Self>, Denied> {
         let deadline = super::commit::after(exclusive.wait);
         let place = Place { settings: Arc::clone(settings), id, line: exclusive.lines.line(id) };
-        let denied = |reason: &str| {
-            tracing::info!(target: TARGET, { session.id = %id, reason }, "session in use by another request");
+        let denied = |reason| {
+            settings.emit(EventKind::TurnRefused { id, reason });
             Denied::Locked
         };
         let Ok(room) = Arc::clone(&place.line.room).try_acquire_owned() else { return Err(denied("too many wait")) };
@@ -163,11 +161,7 @@ impl Place {
             outcome => outcome,
         };
         if let Err(error) = released {
-            tracing::warn!(
-                target: TARGET,
-                { session.id = %self.id, %error },
-                "lease not given back: it runs out at its time"
-            );
+            self.settings.emit(EventKind::ReleaseFailed { id: self.id, error: &error });
         }
         self.line.freed.notify_one();
     }

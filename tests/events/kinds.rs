@@ -20,7 +20,7 @@ use session_layer::{
     },
 };
 
-use crate::support::*;
+use crate::{crowded::*, support::*};
 
 pub(crate) type Scenario = fn(Seen) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -110,6 +110,33 @@ scenarios! {
     one_of_an_owners_sessions_ended => [
         "call load done #1 +", "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1",
     ];
+    a_turn_that_is_refused => [
+        "call load done #1 +", "loaded #1 +", "call lock held #1", "turn_refused (waited too long) #1",
+    ];
+    a_lease_that_is_not_given_back => [
+        "call load done #1 +", "loaded #1 +", "call lock done #1", "call load done #1 +",
+        "call unlock failed Unavailable #1", "release_failed Unavailable #1",
+    ];
+    a_login_that_is_refused => ["call list_owner done 1", "call owner_epoch done", "login_refused 1"];
+    a_session_that_makes_room => [
+        "call list_owner done 1", "call owner_epoch done", "call load done #1 +", "call owner_epoch done",
+        "call update done #1 +", "call remove done #1", "destroyed #1", "call ensure_epoch done",
+        "call create done #2 +", "created (login) #2 +", "call list_owner done 1", "call owner_epoch done",
+    ];
+    a_session_too_many => [
+        "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
+        "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
+        "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1",
+    ];
+    a_session_too_many_that_can_not_be_ended => [
+        "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
+        "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
+        "call owner_epoch done", "call update done #1 +", "call remove failed Unavailable #1",
+    ];
+    sessions_that_can_not_be_counted_again => [
+        "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
+        "created (login) #1 +", "call list_owner failed Unavailable",
+    ];
 }
 
 #[tokio::test]
@@ -161,10 +188,6 @@ async fn change(session: Session) -> Result<(), Error> {
 }
 
 async fn read(_: Session) {}
-
-fn id_of(cookie: &str) -> SessionId {
-    SessionToken::parse(cookie.split_once('=').unwrap().1).unwrap().identify("sid").0
-}
 
 async fn member(layer: &SessionLayer, owner: &str) -> SessionId {
     let session = layer.new_session();

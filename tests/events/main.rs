@@ -5,6 +5,7 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
 mod memcached;
 
+mod crowded;
 mod documented;
 mod kinds;
 mod metrics;

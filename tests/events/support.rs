@@ -15,7 +15,7 @@ use axum::{Router, body::Body, handler::Handler, routing::any};
 use http::{Request, Response, StatusCode, header};
 use session_layer::{
     Clock, Event, EventKind, KeyRing, MemoryStore, MemoryStoreBuilder, Observer, Secret, SessionId, SessionLayer,
-    SessionLayerBuilder, SessionStore,
+    SessionLayerBuilder, SessionStore, SessionToken,
 };
 use tower::ServiceExt;
 use tracing::{
@@ -51,6 +51,11 @@ pub(crate) async fn send<H: Handler<T, ()>, T: 'static>(
 pub(crate) fn set_cookie(response: &Response<Body>) -> Option<String> {
     let line = response.headers().get(header::SET_COOKIE)?.to_str().unwrap();
     (!line.contains("Max-Age=0")).then(|| line.split(';').next().unwrap().to_owned())
+}
+
+/// The session of a cookie of the default name.
+pub(crate) fn id_of(cookie: &str) -> SessionId {
+    SessionToken::parse(cookie.split_once('=').unwrap().1).unwrap().identify("sid").0
 }
 
 /// A layer whose browser keeps its one cookie.
@@ -135,9 +140,12 @@ impl Notes {
             }
             EventKind::LoadFailed { error, .. }
             | EventKind::TouchFailed { error, .. }
+            | EventKind::ReleaseFailed { error, .. }
             | EventKind::Damaged { error, .. } => words.push(format!("{:?}", error.kind())),
             EventKind::NotOpened { operation, error, .. } => words.push(format!("{operation} {:?}", error.kind())),
             EventKind::OwnerRevoked { removed, .. } => words.push(removed.to_string()),
+            EventKind::TurnRefused { reason, .. } => words.push(format!("({reason})")),
+            EventKind::LoginRefused { most, .. } => words.push(most.to_string()),
             EventKind::Swept { deleted, remaining, .. } => words.push(format!("{deleted} {remaining}")),
             EventKind::CacheHit { validated, .. } => words.push(validated.to_string()),
             EventKind::CacheEvicted { sessions, .. } => words.push(sessions.to_string()),

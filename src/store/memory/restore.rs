@@ -216,5 +216,5 @@ pub(crate) fn fuzz(data: &[u8]) {
             assert!(stored.expires_at > crate::clock::from_millis(NOW));
         }
     }
-    let _ = table.sweep_step(0, u64::MAX);
+    let _ = table.sweep_step(0, u64::MAX, &crate::events::Observers::default());
 }

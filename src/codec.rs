@@ -1,5 +1,6 @@
 //! How one entry's value becomes bytes: JSON, MessagePack, or the application's own.
 
+mod json;
 #[cfg(feature = "messagepack")]
 mod message_pack;
 mod unborrowed;
@@ -173,7 +174,7 @@ impl Codec {
     {
         let (&tag, bytes) = tagged.split_first().ok_or_else(|| CodecError::new("the stored value is empty"))?;
         match (tag, self) {
-            (JSON, _) => decode_json(seed, bytes).map_err(|error| CodecError::json(&error)),
+            (JSON, _) => json::decode(seed, bytes).map_err(|error| CodecError::json(&error)),
             #[cfg(feature = "messagepack")]
             (MESSAGE_PACK, _) => message_pack::decode(seed, bytes),
             #[cfg(not(feature = "messagepack"))]
@@ -199,39 +200,13 @@ impl Codec {
             return true;
         }
         match (a.split_first(), b.split_first(), self) {
-            (Some((&JSON, a)), Some((&JSON, b)), _) => same_json(a, b),
+            (Some((&JSON, a)), Some((&JSON, b)), _) => json::same(a, b),
             #[cfg(feature = "messagepack")]
             (Some((&MESSAGE_PACK, a)), Some((&MESSAGE_PACK, b)), _) => message_pack::same(a, b),
             (Some((x, a)), Some((y, b)), Self::Custom(codec)) if x == y && *x == codec.tag() => codec.same(a, b),
             _ => false,
         }
     }
-}
-
-/// A map that was written in another order is as long as before, so only such values are looked into.
-fn same_json(a: &[u8], b: &[u8]) -> bool {
-    use serde_json::Value;
-    a.len() == b.len()
-        && matches!((serde_json::from_slice::<Value>(a), serde_json::from_slice::<Value>(b)), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The text is checked as a whole: string by string costs several times as much.
-fn decode_json<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => read_json(seed, serde_json::Deserializer::from_str(text)),
-        // It says where.
-        Err(_) => read_json(seed, serde_json::Deserializer::from_slice(bytes)),
-    }
-}
-
-fn read_json<'de, S, R>(seed: S, mut json: serde_json::Deserializer<R>) -> serde_json::Result<S::Value>
-where
-    S: DeserializeSeed<'de>,
-    R: serde_json::de::Read<'de>,
-{
-    let value = seed.deserialize(&mut json)?;
-    json.end()?;
-    Ok(value)
 }
 
 fn decode_custom<T>(
@@ -415,6 +390,36 @@ mod tests {
         assert!(Codec::Json.same(&a, &b));
         assert!(!Codec::Json.same(&a, &c));
         assert!(!Codec::Json.same(&a, &[]));
+        let json = |text: &str| [&[JSON][..], text.as_bytes()].concat();
+        for (a, b, same) in [
+            (r#"[{"a":{"x":0.1,"y":2}}]"#, r#"[{"a":{"y":2,"x":0.1}}]"#, true),
+            (r#"[{"a":{"x":0.1,"y":2}}]"#, r#"[{"a":{"y":2,"x":0.2}}]"#, false),
+            ("[1,2]", "[2,1]", false),
+            (r#"{"a":1,"a":2}"#, r#"{"a":3,"a":2}"#, false),
+            ("{\"a\":1", "{\"a\":2", false),
+        ] {
+            assert_eq!(Codec::Json.same(&json(a), &json(b)), same, "{a} {b}");
+        }
+        let deep = |end: &str| json(&format!("{}{end}{}", "[".repeat(100_000), "]".repeat(100_000)));
+        assert!(!Codec::Json.same(&deep("1"), &deep("2")));
+    }
+
+    /// Neighbours that a reader of `f64` takes for one number.
+    #[test]
+    fn numbers_are_the_same_only_if_they_are() {
+        let mut bits = 0x3fb9_9999_9999_999a_u64;
+        for _ in 0..2_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let one = f64::from_bits(bits >> 12 | 0x3ff0_0000_0000_0000) * 1e-7;
+            let next = f64::from_bits(one.to_bits() + 1);
+            for codec in codecs() {
+                assert!(!codec.same(&codec.encode(&one).unwrap(), &codec.encode(&next).unwrap()), "{codec:?} {one:?}");
+            }
+        }
+        for codec in [Codec::Json, Codec::custom(Reversed)] {
+            let large = u128::from(u64::MAX) + 1;
+            assert!(!codec.same(&codec.encode(&large).unwrap(), &codec.encode(&(large + 1)).unwrap()), "{codec:?}");
+        }
     }
 
     #[cfg(feature = "messagepack")]

@@ -30,20 +30,29 @@ impl Tokens {
 /// Names are compared byte for byte, and nothing but spaces and tabs is trimmed: a server that trims what Unicode calls
 /// a space, unquotes or decodes names would take for ours a cookie whose prefix no browser has checked (K13). The values
 /// of other cookies are not looked at, so whatever they hold hides nothing.
-pub(crate) fn read(headers: &HeaderMap, cookie: &Cookie, clock: &Clock) -> Tokens {
+///
+/// What has not the form, or is not signed by us, is refused and nothing else: it costs no store call.
+pub(crate) fn read(
+    headers: &HeaderMap,
+    cookie: &Cookie,
+    clock: &Clock,
+    mut refuse: impl FnMut(NoSessionReason),
+) -> Tokens {
     let mut tokens = Tokens::default();
     let mut seen = false;
     for line in headers.get_all(header::COOKIE) {
         for pair in line.as_bytes().split(|&byte| byte == b';') {
             let Some(value) = value_of(pair, cookie.name().as_bytes()) else { continue };
             seen = true;
-            if let Some(token) = std::str::from_utf8(value).ok().and_then(|value| cookie.token(value, clock)) {
-                tokens.push(token);
+            match std::str::from_utf8(value).map(|value| cookie.token(value, clock)) {
+                Ok(Ok(token)) => tokens.push(token),
+                Ok(Err(reason)) => refuse(reason),
+                Err(_) => refuse(NoSessionReason::Malformed),
             }
         }
     }
     if !seen {
-        cookie.refuse(NoSessionReason::NoCookie);
+        refuse(NoSessionReason::NoCookie);
     }
     tokens
 }
@@ -70,7 +79,7 @@ pub(crate) fn fuzz(data: &[u8]) {
         }
     }
     let cookie = super::CookieConfig::default().build().expect("the default is right");
-    let tokens = read(&headers, &cookie, &Clock::system());
+    let tokens = read(&headers, &cookie, &Clock::system(), |_| ());
     for token in tokens.iter() {
         let pair = format!("{}={}", cookie.name(), *token.reveal());
         let stands = |line: &[u8]| line.windows(pair.len()).any(|part| part == pair.as_bytes());
@@ -95,7 +104,7 @@ mod tests {
             headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
         let cookie = CookieConfig::default().build().unwrap();
-        read(&headers, &cookie, &Clock::system()).iter().map(|token| token.reveal().to_string()).collect()
+        read(&headers, &cookie, &Clock::system(), |_| ()).iter().map(|token| token.reveal().to_string()).collect()
     }
 
     #[test]

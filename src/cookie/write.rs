@@ -7,11 +7,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderValue, header};
 use zeroize::Zeroizing;
 
-use crate::{
-    clock::Clock,
-    events::{EventKind, NoSessionReason, Observers},
-    id::SessionToken,
-};
+use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -23,7 +19,6 @@ pub(crate) struct Cookie {
     name: String,
     attributes: String,
     signing: Option<Signing>,
-    observers: Observers,
 }
 
 /// How the cookie's value is signed, if it is.
@@ -46,7 +41,6 @@ impl Cookie {
             name: format!("{prefix}{bare_name}"),
             attributes: attributes.to_owned(),
             signing: None,
-            observers: Observers::NONE,
         }
     }
 
@@ -57,25 +51,12 @@ impl Cookie {
         self
     }
 
-    /// The same cookie, whose refused values are told of.
-    pub(crate) fn observed(mut self, observers: Observers) -> Self {
-        self.observers = observers;
-        self
-    }
-
-    /// Tells why a request has no token.
-    pub(super) fn refuse(&self, reason: NoSessionReason) {
-        self.observers.emit(EventKind::NoSession { reason, id: None, record: None });
-    }
-
-    /// The token in a value that a client sent. What has not the form, or is not signed by us, is an event and nothing
-    /// else: it costs no store call.
-    pub(super) fn token(&self, value: &str, clock: &Clock) -> Option<SessionToken> {
-        let token = match &self.signing {
+    /// The token in a value that a client sent, or why it has none.
+    pub(super) fn token(&self, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
+        match &self.signing {
             None => SessionToken::parse(value).ok_or(NoSessionReason::Malformed),
             Some(signing) => signing.token(&self.name, value, clock),
-        };
-        token.map_err(|reason| self.refuse(reason)).ok()
+        }
     }
 
     /// The value that a client is to send back.

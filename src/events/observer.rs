@@ -35,9 +35,10 @@ use super::Event;
 ///
 /// # What it may do
 ///
-/// It is called in the middle of requests, with no lock of this crate held, on whichever thread is at work, and possibly
-/// on several at once. So it is to be quick: it counts, or hands over to a channel. What it calls of this crate is told
-/// to it in turn.
+/// It is called in the middle of requests, on whichever thread is at work, and possibly on several at once. So it is to be
+/// quick: it counts, or hands over to a channel. What it calls of this crate is told to it in turn; nothing that returns
+/// at once can hang. But it must not wait for a session, a store or a task: the commit that it is told of may be what that
+/// waits for.
 ///
 /// **A panic in it changes nothing**: the session is saved or ended all the same, other observers are told, it is told
 /// of what comes next, and the first panic of each is a `tracing` event (target `session_layer::observer`, level error).

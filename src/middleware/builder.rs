@@ -226,7 +226,7 @@ impl<R> SessionLayerBuilder<R> {
         }
         settings.observers = settings.observers.of(settings.store.name());
         settings.store = observed(settings.store, &settings.observers);
-        settings.cookie = cookie.observed(settings.observers.clone());
+        settings.cookie = cookie;
         Ok(SessionLayer { settings: Arc::new(settings), answer })
     }
 }

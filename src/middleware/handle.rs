@@ -6,7 +6,8 @@ use http::{Extensions, HeaderMap};
 
 use super::{LazySession, SessionRejection};
 use crate::{
-    cookie, events,
+    cookie,
+    events::{self, EventKind},
     session::{Session, Settings, Shared},
 };
 
@@ -72,7 +73,12 @@ impl SessionHandle {
     }
 
     fn tokens(&self, headers: &HeaderMap) -> cookie::Tokens {
-        cookie::read(headers, &self.settings().cookie, &self.settings().clock)
+        let (settings, first) = (self.settings(), self.shared.is_first_reading());
+        cookie::read(headers, &settings.cookie, &settings.clock, |reason| {
+            if first {
+                settings.emit(EventKind::NoSession { reason, id: None, record: None });
+            }
+        })
     }
 }
 

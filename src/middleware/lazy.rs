@@ -59,6 +59,7 @@ impl LazySession {
     ///
     /// As [`Session::destroy_now`]; [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell.
     pub async fn destroy(&self) -> Result<bool, Error> {
+        self.shared.consult();
         // The end of a session waits for nobody's turn.
         if self.shared.takes_turns() {
             return self.shared.destroy_unopened(&self.tokens).await;

@@ -60,6 +60,11 @@ pub(crate) fn deadline(settings: &Settings) -> Instant {
     after(settings.retry_for)
 }
 
+/// Fails if the time to retry is over.
+pub(crate) fn within(deadline: Instant, id: &SessionId) -> Result<()> {
+    if Instant::now() < deadline { Ok(()) } else { Err(Error::session(ErrorKind::Contended, *id)) }
+}
+
 /// The instant that is this long from now.
 pub(crate) fn after(time: Duration) -> Instant {
     let now = Instant::now();

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -15,6 +18,7 @@ use tracing::Instrument;
 use super::{
     changes::{Change, Draft},
     commit::{Work, Written},
+    end::{End, end},
     exclusive::load_in_turn,
     limit::write,
     load::{LoadFailure, Loaded, load},
@@ -27,8 +31,8 @@ use crate::{
     events::{EventKind, NoSessionReason, span},
     id::SessionId,
     lifetime::CookieLifetime,
-    record::RecordKind,
-    store::{SessionStore, StoreError, StoreErrorKind, Touch, Usage},
+    record::Record,
+    store::{SessionStore, Touch, Usage},
 };
 
 /// What all clones of a session share.
@@ -40,6 +44,8 @@ pub(crate) struct Shared {
     committing: AsyncMutex<()>,
     /// Its requests run one after another, so what one of them saves over another's is a mistake.
     exclusive: bool,
+    /// Somebody has read the request's cookies.
+    was_read: AtomicBool,
 }
 
 /// What is left to do when the handler has answered.
@@ -86,6 +92,45 @@ impl Drop for Taken<'_> {
     }
 }
 
+/// Changes that came during a commit, on their way onto what it has stored. If a closure among them fails there, or
+/// panics, they must not stay in a draft over a record that they were not made on: its next commit would undo what was
+/// merged.
+struct Moved<'a> {
+    shared: &'a Shared,
+    /// What they were made on.
+    previous: Origin,
+    id: SessionId,
+    record: Arc<Record>,
+    /// Empty once they are there.
+    log: Vec<Change>,
+    since: Since,
+}
+
+impl Drop for Moved<'_> {
+    fn drop(&mut self) {
+        if self.log.is_empty() {
+            return;
+        }
+        let mut state = self.shared.state();
+        if Since::of(&state) != self.since {
+            return;
+        }
+        self.log.append(&mut state.log);
+        state.revision += 1;
+        if self.previous.id() == Some(self.id) {
+            // Back to the version that they were made on: the next commit meets a conflict, runs the closure again and
+            // fails aloud.
+            state.origin = std::mem::take(&mut self.previous);
+            state.log = std::mem::take(&mut self.log);
+            return;
+        }
+        // A new id has no version before.
+        state.draft = Draft::new(Some(Arc::clone(&self.record)));
+        drop(state);
+        self.shared.settings.emit(EventKind::ChangesDropped { id: Some(self.id) });
+    }
+}
+
 impl Since {
     fn of(state: &State) -> Self {
         Self { ended: state.ended, discarded: state.discarded }
@@ -96,6 +141,7 @@ impl Shared {
     pub(crate) fn new(settings: Arc<Settings>) -> Arc<Self> {
         Arc::new(Self {
             exclusive: settings.exclusive.is_some(),
+            was_read: AtomicBool::new(false),
             settings,
             loaded: OnceCell::new(),
             state: Mutex::default(),
@@ -111,6 +157,7 @@ impl Shared {
             state: Mutex::new(State::new(origin)),
             committing: AsyncMutex::const_new(()),
             exclusive: false,
+            was_read: AtomicBool::new(true),
         })
     }
 
@@ -148,6 +195,16 @@ impl Shared {
         self.loaded.initialized()
     }
 
+    /// Whether the request's cookies are read for the first time: what is wrong with them is told once.
+    pub(crate) fn is_first_reading(&self) -> bool {
+        // Nobody else's writes depend on it; of two at once both may tell.
+        let first = !self.was_read.load(Ordering::Relaxed);
+        if first {
+            self.was_read.store(true, Ordering::Relaxed);
+        }
+        first
+    }
+
     /// The answer depends on the request's cookies, whether or not a session is loaded.
     pub(crate) fn consult(&self) {
         self.state().consulted = true;
@@ -164,7 +221,7 @@ impl Shared {
         let finish = {
             let mut state = self.state();
             state.response_started = true;
-            if !self.was_asked_for() && state.is_untouched() {
+            if !self.was_asked_for() && state.turn.is_none() && state.is_untouched() {
                 return Finish::Untouched;
             }
             let gives_up = server_error && !self.settings.save_on_server_error;
@@ -177,7 +234,10 @@ impl Shared {
                 || (!server_error
                     && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
             if !state.doomed.is_empty() || must_write {
-                Finish::Commit { to_its_end: !state.doomed.is_empty() || state.renews() || state.is_renewing }
+                // Half a renewal, a logout, or an owner's sessions ended to make room must not be all of it.
+                let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
+                let to_its_end = !state.doomed.is_empty() || state.renews() || state.is_renewing || changes_owner;
+                Finish::Commit { to_its_end }
             } else if state.turn.is_some() {
                 Finish::EndTurn
             } else {
@@ -227,12 +287,12 @@ impl Shared {
                 let written =
                     Box::pin(write(&self.settings, work)).await.inspect_err(|error| self.tell_blocked(id, error))?;
                 drop(taken.work.take());
-                self.rebase(written, since.ended);
+                let moved = self.rebase(written, since.ended);
                 // A `destroy` that came during the commit means what the commit has made, too.
                 if self.has_doomed() {
                     Box::pin(self.destroy_doomed()).await?;
                 }
-                Ok(())
+                moved
             }
         }
     }
@@ -307,13 +367,17 @@ impl Shared {
         let (mut destroyed, mut superseded) = (false, None);
         loop {
             let Some(id) = self.state().doomed.last().copied() else { break };
-            let was_there = match self.remove(&id).await {
-                Err(error) if error.kind() == ErrorKind::Superseded => {
+            let was_there = match end(&self.settings, &id).await? {
+                End::Done => true,
+                End::Absent => false,
+                // A login in between has moved the session to a new token, which this request does not know. Its
+                // tombstone stays, and so does the cookie that the login has set.
+                End::Superseded => {
+                    let error = Error::session(ErrorKind::Superseded, id);
                     self.settings.emit(EventKind::WriteBlocked { id, error: &error });
                     superseded = Some(error);
                     false
                 }
-                outcome => outcome?,
             };
             let mut state = self.state();
             state.doomed.retain(|doomed| *doomed != id);
@@ -359,28 +423,6 @@ impl Shared {
         }
     }
 
-    async fn remove(&self, id: &SessionId) -> Result<bool> {
-        // A login in between has moved the session to a new token, which this request does not know. Its tombstone stays,
-        // and so does the cookie that the login has set.
-        match self.settings.store.load(id).await {
-            Ok(Some(stored)) if stored.record.kind() == RecordKind::Tombstone => {
-                return Err(Error::session(ErrorKind::Superseded, *id));
-            }
-            Ok(_) => {}
-            // What can't be opened can be ended.
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
-            Err(error) => return Err(error.during("load").on(id).into()),
-        }
-        let named = |error: StoreError| Error::from(error.during("remove").on(id));
-        match self.settings.store.remove(id).await {
-            // Whether the first one arrived is told by a second: either way the session is gone by this request.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                self.settings.store.remove(id).await.map(|_| true).map_err(named)
-            }
-            outcome => outcome.map_err(named),
-        }
-    }
-
     /// Moves the expiry of a session that was only read. Whatever comes of it, the answer stays as it is.
     async fn touch(&self, live: Live, now: SystemTime) {
         let usage = Usage::at(&live.stored.record, now);
@@ -397,10 +439,14 @@ impl Shared {
     }
 
     /// Goes on from what is stored now. Changes that came during the commit are put on top.
-    fn rebase(&self, written: Option<Written>, ended: u64) {
+    ///
+    /// # Errors
+    ///
+    /// Those of a closure that fails on what is stored now, if there is no older state to go back to.
+    fn rebase(&self, written: Option<Written>, ended: u64) -> Result<()> {
         let Some(Written { live, token }) = written else {
             self.state().is_renewing = false;
-            return;
+            return Ok(());
         };
         let record = Arc::clone(&live.stored.record);
         let cookie = token.map(|token| {
@@ -408,42 +454,37 @@ impl Shared {
             (token, (record.lifetime().cookie() == CookieLifetime::Persistent).then_some(left))
         });
         let id = live.id;
-        let (previous, mut log, mut revision, mut discarded) = {
+        let (mut moved, mut revision) = {
             let mut state = self.state();
             state.is_renewing = false;
             if state.ended != ended {
                 state.doomed.push(id);
-                return;
+                return Ok(());
             }
             let previous = std::mem::replace(&mut state.origin, Origin::Live(live));
             if cookie.is_some() {
                 state.answer.cookie = cookie;
             }
-            (previous, std::mem::take(&mut state.log), state.revision, state.discarded)
+            let (log, since) = (std::mem::take(&mut state.log), Since::of(&state));
+            (Moved { shared: self, previous, id, record, log, since }, state.revision)
         };
         loop {
-            let draft = Draft::replayed(Some(Arc::clone(&record)), &log);
+            let draft = Draft::replayed(Some(Arc::clone(&moved.record)), &moved.log)?;
             let mut state = self.state();
-            if state.ended != ended {
-                return;
-            }
-            if state.revision == revision {
-                state.log = log;
+            if state.revision == revision && Since::of(&state) == moved.since {
+                state.log = std::mem::take(&mut moved.log);
                 state.revision += 1;
-                match (draft, previous) {
-                    (Ok(draft), _) => state.draft = draft,
-                    // A closure fails on the merged record. The draft stays with the version that it was made from, so
-                    // that the next commit meets a conflict, runs the closure again and fails aloud: over the new
-                    // version it would undo what was merged.
-                    (Err(_), previous @ Origin::Live(_)) if previous.id() == Some(id) => state.origin = previous,
-                    (Err(_), _) => {}
-                }
-                return;
+                state.draft = draft;
+                return Ok(());
+            }
+            if state.ended != ended {
+                return Ok(());
             }
             // What was taken back meanwhile is not replayed; it is dropped with no lock held.
-            let stale = if state.discarded == discarded { Vec::new() } else { std::mem::take(&mut log) };
-            log.append(&mut state.log);
-            (revision, discarded) = (state.revision, state.discarded);
+            let since = Since::of(&state);
+            let stale = if since == moved.since { Vec::new() } else { std::mem::take(&mut moved.log) };
+            moved.log.append(&mut state.log);
+            (revision, moved.since) = (state.revision, since);
             drop(state);
             drop(stale);
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     commit::{self, Work, Written, deadline},
-    owned::{end_owned, list_owned},
+    end::end_owned,
+    owned::list_owned,
     settings::Settings,
     state::{Origin, Renewal},
 };

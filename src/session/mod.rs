@@ -6,6 +6,7 @@
 //! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
 //! - `state`, `handle`: where the session stands, shared by all of the request.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
+//! - `end`: how a session ends, whoever asks for it.
 //! - `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
 //! - `owned`, `limit`: the sessions of one owner, and how many there can be.
 //! - `settings`: how the sessions of one layer behave.
@@ -13,6 +14,7 @@
 mod access;
 mod changes;
 mod commit;
+mod end;
 mod exclusive;
 mod fields;
 mod handle;
@@ -31,11 +33,12 @@ mod typed;
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::{
-    commit::{after, deadline},
+    commit::{after, deadline, within},
+    end::{End, end, end_owned, remove},
     handle::{Finish, Shared, to_its_end},
     limit::{Limit, make_room},
     load::{Found, LoadFailure, find},
-    owned::{end_owned, find_owned, list_owned, remove, within},
+    owned::{find_owned, list_owned},
     settings::Settings,
     state::Answer,
     turn::Exclusive,

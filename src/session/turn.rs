@@ -53,7 +53,8 @@ struct Line {
 struct Place {
     settings: Arc<Settings>,
     id: SessionId,
-    line: Arc<Line>,
+    /// `None` once it has left.
+    line: Option<Arc<Line>>,
 }
 
 /// A request's turn: the lease of its session. [`end`](Self::end) gives it back.
@@ -91,13 +92,13 @@ impl Turn {
         id: SessionId,
     ) -> Result<Option<Self>, Denied> {
         let deadline = super::commit::after(exclusive.wait);
-        let place = Place { settings: Arc::clone(settings), id, line: exclusive.lines.line(id) };
+        let place = Place { settings: Arc::clone(settings), id, line: Some(exclusive.lines.line(id)) };
         let denied = |reason| {
             settings.emit(EventKind::TurnRefused { id, reason });
             Denied::Locked
         };
-        let Ok(room) = Arc::clone(&place.line.room).try_acquire_owned() else { return Err(denied("too many wait")) };
-        let asking = Arc::clone(&place.line.asking).lock_owned();
+        let Ok(room) = Arc::clone(&place.line().room).try_acquire_owned() else { return Err(denied("too many wait")) };
+        let asking = Arc::clone(&place.line().asking).lock_owned();
         let Ok(asking) = timeout_at(deadline, asking).await else { return Err(denied("waited too long")) };
         let holder = Holder::generate()
             .map_err(|error| Denied::Store(StoreError::new(StoreErrorKind::Other).on(&id).because(error)))?;
@@ -127,7 +128,7 @@ impl Turn {
             if left.is_zero() {
                 return Err(denied("waited too long"));
             }
-            first_of(store.unlocked(&id, left), turn.place.line.freed.notified()).await;
+            first_of(store.unlocked(&id, left), turn.place.line().freed.notified()).await;
             // A store may say at once that the lease may be free. Whoever has it must be able to go on.
             tokio::task::yield_now().await;
         }
@@ -147,12 +148,16 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let (Some(holder), Ok(runtime)) = (self.holder.take(), Handle::try_current()) else { return };
         let Place { settings, id, line } = &self.place;
-        let place = Place { settings: Arc::clone(settings), id: *id, line: Arc::clone(line) };
+        let place = Place { settings: Arc::clone(settings), id: *id, line: line.clone() };
         runtime.spawn(async move { place.give_back(holder).await }.in_current_span());
     }
 }
 
 impl Place {
+    fn line(&self) -> &Line {
+        self.line.as_deref().expect("only `drop` takes it")
+    }
+
     async fn give_back(&self, holder: Holder) {
         let store = &self.settings.store;
         let released = match store.unlock(&self.id, holder).await {
@@ -163,7 +168,7 @@ impl Place {
         if let Err(error) = released {
             self.settings.emit(EventKind::ReleaseFailed { id: self.id, error: &error });
         }
-        self.line.freed.notify_one();
+        self.line().freed.notify_one();
     }
 }
 
@@ -171,8 +176,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let Some(exclusive) = &self.settings.exclusive else { return };
         let mut lines = exclusive.lines.all();
-        // The map's and ours: nobody else is in this line, and to join it takes the map's lock.
-        if Arc::strong_count(&self.line) == 2 {
+        // Left before it is looked who is still there: of two that leave at once the second one sees that it is the last.
+        // To join takes the map's lock.
+        self.line = None;
+        if lines.get(&self.id).is_some_and(|line| Arc::strong_count(line) == 1) {
             lines.remove(&self.id);
         }
     }
@@ -211,3 +218,6 @@ impl fmt::Debug for Turn {
         f.debug_struct("Turn").field("id", &self.place.id).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "memory"))]
+mod tests;

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     error::{Error, Result},
-    events::{Observer, Observers},
+    events::{EventKind, Observer, Observers},
     id::SessionId,
-    session::{Found, Session, Settings, find, remove},
+    session::{End, Found, Session, Settings, end, find, to_its_end},
     store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
@@ -40,7 +40,8 @@ use crate::{
 ///
 /// A write counts as a use and moves the session's expiry, as a request's does; reading does not.
 ///
-/// Clones are cheap. What ends sessions runs to its end even if its future is dropped.
+/// Clones are cheap. What ends a session, or an owner's, runs to its end even if its future is dropped; what goes through
+/// the whole store ([`clear`](Self::clear), [`delete_idle`](Self::delete_idle)) stops where it is.
 #[derive(Clone)]
 pub struct Sessions {
     pub(super) settings: Arc<Settings>,
@@ -91,14 +92,22 @@ impl Sessions {
         Ok(matches!(find(&self.settings, id, None).await?, Found::Live(_)))
     }
 
-    /// Ends a session, whatever its state: a damaged record is removed as well. `true` if one was there.
+    /// Ends a session, whatever its state: a damaged record is removed as well. `true` if one was there. The id from before
+    /// a renewal is that of no session: `false`, and nothing is changed.
     ///
     /// # Errors
     ///
     /// If the store can't: then the session may live on.
     pub async fn remove(&self, id: &SessionId) -> Result<bool> {
         let (settings, id) = (Arc::clone(&self.settings), *id);
-        crate::session::to_its_end(async move { Ok(remove(&settings, &id).await?) }).await
+        to_its_end(async move {
+            let ended = end(&settings, &id).await? == End::Done;
+            if ended {
+                settings.emit(EventKind::Destroyed { id });
+            }
+            Ok(ended)
+        })
+        .await
     }
 
     pub(super) fn store(&self) -> &DynStore {

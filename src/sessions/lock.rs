@@ -66,6 +66,8 @@ impl Sessions {
                 return Ok(None);
             }
             self.store().unlocked(id, left).await;
+            // A store may say at once that the lease may be free. Whoever has it must be able to go on.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! The sessions of one owner: listed and limited.
 
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use serde::de::DeserializeOwned;
 
@@ -9,7 +9,7 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, list_owned, make_room},
+    session::{AtLimit, IntoKey, Key, Limit, list_owned, make_room, to_its_end},
     store::Stored,
 };
 
@@ -110,6 +110,7 @@ impl Sessions {
     ///
     /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
     pub async fn admit(&self, owner: &str, limit: usize, at_limit: AtLimit) -> Result<bool> {
-        make_room(&self.settings, owner, Limit { most: limit, at_limit }, None).await
+        let (settings, owner) = (Arc::clone(&self.settings), owner.to_owned());
+        to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, None).await }).await
     }
 }

@@ -66,8 +66,8 @@ scenarios! {
         "call load done #1 +", "loaded #1 +", "call update failed Timeout #1 +", "commit_failed Unavailable #1",
     ];
     a_logout_that_fails => [
-        "call load done #1 +", "loaded #1 +", "call load done #1 +", "call remove failed Unavailable #1",
-        "commit_failed Unavailable #1", "changes_dropped #1",
+        "call load done #1 +", "loaded #1 +", "call load done #1 +", "call update failed Unavailable #1 +",
+        "call remove failed Unavailable #1", "commit_failed Unavailable #1", "changes_dropped #1",
     ];
     a_touch_that_fails => [
         "call load done #1 +", "loaded #1 +", "call touch failed Unavailable #1", "touch_failed Unavailable #1",
@@ -87,8 +87,8 @@ scenarios! {
         "not_opened reseal Corrupt #1",
     ];
     a_cache => [
-        "cache_hit true #1", "call load done #1 +", "loaded #1 +", "call remove done #1",
-        "destroyed #1", "cache_miss #1", "call load absent #1", "no_session (unknown) #1",
+        "cache_hit true #1", "call load done #1 +", "loaded #1 +", "cache_hit true #1", "call load done #1 +",
+        "call update done #1 +", "call remove done #1", "destroyed #1", "cache_miss #1", "call load absent #1", "no_session (unknown) #1",
         "call create done #2 +", "created #2 +", "cache_evicted 1", "call create done #3 +", "created #3 +",
     ];
     a_cache_that_trusts => ["cache_hit false #1", "call load done #1 +", "loaded #1 +"];
@@ -131,7 +131,7 @@ scenarios! {
     a_session_too_many_that_can_not_be_ended => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call update done #1 +", "call remove failed Unavailable #1",
+        "call owner_epoch done", "call update failed Unavailable #1 +",
     ];
     sessions_that_can_not_be_counted_again => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
@@ -282,7 +282,7 @@ async fn a_commit_that_fails(seen: Seen) {
 
 async fn a_logout_that_fails(seen: Seen) {
     let (store, _, mut browser) = site(&seen).await;
-    store.inject(Fault::unavailable().on(Operation::Remove));
+    store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
     assert_eq!(browser.visit(async |session: Session| session.destroy()).await, StatusCode::SERVICE_UNAVAILABLE);
 }
 

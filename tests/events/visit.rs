@@ -182,6 +182,8 @@ two_live_cookies #3 #4
 call load done #4 +
 call owner_epoch done
 loaded #4 +
+call load done #4 +
+call update done #4 +
 call remove done #4
 destroyed #4
 call update absent #4 +
@@ -223,6 +225,7 @@ created #7 +
 call load done #7 +
 loaded #7 +
 call load done #7 +
+call update done #7 +
 call remove done #7
 destroyed #7
 ";

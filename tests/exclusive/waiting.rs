@@ -242,3 +242,24 @@ async fn a_store_that_never_waits_keeps_nobody_from_ending() {
     assert_eq!((first.await.unwrap().status, next.await.unwrap().status), (StatusCode::OK, StatusCode::OK));
     assert_eq!(site.layer.sessions().get::<u64>(&jar.id(), "n").await.unwrap(), Some(3));
 }
+
+/// The same of who waits for a lease from outside.
+#[tokio::test]
+async fn who_waits_for_a_lease_lets_its_holder_go_on() {
+    let base = Site::new();
+    let store = Eager(MemoryStore::with_clock(base.clock.clone()));
+    let site = Site::over(store, base.store, base.clock, |builder| builder);
+    let mut jar = site.jar();
+    site.visit(&mut jar, quick).await;
+    let (sessions, id) = (site.layer.sessions(), jar.id());
+    let held = sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let next = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.lock_within(&id, LEASE, WAIT).await }
+    });
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(held.release().await.unwrap());
+    assert!(next.await.unwrap().unwrap().is_some());
+}

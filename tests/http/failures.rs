@@ -259,9 +259,9 @@ async fn commit_unavailable_is_503_and_the_old_state_stays() {
     n_is_one(&site, &jar).await;
     assert_eq!(site.store.inner().len(), 1);
     assert_eq!(events.count(Level::ERROR, "session not committed"), 3);
-    // A failed `remove` is no logout, and the answer says so (promise 12).
+    // A logout that fails says so (promise 12).
     site.store.heal();
-    site.store.inject(Fault::unavailable().on(Operation::Remove));
+    site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
     let reply = site.send(&jar, async |session: Session| session.destroy()).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(reply.sets_no_cookie());

@@ -1,7 +1,10 @@
 //! A limit of sessions per owner, as visitors see it.
 
 use http::StatusCode;
-use session_layer::{AtLimit, Session};
+use session_layer::{
+    AtLimit, Session,
+    conformance::{Operation, fault::Step},
+};
 use tracing::Level;
 
 use crate::support::*;
@@ -39,9 +42,7 @@ async fn v5_a_login_too_many_is_409_and_the_visitor_stays() {
 async fn v4_the_oldest_is_out_at_once() {
     let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));
     let old = site.member("ada").await;
-    let gate = site
-        .store
-        .pause(session_layer::conformance::Operation::Update, session_layer::conformance::fault::Step::Before);
+    let gate = site.store.pause(Operation::Update, Step::Before);
     let late = tokio::spawn(site.send(&old, async |session: Session| session.insert("n", &9)));
     gate.reached().await;
     site.store.heal();
@@ -53,4 +54,26 @@ async fn v4_the_oldest_is_out_at_once() {
     assert_eq!(site.send(&old, is_new).await.body, "true");
     assert_eq!(site.send(&new, is_new).await.body, "false");
     assert_eq!(site.layer.sessions().list("ada").await.unwrap().len(), 1);
+}
+
+/// A request that gives its session an owner, and is dropped while another one of that owner makes room: not half of it.
+#[tokio::test]
+async fn v5_room_is_not_made_for_nothing() {
+    let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));
+    let old = site.member("ada").await;
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Remove, Step::Before);
+    let request = tokio::spawn(site.send(&jar, async |session: Session| session.set_owner(Some("ada"))));
+    gate.reached().await;
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    gate.release();
+    let ids = async || {
+        let list = site.layer.sessions().list("ada").await.unwrap();
+        list.iter().map(|session| session.id()).collect::<Vec<_>>()
+    };
+    while ids().await != [jar.id()] {
+        tokio::task::yield_now().await;
+    }
+    assert!(site.stored(&old.id()).await.is_none());
 }

@@ -135,7 +135,8 @@ async fn unavailable_is_not_absent() {
     site.store.inject(Fault::outcome_unknown().on(Operation::Remove).first(1));
     assert!(site.sessions.remove(&id).await.unwrap(), "whether it arrived is told by a second one");
     site.store.heal();
-    site.store.inject(Fault::error(StoreErrorKind::TooLarge).on(Operation::Remove));
+    let id = site.member("ada").await;
+    site.store.inject(Fault::error(StoreErrorKind::TooLarge).on(Operation::Update).on(Operation::Remove));
     assert_eq!(site.sessions.remove(&id).await.unwrap_err().kind(), ErrorKind::TooLarge);
 }
 

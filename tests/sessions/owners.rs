@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_layer::{
-    AtLimit, ConflictPolicy, DEVICE, ErrorKind, SessionStore,
+    AtLimit, ConflictPolicy, DEVICE, ErrorKind, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},
@@ -67,7 +67,7 @@ async fn v5_revocation_needs_the_epoch_only() {
         Fault::unavailable().on(Operation::ListOwner),
         Fault::unavailable().on(Operation::Remove),
         Fault::outcome_unknown().on(Operation::RenewEpoch).first(1),
-        Fault::error(session_layer::StoreErrorKind::OutcomeUnknown).on(Operation::RenewEpoch).first(1),
+        Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::RenewEpoch).first(1),
     ] {
         let site = Site::new();
         let id = site.member("ada").await;
@@ -250,4 +250,56 @@ async fn v5_what_was_renewed_in_between_is_not_called_ended() {
     let list = site.sessions.list("ada").await.unwrap();
     assert_eq!(list.iter().map(|session| Some(session.id())).collect::<Vec<_>>(), [request.id()]);
     assert!(site.sessions.revoke_one("ada", &list[0].id()).await.unwrap());
+}
+
+/// The same where the write that ends it is not answered and did not arrive: the renewal's tombstone is not taken for
+/// it.
+#[tokio::test]
+async fn v5_what_was_renewed_beside_a_lost_write_is_not_called_ended() {
+    let site = Site::new();
+    let id = site.member("ada").await;
+    let request = site.layer.open_session(id).await.unwrap().unwrap();
+    request.renew().unwrap();
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update).nth(1));
+    let (pause, gate) = Fault::pause();
+    site.store.inject(pause.on(Operation::Load).nth(2));
+    let sessions = site.sessions.clone();
+    let ending = tokio::spawn(async move { sessions.revoke_one("ada", &id).await });
+    gate.reached().await;
+    request.save().await.unwrap();
+    gate.release();
+    assert!(!ending.await.unwrap().unwrap());
+    assert!(site.sessions.contains(&request.id().unwrap()).await.unwrap());
+    assert!(site.store.inner().load(&id).await.unwrap().is_some(), "the tombstone is the renewal's");
+}
+
+/// An answer that was lost after the write arrived, or before: it has ended.
+#[tokio::test]
+async fn v5_one_is_ended_by_a_write_whose_answer_was_lost() {
+    for fault in [Fault::outcome_unknown(), Fault::error(StoreErrorKind::OutcomeUnknown)] {
+        let site = Site::new();
+        let id = site.member("ada").await;
+        site.store.inject(fault.on(Operation::Update).nth(1));
+        assert!(site.sessions.revoke_one("ada", &id).await.unwrap());
+        assert!(site.store.inner().load(&id).await.unwrap().is_none());
+    }
+}
+
+/// Who asks for room goes away while the oldest are being ended: all are ended that were to be.
+#[tokio::test]
+async fn v5_room_is_made_to_the_end() {
+    let site = Site::new();
+    for _ in 0..3 {
+        site.member("ada").await;
+    }
+    let gate = site.store.pause(Operation::Remove, Step::Before);
+    let sessions = site.sessions.clone();
+    let asking = tokio::spawn(async move { sessions.admit("ada", 1, AtLimit::EndOldest).await });
+    gate.reached().await;
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    gate.release();
+    while !site.store.inner().list_owner("ada").await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    disk,
+    disk::{self, Replaced},
     journal::Journal,
     snapshot::{Saved, SnapshotWriter},
     sync::Ordering,
@@ -44,7 +44,7 @@ pub(super) struct Written {
 
 /// A snapshot could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("writing the snapshot {} failed; the last good one is as it was", path.display())]
+#[error("writing the snapshot {} failed; the last good one stays", path.display())]
 pub(super) struct SnapshotError {
     path: PathBuf,
     source: io::Error,
@@ -81,7 +81,8 @@ impl Keeper {
             entries = write(BufWriter::new(file), table, now)?;
             Ok(())
         });
-        match written.and_then(|file| file.metadata()) {
+        // If a crash could leave the old snapshot in its place, the journal must go on as it is.
+        match written.and_then(|Replaced { file, lasts }| lasts.and_then(|()| file.metadata())) {
             Ok(metadata) => {
                 self.journal.snapshot_succeeded(version(table));
                 let written = Written { entries, bytes: metadata.len(), took: began.elapsed() };

@@ -221,7 +221,10 @@ async fn what_memcached_can_not_list_follows_the_policy() {
     created(&with(ListPolicy::Ignore), &id, &record(b"1")).await;
     for policy in [ListPolicy::Ignore, ListPolicy::Warn] {
         let store = with(policy);
-        assert!(store.ids(Cursor::START, 10).await.unwrap().ids.is_empty());
+        for cursor in [0, u32::MAX.into(), u64::MAX].map(Cursor::new) {
+            let page = store.ids(cursor, 10).await.unwrap();
+            assert!(page.ids.is_empty() && page.next.is_none());
+        }
         assert_eq!((store.count().await.unwrap(), store.clear().await.unwrap()), (0, 0));
         assert_eq!(store.delete_idle(Duration::ZERO).await.unwrap().deleted, 0);
         assert_eq!(store.sweep().await.unwrap().deleted, 0);
@@ -229,6 +232,7 @@ async fn what_memcached_can_not_list_follows_the_policy() {
     let store = with(ListPolicy::Error);
     let errors = [
         store.ids(Cursor::START, 10).await.unwrap_err(),
+        store.ids(Cursor::new(u64::MAX), 10).await.unwrap_err(),
         store.count().await.unwrap_err(),
         store.clear().await.unwrap_err(),
         store.delete_idle(Duration::ZERO).await.unwrap_err(),

@@ -144,3 +144,36 @@ fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
     writer.end()?.flush()?;
     Ok(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::fault;
+    use crate::{Check, Clock, Lifetime, MemoryStore, Record, SessionId, SessionStore, Usage};
+
+    /// A crash could leave the snapshot before it: what was removed since that one must stay in the journal.
+    #[tokio::test]
+    async fn a_snapshot_that_may_not_last_shortens_no_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, journal) = (folder.path().join("sessions"), folder.path().join("sessions.journal"));
+        let store = MemoryStore::builder().snapshot_path(&path).open().unwrap();
+        let (id, now) = (SessionId::of_owner("a"), Clock::system().now());
+        let record = std::sync::Arc::new(Record::session(Check::from_bytes([1; 16]), now, Lifetime::default()));
+        store.create(&id, &record, Usage::at(&record, now)).await.unwrap();
+        store.flush().await.unwrap();
+        let before = std::fs::read(&path).unwrap();
+        store.remove(&id).await.unwrap();
+        fault::inject(&path, fault::Step::Sync);
+        store.flush().await.unwrap_err();
+        // The journal's thread is through with all that came before this line.
+        store.remove(&SessionId::of_owner("marker")).await.unwrap();
+
+        let crashed = tempfile::tempdir().unwrap();
+        let copy = crashed.path().join("sessions");
+        std::fs::write(&copy, before).unwrap();
+        std::fs::copy(&journal, crashed.path().join("sessions.journal")).unwrap();
+        let restarted = MemoryStore::builder().snapshot_path(&copy).open().unwrap();
+        assert!(restarted.load(&id).await.unwrap().is_none());
+        fault::heal(&path);
+        store.close().await.unwrap();
+    }
+}

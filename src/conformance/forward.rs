@@ -25,6 +25,8 @@ pub struct Forwarding {
     pub swallowed: Vec<Operation>,
     /// Whether [`in_memory`](SessionStore::in_memory) is the inner store's.
     pub in_memory: bool,
+    /// Whether [`overwrites`](SessionStore::overwrites) is the inner store's.
+    pub overwrites: bool,
     /// Whether [`name`](SessionStore::name) is the inner store's.
     pub name: bool,
 }
@@ -41,7 +43,8 @@ impl Forwarding {
             operations.iter().copied().filter(|operation| !itself.contains(operation)).collect()
         };
         let rest = Self { missing: left_out(&self.missing), swallowed: left_out(&self.swallowed), ..self.clone() };
-        assert!(rest.missing.is_empty() && rest.swallowed.is_empty() && rest.in_memory, "{rest}");
+        let passed_on = rest.missing.is_empty() && rest.swallowed.is_empty() && rest.in_memory && rest.overwrites;
+        assert!(passed_on, "{rest}");
     }
 }
 
@@ -53,10 +56,12 @@ impl fmt::Display for Forwarding {
         let not = |forwarded: bool| if forwarded { "forwarded" } else { "NOT forwarded" };
         write!(
             f,
-            "methods that are not forwarded: [{}]; errors that are swallowed: [{}]; in_memory is {}; name is {}",
+            "methods that are not forwarded: [{}]; errors that are swallowed: [{}]; in_memory is {}; \
+             overwrites is {}; name is {}",
             list(&self.missing),
             list(&self.swallowed),
             not(self.in_memory),
+            not(self.overwrites),
             not(self.name)
         )
     }
@@ -88,8 +93,12 @@ where
         let inner = FaultStore::new(inner.clone()).posing_as("forwarded", answer);
         wrap(inner).in_memory() == answer
     });
+    let overwrites = [true, false].into_iter().all(|answer| {
+        let inner = FaultStore::new(inner.clone()).posing_as_overwriting(answer);
+        wrap(inner).overwrites() == answer
+    });
     let name = wrap(FaultStore::new(inner.clone()).posing_as("forwarded", false)).name() == "forwarded";
-    let mut forwarding = Forwarding { missing: Vec::new(), swallowed: Vec::new(), in_memory, name };
+    let mut forwarding = Forwarding { missing: Vec::new(), swallowed: Vec::new(), in_memory, overwrites, name };
     // Last, because little works after them.
     let last = [Operation::Clear, Operation::Close];
     let operations = Operation::all().filter(|operation| !last.contains(operation)).chain(last);

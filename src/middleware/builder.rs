@@ -205,7 +205,7 @@ impl<R> SessionLayerBuilder<R> {
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
         let Self { mut settings, cookie, signing, one_at_a_time, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
-        settings.exclusive = one_at_a_time.checked(settings.conflicts)?;
+        settings.exclusive = one_at_a_time.checked(settings.conflicts, &settings.store)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
             return Err(ConfigError::new(format!(

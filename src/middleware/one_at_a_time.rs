@@ -6,6 +6,7 @@ use super::SessionLayerBuilder;
 use crate::{
     cookie::ConfigError,
     session::{ConflictPolicy, Exclusive},
+    store::{DynStore, SessionStore},
 };
 
 /// How long a request waits for its turn, and for how long it has it.
@@ -51,7 +52,8 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// A store without leases shows at the first request that has a session: 500
     /// ([`SessionRejectionKind::NoLeases`](super::SessionRejectionKind::NoLeases)) and an event. All stores of this crate
-    /// have them.
+    /// have them. A store that [overwrites](crate::SessionStore::overwrites), which is memcached's with its
+    /// `last_write_wins`, is refused by [`build`](Self::build): there a handler that took too long would not fail.
     #[must_use]
     pub fn exclusive(mut self, wait: Duration) -> Self {
         self.one_at_a_time.wait = Some(wait);
@@ -73,7 +75,7 @@ impl OneAtATime {
     const LEASE: Duration = Duration::from_secs(30);
 
     /// The setting, unless it contradicts others or itself.
-    pub(super) fn checked(self, conflicts: ConflictPolicy) -> Result<Option<Exclusive>, ConfigError> {
+    pub(super) fn checked(self, conflicts: ConflictPolicy, store: &DynStore) -> Result<Option<Exclusive>, ConfigError> {
         match (self.wait, self.lease) {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(ConfigError::new(
@@ -86,6 +88,11 @@ impl OneAtATime {
             (Some(_), _) if conflicts == ConflictPolicy::LastWriteWins => Err(ConfigError::new(
                 "exclusive contradicts ConflictPolicy::LastWriteWins: who has the turn is not to be overwritten",
             )),
+            (Some(_), _) if store.overwrites() => Err(ConfigError::new(format!(
+                "exclusive contradicts the store {}, in which the last write wins: a request that took too long would \
+                 overwrite what the next one saved. Turn `last_write_wins` off, or leave `exclusive` out",
+                store.name()
+            ))),
             (Some(wait), lease) => Ok(Some(Exclusive::new(wait, lease.unwrap_or(Self::LEASE)))),
         }
     }

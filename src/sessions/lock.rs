@@ -22,7 +22,9 @@ impl Sessions {
     /// it. `None` if another has it, or no such session is live.
     ///
     /// It binds those who lock. Requests of a layer that does not ask for the lease go on as ever; what they save while
-    /// it is held is seen by [`SessionLock::session`]. Removing a session never waits for it.
+    /// it is held is seen by [`SessionLock::session`]. Removing a session never waits for it. Over a store that
+    /// [overwrites](crate::SessionStore::overwrites), such as memcached's with last write wins, a holder whose lease ran out
+    /// overwrites what the next one saved.
     ///
     /// # Errors
     ///

@@ -252,6 +252,12 @@ pub trait SessionStore: Send + Sync + 'static {
         false
     }
 
+    /// Whether an [`update`](Self::update) can replace a version that it does not name (so that **U2** does not hold): then
+    /// no lease protects its holder from one who took too long, and what relies on leases is refused.
+    fn overwrites(&self) -> bool {
+        false
+    }
+
     /// A short name for events and metrics: `memory`, `file`, `memcached`.
     fn name(&self) -> &'static str {
         "custom"

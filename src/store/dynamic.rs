@@ -52,6 +52,7 @@ macro_rules! forward {
             pub(super) trait Erased: Send + Sync + 'static {
                 $(async fn $erased(&self, $($argument: $type),*) -> $output;)*
                 fn dyn_in_memory(&self) -> bool;
+                fn dyn_overwrites(&self) -> bool;
                 fn dyn_name(&self) -> &'static str;
             }
 
@@ -63,6 +64,10 @@ macro_rules! forward {
 
                 fn dyn_in_memory(&self) -> bool {
                     self.in_memory()
+                }
+
+                fn dyn_overwrites(&self) -> bool {
+                    self.overwrites()
                 }
 
                 fn dyn_name(&self) -> &'static str {
@@ -79,6 +84,10 @@ macro_rules! forward {
 
             fn in_memory(&self) -> bool {
                 (*self.0).dyn_in_memory()
+            }
+
+            fn overwrites(&self) -> bool {
+                (*self.0).dyn_overwrites()
             }
 
             fn name(&self) -> &'static str {

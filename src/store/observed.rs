@@ -248,6 +248,10 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.inner.in_memory()
     }
 
+    fn overwrites(&self) -> bool {
+        self.inner.overwrites()
+    }
+
     fn name(&self) -> &'static str {
         self.inner.name()
     }

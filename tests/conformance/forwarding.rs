@@ -18,7 +18,7 @@ fn methods_of_the_contract() -> BTreeSet<String> {
     let (_, methods) = source.split_once("pub trait SessionStore").unwrap();
     let (methods, _) = methods.split_once("\n}\n").unwrap();
     let names = methods.split("\n    fn ").skip(1).map(|method| method.split(['(', '<']).next().unwrap().to_owned());
-    names.filter(|name| name != "in_memory" && name != "name").collect()
+    names.filter(|name| !["in_memory", "overwrites", "name"].contains(&name.as_str())).collect()
 }
 
 #[test]
@@ -35,6 +35,7 @@ async fn operation_sorts_the_methods_as_the_contract_does() {
     let bare = Bare(FaultStore::new(Reference::new(clock.clone())));
     // Over a store with the required methods only, exactly these are passed on.
     let forwarding = conformance::forwarding(bare.clone(), &clock, Bare).await;
+    assert!(forwarding.in_memory && forwarding.overwrites && forwarding.name);
     let missing: BTreeSet<_> = forwarding.missing.iter().copied().collect();
     assert_eq!(missing, Operation::PROVIDED.iter().chain(Operation::OPTIONAL).copied().collect());
     // And exactly the optional ones have nothing else to do.
@@ -128,6 +129,7 @@ async fn what_is_not_passed_on_is_named() {
     let forwarding = conformance::forwarding(Reference::new(clock.clone()), &clock, Careless).await;
     assert_eq!(forwarding.swallowed, [Operation::Load]);
     assert!(!forwarding.in_memory);
+    assert!(!forwarding.overwrites);
     assert!(!forwarding.name);
     for missing in [Operation::Touch, Operation::Rename, Operation::Flush, Operation::Lock, Operation::Unlocked] {
         assert!(forwarding.missing.contains(&missing), "{missing}");
@@ -136,5 +138,7 @@ async fn what_is_not_passed_on_is_named() {
         assert!(!forwarding.missing.contains(&passed_on), "{passed_on}");
     }
     let text = forwarding.to_string();
-    assert!(text.contains("not forwarded: [touch, rename") && text.contains("in_memory is NOT forwarded"), "{text}");
+    for part in ["not forwarded: [touch, rename", "in_memory is NOT forwarded", "overwrites is NOT forwarded"] {
+        assert!(text.contains(part), "{text}");
+    }
 }

@@ -287,6 +287,23 @@ async fn sweep_and_delete_idle_count_sessions() {
     assert!(store.ids(Cursor::START, 10).await.unwrap().ids.is_empty());
 }
 
+/// A cursor of the file store is a place among all ids: any number is one.
+#[tokio::test]
+async fn a_cursor_of_ones_own_invention_is_a_place_among_the_ids() {
+    let fixture = Fixture::new().await;
+    for shard in [0, 0x7f, 0xff] {
+        fixture.create(&id(shard, 1), 1).await;
+    }
+    let middle = 0x7f << 56;
+    let places = [(1, 3), (u32::MAX.into(), 2), (middle - 1, 2), (middle, 2), (u64::MAX >> 1, 1), (u64::MAX, 0)];
+    for (place, left) in places {
+        for limit in [100, usize::MAX] {
+            assert_eq!(fixture.store.ids(Cursor::new(place), limit).await.unwrap().ids.len(), left, "{place:x}");
+        }
+        fixture.store.ids(Cursor::new(place), 0).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn pages_name_each_live_session_once() {
     let fixture = Fixture::new().await;

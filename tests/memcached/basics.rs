@@ -6,8 +6,9 @@ use std::{
 };
 
 use session_layer::{
-    Check, Clock, Cursor, Entries, Lifetime, ListPolicy, MemcachedStore, Record, RecordKind, Rename, SessionStore,
-    StoreErrorKind, Touch, Update, Usage,
+    CachedStore, Check, Clock, Cursor, DynStore, EncryptedStore, Entries, KeyRing, Lifetime, ListPolicy,
+    MemcachedStore, ObservedStore, Record, RecordKind, Rename, Secret, SessionLayer, SessionStore, StoreErrorKind,
+    Touch, Update, Usage,
 };
 
 use crate::{server::Memcached, support::*};
@@ -221,7 +222,10 @@ async fn what_memcached_can_not_list_follows_the_policy() {
     created(&with(ListPolicy::Ignore), &id, &record(b"1")).await;
     for policy in [ListPolicy::Ignore, ListPolicy::Warn] {
         let store = with(policy);
-        assert!(store.ids(Cursor::START, 10).await.unwrap().ids.is_empty());
+        for cursor in [0, u32::MAX.into(), u64::MAX].map(Cursor::new) {
+            let page = store.ids(cursor, 10).await.unwrap();
+            assert!(page.ids.is_empty() && page.next.is_none());
+        }
         assert_eq!((store.count().await.unwrap(), store.clear().await.unwrap()), (0, 0));
         assert_eq!(store.delete_idle(Duration::ZERO).await.unwrap().deleted, 0);
         assert_eq!(store.sweep().await.unwrap().deleted, 0);
@@ -229,6 +233,7 @@ async fn what_memcached_can_not_list_follows_the_policy() {
     let store = with(ListPolicy::Error);
     let errors = [
         store.ids(Cursor::START, 10).await.unwrap_err(),
+        store.ids(Cursor::new(u64::MAX), 10).await.unwrap_err(),
         store.count().await.unwrap_err(),
         store.clear().await.unwrap_err(),
         store.delete_idle(Duration::ZERO).await.unwrap_err(),
@@ -295,6 +300,29 @@ async fn last_write_wins_brings_nothing_back() {
     store.remove(&to).await.unwrap();
     assert_eq!(store.update(&to, &first, &held.version, usage(&first)).await.unwrap(), Update::Gone);
     assert!(store.load(&to).await.unwrap().is_none());
+}
+
+/// Whose lease ran out would overwrite the next holder, so that requests can't take turns over such a store, also where it
+/// is wrapped.
+#[tokio::test]
+async fn last_write_wins_is_refused_where_requests_take_turns() {
+    let server = Memcached::start(&[]);
+    let open = |last_write_wins| builder([&server]).last_write_wins(last_write_wins).build().unwrap();
+    let layer = |store: &MemcachedStore, exclusive| {
+        let secret = Secret::from_bytes([id(), id()].map(|id| *id.as_bytes()).concat()).unwrap();
+        let wrapped = EncryptedStore::new(CachedStore::new(store.clone()), KeyRing::new(secret));
+        let wrapped = ObservedStore::new(DynStore::new(wrapped), |_: &session_layer::Event<'_>| {});
+        [SessionLayer::builder(store.clone()), SessionLayer::builder(wrapped)].map(|builder| {
+            let builder = if exclusive { builder.exclusive(Duration::from_secs(1)) } else { builder };
+            builder.build().map(drop).map_err(|error| error.to_string())
+        })
+    };
+    for refused in layer(&open(true), true) {
+        let error = refused.unwrap_err();
+        assert!(error.contains("memcached") && error.contains("Turn `last_write_wins` off"), "{error}");
+    }
+    let fine = [layer(&open(true), false), layer(&open(false), true)];
+    assert!(fine.iter().flatten().all(Result::is_ok), "{fine:?}");
 }
 
 /// C6: what eviction can do to an owner: without an epoch all are revoked; without a list none is listed, and

@@ -127,3 +127,41 @@ async fn k19_ten_thousand_dropped_requests_give_nobody_a_foreign_byte() {
         assert_eq!((server.in_flight, server.reconnects, server.errors), (0, 0, 0), "{server:?}");
     }
 }
+
+/// Polls a future when it is woken, and drops it when it has waited this often. Whether it was dropped unfinished.
+async fn drop_at_wait<F: Future>(future: F, wait: usize) -> bool {
+    let mut future = pin!(future);
+    let mut waits = 0;
+    poll_fn(move |context| {
+        if future.as_mut().poll(context).is_ready() {
+            return Poll::Ready(false);
+        }
+        waits += 1;
+        if waits == wait { Poll::Ready(true) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// A login whose request is dropped before its session is on the owner's list: the next update lists it.
+#[tokio::test]
+async fn a_session_that_was_dropped_before_it_was_listed_is_listed_later() {
+    let server = Memcached::start(&[]);
+    let store = builder([&server]).connections(1).build().unwrap();
+    let mut drops = 0;
+    for wait in 1.. {
+        let (id, login) = (id(), owned(&format!("owner {wait}"), 1));
+        let dropped = drop_at_wait(store.create(&id, &login, usage(&login)), wait).await;
+        store.flush().await.unwrap();
+        // Dropped while it was created: it may be there.
+        if let Some(stored) = store.load(&id).await.unwrap() {
+            store.update(&id, &login, &stored.version, usage(&login)).await.unwrap();
+            let listed = store.list_owner(&format!("owner {wait}")).await.unwrap();
+            assert_eq!(listed.len(), 1, "dropped at wait {wait}");
+        }
+        if !dropped {
+            break;
+        }
+        drops += 1;
+    }
+    assert!(drops >= 3, "the create, the list that is read, and the one that is written: {drops}");
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_layer::{MemoryOpenError, MemoryStore, SessionStore, StoreErrorKind, Update, Usage};
+use session_layer::{Cursor, MemoryOpenError, MemoryStore, SessionStore, StoreErrorKind, Update, Usage};
 
 use super::support::{clock, create, id, record, sized};
 
@@ -155,4 +155,27 @@ fn a_bad_setting_is_named() {
         assert!(matches!(error, MemoryOpenError::Setting { setting: named, .. } if named == setting), "{error}");
         assert!(error.to_string().contains(setting), "{error}");
     }
+}
+
+/// Nobody gave these cursors out: they lead to live sessions or nowhere, and harm nothing.
+#[tokio::test]
+async fn a_cursor_of_ones_own_invention_does_no_harm() {
+    let clock = clock();
+    let store = MemoryStore::with_clock(clock.clone());
+    for number in 0..500 {
+        create(&store, &id(number), &record(&clock, None), &clock).await;
+    }
+    let slots = [0, 1, 256, u64::from(u32::MAX) - 1, u32::MAX.into()];
+    for shard in [0, 1, 7, u64::from(u32::MAX) - 1, u32::MAX.into()] {
+        for slot in slots {
+            for limit in [0, 10, usize::MAX] {
+                let page = store.ids(Cursor::new(shard << 32 | slot), limit).await.unwrap();
+                for id in &page.ids {
+                    assert!(store.contains(id).await.unwrap());
+                }
+                assert!(shard < 8 || page.ids.is_empty() && page.next.is_none(), "there is no shard {shard}");
+            }
+        }
+    }
+    assert_eq!(store.ids(Cursor::START, 1_000).await.unwrap().ids.len(), 500);
 }

@@ -257,6 +257,33 @@ async fn damage_is_refused_or_moved_aside() {
     }
 }
 
+/// A crash of the machine may leave the journal's length on the disk and zeros in the place of its last bytes: nobody was
+/// told of that line, and the store opens with all the others.
+#[tokio::test]
+async fn a_journal_with_a_torn_end_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, journal) = (folder.path().join("sessions"), folder.path().join("sessions.journal"));
+    let clock = clock();
+    let store = with_snapshots(&path, &clock).open().unwrap();
+    for name in ["a", "b", "c"] {
+        create(&store, &id(name), &record(&clock, None), &clock).await;
+    }
+    store.flush().await.unwrap();
+    store.remove(&id("a")).await.unwrap();
+    let before = fs::metadata(&journal).unwrap().len() as usize;
+    store.remove(&id("b")).await.unwrap();
+    let whole = fs::read(&journal).unwrap();
+    for kept in before..whole.len() {
+        let mut torn = whole.clone();
+        torn[kept..].fill(0);
+        fs::write(&journal, &torn).unwrap();
+        let (_folder, restarted) = after_a_crash(&path, &clock);
+        assert!(!restarted.contains(&id("a")).await.unwrap(), "it was answered");
+        assert!(restarted.contains(&id("c")).await.unwrap());
+    }
+    fs::write(&journal, whole).unwrap();
+}
+
 #[test]
 fn a_foreign_file_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();

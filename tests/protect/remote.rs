@@ -17,6 +17,10 @@ macro_rules! forward {
                 self.0.$method($($argument),*).await
             })*
 
+            fn overwrites(&self) -> bool {
+                self.0.overwrites()
+            }
+
             fn name(&self) -> &'static str {
                 self.0.name()
             }

@@ -46,6 +46,10 @@ impl<S: SessionStore> SessionStore for Bare<S> {
         self.0.in_memory()
     }
 
+    fn overwrites(&self) -> bool {
+        self.0.overwrites()
+    }
+
     fn name(&self) -> &'static str {
         self.0.name()
     }

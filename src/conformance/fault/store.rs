@@ -31,6 +31,8 @@ pub struct FaultStore<S> {
     state: Arc<Mutex<State>>,
     /// Name and whether it is in memory, if it says something else than the store inside.
     pose: Option<(&'static str, bool)>,
+    /// The same for whether it overwrites.
+    overwrites: Option<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -44,13 +46,20 @@ struct State {
 impl<S> FaultStore<S> {
     /// A store around this one, without faults.
     pub fn new(inner: S) -> Self {
-        Self { inner, state: Arc::default(), pose: None }
+        Self { inner, state: Arc::default(), pose: None, overwrites: None }
     }
 
     /// The same, with another name, and said to be in this process's memory or not: a cache steps aside for one that is.
     #[must_use]
     pub fn posing_as(mut self, name: &'static str, in_memory: bool) -> Self {
         self.pose = Some((name, in_memory));
+        self
+    }
+
+    /// The same, and said to [overwrite](SessionStore::overwrites) or not. What its updates do stays the same.
+    #[must_use]
+    pub fn posing_as_overwriting(mut self, overwrites: bool) -> Self {
+        self.overwrites = Some(overwrites);
         self
     }
 
@@ -269,6 +278,10 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
 
     fn in_memory(&self) -> bool {
         self.pose.map_or_else(|| self.inner.in_memory(), |(_, in_memory)| in_memory)
+    }
+
+    fn overwrites(&self) -> bool {
+        self.overwrites.unwrap_or_else(|| self.inner.overwrites())
     }
 
     fn name(&self) -> &'static str {

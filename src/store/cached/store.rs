@@ -261,6 +261,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.inner.in_memory()
     }
 
+    fn overwrites(&self) -> bool {
+        self.inner.overwrites()
+    }
+
     fn name(&self) -> &'static str {
         self.inner.name()
     }

@@ -207,6 +207,10 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         self.inner.in_memory()
     }
 
+    fn overwrites(&self) -> bool {
+        self.inner.overwrites()
+    }
+
     fn name(&self) -> &'static str {
         self.inner.name()
     }

@@ -172,6 +172,9 @@ impl MemcachedBuilder {
 
     /// Lets the last write win: an update replaces whatever session state is stored, so an update by another request at
     /// the same time is lost. It still brings back no session that was destroyed or renewed. Off by default.
+    ///
+    /// No lease protects its holder then: one whose lease ran out overwrites the next. A layer with
+    /// [`exclusive`](crate::SessionLayerBuilder::exclusive) refuses such a store.
     pub fn last_write_wins(mut self, on: bool) -> Self {
         self.options.last_write_wins = on;
         self

@@ -64,6 +64,21 @@ impl Sessions {
     }
 }
 
+/// A listing that is under way. If it fails, or its request is dropped, the session's next write tries again.
+struct Listing<'a> {
+    store: &'a MemcachedStore,
+    id: &'a SessionId,
+    done: bool,
+}
+
+impl Drop for Listing<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.store.forget_listing(self.id);
+        }
+    }
+}
+
 impl MemcachedStore {
     /// Puts a session on its owner's list, once in each process. A failure is reported and no more: the list is a help,
     /// revocation does not need it.
@@ -74,11 +89,14 @@ impl MemcachedStore {
         if !self.first_listing(id) {
             return;
         }
+        let mut listing = Listing { store: self, id, done: false };
         let owner = SessionId::of_owner(owner.name());
-        if let Err(error) = self.add_to_list(&owner, id, record.absolute_limit()).await {
-            self.forget_listing(id);
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(target: TARGET, %id, %error, cause, "not listed with its owner");
+        match self.add_to_list(&owner, id, record.absolute_limit()).await {
+            Ok(()) => listing.done = true,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(target: TARGET, %id, %error, cause, "not listed with its owner");
+            }
         }
     }
 

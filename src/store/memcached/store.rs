@@ -312,6 +312,10 @@ impl SessionStore for MemcachedStore {
         Ok(outcome)
     }
 
+    fn overwrites(&self) -> bool {
+        self.inner.options.last_write_wins
+    }
+
     fn name(&self) -> &'static str {
         "memcached"
     }

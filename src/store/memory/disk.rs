@@ -19,27 +19,31 @@ pub(super) fn temporary(path: &Path) -> PathBuf {
     beside(path, ".tmp")
 }
 
-/// Writes a file beside `path`, syncs it, puts it in the place of `path` and syncs the folder. Whatever fails, the old
-/// file stays and the new one goes. The file that is now at `path`, open.
-pub(super) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+/// A file that is in the place of an old one.
+#[derive(Debug)]
+pub(super) struct Replaced {
+    /// It is open.
+    pub(super) file: File,
+    /// Whether the disk has its name. If not, a crash of the machine may leave the old file in its place.
+    pub(super) lasts: io::Result<()>,
+}
+
+/// Writes a file beside `path`, syncs it, puts it in the place of `path` and syncs the folder. An error says that the old
+/// file stays and the new one is gone.
+pub(super) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<Replaced> {
     let temporary = temporary(path);
     let written = create(&temporary).and_then(|mut file| {
         write(&mut file)?;
         file.flush()?;
         file.sync_all()?;
+        // Opened before: once the new file has its place, there is no way back.
+        let folder = Folder::of(path)?;
         fs::rename(&temporary, path)?;
-        Ok(file)
+        Ok(Replaced { file, lasts: folder.sync() })
     });
-    match written {
-        Ok(file) => {
-            sync_folder(path)?;
-            Ok(file)
-        }
-        Err(error) => {
-            let _ = fs::remove_file(&temporary);
-            Err(error)
-        }
-    }
+    written.inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
 }
 
 /// A new file that only we may read, in a folder that is made if need be. What a crash left in its place goes first, so
@@ -64,13 +68,102 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Makes a rename in the folder last. Elsewhere than on Unix folders can't be synced.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+/// The folder that a path is in, open. Elsewhere than on Unix folders can't be synced.
+#[derive(Debug)]
+pub(super) struct Folder {
     #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
+    open: Option<File>,
+    #[cfg(test)]
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        #[cfg(test)]
+        fault::strike(path, fault::Step::Open)?;
+        Ok(Self {
+            #[cfg(unix)]
+            open: path.parent().map(File::open).transpose()?,
+            #[cfg(test)]
+            path: path.to_owned(),
+        })
     }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
+
+    /// Makes renames in the folder last.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        fault::strike(&self.path, fault::Step::Sync)?;
+        #[cfg(unix)]
+        self.open.as_ref().map_or(Ok(()), File::sync_all)?;
+        Ok(())
+    }
+}
+
+/// Folders that can't be opened or synced.
+#[cfg(test)]
+pub(super) mod fault {
+    use std::{
+        io,
+        path::{Path, PathBuf},
+        sync::{Mutex, PoisonError},
+    };
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(in super::super) enum Step {
+        Open,
+        Sync,
+    }
+
+    static FAULTS: Mutex<Vec<(PathBuf, Step)>> = Mutex::new(Vec::new());
+
+    /// From now on this step fails for the folder of this file.
+    pub(in super::super) fn inject(path: &Path, step: Step) {
+        FAULTS.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), step));
+    }
+
+    pub(in super::super) fn heal(path: &Path) {
+        FAULTS.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| other != path);
+    }
+
+    pub(super) fn strike(path: &Path, step: Step) -> io::Result<()> {
+        let faults = FAULTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let struck = faults.iter().any(|fault| (fault.0.as_path(), fault.1) == (path, step));
+        if struck { Err(io::Error::other("this folder fails")) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_opened_keeps_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fault::inject(&path, fault::Step::Open);
+        replace(&path, |file| file.write_all(b"new")).unwrap_err();
+        assert_eq!(content(&path), "old");
+        assert!(!temporary(&path).exists());
+    }
+
+    /// The new file has its place: whoever goes on writing must write to it.
+    #[test]
+    fn a_folder_that_can_not_be_synced_is_told_beside_the_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fault::inject(&path, fault::Step::Sync);
+        let mut replaced = replace(&path, |file| file.write_all(b"new")).unwrap();
+        replaced.lasts.unwrap_err();
+        replaced.file.write_all(b"er").unwrap();
+        assert_eq!(content(&path), "newer");
+        fault::heal(&path);
+        replace(&path, |file| file.write_all(b"newest")).unwrap().lasts.unwrap();
+        assert_eq!(content(&path), "newest");
+    }
 }

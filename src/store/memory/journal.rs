@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 use super::{
-    disk,
+    disk::{self, Replaced},
     line::{LINE_BYTES, Line, write_head},
 };
 
@@ -73,7 +73,8 @@ impl Journal {
         version: u64,
         lines: &[Line],
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
-        let writer = Writer::begin(&path, version, lines)?;
+        let (writer, lasts) = Writer::begin(&path, version, lines)?;
+        lasts?;
         Self::with_writer(path, sync, writer)
     }
 
@@ -151,6 +152,9 @@ impl Journal {
     fn run(&self, mut writer: Writer) {
         // Lines that could not be written yet: tried again with the next ones.
         let mut unwritten: Vec<Line> = Vec::new();
+        // While the journal's name may not last: what it was begun with and what came since. It is begun again with the
+        // next lines, since syncing the folder a second time can succeed without having tried.
+        let mut unsure: Option<(u64, Vec<Line>)> = None;
         loop {
             let (lines, pushed, renew, stop) = {
                 let mut queue = self.queue();
@@ -161,20 +165,30 @@ impl Journal {
             };
             let idle = lines.is_empty() && renew.is_none();
             unwritten.extend(lines);
-            if let Some((version, missed)) = renew {
+            let mut failed = None;
+            if let Some((version, missed)) = renew.or_else(|| unsure.clone()) {
                 // `missed` has every line that was pushed since the snapshot began and before `renew` was asked for.
                 // What was pushed later is in `unwritten`; twice does no harm.
                 let again: Vec<_> = missed.iter().chain(&unwritten).copied().collect();
                 match Writer::begin(&self.path, version, &again) {
-                    Ok(begun) => {
+                    Ok((begun, lasts)) => {
                         writer = begun;
                         unwritten.clear();
+                        failed = lasts.err();
+                        unsure = (self.sync && failed.is_some()).then_some((version, again));
                     }
-                    Err(error) => self.report(&error),
+                    Err(error) => failed = Some(error),
                 }
             }
+            failed.iter().for_each(|error| self.report(error));
             if !unwritten.is_empty() || !idle {
-                match writer.append(&unwritten, self.sync) {
+                let mut done = writer.append(&unwritten, self.sync).inspect_err(|error| self.report(error));
+                if let (Ok(()), Some((_, lines)), Some(error)) = (&done, &mut unsure, failed) {
+                    // In the file, but not for certain.
+                    lines.append(&mut unwritten);
+                    done = Err(error);
+                }
+                match done {
                     Ok(()) => {
                         unwritten.clear();
                         self.progress.send_modify(|progress| progress.written = pushed);
@@ -183,7 +197,6 @@ impl Journal {
                         }
                     }
                     Err(error) => {
-                        self.report(&error);
                         let error = Some(Arc::new(error));
                         self.progress.send_modify(|progress| (progress.failed, progress.error) = (pushed, error));
                     }
@@ -212,13 +225,14 @@ struct Writer {
 }
 
 impl Writer {
-    /// Begins a new journal in the place of the old one: whole or not at all.
-    fn begin(path: &Path, version: u64, lines: &[Line]) -> io::Result<Self> {
+    /// Begins a new journal in the place of the old one: whole or not at all. And whether it stays there if the machine
+    /// crashes now.
+    fn begin(path: &Path, version: u64, lines: &[Line]) -> io::Result<(Self, io::Result<()>)> {
         let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES + 32);
         write_head(version, &mut bytes);
         lines.iter().for_each(|line| line.write(&mut bytes));
-        let file = disk::replace(path, |file| file.write_all(&bytes))?;
-        Ok(Self { file, bytes: bytes.len() as u64 })
+        let Replaced { file, lasts } = disk::replace(path, |file| file.write_all(&bytes))?;
+        Ok((Self { file, bytes: bytes.len() as u64 }, lasts))
     }
 
     fn append(&mut self, lines: &[Line], sync: bool) -> io::Result<()> {
@@ -244,7 +258,10 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SessionId, store::memory::line::Removals};
+    use crate::{
+        SessionId,
+        store::memory::{disk::fault, line::Removals},
+    };
 
     fn line(number: u64) -> Line {
         Line::one(&SessionId::of_owner(&number.to_string()), number, 0)
@@ -306,6 +323,50 @@ mod tests {
         journal.written(journal.push(line(3))).await.unwrap();
         let lines = written(&path);
         assert!((1..4).all(|number| lines.contains(&line(number))));
+        journal.stop();
+        thread.join().unwrap();
+    }
+
+    /// The journal is begun anew, but its name may not last: what is answered as written must be in the file that is at
+    /// its place, now and after a crash.
+    #[tokio::test]
+    async fn a_journal_whose_folder_fails_is_not_lost() {
+        for step in [fault::Step::Open, fault::Step::Sync] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal");
+            let (journal, thread) = Journal::start(path.clone(), true, 1, &[]).unwrap();
+            journal.written(journal.push(line(1))).await.unwrap();
+            fault::inject(&path, step);
+            journal.snapshot_begins();
+            journal.written(journal.push(line(2))).await.unwrap();
+            journal.snapshot_succeeded(9);
+            // With the old journal in its place all is well. With the new one, nobody knows which a crash would leave.
+            let certain = step == fault::Step::Open;
+            for number in 3..6 {
+                assert_eq!(journal.written(journal.push(line(number))).await.is_ok(), certain, "{step:?}");
+                assert!(written(&path).contains(&line(number)), "{step:?}: {number} is in another file");
+            }
+            fault::heal(&path);
+            journal.written(journal.push(line(6))).await.unwrap();
+            let lines = written(&path);
+            assert!((2..7).all(|number| lines.contains(&line(number))), "{step:?}: {lines:?}");
+            assert!(lines.len() <= 6, "{step:?}: no line more than needed: {lines:?}");
+            journal.stop();
+            thread.join().unwrap();
+        }
+    }
+
+    /// Without `sync` nobody is promised more than that the operating system has it.
+    #[tokio::test]
+    async fn without_sync_a_folder_that_fails_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (journal, thread) = Journal::start(path.clone(), false, 1, &[]).unwrap();
+        fault::inject(&path, fault::Step::Sync);
+        journal.snapshot_begins();
+        journal.snapshot_succeeded(9);
+        journal.written(journal.push(line(1))).await.unwrap();
+        assert_eq!(written(&path), [line(1)]);
         journal.stop();
         thread.join().unwrap();
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    disk,
+    disk::{self, Replaced},
     journal::Journal,
     snapshot::{Saved, SnapshotWriter},
     sync::Ordering,
@@ -44,7 +44,7 @@ pub(super) struct Written {
 
 /// A snapshot could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("writing the snapshot {} failed; the last good one is as it was", path.display())]
+#[error("writing the snapshot {} failed; the last good one stays", path.display())]
 pub(super) struct SnapshotError {
     path: PathBuf,
     source: io::Error,
@@ -81,7 +81,8 @@ impl Keeper {
             entries = write(BufWriter::new(file), table, now)?;
             Ok(())
         });
-        match written.and_then(|file| file.metadata()) {
+        // If a crash could leave the old snapshot in its place, the journal must go on as it is.
+        match written.and_then(|Replaced { file, lasts }| lasts.and_then(|()| file.metadata())) {
             Ok(metadata) => {
                 self.journal.snapshot_succeeded(version(table));
                 let written = Written { entries, bytes: metadata.len(), took: began.elapsed() };
@@ -142,4 +143,37 @@ fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
     let entries = writer.entries;
     writer.end()?.flush()?;
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::fault;
+    use crate::{Check, Clock, Lifetime, MemoryStore, Record, SessionId, SessionStore, Usage};
+
+    /// A crash could leave the snapshot before it: what was removed since that one must stay in the journal.
+    #[tokio::test]
+    async fn a_snapshot_that_may_not_last_shortens_no_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, journal) = (folder.path().join("sessions"), folder.path().join("sessions.journal"));
+        let store = MemoryStore::builder().snapshot_path(&path).open().unwrap();
+        let (id, now) = (SessionId::of_owner("a"), Clock::system().now());
+        let record = std::sync::Arc::new(Record::session(Check::from_bytes([1; 16]), now, Lifetime::default()));
+        store.create(&id, &record, Usage::at(&record, now)).await.unwrap();
+        store.flush().await.unwrap();
+        let before = std::fs::read(&path).unwrap();
+        store.remove(&id).await.unwrap();
+        fault::inject(&path, fault::Step::Sync);
+        store.flush().await.unwrap_err();
+        // The journal's thread is through with all that came before this line.
+        store.remove(&SessionId::of_owner("marker")).await.unwrap();
+
+        let crashed = tempfile::tempdir().unwrap();
+        let copy = crashed.path().join("sessions");
+        std::fs::write(&copy, before).unwrap();
+        std::fs::copy(&journal, crashed.path().join("sessions.journal")).unwrap();
+        let restarted = MemoryStore::builder().snapshot_path(&copy).open().unwrap();
+        assert!(restarted.load(&id).await.unwrap().is_none());
+        fault::heal(&path);
+        store.close().await.unwrap();
+    }
 }

@@ -55,6 +55,22 @@ impl Line {
         if crc32fast::hash(content) != u32::from_le_bytes(*sum) {
             return None;
         }
+        Self::parse(content)
+    }
+
+    /// The last line of a journal, if it is right or torn: zeros are in the place of its end. `Some(None)` if too little
+    /// of it is there to tell what it says.
+    fn read_last(bytes: &[u8; LINE_BYTES]) -> Option<Option<Self>> {
+        let (content, sum) = bytes.split_last_chunk::<4>()?;
+        // A tear that left any of the checksum left all that comes before it, and then that much must be right.
+        let there = sum.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        if sum[..there] != crc32fast::hash(content).to_le_bytes()[..there] {
+            return None;
+        }
+        if there == 0 { Some(Self::read(bytes)) } else { Self::parse(content).map(Some) }
+    }
+
+    fn parse(content: &[u8]) -> Option<Self> {
         let (&kind, rest) = content.split_first()?;
         let (id, rest) = rest.split_first_chunk::<16>()?;
         let (version, rest) = rest.split_first_chunk::<8>()?;
@@ -90,8 +106,8 @@ pub(super) struct Removals {
 impl Removals {
     /// Reads a journal.
     ///
-    /// A last line that is cut off, and zeros after the last line, are what a crash leaves: nobody was told that such a
-    /// line was written.
+    /// A last line that is cut off or ends in zeros, and zeros after the last line, are what a crash leaves: nobody was
+    /// told that such a line was written.
     ///
     /// # Errors
     ///
@@ -107,10 +123,16 @@ impl Removals {
         }
         let (_, version) = content.split_last_chunk::<8>().ok_or("it is too short for a journal")?;
         let mut removals = Self { version: u64::from_le_bytes(*version), ..Self::default() };
-        let (lines, _cut_off) = rest.as_chunks::<LINE_BYTES>();
+        const WRONG: &str = "the checksum of one of its lines is wrong";
+        let (lines, cut_off) = rest.as_chunks::<LINE_BYTES>();
         let written = lines.iter().rposition(|line| line.iter().any(|&byte| byte != 0)).map_or(0, |last| last + 1);
-        for line in &lines[..written] {
-            removals.add(Line::read(line).ok_or("the checksum of one of its lines is wrong")?);
+        // A line that another follows, or the beginning of one, was whole before that was written.
+        let whole = if cut_off.iter().all(|&byte| byte == 0) { written.saturating_sub(1) } else { written };
+        for line in &lines[..whole] {
+            removals.add(Line::read(line).ok_or(WRONG)?);
+        }
+        for line in &lines[whole..written] {
+            Line::read_last(line).ok_or(WRONG)?.into_iter().for_each(|line| removals.add(line));
         }
         Ok(removals)
     }
@@ -185,6 +207,47 @@ mod tests {
         }
         assert_eq!(Removals::read(&[&whole[..], &[0; 100]].concat()).unwrap().lines, some_lines());
         assert!(Removals::read(&whole[..HEAD_BYTES - 1]).is_err());
+    }
+
+    /// The file's length reached the disk and its last page did not: zeros are in the place of a line's end.
+    #[test]
+    fn zeros_in_the_place_of_a_lines_end_are_no_damage() {
+        for last in [Line::one(&SessionId::of_owner("c"), u64::MAX, u64::MAX), Line::all(13)] {
+            let lines = [&some_lines()[..], &[last]].concat();
+            for (cut, after) in (1..=LINE_BYTES).flat_map(|cut| [0, 1, LINE_BYTES, 100].map(|after| (cut, after))) {
+                let mut torn = journal(&lines);
+                let end = torn.len();
+                torn[end - cut..].fill(0);
+                torn.resize(end + after, 0);
+                // Up to three bytes of the checksum may be missing: the line is known to be right by the others.
+                let whole = if cut < 4 { lines.len() } else { lines.len() - 1 };
+                assert_eq!(Removals::read(&torn).unwrap().lines, lines[..whole], "{cut} bytes, {after} after them");
+            }
+        }
+    }
+
+    /// What follows was written later, so the line was on the disk before.
+    #[test]
+    fn zeros_in_the_middle_are_damage() {
+        for cut in 1..LINE_BYTES {
+            let mut bytes = journal(&some_lines());
+            let end = HEAD_BYTES + 2 * LINE_BYTES;
+            bytes[end - cut..end].fill(0);
+            assert!(Removals::read(&bytes).is_err(), "{cut} bytes");
+            assert!(Removals::read(&bytes[..=end]).is_err(), "{cut} bytes, then a line that is cut off");
+        }
+    }
+
+    /// Zeros at the end excuse nothing that comes before them.
+    #[test]
+    fn a_wrong_line_with_a_part_of_its_checksum_is_damage() {
+        for missing in 0..4 {
+            let mut bytes = journal(&some_lines());
+            let end = bytes.len();
+            bytes[end - missing..].fill(0);
+            bytes[end - LINE_BYTES + 17] ^= 1;
+            assert!(Removals::read(&bytes).is_err(), "{missing} bytes");
+        }
     }
 
     proptest! {

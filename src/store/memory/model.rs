@@ -310,8 +310,14 @@ impl Pair {
                     Some(at) => {
                         let held = self.model.used(at);
                         prop_assert!(Arc::ptr_eq(&held.record, &stored.record));
+                        let extended = held.version != stored.version;
+                        held.version = stored.version;
                         (held.used_at, held.expires_at) =
                             (clock::to_millis(stored.used_at), clock::to_millis(stored.expires_at));
+                        // An update as any other: whatever was spared as the newest before is not any more.
+                        if extended {
+                            self.model.make_room(&id, &self.bounds);
+                        }
                     }
                     None => {
                         self.model.forget_expired(&id);
@@ -454,6 +460,17 @@ proptest! {
         for step in &steps {
             pair.run(step)?;
         }
+    }
+}
+
+/// A session that fits only without its owner's epoch is spared as the newest, until a login extends the epoch.
+#[test]
+fn an_extended_epoch_makes_room() {
+    let mut pair = Pair::new(400, 100_000);
+    let steps =
+        [Step::Login(1), Step::Create { id: 0, owner: 4, size: 35_647, idle: 1_000 }, Step::Advance(1), Step::Login(1)];
+    for step in &steps {
+        pair.run(step).unwrap();
     }
 }
 

@@ -150,7 +150,12 @@ fn aside(paths: &[&Path], now: u64) -> Result<Vec<PathBuf>, MemoryOpenError> {
     for path in paths.iter().filter(|path| path.exists()) {
         let free = (0u32..).map(|number| disk::beside(path, &format!(".damaged-{now}-{number}")));
         let to = free.into_iter().find(|to| !to.exists()).unwrap_or_else(|| disk::beside(path, ".damaged"));
-        fs::rename(path, &to).and_then(|()| disk::sync_folder(path)).map_err(|source| {
+        let move_aside = || {
+            let folder = disk::Folder::of(path)?;
+            fs::rename(path, &to)?;
+            folder.sync()
+        };
+        move_aside().map_err(|source| {
             let path = path.to_path_buf();
             MemoryOpenError::Io { operation: "move aside", path, source }
         })?;

@@ -119,7 +119,9 @@ impl Shard {
 
     /// The slots from `from` on, those in use, with their numbers.
     pub(super) fn slots_from(&self, from: u32) -> impl Iterator<Item = (u32, Option<&Slot>)> {
-        (from..).zip(self.slots.iter().skip(from as usize).map(Option::as_ref))
+        // Counted by the slots, not from `from`: a cursor can name any number, and the one after the last is none.
+        let slots = self.slots.iter().enumerate().skip(from as usize);
+        slots.map(|(number, slot)| (number as u32, slot.as_ref()))
     }
 
     /// Loads, which counts as a use.

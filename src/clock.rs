@@ -33,8 +33,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The system's clock. On Linux and Android its coarse form, which is at most one tick of the kernel late (1 to 10
-    /// milliseconds) and takes a tenth of the time to read.
+    /// The system's clock.
     #[must_use]
     pub const fn system() -> Self {
         Self { manual: None }
@@ -51,16 +50,21 @@ impl Clock {
     pub fn now(&self) -> SystemTime {
         match &self.manual {
             Some(millis) => from_millis(millis.load(Ordering::SeqCst)),
-            None => from_millis(system_millis()),
+            None => from_millis(to_millis(SystemTime::now())),
         }
     }
 
+    /// The present time to compare others with, not to be written down: on Linux and Android the system's coarse clock,
+    /// which is at most one tick of the kernel late (1 to 10 milliseconds) and takes a tenth of the time to read.
+    pub(crate) fn recent(&self) -> SystemTime {
+        from_millis(self.recent_millis())
+    }
+
     /// The same as a number: milliseconds since the Unix epoch.
-    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "only some stores count in milliseconds"))]
-    pub(crate) fn now_millis(&self) -> u64 {
+    pub(crate) fn recent_millis(&self) -> u64 {
         match &self.manual {
             Some(millis) => millis.load(Ordering::SeqCst).min(LAST_MILLIS),
-            None => system_millis(),
+            None => coarse_millis(),
         }
     }
 
@@ -93,7 +97,7 @@ impl fmt::Debug for Clock {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn system_millis() -> u64 {
+fn coarse_millis() -> u64 {
     use nix::time::{ClockId, clock_gettime};
     match clock_gettime(ClockId::CLOCK_REALTIME_COARSE) {
         // Nanoseconds are below a second.
@@ -103,7 +107,7 @@ fn system_millis() -> u64 {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn system_millis() -> u64 {
+fn coarse_millis() -> u64 {
     to_millis(SystemTime::now())
 }
 
@@ -150,8 +154,10 @@ mod tests {
         let clock = Clock::system();
         clock.set(UNIX_EPOCH);
         clock.advance(Duration::from_secs(1 << 40));
-        let distance = SystemTime::now().duration_since(clock.now()).expect("the clock is not ahead");
-        assert!(distance < Duration::from_secs(3_600));
+        let before = from_millis(to_millis(SystemTime::now()));
+        let (recent, now) = (clock.recent(), clock.now());
+        assert!(before <= now && recent <= now && now <= SystemTime::now());
+        assert!(now.duration_since(recent).unwrap() < Duration::from_secs(3_600));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
 };
 
 use tokio::{
@@ -232,7 +231,7 @@ impl Shared {
                 // A `save` in the background is about to have a cookie for this very response.
                 || state.is_renewing
                 || (!server_error
-                    && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.now())));
+                    && (state.is_always_saved(settings) || state.is_touch_due(settings, settings.clock.recent())));
             if !state.doomed.is_empty() || must_write {
                 // Half a renewal, a logout, or an owner's sessions ended to make room must not be all of it.
                 let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
@@ -271,13 +270,12 @@ impl Shared {
         if self.has_doomed() {
             Box::pin(self.destroy_doomed()).await?;
         }
-        let now = self.settings.clock.now();
-        let (plan, idle) = self.plan(now);
+        let (plan, idle) = self.plan();
         drop(idle);
         match plan {
             Plan::Nothing => Ok(()),
             Plan::Touch(live) => {
-                Box::pin(self.touch(live, now)).await;
+                Box::pin(self.touch(live)).await;
                 Ok(())
             }
             Plan::Write(work, since) => {
@@ -303,7 +301,7 @@ impl Shared {
 
     /// What a commit is to do. The log is taken; the draft stays, so that reads go on seeing the changes. Beside it,
     /// changes that came to nothing, to be dropped with no lock held.
-    fn plan(&self, now: SystemTime) -> (Plan, Vec<Change>) {
+    fn plan(&self) -> (Plan, Vec<Change>) {
         let mut state = self.state();
         if state.renews() || state.draft.is_dirty() || state.is_always_saved(&self.settings) {
             state.is_renewing = state.renews() || state.live().is_none();
@@ -318,7 +316,9 @@ impl Shared {
         }
         let idle = state.take_idle_log();
         match state.live() {
-            Some(live) if state.is_touch_due(&self.settings, now) => (Plan::Touch(live.clone()), idle),
+            Some(live) if state.is_touch_due(&self.settings, self.settings.clock.recent()) => {
+                (Plan::Touch(live.clone()), idle)
+            }
             _ => (Plan::Nothing, idle),
         }
     }
@@ -424,8 +424,8 @@ impl Shared {
     }
 
     /// Moves the expiry of a session that was only read. Whatever comes of it, the answer stays as it is.
-    async fn touch(&self, live: Live, now: SystemTime) {
-        let usage = Usage::at(&live.stored.record, now);
+    async fn touch(&self, live: Live) {
+        let usage = Usage::at(&live.stored.record, self.settings.clock.now());
         match self.settings.store.touch(&live.id, usage).await {
             Ok(Touch::Touched) => {
                 self.settings.emit(EventKind::Touched { id: live.id, record: &live.stored.record });

@@ -99,7 +99,7 @@ async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> R
         settings.nothing_stored(id).await;
         return Ok(Found::Absent);
     };
-    judge(settings, id, check, stored, settings.clock.now()).await
+    judge(settings, id, check, stored, settings.clock.recent()).await
 }
 
 async fn judge(

@@ -170,7 +170,7 @@ impl MemoryStoreBuilder {
     pub fn open(self) -> Result<MemoryStore, MemoryOpenError> {
         self.check()?;
         let bounds = Bounds::new(self.capacity, self.bytes);
-        let now = self.clock.now_millis();
+        let now = self.clock.recent_millis();
         let (table, keeper, restored) = match &self.snapshot_path {
             None => (Table::new(bounds, 0, None, now), None, Restored::default()),
             Some(path) => {
@@ -223,7 +223,7 @@ impl MemoryStoreBuilder {
 
     /// A store with the default settings and this clock: nothing in it can fail.
     pub(super) fn plain(self) -> MemoryStore {
-        let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, self.clock.now_millis());
+        let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, self.clock.recent_millis());
         let core = Arc::new(Core::new(table, self.clock.clone(), None, self.observers.clone()));
         MemoryStore::of(core, Restored::default(), &self)
     }

@@ -39,7 +39,7 @@ impl Core {
 
     /// The time in milliseconds since the Unix epoch.
     pub(super) fn now(&self) -> u64 {
-        self.clock.now_millis()
+        self.clock.recent_millis()
     }
 
     /// Ready when the journal has the line.

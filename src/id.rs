@@ -56,9 +56,13 @@ impl SessionToken {
     /// The token as the cookie holds it: 32 characters of base64url. Whoever has them has the session.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
-        let text = Zeroizing::new(text::encode(&self.0));
         // All of it is ASCII.
-        Zeroizing::new(std::str::from_utf8(&*text).unwrap_or_default().to_owned())
+        Zeroizing::new(std::str::from_utf8(&*self.text()).unwrap_or_default().to_owned())
+    }
+
+    /// The same without an allocation.
+    pub(crate) fn text(&self) -> Zeroizing<[u8; text::CHARS]> {
+        Zeroizing::new(text::encode(&self.0))
     }
 
     /// Derives the store's key and the check half for a cookie of this name (without its `__Host-` or `__Secure-`).

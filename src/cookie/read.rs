@@ -11,17 +11,28 @@ const MAX_TOKENS: usize = 4;
 
 /// The well-formed tokens that a request brought, in its order.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens([Option<SessionToken>; MAX_TOKENS]);
+pub(crate) struct Tokens {
+    first: Option<SessionToken>,
+    /// Hardly a request has them.
+    others: Vec<SessionToken>,
+}
 
 impl Tokens {
     fn push(&mut self, token: SessionToken) {
-        if let Some(free) = self.0.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(token);
+        if self.first.is_none() {
+            self.first = Some(token);
+        } else if self.others.len() + 1 < MAX_TOKENS {
+            self.others.push(token);
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SessionToken> {
-        self.0.iter().flatten()
+        self.first.iter().chain(&self.others)
+    }
+
+    /// Whether there are more than one.
+    pub(crate) fn are_several(&self) -> bool {
+        !self.others.is_empty()
     }
 }
 

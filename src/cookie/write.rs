@@ -59,14 +59,6 @@ impl Cookie {
         }
     }
 
-    /// The value that a client is to send back.
-    fn value(&self, token: &SessionToken) -> Zeroizing<String> {
-        match &self.signing {
-            None => token.reveal(),
-            Some(signing) => signing.value(&self.name, token),
-        }
-    }
-
     /// The name as it stands in the cookie.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -79,36 +71,50 @@ impl Cookie {
 
     /// The pair that a client sends back.
     pub(crate) fn pair(&self, token: &SessionToken) -> HeaderValue {
-        let value = self.value(token);
-        let mut line = Zeroizing::new(String::with_capacity(self.name.len() + 1 + value.len()));
-        line.push_str(&self.name);
-        line.push('=');
-        line.push_str(&value);
-        sensitive(&line)
+        self.line(token, &[])
     }
 
     /// Sets the cookie in a response. `max_age`: how long the browser keeps it, or until its window is closed.
     pub(crate) fn set(&self, headers: &mut HeaderMap, token: &SessionToken, max_age: Option<Duration>) {
-        let value = self.value(token);
-        // Its final length at once: what a growing string leaves behind would not be wiped.
-        let length = self.name.len() + 1 + value.len() + self.attributes.len() + "; Max-Age=34560000".len();
-        let mut line = Zeroizing::new(String::with_capacity(length));
-        line.push_str(&self.name);
-        line.push('=');
-        line.push_str(&value);
-        line.push_str(&self.attributes);
-        if let Some(age) = max_age {
-            line.push_str("; Max-Age=");
-            line.push_str(&age.min(MAX_AGE).as_secs().to_string());
-        }
-        self.replace(headers, sensitive(&line));
+        let line = match max_age {
+            Some(age) => {
+                let age = format!("; Max-Age={}", age.min(MAX_AGE).as_secs());
+                self.line(token, &[&self.attributes, &age])
+            }
+            None => self.line(token, &[&self.attributes]),
+        };
+        self.replace(headers, line);
+    }
+
+    /// The pair, and what follows it.
+    fn line(&self, token: &SessionToken, attributes: &[&str]) -> HeaderValue {
+        let plain;
+        let signed;
+        let value = match &self.signing {
+            None => {
+                plain = token.text();
+                &*plain
+            }
+            Some(signing) => {
+                signed = signing.value(&self.name, token);
+                signed.as_bytes()
+            }
+        };
+        // Its final length at once: it becomes the header without a copy, and nothing is left behind unwiped.
+        let length = self.name.len() + 1 + value.len() + attributes.iter().map(|text| text.len()).sum::<usize>();
+        let mut line = Vec::with_capacity(length);
+        line.extend_from_slice(self.name.as_bytes());
+        line.push(b'=');
+        line.extend_from_slice(value);
+        attributes.iter().for_each(|text| line.extend_from_slice(text.as_bytes()));
+        sensitive(line)
     }
 
     /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses the
     /// line.
     pub(crate) fn remove(&self, headers: &mut HeaderMap) {
         let line = format!("{}={}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT", self.name, self.attributes);
-        self.replace(headers, sensitive(&line));
+        self.replace(headers, sensitive(line.into_bytes()));
     }
 
     /// At most one line of this name; others' are kept (RFC 6265bis, section 4.1.1).
@@ -160,9 +166,9 @@ impl Signing {
 }
 
 /// The line as a header that `Debug` does not show.
-fn sensitive(line: &str) -> HeaderValue {
+fn sensitive(line: Vec<u8>) -> HeaderValue {
     // Names, paths, domains and tokens were checked to be visible ASCII.
-    let mut value = HeaderValue::from_str(line).unwrap_or_else(|_| HeaderValue::from_static(""));
+    let mut value = HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
 }

@@ -58,11 +58,9 @@ impl SessionHandle {
     ///
     /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
     pub async fn session(&self, headers: &HeaderMap) -> Result<Session, SessionRejection> {
-        if !self.shared.was_asked_for() {
-            self.shared.load(&self.tokens(headers)).await?;
-        } else {
-            self.shared.load(&cookie::Tokens::default()).await?;
-        }
+        // Loaded once: whoever comes later gets that, whatever the tokens.
+        let tokens = if self.shared.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers) };
+        self.shared.load(&tokens).await?;
         Ok(Session::of(Arc::clone(&self.shared)))
     }
 

@@ -56,6 +56,28 @@ impl Held {
     }
 }
 
+/// Entries that were set, and removed ones. Shared by a draft's clones until one of them changes it.
+#[derive(Clone, Default)]
+struct Over(Option<Arc<BTreeMap<Arc<str>, Option<Arc<[u8]>>>>>);
+
+impl Over {
+    fn get(&self, key: &str) -> Option<&Option<Arc<[u8]>>> {
+        self.0.as_ref()?.get(key)
+    }
+
+    fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn insert(&mut self, key: Arc<str>, value: Option<Arc<[u8]>>) {
+        Arc::make_mut(self.0.get_or_insert_default()).insert(key, value);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
+        self.0.iter().flat_map(|over| over.iter()).map(|(key, value)| (&**key, value.as_deref()))
+    }
+}
+
 /// The session as the request sees it: the loaded record with the changes over it.
 ///
 /// Its clones are cheap: keys, values and the record are shared.
@@ -64,7 +86,7 @@ pub(crate) struct Draft {
     base: Option<Arc<Record>>,
     /// The base's entries are cleared away.
     hidden: bool,
-    over: BTreeMap<Arc<str>, Option<Arc<[u8]>>>,
+    over: Over,
     owner: Option<Option<Arc<str>>>,
     lifetime: Option<Lifetime>,
     count: usize,
@@ -165,7 +187,7 @@ impl Draft {
 
     fn clear(&mut self) {
         self.hidden = true;
-        self.over.clear();
+        self.over = Over::default();
         (self.count, self.bytes) = (0, 0);
     }
 
@@ -177,7 +199,7 @@ impl Draft {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         Merged {
             base: self.base_entries().map(Entries::iter).into_iter().flatten().peekable(),
-            over: self.over.iter().map(|(key, value)| (&**key, value.as_deref())).peekable(),
+            over: self.over.iter().peekable(),
         }
     }
 
@@ -212,7 +234,7 @@ impl Draft {
             return true;
         }
         self.over.iter().any(|(key, value)| match (value, base.entries().get(key)) {
-            (Some(value), Some(before)) => **value != *before,
+            (Some(value), Some(before)) => value != before,
             (None, None) => false,
             _ => true,
         })
@@ -238,7 +260,7 @@ impl Draft {
 
     /// The folded entries, in a record's form.
     pub(crate) fn entries(&self) -> Result<Entries> {
-        if self.over.is_empty()
+        if self.over.0.is_none()
             && let Some(entries) = self.base_entries()
         {
             return Ok(entries.clone());

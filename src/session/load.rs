@@ -1,6 +1,6 @@
 //! From the request's tokens to the session that they name.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tracing::Instrument;
 
@@ -46,14 +46,46 @@ pub(crate) enum Found {
     Absent,
 }
 
-/// Looks up each token. One live session is the request's; two are refused, since one of them was planted.
+/// Looks up what the tokens name. One live session is the request's; two are refused, since one of them was planted.
 pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
-    let mut origin = Origin::None;
-    let mut damaged = Vec::new();
+    if tokens.are_several() {
+        // Boxed: hardly a request has several, and every handler's future has room for what is not boxed.
+        return Box::pin(load_several(settings, tokens)).await;
+    }
+    let Some(token) = tokens.iter().next() else { return Ok(Loaded::NOTHING) };
+    let (id, check) = token.identify(settings.cookie.bare_name());
+    let found = if span::are_wanted() {
+        Box::pin(find(settings, &id, Some(check))).await
+    } else {
+        look_up(settings, &id, Some(check)).await
+    };
+    let mut loaded = Loaded::NOTHING;
+    loaded.take(settings, id, found)?;
+    Ok(loaded)
+}
+
+async fn load_several(settings: &Settings, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
+    let mut loaded = Loaded::NOTHING;
     for token in tokens.iter() {
         let (id, check) = token.identify(settings.cookie.bare_name());
-        match find(settings, &id, Some(check)).await {
-            Ok(Found::Live(stored)) => match &origin {
+        let found = find(settings, &id, Some(check)).await;
+        loaded.take(settings, id, found)?;
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    const NOTHING: Self = Self { origin: Origin::None, damaged: Vec::new() };
+
+    /// Takes in what the next token led to.
+    fn take(
+        &mut self,
+        settings: &Settings,
+        id: SessionId,
+        found: Result<Found, StoreError>,
+    ) -> Result<(), LoadFailure> {
+        match found {
+            Ok(Found::Live(stored)) => match &self.origin {
                 Origin::Live(first) if first.id == id => {}
                 Origin::Live(first) => {
                     settings.emit(EventKind::TwoLiveCookies { first: first.id, second: id });
@@ -61,12 +93,12 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
                 }
                 Origin::None | Origin::Superseded(_) => {
                     settings.emit(EventKind::Loaded { id, record: &stored.record });
-                    origin = Origin::Live(Live { id, stored });
+                    self.origin = Origin::Live(Live { id, stored });
                 }
             },
             Ok(Found::Superseded) => {
-                if let Origin::None = origin {
-                    origin = Origin::Superseded(id);
+                if let Origin::None = self.origin {
+                    self.origin = Origin::Superseded(id);
                 }
             }
             Ok(Found::Absent) => {}
@@ -75,23 +107,23 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
                 if settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
-                damaged.push(id);
+                self.damaged.push(id);
             }
             Err(error) => {
                 settings.emit(EventKind::LoadFailed { id, error: &error });
                 return Err(LoadFailure::Store(error));
             }
         }
+        Ok(())
     }
-    Ok(Loaded { origin, damaged })
 }
 
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
 pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
-    if !span::are_wanted() {
-        return look_up(settings, id, check).await;
+    if span::are_wanted() {
+        return Box::pin(look_up(settings, id, check).instrument(span::load(id))).await;
     }
-    look_up(settings, id, check).instrument(span::load(id)).await
+    look_up(settings, id, check).await
 }
 
 async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
@@ -99,47 +131,43 @@ async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> R
         settings.nothing_stored(id).await;
         return Ok(Found::Absent);
     };
-    judge(settings, id, check, stored, settings.clock.recent()).await
+    let found = judge(settings, id, check, stored)?;
+    let Found::Live(Stored { record, .. }) = &found else { return Ok(found) };
+    let Some(owner) = record.owner() else { return Ok(found) };
+    let present = settings.store.owner_epoch(owner.name()).await;
+    if present.map_err(|error| error.during("owner_epoch").on(id))? == Some(owner.epoch()) {
+        return Ok(found);
+    }
+    settings.no_session(NoSessionReason::Revoked, id, Some(record));
+    Ok(Found::Absent)
 }
 
-async fn judge(
-    settings: &Settings,
-    id: &SessionId,
-    check: Option<Check>,
-    stored: Stored,
-    now: SystemTime,
-) -> Result<Found, StoreError> {
+/// What a record is by itself, whoever owns it.
+fn judge(settings: &Settings, id: &SessionId, check: Option<Check>, stored: Stored) -> Result<Found, StoreError> {
     let record = &stored.record;
     if check.is_some_and(|check| check != record.check()) {
         settings.no_session(NoSessionReason::Unknown, id, Some(record));
         return Ok(Found::Absent);
     }
+    let now = settings.clock.recent();
     // A store that returns an expired record is not believed (K9).
     if stored.is_expired(now) || now >= record.absolute_limit() {
         settings.no_session(NoSessionReason::Expired, id, Some(record));
         return Ok(Found::Absent);
     }
     match record.kind() {
-        RecordKind::Session => {}
+        RecordKind::Session => Ok(Found::Live(stored)),
         RecordKind::Tombstone => {
             settings.no_session(NoSessionReason::Superseded, id, Some(record));
-            return Ok(Found::Superseded);
+            Ok(Found::Superseded)
         }
         RecordKind::Epoch => {
             settings.no_session(NoSessionReason::Unknown, id, Some(record));
-            return Ok(Found::Absent);
+            Ok(Found::Absent)
         }
         RecordKind::Sealed => {
             let error = StoreError::new(StoreErrorKind::Corrupt).during("load").on(id);
-            return Err(error.because("the record is sealed, and the store is not wrapped by the one that opens it"));
+            Err(error.because("the record is sealed, and the store is not wrapped by the one that opens it"))
         }
     }
-    if let Some(owner) = record.owner() {
-        let present = settings.store.owner_epoch(owner.name()).await;
-        if present.map_err(|error| error.during("owner_epoch").on(id))? != Some(owner.epoch()) {
-            settings.no_session(NoSessionReason::Revoked, id, Some(record));
-            return Ok(Found::Absent);
-        }
-    }
-    Ok(Found::Live(stored))
 }

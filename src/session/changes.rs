@@ -56,12 +56,15 @@ impl Held {
     }
 }
 
-/// Entries that were set, and removed ones. Shared by a draft's clones until one of them changes it.
+/// The encoded value of an entry that was set, or `None` for one that was removed.
+type Changed = Option<Arc<[u8]>>;
+
+/// The entries that are changed. Shared by a draft's clones until one of them changes it.
 #[derive(Clone, Default)]
-struct Over(Option<Arc<BTreeMap<Arc<str>, Option<Arc<[u8]>>>>>);
+struct Over(Option<Arc<BTreeMap<Arc<str>, Changed>>>);
 
 impl Over {
-    fn get(&self, key: &str) -> Option<&Option<Arc<[u8]>>> {
+    fn get(&self, key: &str) -> Option<&Changed> {
         self.0.as_ref()?.get(key)
     }
 
@@ -69,7 +72,7 @@ impl Over {
         self.get(key).is_some()
     }
 
-    fn insert(&mut self, key: Arc<str>, value: Option<Arc<[u8]>>) {
+    fn insert(&mut self, key: Arc<str>, value: Changed) {
         Arc::make_mut(self.0.get_or_insert_default()).insert(key, value);
     }
 

@@ -265,7 +265,9 @@ impl MemcachedStore {
         let lease = submit(Command::delete(&self.inner.keys.lease(id), None)).await;
         // The delete is sent: from here on only its own answer says whether it took place. What can't be read counts as
         // there: damaged bytes, which are deleted like others, or a generation that was not answered.
-        let found = match (before.await, generation.answer().await) {
+        let before = before.await;
+        let nothing = matches!(&before, Ok(reply) if reply.status == Status::Miss);
+        let found = match (before, generation.answer().await) {
             (Ok(reply), Ok(generation)) => self.read(reply, generation).map_or(true, |found| found.live().is_some()),
             _ => true,
         };
@@ -276,7 +278,8 @@ impl MemcachedStore {
                         // It would run out by itself.
                         let _ = lease.await;
                     }
-                    Ok(found)
+                    // Where there was nothing before, what was deleted was created in between.
+                    Ok(found || nothing)
                 }
                 Status::NotFound => Ok(false),
                 status => Err(unexpected(&status)),

@@ -110,7 +110,9 @@ impl Memcached {
 
     fn accepts(&self) -> bool {
         match &self.listen {
-            Listen::Port(port) => TcpStream::connect(("127.0.0.1", *port)).is_ok(),
+            // Where nobody listens, a connection can come from its own target's port and be with itself.
+            Listen::Port(port) => TcpStream::connect(("127.0.0.1", *port))
+                .is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own.port() != *port)),
             Listen::Socket(path) => UnixStream::connect(path).is_ok(),
         }
     }

@@ -81,12 +81,21 @@ async fn connect_any(host: &str, port: u16, deadline: Instant) -> io::Result<Tcp
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
         match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            // On one machine, where nobody listens on a port of the ephemeral range, TCP can connect a socket with itself. Kept
+            // open, it would keep the server from starting on its port.
+            Ok(Ok(stream)) if is_itself(&stream) => {
+                last = io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens on the address");
+            }
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
             Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer from the address"),
         }
     }
     Err(last)
+}
+
+fn is_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(own), Ok(peer)) if own == peer)
 }
 
 #[cfg(feature = "memcached-tls")]
@@ -161,5 +170,23 @@ mod tls {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.debug_struct("MemcachedTls").finish_non_exhaustive()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_is_connected_with_itself_is_recognised() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        assert!(!is_itself(&client.unwrap()) && !is_itself(&server.unwrap().0));
+        // A socket that is bound to the port to which it connects.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let own = socket.local_addr().unwrap();
+        assert!(is_itself(&socket.connect(own).await.unwrap()));
     }
 }

@@ -4,6 +4,7 @@ mod json;
 #[cfg(feature = "messagepack")]
 mod message_pack;
 mod unborrowed;
+mod value;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -392,8 +393,10 @@ mod tests {
         assert!(!Codec::Json.same(&a, &[]));
         let json = |text: &str| [&[JSON][..], text.as_bytes()].concat();
         for (a, b, same) in [
-            (r#"[{"a":{"x":0.1,"y":2}}]"#, r#"[{"a":{"y":2,"x":0.1}}]"#, true),
-            (r#"[{"a":{"x":0.1,"y":2}}]"#, r#"[{"a":{"y":2,"x":0.2}}]"#, false),
+            (r#"[{"a":{"x":1,"y":2}}]"#, r#"[{"a":{"y":2,"x":1}}]"#, true),
+            (r#"[{"a":{"x":1,"y":2}}]"#, r#"[{"a":{"y":2,"x":3}}]"#, false),
+            // Which could be others than they seem.
+            (r#"{"x":0.1,"y":2}"#, r#"{"y":2,"x":0.1}"#, false),
             ("[1,2]", "[2,1]", false),
             (r#"{"a":1,"a":2}"#, r#"{"a":3,"a":2}"#, false),
             ("{\"a\":1", "{\"a\":2", false),

@@ -54,30 +54,40 @@ enum Burial {
 pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
     let deadline = deadline(settings);
     let mut grave = Grave::new(settings);
+    let mut is_last = false;
     loop {
         let held = match settings.store.load(id).await {
             Ok(Some(held)) => held,
-            Ok(None) => return Ok(End::Absent),
+            Ok(None) => return stays_absent(settings, id).await,
             Err(error) if error.kind() == StoreErrorKind::Corrupt => break,
             Err(error) => return Err(error.during("load").on(id).into()),
         };
         match held.record.kind() {
             RecordKind::Session => {}
-            RecordKind::Tombstone if grave.is(&held.record) => return Ok(grave.clear(settings, id).await),
-            RecordKind::Tombstone if held.record.check() == NOBODYS => return Ok(End::Absent),
+            RecordKind::Tombstone if grave.is(&held.record) => return grave.clear(settings, id).await,
+            RecordKind::Tombstone if held.record.check() == NOBODYS => return stays_absent(settings, id).await,
             RecordKind::Tombstone => return Ok(End::Superseded),
             // What nothing here opens; and no token leads to an epoch.
             RecordKind::Sealed | RecordKind::Epoch => break,
         }
         match grave.bury(settings, id, &held).await {
-            Ok(Burial::Done) => return Ok(grave.clear(settings, id).await),
-            Ok(Burial::Gone) => return Ok(End::Absent),
+            Ok(Burial::Done) => return grave.clear(settings, id).await,
+            Ok(Burial::Gone) => return stays_absent(settings, id).await,
             Ok(Burial::Again) if Instant::now() < deadline => {}
-            // Others write without a break, or the disk is full: to remove is still possible, and a logout must be.
+            // Others write without a break, or the disk is full: to remove is still possible, and a logout must be. Not
+            // without another look: it may have been a renewal that was first.
+            Ok(Burial::Again) | Err(_) if !is_last => is_last = true,
             Ok(Burial::Again) | Err(_) => break,
         }
     }
     Ok(if remove_now(settings, id).await? { End::Done } else { End::Absent })
+}
+
+/// There is none. A store that has let go of it may have to write down that it is not to come back after a restart; and
+/// what somebody else is just ending has ended for certain when this is answered.
+async fn stays_absent(settings: &Settings, id: &SessionId) -> Result<End> {
+    remove_now(settings, id).await?;
+    Ok(End::Absent)
 }
 
 /// Ends a session of this owner. `false`, and nothing is changed, if it is not a live one of this owner.
@@ -88,7 +98,10 @@ pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) 
         match find_owned(settings, owner, id).await? {
             Some(held) => match grave.bury(settings, id, &held).await? {
                 Burial::Done => break,
-                Burial::Gone => return Ok(false),
+                Burial::Gone => {
+                    stays_absent(settings, id).await?;
+                    return Ok(false);
+                }
                 Burial::Again => within(deadline, id)?,
             },
             // The write that was not answered may be what has ended it.
@@ -96,7 +109,7 @@ pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) 
             None => return Ok(false),
         }
     }
-    grave.clear(settings, id).await;
+    grave.clear(settings, id).await?;
     settings.emit(EventKind::Destroyed { id: *id });
     Ok(true)
 }
@@ -154,9 +167,12 @@ impl Grave {
         Ok(held.is_some_and(|held| self.is(&held.record)))
     }
 
-    /// Removes it. The session has ended before: if that fails, the grave is gone within a minute.
-    async fn clear(&self, settings: &Settings, id: &SessionId) -> End {
-        let _ = remove_now(settings, id).await;
-        End::Done
+    /// Removes it. Where the store has acknowledged it the session has ended, whatever comes of that: it is gone within a
+    /// minute. Where it has not, it may not last.
+    async fn clear(&self, settings: &Settings, id: &SessionId) -> Result<End> {
+        match remove_now(settings, id).await {
+            Err(error) if self.is_unsure => Err(error.into()),
+            Ok(_) | Err(_) => Ok(End::Done),
+        }
     }
 }

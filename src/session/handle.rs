@@ -125,6 +125,7 @@ impl Drop for Moved<'_> {
         }
         // A new id has no version before.
         state.draft = Draft::new(Some(Arc::clone(&self.record)));
+        state.renewal = Renewal::Keep;
         drop(state);
         self.shared.settings.emit(EventKind::ChangesDropped { id: Some(self.id) });
     }
@@ -469,7 +470,12 @@ impl Shared {
             (Moved { shared: self, previous, id, record, log, since }, state.revision)
         };
         loop {
-            let draft = Draft::replayed(Some(Arc::clone(&moved.record)), &moved.log)?;
+            let draft = match Draft::replayed(Some(Arc::clone(&moved.record)), &moved.log) {
+                Ok(draft) => draft,
+                // What was to be written is; what came meanwhile goes back, and fails when it is written itself.
+                Err(_) if moved.previous.id() == Some(id) => return Ok(()),
+                Err(error) => return Err(error),
+            };
             let mut state = self.state();
             if state.revision == revision && Since::of(&state) == moved.since {
                 state.log = std::mem::take(&mut moved.log);

@@ -10,7 +10,7 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    ErrorKind, LazySession, Session, StoreErrorKind,
+    ErrorKind, LazySession, Session, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},
@@ -32,12 +32,12 @@ async fn is_live(site: &Site, jar: &Jar) -> bool {
 /// session has ended, or the answer says that it was superseded and takes nobody's cookie.
 #[tokio::test]
 async fn v4_a_logout_beside_a_renewal() {
-    for renewal in RENEWALS {
+    for (renewal, retry_for) in RENEWALS.into_iter().flat_map(|renewal| [(renewal, 5), (renewal, 0)]) {
         for (operation, step) in [Operation::Load, Operation::Update, Operation::Remove]
             .into_iter()
             .flat_map(|operation| [(operation, Step::Before), (operation, Step::After)])
         {
-            let site = Site::new();
+            let site = Site::with(|builder| builder.retry_for(Duration::from_secs(retry_for)));
             let jar = site.member("ada").await;
             let (pause, gate) = Fault::pause();
             // The first load is the extractor's.
@@ -155,6 +155,40 @@ async fn a_grave_whose_answer_was_lost() {
         assert!(reply.cookies()[0].contains("Max-Age=0"));
         assert!(site.store.inner().is_empty());
     }
+}
+
+/// A store that acknowledges neither the grave nor its removal may not keep either after a crash: no logout is told of.
+#[tokio::test]
+async fn p12_an_end_that_may_not_last_is_an_error() {
+    let site = Site::new();
+    let jar = site.member("ada").await;
+    for operation in [Operation::Update, Operation::Remove] {
+        site.store.inject(Fault::outcome_unknown().on(operation));
+    }
+    assert!(site.layer.sessions().revoke_one("ada", &jar.id()).await.is_err());
+    let jar = site.visitor().await;
+    let reply = site.send(&jar, async |session: Session| session.destroy()).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.sets_no_cookie());
+}
+
+/// K22: a store that has let go of a session may have to write down that it is not to come back.
+#[tokio::test]
+async fn k22_what_is_absent_is_removed_all_the_same() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let below = site.store.inner().clone();
+    let id = jar.id();
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            below.remove(&id).await?;
+            session.destroy()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.sets_no_cookie(), "it has ended nothing");
+    assert!(!site.layer.sessions().remove(&jar.id()).await.unwrap());
+    assert_eq!(site.store.calls(Operation::Remove), 2);
 }
 
 /// V10, K7: an answer that depends on the cookie says so, with and without turns.

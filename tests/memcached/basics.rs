@@ -282,7 +282,7 @@ async fn clear_by_generation_leaves_nothing() {
 async fn last_write_wins_brings_nothing_back() {
     let server = Memcached::start(&[]);
     let store = builder([&server]).last_write_wins(true).build().unwrap();
-    let (id, to, first) = (id(), id(), record(b"1"));
+    let (id, to, other, first) = (id(), id(), id(), record(b"1"));
     let version = created(&store, &id, &first).await;
     for n in [&b"2"[..], b"3"] {
         let next = record(n);
@@ -295,6 +295,11 @@ async fn last_write_wins_brings_nothing_back() {
     store.rename(&id, &held.version, &to, &first, usage(&first)).await.unwrap();
     assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict);
     assert_eq!(loaded(&store, &id).await.record.kind(), RecordKind::Tombstone);
+    // One tombstone does not win over another: a logout would take a renewal's for its own.
+    let grave = Arc::new(Record::tombstone(Check::from_bytes([0; 16]), Clock::system().now()));
+    assert_eq!(store.update(&id, &grave, &held.version, usage(&grave)).await.unwrap(), Update::Conflict);
+    let again = store.rename(&id, &held.version, &other, &first, usage(&first)).await.unwrap();
+    assert_eq!(again, Rename::Conflict);
     // K1: removed in between.
     let held = loaded(&store, &to).await;
     store.remove(&to).await.unwrap();

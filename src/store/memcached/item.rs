@@ -152,9 +152,10 @@ impl MemcachedStore {
             if outcome != Update::Conflict || !self.inner.options.last_write_wins {
                 return Ok(outcome);
             }
-            // The last write wins over another session state, never over a tombstone or a removal.
+            // One session state wins over another, and nothing else does: of a logout and a renewal the second must see the
+            // first one's tombstone.
             match self.find(&place).await? {
-                Found::Live(held) if held.stored.record.kind() == record.kind() => cas = held.cas,
+                Found::Live(held) if held.stored.record.is_session() && record.is_session() => cas = held.cas,
                 Found::Live(_) => return Ok(Update::Conflict),
                 Found::Dead { .. } | Found::Absent => return Ok(Update::Gone),
             }

@@ -96,32 +96,45 @@ pub(crate) async fn make_room(settings: &Settings, owner: &str, limit: Limit, ow
 /// Another process may have let a login in at the same moment. Whoever is stored last sees all of them, so the limit
 /// holds when all are answered.
 async fn look_again(settings: &Settings, owner: &str, limit: Limit, new: &SessionId) -> Result<()> {
-    let listed = match list_owned(settings, owner).await {
-        Ok(listed) => listed,
-        Err(error) => {
-            tracing::warn!(target: TARGET, { session.id = %new, %error }, "an owner's sessions not counted again");
-            return Ok(());
-        }
-    };
+    let Some(mut listed) = counted(settings, owner, new).await else { return Ok(()) };
     if listed.len() <= limit.most {
         return Ok(());
     }
-    let surplus: Vec<_> = match limit.at_limit {
-        // All agree on the order, so of two at once not each ends the other.
-        AtLimit::EndOldest => listed[limit.most..].iter().map(|(id, _)| *id).collect(),
-        AtLimit::Refuse => vec![*new],
-    };
-    for id in surplus {
-        match end_owned(settings, owner, &id).await {
-            Ok(_) => {
-                tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended: one too many");
-            }
-            Err(error) => {
-                tracing::warn!(target: TARGET, { session.id = %id, %error }, "a session too many could not be ended");
-            }
+    if limit.at_limit == AtLimit::Refuse {
+        end_surplus(settings, owner, new).await;
+        return Err(refused(settings, limit));
+    }
+    // One at a time, and counted again: others end the same ones, since all agree on the order, and a store that reads
+    // its list piece by piece may still show one that has ended.
+    for _ in limit.most..listed.len() {
+        let Some(oldest) = listed.last().filter(|_| listed.len() > limit.most) else { break };
+        end_surplus(settings, owner, oldest).await;
+        match counted(settings, owner, new).await {
+            Some(now) => listed = now,
+            None => break,
         }
     }
-    if limit.at_limit == AtLimit::Refuse { Err(refused(settings, limit)) } else { Ok(()) }
+    Ok(())
+}
+
+/// The owner's sessions, the most recently used first.
+async fn counted(settings: &Settings, owner: &str, new: &SessionId) -> Option<Vec<SessionId>> {
+    match list_owned(settings, owner).await {
+        Ok(listed) => Some(listed.into_iter().map(|(id, _)| id).collect()),
+        Err(error) => {
+            tracing::warn!(target: TARGET, { session.id = %new, %error }, "an owner's sessions not counted again");
+            None
+        }
+    }
+}
+
+async fn end_surplus(settings: &Settings, owner: &str, id: &SessionId) {
+    match end_owned(settings, owner, id).await {
+        Ok(_) => tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended: one too many"),
+        Err(error) => {
+            tracing::warn!(target: TARGET, { session.id = %id, %error }, "a session too many could not be ended");
+        }
+    }
 }
 
 fn refused(settings: &Settings, limit: Limit) -> Error {

@@ -126,12 +126,14 @@ scenarios! {
     a_session_too_many => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1",
+        "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1", "call list_owner done 1",
+        "call owner_epoch done",
     ];
     a_session_too_many_that_can_not_be_ended => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call update failed Unavailable #1 +",
+        "call owner_epoch done", "call update failed Unavailable #1 +", "call list_owner done 2",
+        "call owner_epoch done",
     ];
     sessions_that_can_not_be_counted_again => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",

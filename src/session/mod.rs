@@ -7,7 +7,7 @@
 //! - `state`, `handle`: where the session stands, shared by all of the request.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
 //! - `end`: how a session ends, whoever asks for it.
-//! - `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
+//! - `lease`: asking the store for one. `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
 //! - `owned`, `limit`: the sessions of one owner, and how many there can be.
 //! - `settings`: how the sessions of one layer behave.
 
@@ -19,6 +19,7 @@ mod exclusive;
 mod fields;
 mod handle;
 mod key;
+mod lease;
 mod lifecycle;
 mod limit;
 mod load;
@@ -36,6 +37,7 @@ pub(crate) use self::{
     commit::{after, deadline, within},
     end::{End, end, end_owned, remove},
     handle::{Finish, Shared, to_its_end},
+    lease::{Taken, take as take_lease},
     limit::{Limit, make_room},
     load::{Found, LoadFailure, find},
     owned::{find_owned, list_owned},

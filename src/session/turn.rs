@@ -3,24 +3,25 @@
 use std::{
     collections::HashMap,
     fmt,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
     time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     sync::{Mutex as AsyncMutex, Notify, Semaphore},
-    time::{Instant, timeout_at},
+    time::timeout_at,
 };
 use tracing::Instrument;
 
-use super::settings::Settings;
+use super::{
+    lease::{self, Taken},
+    settings::Settings,
+};
 use crate::{
     events::EventKind,
     id::SessionId,
-    store::{Holder, Lock, SessionStore, StoreError, StoreErrorKind},
+    store::{Holder, SessionStore, StoreError, StoreErrorKind},
 };
 
 /// How many requests of one session wait behind the one that asks the store.
@@ -103,34 +104,19 @@ impl Turn {
         let holder = Holder::generate()
             .map_err(|error| Denied::Store(StoreError::new(StoreErrorKind::Other).on(&id).because(error)))?;
         let mut turn = Self { place, holder: None };
-        let store = &settings.store;
-        loop {
-            // If this future is dropped while the store is at work, the turn gives back what may have been taken.
-            turn.holder = Some(holder);
-            match store.lock(&id, holder, exclusive.lease).await {
-                Ok(Lock::Acquired { .. }) => {
-                    // The next one asks from now on: if this lease runs out, it must not wait for its request.
-                    drop((asking, room));
-                    return Ok(Some(turn));
-                }
-                Ok(Lock::Absent) => {
-                    turn.holder = None;
-                    return Ok(None);
-                }
-                Ok(Lock::Held) => turn.holder = None,
-                Err(error) if error.kind() == StoreErrorKind::Unsupported => {
-                    turn.holder = None;
-                    return Err(Denied::Unsupported(error.during("lock").on(&id)));
-                }
-                Err(error) => return Err(Denied::Store(error.during("lock").on(&id))),
+        // Dropped while the store is at work, it gives back what it may have been given.
+        let may_have = |may: bool| turn.holder = may.then_some(holder);
+        let freed = Some(&turn.place.line().freed);
+        match lease::take(&settings.store, &id, holder, exclusive.lease, deadline, freed, may_have).await {
+            Ok(Taken::Until(_)) => {
+                // The next one asks from now on: if this lease runs out, it must not wait for its request.
+                drop((asking, room));
+                Ok(Some(turn))
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(denied("waited too long"));
-            }
-            first_of(store.unlocked(&id, left), turn.place.line().freed.notified()).await;
-            // A store may say at once that the lease may be free. Whoever has it must be able to go on.
-            tokio::task::yield_now().await;
+            Ok(Taken::Absent) => Ok(None),
+            Ok(Taken::Held) => Err(denied("waited too long")),
+            Err(error) if error.kind() == StoreErrorKind::Unsupported => Err(Denied::Unsupported(error)),
+            Err(error) => Err(Denied::Store(error)),
         }
     }
 
@@ -195,16 +181,6 @@ impl Lines {
     fn all(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Line>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Waits for either.
-async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    std::future::poll_fn(|cx| {
-        let ready = one.as_mut().poll(cx).is_ready() || other.as_mut().poll(cx).is_ready();
-        if ready { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }
 
 impl fmt::Debug for Lines {

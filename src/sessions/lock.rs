@@ -6,20 +6,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{runtime::Handle, time::Instant};
+use tokio::runtime::Handle;
 
 use super::{Sessions, TARGET, handle::failed};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{Session, after},
+    session::{Session, Taken, after, take_lease},
     store::{Holder, Lock, SessionStore},
 };
 
 /// # Leases
 impl Sessions {
-    /// Takes the lease of a session for this long (a store may grant less: see [`SessionLock::until`]): of all who lock it, over all processes that share the store, one has
-    /// it. `None` if another has it, or no such session is live.
+    /// Takes the lease of a session for this long (a store may grant less: see [`SessionLock::until`]): of all who lock it,
+    /// over all processes that share the store, one has it. `None` if another has it, or no such session is live.
     ///
     /// It binds those who lock. Requests of a layer that does not ask for the lease go on as ever; what they save while
     /// it is held is seen by [`SessionLock::session`]. Removing a session never waits for it. Over a store that
@@ -48,29 +48,12 @@ impl Sessions {
             return Ok(None);
         }
         let mut guard = SessionLock { sessions: self.clone(), id: *id, holder, until: None };
-        loop {
-            // If this future is dropped while the store is at work, the guard gives back what may have been taken.
-            guard.until = Some(SystemTime::UNIX_EPOCH);
-            match self.store().lock(id, holder, time).await {
-                Ok(Lock::Acquired { until }) => {
-                    guard.until = Some(until);
-                    return Ok(Some(guard));
-                }
-                Ok(Lock::Absent) => {
-                    guard.until = None;
-                    return Ok(None);
-                }
-                Ok(Lock::Held) => guard.until = None,
-                Err(error) => return Err(failed("lock", id)(error)),
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            self.store().unlocked(id, left).await;
-            // A store may say at once that the lease may be free. Whoever has it must be able to go on.
-            tokio::task::yield_now().await;
-        }
+        // Dropped while the store is at work, the guard gives back what it may have been given.
+        let may_have = |may: bool| guard.until = may.then_some(SystemTime::UNIX_EPOCH);
+        let taken = take_lease(self.store(), id, holder, time, deadline, None, may_have).await?;
+        let Taken::Until(until) = taken else { return Ok(None) };
+        guard.until = Some(until);
+        Ok(Some(guard))
     }
 
     /// Gives back the lease of this holder, which [`SessionLock::keep`] told. `true` if it had it.

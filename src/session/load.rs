@@ -54,6 +54,7 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
     }
     let Some(token) = tokens.iter().next() else { return Ok(Loaded::NOTHING) };
     let (id, check) = token.identify(settings.cookie.bare_name());
+    // As `find` does it, but with no room for `find` in every handler's future.
     let found = if span::are_wanted() {
         Box::pin(find(settings, &id, Some(check))).await
     } else {

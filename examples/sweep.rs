@@ -9,7 +9,7 @@
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
-use session_layer::{SessionStore, Swept, connect};
+use session_layer::{Idle, SessionStore, Swept, connect};
 
 const USAGE: &str = "usage: sweep URL [--idle TIME], where URL is a store's, such as file:DIR, and TIME is a number and s, m, h or d, such as 30d";
 
@@ -46,7 +46,7 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
 pub(crate) async fn sweep(options: &Options) -> Result<Swept, Box<dyn Error>> {
     let store = connect(&options.url).await?;
     let swept = match options.idle {
-        Some(time) => store.delete_idle(time).await?,
+        Some(time) => store.delete_idle(Idle::new(time)).await?,
         None => store.sweep().await?,
     };
     store.close().await?;

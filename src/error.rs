@@ -36,7 +36,7 @@ pub enum ErrorKind {
     Encode,
     /// The stored entry can't be read as the type asked for. The entry stays as it is.
     Decode,
-    /// The key is empty, or longer than 255 bytes.
+    /// The key is empty, longer than 255 bytes, or begins with a NUL.
     InvalidKey,
     /// The owner's name is empty, or longer than 1,024 bytes.
     InvalidOwner,
@@ -46,8 +46,13 @@ pub enum ErrorKind {
     Superseded,
     /// The session was destroyed, revoked or has expired while the request was under way.
     Gone,
-    /// Another request changed the session, and the layer's policy is to reject, or its requests were to run one after
-    /// another.
+    /// A session that was to be ended is not there, and may have moved on to a newer token: the request has held it for so
+    /// long that nothing would tell any more. Sign out with the present cookie, or end the owner's sessions.
+    Unconfirmed,
+    /// Another request changed an entry that this one has read and wants to set or take. [`Error::key`] names it. Or it
+    /// changed the session, and the layer's policy is to reject, or its requests were to run one after another.
+    ///
+    /// [`discard`](crate::Session::discard) goes on from what is stored now.
     Conflict,
     /// Other requests changed the session again and again, and the time to retry is over.
     Contended,
@@ -126,6 +131,14 @@ impl Error {
         }
     }
 
+    /// The session that the failure is about, if it is about a stored one.
+    pub(crate) fn session_id(&self) -> Option<SessionId> {
+        match self.0.subject {
+            Subject::Session(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// The HTTP status that fits this error (RFC 9110, section 15, and RFC 4918 for 423).
     ///
     /// 409 for what another request or the owner's other sessions prevented, 413 for too much, 423 for a lease, 503 for a store that could not
@@ -134,9 +147,11 @@ impl Error {
     pub fn status(&self) -> http::StatusCode {
         use http::StatusCode;
         match self.0.kind {
-            ErrorKind::Superseded | ErrorKind::Gone | ErrorKind::Conflict | ErrorKind::TooManySessions => {
-                StatusCode::CONFLICT
-            }
+            ErrorKind::Superseded
+            | ErrorKind::Gone
+            | ErrorKind::Unconfirmed
+            | ErrorKind::Conflict
+            | ErrorKind::TooManySessions => StatusCode::CONFLICT,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Locked => StatusCode::LOCKED,
             ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::Contended => {
@@ -152,11 +167,12 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::Encode => "could not be encoded",
             Self::Decode => "could not be decoded",
-            Self::InvalidKey => "has no valid key: a key has 1 to 255 bytes",
+            Self::InvalidKey => "has no valid key: a key has 1 to 255 bytes and does not begin with a NUL",
             Self::InvalidOwner => "has no valid owner: a name has 1 to 1,024 bytes",
             Self::TooLarge => "is too large",
             Self::Superseded => "was superseded by a newer token: sign in again, or retry with the present cookie",
             Self::Gone => "is gone: it was destroyed, revoked or has expired",
+            Self::Unconfirmed => "may live on under a newer token: it was not there to be ended",
             Self::Conflict => "was changed by another request",
             Self::Contended => "was changed by other requests again and again",
             Self::TooManySessions => "can't begin: its owner has as many as are allowed",

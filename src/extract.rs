@@ -9,7 +9,7 @@ use http::{header::RETRY_AFTER, request::Parts};
 use crate::{
     error::Error,
     middleware::{LazySession, SessionHandle, SessionRejection},
-    session::{Session, Typed},
+    session::{Session, Typed, report_failed},
 };
 
 /// The visitor's session: loaded, or empty and new.
@@ -70,9 +70,13 @@ impl IntoResponse for SessionRejection {
     }
 }
 
-/// The error's status, and the status' own words: an error's text names keys and types, which are the inside.
+/// The error's status, and the status' own words: an error's text names keys and types, which are the inside. A server
+/// error is reported with all of it ([`HandlerFailed`](crate::EventKind::HandlerFailed)).
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        if self.status().is_server_error() {
+            report_failed(&self);
+        }
         (self.status(), self.status().canonical_reason().unwrap_or_default()).into_response()
     }
 }

@@ -71,7 +71,8 @@
 //! | `session_layer::session` | info | `conflicting changes merged` | `tries` | [`ConflictMerged`](EventKind::ConflictMerged) |
 //! | `session_layer::session` | warn | `write to a session that is gone was blocked` | `why` | [`WriteBlocked`](EventKind::WriteBlocked) |
 //! | `session_layer::session` | warn | `two live session cookies` | `session.other_id` | [`TwoLiveCookies`](EventKind::TwoLiveCookies) |
-//! | `session_layer::session` | warn | `unsaved changes dropped` | | [`ChangesDropped`](EventKind::ChangesDropped) |
+//! | `session_layer::session` | warn | `unsaved changes dropped` | `reason` | [`ChangesDropped`](EventKind::ChangesDropped) |
+//! | `session_layer::session` | error | `a handler answered with a session error` | `error` | [`HandlerFailed`](EventKind::HandlerFailed) |
 //! | `session_layer::session` | warn | `touch failed` | `error` | [`TouchFailed`](EventKind::TouchFailed) |
 //! | `session_layer::session` | error | `session not loaded` | `error` | [`LoadFailed`](EventKind::LoadFailed) |
 //! | `session_layer::session` | error | `session not committed` | `error` | [`CommitFailed`](EventKind::CommitFailed) |
@@ -149,15 +150,15 @@ pub use self::{
     connect::{ConnectError, connect, connect_observed},
     cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
     error::{Error, ErrorKind, Result},
-    events::{Event, EventKind, NoSessionReason, Observer, Outcome},
+    events::{DropReason, Event, EventKind, NoSessionReason, Observer, Outcome},
     id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},
     lifetime::{CookieLifetime, Lifetime, LifetimeError},
     middleware::{
         EmptyAnswer, FailureAnswer, LazySession, ResponseFuture, SessionHandle, SessionLayer, SessionLayerBuilder,
         SessionRejection, SessionRejectionKind, SessionService,
     },
-    record::{Entries, Epoch, Owner, Record, RecordKind},
-    session::{AtLimit, ConflictPolicy, DamagedPolicy, IntoKey, Key, SavePolicy, Session, Typed},
+    record::{Entries, Epoch, Forward, Owner, Record, RecordKind},
+    session::{AtLimit, ConflictPolicy, DamagedPolicy, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed},
     sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };

@@ -11,7 +11,7 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        Create, Cursor, DynStore, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
         StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
@@ -83,7 +83,7 @@ impl Probe {
         Update update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Update;
         Touch touch(id: &SessionId, usage: Usage) -> Touch;
         Remove remove(id: &SessionId) -> bool;
-        Rename rename(from: &SessionId, expected: &Version, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
+        Rename rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
         Refresh refresh(id: &SessionId, held: &Stored) -> Refresh;
         OwnerEpoch owner_epoch(owner: &str) -> Option<Epoch>;
         EnsureEpoch ensure_epoch(owner: &str, usage: Usage) -> Epoch;
@@ -93,7 +93,7 @@ impl Probe {
         Count count() -> u64;
         Clear clear() -> u64;
         Sweep sweep() -> Swept;
-        DeleteIdle delete_idle(unused_for: Duration) -> Swept;
+        DeleteIdle delete_idle(idle: Idle) -> Swept;
         ListOwner list_owner(owner: &str) -> Vec<(SessionId, Stored)>;
         Lock lock(id: &SessionId, holder: Holder, time: Duration) -> Lock;
         Unlock unlock(id: &SessionId, holder: Holder) -> bool;

@@ -5,11 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{
     Operation,
     fault::{Fault, FaultStore},
-    sample::Sample,
+    sample::{Sample, tombstone},
 };
 use crate::{
     clock::Clock,
-    store::{Create, Cursor, DynStore, Holder, SessionStore, StoreError, Stored, Usage, Version},
+    store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version},
 };
 
 /// What a wrapper does not pass on to the store that it wraps; see [`forwarding`].
@@ -151,7 +151,7 @@ impl Call {
             Operation::Remove => wrapper.remove(id).await.map(drop),
             Operation::Rename => {
                 let to = Sample::new(usage.used_at);
-                wrapper.rename(id, version, &to.id, &to.record, *usage).await.map(drop)
+                wrapper.rename(id, version, &tombstone(usage.used_at), &to.id, &to.record, *usage).await.map(drop)
             }
             Operation::Refresh => {
                 let held = Stored::new(Arc::clone(record), *version, *usage);
@@ -171,7 +171,7 @@ impl Call {
             Operation::Count => wrapper.count().await.map(drop),
             Operation::Clear => wrapper.clear().await.map(drop),
             Operation::Sweep => wrapper.sweep().await.map(drop),
-            Operation::DeleteIdle => wrapper.delete_idle(Duration::from_secs(60)).await.map(drop),
+            Operation::DeleteIdle => wrapper.delete_idle(Idle::new(Duration::from_secs(60))).await.map(drop),
             Operation::ListOwner => wrapper.list_owner("somebody").await.map(drop),
             Operation::Lock => wrapper.lock(id, holder, Duration::from_secs(1)).await.map(drop),
             Operation::Unlock => wrapper.unlock(id, holder).await.map(drop),

@@ -1,11 +1,15 @@
 //! Sessions to store.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
+    clock,
     id::{Check, SessionId, SessionToken},
     lifetime::Lifetime,
-    record::{Entries, Epoch, MAX_KEY_BYTES, MAX_OWNER_BYTES, Owner, Record, RecordKind},
+    record::{Entries, Epoch, Forward, MAX_KEY_BYTES, MAX_OWNER_BYTES, Owner, Record, RecordKind},
     store::Usage,
 };
 
@@ -47,6 +51,14 @@ impl Sample {
 /// A new id with its check.
 pub(super) fn identity() -> (SessionId, Check) {
     SessionToken::generate().expect("the operating system gives random numbers").identify("conformance")
+}
+
+/// A tombstone that no other call returns.
+pub(super) fn tombstone(now: SystemTime) -> Arc<Record> {
+    let (to, check) = identity();
+    let forward = Forward { to, until: clock::later(now, Duration::from_secs(30)), owner: Some("bob".into()) };
+    let tombstone = Record::superseded(check, now, Duration::from_secs(90), Some(&forward));
+    Arc::new(tombstone.expect("the operating system gives random numbers"))
 }
 
 /// Entries of these pairs, which are in order.
@@ -110,12 +122,13 @@ pub(super) fn shapes(now: SystemTime, largest: usize) -> Vec<(String, Record)> {
         ("the longest owner's name".to_owned(), session().with_owner(Some(owner(&longest_owner)))),
         ("a persistent cookie".to_owned(), session().with_lifetime(Lifetime::aal1().persistent())),
         ("the longest lifetime".to_owned(), {
-            let longest = Lifetime::new(std::time::Duration::MAX, std::time::Duration::MAX);
+            let longest = Lifetime::new(Duration::MAX, Duration::MAX);
             session().with_lifetime(longest.expect("longer than a second"))
         }),
         ("an all-zero check".to_owned(), session().with_check(Check::from_bytes([0; 16])).with_entries(small())),
         ("an all-ones check".to_owned(), session().with_check(Check::from_bytes([0xff; 16])).with_entries(small())),
-        ("a tombstone".to_owned(), Record::tombstone(identity().1, now)),
+        ("a plain tombstone".to_owned(), Record::tombstone(identity().1, now)),
+        ("a tombstone with a forward".to_owned(), Record::clone(&tombstone(now))),
         ("an epoch".to_owned(), Record::epoch(owner("bob@example.org"), now)),
         ("a sealed record".to_owned(), {
             let sealed: Vec<u8> = (0..200u8).map(|at| at.wrapping_mul(37)).collect();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{NoSessionReason, Outcome};
+use super::{DropReason, NoSessionReason, Outcome};
 use crate::{error::Error, id::SessionId, record::Record, store::StoreError};
 
 /// Something happened to a session, or a store did something. An [`Observer`](crate::Observer) is told.
@@ -147,11 +147,19 @@ pub enum EventKind<'a> {
         /// That of the other one.
         second: SessionId,
     },
-    /// A session was dropped after the response had begun, with changes that nobody has saved.
+    /// Changes of a request were not saved.
     #[non_exhaustive]
     ChangesDropped {
         /// The session, if it is stored at all.
         id: Option<SessionId>,
+        /// Why.
+        reason: DropReason,
+    },
+    /// A handler answered with an error of this crate that is a server error. The visitor sees only its status.
+    #[non_exhaustive]
+    HandlerFailed {
+        /// What failed: it names the entry and the type, or the session.
+        error: &'a Error,
     },
     /// A record could not be opened when a request asked for it: it is damaged, or no key opens it. It stays as it is.
     #[non_exhaustive]
@@ -307,6 +315,7 @@ impl<'a> EventKind<'a> {
             Self::WriteBlocked { .. } => "write_blocked",
             Self::TwoLiveCookies { .. } => "two_live_cookies",
             Self::ChangesDropped { .. } => "changes_dropped",
+            Self::HandlerFailed { .. } => "handler_failed",
             Self::Damaged { .. } => "damaged",
             Self::LoadFailed { .. } => "load_failed",
             Self::CommitFailed { .. } => "commit_failed",
@@ -327,7 +336,7 @@ impl<'a> EventKind<'a> {
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
         match *self {
-            Self::NoSession { id, .. } | Self::ChangesDropped { id } | Self::CommitFailed { id, .. } => id,
+            Self::NoSession { id, .. } | Self::ChangesDropped { id, .. } | Self::CommitFailed { id, .. } => id,
             Self::Operation { id, .. } | Self::OwnerRevoked { kept: id, .. } => id,
             Self::Loaded { id, .. }
             | Self::Created { id, .. }
@@ -348,6 +357,7 @@ impl<'a> EventKind<'a> {
             | Self::NotOpened { id, .. }
             | Self::CacheHit { id, .. }
             | Self::CacheMiss { id } => Some(id),
+            Self::HandlerFailed { error } => error.session_id(),
             Self::Swept { .. } | Self::LoginRefused { .. } | Self::NestedLayer { .. } | Self::CacheEvicted { .. } => {
                 None
             }

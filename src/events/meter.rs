@@ -45,6 +45,7 @@ use crate::record::Record;
 /// | `session_layer.conflict.merged` | counter | | |
 /// | `session_layer.write.blocked` | counter | | |
 /// | `session_layer.change.dropped` | counter | | |
+/// | `session_layer.handler.failed` | counter | | |
 /// | `session_layer.cookie.doubled` | counter | | |
 /// | `session_layer.turn.refused` | counter | | `session_layer.outcome`: the reason |
 /// | `session_layer.login.refused` | counter | | |
@@ -88,7 +89,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("session_layer.owner.revoked", "Owners whose sessions were revoked, all or all others."),
     ("session_layer.conflict.merged", "Commits merged with another request's changes."),
     ("session_layer.write.blocked", "Writes blocked because their session was gone or superseded."),
-    ("session_layer.change.dropped", "Sessions dropped with changes that nobody saved."),
+    ("session_layer.change.dropped", "Requests whose changes were not saved."),
+    ("session_layer.handler.failed", "Handlers that answered with a session error, as a server error."),
     ("session_layer.cookie.doubled", "Requests refused because they brought two live sessions."),
     ("session_layer.turn.refused", "Requests refused because others had their session."),
     ("session_layer.login.refused", "Logins refused because their owner had too many sessions."),
@@ -150,6 +152,7 @@ impl Observer for MetricsObserver {
             EventKind::ConflictMerged { .. } => count("session_layer.conflict.merged"),
             EventKind::WriteBlocked { .. } => count("session_layer.write.blocked"),
             EventKind::ChangesDropped { .. } => count("session_layer.change.dropped"),
+            EventKind::HandlerFailed { .. } => count("session_layer.handler.failed"),
             EventKind::TwoLiveCookies { .. } => count("session_layer.cookie.doubled"),
             EventKind::Damaged { error, .. } | EventKind::LoadFailed { error, .. } => {
                 failed("session_layer.failure", store, "load", error.kind());

@@ -1,7 +1,7 @@
 //! What happens to sessions: told to the application's observers, and through `tracing`.
 //!
 //! - [`Observer`]: what the application gives to a layer or a store, to be told.
-//! - [`Event`], [`EventKind`]: what it is told; [`NoSessionReason`], [`Outcome`].
+//! - [`Event`], [`EventKind`]: what it is told; [`NoSessionReason`], [`DropReason`], [`Outcome`].
 //! - `MetricsObserver`: events as metrics (feature `metrics`).
 //! - `observers`: who listens, if anybody, and the one place where an event is both traced and told.
 //! - `trace`, `span`: the `tracing` side.
@@ -22,6 +22,6 @@ pub use self::{
     event::{Event, EventKind},
     observer::Observer,
     outcome::Outcome,
-    reason::NoSessionReason,
+    reason::{DropReason, NoSessionReason},
 };
 pub(crate) use self::{observers::Observers, trace::missing_layer};

@@ -38,6 +38,39 @@ impl NoSessionReason {
     }
 }
 
+/// Why changes were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The response says that the request has failed: see [`save_if`](crate::SessionLayerBuilder::save_if).
+    Response,
+    /// A commit that the handler asked for has failed, and it has not asked again.
+    FailedSave,
+    /// The request was dropped before it was answered.
+    Request,
+    /// They came after the response had begun, and nobody has saved them.
+    Unsaved,
+}
+
+impl DropReason {
+    /// The reason in lower case, as it stands in events: `response`, `failed save`, `request dropped`, `unsaved`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::FailedSave => "failed save",
+            Self::Request => "request dropped",
+            Self::Unsaved => "unsaved",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl fmt::Display for NoSessionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -36,9 +36,13 @@ pub(super) fn trace(kind: &EventKind<'_>) {
         EventKind::TwoLiveCookies { first, second } => {
             warn!(target: SESSION, { session.id = %first, session.other_id = %second }, "two live session cookies");
         }
-        EventKind::ChangesDropped { id } => {
+        EventKind::ChangesDropped { id, reason } => {
             let id = id.map(tracing::field::display);
-            warn!(target: SESSION, { session.id = id }, "unsaved changes dropped");
+            warn!(target: SESSION, { session.id = id, reason = reason.as_str() }, "unsaved changes dropped");
+        }
+        EventKind::HandlerFailed { error } => {
+            let error = error as &dyn std::error::Error;
+            error!(target: SESSION, { error }, "a handler answered with a session error");
         }
         EventKind::TouchFailed { id, error } => {
             warn!(target: SESSION, { session.id = %id, error = error as &dyn std::error::Error }, "touch failed");

@@ -11,7 +11,7 @@ use crate::{
     cookie::{ConfigError, Cookie, CookieConfig},
     events::Observer,
     lifetime::Lifetime,
-    session::{ConflictPolicy, DamagedPolicy, SavePolicy, Settings},
+    session::{ConflictPolicy, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
     store::{DynStore, SessionStore, observed::observed},
 };
 
@@ -93,8 +93,11 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// A session that is only read is touched once this part of its idle time has passed since the last time: 0 to 1.
-    /// Default: 0.1. With 0 every request touches; with 1 none does in time.
+    /// The fraction of the idle timeout that must pass before a read extends the session: 0 to 1. Default: 0.1. With 0 every
+    /// request touches; with 1 none does in time.
+    ///
+    /// A store's own [`delete_idle`](crate::SessionStore::delete_idle) must be told of another value: see
+    /// [`Idle`](crate::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer knows it.
     #[must_use]
     pub fn touch_after(mut self, part_of_idle: f64) -> Self {
         self.settings.touch_after = part_of_idle;
@@ -122,10 +125,55 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// Whether changes are saved although the handler answered 5xx. Default: no. `destroy` takes effect in any case.
+    /// Decides by the response whether what its request changed is saved. Default: unless the response
+    /// [is a failure](ResponseHead::is_failure), which is a server error (5xx) or 408 Request Timeout: such a handler may have
+    /// been cut off half way. Other client errors (4xx) save.
+    ///
+    /// What is not saved is dropped, with an event ([`ChangesDropped`](crate::EventKind::ChangesDropped)). If the inner
+    /// service fails without a response, changes are dropped. `destroy` takes effect in any case, and what
+    /// [`save`](crate::Session::save) has written stays.
+    ///
+    /// A `TimeoutLayer` belongs outside of the session layer: it then drops the whole request, and nothing of it is saved. If
+    /// it stands inside, as a layer of the routes, its 408 is told from an answer of the handler by this decision alone: if
+    /// it is set to answer with another status, name that here.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, SessionLayer};
+    /// use http::StatusCode;
+    ///
+    /// let layer = SessionLayer::builder(MemoryStore::new())
+    ///     .save_if(|response| !response.is_failure() && response.status != StatusCode::CONFLICT)
+    ///     .build()?;
+    /// # Ok::<(), session_layer::ConfigError>(())
+    /// ```
     #[must_use]
-    pub fn save_on_server_error(mut self, save: bool) -> Self {
-        self.settings.save_on_server_error = save;
+    pub fn save_if(mut self, decision: impl Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.save_if = SaveIf::new(decision);
+        self
+    }
+
+    /// How long parallel requests that still come with the token from before a [`renew`](crate::Session::renew) are served
+    /// the renewed session. At most a day; zero turns it off, and then they have no session. Default: 60 s.
+    ///
+    /// It doesn't concern a `login`, a logout or a revocation: after these the old token is worth nothing at once.
+    #[must_use]
+    pub fn renewal_grace(mut self, time: Duration) -> Self {
+        self.settings.renewal_grace = time;
+        self
+    }
+
+    /// Gives a session a new token once its token is this old, at the next response that saves (OWASP Session Management
+    /// Cheat Sheet, "Renewal Timeout"). At least the [`renewal_grace`](Self::renewal_grace). Default: off.
+    ///
+    /// Data, owner and both clocks stay. Requests that are under way go on by the grace, and so does a browser that never
+    /// gets the answer with the new token: within the grace one of its next requests gets another. A request that asks to
+    /// [`skip_touch`](crate::Session::skip_touch) renews nothing.
+    ///
+    /// **What can't be avoided:** if the answer with the new token is overtaken by that of a login in the same browser, the
+    /// late cookie replaces the login's, and the visitor has to log in again.
+    #[must_use]
+    pub fn renew_every(mut self, time: Duration) -> Self {
+        self.settings.renew_every = Some(time);
         self
     }
 
@@ -212,6 +260,7 @@ impl<R> SessionLayerBuilder<R> {
                 "touch_after is {given}: it is a part of the idle time, from 0 to 1"
             )));
         }
+        check_renewal(&settings)?;
         if settings.max_record < MIN_RECORD_BYTES {
             let given = settings.max_record;
             return Err(ConfigError::new(format!(
@@ -228,6 +277,25 @@ impl<R> SessionLayerBuilder<R> {
         settings.store = observed(settings.store, &settings.observers);
         settings.cookie = cookie;
         Ok(SessionLayer { settings: Arc::new(settings), answer })
+    }
+}
+
+/// Refuses a grace, or a time between renewals, that no session is safe with.
+fn check_renewal(settings: &Settings) -> Result<(), ConfigError> {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let grace = settings.renewal_grace;
+    if grace > DAY {
+        return Err(ConfigError::new(format!("renewal_grace is {grace:?}: an old token is served for at most a day")));
+    }
+    match settings.renew_every {
+        Some(every) if grace.is_zero() => Err(ConfigError::new(format!(
+            "renew_every({every:?}) contradicts a renewal_grace of zero: each renewal would log out the visitor's parallel \
+             requests"
+        ))),
+        Some(every) if every < grace => Err(ConfigError::new(format!(
+            "renew_every is {every:?}, less than the renewal_grace of {grace:?}: more and more old tokens would be served"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -284,6 +352,11 @@ mod tests {
         let exclusive = || builder().exclusive(Duration::ZERO);
         assert!(refused(exclusive().exclusive_lease(Duration::ZERO)).contains("exclusive_lease is 0ns"));
         assert!(refused(exclusive().conflicts(ConflictPolicy::LastWriteWins)).contains("LastWriteWins"));
+        let every = |seconds| builder().renew_every(Duration::from_secs(seconds));
+        assert!(refused(every(900).renewal_grace(Duration::ZERO)).contains("renewal_grace of zero"));
+        assert!(refused(every(59)).contains("renew_every is 59s, less than the renewal_grace of 60s"));
+        assert!(refused(builder().renewal_grace(Duration::MAX)).contains("at most a day"));
+        assert!(every(60).build().is_ok());
         assert!(exclusive().conflicts(ConflictPolicy::Reject).build().is_ok());
         assert!(builder().build().is_ok());
     }

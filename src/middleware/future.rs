@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Result as SessionResult,
-    session::{Answer, Finish, to_its_end},
+    session::{Answer, Finish, Polling, ResponseHead, to_its_end},
 };
 
 pin_project! {
@@ -65,10 +65,18 @@ where
         loop {
             match this.stage.as_mut().project() {
                 StageProjection::Handler { future } => {
+                    let Some(handle) = &this.in_flight.handle else { return future.poll(cx) };
+                    let polling = Polling::begin(&handle.shared);
                     let output = ready!(future.poll(cx));
-                    let Some(handle) = &this.in_flight.handle else { return Poll::Ready(output) };
-                    let failed = output.as_ref().map_or(true, |response| response.status().is_server_error());
-                    match handle.shared.finish(failed) {
+                    drop(polling);
+                    let saves = output.as_ref().is_ok_and(|response| {
+                        handle.settings().save_if.allows(&ResponseHead {
+                            status: response.status(),
+                            headers: response.headers(),
+                            extensions: response.extensions(),
+                        })
+                    });
+                    match handle.shared.finish(saves) {
                         Finish::Untouched => {
                             this.in_flight.handle = None;
                             return Poll::Ready(output);

@@ -89,12 +89,17 @@ impl Entries {
     /// The encoded value of an entry.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[u8]> {
+        self.find(key).map(|(_, value)| value)
+    }
+
+    /// The encoded value of an entry, and how many entries are before it.
+    pub(crate) fn find(&self, key: &str) -> Option<(usize, &[u8])> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
             let (candidate, value) = self.entry(middle);
             match candidate.cmp(key.as_bytes()) {
-                std::cmp::Ordering::Equal => return Some(value),
+                std::cmp::Ordering::Equal => return Some((middle, value)),
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
             }

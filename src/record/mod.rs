@@ -3,10 +3,13 @@
 //! - [`Record`]: created, lifetime, check, owner and entries; immutable and shared.
 //! - [`Entries`]: the encoded values by key, in one allocation.
 //! - [`Owner`] and [`Epoch`]: whom a session belongs to.
+//! - [`Forward`]: where a renewed session went; it stands in the tombstone at the old id.
 //! - [`Record::to_bytes`] and [`Record::from_bytes`]: the versioned wire form.
 
 mod entries;
+mod forward;
 mod owner;
+mod renewed;
 mod wire;
 
 use std::{
@@ -14,8 +17,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub(crate) use self::renewed::{RENEWED, is_reserved, renewed_value};
 pub use self::{
     entries::{Entries, MAX_KEY_BYTES},
+    forward::Forward,
     owner::{Epoch, MAX_OWNER_BYTES, Owner, OwnerError},
     wire::RecordError,
 };
@@ -25,7 +30,7 @@ use crate::{
     lifetime::{CookieLifetime, Lifetime},
 };
 
-/// How long a tombstone says "superseded" before it expires.
+/// How long a plain [`Record::tombstone`] lives.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// What a store keeps under one id: immutable, and shared as `Arc<Record>`.
@@ -70,7 +75,8 @@ impl Record {
         }
     }
 
-    /// The tombstone of a session that was renewed at this time. It lives for [`TOMBSTONE_LIFETIME`].
+    /// A tombstone without anything in it, which lives for [`TOMBSTONE_LIFETIME`]. A layer leaves one made by
+    /// [`superseded`](Self::superseded), which is unique.
     #[must_use]
     pub fn tombstone(check: Check, at: SystemTime) -> Self {
         let millis = clock::duration_millis(TOMBSTONE_LIFETIME);

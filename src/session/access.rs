@@ -9,22 +9,28 @@ use super::{
     changes::{Change, Draft},
     key::{IntoKey, check},
 };
-use crate::{
-    codec::Codec,
-    error::{Error, ErrorKind, Result},
-};
+use crate::error::{Error, ErrorKind, Result};
 
 impl Session {
     /// The value of an entry, or `None`. Only this entry is decoded.
     ///
     /// The type comes from the key, or from the call: `session.get::<u64>("visits")`.
     ///
+    /// **What was read is remembered:** if this request then sets the entry, and another has changed it since, the commit
+    /// fails with [`Conflict`](ErrorKind::Conflict) and the answer is 409, rather than undoing the other's update. To
+    /// change a value without conflicts use [`update`](Self::update); to make one that is missing,
+    /// [`get_or_insert_with`](Self::get_or_insert_with).
+    ///
     /// # Errors
     ///
     /// [`Decode`](ErrorKind::Decode) if the stored value is not of this type any more. The entry stays as it is.
     pub fn get<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
-        let held = self.shared.state().draft.held(key);
+        let held = {
+            let mut state = self.shared.state();
+            state.see(key, &self.shared.settings);
+            state.draft.held(key)
+        };
         self.decode(key, held.bytes(key))
     }
 
@@ -37,7 +43,11 @@ impl Session {
         Ok(self.get(key)?.unwrap_or_default())
     }
 
-    /// Sets an entry. Setting what is there already is no change.
+    /// Sets an entry. Setting what is there already, byte for byte, is no change.
+    ///
+    /// Of two requests that set one entry without having read it, the later one wins. One that has read it before
+    /// ([`get`](Self::get), [`contains`](Self::contains), an `update`) does not overwrite what another has set since: see
+    /// [`ConflictPolicy`](crate::ConflictPolicy).
     ///
     /// ```
     /// # use session_layer::{Key, MemoryStore, Session};
@@ -69,25 +79,20 @@ impl Session {
         let key = key.name();
         check(key)?;
         let encoded = self.shared.settings.codec.encode(value);
-        let bytes = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?;
-        let (held, in_base) = {
-            let state = self.shared.state();
-            state.writable()?;
-            (state.draft.held(key), state.draft.held_in_base(key))
-        };
-        let bytes = settle(&self.shared.settings.codec, bytes, [held.bytes(key), in_base.bytes(key)]);
-        let is_there = held.bytes(key) == Some(&*bytes);
+        let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
         let mut state = self.shared.state();
+        state.writable()?;
         // Where a closure ran, the value may be another one when it runs again.
-        if is_there && !state.has_run() {
+        if state.draft.get(key) == Some(&*bytes) && !state.has_run() {
             return Ok(());
         }
         self.check_size(&state.draft, key, bytes.len())?;
-        state.change(Change::Set(key.into(), bytes));
+        state.change(Change::Set(key.into(), bytes, None));
         Ok(())
     }
 
-    /// Removes an entry. `true` if it was there.
+    /// Removes an entry. `true` if it was there. If this request has read the entry and another has changed it since, that
+    /// is a conflict, as for [`insert`](Self::insert); if the other has removed it, it is none.
     ///
     /// # Errors
     ///
@@ -98,12 +103,16 @@ impl Session {
         state.not_superseded()?;
         let was_there = state.draft.get(key).is_some();
         if was_there || state.may_come_back(key) {
-            state.change(Change::Remove(key.into()));
+            state.change(Change::Remove(key.into(), None));
         }
         Ok(was_there)
     }
 
-    /// Removes an entry and returns what it was.
+    /// Removes an entry and returns what it was. If another request has changed it since it was loaded, the commit fails
+    /// with [`Conflict`](ErrorKind::Conflict).
+    ///
+    /// Two requests at once can both be given the value. Where only one may have it (a one-time token), use
+    /// [`take_now`](Self::take_now).
     ///
     /// # Errors
     ///
@@ -112,178 +121,28 @@ impl Session {
         let key = key.name();
         loop {
             let (held, revision) = {
-                let state = self.shared.state();
+                let mut state = self.shared.state();
                 state.not_superseded()?;
+                state.see(key, &self.shared.settings);
                 (state.draft.held(key), state.revision)
             };
             let value = self.decode(key, held.bytes(key))?;
             let mut state = self.shared.state();
             if state.revision == revision {
                 if value.is_some() || state.may_come_back(key) {
-                    state.change(Change::Remove(key.into()));
+                    state.change(Change::Remove(key.into(), None));
                 }
                 return Ok(value);
             }
         }
     }
 
-    /// Changes an entry by a closure, which starts from the type's default where there is none, and returns what the
-    /// closure returned.
-    ///
-    /// If another request changed the session in between, **the closure runs again** on the newer value when this
-    /// request is committed, so that no update is lost; what it returned here is from its first run. For the final value
-    /// see [`update_now`](Self::update_now).
-    ///
-    /// ```
-    /// # use session_layer::{Key, MemoryStore, Session};
-    /// const VISITS: Key<u64> = Key::new("visits");
-    ///
-    /// # let session = Session::new(MemoryStore::new());
-    /// let visits = session.update(VISITS, |n| { *n += 1; *n })?;
-    /// let sku = String::from("A1");
-    /// session.update("cart", move |cart: &mut Vec<String>| cart.push(sku.clone()))?;
-    /// # assert_eq!(visits, 1);
-    /// # Ok::<(), session_layer::Error>(())
-    /// ```
-    ///
-    /// Since it can run again, later and elsewhere, the closure owns what it captures and gives nothing of it away:
-    ///
-    /// ```compile_fail,E0373
-    /// # use session_layer::{Key, MemoryStore, Session};
-    /// # let session = Session::new(MemoryStore::new());
-    /// let sku = String::from("A1");
-    /// session.update("cart", |cart: &mut Vec<String>| cart.push(sku.clone()))?; // borrows `sku`: write `move`
-    /// # Ok::<(), session_layer::Error>(())
-    /// ```
-    ///
-    /// ```compile_fail,E0507
-    /// # use session_layer::{Key, MemoryStore, Session};
-    /// # let session = Session::new(MemoryStore::new());
-    /// let sku = String::from("A1");
-    /// session.update("cart", move |cart: &mut Vec<String>| cart.push(sku))?; // moves `sku` out: clone it inside
-    /// # Ok::<(), session_layer::Error>(())
-    /// ```
-    ///
-    /// ```compile_fail,E0282
-    /// # use session_layer::{Key, MemoryStore, Session};
-    /// # let session = Session::new(MemoryStore::new());
-    /// session.update("visits", |n| *n += 1)?; // of which type? Use a `Key`, or write `|n: &mut u64|`
-    /// # Ok::<(), session_layer::Error>(())
-    /// ```
-    ///
-    /// It must not return a borrow of the value either. And it should not hold a clone of its own session: that keeps
-    /// the session alive until it is committed.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get) and [`insert`](Self::insert).
-    pub fn update<T, R>(&self, key: impl IntoKey<T>, f: impl Fn(&mut T) -> R + Send + 'static) -> Result<R>
-    where
-        T: Serialize + DeserializeOwned + Default + 'static,
-    {
-        self.modify(key, move |value: &mut Option<T>| f(value.get_or_insert_default()))
-    }
-
-    /// Changes an entry by a closure that sees whether it is there: `None` removes it.
-    ///
-    /// ```
-    /// # use session_layer::{MemoryStore, Session};
-    /// # let session = Session::new(MemoryStore::new());
-    /// # session.insert("lives", &1)?;
-    /// session.modify("lives", |lives: &mut Option<u8>| *lives = lives.and_then(|n| n.checked_sub(1)).filter(|&n| n > 0))?;
-    /// assert!(!session.contains("lives"));
-    /// # Ok::<(), session_layer::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`update`](Self::update).
-    pub fn modify<T, R>(&self, key: impl IntoKey<T>, f: impl Fn(&mut Option<T>) -> R + Send + 'static) -> Result<R>
-    where
-        T: Serialize + DeserializeOwned + 'static,
-    {
-        let key = key.name();
-        check(key)?;
-        let key: Arc<str> = key.into();
-        let codec = self.shared.settings.codec.clone();
-        let run = {
-            let key = Arc::clone(&key);
-            move |before: Option<&[u8]>, in_base: Option<&[u8]>| -> Result<(R, Option<Arc<[u8]>>)> {
-                let decode =
-                    |bytes| codec.decode(bytes).map_err(|error| entry::<T>(ErrorKind::Decode, &key).because(error));
-                let mut value: Option<T> = before.map(decode).transpose()?;
-                let result = f(&mut value);
-                let encode =
-                    |value| codec.encode(value).map_err(|error| entry::<T>(ErrorKind::Encode, &key).because(error));
-                let after = value.as_ref().map(encode).transpose()?;
-                Ok((result, after.map(|bytes| settle(&codec, bytes, [before, in_base]))))
-            }
-        };
-        loop {
-            let (held, in_base, revision) = {
-                let state = self.shared.state();
-                state.writable()?;
-                (state.draft.held(&key), state.draft.held_in_base(&key), state.revision)
-            };
-            let (result, after) = run(held.bytes(&key), in_base.bytes(&key))?;
-            let mut state = self.shared.state();
-            if state.revision != revision {
-                continue;
-            }
-            if let Some(after) = &after {
-                self.check_size(&state.draft, &key, after.len())?;
-            }
-            state.draft.put(&key, after.as_ref());
-            state.record(Change::Run(Box::new(move |draft| {
-                let (held, in_base) = (draft.held(&key), draft.held_in_base(&key));
-                let (_, after) = run(held.bytes(&key), in_base.bytes(&key))?;
-                draft.put(&key, after.as_ref());
-                Ok(())
-            })));
-            return Ok(result);
-        }
-    }
-
-    /// Changes an entry by a closure, commits everything that this request has changed, and returns what the closure
-    /// returned **when it was finally applied**.
-    ///
-    /// # Errors
-    ///
-    /// As [`update`](Self::update) and [`save`](Self::save).
-    pub async fn update_now<T, R>(&self, key: impl IntoKey<T>, f: impl Fn(&mut T) -> R + Send + 'static) -> Result<R>
-    where
-        T: Serialize + DeserializeOwned + Default + 'static,
-        R: Send + 'static,
-    {
-        self.modify_now(key, move |value: &mut Option<T>| f(value.get_or_insert_default())).await
-    }
-
-    /// The same with a closure that sees whether the entry is there.
-    pub(crate) async fn modify_now<T, R>(
-        &self,
-        key: impl IntoKey<T>,
-        f: impl Fn(&mut Option<T>) -> R + Send + 'static,
-    ) -> Result<R>
-    where
-        T: Serialize + DeserializeOwned + 'static,
-        R: Send + 'static,
-    {
-        let last = Arc::new(std::sync::Mutex::new(None));
-        let slot = Arc::clone(&last);
-        self.modify(key, move |value: &mut Option<T>| {
-            let result = f(value);
-            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
-        })?;
-        self.save().await?;
-        let result = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        // `modify` ran the closure before it returned.
-        result.ok_or_else(|| Error::request(ErrorKind::Other))
-    }
-
-    /// Whether there is an entry of this key.
+    /// Whether there is an entry of this key. It counts as reading it, as [`get`](Self::get) does.
     #[must_use]
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
-        self.shared.state().draft.get(key.as_ref()).is_some()
+        let mut state = self.shared.state();
+        state.see(key.as_ref(), &self.shared.settings);
+        state.draft.get(key.as_ref()).is_some()
     }
 
     /// The keys of all entries, in order.
@@ -304,7 +163,9 @@ impl Session {
         self.len() == 0
     }
 
-    /// Removes all entries: those that are there **when it is committed**. The session itself lives on; see
+    /// Removes all entries: those that are there **when it is committed**.
+    ///
+    /// **It is no logout:** the session lives on under the same token, with its owner. To sign somebody out use
     /// [`destroy`](Self::destroy).
     ///
     /// # Errors
@@ -317,12 +178,12 @@ impl Session {
         Ok(())
     }
 
-    fn decode<T: DeserializeOwned>(&self, key: &str, bytes: Option<&[u8]>) -> Result<Option<T>> {
+    pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, bytes: Option<&[u8]>) -> Result<Option<T>> {
         let decode = |bytes| self.shared.settings.codec.decode(bytes);
         bytes.map(decode).transpose().map_err(|error| entry::<T>(ErrorKind::Decode, key).because(error))
     }
 
-    fn check_size(&self, draft: &Draft, key: &str, value: usize) -> Result<()> {
+    pub(super) fn check_size(&self, draft: &Draft, key: &str, value: usize) -> Result<()> {
         let (after, limit) = (draft.encoded_len_with(key, value), self.shared.settings.max_record);
         // What shrinks a record that is too large already is welcome.
         if after > limit && after > draft.encoded_len() {
@@ -332,12 +193,7 @@ impl Session {
     }
 }
 
-/// The bytes to keep for a value: those that are there, or were loaded, where they mean the same (a map in another
-/// order), so that a change that is none writes nothing.
-fn settle(codec: &Codec, bytes: Vec<u8>, known: [Option<&[u8]>; 2]) -> Arc<[u8]> {
-    known.into_iter().flatten().find(|known| codec.same(known, &bytes)).unwrap_or(&bytes).into()
-}
-
-fn entry<T: ?Sized>(kind: ErrorKind, key: &str) -> Error {
+/// A failure with an entry of this type.
+pub(super) fn entry<T: ?Sized>(kind: ErrorKind, key: &str) -> Error {
     Error::entry(kind, key, Some(std::any::type_name::<T>()))
 }

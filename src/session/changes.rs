@@ -5,37 +5,80 @@ use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
 use crate::{
     error::{Error, ErrorKind, Result},
     lifetime::Lifetime,
-    record::{Entries, Record},
+    record::{Entries, Owner, RENEWED, Record, is_reserved},
 };
 
-/// One thing that the request did.
+/// One thing that the request did. Clones share what they hold.
+#[derive(Clone)]
 pub(crate) enum Change {
-    Set(Arc<str>, Arc<[u8]>),
-    Remove(Arc<str>),
+    Set(Arc<str>, Arc<[u8]>, Baseline),
+    Remove(Arc<str>, Baseline),
     Clear,
-    /// Another owner's data does not come along.
-    Login(Arc<str>),
-    Owner(Option<Arc<str>>),
+    /// Another owner's data does not come along. The session gets this lifetime.
+    Login(Arc<str>, Lifetime),
+    /// As a login, if it takes the session from its owner.
+    Owner(Option<Arc<str>>, Lifetime),
     Lifetime(Lifetime),
     /// A closure of the application over the entries as they are when it runs.
     Run(Replay),
+    /// The same of a closure that gives a value to one request only: no conflict policy overwrites what it finds.
+    Exactly(Replay),
 }
 
+/// The record in which the request saw the entry that it changes. `None`: it has not read the entry.
+pub(crate) type Baseline = Option<Arc<Record>>;
+
 /// A closure that can run again, on a newer record.
-pub(crate) type Replay = Box<dyn Fn(&mut Draft) -> Result<()> + Send>;
+pub(crate) type Replay = Arc<dyn Fn(&mut Draft) -> Result<()> + Send + Sync>;
+
+impl Change {
+    /// Whether applying it twice, or over another request's equal change, comes to the same.
+    pub(crate) fn is_blind(&self) -> bool {
+        !self.is_run() && !matches!(self, Self::Set(_, _, Some(_)) | Self::Remove(_, Some(_)))
+    }
+
+    pub(crate) fn is_run(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Exactly(_))
+    }
+}
 
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Set(key, _) => write!(f, "Set({key:?})"),
-            Self::Remove(key) => write!(f, "Remove({key:?})"),
+            Self::Set(key, ..) => write!(f, "Set({key:?})"),
+            Self::Remove(key, _) => write!(f, "Remove({key:?})"),
             Self::Clear => f.write_str("Clear"),
-            Self::Login(_) => f.write_str("Login"),
-            Self::Owner(_) => f.write_str("Owner"),
+            Self::Login(..) => f.write_str("Login"),
+            Self::Owner(..) => f.write_str("Owner"),
             Self::Lifetime(_) => f.write_str("Lifetime"),
-            Self::Run(_) => f.write_str("Run"),
+            Self::Run(_) | Self::Exactly(_) => f.write_str("Run"),
         }
     }
+}
+
+/// The key of an entry that this request has read and wants to set or take, and that the record holds another value of.
+///
+/// Removing what is gone already is no conflict. What a clear, or another owner's login, takes away anyway is not looked
+/// at.
+pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Option<&'a str> {
+    let base = base?;
+    let differs =
+        |seen: &Arc<Record>, key: &str| !Arc::ptr_eq(seen, base) && seen.entries().get(key) != base.entries().get(key);
+    let key = log.iter().find_map(|change| match change {
+        Change::Set(key, _, Some(seen)) if differs(seen, key) => Some(&**key),
+        Change::Remove(key, Some(seen)) if base.entries().get(key).is_some() && differs(seen, key) => Some(&**key),
+        _ => None,
+    })?;
+    let mut owner = base.owner().map(Owner::name);
+    let empties = log.iter().any(|change| match change {
+        Change::Clear => true,
+        Change::Login(name, _) => owner.replace(name).is_some_and(|before| before != name),
+        Change::Owner(name, _) => {
+            std::mem::replace(&mut owner, name.as_ref()).is_some_and(|b| Some(b) != name.as_ref())
+        }
+        _ => false,
+    });
+    (!empties).then_some(key)
 }
 
 /// One entry, or where it would be.
@@ -102,13 +145,24 @@ impl Draft {
         let (count, bytes) = base.as_ref().map_or((0, 0), |record| {
             let entries = record.entries();
             let overhead = Entries::encoded_len(entries.len(), 0);
-            (entries.len(), entries.as_bytes().len() - overhead)
+            let (count, bytes) = (entries.len(), entries.as_bytes().len() - overhead);
+            match entries.get(RENEWED) {
+                Some(value) => (count - 1, bytes - RENEWED.len() - value.len()),
+                None => (count, bytes),
+            }
         });
         Self { base, count, bytes, ..Self::default() }
     }
 
     /// The record with the changes replayed on it.
+    ///
+    /// # Errors
+    ///
+    /// Those of closures, and [`Conflict`](ErrorKind::Conflict) if an entry that the request has read has changed.
     pub(crate) fn replayed(base: Option<Arc<Record>>, changes: &[Change]) -> Result<Self> {
+        if let Some(key) = conflict(base.as_ref(), changes) {
+            return Err(Error::entry(ErrorKind::Conflict, key, None));
+        }
         let mut draft = Self::new(base);
         for change in changes {
             draft.apply(change)?;
@@ -118,18 +172,25 @@ impl Draft {
 
     pub(crate) fn apply(&mut self, change: &Change) -> Result<()> {
         match change {
-            Change::Set(key, value) => self.put(key, Some(value)),
-            Change::Remove(key) => self.put(key, None),
+            Change::Set(key, value, _) => self.put(key, Some(value)),
+            Change::Remove(key, _) => self.put(key, None),
             Change::Clear => self.clear(),
-            Change::Login(owner) => {
-                if self.owner().is_some_and(|present| present != owner) {
+            Change::Login(owner, lifetime) => {
+                if self.leaves(Some(owner)) {
                     self.clear();
                 }
+                self.lifetime = Some(*lifetime);
                 self.owner = Some(Some(Arc::clone(owner)));
             }
-            Change::Owner(owner) => self.owner = Some(owner.clone()),
+            Change::Owner(owner, lifetime) => {
+                if self.leaves(owner.as_ref()) {
+                    self.clear();
+                    self.lifetime = Some(*lifetime);
+                }
+                self.owner = Some(owner.clone());
+            }
             Change::Lifetime(lifetime) => self.lifetime = Some(*lifetime),
-            Change::Run(replay) => replay(self)?,
+            Change::Run(replay) | Change::Exactly(replay) => replay(self)?,
         }
         Ok(())
     }
@@ -138,18 +199,24 @@ impl Draft {
     pub(crate) fn held(&self, key: &str) -> Held {
         match (self.over.get(key), &self.base) {
             (Some(Some(value)), _) => Held::Value(Arc::clone(value)),
-            (None, Some(record)) if !self.hidden => Held::InRecord(Arc::clone(record)),
+            (None, Some(record)) if !self.hidden && !is_reserved(key) => Held::InRecord(Arc::clone(record)),
             _ => Held::Absent,
         }
     }
 
-    /// The same as the entry was loaded, whatever this request did.
-    pub(crate) fn held_in_base(&self, key: &str) -> Held {
-        match &self.base {
-            Some(record) if self.hidden || self.over.contains_key(key) => Held::InRecord(Arc::clone(record)),
-            // Not changed: what `held` gives.
-            _ => Held::Absent,
-        }
+    /// Whether the session would be taken from its owner if this were its owner.
+    pub(crate) fn leaves(&self, owner: Option<&Arc<str>>) -> bool {
+        self.owner().is_some_and(|present| Some(present) != owner)
+    }
+
+    /// The record under the changes.
+    pub(crate) fn base(&self) -> Option<&Arc<Record>> {
+        self.base.as_ref()
+    }
+
+    /// Whether the entry of this key is the base's: the request has neither changed it nor cleared it away.
+    pub(crate) fn is_from_base(&self, key: &str) -> bool {
+        !self.hidden && !self.over.contains_key(key)
     }
 
     /// Whether this request has set or removed the entry.
@@ -160,6 +227,7 @@ impl Draft {
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
         match self.over.get(key) {
             Some(value) => value.as_deref(),
+            None if is_reserved(key) => None,
             None => self.base_entries()?.get(key),
         }
     }
@@ -201,7 +269,7 @@ impl Draft {
     /// All entries, in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         Merged {
-            base: self.base_entries().map(Entries::iter).into_iter().flatten().peekable(),
+            base: self.base_entries().map(of_the_application).into_iter().flatten().peekable(),
             over: self.over.iter().peekable(),
         }
     }
@@ -209,7 +277,7 @@ impl Draft {
     pub(crate) fn owner(&self) -> Option<&Arc<str>> {
         match &self.owner {
             Some(owner) => owner.as_ref(),
-            None => self.base.as_ref()?.owner().map(crate::record::Owner::name),
+            None => self.base.as_ref()?.owner().map(Owner::name),
         }
     }
 
@@ -229,11 +297,11 @@ impl Draft {
             return true;
         }
         if let Some(owner) = &self.owner
-            && owner.as_ref() != base.owner().map(crate::record::Owner::name)
+            && owner.as_ref() != base.owner().map(Owner::name)
         {
             return true;
         }
-        if self.hidden && base.entries().iter().any(|(key, _)| !self.over.contains_key(key)) {
+        if self.hidden && of_the_application(base.entries()).any(|(key, _)| !self.over.contains_key(key)) {
             return true;
         }
         self.over.iter().any(|(key, value)| match (value, base.entries().get(key)) {
@@ -261,22 +329,29 @@ impl Draft {
         }
     }
 
-    /// The folded entries, in a record's form.
-    pub(crate) fn entries(&self) -> Result<Entries> {
+    /// The folded entries, in a record's form, with the time of the session's last renewal.
+    pub(crate) fn entries(&self, renewed: Option<[u8; 8]>) -> Result<Entries> {
+        let renewed = renewed.as_ref().map(<[u8; 8]>::as_slice);
         if self.over.0.is_none()
             && let Some(entries) = self.base_entries()
+            && entries.get(RENEWED) == renewed
         {
             return Ok(entries.clone());
         }
-        // Keys were checked when they came in, and `iter` yields them in order. Merged once: the entries are gone through
-        // several times.
-        let pairs: Vec<_> = self.iter().collect();
+        // Keys were checked when they came in, and `iter` yields them in order, all of them after the reserved one. Merged
+        // once: the entries are gone through several times.
+        let pairs: Vec<_> = renewed.map(|value| (RENEWED, value)).into_iter().chain(self.iter()).collect();
         Entries::from_sorted(pairs.iter().copied()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
     }
 
     fn base_entries(&self) -> Option<&Entries> {
         if self.hidden { None } else { self.base.as_ref().map(|record| record.entries()) }
     }
+}
+
+/// The entries that the application has set.
+fn of_the_application(entries: &Entries) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+    entries.iter().filter(|(key, _)| !is_reserved(key))
 }
 
 /// Two sorted sequences as one; where both have a key, the changes hide the base.
@@ -352,16 +427,16 @@ mod tests {
 
     fn change(step: &Step) -> Change {
         match *step {
-            Step::Set(number, value) => Change::Set(key(number), Arc::from([1, value])),
-            Step::Remove(number) => Change::Remove(key(number)),
+            Step::Set(number, value) => Change::Set(key(number), Arc::from([1, value]), None),
+            Step::Remove(number) => Change::Remove(key(number), None),
             Step::Clear => Change::Clear,
-            Step::Append(number, value) => Change::Run(Box::new(move |draft| {
+            Step::Append(number, value) => Change::Run(Arc::new(move |draft| {
                 let mut bytes = draft.get(&key(number)).unwrap_or(&[1]).to_vec();
                 bytes.push(value);
                 draft.put(&key(number), Some(&bytes.into()));
                 Ok(())
             })),
-            Step::Login(a) => Change::Login(if a { "a" } else { "b" }.into()),
+            Step::Login(a) => Change::Login(if a { "a" } else { "b" }.into(), Lifetime::default()),
         }
     }
 
@@ -410,7 +485,7 @@ mod tests {
                 prop_assert_eq!(draft.len(), map.len());
                 prop_assert_eq!(draft.owner().map(|name| &**name), owner);
                 prop_assert_eq!(draft.is_dirty(), map != start || owner != owned.then_some("a"));
-                prop_assert!(draft.entries().unwrap().iter().eq(draft.iter()));
+                prop_assert!(draft.entries(None).unwrap().iter().eq(draft.iter()));
                 let end = record(&map, owner);
                 prop_assert_eq!(draft.encoded_len(), end.encoded_len());
                 let mut restored = draft.clone();

@@ -8,23 +8,27 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    changes::{Change, Draft},
-    load::{Found, find},
+    changes::{Change, Draft, conflict},
+    load::{Follow, Found, find},
     settings::{ConflictPolicy, Settings},
-    state::{Live, Origin, Renewal},
+    state::{Live, Moment, Origin, Renewal},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    events::{EventKind, NoSessionReason},
+    events::EventKind,
     id::{Check, SessionId, SessionToken},
-    record::{Owner, Record},
+    record::{Forward, Owner, Record, renewed_value},
     store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
 };
 
 /// What stands for a time that can't be added to an instant: a hundred years.
 const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
-/// What is to be committed. It owns the log: a reference to closures would not be `Send`.
+/// How long the tombstone of a login or a renewal lives: longer than requests take. As long as it is there, whoever ends
+/// the session by its old id is told that it has moved on, or led to where it is.
+pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(3_600);
+
+/// What is to be committed. It owns its copy of the log: a reference to closures would have to outlive an await.
 pub(crate) struct Work {
     pub(crate) origin: Origin,
     pub(crate) draft: Draft,
@@ -32,6 +36,10 @@ pub(crate) struct Work {
     pub(crate) renewal: Renewal,
     /// A conflict fails the commit.
     pub(crate) rejects: bool,
+    /// The handler has ended the session in another way.
+    pub(crate) is_ended: bool,
+    /// What was stored when a conflict could not be merged.
+    pub(crate) newer: Option<Origin>,
 }
 
 /// What is stored now.
@@ -77,13 +85,22 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
     let deadline = deadline(settings);
     let mut turn = None;
     let mut tries = 1;
+    if let Origin::Live(live) = &work.origin {
+        if work.is_ended {
+            let id = live.id;
+            work.start_over(id)?;
+        } else if let Some(key) = conflict(Some(&live.stored.record), &work.log) {
+            // It has changed since the request read it, and a save in between has brought the newer record.
+            return Err(Error::entry(ErrorKind::Conflict, key, None));
+        }
+    }
     loop {
         let live = match &work.origin {
             Origin::Live(live) => live.clone(),
-            Origin::Superseded(id) if work.renewal < Renewal::Login => {
+            Origin::Superseded { id, .. } if work.renewal < Renewal::Login => {
                 return Err(Error::session(ErrorKind::Superseded, *id));
             }
-            Origin::Superseded(_) | Origin::None => {
+            Origin::Superseded { .. } | Origin::None => {
                 let has_login = work.renewal == Renewal::Login;
                 return if has_login || work.draft.is_dirty() {
                     create(settings, work, deadline).await.map(Some)
@@ -92,14 +109,13 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 };
             }
         };
-        let is_revoked = match work.left_owner(&live) {
-            Some(owner) => Box::pin(is_revoked(settings, live.id, owner)).await?,
-            None => false,
-        };
         let attempt = match work.renewal {
-            _ if is_revoked => Attempt::Gone,
+            // Its renewal was another request's, and nothing is left to write.
+            Renewal::Keep if tries > 1 && !work.draft.is_dirty() => {
+                return Ok(Some(Written { live, token: None }));
+            }
             Renewal::Keep => update(settings, work, &live).await?,
-            Renewal::Renew | Renewal::Login => Box::pin(rename(settings, work, &live)).await?,
+            Renewal::Renew | Renewal::Leave | Renewal::Login => Box::pin(rename(settings, work, &live)).await?,
         };
         match attempt {
             Attempt::Done(written) => {
@@ -111,6 +127,11 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             }
             Attempt::Gone => work.start_over(live.id)?,
             Attempt::Conflict if work.rejects => {
+                // For whoever discards the changes and goes on: it costs one load where a request has failed anyway.
+                let found = Box::pin(find(settings, &live.id, Some(live.stored.record.check()), Follow::Forward)).await;
+                if let Ok(Found::Live(now)) = found {
+                    work.newer = Some(Origin::Live(now));
+                }
                 return Err(Error::session(ErrorKind::Conflict, live.id));
             }
             Attempt::Conflict => {
@@ -131,17 +152,25 @@ impl Work {
     /// Puts the changes on the newer record.
     async fn rebase(&mut self, settings: &Settings, live: &Live) -> Result<()> {
         let check = live.stored.record.check();
-        match find(settings, &live.id, Some(check)).await.map_err(Error::from)? {
-            Found::Live(stored) => {
-                if settings.conflicts == ConflictPolicy::Merge {
-                    self.draft = Draft::replayed(Some(Arc::clone(&stored.record)), &self.log)?;
+        match find(settings, &live.id, Some(check), Follow::Forward).await.map_err(Error::from)? {
+            Found::Live(now) => {
+                let was_renewed = now.id != live.id;
+                if was_renewed && self.renewal == Renewal::Renew {
+                    // Of two renewals at once one is enough. Whoever has made it hands out the token.
+                    self.renewal = Renewal::Keep;
                 }
-                self.origin = Origin::Live(Live { id: live.id, stored });
+                let is_exact = self.log.iter().any(|change| matches!(change, Change::Exactly(_)));
+                if settings.conflicts != ConflictPolicy::LastWriteWins || was_renewed || is_exact {
+                    let replayed = Draft::replayed(Some(Arc::clone(&now.stored.record)), &self.log);
+                    self.draft = replayed.inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
+                }
+                let is_forwarded = live.is_forwarded || now.is_forwarded;
+                self.origin = Origin::Live(Live { is_forwarded, ..now });
                 Ok(())
             }
             Found::Absent => self.start_over(live.id),
             // The loop decides: a login goes on with a fresh session.
-            Found::Superseded => self.fresh(Origin::Superseded(live.id)),
+            Found::Superseded { is_linked } => self.fresh(Origin::Superseded { id: live.id, is_linked }),
         }
     }
 
@@ -160,20 +189,19 @@ impl Work {
         Ok(())
     }
 
-    /// The owner that the session had and is to have no more.
-    fn left_owner<'a>(&self, live: &'a Live) -> Option<&'a Owner> {
-        live.stored.record.owner().filter(|held| self.draft.owner() != Some(held.name()))
-    }
-
     /// The record as it is to be stored, but for the check of a new token.
     async fn record(&mut self, settings: &Settings, base: Option<&Record>, now: SystemTime) -> Result<Record> {
-        let created_at = match base {
-            Some(base) if self.renewal < Renewal::Login => base.created_at(),
-            _ => now,
+        // A login's session, and one that was taken from its owner, is a new one.
+        let kept = base.filter(|_| self.renewal < Renewal::Leave);
+        let created_at = kept.map_or(now, Record::created_at);
+        let renewed = match self.renewal {
+            Renewal::Keep => kept.and_then(Record::renewed_millis).map(u64::to_le_bytes),
+            Renewal::Renew => base.map(|_| renewed_value(now)),
+            Renewal::Leave | Renewal::Login => None,
         };
         let lifetime = self.draft.lifetime().unwrap_or(settings.lifetime);
         let check = base.map_or(Check::from_bytes([0; 16]), Record::check);
-        let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries()?);
+        let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries(renewed)?);
         let owner = match (self.draft.new_owner().cloned(), base.and_then(Record::owner)) {
             (Some(name), held) => match held.filter(|held| *held.name() == name && self.renewal < Renewal::Login) {
                 Some(held) => Some(held.clone()),
@@ -181,9 +209,8 @@ impl Work {
             },
             (None, held) => held.filter(|_| self.draft.owner().is_some()).cloned(),
         };
-        if let (Some(owner), Some(base)) = (&owner, base)
-            && self.renewal < Renewal::Login
-            && record.absolute_limit() > base.absolute_limit()
+        if let (Some(owner), Some(kept)) = (&owner, kept)
+            && record.absolute_limit() > kept.absolute_limit()
         {
             // The session lives longer than it was to live at its login, and so must the epoch that it is compared with.
             Box::pin(enroll(settings, Arc::clone(owner.name()), &record, now)).await?;
@@ -191,22 +218,12 @@ impl Work {
         let record = record.with_owner(owner);
         // As at `insert`, what shrinks a record that is too large already is welcome; and nobody is kept from logging in.
         let before = base.map_or(0, |base| base.entries().as_bytes().len());
-        if record.encoded_len() > settings.max_record && record.entries().as_bytes().len() > before {
-            return Err(Error::too_large(None, record.encoded_len(), settings.max_record));
+        let length = self.draft.encoded_len();
+        if length > settings.max_record && record.entries().as_bytes().len() > before {
+            return Err(Error::too_large(None, length, settings.max_record));
         }
         Ok(record)
     }
-}
-
-/// Whether the session was revoked since it was loaded. Asked where it would be live again without its owner, or with
-/// another; where the owner stays, the epoch in the record keeps it revoked.
-async fn is_revoked(settings: &Settings, id: SessionId, owner: &Owner) -> Result<bool> {
-    let present = settings.store.owner_epoch(owner.name()).await.map_err(failed("owner_epoch", &id))?;
-    let is_revoked = present != Some(owner.epoch());
-    if is_revoked {
-        settings.no_session(NoSessionReason::Revoked, &id, None);
-    }
-    Ok(is_revoked)
 }
 
 /// The owner with its present epoch, which lives at least as long as this session can.
@@ -249,7 +266,11 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
     let (id, expected) = (live.id, &live.stored.version);
     let now = settings.clock.now();
     let record = Arc::new(work.record(settings, Some(&live.stored.record), now).await?);
-    let usage = Usage::at(&record, now);
+    let mut usage = Usage::at(&record, now);
+    if live.is_forwarded {
+        // As long as nobody has come with the new token, no use of it is recorded.
+        usage.used_at = live.stored.used_at;
+    }
     let version = match settings.store.update(&id, &record, expected, usage).await {
         Ok(Update::Updated(version)) => version,
         Ok(Update::Conflict) => return Ok(Attempt::Conflict),
@@ -259,8 +280,9 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
             // own result, so the outcome stays unknown.
             let Some(now) = Box::pin(look(settings, &id, &error)).await? else { return Ok(Attempt::Gone) };
-            // Another request's closure may have come to the same record, from the same one: then ours is missing.
-            if now.record != record || work.log.iter().any(|change| matches!(change, Change::Run(_))) {
+            // Another request may have come to the same record, from the same one. Where that means that one update of
+            // two is missing, equal content is no proof that it is ours.
+            if now.record != record || !work.log.iter().all(Change::is_blind) {
                 return Err(error.into());
             }
             now.version
@@ -268,36 +290,38 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         Err(error) => return Err(failed("update", &id)(error)),
     };
     settings.emit(EventKind::Saved { id, record: &record });
-    Ok(Attempt::Done(written(id, record, version, usage, None)))
+    let mut written = written(id, record, version, usage, None);
+    written.live.is_forwarded = live.is_forwarded;
+    Ok(Attempt::Done(written))
 }
 
 /// Moves the session to a fresh token.
 async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Attempt> {
-    let (from, expected) = (live.id, &live.stored.version);
+    let (from, expected, before) = (live.id, &live.stored.version, &live.stored.record);
     let now = settings.clock.now();
     let (token, to, check) = draw(settings)?;
-    let record = Arc::new(work.record(settings, Some(&live.stored.record), now).await?.with_check(check));
+    let record = Arc::new(work.record(settings, Some(before), now).await?.with_check(check));
     // The owner's sessions were revoked since this one was loaded: its data does not come along.
-    if let (Some(held), Some(new)) = (live.stored.record.owner(), record.owner())
+    if let (Some(held), Some(new)) = (before.owner(), record.owner())
         && held.name() == new.name()
         && held.epoch() != new.epoch()
         && work.renewal == Renewal::Login
     {
         return Ok(Attempt::Gone);
     }
+    let tombstone = Arc::new(tombstone(settings, work.renewal, before, &record, to, now)?);
     let usage = Usage::at(&record, now);
-    let version = match settings.store.rename(&from, expected, &to, &record, usage).await {
+    let version = match settings.store.rename(&from, expected, &tombstone, &to, &record, usage).await {
         Ok(Rename::Renamed(version)) => version,
         // `Exists` is a second token of 192 bits with the same id: try another.
         Ok(Rename::Conflict | Rename::Exists) => return Ok(Attempt::Conflict),
         Ok(Rename::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
             let error = error.during("rename").on(&from);
-            // Another request's update, or its rename, is not ours.
-            let tombstone = Record::tombstone(live.stored.record.check(), now);
-            let superseded = look(settings, &from, &error).await?.is_some_and(|old| *old.record == tombstone);
+            // No other write leaves this tombstone: it has random bytes of its own.
+            let is_ours = look(settings, &from, &error).await?.is_some_and(|old| *old.record == *tombstone);
             match read_back(settings, &to, &record, error.clone()).await? {
-                Some(version) if superseded => version,
+                Some(version) if is_ours => version,
                 _ => return Err(error.into()),
             }
         }
@@ -307,6 +331,28 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
     Ok(Attempt::Done(written(to, record, version, usage, Some(token))))
 }
 
+/// What stands at the old id. It leads on only from a renewal that leaves the session with the owner that it had: one that
+/// follows a token from before a login, planted or not, must not get into it.
+fn tombstone(
+    settings: &Settings,
+    renewal: Renewal,
+    before: &Record,
+    after: &Record,
+    to: SessionId,
+    now: SystemTime,
+) -> Result<Record> {
+    let owner = before.owner().map(Owner::name);
+    let forward = (renewal == Renewal::Renew && owner == after.owner().map(Owner::name)).then(|| Forward {
+        to,
+        until: crate::clock::later(now, settings.renewal_grace),
+        owner: owner.cloned(),
+    });
+    let left = before.absolute_limit().duration_since(now).unwrap_or_default();
+    let life = TOMBSTONE_LIFE.saturating_add(settings.renewal_grace).min(left);
+    Record::superseded(before.check(), now, life, forward.as_ref())
+        .map_err(|error| Error::request(ErrorKind::Entropy).because(error))
+}
+
 fn draw(settings: &Settings) -> Result<(SessionToken, SessionId, Check)> {
     let token = SessionToken::generate().map_err(|error| Error::request(ErrorKind::Entropy).because(error))?;
     let (id, check) = token.identify(settings.cookie.bare_name());
@@ -314,7 +360,8 @@ fn draw(settings: &Settings) -> Result<(SessionToken, SessionId, Check)> {
 }
 
 fn written(id: SessionId, record: Arc<Record>, version: Version, usage: Usage, token: Option<SessionToken>) -> Written {
-    Written { live: Live { id, stored: Stored::new(record, version, usage) }, token }
+    let loaded = Moment::new(usage.used_at);
+    Written { live: Live { id, stored: Stored::new(record, version, usage), is_forwarded: false, loaded }, token }
 }
 
 /// What is there after a write that was not answered. If that can't be told either, the outcome stays unknown.

@@ -1,19 +1,26 @@
 //! The end of a session, whoever asks for it: final, also beside a renewal that is under way.
+//!
+//! A session ends by a write that names its version, and then a remove. A plain remove beside a renewal would take the
+//! tombstone that the renewal has left, and the session would live on under its new id. Of this write and the renewal's
+//! one is first, and the other one sees it: so whoever ends a session is led on from the tombstones of its renewals, and
+//! ends it where it is.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{
-    commit::{deadline, within},
+    commit::{TOMBSTONE_LIFE, deadline, within},
+    load::MOST_HOPS,
     owned::find_owned,
     settings::Settings,
+    state::Live,
 };
 use crate::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     events::EventKind,
     id::{Check, SessionId},
-    record::{Record, RecordKind},
+    record::{Forward, Owner, Record, RecordKind, TOMBSTONE_LIFETIME},
     store::{SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -23,15 +30,17 @@ const NOBODYS: Check = Check::from_bytes([0; 16]);
 /// What came of ending a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// This call has ended it.
-    Done,
+    /// This call has ended the session, which was under this id.
+    Done(SessionId),
     /// There was none, or somebody else has ended it.
     Absent,
-    /// It had been renewed: it lives on under another id, of which this one's holder knows nothing.
+    /// It moved on by a login, or its way can't be followed: it lives on under an id of which this one's holder knows
+    /// nothing.
     Superseded,
 }
 
-/// What is put over a session to end it: a tombstone that no token fits, so that it is to all as if nothing were there.
+/// What is put over a session to end it: a tombstone that no token fits, so that it is to all as if nothing were there. It
+/// has random bytes of its own, so that one that is read back is known to be this one.
 struct Grave {
     tombstone: Arc<Record>,
     usage: Usage,
@@ -47,32 +56,49 @@ enum Burial {
     Again,
 }
 
-/// Ends what is under an id, whatever its state; what can't be opened is ended, too.
-///
-/// Not by a plain remove: beside a renewal that would take the tombstone which the renewal has left, and the session
-/// lived on under the new id. Of this write and the renewal's one is first, and the other one sees it.
+/// Where an end has got to: the id that was asked for, or one that the tombstones of renewals lead to.
+struct Way {
+    id: SessionId,
+    /// Whose session it was at the renewals that were followed.
+    owner: Option<Option<Arc<str>>>,
+    hops: usize,
+}
+
+/// Ends what is under an id, or where the session from there has moved to, whatever its state; what can't be opened is
+/// ended, too.
 pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
     let deadline = deadline(settings);
-    let mut grave = Grave::new(settings);
+    let mut grave = Grave::new(settings)?;
+    let mut way = Way { id: *id, owner: None, hops: 0 };
     let mut is_last = false;
     loop {
-        let held = match settings.store.load(id).await {
+        let id = way.id;
+        let held = match settings.store.load(&id).await {
             Ok(Some(held)) => held,
-            Ok(None) => return stays_absent(settings, id).await,
+            Ok(None) => return stays_absent(settings, &id).await,
             Err(error) if error.kind() == StoreErrorKind::Corrupt => break,
-            Err(error) => return Err(error.during("load").on(id).into()),
+            Err(error) => return Err(error.during("load").on(&id).into()),
         };
         match held.record.kind() {
+            RecordKind::Session if !way.fits(&held.record) => return Ok(End::Superseded),
             RecordKind::Session => {}
-            RecordKind::Tombstone if grave.is(&held.record) => return grave.clear(settings, id).await,
-            RecordKind::Tombstone if held.record.check() == NOBODYS => return stays_absent(settings, id).await,
-            RecordKind::Tombstone => return Ok(End::Superseded),
+            RecordKind::Tombstone if grave.is(&held.record) => return grave.clear(settings, &id).await,
+            RecordKind::Tombstone if held.record.check() == NOBODYS => return stays_absent(settings, &id).await,
+            RecordKind::Tombstone => match held.record.forward() {
+                Ok(Some(forward)) if way.follow(&forward) => continue,
+                Ok(_) => return Ok(End::Superseded),
+                // It says that the session lives on, and not where.
+                Err(error) => {
+                    let error = StoreError::new(StoreErrorKind::Corrupt).during("end").on(&id).because(error);
+                    return Err(error.into());
+                }
+            },
             // What nothing here opens; and no token leads to an epoch.
             RecordKind::Sealed | RecordKind::Epoch => break,
         }
-        match grave.bury(settings, id, &held).await {
-            Ok(Burial::Done) => return grave.clear(settings, id).await,
-            Ok(Burial::Gone) => return stays_absent(settings, id).await,
+        match grave.bury(settings, &id, &held).await {
+            Ok(Burial::Done) => return grave.clear(settings, &id).await,
+            Ok(Burial::Gone) => return stays_absent(settings, &id).await,
             Ok(Burial::Again) if Instant::now() < deadline => {}
             // Others write without a break, or the disk is full: to remove is still possible, and a logout must be. Not
             // without another look: it may have been a renewal that was first.
@@ -80,7 +106,33 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
             Ok(Burial::Again) | Err(_) => break,
         }
     }
-    Ok(if remove_now(settings, id).await? { End::Done } else { End::Absent })
+    Ok(if remove_now(settings, &way.id).await? { End::Done(way.id) } else { End::Absent })
+}
+
+impl Way {
+    /// Goes on to where a renewal has moved the session. `false` if it has changed hands since, or has moved on and on.
+    fn follow(&mut self, forward: &Forward) -> bool {
+        self.hops += 1;
+        self.id = forward.to;
+        self.hops <= MOST_HOPS && *self.owner.get_or_insert_with(|| forward.owner.clone()) == forward.owner
+    }
+
+    /// Whether this is still the session of whom it was at the renewals.
+    fn fits(&self, record: &Record) -> bool {
+        self.owner.as_ref().is_none_or(|owner| owner.as_ref() == record.owner().map(Owner::name))
+    }
+}
+
+/// Whether a session that is absent when it is to be ended has ended for certain.
+///
+/// It can also have moved on to a new token, and what a login or a renewal leaves at the old id has expired since. Not if
+/// it was loaded a shorter time ago than that lives; and a session that is past its absolute limit has ended anyway.
+pub(crate) fn must_have_ended(settings: &Settings, live: &Live) -> Result<()> {
+    let now = settings.clock.now();
+    if live.loaded.is_within(TOMBSTONE_LIFE, now) || now >= live.stored.record.absolute_limit() {
+        return Ok(());
+    }
+    Err(Error::session(ErrorKind::Unconfirmed, live.id))
 }
 
 /// There is none. A store that has let go of it may have to write down that it is not to come back after a restart; and
@@ -90,28 +142,34 @@ async fn stays_absent(settings: &Settings, id: &SessionId) -> Result<End> {
     Ok(End::Absent)
 }
 
-/// Ends a session of this owner. `false`, and nothing is changed, if it is not a live one of this owner.
-pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<bool> {
+/// Ends a session of this owner, and returns the id that it was under. `None`, and nothing is changed, if it is not a live
+/// one of this owner.
+pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<SessionId>> {
     let deadline = deadline(settings);
-    let mut grave = Grave::new(settings);
+    let mut grave = Grave::new(settings)?;
+    let mut at = *id;
     loop {
-        match find_owned(settings, owner, id).await? {
-            Some(held) => match grave.bury(settings, id, &held).await? {
-                Burial::Done => break,
-                Burial::Gone => {
-                    stays_absent(settings, id).await?;
-                    return Ok(false);
+        match find_owned(settings, owner, &at).await? {
+            // Where it was renewed meanwhile, that is another id.
+            Some(live) => {
+                at = live.id;
+                match grave.bury(settings, &at, &live.stored).await? {
+                    Burial::Done => break,
+                    Burial::Gone => {
+                        stays_absent(settings, &at).await?;
+                        return Ok(None);
+                    }
+                    Burial::Again => within(deadline, &at)?,
                 }
-                Burial::Again => within(deadline, id)?,
-            },
+            }
             // The write that was not answered may be what has ended it.
-            None if grave.is_under(settings, id).await? => break,
-            None => return Ok(false),
+            None if grave.is_under(settings, &at).await? => break,
+            None => return Ok(None),
         }
     }
-    grave.clear(settings, id).await?;
-    settings.emit(EventKind::Destroyed { id: *id });
-    Ok(true)
+    grave.clear(settings, &at).await?;
+    settings.emit(EventKind::Destroyed { id: at });
+    Ok(Some(at))
 }
 
 /// Removes what is under an id, where it is dead already.
@@ -133,11 +191,12 @@ async fn remove_now(settings: &Settings, id: &SessionId) -> Result<bool, StoreEr
 }
 
 impl Grave {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &Settings) -> Result<Self> {
         let now = settings.clock.now();
-        let tombstone = Arc::new(Record::tombstone(NOBODYS, now));
+        let tombstone = Record::superseded(NOBODYS, now, TOMBSTONE_LIFETIME, None);
+        let tombstone = Arc::new(tombstone.map_err(|error| Error::request(ErrorKind::Entropy).because(error))?);
         let usage = Usage::at(&tombstone, now);
-        Self { tombstone, usage, is_unsure: false }
+        Ok(Self { tombstone, usage, is_unsure: false })
     }
 
     /// Puts it in the place of this state of a session.
@@ -172,7 +231,7 @@ impl Grave {
     async fn clear(&self, settings: &Settings, id: &SessionId) -> Result<End> {
         match remove_now(settings, id).await {
             Err(error) if self.is_unsure => Err(error.into()),
-            Ok(_) | Err(_) => Ok(End::Done),
+            Ok(_) | Err(_) => Ok(End::Done(*id)),
         }
     }
 }

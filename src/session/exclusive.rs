@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    load::{Found, LoadFailure, Loaded, find, load},
+    commit::after,
+    load::{Follow, Found, LoadFailure, Loaded, find, load},
     settings::{DamagedPolicy, Settings},
     state::{Live, Origin},
     turn::{Denied, Exclusive, Turn},
@@ -25,46 +26,66 @@ pub(crate) async fn load_in_turn(
     exclusive: &Exclusive,
     tokens: &Tokens,
 ) -> Result<(Loaded, Option<Box<Turn>>), LoadFailure> {
+    let deadline = after(exclusive.wait);
     let mut loaded = load(settings, tokens).await?;
-    let Origin::Live(live) = &loaded.origin else { return Ok((loaded, None)) };
-    let (id, check) = (live.id, live.stored.record.check());
-    let turn = match Turn::take(settings, exclusive, id).await {
-        Ok(turn) => turn,
-        Err(denied) => return Err(refused(settings, denied, exclusive, id)),
-    };
-    let found = find(settings, &id, Some(check)).await;
-    match (found, turn) {
-        (Ok(Found::Live(stored)), Some(turn)) => {
-            loaded.origin = Origin::Live(Live { id, stored });
-            Ok((loaded, Some(Box::new(turn))))
-        }
-        (Ok(Found::Live(_)), None) => {
-            let error = StoreError::new(StoreErrorKind::Other).during("lock").on(&id);
-            let denied = Denied::Store(error.because("the store leases nothing where it has a session"));
-            Err(refused(settings, denied, exclusive, id))
-        }
-        // It ended, or got another token, while this one waited. Of that nothing is to be leased.
-        (found, turn) => {
-            if let Some(turn) = turn {
-                turn.end().await;
+    loop {
+        let Origin::Live(live) = &loaded.origin else { return Ok((loaded, None)) };
+        let (id, check, was_forwarded) = (live.id, live.stored.record.check(), live.is_forwarded);
+        let turn = match Turn::take(settings, exclusive, id, deadline).await {
+            Ok(turn) => turn,
+            Err(denied) => return Err(refused(settings, denied, exclusive, id)),
+        };
+        let found = find(settings, &id, Some(check), Follow::Forward).await;
+        match (found, turn) {
+            (Ok(Found::Live(live)), Some(turn)) if live.id == id => {
+                loaded.origin = Origin::Live(Live { is_forwarded: was_forwarded, ..live });
+                return Ok((loaded, Some(Box::new(turn))));
             }
-            loaded.origin = match found {
-                Ok(Found::Superseded) => Origin::Superseded(id),
-                Ok(_) => Origin::None,
-                Err(error) if error.kind() != StoreErrorKind::Corrupt => {
-                    return Err(refused(settings, Denied::Store(error), exclusive, id));
+            (Ok(Found::Live(live)), None) if live.id == id => {
+                let error = StoreError::new(StoreErrorKind::Other).during("lock").on(&id);
+                let denied = Denied::Store(error.because("the store leases nothing where it has a session"));
+                return Err(refused(settings, denied, exclusive, id));
+            }
+            (found, turn) => {
+                // Whatever was leased here is no session any more.
+                if let Some(turn) = turn {
+                    turn.end().await;
                 }
-                Err(error) => {
-                    settings.emit(EventKind::Damaged { id, error: &error });
-                    if settings.damaged == DamagedPolicy::Fail {
-                        return Err(LoadFailure::Damaged(error));
-                    }
-                    loaded.damaged.push(id);
-                    Origin::None
+                match found {
+                    // It was renewed while this one waited: it waits on in the line of the new id.
+                    Ok(Found::Live(live)) => loaded.origin = Origin::Live(live),
+                    found => return loaded.without(settings, exclusive, id, found).map(|loaded| (loaded, None)),
                 }
-            };
-            Ok((loaded, None))
+            }
         }
+    }
+}
+
+impl Loaded {
+    /// The session ended, or got another token by a login, while this request waited.
+    fn without(
+        mut self,
+        settings: &Settings,
+        exclusive: &Exclusive,
+        id: SessionId,
+        found: Result<Found, StoreError>,
+    ) -> Result<Self, LoadFailure> {
+        self.origin = match found {
+            Ok(Found::Superseded { is_linked }) => Origin::Superseded { id, is_linked },
+            Ok(_) => Origin::None,
+            Err(error) if error.kind() != StoreErrorKind::Corrupt => {
+                return Err(refused(settings, Denied::Store(error), exclusive, id));
+            }
+            Err(error) => {
+                settings.emit(EventKind::Damaged { id, error: &error });
+                if settings.damaged == DamagedPolicy::Fail {
+                    return Err(LoadFailure::Damaged(error));
+                }
+                self.damaged.push(id);
+                Origin::None
+            }
+        };
+        Ok(self)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    record::MAX_KEY_BYTES,
+    record::{MAX_KEY_BYTES, is_reserved},
 };
 
 /// The key of an entry together with its type, so that every use of the entry agrees on it.
@@ -89,7 +89,7 @@ mod sealed {
 
 /// Refuses a key that no record can hold.
 pub(super) fn check(key: &str) -> Result<()> {
-    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES || is_reserved(key) {
         return Err(Error::entry(ErrorKind::InvalidKey, key, None));
     }
     Ok(())

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{
     Session,
-    changes::{Change, Draft},
-    handle::{Shared, to_its_end},
-    load::{Found, find},
+    changes::Change,
+    load::{Follow, Found, find},
+    request::{Shared, to_its_end},
     settings::Settings,
     state::{Live, Origin, Renewal},
 };
@@ -40,12 +40,13 @@ impl Session {
     }
 
     pub(crate) async fn open_with(settings: Arc<Settings>, id: SessionId) -> Result<Option<Self>> {
-        match find(&settings, &id, None).await? {
-            Found::Live(stored) => {
-                let origin = Origin::Live(Live { id, stored });
+        match find(&settings, &id, None, Follow::Link).await? {
+            // Whoever knows its id is no browser with an old token: what it does with it is a use like any.
+            Found::Live(live) => {
+                let origin = Origin::Live(Live { is_forwarded: false, ..live });
                 Ok(Some(Self::of(Shared::detached(settings, origin))))
             }
-            Found::Superseded | Found::Absent => Ok(None),
+            Found::Superseded { .. } | Found::Absent => Ok(None),
         }
     }
 }
@@ -72,14 +73,14 @@ impl Session {
         self.shared.state().live().map(|live| live.stored.record.created_at())
     }
 
-    /// When the session was last used, as far as was written: by the request before this one, give or take a throttled
-    /// touch. `None` for a new session.
+    /// When the session was last used, as the store has it: by the request before this one, give or take a throttled touch,
+    /// or by what this request has saved or touched. `None` for a new session.
     #[must_use]
     pub fn last_used_at(&self) -> Option<SystemTime> {
         self.shared.state().live().map(|live| live.stored.used_at)
     }
 
-    /// From when on the session is expired if nothing more is written. `None` for a new session.
+    /// From when on the session is expired if nothing more is written, as the store has it. `None` for a new session.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.shared.state().live().map(|live| live.stored.expires_at)
@@ -94,7 +95,8 @@ impl Session {
     /// Sets how long this session lives ("remember me"), whatever the layer's default.
     ///
     /// A cookie's own expiry is sent when the session is created or renewed, so this belongs beside
-    /// [`login`](Self::login).
+    /// [`login`](Self::login), before or after it. **Every login starts from the layer's default:** also one that only
+    /// confirms who is there, so say it again then if it is to stay.
     ///
     /// # Errors
     ///
@@ -102,7 +104,7 @@ impl Session {
     pub fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         let mut state = self.shared.state();
         state.not_superseded()?;
-        state.change(Change::Lifetime(lifetime));
+        state.choose_lifetime(lifetime);
         Ok(())
     }
 
@@ -112,23 +114,51 @@ impl Session {
         self.shared.state().draft.owner().cloned()
     }
 
-    /// Says whom the session belongs to, without a new token. At a login use [`login`](Self::login).
+    /// Says whom the session belongs to. At a login use [`login`](Self::login).
+    ///
+    /// A session without an owner keeps its token and its data. **One that is taken from its owner begins anew:** its
+    /// entries and its lifetime are gone, and at the commit it gets a new token and id, so that nothing of one person is
+    /// left to the next. What this request writes afterwards is kept. To log somebody out, [`destroy`](Self::destroy)
+    /// the session.
     ///
     /// # Errors
     ///
-    /// [`InvalidOwner`](ErrorKind::InvalidOwner), [`Superseded`](ErrorKind::Superseded),
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted).
+    /// [`InvalidOwner`](ErrorKind::InvalidOwner), [`Superseded`](ErrorKind::Superseded), and
+    /// [`ResponseStarted`](ErrorKind::ResponseStarted) where the session needs a new token.
     pub fn set_owner(&self, owner: Option<&str>) -> Result<()> {
         let owner = owner.map(named).transpose()?;
         let mut state = self.shared.state();
         state.writable()?;
-        state.change(Change::Owner(owner));
+        if state.draft.leaves(owner.as_ref()) {
+            state.can_set_cookie()?;
+            state.renew(Renewal::Leave);
+        }
+        let lifetime = state.first_lifetime(&self.shared.settings);
+        state.change(Change::Owner(owner, lifetime));
         Ok(())
     }
 
-    /// Does not move the session's expiry for this request: for polling, which is no use by a person.
+    /// Does not move the session's expiry for this request, nor renew its token: for polling, which isn't user activity.
     pub fn skip_touch(&self) {
         self.shared.state().skip_touch = true;
+    }
+
+    /// Moves the session's expiry now, whatever was moved before: for a socket or a stream that is in use and makes no
+    /// requests. A new session is not stored yet, and has no expiry to move.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](ErrorKind::Gone) if the session has ended, [`Superseded`](ErrorKind::Superseded), and those of the store.
+    pub async fn touch(&self) -> Result<()> {
+        let live = {
+            let state = self.shared.state();
+            state.not_superseded()?;
+            state.live().cloned()
+        };
+        match live {
+            Some(live) => self.shared.touch_now(live).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -139,7 +169,10 @@ impl Session {
     ///
     /// An anonymous visitor's entries are kept (the cart), and the same owner's. Over another owner's session it starts
     /// empty, so that nothing of one person is left to the next on a shared machine. What this request inserts after the
-    /// login is kept in any case.
+    /// login is kept in any case. The lifetime is the layer's default, or what this request [sets](Self::set_lifetime).
+    ///
+    /// A request that comes with the token from before a [`renew`](Self::renew) logs in over the renewed session, and so
+    /// ends it.
     ///
     /// # Errors
     ///
@@ -148,14 +181,22 @@ impl Session {
     pub fn login(&self, owner: &str) -> Result<()> {
         let owner = named(owner)?;
         let mut state = self.shared.state();
-        can_set_cookie(state.response_started)?;
-        state.renewal = Renewal::Login;
-        state.change(Change::Login(owner));
+        state.can_set_cookie()?;
+        state.renew(Renewal::Login);
+        let lifetime = state.first_lifetime(&self.shared.settings);
+        state.change(Change::Login(owner, lifetime));
         Ok(())
     }
 
     /// Gives the session a new token and id; its data and its absolute clock stay. For a change of rights that is no
     /// login. A session that is not stored yet gets a fresh token anyway.
+    ///
+    /// Parallel requests that still come with the old token go on with the renewed session, for
+    /// [`renewal_grace`](crate::SessionLayerBuilder::renewal_grace). They merge into it and get no new cookie; of two that
+    /// renew at once, one hands out the token.
+    ///
+    /// **This is no protection from session fixation:** whoever has planted the old token follows it, too. Where somebody
+    /// signs in, use [`login`](Self::login), after which the old token is worth nothing.
     ///
     /// # Errors
     ///
@@ -163,22 +204,23 @@ impl Session {
     pub fn renew(&self) -> Result<()> {
         let mut state = self.shared.state();
         state.not_superseded()?;
-        can_set_cookie(state.response_started)?;
-        state.renewal = state.renewal.max(Renewal::Renew);
+        state.can_set_cookie()?;
+        state.renew(Renewal::Renew);
         Ok(())
     }
 
-    /// Ends the session when the handler has answered, whatever it answers (OWASP ASVS 5.0, 7.4.1). If the store can't
-    /// remove it, the answer is an error.
+    /// Ends the session when the handler has answered, whatever it answers (OWASP ASVS 5.0, 7.4.1). If that can't be shown
+    /// to have taken effect, the answer is an error.
     ///
-    /// What the request writes afterwards goes into a new session, with a new token.
+    /// A request that comes with the token from before a [`renew`](Self::renew) ends the renewed session. What the request
+    /// writes afterwards goes into a new session, with a new token.
     ///
     /// # Errors
     ///
-    /// [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted): then
-    /// [`destroy_now`](Self::destroy_now) still works.
+    /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login, and
+    /// [`ResponseStarted`](ErrorKind::ResponseStarted): then [`destroy_now`](Self::destroy_now) still works.
     pub fn destroy(&self) -> Result<()> {
-        can_set_cookie(self.shared.state().response_started)?;
+        self.shared.state().can_set_cookie()?;
         self.doom()
     }
 
@@ -188,8 +230,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Superseded`](ErrorKind::Superseded), [`Unavailable`](ErrorKind::Unavailable) and other failures of the store:
-    /// then the session may live on, and it is tried again when the handler has answered.
+    /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login; [`Unconfirmed`](ErrorKind::Unconfirmed) if
+    /// the session is not there and may have moved on to a new token, of which this request, after more than an hour, can't
+    /// tell; [`Unavailable`](ErrorKind::Unavailable) and other failures of the store: then the session may live on, and
+    /// **it is tried again when the handler has answered**. That is the one failure that the application is told of and
+    /// that can still happen afterwards: a logout is never given up.
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
         let shared = Arc::clone(&self.shared);
@@ -197,27 +242,16 @@ impl Session {
     }
 
     fn doom(&self) -> Result<()> {
-        let (log, draft) = {
+        let dropped = {
             let mut state = self.shared.state();
-            state.not_superseded()?;
-            if let Origin::Live(live) = &state.origin {
-                let id = live.id;
-                state.doomed.push(id);
+            // A tombstone of a renewal leads on to the session that is meant.
+            if !matches!(state.origin, Origin::Superseded { is_linked: true, .. }) {
+                state.not_superseded()?;
             }
-            let damaged = std::mem::take(&mut state.damaged);
-            state.doomed.extend(damaged);
-            state.ended += 1;
-            // A superseded token stays one, also where a login is taken back.
-            if state.live().is_some() {
-                state.origin = Origin::None;
-            }
-            state.renewal = Renewal::Keep;
-            state.answer.cookie = None;
-            state.revision += 1;
-            (std::mem::take(&mut state.log), std::mem::replace(&mut state.draft, Draft::new(None)))
+            state.doom()
         };
         // Dropped with no lock held: a closure may hold a clone of this session.
-        drop((log, draft));
+        drop(dropped);
         Ok(())
     }
 
@@ -231,16 +265,32 @@ impl Session {
     /// [`Gone`](ErrorKind::Gone), [`Superseded`](ErrorKind::Superseded), [`Conflict`](ErrorKind::Conflict),
     /// [`Contended`](ErrorKind::Contended), [`TooLarge`](ErrorKind::TooLarge),
     /// [`TooManySessions`](ErrorKind::TooManySessions) at a login, those of the store, and those of closures
-    /// that run again. The changes are kept, so that it can be tried again.
+    /// that run again.
+    ///
+    /// **What has failed does not happen later unless it is asked for again.** The changes stay in the session, so that
+    /// `save` can be tried again, and reads go on seeing them; but the end of the request does not write them, nor anything
+    /// that is changed after the failure. They are dropped, with an event
+    /// ([`ChangesDropped`](crate::EventKind::ChangesDropped)): if nothing was changed since, the handler's answer stands; if
+    /// something was, it counts on what is missing, and the answer is that of this error. [`discard`](Self::discard) takes
+    /// them back, and the session can be written to as before.
+    ///
+    /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the changes may have been written. What was set is kept for
+    /// another try; `update` closures are not, since they could run on their own result.
     pub async fn save(&self) -> Result<()> {
-        {
-            let state = self.shared.state();
-            if state.response_started && (state.renews() || (state.live().is_none() && state.draft.is_dirty())) {
-                return Err(Error::request(ErrorKind::ResponseStarted));
-            }
-        }
+        self.shared.state().can_save()?;
         let shared = Arc::clone(&self.shared);
-        to_its_end(async move { shared.commit().await }).await
+        to_its_end(async move { shared.save(None).await }).await
+    }
+
+    /// Takes back what this request has changed and not saved, a login or a renewal included. What it destroys is
+    /// destroyed all the same.
+    ///
+    /// After a [`Conflict`](ErrorKind::Conflict) reads see what is stored now, so that a handler can compute its change
+    /// anew.
+    pub fn discard(&self) {
+        let dropped = self.shared.state().discard();
+        // Dropped with no lock held: a closure may hold a clone of this session.
+        drop(dropped);
     }
 
     /// Loads the session anew, to see what others wrote meanwhile.
@@ -260,30 +310,24 @@ impl Session {
                 None => return state.not_superseded(),
             }
         };
-        let found = find(&self.shared.settings, &live.id, Some(live.stored.record.check())).await?;
-        let stored = match found {
-            Found::Live(stored) => stored,
+        let check = live.stored.record.check();
+        let now = match find(&self.shared.settings, &live.id, Some(check), Follow::Forward).await? {
+            Found::Live(now) => Live { is_forwarded: live.is_forwarded || now.is_forwarded, ..now },
             Found::Absent => return Err(Error::session(ErrorKind::Gone, live.id)),
-            Found::Superseded => return Err(Error::session(ErrorKind::Superseded, live.id)),
+            Found::Superseded { .. } => return Err(Error::session(ErrorKind::Superseded, live.id)),
         };
         let idle = {
             let mut state = self.shared.state();
             if state.revision != revision {
                 return Err(Error::request(ErrorKind::UnsavedChanges));
             }
-            state.draft = Draft::new(Some(Arc::clone(&stored.record)));
-            state.origin = Origin::Live(Live { id: live.id, stored });
-            state.revision += 1;
+            state.newer = Some(Origin::Live(now));
             // Changes that came to nothing on the old record are none on the new one.
-            std::mem::take(&mut state.log)
+            state.discard()
         };
         drop(idle);
         Ok(())
     }
-}
-
-fn can_set_cookie(response_started: bool) -> Result<()> {
-    if response_started { Err(Error::request(ErrorKind::ResponseStarted)) } else { Ok(()) }
 }
 
 /// The name, if it can be an owner's.

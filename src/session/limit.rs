@@ -53,7 +53,7 @@ fn joined(work: &Work) -> Option<Arc<str>> {
     let owner = work.draft.owner()?;
     let held = match &work.origin {
         Origin::Live(live) if work.renewal < Renewal::Login => live.stored.record.owner(),
-        Origin::Live(_) | Origin::None | Origin::Superseded(_) => None,
+        Origin::Live(_) | Origin::None | Origin::Superseded { .. } => None,
     };
     (held.map(|held| held.name()) != Some(owner)).then(|| Arc::clone(owner))
 }
@@ -86,7 +86,7 @@ pub(crate) async fn make_room(settings: &Settings, owner: &str, limit: Limit, ow
     }
     for (id, _) in &others[limit.most - 1..] {
         // `false`: it ended by itself meanwhile.
-        if end_owned(settings, owner, id).await? {
+        if end_owned(settings, owner, id).await?.is_some() {
             tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended to make room");
         }
     }

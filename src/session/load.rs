@@ -1,18 +1,18 @@
 //! From the request's tokens to the session that they name.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument;
 
 use super::{
     settings::{DamagedPolicy, Settings},
-    state::{Live, Origin},
+    state::{Live, Moment, Origin},
 };
 use crate::{
     cookie::Tokens,
     events::{EventKind, NoSessionReason, span},
     id::{Check, SessionId},
-    record::RecordKind,
+    record::{Forward, Owner, Record, RecordKind},
     store::{SessionStore, StoreError, StoreErrorKind, Stored},
 };
 
@@ -40,11 +40,26 @@ pub(crate) struct Loaded {
 
 /// What a stored record is to a request that holds the token of this check.
 pub(crate) enum Found {
-    Live(Stored),
-    Superseded,
+    Live(Live),
+    /// The token was replaced by a newer one, and nothing leads on that this request may follow.
+    Superseded {
+        is_linked: bool,
+    },
     /// Not there, or not for this token; the reason is an event.
     Absent,
 }
+
+/// How far a tombstone leads on to the session that was renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follow {
+    /// For a request that came with the old token: until the forward's time is over.
+    Forward,
+    /// For whoever ends the session, or knows its old id: as long as the tombstone lives.
+    Link,
+}
+
+/// How many tombstones are followed. A session that is renewed every few minutes has one or two that still lead on.
+pub(crate) const MOST_HOPS: usize = 8;
 
 /// Looks up what the tokens name. One live session is the request's; two are refused, since one of them was planted.
 pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
@@ -56,9 +71,9 @@ pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded,
     let (id, check) = token.identify(settings.cookie.bare_name());
     // As `find` does it, but with no room for `find` in every handler's future.
     let found = if span::are_wanted() {
-        Box::pin(find(settings, &id, Some(check))).await
+        Box::pin(find(settings, &id, Some(check), Follow::Forward)).await
     } else {
-        look_up(settings, &id, Some(check)).await
+        look_up(settings, &id, Some(check), Follow::Forward).await
     };
     let mut loaded = Loaded::NOTHING;
     loaded.take(settings, id, found)?;
@@ -69,7 +84,7 @@ async fn load_several(settings: &Settings, tokens: &Tokens) -> Result<Loaded, Lo
     let mut loaded = Loaded::NOTHING;
     for token in tokens.iter() {
         let (id, check) = token.identify(settings.cookie.bare_name());
-        let found = find(settings, &id, Some(check)).await;
+        let found = find(settings, &id, Some(check), Follow::Forward).await;
         loaded.take(settings, id, found)?;
     }
     Ok(loaded)
@@ -86,20 +101,27 @@ impl Loaded {
         found: Result<Found, StoreError>,
     ) -> Result<(), LoadFailure> {
         match found {
-            Ok(Found::Live(stored)) => match &self.origin {
-                Origin::Live(first) if first.id == id => {}
+            Ok(Found::Live(live)) => match &self.origin {
+                // The old and the new token of one session.
+                Origin::Live(first) if first.id == live.id => {
+                    let is_forwarded = first.is_forwarded && live.is_forwarded;
+                    self.origin = Origin::Live(Live { is_forwarded, ..live });
+                }
+                // A token that leads there only by a forward gives way to one that names a live session.
+                Origin::Live(first) if first.is_forwarded != live.is_forwarded => {
+                    if first.is_forwarded {
+                        self.go_on_with(settings, live);
+                    }
+                }
                 Origin::Live(first) => {
-                    settings.emit(EventKind::TwoLiveCookies { first: first.id, second: id });
+                    settings.emit(EventKind::TwoLiveCookies { first: first.id, second: live.id });
                     return Err(LoadFailure::TwoSessions);
                 }
-                Origin::None | Origin::Superseded(_) => {
-                    settings.emit(EventKind::Loaded { id, record: &stored.record });
-                    self.origin = Origin::Live(Live { id, stored });
-                }
+                Origin::None | Origin::Superseded { .. } => self.go_on_with(settings, live),
             },
-            Ok(Found::Superseded) => {
+            Ok(Found::Superseded { is_linked }) => {
                 if let Origin::None = self.origin {
-                    self.origin = Origin::Superseded(id);
+                    self.origin = Origin::Superseded { id, is_linked };
                 }
             }
             Ok(Found::Absent) => {}
@@ -117,54 +139,129 @@ impl Loaded {
         }
         Ok(())
     }
+
+    fn go_on_with(&mut self, settings: &Settings, live: Live) {
+        settings.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
+        self.origin = Origin::Live(live);
+    }
 }
 
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
-pub(crate) async fn find(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
+pub(crate) async fn find(
+    settings: &Settings,
+    id: &SessionId,
+    check: Option<Check>,
+    follow: Follow,
+) -> Result<Found, StoreError> {
     if span::are_wanted() {
-        return Box::pin(look_up(settings, id, check).instrument(span::load(id))).await;
+        return Box::pin(look_up(settings, id, check, follow).instrument(span::load(id))).await;
     }
-    look_up(settings, id, check).await
+    look_up(settings, id, check, follow).await
 }
 
-async fn look_up(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Found, StoreError> {
-    let Some(stored) = settings.store.load(id).await.map_err(|error| error.during("load").on(id))? else {
-        settings.nothing_stored(id).await;
-        return Ok(Found::Absent);
-    };
-    let found = judge(settings, id, check, stored)?;
-    let Found::Live(Stored { record, .. }) = &found else { return Ok(found) };
-    let Some(owner) = record.owner() else { return Ok(found) };
-    let present = settings.store.owner_epoch(owner.name()).await;
-    if present.map_err(|error| error.during("owner_epoch").on(id))? == Some(owner.epoch()) {
-        return Ok(found);
+async fn look_up(
+    settings: &Settings,
+    id: &SessionId,
+    check: Option<Check>,
+    follow: Follow,
+) -> Result<Found, StoreError> {
+    match look_at(settings, id, check).await? {
+        Looked::Session(live) => unless_revoked(settings, live).await,
+        // Boxed: hardly a request comes with an old token, and every handler's future has room for what is not boxed.
+        Looked::Tombstone(tombstone) => Box::pin(go_on(settings, id, tombstone, follow)).await,
+        Looked::Absent => Ok(Found::Absent),
     }
-    settings.no_session(NoSessionReason::Revoked, id, Some(record));
+}
+
+/// What is stored under an id, by itself.
+enum Looked {
+    Session(Live),
+    Tombstone(Arc<Record>),
+    Absent,
+}
+
+async fn look_at(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Looked, StoreError> {
+    match settings.store.load(id).await.map_err(|error| error.during("load").on(id))? {
+        Some(stored) => judge(settings, id, check, stored),
+        None => {
+            settings.nothing_stored(id).await;
+            Ok(Looked::Absent)
+        }
+    }
+}
+
+/// Follows the tombstones from a session's old id to where it is now.
+///
+/// It must still belong to whom it belonged at the renewal: if the holder of a token that was planted could follow it into a
+/// login, a renewal would be no protection from fixation. A session that a tombstone leads to and that is gone was there:
+/// so the token was superseded, and is not one that was never issued.
+async fn go_on(
+    settings: &Settings,
+    id: &SessionId,
+    mut tombstone: Arc<Record>,
+    follow: Follow,
+) -> Result<Found, StoreError> {
+    let superseded = |is_linked| {
+        settings.no_session(NoSessionReason::Superseded, id, None);
+        Ok(Found::Superseded { is_linked })
+    };
+    let mut owner = None;
+    for _ in 0..MOST_HOPS {
+        let forward = tombstone
+            .forward()
+            .map_err(|error| StoreError::new(StoreErrorKind::Corrupt).during("load").on(id).because(error))?;
+        let Some(Forward { to, until, owner: held_by }) = forward else { return superseded(false) };
+        if follow == Follow::Forward && settings.clock.recent() >= until {
+            return superseded(true);
+        }
+        if *owner.get_or_insert(held_by.clone()) != held_by {
+            return superseded(false);
+        }
+        match look_at(settings, &to, None).await? {
+            Looked::Tombstone(next) => tombstone = next,
+            Looked::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
+                return match unless_revoked(settings, live).await? {
+                    Found::Live(live) => Ok(Found::Live(Live { is_forwarded: true, ..live })),
+                    _ => superseded(false),
+                };
+            }
+            Looked::Session(_) | Looked::Absent => return superseded(false),
+        }
+    }
+    superseded(false)
+}
+
+async fn unless_revoked(settings: &Settings, live: Live) -> Result<Found, StoreError> {
+    let Some(owner) = live.stored.record.owner() else { return Ok(Found::Live(live)) };
+    let present = settings.store.owner_epoch(owner.name()).await;
+    if present.map_err(|error| error.during("owner_epoch").on(&live.id))? == Some(owner.epoch()) {
+        return Ok(Found::Live(live));
+    }
+    settings.no_session(NoSessionReason::Revoked, &live.id, Some(&live.stored.record));
     Ok(Found::Absent)
 }
 
 /// What a record is by itself, whoever owns it.
-fn judge(settings: &Settings, id: &SessionId, check: Option<Check>, stored: Stored) -> Result<Found, StoreError> {
+fn judge(settings: &Settings, id: &SessionId, check: Option<Check>, stored: Stored) -> Result<Looked, StoreError> {
     let record = &stored.record;
     if check.is_some_and(|check| check != record.check()) {
         settings.no_session(NoSessionReason::Unknown, id, Some(record));
-        return Ok(Found::Absent);
+        return Ok(Looked::Absent);
     }
     let now = settings.clock.recent();
-    // A store that returns an expired record is not believed (K9).
+    // A store that returns an expired record is not believed.
     if stored.is_expired(now) || now >= record.absolute_limit() {
         settings.no_session(NoSessionReason::Expired, id, Some(record));
-        return Ok(Found::Absent);
+        return Ok(Looked::Absent);
     }
     match record.kind() {
-        RecordKind::Session => Ok(Found::Live(stored)),
-        RecordKind::Tombstone => {
-            settings.no_session(NoSessionReason::Superseded, id, Some(record));
-            Ok(Found::Superseded)
+        RecordKind::Session => {
+            Ok(Looked::Session(Live { id: *id, stored, is_forwarded: false, loaded: Moment::new(now) }))
         }
+        RecordKind::Tombstone => Ok(Looked::Tombstone(stored.record)),
         RecordKind::Epoch => {
             settings.no_session(NoSessionReason::Unknown, id, Some(record));
-            Ok(Found::Absent)
+            Ok(Looked::Absent)
         }
         RecordKind::Sealed => {
             let error = StoreError::new(StoreErrorKind::Corrupt).during("load").on(id);

@@ -1,10 +1,12 @@
 //! One request's session.
 //!
-//! - [`Session`]: what handlers hold. Its entries are in `access`, its life in `lifecycle`.
+//! - [`Session`]: what handlers hold. Its entries are in `access`, their updates by closures in `update`, its life in
+//!   `lifecycle`.
 //! - [`Typed`]: the same as a struct of the application; `fields` takes it apart and puts it together.
 //! - `reporting`: what is told of it.
-//! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed.
-//! - `state`, `handle`: where the session stands, shared by all of the request.
+//! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed. `run`: closures of
+//!   the application. `seen`: what the request has read.
+//! - `state`, `request`: where the session stands, shared by all of the request. `caller`: whose handler is running.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
 //! - `end`: how a session ends, whoever asks for it.
 //! - `lease`: asking the store for one. `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
@@ -12,12 +14,12 @@
 //! - `settings`: how the sessions of one layer behave.
 
 mod access;
+mod caller;
 mod changes;
 mod commit;
 mod end;
 mod exclusive;
 mod fields;
-mod handle;
 mod key;
 mod lease;
 mod lifecycle;
@@ -26,29 +28,35 @@ mod load;
 mod owned;
 mod queue;
 mod reporting;
+mod request;
+mod run;
+mod seen;
 mod settings;
 mod state;
 mod turn;
 mod typed;
+mod update;
 
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::{
+    caller::{Caller, Polling},
     commit::{after, deadline, within},
     end::{End, end, end_owned, remove},
-    handle::{Finish, Shared, to_its_end},
     lease::{Taken, take as take_lease},
     limit::{Limit, make_room},
-    load::{Found, LoadFailure, find},
+    load::{Follow, Found, LoadFailure, find},
     owned::{find_owned, list_owned},
-    settings::Settings,
-    state::Answer,
+    reporting::report_failed,
+    request::{Finish, Shared, to_its_end},
+    settings::{SaveIf, Settings},
+    state::{Answer, EndedBeside, Live},
     turn::Exclusive,
 };
 pub use self::{
     key::{IntoKey, Key},
     limit::AtLimit,
-    settings::{ConflictPolicy, DamagedPolicy, SavePolicy},
+    settings::{ConflictPolicy, DamagedPolicy, ResponseHead, SavePolicy},
     typed::Typed,
 };
 

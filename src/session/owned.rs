@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 
 use super::{
-    load::{Found, find},
+    load::{Follow, Found, find},
     settings::Settings,
+    state::Live,
 };
 use crate::{
     error::{Error, Result},
@@ -33,10 +34,11 @@ pub(crate) async fn list_owned(settings: &Settings, owner: &str) -> Result<Vec<(
     Ok(sessions)
 }
 
-/// A live session of this owner, or nothing: whose it is otherwise is nobody's business (K24).
-pub(crate) async fn find_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<Stored>> {
-    Ok(match find(settings, id, None).await? {
-        Found::Live(stored) if stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(stored),
-        Found::Live(_) | Found::Superseded | Found::Absent => None,
+/// The live session of this id, or where a renewal has moved it to. Returns `None` unless `owner` owns it: an id out of a
+/// form reaches nobody else's session.
+pub(crate) async fn find_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<Live>> {
+    Ok(match find(settings, id, None, Follow::Link).await? {
+        Found::Live(live) if live.stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(live),
+        Found::Live(_) | Found::Superseded { .. } | Found::Absent => None,
     })
 }

@@ -2,13 +2,24 @@
 
 use std::sync::Arc;
 
-use super::settings::Settings;
+use super::{caller::Caller, settings::Settings};
 use crate::{
-    events::{EventKind, NoSessionReason},
+    error::Error,
+    events::{EventKind, NoSessionReason, Observers},
     id::SessionId,
     record::Record,
     store::{SessionStatus, SessionStore},
 };
+
+/// Reports an error that a handler answers with: to the observers of the layer around it, if it is called in a handler.
+#[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "only axum turns errors into responses"))]
+pub(crate) fn report_failed(error: &Error) {
+    let kind = EventKind::HandlerFailed { error };
+    match Caller::present().shared() {
+        Some(shared) => shared.settings.emit(kind),
+        None => Observers::NONE.emit(kind),
+    }
+}
 
 impl Settings {
     /// Tells of what happened.

@@ -1,22 +1,40 @@
 //! How the sessions of one layer behave.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use super::{limit::Limit, queue::CommitQueue, turn::Exclusive};
-use crate::{clock::Clock, codec::Codec, cookie::Cookie, lifetime::Lifetime, store::DynStore};
+use crate::{
+    clock::Clock,
+    codec::Codec,
+    cookie::Cookie,
+    lifetime::Lifetime,
+    store::{DynStore, Idle},
+};
 
 /// What happens when another request changed the session between this one's load and its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ConflictPolicy {
-    /// The request's changes are replayed on the newer record, key by key; `update` closures run again. No update is
-    /// lost.
+    /// The request's changes are replayed on the newer record, key by key; `update` closures run again.
+    ///
+    /// Setting or taking an entry that this request has read, and that another has changed since, fails with
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409: what was computed from the old value
+    /// would undo the other's update. The same without having read it wins over the other, and so does removing an entry
+    /// that is gone already.
     #[default]
     Merge,
+    /// As [`Merge`](Self::Merge), but of two requests that set one entry the later one wins, also if it has read the entry
+    /// before: **an update by `get` and `insert` can be lost.** `update` closures still run again.
+    MergeLastWriteWins,
     /// The commit fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409.
     Reject,
     /// The request's view of the whole session replaces the newer record: **what others wrote meanwhile is lost.** A
-    /// session that is gone stays gone all the same.
+    /// session that is gone stays gone all the same, a request that came with the token from before a renewal is merged,
+    /// and so is what [`take_now`](crate::Session::take_now) takes.
     LastWriteWins,
 }
 
@@ -43,6 +61,54 @@ pub enum DamagedPolicy {
     StartOver,
 }
 
+/// The part of a response that tells whether what its request changed is to be saved.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: http::StatusCode,
+    /// The headers.
+    pub headers: &'a http::HeaderMap,
+    /// What layers and handlers have put into the response for others.
+    pub extensions: &'a http::Extensions,
+}
+
+impl ResponseHead<'_> {
+    /// Whether the response says that the request has failed on the server's side: a server error (5xx) or 408 Request
+    /// Timeout (RFC 9110, sections 15.6 and 15.5.9). By default the changes of such a request are dropped.
+    ///
+    /// 408 is what `tower_http::timeout::TimeoutLayer` answers: the handler was cut off half way.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.status.is_server_error() || self.status == http::StatusCode::REQUEST_TIMEOUT
+    }
+}
+
+type Decision = Arc<dyn Fn(&ResponseHead<'_>) -> bool + Send + Sync>;
+
+/// Decides whether the changes of a request are saved. By default: unless its response is a failure.
+#[derive(Clone, Default)]
+pub(crate) struct SaveIf(Option<Decision>);
+
+impl SaveIf {
+    pub(crate) fn new(decision: impl Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(decision)))
+    }
+
+    pub(crate) fn allows(&self, head: &ResponseHead<'_>) -> bool {
+        match &self.0 {
+            Some(decision) => decision(head),
+            None => !head.is_failure(),
+        }
+    }
+}
+
+impl fmt::Debug for SaveIf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "SaveIf(..)" } else { "SaveIf(not a failure)" })
+    }
+}
+
 /// Everything that a layer's sessions and its requests ask it.
 ///
 /// Apart from the counter of its `Arc`, which every request moves: else each thread's requests would take what all read out
@@ -61,7 +127,8 @@ pub(crate) struct Settings {
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) save: SavePolicy,
     pub(crate) damaged: DamagedPolicy,
-    pub(crate) save_on_server_error: bool,
+    /// Whether a response lets the changes of its request be saved.
+    pub(crate) save_if: SaveIf,
     /// The largest record, in bytes of its wire form.
     pub(crate) max_record: usize,
     /// How long a commit that meets conflicts is tried again.
@@ -72,6 +139,10 @@ pub(crate) struct Settings {
     /// The complaint about a layer nested under its own name was made.
     pub(crate) nested: AtomicBool,
     pub(crate) queue: CommitQueue,
+    /// How long a request with the token from before a renewal is served.
+    pub(crate) renewal_grace: Duration,
+    /// How old a session's token becomes before the layer renews it.
+    pub(crate) renew_every: Option<Duration>,
     /// Requests of one session run one after another.
     pub(crate) exclusive: Option<Exclusive>,
     /// How many sessions an owner can have.
@@ -87,17 +158,19 @@ impl Settings {
             clock: Clock::system(),
             codec: Codec::Json,
             lifetime: Lifetime::default(),
-            touch_after: 0.1,
+            touch_after: Idle::DEFAULT_TOUCH_AFTER,
             conflicts: ConflictPolicy::default(),
             save: SavePolicy::default(),
             damaged: DamagedPolicy::default(),
-            save_on_server_error: false,
+            save_if: SaveIf::default(),
             max_record: 128 * 1_024,
             retry_for: Duration::from_secs(5),
             cookie: Cookie::default(),
             cache_headers: true,
             nested: AtomicBool::new(false),
             queue: CommitQueue::default(),
+            renewal_grace: Duration::from_secs(60),
+            renew_every: None,
             exclusive: None,
             limit: None,
         }
@@ -114,7 +187,7 @@ impl Settings {
             conflicts: ConflictPolicy::Reject,
             save: self.save,
             damaged: self.damaged,
-            save_on_server_error: self.save_on_server_error,
+            save_if: self.save_if.clone(),
             max_record: self.max_record,
             retry_for: self.retry_for,
             cookie: self.cookie.clone(),
@@ -122,6 +195,8 @@ impl Settings {
             nested: AtomicBool::new(false),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
+            renewal_grace: self.renewal_grace,
+            renew_every: None,
             exclusive: None,
             limit: self.limit,
         }

@@ -10,7 +10,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{Mutex as AsyncMutex, Notify, Semaphore},
-    time::timeout_at,
+    time::{Instant, timeout_at},
 };
 use tracing::Instrument;
 
@@ -84,15 +84,15 @@ impl Exclusive {
 }
 
 impl Turn {
-    /// Waits for the lease of this session. `None` if there is nothing to lease any more.
+    /// Waits for the lease of this session until the deadline. `None` if there is nothing to lease any more.
     ///
     /// Dropped at any point, it leaves the line and gives back what it may have been given.
     pub(crate) async fn take(
         settings: &Arc<Settings>,
         exclusive: &Exclusive,
         id: SessionId,
+        deadline: Instant,
     ) -> Result<Option<Self>, Denied> {
-        let deadline = super::commit::after(exclusive.wait);
         let place = Place { settings: Arc::clone(settings), id, line: Some(exclusive.lines.line(id)) };
         let denied = |reason| {
             settings.emit(EventKind::TurnRefused { id, reason });

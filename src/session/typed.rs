@@ -1,10 +1,6 @@
 //! A whole session as one struct.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, fmt, marker::PhantomData, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -13,10 +9,12 @@ use super::{
     changes::{Change, Draft},
     fields::{self, Decoded, Encoded},
     key,
+    request::Shared,
+    run::{Again, Ran},
 };
 use crate::{
     codec::Codec,
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
 };
 
 /// The visitor's session as a struct of the application.
@@ -74,7 +72,7 @@ impl<T> Typed<T> {
 }
 
 impl<T: DeserializeOwned + Default> Typed<T> {
-    /// The present value, decoded anew at each call.
+    /// The present value, decoded anew at each call. It counts as reading its fields: see [`set`](Self::set).
     ///
     /// # Errors
     ///
@@ -83,7 +81,12 @@ impl<T: DeserializeOwned + Default> Typed<T> {
     pub fn get(&self) -> Result<T> {
         let shared = self.session.shared();
         let draft = shared.state().draft.clone();
-        Ok(fields::decode(&shared.settings.codec, &draft)?.value)
+        let decoded = fields::decode::<T>(&shared.settings.codec, &draft)?;
+        let mut state = shared.state();
+        for key in decoded.keys {
+            state.see(key, &shared.settings);
+        }
+        Ok(decoded.value)
     }
 }
 
@@ -127,71 +130,130 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     /// name can't be a key, [`TooLarge`](ErrorKind::TooLarge) if the record would pass the layer's limit,
     /// [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor has no
     /// session and no cookie can be sent any more. Nothing is changed then.
-    pub fn update<R>(&self, f: impl Fn(&mut T) -> R + Send + 'static) -> Result<R> {
+    pub fn update<R>(&self, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R> {
         let shared = self.session.shared();
-        let codec = shared.settings.codec.clone();
-        let run = move |draft: &mut Draft| run(&codec, draft, &f);
+        Ok(shared.run(None, Again::Merged, on_fields(shared, move |value| Ran::kept(f(value))))?.0)
+    }
+
+    /// Changes the value by a closure that can refuse: after an `Err` nothing is changed, whatever the closure has done to
+    /// its argument, also when it runs again. The outer error is the session's, the inner one the closure's.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn try_update<R, E>(&self, f: impl Fn(&mut T) -> Result<R, E> + Send + Sync + 'static) -> Result<Result<R, E>> {
+        let shared = self.session.shared();
+        Ok(shared.run(None, Again::Merged, on_fields(shared, move |value| Ran::if_ok(f(value))))?.0)
+    }
+
+    /// Changes the value by a closure, commits everything that this request has changed, and returns what the closure
+    /// returned **when it was finally applied**. If it fails, this change is withdrawn; see [`Session::update_now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update) and [`Session::save`].
+    pub async fn update_now<R: Send + 'static>(&self, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R> {
+        let shared = Arc::clone(self.session.shared());
+        let run = on_fields(&shared, move |value| Ran::kept(f(value)));
+        shared.run_now(None, Again::Merged, run).await
+    }
+
+    /// The same with a closure that can refuse. If it refuses at once, nothing is committed.
+    ///
+    /// # Errors
+    ///
+    /// As [`update_now`](Self::update_now).
+    pub async fn try_update_now<R: Send + 'static, E: Send + 'static>(
+        &self,
+        f: impl Fn(&mut T) -> Result<R, E> + Send + Sync + 'static,
+    ) -> Result<Result<R, E>> {
+        let shared = Arc::clone(self.session.shared());
+        let run = on_fields(&shared, move |value| Ran::if_ok(f(value)));
+        shared.run_now(None, Again::Merged, run).await
+    }
+
+    /// Sets the fields that differ from what this request sees, and no others.
+    ///
+    /// It goes with [`get`](Self::get): if another request has changed one of these fields since they were read, the commit
+    /// fails with [`Conflict`](ErrorKind::Conflict), as for [`Session::insert`]. A field that both leave alone, or that only
+    /// the other changes, is no conflict. Prefer [`update`](Self::update), which has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn set(&self, value: &T) -> Result<()> {
+        let shared = self.session.shared();
+        let codec = &shared.settings.codec;
         loop {
-            let (mut draft, revision) = {
+            let (draft, revision) = {
                 let state = shared.state();
                 state.writable()?;
                 (state.draft.clone(), state.revision)
             };
-            let before = draft.encoded_len();
-            let result = run(&mut draft)?;
-            let (after, limit) = (draft.encoded_len(), shared.settings.max_record);
-            // What shrinks a record that is too large already is welcome.
-            if after > limit && after > before {
-                return Err(Error::too_large(None, after, limit));
+            let Decoded { value: present, keys, is_stored } = fields::decode::<T>(codec, &draft)?;
+            let (before, encoded) = (fields::encode(codec, &present)?, fields::encode(codec, value)?);
+            let mut after = draft.clone();
+            put_difference::<T>(codec, &mut after, (keys, is_stored), &before, &encoded)?;
+            let (length, limit) = (after.encoded_len(), shared.settings.max_record);
+            if length > limit && length > draft.encoded_len() {
+                return Err(Error::too_large(None, length, limit));
             }
             let mut state = shared.state();
             if state.revision != revision {
                 continue;
             }
-            state.draft = draft;
-            state.record(Change::Run(Box::new(move |draft| run(draft).map(drop))));
-            return Ok(result);
+            let all: BTreeSet<&str> = keys.iter().chain(before.keys()).chain(encoded.keys()).copied().collect();
+            for key in all.into_iter().filter(|key| draft.get(key) != after.get(key)) {
+                state.change(match after.get(key) {
+                    Some(bytes) => Change::Set(key.into(), bytes.into(), None),
+                    None => Change::Remove(key.into(), None),
+                });
+            }
+            return Ok(());
         }
-    }
-
-    /// Changes the value by a closure, commits everything that this request has changed, and returns what the closure
-    /// returned **when it was finally applied**.
-    ///
-    /// # Errors
-    ///
-    /// As [`update`](Self::update) and [`Session::save`].
-    pub async fn update_now<R: Send + 'static>(&self, f: impl Fn(&mut T) -> R + Send + 'static) -> Result<R> {
-        let last = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&last);
-        self.update(move |value| {
-            let result = f(value);
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        })?;
-        self.session.save().await?;
-        let result = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // `update` ran the closure before it returned.
-        result.ok_or_else(|| Error::request(ErrorKind::Other))
     }
 }
 
-/// Runs the closure on what the draft holds, and puts the difference into the draft. After an error the draft is as
-/// before.
-fn run<T, R>(codec: &Codec, draft: &mut Draft, f: &impl Fn(&mut T) -> R) -> Result<R>
+/// A closure of the application as one over the draft, in which it changes the fields of `T`.
+fn on_fields<T, R>(
+    shared: &Shared,
+    f: impl Fn(&mut T) -> Ran<R> + Send + Sync + 'static,
+) -> impl Fn(&mut Draft) -> Result<Ran<R>> + Send + Sync + 'static
+where
+    T: Serialize + DeserializeOwned + Default + 'static,
+{
+    let codec = shared.settings.codec.clone();
+    move |draft| {
+        let Decoded { mut value, keys, is_stored } = fields::decode::<T>(&codec, draft)?;
+        // The baseline is what this value is written as, not what is stored: one value, written twice, is equal.
+        let before = fields::encode(&codec, &value)?;
+        let ran = f(&mut value);
+        if ran.keep {
+            let after = fields::encode(&codec, &value)?;
+            put_difference::<T>(&codec, draft, (keys, is_stored), &before, &after)?;
+        }
+        Ok(Ran { fields: keys, ..ran })
+    }
+}
+
+/// Puts what differs between two states of a value into the draft. After an error the draft is as before.
+fn put_difference<T>(
+    codec: &Codec,
+    draft: &mut Draft,
+    (keys, is_stored): (&[&str], bool),
+    before: &Encoded,
+    after: &Encoded,
+) -> Result<()>
 where
     T: Serialize + DeserializeOwned + Default,
 {
-    let Decoded { mut value, keys, is_stored } = fields::decode::<T>(codec, draft)?;
-    // The baseline is what this value is written as, not what is stored: one value, written twice, is equal.
-    let before = fields::encode(codec, &value)?;
-    let result = f(&mut value);
-    let after = fields::encode(codec, &value)?;
-    if is_same(codec, &before, &after) {
-        return Ok(result);
+    if before == after {
+        return Ok(());
     }
     after.keys().try_for_each(|key| key::check(key))?;
-    if draft.is_dirty() && was_loaded_as::<T>(codec, draft, &after) {
+    if draft.is_dirty() && was_loaded_as::<T>(codec, draft, after) {
         keys.iter().chain(after.keys()).for_each(|key| draft.restore(&(*key).into()));
-        return Ok(result);
+        return Ok(());
     }
     let is_gone = |key: &&str| !after.contains_key(key) && draft.get(key).is_some();
     let gone: Vec<&str> = keys.iter().chain(before.keys()).copied().filter(is_gone).collect();
@@ -200,17 +262,12 @@ where
     for key in gone {
         draft.put(&key.into(), None);
     }
-    for (key, bytes) in &after {
-        let differs = before.get(key).is_none_or(|before| !codec.same(before, bytes));
-        if differs || (is_whole && draft.get(key).is_none()) {
+    for (key, bytes) in after {
+        if before.get(key) != Some(bytes) || (is_whole && draft.get(key).is_none()) {
             draft.put(&(*key).into(), Some(&bytes.as_slice().into()));
         }
     }
-    Ok(result)
-}
-
-fn is_same(codec: &Codec, a: &Encoded, b: &Encoded) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|((x, a), (y, b))| x == y && codec.same(a, b))
+    Ok(())
 }
 
 /// Whether earlier changes of this request are taken back: this is what the value was when it was loaded.
@@ -219,7 +276,7 @@ where
     T: Serialize + DeserializeOwned + Default,
 {
     let loaded = fields::decode::<T>(codec, &draft.loaded()).and_then(|loaded| fields::encode(codec, &loaded.value));
-    loaded.is_ok_and(|loaded| is_same(codec, &loaded, after))
+    loaded.is_ok_and(|loaded| loaded == *after)
 }
 
 impl<T> Clone for Typed<T> {

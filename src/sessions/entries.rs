@@ -6,13 +6,13 @@ use super::Sessions;
 use crate::{
     error::{ErrorKind, Result},
     id::SessionId,
-    session::{IntoKey, Session},
+    session::IntoKey,
 };
 
 /// # One session's entries
 ///
 /// Each of these writes at once. Several changes in one write: [`open`](Sessions::open) the session, change it, and
-/// [`save`](Session::save) it.
+/// [`save`](crate::Session::save) it.
 impl Sessions {
     /// The value of an entry; `None` if there is no such session or no such entry.
     ///
@@ -29,16 +29,16 @@ impl Sessions {
     /// Changes an entry by a closure, which starts from the type's default where there is none, and returns what the
     /// closure returned when it was finally applied. `None`, and no change, if there is no such session.
     ///
-    /// As in a request, **the closure runs again** if the session was changed meanwhile (see [`Session::update`]).
+    /// As in a request, **the closure runs again** if the session was changed meanwhile (see [`Session::update`](crate::Session::update)).
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), [`Session::update`] and [`Session::save`].
+    /// As [`open`](Self::open), [`Session::update`](crate::Session::update) and [`Session::save`](crate::Session::save).
     pub async fn update<T, R>(
         &self,
         id: &SessionId,
         key: impl IntoKey<T>,
-        f: impl Fn(&mut T) -> R + Send + 'static,
+        f: impl Fn(&mut T) -> R + Send + Sync + 'static,
     ) -> Result<Option<R>>
     where
         T: Serialize + DeserializeOwned + Default + 'static,
@@ -68,7 +68,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), [`Session::insert`] and [`Session::save`]: then none of them is set.
+    /// As [`open`](Self::open), [`Session::insert`](crate::Session::insert) and [`Session::save`](crate::Session::save): then none of them is set.
     pub async fn merge<K, T>(&self, id: &SessionId, entries: impl IntoIterator<Item = (K, T)>) -> Result<bool>
     where
         K: IntoKey<T>,
@@ -86,15 +86,13 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open) and [`Session::save`]; [`Decode`](ErrorKind::Decode), and then the entry stays.
+    /// As [`open`](Self::open) and [`Session::save`](crate::Session::save); [`Decode`](ErrorKind::Decode), and then the entry stays.
     pub async fn take<T>(&self, id: &SessionId, key: impl IntoKey<T>) -> Result<Option<T>>
     where
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let Some(session) = self.open(id).await? else { return Ok(None) };
-        // A closure, so that a conflict takes what is there by then, or nothing.
-        let taken = modify_now(session, key, |value: &mut Option<T>| value.take()).await?;
-        Ok(taken.flatten())
+        Ok(present(session.take_now(key).await)?.flatten())
     }
 
     /// The value of an entry, which is set to `default` where there is none. `None` if there is no such session. Of
@@ -102,28 +100,14 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), [`Session::update`] and [`Session::save`].
+    /// As [`open`](Self::open), [`Session::update`](crate::Session::update) and [`Session::save`](crate::Session::save).
     pub async fn get_or_insert<T>(&self, id: &SessionId, key: impl IntoKey<T>, default: T) -> Result<Option<T>>
     where
-        T: Serialize + DeserializeOwned + Clone + Send + 'static,
+        T: Serialize + DeserializeOwned + 'static,
     {
         let Some(session) = self.open(id).await? else { return Ok(None) };
-        modify_now(session, key, move |value: &mut Option<T>| value.get_or_insert_with(|| default.clone()).clone())
-            .await
+        present(session.get_or_insert_with_now(key, move || default).await)
     }
-}
-
-/// Changes one entry, saves, and gives what the closure returned when it was finally applied.
-async fn modify_now<T, R>(
-    session: Session,
-    key: impl IntoKey<T>,
-    f: impl Fn(&mut Option<T>) -> R + Send + 'static,
-) -> Result<Option<R>>
-where
-    T: Serialize + DeserializeOwned + 'static,
-    R: Send + 'static,
-{
-    present(session.modify_now(key, f).await)
 }
 
 /// A session that ended between its load and the write was absent.

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     events::{EventKind, Observer, Observers},
     id::SessionId,
-    session::{End, Found, Session, Settings, end, find, to_its_end},
+    session::{Caller, End, EndedBeside, Follow, Found, Session, Settings, end, find, to_its_end},
     store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
@@ -89,25 +89,27 @@ impl Sessions {
     ///
     /// As [`open`](Self::open).
     pub async fn contains(&self, id: &SessionId) -> Result<bool> {
-        Ok(matches!(find(&self.settings, id, None).await?, Found::Live(_)))
+        Ok(matches!(find(&self.settings, id, None, Follow::Link).await?, Found::Live(_)))
     }
 
     /// Ends a session, whatever its state: a damaged record is removed as well. `true` if one was there. The id from before
-    /// a renewal is that of no session: `false`, and nothing is changed.
+    /// a [`renew`](Session::renew) leads to the session for an hour; the one from before a login is that of no session:
+    /// `false`, and nothing is changed.
     ///
     /// # Errors
     ///
     /// If the store can't: then the session may live on.
     pub async fn remove(&self, id: &SessionId) -> Result<bool> {
-        let (settings, id) = (Arc::clone(&self.settings), *id);
-        to_its_end(async move {
-            let ended = end(&settings, &id).await? == End::Done;
-            if ended {
-                settings.emit(EventKind::Destroyed { id });
-            }
-            Ok(ended)
-        })
-        .await
+        let (settings, id, caller) = (Arc::clone(&self.settings), *id, Caller::present());
+        let ended = to_its_end(async move {
+            let End::Done(id) = end(&settings, &id).await? else { return Ok(None) };
+            settings.emit(EventKind::Destroyed { id });
+            Ok(Some(id))
+        });
+        let ended: Result<Option<SessionId>> = ended.await;
+        let ended = ended?;
+        caller.has_ended(ended.map(EndedBeside::Session));
+        Ok(ended.is_some())
     }
 
     pub(super) fn store(&self) -> &DynStore {

@@ -12,7 +12,7 @@ use super::{Sessions, TARGET, handle::failed};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{Session, Taken, after, take_lease},
+    session::{Follow, Found, Live, Session, Taken, after, find, take_lease},
     store::{Holder, Lock, SessionStore},
 };
 
@@ -43,10 +43,9 @@ impl Sessions {
     pub async fn lock_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLock>> {
         let holder = Holder::generate().map_err(|error| Error::session(ErrorKind::Entropy, *id).because(error))?;
         let deadline = after(wait);
-        // A tombstone, or a session that was revoked, can't be leased.
-        if !self.contains(id).await? {
-            return Ok(None);
-        }
+        // A tombstone, or a session that was revoked, can't be leased. Where a renewal has moved it, it is leased there.
+        let Found::Live(Live { id, .. }) = find(&self.settings, id, None, Follow::Link).await? else { return Ok(None) };
+        let id = &id;
         let mut guard = SessionLock { sessions: self.clone(), id: *id, holder, until: None };
         // Dropped while the store is at work, the guard gives back what it may have been given.
         let may_have = |may: bool| guard.until = may.then_some(SystemTime::UNIX_EPOCH);

@@ -13,7 +13,7 @@ use crate::{
     events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    session::{Settings, deadline, end_owned, find_owned, remove, to_its_end, within},
+    session::{Caller, EndedBeside, Live, Settings, deadline, end_owned, find_owned, remove, to_its_end, within},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -31,8 +31,9 @@ impl Sessions {
     ///
     /// If the store can't change the epoch: then the sessions may live on.
     pub async fn revoke(&self, owner: &str) -> Result<u64> {
-        let (settings, owner) = (Arc::clone(&self.settings), owner.to_owned());
-        to_its_end(async move {
+        let (settings, caller, name) = (Arc::clone(&self.settings), Caller::present(), Arc::from(owner));
+        let owner = owner.to_owned();
+        let revoked: Result<u64> = to_its_end(async move {
             // One after another in this process. A turn that does not come in time holds up no revocation.
             let _turn = settings.queue.turn(SessionId::of_owner(&owner), deadline(&settings)).await;
             let before = listed(&settings, &owner).await;
@@ -42,7 +43,9 @@ impl Sessions {
             settings.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
             Ok(removed)
         })
-        .await
+        .await;
+        caller.has_ended(revoked.is_ok().then_some(EndedBeside::Owner { name, kept: None }));
+        revoked
     }
 
     /// Ends all sessions of an owner but one, usually that of the request (ASVS 7.4.3). `false`, and nothing is changed,
@@ -66,21 +69,28 @@ impl Sessions {
     ///
     /// If the store can't; [`Contended`](ErrorKind::Contended) if the kept session changes again and again.
     pub async fn revoke_others(&self, owner: &str, keep: &SessionId) -> Result<bool> {
-        let (settings, owner, keep) = (Arc::clone(&self.settings), owner.to_owned(), *keep);
-        to_its_end(async move {
+        let (settings, caller, name) = (Arc::clone(&self.settings), Caller::present(), Arc::from(owner));
+        let (owner, keep) = (owner.to_owned(), *keep);
+        let kept: Result<Option<SessionId>> = to_its_end(async move {
             let deadline = deadline(&settings);
             let turn = settings.queue.turn(SessionId::of_owner(&owner), deadline).await;
             let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
-            let Some(held) = find_owned(&settings, &owner, &keep).await? else { return Ok(false) };
+            // Where it was renewed since, the id is another one.
+            let Some(Live { id: keep, stored: held, .. }) = find_owned(&settings, &owner, &keep).await? else {
+                return Ok(None);
+            };
             let before = listed(&settings, &owner).await;
             renew_epoch(&settings, &owner).await?;
             carry_over(&settings, &keep, held, deadline).await?;
             let removed = remove_listed(&settings, &owner, &before, Some(&keep)).await;
             tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
             settings.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
-            Ok(true)
+            Ok(Some(keep))
         })
-        .await
+        .await;
+        let kept = kept?;
+        caller.has_ended(kept.map(|kept| EndedBeside::Owner { name, kept: Some(kept) }));
+        Ok(kept.is_some())
     }
 
     /// Ends one session of an owner (ASVS 7.5.2). `false`, and nothing is changed, if it is not a live session **of this
@@ -94,14 +104,18 @@ impl Sessions {
     /// [`remove`](Self::remove) works on it.
     pub async fn revoke_one(&self, owner: &str, id: &SessionId) -> Result<bool> {
         let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_owned(), *id);
-        to_its_end(async move {
+        let caller = Caller::present();
+        let ended: Result<Option<SessionId>> = to_its_end(async move {
             let ended = end_owned(&settings, &owner, &id).await?;
-            if ended {
+            if let Some(id) = ended {
                 tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
             }
             Ok(ended)
         })
-        .await
+        .await;
+        let ended = ended?;
+        caller.has_ended(ended.map(EndedBeside::Session));
+        Ok(ended.is_some())
     }
 }
 

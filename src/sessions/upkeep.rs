@@ -9,7 +9,8 @@ use super::{
 use crate::{
     error::Result,
     id::SessionId,
-    store::{Metadata, SessionStatus, SessionStore, Swept},
+    session::{Caller, EndedBeside},
+    store::{Idle, Metadata, SessionStatus, SessionStore, Swept},
 };
 
 /// # The store as a whole
@@ -31,7 +32,10 @@ impl Sessions {
     ///
     /// Those of the store.
     pub async fn clear(&self) -> Result<u64> {
-        self.store().clear().await.map_err(during("clear"))
+        let caller = Caller::present();
+        let cleared = self.store().clear().await.map_err(during("clear"))?;
+        caller.has_ended(Some(EndedBeside::All));
+        Ok(cleared)
     }
 
     /// Removes what has expired, for its space.
@@ -49,7 +53,10 @@ impl Sessions {
     ///
     /// Those of the store.
     pub async fn delete_idle(&self, unused_for: Duration) -> Result<Swept> {
-        self.store().delete_idle(unused_for).await.map_err(during("delete_idle"))
+        self.store()
+            .delete_idle(Idle::new(unused_for).touch_after(self.settings.touch_after))
+            .await
+            .map_err(during("delete_idle"))
     }
 
     /// What is known of a session beside its data; `None` if it is absent. It is no use of the session. An expired one

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, StoreError, StoreErrorKind, Stored, Swept, Touch,
-    Update, Usage, Version,
+    Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, StoreError, StoreErrorKind, Stored, Swept,
+    Touch, Update, Usage, Version,
 };
 use crate::{
     id::SessionId,
@@ -104,17 +104,18 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store can't: then the record may live on.
     fn remove(&self, id: &SessionId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Moves a session to a new id: stores `record` under `to` and leaves a tombstone under `from`.
+    /// Moves a session to a new id: stores `record` under `to` and `tombstone` under `from`.
     ///
-    /// - **N1** Afterwards `to` has the record and `from` a tombstone with the check of `from`'s record, for
-    ///   [`TOMBSTONE_LIFETIME`](crate::record::TOMBSTONE_LIFETIME).
+    /// - **N1** Afterwards `to` has the record and `from` the tombstone, byte for byte, until its own expiry.
     /// - **N2** Where `from` is in another version, the answer is `Conflict`; where it is absent, `Gone`; where `to` is
     ///   there, `Exists`; then `from` is as it was and `to` is absent, or as it was.
     /// - **N3** Of a rename and a remove of `from` that run at once, `from` is absent or a tombstone afterwards.
     /// - **N4** Of a rename and an update, or of two renames, that expect one version exactly one succeeds: no
     ///   acknowledged update is lost.
     ///
-    /// The provided form creates `to` and then updates `from` to a tombstone. If it is interrupted between the two,
+    /// No two tombstones are equal: each holds random bytes, so a tombstone tells whose rename came first.
+    ///
+    /// The provided form creates `to` and then updates `from` to the tombstone. If it is interrupted between the two,
     /// `to` may live until its expiry, but nobody holds its token.
     ///
     /// # Errors
@@ -124,12 +125,13 @@ pub trait SessionStore: Send + Sync + 'static {
         &self,
         from: &SessionId,
         expected: &Version,
+        tombstone: &Arc<Record>,
         to: &SessionId,
         record: &Arc<Record>,
         usage: Usage,
     ) -> impl Future<Output = Result<Rename, StoreError>> + Send {
         async move {
-            // Its check, and whether it is worth creating anything.
+            // Whether it is worth creating anything.
             let Some(held) = self.load(from).await? else { return Ok(Rename::Gone) };
             if held.version != *expected {
                 return Ok(Rename::Conflict);
@@ -138,20 +140,19 @@ pub trait SessionStore: Send + Sync + 'static {
                 Create::Created(version) => version,
                 Create::Exists => return Ok(Rename::Exists),
             };
-            let tombstone = Arc::new(Record::tombstone(held.record.check(), usage.used_at));
-            let outcome = self.update(from, &tombstone, expected, Usage::at(&tombstone, usage.used_at)).await;
-            let outcome = match outcome {
+            let outcome = match self.update(from, tombstone, expected, Usage::at(tombstone, usage.used_at)).await {
                 Ok(Update::Updated(_)) => return Ok(Rename::Renamed(created)),
                 Ok(Update::Conflict) => Ok(Rename::Conflict),
                 Ok(Update::Gone) => Ok(Rename::Gone),
-                Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                    match self.load(from).await {
-                        Ok(Some(now)) if now.record == tombstone => return Ok(Rename::Renamed(created)),
-                        // The old version still stands: the write did not happen, or has not yet. `to` stays for the
-                        // case that it still does.
-                        _ => return Err(error),
-                    }
-                }
+                Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => match self.load(from).await {
+                    Ok(Some(now)) if now.record == *tombstone => return Ok(Rename::Renamed(created)),
+                    // Another write was first, so ours finds another version and never lands.
+                    Ok(Some(now)) if now.version != *expected => Ok(Rename::Conflict),
+                    Ok(None) => Ok(Rename::Gone),
+                    // The old version still stands: the write did not happen, or has not yet. `to` stays for the
+                    // case that it still does.
+                    Ok(Some(_)) | Err(_) => return Err(error),
+                },
                 Err(error) => Err(error),
             };
             // Nobody has the token of `to`; if this fails, it expires unused.
@@ -323,17 +324,17 @@ pub trait SessionStore: Send + Sync + 'static {
         async move { Err(StoreError::unsupported("sweep")) }
     }
 
-    /// Removes sessions that have not been used for this long, and what has expired.
+    /// Removes sessions that have not been used for a time, and what has expired.
     ///
-    /// - **W2** A session used less than `unused_for` ago remains; one used longer ago is deleted. (A touch is
-    ///   throttled: the last use can be up to a tenth of the idle time later than what is recorded.)
+    /// - **W2** A session is deleted if [`Idle::includes`] it, and remains if not. (A touch is throttled: the last use can
+    ///   be later than what is recorded, by a fraction of the idle timeout that the caller names.)
     ///
     /// # Errors
     ///
     /// `Unsupported` by default.
-    fn delete_idle(&self, unused_for: Duration) -> impl Future<Output = Result<Swept, StoreError>> + Send {
+    fn delete_idle(&self, idle: Idle) -> impl Future<Output = Result<Swept, StoreError>> + Send {
         async move {
-            let _ = unused_for;
+            let _ = idle;
             Err(StoreError::unsupported("delete_idle"))
         }
     }

@@ -4,8 +4,8 @@ use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use self::erased::Erased;
 use super::{
-    Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch,
-    Update, Usage, Version,
+    Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
+    Touch, Update, Usage, Version,
 };
 use crate::{
     id::SessionId,
@@ -103,7 +103,7 @@ forward! {
     update as dyn_update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Result<Update, StoreError>;
     touch as dyn_touch(id: &SessionId, usage: Usage) -> Result<Touch, StoreError>;
     remove as dyn_remove(id: &SessionId) -> Result<bool, StoreError>;
-    rename as dyn_rename(from: &SessionId, expected: &Version, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Rename, StoreError>;
+    rename as dyn_rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Rename, StoreError>;
     refresh as dyn_refresh(id: &SessionId, held: &Stored) -> Result<Refresh, StoreError>;
     owner_epoch as dyn_owner_epoch(owner: &str) -> Result<Option<Epoch>, StoreError>;
     ensure_epoch as dyn_ensure_epoch(owner: &str, usage: Usage) -> Result<Epoch, StoreError>;
@@ -113,7 +113,7 @@ forward! {
     count as dyn_count() -> Result<u64, StoreError>;
     clear as dyn_clear() -> Result<u64, StoreError>;
     sweep as dyn_sweep() -> Result<Swept, StoreError>;
-    delete_idle as dyn_delete_idle(unused_for: Duration) -> Result<Swept, StoreError>;
+    delete_idle as dyn_delete_idle(idle: Idle) -> Result<Swept, StoreError>;
     list_owner as dyn_list_owner(owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError>;
     lock as dyn_lock(id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError>;
     unlock as dyn_unlock(id: &SessionId, holder: Holder) -> Result<bool, StoreError>;

@@ -40,8 +40,8 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     observed::ObservedStore,
     outcome::{
-        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStatus, Stored, Swept, Touch, Update,
-        Usage,
+        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStatus, Stored, Swept, Touch,
+        Update, Usage,
     },
     version::Version,
 };

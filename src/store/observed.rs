@@ -9,8 +9,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored,
-        Swept, Touch, Update, Usage, Version,
+        Create, Cursor, DynStore, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -206,11 +206,12 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         &self,
         from: &SessionId,
         expected: &Version,
+        tombstone: &Arc<Record>,
         to: &SessionId,
         record: &Arc<Record>,
         usage: Usage,
     ) -> Result<Rename, StoreError> {
-        let call = self.inner.rename(from, expected, to, record, usage);
+        let call = self.inner.rename(from, expected, tombstone, to, record, usage);
         self.call("rename", About::writing(from, record), call, |rename| {
             Told::outcome(match rename {
                 Rename::Renamed(_) => Outcome::Done,
@@ -278,8 +279,8 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.call("sweep", About::ALL, self.inner.sweep(), |swept| Told::sessions(swept.deleted)).await
     }
 
-    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
-        let call = self.inner.delete_idle(unused_for);
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
+        let call = self.inner.delete_idle(idle);
         self.call("delete_idle", About::ALL, call, |swept| Told::sessions(swept.deleted)).await
     }
 

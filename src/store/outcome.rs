@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Version;
-use crate::{clock, id::SessionId, record::Record};
+use crate::{clock, id::SessionId, lifetime::Lifetime, record::Record};
 
 /// A record as a store holds it: with its version and its sliding expiry.
 #[derive(Debug, Clone)]
@@ -159,6 +159,81 @@ impl Holder {
     #[must_use]
     pub const fn from_u128(number: u128) -> Self {
         Self(number)
+    }
+}
+
+/// Which sessions [`delete_idle`](super::SessionStore::delete_idle) removes.
+///
+/// A layer does not write down every use: a session that is only read is touched once a fraction of its idle timeout has
+/// passed ([`touch_after`](crate::SessionLayerBuilder::touch_after)). So the recorded use can be that much too early, and
+/// a session is deleted only if it was idle all the same.
+///
+/// ```
+/// use std::time::Duration;
+/// use session_layer::Idle;
+///
+/// let month = Duration::from_secs(30 * 24 * 3_600);
+/// let idle = Idle::new(month).touch_after(0.5);
+/// # assert_eq!(idle.unused_for(), month);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Idle {
+    unused_for: Duration,
+    touch_after: f64,
+}
+
+impl Idle {
+    /// Sessions that have not been used for this long, under layers with the default
+    /// [`touch_after`](crate::SessionLayerBuilder::touch_after) of 0.1.
+    #[must_use]
+    pub const fn new(unused_for: Duration) -> Self {
+        Self { unused_for, touch_after: Self::DEFAULT_TOUCH_AFTER }
+    }
+
+    /// The default fraction of the idle timeout that passes before a read touches a session.
+    pub(crate) const DEFAULT_TOUCH_AFTER: f64 = 0.1;
+
+    /// The largest [`touch_after`](crate::SessionLayerBuilder::touch_after) of the layers that share the store, from 0 to
+    /// 1. Too small a value deletes sessions that were used recently; a value outside the range counts as the nearer end.
+    #[must_use]
+    pub const fn touch_after(mut self, fraction_of_idle: f64) -> Self {
+        // `NaN` is no fraction: the side that deletes less.
+        self.touch_after = if fraction_of_idle >= 0.0 {
+            fraction_of_idle.min(1.0)
+        } else if fraction_of_idle < 0.0 {
+            0.0
+        } else {
+            1.0
+        };
+        self
+    }
+
+    /// How long a session must not have been used.
+    #[must_use]
+    pub const fn unused_for(&self) -> Duration {
+        self.unused_for
+    }
+
+    /// Whether a session with this lifetime and recorded use is idle at `now`, however late the record of its use is.
+    #[must_use]
+    pub fn includes(&self, lifetime: Lifetime, used_at: SystemTime, now: SystemTime) -> bool {
+        self.includes_millis(lifetime, clock::to_millis(used_at), clock::to_millis(now))
+    }
+
+    pub(crate) fn includes_millis(&self, lifetime: Lifetime, used_at: u64, now: u64) -> bool {
+        let late = lifetime.idle_part(self.touch_after);
+        used_at.saturating_add(late) <= self.cutoff(now)
+    }
+
+    /// The latest use of an idle session, in milliseconds since the Unix epoch, if its record were never late.
+    pub(crate) fn cutoff(&self, now: u64) -> u64 {
+        now.saturating_sub(clock::duration_millis(self.unused_for))
+    }
+}
+
+impl From<Duration> for Idle {
+    fn from(unused_for: Duration) -> Self {
+        Self::new(unused_for)
     }
 }
 

@@ -373,6 +373,7 @@ impl SessionStore for Broken {
         &self,
         from: &SessionId,
         expected: &Version,
+        tombstone: &Arc<Record>,
         to: &SessionId,
         record: &Arc<Record>,
         usage: Usage,
@@ -531,7 +532,7 @@ impl SessionStore for Broken {
         Ok(if self.is(Defect::SweepCountsNothing) { Swept { deleted: 0, ..swept } } else { swept })
     }
 
-    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
         let (now, defect) = (self.inner.now(), self.defect);
         let stays = |slot: &Slot| {
             let Stored { record, used_at, .. } = &slot.stored;
@@ -544,7 +545,7 @@ impl SessionStore for Broken {
             }
         };
         self.inner.raw().slots.retain(|_, slot| stays(slot));
-        self.inner.delete_idle(unused_for).await
+        self.inner.delete_idle(idle).await
     }
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {

@@ -255,7 +255,7 @@ async fn k15_each_step_of_a_provided_rename_can_fail() {
             let fault = if afterwards { fault } else { fault.at(Step::Before) };
             faults.inject(fault);
             faults.forget();
-            let answer = store.rename(&from.id, &version, &to.id, &to.record, to.usage).await;
+            let answer = store.rename(&from.id, &version, &tombstone(), &to.id, &to.record, to.usage).await;
             faults.heal();
             let kind = async |id| store.load(id).await.unwrap().map(|stored| stored.record.kind());
             let (old, new) = (kind(&from.id).await, kind(&to.id).await);

@@ -73,7 +73,16 @@ async fn crossing_renames_do_not_block_each_other() {
             tokio::spawn(async move {
                 let (from, to) = if number % 4 < 2 { (1, 2) } else { (2, 1) };
                 let version = create(&store, &id(from, number), number).await;
-                store.rename(&id(from, number), &version, &id(to, 1_000 + number), &record(number), usage()).await
+                store
+                    .rename(
+                        &id(from, number),
+                        &version,
+                        &tombstone(),
+                        &id(to, 1_000 + number),
+                        &record(number),
+                        usage(),
+                    )
+                    .await
             })
         })
         .collect();

@@ -160,7 +160,7 @@ async fn a_5xx_drops_changes_but_not_destroy() {
 
 #[tokio::test]
 async fn a_5xx_can_be_told_to_save() {
-    let site = Site::with(|builder| builder.save_on_server_error(true));
+    let site = Site::with(|builder| builder.save_if(|_| true));
     let jar = site.visitor().await;
     site.send(&jar, async |session: Session| {
         session.insert("n", &2).unwrap();

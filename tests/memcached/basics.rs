@@ -87,7 +87,7 @@ async fn a_tombstone_lives_for_a_minute() {
     let store = store([&server]);
     let (from, to, first) = (id(), id(), record(b"1"));
     let version = created(&store, &from, &first).await;
-    let outcome = store.rename(&from, &version, &to, &first, usage(&first)).await.unwrap();
+    let outcome = store.rename(&from, &version, &tombstone(), &to, &first, usage(&first)).await.unwrap();
     assert!(matches!(outcome, Rename::Renamed(_)));
     assert_eq!(loaded(&store, &from).await.record.kind(), RecordKind::Tombstone);
     assert!((58..=62).contains(&left(&server, &from)), "{}", left(&server, &from));
@@ -292,13 +292,13 @@ async fn last_write_wins_brings_nothing_back() {
     }
     // Renewed in between: its tombstone stays.
     let held = loaded(&store, &id).await;
-    store.rename(&id, &held.version, &to, &first, usage(&first)).await.unwrap();
+    store.rename(&id, &held.version, &tombstone(), &to, &first, usage(&first)).await.unwrap();
     assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict);
     assert_eq!(loaded(&store, &id).await.record.kind(), RecordKind::Tombstone);
     // One tombstone does not win over another: a logout would take a renewal's for its own.
     let grave = Arc::new(Record::tombstone(Check::from_bytes([0; 16]), Clock::system().now()));
     assert_eq!(store.update(&id, &grave, &held.version, usage(&grave)).await.unwrap(), Update::Conflict);
-    let again = store.rename(&id, &held.version, &other, &first, usage(&first)).await.unwrap();
+    let again = store.rename(&id, &held.version, &tombstone(), &other, &first, usage(&first)).await.unwrap();
     assert_eq!(again, Rename::Conflict);
     // K1: removed in between.
     let held = loaded(&store, &to).await;

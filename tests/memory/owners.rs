@@ -42,7 +42,11 @@ async fn a_session_that_is_being_renamed_is_always_listed() {
         async move {
             for number in 0..20_000 {
                 let usage = Usage::at(&login, clock.now());
-                version = match store.rename(&id(number), &version, &id(number + 1), &login, usage).await.unwrap() {
+                version = match store
+                    .rename(&id(number), &version, &tombstone(), &id(number + 1), &login, usage)
+                    .await
+                    .unwrap()
+                {
                     Rename::Renamed(version) => version,
                     other => panic!("{other:?}"),
                 };
@@ -75,7 +79,7 @@ async fn what_is_under_way_is_revoked_too() {
             let (store, login, barrier) = (store.clone(), Arc::clone(&login), Arc::clone(&barrier));
             async move {
                 barrier.wait().await;
-                store.rename(&id("a"), &version, &id("b"), &login, usage).await.unwrap();
+                store.rename(&id("a"), &version, &tombstone(), &id("b"), &login, usage).await.unwrap();
             }
         });
         barrier.wait().await;

@@ -77,7 +77,7 @@ async fn k22_what_was_ended_after_the_snapshot_stays_ended() {
             "remove" => assert!(store.remove(&id("a")).await.unwrap()),
             "take" => assert!(store.take(&id("a")).await.unwrap().is_some()),
             "rename" => {
-                let renamed = store.rename(&id("a"), &version, &id("b"), &login, usage).await.unwrap();
+                let renamed = store.rename(&id("a"), &version, &tombstone(), &id("b"), &login, usage).await.unwrap();
                 assert!(matches!(renamed, Rename::Renamed(_)));
             }
             "tombstone" => {
@@ -434,7 +434,7 @@ async fn tombstones_are_restored() {
     let store = with_snapshots(&path, &clock).open().unwrap();
     let session = record(&clock, None);
     let version = create(&store, &id("a"), &session, &clock).await;
-    store.rename(&id("a"), &version, &id("b"), &session, Usage::at(&session, clock.now())).await.unwrap();
+    store.rename(&id("a"), &version, &tombstone(), &id("b"), &session, Usage::at(&session, clock.now())).await.unwrap();
     store.close().await.unwrap();
     drop(store);
     let store = with_snapshots(&path, &clock).open().unwrap();

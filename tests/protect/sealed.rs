@@ -151,7 +151,10 @@ async fn a_rename_leaves_the_right_tombstone_and_a_refresh_opens() {
     let held = store.load(&id("a")).await.unwrap().unwrap();
     let moved = Arc::new(record("2").with_check(Check::from_bytes([6; 16])));
     let usage = Usage::at(&moved, start());
-    assert!(matches!(store.rename(&id("a"), &version, &id("b"), &moved, usage).await.unwrap(), Rename::Renamed(_)));
+    assert!(matches!(
+        store.rename(&id("a"), &version, &tombstone(), &id("b"), &moved, usage).await.unwrap(),
+        Rename::Renamed(_)
+    ));
     let tombstone = store.load(&id("a")).await.unwrap().unwrap();
     assert_eq!((tombstone.record.kind(), tombstone.record.check()), (RecordKind::Tombstone, held.record.check()));
     match store.refresh(&id("a"), &held).await.unwrap() {

@@ -6,7 +6,7 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     judge::APART,
     race::Cut,
-    sample::Sample,
+    sample::{Sample, tombstone},
 };
 use crate::{
     record::RecordKind,
@@ -98,7 +98,10 @@ pub(super) async fn g3_a_dropped_rename_is_whole_or_nothing(bench: Bench) -> Ver
         let (from, version) = g3.created().await?;
         let to = g3.sample();
         let (store, id, new) = (g3.store().clone(), from.id, to.clone());
-        cut.run(async move { store.rename(&id, &version, &new.id, &new.record, new.usage).await }).await;
+        cut.run(async move {
+            store.rename(&id, &version, &tombstone(new.usage.used_at), &new.id, &new.record, new.usage).await
+        })
+        .await;
         // In this order: a rename that still comes through makes `to` before the tombstone.
         let old = g3.present(&from.id, "after a dropped `rename`, the old id").await?;
         let new = g3.load(&to.id).await?;
@@ -111,7 +114,10 @@ pub(super) async fn g3_a_dropped_rename_is_whole_or_nothing(bench: Bench) -> Ver
             whole(&g3, &new, &[(&to, None)], "after a dropped `rename`, the new id")?;
         }
         let another = g3.sample();
-        match g3.rename(&from.id, &version, &another.id, &another.record, another.usage).await? {
+        match g3
+            .rename(&from.id, &version, &tombstone(another.usage.used_at), &another.id, &another.record, another.usage)
+            .await?
+        {
             Rename::Renamed(_) => {
                 let stored = g3.present(&another.id, "after a dropped `rename` and a whole one").await?;
                 whole(&g3, &stored, &[(&another, None)], "after a dropped `rename` and a whole one")?;

@@ -1,6 +1,7 @@
 //! E1-E4: the epoch of an owner.
 
 use super::super::bench::{Bench, Probe, Verdict};
+use crate::store::Idle;
 use crate::{id::SessionId, record::Epoch, store::Usage};
 
 pub(super) async fn e1_no_epoch_is_none(bench: Bench) -> Verdict {
@@ -104,7 +105,7 @@ pub(super) async fn e3_sweeping_leaves_it(bench: Bench) -> Verdict {
     let epoch = e3.ensure_epoch("alice", Usage::keep_for(long_ago, 20 * hour)).await?;
     e3.optional(e3.sweep().await)?;
     e3.equal(Some(epoch), e3.owner_epoch("alice").await?, "`owner_epoch` after a `sweep`")?;
-    e3.optional(e3.delete_idle(hour).await)?;
+    e3.optional(e3.delete_idle(Idle::new(hour)).await)?;
     e3.equal(Some(epoch), e3.owner_epoch("alice").await?, "`owner_epoch` after a `delete_idle` that is shorter")
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
-    sample::{Sample, owner},
+    sample::{Sample, owner, tombstone},
 };
 use crate::{
     clock,
@@ -46,11 +46,12 @@ pub(super) async fn g4_expired_is_absent_for_every_method(bench: Bench) -> Verdi
     g4.create_sample(&created.clone().with_usage(later)).await?;
     g4.present(&created.id, "after a `create` where one had expired").await?;
     let to = g4.sample();
-    let answer = g4.rename(&renamed.id, &version_of_renamed, &to.id, &to.record, to.usage).await?;
+    let answer =
+        g4.rename(&renamed.id, &version_of_renamed, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
     g4.equal(Rename::Gone, answer, "`rename` of an expired session")?;
     g4.absent(&to.id, "after a `rename` of an expired session, the new id").await?;
     let (living, version) = g4.created().await?;
-    let answer = g4.rename(&living.id, &version, &target.id, &target.record, later).await?;
+    let answer = g4.rename(&living.id, &version, &tombstone(later.used_at), &target.id, &target.record, later).await?;
     let renamed = matches!(answer, Rename::Renamed(_));
     g4.holds(renamed, format_args!("`rename` to an id whose session has expired answered {answer:?}"))?;
     let held = Stored::new(Arc::clone(&refreshed.record), version_of_refreshed, usage);

@@ -6,7 +6,7 @@ use super::super::{
     Operation,
     bench::{Bench, Probe, Verdict},
     judge::chain,
-    sample::{Sample, of_size},
+    sample::{Sample, of_size, tombstone},
 };
 use crate::store::{
     Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
@@ -60,7 +60,12 @@ async fn never_absent(g1: &Probe, session: &Sample, version: &Version, when: &st
     let answer = g1.in_time(Operation::Update, store.update(id, record, version, *usage)).await?;
     g1.holds(!matches!(answer, Ok(Update::Gone)), format_args!("{when}: `update` of a session answered Gone"))?;
     let to = g1.sample();
-    let answer = g1.in_time(Operation::Rename, store.rename(id, version, &to.id, &to.record, to.usage)).await?;
+    let answer = g1
+        .in_time(
+            Operation::Rename,
+            store.rename(id, version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage),
+        )
+        .await?;
     g1.holds(!matches!(answer, Ok(Rename::Gone)), format_args!("{when}: `rename` of a session answered Gone"))
 }
 
@@ -86,7 +91,8 @@ pub(super) async fn g5_a_refused_record_changes_nothing(bench: Bench) -> Verdict
 
     let to = g5.sample();
     let record = huge(&to);
-    let rename = g5.store().rename(&session.id, &version, &to.id, &record, to.usage);
+    let tombstone = tombstone(to.usage.used_at);
+    let rename = g5.store().rename(&session.id, &version, &tombstone, &to.id, &record, to.usage);
     let answer = g5.in_time(Operation::Rename, rename).await?;
     must_be(&g5, StoreErrorKind::TooLarge, answer, "`rename` with a record that is too large")?;
     same(&g5, &session, &before, "after that `rename`").await?;

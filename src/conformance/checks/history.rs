@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
-    sample::Sample,
+    sample::{Sample, tombstone},
 };
 use crate::{
     id::SessionId,
-    record::{Record, TOMBSTONE_LIFETIME},
+    record::Record,
     store::{Create, Refresh, Rename, Stored, Touch, Update, Usage, Version},
 };
 
@@ -134,7 +134,8 @@ async fn one_step(bench: &Bench, model: &mut Model, session: &Sample, change: &C
         5 => {
             let Some(held) = held else { return Ok(()) };
             let (n2, to) = (bench.about("N2"), bench.about("N2").sample());
-            match n2.rename(id, &held.version, &to.id, &to.record, to.usage).await? {
+            let tombstone = tombstone(to.usage.used_at);
+            match n2.rename(id, &held.version, &tombstone, &to.id, &to.record, to.usage).await? {
                 Rename::Renamed(version) => {
                     model.put(&to.id, &to.record, version, to.usage);
                     compare(bench, model, &to.id).await?;
@@ -142,8 +143,7 @@ async fn one_step(bench: &Bench, model: &mut Model, session: &Sample, change: &C
                     model.drop(&to.id);
                     let left = n2.present(id, "after `rename`, the old id").await?;
                     // Not the expiry that was answered: a store may tell it late, but not ever later.
-                    let usage = Usage::keep_for(to.usage.used_at, TOMBSTONE_LIFETIME);
-                    model.put(id, &left.record, left.version, usage);
+                    model.put(id, &tombstone, left.version, Usage::at(&tombstone, to.usage.used_at));
                 }
                 answer => n2.broken(step("rename", change, Some(&held), answer))?,
             }

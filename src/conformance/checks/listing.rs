@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
-    sample::{Sample, identity, owner},
+    sample::{Sample, identity, owner, tombstone},
 };
 use crate::{
     id::SessionId,
@@ -106,7 +106,7 @@ async fn mixed(probe: &Probe) -> Verdict<Vec<Sample>> {
     probe.ensure_epoch("somebody", probe.keep(1_000)).await?;
     let (from, version) = probe.created().await?;
     let to = probe.sample();
-    probe.rename(&from.id, &version, &to.id, &to.record, to.usage).await?;
+    probe.rename(&from.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
     live.push(to);
     let expired = probe.sample().with_usage(probe.keep(2));
     probe.create_sample(&expired).await?;
@@ -154,7 +154,7 @@ pub(super) async fn i4_clear_leaves_nothing(bench: Bench) -> Verdict {
     let live = mixed(&i4).await?;
     let (from, version) = i4.created().await?;
     let to = i4.sample();
-    i4.rename(&from.id, &version, &to.id, &to.record, to.usage).await?;
+    i4.rename(&from.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
     i4.ensure_epoch("alice", i4.keep(100)).await?;
     let counted = i4.optional(i4.count().await)?;
     let cleared = i4.clear().await?;
@@ -222,7 +222,7 @@ pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
     o1.updated(&handed, &record, &version).await?;
     let (renamed, to) = (owned("alice"), owned("alice"));
     let version = o1.create_sample(&renamed).await?;
-    o1.rename(&renamed.id, &version, &to.id, &to.record, to.usage).await?;
+    o1.rename(&renamed.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
     alices.push(to);
     let removed = owned("alice");
     o1.create_sample(&removed).await?;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::super::{
     bench::{Bench, Verdict},
     race::Way,
-    sample::{Sample, identity, shapes},
+    sample::{Sample, identity, shapes, tombstone},
 };
 use crate::{
     lifetime::Lifetime,
@@ -95,7 +95,7 @@ pub(super) async fn l3_the_version_is_the_one_that_was_answered(bench: Bench) ->
         version = l3.updated(&session, &session.variant(number), &version).await?;
     }
     let to = l3.sample();
-    match l3.rename(&session.id, &version, &to.id, &to.record, to.usage).await? {
+    match l3.rename(&session.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await? {
         Rename::Renamed(renamed) => {
             let stored = l3.present(&to.id, "after `rename`").await?;
             l3.equal(renamed, stored.version, "the version that `load` answers after `rename`")?;
@@ -197,7 +197,7 @@ pub(super) async fn f1_refresh_tells_what_changed(bench: Bench) -> Verdict {
         other => f1.broken(format!("`refresh` after an `update` answered {}", name(&other)))?,
     }
     let to = f1.sample();
-    twin.rename(&session.id, &version, &to.id, &to.record, to.usage).await?;
+    twin.rename(&session.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
     match f1.refresh(&session.id, &held).await? {
         Refresh::Changed(stored) => {
             f1.equal(RecordKind::Tombstone, stored.record.kind(), "what `refresh` answers after a `rename`")?;

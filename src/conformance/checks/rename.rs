@@ -4,39 +4,56 @@ use std::sync::Arc;
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
-    sample::Sample,
+    sample::{Sample, tombstone},
 };
 use crate::{
-    clock,
-    record::{Record, RecordKind, TOMBSTONE_LIFETIME},
+    id::SessionId,
+    record::{Record, RecordKind},
     store::{Rename, Update, Version},
 };
 
-async fn rename(probe: &Probe, from: &Sample, expected: &Version, to: &Sample) -> Verdict<Rename> {
-    probe.rename(&from.id, expected, &to.id, &to.record, to.usage).await
+/// A session, and the tombstone that its rename is to leave.
+struct Renaming {
+    to: Sample,
+    tombstone: Arc<Record>,
 }
 
-/// The old id has the tombstone of this session.
-async fn tombstone(probe: &Probe, from: &Sample, when: &str) -> Verdict {
-    let stored = probe.present(&from.id, when).await?;
-    let expected = Record::tombstone(from.record.check(), stored.record.created_at());
-    probe.same_record(&expected, &stored.record, when)
+impl Renaming {
+    fn new(to: Sample) -> Self {
+        Self { tombstone: tombstone(to.usage.used_at), to }
+    }
+
+    async fn run(&self, probe: &Probe, from: &SessionId, expected: &Version) -> Verdict<Rename> {
+        let Self { to, tombstone } = self;
+        probe.rename(from, expected, tombstone, &to.id, &to.record, to.usage).await
+    }
+
+    /// The old id has the tombstone that was given.
+    async fn left(&self, probe: &Probe, from: &SessionId, when: &str) -> Verdict {
+        let stored = probe.present(from, when).await?;
+        probe.same_record(&self.tombstone, &stored.record, when)
+    }
+}
+
+async fn rename(probe: &Probe, from: &Sample, expected: &Version, to: &Sample) -> Verdict<Rename> {
+    Renaming::new(to.clone()).run(probe, &from.id, expected).await
 }
 
 pub(super) async fn n1_record_and_tombstone(bench: Bench) -> Verdict {
     let n1 = bench.about("N1");
     let (from, version) = n1.created().await?;
     let version = n1.updated(&from, &from.variant(1), &version).await?;
-    let to = n1.sample();
-    match rename(&n1, &from, &version, &to).await? {
+    let renaming = Renaming::new(n1.sample());
+    let to = &renaming.to;
+    match renaming.run(&n1, &from.id, &version).await? {
         Rename::Renamed(renamed) => n1.unchanged(&to.id, &to.record, &renamed, "after `rename`, the new id").await?,
         other => return n1.broken(format!("`rename` of a session in the expected version answered {other:?}")),
     }
     let stored = n1.present(&to.id, "after `rename`, the new id").await?;
     n1.expires(to.usage.expires_at, stored.expires_at, "after `rename`, the new id")?;
-    tombstone(&n1, &from, "after `rename`, the old id").await?;
+    renaming.left(&n1, &from.id, "after `rename`, the old id").await?;
     let left = n1.present(&from.id, "after `rename`, the old id").await?;
-    let until = clock::later(to.usage.used_at, TOMBSTONE_LIFETIME);
+    let until = renaming.tombstone.expires_at(to.usage.used_at);
     n1.expires(until, left.expires_at, "after `rename`, the tombstone")?;
     n1.holds(left.version != version, "after `rename`, the tombstone is in the version that the session was in")?;
     let answer = n1.update(&from.id, &from.variant(2), &version, from.usage).await?;
@@ -116,14 +133,15 @@ pub(super) async fn n4_one_of_rename_and_update_wins(bench: Bench) -> Verdict {
         let (from, version) = n4.created().await?;
         let to = n4.sample();
         let (first, second) = (n4.clone(), n4.other(way));
-        let (old, new) = (from.clone(), to.clone());
-        let renaming = async move { rename(&first, &old, &version, &new).await };
+        let renaming = Arc::new(Renaming::new(to.clone()));
+        let (old, ours) = (from.id, Arc::clone(&renaming));
+        let moving = async move { ours.run(&first, &old, &version).await };
         let (Sample { id, usage, .. }, record) = (from.clone(), from.variant(1));
         let updating = async move { second.update(&id, &record, &version, usage).await };
-        let (renamed, updated) = way.run(renaming, updating).await;
+        let (renamed, updated) = way.run(moving, updating).await;
         match (renamed?, updated?) {
             (Rename::Renamed(_), Update::Conflict) => {
-                tombstone(&n4, &from, "after a `rename` that beat an `update`, the old id").await?;
+                renaming.left(&n4, &from.id, "after a `rename` that beat an `update`, the old id").await?;
                 n4.present(&to.id, "after a `rename` that beat an `update`, the new id").await?;
             }
             (Rename::Conflict, Update::Updated(version)) => {
@@ -141,10 +159,10 @@ pub(super) async fn n4_one_of_two_renames_wins(bench: Bench) -> Verdict {
     let n4 = bench.about("N4");
     for way in n4.ways() {
         let (from, version) = n4.created().await?;
-        let targets = [n4.sample(), n4.sample()];
-        let party = |probe: Probe, to: &Sample| {
-            let (from, to) = (from.clone(), to.clone());
-            async move { rename(&probe, &from, &version, &to).await }
+        let targets = [n4.sample(), n4.sample()].map(|to| Arc::new(Renaming::new(to)));
+        let party = |probe: Probe, ours: &Arc<Renaming>| {
+            let (from, ours) = (from.id, Arc::clone(ours));
+            async move { ours.run(&probe, &from, &version).await }
         };
         let [one, two] = &targets;
         let (a, b) = way.run(party(n4.clone(), one), party(n4.other(way), two)).await;
@@ -153,10 +171,10 @@ pub(super) async fn n4_one_of_two_renames_wins(bench: Bench) -> Verdict {
             (Rename::Conflict, Rename::Renamed(version)) => (two, one, version),
             both => return n4.broken(format!("two `rename`s that expect one version answered {both:?}")),
         };
-        tombstone(&n4, &from, "after two `rename`s at once, the old id").await?;
-        let record = Arc::clone(&winner.record);
-        n4.unchanged(&winner.id, &record, &version, "after two `rename`s at once, the winner's id").await?;
-        n4.absent(&loser.id, "after two `rename`s at once, the loser's id").await?;
+        winner.left(&n4, &from.id, "after two `rename`s at once, the old id").await?;
+        let Sample { id, record, .. } = &winner.to;
+        n4.unchanged(id, record, &version, "after two `rename`s at once, the winner's id").await?;
+        n4.absent(&loser.to.id, "after two `rename`s at once, the loser's id").await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::super::{
 use crate::{
     lifetime::Lifetime,
     record::Record,
-    store::{Touch, Usage},
+    store::{Idle, Touch, Usage},
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -68,7 +68,7 @@ pub(super) async fn w2_idle_are_deleted(bench: Bench) -> Verdict {
     let usage = Usage::keep_for(w2.now(), 24 * HOUR);
     w2.equal(Touch::Touched, w2.touch(&touched.id, usage).await?, "`touch` of an idle session")?;
 
-    let swept = w2.delete_idle(5 * HOUR).await?;
+    let swept = w2.delete_idle(Idle::new(5 * HOUR)).await?;
     for session in &idle {
         w2.absent(&session.id, "a session used 7 hours ago or more, after `delete_idle` of 5 hours").await?;
     }

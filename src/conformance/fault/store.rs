@@ -15,8 +15,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch,
-        Update, Usage, Version,
+        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
+        Touch, Update, Usage, Version,
     },
 };
 
@@ -220,7 +220,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         Update update[id](id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Update;
         Touch touch[id](id: &SessionId, usage: Usage) -> Touch;
         Remove remove[id](id: &SessionId) -> bool;
-        Rename rename[from, to](from: &SessionId, expected: &Version, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
+        Rename rename[from, to](from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
         OwnerEpoch owner_epoch[](owner: &str) -> Option<Epoch>;
         EnsureEpoch ensure_epoch[](owner: &str, usage: Usage) -> Epoch;
         RenewEpoch renew_epoch[](owner: &str, usage: Usage) -> ();
@@ -229,7 +229,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         Count count[]() -> u64;
         Clear clear[]() -> u64;
         Sweep sweep[]() -> Swept;
-        DeleteIdle delete_idle[](unused_for: Duration) -> Swept;
+        DeleteIdle delete_idle[](idle: Idle) -> Swept;
         Lock lock[id](id: &SessionId, holder: Holder, time: Duration) -> Lock;
         Unlock unlock[id](id: &SessionId, holder: Holder) -> bool;
         Flush flush[]() -> ();

@@ -12,8 +12,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch,
-        Update, Usage, Version,
+        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
+        Touch, Update, Usage, Version,
     },
 };
 
@@ -225,6 +225,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         &self,
         from: &SessionId,
         expected: &Version,
+        tombstone: &Arc<Record>,
         to: &SessionId,
         record: &Arc<Record>,
         usage: Usage,
@@ -233,7 +234,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             Rename::Renamed(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
             Rename::Conflict | Rename::Gone | Rename::Exists => Change::Drop,
         };
-        let renamed = self.write(to, self.inner.rename(from, expected, to, record, usage), written);
+        let renamed = self.write(to, self.inner.rename(from, expected, tombstone, to, record, usage), written);
         self.write(from, renamed, |_| Change::Drop).await
     }
 
@@ -289,8 +290,8 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.inner.sweep().await
     }
 
-    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
-        self.write_all(self.inner.delete_idle(unused_for)).await
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
+        self.write_all(self.inner.delete_idle(idle)).await
     }
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {

@@ -9,7 +9,7 @@ use crate::{
     keyring::KeyRing,
     record::{Epoch, Owner, Record},
     store::{
-        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
+        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
         Stored, Swept, Touch, Update, Usage, Version,
     },
 };
@@ -169,12 +169,14 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         &self,
         from: &SessionId,
         expected: &Version,
+        tombstone: &Arc<Record>,
         to: &SessionId,
         record: &Arc<Record>,
         usage: Usage,
     ) -> Result<Rename, StoreError> {
-        // The check stands outside, so the tombstone that the inner store writes is the right one.
-        self.inner.rename(from, expected, to, &self.seal(to, record, "rename")?, usage).await
+        // Sealed like any record, and bound to the old id: a forward that was planted in the store does not open.
+        let tombstone = self.seal(from, tombstone, "rename")?;
+        self.inner.rename(from, expected, &tombstone, to, &self.seal(to, record, "rename")?, usage).await
     }
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
@@ -235,8 +237,8 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         self.inner.sweep().await
     }
 
-    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
-        self.inner.delete_idle(unused_for).await
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
+        self.inner.delete_idle(idle).await
     }
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {

@@ -112,16 +112,16 @@ impl Disk {
         locks: &Locks,
         (from, to): (&SessionId, &SessionId),
         expected: &Version,
-        record: &Record,
+        (tombstone, record): (&Record, &Record),
         usage: Usage,
     ) -> Result<Rename, StoreError> {
         let Some(held) = self.live(from)? else { return Ok(Rename::Gone) };
         if held.header.version() != *expected {
             return Ok(Rename::Conflict);
         }
-        let old = held.stored(from)?;
-        let tombstone = Record::tombstone(old.record.check(), usage.used_at);
-        let grave = held.header.next(&tombstone, Usage::at(&tombstone, usage.used_at)).map_err(no_randomness)?;
+        // What can't be read is not replaced.
+        held.stored(from)?;
+        let grave = held.header.next(tombstone, Usage::at(tombstone, usage.used_at)).map_err(no_randomness)?;
         let grave = grave.with_lease(None);
         let version = match self.create(locks, to, record, usage)? {
             Create::Created(version) => version,

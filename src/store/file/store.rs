@@ -20,12 +20,11 @@ use super::{
     walk::Sweep,
 };
 use crate::{
-    clock,
     events::{EventKind, Observers},
     id::SessionId,
     record::Record,
     store::{
-        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
+        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
         Stored, Swept, Touch, Update, Usage, Version,
     },
 };
@@ -295,13 +294,16 @@ impl SessionStore for FileStore {
         &self,
         from: &SessionId,
         expected: &Version,
+        tombstone: &Arc<Record>,
         to: &SessionId,
         record: &Arc<Record>,
         usage: Usage,
     ) -> Result<Rename, StoreError> {
-        let (old, new, record, expected) = (*from, *to, Arc::clone(record), *expected);
+        let (old, new, expected) = (*from, *to, *expected);
+        let (tombstone, record) = (Arc::clone(tombstone), Arc::clone(record));
         let shards = Shards::both(Layout::shard_of(from), Layout::shard_of(to));
-        let work = move |disk: &Disk, locks: &Locks| disk.rename(locks, (&old, &new), &expected, &record, usage);
+        let work =
+            move |disk: &Disk, locks: &Locks| disk.rename(locks, (&old, &new), &expected, (&tombstone, &record), usage);
         let outcome = self.write_shards("rename", Some(from), shards, work).await?;
         match outcome {
             Rename::Renamed(_) => {
@@ -353,9 +355,8 @@ impl SessionStore for FileStore {
         self.sweep_all("sweep", Sweep::Expired).await
     }
 
-    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
-        let since = self.inner.disk.now().saturating_sub(clock::duration_millis(unused_for));
-        self.sweep_all("delete_idle", Sweep::Idle(since)).await
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
+        self.sweep_all("delete_idle", Sweep::Idle(idle, self.inner.disk.now())).await
     }
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {

@@ -12,10 +12,9 @@ use super::{
     times::{self, Expiry},
 };
 use crate::{
-    clock,
     id::SessionId,
     record::{Record, RecordKind},
-    store::{Cursor, Page, StoreError, Swept},
+    store::{Cursor, Idle, Page, StoreError, Swept},
 };
 
 /// How many shards are looked at in one call, unless they hold more sessions than [`SEEN_AT_ONCE`].
@@ -36,12 +35,12 @@ struct Seen {
 }
 
 /// What is to be removed from a shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Sweep {
     /// What has expired.
     Expired,
-    /// That, and sessions last used at this millisecond or before, as far as a touch would have told.
-    Idle(u64),
+    /// That, and sessions that are idle at this millisecond.
+    Idle(Idle, u64),
     /// Everything.
     All,
 }
@@ -73,19 +72,16 @@ impl Sweep {
     fn wants(self, seen: &Seen, now: u64) -> bool {
         match self {
             Self::Expired => seen.expires <= now,
-            Self::Idle(since) => seen.expires <= now || (seen.is_session && seen.used <= since),
+            // A first look at the times alone: only the record tells how late they can be.
+            Self::Idle(idle, then) => seen.expires <= now || (seen.is_session && seen.used <= idle.cutoff(then)),
             Self::All => true,
         }
     }
 
-    /// W2: a touch happens once a tenth of the idle time has passed, so the last use can be that much later than what is
-    /// recorded. A session that may have been used since is spared.
+    /// Whether a session that looked idle by its file's times may have been used since.
     fn spares(self, held: &Held) -> bool {
         match (self, Record::from_bytes(held.record_bytes())) {
-            (Self::Idle(since), Ok(record)) => {
-                let throttle = clock::duration_millis(record.lifetime().idle() / 10);
-                held.used.saturating_add(throttle) > since
-            }
+            (Self::Idle(idle, then), Ok(record)) => !idle.includes_millis(record.lifetime(), held.used, then),
             _ => false,
         }
     }
@@ -139,7 +135,7 @@ impl Disk {
     fn look(&self, shard: u8, sweep: Sweep) -> Result<ToSweep, StoreError> {
         let now = self.now();
         let mut found = ToSweep::default();
-        found.temporary = self.each(shard, matches!(sweep, Sweep::Idle(_)), |seen| {
+        found.temporary = self.each(shard, matches!(sweep, Sweep::Idle(..)), |seen| {
             if sweep.wants(&seen, now) {
                 found.ids.push(seen.id);
             } else if seen.is_session {

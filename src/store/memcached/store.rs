@@ -23,8 +23,8 @@ use crate::{
     id::SessionId,
     record::Record,
     store::{
-        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, SessionStore, StoreError, StoreErrorKind, Stored, Swept,
-        Touch, Update, Usage, Version,
+        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, SessionStore, StoreError, StoreErrorKind, Stored,
+        Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -352,7 +352,7 @@ impl SessionStore for MemcachedStore {
         }
     }
 
-    async fn delete_idle(&self, _unused_for: Duration) -> Result<Swept, StoreError> {
+    async fn delete_idle(&self, _idle: Idle) -> Result<Swept, StoreError> {
         self.unlistable("delete_idle")
     }
 

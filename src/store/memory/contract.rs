@@ -8,12 +8,11 @@ use super::{
     walk::{Deleted, Place},
 };
 use crate::{
-    clock,
     events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Create, Cursor, Holder, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
+        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
         Stored, Swept, Touch, Update, Usage, Version,
     },
 };
@@ -75,12 +74,13 @@ impl SessionStore for MemoryStore {
         &self,
         from: &SessionId,
         expected: &Version,
+        tombstone: &Arc<Record>,
         to: &SessionId,
         record: &Arc<Record>,
         usage: Usage,
     ) -> Result<Rename, StoreError> {
         let core = self.core();
-        let done = core.table.rename(from, expected, to, record, usage, core.now());
+        let done = core.table.rename((from, to), expected, tombstone, record, usage, core.now());
         let outcome = self.settle("rename", from, done).await?;
         match outcome {
             Rename::Renamed(_) => tracing::debug!(target: super::TARGET, id = %from, %to, "renamed"),
@@ -170,18 +170,16 @@ impl SessionStore for MemoryStore {
         Ok(Swept { deleted, remaining })
     }
 
-    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
         let core = self.core();
         let failed = |error: StoreError| refused("delete_idle", error);
         let now = core.now();
-        let cutoff = now.saturating_sub(clock::duration_millis(unused_for));
         let mut swept = Swept { deleted: swept(core).await.map_err(failed)?, remaining: 0 };
         let (mut from, mut last) = (Some(Place::default()), None);
         let mut breath = Breath::default();
         while let Some(place) = from {
             breath.take().await;
-            let (Deleted { sessions, ticket }, next) =
-                core.table.delete_idle_step(place, cutoff, now).map_err(failed)?;
+            let (Deleted { sessions, ticket }, next) = core.table.delete_idle_step(place, idle, now).map_err(failed)?;
             swept.deleted += sessions;
             last = ticket.or(last);
             from = next;

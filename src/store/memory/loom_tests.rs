@@ -66,7 +66,7 @@ impl Bench {
 
     fn rename(&self, from: usize, expected: &Version, to: usize, owner: Option<&str>) -> Rename {
         let (from, to) = (&self.ids[from], &self.ids[to]);
-        self.table.rename(from, expected, to, &record(owner), usage(), NOW).unwrap().outcome
+        self.table.rename((from, to), expected, &tombstone(), &record(owner), usage(), NOW).unwrap().outcome
     }
 
     fn remove(&self, at: usize) -> bool {

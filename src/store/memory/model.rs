@@ -297,7 +297,9 @@ impl Pair {
                 }
                 self.model.forget_expired(&id);
             }
-            Step::Rename { from, to, owner, stale } => self.rename(session(from), session(to), owner, stale)?,
+            Step::Rename { from, to, owner, stale } => {
+                self.rename(session(from), session(to), &tombstone(), owner, stale)?
+            }
             Step::Login(owner) => {
                 let name = name(owner);
                 let id = SessionId::of_owner(&name);
@@ -360,7 +362,7 @@ impl Pair {
         let at = self.model.live(&from);
         let held = at.map_or(Version::from_u64(0), |at| self.model.held[at].version);
         let expected = if stale { Version::from_u64(u64::MAX) } else { held };
-        let outcome = now(self.store.rename(&from, &expected, &to, &record, usage)).unwrap();
+        let outcome = now(self.store.rename(&from, &expected, &tombstone(), &to, &record, usage)).unwrap();
         let Some(at) = at else {
             prop_assert_eq!(outcome, Rename::Gone);
             return Ok(());

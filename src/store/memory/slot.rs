@@ -7,7 +7,7 @@ use crate::{
     clock,
     id::SessionId,
     record::{Record, RecordKind},
-    store::{Metadata, Stored, Usage, Version},
+    store::{Idle, Metadata, Stored, Usage, Version},
 };
 
 /// One record and its bookkeeping. Times are milliseconds since the Unix epoch.
@@ -23,9 +23,6 @@ pub(super) struct Slot {
     pub(super) loads: u32,
     pub(super) lease: Option<Box<Lease>>,
 }
-
-/// The layer saves a touch until this part of the idle time has passed.
-const TOUCH_PART: u64 = 10;
 
 /// Which ring of the order of use a record is in. Eviction empties the earlier ones first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +56,8 @@ impl Slot {
         now >= self.expires_at
     }
 
-    /// Whether the last use was at `cutoff` or before, also if a touch of the last tenth of the idle time was saved.
-    pub(super) fn is_idle_since(&self, cutoff: u64) -> bool {
-        let saved = clock::duration_millis(self.record.lifetime().idle()) / TOUCH_PART;
-        self.used_at.saturating_add(saved) <= cutoff
+    pub(super) fn is_idle(&self, idle: Idle, now: u64) -> bool {
+        idle.includes_millis(self.record.lifetime(), self.used_at, now)
     }
 
     pub(super) fn usage(&self) -> Usage {

@@ -276,9 +276,9 @@ impl Table {
 
     pub(super) fn rename(
         &self,
-        from: &SessionId,
+        (from, to): (&SessionId, &SessionId),
         expected: &Version,
-        to: &SessionId,
+        tombstone: &Arc<Record>,
         record: &Arc<Record>,
         usage: Usage,
         now: u64,
@@ -296,12 +296,9 @@ impl Table {
 
             let (mut found, mut taken) = (None, false);
             of(first, &mut |shard| {
-                found = shard.find_live(from, now).map(|slot| {
-                    let held = shard.slot(slot);
-                    (slot, held.version, held.record.check())
-                });
+                found = shard.find_live(from, now).map(|slot| (slot, shard.slot(slot).version));
             });
-            let Some((slot, old_version, check)) = found else {
+            let Some((slot, old_version)) = found else {
                 return Ok(Done::new(Rename::Gone).when(self.note_absent(from)));
             };
             if expected.to_u64() != Some(old_version) {
@@ -317,11 +314,10 @@ impl Table {
                 expired = shard.find(to).map(|slot| Box::new(shard.take(&self.shared, slot, Fate::Expired)));
                 version = shard.create(&self.shared, to, record, usage, now);
             });
-            let tombstone = Arc::new(Record::tombstone(check, usage.used_at));
-            let left = Usage::at(&tombstone, usage.used_at);
+            let left = Usage::at(tombstone, usage.used_at);
             let (mut lease, mut old) = (None, None);
             of(first, &mut |shard| {
-                old = Some(shard.replace(&self.shared, slot, &tombstone, left, now));
+                old = Some(shard.replace(&self.shared, slot, tombstone, left, now));
                 lease = shard.slot_mut(slot).lease.take();
             });
             (version, lease, old, self.note(from, old_version, 0))

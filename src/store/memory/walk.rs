@@ -12,7 +12,7 @@ use super::{
 use crate::{
     events::Observers,
     id::SessionId,
-    store::{StoreError, Stored},
+    store::{Idle, StoreError, Stored},
 };
 
 /// How many slots are looked at under one hold of a shard's lock.
@@ -92,25 +92,24 @@ impl Table {
         Ok(self.shared.ledger.sessions())
     }
 
-    /// Removes sessions last used before `cutoff`, a step; and where to go on. A touch may have been saved because a
-    /// tenth of the idle time had not passed, so a session has that much longer (W2).
+    /// Removes a step of the sessions that are idle, and returns where to go on.
     pub(super) fn delete_idle_step(
         &self,
         from: Place,
-        cutoff: u64,
+        idle: Idle,
         now: u64,
     ) -> Result<(Deleted, Option<Place>), StoreError> {
-        let mut idle = Vec::new();
+        let mut candidates = Vec::new();
         let next = self.walk(from, |held| {
-            if held.record.is_session() && held.is_idle_since(cutoff) && !held.is_expired(now) {
-                idle.push(held.id);
+            if held.record.is_session() && held.is_idle(idle, now) && !held.is_expired(now) {
+                candidates.push(held.id);
             }
         })?;
         let mut deleted = Deleted::default();
-        for id in idle {
+        for id in candidates {
             let mut shard = self.shard_at(from.shard as usize)?;
             // It may have been used in between.
-            let Some(slot) = shard.find_live(&id, now).filter(|&slot| shard.slot(slot).is_idle_since(cutoff)) else {
+            let Some(slot) = shard.find_live(&id, now).filter(|&slot| shard.slot(slot).is_idle(idle, now)) else {
                 continue;
             };
             let taken = shard.take(&self.shared, slot, Fate::Removed);

@@ -205,7 +205,7 @@ async fn k17_a_late_fill_does_not_undo_a_write() {
                 assert!(matches!(cache.update(&a, &record("2"), &version, usage()).await.unwrap(), Update::Updated(_)))
             }
             "rename" => assert!(matches!(
-                cache.rename(&a, &version, &id("b"), &record("2"), usage()).await.unwrap(),
+                cache.rename(&a, &version, &tombstone(), &id("b"), &record("2"), usage()).await.unwrap(),
                 Rename::Renamed(_)
             )),
             "clear" => assert_eq!(cache.clear().await.unwrap(), 1),
@@ -500,8 +500,8 @@ proptest! {
                     Step::Rename(from, to, value) => {
                         let Some(stored) = bare.load(&key(from)).await.unwrap() else { continue };
                         let record = record(&value.to_string());
-                        let left = bare.rename(&key(from), &stored.version, &key(to), &record, used).await.unwrap();
-                        let right = cache.rename(&key(from), &stored.version, &key(to), &record, used).await.unwrap();
+                        let left = bare.rename(&key(from), &stored.version, &tombstone(), &key(to), &record, used).await.unwrap();
+                        let right = cache.rename(&key(from), &stored.version, &tombstone(), &key(to), &record, used).await.unwrap();
                         assert_eq!(left, right);
                     }
                     Step::Clear => assert_eq!(bare.clear().await.unwrap(), cache.clear().await.unwrap()),

@@ -1,0 +1,400 @@
+//! Changing entries by closures that can run again, and by what must happen once.
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Session,
+    access::entry,
+    changes::{Change, Draft, Replay},
+    key::{IntoKey, check},
+    request::to_its_end,
+    run::{Again, Ran},
+};
+use crate::{
+    codec::Codec,
+    error::{Error, ErrorKind, Result},
+    store::SessionStore,
+};
+
+/// # Updates
+impl Session {
+    /// Changes an entry by a closure, which starts from the type's default where there is none, and returns what the
+    /// closure returned.
+    ///
+    /// If another request changed the session in between, **the closure runs again** on the newer value when this
+    /// request is committed, so that no update is lost; what it returned here is from its first run. For the final value
+    /// see [`update_now`](Self::update_now). A closure that ignores its argument overwrites what others wrote.
+    ///
+    /// Where there is no entry and the closure leaves the default as it was, nothing is stored. A default that is another
+    /// one each time (a random token) is made anew when the closure runs again: for that see
+    /// [`get_or_insert_with`](Self::get_or_insert_with).
+    ///
+    /// For a closure that can refuse, see [`try_update`](Self::try_update): what this one has changed is stored whatever it
+    /// returns.
+    ///
+    /// ```
+    /// # use session_layer::{Key, MemoryStore, Session};
+    /// const VISITS: Key<u64> = Key::new("visits");
+    ///
+    /// # let session = Session::new(MemoryStore::new());
+    /// let visits = session.update(VISITS, |n| { *n += 1; *n })?;
+    /// let sku = String::from("A1");
+    /// session.update("cart", move |cart: &mut Vec<String>| cart.push(sku.clone()))?;
+    /// # assert_eq!(visits, 1);
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
+    /// Since it can run again, later and elsewhere, the closure owns what it captures and gives nothing of it away:
+    ///
+    /// ```compile_fail,E0373
+    /// # use session_layer::{Key, MemoryStore, Session};
+    /// # let session = Session::new(MemoryStore::new());
+    /// let sku = String::from("A1");
+    /// session.update("cart", |cart: &mut Vec<String>| cart.push(sku.clone()))?; // borrows `sku`: write `move`
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
+    /// ```compile_fail,E0507
+    /// # use session_layer::{Key, MemoryStore, Session};
+    /// # let session = Session::new(MemoryStore::new());
+    /// let sku = String::from("A1");
+    /// session.update("cart", move |cart: &mut Vec<String>| cart.push(sku))?; // moves `sku` out: clone it inside
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
+    /// ```compile_fail,E0282
+    /// # use session_layer::{Key, MemoryStore, Session};
+    /// # let session = Session::new(MemoryStore::new());
+    /// session.update("visits", |n| *n += 1)?; // of which type? Use a `Key`, or write `|n: &mut u64|`
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
+    /// It must not return a borrow of the value either. And it should not hold a clone of its own session: that keeps
+    /// the session alive until it is committed.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get) and [`insert`](Self::insert).
+    pub fn update<T, R>(&self, key: impl IntoKey<T>, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + Default + 'static,
+    {
+        Ok(self.run(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
+    }
+
+    /// Changes an entry by a closure that can refuse: after an `Err` the entry is as it was, whatever the closure has done
+    /// to its argument. The outer error is the session's, the inner one the closure's.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session};
+    /// # let session = Session::new(MemoryStore::new());
+    /// let add = |cart: &mut Vec<u8>| {
+    ///     cart.push(7);
+    ///     if cart.len() > 2 { Err("full") } else { Ok(cart.len()) }
+    /// };
+    /// assert_eq!(session.try_update("cart", add)?, Ok(1));
+    /// assert_eq!(session.try_update("cart", add)?, Ok(2));
+    /// assert_eq!(session.try_update("cart", add)?, Err("full"));
+    /// assert_eq!(session.get("cart")?, Some(vec![7, 7]));
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
+    /// If it has changed something and refuses when it runs again on a newer value, nothing of it is changed there. To
+    /// know whether it did, use [`try_update_now`](Self::try_update_now).
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn try_update<T, R, E>(
+        &self,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut T) -> Result<R, E> + Send + Sync + 'static,
+    ) -> Result<Result<R, E>>
+    where
+        T: Serialize + DeserializeOwned + Default + 'static,
+    {
+        Ok(self.run(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
+    }
+
+    /// Changes an entry by a closure that sees whether it is there: `None` removes it.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session};
+    /// # let session = Session::new(MemoryStore::new());
+    /// # session.insert("lives", &1)?;
+    /// session.modify("lives", |lives: &mut Option<u8>| *lives = lives.and_then(|n| n.checked_sub(1)).filter(|&n| n > 0))?;
+    /// assert!(!session.contains("lives"));
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn modify<T, R>(
+        &self,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut Option<T>) -> R + Send + Sync + 'static,
+    ) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        Ok(self.run(key.name(), None, move |value| Ran::kept(f(value)))?.0)
+    }
+
+    /// The same with a closure that can refuse; see [`try_update`](Self::try_update).
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn try_modify<T, R, E>(
+        &self,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut Option<T>) -> Result<R, E> + Send + Sync + 'static,
+    ) -> Result<Result<R, E>>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        Ok(self.run(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
+    }
+
+    /// Changes an entry by a closure, commits everything that this request has changed, and returns what the closure
+    /// returned **when it was finally applied**.
+    ///
+    /// If it fails, this change is withdrawn: calling it again makes one change, not two. Other changes of this request
+    /// that were not saved before are held back, as after a failed [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update) and [`save`](Self::save). After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the change
+    /// may have been made.
+    pub async fn update_now<T, R>(
+        &self,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut T) -> R + Send + Sync + 'static,
+    ) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + Default + 'static,
+        R: Send + 'static,
+    {
+        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value)))).await
+    }
+
+    /// The same with a closure that can refuse: after an `Err` the entry is as it was. If it refuses at once, nothing is
+    /// committed.
+    ///
+    /// # Errors
+    ///
+    /// As [`update_now`](Self::update_now).
+    pub async fn try_update_now<T, R, E>(
+        &self,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut T) -> Result<R, E> + Send + Sync + 'static,
+    ) -> Result<Result<R, E>>
+    where
+        T: Serialize + DeserializeOwned + Default + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value)))).await
+    }
+
+    /// The same as [`update_now`](Self::update_now) with a closure that sees whether the entry is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`update_now`](Self::update_now).
+    pub async fn modify_now<T, R>(
+        &self,
+        key: impl IntoKey<T>,
+        f: impl Fn(&mut Option<T>) -> R + Send + Sync + 'static,
+    ) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        R: Send + 'static,
+    {
+        self.run_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
+    }
+
+    /// Removes an entry, commits everything that this request has changed, and returns what the entry was: **to at most one
+    /// of all requests that take it.** For one-time tokens, OAuth's `state`, vouchers.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let session = Session::new(MemoryStore::new());
+    /// # session.insert("state", "af0ifjsldkj")?;
+    /// # session.save().await?;
+    /// let expected: Option<String> = session.take_now("state").await?;
+    /// assert_eq!(expected.as_deref(), Some("af0ifjsldkj"));
+    /// assert_eq!(session.take_now::<String>("state").await?, None);
+    /// # Ok::<(), session_layer::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// No conflict policy of the layer weakens that. If the store does not answer, the value is given to nobody:
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
+    ///
+    /// # Errors
+    ///
+    /// As [`update_now`](Self::update_now); [`Decode`](ErrorKind::Decode), and then the entry stays; and
+    /// [`Unsupported`](ErrorKind::Unsupported) over a store that [overwrites](crate::SessionStore::overwrites).
+    pub async fn take_now<T>(&self, key: impl IntoKey<T>) -> Result<Option<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        if self.shared.settings.store.overwrites() {
+            return Err(Error::request(ErrorKind::Unsupported));
+        }
+        let take = |value: &mut Option<T>| {
+            let taken = value.take();
+            Ran { keep: taken.is_some(), result: taken, fields: &[] }
+        };
+        self.run_now(key.name(), None, Again::Exactly, take).await
+    }
+
+    /// The value of an entry, which is made and set where there is none.
+    ///
+    /// If another request sets it first, that one's value stays: this request has returned a value that is not stored. For
+    /// the one that is, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). It is never a conflict, so pages that
+    /// load at once can share a CSRF token or the id of a cart.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get) and [`insert`](Self::insert).
+    pub fn get_or_insert_with<T>(&self, key: impl IntoKey<T>, make: impl FnOnce() -> T) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let (value, _) = self.get_or_make(key.name(), make)?;
+        Ok(value)
+    }
+
+    /// The same, committed at once with everything that this request has changed; returns the value that is stored. Of
+    /// requests that run at once, all get the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_insert_with`](Self::get_or_insert_with) and [`save`](Self::save).
+    pub async fn get_or_insert_with_now<T>(&self, key: impl IntoKey<T>, make: impl FnOnce() -> T) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let key: Arc<str> = key.name().into();
+        // What was made does not live across the await: it need not be `Send`.
+        let number = match self.get_or_make(&key, make)? {
+            (value, None) => return Ok(value),
+            (_, Some(number)) => number,
+        };
+        self.save_own(number).await?;
+        let held = self.shared.state().draft.held(&key);
+        // Set by this request or another; only if that one has removed it since is there none.
+        self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
+    }
+
+    /// Runs a closure on an entry and logs it. Returns what it returned, and the number of the change.
+    fn run<T, R>(
+        &self,
+        key: &str,
+        default: Option<fn() -> T>,
+        f: impl Fn(&mut Option<T>) -> Ran<R> + Send + Sync + 'static,
+    ) -> Result<(R, Option<u64>)>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        check(key)?;
+        let run = on_entry(self.shared().settings.codec.clone(), key.into(), default, f);
+        self.shared().run(Some(key), Again::Merged, run)
+    }
+
+    /// The same, committed at once; returns what the closure returned when it was finally applied.
+    async fn run_now<T, R>(
+        &self,
+        key: &str,
+        default: Option<fn() -> T>,
+        again: Again,
+        f: impl Fn(&mut Option<T>) -> Ran<R> + Send + Sync + 'static,
+    ) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        R: Send + 'static,
+    {
+        check(key)?;
+        let run = on_entry(self.shared().settings.codec.clone(), key.into(), default, f);
+        let (key, shared): (Arc<str>, _) = (key.into(), Arc::clone(self.shared()));
+        shared.run_now(Some(&key), again, run).await
+    }
+
+    /// Commits, and withdraws the change of this number if that fails.
+    async fn save_own(&self, number: u64) -> Result<()> {
+        let shared = Arc::clone(self.shared());
+        to_its_end(async move { shared.save_own(number).await }).await
+    }
+
+    /// The value, and the number of the change if it was made.
+    fn get_or_make<T>(&self, key: &str, make: impl FnOnce() -> T) -> Result<(T, Option<u64>)>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        check(key)?;
+        if let Some(value) = self.get::<T>(key)? {
+            return Ok((value, None));
+        }
+        let value = make();
+        let encoded = self.shared().settings.codec.encode(&value);
+        let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
+        let key: Arc<str> = key.into();
+        let mut state = self.shared().state();
+        state.writable()?;
+        self.check_size(&state.draft, &key, bytes.len())?;
+        // It runs no code of the application.
+        let replay: Replay = Arc::new(move |draft: &mut Draft| {
+            if draft.get(&key).is_none() {
+                draft.put(&key, Some(&bytes));
+            }
+            Ok(())
+        });
+        replay(&mut state.draft)?;
+        Ok((value, Some(state.record(Change::Run(replay)))))
+    }
+}
+
+/// The value that a closure starts from the default of.
+fn present<T>(value: &mut Option<T>) -> &mut T {
+    value.as_mut().expect("where there is no entry, the closure is given the default")
+}
+
+/// A closure of the application as one over the draft, in which it changes one entry.
+fn on_entry<T, R>(
+    codec: Codec,
+    key: Arc<str>,
+    default: Option<fn() -> T>,
+    f: impl Fn(&mut Option<T>) -> Ran<R> + Send + Sync + 'static,
+) -> impl Fn(&mut Draft) -> Result<Ran<R>> + Send + Sync + 'static
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
+    move |draft| {
+        let held = draft.held(&key);
+        let decode = |bytes| codec.decode(bytes).map_err(|error| entry::<T>(ErrorKind::Decode, &key).because(error));
+        let mut value: Option<T> = held.bytes(&key).map(decode).transpose()?;
+        let mut unchanged = None;
+        if let (None, Some(default)) = (&value, default) {
+            let made = default();
+            // A default that can't be written is none that is left as it was.
+            unchanged = codec.encode(&made).ok();
+            value = Some(made);
+        }
+        let ran = f(&mut value);
+        if ran.keep {
+            let encode =
+                |value| codec.encode(value).map_err(|error| entry::<T>(ErrorKind::Encode, &key).because(error));
+            let after = value.as_ref().map(encode).transpose()?;
+            if unchanged.is_none() || after != unchanged {
+                draft.put(&key, after.map(Into::into).as_ref());
+            }
+        }
+        Ok(ran)
+    }
+}

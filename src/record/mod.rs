@@ -30,7 +30,7 @@ use crate::{
     lifetime::{CookieLifetime, Lifetime},
 };
 
-/// How long a plain [`Record::tombstone`] lives.
+/// How long a session's end is told by what stands at its old id: a login's tombstone says "superseded" for so long.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// What a store keeps under one id: immutable, and shared as `Arc<Record>`.

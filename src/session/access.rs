@@ -46,7 +46,7 @@ impl Session {
     /// Sets an entry. Setting what is there already, byte for byte, is no change.
     ///
     /// Of two requests that set one entry without having read it, the later one wins. One that has read it before
-    /// ([`get`](Self::get), [`contains`](Self::contains), an `update`) does not overwrite what another has set since: see
+    /// ([`get`](Self::get), [`contains`](Self::contains)) does not overwrite what another has set since: see
     /// [`ConflictPolicy`](crate::ConflictPolicy).
     ///
     /// ```

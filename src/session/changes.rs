@@ -99,8 +99,14 @@ impl Held {
     }
 }
 
-/// The encoded value of an entry that was set, or `None` for one that was removed.
-type Changed = Option<Arc<[u8]>>;
+/// An entry that the request has changed.
+#[derive(Clone)]
+struct Changed {
+    /// The encoded value; `None` if the entry was removed.
+    value: Option<Arc<[u8]>>,
+    /// A closure has made it from what is stored. Whoever reads it reads what others have written.
+    is_computed: bool,
+}
 
 /// The entries that are changed. Shared by a draft's clones until one of them changes it.
 #[derive(Clone, Default)]
@@ -115,12 +121,12 @@ impl Over {
         self.get(key).is_some()
     }
 
-    fn insert(&mut self, key: Arc<str>, value: Changed) {
-        Arc::make_mut(self.0.get_or_insert_default()).insert(key, value);
+    fn insert(&mut self, key: Arc<str>, changed: Changed) {
+        Arc::make_mut(self.0.get_or_insert_default()).insert(key, changed);
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
-        self.0.iter().flat_map(|over| over.iter()).map(|(key, value)| (&**key, value.as_deref()))
+        self.0.iter().flat_map(|over| over.iter()).map(|(key, changed)| (&**key, changed.value.as_deref()))
     }
 }
 
@@ -172,8 +178,8 @@ impl Draft {
 
     pub(crate) fn apply(&mut self, change: &Change) -> Result<()> {
         match change {
-            Change::Set(key, value, _) => self.put(key, Some(value)),
-            Change::Remove(key, _) => self.put(key, None),
+            Change::Set(key, value, _) => self.replace(key, Some(value), false),
+            Change::Remove(key, _) => self.replace(key, None, false),
             Change::Clear => self.clear(),
             Change::Login(owner, lifetime) => {
                 if self.leaves(Some(owner)) {
@@ -198,7 +204,7 @@ impl Draft {
     /// A hold on one entry, so that it can be decoded with no lock held. Nothing is copied.
     pub(crate) fn held(&self, key: &str) -> Held {
         match (self.over.get(key), &self.base) {
-            (Some(Some(value)), _) => Held::Value(Arc::clone(value)),
+            (Some(Changed { value: Some(value), .. }), _) => Held::Value(Arc::clone(value)),
             (None, Some(record)) if !self.hidden && !is_reserved(key) => Held::InRecord(Arc::clone(record)),
             _ => Held::Absent,
         }
@@ -214,9 +220,10 @@ impl Draft {
         self.base.as_ref()
     }
 
-    /// Whether the entry of this key is the base's: the request has neither changed it nor cleared it away.
+    /// Whether reading the entry of this key shows what is stored, or what a closure has made of it: not what the request
+    /// has set, or cleared away.
     pub(crate) fn is_from_base(&self, key: &str) -> bool {
-        !self.hidden && !self.over.contains_key(key)
+        !self.hidden && self.over.get(key).is_none_or(|changed| changed.is_computed)
     }
 
     /// Whether this request has set or removed the entry.
@@ -226,14 +233,18 @@ impl Draft {
 
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
         match self.over.get(key) {
-            Some(value) => value.as_deref(),
+            Some(changed) => changed.value.as_deref(),
             None if is_reserved(key) => None,
             None => self.base_entries()?.get(key),
         }
     }
 
-    /// Sets or removes an entry.
+    /// Sets or removes an entry in a closure, which has seen what was there.
     pub(crate) fn put(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>) {
+        self.replace(key, value, true);
+    }
+
+    fn replace(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>, is_computed: bool) {
         if let Some(before) = self.get(key).map(<[u8]>::len) {
             self.count -= 1;
             self.bytes -= key.len() + before;
@@ -242,7 +253,7 @@ impl Draft {
             self.count += 1;
             self.bytes += key.len() + value.len();
         }
-        self.over.insert(Arc::clone(key), value.cloned());
+        self.over.insert(Arc::clone(key), Changed { value: value.cloned(), is_computed });
     }
 
     /// The session as it was loaded.

@@ -17,16 +17,16 @@ use crate::{
     error::{Error, ErrorKind, Result},
     events::EventKind,
     id::{Check, SessionId, SessionToken},
-    record::{Forward, Owner, Record, renewed_value},
+    record::{Forward, Owner, Record, TOMBSTONE_LIFETIME, renewed_value},
     store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
 };
 
 /// What stands for a time that can't be added to an instant: a hundred years.
 const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
-/// How long the tombstone of a login or a renewal lives: longer than requests take. As long as it is there, whoever ends
-/// the session by its old id is told that it has moved on, or led to where it is.
-pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(3_600);
+/// How long the tombstone of a renewal lives beyond the grace in which old tokens are served: longer than requests take, and
+/// pages stay open. As long as it is there, whoever ends the session by its old id is led to where it is.
+const LINK_LIFE: Duration = Duration::from_secs(3_600);
 
 /// What is to be committed. It owns its copy of the log: a reference to closures would have to outlive an await.
 pub(crate) struct Work {
@@ -347,8 +347,9 @@ fn tombstone(
         until: crate::clock::later(now, settings.renewal_grace),
         owner: owner.cloned(),
     });
+    // It has nothing to lead to when the session has reached its absolute limit.
     let left = before.absolute_limit().duration_since(now).unwrap_or_default();
-    let life = TOMBSTONE_LIFE.saturating_add(settings.renewal_grace).min(left);
+    let life = if forward.is_some() { LINK_LIFE.saturating_add(settings.renewal_grace).min(left) } else { TOMBSTONE_LIFETIME };
     Record::superseded(before.check(), now, life, forward.as_ref())
         .map_err(|error| Error::request(ErrorKind::Entropy).because(error))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    commit::{TOMBSTONE_LIFE, deadline, within},
+    commit::{deadline, within},
     load::MOST_HOPS,
     owned::find_owned,
     settings::Settings,
@@ -129,7 +129,7 @@ impl Way {
 /// it was loaded a shorter time ago than that lives; and a session that is past its absolute limit has ended anyway.
 pub(crate) fn must_have_ended(settings: &Settings, live: &Live) -> Result<()> {
     let now = settings.clock.now();
-    if live.loaded.is_within(TOMBSTONE_LIFE, now) || now >= live.stored.record.absolute_limit() {
+    if live.loaded.is_within(TOMBSTONE_LIFETIME, now) || now >= live.stored.record.absolute_limit() {
         return Ok(());
     }
     Err(Error::session(ErrorKind::Unconfirmed, live.id))

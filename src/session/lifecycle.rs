@@ -231,7 +231,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login; [`Unconfirmed`](ErrorKind::Unconfirmed) if
-    /// the session is not there and may have moved on to a new token, of which this request, after more than an hour, can't
+    /// the session is not there and may have moved on to a new token, of which this request, after more than a minute, can't
     /// tell; [`Unavailable`](ErrorKind::Unavailable) and other failures of the store: then the session may live on, and
     /// **it is tried again when the handler has answered**. That is the one failure that the application is told of and
     /// that can still happen afterwards: a logout is never given up.

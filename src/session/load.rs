@@ -201,8 +201,9 @@ async fn go_on(
     mut tombstone: Arc<Record>,
     follow: Follow,
 ) -> Result<Found, StoreError> {
+    let first = Arc::clone(&tombstone);
     let superseded = |is_linked| {
-        settings.no_session(NoSessionReason::Superseded, id, None);
+        settings.no_session(NoSessionReason::Superseded, id, Some(&first));
         Ok(Found::Superseded { is_linked })
     };
     let mut owner = None;

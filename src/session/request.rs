@@ -82,8 +82,8 @@ struct Snapshot {
     is_early: bool,
 }
 
-/// A commit that the application asked for, while it is at work. If it never comes to an end (its future was dropped with no
-/// runtime to go on in, or a closure panicked), it may or may not have happened.
+/// A commit that the application asked for, while it is at work. If its future is dropped (with no runtime to go on in), it may
+/// or may not have happened.
 struct Asked<'a> {
     shared: &'a Shared,
     ended: u64,
@@ -92,7 +92,11 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        if !self.is_over {
+        // A closure that panics when it runs again does so before anything is written: nothing has failed, and its changes
+        // stay for the next commit.
+        if std::thread::panicking() {
+            self.shared.state().is_renewing = false;
+        } else if !self.is_over {
             self.shared.hold_back(Error::request(ErrorKind::OutcomeUnknown), self.ended, None);
         }
     }

@@ -13,8 +13,6 @@ pub(super) struct Ran<R> {
     pub(super) result: R,
     /// What it did is kept. Else the draft is as it was.
     pub(super) keep: bool,
-    /// The entries that the closure was shown, if they are a struct's fields.
-    pub(super) fields: &'static [&'static str],
 }
 
 /// What becomes of a change when another request was first.
@@ -28,13 +26,13 @@ pub(super) enum Again {
 
 impl<R> Ran<R> {
     pub(super) fn kept(result: R) -> Self {
-        Self { result, keep: true, fields: &[] }
+        Self { result, keep: true }
     }
 }
 
 impl<R, E> Ran<Result<R, E>> {
     pub(super) fn if_ok(result: Result<R, E>) -> Self {
-        Self { keep: result.is_ok(), result, fields: &[] }
+        Self { keep: result.is_ok(), result }
     }
 }
 
@@ -54,7 +52,7 @@ impl Shared {
                 (state.draft.clone(), state.revision)
             };
             let before = draft.encoded_len();
-            let Ran { result, keep, fields } = run(&mut draft)?;
+            let Ran { result, keep } = run(&mut draft)?;
             let (after, limit) = (draft.encoded_len(), self.settings.max_record);
             // What shrinks a record that is too large already is welcome.
             if after > limit && after > before {
@@ -63,10 +61,6 @@ impl Shared {
             let mut state = self.state();
             if state.revision != revision {
                 continue;
-            }
-            // The closure was shown what is stored: what the request sets now may be computed from it.
-            for key in key.into_iter().chain(fields.iter().copied()) {
-                state.see(key, &self.settings);
             }
             if !keep {
                 return Ok((result, None));
@@ -91,9 +85,9 @@ impl Shared {
         let last = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&last);
         let ((), number) = self.run(key, again, move |draft| {
-            let Ran { result, keep, fields } = run(draft)?;
+            let Ran { result, keep } = run(draft)?;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-            Ok(Ran { result: (), keep, fields })
+            Ok(Ran { result: (), keep })
         })?;
         if let Some(number) = number {
             to_its_end(async move { self.save_own(number).await }).await?;

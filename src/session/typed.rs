@@ -232,7 +232,7 @@ where
             let after = fields::encode(&codec, &value)?;
             put_difference::<T>(&codec, draft, (keys, is_stored), &before, &after)?;
         }
-        Ok(Ran { fields: keys, ..ran })
+        Ok(ran)
     }
 }
 

@@ -249,7 +249,7 @@ impl Session {
         }
         let take = |value: &mut Option<T>| {
             let taken = value.take();
-            Ran { keep: taken.is_some(), result: taken, fields: &[] }
+            Ran { keep: taken.is_some(), result: taken }
         };
         self.run_now(key.name(), None, Again::Exactly, take).await
     }

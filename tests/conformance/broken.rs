@@ -9,8 +9,8 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, DynStore, Entries, Epoch, Holder, Lock, Metadata, Owner, Page, Record, RecordKind, Refresh,
-    Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    Clock, Create, Cursor, DynStore, Entries, Epoch, Holder, Idle, Lock, Metadata, Owner, Page, Record, RecordKind,
+    Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     conformance::{self, Harness},
 };
 
@@ -379,8 +379,7 @@ impl SessionStore for Broken {
         usage: Usage,
     ) -> Result<Rename, StoreError> {
         let Some(held) = self.inner.load(from).await? else { return Ok(Rename::Gone) };
-        let tombstone = Arc::new(Record::tombstone(held.record.check(), usage.used_at));
-        let buried = Usage::at(&tombstone, usage.used_at);
+        let buried = Usage::at(tombstone, usage.used_at);
         if self.is(Defect::RenameLeavesTarget) {
             self.inner.create(to, record, usage).await?;
         }
@@ -388,7 +387,7 @@ impl SessionStore for Broken {
             return Ok(Rename::Conflict);
         }
         match self.defect {
-            Defect::TombstoneFirst => match self.inner.update(from, &tombstone, expected, buried).await? {
+            Defect::TombstoneFirst => match self.inner.update(from, tombstone, expected, buried).await? {
                 Update::Updated(_) => {
                     pause().await;
                     Ok(Rename::Renamed(self.put(to, record, usage)))
@@ -396,6 +395,10 @@ impl SessionStore for Broken {
                 Update::Conflict => Ok(Rename::Conflict),
                 Update::Gone => Ok(Rename::Gone),
             },
+            Defect::RenameOwnTombstone => {
+                let own = Arc::new(Record::tombstone(held.record.check(), usage.used_at));
+                self.inner.rename(from, expected, &own, to, record, usage).await
+            }
             Defect::RenameWithoutTombstone => match self.inner.create(to, record, usage).await? {
                 Create::Created(version) => {
                     self.inner.remove(from).await?;
@@ -405,14 +408,14 @@ impl SessionStore for Broken {
             },
             Defect::RenameReplaces => {
                 let version = self.put(to, record, usage);
-                self.inner.update(from, &tombstone, expected, buried).await?;
+                self.inner.update(from, tombstone, expected, buried).await?;
                 Ok(Rename::Renamed(version))
             }
             Defect::RenameRollsBack => {
                 let Create::Created(version) = self.inner.create(to, record, usage).await? else {
                     return Ok(Rename::Exists);
                 };
-                match self.inner.update(from, &tombstone, expected, buried).await? {
+                match self.inner.update(from, tombstone, expected, buried).await? {
                     Update::Updated(_) => Ok(Rename::Renamed(version)),
                     _ => {
                         self.put(from, &held.record, held.usage());
@@ -424,12 +427,12 @@ impl SessionStore for Broken {
             Defect::RenameLosesUpdates => match self.inner.create(to, record, usage).await? {
                 Create::Created(version) => {
                     pause().await;
-                    self.put(from, &tombstone, buried);
+                    self.put(from, tombstone, buried);
                     Ok(Rename::Renamed(version))
                 }
                 Create::Exists => Ok(Rename::Exists),
             },
-            _ => self.inner.rename(from, expected, to, record, usage).await,
+            _ => self.inner.rename(from, expected, tombstone, to, record, usage).await,
         }
     }
 
@@ -538,9 +541,9 @@ impl SessionStore for Broken {
             let Stored { record, used_at, .. } = &slot.stored;
             let since = |time| now.duration_since(time).unwrap_or_default();
             match defect {
-                Defect::IdleIgnoresThrottle => !record.is_session() || since(*used_at) <= unused_for,
-                Defect::IdleIgnoresUse => !record.is_session() || since(record.created_at()) <= unused_for,
-                Defect::IdleEpochsDeleted => since(*used_at) <= unused_for,
+                Defect::IdleIgnoresThrottle => !record.is_session() || since(*used_at) <= idle.unused_for(),
+                Defect::IdleIgnoresUse => !record.is_session() || since(record.created_at()) <= idle.unused_for(),
+                Defect::IdleEpochsDeleted => since(*used_at) <= idle.unused_for(),
                 _ => true,
             }
         };

@@ -157,6 +157,8 @@ defects! {
     "N1" {
         /// The old id is simply removed.
         RenameWithoutTombstone,
+        /// A rename leaves a tombstone of its own making.
+        RenameOwnTombstone,
     }
     "N2" {
         /// A rename replaces what is under the new id.

@@ -1,5 +1,6 @@
 //! The fault store does what its faults say, at the calls that they name, and tells of every call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_layer::{
@@ -251,11 +252,12 @@ async fn k15_each_step_of_a_provided_rename_can_fail() {
             let store = Bare(faults.clone());
             let (from, version) = create(&store).await;
             let to = session();
+            let tombstone = Arc::new(Record::tombstone(from.record.check(), to.usage.used_at));
             let fault = Fault::outcome_unknown().nth(step);
             let fault = if afterwards { fault } else { fault.at(Step::Before) };
             faults.inject(fault);
             faults.forget();
-            let answer = store.rename(&from.id, &version, &tombstone(), &to.id, &to.record, to.usage).await;
+            let answer = store.rename(&from.id, &version, &tombstone, &to.id, &to.record, to.usage).await;
             faults.heal();
             let kind = async |id| store.load(id).await.unwrap().map(|stored| stored.record.kind());
             let (old, new) = (kind(&from.id).await, kind(&to.id).await);

@@ -55,7 +55,7 @@ async fn conformance_of_bare(bare: &impl SessionStore) -> BTreeSet<&'static str>
         bare.count().await.map(drop),
         bare.clear().await.map(drop),
         bare.sweep().await.map(drop),
-        bare.delete_idle(second).await.map(drop),
+        bare.delete_idle(second.into()).await.map(drop),
         bare.list_owner("x").await.map(drop),
         bare.lock(&id, Holder::from_u128(1), second).await.map(drop),
         bare.unlock(&id, Holder::from_u128(1)).await.map(drop),

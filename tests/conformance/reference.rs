@@ -9,8 +9,8 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, Holder, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError, StoreErrorKind,
-    Stored, Swept, Touch, Update, Usage, Version,
+    Clock, Create, Cursor, Holder, Idle, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError,
+    StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     conformance::{self, Harness},
 };
 use tokio::sync::Notify;
@@ -224,10 +224,9 @@ impl SessionStore for Reference {
         self.remove_if(|_, _| false).await
     }
 
-    async fn delete_idle(&self, unused_for: Duration) -> Result<Swept, StoreError> {
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
         self.remove_if(|Slot { stored, .. }, now| {
-            let idle = now.duration_since(stored.used_at).unwrap_or_default();
-            stored.record.is_session() && idle > unused_for + stored.record.lifetime().idle() / 10
+            stored.record.is_session() && idle.includes(stored.record.lifetime(), stored.used_at, now)
         })
         .await
     }

@@ -206,7 +206,7 @@ async fn times_that_others_set_are_not_believed() {
     set(foreign, fs::metadata(&path).unwrap().modified().unwrap());
     let stored = fixture.load(&id).await.unwrap();
     assert_eq!((stored.used_at, stored.expires_at), (later, later + HOUR));
-    assert_eq!(fixture.store.delete_idle(HOUR).await.unwrap(), Swept { deleted: 0, remaining: 1 });
+    assert_eq!(fixture.store.delete_idle(HOUR.into()).await.unwrap(), Swept { deleted: 0, remaining: 1 });
 
     // A copy has neither time: the header has those of the last write.
     set(foreign, foreign);
@@ -268,7 +268,8 @@ async fn sweep_and_delete_idle_count_sessions() {
     }
     store.ensure_epoch("alice", Usage::keep_for(start(), DAY * 30)).await.unwrap();
     let version = fixture.load(&id(0, 0)).await.unwrap().version;
-    let renamed = store.rename(&id(0, 0), &version, &tombstone(), &id(9, 0), &record(0), usage()).await.unwrap();
+    let renamed =
+        store.rename(&id(0, 0), &version, &crate::support::tombstone(), &id(9, 0), &record(0), usage()).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)));
     assert_eq!(store.sweep().await.unwrap(), Swept { deleted: 0, remaining: 600 });
 
@@ -279,7 +280,7 @@ async fn sweep_and_delete_idle_count_sessions() {
     }
     fixture.clock.advance(HOUR / 4);
     let twin = fixture.twin().await;
-    assert_eq!(twin.delete_idle(HOUR / 3).await.unwrap(), Swept { deleted: 500, remaining: 100 });
+    assert_eq!(twin.delete_idle((HOUR / 3).into()).await.unwrap(), Swept { deleted: 500, remaining: 100 });
     assert_eq!(store.count().await.unwrap(), 100);
     fixture.clock.advance(HOUR);
     assert_eq!(store.sweep().await.unwrap(), Swept { deleted: 100, remaining: 0 });
@@ -419,8 +420,10 @@ async fn k1_late_writes_do_not_revive() {
     assert!(fixture.store.remove(&id).await.unwrap());
     assert_eq!(twin.update(&id, &record(2), &held.version, usage()).await.unwrap(), Update::Gone);
     assert_eq!(twin.touch(&id, usage()).await.unwrap(), Touch::Gone);
-    let renamed =
-        twin.rename(&id, &held.version, &tombstone(), &crate::support::id(9, 1), &record(2), usage()).await.unwrap();
+    let renamed = twin
+        .rename(&id, &held.version, &crate::support::tombstone(), &crate::support::id(9, 1), &record(2), usage())
+        .await
+        .unwrap();
     assert_eq!(renamed, Rename::Gone);
     assert!(twin.load(&id).await.unwrap().is_none());
     assert!(!path_of(&twin, &id).exists());

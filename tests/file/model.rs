@@ -101,7 +101,11 @@ async fn run(steps: Vec<Step>) {
             }
             Step::Rename { from, to } => {
                 let expected = model.get(&from).map_or(Version::from_u64(1), |held| held.version);
-                match store.rename(&key(from), &expected, &tombstone(), &key(to), &fresh, usage).await.unwrap() {
+                match store
+                    .rename(&key(from), &expected, &crate::support::tombstone(), &key(to), &fresh, usage)
+                    .await
+                    .unwrap()
+                {
                     Rename::Renamed(version) => {
                         let check = model.remove(&from).unwrap().record.check();
                         let tombstone = Arc::new(Record::tombstone(check, now));
@@ -151,7 +155,7 @@ async fn run(steps: Vec<Step>) {
             }
             Step::DeleteIdle { minutes } => {
                 let since = now - MINUTE * u32::from(minutes);
-                let Swept { remaining, .. } = store.delete_idle(MINUTE * u32::from(minutes)).await.unwrap();
+                let Swept { remaining, .. } = store.delete_idle((MINUTE * u32::from(minutes)).into()).await.unwrap();
                 model.retain(|_, held| !held.record.is_session() || held.usage.used_at + HOUR / 10 > since);
                 assert_eq!(remaining, sessions(&model));
             }

@@ -87,7 +87,8 @@ async fn a_tombstone_lives_for_a_minute() {
     let store = store([&server]);
     let (from, to, first) = (id(), id(), record(b"1"));
     let version = created(&store, &from, &first).await;
-    let outcome = store.rename(&from, &version, &tombstone(), &to, &first, usage(&first)).await.unwrap();
+    let outcome =
+        store.rename(&from, &version, &crate::support::tombstone(), &to, &first, usage(&first)).await.unwrap();
     assert!(matches!(outcome, Rename::Renamed(_)));
     assert_eq!(loaded(&store, &from).await.record.kind(), RecordKind::Tombstone);
     assert!((58..=62).contains(&left(&server, &from)), "{}", left(&server, &from));
@@ -227,7 +228,7 @@ async fn what_memcached_can_not_list_follows_the_policy() {
             assert!(page.ids.is_empty() && page.next.is_none());
         }
         assert_eq!((store.count().await.unwrap(), store.clear().await.unwrap()), (0, 0));
-        assert_eq!(store.delete_idle(Duration::ZERO).await.unwrap().deleted, 0);
+        assert_eq!(store.delete_idle(Duration::ZERO.into()).await.unwrap().deleted, 0);
         assert_eq!(store.sweep().await.unwrap().deleted, 0);
     }
     let store = with(ListPolicy::Error);
@@ -236,7 +237,7 @@ async fn what_memcached_can_not_list_follows_the_policy() {
         store.ids(Cursor::new(u64::MAX), 10).await.unwrap_err(),
         store.count().await.unwrap_err(),
         store.clear().await.unwrap_err(),
-        store.delete_idle(Duration::ZERO).await.unwrap_err(),
+        store.delete_idle(Duration::ZERO.into()).await.unwrap_err(),
         store.sweep().await.unwrap_err(),
     ];
     assert!(errors.iter().all(|error| error.kind() == StoreErrorKind::Unsupported));
@@ -292,13 +293,14 @@ async fn last_write_wins_brings_nothing_back() {
     }
     // Renewed in between: its tombstone stays.
     let held = loaded(&store, &id).await;
-    store.rename(&id, &held.version, &tombstone(), &to, &first, usage(&first)).await.unwrap();
+    store.rename(&id, &held.version, &crate::support::tombstone(), &to, &first, usage(&first)).await.unwrap();
     assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict);
     assert_eq!(loaded(&store, &id).await.record.kind(), RecordKind::Tombstone);
     // One tombstone does not win over another: a logout would take a renewal's for its own.
     let grave = Arc::new(Record::tombstone(Check::from_bytes([0; 16]), Clock::system().now()));
     assert_eq!(store.update(&id, &grave, &held.version, usage(&grave)).await.unwrap(), Update::Conflict);
-    let again = store.rename(&id, &held.version, &tombstone(), &other, &first, usage(&first)).await.unwrap();
+    let again =
+        store.rename(&id, &held.version, &crate::support::tombstone(), &other, &first, usage(&first)).await.unwrap();
     assert_eq!(again, Rename::Conflict);
     // K1: removed in between.
     let held = loaded(&store, &to).await;

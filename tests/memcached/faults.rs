@@ -202,7 +202,7 @@ async fn k15_a_rename_that_is_cut_anywhere_leaves_one_session() {
         let (from, to, first, second) = (id(), id(), record(b"1"), record(b"2"));
         let version = created(&store, &from, &first).await;
         proxy.arm(text, fault.clone());
-        let outcome = store.rename(&from, &version, &tombstone(), &to, &second, usage(&second)).await;
+        let outcome = store.rename(&from, &version, &crate::support::tombstone(), &to, &second, usage(&second)).await;
         assert_eq!(proxy.fired(), 1, "{text} {fault:?}");
         let old = after_recovery(&store, &from).await.expect("the old id is there");
         let new = store.load(&to).await.unwrap();

@@ -74,3 +74,11 @@ pub fn random() -> u64 {
     let bytes = id().as_uuid().as_u64_pair();
     bytes.0 ^ bytes.1.rotate_left(17) ^ COUNT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// A tombstone such as a login leaves.
+pub(crate) fn tombstone() -> std::sync::Arc<session_layer::Record> {
+    let check = session_layer::Check::from_bytes([9; 16]);
+    let life = std::time::Duration::from_secs(60);
+    let now = session_layer::Clock::system().now();
+    std::sync::Arc::new(session_layer::Record::superseded(check, now, life, None).unwrap())
+}

@@ -114,7 +114,11 @@ async fn once_closed_every_call_is_unavailable() {
         store.update(&id("a"), &session, &version, usage).await.map(drop).unwrap_err(),
         store.touch(&id("a"), usage).await.map(drop).unwrap_err(),
         store.remove(&id("a")).await.map(drop).unwrap_err(),
-        store.rename(&id("a"), &version, &tombstone(), &id("b"), &session, usage).await.map(drop).unwrap_err(),
+        store
+            .rename(&id("a"), &version, &crate::support::tombstone(clock.now()), &id("b"), &session, usage)
+            .await
+            .map(drop)
+            .unwrap_err(),
         store.count().await.map(drop).unwrap_err(),
         store.clear().await.map(drop).unwrap_err(),
         store.sweep().await.map(drop).unwrap_err(),

@@ -66,7 +66,10 @@ async fn who_waits_is_woken() {
             _ => {
                 let version = store.load(&id("a")).await.unwrap().unwrap().version;
                 let usage = Usage::at(&session, clock.now());
-                let renamed = store.rename(&id("a"), &version, &tombstone(), &id("b"), &session, usage).await.unwrap();
+                let renamed = store
+                    .rename(&id("a"), &version, &crate::support::tombstone(clock.now()), &id("b"), &session, usage)
+                    .await
+                    .unwrap();
                 assert!(matches!(renamed, Rename::Renamed(_)));
             }
         }

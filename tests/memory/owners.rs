@@ -43,7 +43,14 @@ async fn a_session_that_is_being_renamed_is_always_listed() {
             for number in 0..20_000 {
                 let usage = Usage::at(&login, clock.now());
                 version = match store
-                    .rename(&id(number), &version, &tombstone(), &id(number + 1), &login, usage)
+                    .rename(
+                        &id(number),
+                        &version,
+                        &crate::support::tombstone(clock.now()),
+                        &id(number + 1),
+                        &login,
+                        usage,
+                    )
                     .await
                     .unwrap()
                 {
@@ -79,7 +86,10 @@ async fn what_is_under_way_is_revoked_too() {
             let (store, login, barrier) = (store.clone(), Arc::clone(&login), Arc::clone(&barrier));
             async move {
                 barrier.wait().await;
-                store.rename(&id("a"), &version, &tombstone(), &id("b"), &login, usage).await.unwrap();
+                store
+                    .rename(&id("a"), &version, &crate::support::tombstone(clock.now()), &id("b"), &login, usage)
+                    .await
+                    .unwrap();
             }
         });
         barrier.wait().await;

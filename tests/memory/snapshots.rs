@@ -77,7 +77,10 @@ async fn k22_what_was_ended_after_the_snapshot_stays_ended() {
             "remove" => assert!(store.remove(&id("a")).await.unwrap()),
             "take" => assert!(store.take(&id("a")).await.unwrap().is_some()),
             "rename" => {
-                let renamed = store.rename(&id("a"), &version, &tombstone(), &id("b"), &login, usage).await.unwrap();
+                let renamed = store
+                    .rename(&id("a"), &version, &crate::support::tombstone(clock.now()), &id("b"), &login, usage)
+                    .await
+                    .unwrap();
                 assert!(matches!(renamed, Rename::Renamed(_)));
             }
             "tombstone" => {
@@ -89,7 +92,7 @@ async fn k22_what_was_ended_after_the_snapshot_stays_ended() {
             "delete_idle" => {
                 clock.advance(6 * MINUTE);
                 store.touch(&id("other"), Usage::keep_for(clock.now(), 60 * MINUTE)).await.unwrap();
-                assert_eq!(store.delete_idle(MINUTE).await.unwrap().deleted, 1);
+                assert_eq!(store.delete_idle(MINUTE.into()).await.unwrap().deleted, 1);
             }
             "remove_owner" => assert_eq!(store.remove_owner("alice").await.unwrap(), 1),
             _ => {
@@ -434,7 +437,17 @@ async fn tombstones_are_restored() {
     let store = with_snapshots(&path, &clock).open().unwrap();
     let session = record(&clock, None);
     let version = create(&store, &id("a"), &session, &clock).await;
-    store.rename(&id("a"), &version, &tombstone(), &id("b"), &session, Usage::at(&session, clock.now())).await.unwrap();
+    store
+        .rename(
+            &id("a"),
+            &version,
+            &crate::support::tombstone(clock.now()),
+            &id("b"),
+            &session,
+            Usage::at(&session, clock.now()),
+        )
+        .await
+        .unwrap();
     store.close().await.unwrap();
     drop(store);
     let store = with_snapshots(&path, &clock).open().unwrap();

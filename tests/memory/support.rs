@@ -59,3 +59,10 @@ pub(crate) fn after_a_crash(path: &Path, clock: &Clock) -> (tempfile::TempDir, M
     let store = with_snapshots(&copy, clock).open().unwrap();
     (folder, store)
 }
+
+/// A tombstone such as a login leaves.
+pub(crate) fn tombstone(now: std::time::SystemTime) -> std::sync::Arc<session_layer::Record> {
+    let check = session_layer::Check::from_bytes([9; 16]);
+    let life = std::time::Duration::from_secs(60);
+    std::sync::Arc::new(session_layer::Record::superseded(check, now, life, None).unwrap())
+}

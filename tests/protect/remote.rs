@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Create, Cursor, Epoch, Holder, Lock, Metadata, Page, Record, Refresh, Rename, SessionId, SessionStore, StoreError,
-    Stored, Swept, Touch, Update, Usage, Version,
+    Create, Cursor, Epoch, Holder, Idle, Lock, Metadata, Page, Record, Refresh, Rename, SessionId, SessionStore,
+    StoreError, Stored, Swept, Touch, Update, Usage, Version,
 };
 
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ forward! {
     update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Answer<Update>;
     touch(id: &SessionId, usage: Usage) -> Answer<Touch>;
     remove(id: &SessionId) -> Answer<bool>;
-    rename(from: &SessionId, expected: &Version, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Answer<Rename>;
+    rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Answer<Rename>;
     refresh(id: &SessionId, held: &Stored) -> Answer<Refresh>;
     owner_epoch(owner: &str) -> Answer<Option<Epoch>>;
     ensure_epoch(owner: &str, usage: Usage) -> Answer<Epoch>;
@@ -46,7 +46,7 @@ forward! {
     count() -> Answer<u64>;
     clear() -> Answer<u64>;
     sweep() -> Answer<Swept>;
-    delete_idle(unused_for: Duration) -> Answer<Swept>;
+    delete_idle(idle: Idle) -> Answer<Swept>;
     list_owner(owner: &str) -> Answer<Vec<(SessionId, Stored)>>;
     lock(id: &SessionId, holder: Holder, time: Duration) -> Answer<Lock>;
     unlock(id: &SessionId, holder: Holder) -> Answer<bool>;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use session_layer::{
+    Forward,
     Check, Clock, Create, EncryptedStore, Entries, KeyRing, Lifetime, MemoryStore, Owner, Record, RecordKind, Refresh,
     Rename, SealError, SessionId, SessionStore, StoreErrorKind, Stored, Update, Usage, Version,
 };
@@ -151,12 +152,18 @@ async fn a_rename_leaves_the_right_tombstone_and_a_refresh_opens() {
     let held = store.load(&id("a")).await.unwrap().unwrap();
     let moved = Arc::new(record("2").with_check(Check::from_bytes([6; 16])));
     let usage = Usage::at(&moved, start());
+    let forward = Forward { to: id("b"), until: start(), owner: Some("bob".into()) };
+    let life = Duration::from_secs(60);
+    let left = Record::superseded(held.record.check(), start(), life, Some(&forward)).unwrap();
+    let left = Arc::new(left);
     assert!(matches!(
-        store.rename(&id("a"), &version, &tombstone(), &id("b"), &moved, usage).await.unwrap(),
+        store.rename(&id("a"), &version, &left, &id("b"), &moved, usage).await.unwrap(),
         Rename::Renamed(_)
     ));
     let tombstone = store.load(&id("a")).await.unwrap().unwrap();
-    assert_eq!((tombstone.record.kind(), tombstone.record.check()), (RecordKind::Tombstone, held.record.check()));
+    assert_eq!(tombstone.record, left);
+    let stored = store.inner().load(&id("a")).await.unwrap().unwrap().record;
+    assert_eq!((stored.kind(), stored.forward().unwrap()), (RecordKind::Tombstone, None), "the way is sealed as well");
     match store.refresh(&id("a"), &held).await.unwrap() {
         Refresh::Changed(stored) => assert_eq!(stored.record, tombstone.record),
         other => panic!("{other:?}"),

@@ -47,7 +47,7 @@ async fn what_is_not_there_or_not_held_is_false() {
     let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
     assert!(site.sessions.remove(&id).await.unwrap());
     assert!(!lock.release().await.unwrap());
-    // A session that was revoked can't be leased, nor an old id.
+    // A session that was revoked can't be leased. The id from before a renewal leases the session where it is.
     let id = site.member("ada").await;
     site.sessions.revoke("ada").await.unwrap();
     assert!(site.sessions.lock(&id, LEASE).await.unwrap().is_none());
@@ -55,7 +55,9 @@ async fn what_is_not_there_or_not_held_is_false() {
     let session = site.sessions.open(&id).await.unwrap().unwrap();
     session.renew().unwrap();
     session.save().await.unwrap();
-    assert!(site.sessions.lock(&id, LEASE).await.unwrap().is_none());
+    let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    assert_eq!(Some(lock.id()), session.id());
+    assert!(site.sessions.lock(&session.id().unwrap(), LEASE).await.unwrap().is_none(), "it is the same lease");
 }
 
 #[tokio::test]

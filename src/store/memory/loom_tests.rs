@@ -30,6 +30,10 @@ fn record(owner: Option<&str>) -> Arc<Record> {
     Arc::new(Record::session(Check::from_bytes([1; 16]), now(), Lifetime::default()).with_owner(owner))
 }
 
+fn tombstone() -> Arc<Record> {
+    Arc::new(Record::tombstone(Check::from_bytes([1; 16]), now()))
+}
+
 fn usage() -> Usage {
     Usage::keep_for(now(), Duration::from_secs(3_600))
 }

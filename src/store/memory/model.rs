@@ -297,9 +297,7 @@ impl Pair {
                 }
                 self.model.forget_expired(&id);
             }
-            Step::Rename { from, to, owner, stale } => {
-                self.rename(session(from), session(to), &tombstone(), owner, stale)?
-            }
+            Step::Rename { from, to, owner, stale } => self.rename(session(from), session(to), owner, stale)?,
             Step::Login(owner) => {
                 let name = name(owner);
                 let id = SessionId::of_owner(&name);
@@ -338,7 +336,7 @@ impl Pair {
                 prop_assert_eq!(swept.remaining, self.model.sessions());
             }
             Step::DeleteIdle(unused) => {
-                let swept = now(self.store.delete_idle(Duration::from_millis(unused))).unwrap();
+                let swept = now(self.store.delete_idle(Duration::from_millis(unused).into())).unwrap();
                 let expired = self.model.sweep();
                 let (before, cutoff) = (self.model.sessions(), self.model.now - unused);
                 // A tenth of the hour that is the idle time.
@@ -362,7 +360,8 @@ impl Pair {
         let at = self.model.live(&from);
         let held = at.map_or(Version::from_u64(0), |at| self.model.held[at].version);
         let expected = if stale { Version::from_u64(u64::MAX) } else { held };
-        let outcome = now(self.store.rename(&from, &expected, &tombstone(), &to, &record, usage)).unwrap();
+        let tombstone = Arc::new(Record::tombstone(Check::from_bytes([1; 16]), usage.used_at));
+        let outcome = now(self.store.rename(&from, &expected, &tombstone, &to, &record, usage)).unwrap();
         let Some(at) = at else {
             prop_assert_eq!(outcome, Rename::Gone);
             return Ok(());
@@ -373,7 +372,6 @@ impl Pair {
             prop_assert_eq!(outcome, Rename::Exists);
         } else {
             let Rename::Renamed(version) = outcome else { return Err(TestCaseError::fail("it could be renamed")) };
-            let tombstone = Arc::new(Record::tombstone(Check::from_bytes([1; 16]), usage.used_at));
             let left = Usage::at(&tombstone, usage.used_at);
             // First the new one, then the tombstone: the order in which they count as used.
             let mut old = self.model.held.remove(at);

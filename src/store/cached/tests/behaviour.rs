@@ -209,7 +209,7 @@ async fn k17_a_late_fill_does_not_undo_a_write() {
                 Rename::Renamed(_)
             )),
             "clear" => assert_eq!(cache.clear().await.unwrap(), 1),
-            "delete_idle" => assert_eq!(cache.delete_idle(Duration::ZERO).await.unwrap().deleted, 1),
+            "delete_idle" => assert_eq!(cache.delete_idle(Duration::ZERO.into()).await.unwrap().deleted, 1),
             _ => assert_eq!(cache.touch(&a, usage()).await.unwrap(), Touch::Touched),
         }
         gate.open();

@@ -84,7 +84,7 @@ async fn run(store: &impl SessionStore, operation: Operation, held: &mut Version
         Operation::Rename => {
             let to = id(&format!("to {number}"));
             if let Rename::Renamed(version) =
-                store.rename(&a, held, &tombstone(), &to, &record("moved"), usage()).await.unwrap()
+                store.rename(&a, held, &super::tombstone(), &to, &record("moved"), usage()).await.unwrap()
             {
                 // The tombstone was written after the new record.
                 known.saw(version);

@@ -33,6 +33,10 @@ fn record(text: &str) -> Arc<Record> {
     Arc::new(Record::session(Check::from_bytes([0; 16]), start(), Lifetime::default()).with_entries(entries))
 }
 
+fn tombstone() -> Arc<Record> {
+    Arc::new(Record::tombstone(Check::from_bytes([0; 16]), start()))
+}
+
 fn usage() -> Usage {
     Usage::at(&record(""), start())
 }

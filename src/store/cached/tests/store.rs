@@ -184,7 +184,7 @@ impl SessionStore for TestStore {
         self.call("clear", |state| u64::try_from(std::mem::take(&mut state.sessions).len()).unwrap()).await
     }
 
-    async fn delete_idle(&self, _: std::time::Duration) -> Result<crate::store::Swept, StoreError> {
+    async fn delete_idle(&self, _: crate::store::Idle) -> Result<crate::store::Swept, StoreError> {
         self.clear().await.map(|deleted| crate::store::Swept { deleted, remaining: 0 })
     }
 

@@ -10,7 +10,7 @@ use super::{
     key::{IntoKey, check},
 };
 use crate::{
-    codec::Codec,
+    codec::CodecError,
     error::{Error, ErrorKind, Result},
 };
 
@@ -37,7 +37,7 @@ impl Session {
         Ok(self.get(key)?.unwrap_or_default())
     }
 
-    /// Sets an entry. Setting what is there already is no change.
+    /// Sets an entry. Setting what is there already, byte by byte, is no change.
     ///
     /// ```
     /// # use session_layer::{Key, MemoryStore, Session};
@@ -60,24 +60,45 @@ impl Session {
     /// # Ok::<(), session_layer::Error>(())
     /// ```
     ///
+    /// # What was written can be read
+    ///
+    /// What the codec can't read back is refused here, and the old value stays: see [`Codec`](crate::Codec). Whether the
+    /// *type* reads what it writes is another question, and some don't:
+    ///
+    /// | the type | use instead |
+    /// |---|---|
+    /// | a field with `skip_serializing_if` and no `default` | both attributes |
+    /// | a `u128` or `i128` behind `#[serde(flatten)]`, or in an internally tagged or untagged enum | a string (`serialize_with`), or a field outside |
+    /// | an untagged or internally tagged enum, or a flattened field, with an `IpAddr`, a `Uuid` or another type that is text in JSON and bytes in MessagePack | JSON, or an externally tagged enum |
+    /// | its own `Deserialize`, `try_from` or `deserialize_with` takes less than `Serialize` writes | the same form in both |
+    ///
+    /// In a build with debug assertions, a value is therefore decoded after it was encoded wherever its type can be:
+    /// here with a [`Key`](crate::Key), and in [`update`](Self::update), [`modify`](Self::modify) and
+    /// [`Typed`](crate::Typed) always. If that fails, so does the call, with an error that names key and type; the tests
+    /// of an application find such a type. With a string as the key of `insert`, nothing is known of the type that will
+    /// read it, and **a release build does not look**: there such a value is stored, and [`get`](Self::get) fails.
+    ///
+    /// What comes back as another value is not found, since types don't always come back alike (a `HashMap` has another
+    /// order each time): see [`Codec`](crate::Codec).
+    ///
     /// # Errors
     ///
-    /// [`Encode`](ErrorKind::Encode), [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the
-    /// record would pass the layer's limit, [`Superseded`](ErrorKind::Superseded), and
+    /// [`Encode`](ErrorKind::Encode) if the value has no form in the layer's codec or could not be read back,
+    /// [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the record would pass the layer's
+    /// limit, [`Superseded`](ErrorKind::Superseded), and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor has no session and no cookie can be sent any more.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, value: &T) -> Result<()> {
+        let verifier = key.verifier();
         let key = key.name();
         check(key)?;
-        let encoded = self.shared.settings.codec.encode(value);
-        let bytes = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?;
-        let (held, in_base) = {
-            let state = self.shared.state();
-            state.writable()?;
-            (state.draft.held(key), state.draft.held_in_base(key))
-        };
-        let bytes = settle(&self.shared.settings.codec, bytes, [held.bytes(key), in_base.bytes(key)]);
-        let is_there = held.bytes(key) == Some(&*bytes);
+        let codec = &self.shared.settings.codec;
+        let failed = |error| entry::<T>(ErrorKind::Encode, key).because(error);
+        let bytes = codec.encode(value).map_err(failed)?;
+        verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
+        let bytes: Arc<[u8]> = bytes.into();
         let mut state = self.shared.state();
+        state.writable()?;
+        let is_there = state.draft.get(key) == Some(&*bytes);
         // Where a closure ran, the value may be another one when it runs again.
         if is_there && !state.has_run() {
             return Ok(());
@@ -208,24 +229,27 @@ impl Session {
         let codec = self.shared.settings.codec.clone();
         let run = {
             let key = Arc::clone(&key);
-            move |before: Option<&[u8]>, in_base: Option<&[u8]>| -> Result<(R, Option<Arc<[u8]>>)> {
+            move |before: Option<&[u8]>| -> Result<(R, Option<Arc<[u8]>>)> {
                 let decode =
                     |bytes| codec.decode(bytes).map_err(|error| entry::<T>(ErrorKind::Decode, &key).because(error));
                 let mut value: Option<T> = before.map(decode).transpose()?;
                 let result = f(&mut value);
-                let encode =
-                    |value| codec.encode(value).map_err(|error| entry::<T>(ErrorKind::Encode, &key).because(error));
-                let after = value.as_ref().map(encode).transpose()?;
-                Ok((result, after.map(|bytes| settle(&codec, bytes, [before, in_base]))))
+                let encode = |value| {
+                    let bytes = codec.encode(value)?;
+                    codec.verify::<T>(&bytes)?;
+                    Ok(bytes.into())
+                };
+                let after = value.as_ref().map(encode).transpose();
+                Ok((result, after.map_err(|error: CodecError| entry::<T>(ErrorKind::Encode, &key).because(error))?))
             }
         };
         loop {
-            let (held, in_base, revision) = {
+            let (held, revision) = {
                 let state = self.shared.state();
                 state.writable()?;
-                (state.draft.held(&key), state.draft.held_in_base(&key), state.revision)
+                (state.draft.held(&key), state.revision)
             };
-            let (result, after) = run(held.bytes(&key), in_base.bytes(&key))?;
+            let (result, after) = run(held.bytes(&key))?;
             let mut state = self.shared.state();
             if state.revision != revision {
                 continue;
@@ -235,8 +259,7 @@ impl Session {
             }
             state.draft.put(&key, after.as_ref());
             state.record(Change::Run(Box::new(move |draft| {
-                let (held, in_base) = (draft.held(&key), draft.held_in_base(&key));
-                let (_, after) = run(held.bytes(&key), in_base.bytes(&key))?;
+                let (_, after) = run(draft.held(&key).bytes(&key))?;
                 draft.put(&key, after.as_ref());
                 Ok(())
             })));
@@ -330,12 +353,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// The bytes to keep for a value: those that are there, or were loaded, where they mean the same (a map in another
-/// order), so that a change that is none writes nothing.
-fn settle(codec: &Codec, bytes: Vec<u8>, known: [Option<&[u8]>; 2]) -> Arc<[u8]> {
-    known.into_iter().flatten().find(|known| codec.same(known, &bytes)).unwrap_or(&bytes).into()
 }
 
 fn entry<T: ?Sized>(kind: ErrorKind, key: &str) -> Error {

@@ -143,15 +143,6 @@ impl Draft {
         }
     }
 
-    /// The same as the entry was loaded, whatever this request did.
-    pub(crate) fn held_in_base(&self, key: &str) -> Held {
-        match &self.base {
-            Some(record) if self.hidden || self.over.contains_key(key) => Held::InRecord(Arc::clone(record)),
-            // Not changed: what `held` gives.
-            _ => Held::Absent,
-        }
-    }
-
     /// Whether this request has set or removed the entry.
     pub(crate) fn is_changed(&self, key: &str) -> bool {
         self.over.contains_key(key)

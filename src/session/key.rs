@@ -2,6 +2,8 @@
 
 use std::{fmt, marker::PhantomData};
 
+use serde::de::DeserializeOwned;
+
 use crate::{
     error::{Error, ErrorKind, Result},
     record::MAX_KEY_BYTES,
@@ -57,20 +59,43 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
 ///
 /// With a string the type comes from elsewhere: `session.get::<u64>("visits")`, or a closure whose argument has its
 /// type, `session.update("visits", |n: &mut u64| *n += 1)`.
+///
+/// A key's type is one that can be read without borrowing (`DeserializeOwned`), so it is owned: `Key<String>`, not
+/// `Key<str>` or `Key<&str>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the key of an entry of type `{T}`",
+    label = "not a key of a `{T}`",
+    note = "a `Key<T>` is the key of a `T` that is owned and implements `serde::Deserialize`: `Key<String>` takes a \
+            `&String`, and there is no `Key<str>`",
+    note = "a string names an entry of any type"
+)]
 pub trait IntoKey<T: ?Sized>: sealed::Name {}
 
-impl<T: ?Sized> IntoKey<T> for Key<T> {}
+impl<T: DeserializeOwned> IntoKey<T> for Key<T> {}
 impl<T: ?Sized> IntoKey<T> for &str {}
 impl<T: ?Sized> IntoKey<T> for &String {}
 
 mod sealed {
+    use serde::de::DeserializeOwned;
+
+    use crate::codec::{Codec, CodecError};
+
     pub trait Name {
         fn name(&self) -> &str;
+
+        /// Proves that an encoded value can be read as the key's type, where the key has one.
+        fn verifier(&self) -> Option<fn(&Codec, &[u8]) -> Result<(), CodecError>> {
+            None
+        }
     }
 
-    impl<T: ?Sized> Name for super::Key<T> {
+    impl<T: DeserializeOwned> Name for super::Key<T> {
         fn name(&self) -> &str {
             self.name
+        }
+
+        fn verifier(&self) -> Option<fn(&Codec, &[u8]) -> Result<(), CodecError>> {
+            Some(Codec::verify::<T>)
         }
     }
 

@@ -47,8 +47,9 @@ use crate::{
 ///
 /// - A visitor of whom no field is stored has `T::default()`. The first change then writes all fields.
 /// - Otherwise a field that is not there is what serde says: its `#[serde(default)]`, `None`, or an error that names it.
-/// - A change writes the fields that differ before and after it, and no others. What was only written in another way
-///   (a map in another order, a default that is not stored, an alias) does not differ.
+/// - A change writes the fields that differ before and after it, and no others: the value is encoded before and after the
+///   closure, and the bytes are compared. What is only stored in another way (a map in another order, a default that is
+///   not stored, an alias) does not differ; what the closure puts into another order does.
 /// - A field that is skipped (`skip_serializing_if`), and an entry under an alias, is removed when a change is written.
 ///   What is skipped should be the field's default, and `T::default()` should have it too.
 ///
@@ -185,7 +186,7 @@ where
     let before = fields::encode(codec, &value)?;
     let result = f(&mut value);
     let after = fields::encode(codec, &value)?;
-    if is_same(codec, &before, &after) {
+    if before == after {
         return Ok(result);
     }
     after.keys().try_for_each(|key| key::check(key))?;
@@ -193,24 +194,23 @@ where
         keys.iter().chain(after.keys()).for_each(|key| draft.restore(&(*key).into()));
         return Ok(result);
     }
+    let mut changed = draft.clone();
     let is_gone = |key: &&str| !after.contains_key(key) && draft.get(key).is_some();
     let gone: Vec<&str> = keys.iter().chain(before.keys()).copied().filter(is_gone).collect();
     // What was read under an alias goes, so it must come back under its name.
     let is_whole = !is_stored || gone.iter().any(|key| !before.contains_key(key));
     for key in gone {
-        draft.put(&key.into(), None);
+        changed.put(&key.into(), None);
     }
     for (key, bytes) in &after {
-        let differs = before.get(key).is_none_or(|before| !codec.same(before, bytes));
+        let differs = before.get(key).is_none_or(|before| before != bytes);
         if differs || (is_whole && draft.get(key).is_none()) {
-            draft.put(&(*key).into(), Some(&bytes.as_slice().into()));
+            changed.put(&(*key).into(), Some(&bytes.as_slice().into()));
         }
     }
+    fields::verify::<T>(codec, &changed)?;
+    *draft = changed;
     Ok(result)
-}
-
-fn is_same(codec: &Codec, a: &Encoded, b: &Encoded) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|((x, a), (y, b))| x == y && codec.same(a, b))
 }
 
 /// Whether earlier changes of this request are taken back: this is what the value was when it was loaded.
@@ -219,7 +219,7 @@ where
     T: Serialize + DeserializeOwned + Default,
 {
     let loaded = fields::decode::<T>(codec, &draft.loaded()).and_then(|loaded| fields::encode(codec, &loaded.value));
-    loaded.is_ok_and(|loaded| is_same(codec, &loaded, after))
+    loaded.is_ok_and(|loaded| loaded == *after)
 }
 
 impl<T> Clone for Typed<T> {

@@ -62,15 +62,26 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
 ///
 /// A key's type is one that can be read without borrowing (`DeserializeOwned`), so it is owned: `Key<String>`, not
 /// `Key<str>` or `Key<&str>`.
+///
+/// ```compile_fail,E0277
+/// # use session_layer::{Key, MemoryStore, Session};
+/// const NAME: Key<str> = Key::new("name");
+///
+/// # let session = Session::new(MemoryStore::new());
+/// session.insert(NAME, "bob")?;
+/// # Ok::<(), session_layer::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the key of an entry of type `{T}`",
     label = "not a key of a `{T}`",
-    note = "a `Key<T>` is the key of a `T` that is owned and implements `serde::Deserialize`: `Key<String>` takes a \
-            `&String`, and there is no `Key<str>`",
+    note = "a `Key<T>` is the key of a `T` that is owned and implements `serde::Deserialize`: write `Key<String>`, not \
+            `Key<str>`",
     note = "a string names an entry of any type"
 )]
 pub trait IntoKey<T: ?Sized>: sealed::Name {}
 
+// So that the note above is shown, and not that of `Deserialize`.
+#[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> IntoKey<T> for Key<T> {}
 impl<T: ?Sized> IntoKey<T> for &str {}
 impl<T: ?Sized> IntoKey<T> for &String {}

@@ -94,7 +94,8 @@ pub trait CustomCodec: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the value has no form in this encoding. The message must not hold the value.
+    /// If the value has no form in this encoding, or could not be decoded again: what is stored then fails at every read.
+    /// The message must not hold the value.
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError>;
 
     /// Decodes `bytes` by handing a deserializer over them to `visit`, once.

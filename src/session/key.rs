@@ -91,11 +91,14 @@ mod sealed {
 
     use crate::codec::{Codec, CodecError};
 
+    /// Proves that an encoded value can be read; see [`Codec::verify`].
+    type Verify = fn(&Codec, &[u8]) -> Result<(), CodecError>;
+
     pub trait Name {
         fn name(&self) -> &str;
 
-        /// Proves that an encoded value can be read as the key's type, where the key has one.
-        fn verifier(&self) -> Option<fn(&Codec, &[u8]) -> Result<(), CodecError>> {
+        /// How a value of the key's type is verified, where the key has a type.
+        fn verifier(&self) -> Option<Verify> {
             None
         }
     }
@@ -105,7 +108,7 @@ mod sealed {
             self.name
         }
 
-        fn verifier(&self) -> Option<fn(&Codec, &[u8]) -> Result<(), CodecError>> {
+        fn verifier(&self) -> Option<Verify> {
             Some(Codec::verify::<T>)
         }
     }

@@ -124,7 +124,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get); [`Encode`](ErrorKind::Encode), [`InvalidKey`](ErrorKind::InvalidKey) for a field whose
+    /// As [`get`](Self::get); [`Encode`](ErrorKind::Encode), also for a field that can't be read back (see
+    /// [`Session::insert`]), [`InvalidKey`](ErrorKind::InvalidKey) for a field whose
     /// name can't be a key, [`TooLarge`](ErrorKind::TooLarge) if the record would pass the layer's limit,
     /// [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor has no
     /// session and no cookie can be sent any more. Nothing is changed then.

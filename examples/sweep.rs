@@ -53,12 +53,15 @@ pub(crate) async fn sweep(options: &Options) -> Result<Swept, Box<dyn Error>> {
     Ok(swept)
 }
 
-/// An error with its causes, one a line.
+/// An error with its causes, one a line, unless it tells them itself.
 pub(crate) fn explain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}\n  {}", explain(cause)),
-        None => error.to_string(),
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| (**cause).source()).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}\n  {cause}");
+        }
     }
+    text
 }
 
 #[tokio::main(flavor = "current_thread")]

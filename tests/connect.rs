@@ -5,11 +5,7 @@ use std::{error::Error, time::SystemTime};
 use session_layer::{Check, Create, DynStore, Lifetime, Record, SessionId, SessionStore, Usage, connect};
 
 async fn refused(url: &str) -> String {
-    let error = connect(url).await.expect_err("the URL is wrong");
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
+    connect(url).await.expect_err(url).to_string()
 }
 
 async fn holds_a_session(store: &DynStore) {
@@ -50,7 +46,8 @@ async fn file() {
     assert_eq!(
         missing,
         format!(
-            "the file store's directory {} is missing: create it, or add the option `create=yes` to the store URL",
+            "the file store's directory {} is missing (No such file or directory (os error 2)): create it, or add the \
+             option `create=yes` to the store URL",
             path.display()
         )
     );
@@ -106,6 +103,269 @@ async fn mistakes_name_the_part_and_what_is_allowed() {
 /// Secrets are not taken from URLs, and not repeated in the refusal.
 #[tokio::test]
 async fn secrets_are_refused() {
-    let error = refused("memcached://bob:hunter2@h1:11211/shop").await;
-    assert!(error.contains("credentials(user, password)") && !error.contains("hunter2"), "{error}");
+    for url in [
+        "memcached://bob:hunter2@h1:11211/shop",
+        "memcached:bob:hunter2@h1",
+        "memcached:///bob:hunter2@h1",
+        "memcached://bob:hun/hunter2@h1",
+        "memcached://h1,bob:hunter2@h2",
+        "memcached://bob:hunter2%40h1",
+        "memcached://h1/shop?password=hunter2",
+        "memory://bob:hunter2@h1",
+        "file://bob:hunter2@h1/x",
+        "redis://bob:hunter2@h1",
+        "redis://h1?password=hunter2%ff",
+        "//bob:hunter2@h1",
+        "bob:hunter2@h1:11211",
+    ] {
+        let error = refused(url).await;
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    assert!(refused("memcached://bob:hunter2@h1").await.contains("credentials(user, password)"));
+}
+
+/// Each form of each part: it opens the store, or it is refused with what to write instead. Nothing is guessed.
+#[tokio::test]
+async fn every_form_of_every_part() {
+    let opens = [
+        "memory:",
+        "MEMORY:",
+        "Memory:?capacity=5",
+        "memory:?capacity=%35",
+        "memcached://127.0.0.1",
+        "memcached://127.0.0.1:11212",
+        "MemCached://localhost",
+        "memcached://cache_1.example.:1",
+        "memcached://[::1]",
+        "memcached://[::1]:11211/shop",
+        "memcached://a,b:1,[2001:db8::3]:65535",
+        "memcached://%2Frun%2Fmemcached.sock",
+        "memcached://unix:%2Frun%2Fmemcached.sock/shop",
+        "memcached://a/shop",
+        "memcached://a/shop%2Fmain",
+        "memcached://a/shop%2C1%3A",
+        "memcached://a?cache=0",
+    ];
+    for url in opens {
+        let store = connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert!(url.to_lowercase().starts_with(store.name()), "{url}: {}", store.name());
+    }
+    let refusals: &[(&str, &[&str])] = &[
+        // No scheme, another one, or characters that no URL has.
+        ("the store URL is empty: write `memory:`", &[""]),
+        (
+            "has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`",
+            &["sessions", ":", "://h", "1a:x", "a_b:x"],
+        ),
+        ("has no scheme: write `memory:`", &["memory"]),
+        ("has no scheme: write `file:/var/lib/x`", &["/var/lib/x"]),
+        ("has no scheme: write `file:./x:y`", &["./x:y"]),
+        ("write `memcached://localhost:11211`", &["localhost:11211"]),
+        ("is unknown: did you mean `memcached`?", &["memcache://h"]),
+        ("is unknown: the schemes are memory, file and memcached", &["redis://h", "c:/x"]),
+        ("line break or another control character", &["memory:\n", "\nmemory:", "file:/x\0", "memcached://a\tb"]),
+        ("has a space: remove it, or write `%20`", &[" memory:", "memory: ", "memcached://a b", "file:/my dir"]),
+        (
+            "write `%23` for the character",
+            &["memcached://a#shop", "memcached://a/shop#1", "file:/x#y", "memory:#", "memory:?capacity=5#", "file:#"],
+        ),
+        (
+            "write `%25` for the character",
+            &["file:/x%", "file:/x%2", "file:/x%zz", "memcached://a/%h", "memcached://a%"],
+        ),
+        ("is not UTF-8 when percent-decoded", &["file:/x%ff", "memcached://a%ff", "memory:?snapshot=/x%ff"]),
+        (
+            "has a control character when percent-decoded",
+            &["file:/x%00", "file:/x%0A", "memcached://a%00", "memcached://a/x%0d%0aset", "memory:?snapshot=/x%00"],
+        ),
+        // Options.
+        ("ends in `?`: remove it", &["memory:?", "file:/x?", "memcached://a?"]),
+        (
+            "an option without a name: write `name=value`",
+            &[
+                "memory:?&",
+                "memory:?=5",
+                "memory:?capacity=5&",
+                "memory:?&capacity=5",
+                "memory:?capacity=5&&bytes=100000",
+            ],
+        ),
+        ("option `snapshot` has no value: write `snapshot=…`", &["memory:?snapshot=", "memory:?snapshot"]),
+        ("option `capacity` has no value: write `capacity=…`", &["memory:?capacity=&bytes=100000"]),
+        ("option `create` has no value", &["file:/x?create=", "file:/x?create"]),
+        ("option `list` has no value", &["memcached://a?list="]),
+        ("is unknown: did you mean `capacity`?", &["memory:?Capacity=5", "memory:?capacty=5"]),
+        ("is unknown: `file:` takes durability", &["file:/x?mode=rw", "FILE:/x?mode=rw"]),
+        ("is given twice", &["memory:?capacity=1&capacity=1"]),
+        ("write `&` between options, or `%3B`", &["memory:?capacity=5;bytes=100000", "memory:?snapshot=/x;capacity=5"]),
+        ("write `&` between options, or `%3F`", &["memory:?snapshot=/x?capacity=5"]),
+        ("write `&` between options, or `%3D`", &["memory:?snapshot=/x,capacity=5"]),
+        ("write `%20` for a space, or `%2B`", &["memory:?snapshot=/my+dir/x"]),
+        ("it takes a whole number", &["memory:?capacity=1e3", "memory:?capacity=-1", "memory:?capacity=1_000"]),
+        ("it takes a whole number", &["file:/x?cache=all", "memcached://a?timeout_ms=1s", "memory:?bytes=0x10000"]),
+        ("it takes yes, no", &["file:/x?create=true", "file:/x?create=1"]),
+        ("did you mean `yes`?", &["file:/x?create=Yes"]),
+        ("it must be 1 to", &["memory:?capacity=0"]),
+        ("it must be a time", &["memory:?sweep_interval_s=0"]),
+        ("`snapshot_path` is not", &["memory:?snapshot_interval_s=5"]),
+        (
+            "allowed is 1 ms to 60 s",
+            &["memcached://a?timeout_ms=0", "memcached://a?connect_timeout_ms=18446744073709551615"],
+        ),
+        // Paths.
+        ("names a directory: give the path of a file in it", &["memory:?snapshot=/x/"]),
+        ("names no file", &["memory:?snapshot=.", "memory:?snapshot=/x/.."]),
+        (
+            "only a shell replaces: write the whole path, or `%7E`",
+            &["file:~/x", "file:~", "file:~bob/x", "file:///~/x", "file:/~/x", "memory:?snapshot=~/x"],
+        ),
+        (
+            "variables are not replaced: write the value, or `%24`",
+            &["file:$HOME/x", "file:/x/${A}", "memory:?snapshot=$D/x"],
+        ),
+        ("write `file:DIR`", &["file:", "file://", "file:?create=yes", "file://?create=yes", "file://localhost"]),
+        ("names the root directory: write `file:/DIR`", &["file:/", "file:///", "file:////", "file://localhost/"]),
+        ("begins with `//`: write one `/`", &["file:////var/x", "file://localhost//var/x"]),
+        ("write `file:/relative/x`, or `file:relative/x`", &["file://relative/x"]),
+        ("write `file:/relative`, or `file:relative`", &["file://relative"]),
+        ("\"127.0.0.1\" where a host stands", &["file://127.0.0.1/x"]),
+        ("or `file:./x`", &["file://./x"]),
+        ("\"~\" where a host stands", &["file://~/x"]),
+        ("takes no user, password or host", &["file://bob@h/x"]),
+        ("write `?` before the options, or `%26`", &["file:/x&create=yes"]),
+        ("write `?` before the options, or `%3B`", &["file:/x;create=yes"]),
+        #[cfg(unix)]
+        ("write `/` between directories, or `%5C`", &["file:C:\\x", "file:\\\\server\\x"]),
+        // What only has options.
+        ("takes no path, but has \"//\": write `memory:`", &["memory://"]),
+        ("takes no path", &["memory:/x", "memory:x", "memory:///", "memory://localhost", "memory:::"]),
+        ("write `?` before the options", &["memory:capacity=5", "memory:/capacity=5"]),
+        // Servers.
+        ("has no `//`: write `memcached://HOST`", &["memcached:"]),
+        ("has no `//`: write `memcached://a:1`", &["memcached:a:1"]),
+        ("has no `//`: write `memcached://%2Frun%2Fm.sock`", &["memcached:/run/m.sock"]),
+        ("names no server: write `memcached://HOST`", &["memcached://", "memcached:///", "memcached://?list=warn"]),
+        (
+            "write `memcached://%2Frun%2Fmemcached.sock` for a Unix socket, or `memcached://HOST/run/memcached.sock`",
+            &["memcached:///run/memcached.sock", "memcached:////run/memcached.sock"],
+        ),
+        (
+            "write `memcached://%2Frun%2Fm.sock` for a Unix socket",
+            &["memcached://unix:/run/m.sock", "memcached://unix:///run/m.sock", "memcached://a,unix:/run/m.sock"],
+        ),
+        (
+            "an empty server in its list: write `memcached://HOST,HOST`",
+            &["memcached://a,,b", "memcached://a,", "memcached://,a", "memcached://,", "memcached://a,/shop"],
+        ),
+        (
+            "each server is given by itself",
+            &["memcached://a;b", "memcached://a;b/shop", "memcached://a:1|b:1", "memcached://a%2Cb"],
+        ),
+        ("a second scheme", &["memcached://a,memcached://b", "memcached://http://a"]),
+        ("between 1 and 65535", &["memcached://a:", "memcached://a:0", "memcached://a:65536", "memcached://a:x"]),
+        (
+            "between 1 and 65535",
+            &["memcached://a:%2B80", "memcached://a:-1", "memcached://[::1]:", "memcached://a:/shop"],
+        ),
+        ("it has no host", &["memcached://:11211", "memcached://:11211/shop", "memcached://a,:1"]),
+        ("in brackets: `[::1]`", &["memcached://::1", "memcached://::1:11211", "memcached://a:1:2"]),
+        (
+            "no IPv6 address",
+            &["memcached://[]", "memcached://[a]", "memcached://[127.0.0.1]:1", "memcached://[::1%25eth0]"],
+        ),
+        ("its `[` is not closed", &["memcached://[::1"]),
+        ("a `]` is followed by", &["memcached://[::1]11211"]),
+        (
+            "letters, digits",
+            &["memcached://~", "memcached://a&b", "memcached://*", "memcached://$HOST", "memcached://a..b"],
+        ),
+        ("a port follows a host", &["memcached://11211", "memcached://127.1", "memcached://256.0.0.1"]),
+        ("a socket's path is absolute", &["memcached://unix:run", "memcached://unix:"]),
+        ("twice", &["memcached://a,a:11211"]),
+        (
+            "secrets are not taken",
+            &["memcached://bob@a", "memcached://@a", "memcached://a/shop@1", "memcached://a%40b"],
+        ),
+        // The prefix.
+        ("ends in `/` and no prefix follows: remove it", &["memcached://a/", "memcached://a,b/?list=warn"]),
+        (
+            "has a `/`: write one word after the servers, or `%2F`",
+            &["memcached://a/b/c", "memcached://a//b", "memcached://a/b/"],
+        ),
+        ("has a separator", &["memcached://a/shop,b", "memcached://a/shop;b", "memcached://a/shop&list=warn"]),
+        ("ends in a colon, and one is added", &["memcached://a/shop:"]),
+        ("no space", &["memcached://a/my%20shop"]),
+    ];
+    let mut others = Vec::new();
+    for (why, urls) in refusals {
+        for url in *urls {
+            match connect(url).await {
+                Ok(_) => others.push(format!("{url:?} opens")),
+                Err(error) if error.to_string().contains(why) => {}
+                Err(error) => others.push(format!("{url:?}: {error}")),
+            }
+        }
+    }
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+#[tokio::test]
+async fn every_form_of_a_path_is_one_directory() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("a b#~$;é").display().to_string();
+    let encoded =
+        path.replace(' ', "%20").replace('#', "%23").replace('~', "%7E").replace('$', "%24").replace(';', "%3B");
+    let options = "?durability=none&create=";
+    let store = connect(&format!("file:{encoded}{options}yes")).await.expect("a directory that is made");
+    holds_a_session(&store).await;
+    for form in ["file:", "FILE:", "file://", "file://localhost", "file://LocalHost"] {
+        let store =
+            connect(&format!("{form}{encoded}{options}no")).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+        let id = SessionId::of_owner("any id will do");
+        assert!(store.load(&id).await.expect("a store that is open").is_some(), "{form}");
+    }
+    // A path without a slash begins at the working directory, and the error shows where that is.
+    let missing = refused("file:no-such-directory-of-sessions").await;
+    let here = std::env::current_dir().expect("it has one").join("no-such-directory-of-sessions");
+    assert!(missing.contains(&here.display().to_string()), "{missing}");
+}
+
+/// Nobody is told to create what is there, and the operating system's reason is always given.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_can_not_be_opened_says_why() {
+    use std::os::unix::fs::symlink;
+
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(at("file"), "").expect("a temporary directory");
+    symlink(at("nowhere"), at("link")).expect("a temporary directory");
+    symlink(at("loop"), at("loop")).expect("a temporary directory");
+    let missing = "No such file or directory (os error 2)";
+    let no_directory = "Not a directory (os error 20)";
+    let create = "add the option `create=yes`";
+    let long = "x".repeat(300);
+    let cases = [
+        (format!("file:{}", at("none")), missing, true),
+        (format!("file:{}?create=no", at("none/below")), missing, true),
+        (format!("file:{}", at("link")), missing, false),
+        (format!("file:{}", at("loop")), "Too many levels of symbolic links (os error 40)", false),
+        (format!("file:{}/below", at("file")), no_directory, false),
+        (format!("file:{}/below?create=yes", at("file")), no_directory, false),
+        (format!("file:{}?create=yes", at("link")), "File exists (os error 17)", false),
+        (format!("file:{}?create=yes", at(&long)), "File name too long (os error 36)", false),
+        ("file:/proc/self/sessions?create=yes".to_owned(), missing, false),
+        (format!("memory:?snapshot={}/below/s", at("file")), no_directory, false),
+        (format!("memory:?snapshot={}", at(&long)), "File name too long (os error 36)", false),
+    ];
+    for (url, reason, is_hinted) in cases {
+        let error = connect(&url).await.expect_err(&url);
+        let text = error.to_string();
+        assert!(text.contains(reason), "{url}: {text}");
+        assert_eq!(text.contains(create), is_hinted, "{url}: {text}");
+        let mut causes = std::iter::successors(error.source(), |cause| (**cause).source()).map(ToString::to_string);
+        assert!(causes.any(|cause| cause.contains(reason)), "{url}");
+    }
+    let no_rights = connect(&format!("file:{}", at("file"))).await.expect_err("a file").to_string();
+    assert!(no_rights.contains("it is a file, not a directory"), "{no_rights}");
 }

@@ -29,13 +29,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The failure with its causes, one a line.
+    /// The failure with its causes, one a line, except those that are told above.
     pub(crate) fn explain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            text.push_str("\n  because ");
-            text.push_str(&error.to_string());
+            let why = error.to_string();
+            if !text.contains(&why) {
+                text.push_str("\n  because ");
+                text.push_str(&why);
+            }
             cause = error.source();
         }
         text

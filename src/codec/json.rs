@@ -1,18 +1,34 @@
-//! JSON: reading it, and telling whether two values mean the same.
+//! JSON: writing it, reading it, and saying what is wrong with it.
 
-use std::marker::PhantomData;
+use serde::{
+    Serialize,
+    de::{DeserializeSeed, IgnoredAny},
+};
+use serde_json::error::Category;
 
-use serde::de::DeserializeSeed;
+use super::{CodecError, guard::Guard, reason};
 
-use super::value::Value;
+/// The lists and maps within each other that `serde_json` reads: it refuses the 128th.
+pub(super) const LEVELS: u16 = 127;
+
+/// Appends the value to the bytes.
+pub(super) fn encode<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
+    let guard = Guard::new(LEVELS).finite();
+    let written = guard.value(value).serialize(&mut serde_json::Serializer::new(bytes));
+    match (guard.refusal(), written) {
+        (Some(refusal), _) => Err(refusal),
+        (None, written) => written.map_err(|error| unwritten(&error)),
+    }
+}
 
 /// The text is checked as a whole: string by string costs several times as much.
-pub(super) fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
-    match std::str::from_utf8(bytes) {
+pub(super) fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> Result<S::Value, CodecError> {
+    let value = match std::str::from_utf8(bytes) {
         Ok(text) => read(seed, serde_json::Deserializer::from_str(text)),
         // It says where.
         Err(_) => read(seed, serde_json::Deserializer::from_slice(bytes)),
-    }
+    };
+    value.map_err(|error| unread(&error, bytes))
 }
 
 fn read<'de, S, R>(seed: S, mut json: serde_json::Deserializer<R>) -> serde_json::Result<S::Value>
@@ -25,11 +41,40 @@ where
     Ok(value)
 }
 
-/// A map that was written in another order is as long as before, so only such values are looked into.
-///
-/// Not those with fractions, or integers beyond 64 bits: read, two different ones could be one `f64`. They are the same by
-/// their bytes only.
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    let read = |bytes| decode(PhantomData::<Value>, bytes);
-    a.len() == b.len() && matches!((read(a), read(b)), (Ok(a), Ok(b)) if a == b && !a.has_float())
+/// Why a value has no form in JSON. The type's own message may hold the value, and `serde_json`'s never does.
+fn unwritten(error: &serde_json::Error) -> CodecError {
+    let message = error.to_string();
+    match error.classify() {
+        Category::Data => CodecError::new(reason::of_write(&message)),
+        _ if message == "key must be a string" => CodecError::new(
+            "a map has a key that is no text, number or bool; in JSON, an object's key must be a string",
+        ),
+        _ => CodecError::new(message),
+    }
+}
+
+/// Why this is not the JSON of such a value. What serde says holds pieces of the value ("invalid type: string
+/// "hunter2""), so only the kind of failure and the place are kept.
+fn unread(error: &serde_json::Error, bytes: &[u8]) -> CodecError {
+    let message = error.to_string();
+    let what = match error.classify() {
+        Category::Data => reason::of_read(&message),
+        Category::Eof => None,
+        // For an enum, `serde_json` calls a number a syntax error.
+        _ if serde_json::from_slice::<IgnoredAny>(bytes).is_err() => return at("it is not JSON", error),
+        _ if message.starts_with("recursion limit exceeded") => return at("the JSON is nested too deep", error),
+        _ => None,
+    };
+    match (what, error.classify()) {
+        (Some(what), _) => at(&format!("the JSON does not fit the type: {what}"), error),
+        (None, Category::Eof) => at("the JSON ends early", error),
+        (None, _) => at("the JSON does not fit the type", error),
+    }
+}
+
+fn at(what: &str, error: &serde_json::Error) -> CodecError {
+    match error.line() {
+        0 => CodecError::new(what),
+        line => CodecError::new(format!("{what} (line {line}, column {})", error.column())),
+    }
 }

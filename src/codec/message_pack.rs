@@ -1,31 +1,61 @@
-//! MessagePack: reading it, and telling whether two values mean the same.
+//! MessagePack: writing it, reading it, and saying what is wrong with it.
 
-use std::marker::PhantomData;
+use std::borrow::Cow;
 
-use serde::de::DeserializeSeed;
+use serde::{Serialize, de::DeserializeSeed};
 
-use super::{CodecError, value::Value};
+use super::{CodecError, guard::Guard, reason};
+
+/// The lists and maps within each other that are written.
+///
+/// `rmp_serde` refuses to read the 1,024th, but by then the stack of a thread with 2 MiB, which is what tokio's workers
+/// have, would be used up: in a debug build, common recursive types took it at 580 levels, reading or writing. So the
+/// limit is well below. The map of an enum's variant counts, although `rmp_serde` counts it for untagged enums only.
+pub(super) const LEVELS: u16 = 255;
+
+/// Appends the value to the bytes, structs with their fields' names.
+pub(super) fn encode<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
+    let guard = Guard::new(LEVELS);
+    let written = rmp_serde::encode::write_named(bytes, &guard.value(value));
+    match (guard.refusal(), written) {
+        (Some(refusal), _) => Err(refusal),
+        (None, written) => written.map_err(|error| CodecError::new(unwritten(&error))),
+    }
+}
 
 pub(super) fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &[u8]) -> Result<S::Value, CodecError> {
     let mut rest = bytes;
     let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
-    let value = seed.deserialize(&mut deserializer).map_err(|error| CodecError::new(message(&error)))?;
+    let value = seed.deserialize(&mut deserializer).map_err(|error| CodecError::new(unread(&error)))?;
     if rest.is_empty() { Ok(value) } else { Err(CodecError::new("something follows the MessagePack value")) }
 }
 
-fn message(error: &rmp_serde::decode::Error) -> &'static str {
-    use rmp_serde::decode::Error;
+/// Why a value has no form in MessagePack. The type's own message may hold the value.
+fn unwritten(error: &rmp_serde::encode::Error) -> Cow<'static, str> {
+    use rmp_serde::encode::Error;
     match error {
-        Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) | Error::LengthMismatch(_) => {
-            "the MessagePack ends early"
-        }
-        Error::DepthLimitExceeded => "the MessagePack is nested too deep",
-        _ => "the MessagePack does not fit the type",
+        Error::Syntax(message) => reason::of_write(message).into(),
+        Error::UnknownLength => "a list or map does not say how long it is".into(),
+        Error::InvalidDataModel(what) => format!("the type's own serialisation is wrong: {what}").into(),
+        Error::DepthLimitExceeded => "it is nested too deep for MessagePack".into(),
+        Error::InvalidValueWrite(_) => "it has no form in MessagePack".into(),
     }
 }
 
-/// A map that was written in another order is as long as before, so only such values are looked into.
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    let read = |bytes| decode(PhantomData::<Value>, bytes);
-    a.len() == b.len() && matches!((read(a), read(b)), (Ok(a), Ok(b)) if a == b)
+/// Why this is not the MessagePack of such a value. What serde says holds pieces of it, so only the kind is kept.
+fn unread(error: &rmp_serde::decode::Error) -> Cow<'static, str> {
+    use rmp_serde::decode::Error;
+    let what = match error {
+        Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) => return "the MessagePack ends early".into(),
+        Error::DepthLimitExceeded => return "the MessagePack is nested too deep".into(),
+        Error::TypeMismatch(_) => Some(reason::OTHER_TYPE),
+        Error::LengthMismatch(_) => Some(reason::OTHER_LENGTH),
+        Error::OutOfRange => Some("a number is out of range"),
+        Error::Utf8Error(_) => Some("a text is not UTF-8"),
+        Error::Syntax(message) | Error::Uncategorized(message) => reason::of_read(message),
+    };
+    match what {
+        Some(what) => format!("the MessagePack does not fit the type: {what}").into(),
+        None => "the MessagePack does not fit the type".into(),
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::error::Error as StdError;
 
-/// A store URL is wrong, or its store can't be opened. The message says what to do.
+/// A store URL is wrong, or its store can't be opened.
+///
+/// The message says what to do. If a store can't be opened, it also says why (in the operating system's words, if that
+/// refused), and the store's own error is the [`source`](StdError::source).
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct ConnectError {
@@ -18,7 +21,20 @@ impl ConnectError {
     /// The store could not be opened.
     #[cfg(any(feature = "memory", feature = "file", feature = "memcached"))]
     pub(super) fn opening(store: &str, source: impl StdError + Send + Sync + 'static) -> Self {
-        Self { message: format!("the {store} store can't be opened"), source: Some(Box::new(source)) }
+        let mut message = format!("the {store} store can't be opened");
+        let mut cause: Option<&dyn StdError> = Some(&source);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { message, source: Some(Box::new(source)) }
+    }
+
+    /// The same error in other words.
+    #[cfg(feature = "file")]
+    pub(super) fn saying(self, message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..self }
     }
 }
 

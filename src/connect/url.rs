@@ -1,90 +1,107 @@
 //! The parts of a store URL.
+//!
+//! A part that is empty, misplaced or means something elsewhere is refused with the form that says what was meant: a URL
+//! often comes from a variable that is empty, or from the documentation of another library.
 
-use std::{borrow::Cow, str::FromStr};
+use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::error::{ConnectError, hint};
+use super::{error::ConnectError, options::Options};
 
-/// `scheme:target?name=value&…`, decoded.
+/// `scheme:target?name=value&…`.
 #[derive(Debug)]
-pub(super) struct StoreUrl {
+pub(super) struct StoreUrl<'a> {
+    /// In lower case (RFC 3986, section 3.1).
     pub(super) scheme: String,
     /// What stands between the scheme and the options, still encoded: a comma or slash in a name is not a separator.
-    pub(super) target: String,
-    options: Vec<(String, String)>,
+    pub(super) target: &'a str,
+    query: Option<&'a str>,
 }
 
-impl StoreUrl {
-    pub(super) fn parse(url: &str) -> Result<Self, ConnectError> {
-        let Some((scheme, rest)) = url.split_once(':') else {
-            return Err(ConnectError::new(format!(
-                "the store URL {url:?} has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`"
-            )));
+impl<'a> StoreUrl<'a> {
+    pub(super) fn parse(url: &'a str) -> Result<Self, ConnectError> {
+        if url.is_empty() {
+            return Err(ConnectError::new("the store URL is empty: write `memory:`, `file:DIR` or `memcached://HOST`"));
+        }
+        if url.chars().any(char::is_control) {
+            return Err(ConnectError::new("the store URL has a line break or another control character: remove it"));
+        }
+        if url.chars().any(char::is_whitespace) {
+            return Err(ConnectError::new("the store URL has a space: remove it, or write `%20` for one in a path"));
+        }
+        let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+            return Err(no_scheme(url));
         };
-        let (target, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let mut options: Vec<(String, String)> = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let Some((name, value)) = pair.split_once('=') else {
-                return Err(ConnectError::new(format!(
-                    "the store URL's option `{pair}` has no value: write `{pair}=…`"
-                )));
-            };
-            if options.iter().any(|(known, _)| known == name) {
-                return Err(ConnectError::new(format!("the store URL's option `{name}` is given twice")));
-            }
-            options.push((name.to_owned(), decode(value)?.into_owned()));
+        let (target, query) = match rest.split_once('?') {
+            Some((target, query)) => (target, Some(query)),
+            None => (rest, None),
+        };
+        Ok(Self { scheme: scheme.to_ascii_lowercase(), target, query })
+    }
+
+    /// The options, if the scheme takes them.
+    pub(super) fn options(&self, names: &[&str]) -> Result<Options, ConnectError> {
+        let fragment = self.target.contains('#') || self.query.is_some_and(|query| query.contains('#'));
+        if fragment {
+            return Err(ConnectError::new(
+                "the store URL has a `#`, which begins a fragment, and store URLs have none: write `%23` for the character",
+            ));
         }
-        Ok(Self { scheme: scheme.to_owned(), target: target.to_owned(), options })
+        Options::parse(&self.scheme, self.query, names)
     }
+}
 
-    /// Refuses options that the scheme does not take.
-    pub(super) fn takes(&self, names: &[&str]) -> Result<(), ConnectError> {
-        for (name, _) in &self.options {
-            if !names.contains(&name.as_str()) {
-                return Err(ConnectError::new(format!(
-                    "the store URL's option `{name}` is unknown: {}`{}:` takes {}",
-                    hint(name, names),
-                    self.scheme,
-                    names.join(", ")
-                )));
-            }
-        }
-        Ok(())
-    }
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
 
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+fn no_scheme(url: &str) -> ConnectError {
+    // What has an `@` may hold a password.
+    if url.contains('@') {
+        return ConnectError::new(
+            "the store URL has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`, without user and password",
+        );
     }
-
-    /// A whole number.
-    pub(super) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, ConnectError> {
-        let Some(value) = self.text(name) else { return Ok(None) };
-        let number = value.parse().map_err(|_| {
-            ConnectError::new(format!(
-                "the store URL's option `{name}` is {value:?}: it takes a whole number, such as 100"
-            ))
-        })?;
-        Ok(Some(number))
-    }
-
-    /// One of a few words.
-    pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, ConnectError> {
-        let Some(value) = self.text(name) else { return Ok(None) };
-        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
-            return Ok(Some(*meaning));
-        }
-        let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        Err(ConnectError::new(format!(
-            "the store URL's option `{name}` is {value:?}: {}it takes {}",
-            hint(value, &allowed),
-            allowed.join(", ")
-        )))
-    }
+    let meant = match url {
+        path if path.starts_with(['/', '.']) => format!("`file:{path}`"),
+        "memory" => "`memory:`".to_owned(),
+        _ => "`memory:`, `file:DIR` or `memcached://HOST`".to_owned(),
+    };
+    ConnectError::new(format!("the store URL {url:?} has no scheme: write {meant}"))
 }
 
 /// Percent-decoded text.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
-    let wrong = |_| ConnectError::new(format!("the store URL's part {text:?} is not UTF-8 when percent-decoded"));
-    percent_decode_str(text).decode_utf8().map_err(wrong)
+    let wrong = |what: &str| ConnectError::new(format!("the store URL's part {text:?} {what}"));
+    let is_encoded =
+        |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    if !text.split('%').skip(1).all(is_encoded) {
+        return Err(wrong("has a `%` that two hexadecimal digits don't follow: write `%25` for the character"));
+    }
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| wrong("is not UTF-8 when percent-decoded"))?;
+    if decoded.chars().any(char::is_control) {
+        return Err(wrong("has a control character when percent-decoded: remove it"));
+    }
+    Ok(decoded)
+}
+
+/// A path of the file system, decoded. What a shell replaces is refused: nothing here does.
+pub(super) fn path(text: &str) -> Result<Cow<'_, str>, ConnectError> {
+    let wrong = |what: &str| Err(ConnectError::new(format!("the store URL's path {text:?} {what}")));
+    if text.trim_start_matches('/').starts_with('~') {
+        return wrong("begins with `~`, which only a shell replaces: write the whole path, or `%7E` for the character");
+    }
+    if text.contains('$') {
+        return wrong("has a `$`, and variables are not replaced: write the value, or `%24` for the character");
+    }
+    if cfg!(unix) && text.contains('\\') {
+        return wrong("has a `\\`: write `/` between directories, or `%5C` for the character");
+    }
+    if text.starts_with("//") {
+        return wrong("begins with `//`: write one `/`");
+    }
+    decode(text)
 }

@@ -70,16 +70,42 @@ impl Session {
     /// # Ok::<(), session_layer::Error>(())
     /// ```
     ///
+    /// # What was written can be read
+    ///
+    /// What the codec can't read back is refused here, and the old value stays: see [`Codec`](crate::Codec). Whether the
+    /// *type* reads what it writes is another question, and some don't:
+    ///
+    /// | the type | use instead |
+    /// |---|---|
+    /// | a field with `skip_serializing_if` and no `default` | both attributes |
+    /// | a `u128` or `i128` behind `#[serde(flatten)]`, or in an internally tagged or untagged enum | a string (`serialize_with`), or a field outside |
+    /// | an untagged or internally tagged enum, or a flattened field, with an `IpAddr`, a `Uuid` or another type that is text in JSON and bytes in MessagePack | JSON, or an externally tagged enum |
+    /// | its own `Deserialize`, `try_from` or `deserialize_with` takes less than `Serialize` writes | the same form in both |
+    ///
+    /// In a build with debug assertions, a value is therefore decoded after it was encoded wherever its type can be:
+    /// here with a [`Key`](crate::Key), and in [`update`](Self::update), [`modify`](Self::modify) and
+    /// [`Typed`](crate::Typed) always. If that fails, so does the call, with an error that names key and type; the tests
+    /// of an application find such a type. With a string as the key of `insert`, nothing is known of the type that will
+    /// read it, and **a release build does not look**: there such a value is stored, and [`get`](Self::get) fails.
+    ///
+    /// What comes back as another value is not found, since types don't always come back alike (a `HashMap` has another
+    /// order each time): see [`Codec`](crate::Codec).
+    ///
     /// # Errors
     ///
-    /// [`Encode`](ErrorKind::Encode), [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the
-    /// record would pass the layer's limit, [`Superseded`](ErrorKind::Superseded), and
+    /// [`Encode`](ErrorKind::Encode) if the value has no form in the layer's codec or could not be read back,
+    /// [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the record would pass the layer's
+    /// limit, [`Superseded`](ErrorKind::Superseded), and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor has no session and no cookie can be sent any more.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, value: &T) -> Result<()> {
+        let verifier = key.verifier();
         let key = key.name();
         check(key)?;
-        let encoded = self.shared.settings.codec.encode(value);
-        let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
+        let codec = &self.shared.settings.codec;
+        let failed = |error| entry::<T>(ErrorKind::Encode, key).because(error);
+        let bytes = codec.encode(value).map_err(failed)?;
+        verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
+        let bytes: Arc<[u8]> = bytes.into();
         let mut state = self.shared.state();
         state.writable()?;
         // Where a closure ran, the value may be another one when it runs again.

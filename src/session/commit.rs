@@ -349,7 +349,8 @@ fn tombstone(
     });
     // It has nothing to lead to when the session has reached its absolute limit.
     let left = before.absolute_limit().duration_since(now).unwrap_or_default();
-    let life = if forward.is_some() { LINK_LIFE.saturating_add(settings.renewal_grace).min(left) } else { TOMBSTONE_LIFETIME };
+    let life =
+        if forward.is_some() { LINK_LIFE.saturating_add(settings.renewal_grace).min(left) } else { TOMBSTONE_LIFETIME };
     Record::superseded(before.check(), now, life, forward.as_ref())
         .map_err(|error| Error::request(ErrorKind::Entropy).because(error))
 }

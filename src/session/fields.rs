@@ -47,6 +47,22 @@ pub(super) fn encode<T: Serialize>(codec: &Codec, value: &T) -> Result<Encoded> 
     value.serialize(writer).map_err(|error| error.named::<T>(ErrorKind::Encode))
 }
 
+/// In a build with debug assertions, proves that the type can read the entries that it wrote.
+pub(super) fn verify<T: DeserializeOwned>(codec: &Codec, draft: &Draft) -> Result<()> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    let listed = Cell::new(None);
+    let read = T::deserialize(Reader { codec, draft, listed: &listed });
+    match (read, listed.get()) {
+        // Every field was skipped: the type's default is read.
+        (Ok(_), _) | (_, Some((_, false))) => Ok(()),
+        (Err(FieldsError { key, why }), _) => {
+            Err(FieldsError { key, why: CodecError::unreadable(why) }.named::<T>(ErrorKind::Encode))
+        }
+    }
+}
+
 /// Why a struct has no form in entries, or the entries don't make the struct.
 #[derive(Debug)]
 struct FieldsError {

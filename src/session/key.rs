@@ -2,6 +2,8 @@
 
 use std::{fmt, marker::PhantomData};
 
+use serde::de::DeserializeOwned;
+
 use crate::{
     error::{Error, ErrorKind, Result},
     record::{MAX_KEY_BYTES, is_reserved},
@@ -57,20 +59,57 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
 ///
 /// With a string the type comes from elsewhere: `session.get::<u64>("visits")`, or a closure whose argument has its
 /// type, `session.update("visits", |n: &mut u64| *n += 1)`.
+///
+/// A key's type is one that can be read without borrowing (`DeserializeOwned`), so it is owned: `Key<String>`, not
+/// `Key<str>` or `Key<&str>`.
+///
+/// ```compile_fail,E0277
+/// # use session_layer::{Key, MemoryStore, Session};
+/// const NAME: Key<str> = Key::new("name");
+///
+/// # let session = Session::new(MemoryStore::new());
+/// session.insert(NAME, "bob")?;
+/// # Ok::<(), session_layer::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the key of an entry of type `{T}`",
+    label = "not a key of a `{T}`",
+    note = "a `Key<T>` is the key of a `T` that is owned and implements `serde::Deserialize`: write `Key<String>`, not \
+            `Key<str>`",
+    note = "a string names an entry of any type"
+)]
 pub trait IntoKey<T: ?Sized>: sealed::Name {}
 
-impl<T: ?Sized> IntoKey<T> for Key<T> {}
+// So that the note above is shown, and not that of `Deserialize`.
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> IntoKey<T> for Key<T> {}
 impl<T: ?Sized> IntoKey<T> for &str {}
 impl<T: ?Sized> IntoKey<T> for &String {}
 
 mod sealed {
+    use serde::de::DeserializeOwned;
+
+    use crate::codec::{Codec, CodecError};
+
+    /// Proves that an encoded value can be read; see [`Codec::verify`].
+    type Verify = fn(&Codec, &[u8]) -> Result<(), CodecError>;
+
     pub trait Name {
         fn name(&self) -> &str;
+
+        /// How a value of the key's type is verified, where the key has a type.
+        fn verifier(&self) -> Option<Verify> {
+            None
+        }
     }
 
-    impl<T: ?Sized> Name for super::Key<T> {
+    impl<T: DeserializeOwned> Name for super::Key<T> {
         fn name(&self) -> &str {
             self.name
+        }
+
+        fn verifier(&self) -> Option<Verify> {
+            Some(Codec::verify::<T>)
         }
     }
 

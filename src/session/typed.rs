@@ -45,8 +45,9 @@ use crate::{
 ///
 /// - A visitor of whom no field is stored has `T::default()`. The first change then writes all fields.
 /// - Otherwise a field that is not there is what serde says: its `#[serde(default)]`, `None`, or an error that names it.
-/// - A change writes the fields that differ before and after it, and no others. What was only written in another way
-///   (a map in another order, a default that is not stored, an alias) does not differ.
+/// - A change writes the fields that differ before and after it, and no others: the value is encoded before and after the
+///   closure, and the bytes are compared. What is only stored in another way (a map in another order, a default that is
+///   not stored, an alias) does not differ; what the closure puts into another order does.
 /// - A field that is skipped (`skip_serializing_if`), and an entry under an alias, is removed when a change is written.
 ///   What is skipped should be the field's default, and `T::default()` should have it too.
 ///
@@ -126,7 +127,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get); [`Encode`](ErrorKind::Encode), [`InvalidKey`](ErrorKind::InvalidKey) for a field whose
+    /// As [`get`](Self::get); [`Encode`](ErrorKind::Encode), also for a field that can't be read back (see
+    /// [`Session::insert`]), [`InvalidKey`](ErrorKind::InvalidKey) for a field whose
     /// name can't be a key, [`TooLarge`](ErrorKind::TooLarge) if the record would pass the layer's limit,
     /// [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor has no
     /// session and no cookie can be sent any more. Nothing is changed then.
@@ -255,18 +257,21 @@ where
         keys.iter().chain(after.keys()).for_each(|key| draft.restore(&(*key).into()));
         return Ok(());
     }
+    let mut changed = draft.clone();
     let is_gone = |key: &&str| !after.contains_key(key) && draft.get(key).is_some();
     let gone: Vec<&str> = keys.iter().chain(before.keys()).copied().filter(is_gone).collect();
     // What was read under an alias goes, so it must come back under its name.
     let is_whole = !is_stored || gone.iter().any(|key| !before.contains_key(key));
     for key in gone {
-        draft.put(&key.into(), None);
+        changed.put(&key.into(), None);
     }
     for (key, bytes) in after {
         if before.get(key) != Some(bytes) || (is_whole && draft.get(key).is_none()) {
-            draft.put(&(*key).into(), Some(&bytes.as_slice().into()));
+            changed.put(&(*key).into(), Some(&bytes.as_slice().into()));
         }
     }
+    fields::verify::<T>(codec, &changed)?;
+    *draft = changed;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use super::{
     run::{Again, Ran},
 };
 use crate::{
-    codec::Codec,
+    codec::{Codec, CodecError},
     error::{Error, ErrorKind, Result},
     store::SessionStore,
 };
@@ -342,7 +342,8 @@ impl Session {
             return Ok((value, None));
         }
         let value = make();
-        let encoded = self.shared().settings.codec.encode(&value);
+        let codec = &self.shared().settings.codec;
+        let encoded = codec.encode(&value).and_then(|bytes| codec.verify::<T>(&bytes).map(|()| bytes));
         let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
         let key: Arc<str> = key.into();
         let mut state = self.shared().state();
@@ -388,9 +389,13 @@ where
         }
         let ran = f(&mut value);
         if ran.keep {
-            let encode =
-                |value| codec.encode(value).map_err(|error| entry::<T>(ErrorKind::Encode, &key).because(error));
-            let after = value.as_ref().map(encode).transpose()?;
+            let encode = |value: &T| -> Result<Vec<u8>, CodecError> {
+                let bytes = codec.encode(value)?;
+                codec.verify::<T>(&bytes)?;
+                Ok(bytes)
+            };
+            let after = value.as_ref().map(encode).transpose();
+            let after = after.map_err(|error| entry::<T>(ErrorKind::Encode, &key).because(error))?;
             if unchanged.is_none() || after != unchanged {
                 draft.put(&key, after.map(Into::into).as_ref());
             }

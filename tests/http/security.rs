@@ -445,7 +445,9 @@ async fn k15_a_fault_at_every_step_of_a_renewal() {
                 let n = site.entry(&jar, "n").await;
                 if reply.status == StatusCode::OK {
                     assert_ne!(jar.value, old.value, "{place}");
-                    let id = async |jar: &Jar| site.send(jar, async |session: Session| format!("{:?}", session.id())).await.body;
+                    let id = async |jar: &Jar| {
+                        site.send(jar, async |session: Session| format!("{:?}", session.id())).await.body
+                    };
                     assert_eq!(id(&old).await, id(&jar).await, "{place}: the old token leads to it");
                     assert_eq!(site.layer.sessions().count().await.unwrap(), 1, "{place}");
                     assert_eq!(n.as_deref(), Some("1"), "{place}");

@@ -7,9 +7,8 @@ use std::{
 };
 
 use session_layer::{
-    Forward,
-    Check, Clock, Create, EncryptedStore, Entries, KeyRing, Lifetime, MemoryStore, Owner, Record, RecordKind, Refresh,
-    Rename, SealError, SessionId, SessionStore, StoreErrorKind, Stored, Update, Usage, Version,
+    Check, Clock, Create, EncryptedStore, Entries, Forward, KeyRing, Lifetime, MemoryStore, Owner, Record, RecordKind,
+    Refresh, Rename, SealError, SessionId, SessionStore, StoreErrorKind, Stored, Update, Usage, Version,
 };
 
 use crate::conformance::{ring, secret};

@@ -8,6 +8,7 @@ mod example;
 mod fields;
 mod http;
 mod merge;
+mod readable;
 mod refused;
 mod support;
 mod written;

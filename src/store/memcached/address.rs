@@ -1,6 +1,9 @@
 //! Where a memcached server listens.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -20,47 +23,71 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Reads `host`, `host:port`, `127.0.0.1:11211`, `::1`, `[::1]:11211`, `/run/memcached.sock` or
-    /// `unix:/run/memcached.sock`. The error says what is wrong with it.
+    /// Reads `host`, `host:port`, `127.0.0.1:11211`, `[::1]:11211`, `/run/memcached.sock` or `unix:/run/memcached.sock`.
+    /// The error says what is wrong with it: what is taken here for a host is looked up at the first request only.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("it has 1 to 255 characters and no space");
         }
-        let path = text.strip_prefix("unix:").or(text.starts_with('/').then_some(text));
-        if let Some(path) = path {
-            return Self::unix(path);
+        if text.contains("://") && !text.starts_with("unix://") {
+            return Err("it has no scheme: give `host:port`");
         }
-        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (host, port) = rest.split_once(']').ok_or("its `[` is not closed")?;
-            match port {
-                "" => (host, None),
-                port => (host, Some(port.strip_prefix(':').ok_or("a `]` is followed by `:port` or nothing")?)),
-            }
-        } else if text.matches(':').count() > 1 {
-            // A bare IPv6 address: a port would need brackets.
-            (text, None)
-        } else {
-            match text.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            }
+        if let Some(path) = text.strip_prefix("unix:") {
+            // `unix:///run/memcached.sock` is another spelling.
+            return Self::unix(path.strip_prefix("//").unwrap_or(path));
+        }
+        if text.starts_with('/') {
+            return Self::unix(text);
+        }
+        if text.contains([',', ';', '|']) {
+            return Err("each server is given by itself, and in a store URL commas stand between them");
+        }
+        if text.contains('@') {
+            return Err("it has no user and no password: give them by `credentials`");
+        }
+        match text.strip_prefix('[') {
+            Some(rest) => Self::ipv6(rest),
+            None => Self::name(text),
+        }
+    }
+
+    /// What follows a `[`.
+    fn ipv6(text: &str) -> Result<Self, &'static str> {
+        let (host, rest) = text.split_once(']').ok_or("its `[` is not closed")?;
+        let port = match rest {
+            "" => DEFAULT_PORT,
+            rest => port(rest.strip_prefix(':').ok_or("a `]` is followed by `:port` or nothing")?)?,
         };
-        let port = match port {
-            None => DEFAULT_PORT,
-            Some(port) => port.parse().ok().filter(|&port| port != 0).ok_or("its port is not between 1 and 65535")?,
+        if host.parse::<Ipv6Addr>().is_err() {
+            return Err("what is in brackets is no IPv6 address");
+        }
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+
+    fn name(text: &str) -> Result<Self, &'static str> {
+        let (host, port) = match text.split_once(':') {
+            Some((_, rest)) if rest.contains(':') => {
+                return Err("an IPv6 address is in brackets: `[::1]` or `[::1]:11211`");
+            }
+            Some((host, text)) => (host, port(text)?),
+            None => (text, DEFAULT_PORT),
         };
-        if host.is_empty() {
-            return Err("it has no host");
-        }
-        if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
-            return Err("it is neither `host:port` nor an IPv6 address");
-        }
+        check_host(host)?;
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
 
     #[cfg(unix)]
     fn unix(path: &str) -> Result<Self, &'static str> {
-        if path.starts_with('/') { Ok(Self::Unix(PathBuf::from(path))) } else { Err("a socket's path is absolute") }
+        if !path.starts_with('/') || path.starts_with("//") {
+            return Err("a socket's path is absolute: `/run/memcached.sock`");
+        }
+        if path.ends_with('/') {
+            return Err("a socket's path does not end in `/`");
+        }
+        if std::os::unix::net::SocketAddr::from_pathname(path).is_err() {
+            return Err("a socket's path is shorter (on Linux, at most 107 bytes)");
+        }
+        Ok(Self::Unix(PathBuf::from(path)))
     }
 
     #[cfg(not(unix))]
@@ -77,6 +104,37 @@ impl Address {
             Self::Unix(path) => format!("{}:0", path.display()),
         }
     }
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse().ok().filter(|&port| is_number && port != 0);
+    port.ok_or("its port is not between 1 and 65535")
+}
+
+/// A name as in DNS (RFC 1123, section 2.1; underscores are common in networks of containers) or an IPv4 address. What
+/// ends in a number is an address: resolvers take `11211` for 0.0.43.203.
+fn check_host(host: &str) -> Result<(), &'static str> {
+    if host.is_empty() {
+        return Err("it has no host");
+    }
+    if !host.is_ascii() {
+        return Err("a host name is ASCII: write the `xn--` form of other letters");
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_label = |label: &str| {
+        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        letters && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if !name.split('.').all(is_label) {
+        return Err("a host name has letters, digits, `-`, `_` and `.` between its parts");
+    }
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
+    if is_number && host.parse::<Ipv4Addr>().is_err() {
+        return Err("an IPv4 address has four numbers, and a port follows a host: `127.0.0.1:11211`");
+    }
+    Ok(())
 }
 
 impl fmt::Display for Address {
@@ -100,11 +158,13 @@ mod tests {
             ("cache", "cache:11211", "cache"),
             ("cache.example:11212", "cache.example:11212", "cache.example:11212"),
             ("127.0.0.1:11211", "127.0.0.1:11211", "127.0.0.1"),
-            ("::1", "[::1]:11211", "::1"),
+            ("CACHE_1.example.", "CACHE_1.example.:11211", "CACHE_1.example."),
+            ("localhost:1", "localhost:1", "localhost:1"),
             ("[::1]", "[::1]:11211", "::1"),
             ("[fe80::2]:4000", "[fe80::2]:4000", "fe80::2:4000"),
             ("/run/m.sock", "unix:/run/m.sock", "/run/m.sock:0"),
             ("unix:/run/m.sock", "unix:/run/m.sock", "/run/m.sock:0"),
+            ("unix:///run/m.sock", "unix:/run/m.sock", "/run/m.sock:0"),
         ] {
             let address = Address::parse(text).expect(text);
             assert_eq!((address.to_string().as_str(), address.ring_name().as_str()), (shown, ring));
@@ -113,23 +173,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
-        for text in [
-            "",
-            " ",
-            "a b",
-            "host:",
-            "host:0",
-            "host:65536",
-            "host:x",
-            ":11211",
-            "[::1",
-            "[::1]x",
-            "a:b:c",
-            "unix:run",
-            "[]:1",
+    fn what_is_no_address_is_refused_with_the_right_form() {
+        let long = format!("/{}", "s".repeat(200));
+        for (texts, why) in [
+            (&["", " ", "a b", "a\tb", "host\n", "a\0"][..], "no space"),
+            (&["host:", "host:0", "host:65536", "host:x", "host:+80", "host:-1", "[::1]:", "[::1]:0"], "1 and 65535"),
+            (&[":11211"], "no host"),
+            (&["[::1"], "not closed"),
+            (&["[::1]x", "[::1]11211"], "followed by"),
+            (&["[]:1", "[host]:1", "[127.0.0.1]", "[fe80::1%eth0]"], "no IPv6 address"),
+            (&["::1", "::1:11211", "2001:db8::3", "a:b:c", "a:1:2"], "in brackets"),
+            (&["a,b", "a;b", "a:1;b:2", "a|b", "a,"], "by itself"),
+            (&["bob:hunter2@h", "@h", "bob@h:1"], "credentials"),
+            (&["memcached://h", "tcp://h:1", "://"], "no scheme"),
+            (
+                &["a#shop", "a/shop", "a?x=1", "~/m.sock", "./m.sock", "run/m.sock", "$HOST", "*", "a&b", "a%2Fb"],
+                "letters",
+            ),
+            (&["a..b", ".a", ".", "-a", "a-", "a.-b"], "letters"),
+            (&["höst"], "xn--"),
+            (&["11211", "127.1", "1.2.3", "300.1.1.1", "1.2.3.4.5", "0x7f000001", "127.0.0.1.", "a.1"], "four numbers"),
+            (&["unix:", "unix:run", "unix://run/m.sock", "//run/m.sock", "unix:~/m.sock"], "absolute"),
+            (&["/", "/run/", "unix:/"], "end in"),
+            (&[&*long], "107 bytes"),
         ] {
-            assert!(Address::parse(text).is_err(), "{text:?}");
+            for text in texts {
+                let refused = Address::parse(text).expect_err(text);
+                assert!(refused.contains(why), "{text:?}: {refused}");
+            }
         }
     }
 }

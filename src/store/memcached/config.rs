@@ -100,8 +100,9 @@ impl Default for MemcachedBuilder {
 }
 
 impl MemcachedBuilder {
-    /// The servers: host names and addresses with or without a port, and Unix sockets by their path. Default
-    /// `127.0.0.1:11211`.
+    /// The servers: host names, IPv4 addresses, IPv6 addresses in brackets, each with or without a port, and Unix sockets
+    /// by their absolute path. Default `127.0.0.1:11211`. What can't be the name of a host is refused by
+    /// [`build`](Self::build), not at the first request.
     ///
     /// Every process must be given the same list, since it says which server a session is on: the same spelling, in
     /// any order. A host name that has several addresses is one server; they are tried in order.
@@ -220,7 +221,8 @@ impl MemcachedBuilder {
         let mut addresses: Vec<Address> = Vec::with_capacity(self.servers.len());
         for server in &self.servers {
             let address = Address::parse(server).map_err(|why| {
-                let given = format!("{server:?} ({why})");
+                // What has an `@` may hold a password.
+                let given = if server.contains('@') { why.to_owned() } else { format!("{server:?} ({why})") };
                 refuse("servers", given, "`host`, `host:port`, `[ipv6]:port` or the absolute path of a Unix socket")
             })?;
             if addresses.contains(&address) {
@@ -293,6 +295,8 @@ mod tests {
         refused(new().servers(Vec::<String>::new()), "servers", "1 to 1,000");
         refused(new().servers(["a:b"]), "servers", "65535");
         refused(new().servers(["a", "a:11211"]), "servers", "twice");
+        refused(new().servers(["a;b"]), "servers", "by itself");
+        assert!(!new().servers(["bob:hunter2@a"]).build().unwrap_err().to_string().contains("hunter2"));
         refused(new().prefix("a b"), "prefix", "no space");
         refused(new().prefix("p".repeat(201)), "prefix", "200 bytes");
         refused(new().connections(0), "connections", "1 to 64");
@@ -311,7 +315,7 @@ mod tests {
     fn the_defaults_and_the_bounds_are_allowed() {
         assert!(MemcachedBuilder::default().build().is_ok());
         let bounds = MemcachedBuilder::default()
-            .servers(["a", "b:1", "::1", "/run/m.sock"])
+            .servers(["a", "b:1", "[::1]", "/run/m.sock"])
             .prefix("")
             .connections(64)
             .connect_timeout(Duration::from_millis(1))

@@ -208,7 +208,12 @@ impl MemoryStoreBuilder {
         }
         match (&self.snapshot_path, self.snapshot_interval) {
             (None, Some(_)) => wrong("snapshot_interval", "is set, but `snapshot_path` is not"),
-            (Some(path), _) if path.file_name().is_none() => wrong("snapshot_path", "names no file"),
+            (Some(path), _) if path.file_name().is_none() => {
+                wrong("snapshot_path", "names no file: give the path of a file, such as \"/var/lib/shop/sessions\"")
+            }
+            (Some(path), _) if path.as_os_str().to_string_lossy().ends_with(std::path::is_separator) => {
+                wrong("snapshot_path", "names a directory: give the path of a file in it")
+            }
             _ => Ok(()),
         }
     }

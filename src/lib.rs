@@ -87,6 +87,7 @@
 //! | `session_layer::sessions` | warn | `an owner's sessions not counted again` | `error` | |
 //! | `session_layer::sessions` | warn | `a session too many could not be ended` | `error` | |
 //! | `session_layer::layer` | warn | `two session layers with one cookie name` | `cookie` | [`NestedLayer`](EventKind::NestedLayer) |
+//! | `session_layer::layer` | warn | `a session was created over plain HTTP` | `cookie` | [`SecureCookieOverHttp`](EventKind::SecureCookieOverHttp) |
 //! | `session_layer::layer` | error | `a handler asked for a session where no SessionLayer wraps its route` | | |
 //! | `session_layer::observer` | error | `an observer panicked` | `event` | |
 //!

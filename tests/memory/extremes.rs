@@ -13,7 +13,9 @@ use session_layer::{
 
 use super::support::{MINUTE, clock, create, id, record, with_snapshots};
 
-const TIMES: [(&str, fn(MemoryStoreBuilder, Duration) -> MemoryStoreBuilder); 4] = [
+type Set = fn(MemoryStoreBuilder, Duration) -> MemoryStoreBuilder;
+
+const TIMES: [(&str, Set); 4] = [
     ("sweep_interval", MemoryStoreBuilder::sweep_interval),
     ("snapshot_interval", MemoryStoreBuilder::snapshot_interval),
     ("longest_lease", MemoryStoreBuilder::longest_lease),

@@ -2,17 +2,17 @@
 //!
 //! `cargo run --example hyper`, then `curl -i http://127.0.0.1:3000`.
 
-use std::{convert::Infallible, error::Error};
+use std::{convert::Infallible, error::Error, pin::pin};
 
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
+    server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use session_layer::{Key, MemoryStore, SessionHandle, SessionLayer};
+use session_layer::{Key, MemoryStore, SessionHandle, SessionLayer, SessionStore};
 use tower::{ServiceBuilder, service_fn};
 
 const VISITS: Key<u64> = Key::new("visits");
@@ -39,14 +39,39 @@ async fn visit(request: &Request<Incoming>) -> Result<u64, Box<dyn Error + Send 
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let service = ServiceBuilder::new().layer(SessionLayer::new(MemoryStore::new())).service(service_fn(home));
+    let store = MemoryStore::new();
+    let service = ServiceBuilder::new().layer(SessionLayer::new(store.clone())).service(service_fn(home));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let connections = GracefulShutdown::new();
+    let mut stopped = pin!(stop());
     loop {
-        let (stream, _) = listener.accept().await?;
-        let service = TowerToHyperService::new(service.clone());
-        tokio::spawn(async move {
-            // What one connection ends with is its client's concern.
-            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-        });
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            () = &mut stopped => break,
+        };
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
+        // What one connection ends with is its client's concern.
+        tokio::spawn(connections.watch(connection.into_owned()));
+    }
+    // Requests that are under way are answered, and their sessions saved.
+    connections.shutdown().await;
+    Ok(store.close().await?)
+}
+
+/// Ready at Ctrl-C, or when a service manager stops the process.
+async fn stop() {
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
     }
 }

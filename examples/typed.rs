@@ -13,7 +13,8 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use session_layer::{CookieConfig, Error, MemoryStore, SessionLayer, Typed};
+use session_layer::{CookieConfig, Error, MemoryStore, SessionLayer, SessionStore, Typed};
+use tower_http::csrf::CsrfLayer;
 
 /// What a visitor's session holds. Each field is one entry of it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -50,16 +51,36 @@ async fn add(shop: Typed<Shop>, Path(sku): Path<String>) -> Result<String, Error
 
 pub(crate) fn app(layer: SessionLayer) -> Router {
     let routes = Router::new().route("/", get(home)).route("/login/{name}", post(log_in));
-    routes.route("/cart/{sku}", post(add)).layer(layer)
+    // A form of another site could log the visitor in as somebody else: that needs no cookie, so `SameSite` does not help.
+    routes.route("/cart/{sku}", post(add)).layer(layer).layer(CsrfLayer::new())
 }
 
 #[tokio::main(flavor = "current_thread")]
 #[allow(clippy::print_stdout, reason = "a command speaks by printing")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Without TLS no cookie is `Secure`, and clients such as curl send those over TLS only.
-    let layer = SessionLayer::builder(MemoryStore::new()).cookie(CookieConfig::default().secure(false)).build()?;
+    // For development without TLS. Chrome, Firefox and curl would take a `Secure` cookie from a loopback address; Safari and
+    // clients such as Python's would not send it back.
+    let store = MemoryStore::new();
+    let layer = SessionLayer::builder(store.clone()).cookie(CookieConfig::default().secure(false)).build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://{}", listener.local_addr()?);
-    axum::serve(listener, app(layer)).await?;
-    Ok(())
+    axum::serve(listener, app(layer)).with_graceful_shutdown(stop()).await?;
+    Ok(store.close().await?)
+}
+
+/// Ready at Ctrl-C, or when a service manager stops the process.
+async fn stop() {
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
 }

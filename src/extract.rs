@@ -17,7 +17,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        SessionHandle::of(&parts.extensions)?.session(&parts.headers).await
+        SessionHandle::of(&parts.extensions)?.session_at(&parts.headers, Some(&parts.uri)).await
     }
 }
 
@@ -26,7 +26,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
-        let session = SessionHandle::of(&parts.extensions)?.session(&parts.headers).await?;
+        let session = SessionHandle::of(&parts.extensions)?.session_at(&parts.headers, Some(&parts.uri)).await?;
         Ok(Some(session).filter(|session| !session.is_new()))
     }
 }
@@ -55,7 +55,7 @@ impl<S: Sync> FromRequestParts<S> for LazySession {
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        Ok(SessionHandle::of(&parts.extensions)?.lazy(&parts.headers))
+        Ok(SessionHandle::of(&parts.extensions)?.lazy_at(&parts.headers, Some(&parts.uri)))
     }
 }
 

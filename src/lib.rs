@@ -1,31 +1,53 @@
 //! Sessions for [tower] and [axum]: a random token in the visitor's cookie, the data in a store on the server.
 //!
 //! ```
-//! use axum::{Router, routing::get};
-//! use session_layer::{Key, MemoryStore, Session, SessionLayer};
+//! use axum::{Router, response::Redirect, routing::{get, post}};
+//! use session_layer::{Error, Key, LazySession, MemoryStore, Session, SessionLayer, SessionStore};
+//! use tokio::signal::{ctrl_c, unix::{SignalKind, signal}};
+//! use tower_http::csrf::CsrfLayer;
 //!
 //! const VISITS: Key<u64> = Key::new("visits");
 //!
-//! async fn home(session: Session) -> Result<String, session_layer::Error> {
-//!     let visits = session.update(VISITS, |n| { *n += 1; *n })?;
+//! async fn home(session: Session) -> Result<String, Error> {
+//!     let visits = session.update(VISITS, |n| { *n += 1; *n })?; // runs again if another request got in between
 //!     Ok(format!("visit {visits}"))
 //! }
 //!
-//! async fn sign_in(session: Session) -> Result<&'static str, session_layer::Error> {
-//!     session.login("bob")?; // a new token: one that was planted before is worth nothing
-//!     Ok("welcome")
+//! async fn sign_in(session: Session) -> Result<Redirect, Error> {
+//!     // Check the password here.
+//!     session.login("bob")?; // new token and id: what was planted before is worth nothing
+//!     Ok(Redirect::to("/"))
 //! }
 //!
-//! let store = MemoryStore::new(); // stores are cheap clones
-//! let app: Router = Router::new()
-//!     .route("/", get(home))
-//!     .route("/sign-in", get(sign_in))
-//!     .layer(SessionLayer::new(store.clone()));
+//! async fn sign_out(session: LazySession) -> Result<Redirect, Error> {
+//!     session.destroy().await?;
+//!     Ok(Redirect::to("/"))
+//! }
+//!
+//! async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = MemoryStore::new(); // stores are cheap clones
+//!     let app = Router::new()
+//!         .route("/", get(home))
+//!         .route("/sign-in", post(sign_in))
+//!         .route("/sign-out", post(sign_out))
+//!         .layer(SessionLayer::new(store.clone()))
+//!         .layer(CsrfLayer::new()); // refuses forms of other sites
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     let mut terminate = signal(SignalKind::terminate())?; // Unix; elsewhere Ctrl-C alone
+//!     let stop = async move { tokio::select! { _ = ctrl_c() => {}, _ = terminate.recv() => {} } };
+//!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+//!     Ok(store.close().await?) // writes the last snapshot, where there is one
+//! }
+//! # let _ = serve;
 //! ```
+//!
+//! For development over plain HTTP the cookie must not be `Secure`: see [`CookieConfig::secure`]. `SameSite=Lax` does not stop a
+//! login form on another site, which needs no cookie; `tower_http::csrf` (0.7, feature `csrf`) does.
 //!
 //! # What holds
 //!
-//! - No lost update: changes of requests that run at once are merged key by key, and `update` closures run again.
+//! - No lost update: changes of requests that run at once are merged key by key, and `update` closures run again. Setting a
+//!   key that this request has read and another has changed since is a conflict (409); setting one that it has not read wins.
 //! - A logout is final: no request that was under way brings a session back.
 //! - A store that is down is an error, never an anonymous session, and overwrites nothing.
 //! - The token is in the cookie and nowhere else: stores, logs and `Debug` know an id derived from it one way.
@@ -88,6 +110,7 @@
 //! | `session_layer::sessions` | warn | `an owner's sessions not counted again` | `error` | |
 //! | `session_layer::sessions` | warn | `a session too many could not be ended` | `error` | |
 //! | `session_layer::layer` | warn | `two session layers with one cookie name` | `cookie` | [`NestedLayer`](EventKind::NestedLayer) |
+//! | `session_layer::layer` | warn | `a session was created over plain HTTP` | `cookie` | [`SecureCookieOverHttp`](EventKind::SecureCookieOverHttp) |
 //! | `session_layer::layer` | error | `a handler asked for a session where no SessionLayer wraps its route` | | |
 //! | `session_layer::observer` | error | `an observer panicked` | `event` | |
 //!

@@ -64,8 +64,10 @@ pub(crate) fn layer(
     lifetimes: Lifetimes,
     observers: (Arc<Figures>, MetricsObserver),
 ) -> Result<Layer, ConfigError> {
+    // Not `secure(true)`: the layer is to warn of a `Secure` cookie that can't come back.
+    let cookie = if args.plain_http { CookieConfig::default().secure(false) } else { CookieConfig::default() };
     let mut builder = SessionLayer::builder(store)
-        .cookie(CookieConfig::default().secure(!args.plain_http))
+        .cookie(cookie)
         .lifetime(lifetimes.usual)
         .observe(observers)
         .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);

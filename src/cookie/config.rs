@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 use super::write::Cookie;
 use crate::id::MAX_NAME_BYTES;
 
@@ -12,6 +14,41 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 ///
 /// The default is `__Host-sid; Secure; HttpOnly; SameSite=Lax; Path=/` (OWASP ASVS 5.0, 3.3.1 to 3.3.4). Settings that
 /// contradict each other are refused when the layer is built.
+///
+/// # Several applications on one host
+///
+/// **Cookies don't know ports.** Two applications on `example.org:3000` and `example.org:4000`, or two projects under
+/// development on `localhost`, share their cookies. If both use the default name, each replaces the other's cookie, and a login
+/// to one logs the visitor out of the other. Give each its own name, with [`for_app`](Self::for_app):
+///
+/// ```
+/// use session_layer::{CookieConfig, MemoryStore, SessionLayer};
+///
+/// let layer = SessionLayer::builder(MemoryStore::new()).cookie(CookieConfig::for_app("My Shop")).build()?;
+/// # Ok::<(), session_layer::ConfigError>(())
+/// ```
+///
+/// The same holds for applications below different paths of one host, and for subdomains with one
+/// [`domain`](Self::domain): a browser keeps cookies of one name with other paths or domains beside each other, and sends all of
+/// them.
+///
+/// # Two live cookies
+///
+/// A request with the cookies of two live sessions is refused with 400, since one of them may have been planted, and no
+/// session is ended by it. The answer (any 4xx) tells the browser to drop the cookies of this name that the request can have
+/// brought: the configured one and, without the `__Host-` prefix, host-only ones and those of the `Host` header's domain and its
+/// parents, on the path of the request and above. After that the visitor signs in again. Of what can't be dropped, the
+/// visitor has to clear the browser's data:
+///
+/// - a cookie whose path the server doesn't see, because a proxy or a router in front has rewritten the path, or because it is
+///   one of many (at most 16 lines are sent). Without axum, [`SessionHandle::session`](crate::SessionHandle::session) knows no
+///   path, so only the configured path and `/` are covered;
+/// - a `Partitioned` cookie beside an unpartitioned one, or the other way round.
+///
+/// Write a logout with [`LazySession::destroy`](crate::LazySession::destroy): it works with two live cookies as well, and ends
+/// both sessions.
+///
+/// # Contradictions
 ///
 /// ```
 /// use session_layer::{CookieConfig, MemoryStore, SessionLayer};
@@ -27,7 +64,8 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 pub struct CookieConfig {
     name: String,
     prefix: CookiePrefix,
-    secure: bool,
+    /// `None`: yes, but nobody has said so.
+    secure: Option<bool>,
     http_only: bool,
     same_site: SameSite,
     path: String,
@@ -91,13 +129,32 @@ impl CookieConfig {
         Self {
             name,
             prefix,
-            secure: true,
+            secure: None,
             http_only: true,
             same_site: SameSite::Lax,
             path: "/".to_owned(),
             domain: None,
             partitioned: false,
         }
+    }
+
+    /// A cookie named after an application, so that it has the cookie to itself on a host that it shares with others.
+    ///
+    /// The name is that of the application in lower case, with `-` for spaces, `-`, `_` and `.`, and `-sid` at its end.
+    /// If it has other characters or more than 48, what is left of it is followed by the first eight hexadecimal digits of
+    /// its SHA-256. So one application always gets the same name, and two get the same only if their names differ in nothing
+    /// but case and separators.
+    ///
+    /// | application | cookie |
+    /// |---|---|
+    /// | `My Shop` | `__Host-my-shop-sid` |
+    /// | `C++ forum` | `__Host-c-forum-6f4a5836-sid` |
+    /// | `本屋` | `__Host-d45a8a98-sid` |
+    ///
+    /// Renaming the application logs everybody out: ids are derived from the cookie's name.
+    #[must_use]
+    pub fn for_app(app: &str) -> Self {
+        Self::new(name_for(app))
     }
 
     /// The prefix. Default: the strongest that the other settings allow.
@@ -107,10 +164,20 @@ impl CookieConfig {
         self
     }
 
-    /// Whether the cookie goes over HTTPS only. Default: yes. (Browsers treat `http://localhost` as secure.)
+    /// Whether the cookie goes over HTTPS only. Default: yes.
+    ///
+    /// **Over plain HTTP a browser drops such a cookie, and every request is anonymous.** For development without TLS, set
+    /// `secure(false)`; the prefix goes with it. Don't rely on `localhost`: Chrome, Firefox and curl (7.79 or later) accept a
+    /// `Secure` cookie from `http://localhost` and send it back; Safari and many clients, such as Python's, don't.
+    ///
+    /// A TLS-terminating proxy in front needs no setting. If nothing is set here, and a session is created for a request whose
+    /// `Host` is no loopback name and in which nothing says that TLS ends in front (`X-Forwarded-Proto`, `Forwarded`,
+    /// `Sec-Fetch-Site`, or the URI's scheme), the layer warns once
+    /// ([`SecureCookieOverHttp`](crate::EventKind::SecureCookieOverHttp)). `secure(true)` says that it is meant, and silences
+    /// the warning.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
-        self.secure = secure;
+        self.secure = Some(secure);
         self
     }
 
@@ -154,21 +221,26 @@ impl CookieConfig {
         self.check_name()?;
         self.check_path()?;
         self.check_domain()?;
-        if !self.secure && self.same_site == SameSite::None {
+        if !self.is_secure() && self.same_site == SameSite::None {
             return Err(contradiction(
                 "`SameSite=None`",
                 "`secure(false)`",
                 "browsers refuse the one without the other",
             ));
         }
-        if !self.secure && self.partitioned {
+        if !self.is_secure() && self.partitioned {
             return Err(contradiction(
                 "`partitioned(true)`",
                 "`secure(false)`",
                 "browsers refuse the one without the other",
             ));
         }
-        Ok(Cookie::new(&self.name, self.check_prefix()?, &self.attributes()))
+        let prefix = self.check_prefix()?;
+        Ok(Cookie::new(&self.name, prefix, self.flags(), &self.path, self.domain.as_deref(), self.secure.is_none()))
+    }
+
+    fn is_secure(&self) -> bool {
+        self.secure.unwrap_or(true)
     }
 
     fn check_name(&self) -> Result<(), ConfigError> {
@@ -192,7 +264,7 @@ impl CookieConfig {
 
     fn check_path(&self) -> Result<(), ConfigError> {
         let path = &self.path;
-        if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+        if is_path(path) {
             return Ok(());
         }
         Err(ConfigError::new(format!(
@@ -202,10 +274,7 @@ impl CookieConfig {
 
     fn check_domain(&self) -> Result<(), ConfigError> {
         let Some(domain) = &self.domain else { return Ok(()) };
-        let is_label = |label: &str| {
-            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        };
-        if domain.split('.').all(is_label) {
+        if is_domain(domain) {
             return Ok(());
         }
         Err(ConfigError::new(format!(
@@ -217,12 +286,12 @@ impl CookieConfig {
     fn check_prefix(&self) -> Result<&'static str, ConfigError> {
         match self.prefix {
             CookiePrefix::None => Ok(""),
-            CookiePrefix::Auto if !self.secure => Ok(""),
+            CookiePrefix::Auto if !self.is_secure() => Ok(""),
             CookiePrefix::Auto if self.path == "/" && self.domain.is_none() => Ok(HOST),
             CookiePrefix::Auto => Ok(SECURE),
-            CookiePrefix::Secure if self.secure => Ok(SECURE),
+            CookiePrefix::Secure if self.is_secure() => Ok(SECURE),
             CookiePrefix::Secure => Err(insecure(SECURE)),
-            CookiePrefix::Host if !self.secure => Err(insecure(HOST)),
+            CookiePrefix::Host if !self.is_secure() => Err(insecure(HOST)),
             CookiePrefix::Host if self.path != "/" => Err(contradiction(
                 "its prefix `__Host-`",
                 &format!("its path `{}`", self.path),
@@ -239,21 +308,17 @@ impl CookieConfig {
         }
     }
 
-    /// The attributes as they stand behind `name=value`, each with its `; `.
-    fn attributes(&self) -> String {
+    /// The attributes but for path and domain as they stand behind `name=value`, each with its `; `.
+    fn flags(&self) -> String {
         let mut cookie = cookie::Cookie::new("", "");
-        cookie.set_path(&self.path);
         cookie.set_http_only(self.http_only);
-        cookie.set_secure(self.secure);
+        cookie.set_secure(self.is_secure());
         cookie.set_partitioned(self.partitioned);
         cookie.set_same_site(match self.same_site {
             SameSite::Strict => cookie::SameSite::Strict,
             SameSite::Lax => cookie::SameSite::Lax,
             SameSite::None => cookie::SameSite::None,
         });
-        if let Some(domain) = &self.domain {
-            cookie.set_domain(domain);
-        }
         cookie.to_string().trim_start_matches('=').to_owned()
     }
 }
@@ -271,8 +336,45 @@ impl Default for Cookie {
     }
 }
 
-const HOST: &str = "__Host-";
+pub(super) const HOST: &str = "__Host-";
 const SECURE: &str = "__Secure-";
+
+/// Whether this can stand in a line as a path (RFC 6265bis, section 4.1.1).
+pub(super) fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
+}
+
+/// Whether this can stand in a line as a domain.
+pub(super) fn is_domain(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    domain.split('.').all(is_label)
+}
+
+/// The most characters of an application's name that are kept in the cookie's.
+const MAX_APP_CHARS: usize = 48;
+
+/// A cookie's name for an application; see [`CookieConfig::for_app`].
+fn name_for(app: &str) -> String {
+    let is_separator = |char: char| matches!(char, ' ' | '-' | '_' | '.');
+    let words = app.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut name = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    let is_whole = app.chars().all(|char| char.is_ascii_alphanumeric() || is_separator(char));
+    if !is_whole || name.is_empty() || name.len() > MAX_APP_CHARS {
+        // ASCII only, so every index is a character's.
+        name.truncate(MAX_APP_CHARS);
+        let digest: [u8; 32] = Sha256::digest(app.as_bytes()).into();
+        name.extend((!name.is_empty()).then_some('-'));
+        name.extend(
+            digest[..4]
+                .iter()
+                .flat_map(|byte| [byte >> 4, byte & 15])
+                .filter_map(|digit| char::from_digit(u32::from(digit), 16)),
+        );
+    }
+    name + "-sid"
+}
 
 fn contradiction(one: &str, other: &str, why: &str) -> ConfigError {
     ConfigError::new(format!("the cookie's {} contradicts {other}: {why}", one.trim_start_matches("its ")))
@@ -308,8 +410,42 @@ mod tests {
     #[test]
     fn v6_the_defaults() {
         let cookie = CookieConfig::default();
-        assert_eq!(cookie.attributes(), "; HttpOnly; SameSite=Lax; Secure; Path=/");
+        assert_eq!(cookie.flags(), "; HttpOnly; SameSite=Lax; Secure");
         assert_eq!(name(cookie), "__Host-sid");
+    }
+
+    /// Frozen: another name would log everybody out.
+    #[test]
+    fn the_name_of_an_application_is_always_the_same() {
+        for (app, cookie) in [
+            ("My Shop", "__Host-my-shop-sid"),
+            ("my_shop", "__Host-my-shop-sid"),
+            (" my - shop. ", "__Host-my-shop-sid"),
+            ("shop2", "__Host-shop2-sid"),
+            ("__Host-shop", "__Host-host-shop-sid"),
+            ("C++ forum", "__Host-c-forum-6f4a5836-sid"),
+            ("C# forum", "__Host-c-forum-5e152577-sid"),
+            ("Café", "__Host-caf-73473dcc-sid"),
+            ("本屋", "__Host-d45a8a98-sid"),
+            ("; Domain=evil.example\r\nSet-Cookie: x", "__Host-domain-evil-example-set-cookie-x-22af2e58-sid"),
+            ("", "__Host-e3b0c442-sid"),
+            (" ", "__Host-36a9e7f1-sid"),
+        ] {
+            assert_eq!(name(CookieConfig::for_app(app)), cookie, "{app:?}");
+        }
+    }
+
+    #[test]
+    fn every_application_has_a_valid_name_and_long_ones_are_told_apart() {
+        let long = "x".repeat(10_000);
+        let names = [long.clone(), format!("{long}y"), "😀".repeat(300), "\0".to_owned(), "-".repeat(99)];
+        let mut names = names.map(|app| name(CookieConfig::for_app(&app)));
+        assert!(names.iter().all(|name| name.len() <= 70), "{names:?}");
+        names.sort();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+        // Other settings still apply.
+        assert_eq!(name(CookieConfig::for_app("My Shop").secure(false)), "my-shop-sid");
+        assert_eq!(name(CookieConfig::for_app("My Shop").domain("example.org")), "__Secure-my-shop-sid");
     }
 
     #[test]

@@ -30,6 +30,10 @@ impl Tokens {
         self.first.iter().chain(&self.others)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// Whether there are more than one.
     pub(crate) fn are_several(&self) -> bool {
         !self.others.is_empty()

@@ -1,16 +1,26 @@
 //! The `Set-Cookie` line, its removal, and what of its value is a token.
 
-use std::time::Duration;
 #[cfg(feature = "encryption")]
 use std::time::SystemTime;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, header};
 use zeroize::Zeroizing;
 
+use super::{config::HOST, scope};
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
+
+/// The most lines that remove cookies in one response: with 2 KB they fit into the buffers of proxies.
+const MAX_REMOVALS: usize = 16;
 
 /// A cookie whose settings have been checked, ready to be written.
 #[derive(Debug, Clone)]
@@ -18,6 +28,12 @@ pub(crate) struct Cookie {
     bare_name: String,
     name: String,
     attributes: String,
+    /// What of it every cookie of this name has, whatever its path and domain.
+    flags: String,
+    path: String,
+    domain: Option<String>,
+    /// The cookie is `Secure` although nobody has said so; whether that was reported to do harm.
+    assumed_secure: Option<Arc<AtomicBool>>,
     signing: Option<Signing>,
 }
 
@@ -35,13 +51,34 @@ pub(crate) struct Signing {
 }
 
 impl Cookie {
-    pub(super) fn new(bare_name: &str, prefix: &str, attributes: &str) -> Self {
+    pub(super) fn new(
+        bare_name: &str,
+        prefix: &str,
+        flags: String,
+        path: &str,
+        domain: Option<&str>,
+        is_assumed_secure: bool,
+    ) -> Self {
         Self {
             bare_name: bare_name.to_owned(),
             name: format!("{prefix}{bare_name}"),
-            attributes: attributes.to_owned(),
+            attributes: attributes(&flags, path, domain),
+            flags,
+            path: path.to_owned(),
+            domain: domain.map(str::to_owned),
+            assumed_secure: is_assumed_secure.then(Arc::default),
             signing: None,
         }
+    }
+
+    /// Whether the cookie is `Secure` by default only, and no harm of it was reported yet.
+    pub(crate) fn is_assumed_secure(&self) -> bool {
+        self.assumed_secure.as_ref().is_some_and(|reported| !reported.load(Ordering::Relaxed))
+    }
+
+    /// Whether to report now that a browser can't send the cookie back. `true` once for a layer.
+    pub(crate) fn reports_insecure(&self) -> bool {
+        self.assumed_secure.as_ref().is_some_and(|reported| !reported.swap(true, Ordering::Relaxed))
     }
 
     /// The same cookie with a signed value.
@@ -113,8 +150,31 @@ impl Cookie {
     /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses the
     /// line.
     pub(crate) fn remove(&self, headers: &mut HeaderMap) {
-        let line = format!("{}={}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT", self.name, self.attributes);
-        self.replace(headers, sensitive(line.into_bytes()));
+        self.replace(headers, self.removal(&self.attributes));
+    }
+
+    fn removal(&self, attributes: &str) -> HeaderValue {
+        let line = format!("{}={attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT", self.name);
+        sensitive(line.into_bytes())
+    }
+
+    /// Lines that remove what else a browser can have of this name and send to this host and path: cookies of other paths
+    /// and domains, which [`remove`](Self::remove) leaves alone.
+    ///
+    /// A cookie is removed by a line with its very path and domain, and a request says neither (RFC 6265bis, sections 5.5
+    /// and 5.6). But its path is one of the request's prefixes, and its domain the host or one of its parents; lines for a
+    /// domain that is a public suffix are refused by the browser. Of a `__Host-` cookie there is no other.
+    pub(crate) fn removals_of_others(&self, host: Option<&str>, path: Option<&str>) -> Vec<HeaderValue> {
+        if self.name.starts_with(HOST) {
+            return Vec::new();
+        }
+        let (paths, domains) = (scope::paths(&self.path, path), scope::domains(self.domain.as_deref(), host));
+        let pairs = domains.iter().flat_map(|domain| paths.iter().map(move |path| (*domain, *path)));
+        let others = pairs.filter(|&(domain, path)| (domain, path) != (self.domain.as_deref(), &*self.path));
+        others
+            .take(MAX_REMOVALS - 1)
+            .map(|(domain, path)| self.removal(&attributes(&self.flags, path, domain)))
+            .collect()
     }
 
     /// At most one line of this name; others' are kept (RFC 6265bis, section 4.1.1).
@@ -134,6 +194,12 @@ impl Cookie {
         let name = line.as_bytes().split(|&byte| byte == b'=').next().unwrap_or_default();
         name.trim_ascii() == self.name.as_bytes()
     }
+}
+
+/// The attributes as they stand behind `name=value`, each with its `; `.
+fn attributes(flags: &str, path: &str, domain: Option<&str>) -> String {
+    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    format!("{flags}; Path={path}{domain}")
 }
 
 #[cfg(feature = "encryption")]
@@ -225,6 +291,58 @@ mod tests {
                  Expires=Thu, 01 Jan 1970 00:00:00 GMT"
             ]
         );
+    }
+
+    fn removals(config: CookieConfig, host: Option<&str>, path: Option<&str>) -> Vec<String> {
+        let cookie = config.build().unwrap();
+        let mut headers = HeaderMap::new();
+        cookie.remove(&mut headers);
+        headers.extend(cookie.removals_of_others(host, path).into_iter().map(|line| (header::SET_COOKIE, line)));
+        let scope = |line: &str| {
+            let (pair, attributes) = line.split_once(';').unwrap();
+            assert!(pair == "id=" || pair == "__Secure-id=" || pair == "__Host-id=", "{pair}");
+            assert!(attributes.ends_with("; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"));
+            let domain = attributes.split("; Domain=").nth(1).map(|rest| rest.split(';').next().unwrap());
+            let path = attributes.split("; Path=").nth(1).unwrap().split(';').next().unwrap();
+            format!("{} {path}", domain.unwrap_or("-"))
+        };
+        lines(&headers).into_iter().map(scope).collect()
+    }
+
+    #[test]
+    fn each_scope_that_a_request_can_have_brought_is_removed_once() {
+        let host = Some("a.example.org:8080");
+        assert_eq!(removals(CookieConfig::new("id"), host, Some("/a/b")), ["- /"], "of __Host- there is one only");
+        let plain = || CookieConfig::new("id").secure(false);
+        assert_eq!(removals(plain(), None, None), ["- /"]);
+        assert_eq!(removals(plain(), Some("localhost:3000"), Some("/a/b")), ["- /", "- /a", "- /a/", "- /a/b"]);
+        assert_eq!(removals(plain().path("/shop"), None, None), ["- /shop", "- /"]);
+        assert_eq!(
+            removals(plain().path("/shop"), host, Some("/shop/x")),
+            [
+                "- /shop",
+                "- /",
+                "- /shop/",
+                "- /shop/x",
+                "a.example.org /shop",
+                "a.example.org /",
+                "a.example.org /shop/",
+                "a.example.org /shop/x",
+                "example.org /shop",
+                "example.org /",
+                "example.org /shop/",
+                "example.org /shop/x",
+            ]
+        );
+        assert_eq!(
+            removals(CookieConfig::new("id").domain("example.org"), host, Some("/")),
+            ["example.org /", "- /", "a.example.org /"]
+        );
+        // What a client writes there itself gets into no line.
+        for hostile in ["", "127.0.0.1", "[::1]:80", "a;b.example", "a b.c", "..", "é.example", "org"] {
+            assert_eq!(removals(plain(), Some(hostile), Some("/a;b")), ["- /"], "{hostile:?}");
+        }
+        assert_eq!(removals(plain(), Some("a.b.c.d.e.f.g.h"), Some(&"/x".repeat(50))).len(), MAX_REMOVALS);
     }
 
     /// V7: the header's `Debug` does not show the token.

@@ -223,6 +223,14 @@ pub enum EventKind<'a> {
         /// The cookie's name.
         cookie: &'a str,
     },
+    /// A session was created for a request that came over plain HTTP, as it seems, and its cookie is `Secure` by default:
+    /// most browsers drop it, and the visitor stays anonymous. Reported once for a layer. See
+    /// [`CookieConfig::secure`](crate::CookieConfig::secure).
+    #[non_exhaustive]
+    SecureCookieOverHttp {
+        /// The cookie's name.
+        cookie: &'a str,
+    },
     /// A store was called and has answered. Told of every call that a layer, or [`Sessions`](crate::Sessions), makes.
     ///
     /// It is told before what the call led to: first the operation `create`, then [`Created`](Self::Created); and after
@@ -324,6 +332,7 @@ impl<'a> EventKind<'a> {
             Self::LoginRefused { .. } => "login_refused",
             Self::TouchFailed { .. } => "touch_failed",
             Self::NestedLayer { .. } => "nested_layer",
+            Self::SecureCookieOverHttp { .. } => "secure_cookie_over_http",
             Self::Operation { .. } => "operation",
             Self::NotOpened { .. } => "not_opened",
             Self::CacheHit { .. } => "cache_hit",
@@ -361,6 +370,7 @@ impl<'a> EventKind<'a> {
             Self::Swept { .. } | Self::LoginRefused { .. } | Self::NestedLayer { .. } | Self::CacheEvicted { .. } => {
                 None
             }
+            Self::SecureCookieOverHttp { .. } => None,
         }
     }
 

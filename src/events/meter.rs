@@ -176,7 +176,7 @@ impl Observer for MetricsObserver {
                 counter!("session_layer.cache.evicted", STORE => store).increment(sessions);
             }
             // A mistake in how the application is put together, told once.
-            EventKind::NestedLayer { .. } => {}
+            EventKind::NestedLayer { .. } | EventKind::SecureCookieOverHttp { .. } => {}
         }
     }
 }

@@ -73,6 +73,13 @@ pub(super) fn trace(kind: &EventKind<'_>) {
         EventKind::NestedLayer { cookie } => {
             warn!(target: LAYER, { cookie }, "two session layers with one cookie name: the inner one does nothing");
         }
+        EventKind::SecureCookieOverHttp { cookie } => {
+            warn!(
+                target: LAYER, { cookie },
+                "a session was created over plain HTTP, where browsers drop its `Secure` cookie: use HTTPS, or for development \
+                 `CookieConfig::secure(false)`. If a proxy ends TLS, let it send `X-Forwarded-Proto`, or set `secure(true)`"
+            );
+        }
         // Traced by whoever tells of them, with a target of their own.
         EventKind::OwnerRevoked { .. }
         | EventKind::Expired { .. }

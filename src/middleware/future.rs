@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::Result as SessionResult,
+    events::EventKind,
     session::{Answer, Finish, Polling, ResponseHead, to_its_end},
 };
 
@@ -120,7 +121,11 @@ impl InFlight {
     fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
         if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {
             let answer: Answer = handle.shared.take_answer();
-            if headers::apply(handle.settings(), &answer, response.headers_mut()) && handle.is_nested() {
+            let (settings, status) = (handle.settings(), response.status());
+            if answer.over_http && answer.cookie.is_some() && settings.cookie.reports_insecure() {
+                settings.emit(EventKind::SecureCookieOverHttp { cookie: settings.cookie.name() });
+            }
+            if headers::apply(settings, &answer, status, response.headers_mut()) && handle.is_nested() {
                 Given::note(response);
             }
         }

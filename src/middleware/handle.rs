@@ -2,13 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, Uri, header};
 
-use super::{LazySession, SessionRejection};
+use super::{LazySession, SessionRejection, transport};
 use crate::{
     cookie,
     events::{self, EventKind},
-    session::{Session, Settings, Shared},
+    session::{LoadFailure, Session, Settings, Shared},
 };
 
 /// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.
@@ -58,26 +58,54 @@ impl SessionHandle {
     ///
     /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
     pub async fn session(&self, headers: &HeaderMap) -> Result<Session, SessionRejection> {
+        self.session_at(headers, None).await
+    }
+
+    /// The same, for a request of which the URI is known as well.
+    pub(crate) async fn session_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> Result<Session, SessionRejection> {
         // Loaded once: whoever comes later gets that, whatever the tokens.
-        let tokens = if self.shared.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers) };
-        self.shared.load(&tokens).await?;
-        Ok(Session::of(Arc::clone(&self.shared)))
+        let tokens = if self.shared.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers, uri) };
+        load(&self.shared, &tokens).await
     }
 
     /// The session, to be loaded only if it is needed.
     #[must_use]
     pub fn lazy(&self, headers: &HeaderMap) -> LazySession {
-        LazySession::new(Arc::clone(&self.shared), self.tokens(headers))
+        self.lazy_at(headers, None)
     }
 
-    fn tokens(&self, headers: &HeaderMap) -> cookie::Tokens {
+    /// The same, for a request of which the URI is known as well.
+    pub(crate) fn lazy_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> LazySession {
+        LazySession::new(Arc::clone(&self.shared), self.tokens(headers, uri))
+    }
+
+    fn tokens(&self, headers: &HeaderMap, uri: Option<&Uri>) -> cookie::Tokens {
         let (settings, first) = (self.settings(), self.shared.is_first_reading());
-        cookie::read(headers, &settings.cookie, &settings.clock, |reason| {
+        let tokens = cookie::read(headers, &settings.cookie, &settings.clock, |reason| {
             if first {
                 settings.emit(EventKind::NoSession { reason, id: None, record: None });
             }
-        })
+        });
+        // Noted now, since headers and URI are not kept.
+        if tokens.are_several() {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let removals = settings.cookie.removals_of_others(host, uri.map(Uri::path));
+            self.shared.state().answer.removals = removals;
+        } else if tokens.is_empty() && settings.cookie.is_assumed_secure() && transport::is_plain_http(headers, uri) {
+            self.shared.state().answer.over_http = true;
+        }
+        tokens
     }
+}
+
+/// Loads a request's session, and notes if it is to lose its cookies for it.
+pub(super) async fn load(shared: &Arc<Shared>, tokens: &cookie::Tokens) -> Result<Session, SessionRejection> {
+    let outcome = shared.load(tokens).await;
+    if let Err(LoadFailure::TwoSessions) = &outcome {
+        shared.state().answer.two_sessions = true;
+    }
+    outcome?;
+    Ok(Session::of(Arc::clone(shared)))
 }
 
 impl fmt::Debug for SessionHandle {

@@ -1,7 +1,7 @@
 //! What the response says of the session: its cookie, and how far it may be cached.
 
 use http::{
-    HeaderMap, HeaderValue, Response,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{self, Entry},
 };
 
@@ -50,17 +50,21 @@ impl Given {
 ///
 /// It varies by `Cookie`, and is private unless the handler said otherwise. One that sets the cookie is stored by no
 /// cache: another visitor would get this one's session (RFC 9111, section 7.3).
-pub(super) fn apply(settings: &Settings, answer: &Answer, headers: &mut HeaderMap) -> bool {
-    let sets_cookie = match (&answer.cookie, answer.destroyed) {
-        (Some((token, max_age)), _) => {
+pub(super) fn apply(settings: &Settings, answer: &Answer, status: StatusCode, headers: &mut HeaderMap) -> bool {
+    // A visitor with two live sessions gets out of it by losing both cookies. The sessions live on: one is another's, maybe.
+    // An answer that is no refusal is a handler's that goes on without a session, and takes nothing away.
+    let loses_all = answer.two_sessions && status.is_client_error();
+    let sets_cookie = match &answer.cookie {
+        Some((token, max_age)) => {
             settings.cookie.set(headers, token, *max_age);
             true
         }
-        (None, true) => {
+        None if answer.destroyed || loses_all => {
             settings.cookie.remove(headers);
+            headers.extend(answer.removals.iter().map(|line| (header::SET_COOKIE, line.clone())));
             true
         }
-        (None, false) => false,
+        None => false,
     };
     if !settings.cache_headers {
         return sets_cookie;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SessionRejection, SessionRejectionKind};
+use super::{SessionRejection, SessionRejectionKind, handle::load};
 use crate::{
     cookie::Tokens,
     error::Error,
@@ -37,7 +37,7 @@ impl LazySession {
     #[must_use]
     pub fn has_cookie(&self) -> bool {
         self.shared.consult();
-        self.tokens.iter().next().is_some()
+        !self.tokens.is_empty()
     }
 
     /// The session.
@@ -46,11 +46,21 @@ impl LazySession {
     ///
     /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
     pub async fn session(&self) -> Result<Session, SessionRejection> {
-        self.shared.load(&self.tokens).await?;
-        Ok(Session::of(Arc::clone(&self.shared)))
+        load(&self.shared, &self.tokens).await
     }
 
     /// Ends the session at once, also one whose record can't be opened. `true` if one was there.
+    ///
+    /// A visitor with the cookies of two live sessions, whose other requests are answered 400, gets out of it by this: both
+    /// sessions are ended, and the answer removes the cookies. So write a logout with it:
+    ///
+    /// ```
+    /// # use session_layer::{Error, LazySession};
+    /// async fn sign_out(session: LazySession) -> Result<&'static str, Error> {
+    ///     session.destroy().await?;
+    ///     Ok("signed out")
+    /// }
+    /// ```
     ///
     /// Where requests of one session run [one after another](crate::SessionLayerBuilder::exclusive) it waits for no
     /// other: the one whose turn it is can save nothing any more.

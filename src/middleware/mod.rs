@@ -5,6 +5,7 @@
 //! - [`SessionHandle`], [`LazySession`], [`SessionRejection`]: how a session is asked for.
 //! - [`FailureAnswer`]: what a visitor gets in place of an answer that could not be committed.
 //! - `headers`: what the response says of the session.
+//! - `transport`: whether a request came over plain HTTP.
 
 mod answer;
 mod builder;
@@ -17,6 +18,7 @@ mod one_at_a_time;
 mod per_owner;
 mod rejection;
 mod service;
+mod transport;
 
 pub use self::{
     answer::{EmptyAnswer, FailureAnswer},

@@ -27,7 +27,9 @@ pub enum SessionRejectionKind {
     Unavailable,
     /// The record is damaged, or no key opens it. It stays as it is.
     Damaged,
-    /// The request brought two cookies of two live sessions: one of them may have been planted.
+    /// The request brought two cookies of two live sessions: one of them may have been planted. Both sessions live on. If the
+    /// answer is a 4xx, the layer adds to it what removes the cookies from the browser, as far as that is possible: see
+    /// [`CookieConfig`](crate::CookieConfig#two-live-cookies).
     TwoSessions,
     /// Requests of one session run one after another, and others had it for as long as this one was to wait, or too many
     /// wait already: see [`exclusive`](crate::SessionLayerBuilder::exclusive). Nothing was read, and nothing changed.
@@ -97,7 +99,8 @@ impl fmt::Display for SessionRejection {
             SessionRejectionKind::Unavailable => "the session can't be loaded now: try again later",
             SessionRejectionKind::Damaged => "the session can't be opened",
             SessionRejectionKind::TwoSessions => {
-                "the request has two session cookies: delete this site's cookies in the browser, and sign in again"
+                "the request has two session cookies: sign in again, and if that does not help, delete this site's cookies in \
+                 the browser first"
             }
             SessionRejectionKind::Locked => "the session is in use by other requests: try again later",
             SessionRejectionKind::NoLeases => "the session can't be loaded",

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::{
@@ -100,6 +101,12 @@ pub(crate) struct Answer {
     pub(crate) cookie: Option<(SessionToken, Option<Duration>)>,
     /// This request destroyed the session that the cookie named.
     pub(crate) destroyed: bool,
+    /// The request has the cookies of two live sessions, and was refused.
+    pub(crate) two_sessions: bool,
+    /// Lines that remove other cookies of the same name, if the request brought several.
+    pub(crate) removals: Vec<HeaderValue>,
+    /// The request came over plain HTTP, as it seems, where a `Secure` cookie does not come back.
+    pub(crate) over_http: bool,
 }
 
 /// A change, and its place among all of this request.

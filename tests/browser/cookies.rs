@@ -105,3 +105,25 @@ async fn v6_another_site_ends_and_replaces_nothing() {
     assert_eq!(browser.cookie().await, cookie);
     demo.stop();
 }
+
+/// A cookie of the same name on another path, as a second application or a planted one leaves it.
+#[tokio::test]
+async fn a_browser_with_two_live_cookies_drops_both_and_its_visitor_signs_in_again() {
+    let demo = Demo::plain();
+    let [browser, other] = Browser::open(&demo).await;
+    other.log_in("bob").await;
+    let value = other.cookie().await["value"].as_str().unwrap().to_owned();
+    browser.log_in("ann").await;
+    browser.run(&format!("document.cookie = 'sid={value}; Path=/api'")).await;
+    browser.go("/api/session").await;
+    let page = browser.text("body").await.unwrap();
+    assert!(page.contains("two session cookies"), "{page}");
+    assert!(browser.cookies().await.is_empty());
+    browser.go("/api/session").await;
+    assert!(browser.text("body").await.unwrap().contains("null"));
+    browser.log_in("ann").await;
+    // The other one was not ended by it.
+    other.go("/").await;
+    assert_eq!(other.text("#user").await.as_deref(), Some("bob"));
+    demo.stop();
+}

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use reqwest::Method;
+
 use crate::{browser::Browser, process::Demo};
 
 /// V6: secure by default.
@@ -32,6 +34,22 @@ async fn plain_http_drops_secure_and_the_prefix() {
     let answer = Browser::new(&demo).log_in("ann").await;
     let set = answer.header("set-cookie").unwrap();
     assert!(set.starts_with("sid=") && !set.contains("Secure") && set.contains("HttpOnly"), "{set}");
+}
+
+/// A browser on another machine would drop the cookie, and the log says why.
+#[tokio::test]
+async fn a_secure_cookie_on_a_host_that_is_no_loopback_is_warned_of_once() {
+    let host = [("host", "192.168.1.7:3000"), ("content-type", "application/x-www-form-urlencoded")];
+    for (demo, warnings) in [(Demo::start(&[]), 1), (Demo::plain(), 0)] {
+        for _ in 0..2 {
+            let browser = Browser::new(&demo);
+            browser.log_in("ann").await;
+            browser.ask_with(Method::PUT, "/api/entries/k", &host).await;
+            Browser::new(&demo).ask_with(Method::POST, "/api/counters/n", &host).await.expect(200);
+        }
+        assert_eq!(demo.log().matches("created over plain HTTP").count(), warnings);
+        demo.stop();
+    }
 }
 
 /// K6: who only reads leaves no record, and gets no cookie.

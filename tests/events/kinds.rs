@@ -73,6 +73,10 @@ scenarios! {
         "call load done #1 +", "loaded #1 +", "call touch failed Unavailable #1", "touch_failed Unavailable #1",
     ];
     a_layer_in_itself => ["nested_layer __Host-sid", "no_session (no cookie)"];
+    a_secure_cookie_over_plain_http => [
+        "no_session (no cookie)", "call create done #1 +", "created #1 +", "secure_cookie_over_http __Host-sid",
+        "no_session (no cookie)", "call create done #2 +", "created #2 +",
+    ];
     an_epoch_of_nobody => ["call owner_epoch absent", "call renew_epoch done"];
     an_eviction => [
         "call create done #2 +", "created #2 +", "evicted #1 +", "call create done #3 +", "created #3 +",
@@ -304,6 +308,19 @@ async fn a_layer_in_itself(seen: Seen) {
     let router: Router = Router::new().route("/", any(read)).layer(layer()).layer(layer());
     let response = router.oneshot(http::Request::new(Body::empty())).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+async fn a_secure_cookie_over_plain_http(seen: Seen) {
+    use axum::{Router, body::Body, routing::any};
+    use tower::ServiceExt;
+
+    let clock = clock();
+    let layer = over(MemoryStore::with_clock(clock.clone()), &seen, &clock, |builder| builder);
+    let router: Router = Router::new().route("/", any(insert)).layer(layer);
+    for _ in 0..2 {
+        let request = http::Request::get("/").header("host", "192.168.1.7:3000").body(Body::empty()).unwrap();
+        assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+    }
 }
 
 async fn an_epoch_of_nobody(seen: Seen) {

@@ -149,7 +149,9 @@ impl Notes {
             EventKind::Swept { deleted, remaining, .. } => words.push(format!("{deleted} {remaining}")),
             EventKind::CacheHit { validated, .. } => words.push(validated.to_string()),
             EventKind::CacheEvicted { sessions, .. } => words.push(sessions.to_string()),
-            EventKind::NestedLayer { cookie, .. } => words.push(cookie.to_owned()),
+            EventKind::NestedLayer { cookie, .. } | EventKind::SecureCookieOverHttp { cookie, .. } => {
+                words.push(cookie.to_owned());
+            }
             _ => {}
         }
         words.extend(event.id().map(|id| self.id(id)));

@@ -2,6 +2,7 @@
 //! faults, pauses and calls the test controls.
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "the parts of a test")]
 
+mod cookies;
 mod ending;
 mod failures;
 mod lifetime;

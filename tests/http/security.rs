@@ -317,7 +317,6 @@ async fn v12_two_live_sessions_are_refused_and_both_can_be_ended() {
         let router = site.router(async |session: Session| session.insert("n", &2));
         let reply = answered(router.oneshot(request(Some(&cookies))).await.unwrap()).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST);
-        assert!(reply.sets_no_cookie());
         assert_eq!(events.count(Level::WARN, "two live session cookies"), 1);
     }
     assert_eq!(site.store.calls(Operation::Update), 0);

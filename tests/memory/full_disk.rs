@@ -25,20 +25,36 @@ use super::support::{after_a_crash, clock, create, id, record, with_snapshots};
 
 const DISK: &str = "SESSION_LAYER_SMALL_DISK";
 
-/// Without the variable it starts itself on a small disk.
 #[test]
 fn a_full_disk_keeps_the_last_snapshot_and_forgets_no_removal() {
+    on_a_small_disk("a_full_disk_keeps_the_last_snapshot_and_forgets_no_removal", async |disk| {
+        a_full_disk_comes_and_goes(disk).await;
+    });
+}
+
+#[test]
+fn thousands_of_removals_that_a_full_disk_refuses_are_written_once_when_there_is_space() {
+    on_a_small_disk(
+        "thousands_of_removals_that_a_full_disk_refuses_are_written_once_when_there_is_space",
+        async |disk| {
+            thousands_are_refused(disk).await;
+        },
+    );
+}
+
+/// Runs a test on a small disk: without the variable it starts this test once more, with one.
+fn on_a_small_disk(test: &str, run: impl AsyncFnOnce(&Path)) {
     if let Ok(disk) = env::var(DISK) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        return runtime.block_on(on_the_small_disk(Path::new(&disk)));
+        return runtime.block_on(run(Path::new(&disk)));
     }
     let disk = tempfile::tempdir().unwrap();
     let superuser = tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0;
-    let script = format!("mount -t tmpfs -o size=1m,mode=700 tmpfs {} && exec \"$@\"", disk.path().display());
+    let script = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs {} && exec \"$@\"", disk.path().display());
     let mut command = Command::new("unshare");
     command.arg("--mount").args((!superuser).then_some("--map-root-user")).args(["sh", "-c", &script, "sh"]);
     command.arg(env::current_exe().unwrap());
-    command.args(["--exact", "full_disk::a_full_disk_keeps_the_last_snapshot_and_forgets_no_removal", "--nocapture"]);
+    command.args(["--exact", &format!("full_disk::{test}"), "--nocapture"]);
     let output = command.env(DISK, disk.path()).output().expect("this test needs `unshare` (util-linux)");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(
@@ -49,7 +65,7 @@ fn a_full_disk_keeps_the_last_snapshot_and_forgets_no_removal() {
     assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0, "it was the small disk that was written to");
 }
 
-async fn on_the_small_disk(disk: &Path) {
+async fn a_full_disk_comes_and_goes(disk: &Path) {
     let mut events = Events::listen();
     let (path, other) = (disk.join("sessions"), disk.join("others"));
     let clock = clock();
@@ -106,6 +122,44 @@ async fn on_the_small_disk(disk: &Path) {
     store.flush().await.unwrap();
     assert!(fs::read(&path).unwrap() != good);
     busy.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// Each refused removal takes effect and is answered as unknown. What the tries cost is counted in `scribe`.
+async fn thousands_are_refused(disk: &Path) {
+    let path = disk.join("sessions");
+    let clock = clock();
+    let store = with_snapshots(&path, &clock).snapshot_interval(Duration::from_secs(86_400)).open().unwrap();
+    let names: Vec<_> = (0..8_001).map(|number| format!("{number}")).collect();
+    for name in &names {
+        create(&store, &id(name), &record(&clock, None), &clock).await;
+    }
+    store.flush().await.unwrap();
+    let ballast = disk.join("ballast");
+    fill(&ballast);
+    let (last, names) = names.split_last().unwrap();
+    let (mut written, mut refused) = (0, 0);
+    for name in names {
+        match store.remove(&id(name)).await {
+            // The journal has room in its last page.
+            Ok(true) if refused == 0 => written += 1,
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => refused += 1,
+            other => panic!("{name}: {other:?} after {refused} that were refused"),
+        }
+        assert!(!store.contains(&id(name)).await.unwrap(), "{name} was removed");
+    }
+    assert!(written < 200 && refused > 7_800, "{written} written, {refused} refused");
+    // Asked once more, it is refused once more: that nothing is there is not certain after a crash.
+    store.remove(&id(&names[4_000])).await.unwrap_err();
+
+    fs::remove_file(ballast).unwrap();
+    assert!(store.remove(&id(last)).await.unwrap());
+    let (_folder, restarted) = after_a_crash(&path, &clock);
+    assert_eq!((restarted.restored().sessions, restarted.restored().removed), (0, 8_001));
+    const HEAD: u64 = 20;
+    const LINE: u64 = 37;
+    let journal = fs::metadata(disk.join("sessions.journal")).unwrap().len();
+    assert_eq!(journal, HEAD + 8_002 * LINE, "each line once: 8,001 removals and the repeated one");
     store.close().await.unwrap();
 }
 

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod dictionary;
+mod extremes;
 mod full_disk;
 mod kit;
 mod leases;

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::HeaderMap, response::Redirect};
 use serde::Deserialize;
-use session_layer::Lifetime;
+use session_layer::{LazySession, Lifetime};
 
 use super::{CART, Cart, MAX_QTY, USER, device};
 use crate::{
@@ -46,8 +46,10 @@ pub(crate) async fn log_in(
 }
 
 /// `POST /logout`. With `delay_ms` the answer takes as long: the client can leave meanwhile, and is logged out.
-pub(crate) async fn log_out(Query(delay): Query<Delay>, Visitor(session): Visitor) -> Result<Redirect> {
-    session.destroy()?;
+///
+/// Lazy, so that it works for a session that can't be opened, and for a visitor with two live cookies.
+pub(crate) async fn log_out(Query(delay): Query<Delay>, session: LazySession) -> Result<Redirect> {
+    session.destroy().await?;
     delay.wait().await;
     Ok(Redirect::to("/"))
 }

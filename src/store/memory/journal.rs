@@ -1,9 +1,8 @@
 //! The removal journal: what must not come back from the last snapshot.
 
 use std::{
-    fs::File,
-    io::{self, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
@@ -11,12 +10,9 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 use super::{
-    disk::{self, Replaced},
-    line::{LINE_BYTES, Line, write_head},
+    line::Line,
+    scribe::{Renewal, Scribe},
 };
-
-/// From this size on a snapshot is asked for, which empties the journal.
-const LONG: u64 = 64 << 20;
 
 /// The removals since the last snapshot, written by a thread of their own.
 ///
@@ -26,7 +22,6 @@ const LONG: u64 = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    sync: bool,
     queue: Mutex<Queue>,
     work: Condvar,
     progress: watch::Sender<Progress>,
@@ -41,8 +36,17 @@ struct Queue {
     pushed: u64,
     /// While a snapshot is written: the lines that it may miss, which the next journal begins with.
     missed: Option<Vec<Line>>,
-    /// Begin a new journal with these lines.
-    renew: Option<(u64, Vec<Line>)>,
+    /// Begin a new journal.
+    renewal: Option<Renewal>,
+    stop: bool,
+}
+
+/// What the thread takes out of the queue at a time.
+struct Batch {
+    lines: Vec<Line>,
+    /// Lines that were ever queued, these included.
+    pushed: u64,
+    renewal: Option<Renewal>,
     stop: bool,
 }
 
@@ -73,22 +77,20 @@ impl Journal {
         version: u64,
         lines: &[Line],
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
-        let (writer, lasts) = Writer::begin(&path, version, lines)?;
-        lasts?;
-        Self::with_writer(path, sync, writer)
+        let scribe = Scribe::begin(path.clone(), sync, version, lines)?;
+        Self::with_scribe(path, scribe)
     }
 
-    fn with_writer(path: PathBuf, sync: bool, writer: Writer) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+    fn with_scribe(path: PathBuf, scribe: Scribe) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let journal = Arc::new(Self {
             path,
-            sync,
             queue: Mutex::default(),
             work: Condvar::new(),
             progress: watch::Sender::new(Progress::default()),
             long: Notify::new(),
         });
         let runner = Arc::clone(&journal);
-        let thread = std::thread::Builder::new().name("session-journal".into()).spawn(move || runner.run(writer))?;
+        let thread = std::thread::Builder::new().name("session-journal".into()).spawn(move || runner.run(scribe))?;
         Ok((journal, thread))
     }
 
@@ -132,8 +134,8 @@ impl Journal {
     /// the old one goes on.
     pub(super) fn snapshot_succeeded(&self, version: u64) {
         let mut queue = self.queue();
-        if let Some(missed) = queue.missed.take() {
-            queue.renew = Some((version, missed));
+        if let Some(lines) = queue.missed.take() {
+            queue.renewal = Some(Renewal { version, lines, pushed: queue.pushed });
         }
         drop(queue);
         self.work.notify_one();
@@ -149,114 +151,46 @@ impl Journal {
         self.work.notify_one();
     }
 
-    fn run(&self, mut writer: Writer) {
-        // Lines that could not be written yet: tried again with the next ones.
-        let mut unwritten: Vec<Line> = Vec::new();
-        // While the journal's name may not last: what it was begun with and what came since. It is begun again with the
-        // next lines, since syncing the folder a second time can succeed without having tried.
-        let mut unsure: Option<(u64, Vec<Line>)> = None;
+    fn run(&self, mut scribe: Scribe) {
         loop {
-            let (lines, pushed, renew, stop) = {
-                let mut queue = self.queue();
-                while queue.lines.is_empty() && queue.renew.is_none() && !queue.stop {
-                    queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                }
-                (std::mem::take(&mut queue.lines), queue.pushed, queue.renew.take(), queue.stop)
-            };
-            let idle = lines.is_empty() && renew.is_none();
-            unwritten.extend(lines);
-            let mut failed = None;
-            if let Some((version, missed)) = renew.or_else(|| unsure.clone()) {
-                // `missed` has every line that was pushed since the snapshot began and before `renew` was asked for.
-                // What was pushed later is in `unwritten`; twice does no harm.
-                let again: Vec<_> = missed.iter().chain(&unwritten).copied().collect();
-                match Writer::begin(&self.path, version, &again) {
-                    Ok((begun, lasts)) => {
-                        writer = begun;
-                        unwritten.clear();
-                        failed = lasts.err();
-                        unsure = (self.sync && failed.is_some()).then_some((version, again));
+            let Batch { lines, pushed, renewal, stop } = self.next();
+            let is_idle = lines.is_empty() && renewal.is_none();
+            match scribe.write(lines, pushed, renewal) {
+                Ok(()) => {
+                    self.progress.send_modify(|progress| progress.written = pushed);
+                    if scribe.is_long() {
+                        self.long.notify_one();
                     }
-                    Err(error) => failed = Some(error),
+                }
+                Err(error) => {
+                    self.progress.send_modify(|progress| (progress.failed, progress.error) = (pushed, Some(error)));
                 }
             }
-            failed.iter().for_each(|error| self.report(error));
-            if !unwritten.is_empty() || !idle {
-                let mut done = writer.append(&unwritten, self.sync).inspect_err(|error| self.report(error));
-                if let (Ok(()), Some((_, lines)), Some(error)) = (&done, &mut unsure, failed) {
-                    // In the file, but not for certain.
-                    lines.append(&mut unwritten);
-                    done = Err(error);
-                }
-                match done {
-                    Ok(()) => {
-                        unwritten.clear();
-                        self.progress.send_modify(|progress| progress.written = pushed);
-                        if writer.bytes > LONG {
-                            self.long.notify_one();
-                        }
-                    }
-                    Err(error) => {
-                        let error = Some(Arc::new(error));
-                        self.progress.send_modify(|progress| (progress.failed, progress.error) = (pushed, error));
-                    }
-                }
-            }
-            if stop && idle {
+            if stop && is_idle {
                 return;
             }
         }
     }
 
-    fn report(&self, error: &io::Error) {
-        tracing::error!(
-            target: super::TARGET, path = %self.path.display(), error = error as &dyn std::error::Error,
-            "the removal journal could not be written: what is removed now could come back after a crash"
-        );
-    }
-}
-
-/// The open file.
-#[derive(Debug)]
-struct Writer {
-    file: File,
-    /// Its whole lines. What a failed write left behind them is overwritten.
-    bytes: u64,
-}
-
-impl Writer {
-    /// Begins a new journal in the place of the old one: whole or not at all. And whether it stays there if the machine
-    /// crashes now.
-    fn begin(path: &Path, version: u64, lines: &[Line]) -> io::Result<(Self, io::Result<()>)> {
-        let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES + 32);
-        write_head(version, &mut bytes);
-        lines.iter().for_each(|line| line.write(&mut bytes));
-        let Replaced { file, lasts } = disk::replace(path, |file| file.write_all(&bytes))?;
-        Ok((Self { file, bytes: bytes.len() as u64 }, lasts))
-    }
-
-    fn append(&mut self, lines: &[Line], sync: bool) -> io::Result<()> {
-        if lines.is_empty() {
-            return Ok(());
+    /// Waits for something to do.
+    fn next(&self) -> Batch {
+        let mut queue = self.queue();
+        while queue.lines.is_empty() && queue.renewal.is_none() && !queue.stop {
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES);
-        lines.iter().for_each(|line| line.write(&mut bytes));
-        self.file.seek(SeekFrom::Start(self.bytes))?;
-        if let Err(error) = self.file.write_all(&bytes) {
-            // Half a line in the middle would be damage.
-            let _ = self.file.set_len(self.bytes);
-            return Err(error);
+        Batch {
+            lines: std::mem::take(&mut queue.lines),
+            pushed: queue.pushed,
+            renewal: queue.renewal.take(),
+            stop: queue.stop,
         }
-        if sync {
-            self.file.sync_data()?;
-        }
-        self.bytes += bytes.len() as u64;
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{
         SessionId,
@@ -309,10 +243,9 @@ mod tests {
     async fn what_could_not_be_written_is_an_error_and_is_tried_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        drop(Writer::begin(&path, 1, &[]).unwrap());
-        // Opened for reading: every write fails.
-        let writer = Writer { file: File::open(&path).unwrap(), bytes: std::fs::metadata(&path).unwrap().len() };
-        let (journal, thread) = Journal::with_writer(path.clone(), true, writer).unwrap();
+        let mut scribe = Scribe::begin(path.clone(), true, 1, &[]).unwrap();
+        scribe.refuse_writes();
+        let (journal, thread) = Journal::with_scribe(path.clone(), scribe).unwrap();
         for number in 1..3 {
             let error = journal.written(journal.push(line(number))).await.unwrap_err();
             assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
@@ -321,8 +254,8 @@ mod tests {
         journal.snapshot_begins();
         journal.snapshot_succeeded(9);
         journal.written(journal.push(line(3))).await.unwrap();
-        let lines = written(&path);
-        assert!((1..4).all(|number| lines.contains(&line(number))));
+        // The snapshot has what was removed before it; what was removed since then is written, once.
+        assert_eq!(written(&path), [line(3)]);
         journal.stop();
         thread.join().unwrap();
     }

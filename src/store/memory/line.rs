@@ -84,6 +84,9 @@ impl Line {
     }
 }
 
+/// Versions are far below; a larger one could not be counted on from.
+pub(super) const MOST_VERSION: u64 = 1 << 63;
+
 /// The head of a journal: no version above `version` was given before it was begun.
 pub(super) fn write_head(version: u64, bytes: &mut Vec<u8>) {
     let start = bytes.len();
@@ -134,6 +137,9 @@ impl Removals {
         for line in &lines[whole..written] {
             Line::read_last(line).ok_or(WRONG)?.into_iter().for_each(|line| removals.add(line));
         }
+        if removals.version >= MOST_VERSION {
+            return Err("a version in it is out of range");
+        }
         Ok(removals)
     }
 
@@ -165,7 +171,7 @@ pub(super) fn of_lines(bytes: &[u8]) -> Vec<u8> {
         let number = |at: usize| u64::from_le_bytes(line[at..at + 8].try_into().expect("eight bytes"));
         let id = uuid::Uuid::from_slice(&line[1..17]).map(SessionId::from_uuid).expect("16 bytes");
         let id = (line[0] & 1 == 0).then_some(id);
-        Line { id, version: number(17), not_after: number(25) }.write(&mut journal);
+        Line { id, version: number(17) % MOST_VERSION, not_after: number(25) }.write(&mut journal);
     }
     journal
 }
@@ -212,7 +218,7 @@ mod tests {
     /// The file's length reached the disk and its last page did not: zeros are in the place of a line's end.
     #[test]
     fn zeros_in_the_place_of_a_lines_end_are_no_damage() {
-        for last in [Line::one(&SessionId::of_owner("c"), u64::MAX, u64::MAX), Line::all(13)] {
+        for last in [Line::one(&SessionId::of_owner("c"), MOST_VERSION - 1, u64::MAX), Line::all(13)] {
             let lines = [&some_lines()[..], &[last]].concat();
             for (cut, after) in (1..=LINE_BYTES).flat_map(|cut| [0, 1, LINE_BYTES, 100].map(|after| (cut, after))) {
                 let mut torn = journal(&lines);
@@ -235,6 +241,15 @@ mod tests {
             bytes[end - cut..end].fill(0);
             assert!(Removals::read(&bytes).is_err(), "{cut} bytes");
             assert!(Removals::read(&bytes[..=end]).is_err(), "{cut} bytes, then a line that is cut off");
+        }
+    }
+
+    /// Versions are counted on from the latest one: a wrapped counter would repeat them.
+    #[test]
+    fn versions_that_could_not_be_counted_on_from_are_damage() {
+        assert!(Removals::read(&journal(&[Line::all(MOST_VERSION - 1)])).is_ok());
+        for line in [Line::all(MOST_VERSION), Line::one(&SessionId::of_owner("a"), u64::MAX, 0)] {
+            assert_eq!(Removals::read(&journal(&[line])).unwrap_err(), "a version in it is out of range");
         }
     }
 

@@ -18,6 +18,7 @@ mod loom_tests;
 mod model;
 mod owners;
 mod restore;
+mod scribe;
 mod seed;
 mod shard;
 mod slot;

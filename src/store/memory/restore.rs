@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, BufReader},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -21,6 +24,17 @@ use super::{
 
 /// Versions given between the last thing that reached the disk and a crash are unknown: there are far fewer.
 const VERSION_GAP_BITS: u32 = 40;
+
+/// The gap that the last store of this process began with.
+static LAST_GAP: AtomicU64 = AtomicU64::new(0);
+
+/// The version that a store begins with: above all that its files name, and above all that any other store with files has
+/// given in this process. So a caller that still holds a version of a store that was closed can't meet it again in the
+/// one opened in its place, even if the files are gone or were set aside meanwhile.
+fn first_version(known: u64) -> u64 {
+    let gap = |last: u64| last.max(known >> VERSION_GAP_BITS) + 1;
+    gap(LAST_GAP.update(Ordering::AcqRel, Ordering::Acquire, gap)) << VERSION_GAP_BITS
+}
 
 /// What a [`MemoryStore`](crate::MemoryStore) restored when it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,7 +81,7 @@ pub(super) fn open(
         read => read?,
     };
     let version = saved.iter().map(|saved| saved.version).fold(removals.version, u64::max);
-    let version = ((version >> VERSION_GAP_BITS) + 1) << VERSION_GAP_BITS;
+    let version = first_version(version);
     // The old lines stay until the next snapshot: the old snapshot is still the last one.
     let (journal, thread) = Journal::start(journal_path.clone(), sync, version, &removals.lines)
         .map_err(|source| MemoryOpenError::Io { operation: "write", path: journal_path, source })?;
@@ -211,8 +225,7 @@ pub(crate) fn fuzz(data: &[u8]) {
     });
     let Ok(head) = read else { return };
     let ids: Vec<_> = saved.iter().map(|one| one.id).collect();
-    let version = head.version.max(removals.version);
-    let version = ((version >> VERSION_GAP_BITS) + 1) << VERSION_GAP_BITS;
+    let version = ((head.version.max(removals.version) >> VERSION_GAP_BITS) + 1) << VERSION_GAP_BITS;
     let table = Table::new(Bounds::new(2, 1 << 20), version, None, NOW);
     let evicted = table.restore(saved);
     assert!(evicted <= ids.len() as u64 && table.shared.ledger.sessions() <= 2);

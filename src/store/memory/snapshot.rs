@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::slot::Slot;
+use super::{line::MOST_VERSION, slot::Slot};
 use crate::{clock, id::SessionId, record::Record};
 
 /// `session-layer snapshot`, form 1.
@@ -20,9 +20,6 @@ const ENTRY_HEAD_BYTES: usize = 16 + 4 * 8 + 2 * 4;
 
 /// From this size on a block is closed.
 const BLOCK_BYTES: usize = 256 * 1024;
-
-/// Versions are far below; a larger one could not be counted on from.
-const MOST_VERSION: u64 = 1 << 63;
 
 /// Stamps are below: the end of the year 9999 is, and 2^59 uses after it.
 const MOST_STAMP: u64 = 0xf << 60;

@@ -60,8 +60,12 @@ use crate::{
 /// lost in a crash, and what was *evicted* may come back: nobody ended it. Leases are not restored.
 ///
 /// If the journal can't be written (the disk is full), such a call is answered `OutcomeUnknown`: it took effect, but a
-/// crash before the next snapshot would undo it. A snapshot that can't be written is an event, and the next interval
-/// tries again.
+/// crash before the next snapshot would undo it. What could not be written waits in memory, 40 bytes a line, and is written,
+/// once, with the first removal for which there is space. Until then each refused call tries a short piece of it, so that
+/// its cost does not grow with what waits. A snapshot that can't be written is an event, and the next interval tries again.
+///
+/// Versions ascend over restarts, crashes included, and over all stores with snapshots in one process. So a caller that
+/// still holds a version from before a restart can't overwrite a state that it has not seen.
 ///
 /// One store at a time can have a snapshot open, in all processes. (Not run on Windows. Folders are synced on Unix only.)
 ///

@@ -1,0 +1,49 @@
+//! Which paths and domains a cookie can have that came with a request.
+
+use std::net::Ipv4Addr;
+
+use super::config::{is_domain, is_path};
+
+/// The most paths that are gone through: longer ones are hardly a cookie's.
+const MAX_PATHS: usize = 12;
+
+/// The most domains: of a host with more parents the nearest.
+const MAX_DOMAINS: usize = 6;
+
+/// The configured path, and those that match the path of a request (RFC 6265bis, section 5.1.4): each of its prefixes that
+/// ends before or after a slash, the shortest first. Each once.
+pub(super) fn paths<'a>(configured: &'a str, request: Option<&'a str>) -> Vec<&'a str> {
+    let mut paths = vec![configured];
+    let mut add = |path: &'a str| {
+        if !paths.contains(&path) && paths.len() < MAX_PATHS {
+            paths.push(path);
+        }
+    };
+    add("/");
+    let Some(request) = request.filter(|path| is_path(path)) else { return paths };
+    for (at, _) in request.match_indices('/').skip(1) {
+        add(&request[..at]);
+        add(&request[..=at]);
+    }
+    add(request);
+    paths
+}
+
+/// The configured domain (`None`: the cookie is the host's only), none, and those that match a `Host` header: the host
+/// itself and its parents with at least two labels. Each once.
+pub(super) fn domains<'a>(configured: Option<&'a str>, host: Option<&'a str>) -> Vec<Option<&'a str>> {
+    let mut domains = vec![configured];
+    let mut add = |domain: Option<&'a str>| {
+        if !domains.contains(&domain) && domains.len() < MAX_DOMAINS {
+            domains.push(domain);
+        }
+    };
+    add(None);
+    let name = host.map(|host| host.split(':').next().unwrap_or_default());
+    let mut rest = name.filter(|name| is_domain(name) && name.parse::<Ipv4Addr>().is_err());
+    while let Some((domain, parent)) = rest.and_then(|domain| Some((domain, domain.split_once('.')?.1))) {
+        add(Some(domain));
+        rest = Some(parent);
+    }
+    domains
+}

@@ -1,0 +1,318 @@
+//! The journal's thread: what is in the file, and what waits for it.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    disk::{self, Replaced},
+    line::{LINE_BYTES, Line, write_head},
+};
+
+/// From this size on a snapshot is asked for, which empties the journal.
+const LONG: u64 = 64 << 20;
+
+/// Lines that are tried first while the disk refuses them: less than a page.
+const PROBE: usize = 64;
+
+/// Writes the journal.
+///
+/// A refused write costs as much as its own lines, not as all that wait: while the disk refuses, one short piece of the
+/// backlog is tried per call, and a longer one only after a shorter one was written. Otherwise every removal on a full
+/// disk would write all removals before it, and 8,000 of them would cost four times as much as 4,000.
+#[derive(Debug)]
+pub(super) struct Scribe {
+    path: PathBuf,
+    sync: bool,
+    writer: Writer,
+    /// Lines that are not in the file yet, in order.
+    backlog: VecDeque<Line>,
+    /// The last write failed.
+    is_refused: bool,
+    unsure: Option<Unsure>,
+    /// From this size on a snapshot is asked for. It doubles with each request: where snapshots fail, not every removal
+    /// begins one.
+    long: u64,
+    /// Lines that were given to the disk, whether it took them or not.
+    #[cfg(test)]
+    tried: usize,
+}
+
+/// A new journal, which begins with what the snapshot may have missed.
+#[derive(Debug)]
+pub(super) struct Renewal {
+    pub(super) version: u64,
+    pub(super) lines: Vec<Line>,
+    /// Lines that had been queued when the snapshot was in its place. The snapshot or `lines` has what they say.
+    pub(super) pushed: u64,
+}
+
+/// The journal was begun anew, and after a crash its name may lead to the old one. Until it is begun once more and the
+/// folder is synced, no line is certain: syncing the folder a second time can succeed without having tried.
+#[derive(Debug)]
+struct Unsure {
+    version: u64,
+    /// All lines of the file.
+    lines: Vec<Line>,
+    error: Arc<io::Error>,
+    /// Calls since it was begun.
+    calls: usize,
+}
+
+impl Unsure {
+    /// Whether to begin the file once more. The longer it is, the more calls share the cost.
+    fn is_due(&self) -> bool {
+        self.calls.saturating_mul(PROBE) >= self.lines.len()
+    }
+}
+
+impl Scribe {
+    /// Begins a journal with these lines.
+    pub(super) fn begin(path: PathBuf, sync: bool, version: u64, lines: &[Line]) -> io::Result<Self> {
+        let (writer, lasts) = Writer::begin(&path, version, lines)?;
+        lasts?;
+        Ok(Self {
+            path,
+            sync,
+            writer,
+            backlog: VecDeque::new(),
+            is_refused: false,
+            unsure: None,
+            long: LONG,
+            #[cfg(test)]
+            tried: 0,
+        })
+    }
+
+    /// Writes these lines, of which the last one is number `pushed`, and all that waited.
+    ///
+    /// # Errors
+    ///
+    /// If one of the lines is not on the disk for certain. Those that are not are tried again with the next ones.
+    pub(super) fn write(
+        &mut self,
+        lines: Vec<Line>,
+        pushed: u64,
+        renewal: Option<Renewal>,
+    ) -> Result<(), Arc<io::Error>> {
+        self.backlog.extend(lines);
+        if let Some(unsure) = &mut self.unsure {
+            unsure.calls += 1;
+        }
+        if let Some(Renewal { version, lines: mut all, pushed: up_to }) = renewal {
+            let later = usize::try_from(pushed - up_to).map_or(self.backlog.len(), |n| n.min(self.backlog.len()));
+            all.extend(self.backlog.range(self.backlog.len() - later..));
+            self.begin_again(version, all);
+        } else if let Some(unsure) = self.unsure.take_if(|unsure| unsure.is_due()) {
+            let mut all = unsure.lines.clone();
+            all.extend(&self.backlog);
+            let version = unsure.version;
+            self.unsure = Some(Unsure { calls: 0, ..unsure });
+            self.begin_again(version, all);
+        }
+        let appended = self.append();
+        self.is_refused = appended.is_err();
+        if let Err(error) = appended {
+            let error = Arc::new(error);
+            self.report(&error);
+            return Err(error);
+        }
+        self.unsure.as_ref().map_or(Ok(()), |unsure| Err(Arc::clone(&unsure.error)))
+    }
+
+    /// Puts a journal of these lines in the place of this one. If that fails, this one goes on.
+    fn begin_again(&mut self, version: u64, lines: Vec<Line>) {
+        #[cfg(test)]
+        (self.tried += lines.len());
+        let lasts = match Writer::begin(&self.path, version, &lines) {
+            Ok((writer, lasts)) => {
+                (self.writer, self.unsure, self.long) = (writer, None, LONG);
+                self.backlog.clear();
+                lasts
+            }
+            Err(error) => return self.report(&error),
+        };
+        if let Err(error) = lasts {
+            self.report(&error);
+            self.unsure = self.sync.then(|| Unsure { version, lines, error: Arc::new(error), calls: 0 });
+        }
+    }
+
+    /// Writes the backlog: at once if the last write succeeded, and else in pieces, of which each is twice as long as
+    /// the one before it.
+    fn append(&mut self) -> io::Result<()> {
+        let mut most = if self.is_refused { PROBE } else { usize::MAX };
+        while !self.backlog.is_empty() {
+            let count = most.min(self.backlog.len());
+            #[cfg(test)]
+            (self.tried += count);
+            self.writer.append(self.backlog.range(..count), self.sync)?;
+            let written = self.backlog.drain(..count);
+            if let Some(unsure) = &mut self.unsure {
+                unsure.lines.extend(written);
+            }
+            most = most.saturating_mul(2);
+        }
+        Ok(())
+    }
+
+    /// Whether a snapshot is to be written.
+    pub(super) fn is_long(&mut self) -> bool {
+        let is_long = self.writer.bytes > self.long;
+        if is_long {
+            self.long = self.writer.bytes.saturating_mul(2);
+        }
+        is_long
+    }
+
+    fn report(&self, error: &io::Error) {
+        tracing::error!(
+            target: super::TARGET, path = %self.path.display(), waiting = self.backlog.len(),
+            error = error as &dyn std::error::Error,
+            "the removal journal could not be written: what is removed now could come back after a crash"
+        );
+    }
+
+    /// From now on every write fails, until a new journal is begun.
+    #[cfg(test)]
+    pub(super) fn refuse_writes(&mut self) {
+        self.writer.file = File::open(&self.path).expect("the journal is there");
+    }
+}
+
+/// The open file.
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    /// Its whole lines. What a failed write left behind them is overwritten.
+    bytes: u64,
+}
+
+impl Writer {
+    /// Begins a new journal in the place of the old one: whole or not at all. And whether it stays there if the machine
+    /// crashes now.
+    fn begin(path: &Path, version: u64, lines: &[Line]) -> io::Result<(Self, io::Result<()>)> {
+        let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES + 32);
+        write_head(version, &mut bytes);
+        lines.iter().for_each(|line| line.write(&mut bytes));
+        let Replaced { file, lasts } = disk::replace(path, |file| file.write_all(&bytes))?;
+        Ok((Self { file, bytes: bytes.len() as u64 }, lasts))
+    }
+
+    fn append<'a>(&mut self, lines: impl ExactSizeIterator<Item = &'a Line>, sync: bool) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES);
+        lines.for_each(|line| line.write(&mut bytes));
+        self.file.seek(SeekFrom::Start(self.bytes))?;
+        let written = self.file.write_all(&bytes).and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
+        if let Err(error) = written {
+            // Half a line in the middle would be damage, and so would a page that a failed sync has lost.
+            let _ = self.file.set_len(self.bytes);
+            return Err(error);
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        SessionId,
+        store::memory::{disk::fault, line::Removals},
+    };
+
+    fn line(number: u64) -> Line {
+        Line::one(&SessionId::of_owner(&number.to_string()), number, 0)
+    }
+
+    fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<Line> {
+        numbers.map(line).collect()
+    }
+
+    fn written(path: &Path) -> Vec<Line> {
+        Removals::read(&std::fs::read(path).unwrap()).unwrap().lines
+    }
+
+    fn scribe() -> (tempfile::TempDir, Scribe) {
+        let folder = tempfile::tempdir().unwrap();
+        let scribe = Scribe::begin(folder.path().join("journal"), true, 1, &[]).unwrap();
+        (folder, scribe)
+    }
+
+    /// Removals one by one, each of which is refused. The lines that were tried for them.
+    fn refused(scribe: &mut Scribe, removals: std::ops::RangeInclusive<u64>) -> usize {
+        let before = scribe.tried;
+        for number in removals {
+            scribe.write(vec![line(number)], number, None).unwrap_err();
+        }
+        scribe.tried - before
+    }
+
+    #[test]
+    fn refused_removals_cost_the_same_however_many_wait() {
+        let (_folder, mut scribe) = scribe();
+        scribe.refuse_writes();
+        let first = refused(&mut scribe, 1..=4_000);
+        let second = refused(&mut scribe, 4_001..=8_000);
+        assert!(first <= 4_000 * PROBE, "{first} lines were tried for 4,000 removals");
+        assert!(second <= 4_000 * PROBE, "{second} lines were tried for 4,000 more");
+        // There is space again: all is written once, in order.
+        scribe.writer.file = disk::private().open(&scribe.path).unwrap();
+        let before = scribe.tried;
+        scribe.write(vec![line(8_001)], 8_001, None).unwrap();
+        assert_eq!(scribe.tried - before, 8_001);
+        assert!(written(&scribe.path) == lines(1..=8_001));
+        // And from then on at once.
+        let before = scribe.tried;
+        scribe.write(lines(8_002..=9_000), 9_000, None).unwrap();
+        assert_eq!(scribe.tried - before, 999);
+    }
+
+    /// The name of a new journal does not last for a long time.
+    #[test]
+    fn a_journal_whose_name_does_not_last_is_not_begun_again_for_every_removal() {
+        let (_folder, mut scribe) = scribe();
+        fault::inject(&scribe.path, fault::Step::Sync);
+        scribe.write(Vec::new(), 0, Some(Renewal { version: 9, lines: Vec::new(), pushed: 0 })).unwrap_err();
+        let first = refused(&mut scribe, 1..=4_000);
+        let second = refused(&mut scribe, 4_001..=8_000);
+        // Each removal is appended; what the repetitions cost is shared by the calls between them.
+        assert!(first <= 4_000 * (PROBE + 2), "{first} lines were tried for 4,000 removals");
+        assert!(second <= 4_000 * (PROBE + 2), "{second} lines were tried for 4,000 more");
+        assert!(written(&scribe.path) == lines(1..=8_000), "they are in the file that is in its place");
+        fault::heal(&scribe.path);
+        let acknowledged = (8_001..=8_200).find(|&number| scribe.write(vec![line(number)], number, None).is_ok());
+        let last = acknowledged.expect("it is begun again soon");
+        assert!(written(&scribe.path) == lines(1..=last));
+    }
+
+    /// A new journal has what the snapshot may have missed, and nothing that the snapshot has.
+    #[test]
+    fn a_new_journal_takes_over_what_came_after_the_snapshot_only() {
+        let (_folder, mut scribe) = scribe();
+        scribe.refuse_writes();
+        refused(&mut scribe, 1..=100);
+        // 99 and 100 were queued while the snapshot was written, 101 and 102 afterwards.
+        let renewal = Renewal { version: 9, lines: lines(99..=100), pushed: 100 };
+        scribe.write(lines(101..=102), 102, Some(renewal)).unwrap();
+        assert_eq!(written(&scribe.path), lines(99..=102));
+        scribe.write(vec![line(103)], 103, None).unwrap();
+        assert_eq!(written(&scribe.path), lines(99..=103));
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_come_is_asked_for_ever_more_rarely() {
+        let (_folder, mut scribe) = scribe();
+        let mut asked = 0;
+        for bytes in (0..1_000).map(|step| LONG + (step << 20)) {
+            scribe.writer.bytes = bytes;
+            asked += usize::from(scribe.is_long());
+        }
+        assert_eq!(asked, 5, "at 65, 131, 263, 527 and 1,055 MiB");
+    }
+}

@@ -175,7 +175,10 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
                 0 => drop(store.remove(&one).await.unwrap()),
                 1 => {
                     store.remove(&two).await.unwrap();
-                    let moved = store.rename(&one, &stored.version, &crate::support::tombstone(clock.now()), &two, &new, usage).await.unwrap();
+                    let moved = store
+                        .rename(&one, &stored.version, &crate::support::tombstone(clock.now()), &two, &new, usage)
+                        .await
+                        .unwrap();
                     let Rename::Renamed(version) = moved else { panic!("{moved:?}") };
                     versions.note(two, version, &new);
                     held.push((two, version));

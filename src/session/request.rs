@@ -70,8 +70,10 @@ enum Plan {
 }
 
 /// The state that a commit began with: what came later is not in it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Snapshot {
+    /// The session as the application saw it.
+    shown: Draft,
     /// The number of the last change in it.
     last: u64,
     /// How often the session had been destroyed.
@@ -365,6 +367,9 @@ impl Shared {
             }
             Plan::Write(mut work, snapshot) => {
                 let id = work.origin.id();
+                if let Some(left) = snapshot.left {
+                    Box::pin(self.end_left(&left)).await?;
+                }
                 let written = Box::pin(write(&self.settings, &mut work)).await.inspect_err(|error| {
                     self.state().newer = work.newer.take();
                     self.tell_blocked(id, error);
@@ -378,6 +383,15 @@ impl Shared {
                 Ok(())
             }
         }
+    }
+
+    /// Ends the session to which the tombstone at this id leads, before somebody logs in over it. Before: if it can't be ended,
+    /// the login fails, and has not happened.
+    async fn end_left(&self, left: &SessionId) -> Result<()> {
+        if let End::Done(id) = end(&self.settings, left).await? {
+            self.settings.emit(EventKind::Destroyed { id });
+        }
+        Ok(())
     }
 
     fn has_doomed(&self) -> bool {
@@ -410,7 +424,7 @@ impl Shared {
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 newer: None,
             };
-            let snapshot = Snapshot { last: state.last, ended: state.ended, left, is_early };
+            let snapshot = Snapshot { shown: work.draft.clone(), last: state.last, ended: state.ended, left, is_early };
             return (Plan::Write(work, snapshot), Vec::new());
         }
         let idle = state.take_idle_log();
@@ -605,8 +619,7 @@ impl Shared {
             if !snapshot.is_early && state.renewal_number <= snapshot.last {
                 state.renewal = Renewal::Keep;
             }
-            state.doomed.extend(snapshot.left.map(|id| Doomed { id, live: None }));
-            state.go_on_from(live);
+            state.go_on_from(live, &snapshot.shown);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;

@@ -229,10 +229,18 @@ impl State {
         Draft::new(self.live().map(|live| Arc::clone(&live.stored.record)))
     }
 
-    /// Goes on from what is stored now.
-    pub(crate) fn go_on_from(&mut self, live: Live) {
-        let shown = std::mem::take(&mut self.draft);
-        self.seen.carry_over(&shown, &live.stored.record);
+    /// Goes on from what a commit has stored, which began with the session as it is `shown`.
+    pub(crate) fn go_on_from(&mut self, live: Live, shown: &Draft) {
+        let now = &live.stored.record;
+        self.seen.carry_over(shown, now);
+        // What was set while the commit was at work: where it was computed from what is stored now, it is no conflict.
+        for Logged { change, .. } in &mut self.log {
+            if let Change::Set(key, _, Some(seen)) | Change::Remove(key, Some(seen)) = change
+                && shown.get(key) == now.entries().get(key)
+            {
+                *seen = Arc::clone(now);
+            }
+        }
         self.origin = Origin::Live(live);
         self.draft = self.fresh_draft();
         self.newer = None;

@@ -348,6 +348,11 @@ impl Session {
         let key: Arc<str> = key.into();
         let mut state = self.shared().state();
         state.writable()?;
+        if state.draft.get(&key).is_some() {
+            drop(state);
+            // A clone of this session was faster.
+            return Ok((self.get::<T>(&*key)?.unwrap_or(value), None));
+        }
         self.check_size(&state.draft, &key, bytes.len())?;
         // It runs no code of the application.
         let replay: Replay = Arc::new(move |draft: &mut Draft| {

@@ -5,28 +5,50 @@
 //! deleted 12, remaining 3456
 //! ```
 //!
-//! It works beside the application's processes, as the same user. The time is a number and `s`, `m`, `h` or `d`.
+//! It works beside the application's processes, as the same user. The time is a number and `s`, `m`, `h` or `d`. If the
+//! application's layer has another `touch_after` than 0.1, add it: `--touch-after 0.5`. Otherwise sessions that were used
+//! recently could be deleted.
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
 use session_layer::{Idle, SessionStore, Swept, connect};
 
-const USAGE: &str = "usage: sweep URL [--idle TIME], where URL is a store's, such as file:DIR, and TIME is a number and s, m, h or d, such as 30d";
+const USAGE: &str = "usage: sweep URL [--idle TIME [--touch-after FRACTION]], where URL is a store's, such as file:DIR, TIME is a number and \
+                     s, m, h or d, such as 30d, and FRACTION is the layer's touch_after, from 0 to 1 (default: 0.1)";
 
 /// What the command line asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) url: String,
-    pub(crate) idle: Option<Duration>,
+    pub(crate) idle: Option<Idle>,
 }
 
 pub(crate) fn parse(arguments: &[&str]) -> Result<Options, String> {
-    let (url, idle): (&&str, _) = match arguments {
-        [url] => (url, None),
-        [url, "--idle", time] | ["--idle", time, url] => (url, Some(parse_time(time)?)),
-        _ => return Err(USAGE.to_owned()),
+    let (mut url, mut time, mut touch_after) = (None, None, None);
+    let mut rest = arguments.iter();
+    while let Some(&argument) = rest.next() {
+        let (option, value) = match argument {
+            "--idle" => (&mut time, rest.next()),
+            "--touch-after" => (&mut touch_after, rest.next()),
+            option if option.starts_with('-') => return Err(format!("{option} is unknown\n{USAGE}")),
+            argument => (&mut url, Some(&argument)),
+        };
+        if option.replace(*value.ok_or(USAGE)?).is_some() {
+            return Err(USAGE.to_owned());
+        }
+    }
+    let idle = match (time, touch_after) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(format!("--touch-after says nothing without --idle\n{USAGE}")),
+        (Some(time), None) => Some(Idle::new(parse_time(time)?)),
+        (Some(time), Some(fraction)) => Some(Idle::new(parse_time(time)?).touch_after(parse_fraction(fraction)?)),
     };
-    Ok(Options { url: (*url).to_owned(), idle })
+    Ok(Options { url: url.ok_or(USAGE)?.to_owned(), idle })
+}
+
+fn parse_fraction(text: &str) -> Result<f64, String> {
+    let fraction = text.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction));
+    fraction.ok_or_else(|| format!("{text} is not a fraction from 0 to 1\n{USAGE}"))
 }
 
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
@@ -46,7 +68,7 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
 pub(crate) async fn sweep(options: &Options) -> Result<Swept, Box<dyn Error>> {
     let store = connect(&options.url).await?;
     let swept = match options.idle {
-        Some(time) => store.delete_idle(Idle::new(time)).await?,
+        Some(idle) => store.delete_idle(idle).await?,
         None => store.sweep().await?,
     };
     store.close().await?;

@@ -14,9 +14,21 @@ mod command;
 fn the_command_line_is_checked() {
     let options = |idle| Ok(command::Options { url: "file:/a/b".to_owned(), idle });
     assert_eq!(command::parse(&["file:/a/b"]), options(None));
-    assert_eq!(command::parse(&["file:/a/b", "--idle", "30d"]), options(Some(DAY * 30)));
-    assert_eq!(command::parse(&["--idle", "90m", "file:/a/b"]), options(Some(HOUR * 3 / 2)));
-    for wrong in [&[][..], &["file:/a", "--idle"], &["file:/a", "--idle", "d"], &["file:/a", "x"]] {
+    assert_eq!(command::parse(&["file:/a/b", "--idle", "30d"]), options(Some((DAY * 30).into())));
+    assert_eq!(command::parse(&["--idle", "90m", "file:/a/b"]), options(Some((HOUR * 3 / 2).into())));
+    let half = session_layer::Idle::new(DAY).touch_after(0.5);
+    assert_eq!(command::parse(&["file:/a/b", "--idle", "1d", "--touch-after", "0.5"]), options(Some(half)));
+    for wrong in [
+        &[][..],
+        &["file:/a", "--idle"],
+        &["file:/a", "--idle", "d"],
+        &["file:/a", "x"],
+        &["file:/a", "--touch-after", "0.5"],
+        &["file:/a", "--idle", "1d", "--touch-after", "1.5"],
+        &["file:/a", "--idle", "1d", "--touch-after", "NaN"],
+        &["file:/a", "--idle", "1d", "--idle", "2d"],
+        &["file:/a", "--x"],
+    ] {
         assert!(command::parse(wrong).is_err(), "{wrong:?}");
     }
     for wrong in ["", "30", "d", "-1d", "1.5h", "99999999999999999d", "3é"] {
@@ -38,7 +50,7 @@ async fn it_removes_what_has_expired_or_is_unused() {
     }
     let mut options = command::Options { url: format!("file:{}", dir.path().display()), idle: None };
     assert_eq!(command::sweep(&options).await.unwrap(), Swept { deleted: 1, remaining: 2 });
-    options.idle = Some(DAY);
+    options.idle = Some(DAY.into());
     assert_eq!(command::sweep(&options).await.unwrap(), Swept { deleted: 1, remaining: 1 });
     assert!(store.load(&id(1, 3)).await.unwrap().is_some());
 

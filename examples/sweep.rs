@@ -26,12 +26,12 @@ pub(crate) struct Options {
 pub(crate) fn parse(arguments: &[&str]) -> Result<Options, String> {
     let (mut url, mut time, mut touch_after) = (None, None, None);
     let mut rest = arguments.iter();
-    while let Some(&argument) = rest.next() {
-        let (option, value) = match argument {
+    while let Some(argument) = rest.next() {
+        let (option, value) = match *argument {
             "--idle" => (&mut time, rest.next()),
             "--touch-after" => (&mut touch_after, rest.next()),
             option if option.starts_with('-') => return Err(format!("{option} is unknown\n{USAGE}")),
-            argument => (&mut url, Some(&argument)),
+            _ => (&mut url, Some(argument)),
         };
         if option.replace(*value.ok_or(USAGE)?).is_some() {
             return Err(USAGE.to_owned());

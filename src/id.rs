@@ -105,7 +105,6 @@ pub(crate) fn random_u64() -> Result<u64, EntropyError> {
 }
 
 /// Random bytes from the operating system.
-#[cfg(feature = "encryption")]
 pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), EntropyError> {
     getrandom::fill(bytes).map_err(|error| EntropyError(error.to_string()))
 }

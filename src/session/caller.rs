@@ -31,7 +31,8 @@ impl Caller {
         }
     }
 
-    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+    #[cfg(feature = "axum")]
+    pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
         self.0.as_ref()
     }
 }

@@ -39,6 +39,8 @@ mod update;
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "axum")]
+pub(crate) use self::reporting::report_failed;
 pub(crate) use self::{
     caller::{Caller, Polling},
     commit::{after, deadline, within},
@@ -47,7 +49,6 @@ pub(crate) use self::{
     limit::{Limit, make_room},
     load::{Follow, Found, LoadFailure, find},
     owned::{find_owned, list_owned},
-    reporting::report_failed,
     request::{Finish, Shared, to_its_end},
     settings::{SaveIf, Settings},
     state::{Answer, EndedBeside, Live},

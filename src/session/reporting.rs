@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{caller::Caller, settings::Settings};
+#[cfg(feature = "axum")]
+use super::caller::Caller;
+use super::settings::Settings;
+#[cfg(feature = "axum")]
+use crate::{error::Error, events::Observers};
 use crate::{
-    error::Error,
-    events::{EventKind, NoSessionReason, Observers},
+    events::{EventKind, NoSessionReason},
     id::SessionId,
     record::Record,
     store::{SessionStatus, SessionStore},
 };
 
 /// Reports an error that a handler answers with: to the observers of the layer around it, if it is called in a handler.
-#[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "only axum turns errors into responses"))]
+#[cfg(feature = "axum")]
 pub(crate) fn report_failed(error: &Error) {
     let kind = EventKind::HandlerFailed { error };
     match Caller::present().shared() {

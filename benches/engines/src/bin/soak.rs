@@ -141,8 +141,9 @@ async fn work(store: MemoryStore, sizes: Sizes, stop: Arc<AtomicBool>, calls: Ar
                         store.update(&id, &made, &stored.version, usage).await.expect("open");
                     } else if random.below(8) == 0 {
                         let to = fresh_id();
+                        let tombstone = Arc::new(Record::tombstone(stored.record.check(), usage.used_at));
                         let renamed =
-                            store.rename(&id, &stored.version, &tombstone(), &to, &made, usage).await.expect("open");
+                            store.rename(&id, &stored.version, &tombstone, &to, &made, usage).await.expect("open");
                         if matches!(renamed, Rename::Renamed(_)) {
                             ids[at] = to;
                         }

@@ -15,11 +15,14 @@
 //! about 180 bytes larger than the plain one. The inner store needs to know nothing of it; its owner index and its
 //! epochs work on the hash.
 //!
+//! The tombstone of a renewal says where the session went, so it is sealed as well, under its own id. A plain one that
+//! leads anywhere is an error: whoever can write to the store can't lead a token of theirs into another's session.
+//!
 //! # What is not
 //!
 //! Who can **read** the store sees: ids; times of creation, last use and expiry; lifetimes; the check, which is one half
 //! of the token's hash and opens nothing; sizes; which key sealed; which sessions have one owner, not who that is; and
-//! tombstones.
+//! which ids have tombstones, not where they lead.
 //!
 //! Who can **write** to the store can, beside deleting and ending sessions (a tombstone, another epoch), do these:
 //!
@@ -27,7 +30,8 @@
 //!   and an owner's earlier epoch: that is not detected. It helps only somebody who holds the token of that session.
 //! - move a session's sliding expiry, up to its absolute limit, which is sealed.
 //!
-//! They can't read an entry, change one, make a session, give one to another token, nor lengthen its absolute limit.
+//! They can't read an entry, change one, make a session, give one to another token, lead a token to another session, nor
+//! lengthen its absolute limit.
 //! A cache outside the sealing, `CachedStore::new(EncryptedStore::new(store, ring))`, keeps opened records in this
 //! process's memory: quicker, and no more than the handlers see. `EncryptedStore::new(CachedStore::new(store), ring)`
 //! keeps sealed ones, and opens at every load.

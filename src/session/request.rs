@@ -614,7 +614,10 @@ impl Shared {
                 state.doomed.push(Doomed { id: live.id, live: Some(live) });
                 return;
             }
-            committed = state.log.extract_if(.., |logged| logged.number <= snapshot.last).collect();
+            // Nothing has come meanwhile, as a rule: then the log is handed out as it is.
+            let later = state.log.iter().position(|logged| logged.number > snapshot.last).unwrap_or(state.log.len());
+            let later = state.log.split_off(later);
+            committed = std::mem::replace(&mut state.log, later);
             state.committed = snapshot.last;
             if !snapshot.is_early && state.renewal_number <= snapshot.last {
                 state.renewal = Renewal::Keep;

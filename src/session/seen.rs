@@ -44,20 +44,22 @@ impl Seen {
     /// have changed counts as seen where it was.
     pub(crate) fn carry_over(&mut self, shown: &Draft, now: &Arc<Record>) {
         let before = std::mem::take(self);
-        let in_base = shown.base().into_iter().flat_map(|base| {
-            let entries = base.entries().iter().take(u64::BITS as usize).enumerate();
-            let seen = entries.filter(|(index, _)| before.in_base & (1 << index) != 0);
-            seen.map(|(_, (key, _))| (Arc::from(key), Arc::clone(base)))
-        });
-        for (key, record) in in_base.chain(before.others) {
-            if shown.get(&key) != now.entries().get(&key) {
-                self.others.push((key, record));
-                continue;
+        for (key, record) in before.others {
+            self.go_on_with(shown, now, &key, &record);
+        }
+        let Some(base) = shown.base().filter(|_| before.in_base != 0) else { return };
+        for (index, (key, _)) in base.entries().iter().take(u64::BITS as usize).enumerate() {
+            if before.in_base & (1 << index) != 0 {
+                self.go_on_with(shown, now, key, base);
             }
-            match bit(now, &key) {
-                Some(bit) => self.in_base |= bit,
-                None => self.others.push((key, Arc::clone(now))),
-            }
+        }
+    }
+
+    fn go_on_with(&mut self, shown: &Draft, now: &Arc<Record>, key: &str, seen_in: &Arc<Record>) {
+        let is_as_shown = shown.get(key) == now.entries().get(key);
+        match bit(now, key).filter(|_| is_as_shown) {
+            Some(bit) => self.in_base |= bit,
+            None => self.others.push((key.into(), Arc::clone(if is_as_shown { now } else { seen_in }))),
         }
     }
 }

@@ -210,7 +210,10 @@ impl Shared {
                 // A `save` in the background is about to have a cookie for this very response.
                 || state.is_renewing
                 || state.failure.is_some()
-                || (saves && (state.is_always_saved(settings) || state.is_touch_due(settings, now)));
+                || (saves
+                    && (state.is_always_saved(settings)
+                        || state.is_touch_due(settings, now)
+                        || state.is_first_use_untold(now)));
             if !state.doomed.is_empty() || must_write {
                 // Half a renewal, a logout, or an owner's sessions ended to make room must not be all of it.
                 let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
@@ -402,7 +405,9 @@ impl Shared {
     /// changes that came to nothing, to be dropped with no lock held.
     fn plan(&self) -> (Plan, Vec<Logged>) {
         let mut state = self.state();
-        if state.renews() || state.draft.is_dirty() || state.is_always_saved(&self.settings) {
+        let now = self.settings.clock.recent();
+        let is_saved = state.is_always_saved(&self.settings) || state.is_first_use_untold(now);
+        if state.renews() || state.draft.is_dirty() || is_saved {
             // Whoever waits for the lease of a renewed session could have it before its handler is done. So where requests
             // run one after another, the new token comes with the response.
             let is_early = self.exclusive && !state.response_started && state.renewal == Renewal::Renew;
@@ -429,9 +434,7 @@ impl Shared {
         }
         let idle = state.take_idle_log();
         match state.live() {
-            Some(live) if state.is_touch_due(&self.settings, self.settings.clock.recent()) => {
-                (Plan::Touch(live.clone()), idle)
-            }
+            Some(live) if state.is_touch_due(&self.settings, now) => (Plan::Touch(live.clone()), idle),
             _ => (Plan::Nothing, idle),
         }
     }

@@ -394,16 +394,25 @@ impl State {
         if self.skip_touch || live.is_forwarded {
             return false;
         }
-        if live.is_unpresented() {
-            return true;
-        }
         let stored = &live.stored;
         let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
         let part = stored.record.lifetime().idle_part(settings.touch_after);
         let next = stored.record.expiry_millis(now);
+        if live.is_unpresented() && next > expires_at {
+            return true;
+        }
         // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
         let is_due = now >= used_at.saturating_add(part) || next >= expires_at.saturating_add(part);
         is_due && next > expires_at
+    }
+
+    /// Whether the first request with the token of a renewal must save the session, since a touch would not show that somebody
+    /// has come with it: where the absolute limit is the next one anyway, a store that tells the last use by the expiry sees
+    /// none.
+    pub(crate) fn is_first_use_untold(&self, now: SystemTime) -> bool {
+        let Some(live) = self.live() else { return false };
+        let next = live.stored.record.expiry_millis(millis(now));
+        !self.skip_touch && !live.is_forwarded && live.is_unpresented() && next <= millis(live.stored.expires_at)
     }
 
     /// Whether the layer's periodic renewal is due.

@@ -451,25 +451,28 @@ impl Shared {
     /// The last commit of a request: what could not be written is dropped. `Gone` is no error here: it is as if the
     /// write had come before the end.
     pub(crate) async fn commit_response(&self) -> Result<()> {
-        // Taken out, so that it is given back also if the commit panics or is dropped.
-        let turn = self.state().turn.take();
+        let (turn, is_ours) = {
+            let mut state = self.state();
+            // A renewal, or the mark of a first use, by the layer itself: the next request makes up for it.
+            let is_ours = !state.is_unsaved() && state.failure.is_none() && !state.is_always_saved(&self.settings);
+            // Taken out, so that it is given back also if the commit panics or is dropped.
+            (state.turn.take(), is_ours)
+        };
         let outcome = self.commit_last().await;
         if let Some(turn) = turn {
             Box::pin(turn.end()).await;
         }
         let Err(error) = outcome else { return Ok(()) };
-        let (dropped, id, is_periodic) = {
+        let (dropped, id) = {
             let mut state = self.state();
-            let is_periodic = state.is_periodic && !state.draft.is_dirty();
-            (state.discard(), state.id(), is_periodic)
+            (state.discard(), state.id())
         };
         drop(dropped);
         // What was blocked, and what was refused to an owner of too many, is told of already.
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.settings.emit(EventKind::CommitFailed { id, error: &error });
         }
-        // The layer's own renewal of a session that was only read is tried again by the next request.
-        if error.kind() == ErrorKind::Gone || is_periodic { Ok(()) } else { Err(error) }
+        if error.kind() == ErrorKind::Gone || is_ours { Ok(()) } else { Err(error) }
     }
 
     async fn commit_last(&self) -> Result<()> {

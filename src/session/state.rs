@@ -27,6 +27,9 @@ use crate::{
 /// token may still be on its way.
 const RESCUE_AFTER: u64 = 5_000;
 
+/// How far a touch must move the expiry for a store that counts whole seconds to show it, in milliseconds.
+const COARSE_EXPIRY: u64 = 4_000;
+
 /// What the request's cookie led to, as of the last load or commit.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Origin {
@@ -398,7 +401,7 @@ impl State {
         let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
         let part = stored.record.lifetime().idle_part(settings.touch_after);
         let next = stored.record.expiry_millis(now);
-        if live.is_unpresented() && next > expires_at {
+        if live.is_unpresented() && next > expires_at.saturating_add(COARSE_EXPIRY) {
             return true;
         }
         // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
@@ -406,13 +409,16 @@ impl State {
         is_due && next > expires_at
     }
 
-    /// Whether the first request with the token of a renewal must save the session, since a touch would not show that somebody
-    /// has come with it: where the absolute limit is the next one anyway, a store that tells the last use by the expiry sees
-    /// none.
+    /// Whether the first request with the token of a renewal must save the session, since a touch might not show that somebody
+    /// has come with it: a store that tells the last use by the expiry sees none where the expiry hardly moves, right after the
+    /// renewal or near the absolute limit.
     pub(crate) fn is_first_use_untold(&self, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
         let next = live.stored.record.expiry_millis(millis(now));
-        !self.skip_touch && !live.is_forwarded && live.is_unpresented() && next <= millis(live.stored.expires_at)
+        !self.skip_touch
+            && !live.is_forwarded
+            && live.is_unpresented()
+            && next <= millis(live.stored.expires_at).saturating_add(COARSE_EXPIRY)
     }
 
     /// Whether the layer's periodic renewal is due.

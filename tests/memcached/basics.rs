@@ -217,17 +217,14 @@ async fn prefixes_keep_applications_apart() {
 #[tokio::test]
 async fn what_memcached_can_not_list_follows_the_policy() {
     let server = Memcached::start(&[]);
-    let id = id();
     let with = |policy| builder([&server]).list_policy(policy).build().unwrap();
-    created(&with(ListPolicy::Ignore), &id, &record(b"1")).await;
     for policy in [ListPolicy::Ignore, ListPolicy::Warn] {
         let store = with(policy);
         for cursor in [0, u32::MAX.into(), u64::MAX].map(Cursor::new) {
             let page = store.ids(cursor, 10).await.unwrap();
             assert!(page.ids.is_empty() && page.next.is_none());
         }
-        assert_eq!((store.count().await.unwrap(), store.clear().await.unwrap()), (0, 0));
-        assert_eq!(store.delete_idle(Duration::ZERO).await.unwrap().deleted, 0);
+        assert_eq!(store.count().await.unwrap(), 0);
         assert_eq!(store.sweep().await.unwrap().deleted, 0);
     }
     let store = with(ListPolicy::Error);
@@ -235,12 +232,42 @@ async fn what_memcached_can_not_list_follows_the_policy() {
         store.ids(Cursor::START, 10).await.unwrap_err(),
         store.ids(Cursor::new(u64::MAX), 10).await.unwrap_err(),
         store.count().await.unwrap_err(),
-        store.clear().await.unwrap_err(),
-        store.delete_idle(Duration::ZERO).await.unwrap_err(),
         store.sweep().await.unwrap_err(),
     ];
     assert!(errors.iter().all(|error| error.kind() == StoreErrorKind::Unsupported));
-    assert!(store.load(&id).await.unwrap().is_some(), "nothing was removed");
+}
+
+/// What is to end sessions ends them, or says that it can't.
+#[tokio::test]
+async fn no_policy_makes_ending_sessions_a_no_op() {
+    let server = Memcached::start(&[]);
+    for policy in [ListPolicy::Ignore, ListPolicy::Warn, ListPolicy::Error] {
+        let with = |builder: session_layer::MemcachedBuilder| builder.list_policy(policy).build().unwrap();
+        let store = with(builder([&server]));
+        let (id, first) = (id(), record(b"1"));
+        created(&store, &id, &first).await;
+        for error in [store.clear().await.unwrap_err(), store.delete_idle(Duration::ZERO).await.unwrap_err()] {
+            assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+        }
+        let error = session_layer::Sessions::new(store.clone()).clear().await.unwrap_err();
+        assert_eq!(error.kind(), session_layer::ErrorKind::Unsupported);
+        let cause = std::error::Error::source(&store.clear().await.unwrap_err()).unwrap().to_string();
+        assert!(cause.contains("clear_by_generation"), "{cause}");
+        assert!(store.load(&id).await.unwrap().is_some(), "an error changes nothing");
+
+        let store = with(builder([&server]).list_owners(false));
+        assert_eq!(store.list_owner("alice").await.unwrap_err().kind(), StoreErrorKind::Unsupported);
+        let epoch = store.ensure_epoch("alice", usage(&first)).await.unwrap();
+        store.renew_epoch("alice", usage(&first)).await.unwrap();
+        assert_ne!(store.owner_epoch("alice").await.unwrap(), Some(epoch));
+        assert!(store.remove(&id).await.unwrap());
+        assert!(store.load(&id).await.unwrap().is_none());
+
+        let store = with(builder([&server]).clear_by_generation(true).prefix("cleared:"));
+        created(&store, &id, &first).await;
+        store.clear().await.unwrap();
+        assert!(store.load(&id).await.unwrap().is_none());
+    }
 }
 
 /// I4 by generation: in every process, and for updates under way; a server that lost its generation is cleared too.

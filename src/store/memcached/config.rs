@@ -18,7 +18,12 @@ const SMALLEST_ITEM: usize = 1_024;
 /// Memcached's own bound for `-I`.
 const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
 
-/// What memcached can't do: list all sessions, count them, and remove them all.
+/// What [`ids`](crate::SessionStore::ids) and [`count`](crate::SessionStore::count) answer, since memcached can't list its
+/// items, and [`sweep`](crate::SessionStore::sweep), since it drops what has expired without telling how much.
+///
+/// It applies to nothing that ends sessions: `clear` without
+/// [`clear_by_generation`](MemcachedBuilder::clear_by_generation), and `delete_idle`, are always
+/// [`Unsupported`](crate::StoreErrorKind::Unsupported).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ListPolicy {
     /// The answer is empty, or 0.
@@ -180,18 +185,19 @@ impl MemcachedBuilder {
         self
     }
 
-    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count), `clear` and `delete_idle` do.
-    /// Default [`ListPolicy::Warn`].
+    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count) and `sweep` do. Default
+    /// [`ListPolicy::Warn`].
     pub fn list_policy(mut self, policy: ListPolicy) -> Self {
         self.options.list_policy = policy;
         self
     }
 
-    /// Makes [`clear`](crate::SessionStore::clear) effective: each server keeps a generation, records of another one
-    /// are absent, and `clear` renews it everywhere. Off by default: every request then asks one item more.
+    /// Supports [`clear`](crate::SessionStore::clear): each server keeps a generation, records of another one are absent,
+    /// and `clear` renews it everywhere. Off by default, since every operation then reads one item more (in the same round
+    /// trip); `clear` is `Unsupported` then.
     ///
-    /// Every process must set it alike. A server that evicted its generation has lost its sessions; since every request
-    /// reads it, it is the last item to be evicted.
+    /// Every process must set it alike. A server that has lost its generation has lost its sessions; sessions don't push it
+    /// out, since it is smaller than any of them.
     pub fn clear_by_generation(mut self, on: bool) -> Self {
         self.options.clear_by_generation = on;
         self

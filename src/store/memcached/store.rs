@@ -332,11 +332,14 @@ impl SessionStore for MemcachedStore {
         self.unlistable("count")
     }
 
-    /// By generation if so set (see [`MemcachedBuilder::clear_by_generation`]): how many sessions there were is not
-    /// known, so the answer is 0. Otherwise by the policy, and nothing is removed.
+    /// Ends every session, if [`clear_by_generation`](MemcachedBuilder::clear_by_generation) is set. How many there were is
+    /// not known, so the answer is 0.
+    ///
+    /// `Unsupported` without that setting, whatever the [`ListPolicy`] is.
     async fn clear(&self) -> Result<u64, StoreError> {
         if !self.inner.options.clear_by_generation {
-            return self.unlistable("clear");
+            let error = StoreError::unsupported("clear");
+            return Err(error.because("memcached can't list its items: set `clear_by_generation` on the builder"));
         }
         self.renew_generations().await.map_err(|error| error.during("clear"))?;
         tracing::info!(target: TARGET, "cleared: every server has a new generation");
@@ -352,8 +355,11 @@ impl SessionStore for MemcachedStore {
         }
     }
 
+    /// `Unsupported`, whatever the [`ListPolicy`] is: memcached can't list what it would have to end. It drops what has not
+    /// been used for its idle limit by itself.
     async fn delete_idle(&self, _unused_for: Duration) -> Result<Swept, StoreError> {
-        self.unlistable("delete_idle")
+        Err(StoreError::unsupported("delete_idle")
+            .because("memcached can't list its items: give sessions an idle limit"))
     }
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {

@@ -357,10 +357,9 @@ async fn last_write_wins_is_refused_where_requests_take_turns() {
     assert!(fine.iter().flatten().all(Result::is_ok), "{fine:?}");
 }
 
-/// C6: what eviction can do to an owner: without an epoch all are revoked; without a list none is listed, and
-/// revocation works all the same.
+/// Without a list none is listed, and revocation works all the same.
 #[tokio::test]
-async fn evicted_epochs_revoke_and_evicted_lists_only_hide() {
+async fn an_evicted_list_only_hides() {
     let servers = Memcached::cluster(3);
     let store = store(&servers);
     let owner = session_layer::SessionId::of_owner("alice");
@@ -375,9 +374,6 @@ async fn evicted_epochs_revoke_and_evicted_lists_only_hide() {
     assert_eq!(home.ask(&format!("md session:{owner}:sessions\r\n"), "HD"), ["HD"]);
     assert!(store.list_owner("alice").await.unwrap().is_empty());
     assert_eq!(store.owner_epoch("alice").await.unwrap(), Some(epoch));
-    assert_eq!(home.ask(&format!("md session:{owner}\r\n"), "HD"), ["HD"]);
-    assert_eq!(store.owner_epoch("alice").await.unwrap(), None);
-    assert_ne!(store.ensure_epoch("alice", usage(&first)).await.unwrap(), epoch);
     // An epoch that can't be reached is an error, not "none".
     let down = servers.iter().position(|server| std::ptr::eq(server, home)).unwrap();
     let mut servers = servers;
@@ -385,19 +381,71 @@ async fn evicted_epochs_revoke_and_evicted_lists_only_hide() {
     assert_eq!(store.owner_epoch("alice").await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 }
 
-/// CAS values start again with a server; nonces don't.
+/// The table of how exactly the last use is known: see "Time" on the store.
 #[tokio::test]
-async fn a_restart_mixes_up_no_versions() {
-    let mut server = Memcached::start(&[]);
+async fn the_last_use_is_exact_until_a_touch() {
+    let server = Memcached::start(&[]);
     let store = store([&server]);
     let (id, first) = (id(), record(b"1"));
-    let before = created(&store, &id, &first).await;
-    server.restart();
-    while store.load(&id).await.is_err() {}
-    let after = created(&store, &id, &first).await;
-    let cas = |version: &session_layer::Version| version.as_bytes()[..8].to_vec();
-    assert_eq!(cas(&before), cas(&after), "the test's premise: the CAS values started again");
-    assert_ne!(before, after);
+    let used = Usage { used_at: Clock::system().now() - Duration::from_millis(123_456), ..usage(&first) };
+    store.create(&id, &first, used).await.unwrap();
+    let held = loaded(&store, &id).await;
+    assert_eq!(held.usage(), used);
+    // By less than three seconds: it can't be told from rounding.
+    let little = Duration::from_secs(2);
+    store.touch(&id, Usage { used_at: used.used_at + little, expires_at: used.expires_at + little }).await.unwrap();
+    assert_eq!(loaded(&store, &id).await.usage(), used);
+    // By more: both move by as much, up to two seconds late.
+    let much = Duration::from_secs(60);
+    let touched = Usage { used_at: used.used_at + much, expires_at: used.expires_at + much };
+    store.touch(&id, touched).await.unwrap();
+    let now = loaded(&store, &id).await;
+    let late = |now: SystemTime, then: SystemTime| now.duration_since(then).expect("never early");
+    assert!(late(now.used_at, touched.used_at) <= Duration::from_millis(3_250), "{now:?}");
+    assert_eq!(late(now.used_at, touched.used_at), late(now.expires_at, touched.expires_at));
+    store.update(&id, &first, &held.version, touched).await.unwrap();
+    assert_eq!(loaded(&store, &id).await.usage(), touched);
+}
+
+/// No duration is too long or too short.
+#[tokio::test]
+async fn no_duration_panics() {
+    let server = Memcached::start(&[]);
+    let store = store([&server]);
+    let now = SystemTime::now();
+    let ends = [SystemTime::UNIX_EPOCH, now, Clock::system().now() + Duration::from_secs(1 << 36)];
+    for time in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(u32::MAX.into()), Duration::MAX] {
+        let (id, first) = (id(), record(b"1"));
+        created(&store, &id, &first).await;
+        let holder = session_layer::Holder::generate().unwrap();
+        store.lock(&id, holder, time).await.unwrap();
+        store.metadata(&id).await.unwrap().expect("it is there");
+        store.unlocked(&id, time.min(Duration::from_millis(5))).await;
+        store.unlock(&id, holder).await.unwrap();
+        store.unlocked(&id, time).await;
+        store.ensure_epoch("alice", Usage::keep_for(now, time)).await.unwrap();
+        store.renew_epoch("alice", Usage::keep_for(now, time)).await.unwrap();
+        assert!(store.delete_idle(time).await.is_err());
+        for expires_at in ends {
+            for used_at in ends {
+                let usage = Usage { used_at, expires_at };
+                let other = crate::support::id();
+                store.create(&other, &lasting(1), usage).await.unwrap();
+                store.touch(&other, Usage::keep_for(used_at, time)).await.unwrap();
+                store.load(&other).await.unwrap();
+            }
+        }
+    }
+    let clock = Clock::manual(SystemTime::UNIX_EPOCH);
+    let store = builder([&server]).clock(clock.clone()).build().unwrap();
+    for at in ends {
+        clock.set(at);
+        let (id, first) = (id(), lasting(1));
+        created(&store, &id, &first).await;
+        store.touch(&id, usage(&first)).await.unwrap();
+        store.load(&id).await.unwrap();
+        store.ensure_epoch("bob", usage(&first)).await.unwrap();
+    }
 }
 
 #[test]

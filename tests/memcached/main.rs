@@ -17,6 +17,8 @@ mod faults;
 mod ketama;
 mod kit;
 mod processes;
+mod restarts;
+mod runtimes;
 mod servers;
 mod support;
 mod tls;

@@ -122,7 +122,10 @@ impl MemcachedBuilder {
         self
     }
 
-    /// Connections to each server. Default 2: a large record then does not hold up everything behind it. 1 to 64.
+    /// Connections to each server, for each runtime that uses the store. Default 2: a large record then does not hold up
+    /// everything behind it. 1 to 64.
+    ///
+    /// With one runtime per core, look at memcached's limit of connections (its option `-c`, 1,024 by default).
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -135,8 +138,12 @@ impl MemcachedBuilder {
         self
     }
 
-    /// How long a request may take. Default 1 s; 1 ms to 60 s. A write whose outcome is unknown is read back within a
-    /// second span of this length.
+    /// How long an operation may take, waiting for a place in the queue and for a connection included. Default 1 s; 1 ms
+    /// to 60 s. The caller watches it itself: see [Runtimes and time limits](MemcachedStore#runtimes-and-time-limits).
+    ///
+    /// A write whose outcome is unknown is read back within a second span of this length. `rename` has a span for each of
+    /// its steps, `list_owner` for each 64 sessions, `clear` for each server; `close` waits at most for this, the connect
+    /// limit and a quarter of a second.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self

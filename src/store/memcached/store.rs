@@ -42,7 +42,7 @@ const REMEMBERED: usize = 16_384;
 /// |---|---|---|---|
 /// | record: session, tombstone, epoch | the id | its key | `ms … ME` to create, `ms … C` to update |
 /// | lease | the id and `:lease` | the record's key | `ms … ME`, `ms … C` |
-/// | an owner's sessions | the id of the owner's epoch and `:sessions` | the epoch's key | `ms … ME`, `ms … C` |
+/// | an owner's sessions | the id of the owner and `:sessions` | the id of the owner | `ms … ME`, `ms … C` |
 /// | generation, if `clear_by_generation` is set | `generation` | each server | `ms … ME`, `ms … MS` by `clear` |
 ///
 /// A key's server is found on the ketama ring that libmemcached builds with `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED` at
@@ -65,6 +65,17 @@ const REMEMBERED: usize = 16_384;
 /// the process that gives the lease back it is woken at once. One wait ends with its time, with an error of the server's, or
 /// after about a second, when [`lock`](crate::SessionStore::lock) is to be asked whether the session is still there.
 ///
+/// # Runtimes and time limits
+///
+/// Any number of runtimes can share a store. Each has [`connections`](MemcachedBuilder::connections) of its own to each
+/// server, made at its first request, so one that is busy or has ended neither delays the others nor ends their
+/// connections. A caller watches its time limit in its own future, on its own runtime's timer: it is answered in time
+/// also while the task that owns the connection can't run, and the connection is then replaced. The limit includes waiting for a place in the queue, for a connection and its
+/// handshake.
+///
+/// A request that is still queued at the limit is withdrawn: the error is
+/// [`Timeout`](crate::StoreErrorKind::Timeout) or [`Unavailable`](crate::StoreErrorKind::Unavailable), and it is never sent.
+///
 /// # What eviction can do
 ///
 /// A server that is full drops what was used least recently. Of a session, that is a logout. Of an owner's epoch: all
@@ -78,17 +89,25 @@ const REMEMBERED: usize = 16_384;
 /// # Time
 ///
 /// Expiry is memcached's own, in whole seconds: a session never ends before its time, and ends within two seconds after
-/// it (within one, if a whole number of seconds was left). Until it is touched, loads know its exact time. After a touch
-/// `expires_at` is up to two seconds late, and `used_at` follows from it. The clocks of application servers may differ:
-/// times up to 30 days are relative for memcached. Beyond, they are dates, at most 19 January 2038, where memcached's
-/// dates end; what shall live longer ends there, or after 30 days once that is past.
+/// it (within one, if a whole number of seconds was left). The clocks of application servers may differ: times up to 30
+/// days are relative for memcached. Beyond, they are dates, at most 19 January 2038, where memcached's dates end; what
+/// shall live longer ends there, or after 30 days once that is past.
+///
+/// `used_at` and `expires_at` are exact to the millisecond after a create or an update. A touch moves only memcached's own
+/// expiry, from which both are then derived: they move by the same amount, and are up to 3.25 seconds late, never past the
+/// present. A touch that moves the expiry by less than that can't be told from rounding and moves neither. Where the
+/// absolute limit caps the expiry, `used_at` moves only as far as the expiry does.
 ///
 /// # What is not known for certain
 ///
-/// A write that was sent and not answered is never sent again. It is read back: a nonce in each item tells whose write
-/// it is. If that does not settle it, the answer is an error of kind
-/// [`OutcomeUnknown`](crate::StoreErrorKind::OutcomeUnknown). CAS values start again when a server is restarted; since a
-/// session's id is never used twice, and versions carry the nonce too, none is mistaken for another.
+/// A write that was sent and not answered is never sent again. It is read back: a number that was drawn for each write
+/// tells whose write an item is. If that does not settle it, the answer is an error of kind
+/// [`OutcomeUnknown`](crate::StoreErrorKind::OutcomeUnknown). A delete has no such number: if its answer is lost and the
+/// item is gone, it counts as done by whoever asks.
+///
+/// Servers count CAS values from 1 again when they are restarted. So a CAS value is used only on a connection to the
+/// incarnation of the server that gave it, which is told by the server's process id and the second of its start: a
+/// version, a lease or an epoch that was read before a restart matches nothing that is stored after it.
 ///
 /// # Servers
 ///
@@ -400,19 +419,17 @@ impl SessionStore for MemcachedStore {
 
     /// Takes no more requests, waits for the replies to those under way, and disconnects.
     async fn close(&self) -> Result<(), StoreError> {
-        let mut ending = Vec::new();
-        for server in &self.inner.servers {
-            ending.extend(server.close().into_iter().map(|task| (Instant::now() + server.close_limit(), task)));
-        }
+        let ending = self.inner.servers.iter().flat_map(Server::close);
+        // All limits begin now.
+        let ending: Vec<_> = ending.map(|closing| (Instant::now() + closing.limit(), closing)).collect();
         if ending.is_empty() {
             return Ok(());
         }
         let mut late = false;
-        for (deadline, task) in ending {
-            let abort = task.abort_handle();
-            if timeout_at(deadline, task).await.is_err() {
-                abort.abort();
-                late = true;
+        for (deadline, mut closing) in ending {
+            if timeout_at(deadline, &mut closing.task).await.is_err() {
+                closing.task.abort();
+                late |= !closing.is_idle();
             }
         }
         if late {

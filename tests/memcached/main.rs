@@ -13,6 +13,7 @@ mod proxy;
 mod basics;
 mod cancelled;
 mod chaos;
+mod eviction;
 mod faults;
 mod ketama;
 mod kit;

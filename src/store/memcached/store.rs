@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     id::SessionId,
-    record::Record,
+    record::{Epoch, Owner, Record},
     store::{
         Create, Cursor, Holder, Lock, Metadata, Page, Refresh, SessionStore, StoreError, StoreErrorKind, Stored, Swept,
         Touch, Update, Usage, Version,
@@ -40,7 +40,8 @@ const REMEMBERED: usize = 16_384;
 ///
 /// | item | key (after the prefix) | on the server of | written |
 /// |---|---|---|---|
-/// | record: session, tombstone, epoch | the id | its key | `ms … ME` to create, `ms … C` to update |
+/// | record: session, tombstone | the id | its key | `ms … ME` to create, `ms … C` to update |
+/// | an owner's epoch | the id of the owner and `:epoch` | the id of the owner | `ms … ME`, `ms … C` |
 /// | lease | the id and `:lease` | the record's key | `ms … ME`, `ms … C` |
 /// | an owner's sessions | the id of the owner and `:sessions` | the id of the owner | `ms … ME`, `ms … C` |
 /// | generation, if `clear_by_generation` is set | `generation` | each server | `ms … ME`, `ms … MS` by `clear` |
@@ -78,13 +79,33 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # What eviction can do
 ///
-/// A server that is full drops what was used least recently. Of a session, that is a logout. Of an owner's epoch: all
-/// sessions of the owner are revoked (it is read at each of their requests, so it is dropped after them). Of the list:
-/// [`list_owner`](crate::SessionStore::list_owner) names only sessions that are listed later; they live on, and
-/// revocation still ends every one. Of a lease: another holder may take it, and then the first can't commit, since taking
-/// it gives the record a new version. Of a tombstone: the old id is absent in place of superseded. Nothing is ever
-/// brought back. Size for it: the record's bytes and about 200 more for each session (head, key and memcached's own), a
-/// third on top for the slabs' rounding, and look at `evictions` in its `stats`.
+/// A server that is full drops items, per slab class: an item makes room only for items of about its own size, those that
+/// were used least recently first.
+///
+/// | lost | consequence |
+/// |---|---|
+/// | a session | its visitor is logged out |
+/// | an owner's epoch | all sessions of the owner are revoked |
+/// | an owner's list | [`list_owner`](crate::SessionStore::list_owner) names only sessions that are listed later, and a limit of sessions per owner counts only those; the others live on, and revocation still ends every one |
+/// | a lease | another holder may take it; the first can't commit then, since taking it gives the record a new version |
+/// | a tombstone | the old id is absent, not superseded |
+/// | a generation | all sessions on that server end |
+///
+/// Nothing is ever brought back.
+///
+/// **Anonymous sessions don't log out idle users.** An epoch is smaller than any session, lease or list, and is alone in
+/// its slab class, so sessions of any size and number don't make it give way. It gives way to the epochs of other owners,
+/// those of owners that have not been seen for the longest time first. This holds up to a prefix of 100 bytes, for
+/// memcached's default `-n` and a growth factor (`-f`) of at most 1.25, its default.
+///
+/// Its limit is memcached's slab automover. While a full server keeps evicting from one class for half a minute, it moves
+/// pages to it from others, those of epochs included, but leaves each class two pages: the epochs of 13,000 owners on each
+/// server, or of 8,700 with a prefix of more than 26 bytes. With more owners than that, start memcached with
+/// `-o slab_automove=0`, and no page is moved. (Measured with 1.6.18, `-m 64`, 40,000 owners and over 20 million small sessions:
+/// 13,796 epochs and 1,128 of 10,000 other records were left by default, all of both without the automover.)
+///
+/// Size for it: the record's bytes and about 200 more for each session (head, key and memcached's own), a third on top for
+/// the slabs' rounding, 152 to 240 bytes for each owner, and look at `evictions` in its `stats`.
 ///
 /// # Time
 ///
@@ -329,6 +350,24 @@ impl SessionStore for MemcachedStore {
         let outcome = self.refresh_item(id, held).await.map_err(|error| failed("refresh", id, error))?;
         tracing::trace!(target: TARGET, %id, same = matches!(outcome, Refresh::Same(_)), "refresh");
         Ok(outcome)
+    }
+
+    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
+        let id = SessionId::of_owner(owner);
+        self.epoch_of(&id).await.map_err(|error| failed("owner_epoch", &id, error))
+    }
+
+    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
+        let id = SessionId::of_owner(owner);
+        // Nobody can have an epoch who can't be an owner.
+        Owner::new(owner, Epoch::from_u64(0))
+            .map_err(|error| StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because(error))?;
+        self.keep_epoch(&id, usage).await.map_err(|error| failed("ensure_epoch", &id, error))
+    }
+
+    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
+        let id = SessionId::of_owner(owner);
+        self.change_epoch(&id, usage).await.map_err(|error| failed("renew_epoch", &id, error))
     }
 
     fn overwrites(&self) -> bool {

@@ -43,6 +43,9 @@ pub(super) use self::{
     stream::Transport,
 };
 
+#[cfg(test)]
+pub(super) use self::command::ITEM_OVERHEAD;
+
 /// See [`reply::fuzz`].
 #[cfg(fuzzing)]
 pub(super) use self::reply::fuzz as fuzz_reply;

@@ -23,7 +23,8 @@ impl<R> SessionLayerBuilder<R> {
     /// begun; under `Refuse` each of two that took the last place can be refused, and then its visitor starts anew.
     ///
     /// It counts what the store lists. [`MemoryStore`](crate::MemoryStore) and [`FileStore`](crate::FileStore) list
-    /// exactly; memcached can miss sessions, and what is missed is not counted. On a store that can't list, a login is
+    /// exactly; memcached lists the last 1,000 sessions in an
+    /// item that can be evicted: what is not on it is not counted. On a store that can't list, a login is
     /// an error: [`Unsupported`](crate::ErrorKind::Unsupported), 500. What one that can't answer has is not known: 503.
     ///
     /// ```

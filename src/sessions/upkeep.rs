@@ -30,7 +30,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Those of the store; then sessions may live on. [`Unsupported`](crate::ErrorKind::Unsupported) if it can't: memcached
+    /// needs the setting `clear_by_generation`.
     pub async fn clear(&self) -> Result<u64> {
         let caller = Caller::present();
         let cleared = self.store().clear().await.map_err(during("clear"))?;

@@ -268,8 +268,7 @@ async fn sweep_and_delete_idle_count_sessions() {
     }
     store.ensure_epoch("alice", Usage::keep_for(start(), DAY * 30)).await.unwrap();
     let version = fixture.load(&id(0, 0)).await.unwrap().version;
-    let renamed =
-        store.rename(&id(0, 0), &version, &crate::support::tombstone(), &id(9, 0), &record(0), usage()).await.unwrap();
+    let renamed = store.rename(&id(0, 0), &version, &tombstone(), &id(9, 0), &record(0), usage()).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)));
     assert_eq!(store.sweep().await.unwrap(), Swept { deleted: 0, remaining: 600 });
 
@@ -420,10 +419,8 @@ async fn k1_late_writes_do_not_revive() {
     assert!(fixture.store.remove(&id).await.unwrap());
     assert_eq!(twin.update(&id, &record(2), &held.version, usage()).await.unwrap(), Update::Gone);
     assert_eq!(twin.touch(&id, usage()).await.unwrap(), Touch::Gone);
-    let renamed = twin
-        .rename(&id, &held.version, &crate::support::tombstone(), &crate::support::id(9, 1), &record(2), usage())
-        .await
-        .unwrap();
+    let renamed =
+        twin.rename(&id, &held.version, &tombstone(), &crate::support::id(9, 1), &record(2), usage()).await.unwrap();
     assert_eq!(renamed, Rename::Gone);
     assert!(twin.load(&id).await.unwrap().is_none());
     assert!(!path_of(&twin, &id).exists());

@@ -128,7 +128,7 @@ async fn late_writer(dir: &Path, _: &str) {
     say(format!("{:?}", store.touch(&key, usage).await.unwrap()));
     say(format!(
         "{:?}",
-        store.rename(&key, &held.version, &crate::support::tombstone(), &id(2, 1), &held.record, usage).await.unwrap()
+        store.rename(&key, &held.version, &tombstone(), &id(2, 1), &held.record, usage).await.unwrap()
     ));
     say(format!("{:?}", store.load(&key).await.unwrap().is_some()));
 }
@@ -184,11 +184,7 @@ async fn live_and_die(store: &FileStore, slot: u8, first: u64) {
         if step == 2 {
             say(format!("{slot} ? {} {count}", generation + 1));
             let (from, to) = (id(slot, generation), id(slot, generation + 1));
-            match store
-                .rename(&from, &version, &crate::support::tombstone(), &to, &record, usage(&record))
-                .await
-                .unwrap()
-            {
+            match store.rename(&from, &version, &tombstone(), &to, &record, usage(&record)).await.unwrap() {
                 Rename::Renamed(new) => version = new,
                 other => panic!("{other:?}"),
             }
@@ -226,8 +222,7 @@ async fn trace(dir: &Path, setting: &str) {
     begin("sweep");
     store.sweep().await.unwrap();
     begin("rename");
-    let renamed =
-        store.rename(&key, &version, &crate::support::tombstone(), &id(2, 1), &record(3), usage()).await.unwrap();
+    let renamed = store.rename(&key, &version, &tombstone(), &id(2, 1), &record(3), usage()).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)));
     begin("remove");
     assert!(store.remove(&id(2, 1)).await.unwrap());

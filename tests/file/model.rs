@@ -101,11 +101,7 @@ async fn run(steps: Vec<Step>) {
             }
             Step::Rename { from, to } => {
                 let expected = model.get(&from).map_or(Version::from_u64(1), |held| held.version);
-                match store
-                    .rename(&key(from), &expected, &crate::support::tombstone(), &key(to), &fresh, usage)
-                    .await
-                    .unwrap()
-                {
+                match store.rename(&key(from), &expected, &tombstone(), &key(to), &fresh, usage).await.unwrap() {
                     Rename::Renamed(version) => {
                         let check = model.remove(&from).unwrap().record.check();
                         let tombstone = Arc::new(Record::tombstone(check, now));

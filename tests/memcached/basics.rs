@@ -87,8 +87,7 @@ async fn a_tombstone_lives_for_a_minute() {
     let store = store([&server]);
     let (from, to, first) = (id(), id(), record(b"1"));
     let version = created(&store, &from, &first).await;
-    let outcome =
-        store.rename(&from, &version, &crate::support::tombstone(), &to, &first, usage(&first)).await.unwrap();
+    let outcome = store.rename(&from, &version, &tombstone(), &to, &first, usage(&first)).await.unwrap();
     assert!(matches!(outcome, Rename::Renamed(_)));
     assert_eq!(loaded(&store, &from).await.record.kind(), RecordKind::Tombstone);
     assert!((58..=62).contains(&left(&server, &from)), "{}", left(&server, &from));
@@ -218,17 +217,14 @@ async fn prefixes_keep_applications_apart() {
 #[tokio::test]
 async fn what_memcached_can_not_list_follows_the_policy() {
     let server = Memcached::start(&[]);
-    let id = id();
     let with = |policy| builder([&server]).list_policy(policy).build().unwrap();
-    created(&with(ListPolicy::Ignore), &id, &record(b"1")).await;
     for policy in [ListPolicy::Ignore, ListPolicy::Warn] {
         let store = with(policy);
         for cursor in [0, u32::MAX.into(), u64::MAX].map(Cursor::new) {
             let page = store.ids(cursor, 10).await.unwrap();
             assert!(page.ids.is_empty() && page.next.is_none());
         }
-        assert_eq!((store.count().await.unwrap(), store.clear().await.unwrap()), (0, 0));
-        assert_eq!(store.delete_idle(Duration::ZERO.into()).await.unwrap().deleted, 0);
+        assert_eq!(store.count().await.unwrap(), 0);
         assert_eq!(store.sweep().await.unwrap().deleted, 0);
     }
     let store = with(ListPolicy::Error);
@@ -236,12 +232,42 @@ async fn what_memcached_can_not_list_follows_the_policy() {
         store.ids(Cursor::START, 10).await.unwrap_err(),
         store.ids(Cursor::new(u64::MAX), 10).await.unwrap_err(),
         store.count().await.unwrap_err(),
-        store.clear().await.unwrap_err(),
-        store.delete_idle(Duration::ZERO.into()).await.unwrap_err(),
         store.sweep().await.unwrap_err(),
     ];
     assert!(errors.iter().all(|error| error.kind() == StoreErrorKind::Unsupported));
-    assert!(store.load(&id).await.unwrap().is_some(), "nothing was removed");
+}
+
+/// What is to end sessions ends them, or says that it can't.
+#[tokio::test]
+async fn no_policy_makes_ending_sessions_a_no_op() {
+    let server = Memcached::start(&[]);
+    for policy in [ListPolicy::Ignore, ListPolicy::Warn, ListPolicy::Error] {
+        let with = |builder: session_layer::MemcachedBuilder| builder.list_policy(policy).build().unwrap();
+        let store = with(builder([&server]));
+        let (id, first) = (id(), record(b"1"));
+        created(&store, &id, &first).await;
+        for error in [store.clear().await.unwrap_err(), store.delete_idle(Duration::ZERO.into()).await.unwrap_err()] {
+            assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+        }
+        let error = session_layer::Sessions::new(store.clone()).clear().await.unwrap_err();
+        assert_eq!(error.kind(), session_layer::ErrorKind::Unsupported);
+        let cause = std::error::Error::source(&store.clear().await.unwrap_err()).unwrap().to_string();
+        assert!(cause.contains("clear_by_generation"), "{cause}");
+        assert!(store.load(&id).await.unwrap().is_some(), "an error changes nothing");
+
+        let store = with(builder([&server]).list_owners(false));
+        assert_eq!(store.list_owner("alice").await.unwrap_err().kind(), StoreErrorKind::Unsupported);
+        let epoch = store.ensure_epoch("alice", usage(&first)).await.unwrap();
+        store.renew_epoch("alice", usage(&first)).await.unwrap();
+        assert_ne!(store.owner_epoch("alice").await.unwrap(), Some(epoch));
+        assert!(store.remove(&id).await.unwrap());
+        assert!(store.load(&id).await.unwrap().is_none());
+
+        let store = with(builder([&server]).clear_by_generation(true).prefix("cleared:"));
+        created(&store, &id, &first).await;
+        store.clear().await.unwrap();
+        assert!(store.load(&id).await.unwrap().is_none());
+    }
 }
 
 /// I4 by generation: in every process, and for updates under way; a server that lost its generation is cleared too.
@@ -293,14 +319,13 @@ async fn last_write_wins_brings_nothing_back() {
     }
     // Renewed in between: its tombstone stays.
     let held = loaded(&store, &id).await;
-    store.rename(&id, &held.version, &crate::support::tombstone(), &to, &first, usage(&first)).await.unwrap();
+    store.rename(&id, &held.version, &tombstone(), &to, &first, usage(&first)).await.unwrap();
     assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict);
     assert_eq!(loaded(&store, &id).await.record.kind(), RecordKind::Tombstone);
     // One tombstone does not win over another: a logout would take a renewal's for its own.
     let grave = Arc::new(Record::tombstone(Check::from_bytes([0; 16]), Clock::system().now()));
     assert_eq!(store.update(&id, &grave, &held.version, usage(&grave)).await.unwrap(), Update::Conflict);
-    let again =
-        store.rename(&id, &held.version, &crate::support::tombstone(), &other, &first, usage(&first)).await.unwrap();
+    let again = store.rename(&id, &held.version, &tombstone(), &other, &first, usage(&first)).await.unwrap();
     assert_eq!(again, Rename::Conflict);
     // K1: removed in between.
     let held = loaded(&store, &to).await;
@@ -332,10 +357,9 @@ async fn last_write_wins_is_refused_where_requests_take_turns() {
     assert!(fine.iter().flatten().all(Result::is_ok), "{fine:?}");
 }
 
-/// C6: what eviction can do to an owner: without an epoch all are revoked; without a list none is listed, and
-/// revocation works all the same.
+/// Without a list none is listed, and revocation works all the same.
 #[tokio::test]
-async fn evicted_epochs_revoke_and_evicted_lists_only_hide() {
+async fn an_evicted_list_only_hides() {
     let servers = Memcached::cluster(3);
     let store = store(&servers);
     let owner = session_layer::SessionId::of_owner("alice");
@@ -350,9 +374,6 @@ async fn evicted_epochs_revoke_and_evicted_lists_only_hide() {
     assert_eq!(home.ask(&format!("md session:{owner}:sessions\r\n"), "HD"), ["HD"]);
     assert!(store.list_owner("alice").await.unwrap().is_empty());
     assert_eq!(store.owner_epoch("alice").await.unwrap(), Some(epoch));
-    assert_eq!(home.ask(&format!("md session:{owner}\r\n"), "HD"), ["HD"]);
-    assert_eq!(store.owner_epoch("alice").await.unwrap(), None);
-    assert_ne!(store.ensure_epoch("alice", usage(&first)).await.unwrap(), epoch);
     // An epoch that can't be reached is an error, not "none".
     let down = servers.iter().position(|server| std::ptr::eq(server, home)).unwrap();
     let mut servers = servers;
@@ -360,19 +381,71 @@ async fn evicted_epochs_revoke_and_evicted_lists_only_hide() {
     assert_eq!(store.owner_epoch("alice").await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 }
 
-/// CAS values start again with a server; nonces don't.
+/// The table of how exactly the last use is known: see "Time" on the store.
 #[tokio::test]
-async fn a_restart_mixes_up_no_versions() {
-    let mut server = Memcached::start(&[]);
+async fn the_last_use_is_exact_until_a_touch() {
+    let server = Memcached::start(&[]);
     let store = store([&server]);
     let (id, first) = (id(), record(b"1"));
-    let before = created(&store, &id, &first).await;
-    server.restart();
-    while store.load(&id).await.is_err() {}
-    let after = created(&store, &id, &first).await;
-    let cas = |version: &session_layer::Version| version.as_bytes()[..8].to_vec();
-    assert_eq!(cas(&before), cas(&after), "the test's premise: the CAS values started again");
-    assert_ne!(before, after);
+    let used = Usage { used_at: Clock::system().now() - Duration::from_millis(123_456), ..usage(&first) };
+    store.create(&id, &first, used).await.unwrap();
+    let held = loaded(&store, &id).await;
+    assert_eq!(held.usage(), used);
+    // By less than three seconds: it can't be told from rounding.
+    let little = Duration::from_secs(2);
+    store.touch(&id, Usage { used_at: used.used_at + little, expires_at: used.expires_at + little }).await.unwrap();
+    assert_eq!(loaded(&store, &id).await.usage(), used);
+    // By more: both move by as much, up to two seconds late.
+    let much = Duration::from_secs(60);
+    let touched = Usage { used_at: used.used_at + much, expires_at: used.expires_at + much };
+    store.touch(&id, touched).await.unwrap();
+    let now = loaded(&store, &id).await;
+    let late = |now: SystemTime, then: SystemTime| now.duration_since(then).expect("never early");
+    assert!(late(now.used_at, touched.used_at) <= Duration::from_millis(3_250), "{now:?}");
+    assert_eq!(late(now.used_at, touched.used_at), late(now.expires_at, touched.expires_at));
+    store.update(&id, &first, &held.version, touched).await.unwrap();
+    assert_eq!(loaded(&store, &id).await.usage(), touched);
+}
+
+/// No duration is too long or too short.
+#[tokio::test]
+async fn no_duration_panics() {
+    let server = Memcached::start(&[]);
+    let store = store([&server]);
+    let now = SystemTime::now();
+    let ends = [SystemTime::UNIX_EPOCH, now, Clock::system().now() + Duration::from_secs(1 << 36)];
+    for time in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(u32::MAX.into()), Duration::MAX] {
+        let (id, first) = (id(), record(b"1"));
+        created(&store, &id, &first).await;
+        let holder = session_layer::Holder::generate().unwrap();
+        store.lock(&id, holder, time).await.unwrap();
+        store.metadata(&id).await.unwrap().expect("it is there");
+        store.unlocked(&id, time.min(Duration::from_millis(5))).await;
+        store.unlock(&id, holder).await.unwrap();
+        store.unlocked(&id, time).await;
+        store.ensure_epoch("alice", Usage::keep_for(now, time)).await.unwrap();
+        store.renew_epoch("alice", Usage::keep_for(now, time)).await.unwrap();
+        assert!(store.delete_idle(time.into()).await.is_err());
+        for expires_at in ends {
+            for used_at in ends {
+                let usage = Usage { used_at, expires_at };
+                let other = crate::support::id();
+                store.create(&other, &lasting(1), usage).await.unwrap();
+                store.touch(&other, Usage::keep_for(used_at, time)).await.unwrap();
+                store.load(&other).await.unwrap();
+            }
+        }
+    }
+    let clock = Clock::manual(SystemTime::UNIX_EPOCH);
+    let store = builder([&server]).clock(clock.clone()).build().unwrap();
+    for at in ends {
+        clock.set(at);
+        let (id, first) = (id(), lasting(1));
+        created(&store, &id, &first).await;
+        store.touch(&id, usage(&first)).await.unwrap();
+        store.load(&id).await.unwrap();
+        store.ensure_epoch("bob", usage(&first)).await.unwrap();
+    }
 }
 
 #[test]

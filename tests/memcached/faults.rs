@@ -202,7 +202,7 @@ async fn k15_a_rename_that_is_cut_anywhere_leaves_one_session() {
         let (from, to, first, second) = (id(), id(), record(b"1"), record(b"2"));
         let version = created(&store, &from, &first).await;
         proxy.arm(text, fault.clone());
-        let outcome = store.rename(&from, &version, &crate::support::tombstone(), &to, &second, usage(&second)).await;
+        let outcome = store.rename(&from, &version, &tombstone(), &to, &second, usage(&second)).await;
         assert_eq!(proxy.fired(), 1, "{text} {fault:?}");
         let old = after_recovery(&store, &from).await.expect("the old id is there");
         let new = store.load(&to).await.unwrap();
@@ -288,4 +288,38 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     assert!(store.unlock(&id, holder).await.unwrap());
     assert_eq!(proxy.fired(), 1);
     assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);
+}
+
+/// Epochs and generations are random, so what is there afterwards tells whether the write took place.
+#[tokio::test]
+async fn epochs_and_generations_that_were_written_unanswered_are_read_back() {
+    let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
+    let (id, first) = (id(), record(b"1"));
+    let short = session_layer::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(60));
+    let long = session_layer::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(6_000));
+    created(&store, &id, &first).await;
+    proxy.arm(" ME ", Fault::CutReply);
+    let epoch = store.ensure_epoch("alice", short).await.unwrap();
+    proxy.arm(" C", Fault::CutReply);
+    assert_eq!(store.ensure_epoch("alice", long).await.unwrap(), epoch);
+    proxy.arm(" C", Fault::CutReply);
+    store.renew_epoch("alice", short).await.unwrap();
+    let renewed = store.owner_epoch("alice").await.unwrap();
+    assert!(renewed.is_some() && renewed != Some(epoch));
+    proxy.arm(" MS ", Fault::CutReply);
+    store.clear().await.unwrap();
+    assert_eq!(proxy.fired(), 4);
+    assert!(store.load(&id).await.unwrap().is_none() && store.owner_epoch("alice").await.unwrap().is_none());
+
+    // What did not take place is unknown, and changes nothing.
+    let epoch = store.ensure_epoch("alice", short).await.unwrap();
+    created(&store, &id, &first).await;
+    for text in [" C", " MS "] {
+        proxy.arm(text, Fault::CutRequest);
+        let outcome =
+            if text == " C" { store.renew_epoch("alice", short).await } else { store.clear().await.map(drop) };
+        assert_eq!(outcome.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown, "{text}");
+        assert!(after_recovery(&store, &id).await.is_some());
+        assert_eq!(store.owner_epoch("alice").await.unwrap(), Some(epoch));
+    }
 }

@@ -76,9 +76,9 @@ pub fn random() -> u64 {
 }
 
 /// A tombstone such as a login leaves.
-pub(crate) fn tombstone() -> std::sync::Arc<session_layer::Record> {
-    let check = session_layer::Check::from_bytes([9; 16]);
-    let life = std::time::Duration::from_secs(60);
+pub(crate) fn tombstone() -> Arc<Record> {
+    let check = Check::from_bytes([9; 16]);
+    let life = Duration::from_secs(60);
     let now = session_layer::Clock::system().now();
-    std::sync::Arc::new(session_layer::Record::superseded(check, now, life, None).unwrap())
+    Arc::new(Record::superseded(check, now, life, None).unwrap())
 }

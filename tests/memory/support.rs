@@ -61,8 +61,8 @@ pub(crate) fn after_a_crash(path: &Path, clock: &Clock) -> (tempfile::TempDir, M
 }
 
 /// A tombstone such as a login leaves.
-pub(crate) fn tombstone(now: std::time::SystemTime) -> std::sync::Arc<session_layer::Record> {
-    let check = session_layer::Check::from_bytes([9; 16]);
-    let life = std::time::Duration::from_secs(60);
-    std::sync::Arc::new(session_layer::Record::superseded(check, now, life, None).unwrap())
+pub(crate) fn tombstone(now: std::time::SystemTime) -> Arc<Record> {
+    let check = Check::from_bytes([9; 16]);
+    let life = Duration::from_secs(60);
+    Arc::new(Record::superseded(check, now, life, None).unwrap())
 }

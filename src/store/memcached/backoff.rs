@@ -23,7 +23,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         // Jitter is a courtesy: without random numbers there is none.
         let jitter = u32::try_from(random_u64().unwrap_or(0) % 1_024).unwrap_or(0);
-        whole - whole / 2 * jitter / 1_024
+        whole - whole / 2 / 1_024 * jitter
     }
 
     pub(super) fn reset(&mut self) {
@@ -46,5 +46,15 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next() <= first);
+    }
+
+    #[test]
+    fn no_pause_overflows() {
+        for (first, longest) in
+            [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::MAX), (Duration::MAX, Duration::ZERO)]
+        {
+            let mut backoff = Backoff { failures: u32::MAX - 1, ..Backoff::new(first, longest) };
+            assert!((0..3).all(|_| backoff.next() <= longest));
+        }
     }
 }

@@ -18,7 +18,12 @@ const SMALLEST_ITEM: usize = 1_024;
 /// Memcached's own bound for `-I`.
 const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
 
-/// What memcached can't do: list all sessions, count them, and remove them all.
+/// What [`ids`](crate::SessionStore::ids) and [`count`](crate::SessionStore::count) answer, since memcached can't list its
+/// items, and [`sweep`](crate::SessionStore::sweep), since it drops what has expired without telling how much.
+///
+/// It applies to nothing that ends sessions: `clear` without
+/// [`clear_by_generation`](MemcachedBuilder::clear_by_generation), and `delete_idle`, are always
+/// [`Unsupported`](crate::StoreErrorKind::Unsupported).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ListPolicy {
     /// The answer is empty, or 0.
@@ -118,7 +123,10 @@ impl MemcachedBuilder {
         self
     }
 
-    /// Connections to each server. Default 2: a large record then does not hold up everything behind it. 1 to 64.
+    /// Connections to each server, for each runtime that uses the store. Default 2: a large record then does not hold up
+    /// everything behind it. 1 to 64.
+    ///
+    /// With one runtime per core, look at memcached's limit of connections (its option `-c`, 1,024 by default).
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -131,8 +139,12 @@ impl MemcachedBuilder {
         self
     }
 
-    /// How long a request may take. Default 1 s; 1 ms to 60 s. A write whose outcome is unknown is read back within a
-    /// second span of this length.
+    /// How long an operation may take, waiting for a place in the queue and for a connection included. Default 1 s; 1 ms
+    /// to 60 s. The caller watches it itself: see [Runtimes and time limits](MemcachedStore#runtimes-and-time-limits).
+    ///
+    /// A write whose outcome is unknown is read back within a second span of this length. `rename` has a span for each of
+    /// its steps, `list_owner` for each 64 sessions, `clear` for each server; `close` waits at most for this, the connect
+    /// limit and a quarter of a second.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self
@@ -181,18 +193,19 @@ impl MemcachedBuilder {
         self
     }
 
-    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count), `clear` and `delete_idle` do.
-    /// Default [`ListPolicy::Warn`].
+    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count) and `sweep` do. Default
+    /// [`ListPolicy::Warn`].
     pub fn list_policy(mut self, policy: ListPolicy) -> Self {
         self.options.list_policy = policy;
         self
     }
 
-    /// Makes [`clear`](crate::SessionStore::clear) effective: each server keeps a generation, records of another one
-    /// are absent, and `clear` renews it everywhere. Off by default: every request then asks one item more.
+    /// Supports [`clear`](crate::SessionStore::clear): each server keeps a generation, records of another one are absent,
+    /// and `clear` renews it everywhere. Off by default, since every operation then reads one item more (in the same round
+    /// trip); `clear` is `Unsupported` then.
     ///
-    /// Every process must set it alike. A server that evicted its generation has lost its sessions; since every request
-    /// reads it, it is the last item to be evicted.
+    /// Every process must set it alike. A server that has lost its generation has lost its sessions; sessions don't push it
+    /// out, since it is smaller than any of them.
     pub fn clear_by_generation(mut self, on: bool) -> Self {
         self.options.clear_by_generation = on;
         self

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::expiry;
+use super::{client::Cas, expiry};
 use crate::{
     clock,
     id::random_u64,
@@ -16,6 +16,9 @@ const FORMAT: u8 = 1;
 /// Bytes before the record.
 pub(super) const HEAD_BYTES: usize = 1 + 4 * 8 + 4;
 
+/// Bytes of the smallest value that a record has: a tombstone's.
+pub(super) const SMALLEST_RECORD: usize = HEAD_BYTES + 43;
+
 /// What is kept before the record.
 ///
 /// ```text
@@ -24,8 +27,7 @@ pub(super) const HEAD_BYTES: usize = 1 + 4 * 8 + 4;
 /// ```
 ///
 /// Numbers are little-endian, times are milliseconds since the Unix epoch. The nonce is drawn for each write: it tells
-/// whose write an item is after an outcome was unknown, and one state from another where CAS values have started again
-/// because the server was restarted. The birth is drawn at creation and kept by updates: a lease names it, so that it ends
+/// whose write an item is after an outcome was unknown. The birth is drawn at creation and kept by updates: a lease names it, so that it ends
 /// with the session that it was taken of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
@@ -82,18 +84,20 @@ impl Head {
     }
 
     /// The version of the state that this head and CAS value stand for.
-    pub(super) fn version(self, cas: u64) -> Version {
+    pub(super) fn version(self, cas: Cas) -> Version {
         let mut bytes = [0; VERSION_BYTES];
-        bytes[..8].copy_from_slice(&cas.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.nonce.to_be_bytes());
-        bytes[16..24].copy_from_slice(&self.generation.to_be_bytes());
-        bytes[24..].copy_from_slice(&self.birth.to_be_bytes());
-        Version::from_bytes(&bytes).expect("28 bytes are a version")
+        bytes[..8].copy_from_slice(&cas.number.to_be_bytes());
+        bytes[8..15].copy_from_slice(&cas.incarnation.to_be_bytes()[1..]);
+        bytes[15..23].copy_from_slice(&self.generation.to_be_bytes());
+        bytes[23..27].copy_from_slice(&self.birth.to_be_bytes());
+        // A part of it is enough: a server gives a CAS value once.
+        bytes[27..].copy_from_slice(&self.nonce.to_be_bytes()[4..]);
+        Version::from_bytes(&bytes).expect("31 bytes are a version")
     }
 }
 
-/// Bytes of a version: CAS value, nonce, generation and birth.
-const VERSION_BYTES: usize = 3 * 8 + 4;
+/// Bytes of a version: CAS value, incarnation (56 bits), generation, birth, and the lower half of the nonce.
+const VERSION_BYTES: usize = 8 + 7 + 8 + 4 + 4;
 
 /// What a record keeps from its creation on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,21 +114,18 @@ impl Origin {
     }
 }
 
-fn random() -> Result<u64, StoreError> {
+/// A number that no other write has.
+pub(super) fn random() -> Result<u64, StoreError> {
     random_u64().map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))
 }
 
 /// CAS value and origin of a version; `None` if this store did not make it.
-pub(super) fn parts(version: &Version) -> Option<(u64, Origin)> {
+pub(super) fn parts(version: &Version) -> Option<(Cas, Origin)> {
     let bytes: [u8; VERSION_BYTES] = version.as_bytes().try_into().ok()?;
-    let number = |at: usize| {
-        let mut number = [0; 8];
-        number.copy_from_slice(&bytes[at..at + 8]);
-        u64::from_be_bytes(number)
-    };
-    let mut birth = [0; 4];
-    birth.copy_from_slice(&bytes[24..]);
-    Some((number(0), Origin { generation: number(16), birth: u32::from_be_bytes(birth) }))
+    let number = |from: usize, to: usize| bytes[from..to].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+    let cas = Cas { number: number(0, 8), incarnation: number(8, 15) };
+    let birth = u32::try_from(number(23, 27)).ok()?;
+    Some((cas, Origin { generation: number(15, 23), birth })).filter(|_| cas.number != 0)
 }
 
 /// A record as it was loaded, with what its item says beside it.
@@ -132,12 +133,12 @@ pub(super) fn parts(version: &Version) -> Option<(u64, Origin)> {
 pub(super) struct Held {
     pub(super) stored: Stored,
     pub(super) head: Head,
-    pub(super) cas: u64,
+    pub(super) cas: Cas,
 }
 
 impl Held {
     /// Reads an item's value. Memcached tells what is left of its time.
-    pub(super) fn open(value: &[u8], cas: u64, seconds_left: Option<i64>, now: SystemTime) -> Result<Self, StoreError> {
+    pub(super) fn open(value: &[u8], cas: Cas, seconds_left: Option<i64>, now: SystemTime) -> Result<Self, StoreError> {
         let (head, record) = Head::split(value)?;
         let record =
             Record::from_bytes(record).map_err(|error| StoreError::new(StoreErrorKind::Corrupt).because(error))?;
@@ -183,6 +184,8 @@ mod tests {
         Head { nonce: 0x0102_0304_0506_0708, generation: 9, birth: 0x0a0b_0c0d, usage }
     }
 
+    const CAS: Cas = Cas { number: 5, incarnation: 0x00c0_ffee_0bad_cafe };
+
     /// Items written by 0.1.0 must be read by every later version.
     #[test]
     fn frozen_vector() {
@@ -191,11 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn no_record_is_smaller() {
+        let tombstone = Record::tombstone(Check::from_bytes([7; 16]), UNIX_EPOCH);
+        for record in [record(), tombstone] {
+            assert!(HEAD_BYTES + record.to_bytes().len() >= SMALLEST_RECORD);
+        }
+    }
+
+    #[test]
     fn an_item_round_trips() {
         let value = [&head().to_bytes()[..], &record().to_bytes()].concat();
-        let held = Held::open(&value, 5, Some(60), head().usage.used_at).unwrap();
-        assert_eq!((held.head, held.cas, &*held.stored.record), (head(), 5, &record()));
-        assert_eq!(parts(&held.stored.version), Some((5, head().origin())));
+        let held = Held::open(&value, CAS, Some(60), head().usage.used_at).unwrap();
+        assert_eq!((held.head, held.cas, &*held.stored.record), (head(), CAS, &record()));
+        assert_eq!(parts(&held.stored.version), Some((CAS, head().origin())));
+        assert_eq!(parts(&head().version(Cas { number: 0, ..CAS })), None);
         assert_eq!(parts(&Version::from_u64(5)), None);
     }
 
@@ -203,19 +215,19 @@ mod tests {
     fn what_is_no_item_is_corrupt() {
         let mut value = [&head().to_bytes()[..], &record().to_bytes()].concat();
         for cut in 0..value.len() {
-            let error = Held::open(&value[..cut], 1, None, UNIX_EPOCH).unwrap_err();
+            let error = Held::open(&value[..cut], CAS, None, UNIX_EPOCH).unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         value[0] = 2;
-        assert!(Held::open(&value, 1, None, UNIX_EPOCH).is_err());
+        assert!(Held::open(&value, CAS, None, UNIX_EPOCH).is_err());
     }
 
     proptest! {
         #[test]
         fn hostile_items_never_panic(value: Vec<u8>, left: Option<i64>) {
-            let _ = Held::open(&value, 1, left, UNIX_EPOCH);
+            let _ = Held::open(&value, CAS, left, UNIX_EPOCH);
             let value = [&head().to_bytes()[..], &value].concat();
-            let _ = Held::open(&value, 1, left, UNIX_EPOCH);
+            let _ = Held::open(&value, CAS, left, UNIX_EPOCH);
         }
     }
 }

@@ -1,13 +1,13 @@
 //! A number on each server that all its records must have: a new one clears the server.
 
 use super::{
-    client::{ClientError, Command, Mode, Reply, Status},
+    client::{ClientError, Command, Mode, Reply, Server, Status},
+    envelope,
     item::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{
     clock,
-    id::random_u64,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -42,7 +42,9 @@ impl Asked<'_> {
     pub(super) async fn answer(self) -> Result<Generation, StoreError> {
         match self {
             Self::No => Ok(Generation::Any),
-            Self::Pending(pending) => present(&pending.await.map_err(ClientError::of_read)?).map(Generation::Only),
+            Self::Pending(pending) => {
+                present(&pending.answer().await.map_err(ClientError::of_read)?).map(Generation::Only)
+            }
         }
     }
 }
@@ -70,7 +72,8 @@ impl MemcachedStore {
                 return Ok(present);
             }
             let command = Command::set(&key, Mode::Absent, self.longest(), 0, &[&fresh()?.to_le_bytes()]);
-            place.call(command).await.map_err(ClientError::of_write)?;
+            // Of the record nothing was sent yet: if this is not answered, the create did not happen.
+            place.call(command).await.map_err(ClientError::of_read)?;
         }
         Err(StoreError::new(StoreErrorKind::Unavailable).because("the server does not keep its generation"))
     }
@@ -79,21 +82,26 @@ impl MemcachedStore {
     pub(super) async fn renew_generations(&self) -> Result<(), StoreError> {
         let mut result = Ok(());
         for server in &self.inner.servers {
-            let command = Command::set(
-                &self.inner.keys.generation(),
-                Mode::Always,
-                self.longest(),
-                0,
-                &[&fresh()?.to_le_bytes()],
-            );
-            let renewed = match server.call(0, command, server.deadline()).await {
-                Ok(Reply { status: Status::Done, .. }) => Ok(()),
-                Ok(reply) => Err(unexpected(&reply.status)),
-                Err(error) => Err(error.of_write()),
-            };
-            result = result.and(renewed);
+            result = result.and(self.renew_generation(server).await);
         }
         result
+    }
+
+    async fn renew_generation(&self, server: &Server) -> Result<(), StoreError> {
+        let (key, new) = (self.inner.keys.generation(), fresh()?);
+        let command = Command::set(&key, Mode::Always, self.longest(), 0, &[&new.to_le_bytes()]);
+        let error = match server.call(0, command, server.deadline()).await {
+            Ok(Reply { status: Status::Done, .. }) => return Ok(()),
+            Ok(reply) => return Err(unexpected(&reply.status)),
+            Err(error) => error,
+        };
+        if error.sent
+            && let Ok(reply) = server.call(0, Command::get(&key, "v"), server.deadline()).await
+            && present(&reply)? == Some(new)
+        {
+            return Ok(());
+        }
+        Err(error.of_write())
     }
 
     /// The longest time that memcached keeps anything.
@@ -112,5 +120,5 @@ fn present(reply: &Reply) -> Result<Option<u64>, StoreError> {
 
 /// Never [`NONE`]: records that were written without the setting don't come back when it is turned on.
 fn fresh() -> Result<u64, StoreError> {
-    random_u64().map(|number| number | 1).map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))
+    envelope::random().map(|number| number | 1)
 }

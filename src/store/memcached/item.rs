@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    client::{ClientError, Command, Mode, Reason, Reply, Status},
+    client::{Cas, ClientError, Command, Mode, Reason, Reply, Status},
     envelope::{self, Head, Held, Origin},
     events::TARGET,
     expiry,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     id::SessionId,
-    record::{Record, RecordKind},
+    record::Record,
     store::{Create, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
 
@@ -25,7 +25,7 @@ pub(super) enum Found {
     /// Nothing.
     Absent,
     /// An item that stands for nothing: expired by the clock, of another generation, empty or stale.
-    Dead { cas: Option<u64> },
+    Dead { cas: Option<Cas> },
     /// A record.
     Live(Held),
 }
@@ -42,7 +42,7 @@ impl Found {
 /// What became of a write that was not answered.
 enum Settled {
     /// It took place; this is the CAS value.
-    Ours(u64),
+    Ours(Cas),
     /// There is no live record, so that it did not take place or was overtaken by a removal.
     Absent,
     /// Neither is certain.
@@ -72,8 +72,8 @@ impl MemcachedStore {
             Status::Value => {}
             status => return Err(unexpected(&status)),
         }
-        let (Some(cas), false) = (reply.cas, reply.stale || reply.value.is_empty()) else {
-            return Ok(Found::Dead { cas: reply.cas });
+        let (Some(cas), false) = (reply.cas(), reply.stale || reply.value.is_empty()) else {
+            return Ok(Found::Dead { cas: reply.cas() });
         };
         let now = self.now();
         let held = Held::open(&reply.value, cas, reply.seconds_left, now)?;
@@ -119,13 +119,13 @@ impl MemcachedStore {
             match reply.status {
                 Status::Done => return Ok(Create::Created(head.version(cas_of(&reply)?))),
                 // In the way is a record, or what is left of one.
-                Status::NotStored | Status::Exists | Status::NotFound => {}
+                Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => {}
                 status => return Err(unexpected(&status)),
             }
             mode = match self.find(&place).await? {
                 Found::Live(_) => return Ok(Create::Exists),
-                Found::Dead { cas: Some(cas) } if cas != 0 => Mode::Cas(cas),
-                Found::Dead { .. } | Found::Absent => Mode::Absent,
+                Found::Dead { cas: Some(cas) } => Mode::Cas(cas),
+                Found::Dead { cas: None } | Found::Absent => Mode::Absent,
             };
         }
         Err(StoreError::new(StoreErrorKind::Other).because("the item keeps changing"))
@@ -139,7 +139,7 @@ impl MemcachedStore {
         usage: Usage,
     ) -> Result<Update, StoreError> {
         let place = self.place(id);
-        let Some((mut cas, origin)) = envelope::parts(expected).filter(|&(cas, _)| cas != 0) else {
+        let Some((mut cas, origin)) = envelope::parts(expected) else {
             // No version of this store: it is stored nowhere.
             let found = self.find(&place).await?;
             return Ok(found.live().map_or(Update::Gone, |_| Update::Conflict));
@@ -167,7 +167,7 @@ impl MemcachedStore {
         &self,
         place: &Place<'_>,
         record: &Record,
-        cas: u64,
+        cas: Cas,
         head: &Head,
     ) -> Result<Update, StoreError> {
         let command = self.write(&place.key, Mode::Cas(cas), head, record);
@@ -175,13 +175,17 @@ impl MemcachedStore {
             Ok(pending) => {
                 // Asked after the write: a clear that comes later is later.
                 let generation = self.ask_generation(place).await;
-                (pending.await, generation)
+                (pending.answer().await, generation)
             }
             Err(error) => return Err(error.of_write()),
         };
         let error = match reply {
             Ok(Reply { status: Status::NotFound, .. }) => return Ok(Update::Gone),
             Ok(Reply { status: Status::Exists, .. }) => return Ok(Update::Conflict),
+            // The version is from before a restart of the server.
+            Ok(Reply { status: Status::Restarted, .. }) => {
+                return Ok(self.find(place).await?.live().map_or(Update::Gone, |_| Update::Conflict));
+            }
             Ok(reply) if reply.status == Status::Done => {
                 // If it can't be told, the write stands: a cleared record stays cleared, it has the old generation.
                 let alive = match generation {
@@ -245,7 +249,7 @@ impl MemcachedStore {
         match reply.client_flags.and_then(expiry::limit_from_flags).filter(|&limit| limit < until) {
             None => Ok(Touch::Touched),
             Some(limit) if limit <= now => {
-                place.call(Command::delete(&place.key, reply.cas)).await.map_err(ClientError::of_write)?;
+                place.call(Command::delete(&place.key, reply.cas())).await.map_err(ClientError::of_write)?;
                 Ok(Touch::Gone)
             }
             Some(limit) => {
@@ -266,18 +270,18 @@ impl MemcachedStore {
         let lease = submit(Command::delete(&self.inner.keys.lease(id), None)).await;
         // The delete is sent: from here on only its own answer says whether it took place. What can't be read counts as
         // there: damaged bytes, which are deleted like others, or a generation that was not answered.
-        let before = before.await;
+        let before = before.answer().await;
         let nothing = matches!(&before, Ok(reply) if reply.status == Status::Miss);
         let found = match (before, generation.answer().await) {
             (Ok(reply), Ok(generation)) => self.read(reply, generation).map_or(true, |found| found.live().is_some()),
             _ => true,
         };
-        match delete.await {
+        match delete.answer().await {
             Ok(reply) => match reply.status {
                 Status::Done => {
                     if let Ok(lease) = lease {
                         // It would run out by itself.
-                        let _ = lease.await;
+                        let _ = lease.answer().await;
                     }
                     // Where there was nothing before, what was deleted was created in between.
                     Ok(found || nothing)
@@ -294,15 +298,15 @@ impl MemcachedStore {
     }
 
     pub(super) async fn refresh_item(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // A session's id is never used again, so an equal CAS value is the same state even if the server was restarted.
-        // An epoch's id is; and a generation is told by the value only.
-        let by_cas = held.record.kind() != RecordKind::Epoch && !self.inner.options.clear_by_generation;
-        if by_cas && let Some((cas, _)) = envelope::parts(&held.version) {
+        // An equal CAS value of the same incarnation is the same state. A generation is told by the value only.
+        if !self.inner.options.clear_by_generation
+            && let Some((cas, _)) = envelope::parts(&held.version)
+        {
             let place = self.place(id);
             let reply = place.call(Command::get(&place.key, "c t")).await.map_err(ClientError::of_read)?;
             match reply.status {
                 Status::Miss => return Ok(Refresh::Gone),
-                Status::Done if reply.cas == Some(cas) && !reply.stale => {
+                Status::Done if reply.cas() == Some(cas) && !reply.stale => {
                     let now = self.now();
                     let (expires_at, shift) = expiry::moved(now, held.expires_at, reply.seconds_left);
                     let usage = Usage { used_at: shift.apply(held.used_at).min(now), expires_at };
@@ -322,11 +326,20 @@ impl MemcachedStore {
 }
 
 /// The CAS value of a stored item.
-pub(super) fn cas_of(reply: &Reply) -> Result<u64, StoreError> {
-    reply.cas.filter(|&cas| cas != 0).ok_or_else(|| {
+pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
+    reply.cas().ok_or_else(|| {
         StoreError::new(StoreErrorKind::Unavailable)
             .because("memcached gives no compare-and-swap values: start it without -C")
     })
+}
+
+/// Whether a conditional write took place; `false` if another came first, or the server was restarted.
+pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
+    match status {
+        Status::Done => Ok(true),
+        Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => Ok(false),
+        status => Err(unexpected(status)),
+    }
 }
 
 /// A reply that no server gives to this request, or an error of its own.

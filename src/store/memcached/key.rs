@@ -8,6 +8,7 @@ const MAX_KEY_BYTES: usize = 250;
 /// The longest prefix: it leaves room for an id (36 bytes) and the longest suffix.
 pub(super) const MAX_PREFIX_BYTES: usize = 200;
 
+const EPOCH: &[u8] = b":epoch";
 const LEASE: &[u8] = b":lease";
 const SESSIONS: &[u8] = b":sessions";
 const GENERATION: &[u8] = b"generation";
@@ -73,7 +74,12 @@ impl Keys {
         self.of(id, LEASE)
     }
 
-    /// Where the list of an owner's sessions is, by the id of the owner's epoch: on the epoch's server.
+    /// Where the epoch of an owner is, by the id of the owner: on the server of a record with that id.
+    pub(super) fn epoch(&self, owner: &SessionId) -> Key {
+        self.of(owner, EPOCH)
+    }
+
+    /// Where the list of an owner's sessions is, by the id of the owner: beside the epoch.
     pub(super) fn sessions(&self, owner: &SessionId) -> Key {
         self.of(owner, SESSIONS)
     }

@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use super::{
     backoff::Backoff,
-    client::{ClientError, Command, Mode, Reply, Status},
-    envelope::{self, Held},
+    client::{Cas, ClientError, Command, Mode, Reply, Status},
+    envelope::{self, Held, SMALLEST_RECORD},
     expiry,
-    item::{TRIES, unexpected},
+    item::{TRIES, cas_of, stored, unexpected},
     key::Key,
     released::heard,
     store::{MemcachedStore, Place},
@@ -28,10 +28,13 @@ struct Lease {
     until: SystemTime,
     /// The birth of the record that it was taken of: with that record it ends.
     birth: u32,
+    /// Drawn for each write, so that the same lease taken twice is told apart.
+    nonce: u64,
 }
 
-/// 16 bytes of the holder, 8 of the time and 4 of the birth, little-endian.
-const LEASE_BYTES: usize = 28;
+/// 16 bytes of the holder, 8 of the time, 4 of the birth and 8 of the nonce, little-endian; then zeros, so that it is as
+/// large as the smallest record: anonymous visitors can cause leases, and these must not be in the slab class of the epochs.
+const LEASE_BYTES: usize = SMALLEST_RECORD;
 
 /// Pauses between two looks at the lease of another, and when a waiter looks at the session again: if it was renamed or
 /// evicted meanwhile, its lease may still be there.
@@ -44,15 +47,19 @@ impl Lease {
         let mut bytes = [0; LEASE_BYTES];
         bytes[..16].copy_from_slice(&self.holder.to_u128().to_le_bytes());
         bytes[16..24].copy_from_slice(&envelope::millis(self.until));
-        bytes[24..].copy_from_slice(&self.birth.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.birth.to_le_bytes());
+        bytes[28..36].copy_from_slice(&self.nonce.to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (holder, rest) = bytes.split_first_chunk::<16>()?;
-        let (until, birth) = rest.split_first_chunk::<8>()?;
+        let (until, rest) = rest.split_first_chunk::<8>()?;
+        let (birth, rest) = rest.split_first_chunk::<4>()?;
+        let (nonce, _) = rest.split_first_chunk::<8>().filter(|_| bytes.len() == LEASE_BYTES)?;
         let (holder, until) = (Holder::from_u128(u128::from_le_bytes(*holder)), envelope::from_millis(*until));
-        Some(Self { holder, until, birth: u32::from_le_bytes(birth.try_into().ok()?) })
+        let (birth, nonce) = (u32::from_le_bytes(*birth), u64::from_le_bytes(*nonce));
+        Some(Self { holder, until, birth, nonce })
     }
 
     /// Whether it binds the record of this birth at this time.
@@ -61,10 +68,10 @@ impl Lease {
     }
 
     /// What a reply to a get says. Bytes that are no lease bind nobody; their CAS value lets them be replaced.
-    fn of(reply: &Reply) -> Result<Option<(Option<Self>, u64)>, StoreError> {
+    fn of(reply: &Reply) -> Result<Option<(Option<Self>, Cas)>, StoreError> {
         match reply.status {
             Status::Miss => Ok(None),
-            Status::Value => Ok(Some((Self::from_bytes(&reply.value), reply.cas.unwrap_or(0)))),
+            Status::Value => Ok(Some((Self::from_bytes(&reply.value), cas_of(reply)?))),
             ref status => Err(unexpected(status)),
         }
     }
@@ -79,7 +86,7 @@ impl MemcachedStore {
         let mut extends = false;
         for _ in 0..TRIES {
             let now = self.now();
-            let lease = Lease { holder, until: clock::later(now, time), birth };
+            let lease = Lease { holder, until: clock::later(now, time), birth, nonce: envelope::random()? };
             if self.put_lease(&place, &key, mode, lease).await? {
                 let acquired = Lock::Acquired { until: lease.until };
                 return if extends { Ok(acquired) } else { self.bump(id, &place, record, lease, acquired).await };
@@ -99,11 +106,7 @@ impl MemcachedStore {
     async fn put_lease(&self, place: &Place<'_>, key: &Key, mode: Mode, lease: Lease) -> Result<bool, StoreError> {
         let exptime = expiry::exptime(self.now(), lease.until);
         match place.call(Command::set(key, mode, exptime, 0, &[&lease.to_bytes()])).await {
-            Ok(reply) => match reply.status {
-                Status::Done => Ok(true),
-                Status::NotStored | Status::Exists | Status::NotFound => Ok(false),
-                status => Err(unexpected(&status)),
-            },
+            Ok(reply) => stored(&reply.status),
             Err(error) if error.sent => match self.lease(&place.renewed(), key).await {
                 Ok(Some((Some(stored), _))) if stored == lease => Ok(true),
                 _ => Err(error.of_write()),
@@ -112,7 +115,7 @@ impl MemcachedStore {
         }
     }
 
-    async fn lease(&self, place: &Place<'_>, key: &Key) -> Result<Option<(Option<Lease>, u64)>, StoreError> {
+    async fn lease(&self, place: &Place<'_>, key: &Key) -> Result<Option<(Option<Lease>, Cas)>, StoreError> {
         Lease::of(&place.call(Command::get(key, "v c")).await.map_err(ClientError::of_read)?)
     }
 
@@ -140,7 +143,7 @@ impl MemcachedStore {
             let reply = place.call(self.write(&place.key, Mode::Cas(held.cas), &head, record)).await;
             match reply.map_err(ClientError::of_write)?.status {
                 Status::Done => return Ok(true),
-                Status::Exists => {}
+                Status::Exists | Status::Restarted => {}
                 Status::NotFound => return Ok(false),
                 status => return Err(unexpected(&status)),
             }
@@ -175,7 +178,7 @@ impl MemcachedStore {
     async fn release(&self, id: &SessionId, place: &Place<'_>, holder: Holder, birth: u32) -> Result<bool, StoreError> {
         let key = &self.inner.keys.lease(id);
         let (lease, cas) = match self.lease(place, key).await? {
-            Some((Some(lease), cas)) if lease.holder == holder && cas != 0 => (lease, cas),
+            Some((Some(lease), cas)) if lease.holder == holder => (lease, cas),
             _ => return Ok(false),
         };
         let reply = place.call(Command::delete(key, Some(cas))).await.map_err(ClientError::of_write)?;
@@ -184,7 +187,7 @@ impl MemcachedStore {
                 self.inner.released.ring(id);
                 Ok(lease.binds(birth, self.now()))
             }
-            Status::Exists | Status::NotFound => Ok(false),
+            Status::Exists | Status::NotFound | Status::Restarted => Ok(false),
             status => Err(unexpected(&status)),
         }
     }
@@ -209,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_lease_round_trips_and_other_bytes_bind_nobody() {
-        let lease =
-            Lease { holder: Holder::from_u128(7 << 70), until: UNIX_EPOCH + Duration::from_millis(1_234), birth: 9 };
+        let until = UNIX_EPOCH + Duration::from_millis(1_234);
+        let lease = Lease { holder: Holder::from_u128(7 << 70), until, birth: 9, nonce: 10 };
         assert!(lease.binds(9, UNIX_EPOCH) && !lease.binds(8, UNIX_EPOCH) && !lease.binds(9, lease.until));
         assert_eq!(Lease::from_bytes(&lease.to_bytes()), Some(lease));
         assert_eq!(Lease::from_bytes(&lease.to_bytes()[1..]), None);

@@ -1,13 +1,13 @@
 //! An owner's sessions, as far as memcached can list them: one item with their ids beside the owner's epoch.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
     client::{ClientError, Command, Mode, Status},
     envelope,
     events::TARGET,
     expiry,
-    item::{TRIES, unexpected},
+    item::{TRIES, stored, unexpected},
     key::Key,
     store::{MemcachedStore, Place},
 };
@@ -22,6 +22,9 @@ const FORMAT: u8 = 1;
 
 /// The longest list: the session that was listed longest ago makes room. It lives on, and is revoked like the others.
 const MOST: usize = 1_000;
+
+/// How many entries the shortest list has room for, so that it is as large as the smallest record.
+const LEAST: usize = 4;
 
 /// Bytes of one session: its id, and the time at which it ends whatever happens.
 const ENTRY_BYTES: usize = 16 + 8;
@@ -41,6 +44,8 @@ impl Sessions {
             bytes.extend_from_slice(id.as_bytes());
             bytes.extend_from_slice(&envelope::millis(*until));
         }
+        // A short list would be kept in the slab class of the epochs, and take their place. Entries of zeros are none.
+        bytes.resize(bytes.len().max(1 + LEAST * ENTRY_BYTES), 0);
         bytes
     }
 
@@ -53,7 +58,8 @@ impl Sessions {
             let id = SessionId::from_uuid(uuid::Uuid::from_bytes(*id));
             Some((id, envelope::from_millis(until.try_into().ok()?)))
         };
-        Self(entries.iter().filter_map(read).collect())
+        let sessions = entries.iter().filter_map(read);
+        Self(sessions.filter(|(_, until)| *until > UNIX_EPOCH).collect())
     }
 
     fn add(&mut self, id: &SessionId, until: SystemTime, now: SystemTime) {
@@ -115,7 +121,8 @@ impl MemcachedStore {
     /// The list, and the mode by which it can be replaced if nobody else does first.
     async fn read_list(&self, place: &Place<'_>, key: &Key) -> Result<(Sessions, Mode), StoreError> {
         let reply = place.call(Command::get(key, "v c")).await.map_err(ClientError::of_read)?;
-        match (reply.status, reply.cas) {
+        let cas = reply.cas();
+        match (reply.status, cas) {
             (Status::Miss, _) => Ok((Sessions::default(), Mode::Absent)),
             (Status::Value, Some(cas)) => Ok((Sessions::from_bytes(&reply.value), Mode::Cas(cas))),
             (status, _) => Err(unexpected(&status)),
@@ -133,11 +140,7 @@ impl MemcachedStore {
         let until = sessions.0.iter().map(|(_, until)| *until).max().unwrap_or(now);
         let exptime = expiry::exptime(now, until);
         let command = Command::set(key, mode, exptime, 0, &[&sessions.to_bytes()]);
-        match place.call(command).await.map_err(ClientError::of_write)?.status {
-            Status::Done => Ok(true),
-            Status::NotStored | Status::Exists | Status::NotFound => Ok(false),
-            status => Err(unexpected(&status)),
-        }
+        stored(&place.call(command).await.map_err(ClientError::of_write)?.status)
     }
 
     pub(super) async fn sessions_of(
@@ -159,7 +162,7 @@ impl MemcachedStore {
                 asked.push((id, generation, pending.map_err(ClientError::of_read)?));
             }
             for (id, generation, pending) in asked {
-                let reply = pending.await.map_err(ClientError::of_read)?;
+                let reply = pending.answer().await.map_err(ClientError::of_read)?;
                 match self.read(reply, generation.answer().await?)?.live() {
                     Some(held) if held.stored.record.owner().is_some_and(|other| **other.name() == *owner) => {
                         if held.stored.record.is_session() {
@@ -182,7 +185,7 @@ impl MemcachedStore {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -200,6 +203,7 @@ mod tests {
         sessions.add(&id(1), at(20), at(0));
         sessions.add(&id(0), at(30), at(0));
         assert_eq!(sessions.0, [(id(1), at(20)), (id(0), at(30))]);
+        assert_eq!(Sessions::from_bytes(&sessions.to_bytes()), sessions);
         sessions.add(&id(2), at(40), at(20));
         assert_eq!(sessions.0, [(id(0), at(30)), (id(2), at(40))]);
         for n in 0..MOST {

@@ -8,7 +8,7 @@ use std::{
 use super::super::key::Key;
 
 /// Bytes of an item beside its key and value: header, CAS value, client flags, and the ends of key and value.
-const ITEM_OVERHEAD: usize = 48 + 8 + 4 + 1 + 2;
+pub(in super::super) const ITEM_OVERHEAD: usize = 48 + 8 + 4 + 1 + 2;
 
 /// One encoded request, with the opaque number that its reply must repeat.
 pub(in super::super) struct Command {
@@ -16,6 +16,20 @@ pub(in super::super) struct Command {
     pub(super) opaque: u64,
     /// What the item will take in the server's memory; 0 if nothing is stored.
     pub(super) item_size: usize,
+    /// The incarnation of the server that gave the CAS value in it: it is sent to no other.
+    pub(super) incarnation: Option<u64>,
+}
+
+/// A CAS value, with the incarnation of the server that gave it.
+///
+/// Servers count CAS values from 1 when they start. Without the incarnation, a value from before a restart could match an
+/// item that was written after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Cas {
+    /// Never 0: memcached answers 0 if it has no CAS values.
+    pub(in super::super) number: u64,
+    /// 56 bits.
+    pub(in super::super) incarnation: u64,
 }
 
 /// When a set takes place.
@@ -26,7 +40,7 @@ pub(in super::super) enum Mode {
     /// If there is no item.
     Absent,
     /// If the item has this CAS value.
-    Cas(u64),
+    Cas(Cas),
 }
 
 impl Command {
@@ -56,7 +70,7 @@ impl Command {
         match mode {
             Mode::Always => command.bytes.extend_from_slice(b" MS"),
             Mode::Absent => command.bytes.extend_from_slice(b" ME"),
-            Mode::Cas(cas) => command.number(b" C", cas),
+            Mode::Cas(cas) => command.compare(cas),
         }
         command.signed(b" T", exptime);
         command.number(b" F", u64::from(client_flags));
@@ -71,10 +85,10 @@ impl Command {
     }
 
     /// Deletes an item; with a CAS value only if it has that.
-    pub(in super::super) fn delete(key: &Key, cas: Option<u64>) -> Self {
+    pub(in super::super) fn delete(key: &Key, cas: Option<Cas>) -> Self {
         let mut command = Self::start(b"md ", key, 32);
         if let Some(cas) = cas {
-            command.number(b" C", cas);
+            command.compare(cas);
         }
         command.end()
     }
@@ -83,13 +97,18 @@ impl Command {
         let mut bytes = Vec::with_capacity(verb.len() + key.as_bytes().len() + more + 24);
         bytes.extend_from_slice(verb);
         bytes.extend_from_slice(key.as_bytes());
-        Self { bytes, opaque: next_opaque(), item_size: 0 }
+        Self { bytes, opaque: next_opaque(), item_size: 0, incarnation: None }
     }
 
     fn end(mut self) -> Self {
         self.number(b" O", self.opaque);
         self.bytes.extend_from_slice(b"\r\n");
         self
+    }
+
+    fn compare(&mut self, cas: Cas) {
+        self.number(b" C", cas.number);
+        self.incarnation = Some(cas.incarnation);
     }
 
     fn signed(&mut self, before: &[u8], number: i64) {
@@ -138,10 +157,12 @@ mod tests {
         assert_eq!(text(Command::get(&key, "v c t f")), "mg s:a v c t f O#\r\n");
         assert_eq!(text(Command::touch(&key, 60, "c")), "mg s:a t f c T60 O#\r\n");
         assert_eq!(text(Command::delete(&key, None)), "md s:a O#\r\n");
-        assert_eq!(text(Command::delete(&key, Some(u64::MAX))), "md s:a C18446744073709551615 O#\r\n");
+        let cas = |number| Cas { number, incarnation: 3 };
+        assert_eq!(Command::delete(&key, Some(cas(1))).incarnation, Some(3));
+        assert_eq!(text(Command::delete(&key, Some(cas(u64::MAX)))), "md s:a C18446744073709551615 O#\r\n");
         let set = Command::set(&key, Mode::Absent, -1, 7, &[b"ab", b"\r\nmn\r\n"]);
         assert_eq!(set.item_size, 48 + 8 + 4 + 1 + 2 + 3 + 8);
         assert_eq!(text(set), "ms s:a 8 ME T-1 F7 c O#\r\nab\r\nmn\r\n\r\n");
-        assert_eq!(text(Command::set(&key, Mode::Cas(9), 1, 0, &[b""])), "ms s:a 0 C9 T1 F0 c O#\r\n\r\n");
+        assert_eq!(text(Command::set(&key, Mode::Cas(cas(9)), 1, 0, &[b""])), "ms s:a 0 C9 T1 F0 c O#\r\n\r\n");
     }
 }

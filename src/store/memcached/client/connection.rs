@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    future::pending,
+    future::{pending, poll_fn},
     pin::pin,
     sync::{
         Arc,
@@ -24,6 +24,7 @@ use super::{
     error::Reason,
     handshake::{ServerInfo, shake},
     in_flight::{InFlight, Request, Waiter},
+    lane::Link,
     reply::{Reply, ReplyError, parse},
     server::Shared,
     stream::Stream,
@@ -31,6 +32,10 @@ use super::{
 
 /// How many requests one write takes at most.
 const BATCH: usize = 256;
+
+/// How many bytes of requests one write takes: the request that reaches them is the last. What is not in a write yet can
+/// still be withdrawn.
+const BATCH_BYTES: usize = 64 * 1_024;
 
 /// The buffers' first size, and the size above which a buffer is given back after use.
 const BUFFER_BYTES: usize = 32 * 1_024;
@@ -45,8 +50,17 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Owns one connection to one server for as long as `queue` has senders: connects, serves, and connects again.
 ///
 /// Every request that is taken from the queue is answered, at the latest at its deadline. While the server is down that
-/// is at once.
-pub(super) async fn run(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) {
+/// is at once. Where the runtime does not let this run, callers see it by `link` and start another.
+pub(super) async fn run(link: Arc<Link>, queue: mpsc::Receiver<Request>) {
+    let mut serving = pin!(serve(Arc::clone(&link.shared), queue));
+    poll_fn(|context| {
+        link.polled();
+        serving.as_mut().poll(context)
+    })
+    .await;
+}
+
+async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) {
     let mut connection = Connection {
         shared,
         queue,
@@ -90,11 +104,8 @@ impl Connection {
                     self.shared.counters.reconnects.fetch_add(1, Ordering::Relaxed);
                 }
                 self.shared.set_item_size_max(info.item_size_max);
-                self.shared.counters.connected.fetch_add(1, Ordering::Relaxed);
                 let answered = AtomicBool::new(false);
-                let end = self.serve(stream, &answered).await;
-                self.shared.counters.connected.fetch_sub(1, Ordering::Relaxed);
-                let End::Lost(reason) = end else { return None };
+                let End::Lost(reason) = self.serve(stream, info.incarnation, &answered).await else { return None };
                 tracing::warn!(
                     target: TARGET,
                     server = %self.shared.name, %reason, "connection lost"
@@ -118,6 +129,9 @@ impl Connection {
         let mut dialling = pin!(dial(&shared));
         let mut open = true;
         loop {
+            if !open && self.waiting.is_empty() {
+                return None;
+            }
             let next_deadline = self.waiting.front().map(|request| request.waiter.deadline);
             let overdue = async {
                 match next_deadline {
@@ -134,9 +148,6 @@ impl Connection {
                         (Some(request), Some(cause)) => request.waiter.fail_unsent(Reason::Down(Arc::clone(cause))),
                         // What waits is still served.
                         (None, _) => open = false,
-                    }
-                    if !open && self.waiting.is_empty() {
-                        return None;
                     }
                 }
             }
@@ -177,22 +188,24 @@ impl Connection {
         }
     }
 
-    async fn serve(&mut self, stream: Stream, answered: &AtomicBool) -> End {
+    async fn serve(&mut self, stream: Stream, incarnation: u64, answered: &AtomicBool) -> End {
         self.down = None;
+        let shared = Arc::clone(&self.shared);
+        let _standing = Standing::new(&shared);
         match stream {
             Stream::Tcp(stream) => {
                 let (read, write) = stream.into_split();
-                self.exchange(read, write, answered).await
+                self.exchange(read, write, incarnation, answered).await
             }
             #[cfg(unix)]
             Stream::Unix(stream) => {
                 let (read, write) = stream.into_split();
-                self.exchange(read, write, answered).await
+                self.exchange(read, write, incarnation, answered).await
             }
             #[cfg(feature = "memcached-tls")]
             Stream::Tls(stream) => {
                 let (read, write) = tokio::io::split(*stream);
-                self.exchange(read, write, answered).await
+                self.exchange(read, write, incarnation, answered).await
             }
         }
     }
@@ -201,13 +214,15 @@ impl Connection {
         &mut self,
         read: impl AsyncRead + Unpin,
         write: impl AsyncWrite + Unpin,
+        incarnation: u64,
         answered: &AtomicBool,
     ) -> End {
         let in_flight = InFlight::default();
         let closing = AtomicBool::new(false);
-        let mut reader = Reader { shared: &self.shared, in_flight: &in_flight, closing: &closing, answered };
-        let mut writer =
-            Writer { shared: &self.shared, queue: &mut self.queue, waiting: &mut self.waiting, in_flight: &in_flight };
+        let (shared, in_flight, closing) = (&*self.shared, &in_flight, &closing);
+        let mut reader = Reader { shared, in_flight, closing, answered, incarnation };
+        let (queue, waiting) = (&mut self.queue, &mut self.waiting);
+        let mut writer = Writer { shared, queue, waiting, in_flight, incarnation };
         let end = {
             let mut reading = pin!(reader.run(read));
             tokio::select! {
@@ -225,6 +240,22 @@ impl Connection {
             in_flight.fail(reason);
         }
         end
+    }
+}
+
+/// Counts a connection for as long as it stands, also if its task is dropped with its runtime.
+struct Standing<'a>(&'a Shared);
+
+impl<'a> Standing<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.counters.connected.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.counters.connected.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -251,6 +282,7 @@ struct Writer<'a> {
     queue: &'a mut mpsc::Receiver<Request>,
     waiting: &'a mut VecDeque<Request>,
     in_flight: &'a InFlight,
+    incarnation: u64,
 }
 
 impl Writer<'_> {
@@ -262,20 +294,20 @@ impl Writer<'_> {
                 if self.queue.recv_many(&mut batch, BATCH).await == 0 {
                     return Ok(());
                 }
-                if batch.len() < self.shared.in_flight() {
+                self.waiting.extend(batch.drain(..));
+                if self.waiting.len() < self.shared.in_flight() {
                     // Others are at it. The runtime runs a task that was woken before those that wait: without this
                     // turn, every request would be written alone.
                     yield_now().await;
-                    while batch.len() < BATCH
+                    while self.waiting.len() < BATCH
                         && let Ok(request) = self.queue.try_recv()
                     {
-                        batch.push(request);
+                        self.waiting.push_back(request);
                     }
                 }
-            } else {
-                batch.extend(self.waiting.drain(..));
             }
-            self.encode(&mut batch, &mut bytes);
+            // What does not fit stays for the next write, or for the next connection.
+            self.encode(&mut bytes);
             if !bytes.is_empty() {
                 write.write_all(&bytes).await?;
                 write.flush().await?;
@@ -286,19 +318,20 @@ impl Writer<'_> {
     }
 
     /// Puts what is still wanted into `bytes` and in flight. From here on it counts as sent.
-    fn encode(&self, batch: &mut Vec<Request>, bytes: &mut Vec<u8>) {
+    fn encode(&mut self, bytes: &mut Vec<u8>) {
         let (now, limit) = (Instant::now(), self.shared.item_limit());
         let mut in_flight = self.in_flight.lock();
-        for Request { command, waiter } in batch.drain(..) {
-            if waiter.is_gone() {
-                continue;
-            }
+        while bytes.len() < BATCH_BYTES
+            && let Some(Request { command, waiter }) = self.waiting.pop_front()
+        {
             if waiter.deadline <= now {
                 waiter.fail_unsent(Reason::Overdue(self.shared.settings.request_timeout));
             } else if command.item_size > limit {
                 // It would destroy the item that is there.
                 waiter.fail_unsent(Reason::TooLarge { bytes: command.item_size, limit });
-            } else {
+            } else if command.incarnation.is_some_and(|given_by| given_by != self.incarnation) {
+                waiter.answer(Reply::restarted());
+            } else if waiter.write() {
                 bytes.extend_from_slice(&command.bytes);
                 in_flight.push_back((command.opaque, waiter));
             }
@@ -312,6 +345,7 @@ struct Reader<'a> {
     in_flight: &'a InFlight,
     closing: &'a AtomicBool,
     answered: &'a AtomicBool,
+    incarnation: u64,
 }
 
 impl Reader<'_> {
@@ -358,7 +392,8 @@ impl Reader<'_> {
     fn hand_out(&self, buffer: &mut BytesMut) -> Result<(), ReplyError> {
         let max_value = self.shared.item_limit().saturating_add(VALUE_SLACK);
         while !buffer.is_empty() {
-            let Some(reply) = parse(buffer, max_value)? else { break };
+            let Some(mut reply) = parse(buffer, max_value)? else { break };
+            reply.incarnation = self.incarnation;
             let (opaque, waiter) = self.in_flight.take().ok_or(ReplyError::Garbage("a reply that nobody asked for"))?;
             check(reply, opaque, waiter)?;
             self.answered.store(true, Ordering::Relaxed);
@@ -383,9 +418,9 @@ fn lost(cause: &str) -> End {
 }
 
 #[allow(dead_code, reason = "a bound that is checked when this is compiled: the task must be able to move")]
-fn is_send(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) -> impl Send {
-    run(shared, queue)
+fn is_send(link: Arc<Link>, queue: mpsc::Receiver<Request>) -> impl Send {
+    run(link, queue)
 }
 
-/// What closing waits for a connection's task beyond the time of its last request.
+/// What closing waits for a connection's task beyond the time of its last request, or in all if there is none.
 pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(250);

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::stream::Wire;
+use crate::id::random_u64;
 
 /// The first version whose replies to the meta protocol are the ones that this client reads (`HD`).
 const OLDEST: [u32; 3] = [1, 6, 10];
@@ -43,15 +44,23 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// The bits of an incarnation.
+const INCARNATION_BITS: u64 = (1 << 56) - 1;
+
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerInfo {
     pub(super) version: String,
     /// The largest item, in bytes with all its overhead.
     pub(super) item_size_max: Option<usize>,
+    /// Tells this process of the server from those before and after it at the same address: the second in which it was
+    /// started and its process id. (Even where every process has the id 1, two that are started in one second would be
+    /// taken for one another only if the first had served somebody within that second.) A random number, another for each
+    /// connection, if the server does not tell these.
+    pub(super) incarnation: u64,
 }
 
-/// Signs in where there are credentials, and asks for the version and the settings. The error says what is wrong.
+/// Signs in where there are credentials, and asks for the version, the settings and the incarnation. The error says what is wrong.
 pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>) -> io::Result<ServerInfo> {
     let mut lines = Lines { wire, buffer: BytesMut::new(), read: 0 };
     if let Some(credentials) = credentials {
@@ -79,7 +88,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
     check_version(version)?;
     lines.wire.write_all(b"stats settings\r\n").await?;
     lines.wire.flush().await?;
-    let mut info = ServerInfo { version: version.to_owned(), item_size_max: None };
+    let mut item_size_max = None;
     loop {
         let line = lines.next().await?;
         if line == "END" {
@@ -89,17 +98,41 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
             return Err(refused("it does not tell its settings (`stats settings`)"));
         };
         match setting.split_once(' ') {
-            Some(("item_size_max", bytes)) => info.item_size_max = bytes.parse().ok(),
+            Some(("item_size_max", bytes)) => item_size_max = bytes.parse().ok(),
             Some(("cas_enabled", "no")) => {
                 return Err(refused("it runs without compare-and-swap: start it without -C"));
             }
             _ => {}
         }
     }
+    lines.wire.write_all(b"stats\r\n").await?;
+    lines.wire.flush().await?;
+    let incarnation = incarnation(&mut lines).await?;
     if !lines.buffer.is_empty() {
         return Err(refused("it sent more than it was asked for"));
     }
-    Ok(info)
+    Ok(ServerInfo { version: version.to_owned(), item_size_max, incarnation })
+}
+
+/// Reads the reply to `stats`.
+async fn incarnation(lines: &mut Lines<'_>) -> io::Result<u64> {
+    let [mut process, mut time, mut uptime] = [None; 3];
+    loop {
+        let line = lines.next().await?;
+        let Some(counter) = line.strip_prefix("STAT ") else { break };
+        let number = |text: &str| text.parse::<u64>().ok();
+        match counter.split_once(' ') {
+            Some(("pid", text)) => process = number(text),
+            Some(("time", text)) => time = number(text),
+            Some(("uptime", text)) => uptime = number(text),
+            _ => {}
+        }
+    }
+    let number = match (process, time, uptime) {
+        (Some(process), Some(time), Some(uptime)) => (time.wrapping_sub(uptime) << 24) | (process & 0xff_ffff),
+        _ => random_u64().map_err(io::Error::other)?,
+    };
+    Ok(number & INCARNATION_BITS)
 }
 
 /// Refuses versions that can't be worked with. What is no number, as in a fork's own scheme, is believed to be recent.
@@ -177,6 +210,16 @@ mod tests {
         }
     }
 
+    /// Servers that can't be told apart are taken for different ones.
+    #[tokio::test]
+    async fn a_server_without_an_incarnation_gets_one_for_each_connection() {
+        for script in [&b"VERSION 1.6.18\r\nEND\r\nEND\r\n"[..], b"VERSION 1.6.18\r\nEND\r\nERROR\r\n"] {
+            let (one, two) = (shake_with(script).await.unwrap(), shake_with(script).await.unwrap());
+            assert_ne!(one.incarnation, two.incarnation);
+            assert!(one.incarnation <= INCARNATION_BITS);
+        }
+    }
+
     async fn shake_with(script: &'static [u8]) -> io::Result<ServerInfo> {
         let (mut ours, mut theirs) = tokio::io::duplex(1 << 17);
         theirs.write_all(script).await.unwrap();
@@ -185,15 +228,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_memcached_is_an_error() {
-        let good = b"VERSION 1.6.18\r\nSTAT cas_enabled yes\r\nSTAT item_size_max 1024\r\nEND\r\n";
-        assert_eq!(shake_with(good).await.unwrap().item_size_max, Some(1_024));
+        let good = b"VERSION 1.6.18\r\nSTAT cas_enabled yes\r\nSTAT item_size_max 1024\r\nEND\r\n\
+            STAT pid 7\r\nSTAT uptime 5\r\nSTAT time 1700000005\r\nEND\r\n";
+        let info = shake_with(good).await.unwrap();
+        assert_eq!((info.item_size_max, info.incarnation), (Some(1_024), 1_700_000_000 << 24 | 7));
         for (script, part) in [
             (&b"HTTP/1.1 400 Bad Request\r\n"[..], "no memcached"),
             (b"VERSION 1.5.6\r\n", "1.5.6"),
             (b"VERSION 1.6.18\r\nSTAT cas_enabled no\r\nEND\r\n", "-C"),
             (b"VERSION 1.6.18\r\nERROR\r\n", "settings"),
             (b"CLIENT_ERROR unauthenticated\r\n", "credentials"),
-            (b"VERSION 1.6.18\r\nEND\r\nEND\r\n", "more than it was asked for"),
+            (b"VERSION 1.6.18\r\nEND\r\nEND\r\nEND\r\n", "more than it was asked for"),
         ] {
             let error = shake_with(script).await.unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -8,10 +8,11 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    claim::Claim,
     command::Command,
     error::{ClientError, Reason},
+    lane::Link,
     reply::Reply,
-    server::Shared,
 };
 
 /// A request with the caller that waits for it.
@@ -20,26 +21,29 @@ pub(super) struct Request {
     pub(super) waiter: Waiter,
 }
 
-/// The caller's end of a request: answered once, by whoever has it.
+/// The connection's end of a request: answered once, by whoever has it.
 pub(super) struct Waiter {
     pub(super) deadline: Instant,
     sender: Option<oneshot::Sender<Result<Reply, ClientError>>>,
-    shared: Arc<Shared>,
+    claim: Claim,
+    link: Arc<Link>,
 }
 
 impl Waiter {
+    /// A waiter, the caller's end of it, and what decides between the two.
     pub(super) fn new(
-        shared: &Arc<Shared>,
+        link: &Arc<Link>,
         deadline: Instant,
-    ) -> (Self, oneshot::Receiver<Result<Reply, ClientError>>) {
-        let (sender, receiver) = oneshot::channel();
-        shared.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        (Self { deadline, sender: Some(sender), shared: Arc::clone(shared) }, receiver)
+    ) -> (Self, oneshot::Receiver<Result<Reply, ClientError>>, Claim) {
+        let ((sender, receiver), claim) = (oneshot::channel(), Claim::default());
+        link.began();
+        let waiter = Self { deadline, sender: Some(sender), claim: claim.clone(), link: Arc::clone(link) };
+        (waiter, receiver, claim)
     }
 
-    /// Whether nobody waits any more.
-    pub(super) fn is_gone(&self) -> bool {
-        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    /// Claims the request for writing. `false` if nobody waits any more: it must not be written then.
+    pub(super) fn write(&self) -> bool {
+        self.claim.write()
     }
 
     pub(super) fn answer(mut self, reply: Reply) {
@@ -47,29 +51,29 @@ impl Waiter {
     }
 
     pub(super) fn fail_unsent(mut self, reason: Reason) {
-        let error = ClientError::unsent(&self.shared.name, reason);
+        let error = ClientError::unsent(&self.link.shared.name, reason);
         self.send(Err(error));
     }
 
     pub(super) fn fail_sent(mut self, reason: Reason) {
-        let error = ClientError::sent(&self.shared.name, reason);
+        let error = ClientError::sent(&self.link.shared.name, reason);
         self.send(Err(error));
     }
 
     fn send(&mut self, result: Result<Reply, ClientError>) {
-        if result.is_err() {
-            self.shared.counters.errors.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Some(sender) = self.sender.take() {
-            // A caller that has gone does not want it.
-            let _ = sender.send(result);
+        let failed = result.is_err();
+        // A caller that has gone does not want it, and one that gave up has counted it.
+        if self.sender.take().is_some_and(|sender| sender.send(result).is_ok()) && failed {
+            self.link.shared.counters.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.shared.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.claim.end() {
+            self.link.ended();
+        }
     }
 }
 

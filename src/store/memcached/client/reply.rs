@@ -2,6 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::command::Cas;
+
 /// The longest line that is read. Replies to our requests are far shorter; memcached's own limit is 2,048.
 const MAX_LINE_BYTES: usize = 2_048;
 
@@ -9,8 +11,10 @@ const MAX_LINE_BYTES: usize = 2_048;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Reply {
     pub(in super::super) status: Status,
-    /// The item's CAS value.
-    pub(in super::super) cas: Option<u64>,
+    /// The item's CAS value as it was sent; see [`cas`](Self::cas).
+    pub(in super::super) cas_number: Option<u64>,
+    /// The incarnation of the server that sent it; known to the connection, not part of the bytes.
+    pub(in super::super) incarnation: u64,
     /// Seconds left; -1 is for ever.
     pub(in super::super) seconds_left: Option<i64>,
     /// The item's client flags.
@@ -20,6 +24,32 @@ pub(in super::super) struct Reply {
     /// The item is marked as stale, or someone else is to fill it: for us it is absent.
     pub(in super::super) stale: bool,
     pub(in super::super) value: Bytes,
+}
+
+impl Reply {
+    /// The item's CAS value; `None` if there is none, or the server gives none.
+    pub(in super::super) fn cas(&self) -> Option<Cas> {
+        let number = self.cas_number.filter(|&number| number != 0)?;
+        Some(Cas { number, incarnation: self.incarnation })
+    }
+
+    /// The answer to a request that was not sent because its CAS value is of another incarnation.
+    pub(super) fn restarted() -> Self {
+        Self::of(Status::Restarted)
+    }
+
+    fn of(status: Status) -> Self {
+        Self {
+            status,
+            cas_number: None,
+            incarnation: 0,
+            seconds_left: None,
+            client_flags: None,
+            opaque: None,
+            stale: false,
+            value: Bytes::new(),
+        }
+    }
 }
 
 /// What a reply says.
@@ -37,6 +67,8 @@ pub(in super::super) enum Status {
     Exists,
     /// `NF`: not found, as an answer to a change.
     NotFound,
+    /// Nothing was sent: the request named a CAS value from before a restart of the server, which no item has.
+    Restarted,
     /// `SERVER_ERROR`, after which the connection is still in step.
     ServerError(Box<str>),
 }
@@ -94,15 +126,7 @@ fn parse_line(line: &[u8], max_value: usize) -> Result<(Reply, Option<usize>), R
         // It may be part of a value: not shown.
         _ => return Err(ReplyError::Garbage("a line is no reply")),
     };
-    let mut reply = Reply {
-        status,
-        cas: None,
-        seconds_left: None,
-        client_flags: None,
-        opaque: None,
-        stale: false,
-        value: Bytes::new(),
-    };
+    let mut reply = Reply::of(status);
     if let Status::ServerError(_) = reply.status {
         return Ok((reply, None));
     }
@@ -118,7 +142,7 @@ fn parse_line(line: &[u8], max_value: usize) -> Result<(Reply, Option<usize>), R
         let (&flag, token) = word.split_first().unwrap_or((&b' ', b""));
         let bad = ReplyError::Garbage("a flag has no valid number");
         match flag {
-            b'c' => reply.cas = Some(number(token).ok_or(bad)?),
+            b'c' => reply.cas_number = Some(number(token).ok_or(bad)?),
             b't' => reply.seconds_left = Some(signed(token).ok_or(bad)?),
             b'f' => reply.client_flags = Some(number(token).ok_or(bad)?),
             b'O' => reply.opaque = Some(number(token).ok_or(bad)?),
@@ -206,7 +230,8 @@ mod tests {
         let (replies, error) = all(b"HD c1 O1\r\nVA 5 c1 t60 f0 O2\r\nhello\r\nEN\r\nNS c0 O3\r\nEX c0\r\nNF c0\r\n\
               VA 0 s0 W X t-1\r\n\r\nHD t4294967234 f4294967295 O13\r\nSERVER_ERROR object too large for cache\r\n");
         assert_eq!(error, None);
-        let seen: Vec<_> = replies.iter().map(|reply| (&reply.status, reply.cas, reply.opaque, reply.stale)).collect();
+        let seen: Vec<_> =
+            replies.iter().map(|reply| (&reply.status, reply.cas_number, reply.opaque, reply.stale)).collect();
         assert_eq!(
             seen,
             [
@@ -259,12 +284,13 @@ mod tests {
     fn reply() -> impl Strategy<Value = Reply> {
         let value = proptest::collection::vec(any::<u8>(), 0..64);
         (0..6usize, any::<[Option<u64>; 2]>(), any::<Option<u32>>(), any::<Option<i32>>(), any::<bool>(), value)
-            .prop_map(|(status, [cas, opaque], client_flags, left, stale, value)| {
+            .prop_map(|(status, [cas_number, opaque], client_flags, left, stale, value)| {
                 let statuses =
                     [Status::Done, Status::Value, Status::Miss, Status::NotStored, Status::Exists, Status::NotFound];
                 let status = statuses[status].clone();
                 let value = if status == Status::Value { Bytes::from(value) } else { Bytes::new() };
-                Reply { status, cas, seconds_left: left.map(i64::from), client_flags, opaque, stale, value }
+                let seconds_left = left.map(i64::from);
+                Reply { cas_number, seconds_left, client_flags, opaque, stale, value, ..Reply::of(status) }
             })
     }
 
@@ -281,7 +307,7 @@ mod tests {
         if reply.status == Status::Value {
             line += &format!(" {}", reply.value.len());
         }
-        line += &reply.cas.map(|n| format!(" c{n}")).unwrap_or_default();
+        line += &reply.cas_number.map(|n| format!(" c{n}")).unwrap_or_default();
         line += &reply.seconds_left.map(|n| format!(" t{n}")).unwrap_or_default();
         line += &reply.client_flags.map(|n| format!(" f{n}")).unwrap_or_default();
         line += &reply.opaque.map(|n| format!(" O{n}")).unwrap_or_default();

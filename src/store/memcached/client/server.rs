@@ -3,13 +3,14 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
+    runtime,
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, timeout_at},
@@ -17,11 +18,13 @@ use tokio::{
 
 use super::{
     super::address::Address,
+    claim::{Claim, Withdrawal},
     command::Command,
     connection::{self, CLOSE_GRACE},
     error::{ClientError, Reason},
     handshake::Credentials,
     in_flight::{Request, Waiter},
+    lane::{Driver, Lane, Link},
     reply::Reply,
     stream::Transport,
 };
@@ -100,23 +103,28 @@ pub struct ServerStatistics {
     pub connected: u64,
 }
 
-/// One server: a few connections, each owned by a task that starts with the first request.
+/// One server: a few lanes of requests, with a connection for each of them and each runtime that uses it.
 pub(in super::super) struct Server {
     shared: Arc<Shared>,
     lanes: Box<[Lane]>,
     closed: AtomicBool,
 }
 
-/// One connection's queue, and the task that serves it.
-#[derive(Default)]
-struct Lane {
-    task: Mutex<Option<(mpsc::Sender<Request>, JoinHandle<()>)>>,
-}
-
-/// A request that was queued.
+/// A request that was queued. Dropped, it is withdrawn if it was not written yet.
 pub(in super::super) struct Pending<'a> {
     receiver: oneshot::Receiver<Result<Reply, ClientError>>,
-    server: &'a Server,
+    claim: Claim,
+    deadline: Instant,
+    link: Arc<Link>,
+    /// How often the connection's task had run when this was queued.
+    polls: u64,
+    lane: &'a Lane,
+}
+
+/// A connection that is ending.
+pub(in super::super) struct Closing {
+    pub(in super::super) task: JoinHandle<()>,
+    link: Arc<Link>,
 }
 
 impl Server {
@@ -133,14 +141,15 @@ impl Server {
         Instant::now() + self.shared.settings.request_timeout
     }
 
-    /// Sends a request and waits for its reply. Requests with the same `lane` share a connection and keep their order.
+    /// Sends a request and waits for its reply. Requests of one runtime with the same `lane` share a connection and keep
+    /// their order.
     pub(in super::super) async fn call(
         &self,
         lane: usize,
         command: Command,
         deadline: Instant,
     ) -> Result<Reply, ClientError> {
-        self.submit(lane, command, deadline).await?.await
+        self.submit(lane, command, deadline).await?.answer().await
     }
 
     /// Queues a request, so that several can be under way at once.
@@ -150,15 +159,10 @@ impl Server {
         command: Command,
         deadline: Instant,
     ) -> Result<Pending<'_>, ClientError> {
-        self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
-        let (waiter, receiver) = Waiter::new(&self.shared, deadline);
-        let pending = Pending { receiver, server: self };
-        let Some((queue, request)) = self.try_queue(lane, Request { command, waiter })? else { return Ok(pending) };
-        match timeout_at(deadline, queue.send(request)).await {
-            Ok(Ok(())) => Ok(pending),
-            Ok(Err(_)) => Err(self.error(Reason::Lost("its task has ended".into()))),
-            Err(_) => Err(self.error(Reason::Overdue(self.shared.settings.request_timeout))),
-        }
+        let lane = &self.lanes[lane % self.lanes.len()];
+        let (pending, full) = self.try_queue(lane, command, deadline)?;
+        let Some((queue, request)) = full else { return Ok(pending) };
+        pending.queue(&queue, request).await
     }
 
     fn error(&self, reason: Reason) -> ClientError {
@@ -166,65 +170,78 @@ impl Server {
         ClientError::unsent(&self.shared.name, reason)
     }
 
-    /// Queues a request, or gives it back with the queue that is full. The connection's task is started if there is none:
-    /// at the first request, or if the runtime that it ran on is gone.
-    fn try_queue(
-        &self,
-        lane: usize,
-        request: Request,
-    ) -> Result<Option<(mpsc::Sender<Request>, Request)>, ClientError> {
-        let mut task = self.lanes[lane % self.lanes.len()].lock();
-        let queue = match &*task {
-            Some((queue, _)) if !queue.is_closed() => queue,
-            _ => &task.insert(self.start()?).0,
+    /// Queues a request on this runtime's connection, or gives it back with the queue if that is full. The connection's
+    /// task is started if there is none: at the runtime's first request, or if the task does not run.
+    #[allow(clippy::type_complexity, reason = "its only caller takes it apart")]
+    fn try_queue<'a>(
+        &'a self,
+        lane: &'a Lane,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<(Pending<'a>, Option<(mpsc::Sender<Request>, Request)>), ClientError> {
+        self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
+        let runtime = runtime::Handle::try_current()
+            .map_err(|_| self.error(Reason::Down("there is no tokio runtime here".into())))?;
+        let mut drivers = lane.lock();
+        let is_ours = |driver: &Driver| driver.runtime == runtime.id() && !driver.queue.is_closed();
+        let at = if let Some(at) = drivers.iter().position(is_ours) {
+            at
+        } else {
+            // Those of runtimes that are gone.
+            drivers.retain(|driver| !driver.queue.is_closed());
+            drivers.push(self.start(&runtime)?);
+            drivers.len() - 1
         };
-        match queue.try_send(request) {
-            Ok(()) => Ok(None),
-            Err(mpsc::error::TrySendError::Full(request)) => Ok(Some((queue.clone(), request))),
+        let driver = &drivers[at];
+        let (pending, request) = Pending::new(driver, lane, command, deadline);
+        match driver.queue.try_send(request) {
+            Ok(()) => Ok((pending, None)),
+            Err(mpsc::error::TrySendError::Full(request)) => Ok((pending, Some((driver.queue.clone(), request)))),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(self.error(Reason::Lost("its task has ended".into()))),
         }
     }
 
-    /// Starts a connection's task. Called under its lock, so that `close` misses none.
-    fn start(&self) -> Result<(mpsc::Sender<Request>, JoinHandle<()>), ClientError> {
+    /// Starts a connection's task. Called under its lane's lock, so that `close` misses none.
+    fn start(&self, runtime: &runtime::Handle) -> Result<Driver, ClientError> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(self.error(Reason::Closed));
         }
-        let runtime = tokio::runtime::Handle::try_current()
-            .map_err(|_| self.error(Reason::Down("there is no tokio runtime here".into())))?;
         let (queue, receiver) = mpsc::channel(self.shared.settings.queue);
-        Ok((queue, runtime.spawn(connection::run(Arc::clone(&self.shared), receiver))))
+        let link = Link::new(&self.shared);
+        let task = runtime.spawn(connection::run(Arc::clone(&link), receiver));
+        Ok(Driver { runtime: runtime.id(), queue, link, task })
     }
 
-    /// Waits until everything that was queued before is answered.
+    /// Waits until everything that was queued before is answered, on the connections of other runtimes as well.
     ///
     /// `probe` makes a request: its reply comes after all others' of its connection.
     pub(in super::super) async fn flush(&self, probe: impl Fn() -> Command) -> Result<(), ClientError> {
         let deadline = self.deadline();
         let mut pending = Vec::new();
-        for (index, lane) in self.lanes.iter().enumerate() {
-            // A connection that was never used has nothing to wait for.
-            let used = lane.lock().as_ref().is_some_and(|(queue, _)| !queue.is_closed());
-            if used && self.shared.counters.in_flight.load(Ordering::Relaxed) > 0 {
-                pending.push(self.submit(index, probe(), deadline).await?);
+        for lane in &self.lanes {
+            let probes: Vec<_> = lane
+                .lock()
+                .iter()
+                .filter(|driver| !driver.queue.is_closed() && !driver.link.is_idle())
+                .map(|driver| (driver.queue.clone(), Pending::new(driver, lane, probe(), deadline)))
+                .collect();
+            for (queue, (probing, request)) in probes {
+                self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
+                pending.push(probing.queue(&queue, request).await?);
             }
         }
         for pending in pending {
-            pending.await?;
+            pending.answer().await?;
         }
         Ok(())
     }
 
     /// Takes no more requests. What is queued is still served; the tasks end after it and disconnect.
-    pub(in super::super) fn close(&self) -> Vec<JoinHandle<()>> {
+    pub(in super::super) fn close(&self) -> Vec<Closing> {
         self.closed.store(true, Ordering::SeqCst);
         // Without senders a task serves what is queued and ends.
-        self.lanes.iter().filter_map(|lane| lane.lock().take()).map(|(_, task)| task).collect()
-    }
-
-    /// How long the tasks of a closed server may take to end.
-    pub(in super::super) fn close_limit(&self) -> Duration {
-        self.shared.settings.connect_timeout + self.shared.settings.request_timeout + CLOSE_GRACE
+        let drivers = self.lanes.iter().flat_map(Lane::take);
+        drivers.map(|Driver { task, link, .. }| Closing { task, link }).collect()
     }
 
     pub(in super::super) fn statistics(&self) -> ServerStatistics {
@@ -240,22 +257,86 @@ impl Server {
     }
 }
 
-impl Lane {
-    fn lock(&self) -> MutexGuard<'_, Option<(mpsc::Sender<Request>, JoinHandle<()>)>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+impl Closing {
+    /// Whether everything on this connection was answered.
+    pub(in super::super) fn is_idle(&self) -> bool {
+        self.link.is_idle()
+    }
+
+    /// How long it may take to end. Its runtime may not run at all, which matters only while requests are under way.
+    pub(in super::super) fn limit(&self) -> Duration {
+        if self.is_idle() {
+            return CLOSE_GRACE;
+        }
+        let settings = &self.link.shared.settings;
+        settings.connect_timeout + settings.request_timeout + CLOSE_GRACE
     }
 }
 
-impl Future for Pending<'_> {
-    type Output = Result<Reply, ClientError>;
+impl<'a> Pending<'a> {
+    fn new(driver: &Driver, lane: &'a Lane, command: Command, deadline: Instant) -> (Self, Request) {
+        let (waiter, receiver, claim) = Waiter::new(&driver.link, deadline);
+        let (link, polls) = (Arc::clone(&driver.link), driver.link.polls());
+        (Self { receiver, claim, deadline, link, polls, lane }, Request { command, waiter })
+    }
 
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.receiver).poll(context).map(|answer| {
-            // The task went away with its runtime: it may have sent the request.
-            answer.unwrap_or_else(|_| {
-                Err(ClientError::sent(&self.server.shared.name, Reason::Lost("its runtime has ended".into())))
-            })
-        })
+    /// Waits for a place in a queue that is full.
+    async fn queue(self, queue: &mpsc::Sender<Request>, request: Request) -> Result<Self, ClientError> {
+        match timeout_at(self.deadline, queue.send(request)).await {
+            Ok(Ok(())) => Ok(self),
+            Ok(Err(_)) => Err(self.lost()),
+            Err(_) => Err(self.overdue()),
+        }
+    }
+
+    /// Waits for the reply, no longer than the request's time limit, whether or not the connection's task runs.
+    pub(in super::super) async fn answer(mut self) -> Result<Reply, ClientError> {
+        match timeout_at(self.deadline, &mut self.receiver).await {
+            Ok(Ok(answer)) => answer,
+            // The task went away with its runtime.
+            Ok(Err(_)) => Err(self.lost()),
+            // It may have come at the last moment.
+            Err(_) => self.receiver.try_recv().unwrap_or_else(|_| Err(self.overdue())),
+        }
+    }
+
+    fn lost(&self) -> ClientError {
+        self.given_up(Reason::Lost("its runtime has ended".into()))
+    }
+
+    fn overdue(&self) -> ClientError {
+        let error = self.given_up(Reason::Overdue(self.link.shared.settings.request_timeout));
+        // Queuing wakes the task. If it has not run since, then its runtime is kept from running it.
+        if !error.sent && self.polls == self.link.polls() {
+            self.lane.replace(&self.link);
+        }
+        error
+    }
+
+    /// Withdraws the request, or says that it was written.
+    fn given_up(&self, reason: Reason) -> ClientError {
+        let shared = &self.link.shared;
+        shared.counters.errors.fetch_add(1, Ordering::Relaxed);
+        if self.withdraw() {
+            ClientError::unsent(&shared.name, reason)
+        } else {
+            ClientError::sent(&shared.name, reason)
+        }
+    }
+
+    /// Whether the request was not written and never will be.
+    fn withdraw(&self) -> bool {
+        let withdrawal = self.claim.withdraw();
+        if withdrawal == Withdrawal::Withdrawn {
+            self.link.ended();
+        }
+        withdrawal != Withdrawal::Written
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.withdraw();
     }
 }
 

@@ -24,6 +24,10 @@ impl Shards {
         Self { first: shard, second: None }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = u8> + use<> {
+        [Some(self.first), self.second].into_iter().flatten()
+    }
+
     /// Both, the lower first, so that two renames never wait for each other.
     pub(super) fn both(one: u8, other: u8) -> Self {
         Self { first: one.min(other), second: (one != other).then_some(one.max(other)) }
@@ -43,13 +47,23 @@ impl Locks {
     /// Takes the locks, or tells that another process has one: `None`.
     pub(super) fn try_take(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
         let mut locks = Self { shards, files: [None, None] };
-        for (slot, shard) in [Some(shards.first), shards.second].into_iter().flatten().enumerate() {
+        for (slot, shard) in shards.iter().enumerate() {
             match try_lock(layout, shard)? {
                 Some(file) => locks.files[slot] = Some(file),
                 None => return Ok(None),
             }
         }
         Ok(Some(locks))
+    }
+
+    pub(super) fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// The lock file of a shard that is locked.
+    pub(super) fn file(&self, shard: u8) -> &File {
+        let slot = usize::from(self.shards.first != shard);
+        self.files[slot].as_ref().expect("a shard's writer holds its lock")
     }
 
     /// A writer must hold the lock of the shard that it writes to.
@@ -73,7 +87,7 @@ fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> 
     options.read(true).create(true);
     let file = match options.open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            layout.restore(&layout.shard(shard))?;
+            layout.restore_shard(shard)?;
             options.open(&path)
         }
         other => other,

@@ -22,6 +22,7 @@ async fn opening_says_what_is_wrong() {
     let error = FileStore::open(&missing).await.unwrap_err();
     assert_eq!(error.path(), missing);
     assert!(error.to_string().contains("FileStore::create"), "{error}");
+    assert_eq!(reason(&error), std::io::ErrorKind::NotFound);
     assert!(!missing.exists());
 
     let file = dir.path().join("file");
@@ -29,7 +30,12 @@ async fn opening_says_what_is_wrong() {
     for error in [FileStore::open(&file).await.unwrap_err(), FileStore::create(&file).await.unwrap_err()] {
         assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
     }
-    assert!(FileStore::open(&file).await.unwrap_err().to_string().contains("not a directory"));
+    let error = FileStore::open(&file).await.unwrap_err();
+    assert!(error.to_string().contains("not a directory"));
+    assert_eq!(reason(&error), std::io::ErrorKind::NotADirectory);
+    let error = FileStore::open(file.join("below")).await.unwrap_err();
+    assert_eq!(reason(&error), std::io::ErrorKind::NotADirectory);
+    assert_eq!(reason(&FileStore::create(&file).await.unwrap_err()), std::io::ErrorKind::AlreadyExists);
     assert_eq!(fs::read(&file).unwrap(), b"x");
 
     let store = FileStore::create(&missing).await.unwrap();
@@ -377,6 +383,42 @@ async fn versions_never_repeat() {
             assert!(seen.insert(version));
         }
         assert!(twin.remove(&id).await.unwrap());
+    }
+}
+
+/// Two stores over one directory, as two processes have them, write equal content in one millisecond: one of them wins,
+/// and its state is told from the other's by its version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_writes_in_one_millisecond_are_told_apart() {
+    let fixture = Fixture::new().await;
+    let twin = fixture.twin().await;
+    for round in 0..50 {
+        let (from, to, other) = (id(11, round), id(12, round), id(13, round));
+        let before = fixture.create(&from, 1).await;
+        let new = record(2);
+        let (one, two) = tokio::join!(
+            fixture.store.update(&from, &new, &before, usage()),
+            twin.update(&from, &new, &before, usage())
+        );
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let ((Update::Updated(version), Update::Conflict) | (Update::Conflict, Update::Updated(version))) = (one, two)
+        else {
+            panic!("{one:?} and {two:?}");
+        };
+        assert_eq!(fixture.load(&from).await.unwrap().version, version);
+
+        let (one, two) = tokio::join!(
+            fixture.store.rename(&from, &version, &to, &new, usage()),
+            twin.rename(&from, &version, &other, &new, usage())
+        );
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let (version, live, absent) = match (one, two) {
+            (Rename::Renamed(version), Rename::Conflict) => (version, to, other),
+            (Rename::Conflict, Rename::Renamed(version)) => (version, other, to),
+            both => panic!("{both:?}"),
+        };
+        assert_eq!(fixture.load(&live).await.unwrap().version, version);
+        assert!(fixture.load(&absent).await.is_none());
     }
 }
 

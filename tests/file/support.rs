@@ -117,3 +117,11 @@ pub(crate) async fn increment(store: &FileStore, id: &SessionId) {
         }
     }
 }
+
+/// The operating system's reason, which is an error's source and in its text.
+pub(crate) fn reason(error: &session_layer::FileStoreError) -> std::io::ErrorKind {
+    let source = std::error::Error::source(error).expect("a source");
+    let reason = source.downcast_ref::<std::io::Error>().expect("the operating system's error");
+    assert!(error.to_string().contains(&reason.to_string()), "{error}: {reason}");
+    reason.kind()
+}

@@ -62,7 +62,8 @@ impl FileStoreBuilder {
     /// Time limit of each call, 5 seconds by default; any duration is allowed.
     ///
     /// - A call that doesn't get its place among the [blocking calls](Self::blocking_calls), its turn or the shard's lock
-    ///   within this time is a `Timeout`. Zero tries once and waits for nothing.
+    ///   within this time is a `Timeout`. Zero waits for nothing: it gets what is free, but
+    ///   no lock that was found taken in the last 16 milliseconds.
     /// - A call that has no answer from a blocking thread or the disk within this time, or within one second if this is
     ///   shorter, is a `Timeout` if nothing was changed and never will be. If the change has begun, it is
     ///   `OutcomeUnknown`.

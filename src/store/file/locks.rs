@@ -46,9 +46,18 @@ pub(super) struct Locks {
 impl Locks {
     /// Takes the locks, or tells that another process has one: `None`.
     pub(super) fn try_take(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
+        Self::try_some_times(layout, shards, TRIES)
+    }
+
+    /// The same without a wait.
+    pub(super) fn try_once(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
+        Self::try_some_times(layout, shards, 1)
+    }
+
+    fn try_some_times(layout: &Layout, shards: Shards, tries: u32) -> Result<Option<Self>, FileStoreError> {
         let mut locks = Self { shards, files: [None, None] };
         for (slot, shard) in shards.iter().enumerate() {
-            match try_lock(layout, shard)? {
+            match try_lock(layout, shard, tries)? {
                 Some(file) => locks.files[slot] = Some(file),
                 None => return Ok(None),
             }
@@ -81,7 +90,7 @@ impl Drop for Locks {
     }
 }
 
-fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> {
+fn try_lock(layout: &Layout, shard: u8, tries: u32) -> Result<Option<File>, FileStoreError> {
     let path = layout.lock(shard);
     let mut options = platform::private_file();
     options.read(true).create(true);
@@ -93,7 +102,7 @@ fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> 
         other => other,
     };
     let file = file.map_err(|error| FileStoreError::io("open the lock file", &path, error))?;
-    for attempt in 0..TRIES {
+    for attempt in 0..tries {
         match file.try_lock() {
             Ok(()) => {
                 // While this waited, somebody may have removed the directory and made it anew: another file is the lock
@@ -102,7 +111,8 @@ fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> 
                     && platform::is_unlinked(&file).map_err(|error| FileStoreError::io("lock", &path, error))?;
                 return Ok((!gone).then_some(file));
             }
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) if attempt + 1 < tries => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(FileStoreError::io("lock", &path, error)),
         }
     }

@@ -113,7 +113,7 @@ impl Disk {
         }
         self.sync_shard(shard)?;
         // The next reader need not sync again. If a writer is at work, its mark is its own to clear.
-        if let Ok(Some(locks)) = Locks::try_take(&self.layout, Shards::one(shard)) {
+        if let Ok(Some(locks)) = Locks::try_once(&self.layout, Shards::one(shard)) {
             self.settle(&locks)?;
         }
         Ok(())

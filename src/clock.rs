@@ -68,10 +68,14 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward. The system's clock is not ours to move: there this does nothing.
+    /// Moves a manual clock forward, at most to the end of the year 9999. The system's clock is not ours to move: there
+    /// this does nothing.
     pub fn advance(&self, by: Duration) {
         if let Some(millis) = &self.manual {
-            millis.fetch_add(duration_millis(by), Ordering::SeqCst);
+            let by = duration_millis(by);
+            let later = |now: u64| Some(now.saturating_add(by).min(LAST_MILLIS));
+            // It always answers, so it never fails.
+            let _ = millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
         }
     }
 
@@ -101,7 +105,9 @@ fn coarse_millis() -> u64 {
     use nix::time::{ClockId, clock_gettime};
     match clock_gettime(ClockId::CLOCK_REALTIME_COARSE) {
         // Nanoseconds are below a second.
-        Ok(now) => u64::try_from(now.tv_sec()).map_or(0, |seconds| seconds * 1_000 + now.tv_nsec() as u64 / 1_000_000),
+        Ok(now) => u64::try_from(now.tv_sec()).map_or(0, |seconds| {
+            seconds.saturating_mul(1_000).saturating_add(now.tv_nsec() as u64 / 1_000_000).min(LAST_MILLIS)
+        }),
         Err(_) => to_millis(SystemTime::now()),
     }
 }
@@ -132,6 +138,16 @@ pub(crate) fn duration_millis(duration: Duration) -> u64 {
 /// `time + by`, at most the end of the year 9999.
 pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
     from_millis(to_millis(time).saturating_add(duration_millis(by)))
+}
+
+/// What stands for a time that can't be added to an instant: a hundred years.
+#[cfg(feature = "file")]
+const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
+
+/// The instant that is this long from now, by tokio's clock. Longer than a process lives is a hundred years.
+#[cfg(feature = "file")]
+pub(crate) fn deadline(time: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + time.min(FOREVER)
 }
 
 #[cfg(test)]

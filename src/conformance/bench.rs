@@ -158,7 +158,8 @@ impl Probe {
 
     /// So many of the harness's units of time.
     pub(super) fn units(&self, units: u32) -> Duration {
-        self.harness().unit.saturating_mul(units)
+        // A longer time can't be added to the present one.
+        self.harness().unit.saturating_mul(units).min(Duration::from_millis(clock::LAST_MILLIS))
     }
 
     /// A use now that keeps something for so many units.

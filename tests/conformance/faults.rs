@@ -16,7 +16,7 @@ use crate::reference::Reference;
 
 struct Session {
     id: SessionId,
-    record: std::sync::Arc<Record>,
+    record: Arc<Record>,
     usage: Usage,
 }
 

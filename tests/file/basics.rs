@@ -22,6 +22,7 @@ async fn opening_says_what_is_wrong() {
     let error = FileStore::open(&missing).await.unwrap_err();
     assert_eq!(error.path(), missing);
     assert!(error.to_string().contains("FileStore::create"), "{error}");
+    assert_eq!(reason(&error), std::io::ErrorKind::NotFound);
     assert!(!missing.exists());
 
     let file = dir.path().join("file");
@@ -29,7 +30,12 @@ async fn opening_says_what_is_wrong() {
     for error in [FileStore::open(&file).await.unwrap_err(), FileStore::create(&file).await.unwrap_err()] {
         assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
     }
-    assert!(FileStore::open(&file).await.unwrap_err().to_string().contains("not a directory"));
+    let error = FileStore::open(&file).await.unwrap_err();
+    assert!(error.to_string().contains("not a directory"));
+    assert_eq!(reason(&error), std::io::ErrorKind::NotADirectory);
+    let error = FileStore::open(file.join("below")).await.unwrap_err();
+    assert_eq!(reason(&error), std::io::ErrorKind::NotADirectory);
+    assert_eq!(reason(&FileStore::create(&file).await.unwrap_err()), std::io::ErrorKind::AlreadyExists);
     assert_eq!(fs::read(&file).unwrap(), b"x");
 
     let store = FileStore::create(&missing).await.unwrap();
@@ -268,7 +274,7 @@ async fn sweep_and_delete_idle_count_sessions() {
     }
     store.ensure_epoch("alice", Usage::keep_for(start(), DAY * 30)).await.unwrap();
     let version = fixture.load(&id(0, 0)).await.unwrap().version;
-    let renamed = store.rename(&id(0, 0), &version, &tombstone(), &id(9, 0), &record(0), usage()).await.unwrap();
+    let renamed = store.rename(&id(0, 0), &version, &tombstone(start()), &id(9, 0), &record(0), usage()).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)));
     assert_eq!(store.sweep().await.unwrap(), Swept { deleted: 0, remaining: 600 });
 
@@ -380,6 +386,43 @@ async fn versions_never_repeat() {
     }
 }
 
+/// Two stores over one directory, as two processes have them, write equal content in one millisecond: one of them wins,
+/// and its state is told from the other's by its version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_writes_in_one_millisecond_are_told_apart() {
+    let fixture = Fixture::new().await;
+    let twin = fixture.twin().await;
+    for round in 0..50 {
+        let (from, to, other) = (id(11, round), id(12, round), id(13, round));
+        let before = fixture.create(&from, 1).await;
+        let new = record(2);
+        let (one, two) = tokio::join!(
+            fixture.store.update(&from, &new, &before, usage()),
+            twin.update(&from, &new, &before, usage())
+        );
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let ((Update::Updated(version), Update::Conflict) | (Update::Conflict, Update::Updated(version))) = (one, two)
+        else {
+            panic!("{one:?} and {two:?}");
+        };
+        assert_eq!(fixture.load(&from).await.unwrap().version, version);
+
+        let graves = [tombstone(start()), tombstone(start())];
+        let (one, two) = tokio::join!(
+            fixture.store.rename(&from, &version, &graves[0], &to, &new, usage()),
+            twin.rename(&from, &version, &graves[1], &other, &new, usage())
+        );
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let (version, live, absent) = match (one, two) {
+            (Rename::Renamed(version), Rename::Conflict) => (version, to, other),
+            (Rename::Conflict, Rename::Renamed(version)) => (version, other, to),
+            both => panic!("{both:?}"),
+        };
+        assert_eq!(fixture.load(&live).await.unwrap().version, version);
+        assert!(fixture.load(&absent).await.is_none());
+    }
+}
+
 /// Promise 7: an operation whose future is dropped is done or not begun, and the next one goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_future_leaves_a_whole_state() {
@@ -419,8 +462,10 @@ async fn k1_late_writes_do_not_revive() {
     assert!(fixture.store.remove(&id).await.unwrap());
     assert_eq!(twin.update(&id, &record(2), &held.version, usage()).await.unwrap(), Update::Gone);
     assert_eq!(twin.touch(&id, usage()).await.unwrap(), Touch::Gone);
-    let renamed =
-        twin.rename(&id, &held.version, &tombstone(), &crate::support::id(9, 1), &record(2), usage()).await.unwrap();
+    let renamed = twin
+        .rename(&id, &held.version, &tombstone(start()), &crate::support::id(9, 1), &record(2), usage())
+        .await
+        .unwrap();
     assert_eq!(renamed, Rename::Gone);
     assert!(twin.load(&id).await.unwrap().is_none());
     assert!(!path_of(&twin, &id).exists());

@@ -56,7 +56,7 @@ pub(crate) fn said(line: &str) -> Option<String> {
     line.split_once(MARK).map(|(_, said)| said.to_owned())
 }
 
-fn say(what: impl std::fmt::Display) {
+pub(crate) fn say(what: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{MARK}{what}").unwrap();
     out.flush().unwrap();
@@ -87,7 +87,10 @@ fn plays_its_role() {
         return;
     };
     let (dir, argument) = (PathBuf::from(env::var(DIR).unwrap()), env::var(ARGUMENT).unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // One blocking thread: strace counts the calls of each thread.
+    let threads = if role == "unsynced" { 1 } else { 8 };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(threads).build().unwrap();
     runtime.block_on(async move {
         match role.as_str() {
             "increment" => many_increments(&dir, &argument).await,
@@ -100,6 +103,8 @@ fn plays_its_role() {
             "read_only" => read_only(&dir).await,
             "few_files" => few_files(&dir).await,
             "unprivileged" => unprivileged(&dir).await,
+            "unsynced" => crate::unsynced::play(&dir, &argument).await,
+            "hung" => crate::bounded::play(&dir, &argument).await,
             other => panic!("no such role: {other}"),
         }
     });
@@ -128,7 +133,7 @@ async fn late_writer(dir: &Path, _: &str) {
     say(format!("{:?}", store.touch(&key, usage).await.unwrap()));
     say(format!(
         "{:?}",
-        store.rename(&key, &held.version, &tombstone(), &id(2, 1), &held.record, usage).await.unwrap()
+        store.rename(&key, &held.version, &tombstone(start()), &id(2, 1), &held.record, usage).await.unwrap()
     ));
     say(format!("{:?}", store.load(&key).await.unwrap().is_some()));
 }
@@ -184,7 +189,7 @@ async fn live_and_die(store: &FileStore, slot: u8, first: u64) {
         if step == 2 {
             say(format!("{slot} ? {} {count}", generation + 1));
             let (from, to) = (id(slot, generation), id(slot, generation + 1));
-            match store.rename(&from, &version, &tombstone(), &to, &record, usage(&record)).await.unwrap() {
+            match store.rename(&from, &version, &tombstone(start()), &to, &record, usage(&record)).await.unwrap() {
                 Rename::Renamed(new) => version = new,
                 other => panic!("{other:?}"),
             }
@@ -222,7 +227,7 @@ async fn trace(dir: &Path, setting: &str) {
     begin("sweep");
     store.sweep().await.unwrap();
     begin("rename");
-    let renamed = store.rename(&key, &version, &tombstone(), &id(2, 1), &record(3), usage()).await.unwrap();
+    let renamed = store.rename(&key, &version, &tombstone(start()), &id(2, 1), &record(3), usage()).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)));
     begin("remove");
     assert!(store.remove(&id(2, 1)).await.unwrap());
@@ -300,6 +305,7 @@ async fn read_only(dir: &Path) {
     unavailable(store.create(&id(9, 1), &big(1), usage).await, &dir.join("09"), "mount");
     let error = FileStore::open(dir).await.unwrap_err();
     assert!(error.to_string().contains("Read-only") && error.to_string().contains(dir.to_str().unwrap()), "{error}");
+    assert_eq!(reason(&error), std::io::ErrorKind::ReadOnlyFilesystem);
     mount("remount,rw,bind", dir);
     updated(store.update(&id(1, 1), &big(2), &version, usage).await.unwrap());
     say("done");
@@ -368,9 +374,16 @@ async fn unprivileged(dir: &Path) {
     set(&own, 0o300);
     let error = FileStore::open(&own).await.unwrap_err();
     assert!(error.to_string().contains("can't list the directory"), "{error}");
+    assert_eq!(reason(&error), std::io::ErrorKind::PermissionDenied);
     set(&own, 0o500);
     let error = FileStore::open(&own).await.unwrap_err();
     assert!(error.to_string().contains("can't write to the directory"), "{error}");
+    assert_eq!(reason(&error), std::io::ErrorKind::PermissionDenied);
+    let error = FileStore::create(own.join("below")).await.unwrap_err();
+    assert_eq!(reason(&error), std::io::ErrorKind::PermissionDenied);
+    set(&own, 0o000);
+    let error = FileStore::open(own.join("below")).await.unwrap_err();
+    assert_eq!(reason(&error), std::io::ErrorKind::PermissionDenied);
     set(&own, 0o700);
     FileStore::open(&own).await.unwrap();
     say("done");

@@ -44,7 +44,7 @@ async fn k16_every_damage_is_found_and_nothing_is_overwritten() {
                 fixture.store.touch(&id, usage()).await.map(drop),
                 fixture
                     .store
-                    .rename(&id, &version, &tombstone(), &crate::support::id(2, 1), &record(2), usage())
+                    .rename(&id, &version, &tombstone(start()), &crate::support::id(2, 1), &record(2), usage())
                     .await
                     .map(drop),
                 fixture.store.metadata(&id).await.map(drop),
@@ -150,17 +150,17 @@ async fn k15_a_failed_rename_leaves_the_old_session() {
     // A directory in the place of the temporary file: `to` can be written, the tombstone can't.
     let obstacle = fixture.dir.path().join("06/tmp");
     fs::create_dir(&obstacle).unwrap();
-    let error = fixture.store.rename(&from, &version, &tombstone(), &to, &record(2), usage()).await.unwrap_err();
+    let error = fixture.store.rename(&from, &version, &tombstone(start()), &to, &record(2), usage()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert_eq!(fixture.load(&from).await.unwrap().version, version);
     assert!(fixture.load(&to).await.is_none());
 
     // The other way round: the new one can't be written.
     fs::rename(&obstacle, fixture.dir.path().join("07/tmp")).unwrap();
-    assert!(fixture.store.rename(&from, &version, &tombstone(), &to, &record(2), usage()).await.is_err());
+    assert!(fixture.store.rename(&from, &version, &tombstone(start()), &to, &record(2), usage()).await.is_err());
     assert_eq!(fixture.load(&from).await.unwrap().version, version);
 
     fs::remove_dir(fixture.dir.path().join("07/tmp")).unwrap();
-    let renamed = fixture.store.rename(&from, &version, &tombstone(), &to, &record(2), usage()).await.unwrap();
+    let renamed = fixture.store.rename(&from, &version, &tombstone(start()), &to, &record(2), usage()).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)));
 }

@@ -74,7 +74,7 @@ async fn every_operation_is_told_of() {
     store.update(&key, &record(1), &version, usage()).await.unwrap();
     store.touch(&key, usage()).await.unwrap();
     store.load(&key).await.unwrap();
-    store.rename(&key, &new, &tombstone(), &to, &record(1), usage()).await.unwrap();
+    store.rename(&key, &new, &tombstone(start()), &to, &record(1), usage()).await.unwrap();
     store.remove(&key).await.unwrap();
     store.update(&key, &record(1), &version, usage()).await.unwrap();
     fs::write(path_of(store, &to), "rotten 424242").unwrap();

@@ -77,7 +77,7 @@ async fn crossing_renames_do_not_block_each_other() {
                     .rename(
                         &id(from, number),
                         &version,
-                        &tombstone(),
+                        &tombstone(start()),
                         &id(to, 1_000 + number),
                         &record(number),
                         usage(),

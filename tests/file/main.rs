@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod basics;
+mod bounded;
 mod child;
 mod crash;
 mod damage;
 mod events;
+mod extremes;
 mod faults;
 mod kit;
 mod locks;
@@ -16,3 +18,4 @@ mod processes;
 mod support;
 mod sweep_command;
 mod trace;
+mod unsynced;

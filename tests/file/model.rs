@@ -100,11 +100,12 @@ async fn run(steps: Vec<Step>) {
                 assert_eq!(store.remove(&key(number)).await.unwrap(), model.remove(&number).is_some());
             }
             Step::Rename { from, to } => {
+                let left = tombstone(now);
                 let expected = model.get(&from).map_or(Version::from_u64(1), |held| held.version);
-                match store.rename(&key(from), &expected, &tombstone(), &key(to), &fresh, usage).await.unwrap() {
+                match store.rename(&key(from), &expected, &left, &key(to), &fresh, usage).await.unwrap() {
                     Rename::Renamed(version) => {
-                        let check = model.remove(&from).unwrap().record.check();
-                        let tombstone = Arc::new(Record::tombstone(check, now));
+                        model.remove(&from).unwrap();
+                        let tombstone = left;
                         let grave = store.load(&key(from)).await.unwrap().expect("a tombstone");
                         assert_eq!(grave.record, tombstone);
                         let usage = grave.usage();

@@ -43,7 +43,10 @@ async fn o1_the_list_follows_every_change() {
     store.update(&id(2, 2), &owned(2, "bob"), &version(2).await, usage()).await.unwrap();
     store.update(&id(3, 3), &record(3), &version(3).await, usage()).await.unwrap();
     store.remove(&id(4, 4)).await.unwrap();
-    store.rename(&id(5, 5), &version(5).await, &tombstone(), &id(9, 5), &owned(5, "alice"), usage()).await.unwrap();
+    store
+        .rename(&id(5, 5), &version(5).await, &tombstone(start()), &id(9, 5), &owned(5, "alice"), usage())
+        .await
+        .unwrap();
     let twin = fixture.twin().await;
     assert_eq!(listed(&twin, "alice").await, [1, 5]);
     assert_eq!(listed(&twin, "bob").await, [2, 6]);

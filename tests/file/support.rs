@@ -119,9 +119,16 @@ pub(crate) async fn increment(store: &FileStore, id: &SessionId) {
 }
 
 /// A tombstone such as a login leaves.
-pub(crate) fn tombstone() -> Arc<Record> {
+pub(crate) fn tombstone(now: SystemTime) -> Arc<Record> {
     let check = Check::from_bytes([9; 16]);
     let life = Duration::from_secs(60);
-    let now = start();
     Arc::new(Record::superseded(check, now, life, None).unwrap())
+}
+
+/// The operating system's reason, which is an error's source and in its text.
+pub(crate) fn reason(error: &session_layer::FileStoreError) -> std::io::ErrorKind {
+    let source = std::error::Error::source(error).expect("a source");
+    let reason = source.downcast_ref::<std::io::Error>().expect("the operating system's error");
+    assert!(error.to_string().contains(&reason.to_string()), "{error}: {reason}");
+    reason.kind()
 }

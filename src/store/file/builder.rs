@@ -1,7 +1,6 @@
 //! Settings of a file store.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -53,22 +52,37 @@ impl FileStoreBuilder {
         self
     }
 
-    /// How many blocking calls run at once, 32 by default and at least 1: each takes a thread of the runtime's and at
-    /// most four open files. Further ones wait, without a thread.
+    /// How many blocking calls run at once, 32 by default and at least 1: each takes a blocking thread of the caller's
+    /// runtime and at most four open files. Further ones wait, without a thread.
     pub fn blocking_calls(mut self, calls: u16) -> Self {
         self.blocking_calls = calls;
         self
     }
 
-    /// How long a call waits for its turn, for a lock that another process has, or for a stalled disk; 5 seconds by
-    /// default. Then it is a `Timeout`, and nothing is changed.
+    /// Time limit of each call, 5 seconds by default; any duration is allowed.
+    ///
+    /// - A call that doesn't get its place among the [blocking calls](Self::blocking_calls), its turn or the shard's lock
+    ///   within this time is a `Timeout`. Zero waits for nothing: it gets what is free, but
+    ///   no lock that was found taken in the last 16 milliseconds.
+    /// - A call that has no answer from a blocking thread or the disk within this time, or within one second if this is
+    ///   shorter, is a `Timeout` if nothing was changed and never will be. If the change has begun, it is
+    ///   `OutcomeUnknown`.
+    /// - [`Duration::MAX`], or whatever is longer than a hundred years, waits for a hundred years.
+    ///
+    /// The caller's own timer watches the limit, so it holds whatever happens to the runtime that opened the store, to
+    /// other callers, to threads that a hung disk keeps, and to processes that were stopped while they held a lock. The
+    /// caller's runtime must have tokio's timer (`enable_time` or `enable_all`). Operations that look at all sessions, such
+    /// as a sweep, consist of many calls; opening the store is one.
     pub fn lock_deadline(mut self, deadline: Duration) -> Self {
         self.lock_deadline = deadline;
         self
     }
 
-    /// How often a task removes what has expired: every 300 seconds by default. `None` leaves it to others, such as a
-    /// cron job; a session is absent from its expiry on all the same.
+    /// How often a task removes what has expired: every 300 seconds by default, and at most once a second. `None` leaves it
+    /// to others, such as a cron job; a session is absent from its expiry on all the same.
+    ///
+    /// The task runs in the runtime that opened the store. When that runtime has ended, the next call starts it again in
+    /// its own.
     pub fn sweep_every(mut self, interval: Option<Duration>) -> Self {
         self.sweep_every = interval;
         self
@@ -107,12 +121,12 @@ impl FileStoreBuilder {
 
     async fn build(self, create: bool) -> Result<FileStore, FileStoreError> {
         let Self { dir, durability, blocking_calls, lock_deadline, sweep_every, clock, observers } = self;
+        let pool = Pool::new(blocking_calls, lock_deadline);
         let path = dir.clone();
-        let opened = tokio::task::spawn_blocking(move || Layout::open(&path, create, durability.syncs_files())).await;
-        let layout = opened
-            .unwrap_or_else(|error| Err(FileStoreError::io("open the directory", &dir, io::Error::other(error))))?;
+        let open = move || Layout::open(&path, create, durability.syncs_files());
+        let layout = pool.open(&dir, open).await?;
         tracing::debug!(target: super::TARGET, dir = %layout.root().display(), ?durability, "opened");
         let disk = Disk { layout, durability, clock, dirty: Dirty::new() };
-        Ok(FileStore::assemble(disk, Pool::new(blocking_calls, lock_deadline), sweep_every, observers))
+        Ok(FileStore::assemble(disk, pool, sweep_every, observers))
     }
 }

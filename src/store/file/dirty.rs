@@ -1,10 +1,10 @@
 //! What was written and not synced, so that a flush knows what to sync.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -18,28 +18,72 @@ use crate::id::SessionId;
 const MOST_IDS: usize = 1 << 16;
 
 /// What this process has written and not synced.
+///
+/// Everything has the number of its last change and stays until a sync that began after that change has succeeded. So a
+/// flush takes nothing away while it syncs: one that runs at the same time, or after it has failed, syncs the same again.
 pub(super) struct Dirty {
-    shards: [AtomicBool; SHARDS],
+    shards: [Names; SHARDS],
+    owners: [Names; SHARDS],
     ids: Mutex<Ids>,
+}
+
+/// A directory.
+struct Names {
+    changed: AtomicU64,
+    synced: AtomicU64,
 }
 
 #[derive(Default)]
 struct Ids {
-    set: HashSet<SessionId>,
-    overflown: bool,
+    files: HashMap<SessionId, Unsynced>,
+    last: u64,
+    /// When there were too many, and until when all files were synced.
+    overflown: u64,
+    all_synced: u64,
+}
+
+/// A session's file that was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unsynced {
+    number: u64,
+    /// A sync has failed: the content has to be written anew.
+    pub(super) is_lost: bool,
 }
 
 /// What a flush has to sync.
-pub(super) struct Unsynced {
-    pub(super) shards: Vec<u8>,
-    pub(super) ids: Vec<SessionId>,
-    /// Every file of the shards: there are too many ids.
-    pub(super) all: bool,
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ToSync {
+    pub(super) files: Vec<(SessionId, Unsynced)>,
+    /// With the number that it was changed at.
+    pub(super) shards: Vec<(u8, u64)>,
+    pub(super) owners: Vec<(u8, u64)>,
+    /// Every file of the shards, since there were too many ids, with the number of that.
+    pub(super) all: Option<u64>,
+}
+
+impl Names {
+    const fn new() -> Self {
+        Self { changed: AtomicU64::new(0), synced: AtomicU64::new(0) }
+    }
+
+    fn change(&self) {
+        self.changed.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn unsynced(&self) -> Option<u64> {
+        let changed = self.changed.load(Ordering::Acquire);
+        (self.synced.load(Ordering::Acquire) < changed).then_some(changed)
+    }
+
+    fn synced(&self, number: u64) {
+        self.synced.fetch_max(number, Ordering::AcqRel);
+    }
 }
 
 impl Dirty {
     pub(super) fn new() -> Self {
-        Self { shards: [const { AtomicBool::new(false) }; SHARDS], ids: Mutex::default() }
+        let names = || [const { Names::new() }; SHARDS];
+        Self { shards: names(), owners: names(), ids: Mutex::default() }
     }
 
     /// A file has taken its place.
@@ -47,15 +91,17 @@ impl Dirty {
         if durability.syncs_dirs(false) {
             return;
         }
-        self.shards[usize::from(Layout::shard_of(id))].store(true, Ordering::Release);
+        self.changed(id);
         if durability.syncs_files() {
             return;
         }
         let mut ids = self.ids();
-        if ids.set.len() < MOST_IDS {
-            ids.set.insert(*id);
-        } else if !ids.set.contains(id) {
-            ids.overflown = true;
+        ids.last += 1;
+        let unsynced = Unsynced { number: ids.last, is_lost: false };
+        if ids.files.len() < MOST_IDS || ids.files.contains_key(id) {
+            ids.files.insert(*id, unsynced);
+        } else {
+            ids.overflown = ids.last;
         }
     }
 
@@ -64,24 +110,64 @@ impl Dirty {
         if durability.syncs_dirs(true) {
             return;
         }
-        self.shards[usize::from(Layout::shard_of(id))].store(true, Ordering::Release);
-        self.ids().set.remove(id);
+        self.changed(id);
+        self.ids().files.remove(id);
     }
 
-    /// Takes what is to be synced. If syncing fails, [`put_back`](Self::put_back) it.
-    pub(super) fn take(&self) -> Unsynced {
-        let ids = std::mem::take(&mut *self.ids());
-        let shards = (0..=u8::MAX).filter(|&shard| self.shards[usize::from(shard)].swap(false, Ordering::AcqRel));
-        Unsynced { shards: shards.collect(), ids: ids.set.into_iter().collect(), all: ids.overflown }
-    }
-
-    pub(super) fn put_back(&self, unsynced: Unsynced) {
-        let mut ids = self.ids();
-        ids.set.extend(unsynced.ids);
-        ids.overflown |= unsynced.all;
-        for shard in unsynced.shards {
-            self.shards[usize::from(shard)].store(true, Ordering::Release);
+    /// The mark of an owner was made.
+    pub(super) fn marked(&self, durability: Durability, owner: &SessionId) {
+        if !durability.syncs_files() {
+            self.owners[usize::from(Layout::shard_of(owner))].change();
         }
+    }
+
+    /// The name of a session's file has changed.
+    pub(super) fn changed(&self, id: &SessionId) {
+        self.shards[usize::from(Layout::shard_of(id))].change();
+    }
+
+    /// What is to be synced. It stays so until it is told that it was.
+    pub(super) fn to_sync(&self) -> ToSync {
+        let unsynced = |names: &[Names; SHARDS]| {
+            (0..=u8::MAX).filter_map(|shard| Some((shard, names[usize::from(shard)].unsynced()?))).collect()
+        };
+        let ids = self.ids();
+        ToSync {
+            files: ids.files.iter().map(|(id, unsynced)| (*id, *unsynced)).collect(),
+            shards: unsynced(&self.shards),
+            owners: unsynced(&self.owners),
+            all: (ids.all_synced < ids.overflown).then_some(ids.overflown),
+        }
+    }
+
+    /// A file was synced in the state that it was to be synced in.
+    pub(super) fn synced_file(&self, id: &SessionId, unsynced: Unsynced) {
+        let mut ids = self.ids();
+        if ids.files.get(id).is_some_and(|now| now.number == unsynced.number) {
+            ids.files.remove(id);
+        }
+    }
+
+    /// A file could not be synced. It is as if it had just been written, and what was written were lost.
+    pub(super) fn lost_file(&self, id: &SessionId) {
+        let mut ids = self.ids();
+        ids.last += 1;
+        let number = ids.last;
+        ids.files.insert(*id, Unsynced { number, is_lost: true });
+    }
+
+    /// Every file was synced that was written before this number.
+    pub(super) fn synced_all(&self, number: u64) {
+        let mut ids = self.ids();
+        ids.all_synced = ids.all_synced.max(number);
+    }
+
+    pub(super) fn synced_shard(&self, shard: u8, number: u64) {
+        self.shards[usize::from(shard)].synced(number);
+    }
+
+    pub(super) fn synced_owners(&self, shard: u8, number: u64) {
+        self.owners[usize::from(shard)].synced(number);
     }
 
     fn ids(&self) -> MutexGuard<'_, Ids> {
@@ -91,7 +177,7 @@ impl Dirty {
 
 impl std::fmt::Debug for Dirty {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dirty").field("ids", &self.ids().set.len()).finish_non_exhaustive()
+        f.debug_struct("Dirty").field("ids", &self.ids().files.len()).finish_non_exhaustive()
     }
 }
 
@@ -105,28 +191,61 @@ mod tests {
         SessionId::from_uuid(uuid::Uuid::from_bytes(bytes))
     }
 
+    fn shards(to_sync: &ToSync) -> Vec<u8> {
+        to_sync.shards.iter().map(|(shard, _)| *shard).collect()
+    }
+
     #[test]
     fn each_durability_leaves_something_else() {
         let dirty = Dirty::new();
         dirty.wrote(Durability::Full, &id(1, 0));
         dirty.removed(Durability::Full, &id(1, 0));
         dirty.removed(Durability::Data, &id(1, 0));
-        let unsynced = dirty.take();
-        assert!(unsynced.shards.is_empty() && unsynced.ids.is_empty());
+        dirty.marked(Durability::Data, &id(1, 0));
+        assert_eq!(dirty.to_sync(), ToSync::default());
 
         dirty.wrote(Durability::Data, &id(2, 0));
         dirty.wrote(Durability::None, &id(3, 0));
         dirty.wrote(Durability::None, &id(4, 0));
         dirty.removed(Durability::None, &id(4, 0));
-        let unsynced = dirty.take();
-        assert_eq!(
-            (unsynced.shards.clone(), unsynced.ids.clone(), unsynced.all),
-            (vec![2, 3, 4], vec![id(3, 0)], false)
-        );
-        assert!(dirty.take().shards.is_empty());
+        dirty.marked(Durability::None, &id(5, 0));
+        let to_sync = dirty.to_sync();
+        assert_eq!(shards(&to_sync), [2, 3, 4]);
+        assert_eq!((to_sync.files.len(), to_sync.files[0].0, to_sync.owners[0].0), (1, id(3, 0), 5));
+        assert_eq!(dirty.to_sync(), to_sync, "looking at it syncs nothing");
+    }
 
-        dirty.put_back(unsynced);
-        assert_eq!(dirty.take().ids, [id(3, 0)]);
+    #[test]
+    fn what_changes_while_it_is_synced_stays_unsynced() {
+        let dirty = Dirty::new();
+        dirty.wrote(Durability::None, &id(1, 0));
+        dirty.wrote(Durability::None, &id(2, 0));
+        let before = dirty.to_sync();
+        dirty.wrote(Durability::None, &id(2, 0));
+        for (id, unsynced) in before.files {
+            dirty.synced_file(&id, unsynced);
+        }
+        for (shard, number) in before.shards {
+            dirty.synced_shard(shard, number);
+        }
+        let after = dirty.to_sync();
+        assert_eq!((shards(&after), after.files[0].0, after.files.len()), (vec![2], id(2, 0), 1));
+    }
+
+    #[test]
+    fn a_lost_file_stays_lost_until_it_is_written_anew() {
+        let dirty = Dirty::new();
+        dirty.wrote(Durability::None, &id(1, 0));
+        let (_, before) = dirty.to_sync().files[0];
+        dirty.lost_file(&id(1, 0));
+        dirty.synced_file(&id(1, 0), before);
+        let (_, lost) = dirty.to_sync().files[0];
+        assert!(lost.is_lost, "a sync that began before it was lost proves nothing");
+        dirty.synced_file(&id(1, 0), lost);
+        assert!(dirty.to_sync().files.is_empty());
+        dirty.lost_file(&id(1, 0));
+        dirty.wrote(Durability::None, &id(1, 0));
+        assert!(!dirty.to_sync().files[0].1.is_lost, "a new file takes its place");
     }
 
     #[test]
@@ -135,8 +254,10 @@ mod tests {
         for number in 0..=MOST_IDS as u64 {
             dirty.wrote(Durability::None, &id(0, number));
         }
-        let unsynced = dirty.take();
-        assert!(unsynced.all);
-        assert_eq!(unsynced.ids.len(), MOST_IDS);
+        let to_sync = dirty.to_sync();
+        assert_eq!(to_sync.files.len(), MOST_IDS);
+        let all = to_sync.all.expect("there were too many");
+        dirty.synced_all(all);
+        assert_eq!(dirty.to_sync().all, None);
     }
 }

@@ -10,10 +10,11 @@ use super::{
     Durability, FileStoreError,
     content::{self, Header},
     dirty::Dirty,
-    found::Held,
+    found::{Found, Held},
     layout::Layout,
     locks::Locks,
     owners, platform, times,
+    unsynced::Unsynced,
 };
 use crate::{
     clock::{self, Clock},
@@ -78,17 +79,48 @@ impl Disk {
             return Err(FileStoreError::found(StoreErrorKind::TooLarge, "write", path, found));
         }
         // What can fail is done before the rename, which is the moment at which the state changes.
-        let dir = self.dir_to_sync(shard, ends_session)?;
-        let written = self.write_temporary(&temporary, &bytes, (header, kind));
-        let renamed = written
-            .and_then(|()| fs::rename(&temporary, &path).map_err(|error| FileStoreError::io("replace", &path, error)));
-        if let Err(error) = renamed {
-            // If this fails too, the next writer in the shard, or a sweep, removes it.
-            let _ = fs::remove_file(&temporary);
-            return Err(error);
+        let ready = self.prepare(shard, ends_session)?;
+        let replaced = self.write_temporary(&temporary, &bytes, (header, kind), self.durability.syncs_files());
+        let replaced = replaced.and_then(|()| {
+            let unsynced = ready.map(|ready| ready.mark(self, locks, shard)).transpose()?;
+            match fs::rename(&temporary, &path) {
+                Ok(()) => Ok(unsynced),
+                Err(error) => {
+                    unsynced.into_iter().for_each(Unsynced::cancel);
+                    Err(FileStoreError::io("replace", &path, error))
+                }
+            }
+        });
+        match replaced {
+            Ok(unsynced) => {
+                self.dirty.wrote(self.durability, id);
+                unsynced.map_or(Ok(()), |unsynced| unsynced.sync(&path))
+            }
+            Err(error) => {
+                // If this fails too, the next writer in the shard, or a sweep, removes it.
+                let _ = fs::remove_file(&temporary);
+                Err(error)
+            }
         }
-        self.dirty.wrote(self.durability, id);
-        sync(dir, &path)
+    }
+
+    /// Writes a session's file anew, in a file of its own: the kernel forgets what of the old one it could not write, so
+    /// that syncing it again would prove nothing.
+    pub(super) fn write_anew(&self, locks: &Locks, id: &SessionId) -> Result<(), FileStoreError> {
+        let held = match self.find(id)? {
+            Found::Live(held) => held,
+            Found::Damaged(damaged) => return Err(damaged.error),
+            Found::Absent | Found::Expired(_) => return Ok(()),
+        };
+        let shard = Layout::shard_of(id);
+        locks.assert_hold(shard);
+        let header = held.header.with_usage(held.used, held.expires);
+        let (path, temporary) = (self.layout.session(id), self.layout.temporary(shard));
+        let bytes = content::encode(id, &header, held.record_bytes());
+        let written = self.write_temporary(&temporary, &bytes, (&header, held.kind), true);
+        written
+            .and_then(|()| fs::rename(&temporary, &path).map_err(|error| FileStoreError::io("replace", &path, error)))
+            .inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 
     fn write_temporary(
@@ -96,6 +128,7 @@ impl Disk {
         path: &Path,
         bytes: &[u8],
         (header, kind): (&Header, RecordKind),
+        sync: bool,
     ) -> Result<(), FileStoreError> {
         let mut options = platform::private_file();
         // `create_new` follows no link and takes over no file of anybody.
@@ -111,7 +144,7 @@ impl Disk {
         file.write_all(bytes).map_err(|error| FileStoreError::io("write", path, error))?;
         times::write(&file, kind, header.used, header.expires)
             .map_err(|error| FileStoreError::io("set the times of", path, error))?;
-        if self.durability.syncs_files() {
+        if sync {
             platform::sync_file(&file).map_err(|error| FileStoreError::io("sync", path, error))?;
         }
         Ok(())
@@ -122,9 +155,12 @@ impl Disk {
         let path = self.layout.session(id);
         times::write(&held.file, held.kind, used, expires)
             .map_err(|error| FileStoreError::io("set the times of", &path, error))?;
-        if self.durability.syncs_touches() {
-            platform::sync_file(&held.file)
-                .map_err(|error| FileStoreError::io("sync", &path, error).of_kind(StoreErrorKind::OutcomeUnknown))?;
+        if self.durability.syncs_touches()
+            && let Err(error) = platform::sync_file(&held.file)
+        {
+            // What isn't known to last isn't shown to anybody. (The disk may have either.)
+            let _ = times::write(&held.file, held.kind, held.used, held.expires);
+            return Err(FileStoreError::io("sync", &path, error).of_kind(StoreErrorKind::OutcomeUnknown));
         }
         Ok(())
     }
@@ -132,18 +168,21 @@ impl Disk {
     /// Removes a session's file and the mark of its owner.
     pub(super) fn unlink(&self, locks: &Locks, id: &SessionId, owner: Option<SessionId>) -> Result<(), FileStoreError> {
         let shard = Layout::shard_of(id);
-        let dir = self.dir_to_sync(shard, true)?;
-        self.unlink_unsynced(locks, id, owner)?;
-        sync(dir, &self.layout.session(id))
+        let unsynced = self.prepare(shard, true)?.map(|ready| ready.mark(self, locks, shard)).transpose()?;
+        if let Err(error) = self.unlink_unsynced(locks, id) {
+            unsynced.into_iter().for_each(Unsynced::cancel);
+            return Err(error);
+        }
+        unsynced.map_or(Ok(()), |unsynced| unsynced.sync(&self.layout.session(id)))?;
+        if let Some(owner) = owner {
+            owners::unmark(self, &owner, id);
+        }
+        Ok(())
     }
 
-    /// The same where a sync comes later, or isn't needed since what is removed has expired.
-    pub(super) fn unlink_unsynced(
-        &self,
-        locks: &Locks,
-        id: &SessionId,
-        owner: Option<SessionId>,
-    ) -> Result<(), FileStoreError> {
+    /// Removes a session's file where a sync comes later, or isn't needed since what is removed has expired. The owner's
+    /// mark stays: it must not be gone before the session is.
+    pub(super) fn unlink_unsynced(&self, locks: &Locks, id: &SessionId) -> Result<(), FileStoreError> {
         let shard = Layout::shard_of(id);
         locks.assert_hold(shard);
         let path = self.layout.session(id);
@@ -154,30 +193,6 @@ impl Disk {
             Err(error) => return Err(FileStoreError::io("remove", path, error)),
         }
         self.dirty.removed(self.durability, id);
-        if let Some(owner) = owner {
-            owners::unmark(self, &owner, id);
-        }
         Ok(())
     }
-
-    /// The shard's directory, if a change in it has to be synced.
-    pub(super) fn dir_to_sync(
-        &self,
-        shard: u8,
-        ends_session: bool,
-    ) -> Result<Option<platform::DirHandle>, FileStoreError> {
-        if !self.durability.syncs_dirs(ends_session) {
-            return Ok(None);
-        }
-        let path = self.layout.shard(shard);
-        let dir = platform::DirHandle::open(&path).map_err(|error| FileStoreError::io("open", path, error))?;
-        Ok(Some(dir))
-    }
-}
-
-/// Syncs a directory after the change: it has happened, but may not last.
-pub(super) fn sync(dir: Option<platform::DirHandle>, path: &Path) -> Result<(), FileStoreError> {
-    dir.map_or(Ok(()), |dir| dir.sync()).map_err(|error| {
-        FileStoreError::io("sync the directory of", path, error).of_kind(StoreErrorKind::OutcomeUnknown)
-    })
 }

@@ -109,8 +109,13 @@ impl fmt::Debug for FileStoreError {
     }
 }
 
-/// `Display` says what the operating system said, so there is no source that would say it again.
-impl StdError for FileStoreError {}
+/// The source is what the operating system said, where it was it that refused. `Display` says it as well, for those who
+/// log no sources.
+impl StdError for FileStoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.io_error().map(|error| error as _)
+    }
+}
 
 impl From<FileStoreError> for StoreError {
     fn from(error: FileStoreError) -> Self {
@@ -134,6 +139,8 @@ mod tests {
         assert_eq!(error.io_error().unwrap().kind(), io::ErrorKind::StorageFull);
         let error = StoreError::from(error);
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-        assert!(error.source().unwrap().to_string().contains("/var/sessions"));
+        let source = error.source().unwrap();
+        assert!(source.to_string().contains("/var/sessions"));
+        assert_eq!(source.source().unwrap().to_string(), "no storage space");
     }
 }

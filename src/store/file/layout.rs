@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/ab/abcdef01-2345-8789-8abc-def012345678   a session, in one of 256 shards by its id's first byte
-//! DIR/ab/lock                                   the shard's lock file
+//! DIR/ab/lock                                   the shard's lock file; its length says whether something is unsynced
 //! DIR/ab/tmp                                    what is being written; only the holder of the lock has one
 //! DIR/owners/cd/<hash of owner>.<id>            empty: this session may be this owner's
 //! ```
@@ -12,6 +12,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::{FileStoreError, platform};
@@ -30,8 +31,17 @@ pub(super) struct Layout {
     root: PathBuf,
     device: u64,
     user: u32,
-    /// Whether the name of a new shard is synced.
+    /// Whether the names of shards are synced.
     durable: bool,
+    /// Shards whose own name is known to be on the disk.
+    kept: Kept,
+}
+
+/// Which shards' own names are known to be on the disk: of sessions, and of owners.
+#[derive(Debug)]
+struct Kept {
+    shards: [AtomicBool; SHARDS],
+    owners: [AtomicBool; SHARDS],
 }
 
 impl Layout {
@@ -42,6 +52,9 @@ impl Layout {
             platform::make_private_dir(dir, true)
                 .or_else(|error| if dir.is_dir() { Ok(()) } else { Err(error) })
                 .map_err(|error| FileStoreError::io("create the directory", dir, error))?;
+            if durable {
+                sync_parents(dir)?;
+            }
         }
         let root = fs::canonicalize(dir).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
@@ -51,13 +64,21 @@ impl Layout {
         })?;
         let metadata = fs::metadata(&root).map_err(failed)?;
         if !metadata.is_dir() {
-            let found = "it is a file, not a directory";
-            return Err(FileStoreError::found(StoreErrorKind::Unavailable, "open the directory", root, found));
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
         fs::read_dir(&root).map_err(|error| FileStoreError::io("list the directory", &root, error))?;
-        let layout = Self { device: platform::device(&metadata), user: try_writing(&root)?, durable, root };
+        let user = try_writing(&root)?;
+        let unknown = || [const { AtomicBool::new(false) }; SHARDS];
+        let kept = Kept { shards: unknown(), owners: unknown() };
+        let layout = Self { device: platform::device(&metadata), user, durable, kept, root };
         layout.check_user()?;
-        layout.check_shards()?;
+        let shards = layout.check_shards()?;
+        if durable {
+            // Whoever made them may have died before it synced them. It also shows whether directories can be synced here.
+            layout.sync_dir(&layout.root)?;
+            layout.sync_dir(&layout.path(&[OWNERS]))?;
+            shards.iter().for_each(|shard| layout.kept.shards[usize::from(*shard)].store(true, Ordering::Release));
+        }
         if platform::open_to_others(&metadata) {
             tracing::warn!(target: super::TARGET, dir = %layout.root.display(),
                 "other users can look into the directory of the file store; chmod 700 keeps them out");
@@ -68,7 +89,7 @@ impl Layout {
     /// One user's processes share a directory: files that one makes, another user's could not open.
     fn check_user(&self) -> Result<(), FileStoreError> {
         let owners = self.root.join(OWNERS);
-        self.make(&owners)?;
+        make_private(&owners)?;
         let theirs = fs::symlink_metadata(&owners).map_err(|error| FileStoreError::io("open", &owners, error))?;
         if platform::user(&theirs) != self.user {
             let found = format!(
@@ -82,17 +103,19 @@ impl Layout {
         Ok(())
     }
 
-    /// A shard that is a link would lead elsewhere.
-    fn check_shards(&self) -> Result<(), FileStoreError> {
-        for path in (0..=u8::MAX).map(|shard| self.shard(shard)) {
+    /// Which shards are there. One that is a link would lead elsewhere.
+    fn check_shards(&self) -> Result<Vec<u8>, FileStoreError> {
+        let mut shards = Vec::new();
+        for shard in 0..=u8::MAX {
+            let path = self.shard(shard);
             match fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => {}
+                Ok(metadata) if metadata.is_dir() => shards.push(shard),
                 Ok(_) => return Err(no_directory(&path)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(FileStoreError::io("open the directory", path, error)),
             }
         }
-        Ok(())
+        Ok(shards)
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -121,7 +144,11 @@ impl Layout {
     }
 
     pub(super) fn owner_shard(&self, owner: &SessionId) -> PathBuf {
-        self.path(&[OWNERS, &format!("{:02x}", Self::shard_of(owner))])
+        self.owners_in(Self::shard_of(owner))
+    }
+
+    pub(super) fn owners_in(&self, shard: u8) -> PathBuf {
+        self.path(&[OWNERS, &format!("{shard:02x}")])
     }
 
     pub(super) fn owner_mark(&self, owner: &SessionId, id: &SessionId) -> PathBuf {
@@ -152,24 +179,55 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes a shard that is not there, if the directory is.
-    pub(super) fn restore(&self, path: &Path) -> Result<(), FileStoreError> {
+    /// Makes a shard that is not there, if the directory is. Its name is not on the disk before
+    /// [`keep_shard`](Self::keep_shard) has synced it.
+    pub(super) fn restore_shard(&self, shard: u8) -> Result<(), FileStoreError> {
         self.confirm()?;
-        if let Some(parent) = path.parent().filter(|parent| *parent != self.root) {
-            self.make(parent)?;
-        }
-        self.make(path)
+        self.kept.shards[usize::from(shard)].store(false, Ordering::Release);
+        make_private(&self.shard(shard)).map(drop)
     }
 
-    fn make(&self, path: &Path) -> Result<(), FileStoreError> {
-        if make_private(path)? && self.durable {
-            // Else a power cut could take the whole shard.
-            let parent = path.parent().unwrap_or(&self.root);
-            platform::DirHandle::open(parent)
-                .and_then(|dir| dir.sync())
-                .map_err(|error| FileStoreError::io("sync", parent, error))?;
+    /// The same for a shard of owners and [`keep_owner_shard`](Self::keep_owner_shard).
+    pub(super) fn restore_owner_shard(&self, owner: &SessionId) -> Result<(), FileStoreError> {
+        self.confirm()?;
+        if make_private(&self.path(&[OWNERS]))? {
+            self.kept.owners.iter().for_each(|kept| kept.store(false, Ordering::Release));
         }
+        self.kept.owners[usize::from(Self::shard_of(owner))].store(false, Ordering::Release);
+        make_private(&self.owner_shard(owner)).map(drop)
+    }
+
+    /// Makes sure that a shard's own name is on the disk: else a power cut could take the whole shard. It counts as
+    /// synced only once a sync has succeeded, whoever made it.
+    pub(super) fn keep_shard(&self, shard: u8) -> Result<(), FileStoreError> {
+        self.keep(&self.kept.shards[usize::from(shard)], &[&self.root])
+    }
+
+    /// The same for a shard of owners.
+    pub(super) fn keep_owner_shard(&self, owner: &SessionId) -> Result<(), FileStoreError> {
+        let owners = self.path(&[OWNERS]);
+        self.keep(&self.kept.owners[usize::from(Self::shard_of(owner))], &[&self.root, &owners])
+    }
+
+    fn keep(&self, kept: &AtomicBool, dirs: &[&Path]) -> Result<(), FileStoreError> {
+        if !self.durable || kept.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        dirs.iter().try_for_each(|dir| self.sync_dir(dir))?;
+        kept.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Syncs the names of the shards.
+    pub(super) fn sync_shards(&self) -> Result<(), FileStoreError> {
+        self.sync_dir(&self.root)?;
+        self.sync_dir(&self.path(&[OWNERS]))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), FileStoreError> {
+        platform::DirHandle::open(dir)
+            .and_then(|dir| dir.sync())
+            .map_err(|error| FileStoreError::io("sync the directory", dir, error))
     }
 
     fn path(&self, names: &[&str]) -> PathBuf {
@@ -193,6 +251,25 @@ fn make_private(path: &Path) -> Result<bool, FileStoreError> {
         Ok(_) => Err(no_directory(path)),
         Err(error) => Err(FileStoreError::io("open the directory", path, error)),
     }
+}
+
+/// Syncs the names of the directory and its parents, some of which may be new. Those on another file system, and those
+/// that this user may not read, were there before.
+fn sync_parents(dir: &Path) -> Result<(), FileStoreError> {
+    let failed = |path: &Path, error| FileStoreError::io("sync the directory", path, error);
+    let dir = fs::canonicalize(dir).map_err(|error| failed(dir, error))?;
+    let device = platform::device(&fs::metadata(&dir).map_err(|error| failed(&dir, error))?);
+    for parent in dir.ancestors().skip(1) {
+        if fs::metadata(parent).map_or(device, |metadata| platform::device(&metadata)) != device {
+            break;
+        }
+        match platform::DirHandle::open(parent) {
+            Ok(handle) => handle.sync().map_err(|error| failed(parent, error))?,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(failed(parent, error)),
+        }
+    }
+    Ok(())
 }
 
 fn no_directory(path: &Path) -> FileStoreError {

@@ -24,6 +24,10 @@ impl Shards {
         Self { first: shard, second: None }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = u8> + use<> {
+        [Some(self.first), self.second].into_iter().flatten()
+    }
+
     /// Both, the lower first, so that two renames never wait for each other.
     pub(super) fn both(one: u8, other: u8) -> Self {
         Self { first: one.min(other), second: (one != other).then_some(one.max(other)) }
@@ -42,14 +46,33 @@ pub(super) struct Locks {
 impl Locks {
     /// Takes the locks, or tells that another process has one: `None`.
     pub(super) fn try_take(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
+        Self::try_some_times(layout, shards, TRIES)
+    }
+
+    /// The same without a wait.
+    pub(super) fn try_once(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
+        Self::try_some_times(layout, shards, 1)
+    }
+
+    fn try_some_times(layout: &Layout, shards: Shards, tries: u32) -> Result<Option<Self>, FileStoreError> {
         let mut locks = Self { shards, files: [None, None] };
-        for (slot, shard) in [Some(shards.first), shards.second].into_iter().flatten().enumerate() {
-            match try_lock(layout, shard)? {
+        for (slot, shard) in shards.iter().enumerate() {
+            match try_lock(layout, shard, tries)? {
                 Some(file) => locks.files[slot] = Some(file),
                 None => return Ok(None),
             }
         }
         Ok(Some(locks))
+    }
+
+    pub(super) fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// The lock file of a shard that is locked.
+    pub(super) fn file(&self, shard: u8) -> &File {
+        let slot = usize::from(self.shards.first != shard);
+        self.files[slot].as_ref().expect("a shard's writer holds its lock")
     }
 
     /// A writer must hold the lock of the shard that it writes to.
@@ -67,19 +90,19 @@ impl Drop for Locks {
     }
 }
 
-fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> {
+fn try_lock(layout: &Layout, shard: u8, tries: u32) -> Result<Option<File>, FileStoreError> {
     let path = layout.lock(shard);
     let mut options = platform::private_file();
     options.read(true).create(true);
     let file = match options.open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            layout.restore(&layout.shard(shard))?;
+            layout.restore_shard(shard)?;
             options.open(&path)
         }
         other => other,
     };
     let file = file.map_err(|error| FileStoreError::io("open the lock file", &path, error))?;
-    for attempt in 0..TRIES {
+    for attempt in 0..tries {
         match file.try_lock() {
             Ok(()) => {
                 // While this waited, somebody may have removed the directory and made it anew: another file is the lock
@@ -88,7 +111,8 @@ fn try_lock(layout: &Layout, shard: u8) -> Result<Option<File>, FileStoreError> 
                     && platform::is_unlinked(&file).map_err(|error| FileStoreError::io("lock", &path, error))?;
                 return Ok((!gone).then_some(file));
             }
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) if attempt + 1 < tries => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(FileStoreError::io("lock", &path, error)),
         }
     }

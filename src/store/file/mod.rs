@@ -15,6 +15,7 @@ mod dirty;
 mod disk;
 mod durability;
 mod error;
+mod flushing;
 mod found;
 mod layout;
 mod locks;
@@ -25,6 +26,7 @@ mod pool;
 mod store;
 mod sweeping;
 mod times;
+mod unsynced;
 mod walk;
 
 pub use self::{builder::FileStoreBuilder, durability::Durability, error::FileStoreError, store::FileStore};

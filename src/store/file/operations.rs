@@ -21,11 +21,14 @@ use crate::{
 
 impl Disk {
     pub(super) fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.live(id)?.map(|held| held.stored(id)).transpose()
+        let held = self.live(id)?;
+        self.vouch_for(id)?;
+        held.map(|held| held.stored(id)).transpose()
     }
 
     pub(super) fn refresh(&self, id: &SessionId, known: &Version) -> Result<Refresh, StoreError> {
         if let Some(usage) = self.peek(id, known)? {
+            self.vouch_for(id)?;
             return Ok(Refresh::Same(usage));
         }
         Ok(match self.load(id)? {
@@ -36,7 +39,9 @@ impl Disk {
     }
 
     pub(super) fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
-        let Some(held) = self.live(id)? else { return Ok(None) };
+        let held = self.live(id)?;
+        self.vouch_for(id)?;
+        let Some(held) = held else { return Ok(None) };
         let known = Metadata::of(&held.stored(id)?, self.clock.now());
         Ok(Some(match held.header.lease_at(self.now()) {
             Some(lease) => known.with_lease(clock::from_millis(lease.until)),

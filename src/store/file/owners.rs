@@ -19,24 +19,33 @@ pub(super) fn mark(disk: &Disk, owner: &SessionId, id: &SessionId) -> Result<boo
     options.create_new(true);
     let created = match options.open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk.layout.restore(&disk.layout.owner_shard(owner))?;
+            disk.layout.restore_owner_shard(owner)?;
             options.open(&path)
         }
         other => other,
     };
-    match created {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+    let is_new = match created {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(FileStoreError::io("create", path, error)),
-    }
-    // A login is rare: it can wait for its mark to last even where other writes don't wait.
+    };
+    disk.dirty.marked(disk.durability, owner);
+    // A login is rare: it can wait for its mark to last even where other writes don't wait. Also for one that was there:
+    // whoever made it may have failed to sync it.
     if disk.durability.syncs_files() {
-        let dir = disk.layout.owner_shard(owner);
-        platform::DirHandle::open(&dir)
-            .and_then(|handle| handle.sync())
-            .map_err(|error| FileStoreError::io("sync", dir, error))?;
+        disk.layout.keep_owner_shard(owner)?;
+        sync_marks(disk, Layout::shard_of(owner))?;
     }
-    Ok(true)
+    Ok(is_new)
+}
+
+/// Syncs the marks in a shard of owners; one that is not there has none.
+pub(super) fn sync_marks(disk: &Disk, shard: u8) -> Result<(), FileStoreError> {
+    let dir = disk.layout.owners_in(shard);
+    match platform::DirHandle::open(&dir).and_then(|handle| handle.sync()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileStoreError::io("sync", dir, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes a mark. One that stays is stale, and harms nothing.
@@ -74,7 +83,9 @@ pub(super) fn list(disk: &Disk, name: &str) -> Result<Owned, StoreError> {
     let owner = SessionId::of_owner(name);
     let mut owned = Owned::default();
     for id in marked(disk, &owner)? {
-        match disk.find(&id)? {
+        let found = disk.find(&id)?;
+        disk.vouch_for(&id)?;
+        match found {
             Found::Live(held) if held.header.owner == Some(owner) => {
                 let stored = held.stored(&id)?;
                 // Equal hashes of unequal names can't be made to happen; equal names are what counts.

@@ -1,11 +1,20 @@
-//! Blocking calls: off the async threads, a bounded number at once, and one writer a shard.
+//! Blocking calls: off the async threads, a bounded number at once, one writer a shard, and a time limit for each.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
-    sync::{Mutex, Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    runtime::Handle,
+    sync::Notify,
     task::JoinError,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -14,86 +23,182 @@ use super::{
     layout::SHARDS,
     locks::{Locks, Shards},
 };
-use crate::store::{StoreError, StoreErrorKind};
+use crate::{
+    clock,
+    store::{StoreError, StoreErrorKind},
+};
 
 /// The first and the longest pause before another process's lock is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
-/// Where blocking calls run.
+/// After how long a waiter looks again whether its turn has come, although nobody has woken it: the one that was woken
+/// may belong to a runtime that is busy or that nobody drives any more.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The least time that a call has for its thread and the disk, however short the wait for a lock may be.
+const LEAST_TIME: Duration = Duration::from_secs(1);
+
+/// Where blocking calls run: on the blocking threads of the caller's runtime, watched by the caller's own timer.
 ///
-/// A writer first waits for its turn among this process's writers of the shard, in order and asynchronously. Then, in
-/// one blocking call, it takes the lock file, does its work and releases the lock. If another process has the lock,
-/// the call ends and is tried again later: so a process that was stopped while it held a lock keeps no thread of ours,
-/// and no call in another shard, waiting.
+/// Places and turns are held by running threads only, never by a future, so a runtime that is stuck, or gone, keeps
+/// nothing from the others. A writer waits asynchronously until its shard is free. Then, in one blocking call, it takes
+/// the shard's turn in this process and the lock file, does its work and releases both. If another process has the lock,
+/// the call ends and is tried again later: so a process that was stopped while it held a lock keeps no thread of ours, and
+/// no call in another shard, waiting.
 #[derive(Debug)]
 pub(super) struct Pool {
-    calls: Arc<Semaphore>,
-    most_calls: u32,
-    shards: Box<[Shard]>,
-    deadline: Duration,
+    places: Arc<Places>,
+    /// Wakes waiters for a lease.
+    released: Box<[Notify]>,
+    wait: Duration,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    turn: Arc<Mutex<()>>,
-    released: Notify,
+/// Which calls run.
+#[derive(Debug)]
+struct Places {
+    most: u32,
+    state: Mutex<State>,
+    /// A call has ended.
+    ended: Notify,
+    /// A writer of the shard has ended.
+    turns: Box<[Notify]>,
 }
 
-/// A writer's work with what it holds. Dropped on whichever thread it ends.
-struct Writer<W> {
-    disk: Arc<Disk>,
-    shards: Shards,
-    work: W,
-    turns: [Option<OwnedMutexGuard<()>>; 2],
-    call: OwnedSemaphorePermit,
+#[derive(Debug)]
+struct State {
+    running: u32,
+    closed: bool,
+    turns: Box<[Turn]>,
 }
 
+/// A shard's writers in this process.
+#[derive(Debug, Clone, Copy, Default)]
+struct Turn {
+    taken: bool,
+    /// How many wait.
+    line: u32,
+    /// Another process had the lock: it isn't tried again before then, by any writer.
+    not_before: Option<Instant>,
+    pause: Duration,
+}
+
+/// A running call's place, and its shards' turns.
+struct Place<'a> {
+    places: &'a Places,
+    shards: Option<Shards>,
+}
+
+/// Why a call can't begin now.
+enum Full {
+    Closed,
+    /// All places are taken.
+    Calls,
+    /// This shard's turn is taken, or its lock is another process's.
+    Shard(u8),
+}
+
+/// What came of one try.
 enum Tried<W, T> {
     Done(Result<T, StoreError>),
-    Busy(W, [Option<OwnedMutexGuard<()>>; 2]),
+    /// The shard was not free, or another process has its lock.
+    NotNow(W),
 }
 
-impl<W> Writer<W> {
-    fn run<T>(self) -> Tried<W, T>
-    where
-        W: FnOnce(&Locks) -> Result<T, StoreError>,
-    {
-        let Self { disk, shards, work, turns, call } = self;
-        let tried = match Locks::try_take(&disk.layout, shards) {
-            Ok(Some(locks)) => Tried::Done(work(&locks)),
-            Ok(None) => return Tried::Busy(work, turns),
-            Err(error) => Tried::Done(Err(error.into())),
-        };
-        // The lock is released above, before the next writer's turn comes.
-        drop((turns, call));
-        tried
+/// What a call's caller and its thread agree on: after the caller has gone, or was told that its time is over, the
+/// thread changes nothing.
+#[derive(Debug)]
+struct Caller(Arc<AtomicU8>);
+
+/// The thread's half.
+#[derive(Debug)]
+pub(super) struct Claim(Arc<AtomicU8>);
+
+const WAITING: u8 = 0;
+const CHANGING: u8 = 1;
+const GONE: u8 = 2;
+
+impl Caller {
+    fn new() -> (Self, Claim) {
+        let state = Arc::new(AtomicU8::new(WAITING));
+        (Self(Arc::clone(&state)), Claim(state))
     }
+
+    /// Whether the thread has not begun to change anything, and never will.
+    fn leave(&self) -> bool {
+        let left = self.0.compare_exchange(WAITING, GONE, Ordering::AcqRel, Ordering::Acquire);
+        left.is_ok() || left == Err(GONE)
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Claim {
+    /// Begins the change. `false` if nobody waits for it any more: then nothing may be changed.
+    fn begin(&self) -> bool {
+        self.0.compare_exchange(WAITING, CHANGING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.0.load(Ordering::Acquire) != GONE
+    }
+}
+
+/// When a call's time is over.
+struct Limit {
+    /// For waiting.
+    wait: Instant,
+    /// For the answer.
+    answer: Instant,
 }
 
 impl Pool {
-    pub(super) fn new(calls: u16, deadline: Duration) -> Self {
-        let most_calls = calls.max(1);
-        Self {
-            calls: Arc::new(Semaphore::new(usize::from(most_calls))),
-            most_calls: u32::from(most_calls),
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
-            deadline,
+    pub(super) fn new(calls: u16, wait: Duration) -> Self {
+        let state = State { running: 0, closed: false, turns: vec![Turn::default(); SHARDS].into() };
+        let notifies = || (0..SHARDS).map(|_| Notify::new()).collect();
+        let places =
+            Places { most: u32::from(calls.max(1)), state: Mutex::new(state), ended: Notify::new(), turns: notifies() };
+        Self { places: Arc::new(places), released: notifies(), wait }
+    }
+
+    /// Opens the directory: the first call. Without a runtime there is no other thread to do it, and no timer.
+    pub(super) async fn open<T: Send + 'static>(
+        &self,
+        dir: &Path,
+        open: impl FnOnce() -> Result<T, FileStoreError> + Send + 'static,
+    ) -> Result<T, FileStoreError> {
+        let failed = |error| FileStoreError::io("open the directory", dir, error);
+        let Ok(runtime) = Handle::try_current() else { return open() };
+        match timeout_at(self.limit().answer, runtime.spawn_blocking(open)).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => Err(failed(io::Error::other(error))),
+            Err(_) => Err(failed(io::ErrorKind::TimedOut.into()).of_kind(StoreErrorKind::Timeout)),
         }
     }
 
-    /// Runs a call that needs no lock.
+    /// Runs a call that needs no lock and changes nothing.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let call = self.call(Instant::now() + self.deadline).await?;
-        let task = tokio::task::spawn_blocking(move || {
-            let outcome = work();
-            drop(call);
-            outcome
-        });
-        task.await.unwrap_or_else(|error| Err(ended(error)))
+        let limit = self.limit();
+        let mut work = work;
+        loop {
+            self.ready(None, limit.wait).await.map_err(|full| self.late(None, &full))?;
+            let places = Arc::clone(&self.places);
+            let tried = run(limit.answer, move |_| match places.take(None) {
+                Ok(_place) => Tried::Done(work()),
+                Err(_) => Tried::NotNow(work),
+            });
+            match tried.await? {
+                Tried::Done(outcome) => return outcome,
+                Tried::NotNow(unused) => work = unused,
+            }
+        }
     }
 
     /// Runs a call that holds the locks of these shards.
@@ -103,80 +208,251 @@ impl Pool {
         shards: Shards,
         work: impl FnOnce(&Locks) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let until = Instant::now() + self.deadline;
-        let late = || self.late(&disk, shards);
-        let first = self.turn(shards.first, until).await.ok_or_else(late)?;
-        let second = match shards.second {
-            Some(shard) => Some(self.turn(shard, until).await.ok_or_else(late)?),
-            None => None,
-        };
-        let (mut work, mut turns, mut pause) = (work, [Some(first), second], FIRST_PAUSE);
+        let limit = self.limit();
+        let mut work = work;
         loop {
-            let call = self.call(until).await?;
-            let writer = Writer { disk: Arc::clone(&disk), shards, work, turns, call };
-            match tokio::task::spawn_blocking(move || writer.run()).await {
-                Ok(Tried::Done(outcome)) => return outcome,
-                Ok(Tried::Busy(unused, held)) => (work, turns) = (unused, held),
-                Err(error) => return Err(ended(error)),
+            self.ready(Some(shards), limit.wait).await.map_err(|full| self.late(Some(&disk), &full))?;
+            let (places, on) = (Arc::clone(&self.places), Arc::clone(&disk));
+            let tried = run(limit.answer, move |claim| {
+                let Ok(place) = places.take(Some(shards)) else { return Tried::NotNow(work) };
+                let locks = match Locks::try_take(&on.layout, shards) {
+                    Ok(Some(locks)) => locks,
+                    Ok(None) => {
+                        place.busy();
+                        return Tried::NotNow(work);
+                    }
+                    Err(error) => return Tried::Done(Err(error.into())),
+                };
+                place.got();
+                Tried::Done(match on.settle(&locks) {
+                    Err(error) => Err(error.into()),
+                    Ok(()) if claim.begin() => work(&locks),
+                    Ok(()) => Err(in_time()),
+                })
+            });
+            match tried.await? {
+                Tried::Done(outcome) => return outcome,
+                Tried::NotNow(unused) => work = unused,
             }
-            if Instant::now() >= until {
-                return Err(late());
-            }
-            sleep_until((Instant::now() + pause).min(until)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Runs a call that must not be kept waiting by the others, also after the store was closed.
+    pub(super) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        run(self.limit().answer, move |_| work()).await?
     }
 
     /// Waits until a lease in this shard is given back in this process, at most this long.
     pub(super) async fn released(&self, shard: u8, at_most: Duration) {
-        let _ = tokio::time::timeout(at_most, self.shards[usize::from(shard)].released.notified()).await;
+        let _ = timeout(at_most, self.released[usize::from(shard)].notified()).await;
     }
 
     /// Wakes those that wait for a lease in this shard.
     pub(super) fn release(&self, shard: u8) {
-        self.shards[usize::from(shard)].released.notify_waiters();
+        self.released[usize::from(shard)].notify_waiters();
     }
 
     /// Lets no further call begin, and waits for those that run, at most for the deadline. `false` if one goes on.
     pub(super) async fn drain(&self) -> bool {
-        let drained = tokio::time::timeout(self.deadline, self.calls.acquire_many(self.most_calls)).await;
-        self.calls.close();
-        // Closed already is drained already.
-        drained.is_ok()
-    }
-
-    /// A place among the calls that may run at once.
-    async fn call(&self, until: Instant) -> Result<OwnedSemaphorePermit, StoreError> {
-        if let Ok(call) = Arc::clone(&self.calls).try_acquire_owned() {
-            return Ok(call);
-        }
-        match timeout_at(until, Arc::clone(&self.calls).acquire_owned()).await {
-            Ok(Ok(call)) => Ok(call),
-            Ok(Err(_)) => Err(StoreError::new(StoreErrorKind::Unavailable).because("the file store was closed")),
-            Err(_) => Err(StoreError::new(StoreErrorKind::Timeout)
-                .because("all of the file store's blocking calls were taken; the disk may be stalled")),
+        let until = self.limit().answer;
+        self.places.state().closed = true;
+        self.places.ended.notify_waiters();
+        loop {
+            let ended = self.places.ended.notified();
+            if self.places.state().running == 0 {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            let _ = timeout_at(until.min(clock::deadline(LOOK_AGAIN)), ended).await;
         }
     }
 
-    async fn turn(&self, shard: u8, until: Instant) -> Option<OwnedMutexGuard<()>> {
-        let turn = &self.shards[usize::from(shard)].turn;
-        match Arc::clone(turn).try_lock_owned() {
-            Ok(guard) => Some(guard),
-            Err(_) => timeout_at(until, Arc::clone(turn).lock_owned()).await.ok(),
+    fn limit(&self) -> Limit {
+        Limit { wait: clock::deadline(self.wait), answer: clock::deadline(self.wait.max(LEAST_TIME)) }
+    }
+
+    /// Waits until a call may begin. It holds nothing then: the call's thread takes its place.
+    async fn ready(&self, shards: Option<Shards>, until: Instant) -> Result<(), Full> {
+        // Behind those that wait already.
+        let mut full = match self.places.look(shards, true) {
+            Ok(()) => return Ok(()),
+            Err(full) => full,
+        };
+        let _line = Line::join(&self.places, shards);
+        loop {
+            if matches!(full, Full::Closed) || Instant::now() >= until {
+                return Err(full);
+            }
+            let mut again = clock::deadline(LOOK_AGAIN);
+            let freed = match full {
+                Full::Shard(shard) => {
+                    let turn = self.places.state().turns[usize::from(shard)];
+                    again = turn.not_before.filter(|_| !turn.taken).map_or(again, |not_before| not_before.min(again));
+                    &self.places.turns[usize::from(shard)]
+                }
+                _ => &self.places.ended,
+            };
+            let _ = timeout_at(until.min(again), freed.notified()).await;
+            match self.places.look(shards, false) {
+                Ok(()) => return Ok(()),
+                Err(now) => full = now,
+            }
         }
     }
 
-    fn late(&self, disk: &Disk, shards: Shards) -> StoreError {
-        let path = disk.layout.lock(shards.first);
-        let found = format!("another writer has held it for {:?}", self.deadline);
-        FileStoreError::found(StoreErrorKind::Timeout, "get the lock", path, found)
-            .advise("see which process has it (fuser), and whether it is stopped")
-            .into()
+    fn late(&self, disk: Option<&Disk>, full: &Full) -> StoreError {
+        match (full, disk) {
+            (Full::Closed, _) => StoreError::new(StoreErrorKind::Unavailable).because("the file store was closed"),
+            (Full::Shard(shard), Some(disk)) => {
+                let found = format!("another writer has held it for {:?}", self.wait);
+                FileStoreError::found(StoreErrorKind::Timeout, "get the lock", disk.layout.lock(*shard), found)
+                    .advise("see which process has it (fuser), and whether it is stopped")
+                    .into()
+            }
+            _ => StoreError::new(StoreErrorKind::Timeout)
+                .because("all of the file store's blocking calls were taken; the disk may be stalled"),
+        }
     }
 }
 
+impl Places {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call could begin now; with `behind`, not before those that wait.
+    fn look(&self, shards: Option<Shards>, behind: bool) -> Result<(), Full> {
+        self.state().look(self.most, shards, behind)
+    }
+
+    fn take(&self, shards: Option<Shards>) -> Result<Place<'_>, Full> {
+        let mut state = self.state();
+        state.look(self.most, shards, false)?;
+        state.running += 1;
+        for shard in shards.iter().flat_map(Shards::iter) {
+            state.turns[usize::from(shard)].taken = true;
+        }
+        Ok(Place { places: self, shards })
+    }
+}
+
+impl State {
+    fn look(&self, most: u32, shards: Option<Shards>, behind: bool) -> Result<(), Full> {
+        if self.closed {
+            return Err(Full::Closed);
+        }
+        for shard in shards.iter().flat_map(Shards::iter) {
+            let turn = &self.turns[usize::from(shard)];
+            let is_early = turn.not_before.is_some_and(|not_before| Instant::now() < not_before);
+            if turn.taken || is_early || (behind && turn.line > 0) {
+                return Err(Full::Shard(shard));
+            }
+        }
+        if self.running < most { Ok(()) } else { Err(Full::Calls) }
+    }
+}
+
+impl Place<'_> {
+    /// Another process has the lock of one of the shards: which one is not known.
+    fn busy(&self) {
+        let mut state = self.places.state();
+        for shard in self.shards.iter().flat_map(Shards::iter) {
+            let turn = &mut state.turns[usize::from(shard)];
+            turn.pause = (turn.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            turn.not_before = Some(clock::deadline(turn.pause));
+        }
+    }
+
+    fn got(&self) {
+        let mut state = self.places.state();
+        for shard in self.shards.iter().flat_map(Shards::iter) {
+            let turn = &mut state.turns[usize::from(shard)];
+            (turn.pause, turn.not_before) = (Duration::ZERO, None);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.places.state();
+        state.running -= 1;
+        for shard in self.shards.iter().flat_map(Shards::iter) {
+            state.turns[usize::from(shard)].taken = false;
+        }
+        drop(state);
+        for shard in self.shards.iter().flat_map(Shards::iter) {
+            self.places.turns[usize::from(shard)].notify_one();
+        }
+        self.places.ended.notify_one();
+    }
+}
+
+/// A writer that waits for its turn.
+struct Line<'a> {
+    places: &'a Places,
+    shards: Option<Shards>,
+}
+
+impl<'a> Line<'a> {
+    fn join(places: &'a Places, shards: Option<Shards>) -> Self {
+        let line = Self { places, shards };
+        line.each(|count| count + 1);
+        line
+    }
+
+    fn each(&self, change: impl Fn(u32) -> u32) {
+        let mut state = self.places.state();
+        for shard in self.shards.iter().flat_map(Shards::iter) {
+            let line = &mut state.turns[usize::from(shard)].line;
+            *line = change(*line);
+        }
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.each(|count| count - 1);
+    }
+}
+
+/// Runs a call on a blocking thread of the caller's runtime, and waits for it until then.
+async fn run<T: Send + 'static>(
+    until: Instant,
+    work: impl FnOnce(&Claim) -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    let Ok(runtime) = Handle::try_current() else {
+        let error = StoreError::new(StoreErrorKind::Unavailable);
+        return Err(error.because("the file store was called outside of a tokio runtime"));
+    };
+    let (caller, claim) = Caller::new();
+    let task = runtime.spawn_blocking(move || claim.is_wanted().then(|| work(&claim)));
+    match timeout_at(until, task).await {
+        Ok(Ok(Some(outcome))) => Ok(outcome),
+        Ok(Ok(None)) => Err(in_time()),
+        Ok(Err(error)) => Err(ended(error, &caller)),
+        Err(_) if caller.leave() => Err(in_time()),
+        Err(_) => Err(StoreError::new(StoreErrorKind::OutcomeUnknown)
+            .because("the disk has not answered in time: the change may still happen")),
+    }
+}
+
+/// The time is over, and nothing was changed nor will be.
+fn in_time() -> StoreError {
+    StoreError::new(StoreErrorKind::Timeout)
+        .because("neither a blocking thread nor the disk has answered in time; see whether the disk is stalled")
+}
+
 /// The call panicked, or the runtime is shutting down.
-fn ended(error: JoinError) -> StoreError {
-    let kind = if error.is_cancelled() { StoreErrorKind::Unavailable } else { StoreErrorKind::OutcomeUnknown };
+fn ended(error: JoinError, caller: &Caller) -> StoreError {
+    let kind = match caller.leave() {
+        true if error.is_cancelled() => StoreErrorKind::Unavailable,
+        true => StoreErrorKind::Other,
+        false => StoreErrorKind::OutcomeUnknown,
+    };
     StoreError::new(kind).because(error)
 }

@@ -1,13 +1,6 @@
 //! The file store as the contract sees it.
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Arc, Weak},
-    time::Duration,
-};
-
-use tokio::task::AbortHandle;
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use super::{
     FileStoreBuilder, FileStoreError,
@@ -16,7 +9,7 @@ use super::{
     locks::{Locks, Shards},
     owners,
     pool::Pool,
-    sweeping::sweep_often,
+    sweeping::Sweeper,
     walk::Sweep,
 };
 use crate::{
@@ -58,6 +51,10 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 /// - **Writers of all processes take turns**, by advisory locks on 256 lock files, each for a share of the sessions. A
 ///   process that dies leaves none. One that is stopped while it has one delays the writers of 1/256 of the sessions,
 ///   each until the [deadline](FileStoreBuilder::lock_deadline), and keeps no thread waiting.
+/// - **Every call has a time limit**, the same deadline, which the caller's own timer watches. The store can be shared
+///   between runtimes, and survives the end of the one that opened it.
+/// - **What was not synced is not acknowledged**, as far as the [`Durability`](super::Durability) promises a sync: see
+///   there what happens when one fails.
 /// - **A touch writes no content, and a sweep opens no file**: expiry and last use are the file's modification and access
 ///   time. Times that somebody else has set (a backup, a copy without `-p`) are recognised, and those of the last write
 ///   count.
@@ -73,7 +70,8 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 ///
 /// ```text
 /// DIR/ab/abcdef01-2345-8789-8abc-def012345678   a session: its id, and by its first two characters one of 256 shards
-/// DIR/ab/lock                                   the shard's lock; leave it there while a process runs
+/// DIR/ab/lock                                   the shard's lock; leave it there while a process runs. It is one byte
+///                                               long while a change in the shard is not synced
 /// DIR/ab/tmp                                    what is being written
 /// DIR/owners/cd/<hash of owner>.<id>            an empty file: this session is this owner's
 /// ```
@@ -83,7 +81,7 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 ///
 /// # Costs
 ///
-/// A load is one file opened and read. An update writes a file and renames it. A sweep, a count or a walk through the ids
+/// A load is one file opened and read, and, unless the durability is `None`, one look at the shard's lock file. An update writes a file and renames it. A sweep, a count or a walk through the ids
 /// looks at every file's times; `delete_idle` opens those that seem idle; `list_owner` lists 1/256 of all marks of owners and
 /// opens the owner's sessions. A lease is kept in the session's file: taking, extending and giving back are a write each, as
 /// durable as all others. `benches/file` compares with plain file operations.
@@ -116,14 +114,12 @@ pub(super) struct Inner {
     pub(super) pool: Pool,
     /// Who is told of what is swept, and of damaged files.
     pub(super) observers: Observers,
-    sweeper: Option<AbortHandle>,
+    sweeper: Sweeper,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(sweeper) = &self.sweeper {
-            sweeper.abort();
-        }
+        self.sweeper.stop();
     }
 }
 
@@ -132,8 +128,9 @@ impl FileStore {
     ///
     /// # Errors
     ///
-    /// If the directory is missing, is a file, can't be read or written, is on a file system without locks or exact
-    /// times, or belongs to another user's store.
+    /// If the directory is missing, is a file, can't be read, written or (but for [`Durability::None`](super::Durability))
+    /// synced, is on a file system without locks or exact times, does not answer in time, or belongs to another user's
+    /// store. The operating system's reason is in the text, and is the error's [`source`](std::error::Error::source).
     pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
         Self::builder(dir).open().await
     }
@@ -159,13 +156,22 @@ impl FileStore {
     }
 
     pub(super) fn assemble(disk: Disk, pool: Pool, sweep_every: Option<Duration>, observers: Observers) -> Self {
-        let inner = Arc::new_cyclic(|weak: &Weak<Inner>| Inner {
-            disk: Arc::new(disk),
-            pool,
-            observers: observers.of(super::NAME),
-            sweeper: sweep_every.map(|every| tokio::spawn(sweep_often(weak.clone(), every)).abort_handle()),
-        });
-        Self { inner }
+        let store = Self {
+            inner: Arc::new(Inner {
+                disk: Arc::new(disk),
+                pool,
+                observers: observers.of(super::NAME),
+                sweeper: Sweeper::new(sweep_every),
+            }),
+        };
+        store.inner.sweeper.start(&store.inner);
+        store
+    }
+
+    /// The directory, once the sweeper is under way.
+    pub(super) fn disk(&self) -> &Arc<Disk> {
+        self.inner.sweeper.start(&self.inner);
+        &self.inner.disk
     }
 
     pub(super) async fn read<T: Send + 'static>(
@@ -174,7 +180,7 @@ impl FileStore {
         id: Option<&SessionId>,
         work: impl FnOnce(&Disk) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let disk = Arc::clone(&self.inner.disk);
+        let disk = Arc::clone(self.disk());
         let outcome = self.inner.pool.read(move || work(&disk)).await;
         outcome.map_err(|error| self.report(error, operation, id))
     }
@@ -195,7 +201,7 @@ impl FileStore {
         shards: Shards,
         work: impl FnOnce(&Disk, &Locks) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let disk = Arc::clone(&self.inner.disk);
+        let disk = Arc::clone(self.disk());
         let outcome = self.inner.pool.write(Arc::clone(&disk), shards, move |locks| work(&disk, locks)).await;
         outcome.map_err(|error| self.report(error, operation, id))
     }
@@ -395,17 +401,13 @@ impl SessionStore for FileStore {
     }
 
     async fn flush(&self) -> Result<(), StoreError> {
-        self.read("flush", None, Disk::flush).await
+        self.flush_all(false).await.map_err(|error| report(error, "flush", None))
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        if let Some(sweeper) = &self.inner.sweeper {
-            sweeper.abort();
-        }
+        self.inner.sweeper.stop();
         let drained = self.inner.pool.drain().await;
-        let disk = Arc::clone(&self.inner.disk);
-        let flushed = tokio::task::spawn_blocking(move || disk.flush()).await;
-        let outcome = flushed.unwrap_or_else(|error| Err(StoreError::new(StoreErrorKind::Other).because(error)));
+        let outcome = self.flush_all(true).await;
         let outcome = outcome.and_then(|()| match drained {
             true => Ok(()),
             false => Err(StoreError::new(StoreErrorKind::Timeout).because("a blocking call has not ended")),

@@ -1,6 +1,14 @@
 //! Sweeping all shards: now, and from time to time.
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::{
     disk::Disk,
@@ -70,8 +78,72 @@ impl FileStore {
     }
 }
 
+const IDLE: u8 = 0;
+const RUNNING: u8 = 1;
+const STOPPED: u8 = 2;
+
+/// The shortest time between two sweeps.
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The task that sweeps from time to time. It is started by the first call inside a runtime, and again by the next call
+/// if that runtime has ended.
+#[derive(Debug)]
+pub(super) struct Sweeper {
+    state: Arc<AtomicU8>,
+    task: Mutex<Option<AbortHandle>>,
+    every: Duration,
+}
+
+impl Sweeper {
+    /// `None` never sweeps.
+    pub(super) fn new(every: Option<Duration>) -> Self {
+        let state = if every.is_some() { IDLE } else { STOPPED };
+        Self {
+            state: Arc::new(AtomicU8::new(state)),
+            task: Mutex::default(),
+            every: every.unwrap_or_default().max(LEAST_INTERVAL),
+        }
+    }
+
+    /// One relaxed load where it runs already.
+    pub(super) fn start(&self, store: &Arc<Inner>) {
+        if self.state.load(Ordering::Relaxed) == IDLE {
+            self.start_first(store);
+        }
+    }
+
+    #[cold]
+    fn start_first(&self, store: &Arc<Inner>) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.state.compare_exchange(IDLE, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
+        let running = Running(Arc::clone(&self.state));
+        *task = Some(runtime.spawn(sweep_often(Arc::downgrade(store), self.every, running)).abort_handle());
+    }
+
+    pub(super) fn stop(&self) {
+        self.state.store(STOPPED, Ordering::Release);
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+/// Dropped with the task, also when its runtime ends.
+struct Running(Arc<AtomicU8>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The task panics where the runtime has no timer: it would again.
+        let next = if std::thread::panicking() { STOPPED } else { IDLE };
+        let _ = self.0.compare_exchange(RUNNING, next, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
 /// Sweeps from time to time, as long as the store is there.
-pub(super) async fn sweep_often(store: Weak<Inner>, every: Duration) {
+async fn sweep_often(store: Weak<Inner>, every: Duration, _running: Running) {
     loop {
         tokio::time::sleep(every).await;
         let Some(inner) = store.upgrade() else { return };

@@ -4,11 +4,11 @@ use std::{fs, io};
 
 use super::{
     FileStoreError,
-    disk::{self, Disk},
+    disk::Disk,
     found::{Found, Held},
     layout::Layout,
     locks::Locks,
-    platform,
+    owners,
     times::{self, Expiry},
 };
 use crate::{
@@ -156,8 +156,8 @@ impl Disk {
     ) -> Result<(Swept, Vec<SessionId>), StoreError> {
         locks.assert_hold(shard);
         let now = self.now();
-        let (mut swept, mut expired, mut ended_live) = (Swept::default(), Vec::new(), false);
-        let dir = self.dir_to_sync(shard, true)?;
+        let (mut swept, mut expired, mut unmarked) = (Swept::default(), Vec::new(), Vec::new());
+        let (mut ready, mut unsynced) = (self.prepare(shard, true)?, None);
         for id in ids {
             let path = self.layout.session(id);
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
@@ -179,63 +179,28 @@ impl Disk {
                 Found::Absent => continue,
                 Found::Damaged(_) => None,
             };
-            self.unlink_unsynced(locks, id, owner)?;
+            if seen.expires > now
+                && let Some(ready) = ready.take()
+            {
+                unsynced = Some(ready.mark(self, locks, shard)?);
+            }
+            self.unlink_unsynced(locks, id)?;
+            unmarked.extend(owner.map(|owner| (owner, *id)));
             swept.deleted += u64::from(seen.is_session && (seen.expires > now || sweep != Sweep::All));
-            ended_live |= seen.expires > now;
             expired.extend((seen.is_session && seen.expires <= now).then_some(*id));
         }
         // We hold the lock: whoever made it is dead.
         let _ = fs::remove_file(self.layout.temporary(shard));
-        if ended_live {
-            disk::sync(dir, &self.layout.shard(shard))?;
-        }
+        unsynced.map_or(Ok(()), |unsynced| unsynced.sync(&self.layout.shard(shard)))?;
+        unmarked.iter().for_each(|(owner, id)| owners::unmark(self, owner, id));
         Ok((swept, expired))
     }
 
-    /// Syncs what this process has written and not synced.
-    pub(super) fn flush(&self) -> Result<(), StoreError> {
-        let mut unsynced = self.dirty.take();
-        let outcome = (|| {
-            if unsynced.all {
-                for shard in &unsynced.shards {
-                    let mut ids = Vec::new();
-                    self.each(*shard, false, |seen| ids.push(seen.id))?;
-                    ids.iter().try_for_each(|id| self.sync_session(id))?;
-                }
-            }
-            unsynced.ids.iter().try_for_each(|id| self.sync_session(id))?;
-            for shard in &unsynced.shards {
-                let path = self.layout.shard(*shard);
-                match platform::DirHandle::open(&path).and_then(|dir| dir.sync()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(FileStoreError::io("sync", path, error).into());
-                    }
-                    _ => {}
-                }
-            }
-            // The shards themselves are names in the directory.
-            if !unsynced.shards.is_empty() {
-                platform::DirHandle::open(self.layout.root())
-                    .and_then(|dir| dir.sync())
-                    .map_err(|error| FileStoreError::io("sync", self.layout.root(), error))?;
-            }
-            Ok(())
-        })();
-        if outcome.is_err() {
-            unsynced.shards.sort_unstable();
-            self.dirty.put_back(unsynced);
-        }
-        outcome
-    }
-
-    fn sync_session(&self, id: &SessionId) -> Result<(), StoreError> {
-        let path = self.layout.session(id);
-        match platform::reading().open(&path).and_then(|file| platform::sync_file(&file)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(FileStoreError::io("sync", path, error).into())
-            }
-            _ => Ok(()),
-        }
+    /// The ids whose files are in a shard.
+    pub(super) fn ids_in(&self, shard: u8) -> Result<Vec<SessionId>, StoreError> {
+        let mut ids = Vec::new();
+        self.each(shard, false, |seen| ids.push(seen.id))?;
+        Ok(ids)
     }
 
     /// Calls `with` for each session's file in a shard. Whether there is a temporary file. Without `needs_use` the last
@@ -272,6 +237,7 @@ impl Disk {
                 with(seen);
             }
         }
+        self.vouch(shard)?;
         Ok(temporary)
     }
 

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Create, Lock, MemcachedBuilder, MemcachedStore, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update,
+    Create, Lock, MemcachedBuilder, MemcachedStore, RecordKind, Rename, SessionLayer, SessionStore, StoreErrorKind,
+    Touch, Update,
 };
 
 use crate::{
@@ -216,6 +217,47 @@ async fn k15_a_rename_that_is_cut_anywhere_leaves_one_session() {
                 assert_eq!(*new.expect("the new one is there").record, *second);
             }
             kind => panic!("{kind:?}"),
+        }
+    }
+}
+
+/// Two renewals of one session send their tombstones down one connection, which is cut before, between or after them. Each
+/// then reads back what is there: neither takes the other's tombstone for its own, so that no second session is left, and a
+/// logout ends whatever is.
+#[tokio::test]
+async fn two_renewals_on_a_connection_that_is_cut_leave_one_session() {
+    for fault in [Fault::CutRequest, Fault::CutReply, Fault::SwallowReply] {
+        for _ in 0..3 {
+            let (_server, proxy, store) = behind_proxy().await;
+            let layer = SessionLayer::new(store.clone());
+            let session = layer.new_session();
+            session.login("ada").unwrap();
+            session.insert("n", &1).unwrap();
+            session.save().await.unwrap();
+            let first = session.id().unwrap();
+            let renewing = async || {
+                let session = layer.open_session(first).await.unwrap().unwrap();
+                session.renew().unwrap();
+                session
+            };
+            let (a, b) = (renewing().await, renewing().await);
+            proxy.arm(" C", fault.clone());
+            let saved = tokio::join!(a.save(), b.save());
+            assert_eq!(proxy.fired(), 1, "{fault:?}");
+            after_recovery(&store, &first).await;
+
+            let mut live = std::collections::BTreeSet::new();
+            for id in [Some(first), a.id(), b.id()].into_iter().flatten() {
+                if let Some(session) = layer.open_session(id).await.unwrap() {
+                    assert_eq!(session.get::<u8>("n").unwrap(), Some(1));
+                    live.insert(session.id().unwrap());
+                }
+            }
+            assert_eq!(live.len(), 1, "{fault:?}: {saved:?}");
+            assert!(layer.sessions().remove(&first).await.unwrap(), "{fault:?}: {saved:?}");
+            for id in live {
+                assert!(!layer.sessions().contains(&id).await.unwrap(), "{fault:?}: {saved:?}");
+            }
         }
     }
 }

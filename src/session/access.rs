@@ -16,9 +16,9 @@ impl Session {
     ///
     /// The type comes from the key, or from the call: `session.get::<u64>("visits")`.
     ///
-    /// **What was read is remembered:** if this request then sets the entry, and another has changed it since, the commit
-    /// fails with [`Conflict`](ErrorKind::Conflict) and the answer is 409, rather than undoing the other's update. To
-    /// change a value without conflicts use [`update`](Self::update); to make one that is missing,
+    /// **The entry counts as read:** if this request then sets it, and another request has changed it since, the commit
+    /// fails with [`Conflict`](ErrorKind::Conflict) and the answer is 409, so the other's update is not undone. To
+    /// change a value without conflicts, use [`update`](Self::update). To create a missing value, use
     /// [`get_or_insert_with`](Self::get_or_insert_with).
     ///
     /// # Errors
@@ -43,9 +43,9 @@ impl Session {
         Ok(self.get(key)?.unwrap_or_default())
     }
 
-    /// Sets an entry. Setting what is there already, byte for byte, is no change.
-    ///
-    /// Of two requests that set one entry without having read it, the later one wins. One that has read it before
+    /// Sets an entry. If the stored bytes are the same, nothing changes.
+    /// 
+    /// If two requests set an entry without having read it, the later one wins. A request that has read the entry
     /// ([`get`](Self::get), [`contains`](Self::contains)) does not overwrite what another has set since: see
     /// [`ConflictPolicy`](crate::ConflictPolicy).
     ///
@@ -70,10 +70,10 @@ impl Session {
     /// # Ok::<(), session_layer::Error>(())
     /// ```
     ///
-    /// # What was written can be read
-    ///
-    /// What the codec can't read back is refused here, and the old value stays: see [`Codec`](crate::Codec). Whether the
-    /// *type* reads what it writes is another question, and some don't:
+    /// # Values must be readable
+    /// 
+    /// A value that the codec can't read back is refused here, and the old value stays: see [`Codec`](crate::Codec).
+    /// Some types also can't read what they write themselves:
     ///
     /// | the type | use instead |
     /// |---|---|
@@ -82,21 +82,22 @@ impl Session {
     /// | an untagged or internally tagged enum, or a flattened field, with an `IpAddr`, a `Uuid` or another type that is text in JSON and bytes in MessagePack | JSON, or an externally tagged enum |
     /// | its own `Deserialize`, `try_from` or `deserialize_with` takes less than `Serialize` writes | the same form in both |
     ///
-    /// In a build with debug assertions, a value is therefore decoded after it was encoded wherever its type can be:
-    /// here with a [`Key`](crate::Key), and in [`update`](Self::update), [`modify`](Self::modify) and
-    /// [`Typed`](crate::Typed) always. If that fails, so does the call, with an error that names key and type; the tests
-    /// of an application find such a type. With a string as the key of `insert`, nothing is known of the type that will
-    /// read it, and **a release build does not look**: there such a value is stored, and [`get`](Self::get) fails.
-    ///
-    /// What comes back as another value is not found, since types don't always come back alike (a `HashMap` has another
-    /// order each time): see [`Codec`](crate::Codec).
+    /// To find such types, a build with debug assertions decodes each value after it was encoded, where the type is
+    /// known: here if the key is a [`Key`](crate::Key), and always in [`update`](Self::update),
+    /// [`modify`](Self::modify) and [`Typed`](crate::Typed). If decoding fails, the call fails with an error that names
+    /// the key and the type, so an application's tests can find the type. If the key of `insert` is a string, the type
+    /// that will read the entry is not known. **A release build does not check:** it stores such a value, and
+    /// [`get`](Self::get) fails.
+    /// 
+    /// A value that is read back as a different value is not detected, since equal values don't always look alike (a
+    /// `HashMap` has another order each time): see [`Codec`](crate::Codec).
     ///
     /// # Errors
     ///
-    /// [`Encode`](ErrorKind::Encode) if the value has no form in the layer's codec or could not be read back,
-    /// [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the record would pass the layer's
-    /// limit, [`Superseded`](ErrorKind::Superseded), and
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor has no session and no cookie can be sent any more.
+    /// [`Encode`](ErrorKind::Encode) if the layer's codec can't express the value or could not read it back,
+    /// [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the record would exceed the layer's
+    /// limit, [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor
+    /// has no session and the response has begun, so that no cookie can be set.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, value: &T) -> Result<()> {
         let verifier = key.verifier();
         let key = key.name();
@@ -117,8 +118,9 @@ impl Session {
         Ok(())
     }
 
-    /// Removes an entry. `true` if it was there. If this request has read the entry and another has changed it since, that
-    /// is a conflict, as for [`insert`](Self::insert); if the other has removed it, it is none.
+    /// Removes an entry. Returns `true` if it was there. If this request has read the entry and another has changed it
+    /// since, the commit fails with a conflict, as for [`insert`](Self::insert). If the other has removed it, there is
+    /// no conflict.
     ///
     /// # Errors
     ///
@@ -134,10 +136,10 @@ impl Session {
         Ok(was_there)
     }
 
-    /// Removes an entry and returns what it was. If another request has changed it since it was loaded, the commit fails
-    /// with [`Conflict`](ErrorKind::Conflict).
-    ///
-    /// Two requests at once can both be given the value. Where only one may have it (a one-time token), use
+    /// Removes an entry and returns its value. If another request has changed the entry since it was loaded, the commit
+    /// fails with [`Conflict`](ErrorKind::Conflict).
+    /// 
+    /// Two concurrent requests can both receive the value. If only one may have it (a one-time token), use
     /// [`take_now`](Self::take_now).
     ///
     /// # Errors
@@ -163,7 +165,7 @@ impl Session {
         }
     }
 
-    /// Whether there is an entry of this key. It counts as reading it, as [`get`](Self::get) does.
+    /// Returns whether there is an entry with this key. It counts as reading the entry, as [`get`](Self::get) does.
     #[must_use]
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
         let mut state = self.shared.state();
@@ -189,9 +191,9 @@ impl Session {
         self.len() == 0
     }
 
-    /// Removes all entries: those that are there **when it is committed**.
-    ///
-    /// **It is no logout:** the session lives on under the same token, with its owner. To sign somebody out use
+    /// Removes all entries that are there **when the change is committed**.
+    /// 
+    /// **This is not a logout:** the session lives on under the same token, with its owner. To sign somebody out, use
     /// [`destroy`](Self::destroy).
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The request whose handler is running: so that what it ends by other ways than its session is known to be its own doing.
+//! The request whose handler is being polled, so that a session learns when its handler ends it by owner or by id.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -8,23 +8,23 @@ thread_local! {
     static PRESENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// The request in whose handler something is called, if it is called in one.
-///
-/// A response removes the session's cookie only if its own request ended the session: a late logout must not take the
-/// cookie of a login in between. A handler can also end it by `revoke(owner)` or `remove(id)`, which know nothing of
-/// requests. So the layer marks whose handler it polls, for as long as it polls it.
+/// The request whose handler makes a call, if a handler makes it.
+/// 
+/// A response removes the session's cookie only if its own request ended the session: otherwise a late logout would
+/// remove the cookie of a login in between. A handler can also end its session by `revoke(owner)` or `remove(id)`,
+/// which don't know the request. So the layer records which request's handler it is polling.
 pub(crate) struct Caller(Option<Arc<Shared>>);
 
-/// Whose handler was being polled before. Put back when this is dropped.
+/// The request whose handler was being polled before. Restored when this is dropped.
 pub(crate) struct Polling(Option<Arc<Shared>>);
 
 impl Caller {
-    /// The request whose handler calls this. To be asked before the first await.
+    /// Returns the request whose handler calls this. Call it before the first await.
     pub(crate) fn present() -> Self {
         Self(PRESENT.try_with(|present| present.borrow().clone()).ok().flatten())
     }
 
-    /// Notes what the handler has ended.
+    /// Tells the request which sessions its handler has ended.
     pub(crate) fn has_ended(self, ended: Option<EndedBeside>) {
         if let (Some(shared), Some(ended)) = (self.0, ended) {
             shared.has_ended_beside(ended);
@@ -38,7 +38,7 @@ impl Caller {
 }
 
 impl Polling {
-    /// Marks that this request's handler is polled.
+    /// Marks this request's handler as being polled, until the returned value is dropped.
     pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
         Self(PRESENT.try_with(|present| present.replace(Some(Arc::clone(shared)))).ok().flatten())
     }
@@ -47,7 +47,7 @@ impl Polling {
 impl Drop for Polling {
     fn drop(&mut self) {
         let before = self.0.take();
-        // Dropped after the cell is free again: the last clone of a request may report what it drops.
+        // Drop the old value after the cell is free again: dropping the last clone of a request may report an event.
         drop(PRESENT.try_with(|present| present.replace(before)));
     }
 }

@@ -8,31 +8,31 @@ use crate::{
     record::{Entries, Owner, RENEWED, Record, is_reserved},
 };
 
-/// One thing that the request did. Clones share what they hold.
+/// One change that the request made. Clones share their contents.
 #[derive(Clone)]
 pub(crate) enum Change {
     Set(Arc<str>, Arc<[u8]>, Baseline),
     Remove(Arc<str>, Baseline),
     Clear,
-    /// Another owner's data does not come along. The session gets this lifetime.
+    /// Logs in. Another owner's data is dropped. The session gets this lifetime.
     Login(Arc<str>, Lifetime),
-    /// As a login, if it takes the session from its owner.
+    /// Sets the owner. If that takes the session from its owner, it has the effects of a login.
     Owner(Option<Arc<str>>, Lifetime),
     Lifetime(Lifetime),
     /// A closure of the application over the entries as they are when it runs.
     Run(Replay),
-    /// The same of a closure that gives a value to one request only: no conflict policy overwrites what it finds.
+    /// As `Run`, for a closure that gives a value to one request only: no conflict policy overwrites the newer value.
     Exactly(Replay),
 }
 
-/// The record in which the request saw the entry that it changes. `None`: it has not read the entry.
+/// The record in which the request saw the entry that it changes; `None` if it has not read the entry.
 pub(crate) type Baseline = Option<Arc<Record>>;
 
 /// A closure that can run again, on a newer record.
 pub(crate) type Replay = Arc<dyn Fn(&mut Draft) -> Result<()> + Send + Sync>;
 
 impl Change {
-    /// Whether applying it twice, or over another request's equal change, comes to the same.
+    /// Whether the result is the same if the change is applied twice, or over another request's equal change.
     pub(crate) fn is_blind(&self) -> bool {
         !self.is_run() && !matches!(self, Self::Set(_, _, Some(_)) | Self::Remove(_, Some(_)))
     }
@@ -56,10 +56,11 @@ impl fmt::Debug for Change {
     }
 }
 
-/// The key of an entry that this request has read and wants to set or take, and that the record holds another value of.
-///
-/// Removing what is gone already is no conflict. What a clear, or another owner's login, takes away anyway is not looked
-/// at.
+/// Returns the key of an entry that this request has read and wants to set or take, if the record now holds another
+/// value.
+/// 
+/// Removing an entry that is already gone is no conflict. Entries that a clear or another owner's login removes anyway
+/// are not checked.
 pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Option<&'a str> {
     let base = base?;
     let differs =
@@ -104,7 +105,7 @@ impl Held {
 struct Changed {
     /// The encoded value; `None` if the entry was removed.
     value: Option<Arc<[u8]>>,
-    /// A closure has made it from what is stored. Whoever reads it reads what others have written.
+    /// A closure computed it from the stored value. Reading it therefore reads what others have written.
     is_computed: bool,
 }
 
@@ -164,7 +165,8 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// Those of closures, and [`Conflict`](ErrorKind::Conflict) if an entry that the request has read has changed.
+    /// Those of closures, and [`Conflict`](ErrorKind::Conflict) if another request has changed an entry that this one
+    /// has read.
     pub(crate) fn replayed(base: Option<Arc<Record>>, changes: &[Change]) -> Result<Self> {
         if let Some(key) = conflict(base.as_ref(), changes) {
             return Err(Error::entry(ErrorKind::Conflict, key, None));
@@ -210,18 +212,18 @@ impl Draft {
         }
     }
 
-    /// Whether the session would be taken from its owner if this were its owner.
+    /// Whether setting this owner would take the session from its current owner.
     pub(crate) fn leaves(&self, owner: Option<&Arc<str>>) -> bool {
         self.owner().is_some_and(|present| Some(present) != owner)
     }
 
-    /// The record under the changes.
+    /// The record that the changes lie over.
     pub(crate) fn base(&self) -> Option<&Arc<Record>> {
         self.base.as_ref()
     }
 
-    /// Whether reading the entry of this key shows what is stored, or what a closure has made of it: not what the request
-    /// has set, or cleared away.
+    /// Whether reading this entry shows the stored value or a closure's result, and not what the request has set or
+    /// cleared.
     pub(crate) fn is_from_base(&self, key: &str) -> bool {
         !self.hidden && self.over.get(key).is_none_or(|changed| changed.is_computed)
     }
@@ -239,7 +241,7 @@ impl Draft {
         }
     }
 
-    /// Sets or removes an entry in a closure, which has seen what was there.
+    /// Sets or removes an entry on behalf of a closure, which has seen the previous value.
     pub(crate) fn put(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>) {
         self.replace(key, value, true);
     }
@@ -340,7 +342,7 @@ impl Draft {
         }
     }
 
-    /// The folded entries, in a record's form, with the time of the session's last renewal.
+    /// The entries with all changes applied, in a record's form, with the time of the session's last renewal.
     pub(crate) fn entries(&self, renewed: Option<[u8; 8]>) -> Result<Entries> {
         let renewed = renewed.as_ref().map(<[u8; 8]>::as_slice);
         if self.over.0.is_none()
@@ -349,8 +351,8 @@ impl Draft {
         {
             return Ok(entries.clone());
         }
-        // Keys were checked when they came in, and `iter` yields them in order, all of them after the reserved one. Merged
-        // once: the entries are gone through several times.
+        // Keys were checked when they were set, and `iter` yields them in order, all after the reserved key. Merged
+        // into a vector since the entries are iterated several times.
         let pairs: Vec<_> = renewed.map(|value| (RENEWED, value)).into_iter().chain(self.iter()).collect();
         Entries::from_sorted(pairs.iter().copied()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
     }
@@ -360,7 +362,7 @@ impl Draft {
     }
 }
 
-/// The entries that the application has set.
+/// The entries that the application has set, without the crate's own.
 fn of_the_application(entries: &Entries) -> impl Iterator<Item = (&str, &[u8])> + Clone {
     entries.iter().filter(|(key, _)| !is_reserved(key))
 }

@@ -24,11 +24,12 @@ use crate::{
 /// What stands for a time that can't be added to an instant: a hundred years.
 const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
-/// How long the tombstone of a renewal lives beyond the grace in which old tokens are served: longer than requests take, and
-/// pages stay open. As long as it is there, whoever ends the session by its old id is led to where it is.
+/// How long the tombstone of a renewal lives after the grace, in which old tokens are served, is over. It must outlast
+/// requests and open pages: while it is there, ending the session by its old id finds the renewed session.
 const LINK_LIFE: Duration = Duration::from_secs(3_600);
 
-/// What is to be committed. It owns its copy of the log: a reference to closures would have to outlive an await.
+/// The input of a commit. It owns its copy of the log, since a reference to closures would have to live across an
+/// await.
 pub(crate) struct Work {
     pub(crate) origin: Origin,
     pub(crate) draft: Draft,
@@ -36,9 +37,9 @@ pub(crate) struct Work {
     pub(crate) renewal: Renewal,
     /// A conflict fails the commit.
     pub(crate) rejects: bool,
-    /// The handler has ended the session in another way.
+    /// The handler has ended the session by its owner or its id.
     pub(crate) is_ended: bool,
-    /// What was stored when a conflict could not be merged.
+    /// The stored state, if a conflict could not be merged.
     pub(crate) newer: Option<Origin>,
 }
 
@@ -90,7 +91,8 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             let id = live.id;
             work.start_over(id)?;
         } else if let Some(key) = conflict(Some(&live.stored.record), &work.log) {
-            // It has changed since the request read it, and a save in between has brought the newer record.
+            // Another request changed the entry after this one had read it, and an earlier `save` loaded the newer
+            // record.
             return Err(Error::entry(ErrorKind::Conflict, key, None));
         }
     }
@@ -110,7 +112,7 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             }
         };
         let attempt = match work.renewal {
-            // Its renewal was another request's, and nothing is left to write.
+            // Another request has renewed the session, and nothing is left to write.
             Renewal::Keep if tries > 1 && !work.draft.is_dirty() => {
                 return Ok(Some(Written { live, token: None }));
             }
@@ -127,7 +129,7 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             }
             Attempt::Gone => work.start_over(live.id)?,
             Attempt::Conflict if work.rejects => {
-                // For whoever discards the changes and goes on: it costs one load where a request has failed anyway.
+                // For a handler that discards its changes and continues. It costs one load, and only after a failure.
                 let found = Box::pin(find(settings, &live.id, Some(live.stored.record.check()), Follow::Forward)).await;
                 if let Ok(Found::Live(now)) = found {
                     work.newer = Some(Origin::Live(now));
@@ -156,7 +158,7 @@ impl Work {
             Found::Live(now) => {
                 let was_renewed = now.id != live.id;
                 if was_renewed && self.renewal == Renewal::Renew {
-                    // Of two renewals at once one is enough. Whoever has made it hands out the token.
+                    // Two requests renew at once: one renewal is enough, and the first one hands out the token.
                     self.renewal = Renewal::Keep;
                 }
                 let is_exact = self.log.iter().any(|change| matches!(change, Change::Exactly(_)));
@@ -191,7 +193,7 @@ impl Work {
 
     /// The record as it is to be stored, but for the check of a new token.
     async fn record(&mut self, settings: &Settings, base: Option<&Record>, now: SystemTime) -> Result<Record> {
-        // A login's session, and one that was taken from its owner, is a new one.
+        // A login begins a new session, and so does taking a session from its owner.
         let kept = base.filter(|_| self.renewal < Renewal::Leave);
         let created_at = kept.map_or(now, Record::created_at);
         let renewed = match self.renewal {
@@ -268,7 +270,7 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
     let record = Arc::new(work.record(settings, Some(&live.stored.record), now).await?);
     let mut usage = Usage::at(&record, now);
     if live.is_forwarded {
-        // As long as nobody has come with the new token, no use of it is recorded.
+        // No request has presented the new token yet, so no use of it is recorded.
         usage.used_at = live.stored.used_at;
     }
     let version = match settings.store.update(&id, &record, expected, usage).await {
@@ -280,8 +282,8 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
             // own result, so the outcome stays unknown.
             let Some(now) = Box::pin(look(settings, &id, &error)).await? else { return Ok(Attempt::Gone) };
-            // Another request may have come to the same record, from the same one. Where that means that one update of
-            // two is missing, equal content is no proof that it is ours.
+            // Another request may have computed the same record from the same version. If that could mean that one of
+            // two updates is missing, equal content does not prove that this write was stored.
             if now.record != record || !work.log.iter().all(Change::is_blind) {
                 return Err(error.into());
             }
@@ -318,7 +320,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         Ok(Rename::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
             let error = error.during("rename").on(&from);
-            // No other write leaves this tombstone: it has random bytes of its own.
+            // Only this write can have stored this tombstone, since its random bytes are unique.
             let is_ours = look(settings, &from, &error).await?.is_some_and(|old| *old.record == *tombstone);
             match read_back(settings, &to, &record, error.clone()).await? {
                 Some(version) if is_ours => version,
@@ -331,8 +333,8 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
     Ok(Attempt::Done(written(to, record, version, usage, Some(token))))
 }
 
-/// What stands at the old id. It leads on only from a renewal that leaves the session with the owner that it had: one that
-/// follows a token from before a login, planted or not, must not get into it.
+/// The tombstone for the old id. It has a forward only if the session was renewed and keeps its owner: a request with a
+/// token from before a login, which may have been planted, must not reach the session of that login.
 fn tombstone(
     settings: &Settings,
     renewal: Renewal,
@@ -347,7 +349,7 @@ fn tombstone(
         until: crate::clock::later(now, settings.renewal_grace),
         owner: owner.cloned(),
     });
-    // It has nothing to lead to when the session has reached its absolute limit.
+    // A forward is of no use after the session's absolute limit.
     let left = before.absolute_limit().duration_since(now).unwrap_or_default();
     let life =
         if forward.is_some() { LINK_LIFE.saturating_add(settings.renewal_grace).min(left) } else { TOMBSTONE_LIFETIME };

@@ -1,9 +1,9 @@
-//! The end of a session, whoever asks for it: final, also beside a renewal that is under way.
-//!
-//! A session ends by a write that names its version, and then a remove. A plain remove beside a renewal would take the
-//! tombstone that the renewal has left, and the session would live on under its new id. Of this write and the renewal's
-//! one is first, and the other one sees it: so whoever ends a session is led on from the tombstones of its renewals, and
-//! ends it where it is.
+//! Ends a session so that it stays ended, even if a renewal is under way.
+//! 
+//! A session ends in two steps: a write that names its version, and then a remove. A plain remove would race a renewal:
+//! it would delete the renewal's tombstone, and the session would live on under its new id. With the write, either it
+//! or the renewal comes first, and the other one sees that. If the renewal was first, the end follows its tombstone and
+//! ends the session under the new id.
 
 use std::sync::Arc;
 
@@ -30,17 +30,17 @@ const NOBODYS: Check = Check::from_bytes([0; 16]);
 /// What came of ending a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// This call has ended the session, which was under this id.
+    /// This call has ended the session, which had this id.
     Done(SessionId),
     /// There was none, or somebody else has ended it.
     Absent,
-    /// It moved on by a login, or its way can't be followed: it lives on under an id of which this one's holder knows
-    /// nothing.
+    /// The session moved on by a login, or its tombstones can't be followed. It lives on under an id that the caller
+    /// doesn't know.
     Superseded,
 }
 
-/// What is put over a session to end it: a tombstone that no token fits, so that it is to all as if nothing were there. It
-/// has random bytes of its own, so that one that is read back is known to be this one.
+/// The record that overwrites a session to end it: a tombstone that no token matches, so requests find no session. Its
+/// random bytes tell it from others when it is read back.
 struct Grave {
     tombstone: Arc<Record>,
     usage: Usage,
@@ -56,16 +56,16 @@ enum Burial {
     Again,
 }
 
-/// Where an end has got to: the id that was asked for, or one that the tombstones of renewals lead to.
+/// How far an end has followed the session: the id that was asked for, or one that its renewals' tombstones lead to.
 struct Way {
     id: SessionId,
-    /// Whose session it was at the renewals that were followed.
+    /// The owner at the renewals that were followed; `None` if none was.
     owner: Option<Option<Arc<str>>>,
     hops: usize,
 }
 
-/// Ends what is under an id, or where the session from there has moved to, whatever its state; what can't be opened is
-/// ended, too.
+/// Ends the session with this id, or the session that its tombstones lead to. A record that can't be opened is ended,
+/// too.
 pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
     let deadline = deadline(settings);
     let mut grave = Grave::new(settings)?;
@@ -87,7 +87,7 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
             RecordKind::Tombstone => match held.record.forward() {
                 Ok(Some(forward)) if way.follow(&forward) => continue,
                 Ok(_) => return Ok(End::Superseded),
-                // It says that the session lives on, and not where.
+                // The tombstone says that the session lives on, but its forward can't be read.
                 Err(error) => {
                     let error = StoreError::new(StoreErrorKind::Corrupt).during("end").on(&id).because(error);
                     return Err(error.into());
@@ -110,23 +110,24 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
 }
 
 impl Way {
-    /// Goes on to where a renewal has moved the session. `false` if it has changed hands since, or has moved on and on.
+    /// Follows a renewal to its new id. Returns `false` if the owner has changed since, or after too many renewals.
     fn follow(&mut self, forward: &Forward) -> bool {
         self.hops += 1;
         self.id = forward.to;
         self.hops <= MOST_HOPS && *self.owner.get_or_insert_with(|| forward.owner.clone()) == forward.owner
     }
 
-    /// Whether this is still the session of whom it was at the renewals.
+    /// Whether the session still has the owner that it had at the renewals.
     fn fits(&self, record: &Record) -> bool {
         self.owner.as_ref().is_none_or(|owner| owner.as_ref() == record.owner().map(Owner::name))
     }
 }
 
-/// Whether a session that is absent when it is to be ended has ended for certain.
-///
-/// It can also have moved on to a new token, and what a login or a renewal leaves at the old id has expired since. Not if
-/// it was loaded a shorter time ago than that lives; and a session that is past its absolute limit has ended anyway.
+/// Fails unless a session that is absent when it is to be ended has certainly ended.
+/// 
+/// It may instead have moved on to a new token, and the tombstone at the old id may have expired since. That is ruled
+/// out if the session was loaded less than a tombstone's lifetime ago. A session past its absolute limit has ended
+/// anyway.
 pub(crate) fn must_have_ended(settings: &Settings, live: &Live) -> Result<()> {
     let now = settings.clock.now();
     if live.loaded.is_within(TOMBSTONE_LIFETIME, now) || now >= live.stored.record.absolute_limit() {
@@ -142,15 +143,15 @@ async fn stays_absent(settings: &Settings, id: &SessionId) -> Result<End> {
     Ok(End::Absent)
 }
 
-/// Ends a session of this owner, and returns the id that it was under. `None`, and nothing is changed, if it is not a live
-/// one of this owner.
+/// Ends a live session of this owner, and returns the id that it had. If there is no such session, returns `None` and
+/// changes nothing.
 pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<SessionId>> {
     let deadline = deadline(settings);
     let mut grave = Grave::new(settings)?;
     let mut at = *id;
     loop {
         match find_owned(settings, owner, &at).await? {
-            // Where it was renewed meanwhile, that is another id.
+            // If the session was renewed meanwhile, this is its new id.
             Some(live) => {
                 at = live.id;
                 match grave.bury(settings, &at, &live.stored).await? {

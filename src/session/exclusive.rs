@@ -47,12 +47,12 @@ pub(crate) async fn load_in_turn(
                 return Err(refused(settings, denied, exclusive, id));
             }
             (found, turn) => {
-                // Whatever was leased here is no session any more.
+                // The session that was leased is gone, so give the turn back.
                 if let Some(turn) = turn {
                     turn.end().await;
                 }
                 match found {
-                    // It was renewed while this one waited: it waits on in the line of the new id.
+                    // The session was renewed while this request waited: wait on in the line of the new id.
                     Ok(Found::Live(live)) => loaded.origin = Origin::Live(live),
                     found => return loaded.without(settings, exclusive, id, found).map(|loaded| (loaded, None)),
                 }
@@ -62,7 +62,7 @@ pub(crate) async fn load_in_turn(
 }
 
 impl Loaded {
-    /// The session ended, or got another token by a login, while this request waited.
+    /// Handles a session that ended, or was superseded by a login, while this request waited.
     fn without(
         mut self,
         settings: &Settings,

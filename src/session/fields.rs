@@ -47,7 +47,7 @@ pub(super) fn encode<T: Serialize>(codec: &Codec, value: &T) -> Result<Encoded> 
     value.serialize(writer).map_err(|error| error.named::<T>(ErrorKind::Encode))
 }
 
-/// In a build with debug assertions, proves that the type can read the entries that it wrote.
+/// In a build with debug assertions, checks that the type can read the entries that it wrote.
 pub(super) fn verify<T: DeserializeOwned>(codec: &Codec, draft: &Draft) -> Result<()> {
     if !cfg!(debug_assertions) {
         return Ok(());
@@ -55,7 +55,7 @@ pub(super) fn verify<T: DeserializeOwned>(codec: &Codec, draft: &Draft) -> Resul
     let listed = Cell::new(None);
     let read = T::deserialize(Reader { codec, draft, listed: &listed });
     match (read, listed.get()) {
-        // Every field was skipped: the type's default is read.
+        // If every field was skipped, reading yields the type's default.
         (Ok(_), _) | (_, Some((_, false))) => Ok(()),
         (Err(FieldsError { key, why }), _) => {
             Err(FieldsError { key, why: CodecError::unreadable(why) }.named::<T>(ErrorKind::Encode))

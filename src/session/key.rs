@@ -60,7 +60,7 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
 /// With a string the type comes from elsewhere: `session.get::<u64>("visits")`, or a closure whose argument has its
 /// type, `session.update("visits", |n: &mut u64| *n += 1)`.
 ///
-/// A key's type is one that can be read without borrowing (`DeserializeOwned`), so it is owned: `Key<String>`, not
+/// A key's type must be readable without borrowing (`DeserializeOwned`). So it is an owned type: `Key<String>`, not
 /// `Key<str>` or `Key<&str>`.
 ///
 /// ```compile_fail,E0277
@@ -80,7 +80,7 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
 )]
 pub trait IntoKey<T: ?Sized>: sealed::Name {}
 
-// So that the note above is shown, and not that of `Deserialize`.
+// Shows the note above instead of the one for `Deserialize`.
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> IntoKey<T> for Key<T> {}
 impl<T: ?Sized> IntoKey<T> for &str {}
@@ -91,13 +91,13 @@ mod sealed {
 
     use crate::codec::{Codec, CodecError};
 
-    /// Proves that an encoded value can be read; see [`Codec::verify`].
+    /// Checks that an encoded value can be read; see [`Codec::verify`].
     type Verify = fn(&Codec, &[u8]) -> Result<(), CodecError>;
 
     pub trait Name {
         fn name(&self) -> &str;
 
-        /// How a value of the key's type is verified, where the key has a type.
+        /// Returns the check for the key's type, if the key has a type.
         fn verifier(&self) -> Option<Verify> {
             None
         }

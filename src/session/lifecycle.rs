@@ -41,7 +41,7 @@ impl Session {
 
     pub(crate) async fn open_with(settings: Arc<Settings>, id: SessionId) -> Result<Option<Self>> {
         match find(&settings, &id, None, Follow::Link).await? {
-            // Whoever knows its id is no browser with an old token: what it does with it is a use like any.
+            // A caller that knows the id is not a browser with an old token, so its use counts as any other.
             Found::Live(live) => {
                 let origin = Origin::Live(Live { is_forwarded: false, ..live });
                 Ok(Some(Self::of(Shared::detached(settings, origin))))
@@ -73,14 +73,14 @@ impl Session {
         self.shared.state().live().map(|live| live.stored.record.created_at())
     }
 
-    /// When the session was last used, as the store has it: by the request before this one, give or take a throttled touch,
-    /// or by what this request has saved or touched. `None` for a new session.
+    /// Returns when the session was last used, as recorded in the store: by the request before this one, as precisely
+    /// as throttled touches allow, or by what this request has saved or touched. `None` for a new session.
     #[must_use]
     pub fn last_used_at(&self) -> Option<SystemTime> {
         self.shared.state().live().map(|live| live.stored.used_at)
     }
 
-    /// From when on the session is expired if nothing more is written, as the store has it. `None` for a new session.
+    /// Returns when the session expires if nothing more is written, as recorded in the store. `None` for a new session.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.shared.state().live().map(|live| live.stored.expires_at)
@@ -94,9 +94,9 @@ impl Session {
 
     /// Sets how long this session lives ("remember me"), whatever the layer's default.
     ///
-    /// A cookie's own expiry is sent when the session is created or renewed, so this belongs beside
-    /// [`login`](Self::login), before or after it. **Every login starts from the layer's default:** also one that only
-    /// confirms who is there, so say it again then if it is to stay.
+    /// A cookie's own expiry is sent when the session is created or renewed, so call this together with
+    /// [`login`](Self::login), before or after it. **Every login starts from the layer's default,** even one that only
+    /// confirms the visitor's identity. To keep the lifetime, set it again at each login.
     ///
     /// # Errors
     ///
@@ -114,17 +114,17 @@ impl Session {
         self.shared.state().draft.owner().cloned()
     }
 
-    /// Says whom the session belongs to. At a login use [`login`](Self::login).
-    ///
-    /// A session without an owner keeps its token and its data. **One that is taken from its owner begins anew:** its
-    /// entries and its lifetime are gone, and at the commit it gets a new token and id, so that nothing of one person is
-    /// left to the next. What this request writes afterwards is kept. To log somebody out, [`destroy`](Self::destroy)
-    /// the session.
+    /// Sets the session's owner. At a login, use [`login`](Self::login) instead.
+    /// 
+    /// A session without an owner keeps its token and its data. **A session that is taken from its owner begins anew:**
+    /// its entries and its lifetime are dropped, and the commit gives it a new token and id, so that the next person
+    /// finds nothing of the last one. What this request writes afterwards is kept. To log somebody out,
+    /// [`destroy`](Self::destroy) the session.
     ///
     /// # Errors
     ///
     /// [`InvalidOwner`](ErrorKind::InvalidOwner), [`Superseded`](ErrorKind::Superseded), and
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted) where the session needs a new token.
+    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the session needs a new token.
     pub fn set_owner(&self, owner: Option<&str>) -> Result<()> {
         let owner = owner.map(named).transpose()?;
         let mut state = self.shared.state();
@@ -138,13 +138,14 @@ impl Session {
         Ok(())
     }
 
-    /// Does not move the session's expiry for this request, nor renew its token: for polling, which isn't user activity.
+    /// Keeps this request from extending the session and from renewing its token: for polling, which isn't user
+    /// activity.
     pub fn skip_touch(&self) {
         self.shared.state().skip_touch = true;
     }
 
-    /// Moves the session's expiry now, whatever was moved before: for a socket or a stream that is in use and makes no
-    /// requests. A new session is not stored yet, and has no expiry to move.
+    /// Extends the session now, even if it was extended recently: for a socket or a stream that is in use but makes no
+    /// requests. Does nothing for a new session, which is not stored yet.
     ///
     /// # Errors
     ///
@@ -164,15 +165,16 @@ impl Session {
 
 /// # Renewal and end
 impl Session {
-    /// Logs `owner` in: a new token and id, and both clocks start again, so that a token planted before the login is
-    /// worth nothing (OWASP ASVS 5.0, 7.2.4).
+    /// Logs `owner` in. The session gets a new token and id, and both clocks start again, so that a token planted
+    /// before the login is worth nothing (OWASP ASVS 5.0, 7.2.4).
+    /// 
+    /// The entries of an anonymous visitor (the cart) or of the same owner are kept. Over another owner's session, the
+    /// session starts empty, so that the next person on a shared machine finds nothing of the last one. What this
+    /// request inserts after the login is always kept. The lifetime is the layer's default, or what this request
+    /// [sets](Self::set_lifetime).
     ///
-    /// An anonymous visitor's entries are kept (the cart), and the same owner's. Over another owner's session it starts
-    /// empty, so that nothing of one person is left to the next on a shared machine. What this request inserts after the
-    /// login is kept in any case. The lifetime is the layer's default, or what this request [sets](Self::set_lifetime).
-    ///
-    /// A request that comes with the token from before a [`renew`](Self::renew) logs in over the renewed session, and so
-    /// ends it.
+    /// If the request comes with the token from before a [`renew`](Self::renew), the login replaces the renewed session
+    /// and ends it.
     ///
     /// # Errors
     ///
@@ -188,15 +190,15 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the session a new token and id; its data and its absolute clock stay. For a change of rights that is no
+    /// Gives the session a new token and id. Its data and its absolute clock stay. Use it when rights change without a
     /// login. A session that is not stored yet gets a fresh token anyway.
-    ///
-    /// Parallel requests that still come with the old token go on with the renewed session, for
-    /// [`renewal_grace`](crate::SessionLayerBuilder::renewal_grace). They merge into it and get no new cookie; of two that
-    /// renew at once, one hands out the token.
-    ///
-    /// **This is no protection from session fixation:** whoever has planted the old token follows it, too. Where somebody
-    /// signs in, use [`login`](Self::login), after which the old token is worth nothing.
+    /// 
+    /// Parallel requests that come with the old token continue with the renewed session for
+    /// [`renewal_grace`](crate::SessionLayerBuilder::renewal_grace). Their changes merge into it, and they get no new
+    /// cookie. If two requests renew at once, one hands out the token.
+    /// 
+    /// **This does not protect from session fixation:** an attacker who has planted the old token is led to the new
+    /// session as well. When somebody signs in, use [`login`](Self::login), after which the old token is worth nothing.
     ///
     /// # Errors
     ///
@@ -209,32 +211,34 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session when the handler has answered, whatever it answers (OWASP ASVS 5.0, 7.4.1). If that can't be shown
-    /// to have taken effect, the answer is an error.
-    ///
-    /// A request that comes with the token from before a [`renew`](Self::renew) ends the renewed session. What the request
-    /// writes afterwards goes into a new session, with a new token.
+    /// Ends the session when the handler has answered, whatever the answer is (OWASP ASVS 5.0, 7.4.1). If it can't be
+    /// confirmed that the session has ended, the answer is an error.
+    /// 
+    /// A request with the token from before a [`renew`](Self::renew) ends the renewed session. What the request writes
+    /// afterwards goes into a new session, with a new token.
     ///
     /// # Errors
     ///
     /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login, and
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted): then [`destroy_now`](Self::destroy_now) still works.
+    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the response has begun. Then
+    /// [`destroy_now`](Self::destroy_now) still works.
     pub fn destroy(&self) -> Result<()> {
         self.shared.state().can_set_cookie()?;
         self.doom()
     }
 
-    /// Ends the session at once. `true` if it was there.
-    ///
-    /// It runs to its end even if this future is dropped.
+    /// Ends the session at once. Returns `true` if it was there.
+    /// 
+    /// The operation runs to its end even if this future is dropped.
     ///
     /// # Errors
     ///
-    /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login; [`Unconfirmed`](ErrorKind::Unconfirmed) if
-    /// the session is not there and may have moved on to a new token, of which this request, after more than a minute, can't
-    /// tell; [`Unavailable`](ErrorKind::Unavailable) and other failures of the store: then the session may live on, and
-    /// **it is tried again when the handler has answered**. That is the one failure that the application is told of and
-    /// that can still happen afterwards: a logout is never given up.
+    /// - [`Superseded`](ErrorKind::Superseded) if the token is from before a login.
+    /// - [`Unconfirmed`](ErrorKind::Unconfirmed) if the session is not there but may have moved on to a new token: this
+    ///   request loaded it more than a minute ago, so the tombstone that would tell may have expired.
+    /// - [`Unavailable`](ErrorKind::Unavailable) and the store's other errors. Then the session may live on, and
+    ///   **ending it is tried again when the handler has answered**. A logout is never given up. It is the only
+    ///   operation that can still happen after its failure was reported.
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
         let shared = Arc::clone(&self.shared);
@@ -244,7 +248,7 @@ impl Session {
     fn doom(&self) -> Result<()> {
         let dropped = {
             let mut state = self.shared.state();
-            // A tombstone of a renewal leads on to the session that is meant.
+            // A renewal's tombstone leads to the session that the caller means.
             if !matches!(state.origin, Origin::Superseded { is_linked: true, .. }) {
                 state.not_superseded()?;
             }
@@ -256,9 +260,9 @@ impl Session {
     }
 
     /// Commits now what this request has changed. Later reads see what others wrote meanwhile, and a later 5xx does not
-    /// take it back.
-    ///
-    /// It runs to its end even if this future is dropped.
+    /// undo the commit.
+    /// 
+    /// The operation runs to its end even if this future is dropped.
     ///
     /// # Errors
     ///
@@ -267,29 +271,29 @@ impl Session {
     /// [`TooManySessions`](ErrorKind::TooManySessions) at a login, those of the store, and those of closures
     /// that run again.
     ///
-    /// **What has failed does not happen later unless it is asked for again.** The changes stay in the session, so that
-    /// `save` can be tried again, and reads go on seeing them; but the end of the request does not write them, nor anything
-    /// that is changed after the failure. They are dropped, with an event
-    /// ([`ChangesDropped`](crate::EventKind::ChangesDropped)): if nothing was changed since, the handler's answer stands; if
-    /// something was, it counts on what is missing, and the answer is that of this error. [`discard`](Self::discard) takes
-    /// them back, and the session can be written to as before.
-    ///
-    /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the changes may have been written. What was set is kept for
-    /// another try; `update` closures are not, since they could run on their own result.
+    /// **A change that failed to save does not happen later unless it is asked for again.** The changes stay in the
+    /// session, so reads still see them and `save` can be tried again. The end of the request writes neither them nor
+    /// anything that is changed after the failure: it drops them and reports
+    /// [`ChangesDropped`](crate::EventKind::ChangesDropped). If nothing was changed after the failure, the handler's
+    /// answer stands. Otherwise the answer relies on changes that are missing, and this error is answered instead. To
+    /// take the changes back and go on writing to the session, use [`discard`](Self::discard).
+    /// 
+    /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the changes may have been written. Values that were set are
+    /// kept for another try. `update` closures are not, since they could run on their own result.
     pub async fn save(&self) -> Result<()> {
         self.shared.state().can_save()?;
         let shared = Arc::clone(&self.shared);
         to_its_end(async move { shared.save(None).await }).await
     }
 
-    /// Takes back what this request has changed and not saved, a login or a renewal included. What it destroys is
-    /// destroyed all the same.
-    ///
-    /// After a [`Conflict`](ErrorKind::Conflict) reads see what is stored now, so that a handler can compute its change
-    /// anew.
+    /// Takes back what this request has changed and not saved, including a login or a renewal. A session that it
+    /// destroys is destroyed all the same.
+    /// 
+    /// After a [`Conflict`](ErrorKind::Conflict), reads see what is stored now, so that a handler can compute its
+    /// change anew.
     pub fn discard(&self) {
         let dropped = self.shared.state().discard();
-        // Dropped with no lock held: a closure may hold a clone of this session.
+        // Drop the closures with no lock held: one may hold a clone of this session.
         drop(dropped);
     }
 

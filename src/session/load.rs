@@ -41,7 +41,7 @@ pub(crate) struct Loaded {
 /// What a stored record is to a request that holds the token of this check.
 pub(crate) enum Found {
     Live(Live),
-    /// The token was replaced by a newer one, and nothing leads on that this request may follow.
+    /// A newer token has replaced this one, and this request may not follow the tombstone to the session.
     Superseded {
         is_linked: bool,
     },
@@ -49,16 +49,16 @@ pub(crate) enum Found {
     Absent,
 }
 
-/// How far a tombstone leads on to the session that was renewed.
+/// How far a tombstone is followed to the renewed session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follow {
-    /// For a request that came with the old token: until the forward's time is over.
+    /// Until the forward's `until`: for a request that came with the old token.
     Forward,
-    /// For whoever ends the session, or knows its old id: as long as the tombstone lives.
+    /// As long as the tombstone lives: for a caller that ends the session or knows its old id.
     Link,
 }
 
-/// How many tombstones are followed. A session that is renewed every few minutes has one or two that still lead on.
+/// How many tombstones are followed. A session that is renewed every few minutes has one or two with a valid forward.
 pub(crate) const MOST_HOPS: usize = 8;
 
 /// Looks up what the tokens name. One live session is the request's; two are refused, since one of them was planted.
@@ -102,12 +102,12 @@ impl Loaded {
     ) -> Result<(), LoadFailure> {
         match found {
             Ok(Found::Live(live)) => match &self.origin {
-                // The old and the new token of one session.
+                // The request has the old and the new token of one session.
                 Origin::Live(first) if first.id == live.id => {
                     let is_forwarded = first.is_forwarded && live.is_forwarded;
                     self.origin = Origin::Live(Live { is_forwarded, ..live });
                 }
-                // A token that leads there only by a forward gives way to one that names a live session.
+                // A session that is named by its own token takes precedence over one that was reached by a forward.
                 Origin::Live(first) if first.is_forwarded != live.is_forwarded => {
                     if first.is_forwarded {
                         self.go_on_with(settings, live);
@@ -167,13 +167,13 @@ async fn look_up(
 ) -> Result<Found, StoreError> {
     match look_at(settings, id, check).await? {
         Looked::Session(live) => unless_revoked(settings, live).await,
-        // Boxed: hardly a request comes with an old token, and every handler's future has room for what is not boxed.
+        // Boxed: few requests come with an old token, and unboxed it would enlarge every handler's future.
         Looked::Tombstone(tombstone) => Box::pin(go_on(settings, id, tombstone, follow)).await,
         Looked::Absent => Ok(Found::Absent),
     }
 }
 
-/// What is stored under an id, by itself.
+/// The record that is stored under an id, without following tombstones.
 enum Looked {
     Session(Live),
     Tombstone(Arc<Record>),
@@ -190,11 +190,11 @@ async fn look_at(settings: &Settings, id: &SessionId, check: Option<Check>) -> R
     }
 }
 
-/// Follows the tombstones from a session's old id to where it is now.
-///
-/// It must still belong to whom it belonged at the renewal: if the holder of a token that was planted could follow it into a
-/// login, a renewal would be no protection from fixation. A session that a tombstone leads to and that is gone was there:
-/// so the token was superseded, and is not one that was never issued.
+/// Follows the tombstones from a session's old id to its current id.
+/// 
+/// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token could
+/// follow the session into the victim's login, and a renewal would allow session fixation. If a tombstone leads to a
+/// session that is gone, the token counts as superseded, not as unknown, since the session did exist.
 async fn go_on(
     settings: &Settings,
     id: &SessionId,
@@ -250,7 +250,7 @@ fn judge(settings: &Settings, id: &SessionId, check: Option<Check>, stored: Stor
         return Ok(Looked::Absent);
     }
     let now = settings.clock.recent();
-    // A store that returns an expired record is not believed.
+    // Don't rely on the store to hide expired records.
     if stored.is_expired(now) || now >= record.absolute_limit() {
         settings.no_session(NoSessionReason::Expired, id, Some(record));
         return Ok(Looked::Absent);

@@ -1,17 +1,19 @@
 //! One request's session.
 //!
-//! - [`Session`]: what handlers hold. Its entries are in `access`, their updates by closures in `update`, its life in
-//!   `lifecycle`.
-//! - [`Typed`]: the same as a struct of the application; `fields` takes it apart and puts it together.
-//! - `reporting`: what is told of it.
-//! - `changes`: what the request did: a draft over the loaded record, and the log that can be replayed. `run`: closures of
-//!   the application. `seen`: what the request has read.
-//! - `state`, `request`: where the session stands, shared by all of the request. `caller`: whose handler is running.
+//! - [`Session`]: what handlers hold. `access` has its entries, `update` their updates by closures, `lifecycle` its
+//!   beginning and end.
+//! - [`Typed`]: a session as a struct of the application. `fields` converts between the struct and the entries.
+//! - `reporting`: reports events of the session.
+//! - `changes`: a draft over the loaded record, and the log of changes that can be replayed. `run`: runs the
+//!   application's closures. `seen`: which entries the request has read.
+//! - `state`, `request`: the session's state, shared by everything in the request. `caller`: whose handler is being
+//!   polled.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
-//! - `end`: how a session ends, whoever asks for it.
-//! - `lease`: asking the store for one. `turn`, `exclusive`: requests of one session one after another, where the layer asks for it.
+//! - `end`: ends a session.
+//! - `lease`: asks the store for a lease. `turn`, `exclusive`: run requests of one session one after another, if the
+//!   layer is set to.
 //! - `owned`, `limit`: the sessions of one owner, and how many there can be.
-//! - `settings`: how the sessions of one layer behave.
+//! - `settings`: the settings of one layer.
 
 mod access;
 mod caller;

@@ -34,8 +34,8 @@ pub(crate) async fn list_owned(settings: &Settings, owner: &str) -> Result<Vec<(
     Ok(sessions)
 }
 
-/// The live session of this id, or where a renewal has moved it to. Returns `None` unless `owner` owns it: an id out of a
-/// form reaches nobody else's session.
+/// Returns the live session of this id, or of the id to which a renewal has moved it. Returns `None` unless `owner`
+/// owns it, so that an id taken from a form can't reach another owner's session.
 pub(crate) async fn find_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<Live>> {
     Ok(match find(settings, id, None, Follow::Link).await? {
         Found::Live(live) if live.stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(live),

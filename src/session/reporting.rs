@@ -14,7 +14,7 @@ use crate::{
     store::{SessionStatus, SessionStore},
 };
 
-/// Reports an error that a handler answers with: to the observers of the layer around it, if it is called in a handler.
+/// Reports an error that a handler answers with to the observers of the layer around it, if a handler is being polled.
 #[cfg(feature = "axum")]
 pub(crate) fn report_failed(error: &Error) {
     let kind = EventKind::HandlerFailed { error };

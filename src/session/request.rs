@@ -1,4 +1,4 @@
-//! One request's session, shared by everything in the request: loaded once, committed once.
+//! One request's session, shared by everything in the request: loaded once, and committed at the end.
 
 use std::{
     fmt,
@@ -33,16 +33,16 @@ use crate::{
     store::{SessionStore, Touch, Usage},
 };
 
-/// What all clones of a session share.
+/// The state that all clones of a session share.
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     loaded: OnceCell<Result<(), LoadFailure>>,
     state: Mutex<State>,
-    /// One commit at a time; held across awaits, unlike `state`.
+    /// Allows one commit at a time. Held across awaits, unlike `state`.
     committing: AsyncMutex<()>,
-    /// Its requests run one after another, so what one of them saves over another's is a mistake.
+    /// Requests of this session run one after another, so any conflict at a commit is an error.
     exclusive: bool,
-    /// Somebody has read the request's cookies.
+    /// The request's cookies have been read.
     was_read: AtomicBool,
 }
 
@@ -51,25 +51,25 @@ pub(crate) struct Shared {
 pub(crate) enum Finish {
     /// Nobody asked for the session.
     Untouched,
-    /// It was looked at, and nothing is to be written.
+    /// The session was loaded, and there is nothing to write.
     Clean,
-    /// Something is to be written.
+    /// There is something to write.
     Commit {
-        /// It renews or destroys, and must not be given up half way.
+        /// The commit renews or destroys, and must not be interrupted.
         to_its_end: bool,
     },
-    /// Nothing is to be written, and the lease to be given back.
+    /// There is nothing to write, but the lease must be given back.
     EndTurn,
 }
 
-/// What a commit is to do.
+/// What a commit has to do.
 enum Plan {
     Nothing,
     Touch(Live),
     Write(Work, Snapshot),
 }
 
-/// The state that a commit began with: what came later is not in it.
+/// The state that a commit began with, without later changes.
 #[derive(Debug, Clone)]
 struct Snapshot {
     /// The session as the application saw it.
@@ -78,14 +78,14 @@ struct Snapshot {
     last: u64,
     /// How often the session had been destroyed.
     ended: u64,
-    /// A login over a token that was superseded, and that leads to where the session is.
+    /// A login came with a superseded token: the old id, whose tombstone leads to the session that the login replaces.
     left: Option<SessionId>,
     /// The renewal is left to a later commit.
     is_early: bool,
 }
 
-/// A commit that the application asked for, while it is at work. If its future is dropped (with no runtime to go on in), it may
-/// or may not have happened.
+/// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
+/// outcome is unknown.
 struct Asked<'a> {
     shared: &'a Shared,
     ended: u64,
@@ -94,8 +94,8 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        // A closure that panics when it runs again does so before anything is written: nothing has failed, and its changes
-        // stay for the next commit.
+        // A closure that panics when it runs again does so before anything is written. So nothing has failed, and the
+        // changes stay for the next commit.
         if std::thread::panicking() {
             self.shared.state().is_renewing = false;
         } else if !self.is_over {
@@ -116,7 +116,7 @@ impl Shared {
         })
     }
 
-    /// A session that comes from no request.
+    /// A session outside of a request.
     pub(crate) fn detached(settings: Arc<Settings>, origin: Origin) -> Arc<Self> {
         Arc::new(Self {
             settings,
@@ -132,18 +132,19 @@ impl Shared {
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
             let (Loaded { origin, damaged }, turn) = match &self.settings.exclusive {
-                // Boxed: a layer without it has no larger future for it. After the response has begun nobody ends a
-                // turn, so none is taken.
+                // Boxed, so that the future doesn't grow for layers without turns. After the response has begun,
+                // nothing would end a turn, so none is taken.
                 Some(exclusive) if !self.state().response_started => {
                     Box::pin(load_in_turn(&self.settings, exclusive, tokens)).await?
                 }
                 _ => (load(&self.settings, tokens).await?, None),
             };
             let mut state = self.state();
-            // Nothing was changed yet, but `destroy_now` of a lazy session may have come first: what it dooms stays.
+            // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps
+            // what it dooms.
             state.begin(origin);
             state.damaged = damaged;
-            // A turn that came for a request that is over is given back, with no lock held.
+            // If the turn came after the request was over, give it back, with no lock held.
             let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
             drop(state);
             drop(late);
@@ -152,19 +153,19 @@ impl Shared {
         outcome.await.clone()
     }
 
-    /// Whether to load the session is to wait for a turn.
+    /// Whether loading the session waits for a turn.
     pub(crate) fn takes_turns(&self) -> bool {
         self.exclusive && !self.was_asked_for()
     }
 
-    /// Whether somebody asked for the session, with success or not.
+    /// Whether loading the session was tried, successfully or not.
     pub(crate) fn was_asked_for(&self) -> bool {
         self.loaded.initialized()
     }
 
-    /// Whether the request's cookies are read for the first time: what is wrong with them is told once.
+    /// Returns `true` at the first call, so that problems with the request's cookies are reported once.
     pub(crate) fn is_first_reading(&self) -> bool {
-        // Nobody else's writes depend on it; of two at once both may tell.
+        // Relaxed is enough: no other data depends on it, and of two concurrent callers both may report.
         let first = !self.was_read.load(Ordering::Relaxed);
         if first {
             self.was_read.store(true, Ordering::Relaxed);
@@ -172,23 +173,23 @@ impl Shared {
         first
     }
 
-    /// The answer depends on the request's cookies, whether or not a session is loaded.
+    /// Notes that the answer depends on the request's cookies, whether or not a session is loaded.
     pub(crate) fn consult(&self) {
         self.state().consulted = true;
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // No code of the application runs under this lock, so a poisoned one is as whole as any.
+        // None of the application's code runs under this lock, so the state is consistent even if the lock is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the request's handler has ended sessions in another way than through this one.
+    /// Notes that the request's handler has ended sessions by owner or id, not through this session.
     pub(crate) fn has_ended_beside(&self, ended: EndedBeside) {
         self.state().ended_beside.push(ended);
     }
 
-    /// The handler has answered, or was dropped: from now on no cookie can be set, but by the commit that follows. `saves`
-    /// says whether the answer lets changes be saved.
+    /// Called when the handler has answered, or was dropped. From now on only the following commit can set a cookie.
+    /// `saves` says whether the answer lets changes be saved.
     pub(crate) fn finish(&self, saves: bool) -> Finish {
         let (dropped, reason, id);
         let finish = {
@@ -207,7 +208,7 @@ impl Shared {
             }
             let must_write = state.renews()
                 || state.draft.is_dirty()
-                // A `save` in the background is about to have a cookie for this very response.
+                // A `save` that is still running is about to set a cookie on this response.
                 || state.is_renewing
                 || state.failure.is_some()
                 || (saves
@@ -215,7 +216,7 @@ impl Shared {
                         || state.is_touch_due(settings, now)
                         || state.is_first_use_untold(now)));
             if !state.doomed.is_empty() || must_write {
-                // Half a renewal, a logout, or an owner's sessions ended to make room must not be all of it.
+                // A renewal, a logout, and the ending of an owner's sessions to make room must not stop half way.
                 let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
                 let to_its_end = !state.doomed.is_empty() || state.renews() || state.is_renewing || changes_owner;
                 Finish::Commit { to_its_end }
@@ -230,10 +231,11 @@ impl Shared {
         finish
     }
 
-    /// Takes back what is not to be saved at the end of the request. What must be dropped with no lock held is returned.
-    ///
-    /// What the application was told has failed does not happen now. Where it has gone on writing since, its answer counts on
-    /// what is missing, and gives way to the failure.
+    /// Takes back changes that must not be saved at the end of the request. The caller drops the returned log with no
+    /// lock held.
+    /// 
+    /// Changes that were reported as failed must not be saved now. If the handler has changed more since, its answer
+    /// relies on changes that are missing, so the failure replaces it.
     fn take_back(&self, state: &mut State, saves: bool) -> (Vec<Logged>, Option<DropReason>) {
         let has_changes = state.has_changes();
         if !saves {
@@ -252,15 +254,15 @@ impl Shared {
         }
     }
 
-    /// What the response is to say. Each answer is handed out once.
+    /// Takes what the response has to say of the session. Each part is returned once.
     pub(crate) fn take_answer(&self) -> Answer {
         std::mem::take(&mut self.state().answer)
     }
 
-    /// Commits because the application asks for it, and remembers if that fails: then nothing is written any more until it
-    /// asks again.
-    ///
-    /// `own` is the number of a change that is withdrawn if it fails: the caller is told, and would make it again.
+    /// Commits because the application asks for it. If that fails, nothing is written until the application asks again.
+    /// 
+    /// `own` is the number of a change that is withdrawn on failure: its caller learns of the error and would make the
+    /// change again.
     pub(crate) async fn save(&self, own: Option<u64>) -> Result<()> {
         let _one = self.committing.lock().await;
         let ended = {
@@ -277,7 +279,7 @@ impl Shared {
         outcome
     }
 
-    /// Commits, and withdraws the change of this number if that fails.
+    /// Commits. If that fails, withdraws the change with this number.
     pub(crate) async fn save_own(&self, number: u64) -> Result<()> {
         if let Err(error) = self.state().can_save() {
             let ended = self.state().ended;
@@ -287,15 +289,15 @@ impl Shared {
         self.save(Some(number)).await
     }
 
-    /// The application is told that its changes could not be committed.
-    ///
-    /// They stay, so that it can try again, but closures whose outcome is not known do not: they could run on their own
-    /// result.
+    /// Holds the changes back after a commit that the application asked for has failed.
+    /// 
+    /// They stay in the log, so that it can try again. After an unknown outcome, closures are withdrawn, since they
+    /// could run on their own result.
     fn hold_back(&self, error: Error, ended: u64, own: Option<u64>) {
         let withdrawn: Vec<_> = {
             let mut state = self.state();
             state.is_renewing = false;
-            // What was destroyed since has nothing left to hold back.
+            // A destroy since then has dropped the changes, so there is nothing to hold back.
             if state.ended != ended {
                 return;
             }
@@ -310,7 +312,7 @@ impl Shared {
         }
     }
 
-    /// Makes the draft anew: what is stored, with the log on it. A closure that fails there fails the next commit.
+    /// Rebuilds the draft from the stored record and the log. If a closure fails, the next commit fails.
     fn rebuild(&self) {
         loop {
             let (base, log, revision) = {
@@ -342,7 +344,7 @@ impl Shared {
         }
     }
 
-    /// Destroys what is doomed and writes what is changed.
+    /// Destroys doomed sessions and writes the changes.
     async fn commit(&self) -> Result<()> {
         if !span::are_wanted() {
             return self.commit_now().await;
@@ -352,7 +354,7 @@ impl Shared {
     }
 
     async fn commit_now(&self) -> Result<()> {
-        // Boxed piece by piece, so that no block is larger than 1 KiB: those are slow to allocate.
+        // Boxed in pieces, so that no block is larger than 1 KiB: larger ones are slow to allocate.
         if self.has_doomed() {
             Box::pin(self.destroy_doomed()).await?;
         }
@@ -364,7 +366,7 @@ impl Shared {
         match plan {
             Plan::Nothing => Ok(()),
             Plan::Touch(live) => {
-                // Whatever comes of it, the answer stays as it is.
+                // A touch that fails does not change the answer.
                 let _ = Box::pin(self.touch_now(live)).await;
                 Ok(())
             }
@@ -379,7 +381,7 @@ impl Shared {
                 })?;
                 drop(work);
                 self.settle(written, snapshot);
-                // A `destroy` that came during the commit means what the commit has made, too.
+                // A `destroy` during the commit also ends the session that the commit has just written.
                 if self.has_doomed() {
                     Box::pin(self.destroy_doomed()).await?;
                 }
@@ -388,8 +390,8 @@ impl Shared {
         }
     }
 
-    /// Ends the session to which the tombstone at this id leads, before somebody logs in over it. Before: if it can't be ended,
-    /// the login fails, and has not happened.
+    /// Ends the session that the tombstone at this id leads to, before a login replaces it. In this order, a login
+    /// fails without effect if the session can't be ended.
     async fn end_left(&self, left: &SessionId) -> Result<()> {
         if let End::Done(id) = end(&self.settings, left).await? {
             self.settings.emit(EventKind::Destroyed { id });
@@ -401,15 +403,15 @@ impl Shared {
         !self.state().doomed.is_empty()
     }
 
-    /// What a commit is to do. The log is copied and the draft stays, so that reads go on seeing the changes. Beside it,
-    /// changes that came to nothing, to be dropped with no lock held.
+    /// Decides what a commit has to do. The log is copied and the draft stays, so that reads still see the changes.
+    /// Also returns a log that changes nothing, to be dropped with no lock held.
     fn plan(&self) -> (Plan, Vec<Logged>) {
         let mut state = self.state();
         let now = self.settings.clock.recent();
         let is_saved = state.is_always_saved(&self.settings) || state.is_first_use_untold(now);
         if state.renews() || state.draft.is_dirty() || is_saved {
-            // Whoever waits for the lease of a renewed session could have it before its handler is done. So where requests
-            // run one after another, the new token comes with the response.
+            // With `exclusive`, the new token is sent with the response. If `save` renewed already, a request that
+            // waits for the lease under the new id could get it before this handler is done.
             let is_early = self.exclusive && !state.response_started && state.renewal == Renewal::Renew;
             let renewal = if is_early { Renewal::Keep } else { state.renewal };
             if is_early && !state.draft.is_dirty() {
@@ -439,7 +441,7 @@ impl Shared {
         }
     }
 
-    /// Tells of a write that would have brought its session back.
+    /// Reports a write that would have brought its session back.
     fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
         if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind())
             && !std::mem::replace(&mut self.state().is_blocked, true)
@@ -448,14 +450,14 @@ impl Shared {
         }
     }
 
-    /// The last commit of a request: what could not be written is dropped. `Gone` is no error here: it is as if the
-    /// write had come before the end.
+    /// Makes the last commit of a request, and drops changes that could not be written. `Gone` is not an error here: it
+    /// is as if the write had come before the end.
     pub(crate) async fn commit_response(&self) -> Result<()> {
         let (turn, is_ours) = {
             let mut state = self.state();
-            // A renewal, or the mark of a first use, by the layer itself: the next request makes up for it.
+            // The layer itself renews, or marks a first use. If that fails, the next request makes up for it.
             let is_ours = !state.is_unsaved() && state.failure.is_none() && !state.is_always_saved(&self.settings);
-            // Taken out, so that it is given back also if the commit panics or is dropped.
+            // Taken out of the state, so that it is given back even if the commit panics or is dropped.
             (state.turn.take(), is_ours)
         };
         let outcome = self.commit_last().await;
@@ -468,7 +470,7 @@ impl Shared {
             (state.discard(), state.id())
         };
         drop(dropped);
-        // What was blocked, and what was refused to an owner of too many, is told of already.
+        // Blocked writes and logins refused by the session limit are reported elsewhere.
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.settings.emit(EventKind::CommitFailed { id, error: &error });
         }
@@ -477,7 +479,7 @@ impl Shared {
 
     async fn commit_last(&self) -> Result<()> {
         let _one = self.committing.lock().await;
-        // A `save` that was still at work when the handler answered has failed meanwhile.
+        // A `save` that was running when the handler answered may have failed since.
         let failed = self.state().held.take();
         match failed {
             Some(Held { error, .. }) if self.state().has_changes() => {
@@ -490,7 +492,7 @@ impl Shared {
         }
     }
 
-    /// Gives the lease back, if this request has it.
+    /// Gives the lease back, if this request holds it.
     pub(crate) async fn end_turn(&self) {
         let turn = self.state().turn.take();
         if let Some(turn) = turn {
@@ -498,7 +500,7 @@ impl Shared {
         }
     }
 
-    /// Destroys now, whatever comes of the rest. `true` if a session was there.
+    /// Destroys doomed sessions now, regardless of other failures. Returns `true` if a session was there.
     pub(crate) async fn destroy_doomed(&self) -> Result<bool> {
         let (mut destroyed, mut failure) = (false, None);
         loop {
@@ -512,7 +514,7 @@ impl Shared {
                         None
                     }
                 },
-                // A login in between has moved the session to a new token, which this request does not know. Its
+                // A login in between has moved the session to a new token, which this request does not know. The
                 // tombstone stays, and so does the cookie that the login has set.
                 End::Superseded => {
                     let error = Error::session(ErrorKind::Superseded, doomed.id);
@@ -536,7 +538,8 @@ impl Shared {
         }
     }
 
-    /// Of a session that is absent: its id if this request's handler has ended it beside; `None` if somebody else has.
+    /// Handles a doomed session that is absent. Returns its id if this request's handler has ended it, `None` if
+    /// another has.
     fn ended_already(&self, doomed: &Doomed) -> Result<Option<SessionId>> {
         let Some(live) = &doomed.live else { return Ok(None) };
         if self.state().is_ended_beside(live) {
@@ -545,7 +548,7 @@ impl Shared {
         must_have_ended(&self.settings, live).map(|()| None)
     }
 
-    /// Destroys what the tokens name without opening it.
+    /// Destroys the sessions that the tokens name, without opening their records.
     pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
         let ids = tokens.iter().map(|token| token.identify(self.settings.cookie.bare_name()).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
@@ -553,7 +556,8 @@ impl Shared {
         to_its_end(async move { shared.destroy_doomed().await }).await
     }
 
-    /// The request was dropped before it was answered. What it changed is dropped; what it destroyed is destroyed.
+    /// Handles a request that was dropped before it was answered: its changes are dropped, but its destroys still
+    /// happen.
     pub(crate) fn abandon(self: &Arc<Self>) {
         let (dropped, reason, id, doomed, turn) = {
             let mut state = self.state();
@@ -564,7 +568,7 @@ impl Shared {
         };
         self.tell_dropped(reason, id);
         drop(dropped);
-        // Given back in the background.
+        // Gives the lease back in a background task.
         drop(turn);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
             let shared = Arc::clone(self);
@@ -577,11 +581,11 @@ impl Shared {
         }
     }
 
-    /// Moves the session's expiry, and notes what the store has then.
+    /// Extends the session, and records the new times in this request's state.
     pub(crate) async fn touch_now(&self, live: Live) -> Result<()> {
         let mut usage = Usage::at(&live.stored.record, self.settings.clock.now());
         if live.is_forwarded {
-            // As long as nobody has come with the new token, no use of it is recorded.
+            // No request has presented the new token yet, so no use of it is recorded.
             usage.used_at = live.stored.used_at;
         }
         match self.settings.store.touch(&live.id, usage).await {
@@ -608,7 +612,7 @@ impl Shared {
         }
     }
 
-    /// Goes on from what is stored now. Changes that came during the commit are put on top.
+    /// Continues from the stored state after a commit. Changes that came during the commit are replayed on top.
     fn settle(&self, written: Option<Written>, snapshot: Snapshot) {
         let committed: Vec<_>;
         {
@@ -620,7 +624,7 @@ impl Shared {
                 state.doomed.push(Doomed { id: live.id, live: Some(live) });
                 return;
             }
-            // Nothing has come meanwhile, as a rule: then the log is handed out as it is.
+            // Usually no change came during the commit, and the whole log is handed out.
             let later = state.log.iter().position(|logged| logged.number > snapshot.last).unwrap_or(state.log.len());
             let later = state.log.split_off(later);
             committed = std::mem::replace(&mut state.log, later);
@@ -644,7 +648,7 @@ impl Shared {
     }
 }
 
-/// Runs a future to its end even if the caller goes away.
+/// Runs a future to its end even if the caller is dropped.
 pub(crate) async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     let Ok(runtime) = Handle::try_current() else { return future.await };
     match runtime.spawn(future.in_current_span()).await {
@@ -666,7 +670,7 @@ impl Drop for Shared {
     }
 }
 
-/// What a person wants to know of a session, and nothing of its values.
+/// Shows the state of the session, but none of its values.
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();

@@ -1,4 +1,4 @@
-//! Running closures of the application on the session: with no lock held, and so that they can run again.
+//! Runs the application's closures on the session, with no lock held, and logs them so that they can run again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,19 +8,19 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// What one run of a closure came to.
+/// The outcome of one run of a closure.
 pub(super) struct Ran<R> {
     pub(super) result: R,
-    /// What it did is kept. Else the draft is as it was.
+    /// Whether its changes are kept. If not, the draft stays as it was.
     pub(super) keep: bool,
 }
 
-/// What becomes of a change when another request was first.
+/// How a change is replayed when another request has written first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// It runs again, unless the layer's policy says that the last write wins.
+    /// The closure runs again, unless the layer's policy is that the last write wins.
     Merged,
-    /// It always runs again: it gives a value to one request only.
+    /// The closure always runs again, since it gives a value to one request only.
     Exactly,
 }
 
@@ -37,8 +37,8 @@ impl<R, E> Ran<Result<R, E>> {
 }
 
 impl Shared {
-    /// Runs a closure on the draft and logs it. Returns what it returned, and the number of the change; `None` if it is not
-    /// kept.
+    /// Runs a closure on the draft and logs it. Returns the closure's result and the number of the change, `None` if
+    /// the change is not kept.
     pub(super) fn run<R>(
         &self,
         key: Option<&str>,
@@ -54,7 +54,7 @@ impl Shared {
             let before = draft.encoded_len();
             let Ran { result, keep } = run(&mut draft)?;
             let (after, limit) = (draft.encoded_len(), self.settings.max_record);
-            // What shrinks a record that is too large already is welcome.
+            // A record that is already too large may shrink.
             if after > limit && after > before {
                 return Err(Error::too_large(key, after, limit));
             }
@@ -75,7 +75,7 @@ impl Shared {
         }
     }
 
-    /// The same, committed at once; returns what the closure returned when it was finally applied.
+    /// As [`run`](Self::run), but commits at once and returns the result of the closure's last run.
     pub(super) async fn run_now<R: Send + 'static>(
         self: Arc<Self>,
         key: Option<&str>,
@@ -93,7 +93,7 @@ impl Shared {
             to_its_end(async move { self.save_own(number).await }).await?;
         }
         let result = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // It ran before `run` returned.
+        // The closure ran before `run` returned, so there is a result.
         result.ok_or_else(|| Error::request(ErrorKind::Other))
     }
 }

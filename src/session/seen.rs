@@ -1,14 +1,14 @@
-//! Which entries the request has read, so that setting one over another request's change is noticed.
+//! Records which entries the request has read, to detect when it overwrites another request's change.
 
 use std::sync::Arc;
 
 use super::changes::{Baseline, Draft};
 use crate::record::Record;
 
-/// The entries that the request was shown, each with the record in which it saw them.
-///
-/// Reading must cost nothing, so what was read from the draft's own record is a bit for each of the first entries; only
-/// entries that are absent, beyond those, or of an earlier record are kept by key.
+/// The entries that the request has read, each with the record in which it saw them.
+/// 
+/// Reading must not allocate. So each of the first 64 entries of the draft's own record is one bit. Only entries that
+/// are absent, beyond the first 64, or from an earlier record are kept by key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     in_base: u64,
@@ -16,7 +16,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Notes that the request was shown an entry. What it has set or cleared itself without reading is nobody else's.
+    /// Notes that the request has read an entry. An entry that it has set or cleared itself is skipped: it shows no
+    /// other request's data.
     pub(crate) fn note(&mut self, draft: &Draft, key: &str) {
         let Some(base) = draft.base().filter(|_| draft.is_from_base(key)) else { return };
         if !self.others.is_empty() {
@@ -28,7 +29,7 @@ impl Seen {
         }
     }
 
-    /// The record in which the request last saw an entry; `None` if it never did.
+    /// Returns the record in which the request last saw an entry; `None` if it never did.
     pub(crate) fn baseline(&self, draft: &Draft, key: &str) -> Baseline {
         if self.in_base == 0 && self.others.is_empty() {
             return None;
@@ -40,8 +41,8 @@ impl Seen {
         bit(base, key).filter(|bit| self.in_base & bit != 0).map(|_| Arc::clone(base))
     }
 
-    /// Goes on after a commit. An entry that the request sees as it is stored now counts as seen there; one that others
-    /// have changed counts as seen where it was.
+    /// Carries the entries over after a commit. An entry whose stored value is what the request saw counts as read from
+    /// the new record. An entry that another request has changed keeps its earlier record.
     pub(crate) fn carry_over(&mut self, shown: &Draft, now: &Arc<Record>) {
         let before = std::mem::take(self);
         for (key, record) in before.others {
@@ -64,7 +65,7 @@ impl Seen {
     }
 }
 
-/// The entry's bit, if it is one of the first.
+/// Returns the entry's bit, if it is one of the first 64.
 fn bit(base: &Record, key: &str) -> Option<u64> {
     let (index, _) = base.entries().find(key)?;
     1u64.checked_shl(u32::try_from(index).ok()?)
@@ -142,7 +143,7 @@ mod tests {
         assert!(is(&seen.baseline(&after, "gone"), &now));
         assert!(is(&seen.baseline(&after, "new"), &base));
         assert!(seen.baseline(&after, "c").is_none());
-        // Shown anew, it is seen as it is now.
+        // After another read, it counts as seen in the newer record.
         seen.note(&after, "b");
         assert!(is(&seen.baseline(&after, "b"), &now));
     }

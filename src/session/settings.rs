@@ -20,21 +20,21 @@ use crate::{
 #[non_exhaustive]
 pub enum ConflictPolicy {
     /// The request's changes are replayed on the newer record, key by key; `update` closures run again.
-    ///
+    /// 
     /// Setting or taking an entry that this request has read, and that another has changed since, fails with
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409: what was computed from the old value
-    /// would undo the other's update. The same without having read it wins over the other, and so does removing an entry
-    /// that is gone already.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409, since a value computed from the old
+    /// one would undo the other's update. Setting an entry without having read it overwrites the other's value.
+    /// Removing an entry that is already gone succeeds.
     #[default]
     Merge,
-    /// As [`Merge`](Self::Merge), but of two requests that set one entry the later one wins, also if it has read the entry
+    /// As [`Merge`](Self::Merge), but if two requests set one entry, the later one wins even if it has read the entry
     /// before: **an update by `get` and `insert` can be lost.** `update` closures still run again.
     MergeLastWriteWins,
     /// The commit fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409.
     Reject,
-    /// The request's view of the whole session replaces the newer record: **what others wrote meanwhile is lost.** A
-    /// session that is gone stays gone all the same, a request that came with the token from before a renewal is merged,
-    /// and so is what [`take_now`](crate::Session::take_now) takes.
+    /// The request's view of the whole session replaces the newer record: **what others wrote meanwhile is lost.**
+    /// There are three exceptions: a session that is gone stays gone; a request with the token from before a renewal is
+    /// merged; and [`take_now`](crate::Session::take_now) is merged.
     LastWriteWins,
 }
 
@@ -61,7 +61,7 @@ pub enum DamagedPolicy {
     StartOver,
 }
 
-/// The part of a response that tells whether what its request changed is to be saved.
+/// The head of a response, by which [`save_if`](crate::SessionLayerBuilder::save_if) decides whether changes are saved.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ResponseHead<'a> {
@@ -69,15 +69,15 @@ pub struct ResponseHead<'a> {
     pub status: http::StatusCode,
     /// The headers.
     pub headers: &'a http::HeaderMap,
-    /// What layers and handlers have put into the response for others.
+    /// The extensions that layers and handlers have put into the response.
     pub extensions: &'a http::Extensions,
 }
 
 impl ResponseHead<'_> {
-    /// Whether the response says that the request has failed on the server's side: a server error (5xx) or 408 Request
-    /// Timeout (RFC 9110, sections 15.6 and 15.5.9). By default the changes of such a request are dropped.
-    ///
-    /// 408 is what `tower_http::timeout::TimeoutLayer` answers: the handler was cut off half way.
+    /// Returns whether the response reports a failure on the server's side: a server error (5xx) or 408 Request Timeout
+    /// (RFC 9110, sections 15.6 and 15.5.9). By default the changes of such a request are dropped.
+    /// 
+    /// `tower_http::timeout::TimeoutLayer` answers 408 when it stops a handler half way.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.status.is_server_error() || self.status == http::StatusCode::REQUEST_TIMEOUT
@@ -86,7 +86,7 @@ impl ResponseHead<'_> {
 
 type Decision = Arc<dyn Fn(&ResponseHead<'_>) -> bool + Send + Sync>;
 
-/// Decides whether the changes of a request are saved. By default: unless its response is a failure.
+/// Decides whether the changes of a request are saved. Default: unless its response is a failure.
 #[derive(Clone, Default)]
 pub(crate) struct SaveIf(Option<Decision>);
 
@@ -141,7 +141,7 @@ pub(crate) struct Settings {
     pub(crate) queue: CommitQueue,
     /// How long a request with the token from before a renewal is served.
     pub(crate) renewal_grace: Duration,
-    /// How old a session's token becomes before the layer renews it.
+    /// How old a token gets before the layer renews it; `None` if it doesn't.
     pub(crate) renew_every: Option<Duration>,
     /// Requests of one session run one after another.
     pub(crate) exclusive: Option<Exclusive>,

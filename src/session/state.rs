@@ -23,8 +23,8 @@ use crate::{
     store::Stored,
 };
 
-/// A forwarded request renews a session only if its last renewal is at least this old: before, the cookie with the new
-/// token may still be on its way.
+/// The least age of the last renewal, in milliseconds, at which a forwarded request renews again. Before that, the
+/// response with the new token may still be under way.
 const RESCUE_AFTER: u64 = 5_000;
 
 /// How far a touch must move the expiry for a store that counts whole seconds to show it, in milliseconds.
@@ -40,7 +40,7 @@ pub(crate) enum Origin {
     /// The token was replaced by a newer one.
     Superseded {
         id: SessionId,
-        /// Its tombstone says where the session went: whoever ends it is led there.
+        /// A renewal left the tombstone, so ending the session follows it to the new id.
         is_linked: bool,
     },
 }
@@ -54,7 +54,7 @@ pub(crate) struct Live {
     pub(crate) loaded: Moment,
 }
 
-/// An instant by two clocks: the monotonic one, and the layer's, which can be stepped.
+/// An instant by two clocks: the monotonic clock, and the layer's clock, which can be set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     instant: Instant,
@@ -68,7 +68,7 @@ pub(crate) enum Renewal {
     Keep,
     /// The same session under a new token.
     Renew,
-    /// The session is taken from its owner: what goes on is a new, empty one.
+    /// The session is taken from its owner and continues as a new, empty one.
     Leave,
     Login,
 }
@@ -77,11 +77,11 @@ pub(crate) enum Renewal {
 #[derive(Debug, Clone)]
 pub(crate) struct Doomed {
     pub(crate) id: SessionId,
-    /// The session as the request has seen it, if it has opened it.
+    /// The session as the request has seen it, if it was opened.
     pub(crate) live: Option<Live>,
 }
 
-/// What the handler has ended in another way than through its session: by its owner, or by its id.
+/// Sessions that the handler has ended by owner or id, not through its session.
 #[derive(Debug, Clone)]
 pub(crate) enum EndedBeside {
     Session(SessionId),
@@ -89,11 +89,12 @@ pub(crate) enum EndedBeside {
     All,
 }
 
-/// A commit that the application was told has failed.
+/// A failed commit that was reported to the application.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) error: Error,
-    /// The application has changed the session since. It can't have meant that to come without what has failed.
+    /// The application has changed the session since. These changes may rely on the failed ones, so they are not
+    /// written alone.
     pub(crate) written_since: bool,
 }
 
@@ -104,15 +105,15 @@ pub(crate) struct Answer {
     pub(crate) cookie: Option<(SessionToken, Option<Duration>)>,
     /// This request destroyed the session that the cookie named.
     pub(crate) destroyed: bool,
-    /// The request has the cookies of two live sessions, and was refused.
+    /// The request brought the cookies of two live sessions, and was refused.
     pub(crate) two_sessions: bool,
     /// Lines that remove other cookies of the same name, if the request brought several.
     pub(crate) removals: Vec<HeaderValue>,
-    /// The request came over plain HTTP, as it seems, where a `Secure` cookie does not come back.
+    /// The request seems to have come over plain HTTP, where a browser drops a `Secure` cookie.
     pub(crate) over_http: bool,
 }
 
-/// A change, and its place among all of this request.
+/// A change, with its number in the order of all changes of this request.
 #[derive(Debug, Clone)]
 pub(crate) struct Logged {
     pub(crate) number: u64,
@@ -123,25 +124,26 @@ pub(crate) struct Logged {
 pub(crate) struct State {
     pub(crate) origin: Origin,
     pub(crate) draft: Draft,
-    /// What is not committed. A commit works on a copy, so nothing has to be given back when it fails.
+    /// Uncommitted changes. A commit works on a copy, so a failed commit has nothing to restore.
     pub(crate) log: Vec<Logged>,
-    /// The number of the last change, or decision to renew.
+    /// The number of the last change or the last decision to renew.
     pub(crate) last: u64,
     pub(crate) renewal: Renewal,
     /// The number of the decision to renew.
     pub(crate) renewal_number: u64,
-    /// The layer renews, not the handler.
+    /// The renewal is the layer's periodic one, not the handler's.
     pub(crate) is_periodic: bool,
     seen: Seen,
-    /// What this request has set, if it has: a login takes it over, also after a save in between.
+    /// The lifetime that this request has set, with the change's number. A later login uses it, even after a `save` in
+    /// between.
     chosen_lifetime: Option<(u64, Lifetime)>,
     /// The number of the last change that is stored.
     pub(crate) committed: u64,
-    /// The last commit has failed, and the application was told: nothing is written until it asks again.
+    /// The last commit has failed, and that was reported: nothing is written until the application asks again.
     pub(crate) held: Option<Held>,
-    /// What was stored when the last commit met a conflict that it could not merge.
+    /// The stored state, if the last commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
-    /// Why the response is replaced.
+    /// The error that replaces the response.
     pub(crate) failure: Option<Error>,
     /// Sessions that this request destroys.
     pub(crate) doomed: Vec<Doomed>,
@@ -152,7 +154,7 @@ pub(crate) struct State {
     pub(crate) ended: u64,
     /// A commit is under way that brings a new token.
     pub(crate) is_renewing: bool,
-    /// It was told that a write was blocked.
+    /// A blocked write was reported already.
     pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.
     pub(crate) consulted: bool,
@@ -177,15 +179,15 @@ impl Moment {
         Self { instant: Instant::now(), time }
     }
 
-    /// Whether less than this has passed since, by both clocks.
+    /// Whether less than this time has passed, by both clocks.
     pub(crate) fn is_within(&self, time: Duration, now: SystemTime) -> bool {
         self.instant.elapsed() < time && now.duration_since(self.time).is_ok_and(|passed| passed < time)
     }
 }
 
 impl Live {
-    /// Whether nobody has come with the token of the session's last renewal: no use is recorded since. Requests with the
-    /// old token record none.
+    /// Whether no request has presented the token of the last renewal yet: no use is recorded since. Requests with the
+    /// old token record no use.
     fn is_unpresented(&self) -> bool {
         self.stored.record.renewed_millis().is_some_and(|renewed| millis(self.stored.used_at) <= renewed)
     }
@@ -202,7 +204,7 @@ impl Origin {
 }
 
 impl EndedBeside {
-    /// Whether this session was meant.
+    /// Whether this session was among those ended.
     pub(crate) fn covers(&self, live: &Live) -> bool {
         match self {
             Self::Session(id) => *id == live.id,
@@ -232,11 +234,11 @@ impl State {
         Draft::new(self.live().map(|live| Arc::clone(&live.stored.record)))
     }
 
-    /// Goes on from what a commit has stored, which began with the session as it is `shown`.
+    /// Continues from the state that a commit has stored. The commit began with the session as it was `shown`.
     pub(crate) fn go_on_from(&mut self, live: Live, shown: &Draft) {
         let now = &live.stored.record;
         self.seen.carry_over(shown, now);
-        // What was set while the commit was at work: where it was computed from what is stored now, it is no conflict.
+        // Changes made during the commit: if what they were computed from is what is stored now, they don't conflict.
         for Logged { change, .. } in &mut self.log {
             if let Change::Set(key, _, Some(seen)) | Change::Remove(key, Some(seen)) = change
                 && shown.get(key) == now.entries().get(key)
@@ -277,12 +279,12 @@ impl State {
         }
     }
 
-    /// Refuses what needs a cookie after the response has begun.
+    /// Fails if the response has begun, so that no cookie can be set.
     pub(crate) fn can_set_cookie(&self) -> Result<()> {
         if self.response_started { Err(Error::request(ErrorKind::ResponseStarted)) } else { Ok(()) }
     }
 
-    /// Refuses what a superseded request changes, and what would need a cookie after the response has begun.
+    /// Fails if the session was superseded, or if a new session would need a cookie after the response has begun.
     pub(crate) fn writable(&self) -> Result<()> {
         self.not_superseded()?;
         match &self.origin {
@@ -291,25 +293,25 @@ impl State {
         }
     }
 
-    /// Refuses a commit that would need a cookie after the response has begun.
+    /// Fails if the commit would need a cookie after the response has begun.
     pub(crate) fn can_save(&self) -> Result<()> {
         if self.renews() || (self.live().is_none() && self.draft.is_dirty()) { self.can_set_cookie() } else { Ok(()) }
     }
 
-    /// Whether the handler has ended this session beside it: by its owner, or by its id.
+    /// Whether the handler has ended this session by its owner or its id.
     pub(crate) fn is_ended_beside(&self, live: &Live) -> bool {
         self.ended_beside.iter().any(|ended| ended.covers(live))
     }
 
-    /// Notes that the request is shown an entry.
+    /// Notes that the request reads an entry.
     pub(crate) fn see(&mut self, key: &str, settings: &Settings) {
         if settings.conflicts == ConflictPolicy::Merge {
             self.seen.note(&self.draft, key);
         }
     }
 
-    /// Applies a change in which no code of the application runs, and logs it. One that sets or removes an entry names the
-    /// record in which the request has seen it.
+    /// Applies and logs a change that runs no closure. A change that sets or removes an entry names the record in which
+    /// the request has read it.
     pub(crate) fn change(&mut self, mut change: Change) {
         if let Change::Set(key, _, baseline) | Change::Remove(key, baseline) = &mut change {
             *baseline = self.seen.baseline(&self.draft, key);
@@ -319,13 +321,13 @@ impl State {
         self.record(change);
     }
 
-    /// Logs a change that the draft already has, and returns its number.
+    /// Logs a change that the draft already contains, and returns its number.
     pub(crate) fn record(&mut self, mut change: Change) -> u64 {
         if let (Change::Set(key, _, baseline), Some(last)) = (&mut change, self.log.last())
             && let Change::Set(before, _, first) = &last.change
             && before == key
         {
-            // What the request had read before it set the entry first still counts.
+            // Keep the baseline of the first set: what the request had read before it still counts.
             *baseline = first.clone().or_else(|| baseline.take());
             self.log.pop();
         }
@@ -334,13 +336,13 @@ impl State {
         self.last
     }
 
-    /// Sets how long the session lives, also after a login in this request.
+    /// Sets the session's lifetime, and the lifetime for a login later in this request.
     pub(crate) fn choose_lifetime(&mut self, lifetime: Lifetime) {
         self.change(Change::Lifetime(lifetime));
         self.chosen_lifetime = Some((self.last, lifetime));
     }
 
-    /// How long a session lives that begins in this request.
+    /// The lifetime of a session that begins in this request.
     pub(crate) fn first_lifetime(&self, settings: &Settings) -> Lifetime {
         self.chosen_lifetime.map_or(settings.lifetime, |(_, lifetime)| lifetime)
     }
@@ -380,7 +382,7 @@ impl State {
         !self.doomed.is_empty() || self.has_changes()
     }
 
-    /// The same, but for sessions to be ended.
+    /// As [`is_unsaved`](Self::is_unsaved), without the sessions to be destroyed.
     pub(crate) fn has_changes(&self) -> bool {
         (self.renews() && !self.is_periodic) || self.draft.is_dirty()
     }
@@ -393,7 +395,7 @@ impl State {
     /// Whether a session that was only read is due for a touch.
     pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
-        // A request with an old token must not seem to have brought the new one.
+        // A request with the old token must not look as if it had presented the new one.
         if self.skip_touch || live.is_forwarded {
             return false;
         }
@@ -409,9 +411,9 @@ impl State {
         is_due && next > expires_at
     }
 
-    /// Whether the first request with the token of a renewal must save the session, since a touch might not show that somebody
-    /// has come with it: a store that tells the last use by the expiry sees none where the expiry hardly moves, right after the
-    /// renewal or near the absolute limit.
+    /// Whether the first request with a renewal's token must save the session to record that use. A store may derive
+    /// the last use from the expiry. Then a touch that hardly moves the expiry, right after the renewal or near the
+    /// absolute limit, would not show the use.
     pub(crate) fn is_first_use_untold(&self, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
         let next = live.stored.record.expiry_millis(millis(now));
@@ -422,10 +424,10 @@ impl State {
     }
 
     /// Whether the layer's periodic renewal is due.
-    ///
-    /// The answer that brings a new token can be lost, and the browser goes on with the old one. So a forwarded request
-    /// renews again, but only while nobody has come with the newest token and its answer must have arrived by now: if
-    /// every forwarded request renewed, late answers would overwrite each other's cookies.
+    /// 
+    /// The response with a new token can be lost, so that the browser keeps the old one. A forwarded request therefore
+    /// renews again, but only if no request has presented the newest token and its response must have arrived by now.
+    /// If every forwarded request renewed, late responses would overwrite each other's cookies.
     pub(crate) fn is_renewal_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let (Some(every), Some(live)) = (settings.renew_every, self.live()) else { return false };
         if self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
@@ -456,8 +458,8 @@ impl State {
         std::mem::take(&mut self.log)
     }
 
-    /// Takes back what is not committed, `destroy` excepted, and goes on from the newest state that is known. The log is
-    /// handed out, since dropping a closure can run code of the application.
+    /// Takes back uncommitted changes except `destroy`, and continues from the newest state that is known. Returns the
+    /// log, since dropping a closure can run the application's code.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn discard(&mut self) -> Vec<Logged> {
         if let Some(newer) = self.newer.take() {
@@ -472,7 +474,7 @@ impl State {
         std::mem::take(&mut self.log)
     }
 
-    /// Ends what this request has of its session. Returns what must be dropped with no lock held.
+    /// Drops the request's view of its session. Returns closures that must be dropped with no lock held.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn doom(&mut self) -> Vec<Logged> {
         match std::mem::take(&mut self.origin) {
@@ -480,7 +482,7 @@ impl State {
             Origin::Live(live) => self.doomed.push(Doomed { id: live.id, live: Some(live) }),
             superseded @ Origin::Superseded { id, .. } => {
                 self.doomed.push(Doomed { id, live: None });
-                // It stays one, also where a login is taken back.
+                // The request stays superseded, even if its login is taken back.
                 self.origin = superseded;
             }
         }

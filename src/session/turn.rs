@@ -84,9 +84,9 @@ impl Exclusive {
 }
 
 impl Turn {
-    /// Waits for the lease of this session until the deadline. `None` if there is nothing to lease any more.
-    ///
-    /// Dropped at any point, it leaves the line and gives back what it may have been given.
+    /// Waits for the lease of this session until the deadline. Returns `None` if the session is gone.
+    /// 
+    /// If the future is dropped at any point, it leaves the line and gives back a lease that it may have been given.
     pub(crate) async fn take(
         settings: &Arc<Settings>,
         exclusive: &Exclusive,

@@ -43,13 +43,14 @@ use crate::{
 /// that are no field of the struct are neither read nor touched, so several structs and [`Key`](crate::Key)s share a
 /// session; where two structs have a field of one name, they share the entry.
 ///
-/// - A visitor of whom no field is stored has `T::default()`. The first change then writes all fields.
-/// - Otherwise a field that is not there is what serde says: its `#[serde(default)]`, `None`, or an error that names it.
-/// - A change writes the fields that differ before and after it, and no others: the value is encoded before and after the
-///   closure, and the bytes are compared. What is only stored in another way (a map in another order, a default that is
-///   not stored, an alias) does not differ; what the closure puts into another order does.
-/// - A field that is skipped (`skip_serializing_if`), and an entry under an alias, is removed when a change is written.
-///   What is skipped should be the field's default, and `T::default()` should have it too.
+/// - For a visitor without any stored field, the value is `T::default()`. The first change then writes all fields.
+/// - Otherwise serde decides about a missing field: it uses its `#[serde(default)]`, `None`, or an error that names the
+///   field.
+/// - A change writes only the fields that differ before and after it: the value is encoded before and after the
+///   closure, and the bytes are compared. A field that is merely stored in another form (a map in another order, a
+///   default that is not stored, an alias) does not differ. A field that the closure puts into another order does.
+/// - When a change is written, a skipped field (`skip_serializing_if`) and an entry under an alias are removed. A
+///   skipped value should be the field's default, and `T::default()` should have the same.
 ///
 /// `T` must be serialised as a struct with named fields: one with `#[serde(flatten)]`, an enum, a map or a tuple is
 /// refused when it is first used, with an error that names it. Use a [`Key`](crate::Key) for those.
@@ -73,7 +74,7 @@ impl<T> Typed<T> {
 }
 
 impl<T: DeserializeOwned + Default> Typed<T> {
-    /// The present value, decoded anew at each call. It counts as reading its fields: see [`set`](Self::set).
+    /// Returns the present value, decoded anew at each call. It counts as reading the fields: see [`set`](Self::set).
     ///
     /// # Errors
     ///
@@ -137,8 +138,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
         Ok(shared.run(None, Again::Merged, on_fields(shared, move |value| Ran::kept(f(value))))?.0)
     }
 
-    /// Changes the value by a closure that can refuse: after an `Err` nothing is changed, whatever the closure has done to
-    /// its argument, also when it runs again. The outer error is the session's, the inner one the closure's.
+    /// Changes the value by a closure that can refuse. After an `Err` nothing is changed, whatever the closure did to
+    /// its argument; the same holds when it runs again. The outer error is the session's, the inner one the closure's.
     ///
     /// # Errors
     ///
@@ -148,8 +149,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
         Ok(shared.run(None, Again::Merged, on_fields(shared, move |value| Ran::if_ok(f(value))))?.0)
     }
 
-    /// Changes the value by a closure, commits everything that this request has changed, and returns what the closure
-    /// returned **when it was finally applied**. If it fails, this change is withdrawn; see [`Session::update_now`].
+    /// Changes the value by a closure, commits everything that this request has changed, and returns the closure's
+    /// result **of its last run**. If the commit fails, this change is withdrawn; see [`Session::update_now`].
     ///
     /// # Errors
     ///
@@ -160,7 +161,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
         shared.run_now(None, Again::Merged, run).await
     }
 
-    /// The same with a closure that can refuse. If it refuses at once, nothing is committed.
+    /// As [`update_now`](Self::update_now), with a closure that can refuse. If its first run refuses, nothing is
+    /// committed.
     ///
     /// # Errors
     ///
@@ -175,10 +177,10 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     }
 
     /// Sets the fields that differ from what this request sees, and no others.
-    ///
-    /// It goes with [`get`](Self::get): if another request has changed one of these fields since they were read, the commit
-    /// fails with [`Conflict`](ErrorKind::Conflict), as for [`Session::insert`]. A field that both leave alone, or that only
-    /// the other changes, is no conflict. Prefer [`update`](Self::update), which has none.
+    /// 
+    /// Use it with [`get`](Self::get): if another request has changed one of these fields since they were read, the
+    /// commit fails with [`Conflict`](ErrorKind::Conflict), as for [`Session::insert`]. Fields that this call leaves
+    /// alone don't conflict. Prefer [`update`](Self::update), which never conflicts.
     ///
     /// # Errors
     ///
@@ -216,7 +218,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     }
 }
 
-/// A closure of the application as one over the draft, in which it changes the fields of `T`.
+/// Turns a closure on `T` into one on the draft.
 fn on_fields<T, R>(
     shared: &Shared,
     f: impl Fn(&mut T) -> Ran<R> + Send + Sync + 'static,
@@ -227,7 +229,8 @@ where
     let codec = shared.settings.codec.clone();
     move |draft| {
         let Decoded { mut value, keys, is_stored } = fields::decode::<T>(&codec, draft)?;
-        // The baseline is what this value is written as, not what is stored: one value, written twice, is equal.
+        // The baseline is the encoding of this value, not the stored bytes: encoding an unchanged value twice gives
+        // equal bytes.
         let before = fields::encode(&codec, &value)?;
         let ran = f(&mut value);
         if ran.keep {
@@ -238,7 +241,7 @@ where
     }
 }
 
-/// Puts what differs between two states of a value into the draft. After an error the draft is as before.
+/// Writes the difference between two states of a value into the draft. After an error the draft is unchanged.
 fn put_difference<T>(
     codec: &Codec,
     draft: &mut Draft,

@@ -1,4 +1,4 @@
-//! Changing entries by closures that can run again, and by what must happen once.
+//! Changes entries by closures that can run again, or exactly once.
 
 use std::sync::Arc;
 
@@ -20,19 +20,20 @@ use crate::{
 
 /// # Updates
 impl Session {
-    /// Changes an entry by a closure, which starts from the type's default where there is none, and returns what the
-    /// closure returned.
+    /// Changes an entry by a closure and returns the closure's result. If there is no entry, the closure starts from
+    /// the type's default.
     ///
     /// If another request changed the session in between, **the closure runs again** on the newer value when this
-    /// request is committed, so that no update is lost; what it returned here is from its first run. For the final value
-    /// see [`update_now`](Self::update_now). A closure that ignores its argument overwrites what others wrote.
+    /// request is committed, so that no update is lost. The result returned here is from the first run. To get the
+    /// result of the last run, use [`update_now`](Self::update_now). A closure that ignores its argument overwrites
+    /// what others wrote.
     ///
-    /// Where there is no entry and the closure leaves the default as it was, nothing is stored. A default that is another
-    /// one each time (a random token) is made anew when the closure runs again: for that see
-    /// [`get_or_insert_with`](Self::get_or_insert_with).
-    ///
-    /// For a closure that can refuse, see [`try_update`](Self::try_update): what this one has changed is stored whatever it
-    /// returns.
+    /// If there is no entry and the closure leaves the default unchanged, nothing is stored. A default that differs
+    /// each time (a random token) is made anew when the closure runs again: use
+    /// [`get_or_insert_with`](Self::get_or_insert_with) for that.
+    /// 
+    /// The closure's changes are stored whatever it returns. For a closure that can refuse, use
+    /// [`try_update`](Self::try_update).
     ///
     /// ```
     /// # use session_layer::{Key, MemoryStore, Session};
@@ -46,7 +47,7 @@ impl Session {
     /// # Ok::<(), session_layer::Error>(())
     /// ```
     ///
-    /// Since it can run again, later and elsewhere, the closure owns what it captures and gives nothing of it away:
+    /// Since the closure can run again, later and elsewhere, it must own what it captures and must not move it out:
     ///
     /// ```compile_fail,E0373
     /// # use session_layer::{Key, MemoryStore, Session};
@@ -71,7 +72,7 @@ impl Session {
     /// # Ok::<(), session_layer::Error>(())
     /// ```
     ///
-    /// It must not return a borrow of the value either. And it should not hold a clone of its own session: that keeps
+    /// The closure can't return a borrow of the value. It should not hold a clone of its own session, which would keep
     /// the session alive until it is committed.
     ///
     /// # Errors
@@ -84,7 +85,7 @@ impl Session {
         Ok(self.run(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
     }
 
-    /// Changes an entry by a closure that can refuse: after an `Err` the entry is as it was, whatever the closure has done
+    /// Changes an entry by a closure that can refuse. After an `Err` the entry is as it was, whatever the closure did
     /// to its argument. The outer error is the session's, the inner one the closure's.
     ///
     /// ```
@@ -101,8 +102,8 @@ impl Session {
     /// # Ok::<(), session_layer::Error>(())
     /// ```
     ///
-    /// If it has changed something and refuses when it runs again on a newer value, nothing of it is changed there. To
-    /// know whether it did, use [`try_update_now`](Self::try_update_now).
+    /// If the closure succeeds here but refuses when it runs again on a newer value, its change is not made. To learn
+    /// the final result, use [`try_update_now`](Self::try_update_now).
     ///
     /// # Errors
     ///
@@ -118,7 +119,7 @@ impl Session {
         Ok(self.run(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
     }
 
-    /// Changes an entry by a closure that sees whether it is there: `None` removes it.
+    /// Changes an entry by a closure that sees whether it is there. Setting it to `None` removes the entry.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -143,7 +144,7 @@ impl Session {
         Ok(self.run(key.name(), None, move |value| Ran::kept(f(value)))?.0)
     }
 
-    /// The same with a closure that can refuse; see [`try_update`](Self::try_update).
+    /// As [`modify`](Self::modify), with a closure that can refuse; see [`try_update`](Self::try_update).
     ///
     /// # Errors
     ///
@@ -159,11 +160,11 @@ impl Session {
         Ok(self.run(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
     }
 
-    /// Changes an entry by a closure, commits everything that this request has changed, and returns what the closure
-    /// returned **when it was finally applied**.
-    ///
-    /// If it fails, this change is withdrawn: calling it again makes one change, not two. Other changes of this request
-    /// that were not saved before are held back, as after a failed [`save`](Self::save).
+    /// Changes an entry by a closure, commits everything that this request has changed, and returns the closure's
+    /// result **of its last run**.
+    /// 
+    /// If the commit fails, this change is withdrawn, so calling it again makes one change, not two. Other unsaved
+    /// changes of this request are held back, as after a failed [`save`](Self::save).
     ///
     /// # Errors
     ///
@@ -181,8 +182,8 @@ impl Session {
         self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value)))).await
     }
 
-    /// The same with a closure that can refuse: after an `Err` the entry is as it was. If it refuses at once, nothing is
-    /// committed.
+    /// As [`update_now`](Self::update_now), with a closure that can refuse. After an `Err` the entry is as it was. If
+    /// the first run refuses, nothing is committed.
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ impl Session {
         self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value)))).await
     }
 
-    /// The same as [`update_now`](Self::update_now) with a closure that sees whether the entry is there.
+    /// As [`update_now`](Self::update_now), with a closure that sees whether the entry is there.
     ///
     /// # Errors
     ///
@@ -217,8 +218,8 @@ impl Session {
         self.run_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
     }
 
-    /// Removes an entry, commits everything that this request has changed, and returns what the entry was: **to at most one
-    /// of all requests that take it.** For one-time tokens, OAuth's `state`, vouchers.
+    /// Removes an entry, commits everything that this request has changed, and returns the entry's value **to at most
+    /// one of all requests that take it.** For one-time tokens, OAuth's `state`, vouchers.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -233,7 +234,7 @@ impl Session {
     /// # }).unwrap();
     /// ```
     ///
-    /// No conflict policy of the layer weakens that. If the store does not answer, the value is given to nobody:
+    /// No conflict policy weakens this guarantee. If the store does not answer, no request gets the value: the error is
     /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
     ///
     /// # Errors
@@ -254,11 +255,11 @@ impl Session {
         self.run_now(key.name(), None, Again::Exactly, take).await
     }
 
-    /// The value of an entry, which is made and set where there is none.
-    ///
-    /// If another request sets it first, that one's value stays: this request has returned a value that is not stored. For
-    /// the one that is, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). It is never a conflict, so pages that
-    /// load at once can share a CSRF token or the id of a cart.
+    /// Returns the value of an entry. If there is none, sets the entry to the result of `make`.
+    /// 
+    /// If another request sets it first, the other's value stays, and this request has returned a value that is not
+    /// stored. To get the stored value, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). The call never
+    /// causes a conflict, so pages that load at once can share a CSRF token or the id of a cart.
     ///
     /// # Errors
     ///
@@ -271,8 +272,8 @@ impl Session {
         Ok(value)
     }
 
-    /// The same, committed at once with everything that this request has changed; returns the value that is stored. Of
-    /// requests that run at once, all get the same.
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), but commits at once, with everything that this request has
+    /// changed, and returns the stored value. Concurrent requests all get the same value.
     ///
     /// # Errors
     ///
@@ -282,18 +283,18 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
     {
         let key: Arc<str> = key.name().into();
-        // What was made does not live across the await: it need not be `Send`.
+        // The made value does not live across the await, so it need not be `Send`.
         let number = match self.get_or_make(&key, make)? {
             (value, None) => return Ok(value),
             (_, Some(number)) => number,
         };
         self.save_own(number).await?;
         let held = self.shared.state().draft.held(&key);
-        // Set by this request or another; only if that one has removed it since is there none.
+        // This request or another has set the entry. It is missing only if another has removed it since.
         self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
     }
 
-    /// Runs a closure on an entry and logs it. Returns what it returned, and the number of the change.
+    /// Runs a closure on an entry and logs it. Returns the closure's result and the number of the change.
     fn run<T, R>(
         &self,
         key: &str,
@@ -308,7 +309,7 @@ impl Session {
         self.shared().run(Some(key), Again::Merged, run)
     }
 
-    /// The same, committed at once; returns what the closure returned when it was finally applied.
+    /// As [`run`](Self::run), but commits at once and returns the result of the closure's last run.
     async fn run_now<T, R>(
         &self,
         key: &str,
@@ -326,13 +327,13 @@ impl Session {
         shared.run_now(Some(&key), again, run).await
     }
 
-    /// Commits, and withdraws the change of this number if that fails.
+    /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
         let shared = Arc::clone(self.shared());
         to_its_end(async move { shared.save_own(number).await }).await
     }
 
-    /// The value, and the number of the change if it was made.
+    /// Returns the value, and the number of the change if the value was made.
     fn get_or_make<T>(&self, key: &str, make: impl FnOnce() -> T) -> Result<(T, Option<u64>)>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -350,11 +351,11 @@ impl Session {
         state.writable()?;
         if state.draft.get(&key).is_some() {
             drop(state);
-            // A clone of this session was faster.
+            // A clone of this session has set the entry in between.
             return Ok((self.get::<T>(&*key)?.unwrap_or(value), None));
         }
         self.check_size(&state.draft, &key, bytes.len())?;
-        // It runs no code of the application.
+        // The replay runs none of the application's code.
         let replay: Replay = Arc::new(move |draft: &mut Draft| {
             if draft.get(&key).is_none() {
                 draft.put(&key, Some(&bytes));
@@ -366,12 +367,12 @@ impl Session {
     }
 }
 
-/// The value that a closure starts from the default of.
+/// Returns the value, which is the type's default if there was no entry.
 fn present<T>(value: &mut Option<T>) -> &mut T {
     value.as_mut().expect("where there is no entry, the closure is given the default")
 }
 
-/// A closure of the application as one over the draft, in which it changes one entry.
+/// Turns a closure on one entry into one on the draft.
 fn on_entry<T, R>(
     codec: Codec,
     key: Arc<str>,
@@ -388,7 +389,7 @@ where
         let mut unchanged = None;
         if let (None, Some(default)) = (&value, default) {
             let made = default();
-            // A default that can't be written is none that is left as it was.
+            // A default that can't be encoded does not count as unchanged.
             unchanged = codec.encode(&made).ok();
             value = Some(made);
         }

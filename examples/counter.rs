@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(store.close().await?)
 }
 
-/// Ready at Ctrl-C, or when a service manager stops the process.
+/// Completes on Ctrl-C, or when a service manager stops the process.
 async fn stop() {
     #[cfg(unix)]
     let terminated = async {

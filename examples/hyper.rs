@@ -51,15 +51,15 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         };
         let builder = auto::Builder::new(TokioExecutor::new());
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
-        // What one connection ends with is its client's concern.
+        // How one connection ends concerns only its client.
         tokio::spawn(connections.watch(connection.into_owned()));
     }
-    // Requests that are under way are answered, and their sessions saved.
+    // Requests that are under way are still answered, and their sessions saved.
     connections.shutdown().await;
     Ok(store.close().await?)
 }
 
-/// Ready at Ctrl-C, or when a service manager stops the process.
+/// Completes on Ctrl-C, or when a service manager stops the process.
 async fn stop() {
     #[cfg(unix)]
     let terminated = async {

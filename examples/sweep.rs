@@ -1,13 +1,13 @@
-//! Removes expired sessions, and on request those that have not been used for long: for a cron job.
+//! Removes expired sessions and, with `--idle`, those that have not been used for that long. Meant for a cron job.
 //!
 //! ```text
 //! cargo run --example sweep -- file:/var/lib/shop/sessions --idle 30d
 //! deleted 12, remaining 3456
 //! ```
 //!
-//! It works beside the application's processes, as the same user. The time is a number and `s`, `m`, `h` or `d`. If the
-//! application's layer has another `touch_after` than 0.1, add it: `--touch-after 0.5`. Otherwise sessions that were used
-//! recently could be deleted.
+//! It can run beside the application's processes, as the same user. A time is a number followed by `s`, `m`, `h` or
+//! `d`. If the application's layer sets `touch_after` to anything but 0.1, pass that value: `--touch-after 0.5`.
+//! Otherwise sessions that were used recently could be deleted.
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
@@ -75,7 +75,7 @@ pub(crate) async fn sweep(options: &Options) -> Result<Swept, Box<dyn Error>> {
     Ok(swept)
 }
 
-/// An error with its causes, one a line, unless it tells them itself.
+/// Returns the error with its causes, one on each line, unless its text already contains them.
 pub(crate) fn explain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| (**cause).source()).map(ToString::to_string) {

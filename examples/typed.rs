@@ -51,15 +51,16 @@ async fn add(shop: Typed<Shop>, Path(sku): Path<String>) -> Result<String, Error
 
 pub(crate) fn app(layer: SessionLayer) -> Router {
     let routes = Router::new().route("/", get(home)).route("/login/{name}", post(log_in));
-    // A form of another site could log the visitor in as somebody else: that needs no cookie, so `SameSite` does not help.
+    // A form on another site could log the visitor in as somebody else. It needs no cookie, so `SameSite` doesn't
+    // prevent it.
     routes.route("/cart/{sku}", post(add)).layer(layer).layer(CsrfLayer::new())
 }
 
 #[tokio::main(flavor = "current_thread")]
 #[allow(clippy::print_stdout, reason = "a command speaks by printing")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // For development without TLS. Chrome, Firefox and curl would take a `Secure` cookie from a loopback address; Safari and
-    // clients such as Python's would not send it back.
+    // For development without TLS. Chrome, Firefox and curl accept a `Secure` cookie from a loopback address, but
+    // Safari and clients such as Python's don't send it back.
     let store = MemoryStore::new();
     let layer = SessionLayer::builder(store.clone()).cookie(CookieConfig::default().secure(false)).build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
@@ -68,7 +69,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(store.close().await?)
 }
 
-/// Ready at Ctrl-C, or when a service manager stops the process.
+/// Completes on Ctrl-C, or when a service manager stops the process.
 async fn stop() {
     #[cfg(unix)]
     let terminated = async {

@@ -68,13 +68,12 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, at most to the end of the year 9999. The system's clock is not ours to move: there
-    /// this does nothing.
+    /// Moves a manual clock forward, at most to the end of the year 9999. Does nothing on the system's clock.
     pub fn advance(&self, by: Duration) {
         if let Some(millis) = &self.manual {
             let by = duration_millis(by);
             let later = |now: u64| Some(now.saturating_add(by).min(LAST_MILLIS));
-            // It always answers, so it never fails.
+            // The closure always returns `Some`, so the update can't fail.
             let _ = millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
         }
     }
@@ -140,11 +139,11 @@ pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
     from_millis(to_millis(time).saturating_add(duration_millis(by)))
 }
 
-/// What stands for a time that can't be added to an instant: a hundred years.
+/// A hundred years: replaces a duration that is too long to be added to an instant.
 #[cfg(feature = "file")]
 const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
-/// The instant that is this long from now, by tokio's clock. Longer than a process lives is a hundred years.
+/// Returns the instant this long from now, by tokio's clock. A duration that can't be added counts as a hundred years.
 #[cfg(feature = "file")]
 pub(crate) fn deadline(time: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + time.min(FOREVER)

@@ -21,11 +21,10 @@ use self::unborrowed::Unborrowed;
 /// Each stored value begins with a byte that names its codec, so the codec of a layer can be changed without losing
 /// what was written before: an entry is read with the codec that wrote it and written with the present one. A value
 /// whose codec is not at hand is an error; it is never tried with another.
-///
 /// # What can't be read back is refused
 ///
-/// A value that a built-in codec could write but not read is refused when it is written, with an error of kind
-/// [`Encode`](crate::ErrorKind::Encode) whose source says why, and the old value stays:
+/// A built-in codec refuses to write a value that it could not read. The error has the kind
+/// [`Encode`](crate::ErrorKind::Encode) and a source that says why, and the old value stays:
 ///
 /// | value | JSON | MessagePack |
 /// |---|---|---|
@@ -33,12 +32,12 @@ use self::unborrowed::Unborrowed;
 /// | lists and maps within each other | at most 127 | at most 255 |
 /// | a map whose keys are no strings, numbers, bools or unit variants | refused: use a list of pairs | kept |
 ///
-/// A struct, a tuple and a variant with content count as a list or map. All finite floating-point numbers are read back
-/// bit by bit.
+/// A struct, a tuple and a variant with content each count as a list or map. Finite floating-point numbers are read
+/// back bit by bit.
 ///
-/// # What a codec can't tell
+/// # What a codec can't detect
 ///
-/// Some values come back as others, with every build and without an error. Choose a type that avoids it:
+/// Some values are read back as others, in every build and without an error. Choose a type that avoids it:
 ///
 /// | value | comes back as | use instead |
 /// |---|---|---|
@@ -46,8 +45,8 @@ use self::unborrowed::Unborrowed;
 /// | a field under `skip_serializing_if` that is not its default | its default | a condition that only the default meets |
 /// | a value of an untagged enum that another variant reads, too | the first variant that reads it | a tagged enum |
 ///
-/// Types whose `Deserialize` takes less than their `Serialize` writes are described at
-/// [`Session::insert`](crate::Session::insert).
+/// [`Session::insert`](crate::Session::insert) lists types whose `Deserialize` accepts less than their `Serialize`
+/// writes.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Codec {
@@ -94,8 +93,8 @@ pub trait CustomCodec: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the value has no form in this encoding, or could not be decoded again: what is stored then fails at every read.
-    /// The message must not hold the value.
+    /// If the encoding can't express the value, or the value could not be decoded again. Otherwise the stored value
+    /// would fail at every read. The message must not contain the value.
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError>;
 
     /// Decodes `bytes` by handing a deserializer over them to `visit`, once.
@@ -121,7 +120,7 @@ impl CodecError {
         Self(message.into())
     }
 
-    /// The type's serialisation and deserialisation don't fit together.
+    /// The type can't read what it wrote.
     pub(crate) fn unreadable(why: impl fmt::Display) -> Self {
         Self(format!("the type can't read what it wrote: {why}; see `Session::insert`"))
     }
@@ -208,8 +207,8 @@ impl Codec {
         }
     }
 
-    /// In a build with debug assertions, proves that the type can read what it wrote. It need not come back alike: a
-    /// `HashMap` has another order each time.
+    /// In a build with debug assertions, checks that the type can read what it wrote. The value read back need not
+    /// encode alike: a `HashMap` has another order each time.
     ///
     /// # Errors
     ///

@@ -46,13 +46,14 @@ pub enum ErrorKind {
     Superseded,
     /// The session was destroyed, revoked or has expired while the request was under way.
     Gone,
-    /// A session that was to be ended is not there, and may have moved on to a newer token: the request has held it for so
-    /// long that nothing would tell any more. Sign out with the present cookie, or end the owner's sessions.
+    /// The session to be ended was not found, but may have moved on to a newer token: the request has held it for so
+    /// long that its tombstone may have expired. Sign out with the present cookie, or end all of the owner's sessions.
     Unconfirmed,
-    /// Another request changed an entry that this one has read and wants to set or take. [`Error::key`] names it. Or it
-    /// changed the session, and the layer's policy is to reject, or its requests were to run one after another.
+    /// Another request changed an entry that this one has read and wants to set or take; [`Error::key`] names the
+    /// entry. Or another request changed the session, and either the layer's policy is to reject, or the session's
+    /// requests run one after another.
     ///
-    /// [`discard`](crate::Session::discard) goes on from what is stored now.
+    /// To continue from what is stored now, call [`discard`](crate::Session::discard).
     Conflict,
     /// Other requests changed the session again and again, and the time to retry is over.
     Contended,
@@ -131,7 +132,7 @@ impl Error {
         }
     }
 
-    /// The session that the failure is about, if it is about a stored one.
+    /// The id of the stored session that failed, if the failure is about one.
     pub(crate) fn session_id(&self) -> Option<SessionId> {
         match self.0.subject {
             Subject::Session(id) => Some(id),
@@ -172,7 +173,7 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => "is too large",
             Self::Superseded => "was superseded by a newer token: sign in again, or retry with the present cookie",
             Self::Gone => "is gone: it was destroyed, revoked or has expired",
-            Self::Unconfirmed => "may live on under a newer token: it was not there to be ended",
+            Self::Unconfirmed => "may live on under a newer token: it was not found under this one",
             Self::Conflict => "was changed by another request",
             Self::Contended => "was changed by other requests again and again",
             Self::TooManySessions => "can't begin: its owner has as many as are allowed",

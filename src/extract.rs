@@ -70,8 +70,8 @@ impl IntoResponse for SessionRejection {
     }
 }
 
-/// The error's status, and the status' own words: an error's text names keys and types, which are the inside. A server
-/// error is reported with all of it ([`HandlerFailed`](crate::EventKind::HandlerFailed)).
+/// Answers with the error's status and that status' standard text. The error's own text names keys and types, which are
+/// internal. A server error is reported with its full text ([`HandlerFailed`](crate::EventKind::HandlerFailed)).
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         if self.status().is_server_error() {

@@ -15,7 +15,7 @@
 //!
 //! async fn sign_in(session: Session) -> Result<Redirect, Error> {
 //!     // Check the password here.
-//!     session.login("bob")?; // new token and id: what was planted before is worth nothing
+//!     session.login("bob")?; // new token and id: a planted token is worth nothing
 //!     Ok(Redirect::to("/"))
 //! }
 //!
@@ -31,23 +31,25 @@
 //!         .route("/sign-in", post(sign_in))
 //!         .route("/sign-out", post(sign_out))
 //!         .layer(SessionLayer::new(store.clone()))
-//!         .layer(CsrfLayer::new()); // refuses forms of other sites
+//!         .layer(CsrfLayer::new()); // rejects forms sent by other sites
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//!     let mut terminate = signal(SignalKind::terminate())?; // Unix; elsewhere Ctrl-C alone
+//!     let mut terminate = signal(SignalKind::terminate())?; // Unix only; elsewhere, handle Ctrl-C alone
 //!     let stop = async move { tokio::select! { _ = ctrl_c() => {}, _ = terminate.recv() => {} } };
 //!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
-//!     Ok(store.close().await?) // writes the last snapshot, where there is one
+//!     Ok(store.close().await?) // writes a last snapshot, if snapshots are configured
 //! }
 //! # let _ = serve;
 //! ```
 //!
-//! For development over plain HTTP the cookie must not be `Secure`: see [`CookieConfig::secure`]. `SameSite=Lax` does not stop a
-//! login form on another site, which needs no cookie; `tower_http::csrf` (0.7, feature `csrf`) does.
+//! For development over plain HTTP the cookie must not be `Secure`: see [`CookieConfig::secure`]. `SameSite=Lax` does
+//! not stop login CSRF by a form on another site, since that form needs no cookie; `tower_http::csrf` (0.7, feature
+//! `csrf`) does.
 //!
 //! # What holds
 //!
-//! - No lost update: changes of requests that run at once are merged key by key, and `update` closures run again. Setting a
-//!   key that this request has read and another has changed since is a conflict (409); setting one that it has not read wins.
+//! - No lost update: concurrent requests' changes are merged key by key, and `update` closures run again. Setting a key
+//!   that this request has read and another has changed since is a conflict (409). Setting a key without having read it
+//!   overwrites the other's value.
 //! - A logout is final: no request that was under way brings a session back.
 //! - A store that is down is an error, never an anonymous session, and overwrites nothing.
 //! - The token is in the cookie and nowhere else: stores, logs and `Debug` know an id derived from it one way.

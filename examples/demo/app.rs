@@ -64,7 +64,7 @@ pub(crate) fn layer(
     lifetimes: Lifetimes,
     observers: (Arc<Figures>, MetricsObserver),
 ) -> Result<Layer, ConfigError> {
-    // Not `secure(true)`: the layer is to warn of a `Secure` cookie that can't come back.
+    // Not `secure(true)`, so that the layer warns if a `Secure` cookie can't come back.
     let cookie = if args.plain_http { CookieConfig::default().secure(false) } else { CookieConfig::default() };
     let mut builder = SessionLayer::builder(store)
         .cookie(cookie)

@@ -29,7 +29,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The failure with its causes, one a line, except those that are told above.
+    /// Returns the failure with its causes, one on each line, without those whose text is already in the line above.
     pub(crate) fn explain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();

@@ -1,8 +1,8 @@
-//! A serializer around a codec's own that refuses, at the write, what the codec's reader would not read back.
+//! A serializer around a codec's own, which refuses values that the codec could write but not read.
 //!
 //! `serde_json` writes a number that is not finite as `null`, and both codecs write values that are nested deeper than
-//! their readers go. The guard sees each value before the codec does. It keeps no state but the level, so what is fine
-//! costs a comparison for each list, map and floating-point number.
+//! their readers accept. The guard sees each value before the codec does. Its only state is the level, so a valid value
+//! costs one comparison for each list, map and floating-point number.
 
 use std::cell::Cell;
 
@@ -16,7 +16,7 @@ use serde::{
 
 use super::CodecError;
 
-/// What a codec can't read back, and what was met of it.
+/// The limits of a codec's reader, and the first violation found.
 pub(super) struct Guard {
     levels: u16,
     finite: bool,
@@ -30,22 +30,22 @@ enum Refusal {
 }
 
 impl Guard {
-    /// Lets through what has at most this many lists and maps within each other.
+    /// Accepts at most this many nested lists and maps.
     pub(super) fn new(levels: u16) -> Self {
         Self { levels, finite: false, refused: Cell::new(None) }
     }
 
-    /// Refuses numbers that are not finite.
+    /// Also refuses numbers that are not finite.
     pub(super) fn finite(self) -> Self {
         Self { finite: true, ..self }
     }
 
-    /// The value, as it passes the guard.
+    /// Wraps a value so that it is checked while it is serialized.
     pub(super) fn value<'a, T: ?Sized>(&'a self, value: &'a T) -> Guarded<'a, &'a T> {
         Guarded { inner: value, level: Level { left: self.levels, guard: self } }
     }
 
-    /// Why the value was refused, if the guard did it: the codec's error says nothing of it.
+    /// Returns why the guard refused the value, if it did. The codec's own error does not say.
     pub(super) fn refusal(&self) -> Option<CodecError> {
         self.refused.get().map(|refusal| match refusal {
             Refusal::NotFinite => CodecError::new("a number is not finite, which JSON can't hold"),
@@ -57,7 +57,7 @@ impl Guard {
     }
 }
 
-/// Where in the value we are.
+/// The nesting level of the current part of the value.
 #[derive(Clone, Copy)]
 struct Level<'a> {
     left: u16,
@@ -70,7 +70,7 @@ impl Level<'_> {
         E::custom("refused")
     }
 
-    /// The level within so many more lists and maps.
+    /// Returns the level after entering this many more lists and maps.
     fn within<E: Error>(self, more: u16) -> Result<Self, E> {
         match self.left.checked_sub(more) {
             Some(left) => Ok(Self { left, ..self }),
@@ -83,7 +83,7 @@ impl Level<'_> {
     }
 }
 
-/// A value, a serializer, or a part of one, at a level of the guarded value.
+/// A value, a serializer, or a part of one, at its nesting level.
 pub(super) struct Guarded<'a, I> {
     inner: I,
     level: Level<'a>,
@@ -109,7 +109,7 @@ macro_rules! pass_on {
     )*};
 }
 
-/// What opens lists or maps: so many levels.
+/// Methods that open lists or maps, with the number of levels that each opens.
 macro_rules! open {
     ($($method:ident($($argument:ident: $type:ty),*) -> $compound:ident, $levels:literal)*) => {$(
         fn $method(self $(, $argument: $type)*) -> Result<Self::$compound, S::Error> {
@@ -147,7 +147,7 @@ impl<'a, S: Serializer> Serializer for Guarded<'a, S> {
         serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct, 1
         serialize_map(len: Option<usize>) -> SerializeMap, 1
         serialize_struct(name: &'static str, len: usize) -> SerializeStruct, 1
-        // The variant's name is the key of a map.
+        // The variant's name is a key of a map, so there are two levels.
         serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
             -> SerializeTupleVariant, 2
         serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
@@ -164,13 +164,13 @@ impl<'a, S: Serializer> Serializer for Guarded<'a, S> {
         self.inner.serialize_f64(value)
     }
 
-    /// JSON has a list of numbers for it.
+    /// JSON writes bytes as a list of numbers.
     fn serialize_bytes(self, value: &[u8]) -> Result<S::Ok, S::Error> {
         self.level.within(1)?;
         self.inner.serialize_bytes(value)
     }
 
-    /// MessagePack has an empty list for it.
+    /// MessagePack writes a unit struct as an empty list.
     fn serialize_unit_struct(self, name: &'static str) -> Result<S::Ok, S::Error> {
         self.level.within(1)?;
         self.inner.serialize_unit_struct(name)

@@ -1,4 +1,4 @@
-//! JSON: writing it, reading it, and saying what is wrong with it.
+//! Writes and reads JSON, and explains errors without the value.
 
 use serde::{
     Serialize,
@@ -8,10 +8,10 @@ use serde_json::error::Category;
 
 use super::{CodecError, guard::Guard, reason};
 
-/// The lists and maps within each other that `serde_json` reads: it refuses the 128th.
+/// How deep lists and maps may be nested: `serde_json` refuses to read the 128th level.
 pub(super) const LEVELS: u16 = 127;
 
-/// Appends the value to the bytes.
+/// Appends the encoded value to the bytes.
 pub(super) fn encode<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     let guard = Guard::new(LEVELS).finite();
     let written = guard.value(value).serialize(&mut serde_json::Serializer::new(bytes));
@@ -41,7 +41,8 @@ where
     Ok(value)
 }
 
-/// Why a value has no form in JSON. The type's own message may hold the value, and `serde_json`'s never does.
+/// Explains why a value can't be written as JSON. The type's own message may contain the value; `serde_json`'s never
+/// does.
 fn unwritten(error: &serde_json::Error) -> CodecError {
     let message = error.to_string();
     match error.classify() {
@@ -53,14 +54,14 @@ fn unwritten(error: &serde_json::Error) -> CodecError {
     }
 }
 
-/// Why this is not the JSON of such a value. What serde says holds pieces of the value ("invalid type: string
-/// "hunter2""), so only the kind of failure and the place are kept.
+/// Explains why these bytes can't be read as the type. Serde's message contains pieces of the value ("invalid type:
+/// string "hunter2""), so only the kind of failure and the position are kept.
 fn unread(error: &serde_json::Error, bytes: &[u8]) -> CodecError {
     let message = error.to_string();
     let what = match error.classify() {
         Category::Data => reason::of_read(&message),
         Category::Eof => None,
-        // For an enum, `serde_json` calls a number a syntax error.
+        // If an enum is expected, `serde_json` reports a number as a syntax error.
         _ if serde_json::from_slice::<IgnoredAny>(bytes).is_err() => return at("it is not JSON", error),
         _ if message.starts_with("recursion limit exceeded") => return at("the JSON is nested too deep", error),
         _ => None,

@@ -1,4 +1,4 @@
-//! MessagePack: writing it, reading it, and saying what is wrong with it.
+//! Writes and reads MessagePack, and explains errors without the value.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,15 @@ use serde::{Serialize, de::DeserializeSeed};
 
 use super::{CodecError, guard::Guard, reason};
 
-/// The lists and maps within each other that are written.
+/// How deep lists and maps may be nested.
 ///
-/// `rmp_serde` refuses to read the 1,024th, but by then the stack of a thread with 2 MiB, which is what tokio's workers
-/// have, would be used up: in a debug build, common recursive types took it at 580 levels, reading or writing. So the
-/// limit is well below. The map of an enum's variant counts, although `rmp_serde` counts it for untagged enums only.
+/// `rmp_serde` refuses to read the 1,024th level, but a thread with a stack of 2 MiB, such as tokio's workers,
+/// overflows before: in a debug build, common recursive types used it up at 580 levels, reading or writing. So the
+/// limit is well below. The map of an enum's variant counts as a level, although `rmp_serde` counts it for untagged
+/// enums only.
 pub(super) const LEVELS: u16 = 255;
 
-/// Appends the value to the bytes, structs with their fields' names.
+/// Appends the encoded value to the bytes. Structs are written with their fields' names.
 pub(super) fn encode<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     let guard = Guard::new(LEVELS);
     let written = rmp_serde::encode::write_named(bytes, &guard.value(value));
@@ -30,7 +31,7 @@ pub(super) fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &[u8]) -> Res
     if rest.is_empty() { Ok(value) } else { Err(CodecError::new("something follows the MessagePack value")) }
 }
 
-/// Why a value has no form in MessagePack. The type's own message may hold the value.
+/// Explains why a value can't be written as MessagePack. The type's own message may contain the value.
 fn unwritten(error: &rmp_serde::encode::Error) -> Cow<'static, str> {
     use rmp_serde::encode::Error;
     match error {
@@ -42,7 +43,8 @@ fn unwritten(error: &rmp_serde::encode::Error) -> Cow<'static, str> {
     }
 }
 
-/// Why this is not the MessagePack of such a value. What serde says holds pieces of it, so only the kind is kept.
+/// Explains why these bytes can't be read as the type. Serde's message contains pieces of the value, so only the kind
+/// of failure is kept.
 fn unread(error: &rmp_serde::decode::Error) -> Cow<'static, str> {
     use rmp_serde::decode::Error;
     let what = match error {

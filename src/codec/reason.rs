@@ -1,7 +1,7 @@
-//! What serde's messages say without the value.
+//! Translates serde's messages into reasons that don't contain the value.
 //!
-//! The messages of a codec hold pieces of the value, and those of a type's own code can hold all of it. They are only
-//! recognised here, never repeated: what is told is one of these constants.
+//! A codec's messages contain pieces of the value, and those of a type's own code can contain all of it. They are only
+//! matched here, never repeated: every reason is one of these constants.
 
 pub(super) const OTHER_TYPE: &str = "a part of it is of another type";
 pub(super) const OTHER_LENGTH: &str = "a list, tuple or variant has another number of parts";
@@ -9,7 +9,7 @@ pub(super) const OTHER_LENGTH: &str = "a list, tuple or variant has another numb
 const SKIPPED: &str = "it has a variant that is marked `#[serde(skip)]`";
 const WIDE: &str = "a 128-bit integer can't be read behind `flatten`, `untagged` or an internal tag";
 
-/// How serde's own messages begin when it can't serialise a value.
+/// The beginnings of serde's messages when it can't serialise a value, with the reason for each.
 const WRITES: [(&str, &str); 8] = [
     ("can only flatten structs and maps", "`#[serde(flatten)]` is on what is no struct or map"),
     (
@@ -24,7 +24,7 @@ const WRITES: [(&str, &str); 8] = [
     ("enum variant cannot be serialized", SKIPPED),
 ];
 
-/// How serde's own messages begin when it can't deserialise a value.
+/// The beginnings of serde's messages when it can't deserialise a value, with the reason for each.
 const READS: [(&str, &str); 10] = [
     ("missing field", "a field is missing and has no default"),
     ("unknown field", "it has a field that the type does not know"),
@@ -38,12 +38,12 @@ const READS: [(&str, &str); 10] = [
     ("u128 is not supported", WIDE),
 ];
 
-/// Why a value could not be serialised.
+/// Returns why a value could not be serialised.
 pub(super) fn of_write(message: &str) -> &'static str {
     find(&WRITES, message).unwrap_or("the type's own serialisation refuses it")
 }
 
-/// Why a value could not be deserialised, where serde says so itself.
+/// Returns why a value could not be deserialised, if the message is serde's own.
 pub(super) fn of_read(message: &str) -> Option<&'static str> {
     find(&READS, message)
 }

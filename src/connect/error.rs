@@ -2,10 +2,10 @@
 
 use std::error::Error as StdError;
 
-/// A store URL is wrong, or its store can't be opened.
+/// The error of [`connect`](crate::connect()): the store URL is wrong, or its store can't be opened.
 ///
-/// The message says what to do. If a store can't be opened, it also says why (in the operating system's words, if that
-/// refused), and the store's own error is the [`source`](StdError::source).
+/// The message says what to do. If a store can't be opened, the message also says why, in the operating system's words
+/// if the system refused. The store's own error is the [`source`](StdError::source).
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct ConnectError {
@@ -31,7 +31,7 @@ impl ConnectError {
         Self { message, source: Some(Box::new(source)) }
     }
 
-    /// The same error in other words.
+    /// Replaces the message and keeps the source.
     #[cfg(feature = "file")]
     pub(super) fn saying(self, message: impl Into<String>) -> Self {
         Self { message: message.into(), ..self }

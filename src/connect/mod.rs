@@ -1,8 +1,8 @@
 //! From a URL to a store, so that a store can be chosen at run time.
 //!
-//! - [`connect`], and [`connect_observed`] for who wants to be told what the store does.
-//! - `url`: the parts of a URL, and `options`: those after the `?`; with the complaints about them.
-//! - `stores`: what each scheme takes.
+//! - [`connect`], and [`connect_observed`], which also reports what the store does to an observer.
+//! - `url`: the parts of a URL, and `options`: those after the `?`, with the errors about them.
+//! - `stores`: the options and the target of each scheme.
 //! - [`ConnectError`]: what is wrong, and what is allowed.
 
 mod error;
@@ -32,25 +32,30 @@ use crate::{events::Observer, store::DynStore};
 /// | `file:DIR` | [`FileStore`](crate::FileStore) | `durability=none\|data\|full`, `create=yes\|no`, `sweep_interval_s` (0: never), `cache` |
 /// | `memcached://HOST[:PORT],…[/PREFIX]` | [`MemcachedStore`](crate::MemcachedStore) | `timeout_ms`, `connect_timeout_ms`, `connections`, `list=ignore\|warn\|error`, `cache` |
 ///
-/// `cache=N` puts a [`CachedStore`](crate::CachedStore) of N sessions in front, always validated; 0 is none. The prefix of
-/// memcached keys is followed by a colon; without one it is `session:`. Secrets are not taken from URLs, which end in
-/// logs and process lists: use the store's own builder.
+/// `cache=N` puts a [`CachedStore`](crate::CachedStore) of N sessions in front, always validated; with 0 there is none.
+/// The prefix of memcached keys is followed by a colon; the default is `session:`. Secrets can't be given in URLs,
+/// which end up in logs and process lists: use the store's own builder.
 ///
 /// # How a URL is read
 ///
-/// As RFC 3986 says: the scheme in any case, and parts percent-decoded (section 2.1), so that `%23`, `%2F` and `%20` are
-/// `#`, `/` and a space where the characters themselves would mean something else.
+/// URLs follow RFC 3986. The scheme may be in any case. Parts are percent-decoded (section 2.1): write `%23`, `%2F` and
+/// `%20` for `#`, `/` and a space, if the characters themselves would have another meaning.
 ///
-/// - `file:/var/lib/x`, `file:///var/lib/x` and `file://localhost/var/lib/x` are one directory (RFC 8089). `file:x` is a
-///   directory `x` in the process's working directory. `file://x/y` is refused: `x` stands where a host stands.
-/// - `memcached://h1,h2:11212,[2001:db8::3]:11213,%2Frun%2Fmemcached.sock/shop` names two hosts, an IPv6 address, a Unix
-///   socket, and the prefix `shop:`. What stands behind the first `/` is the prefix, so `memcached:///run/memcached.sock`
-///   is refused. So is an IPv6 address without brackets.
+/// - `file:/var/lib/x`, `file:///var/lib/x` and `file://localhost/var/lib/x` name the same directory (RFC 8089).
+///   `file:x` is a directory `x` in the process's working directory. `file://x/y` is refused, since `x` is in the place
+///   of a host.
+/// - `memcached://h1,h2:11212,[2001:db8::3]:11213,%2Frun%2Fmemcached.sock/shop` names two hosts, an IPv6 address, a
+///   Unix socket, and the prefix `shop:`. Everything after the first `/` is the prefix, so
+///   `memcached:///run/memcached.sock` is refused. An IPv6 address without brackets is refused, too.
 ///
-/// **No part is guessed.** A part that is empty (a host, a port, a prefix after its `/`, a member of the list, an option or
-/// its value), that stands in the wrong place, or that means something elsewhere (`#`, `~`, `$HOME`, `;` between servers or
-/// options, `+` for a space, a line break at the end) is refused, and the error shows what to write. To get a default, leave
-/// the part out together with its `/`, `:`, `,`, `?` or `&`.
+/// **No part is guessed.** These parts are refused, and the error shows what to write:
+///
+/// - an empty host, port, prefix after its `/`, member of a list, option or value;
+/// - a part in the wrong place;
+/// - a part that has another meaning elsewhere: `#`, `~`, `$HOME`, `;` between servers or options, `+` for a space, a
+///   line break at the end.
+///
+/// To get a default, leave the part out together with its `/`, `:`, `,`, `?` or `&`.
 ///
 /// ```
 /// # async fn open() -> Result<(), session_layer::ConnectError> {
@@ -68,9 +73,9 @@ use crate::{events::Observer, store::DynStore};
 ///
 /// # Errors
 ///
-/// If a part of the URL is wrong (the error names the part, what is allowed and the nearest valid name), the store's
-/// feature is not compiled in (the error names it), or the store can't be opened (the error says why, in the operating
-/// system's words if it was the one that refused; the store's own error is its source).
+/// If a part of the URL is wrong (the error names the part, what is allowed and the nearest valid name), if the store's
+/// feature is not compiled in (the error names it), or if the store can't be opened (the error says why, in the
+/// operating system's words if the system refused; its source is the store's own error).
 pub async fn connect(url: &str) -> Result<DynStore, ConnectError> {
     stores::open(&StoreUrl::parse(url)?, None).await
 }

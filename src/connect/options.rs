@@ -7,10 +7,10 @@ use super::{
     url,
 };
 
-/// `name=value&…`: names that the scheme takes, each once, and values that are not empty.
+/// The options `name=value&…`: each name is known to the scheme and given once, and no value is empty.
 #[derive(Debug)]
 pub(super) struct Options {
-    /// Values are still encoded.
+    /// Names, and values that are not percent-decoded yet.
     given: Vec<(String, String)>,
 }
 
@@ -55,12 +55,12 @@ impl Options {
         self.given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The path of a file.
+    /// Returns the path in an option.
     pub(super) fn path(&self, name: &str) -> Result<Option<String>, ConnectError> {
         Ok(self.raw(name).map(url::path).transpose()?.map(Cow::into_owned))
     }
 
-    /// A whole number.
+    /// Returns the whole number in an option.
     pub(super) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, ConnectError> {
         let Some(value) = self.raw(name).map(url::decode).transpose()? else { return Ok(None) };
         let number = value.parse().map_err(|_| {
@@ -71,7 +71,7 @@ impl Options {
         Ok(Some(number))
     }
 
-    /// One of a few words.
+    /// Returns the meaning of an option's word, which must be one of these.
     pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, ConnectError> {
         let Some(value) = self.raw(name).map(url::decode).transpose()? else { return Ok(None) };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
@@ -86,7 +86,7 @@ impl Options {
     }
 }
 
-/// Refuses what separates options elsewhere (`;`, a second `?`), and the `+` that is a space elsewhere.
+/// Refuses characters that separate options elsewhere (`;`, a second `?`), and `+`, which is a space elsewhere.
 fn check_separators(name: &str, value: &str) -> Result<(), ConnectError> {
     let Some(found) = value.chars().find(|c| matches!(c, ';' | '?' | '=' | '+')) else { return Ok(()) };
     let meant = match found {

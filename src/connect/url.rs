@@ -1,7 +1,7 @@
 //! The parts of a store URL.
 //!
-//! A part that is empty, misplaced or means something elsewhere is refused with the form that says what was meant: a URL
-//! often comes from a variable that is empty, or from the documentation of another library.
+//! A URL often comes from a variable that is empty, or from the documentation of another library. So a part that is
+//! empty, misplaced or has another meaning elsewhere is refused, and the error shows the form that was probably meant.
 
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ impl<'a> StoreUrl<'a> {
         Ok(Self { scheme: scheme.to_ascii_lowercase(), target, query })
     }
 
-    /// The options, if the scheme takes them.
+    /// Returns the options. Fails if the scheme does not take one of them.
     pub(super) fn options(&self, names: &[&str]) -> Result<Options, ConnectError> {
         let fragment = self.target.contains('#') || self.query.is_some_and(|query| query.contains('#'));
         if fragment {
@@ -52,14 +52,14 @@ impl<'a> StoreUrl<'a> {
     }
 }
 
-/// RFC 3986, section 3.1.
+/// Whether this is a scheme by RFC 3986, section 3.1.
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 fn no_scheme(url: &str) -> ConnectError {
-    // What has an `@` may hold a password.
+    // A URL with an `@` may contain a password, so it is not repeated.
     if url.contains('@') {
         return ConnectError::new(
             "the store URL has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`, without user and password",
@@ -88,7 +88,7 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     Ok(decoded)
 }
 
-/// A path of the file system, decoded. What a shell replaces is refused: nothing here does.
+/// Decodes a path of the file system. Refuses what a shell would have replaced, since nothing is replaced here.
 pub(super) fn path(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     let wrong = |what: &str| Err(ConnectError::new(format!("the store URL's path {text:?} {what}")));
     if text.trim_start_matches('/').starts_with('~') {

@@ -17,9 +17,10 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 ///
 /// # Several applications on one host
 ///
-/// **Cookies don't know ports.** Two applications on `example.org:3000` and `example.org:4000`, or two projects under
-/// development on `localhost`, share their cookies. If both use the default name, each replaces the other's cookie, and a login
-/// to one logs the visitor out of the other. Give each its own name, with [`for_app`](Self::for_app):
+/// **Browsers ignore ports when they send cookies.** Two applications on `example.org:3000` and `example.org:4000`, or
+/// two projects under development on `localhost`, share their cookies. If both use the default name, each replaces the
+/// other's cookie, and a login to one logs the visitor out of the other. Give each its own name with
+/// [`for_app`](Self::for_app):
 ///
 /// ```
 /// use session_layer::{CookieConfig, MemoryStore, SessionLayer};
@@ -28,25 +29,25 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 /// # Ok::<(), session_layer::ConfigError>(())
 /// ```
 ///
-/// The same holds for applications below different paths of one host, and for subdomains with one
-/// [`domain`](Self::domain): a browser keeps cookies of one name with other paths or domains beside each other, and sends all of
-/// them.
+/// The same holds for applications under different paths of one host, and for subdomains that share a
+/// [`domain`](Self::domain): a browser keeps cookies of one name for different paths or domains, and sends all of them.
 ///
 /// # Two live cookies
 ///
-/// A request with the cookies of two live sessions is refused with 400, since one of them may have been planted, and no
-/// session is ended by it. The answer (any 4xx) tells the browser to drop the cookies of this name that the request can have
-/// brought: the configured one and, without the `__Host-` prefix, host-only ones and those of the `Host` header's domain and its
-/// parents, on the path of the request and above. After that the visitor signs in again. Of what can't be dropped, the
-/// visitor has to clear the browser's data:
+/// A request with the cookies of two live sessions is refused with 400, since an attacker may have planted one of them.
+/// Neither session is ended. The answer (any 4xx) removes the cookies of this name that the request can have brought:
+/// the configured one and, without the `__Host-` prefix, host-only cookies and those of the `Host` header's domain and
+/// its parents, for the request's path and the paths above it. After that the visitor signs in again. Some cookies
+/// can't be removed this way, and the visitor has to clear the browser's data:
 ///
-/// - a cookie whose path the server doesn't see, because a proxy or a router in front has rewritten the path, or because it is
-///   one of many (at most 16 lines are sent). Without axum, [`SessionHandle::session`](crate::SessionHandle::session) knows no
-///   path, so only the configured path and `/` are covered;
+/// - a cookie whose path the server doesn't see, because a proxy or router in front has rewritten the path, or because
+///   there are too many paths (at most 16 lines are sent). Without axum,
+///   [`SessionHandle::session`](crate::SessionHandle::session) doesn't know the path, so only the configured path and
+///   `/` are covered;
 /// - a `Partitioned` cookie beside an unpartitioned one, or the other way round.
 ///
-/// Write a logout with [`LazySession::destroy`](crate::LazySession::destroy): it works with two live cookies as well, and ends
-/// both sessions.
+/// Write a logout with [`LazySession::destroy`](crate::LazySession::destroy): it also works with two live cookies, and
+/// then ends both sessions.
 ///
 /// # Contradictions
 ///
@@ -64,7 +65,7 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 pub struct CookieConfig {
     name: String,
     prefix: CookiePrefix,
-    /// `None`: yes, but nobody has said so.
+    /// `None` if it was not set; the default is yes.
     secure: Option<bool>,
     http_only: bool,
     same_site: SameSite,
@@ -138,12 +139,12 @@ impl CookieConfig {
         }
     }
 
-    /// A cookie named after an application, so that it has the cookie to itself on a host that it shares with others.
+    /// A cookie that is named after an application, so that several applications on one host have different cookies.
     ///
-    /// The name is that of the application in lower case, with `-` for spaces, `-`, `_` and `.`, and `-sid` at its end.
-    /// If it has other characters or more than 48, what is left of it is followed by the first eight hexadecimal digits of
-    /// its SHA-256. So one application always gets the same name, and two get the same only if their names differ in nothing
-    /// but case and separators.
+    /// The name is that of the application in lower case, with `-` in place of spaces, `-`, `_` and `.`, followed by
+    /// `-sid`. Other characters become `-` as well, and the name is cut after 48 characters; in both cases the first
+    /// eight hexadecimal digits of the application's SHA-256 are added. So one application always gets the same cookie
+    /// name, and two applications share one only if their names differ in nothing but case and separators.
     ///
     /// | application | cookie |
     /// |---|---|
@@ -151,7 +152,7 @@ impl CookieConfig {
     /// | `C++ forum` | `__Host-c-forum-6f4a5836-sid` |
     /// | `本屋` | `__Host-d45a8a98-sid` |
     ///
-    /// Renaming the application logs everybody out: ids are derived from the cookie's name.
+    /// Renaming the application logs everybody out, since ids are derived from the cookie's name.
     #[must_use]
     pub fn for_app(app: &str) -> Self {
         Self::new(name_for(app))
@@ -164,17 +165,17 @@ impl CookieConfig {
         self
     }
 
-    /// Whether the cookie goes over HTTPS only. Default: yes.
+    /// Whether the cookie is sent over HTTPS only. Default: yes.
     ///
-    /// **Over plain HTTP a browser drops such a cookie, and every request is anonymous.** For development without TLS, set
-    /// `secure(false)`; the prefix goes with it. Don't rely on `localhost`: Chrome, Firefox and curl (7.79 or later) accept a
-    /// `Secure` cookie from `http://localhost` and send it back; Safari and many clients, such as Python's, don't.
+    /// **Over plain HTTP a browser drops such a cookie, and every request is anonymous.** For development without TLS,
+    /// set `secure(false)`, which also drops the prefix. Don't rely on `localhost`: Chrome, Firefox and curl (7.79 or
+    /// later) accept a `Secure` cookie from `http://localhost` and send it back; Safari and many clients, such as
+    /// Python's, don't.
     ///
-    /// A TLS-terminating proxy in front needs no setting. If nothing is set here, and a session is created for a request whose
-    /// `Host` is no loopback name and in which nothing says that TLS ends in front (`X-Forwarded-Proto`, `Forwarded`,
-    /// `Sec-Fetch-Site`, or the URI's scheme), the layer warns once
-    /// ([`SecureCookieOverHttp`](crate::EventKind::SecureCookieOverHttp)). `secure(true)` says that it is meant, and silences
-    /// the warning.
+    /// Behind a proxy that terminates TLS, no setting is needed. If nothing is set here, the layer warns once
+    /// ([`SecureCookieOverHttp`](crate::EventKind::SecureCookieOverHttp)) when it creates a session for a request that
+    /// seems to have come over plain HTTP: its `Host` is not a loopback name, and neither `X-Forwarded-Proto`,
+    /// `Forwarded`, `Sec-Fetch-Site` nor the URI's scheme says that TLS was used. `secure(true)` silences the warning.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = Some(secure);
@@ -308,7 +309,7 @@ impl CookieConfig {
         }
     }
 
-    /// The attributes but for path and domain as they stand behind `name=value`, each with its `; `.
+    /// The attributes after `name=value` except path and domain, each with its `; `.
     fn flags(&self) -> String {
         let mut cookie = cookie::Cookie::new("", "");
         cookie.set_http_only(self.http_only);
@@ -339,12 +340,12 @@ impl Default for Cookie {
 pub(super) const HOST: &str = "__Host-";
 const SECURE: &str = "__Secure-";
 
-/// Whether this can stand in a line as a path (RFC 6265bis, section 4.1.1).
+/// Whether this can be a cookie's path (RFC 6265bis, section 4.1.1).
 pub(super) fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
 }
 
-/// Whether this can stand in a line as a domain.
+/// Whether this can be a cookie's domain.
 pub(super) fn is_domain(domain: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
@@ -352,17 +353,17 @@ pub(super) fn is_domain(domain: &str) -> bool {
     domain.split('.').all(is_label)
 }
 
-/// The most characters of an application's name that are kept in the cookie's.
+/// How many characters of an application's name are kept in the cookie's name.
 const MAX_APP_CHARS: usize = 48;
 
-/// A cookie's name for an application; see [`CookieConfig::for_app`].
+/// The cookie's name for an application; see [`CookieConfig::for_app`].
 fn name_for(app: &str) -> String {
     let is_separator = |char: char| matches!(char, ' ' | '-' | '_' | '.');
     let words = app.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let mut name = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
     let is_whole = app.chars().all(|char| char.is_ascii_alphanumeric() || is_separator(char));
     if !is_whole || name.is_empty() || name.len() > MAX_APP_CHARS {
-        // ASCII only, so every index is a character's.
+        // The name is ASCII here, so every index is a character boundary.
         name.truncate(MAX_APP_CHARS);
         let digest: [u8; 32] = Sha256::digest(app.as_bytes()).into();
         name.extend((!name.is_empty()).then_some('-'));

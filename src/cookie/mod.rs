@@ -3,7 +3,7 @@
 //! - [`CookieConfig`]: its name, prefix and attributes, checked as a whole.
 //! - `read`: the tokens in a request's `Cookie` lines.
 //! - `write`: the `Set-Cookie` line, and its removal.
-//! - `scope`: the paths and domains that a cookie of a request can have.
+//! - `scope`: the paths and domains that a request's cookie can have.
 //! - `seal`: the MAC over its value, with a key ring (feature `encryption`).
 
 mod config;

@@ -1,17 +1,17 @@
-//! Which paths and domains a cookie can have that came with a request.
+//! The paths and domains that a request's cookie can have.
 
 use std::net::Ipv4Addr;
 
 use super::config::{is_domain, is_path};
 
-/// The most paths that are gone through: longer ones are hardly a cookie's.
+/// At most this many paths are returned: cookies rarely have longer ones.
 const MAX_PATHS: usize = 12;
 
-/// The most domains: of a host with more parents the nearest.
+/// At most this many domains are returned. Of a host with more parents, the nearest are kept.
 const MAX_DOMAINS: usize = 6;
 
-/// The configured path, and those that match the path of a request (RFC 6265bis, section 5.1.4): each of its prefixes that
-/// ends before or after a slash, the shortest first. Each once.
+/// Returns the configured path, and those that match the request's path (RFC 6265bis, section 5.1.4): each of its
+/// prefixes that ends before or after a slash, the shortest first, without repetition.
 pub(super) fn paths<'a>(configured: &'a str, request: Option<&'a str>) -> Vec<&'a str> {
     let mut paths = vec![configured];
     let mut add = |path: &'a str| {
@@ -29,8 +29,8 @@ pub(super) fn paths<'a>(configured: &'a str, request: Option<&'a str>) -> Vec<&'
     paths
 }
 
-/// The configured domain (`None`: the cookie is the host's only), none, and those that match a `Host` header: the host
-/// itself and its parents with at least two labels. Each once.
+/// Returns the configured domain (`None` for a host-only cookie), `None`, and the domains that match a `Host` header:
+/// the host itself and its parents with at least two labels, without repetition.
 pub(super) fn domains<'a>(configured: Option<&'a str>, host: Option<&'a str>) -> Vec<Option<&'a str>> {
     let mut domains = vec![configured];
     let mut add = |domain: Option<&'a str>| {

@@ -19,7 +19,7 @@ use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
 
-/// The most lines that remove cookies in one response: with 2 KB they fit into the buffers of proxies.
+/// At most this many lines of one response remove cookies. They take 2 KB, which fits into the buffers of proxies.
 const MAX_REMOVALS: usize = 16;
 
 /// A cookie whose settings have been checked, ready to be written.
@@ -28,11 +28,11 @@ pub(crate) struct Cookie {
     bare_name: String,
     name: String,
     attributes: String,
-    /// What of it every cookie of this name has, whatever its path and domain.
+    /// The attributes that every cookie of this name has, whatever its path and domain.
     flags: String,
     path: String,
     domain: Option<String>,
-    /// The cookie is `Secure` although nobody has said so; whether that was reported to do harm.
+    /// `Some` if the cookie is `Secure` by default only; the flag says whether the warning about it was given.
     assumed_secure: Option<Arc<AtomicBool>>,
     signing: Option<Signing>,
 }
@@ -71,12 +71,12 @@ impl Cookie {
         }
     }
 
-    /// Whether the cookie is `Secure` by default only, and no harm of it was reported yet.
+    /// Whether the cookie is `Secure` by default only, and the warning was not given yet.
     pub(crate) fn is_assumed_secure(&self) -> bool {
         self.assumed_secure.as_ref().is_some_and(|reported| !reported.load(Ordering::Relaxed))
     }
 
-    /// Whether to report now that a browser can't send the cookie back. `true` once for a layer.
+    /// Returns `true` once for each layer: then report that a browser can't send the cookie back.
     pub(crate) fn reports_insecure(&self) -> bool {
         self.assumed_secure.as_ref().is_some_and(|reported| !reported.swap(true, Ordering::Relaxed))
     }
@@ -158,12 +158,13 @@ impl Cookie {
         sensitive(line.into_bytes())
     }
 
-    /// Lines that remove what else a browser can have of this name and send to this host and path: cookies of other paths
-    /// and domains, which [`remove`](Self::remove) leaves alone.
+    /// Lines that remove cookies of this name for other paths and domains that a browser can have sent to this host and
+    /// path. [`remove`](Self::remove) leaves these alone.
     ///
-    /// A cookie is removed by a line with its very path and domain, and a request says neither (RFC 6265bis, sections 5.5
-    /// and 5.6). But its path is one of the request's prefixes, and its domain the host or one of its parents; lines for a
-    /// domain that is a public suffix are refused by the browser. Of a `__Host-` cookie there is no other.
+    /// A cookie is removed only by a line with exactly its path and domain, and a request doesn't say these (RFC
+    /// 6265bis, sections 5.5 and 5.6). But its path is one of the request's prefixes, and its domain is the host or one
+    /// of its parents. If a domain is a public suffix, the browser ignores the line. A `__Host-` cookie has only one
+    /// path and no domain, so there are no others.
     pub(crate) fn removals_of_others(&self, host: Option<&str>, path: Option<&str>) -> Vec<HeaderValue> {
         if self.name.starts_with(HOST) {
             return Vec::new();
@@ -196,7 +197,7 @@ impl Cookie {
     }
 }
 
-/// The attributes as they stand behind `name=value`, each with its `; `.
+/// The attributes after `name=value`, each with its `; `.
 fn attributes(flags: &str, path: &str, domain: Option<&str>) -> String {
     let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
     format!("{flags}; Path={path}{domain}")

@@ -152,13 +152,13 @@ pub enum EventKind<'a> {
     ChangesDropped {
         /// The session, if it is stored at all.
         id: Option<SessionId>,
-        /// Why.
+        /// Why the changes were dropped.
         reason: DropReason,
     },
-    /// A handler answered with an error of this crate that is a server error. The visitor sees only its status.
+    /// A handler answered with an error of this crate that is a server error. The visitor sees only the status.
     #[non_exhaustive]
     HandlerFailed {
-        /// What failed: it names the entry and the type, or the session.
+        /// The error. It names the entry and the type, or the session.
         error: &'a Error,
     },
     /// A record could not be opened when a request asked for it: it is damaged, or no key opens it. It stays as it is.
@@ -223,8 +223,8 @@ pub enum EventKind<'a> {
         /// The cookie's name.
         cookie: &'a str,
     },
-    /// A session was created for a request that came over plain HTTP, as it seems, and its cookie is `Secure` by default:
-    /// most browsers drop it, and the visitor stays anonymous. Reported once for a layer. See
+    /// A session was created for a request that seems to have come over plain HTTP, and its cookie is `Secure` by
+    /// default. Most browsers drop such a cookie, so the visitor stays anonymous. Reported once for each layer. See
     /// [`CookieConfig::secure`](crate::CookieConfig::secure).
     #[non_exhaustive]
     SecureCookieOverHttp {

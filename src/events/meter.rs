@@ -90,7 +90,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("session_layer.conflict.merged", "Commits merged with another request's changes."),
     ("session_layer.write.blocked", "Writes blocked because their session was gone or superseded."),
     ("session_layer.change.dropped", "Requests whose changes were not saved."),
-    ("session_layer.handler.failed", "Handlers that answered with a session error, as a server error."),
+    ("session_layer.handler.failed", "Session errors that a handler answered with as server errors."),
     ("session_layer.cookie.doubled", "Requests refused because they brought two live sessions."),
     ("session_layer.turn.refused", "Requests refused because others had their session."),
     ("session_layer.login.refused", "Logins refused because their owner had too many sessions."),

@@ -1,7 +1,7 @@
 //! What happens to sessions: told to the application's observers, and through `tracing`.
 //!
-//! - [`Observer`]: what the application gives to a layer or a store, to be told.
-//! - [`Event`], [`EventKind`]: what it is told; [`NoSessionReason`], [`DropReason`], [`Outcome`].
+//! - [`Observer`]: the trait that an application implements to be notified; given to a layer or a store.
+//! - [`Event`], [`EventKind`]: the events; [`NoSessionReason`], [`DropReason`], [`Outcome`]: parts of them.
 //! - `MetricsObserver`: events as metrics (feature `metrics`).
 //! - `observers`: who listens, if anybody, and the one place where an event is both traced and told.
 //! - `trace`, `span`: the `tracing` side.

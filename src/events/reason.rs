@@ -42,18 +42,18 @@ impl NoSessionReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// The response says that the request has failed: see [`save_if`](crate::SessionLayerBuilder::save_if).
+    /// The response reports a failure: see [`save_if`](crate::SessionLayerBuilder::save_if).
     Response,
-    /// A commit that the handler asked for has failed, and it has not asked again.
+    /// A commit that the handler asked for failed, and the handler did not ask again.
     FailedSave,
     /// The request was dropped before it was answered.
     Request,
-    /// They came after the response had begun, and nobody has saved them.
+    /// The changes were made after the response had begun, and were not saved.
     Unsaved,
 }
 
 impl DropReason {
-    /// The reason in lower case, as it stands in events: `response`, `failed save`, `request dropped`, `unsaved`.
+    /// Returns the reason as it is written in events: `response`, `failed save`, `request dropped` or `unsaved`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -93,11 +93,12 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// The fraction of the idle timeout that must pass before a read extends the session: 0 to 1. Default: 0.1. With 0 every
-    /// request touches; with 1 none does in time.
+    /// The fraction of the idle timeout that must pass before a read extends the session: 0 to 1. Default: 0.1. With 0
+    /// every request touches; with 1 no read extends the session in time.
     ///
-    /// A store's own [`delete_idle`](crate::SessionStore::delete_idle) must be told of another value: see
-    /// [`Idle`](crate::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer knows it.
+    /// If you change it and call a store's own [`delete_idle`](crate::SessionStore::delete_idle), pass the same value:
+    /// see [`Idle`](crate::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer uses it
+    /// automatically.
     #[must_use]
     pub fn touch_after(mut self, part_of_idle: f64) -> Self {
         self.settings.touch_after = part_of_idle;
@@ -125,17 +126,17 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// Decides by the response whether what its request changed is saved. Default: unless the response
-    /// [is a failure](ResponseHead::is_failure), which is a server error (5xx) or 408 Request Timeout: such a handler may have
-    /// been cut off half way. Other client errors (4xx) save.
+    /// Decides by the response whether the changes of its request are saved. Default: unless the response [is a
+    /// failure](ResponseHead::is_failure): a server error (5xx) or 408 Request Timeout, after which the handler may
+    /// have been cut off half way. Other client errors (4xx) save.
     ///
-    /// What is not saved is dropped, with an event ([`ChangesDropped`](crate::EventKind::ChangesDropped)). If the inner
-    /// service fails without a response, changes are dropped. `destroy` takes effect in any case, and what
+    /// Unsaved changes are dropped, and [`ChangesDropped`](crate::EventKind::ChangesDropped) is reported. Changes are
+    /// also dropped if the inner service fails without a response. `destroy` takes effect in any case, and what
     /// [`save`](crate::Session::save) has written stays.
     ///
-    /// A `TimeoutLayer` belongs outside of the session layer: it then drops the whole request, and nothing of it is saved. If
-    /// it stands inside, as a layer of the routes, its 408 is told from an answer of the handler by this decision alone: if
-    /// it is set to answer with another status, name that here.
+    /// Put a `TimeoutLayer` outside of the session layer: it then drops the whole request, and none of its changes are
+    /// saved. If it is inside, as a layer of the routes, only this decision distinguishes its 408 from a handler's
+    /// answer. If it is set to answer with another status, name that status here.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, SessionLayer};
@@ -152,24 +153,24 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// How long parallel requests that still come with the token from before a [`renew`](crate::Session::renew) are served
-    /// the renewed session. At most a day; zero turns it off, and then they have no session. Default: 60 s.
+    /// How long parallel requests that come with the token from before a [`renew`](crate::Session::renew) are served
+    /// the renewed session. Default: 60 s; at most a day. Zero turns it off: such requests then have no session.
     ///
-    /// It doesn't concern a `login`, a logout or a revocation: after these the old token is worth nothing at once.
+    /// It does not apply to a login, a logout or a revocation: after these the old token is worth nothing at once.
     #[must_use]
     pub fn renewal_grace(mut self, time: Duration) -> Self {
         self.settings.renewal_grace = time;
         self
     }
 
-    /// Gives a session a new token once its token is this old, at the next response that saves (OWASP Session Management
-    /// Cheat Sheet, "Renewal Timeout"). At least the [`renewal_grace`](Self::renewal_grace). Default: off.
+    /// Renews a session's token once it is this old, at the next response that saves (OWASP Session Management Cheat
+    /// Sheet, "Renewal Timeout"). At least the [`renewal_grace`](Self::renewal_grace). Default: off.
     ///
-    /// Data, owner and both clocks stay. Requests that are under way go on by the grace, and so does a browser that never
-    /// gets the answer with the new token: within the grace one of its next requests gets another. A request that asks to
-    /// [`skip_touch`](crate::Session::skip_touch) renews nothing.
+    /// Data, owner and both clocks stay. Requests that are under way continue by the grace. So does a browser that
+    /// never gets the response with the new token: one of its next requests within the grace is given another. A
+    /// request that calls [`skip_touch`](crate::Session::skip_touch) renews nothing.
     ///
-    /// **What can't be avoided:** if the answer with the new token is overtaken by that of a login in the same browser, the
+    /// **One race remains:** if the response with the new token arrives after that of a login in the same browser, the
     /// late cookie replaces the login's, and the visitor has to log in again.
     #[must_use]
     pub fn renew_every(mut self, time: Duration) -> Self {
@@ -280,7 +281,7 @@ impl<R> SessionLayerBuilder<R> {
     }
 }
 
-/// Refuses a grace, or a time between renewals, that no session is safe with.
+/// Refuses a grace, or a time between renewals, that would keep old tokens valid for too long.
 fn check_renewal(settings: &Settings) -> Result<(), ConfigError> {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
     let grace = settings.renewal_grace;

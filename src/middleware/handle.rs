@@ -61,7 +61,7 @@ impl SessionHandle {
         self.session_at(headers, None).await
     }
 
-    /// The same, for a request of which the URI is known as well.
+    /// As [`session`](Self::session), for a request whose URI is known as well.
     pub(crate) async fn session_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> Result<Session, SessionRejection> {
         // Loaded once: whoever comes later gets that, whatever the tokens.
         let tokens = if self.shared.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers, uri) };
@@ -74,7 +74,7 @@ impl SessionHandle {
         self.lazy_at(headers, None)
     }
 
-    /// The same, for a request of which the URI is known as well.
+    /// As [`lazy`](Self::lazy), for a request whose URI is known as well.
     pub(crate) fn lazy_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> LazySession {
         LazySession::new(Arc::clone(&self.shared), self.tokens(headers, uri))
     }
@@ -98,7 +98,7 @@ impl SessionHandle {
     }
 }
 
-/// Loads a request's session, and notes if it is to lose its cookies for it.
+/// Loads a request's session, and notes if the request is refused because of two live sessions.
 pub(super) async fn load(shared: &Arc<Shared>, tokens: &cookie::Tokens) -> Result<Session, SessionRejection> {
     let outcome = shared.load(tokens).await;
     if let Err(LoadFailure::TwoSessions) = &outcome {

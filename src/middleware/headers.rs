@@ -51,8 +51,9 @@ impl Given {
 /// It varies by `Cookie`, and is private unless the handler said otherwise. One that sets the cookie is stored by no
 /// cache: another visitor would get this one's session (RFC 9111, section 7.3).
 pub(super) fn apply(settings: &Settings, answer: &Answer, status: StatusCode, headers: &mut HeaderMap) -> bool {
-    // A visitor with two live sessions gets out of it by losing both cookies. The sessions live on: one is another's, maybe.
-    // An answer that is no refusal is a handler's that goes on without a session, and takes nothing away.
+    // The request had two live sessions and was refused: both cookies are removed, so that the visitor can sign in
+    // again. Neither session is ended, since one may be another person's. If the answer is not a refusal, the handler
+    // went on without a session, and no cookie is removed.
     let loses_all = answer.two_sessions && status.is_client_error();
     let sets_cookie = match &answer.cookie {
         Some((token, max_age)) => {

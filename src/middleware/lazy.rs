@@ -49,10 +49,10 @@ impl LazySession {
         load(&self.shared, &self.tokens).await
     }
 
-    /// Ends the session at once, also one whose record can't be opened. `true` if one was there.
+    /// Ends the session at once, even if its record can't be opened. Returns `true` if there was one.
     ///
-    /// A visitor with the cookies of two live sessions, whose other requests are answered 400, gets out of it by this: both
-    /// sessions are ended, and the answer removes the cookies. So write a logout with it:
+    /// If a visitor has the cookies of two live sessions, all other requests are answered 400. This call ends both
+    /// sessions, and the answer removes the cookies. So use it for the logout:
     ///
     /// ```
     /// # use session_layer::{Error, LazySession};
@@ -62,8 +62,8 @@ impl LazySession {
     /// }
     /// ```
     ///
-    /// Where requests of one session run [one after another](crate::SessionLayerBuilder::exclusive) it waits for no
-    /// other: the one whose turn it is can save nothing any more.
+    /// If requests of one session run [one after another](crate::SessionLayerBuilder::exclusive), this call does not
+    /// wait for its turn. The request whose turn it is can save nothing any more.
     ///
     /// # Errors
     ///

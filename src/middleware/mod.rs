@@ -4,8 +4,8 @@
 //! - [`SessionService`] and its [`ResponseFuture`]: one request's way.
 //! - [`SessionHandle`], [`LazySession`], [`SessionRejection`]: how a session is asked for.
 //! - [`FailureAnswer`]: what a visitor gets in place of an answer that could not be committed.
-//! - `headers`: what the response says of the session.
-//! - `transport`: whether a request came over plain HTTP.
+//! - `headers`: the response headers about the session.
+//! - `transport`: detects requests over plain HTTP.
 
 mod answer;
 mod builder;

@@ -22,10 +22,10 @@ impl<R> SessionLayerBuilder<R> {
     /// surplus, so the limit holds again when all are answered. Under `EndOldest` that can end a session that has just
     /// begun; under `Refuse` each of two that took the last place can be refused, and then its visitor starts anew.
     ///
-    /// It counts what the store lists. [`MemoryStore`](crate::MemoryStore) and [`FileStore`](crate::FileStore) list
-    /// exactly; memcached lists the last 1,000 sessions in an
-    /// item that can be evicted: what is not on it is not counted. On a store that can't list, a login is
-    /// an error: [`Unsupported`](crate::ErrorKind::Unsupported), 500. What one that can't answer has is not known: 503.
+    /// It counts the sessions that the store lists. [`MemoryStore`](crate::MemoryStore) and
+    /// [`FileStore`](crate::FileStore) list exactly. memcached lists the last 1,000 sessions in an item that can be
+    /// evicted: sessions that are not on it are not counted. On a store that can't list, a login is an error:
+    /// [`Unsupported`](crate::ErrorKind::Unsupported), 500. If the store does not answer, the error is 503.
     ///
     /// ```
     /// use session_layer::{AtLimit, MemoryStore, SessionLayer};

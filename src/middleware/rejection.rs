@@ -27,9 +27,9 @@ pub enum SessionRejectionKind {
     Unavailable,
     /// The record is damaged, or no key opens it. It stays as it is.
     Damaged,
-    /// The request brought two cookies of two live sessions: one of them may have been planted. Both sessions live on. If the
-    /// answer is a 4xx, the layer adds to it what removes the cookies from the browser, as far as that is possible: see
-    /// [`CookieConfig`](crate::CookieConfig#two-live-cookies).
+    /// The request brought the cookies of two live sessions: one of them may have been planted. Both sessions live on.
+    /// If the answer is a 4xx, the layer adds lines that remove the cookies from the browser, as far as that is
+    /// possible: see [`CookieConfig`](crate::CookieConfig#two-live-cookies).
     TwoSessions,
     /// Requests of one session run one after another, and others had it for as long as this one was to wait, or too many
     /// wait already: see [`exclusive`](crate::SessionLayerBuilder::exclusive). Nothing was read, and nothing changed.

@@ -1,4 +1,4 @@
-//! Whether a request came over plain HTTP, as far as it says.
+//! Detects requests over plain HTTP, as far as they say so.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,37 +7,37 @@ use http::{HeaderMap, HeaderName, Uri, header};
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a browser would lose a `Secure` cookie of this request: its `Host` is no loopback name, and nothing says that
-/// it came over TLS. Headers of proxies are trusted for nothing else.
+/// Whether a browser would lose a `Secure` cookie set on this request: its `Host` is not a loopback name, and nothing
+/// says that it came over TLS. Proxies' headers are used for this warning only.
 ///
-/// A request without `Host` is HTTP/2, as a rule, which browsers speak over TLS only.
+/// A request without `Host` is usually HTTP/2, which browsers use over TLS only.
 pub(super) fn is_plain_http(headers: &HeaderMap, uri: Option<&Uri>) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     host.is_some_and(|host| !host.is_empty() && !is_loopback(host)) && !came_over_tls(headers, uri)
 }
 
 fn came_over_tls(headers: &HeaderMap, uri: Option<&Uri>) -> bool {
-    // Browsers send it to trustworthy origins only (Fetch Metadata, section 2).
+    // Browsers send this header only to trustworthy origins (Fetch Metadata, section 2).
     headers.contains_key(SEC_FETCH_SITE)
         || uri.and_then(Uri::scheme_str).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
         || parts(headers, &X_FORWARDED_PROTO, &[',']).any(|proto| proto.eq_ignore_ascii_case("https"))
         || parts(headers, &header::FORWARDED, &[',', ';']).any(forwards_https)
 }
 
-/// The parts of a header's values, without the space around them.
+/// Splits a header's values into parts, without the whitespace around them.
 fn parts<'a>(headers: &'a HeaderMap, name: &HeaderName, at: &'static [char]) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(move |value| value.split(at)).map(str::trim)
 }
 
-/// `proto=https`, quoted or not (RFC 7239, section 5.4).
+/// Whether a pair is `proto=https`, quoted or not (RFC 7239, section 5.4).
 fn forwards_https(pair: &str) -> bool {
     pair.split_once('=').is_some_and(|(name, value)| {
         name.trim().eq_ignore_ascii_case("proto") && value.trim().trim_matches('"').eq_ignore_ascii_case("https")
     })
 }
 
-/// Whether a `Host` names the machine itself: `localhost` and what is below it (RFC 6761, section 6.3), 127.0.0.0/8, ::1.
+/// Whether a `Host` names the machine itself: `localhost` and its subdomains (RFC 6761, section 6.3), 127.0.0.0/8, ::1.
 fn is_loopback(host: &str) -> bool {
     let host = host.trim();
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

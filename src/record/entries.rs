@@ -92,7 +92,7 @@ impl Entries {
         self.find(key).map(|(_, value)| value)
     }
 
-    /// The encoded value of an entry, and how many entries are before it.
+    /// Returns the encoded value of an entry, and its index.
     pub(crate) fn find(&self, key: &str) -> Option<(usize, &[u8])> {
         let (mut low, mut high) = (0, self.len());
         while low < high {

@@ -1,4 +1,4 @@
-//! What a renewal leaves behind: a tombstone, with or without the way to the renewed session.
+//! The tombstone that a login or a renewal leaves, with or without a forward to the renewed session.
 
 use std::{
     sync::Arc,
@@ -12,37 +12,37 @@ use crate::{
     lifetime::{CookieLifetime, Lifetime},
 };
 
-/// The entry that names the renewed session.
+/// The key of the entry that holds the forward.
 const FORWARD: &str = "forward";
-/// The entry with the tombstone's own random bytes.
+/// The key of the entry with the tombstone's random bytes.
 const NONCE: &str = "nonce";
 
-/// Bytes of the forward before the owner's name: the id, a time, whether there is an owner.
+/// Bytes of the forward before the owner's name: the id, the time, and whether there is an owner.
 const HEAD_BYTES: usize = 16 + 8 + 1;
 
-/// Where a renewed session went. It stands in the tombstone at the session's old id.
+/// Leads from a session's old id to the renewed session. It is stored in the tombstone at the old id.
 ///
-/// Until its time is over, a request that presents the old token is served the renewed session. Afterwards the forward
-/// still leads whoever ends the session to it, for as long as the tombstone lives.
+/// Until `until`, a request with the old token is served the renewed session. Afterwards, and for as long as the
+/// tombstone lives, the forward is used only to end the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
     /// The id of the renewed session.
     pub to: SessionId,
-    /// From when on requests with the old token are no longer served.
+    /// When requests with the old token are no longer served.
     pub until: SystemTime,
-    /// The session's owner at the renewal. A session that belongs to another owner since is not reached.
+    /// The session's owner at the renewal. The forward is not followed if the owner has changed since.
     pub owner: Option<Arc<str>>,
 }
 
 impl Record {
-    /// The tombstone of a session that got a new token at this time, and what leads on to it.
+    /// The tombstone of a session that got a new token at this time, with an optional forward to it.
     ///
-    /// Each has 16 random bytes of its own, so that no two are equal: a tombstone that is read back tells whose write it
-    /// was.
+    /// Each tombstone has 16 random bytes, so that no two are equal. If a tombstone is read back, it therefore tells
+    /// which write stored it.
     ///
     /// # Errors
     ///
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     pub fn superseded(
         check: Check,
         at: SystemTime,
@@ -63,11 +63,11 @@ impl Record {
         })
     }
 
-    /// Where the session of this tombstone went; `None` if the tombstone does not say, or the record is no tombstone.
+    /// The forward in this tombstone; `None` if there is none, or if the record is not a tombstone.
     ///
     /// # Errors
     ///
-    /// If what it says can't be read.
+    /// If the forward is damaged.
     pub fn forward(&self) -> Result<Option<Forward>, RecordError> {
         match self.entries().get(FORWARD) {
             Some(bytes) if self.kind == RecordKind::Tombstone => Forward::from_bytes(bytes).map(Some),

@@ -3,7 +3,7 @@
 //! - [`Record`]: created, lifetime, check, owner and entries; immutable and shared.
 //! - [`Entries`]: the encoded values by key, in one allocation.
 //! - [`Owner`] and [`Epoch`]: whom a session belongs to.
-//! - [`Forward`]: where a renewed session went; it stands in the tombstone at the old id.
+//! - [`Forward`]: leads to a renewed session; stored in the tombstone at the old id.
 //! - [`Record::to_bytes`] and [`Record::from_bytes`]: the versioned wire form.
 
 mod entries;
@@ -30,7 +30,7 @@ use crate::{
     lifetime::{CookieLifetime, Lifetime},
 };
 
-/// How long a session's end is told by what stands at its old id: a login's tombstone says "superseded" for so long.
+/// How long the tombstone of a login lives, and with it the answer "superseded".
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// What a store keeps under one id: immutable, and shared as `Arc<Record>`.
@@ -75,8 +75,8 @@ impl Record {
         }
     }
 
-    /// A tombstone without anything in it, which lives for [`TOMBSTONE_LIFETIME`]. A layer leaves one made by
-    /// [`superseded`](Self::superseded), which is unique.
+    /// An empty tombstone, which lives for [`TOMBSTONE_LIFETIME`]. A layer uses [`superseded`](Self::superseded)
+    /// instead, whose tombstones are unique.
     #[must_use]
     pub fn tombstone(check: Check, at: SystemTime) -> Self {
         let millis = clock::duration_millis(TOMBSTONE_LIFETIME);

@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// Sets an entry. If the stored bytes are the same, nothing changes.
-    /// 
+    ///
     /// If two requests set an entry without having read it, the later one wins. A request that has read the entry
     /// ([`get`](Self::get), [`contains`](Self::contains)) does not overwrite what another has set since: see
     /// [`ConflictPolicy`](crate::ConflictPolicy).
@@ -71,7 +71,7 @@ impl Session {
     /// ```
     ///
     /// # Values must be readable
-    /// 
+    ///
     /// A value that the codec can't read back is refused here, and the old value stays: see [`Codec`](crate::Codec).
     /// Some types also can't read what they write themselves:
     ///
@@ -88,7 +88,7 @@ impl Session {
     /// the key and the type, so an application's tests can find the type. If the key of `insert` is a string, the type
     /// that will read the entry is not known. **A release build does not check:** it stores such a value, and
     /// [`get`](Self::get) fails.
-    /// 
+    ///
     /// A value that is read back as a different value is not detected, since equal values don't always look alike (a
     /// `HashMap` has another order each time): see [`Codec`](crate::Codec).
     ///
@@ -138,7 +138,7 @@ impl Session {
 
     /// Removes an entry and returns its value. If another request has changed the entry since it was loaded, the commit
     /// fails with [`Conflict`](ErrorKind::Conflict).
-    /// 
+    ///
     /// Two concurrent requests can both receive the value. If only one may have it (a one-time token), use
     /// [`take_now`](Self::take_now).
     ///
@@ -192,7 +192,7 @@ impl Session {
     }
 
     /// Removes all entries that are there **when the change is committed**.
-    /// 
+    ///
     /// **This is not a logout:** the session lives on under the same token, with its owner. To sign somebody out, use
     /// [`destroy`](Self::destroy).
     ///

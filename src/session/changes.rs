@@ -58,7 +58,7 @@ impl fmt::Debug for Change {
 
 /// Returns the key of an entry that this request has read and wants to set or take, if the record now holds another
 /// value.
-/// 
+///
 /// Removing an entry that is already gone is no conflict. Entries that a clear or another owner's login removes anyway
 /// are not checked.
 pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Option<&'a str> {

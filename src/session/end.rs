@@ -1,5 +1,5 @@
 //! Ends a session so that it stays ended, even if a renewal is under way.
-//! 
+//!
 //! A session ends in two steps: a write that names its version, and then a remove. A plain remove would race a renewal:
 //! it would delete the renewal's tombstone, and the session would live on under its new id. With the write, either it
 //! or the renewal comes first, and the other one sees that. If the renewal was first, the end follows its tombstone and
@@ -124,7 +124,7 @@ impl Way {
 }
 
 /// Fails unless a session that is absent when it is to be ended has certainly ended.
-/// 
+///
 /// It may instead have moved on to a new token, and the tombstone at the old id may have expired since. That is ruled
 /// out if the session was loaded less than a tombstone's lifetime ago. A session past its absolute limit has ended
 /// anyway.

@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Sets the session's owner. At a login, use [`login`](Self::login) instead.
-    /// 
+    ///
     /// A session without an owner keeps its token and its data. **A session that is taken from its owner begins anew:**
     /// its entries and its lifetime are dropped, and the commit gives it a new token and id, so that the next person
     /// finds nothing of the last one. What this request writes afterwards is kept. To log somebody out,
@@ -167,7 +167,7 @@ impl Session {
 impl Session {
     /// Logs `owner` in. The session gets a new token and id, and both clocks start again, so that a token planted
     /// before the login is worth nothing (OWASP ASVS 5.0, 7.2.4).
-    /// 
+    ///
     /// The entries of an anonymous visitor (the cart) or of the same owner are kept. Over another owner's session, the
     /// session starts empty, so that the next person on a shared machine finds nothing of the last one. What this
     /// request inserts after the login is always kept. The lifetime is the layer's default, or what this request
@@ -192,11 +192,11 @@ impl Session {
 
     /// Gives the session a new token and id. Its data and its absolute clock stay. Use it when rights change without a
     /// login. A session that is not stored yet gets a fresh token anyway.
-    /// 
+    ///
     /// Parallel requests that come with the old token continue with the renewed session for
     /// [`renewal_grace`](crate::SessionLayerBuilder::renewal_grace). Their changes merge into it, and they get no new
     /// cookie. If two requests renew at once, one hands out the token.
-    /// 
+    ///
     /// **This does not protect from session fixation:** an attacker who has planted the old token is led to the new
     /// session as well. When somebody signs in, use [`login`](Self::login), after which the old token is worth nothing.
     ///
@@ -213,7 +213,7 @@ impl Session {
 
     /// Ends the session when the handler has answered, whatever the answer is (OWASP ASVS 5.0, 7.4.1). If it can't be
     /// confirmed that the session has ended, the answer is an error.
-    /// 
+    ///
     /// A request with the token from before a [`renew`](Self::renew) ends the renewed session. What the request writes
     /// afterwards goes into a new session, with a new token.
     ///
@@ -228,7 +228,7 @@ impl Session {
     }
 
     /// Ends the session at once. Returns `true` if it was there.
-    /// 
+    ///
     /// The operation runs to its end even if this future is dropped.
     ///
     /// # Errors
@@ -261,7 +261,7 @@ impl Session {
 
     /// Commits now what this request has changed. Later reads see what others wrote meanwhile, and a later 5xx does not
     /// undo the commit.
-    /// 
+    ///
     /// The operation runs to its end even if this future is dropped.
     ///
     /// # Errors
@@ -277,7 +277,7 @@ impl Session {
     /// [`ChangesDropped`](crate::EventKind::ChangesDropped). If nothing was changed after the failure, the handler's
     /// answer stands. Otherwise the answer relies on changes that are missing, and this error is answered instead. To
     /// take the changes back and go on writing to the session, use [`discard`](Self::discard).
-    /// 
+    ///
     /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the changes may have been written. Values that were set are
     /// kept for another try. `update` closures are not, since they could run on their own result.
     pub async fn save(&self) -> Result<()> {
@@ -288,7 +288,7 @@ impl Session {
 
     /// Takes back what this request has changed and not saved, including a login or a renewal. A session that it
     /// destroys is destroyed all the same.
-    /// 
+    ///
     /// After a [`Conflict`](ErrorKind::Conflict), reads see what is stored now, so that a handler can compute its
     /// change anew.
     pub fn discard(&self) {

@@ -191,7 +191,7 @@ async fn look_at(settings: &Settings, id: &SessionId, check: Option<Check>) -> R
 }
 
 /// Follows the tombstones from a session's old id to its current id.
-/// 
+///
 /// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token could
 /// follow the session into the victim's login, and a renewal would allow session fixation. If a tombstone leads to a
 /// session that is gone, the token counts as superseded, not as unknown, since the session did exist.

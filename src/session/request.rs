@@ -233,7 +233,7 @@ impl Shared {
 
     /// Takes back changes that must not be saved at the end of the request. The caller drops the returned log with no
     /// lock held.
-    /// 
+    ///
     /// Changes that were reported as failed must not be saved now. If the handler has changed more since, its answer
     /// relies on changes that are missing, so the failure replaces it.
     fn take_back(&self, state: &mut State, saves: bool) -> (Vec<Logged>, Option<DropReason>) {
@@ -260,7 +260,7 @@ impl Shared {
     }
 
     /// Commits because the application asks for it. If that fails, nothing is written until the application asks again.
-    /// 
+    ///
     /// `own` is the number of a change that is withdrawn on failure: its caller learns of the error and would make the
     /// change again.
     pub(crate) async fn save(&self, own: Option<u64>) -> Result<()> {
@@ -290,7 +290,7 @@ impl Shared {
     }
 
     /// Holds the changes back after a commit that the application asked for has failed.
-    /// 
+    ///
     /// They stay in the log, so that it can try again. After an unknown outcome, closures are withdrawn, since they
     /// could run on their own result.
     fn hold_back(&self, error: Error, ended: u64, own: Option<u64>) {

@@ -6,7 +6,7 @@ use super::changes::{Baseline, Draft};
 use crate::record::Record;
 
 /// The entries that the request has read, each with the record in which it saw them.
-/// 
+///
 /// Reading must not allocate. So each of the first 64 entries of the draft's own record is one bit. Only entries that
 /// are absent, beyond the first 64, or from an earlier record are kept by key.
 #[derive(Debug, Clone, Default)]

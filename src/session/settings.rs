@@ -20,7 +20,7 @@ use crate::{
 #[non_exhaustive]
 pub enum ConflictPolicy {
     /// The request's changes are replayed on the newer record, key by key; `update` closures run again.
-    /// 
+    ///
     /// Setting or taking an entry that this request has read, and that another has changed since, fails with
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409, since a value computed from the old
     /// one would undo the other's update. Setting an entry without having read it overwrites the other's value.
@@ -76,7 +76,7 @@ pub struct ResponseHead<'a> {
 impl ResponseHead<'_> {
     /// Returns whether the response reports a failure on the server's side: a server error (5xx) or 408 Request Timeout
     /// (RFC 9110, sections 15.6 and 15.5.9). By default the changes of such a request are dropped.
-    /// 
+    ///
     /// `tower_http::timeout::TimeoutLayer` answers 408 when it stops a handler half way.
     #[must_use]
     pub fn is_failure(&self) -> bool {

@@ -424,7 +424,7 @@ impl State {
     }
 
     /// Whether the layer's periodic renewal is due.
-    /// 
+    ///
     /// The response with a new token can be lost, so that the browser keeps the old one. A forwarded request therefore
     /// renews again, but only if no request has presented the newest token and its response must have arrived by now.
     /// If every forwarded request renewed, late responses would overwrite each other's cookies.

@@ -85,7 +85,7 @@ impl Exclusive {
 
 impl Turn {
     /// Waits for the lease of this session until the deadline. Returns `None` if the session is gone.
-    /// 
+    ///
     /// If the future is dropped at any point, it leaves the line and gives back a lease that it may have been given.
     pub(crate) async fn take(
         settings: &Arc<Settings>,

@@ -177,7 +177,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     }
 
     /// Sets the fields that differ from what this request sees, and no others.
-    /// 
+    ///
     /// Use it with [`get`](Self::get): if another request has changed one of these fields since they were read, the
     /// commit fails with [`Conflict`](ErrorKind::Conflict), as for [`Session::insert`]. Fields that this call leaves
     /// alone don't conflict. Prefer [`update`](Self::update), which never conflicts.

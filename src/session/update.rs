@@ -31,7 +31,7 @@ impl Session {
     /// If there is no entry and the closure leaves the default unchanged, nothing is stored. A default that differs
     /// each time (a random token) is made anew when the closure runs again: use
     /// [`get_or_insert_with`](Self::get_or_insert_with) for that.
-    /// 
+    ///
     /// The closure's changes are stored whatever it returns. For a closure that can refuse, use
     /// [`try_update`](Self::try_update).
     ///
@@ -162,7 +162,7 @@ impl Session {
 
     /// Changes an entry by a closure, commits everything that this request has changed, and returns the closure's
     /// result **of its last run**.
-    /// 
+    ///
     /// If the commit fails, this change is withdrawn, so calling it again makes one change, not two. Other unsaved
     /// changes of this request are held back, as after a failed [`save`](Self::save).
     ///
@@ -256,7 +256,7 @@ impl Session {
     }
 
     /// Returns the value of an entry. If there is none, sets the entry to the result of `make`.
-    /// 
+    ///
     /// If another request sets it first, the other's value stays, and this request has returned a value that is not
     /// stored. To get the stored value, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). The call never
     /// causes a conflict, so pages that load at once can share a CSRF token or the id of a cart.

@@ -11,8 +11,8 @@ use crate::{
 
 /// # One session's entries
 ///
-/// Each of these writes at once. Several changes in one write: [`open`](Sessions::open) the session, change it, and
-/// [`save`](crate::Session::save) it.
+/// Each of these methods writes at once. To make several changes in one write, [`open`](Sessions::open) the session,
+/// change it, and [`save`](crate::Session::save) it.
 impl Sessions {
     /// The value of an entry; `None` if there is no such session or no such entry.
     ///
@@ -68,7 +68,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), [`Session::insert`](crate::Session::insert) and [`Session::save`](crate::Session::save): then none of them is set.
+    /// As [`open`](Self::open), [`Session::insert`](crate::Session::insert) and
+    /// [`Session::save`](crate::Session::save). After an error none of the entries is set.
     pub async fn merge<K, T>(&self, id: &SessionId, entries: impl IntoIterator<Item = (K, T)>) -> Result<bool>
     where
         K: IntoKey<T>,
@@ -86,7 +87,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open) and [`Session::save`](crate::Session::save); [`Decode`](ErrorKind::Decode), and then the entry stays.
+    /// As [`open`](Self::open) and [`Session::save`](crate::Session::save). After [`Decode`](ErrorKind::Decode) the
+    /// entry stays.
     pub async fn take<T>(&self, id: &SessionId, key: impl IntoKey<T>) -> Result<Option<T>>
     where
         T: Serialize + DeserializeOwned + Send + 'static,

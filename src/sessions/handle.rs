@@ -92,9 +92,9 @@ impl Sessions {
         Ok(matches!(find(&self.settings, id, None, Follow::Link).await?, Found::Live(_)))
     }
 
-    /// Ends a session, whatever its state: a damaged record is removed as well. `true` if one was there. The id from before
-    /// a [`renew`](Session::renew) leads to the session for an hour; the one from before a login is that of no session:
-    /// `false`, and nothing is changed.
+    /// Ends a session, whatever its state: a damaged record is removed as well. Returns `true` if one was there. For an
+    /// hour after a [`renew`](Session::renew), the old id ends the renewed session. The id from before a login ends
+    /// nothing: the result is `false`.
     ///
     /// # Errors
     ///

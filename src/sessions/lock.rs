@@ -43,7 +43,8 @@ impl Sessions {
     pub async fn lock_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLock>> {
         let holder = Holder::generate().map_err(|error| Error::session(ErrorKind::Entropy, *id).because(error))?;
         let deadline = after(wait);
-        // A tombstone, or a session that was revoked, can't be leased. Where a renewal has moved it, it is leased there.
+        // A tombstone or a revoked session can't be leased. If a renewal has moved the session, lease it under its new
+        // id.
         let Found::Live(Live { id, .. }) = find(&self.settings, id, None, Follow::Link).await? else { return Ok(None) };
         let id = &id;
         let mut guard = SessionLock { sessions: self.clone(), id: *id, holder, until: None };

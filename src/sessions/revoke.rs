@@ -75,7 +75,7 @@ impl Sessions {
             let deadline = deadline(&settings);
             let turn = settings.queue.turn(SessionId::of_owner(&owner), deadline).await;
             let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
-            // Where it was renewed since, the id is another one.
+            // If the session was renewed meanwhile, it has a new id.
             let Some(Live { id: keep, stored: held, .. }) = find_owned(&settings, &owner, &keep).await? else {
                 return Ok(None);
             };

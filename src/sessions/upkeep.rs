@@ -26,12 +26,12 @@ impl Sessions {
         self.store().count().await.map_err(during("count"))
     }
 
-    /// Ends every session of everybody. How many there were; 0 where the store can't count.
+    /// Ends all sessions of all owners and visitors. Returns how many there were, or 0 if the store can't count.
     ///
     /// # Errors
     ///
-    /// Those of the store; then sessions may live on. [`Unsupported`](crate::ErrorKind::Unsupported) if it can't: memcached
-    /// needs the setting `clear_by_generation`.
+    /// The store's errors; then sessions may live on. [`Unsupported`](crate::ErrorKind::Unsupported) if the store can't
+    /// clear: memcached needs the setting `clear_by_generation`.
     pub async fn clear(&self) -> Result<u64> {
         let caller = Caller::present();
         let cleared = self.store().clear().await.map_err(during("clear"))?;

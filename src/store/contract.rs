@@ -113,10 +113,10 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **N4** Of a rename and an update, or of two renames, that expect one version exactly one succeeds: no
     ///   acknowledged update is lost.
     ///
-    /// No two tombstones are equal: each holds random bytes, so a tombstone tells whose rename came first.
+    /// No two tombstones are equal: each holds random bytes, so a stored tombstone tells which rename came first.
     ///
-    /// The provided form creates `to` and then updates `from` to the tombstone. If it is interrupted between the two,
-    /// `to` may live until its expiry, but nobody holds its token.
+    /// The provided implementation creates `to` and then updates `from` to the tombstone. If it is interrupted between
+    /// the two, `to` may live until its expiry, but nobody holds its token.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ pub trait SessionStore: Send + Sync + 'static {
         usage: Usage,
     ) -> impl Future<Output = Result<Rename, StoreError>> + Send {
         async move {
-            // Whether it is worth creating anything.
+            // Check first, so that nothing is created in vain.
             let Some(held) = self.load(from).await? else { return Ok(Rename::Gone) };
             if held.version != *expected {
                 return Ok(Rename::Conflict);
@@ -146,11 +146,11 @@ pub trait SessionStore: Send + Sync + 'static {
                 Ok(Update::Gone) => Ok(Rename::Gone),
                 Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => match self.load(from).await {
                     Ok(Some(now)) if now.record == *tombstone => return Ok(Rename::Renamed(created)),
-                    // Another write was first, so ours finds another version and never lands.
+                    // Another write came first, so this one finds another version and can't take effect.
                     Ok(Some(now)) if now.version != *expected => Ok(Rename::Conflict),
                     Ok(None) => Ok(Rename::Gone),
-                    // The old version still stands: the write did not happen, or has not yet. `to` stays for the
-                    // case that it still does.
+                    // The old version is still there: the write did not happen, or has not yet. Keep `to` in case it
+                    // still does.
                     Ok(Some(_)) | Err(_) => return Err(error),
                 },
                 Err(error) => Err(error),
@@ -324,10 +324,10 @@ pub trait SessionStore: Send + Sync + 'static {
         async move { Err(StoreError::unsupported("sweep")) }
     }
 
-    /// Removes sessions that have not been used for a time, and what has expired.
+    /// Removes sessions that have been idle for a time, and expired ones.
     ///
-    /// - **W2** A session is deleted if [`Idle::includes`] it, and remains if not. (A touch is throttled: the last use can
-    ///   be later than what is recorded, by a fraction of the idle timeout that the caller names.)
+    /// - **W2** A session is deleted if [`Idle::includes`] it, and remains if not. (Touches are throttled, so the last
+    ///   use can be later than recorded, by at most a fraction of the idle timeout that the caller names.)
     ///
     /// # Errors
     ///

@@ -162,11 +162,11 @@ impl Holder {
     }
 }
 
-/// Which sessions [`delete_idle`](super::SessionStore::delete_idle) removes.
+/// Selects the sessions that [`delete_idle`](super::SessionStore::delete_idle) removes.
 ///
-/// A layer does not write down every use: a session that is only read is touched once a fraction of its idle timeout has
-/// passed ([`touch_after`](crate::SessionLayerBuilder::touch_after)). So the recorded use can be that much too early, and
-/// a session is deleted only if it was idle all the same.
+/// A layer does not record every use: it touches a session that is only read when a fraction of its idle timeout has
+/// passed ([`touch_after`](crate::SessionLayerBuilder::touch_after)). So the recorded last use can be that much too
+/// early. A session is deleted only if it was idle even so.
 ///
 /// ```
 /// use std::time::Duration;
@@ -183,7 +183,7 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Sessions that have not been used for this long, under layers with the default
+    /// Selects sessions that have not been used for this long, under layers with the default
     /// [`touch_after`](crate::SessionLayerBuilder::touch_after) of 0.1.
     #[must_use]
     pub const fn new(unused_for: Duration) -> Self {
@@ -193,11 +193,12 @@ impl Idle {
     /// The default fraction of the idle timeout that passes before a read touches a session.
     pub(crate) const DEFAULT_TOUCH_AFTER: f64 = 0.1;
 
-    /// The largest [`touch_after`](crate::SessionLayerBuilder::touch_after) of the layers that share the store, from 0 to
-    /// 1. Too small a value deletes sessions that were used recently; a value outside the range counts as the nearer end.
+    /// Sets the largest [`touch_after`](crate::SessionLayerBuilder::touch_after) of the layers that share the store,
+    /// from 0 to 1. If it is too small, sessions that were used recently are deleted. A value outside the range is
+    /// clamped.
     #[must_use]
     pub const fn touch_after(mut self, fraction_of_idle: f64) -> Self {
-        // `NaN` is no fraction: the side that deletes less.
+        // `NaN` counts as 1, which deletes fewer sessions.
         self.touch_after = if fraction_of_idle >= 0.0 {
             fraction_of_idle.min(1.0)
         } else if fraction_of_idle < 0.0 {
@@ -208,13 +209,14 @@ impl Idle {
         self
     }
 
-    /// How long a session must not have been used.
+    /// How long a session must have been unused.
     #[must_use]
     pub const fn unused_for(&self) -> Duration {
         self.unused_for
     }
 
-    /// Whether a session with this lifetime and recorded use is idle at `now`, however late the record of its use is.
+    /// Whether a session with this lifetime and recorded use is idle at `now`, even if the record of its use is as late
+    /// as it can be.
     #[must_use]
     pub fn includes(&self, lifetime: Lifetime, used_at: SystemTime, now: SystemTime) -> bool {
         self.includes_millis(lifetime, clock::to_millis(used_at), clock::to_millis(now))
@@ -225,7 +227,8 @@ impl Idle {
         used_at.saturating_add(late) <= self.cutoff(now)
     }
 
-    /// The latest use of an idle session, in milliseconds since the Unix epoch, if its record were never late.
+    /// The latest recorded use that makes a session idle, in milliseconds since the Unix epoch, if uses were recorded
+    /// exactly.
     pub(crate) fn cutoff(&self, now: u64) -> u64 {
         now.saturating_sub(clock::duration_millis(self.unused_for))
     }

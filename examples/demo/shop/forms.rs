@@ -45,9 +45,9 @@ pub(crate) async fn log_in(
     Ok(Redirect::to("/"))
 }
 
-/// `POST /logout`. With `delay_ms` the answer takes as long: the client can leave meanwhile, and is logged out.
+/// Handles `POST /logout`. With `delay_ms` the answer is delayed: a client that leaves meanwhile is still logged out.
 ///
-/// Lazy, so that it works for a session that can't be opened, and for a visitor with two live cookies.
+/// Uses the lazy session, so that it works if the session can't be opened, and for a visitor with two live cookies.
 pub(crate) async fn log_out(Query(delay): Query<Delay>, session: LazySession) -> Result<Redirect> {
     session.destroy().await?;
     delay.wait().await;

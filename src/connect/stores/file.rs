@@ -27,7 +27,7 @@ pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, Con
     Ok(cached(cache, opened.map_err(|error| failed(Path::new(&*dir), create, error))?, told))
 }
 
-/// The directory's path: `file:/var/lib/x`, `file:x`, and as in RFC 8089 `file:///var/lib/x` and
+/// Returns the directory's path: `file:/var/lib/x`, `file:x`, and, as in RFC 8089, `file:///var/lib/x` and
 /// `file://localhost/var/lib/x`.
 fn directory(target: &str) -> Result<&str, ConnectError> {
     let path = match target.strip_prefix("//") {
@@ -68,10 +68,10 @@ fn directory(target: &str) -> Result<&str, ConnectError> {
     Ok(path)
 }
 
-/// Says why the store can't be opened, and what to do if its directory is only missing.
+/// Says why the store can't be opened. If only its directory is missing, says how to create it.
 fn failed(dir: &Path, create: bool, error: FileStoreError) -> ConnectError {
     let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    // A link that leads nowhere is there, and `create=yes` would not help.
+    // A dangling link does exist, so `create=yes` would not help.
     let dir_is_missing = std::fs::symlink_metadata(dir).is_err_and(|error| is_missing(&error));
     let reason = error.io_error().filter(|reason| is_missing(reason) && dir_is_missing && !create);
     let missing = reason.map(|reason| {

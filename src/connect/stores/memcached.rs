@@ -34,7 +34,7 @@ pub(super) fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectEr
     Ok(cached(cache, builder.build().map_err(|error| ConnectError::opening("memcached", error))?, told))
 }
 
-/// The servers, and the prefix with its colon.
+/// Returns the servers, and the prefix with its colon.
 fn parts(target: &str) -> Result<(Vec<String>, Option<String>), ConnectError> {
     let wrong = |what: String| Err(ConnectError::new(what));
     if target.contains('@') {
@@ -112,7 +112,7 @@ fn secrets() -> ConnectError {
     )
 }
 
-/// A path as it is written where a server stands.
+/// Returns a path in the form that a URL needs in the place of a server.
 fn encoded(path: &str) -> String {
     path.replace('/', "%2F")
 }

@@ -1,4 +1,4 @@
-//! `memory:`, which has options only.
+//! `memory:`, which takes options only.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, Con
     if let Some(seconds) = options.number("sweep_interval_s")? {
         builder = builder.sweep_interval(Duration::from_secs(seconds));
     }
-    // It reads the snapshot, which blocks.
+    // Opening reads the snapshot, which blocks.
     let opened = tokio::task::spawn_blocking(move || builder.open()).await;
     let opened = opened.map_err(|error| ConnectError::opening("memory", error))?;
     opened.map(DynStore::new).map_err(|error| ConnectError::opening("memory", error))
@@ -36,7 +36,7 @@ fn check_target(target: &str) -> Result<(), ConnectError> {
     if target.is_empty() {
         return Ok(());
     }
-    // What has an `@` may hold a password.
+    // A target with an `@` may contain a password, so it is not repeated.
     let given = if target.contains('@') { "one".to_owned() } else { format!("{target:?}") };
     let meant = if target.contains('=') { "`?` before the options" } else { "`memory:`" };
     Err(ConnectError::new(format!(

@@ -15,8 +15,9 @@
 //! about 180 bytes larger than the plain one. The inner store needs to know nothing of it; its owner index and its
 //! epochs work on the hash.
 //!
-//! The tombstone of a renewal says where the session went, so it is sealed as well, under its own id. A plain one that
-//! leads anywhere is an error: whoever can write to the store can't lead a token of theirs into another's session.
+//! The tombstone of a renewal leads to the session's new id, so it is sealed as well, under its own id. A plain
+//! tombstone with a forward is an error. So write access to the store is not enough to lead a token into another
+//! session.
 //!
 //! # What is not
 //!
@@ -30,8 +31,8 @@
 //!   and an owner's earlier epoch: that is not detected. It helps only somebody who holds the token of that session.
 //! - move a session's sliding expiry, up to its absolute limit, which is sealed.
 //!
-//! They can't read an entry, change one, make a session, give one to another token, lead a token to another session, nor
-//! lengthen its absolute limit.
+//! They can't read or change an entry, make a session, give one to another token, lead a token to another session, or
+//! extend its absolute limit.
 //! A cache outside the sealing, `CachedStore::new(EncryptedStore::new(store, ring))`, keeps opened records in this
 //! process's memory: quicker, and no more than the handlers see. `EncryptedStore::new(CachedStore::new(store), ring)`
 //! keeps sealed ones, and opens at every load.

@@ -76,7 +76,7 @@ fn seal_with(key: &RingKey, nonce: &[u8; NONCE_BYTES], id: &SessionId, record: &
     };
     let outer = Record::session(record.check(), record.created_at(), record.lifetime()).with_kind(kind);
     if kind == RecordKind::Tombstone && record.owner().is_none() && record.entries().is_empty() {
-        // Nothing to hide.
+        // The record has nothing to hide.
         return Arc::new(outer);
     }
     let (name, owner) = match record.owner() {

@@ -174,7 +174,7 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         record: &Arc<Record>,
         usage: Usage,
     ) -> Result<Rename, StoreError> {
-        // Sealed like any record, and bound to the old id: a forward that was planted in the store does not open.
+        // Sealed like any record and bound to the old id, so a forward that was planted in the store does not open.
         let tombstone = self.seal(from, tombstone, "rename")?;
         self.inner.rename(from, expected, &tombstone, to, &self.seal(to, record, "rename")?, usage).await
     }

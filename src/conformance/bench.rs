@@ -158,7 +158,7 @@ impl Probe {
 
     /// So many of the harness's units of time.
     pub(super) fn units(&self, units: u32) -> Duration {
-        // A longer time can't be added to the present one.
+        // A longer duration can't be added to the present time.
         self.harness().unit.saturating_mul(units).min(Duration::from_millis(clock::LAST_MILLIS))
     }
 

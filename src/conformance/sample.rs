@@ -53,7 +53,7 @@ pub(super) fn identity() -> (SessionId, Check) {
     SessionToken::generate().expect("the operating system gives random numbers").identify("conformance")
 }
 
-/// A tombstone that no other call returns.
+/// A unique tombstone.
 pub(super) fn tombstone(now: SystemTime) -> Arc<Record> {
     let (to, check) = identity();
     let forward = Forward { to, until: clock::later(now, Duration::from_secs(30)), owner: Some("bob".into()) };

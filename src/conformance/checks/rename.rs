@@ -12,7 +12,7 @@ use crate::{
     store::{Rename, Update, Version},
 };
 
-/// A session, and the tombstone that its rename is to leave.
+/// A session, and the tombstone that renaming it must leave.
 struct Renaming {
     to: Sample,
     tombstone: Arc<Record>,
@@ -28,7 +28,7 @@ impl Renaming {
         probe.rename(from, expected, tombstone, &to.id, &to.record, to.usage).await
     }
 
-    /// The old id has the tombstone that was given.
+    /// Checks that the old id holds the given tombstone.
     async fn left(&self, probe: &Probe, from: &SessionId, when: &str) -> Verdict {
         let stored = probe.present(from, when).await?;
         probe.same_record(&self.tombstone, &stored.record, when)

@@ -52,37 +52,37 @@ impl FileStoreBuilder {
         self
     }
 
-    /// How many blocking calls run at once, 32 by default and at least 1: each takes a blocking thread of the caller's
-    /// runtime and at most four open files. Further ones wait, without a thread.
+    /// How many blocking calls run at once. Default: 32; at least 1. Each uses a blocking thread of the caller's
+    /// runtime and at most four open files. Further calls wait, without a thread.
     pub fn blocking_calls(mut self, calls: u16) -> Self {
         self.blocking_calls = calls;
         self
     }
 
-    /// Time limit of each call, 5 seconds by default; any duration is allowed.
+    /// The time limit of each call. Default: 5 seconds; any duration is allowed.
     ///
-    /// - A call that doesn't get its place among the [blocking calls](Self::blocking_calls), its turn or the shard's lock
-    ///   within this time is a `Timeout`. Zero waits for nothing: it gets what is free, but
-    ///   no lock that was found taken in the last 16 milliseconds.
-    /// - A call that has no answer from a blocking thread or the disk within this time, or within one second if this is
-    ///   shorter, is a `Timeout` if nothing was changed and never will be. If the change has begun, it is
-    ///   `OutcomeUnknown`.
-    /// - [`Duration::MAX`], or whatever is longer than a hundred years, waits for a hundred years.
+    /// - If a call doesn't get its place among the [blocking calls](Self::blocking_calls), its turn or the shard's lock
+    ///   in this time, it fails with `Timeout`. With zero it doesn't wait: it takes what is free, but not a lock that
+    ///   was found taken within the last 16 milliseconds.
+    /// - If a blocking thread or the disk doesn't answer in this time, or in one second if this is shorter, the call
+    ///   fails. The error is `Timeout` if nothing was changed and never will be, and `OutcomeUnknown` if the change has
+    ///   begun.
+    /// - A limit of more than a hundred years, such as [`Duration::MAX`], counts as a hundred years.
     ///
-    /// The caller's own timer watches the limit, so it holds whatever happens to the runtime that opened the store, to
-    /// other callers, to threads that a hung disk keeps, and to processes that were stopped while they held a lock. The
-    /// caller's runtime must have tokio's timer (`enable_time` or `enable_all`). Operations that look at all sessions, such
-    /// as a sweep, consist of many calls; opening the store is one.
+    /// The limit is measured by the caller's own timer. So it holds even if the runtime that opened the store has
+    /// ended, other callers are stuck, a hung disk blocks threads, or a process was stopped while it held a lock. The
+    /// caller's runtime must have tokio's timer (`enable_time` or `enable_all`). An operation that looks at all
+    /// sessions, such as a sweep, consists of many calls; opening the store is one call.
     pub fn lock_deadline(mut self, deadline: Duration) -> Self {
         self.lock_deadline = deadline;
         self
     }
 
-    /// How often a task removes what has expired: every 300 seconds by default, and at most once a second. `None` leaves it
-    /// to others, such as a cron job; a session is absent from its expiry on all the same.
+    /// How often a task removes expired sessions. Default: every 300 seconds; at most once a second. With `None` there
+    /// is no task, and a cron job can do it. An expired session is absent in any case.
     ///
-    /// The task runs in the runtime that opened the store. When that runtime has ended, the next call starts it again in
-    /// its own.
+    /// The task runs in the runtime that opened the store. If that runtime has ended, the next call restarts the task
+    /// in its own runtime.
     pub fn sweep_every(mut self, interval: Option<Duration>) -> Self {
         self.sweep_every = interval;
         self

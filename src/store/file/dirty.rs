@@ -19,15 +19,16 @@ const MOST_IDS: usize = 1 << 16;
 
 /// What this process has written and not synced.
 ///
-/// Everything has the number of its last change and stays until a sync that began after that change has succeeded. So a
-/// flush takes nothing away while it syncs: one that runs at the same time, or after it has failed, syncs the same again.
+/// Each item has the number of its last change. It stays here until a sync that began after that change has succeeded.
+/// A flush therefore removes nothing while it syncs, and a concurrent flush, or one after a failure, syncs the same
+/// items again.
 pub(super) struct Dirty {
     shards: [Names; SHARDS],
     owners: [Names; SHARDS],
     ids: Mutex<Ids>,
 }
 
-/// A directory.
+/// The numbers of a directory's last change and of its last synced change.
 struct Names {
     changed: AtomicU64,
     synced: AtomicU64,
@@ -37,16 +38,16 @@ struct Names {
 struct Ids {
     files: HashMap<SessionId, Unsynced>,
     last: u64,
-    /// When there were too many, and until when all files were synced.
+    /// The number of the last change that was not kept by id, since there were too many.
     overflown: u64,
     all_synced: u64,
 }
 
-/// A session's file that was not synced.
+/// A session's file that is not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unsynced {
     number: u64,
-    /// A sync has failed: the content has to be written anew.
+    /// A sync has failed, so the content must be written anew.
     pub(super) is_lost: bool,
 }
 
@@ -54,10 +55,10 @@ pub(super) struct Unsynced {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ToSync {
     pub(super) files: Vec<(SessionId, Unsynced)>,
-    /// With the number that it was changed at.
+    /// Each with the number of its last change.
     pub(super) shards: Vec<(u8, u64)>,
     pub(super) owners: Vec<(u8, u64)>,
-    /// Every file of the shards, since there were too many ids, with the number of that.
+    /// If there were too many ids, all files of the shards must be synced: the number of the last change.
     pub(super) all: Option<u64>,
 }
 
@@ -114,19 +115,19 @@ impl Dirty {
         self.ids().files.remove(id);
     }
 
-    /// The mark of an owner was made.
+    /// Notes that an owner's mark was made.
     pub(super) fn marked(&self, durability: Durability, owner: &SessionId) {
         if !durability.syncs_files() {
             self.owners[usize::from(Layout::shard_of(owner))].change();
         }
     }
 
-    /// The name of a session's file has changed.
+    /// Notes that the name of a session's file has changed.
     pub(super) fn changed(&self, id: &SessionId) {
         self.shards[usize::from(Layout::shard_of(id))].change();
     }
 
-    /// What is to be synced. It stays so until it is told that it was.
+    /// Returns what must be synced. Each item stays until it is reported as synced.
     pub(super) fn to_sync(&self) -> ToSync {
         let unsynced = |names: &[Names; SHARDS]| {
             (0..=u8::MAX).filter_map(|shard| Some((shard, names[usize::from(shard)].unsynced()?))).collect()
@@ -140,7 +141,7 @@ impl Dirty {
         }
     }
 
-    /// A file was synced in the state that it was to be synced in.
+    /// Notes that a file was synced in this state.
     pub(super) fn synced_file(&self, id: &SessionId, unsynced: Unsynced) {
         let mut ids = self.ids();
         if ids.files.get(id).is_some_and(|now| now.number == unsynced.number) {
@@ -148,7 +149,7 @@ impl Dirty {
         }
     }
 
-    /// A file could not be synced. It is as if it had just been written, and what was written were lost.
+    /// Notes that a file could not be synced: its content counts as just written, and as lost.
     pub(super) fn lost_file(&self, id: &SessionId) {
         let mut ids = self.ids();
         ids.last += 1;
@@ -156,7 +157,7 @@ impl Dirty {
         ids.files.insert(*id, Unsynced { number, is_lost: true });
     }
 
-    /// Every file was synced that was written before this number.
+    /// Notes that all files written up to this number were synced.
     pub(super) fn synced_all(&self, number: u64) {
         let mut ids = self.ids();
         ids.all_synced = ids.all_synced.max(number);

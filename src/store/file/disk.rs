@@ -97,15 +97,15 @@ impl Disk {
                 unsynced.map_or(Ok(()), |unsynced| unsynced.sync(&path))
             }
             Err(error) => {
-                // If this fails too, the next writer in the shard, or a sweep, removes it.
+                // If this fails too, the next writer in the shard or a sweep removes the file.
                 let _ = fs::remove_file(&temporary);
                 Err(error)
             }
         }
     }
 
-    /// Writes a session's file anew, in a file of its own: the kernel forgets what of the old one it could not write, so
-    /// that syncing it again would prove nothing.
+    /// Writes a session to a new file. The kernel forgets content that it could not write, so syncing the old file
+    /// again would prove nothing.
     pub(super) fn write_anew(&self, locks: &Locks, id: &SessionId) -> Result<(), FileStoreError> {
         let held = match self.find(id)? {
             Found::Live(held) => held,
@@ -158,7 +158,7 @@ impl Disk {
         if self.durability.syncs_touches()
             && let Err(error) = platform::sync_file(&held.file)
         {
-            // What isn't known to last isn't shown to anybody. (The disk may have either.)
+            // Take the times back, since they may not last. (After a crash, the disk may have either.)
             let _ = times::write(&held.file, held.kind, held.used, held.expires);
             return Err(FileStoreError::io("sync", &path, error).of_kind(StoreErrorKind::OutcomeUnknown));
         }
@@ -180,8 +180,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Removes a session's file where a sync comes later, or isn't needed since what is removed has expired. The owner's
-    /// mark stays: it must not be gone before the session is.
+    /// Removes a session's file without a sync: the caller syncs later, or the session has expired. The owner's mark
+    /// stays, since it must not be gone before the session is.
     pub(super) fn unlink_unsynced(&self, locks: &Locks, id: &SessionId) -> Result<(), FileStoreError> {
         let shard = Layout::shard_of(id);
         locks.assert_hold(shard);

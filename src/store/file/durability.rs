@@ -14,21 +14,22 @@
 /// may do both, and may leave a file without content, which is then a damaged one. A touch that is lost only ends the
 /// session earlier.
 ///
-/// # A sync that fails
+/// # If a sync fails
 ///
-/// With `Data` and `Full`, **what was not synced as the table says is not acknowledged, whoever asks**:
+/// With `Data` and `Full`, **a change that was not synced as the table says is not acknowledged by any call**:
 ///
-/// - The call whose sync fails is `OutcomeUnknown`: its change is visible, but a power cut may undo it.
+/// - The call whose sync fails returns `OutcomeUnknown`: its change is visible, but a power cut may undo it.
 /// - Until a later sync has succeeded, every call that would show or build on the change syncs first, and fails with
-///   `Unavailable` if it can't: a read-back, a second remove, a listing, a renewal, an epoch. That holds for calls of
-///   this process and of others, and after a crash of the process. It concerns the 1/256 of the sessions that are in the
-///   same shard.
-/// - A file whose own sync fails never takes its place. After a failed [`flush`](crate::SessionStore::flush) the next one
-///   writes the file anew: the kernel forgets what it could not write, so a second sync of the same file proves nothing.
+///   `Unavailable` if it can't. Examples are a read-back, a second remove, a listing, a renewal and an epoch. This
+///   holds for calls of this process and of others, and after a crash of the process. It affects only the 1/256 of the
+///   sessions that are in the same shard.
+/// - A file whose own sync fails never replaces the old one. If a [`flush`](crate::SessionStore::flush) fails, the next
+///   one writes the file anew: the kernel forgets content that it could not write, so a second sync of the same file
+///   proves nothing.
 /// - A touch whose sync fails (`Full`) is taken back.
 ///
-/// All processes that share a directory should have the same durability: one with `None` leaves no sign of what it has not
-/// synced. `flush` syncs what this process has written and not synced, but for touches.
+/// Give all processes that share a directory the same durability: a process with `None` leaves no mark for its unsynced
+/// changes. `flush` syncs everything that this process has written and not synced, except touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Durability {

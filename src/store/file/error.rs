@@ -109,8 +109,8 @@ impl fmt::Debug for FileStoreError {
     }
 }
 
-/// The source is what the operating system said, where it was it that refused. `Display` says it as well, for those who
-/// log no sources.
+/// The source is the operating system's error, if the system refused. `Display` includes its text, for applications
+/// that log no sources.
 impl StdError for FileStoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.io_error().map(|error| error as _)

@@ -1,4 +1,4 @@
-//! Syncing what this process has written and not synced, in many short calls.
+//! Syncs what this process has written and not synced, in many short calls.
 
 use std::io;
 
@@ -19,23 +19,23 @@ use crate::{
 /// How many files or directories one call syncs.
 const AT_ONCE: usize = 32;
 
-/// How often a file that has to be written anew waits for its lock.
+/// How often a file that must be written anew waits for its lock.
 const TRIES: u32 = 200;
 
-/// How far a flush has come.
+/// The progress of a flush.
 #[derive(Debug)]
 pub(super) struct Flush {
     left: ToSync,
-    /// Shards of which every file is to be synced.
+    /// Shards of which every file must be synced.
     whole: Vec<u8>,
-    /// Files of such shards.
+    /// The files of those shards.
     others: Vec<SessionId>,
     all: Option<u64>,
     is_rooted: bool,
 }
 
 impl FileStore {
-    /// Each step has the time limit of a call. After `close` no other calls run: then it needs no place among them.
+    /// Each step has the time limit of a call. After `close` no other calls run, so the steps need no place among them.
     pub(super) async fn flush_all(&self, is_closing: bool) -> Result<(), StoreError> {
         let disk = self.disk();
         let mut flush = Some(Flush::of(disk));
@@ -64,7 +64,7 @@ impl Flush {
 }
 
 impl Disk {
-    /// Goes on with a flush. `true` if it is done: files first, then the names that lead to them.
+    /// Continues a flush: first the files, then the names that lead to them. Returns `true` when it is done.
     fn flush_some(&self, flush: &mut Flush) -> Result<bool, StoreError> {
         let ToSync { files, shards, owners, .. } = &mut flush.left;
         for _ in 0..AT_ONCE {
@@ -80,7 +80,7 @@ impl Disk {
                 owners::sync_marks(self, shard)?;
                 self.dirty.synced_owners(shard, number);
             } else if let Some((shard, number)) = shards.pop() {
-                // The shards themselves are names in the directory.
+                // The shards' own names are in the root directory.
                 if !flush.is_rooted {
                     self.layout.sync_shards()?;
                     flush.is_rooted = true;
@@ -94,7 +94,7 @@ impl Disk {
         Ok(false)
     }
 
-    /// Syncs a session's file; one whose sync has failed before is written anew.
+    /// Syncs a session's file. A file whose sync has failed before is written anew.
     fn sync_session(&self, id: &SessionId, unsynced: Option<Unsynced>) -> Result<(), StoreError> {
         if !unsynced.is_some_and(|unsynced| unsynced.is_lost) {
             let path = self.layout.session(id);

@@ -31,13 +31,13 @@ pub(super) struct Layout {
     root: PathBuf,
     device: u64,
     user: u32,
-    /// Whether the names of shards are synced.
+    /// Whether the shards' names are synced.
     durable: bool,
     /// Shards whose own name is known to be on the disk.
     kept: Kept,
 }
 
-/// Which shards' own names are known to be on the disk: of sessions, and of owners.
+/// The shards whose own names are known to be on the disk, for sessions and for owners.
 #[derive(Debug)]
 struct Kept {
     shards: [AtomicBool; SHARDS],
@@ -74,7 +74,8 @@ impl Layout {
         layout.check_user()?;
         let shards = layout.check_shards()?;
         if durable {
-            // Whoever made them may have died before it synced them. It also shows whether directories can be synced here.
+            // A process may have made the shards and died before it synced them. This also shows whether directories
+            // can be synced here.
             layout.sync_dir(&layout.root)?;
             layout.sync_dir(&layout.path(&[OWNERS]))?;
             shards.iter().for_each(|shard| layout.kept.shards[usize::from(*shard)].store(true, Ordering::Release));
@@ -103,7 +104,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Which shards are there. One that is a link would lead elsewhere.
+    /// Returns the shards that exist. A shard that is a symbolic link is refused, since it would lead elsewhere.
     fn check_shards(&self) -> Result<Vec<u8>, FileStoreError> {
         let mut shards = Vec::new();
         for shard in 0..=u8::MAX {
@@ -179,7 +180,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes a shard that is not there, if the directory is. Its name is not on the disk before
+    /// Makes a missing shard, if the root directory exists. The shard's name is on the disk only after
     /// [`keep_shard`](Self::keep_shard) has synced it.
     pub(super) fn restore_shard(&self, shard: u8) -> Result<(), FileStoreError> {
         self.confirm()?;
@@ -187,7 +188,8 @@ impl Layout {
         make_private(&self.shard(shard)).map(drop)
     }
 
-    /// The same for a shard of owners and [`keep_owner_shard`](Self::keep_owner_shard).
+    /// As [`restore_shard`](Self::restore_shard), for a shard of owners and
+    /// [`keep_owner_shard`](Self::keep_owner_shard).
     pub(super) fn restore_owner_shard(&self, owner: &SessionId) -> Result<(), FileStoreError> {
         self.confirm()?;
         if make_private(&self.path(&[OWNERS]))? {
@@ -197,13 +199,13 @@ impl Layout {
         make_private(&self.owner_shard(owner)).map(drop)
     }
 
-    /// Makes sure that a shard's own name is on the disk: else a power cut could take the whole shard. It counts as
-    /// synced only once a sync has succeeded, whoever made it.
+    /// Makes sure that a shard's own name is on the disk. Otherwise a power cut could remove the whole shard. The name
+    /// counts as synced only after a sync has succeeded, no matter which process made the shard.
     pub(super) fn keep_shard(&self, shard: u8) -> Result<(), FileStoreError> {
         self.keep(&self.kept.shards[usize::from(shard)], &[&self.root])
     }
 
-    /// The same for a shard of owners.
+    /// As [`keep_shard`](Self::keep_shard), for a shard of owners.
     pub(super) fn keep_owner_shard(&self, owner: &SessionId) -> Result<(), FileStoreError> {
         let owners = self.path(&[OWNERS]);
         self.keep(&self.kept.owners[usize::from(Self::shard_of(owner))], &[&self.root, &owners])
@@ -218,7 +220,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Syncs the names of the shards.
+    /// Syncs the shards' names.
     pub(super) fn sync_shards(&self) -> Result<(), FileStoreError> {
         self.sync_dir(&self.root)?;
         self.sync_dir(&self.path(&[OWNERS]))
@@ -253,8 +255,8 @@ fn make_private(path: &Path) -> Result<bool, FileStoreError> {
     }
 }
 
-/// Syncs the names of the directory and its parents, some of which may be new. Those on another file system, and those
-/// that this user may not read, were there before.
+/// Syncs the names of the directory and its parents, some of which may be new. Parents on another file system, and
+/// parents that this user may not read, existed before.
 fn sync_parents(dir: &Path) -> Result<(), FileStoreError> {
     let failed = |path: &Path, error| FileStoreError::io("sync the directory", path, error);
     let dir = fs::canonicalize(dir).map_err(|error| failed(dir, error))?;

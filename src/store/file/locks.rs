@@ -49,7 +49,7 @@ impl Locks {
         Self::try_some_times(layout, shards, TRIES)
     }
 
-    /// The same without a wait.
+    /// As [`try_take`](Self::try_take), but does not wait.
     pub(super) fn try_once(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
         Self::try_some_times(layout, shards, 1)
     }
@@ -69,7 +69,7 @@ impl Locks {
         self.shards
     }
 
-    /// The lock file of a shard that is locked.
+    /// Returns the lock file of a locked shard.
     pub(super) fn file(&self, shard: u8) -> &File {
         let slot = usize::from(self.shards.first != shard);
         self.files[slot].as_ref().expect("a shard's writer holds its lock")

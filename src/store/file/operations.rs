@@ -124,7 +124,7 @@ impl Disk {
         if held.header.version() != *expected {
             return Ok(Rename::Conflict);
         }
-        // What can't be read is not replaced.
+        // A record that can't be read is not replaced.
         held.stored(from)?;
         let grave = held.header.next(tombstone, Usage::at(tombstone, usage.used_at)).map_err(no_randomness)?;
         let grave = grave.with_lease(None);

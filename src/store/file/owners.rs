@@ -30,8 +30,8 @@ pub(super) fn mark(disk: &Disk, owner: &SessionId, id: &SessionId) -> Result<boo
         Err(error) => return Err(FileStoreError::io("create", path, error)),
     };
     disk.dirty.marked(disk.durability, owner);
-    // A login is rare: it can wait for its mark to last even where other writes don't wait. Also for one that was there:
-    // whoever made it may have failed to sync it.
+    // A login is rare, so it can wait for a sync of its mark even if other writes don't. Sync a mark that exists
+    // already, too: the process that made it may have failed to sync it.
     if disk.durability.syncs_files() {
         disk.layout.keep_owner_shard(owner)?;
         sync_marks(disk, Layout::shard_of(owner))?;
@@ -39,7 +39,7 @@ pub(super) fn mark(disk: &Disk, owner: &SessionId, id: &SessionId) -> Result<boo
     Ok(is_new)
 }
 
-/// Syncs the marks in a shard of owners; one that is not there has none.
+/// Syncs the marks in a shard of owners. A missing shard has none.
 pub(super) fn sync_marks(disk: &Disk, shard: u8) -> Result<(), FileStoreError> {
     let dir = disk.layout.owners_in(shard);
     match platform::DirHandle::open(&dir).and_then(|handle| handle.sync()) {

@@ -1,4 +1,5 @@
-//! Blocking calls: off the async threads, a bounded number at once, one writer a shard, and a time limit for each.
+//! Blocking calls: off the async threads, a limited number at once, one writer in each shard, and a time limit for
+//! each.
 
 use std::{
     io,
@@ -32,36 +33,36 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
-/// After how long a waiter looks again whether its turn has come, although nobody has woken it: the one that was woken
-/// may belong to a runtime that is busy or that nobody drives any more.
+/// How often a waiter checks for its turn without being woken. The waiter that was woken may belong to a runtime that
+/// is busy or no longer driven.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// The least time that a call has for its thread and the disk, however short the wait for a lock may be.
+/// The least time that a call has for its thread and the disk, even if the wait for a lock is shorter.
 const LEAST_TIME: Duration = Duration::from_secs(1);
 
-/// Where blocking calls run: on the blocking threads of the caller's runtime, watched by the caller's own timer.
+/// Runs blocking calls on the blocking threads of the caller's runtime, with the caller's own timer.
 ///
-/// Places and turns are held by running threads only, never by a future, so a runtime that is stuck, or gone, keeps
-/// nothing from the others. A writer waits asynchronously until its shard is free. Then, in one blocking call, it takes
-/// the shard's turn in this process and the lock file, does its work and releases both. If another process has the lock,
-/// the call ends and is tried again later: so a process that was stopped while it held a lock keeps no thread of ours, and
-/// no call in another shard, waiting.
+/// Only running threads hold places and turns, never futures, so a runtime that is stuck or gone blocks no other. A
+/// writer waits asynchronously until its shard is free. Then, in one blocking call, it takes the shard's turn in this
+/// process and the lock file, does its work and releases both. If another process has the lock, the call ends and is
+/// tried again later. So a process that was stopped while it held a lock blocks none of this process's threads, and no
+/// call in another shard.
 #[derive(Debug)]
 pub(super) struct Pool {
     places: Arc<Places>,
-    /// Wakes waiters for a lease.
+    /// Wakes tasks that wait for a lease.
     released: Box<[Notify]>,
     wait: Duration,
 }
 
-/// Which calls run.
+/// The calls that run.
 #[derive(Debug)]
 struct Places {
     most: u32,
     state: Mutex<State>,
-    /// A call has ended.
+    /// Notified when a call has ended.
     ended: Notify,
-    /// A writer of the shard has ended.
+    /// Notified when a writer of the shard has ended.
     turns: Box<[Notify]>,
 }
 
@@ -72,18 +73,18 @@ struct State {
     turns: Box<[Turn]>,
 }
 
-/// A shard's writers in this process.
+/// The writers of one shard in this process.
 #[derive(Debug, Clone, Copy, Default)]
 struct Turn {
     taken: bool,
-    /// How many wait.
+    /// How many writers wait.
     line: u32,
-    /// Another process had the lock: it isn't tried again before then, by any writer.
+    /// Another process had the lock. No writer tries it again before this time.
     not_before: Option<Instant>,
     pause: Duration,
 }
 
-/// A running call's place, and its shards' turns.
+/// A running call's place, with its shards' turns.
 struct Place<'a> {
     places: &'a Places,
     shards: Option<Shards>,
@@ -94,23 +95,23 @@ enum Full {
     Closed,
     /// All places are taken.
     Calls,
-    /// This shard's turn is taken, or its lock is another process's.
+    /// This shard's turn is taken, or another process has its lock.
     Shard(u8),
 }
 
-/// What came of one try.
+/// The outcome of one try.
 enum Tried<W, T> {
     Done(Result<T, StoreError>),
-    /// The shard was not free, or another process has its lock.
+    /// The shard was not free, or another process had its lock.
     NotNow(W),
 }
 
-/// What a call's caller and its thread agree on: after the caller has gone, or was told that its time is over, the
-/// thread changes nothing.
+/// The caller's half of a call. Caller and thread share a state: after the caller has gone, or has reported a timeout,
+/// the thread changes nothing.
 #[derive(Debug)]
 struct Caller(Arc<AtomicU8>);
 
-/// The thread's half.
+/// The thread's half of a call.
 #[derive(Debug)]
 pub(super) struct Claim(Arc<AtomicU8>);
 
@@ -124,7 +125,7 @@ impl Caller {
         (Self(Arc::clone(&state)), Claim(state))
     }
 
-    /// Whether the thread has not begun to change anything, and never will.
+    /// Gives up. Returns `true` if the thread has not begun to change anything, and never will.
     fn leave(&self) -> bool {
         let left = self.0.compare_exchange(WAITING, GONE, Ordering::AcqRel, Ordering::Acquire);
         left.is_ok() || left == Err(GONE)
@@ -138,7 +139,7 @@ impl Drop for Caller {
 }
 
 impl Claim {
-    /// Begins the change. `false` if nobody waits for it any more: then nothing may be changed.
+    /// Begins the change. Returns `false` if the caller has given up: then nothing may be changed.
     fn begin(&self) -> bool {
         self.0.compare_exchange(WAITING, CHANGING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
@@ -148,7 +149,7 @@ impl Claim {
     }
 }
 
-/// When a call's time is over.
+/// The end of a call's time.
 struct Limit {
     /// For waiting.
     wait: Instant,
@@ -165,7 +166,8 @@ impl Pool {
         Self { places: Arc::new(places), released: notifies(), wait }
     }
 
-    /// Opens the directory: the first call. Without a runtime there is no other thread to do it, and no timer.
+    /// Opens the directory, which is the first call. Outside of a runtime it fails, since there is no blocking thread
+    /// and no timer.
     pub(super) async fn open<T: Send + 'static>(
         &self,
         dir: &Path,
@@ -237,7 +239,7 @@ impl Pool {
         }
     }
 
-    /// Runs a call that must not be kept waiting by the others, also after the store was closed.
+    /// Runs a call that must not wait for other calls, and that may run after the store was closed.
     pub(super) async fn beside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
@@ -276,9 +278,9 @@ impl Pool {
         Limit { wait: clock::deadline(self.wait), answer: clock::deadline(self.wait.max(LEAST_TIME)) }
     }
 
-    /// Waits until a call may begin. It holds nothing then: the call's thread takes its place.
+    /// Waits until a call may begin. It holds nothing meanwhile: the call's thread takes the place.
     async fn ready(&self, shards: Option<Shards>, until: Instant) -> Result<(), Full> {
-        // Behind those that wait already.
+        // Queue behind the callers that wait already.
         let mut full = match self.places.look(shards, true) {
             Ok(()) => return Ok(()),
             Err(full) => full,
@@ -325,7 +327,7 @@ impl Places {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a call could begin now; with `behind`, not before those that wait.
+    /// Checks whether a call could begin now; with `behind`, not before the callers that wait already.
     fn look(&self, shards: Option<Shards>, behind: bool) -> Result<(), Full> {
         self.state().look(self.most, shards, behind)
     }
@@ -358,7 +360,7 @@ impl State {
 }
 
 impl Place<'_> {
-    /// Another process has the lock of one of the shards: which one is not known.
+    /// Another process has the lock of one of these shards; it is not known of which one.
     fn busy(&self) {
         let mut state = self.places.state();
         for shard in self.shards.iter().flat_map(Shards::iter) {
@@ -392,7 +394,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// A writer that waits for its turn.
+/// A writer's place in the line for its shard.
 struct Line<'a> {
     places: &'a Places,
     shards: Option<Shards>,
@@ -420,7 +422,7 @@ impl Drop for Line<'_> {
     }
 }
 
-/// Runs a call on a blocking thread of the caller's runtime, and waits for it until then.
+/// Runs a call on a blocking thread of the caller's runtime, and waits for it until this time.
 async fn run<T: Send + 'static>(
     until: Instant,
     work: impl FnOnce(&Claim) -> T + Send + 'static,
@@ -441,7 +443,7 @@ async fn run<T: Send + 'static>(
     }
 }
 
-/// The time is over, and nothing was changed nor will be.
+/// The error if the time is over and nothing was changed, nor will be.
 fn in_time() -> StoreError {
     StoreError::new(StoreErrorKind::Timeout)
         .because("neither a blocking thread nor the disk has answered in time; see whether the disk is stalled")

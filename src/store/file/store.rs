@@ -51,10 +51,10 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 /// - **Writers of all processes take turns**, by advisory locks on 256 lock files, each for a share of the sessions. A
 ///   process that dies leaves none. One that is stopped while it has one delays the writers of 1/256 of the sessions,
 ///   each until the [deadline](FileStoreBuilder::lock_deadline), and keeps no thread waiting.
-/// - **Every call has a time limit**, the same deadline, which the caller's own timer watches. The store can be shared
-///   between runtimes, and survives the end of the one that opened it.
-/// - **What was not synced is not acknowledged**, as far as the [`Durability`](super::Durability) promises a sync: see
-///   there what happens when one fails.
+/// - **Every call has a time limit**, the same deadline, measured by the caller's own timer. Several runtimes can share
+///   the store, and it survives the end of the runtime that opened it.
+/// - **A change that was not synced is not acknowledged**, as far as the [`Durability`](super::Durability) promises a
+///   sync; its documentation says what happens if a sync fails.
 /// - **A touch writes no content, and a sweep opens no file**: expiry and last use are the file's modification and access
 ///   time. Times that somebody else has set (a backup, a copy without `-p`) are recognised, and those of the last write
 ///   count.
@@ -81,10 +81,11 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 ///
 /// # Costs
 ///
-/// A load is one file opened and read, and, unless the durability is `None`, one look at the shard's lock file. An update writes a file and renames it. A sweep, a count or a walk through the ids
-/// looks at every file's times; `delete_idle` opens those that seem idle; `list_owner` lists 1/256 of all marks of owners and
-/// opens the owner's sessions. A lease is kept in the session's file: taking, extending and giving back are a write each, as
-/// durable as all others. `benches/file` compares with plain file operations.
+/// A load opens and reads one file and, unless the durability is `None`, looks at the shard's lock file. An update
+/// writes a file and renames it. A sweep, a count or a walk through the ids looks at every file's times. `delete_idle`
+/// opens the files that seem idle. `list_owner` lists 1/256 of all marks of owners and opens the owner's sessions. A
+/// lease is kept in the session's file: taking, extending and giving it back are one write each, as durable as all
+/// others. `benches/file` compares the store with plain file operations.
 ///
 /// # Systems
 ///
@@ -128,9 +129,10 @@ impl FileStore {
     ///
     /// # Errors
     ///
-    /// If the directory is missing, is a file, can't be read, written or (but for [`Durability::None`](super::Durability))
-    /// synced, is on a file system without locks or exact times, does not answer in time, or belongs to another user's
-    /// store. The operating system's reason is in the text, and is the error's [`source`](std::error::Error::source).
+    /// If the directory is missing, is a file, can't be read, written or (except with
+    /// [`Durability::None`](super::Durability)) synced, is on a file system without locks or exact times, does not
+    /// answer in time, or belongs to another user's store. The text includes the operating system's reason, which is
+    /// also the error's [`source`](std::error::Error::source).
     pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
         Self::builder(dir).open().await
     }
@@ -168,7 +170,7 @@ impl FileStore {
         store
     }
 
-    /// The directory, once the sweeper is under way.
+    /// Returns the directory, after making sure that the sweeper runs.
     pub(super) fn disk(&self) -> &Arc<Disk> {
         self.inner.sweeper.start(&self.inner);
         &self.inner.disk

@@ -85,8 +85,8 @@ const STOPPED: u8 = 2;
 /// The shortest time between two sweeps.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The task that sweeps from time to time. It is started by the first call inside a runtime, and again by the next call
-/// if that runtime has ended.
+/// The task that sweeps at intervals. The first call inside a runtime starts it. If that runtime has ended, the next
+/// call starts it again.
 #[derive(Debug)]
 pub(super) struct Sweeper {
     state: Arc<AtomicU8>,
@@ -95,7 +95,7 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    /// `None` never sweeps.
+    /// With `None` there are no sweeps.
     pub(super) fn new(every: Option<Duration>) -> Self {
         let state = if every.is_some() { IDLE } else { STOPPED };
         Self {
@@ -105,7 +105,7 @@ impl Sweeper {
         }
     }
 
-    /// One relaxed load where it runs already.
+    /// Starts the task. If it runs already, this costs one relaxed load.
     pub(super) fn start(&self, store: &Arc<Inner>) {
         if self.state.load(Ordering::Relaxed) == IDLE {
             self.start_first(store);
@@ -131,12 +131,12 @@ impl Sweeper {
     }
 }
 
-/// Dropped with the task, also when its runtime ends.
+/// Dropped with the task, also if its runtime ends.
 struct Running(Arc<AtomicU8>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The task panics where the runtime has no timer: it would again.
+        // The task panics if the runtime has no timer. It would panic again, so it is not restarted.
         let next = if std::thread::panicking() { STOPPED } else { IDLE };
         let _ = self.0.compare_exchange(RUNNING, next, Ordering::AcqRel, Ordering::Acquire);
     }

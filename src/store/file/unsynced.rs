@@ -1,18 +1,18 @@
-//! Which shards have changes that are visible and not known to be on the disk.
+//! Marks the shards whose visible changes may not be on the disk.
 //!
-//! A change whose name must last is made in four steps: mark the shard, change the directory, sync it, clear the mark. If
-//! the sync fails, or the process is killed before it, the mark stays. The mark is the length of the shard's lock file, 1
-//! instead of 0: a hole, which needs no space on a full disk. It outlives the process, and every process sees it. It need
-//! not outlive a power cut, since after one everything that is visible is on the disk.
+//! A change whose name must last is made in four steps: mark the shard, change the directory, sync it, clear the mark.
+//! If the sync fails, or the process is killed before it, the mark stays. The mark is the length of the shard's lock
+//! file: 1 instead of 0, which is a hole and needs no space on a full disk. The mark outlives the process, and every
+//! process sees it. It need not outlive a power cut: after one, everything that is visible is on the disk.
 //!
-//! - A writer that finds the mark syncs the directory before it does anything ([`Disk::settle`]).
-//! - A reader answers only after it has seen that there is no mark, or has synced the directory itself
-//!   ([`Disk::vouch`]). It looks after it has read: if the mark was cleared in between, what it read is on the disk.
+//! - A writer that finds the mark syncs the directory before it does anything else ([`Disk::settle`]).
+//! - A reader answers only if it finds no mark, or has synced the directory itself ([`Disk::vouch`]). It checks after
+//!   it has read: if the mark was cleared in between, what it read is on the disk.
 //!
-//! Syncing a directory again is enough: ext4, XFS and btrfs write names through a journal or a tree that is committed in
-//! order, and stop if that fails, so a later sync that succeeds covers what an earlier one did not. That is not so for the
-//! *content* of a file: the kernel forgets what it could not write, and the next sync succeeds without it. A file whose
-//! sync failed is therefore never synced again but written anew.
+//! To sync a directory again is enough: ext4, XFS and btrfs write names through a journal or a tree that is committed
+//! in order, and they stop if that fails. So a later sync that succeeds covers what an earlier one did not. The
+//! *content* of a file is different: the kernel forgets what it could not write, and the next sync succeeds without it.
+//! A file whose sync failed is therefore written anew, never synced again.
 
 use std::{
     fs::{self, File},
@@ -22,11 +22,11 @@ use std::{
 use super::{FileStoreError, disk::Disk, layout::Layout, locks::Locks, locks::Shards, platform::DirHandle};
 use crate::{id::SessionId, store::StoreErrorKind};
 
-/// The length of the lock file that is the mark, and no mark.
+/// The length of a lock file with the mark.
 const MARK: u64 = 1;
 const NO_MARK: u64 = 0;
 
-/// A change of a directory that is under way, and marked.
+/// A change of a directory that is under way. Its shard is marked.
 pub(super) struct Unsynced<'a> {
     dir: DirHandle,
     lock: &'a File,
@@ -36,7 +36,7 @@ pub(super) struct Unsynced<'a> {
 pub(super) struct Ready(DirHandle);
 
 impl Ready {
-    /// Marks the shard. After this the change is made.
+    /// Marks the shard. Make the change after this.
     pub(super) fn mark<'a>(self, disk: &Disk, locks: &'a Locks, shard: u8) -> Result<Unsynced<'a>, FileStoreError> {
         let lock = locks.file(shard);
         lock.set_len(MARK).map_err(|error| FileStoreError::io("write", disk.layout.lock(shard), error))?;
@@ -54,13 +54,13 @@ impl Unsynced<'_> {
         Ok(())
     }
 
-    /// There was no change.
+    /// Call this if the change was not made.
     pub(super) fn cancel(self) {
         clear(self.lock);
     }
 }
 
-/// If this fails, somebody syncs once more.
+/// If this fails, a later call syncs once more than needed.
 fn clear(lock: &File) {
     let _ = lock.set_len(NO_MARK);
 }
@@ -80,7 +80,7 @@ impl Disk {
         Ok(Some(Ready(dir)))
     }
 
-    /// Syncs what an earlier call, of this process or another, has changed and not synced in the shards that are locked.
+    /// In the locked shards, syncs what earlier calls, of this process or another, have changed and not synced.
     pub(super) fn settle(&self, locks: &Locks) -> Result<(), FileStoreError> {
         if !self.durability.syncs_files() {
             return Ok(());
@@ -107,24 +107,25 @@ impl Disk {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if is_marked(&metadata) => {}
             Ok(_) => return Ok(()),
-            // Without a lock file nobody has written here.
+            // Without a lock file, nothing was ever written here.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(FileStoreError::io("look at", path, error)),
         }
         self.sync_shard(shard)?;
-        // The next reader need not sync again. If a writer is at work, its mark is its own to clear.
+        // Clear the mark, so that the next reader need not sync again. A mark of a writer at work is left to the
+        // writer.
         if let Ok(Some(locks)) = Locks::try_once(&self.layout, Shards::one(shard)) {
             self.settle(&locks)?;
         }
         Ok(())
     }
 
-    /// The same for what was read under this id.
+    /// As [`vouch`](Self::vouch), for what was read under this id.
     pub(super) fn vouch_for(&self, id: &SessionId) -> Result<(), FileStoreError> {
         self.vouch(Layout::shard_of(id))
     }
 
-    /// Syncs the names in a shard; one that is not there has none.
+    /// Syncs the names in a shard. A missing shard has none.
     pub(super) fn sync_shard(&self, shard: u8) -> Result<(), FileStoreError> {
         let path = self.layout.shard(shard);
         match DirHandle::open(&path).and_then(|dir| dir.sync()) {

@@ -39,7 +39,7 @@ struct Seen {
 pub(super) enum Sweep {
     /// What has expired.
     Expired,
-    /// That, and sessions that are idle at this millisecond.
+    /// As `Expired`, and sessions that are idle at this millisecond.
     Idle(Idle, u64),
     /// Everything.
     All,
@@ -72,13 +72,13 @@ impl Sweep {
     fn wants(self, seen: &Seen, now: u64) -> bool {
         match self {
             Self::Expired => seen.expires <= now,
-            // A first look at the times alone: only the record tells how late they can be.
+            // A first check by the times alone: only the record tells how late they can be.
             Self::Idle(idle, then) => seen.expires <= now || (seen.is_session && seen.used <= idle.cutoff(then)),
             Self::All => true,
         }
     }
 
-    /// Whether a session that looked idle by its file's times may have been used since.
+    /// Whether a session that looks idle by its file's times may have been used since.
     fn spares(self, held: &Held) -> bool {
         match (self, Record::from_bytes(held.record_bytes())) {
             (Self::Idle(idle, then), Ok(record)) => !idle.includes_millis(record.lifetime(), held.used, then),
@@ -196,7 +196,7 @@ impl Disk {
         Ok((swept, expired))
     }
 
-    /// The ids whose files are in a shard.
+    /// Returns the ids whose files are in a shard.
     pub(super) fn ids_in(&self, shard: u8) -> Result<Vec<SessionId>, StoreError> {
         let mut ids = Vec::new();
         self.each(shard, false, |seen| ids.push(seen.id))?;

@@ -23,8 +23,9 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Reads `host`, `host:port`, `127.0.0.1:11211`, `[::1]:11211`, `/run/memcached.sock` or `unix:/run/memcached.sock`.
-    /// The error says what is wrong with it: what is taken here for a host is looked up at the first request only.
+    /// Parses `host`, `host:port`, `127.0.0.1:11211`, `[::1]:11211`, `/run/memcached.sock` or
+    /// `unix:/run/memcached.sock`. The error says what is wrong, since a wrong host name would otherwise be noticed
+    /// only when it is looked up at the first request.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("it has 1 to 255 characters and no space");
@@ -40,7 +41,7 @@ impl Address {
             return Self::unix(text);
         }
         if text.contains([',', ';', '|']) {
-            return Err("each server is given by itself, and in a store URL commas stand between them");
+            return Err("each server is given by itself; in a store URL, commas separate them");
         }
         if text.contains('@') {
             return Err("it has no user and no password: give them by `credentials`");
@@ -51,7 +52,7 @@ impl Address {
         }
     }
 
-    /// What follows a `[`.
+    /// Parses what follows a `[`.
     fn ipv6(text: &str) -> Result<Self, &'static str> {
         let (host, rest) = text.split_once(']').ok_or("its `[` is not closed")?;
         let port = match rest {
@@ -59,7 +60,7 @@ impl Address {
             rest => port(rest.strip_prefix(':').ok_or("a `]` is followed by `:port` or nothing")?)?,
         };
         if host.parse::<Ipv6Addr>().is_err() {
-            return Err("what is in brackets is no IPv6 address");
+            return Err("the brackets contain no IPv6 address");
         }
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
@@ -85,7 +86,7 @@ impl Address {
             return Err("a socket's path does not end in `/`");
         }
         if std::os::unix::net::SocketAddr::from_pathname(path).is_err() {
-            return Err("a socket's path is shorter (on Linux, at most 107 bytes)");
+            return Err("a socket's path must be shorter (on Linux, at most 107 bytes)");
         }
         Ok(Self::Unix(PathBuf::from(path)))
     }
@@ -112,8 +113,8 @@ fn port(text: &str) -> Result<u16, &'static str> {
     port.ok_or("its port is not between 1 and 65535")
 }
 
-/// A name as in DNS (RFC 1123, section 2.1; underscores are common in networks of containers) or an IPv4 address. What
-/// ends in a number is an address: resolvers take `11211` for 0.0.43.203.
+/// Checks a name as in DNS (RFC 1123, section 2.1; underscores are common in container networks) or an IPv4 address. A
+/// name whose last part is a number must be an address: resolvers take `11211` for 0.0.43.203.
 fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() {
         return Err("it has no host");

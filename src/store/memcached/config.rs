@@ -18,11 +18,12 @@ const SMALLEST_ITEM: usize = 1_024;
 /// Memcached's own bound for `-I`.
 const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
 
-/// What [`ids`](crate::SessionStore::ids) and [`count`](crate::SessionStore::count) answer, since memcached can't list its
-/// items, and [`sweep`](crate::SessionStore::sweep), since it drops what has expired without telling how much.
+/// Chooses what [`ids`](crate::SessionStore::ids) and [`count`](crate::SessionStore::count) return, since memcached
+/// can't list its items, and what [`sweep`](crate::SessionStore::sweep) returns, since memcached doesn't report how
+/// much has expired.
 ///
-/// It applies to nothing that ends sessions: `clear` without
-/// [`clear_by_generation`](MemcachedBuilder::clear_by_generation), and `delete_idle`, are always
+/// It does not apply to operations that end sessions: `delete_idle`, and `clear` without
+/// [`clear_by_generation`](MemcachedBuilder::clear_by_generation), always fail with
 /// [`Unsupported`](crate::StoreErrorKind::Unsupported).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ListPolicy {
@@ -105,9 +106,9 @@ impl Default for MemcachedBuilder {
 }
 
 impl MemcachedBuilder {
-    /// The servers: host names, IPv4 addresses, IPv6 addresses in brackets, each with or without a port, and Unix sockets
-    /// by their absolute path. Default `127.0.0.1:11211`. What can't be the name of a host is refused by
-    /// [`build`](Self::build), not at the first request.
+    /// The servers: host names, IPv4 addresses, or IPv6 addresses in brackets, each with or without a port, or absolute
+    /// paths of Unix sockets. Default: `127.0.0.1:11211`. [`build`](Self::build) refuses invalid host names, so they
+    /// don't fail at the first request only.
     ///
     /// Every process must be given the same list, since it says which server a session is on: the same spelling, in
     /// any order. A host name that has several addresses is one server; they are tried in order.
@@ -123,10 +124,10 @@ impl MemcachedBuilder {
         self
     }
 
-    /// Connections to each server, for each runtime that uses the store. Default 2: a large record then does not hold up
-    /// everything behind it. 1 to 64.
+    /// How many connections each runtime that uses the store has to each server: 1 to 64. Default: 2, so that a large
+    /// record does not hold up all requests behind it.
     ///
-    /// With one runtime per core, look at memcached's limit of connections (its option `-c`, 1,024 by default).
+    /// With one runtime per core, check memcached's limit of connections (its option `-c`, 1,024 by default).
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -139,12 +140,13 @@ impl MemcachedBuilder {
         self
     }
 
-    /// How long an operation may take, waiting for a place in the queue and for a connection included. Default 1 s; 1 ms
-    /// to 60 s. The caller watches it itself: see [Runtimes and time limits](MemcachedStore#runtimes-and-time-limits).
+    /// How long an operation may take, including the wait for a place in the queue and for a connection: 1 ms to 60 s.
+    /// Default: 1 s. The caller enforces it itself: see [Runtimes and time
+    /// limits](MemcachedStore#runtimes-and-time-limits).
     ///
-    /// A write whose outcome is unknown is read back within a second span of this length. `rename` has a span for each of
-    /// its steps, `list_owner` for each 64 sessions, `clear` for each server; `close` waits at most for this, the connect
-    /// limit and a quarter of a second.
+    /// A write whose outcome is unknown is read back within a second span of this length. `rename` has one span for
+    /// each of its steps, `list_owner` for each 64 sessions, `clear` for each server. `close` waits at most for this,
+    /// the connect limit and a quarter of a second.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self
@@ -193,19 +195,19 @@ impl MemcachedBuilder {
         self
     }
 
-    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count) and `sweep` do. Default
+    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count) and `sweep` do. Default:
     /// [`ListPolicy::Warn`].
     pub fn list_policy(mut self, policy: ListPolicy) -> Self {
         self.options.list_policy = policy;
         self
     }
 
-    /// Supports [`clear`](crate::SessionStore::clear): each server keeps a generation, records of another one are absent,
-    /// and `clear` renews it everywhere. Off by default, since every operation then reads one item more (in the same round
-    /// trip); `clear` is `Unsupported` then.
+    /// Supports [`clear`](crate::SessionStore::clear): each server keeps a generation, records of another generation
+    /// are absent, and `clear` renews the generation on every server. Off by default, since every operation then reads
+    /// one more item (in the same round trip). While it is off, `clear` fails with `Unsupported`.
     ///
-    /// Every process must set it alike. A server that has lost its generation has lost its sessions; sessions don't push it
-    /// out, since it is smaller than any of them.
+    /// Set it alike in every process. A server that has lost its generation has lost its sessions. Sessions don't evict
+    /// the generation, since it is smaller than any of them.
     pub fn clear_by_generation(mut self, on: bool) -> Self {
         self.options.clear_by_generation = on;
         self
@@ -234,7 +236,7 @@ impl MemcachedBuilder {
         let mut addresses: Vec<Address> = Vec::with_capacity(self.servers.len());
         for server in &self.servers {
             let address = Address::parse(server).map_err(|why| {
-                // What has an `@` may hold a password.
+                // A server with an `@` may contain a password, so it is not repeated.
                 let given = if server.contains('@') { why.to_owned() } else { format!("{server:?} ({why})") };
                 refuse("servers", given, "`host`, `host:port`, `[ipv6]:port` or the absolute path of a Unix socket")
             })?;

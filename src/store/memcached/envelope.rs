@@ -16,7 +16,7 @@ const FORMAT: u8 = 1;
 /// Bytes before the record.
 pub(super) const HEAD_BYTES: usize = 1 + 4 * 8 + 4;
 
-/// Bytes of the smallest value that a record has: a tombstone's.
+/// Bytes of the smallest value that a record can have: a tombstone's.
 pub(super) const SMALLEST_RECORD: usize = HEAD_BYTES + 43;
 
 /// What is kept before the record.
@@ -26,9 +26,9 @@ pub(super) const SMALLEST_RECORD: usize = HEAD_BYTES + 43;
 /// record, see `Record::to_bytes`
 /// ```
 ///
-/// Numbers are little-endian, times are milliseconds since the Unix epoch. The nonce is drawn for each write: it tells
-/// whose write an item is after an outcome was unknown. The birth is drawn at creation and kept by updates: a lease names it, so that it ends
-/// with the session that it was taken of.
+/// Numbers are little-endian, times are milliseconds since the Unix epoch. The nonce is drawn for each write: if a
+/// write's outcome is unknown, it tells which write stored the item. The birth is drawn at creation and kept by
+/// updates: a lease names it, so that the lease ends with the session that it was taken on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) nonce: u64,
@@ -90,7 +90,7 @@ impl Head {
         bytes[8..15].copy_from_slice(&cas.incarnation.to_be_bytes()[1..]);
         bytes[15..23].copy_from_slice(&self.generation.to_be_bytes());
         bytes[23..27].copy_from_slice(&self.birth.to_be_bytes());
-        // A part of it is enough: a server gives a CAS value once.
+        // A part of the nonce is enough, since a server gives a CAS value only once.
         bytes[27..].copy_from_slice(&self.nonce.to_be_bytes()[4..]);
         Version::from_bytes(&bytes).expect("31 bytes are a version")
     }
@@ -114,7 +114,7 @@ impl Origin {
     }
 }
 
-/// A number that no other write has.
+/// Draws a number that identifies one write.
 pub(super) fn random() -> Result<u64, StoreError> {
     random_u64().map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))
 }

@@ -1,7 +1,7 @@
-//! An owner's epoch: a small item of its own.
+//! An owner's epoch, in an item that contains nothing else.
 //!
-//! Memcached evicts for each slab class: what is stored among items of about its own size makes room for them. So an epoch
-//! is kept smaller than any session, in a class that no session can be stored in, however many there are.
+//! Memcached evicts for each slab class: a new item replaces only items of about its own size. So an epoch is smaller
+//! than any session, in a class that no session is stored in. However many sessions there are, they don't evict it.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ use crate::{
     store::{StoreError, StoreErrorKind, Usage},
 };
 
-/// The form that this version writes.
+/// The format that this version writes.
 const FORMAT: u8 = 1;
 
 /// ```text
@@ -41,7 +41,7 @@ struct Item {
 enum Found {
     /// Nothing.
     Absent,
-    /// An item that stands for nothing: expired by the clock, of another generation, or not an epoch.
+    /// An item that counts as absent: expired by the clock, of another generation, or not an epoch.
     Dead(Cas),
     Live(Item, Cas),
 }
@@ -78,7 +78,7 @@ impl Item {
 }
 
 impl MemcachedStore {
-    /// The owner's epoch, in one round trip.
+    /// Returns the owner's epoch, in one round trip.
     pub(super) async fn epoch_of(&self, owner: &SessionId) -> Result<Option<Epoch>, StoreError> {
         match self.find_epoch(&self.place(owner), &self.inner.keys.epoch(owner)).await? {
             Found::Live(item, _) => Ok(Some(item.epoch)),
@@ -104,10 +104,10 @@ impl MemcachedStore {
         Ok(live.map_or(Found::Dead(cas), |item| Found::Live(item, cas)))
     }
 
-    /// The owner's epoch, made if there is none, and kept at least until then.
+    /// Makes sure that the owner has an epoch that is kept at least until the expiry of this usage. Returns the epoch.
     pub(super) async fn keep_epoch(&self, owner: &SessionId, usage: Usage) -> Result<Epoch, StoreError> {
         let (place, key) = (self.place(owner), self.inner.keys.epoch(owner));
-        // No longer than memcached can keep it, or each call would find it too short.
+        // Capped at what memcached can keep, or each call would find the epoch's time too short.
         let wanted = expiry::reachable(self.now(), usage.expires_at);
         let generation = self.ensure_generation(&place).await?;
         for _ in 0..TRIES {
@@ -120,8 +120,8 @@ impl MemcachedStore {
             match self.write_epoch(&place, &key, mode, item).await {
                 Ok(reply) if stored(&reply.status)? => return Ok(item.epoch),
                 Ok(_) => {}
-                // Whoever wrote it, what is there now is the epoch. If it is another one, or none, this write may still
-                // arrive, and then fails or makes an epoch that nobody was given.
+                // If the stored epoch lasts long enough, it is the owner's epoch, whoever wrote it. Otherwise this
+                // write may still arrive. It then fails, or makes an epoch that no session has.
                 Err(error) if error.sent => match self.find_epoch(&place.renewed(), &key).await {
                     Ok(Found::Live(item, _)) if is_kept(&item, wanted) => return Ok(item.epoch),
                     _ => return Err(error.of_write()),
@@ -132,7 +132,7 @@ impl MemcachedStore {
         Err(StoreError::new(StoreErrorKind::Other).because("the epoch keeps changing"))
     }
 
-    /// Replaces the owner's epoch by another. If there is none, all sessions are revoked as it is.
+    /// Replaces the owner's epoch. If there is none, all of the owner's sessions are revoked already.
     pub(super) async fn change_epoch(&self, owner: &SessionId, usage: Usage) -> Result<(), StoreError> {
         let (place, key) = (self.place(owner), self.inner.keys.epoch(owner));
         for _ in 0..TRIES {
@@ -144,7 +144,7 @@ impl MemcachedStore {
                 Ok(_) => {}
                 Err(error) if error.sent => match self.find_epoch(&place.renewed(), &key).await {
                     Ok(Found::Live(now, _)) if now.epoch == old.epoch => return Err(error.of_write()),
-                    // Ours, a later one, or none: nothing brings the old one back.
+                    // This write's epoch, a later one, or none: nothing brings the old one back.
                     Ok(_) => return Ok(()),
                     Err(_) => return Err(error.of_write()),
                 },

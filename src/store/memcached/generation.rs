@@ -72,7 +72,7 @@ impl MemcachedStore {
                 return Ok(present);
             }
             let command = Command::set(&key, Mode::Absent, self.longest(), 0, &[&fresh()?.to_le_bytes()]);
-            // Of the record nothing was sent yet: if this is not answered, the create did not happen.
+            // Nothing of the record was sent yet. If this is not answered, the create did not happen.
             place.call(command).await.map_err(ClientError::of_read)?;
         }
         Err(StoreError::new(StoreErrorKind::Unavailable).because("the server does not keep its generation"))

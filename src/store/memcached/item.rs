@@ -298,7 +298,8 @@ impl MemcachedStore {
     }
 
     pub(super) async fn refresh_item(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // An equal CAS value of the same incarnation is the same state. A generation is told by the value only.
+        // An equal CAS value of the same incarnation is the same state. The generation can be compared by its value
+        // only.
         if !self.inner.options.clear_by_generation
             && let Some((cas, _)) = envelope::parts(&held.version)
         {
@@ -333,7 +334,7 @@ pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
     })
 }
 
-/// Whether a conditional write took place; `false` if another came first, or the server was restarted.
+/// Whether a conditional write took place. Returns `false` if another came first, or the server was restarted.
 pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
     match status {
         Status::Done => Ok(true),

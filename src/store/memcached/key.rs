@@ -74,12 +74,12 @@ impl Keys {
         self.of(id, LEASE)
     }
 
-    /// Where the epoch of an owner is, by the id of the owner: on the server of a record with that id.
+    /// The key of an owner's epoch, by the owner's id. It is on the server of a record with that id.
     pub(super) fn epoch(&self, owner: &SessionId) -> Key {
         self.of(owner, EPOCH)
     }
 
-    /// Where the list of an owner's sessions is, by the id of the owner: beside the epoch.
+    /// The key of the list of an owner's sessions, by the owner's id. It is on the same server as the epoch.
     pub(super) fn sessions(&self, owner: &SessionId) -> Key {
         self.of(owner, SESSIONS)
     }

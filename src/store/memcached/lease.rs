@@ -28,12 +28,12 @@ struct Lease {
     until: SystemTime,
     /// The birth of the record that it was taken of: with that record it ends.
     birth: u32,
-    /// Drawn for each write, so that the same lease taken twice is told apart.
+    /// Drawn for each write, to distinguish two takings of the same lease.
     nonce: u64,
 }
 
-/// 16 bytes of the holder, 8 of the time, 4 of the birth and 8 of the nonce, little-endian; then zeros, so that it is as
-/// large as the smallest record: anonymous visitors can cause leases, and these must not be in the slab class of the epochs.
+/// 16 bytes of the holder, 8 of the time, 4 of the birth and 8 of the nonce, little-endian, then zeros up to the size
+/// of the smallest record. Anonymous visitors can cause leases, so leases must not be in the epochs' slab class.
 const LEASE_BYTES: usize = SMALLEST_RECORD;
 
 /// Pauses between two looks at the lease of another, and when a waiter looks at the session again: if it was renamed or

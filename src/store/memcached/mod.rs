@@ -1,8 +1,8 @@
 //! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
 //!
-//! What it promises and what eviction can do is on [`MemcachedStore`]. Files, from the lowest: `address`, `key`, `ring`,
-//! `expiry`, `events`, `backoff`, `released`; `client/`, which knows no session; `envelope`, the form of an item; `store` with `item`, `epoch`,
-//! `lease`, `owner` and `generation`; `config`.
+//! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
+//! `ring`, `expiry`, `events`, `backoff`, `released`; `client/`, which knows no session; `envelope`, the form of an
+//! item; `store` with `item`, `epoch`, `lease`, `owner` and `generation`; `config`.
 
 mod address;
 mod backoff;

@@ -23,7 +23,7 @@ const FORMAT: u8 = 1;
 /// The longest list: the session that was listed longest ago makes room. It lives on, and is revoked like the others.
 const MOST: usize = 1_000;
 
-/// How many entries the shortest list has room for, so that it is as large as the smallest record.
+/// How many entries the shortest list has room for: with them it is as large as the smallest record.
 const LEAST: usize = 4;
 
 /// Bytes of one session: its id, and the time at which it ends whatever happens.
@@ -44,7 +44,7 @@ impl Sessions {
             bytes.extend_from_slice(id.as_bytes());
             bytes.extend_from_slice(&envelope::millis(*until));
         }
-        // A short list would be kept in the slab class of the epochs, and take their place. Entries of zeros are none.
+        // A shorter list would be in the epochs' slab class and could evict them. Entries of zeros count as empty.
         bytes.resize(bytes.len().max(1 + LEAST * ENTRY_BYTES), 0);
         bytes
     }

@@ -68,19 +68,19 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # Runtimes and time limits
 ///
-/// Any number of runtimes can share a store. Each has [`connections`](MemcachedBuilder::connections) of its own to each
-/// server, made at its first request, so one that is busy or has ended neither delays the others nor ends their
-/// connections. A caller watches its time limit in its own future, on its own runtime's timer: it is answered in time
-/// also while the task that owns the connection can't run, and the connection is then replaced. The limit includes waiting for a place in the queue, for a connection and its
-/// handshake.
+/// Any number of runtimes can share a store. Each runtime has its own [`connections`](MemcachedBuilder::connections) to
+/// each server, made at its first request. So a runtime that is busy or has ended neither delays the others nor ends
+/// their connections. A caller enforces its time limit in its own future, with its own runtime's timer. It is answered
+/// in time even if the task that owns the connection can't run; the connection is then replaced. The limit includes the
+/// wait for a place in the queue, for a connection and for its handshake.
 ///
-/// A request that is still queued at the limit is withdrawn: the error is
-/// [`Timeout`](crate::StoreErrorKind::Timeout) or [`Unavailable`](crate::StoreErrorKind::Unavailable), and it is never sent.
+/// A request that is still queued at the limit is withdrawn and never sent. The error is
+/// [`Timeout`](crate::StoreErrorKind::Timeout) or [`Unavailable`](crate::StoreErrorKind::Unavailable).
 ///
 /// # What eviction can do
 ///
-/// A server that is full drops items, per slab class: an item makes room only for items of about its own size, those that
-/// were used least recently first.
+/// A server that is full evicts items, per slab class: a new item replaces only items of about its own size, the least
+/// recently used first.
 ///
 /// | lost | consequence |
 /// |---|---|
@@ -93,42 +93,43 @@ const REMEMBERED: usize = 16_384;
 ///
 /// Nothing is ever brought back.
 ///
-/// **Anonymous sessions don't log out idle users.** An epoch is smaller than any session, lease or list, and is alone in
-/// its slab class, so sessions of any size and number don't make it give way. It gives way to the epochs of other owners,
-/// those of owners that have not been seen for the longest time first. This holds up to a prefix of 100 bytes, for
-/// memcached's default `-n` and a growth factor (`-f`) of at most 1.25, its default.
+/// **Anonymous sessions don't log out idle users.** An epoch is smaller than any session, lease or list, and no other
+/// items are in its slab class. So sessions don't evict it, whatever their size and number. Only the epochs of other
+/// owners evict it, starting with the owners that have not been seen for the longest time. This holds for prefixes of
+/// at most 100 bytes, memcached's default `-n`, and a growth factor (`-f`) of at most 1.25, its default.
 ///
-/// Its limit is memcached's slab automover. While a full server keeps evicting from one class for half a minute, it moves
-/// pages to it from others, those of epochs included, but leaves each class two pages: the epochs of 13,000 owners on each
-/// server, or of 8,700 with a prefix of more than 26 bytes. With more owners than that, start memcached with
-/// `-o slab_automove=0`, and no page is moved. (Measured with 1.6.18, `-m 64`, 40,000 owners and over 20 million small sessions:
-/// 13,796 epochs and 1,128 of 10,000 other records were left by default, all of both without the automover.)
+/// Its limit is memcached's slab automover. While a full server keeps evicting from one class for half a minute, the
+/// automover moves pages to it from other classes, including that of the epochs. It leaves each class two pages: the
+/// epochs of 13,000 owners on each server, or of 8,700 with a prefix of more than 26 bytes. With more owners, start
+/// memcached with `-o slab_automove=0`, so that no page is moved. (Measured with 1.6.18, `-m 64`, 40,000 owners and
+/// over 20 million small sessions: by default 13,796 epochs and 1,128 of 10,000 other records were left; without the
+/// automover, all of both.)
 ///
-/// Size for it: the record's bytes and about 200 more for each session (head, key and memcached's own), a third on top for
-/// the slabs' rounding, 152 to 240 bytes for each owner, and look at `evictions` in its `stats`.
+/// To size a server, add for each session the record's bytes and about 200 more (head, key and memcached's own), a
+/// third on top for the slabs' rounding, and 152 to 240 bytes for each owner. Watch `evictions` in memcached's `stats`.
 ///
 /// # Time
 ///
 /// Expiry is memcached's own, in whole seconds: a session never ends before its time, and ends within two seconds after
 /// it (within one, if a whole number of seconds was left). The clocks of application servers may differ: times up to 30
-/// days are relative for memcached. Beyond, they are dates, at most 19 January 2038, where memcached's dates end; what
-/// shall live longer ends there, or after 30 days once that is past.
+/// days are relative for memcached. Longer times are dates, and memcached's dates end on 19 January 2038. A session
+/// that should live longer ends then or, once that date has passed, after 30 days.
 ///
-/// `used_at` and `expires_at` are exact to the millisecond after a create or an update. A touch moves only memcached's own
-/// expiry, from which both are then derived: they move by the same amount, and are up to 3.25 seconds late, never past the
-/// present. A touch that moves the expiry by less than that can't be told from rounding and moves neither. Where the
-/// absolute limit caps the expiry, `used_at` moves only as far as the expiry does.
+/// `used_at` and `expires_at` are exact to the millisecond after a create or an update. A touch moves only memcached's
+/// own expiry, from which both are then derived: they move by the same amount, and are up to 3.25 seconds late, but
+/// never in the future. A touch that moves the expiry by less than that can't be distinguished from rounding, and moves
+/// neither. If the absolute limit caps the expiry, `used_at` moves only as far as the expiry does.
 ///
-/// # What is not known for certain
+/// # Unknown outcomes
 ///
-/// A write that was sent and not answered is never sent again. It is read back: a number that was drawn for each write
-/// tells whose write an item is. If that does not settle it, the answer is an error of kind
-/// [`OutcomeUnknown`](crate::StoreErrorKind::OutcomeUnknown). A delete has no such number: if its answer is lost and the
-/// item is gone, it counts as done by whoever asks.
+/// A write that was sent and not answered is never sent again. It is read back: a number that is drawn for each write
+/// tells which write stored the item. If that does not settle it, the error is
+/// [`OutcomeUnknown`](crate::StoreErrorKind::OutcomeUnknown). A delete has no such number: if its answer is lost and
+/// the item is gone, the delete counts as done.
 ///
-/// Servers count CAS values from 1 again when they are restarted. So a CAS value is used only on a connection to the
-/// incarnation of the server that gave it, which is told by the server's process id and the second of its start: a
-/// version, a lease or an epoch that was read before a restart matches nothing that is stored after it.
+/// Servers count CAS values from 1 again after a restart. So a CAS value is used only with the incarnation of the
+/// server that gave it, which is identified by the server's process id and the second of its start. A version, a lease
+/// or an epoch that was read before a restart matches nothing that is stored after it.
 ///
 /// # Servers
 ///
@@ -359,7 +360,7 @@ impl SessionStore for MemcachedStore {
 
     async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
         let id = SessionId::of_owner(owner);
-        // Nobody can have an epoch who can't be an owner.
+        // A name that is not a valid owner has no epoch.
         Owner::new(owner, Epoch::from_u64(0))
             .map_err(|error| StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because(error))?;
         self.keep_epoch(&id, usage).await.map_err(|error| failed("ensure_epoch", &id, error))
@@ -390,10 +391,10 @@ impl SessionStore for MemcachedStore {
         self.unlistable("count")
     }
 
-    /// Ends every session, if [`clear_by_generation`](MemcachedBuilder::clear_by_generation) is set. How many there were is
-    /// not known, so the answer is 0.
+    /// Ends every session, if [`clear_by_generation`](MemcachedBuilder::clear_by_generation) is set. Returns 0, since
+    /// the number of sessions is not known.
     ///
-    /// `Unsupported` without that setting, whatever the [`ListPolicy`] is.
+    /// Fails with `Unsupported` without that setting, whatever the [`ListPolicy`] is.
     async fn clear(&self) -> Result<u64, StoreError> {
         if !self.inner.options.clear_by_generation {
             let error = StoreError::unsupported("clear");
@@ -413,8 +414,8 @@ impl SessionStore for MemcachedStore {
         }
     }
 
-    /// `Unsupported`, whatever the [`ListPolicy`] is: memcached can't list what it would have to end. It drops what has not
-    /// been used for its idle limit by itself.
+    /// Fails with `Unsupported`, whatever the [`ListPolicy`] is: memcached can't list the sessions to end. It drops
+    /// sessions that were not used for their idle limit by itself.
     async fn delete_idle(&self, _idle: Idle) -> Result<Swept, StoreError> {
         Err(StoreError::unsupported("delete_idle")
             .because("memcached can't list its items: give sessions an idle limit"))
@@ -459,7 +460,7 @@ impl SessionStore for MemcachedStore {
     /// Takes no more requests, waits for the replies to those under way, and disconnects.
     async fn close(&self) -> Result<(), StoreError> {
         let ending = self.inner.servers.iter().flat_map(Server::close);
-        // All limits begin now.
+        // All limits begin at the same time.
         let ending: Vec<_> = ending.map(|closing| (Instant::now() + closing.limit(), closing)).collect();
         if ending.is_empty() {
             return Ok(());

@@ -36,15 +36,15 @@ struct Queue {
     pushed: u64,
     /// While a snapshot is written: the lines that it may miss, which the next journal begins with.
     missed: Option<Vec<Line>>,
-    /// Begin a new journal.
+    /// If set, begin a new journal.
     renewal: Option<Renewal>,
     stop: bool,
 }
 
-/// What the thread takes out of the queue at a time.
+/// The lines that the thread takes out of the queue at once.
 struct Batch {
     lines: Vec<Line>,
-    /// Lines that were ever queued, these included.
+    /// How many lines were ever queued, including these.
     pushed: u64,
     renewal: Option<Renewal>,
     stop: bool,
@@ -172,7 +172,7 @@ impl Journal {
         }
     }
 
-    /// Waits for something to do.
+    /// Waits until there is something to do.
     fn next(&self) -> Batch {
         let mut queue = self.queue();
         while queue.lines.is_empty() && queue.renewal.is_none() && !queue.stop {

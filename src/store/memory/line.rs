@@ -84,7 +84,7 @@ impl Line {
     }
 }
 
-/// Versions are far below; a larger one could not be counted on from.
+/// The largest version that is accepted. Real ones are far below; counting on from a larger one could overflow.
 pub(super) const MOST_VERSION: u64 = 1 << 63;
 
 /// The head of a journal: no version above `version` was given before it was begun.

@@ -25,12 +25,12 @@ use super::{
 /// Versions given between the last thing that reached the disk and a crash are unknown: there are far fewer.
 const VERSION_GAP_BITS: u32 = 40;
 
-/// The gap that the last store of this process began with.
+/// The gap with which the last store of this process began.
 static LAST_GAP: AtomicU64 = AtomicU64::new(0);
 
-/// The version that a store begins with: above all that its files name, and above all that any other store with files has
-/// given in this process. So a caller that still holds a version of a store that was closed can't meet it again in the
-/// one opened in its place, even if the files are gone or were set aside meanwhile.
+/// The version with which a store begins. It is above all versions in its files and above all versions that other
+/// stores with files have given in this process. A caller that still holds a version of a closed store therefore can't
+/// meet it again in the store that is opened in its place, even if the files are gone or were set aside meanwhile.
 fn first_version(known: u64) -> u64 {
     let gap = |last: u64| last.max(known >> VERSION_GAP_BITS) + 1;
     gap(LAST_GAP.update(Ordering::AcqRel, Ordering::Acquire, gap)) << VERSION_GAP_BITS

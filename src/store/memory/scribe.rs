@@ -1,4 +1,4 @@
-//! The journal's thread: what is in the file, and what waits for it.
+//! The journal's thread: the lines in the file, and the lines that wait to be written.
 
 use std::{
     collections::VecDeque,
@@ -13,17 +13,17 @@ use super::{
     line::{LINE_BYTES, Line, write_head},
 };
 
-/// From this size on a snapshot is asked for, which empties the journal.
+/// The size in bytes from which a snapshot is requested, which empties the journal.
 const LONG: u64 = 64 << 20;
 
-/// Lines that are tried first while the disk refuses them: less than a page.
+/// How many lines are tried first while the disk refuses writes. They are smaller than a page.
 const PROBE: usize = 64;
 
 /// Writes the journal.
 ///
-/// A refused write costs as much as its own lines, not as all that wait: while the disk refuses, one short piece of the
-/// backlog is tried per call, and a longer one only after a shorter one was written. Otherwise every removal on a full
-/// disk would write all removals before it, and 8,000 of them would cost four times as much as 4,000.
+/// A refused write costs as much as its own lines, not as the whole backlog: while the disk refuses, each call tries
+/// one short piece of the backlog, and a longer one only after a shorter one was written. Otherwise every removal on a
+/// full disk would try all removals before it, and 8,000 of them would cost four times as much as 4,000.
 #[derive(Debug)]
 pub(super) struct Scribe {
     path: PathBuf,
@@ -34,37 +34,39 @@ pub(super) struct Scribe {
     /// The last write failed.
     is_refused: bool,
     unsure: Option<Unsure>,
-    /// From this size on a snapshot is asked for. It doubles with each request: where snapshots fail, not every removal
-    /// begins one.
+    /// The size in bytes from which a snapshot is requested. It doubles with each request, so that failing snapshots
+    /// are not tried again at every removal.
     long: u64,
-    /// Lines that were given to the disk, whether it took them or not.
+    /// How many lines were passed to the disk, whether it took them or not.
     #[cfg(test)]
     tried: usize,
 }
 
-/// A new journal, which begins with what the snapshot may have missed.
+/// A new journal, which begins with the lines that the snapshot may have missed.
 #[derive(Debug)]
 pub(super) struct Renewal {
     pub(super) version: u64,
     pub(super) lines: Vec<Line>,
-    /// Lines that had been queued when the snapshot was in its place. The snapshot or `lines` has what they say.
+    /// How many lines had been queued when the snapshot was in place. The snapshot or `lines` contains them.
     pub(super) pushed: u64,
 }
 
-/// The journal was begun anew, and after a crash its name may lead to the old one. Until it is begun once more and the
-/// folder is synced, no line is certain: syncing the folder a second time can succeed without having tried.
+/// The journal was begun anew, but its directory could not be synced: after a crash its name may lead to the old
+/// journal. No line is certain until the journal is begun once more and the directory is synced. Syncing the directory
+/// again is not enough, since a second sync can succeed without having written anything.
 #[derive(Debug)]
 struct Unsure {
     version: u64,
-    /// All lines of the file.
+    /// All lines in the file.
     lines: Vec<Line>,
     error: Arc<io::Error>,
-    /// Calls since it was begun.
+    /// How many calls there were since it was begun.
     calls: usize,
 }
 
 impl Unsure {
-    /// Whether to begin the file once more. The longer it is, the more calls share the cost.
+    /// Whether to begin the file once more. The longer it is, the more calls pass in between, so that they share the
+    /// cost.
     fn is_due(&self) -> bool {
         self.calls.saturating_mul(PROBE) >= self.lines.len()
     }
@@ -88,11 +90,11 @@ impl Scribe {
         })
     }
 
-    /// Writes these lines, of which the last one is number `pushed`, and all that waited.
+    /// Writes these lines, the last of which is number `pushed`, after the backlog.
     ///
     /// # Errors
     ///
-    /// If one of the lines is not on the disk for certain. Those that are not are tried again with the next ones.
+    /// If a line is not on the disk for certain. Such lines are tried again with the next ones.
     pub(super) fn write(
         &mut self,
         lines: Vec<Line>,
@@ -124,7 +126,7 @@ impl Scribe {
         self.unsure.as_ref().map_or(Ok(()), |unsure| Err(Arc::clone(&unsure.error)))
     }
 
-    /// Puts a journal of these lines in the place of this one. If that fails, this one goes on.
+    /// Replaces this journal by one of these lines. If that fails, this one stays in use.
     fn begin_again(&mut self, version: u64, lines: Vec<Line>) {
         #[cfg(test)]
         (self.tried += lines.len());
@@ -142,8 +144,8 @@ impl Scribe {
         }
     }
 
-    /// Writes the backlog: at once if the last write succeeded, and else in pieces, of which each is twice as long as
-    /// the one before it.
+    /// Writes the backlog: at once if the last write succeeded, otherwise in pieces, each twice as long as the one
+    /// before.
     fn append(&mut self) -> io::Result<()> {
         let mut most = if self.is_refused { PROBE } else { usize::MAX };
         while !self.backlog.is_empty() {
@@ -160,7 +162,7 @@ impl Scribe {
         Ok(())
     }
 
-    /// Whether a snapshot is to be written.
+    /// Whether to request a snapshot.
     pub(super) fn is_long(&mut self) -> bool {
         let is_long = self.writer.bytes > self.long;
         if is_long {
@@ -177,7 +179,7 @@ impl Scribe {
         );
     }
 
-    /// From now on every write fails, until a new journal is begun.
+    /// Makes every write fail, until a new journal is begun.
     #[cfg(test)]
     pub(super) fn refuse_writes(&mut self) {
         self.writer.file = File::open(&self.path).expect("the journal is there");
@@ -188,13 +190,13 @@ impl Scribe {
 #[derive(Debug)]
 struct Writer {
     file: File,
-    /// Its whole lines. What a failed write left behind them is overwritten.
+    /// The length of its whole lines. The rest of a failed write is overwritten.
     bytes: u64,
 }
 
 impl Writer {
-    /// Begins a new journal in the place of the old one: whole or not at all. And whether it stays there if the machine
-    /// crashes now.
+    /// Replaces the old journal by a new one, atomically. The inner result says whether it is still in place after a
+    /// crash.
     fn begin(path: &Path, version: u64, lines: &[Line]) -> io::Result<(Self, io::Result<()>)> {
         let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES + 32);
         write_head(version, &mut bytes);
@@ -209,7 +211,7 @@ impl Writer {
         self.file.seek(SeekFrom::Start(self.bytes))?;
         let written = self.file.write_all(&bytes).and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
-            // Half a line in the middle would be damage, and so would a page that a failed sync has lost.
+            // Otherwise half a line, or a page that a failed sync has lost, would be damage in the middle of the file.
             let _ = self.file.set_len(self.bytes);
             return Err(error);
         }

@@ -59,13 +59,14 @@ use crate::{
 /// changed or whose life was shortened by a second or more. What was *created or changed* since the last snapshot is
 /// lost in a crash, and what was *evicted* may come back: nobody ended it. Leases are not restored.
 ///
-/// If the journal can't be written (the disk is full), such a call is answered `OutcomeUnknown`: it took effect, but a
-/// crash before the next snapshot would undo it. What could not be written waits in memory, 40 bytes a line, and is written,
-/// once, with the first removal for which there is space. Until then each refused call tries a short piece of it, so that
-/// its cost does not grow with what waits. A snapshot that can't be written is an event, and the next interval tries again.
+/// If the journal can't be written (the disk is full), such a call returns `OutcomeUnknown`: it took effect, but a
+/// crash before the next snapshot would undo it. The lines wait in memory, 40 bytes each, and are written once, with
+/// the first removal for which there is space. Until then each refused call tries only a short piece of them, so that
+/// its cost does not grow with their number. A snapshot that fails is reported as an event, and tried again at the next
+/// interval.
 ///
-/// Versions ascend over restarts, crashes included, and over all stores with snapshots in one process. So a caller that
-/// still holds a version from before a restart can't overwrite a state that it has not seen.
+/// Versions ascend over restarts, including crashes, and over all stores with snapshots in one process. A caller that
+/// still holds a version from before a restart therefore can't overwrite a state that it has not seen.
 ///
 /// One store at a time can have a snapshot open, in all processes. (Not run on Windows. Folders are synced on Unix only.)
 ///

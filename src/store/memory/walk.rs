@@ -92,7 +92,7 @@ impl Table {
         Ok(self.shared.ledger.sessions())
     }
 
-    /// Removes a step of the sessions that are idle, and returns where to go on.
+    /// Removes the idle sessions of one step. Returns where to continue.
     pub(super) fn delete_idle_step(
         &self,
         from: Place,

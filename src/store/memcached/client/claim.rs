@@ -1,4 +1,4 @@
-//! Whether a request was written or withdrawn.
+//! Decides whether a request is written or withdrawn.
 
 use std::sync::{
     Arc,
@@ -10,26 +10,26 @@ const WRITTEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 const ENDED: u8 = 3;
 
-/// Decides between the task that writes a request and the caller that gives up waiting: whichever comes first.
+/// Shared by the task that writes a request and the caller that may give up waiting: the first one wins.
 ///
-/// A request that its caller has withdrawn is never written, so what was reported as not sent does not happen later. A
-/// request that was written can't be withdrawn any more: its outcome is unknown until it is answered.
+/// A request that its caller has withdrawn is never written, so a request that was reported as not sent has no later
+/// effect. A request that was written can't be withdrawn any more: its outcome is unknown until the reply comes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Claim(Arc<AtomicU8>);
 
-/// What came of withdrawing a request.
+/// The outcome of withdrawing a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Withdrawal {
-    /// It was not written, and from now on can't be.
+    /// It was not written, and now never will be.
     Withdrawn,
-    /// That was so before.
+    /// It had been withdrawn before.
     Already,
-    /// It was written.
+    /// It had been written.
     Written,
 }
 
 impl Claim {
-    /// Claims the request for writing. `false` if it was withdrawn.
+    /// Claims the request for writing. Returns `false` if it was withdrawn.
     pub(super) fn write(&self) -> bool {
         self.take(WRITTEN).is_ok()
     }
@@ -43,7 +43,7 @@ impl Claim {
         }
     }
 
-    /// The connection lets go of the request, answered or not. `false` if its caller withdrew it before.
+    /// Ends the request on the connection, answered or not. Returns `false` if its caller had withdrawn it.
     pub(super) fn end(&self) -> bool {
         self.take(ENDED) != Err(WITHDRAWN)
     }

@@ -16,7 +16,8 @@ pub(in super::super) struct Command {
     pub(super) opaque: u64,
     /// What the item will take in the server's memory; 0 if nothing is stored.
     pub(super) item_size: usize,
-    /// The incarnation of the server that gave the CAS value in it: it is sent to no other.
+    /// The incarnation of the server that gave the CAS value in the command. The command is sent to no other
+    /// incarnation.
     pub(super) incarnation: Option<u64>,
 }
 
@@ -26,7 +27,7 @@ pub(in super::super) struct Command {
 /// item that was written after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Cas {
-    /// Never 0: memcached answers 0 if it has no CAS values.
+    /// Never 0: memcached sends 0 if CAS is turned off.
     pub(in super::super) number: u64,
     /// 56 bits.
     pub(in super::super) incarnation: u64,

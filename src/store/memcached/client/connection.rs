@@ -33,8 +33,7 @@ use super::{
 /// How many requests one write takes at most.
 const BATCH: usize = 256;
 
-/// How many bytes of requests one write takes: the request that reaches them is the last. What is not in a write yet can
-/// still be withdrawn.
+/// A write takes requests until they have this many bytes. Requests that are not in a write yet can still be withdrawn.
 const BATCH_BYTES: usize = 64 * 1_024;
 
 /// The buffers' first size, and the size above which a buffer is given back after use.
@@ -49,8 +48,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Owns one connection to one server for as long as `queue` has senders: connects, serves, and connects again.
 ///
-/// Every request that is taken from the queue is answered, at the latest at its deadline. While the server is down that
-/// is at once. Where the runtime does not let this run, callers see it by `link` and start another.
+/// Answers every request that it takes from the queue, at the latest at the request's deadline; while the server is
+/// down, at once. If the runtime does not run this task, callers notice it by `link` and start another.
 pub(super) async fn run(link: Arc<Link>, queue: mpsc::Receiver<Request>) {
     let mut serving = pin!(serve(Arc::clone(&link.shared), queue));
     poll_fn(|context| {
@@ -243,7 +242,7 @@ impl Connection {
     }
 }
 
-/// Counts a connection for as long as it stands, also if its task is dropped with its runtime.
+/// Counts a connection while it is open, even if its task is dropped with its runtime.
 struct Standing<'a>(&'a Shared);
 
 impl<'a> Standing<'a> {
@@ -306,7 +305,7 @@ impl Writer<'_> {
                     }
                 }
             }
-            // What does not fit stays for the next write, or for the next connection.
+            // The rest stays for the next write, or for the next connection.
             self.encode(&mut bytes);
             if !bytes.is_empty() {
                 write.write_all(&bytes).await?;
@@ -422,5 +421,5 @@ fn is_send(link: Arc<Link>, queue: mpsc::Receiver<Request>) -> impl Send {
     run(link, queue)
 }
 
-/// What closing waits for a connection's task beyond the time of its last request, or in all if there is none.
+/// How long closing waits for a connection's task after the deadline of its last request, or in all if there is none.
 pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(250);

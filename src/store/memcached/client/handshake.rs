@@ -44,7 +44,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The bits of an incarnation.
+/// The bits that an incarnation can have.
 const INCARNATION_BITS: u64 = (1 << 56) - 1;
 
 /// What a server says of itself.
@@ -53,14 +53,15 @@ pub(super) struct ServerInfo {
     pub(super) version: String,
     /// The largest item, in bytes with all its overhead.
     pub(super) item_size_max: Option<usize>,
-    /// Tells this process of the server from those before and after it at the same address: the second in which it was
-    /// started and its process id. (Even where every process has the id 1, two that are started in one second would be
-    /// taken for one another only if the first had served somebody within that second.) A random number, another for each
-    /// connection, if the server does not tell these.
+    /// Distinguishes this server process from earlier and later ones at the same address. It consists of the second in
+    /// which the process was started and its process id. (Even if every process has the id 1, two that start in the
+    /// same second are confused only if the first one has served requests within that second.) If the server does not
+    /// report these, it is a random number for each connection.
     pub(super) incarnation: u64,
 }
 
-/// Signs in where there are credentials, and asks for the version, the settings and the incarnation. The error says what is wrong.
+/// Signs in if there are credentials, and asks for the version, the settings and the incarnation. The error says what
+/// is wrong.
 pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>) -> io::Result<ServerInfo> {
     let mut lines = Lines { wire, buffer: BytesMut::new(), read: 0 };
     if let Some(credentials) = credentials {
@@ -114,7 +115,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
     Ok(ServerInfo { version: version.to_owned(), item_size_max, incarnation })
 }
 
-/// Reads the reply to `stats`.
+/// Reads the incarnation from the reply to `stats`.
 async fn incarnation(lines: &mut Lines<'_>) -> io::Result<u64> {
     let [mut process, mut time, mut uptime] = [None; 3];
     loop {
@@ -210,7 +211,7 @@ mod tests {
         }
     }
 
-    /// Servers that can't be told apart are taken for different ones.
+    /// Servers that can't be told apart count as different.
     #[tokio::test]
     async fn a_server_without_an_incarnation_gets_one_for_each_connection() {
         for script in [&b"VERSION 1.6.18\r\nEND\r\nEND\r\n"[..], b"VERSION 1.6.18\r\nEND\r\nERROR\r\n"] {

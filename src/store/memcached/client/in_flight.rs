@@ -21,7 +21,7 @@ pub(super) struct Request {
     pub(super) waiter: Waiter,
 }
 
-/// The connection's end of a request: answered once, by whoever has it.
+/// The connection's half of a request. It answers once.
 pub(super) struct Waiter {
     pub(super) deadline: Instant,
     sender: Option<oneshot::Sender<Result<Reply, ClientError>>>,
@@ -30,7 +30,7 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    /// A waiter, the caller's end of it, and what decides between the two.
+    /// Returns a waiter, the caller's half of it, and the claim that they share.
     pub(super) fn new(
         link: &Arc<Link>,
         deadline: Instant,
@@ -41,7 +41,7 @@ impl Waiter {
         (waiter, receiver, claim)
     }
 
-    /// Claims the request for writing. `false` if nobody waits any more: it must not be written then.
+    /// Claims the request for writing. Returns `false` if its caller has given up: then it must not be written.
     pub(super) fn write(&self) -> bool {
         self.claim.write()
     }
@@ -62,7 +62,7 @@ impl Waiter {
 
     fn send(&mut self, result: Result<Reply, ClientError>) {
         let failed = result.is_err();
-        // A caller that has gone does not want it, and one that gave up has counted it.
+        // Not counted as an error if the caller has gone, or has given up and counted it itself.
         if self.sender.take().is_some_and(|sender| sender.send(result).is_ok()) && failed {
             self.link.shared.counters.errors.fetch_add(1, Ordering::Relaxed);
         }

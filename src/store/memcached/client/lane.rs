@@ -9,12 +9,12 @@ use tokio::{runtime, sync::mpsc, task::JoinHandle};
 
 use super::{in_flight::Request, server::Shared};
 
-/// What the callers of a connection and its task share.
+/// The state that a connection's callers and its task share.
 pub(super) struct Link {
     pub(super) shared: Arc<Shared>,
-    /// How often the task was polled.
+    /// How often the task was polled. A caller sees by it whether the task runs.
     polls: AtomicU64,
-    /// How many requests are queued or wait for their reply.
+    /// How many requests are queued or waiting for their reply.
     in_flight: AtomicUsize,
 }
 
@@ -27,24 +27,24 @@ impl Link {
         self.polls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A number that changes whenever the task runs.
+    /// Returns a number that changes whenever the task is polled.
     pub(super) fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
     }
 
-    /// A request was queued.
+    /// Counts a request that was queued.
     pub(super) fn began(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.shared.counters.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was answered, withdrawn or dropped.
+    /// Counts a request that was answered, withdrawn or dropped.
     pub(super) fn ended(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.shared.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether nothing is under way.
+    /// Whether no request is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) == 0
     }
@@ -58,7 +58,7 @@ pub(super) struct Driver {
     pub(super) task: JoinHandle<()>,
 }
 
-/// Requests of one lane and one runtime share a connection.
+/// The connections of one lane. Requests of the same runtime share a connection.
 #[derive(Default)]
 pub(super) struct Lane {
     drivers: Mutex<Vec<Driver>>,
@@ -69,13 +69,13 @@ impl Lane {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up a connection whose task does not run, so that the next request starts another. What is queued there is
-    /// withdrawn by its callers.
+    /// Gives up a connection whose task does not run, so that the next request starts another. Callers withdraw the
+    /// requests that are queued there.
     pub(super) fn replace(&self, link: &Arc<Link>) {
         self.lock().retain(|driver| !Arc::ptr_eq(&driver.link, link));
     }
 
-    /// Takes all connections away, so that their tasks end once what is queued is answered.
+    /// Removes all connections. Their tasks end when everything that is queued is answered.
     pub(super) fn take(&self) -> Vec<Driver> {
         std::mem::take(&mut *self.lock())
     }

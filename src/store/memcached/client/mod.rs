@@ -6,17 +6,17 @@
 //!    └───────── replies ◀────── reader ◀── socket ◀──────┘
 //! ```
 //!
-//! Each connection is owned by one task, which writes what is queued in batches and hands out the replies in order.
-//! Callers never touch the socket, so a caller that goes away leaves nothing behind: its request is skipped, or its
-//! reply is thrown away. Each caller watches its own time limit, on its own runtime's timer: a request that is still
-//! queued then is withdrawn and never sent, and the outcome of one that was written is unknown.
+//! Each connection is owned by one task, which writes queued requests in batches and hands out the replies in order.
+//! Callers never touch the socket. If a caller goes away, its request is skipped or its reply is discarded. Each caller
+//! enforces its own time limit with its own runtime's timer: a request that is still queued then is withdrawn and never
+//! sent, and the outcome of a request that was written is unknown.
 //!
-//! Each runtime that uses a server has connections of its own to it. So a runtime that is busy, stopped or gone delays
-//! nobody else's requests.
+//! Each runtime that uses a server has its own connections to it. So a runtime that is busy, stopped or gone doesn't
+//! delay requests of other runtimes.
 //!
-//! Every request carries an opaque number that its reply must repeat; a reply with another one,
-//! or anything that is no reply, closes the connection. A request that is overdue closes it too, since what follows on
-//! the wire would come late as well. A CAS value is sent only to the incarnation of the server that gave it: see [`Cas`].
+//! Every request carries an opaque number, which its reply must repeat. A reply with another number, or anything that
+//! is not a reply, closes the connection. So does an overdue request, since the replies behind it would be late as
+//! well. A CAS value is sent only to the incarnation of the server that gave it: see [`Cas`].
 //!
 //! Nothing here knows what a session is.
 

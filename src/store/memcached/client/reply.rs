@@ -11,9 +11,9 @@ const MAX_LINE_BYTES: usize = 2_048;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Reply {
     pub(in super::super) status: Status,
-    /// The item's CAS value as it was sent; see [`cas`](Self::cas).
+    /// The item's CAS value as the server sent it; see [`cas`](Self::cas).
     pub(in super::super) cas_number: Option<u64>,
-    /// The incarnation of the server that sent it; known to the connection, not part of the bytes.
+    /// The incarnation of the server that sent the reply. It comes from the connection, not from the reply's bytes.
     pub(in super::super) incarnation: u64,
     /// Seconds left; -1 is for ever.
     pub(in super::super) seconds_left: Option<i64>,
@@ -27,13 +27,13 @@ pub(in super::super) struct Reply {
 }
 
 impl Reply {
-    /// The item's CAS value; `None` if there is none, or the server gives none.
+    /// Returns the item's CAS value; `None` if the reply has none, or CAS is turned off.
     pub(in super::super) fn cas(&self) -> Option<Cas> {
         let number = self.cas_number.filter(|&number| number != 0)?;
         Some(Cas { number, incarnation: self.incarnation })
     }
 
-    /// The answer to a request that was not sent because its CAS value is of another incarnation.
+    /// The reply to a request that was not sent because its CAS value is from another incarnation.
     pub(super) fn restarted() -> Self {
         Self::of(Status::Restarted)
     }
@@ -67,7 +67,7 @@ pub(in super::super) enum Status {
     Exists,
     /// `NF`: not found, as an answer to a change.
     NotFound,
-    /// Nothing was sent: the request named a CAS value from before a restart of the server, which no item has.
+    /// The request was not sent: its CAS value is from before a restart of the server, so it matches no item.
     Restarted,
     /// `SERVER_ERROR`, after which the connection is still in step.
     ServerError(Box<str>),

@@ -103,20 +103,20 @@ pub struct ServerStatistics {
     pub connected: u64,
 }
 
-/// One server: a few lanes of requests, with a connection for each of them and each runtime that uses it.
+/// One server, with a few lanes of requests. Each lane has a connection for each runtime that uses it.
 pub(in super::super) struct Server {
     shared: Arc<Shared>,
     lanes: Box<[Lane]>,
     closed: AtomicBool,
 }
 
-/// A request that was queued. Dropped, it is withdrawn if it was not written yet.
+/// A queued request. Dropping this withdraws the request if it was not written yet.
 pub(in super::super) struct Pending<'a> {
     receiver: oneshot::Receiver<Result<Reply, ClientError>>,
     claim: Claim,
     deadline: Instant,
     link: Arc<Link>,
-    /// How often the connection's task had run when this was queued.
+    /// How often the connection's task had been polled when this was queued.
     polls: u64,
     lane: &'a Lane,
 }
@@ -170,8 +170,9 @@ impl Server {
         ClientError::unsent(&self.shared.name, reason)
     }
 
-    /// Queues a request on this runtime's connection, or gives it back with the queue if that is full. The connection's
-    /// task is started if there is none: at the runtime's first request, or if the task does not run.
+    /// Queues a request on this runtime's connection. If the queue is full, returns the request and the queue. Starts
+    /// the connection's task if there is none: at the runtime's first request, or after a task that does not run was
+    /// given up.
     #[allow(clippy::type_complexity, reason = "its only caller takes it apart")]
     fn try_queue<'a>(
         &'a self,
@@ -187,7 +188,7 @@ impl Server {
         let at = if let Some(at) = drivers.iter().position(is_ours) {
             at
         } else {
-            // Those of runtimes that are gone.
+            // Drops connections of runtimes that are gone.
             drivers.retain(|driver| !driver.queue.is_closed());
             drivers.push(self.start(&runtime)?);
             drivers.len() - 1
@@ -201,7 +202,7 @@ impl Server {
         }
     }
 
-    /// Starts a connection's task. Called under its lane's lock, so that `close` misses none.
+    /// Starts a connection's task. Call it under the lane's lock, so that `close` misses none.
     fn start(&self, runtime: &runtime::Handle) -> Result<Driver, ClientError> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(self.error(Reason::Closed));
@@ -212,7 +213,7 @@ impl Server {
         Ok(Driver { runtime: runtime.id(), queue, link, task })
     }
 
-    /// Waits until everything that was queued before is answered, on the connections of other runtimes as well.
+    /// Waits until everything that was queued before is answered, also on other runtimes' connections.
     ///
     /// `probe` makes a request: its reply comes after all others' of its connection.
     pub(in super::super) async fn flush(&self, probe: impl Fn() -> Command) -> Result<(), ClientError> {
@@ -258,12 +259,13 @@ impl Server {
 }
 
 impl Closing {
-    /// Whether everything on this connection was answered.
+    /// Whether every request on this connection is answered.
     pub(in super::super) fn is_idle(&self) -> bool {
         self.link.is_idle()
     }
 
-    /// How long it may take to end. Its runtime may not run at all, which matters only while requests are under way.
+    /// How long the connection may take to end. Its runtime may not run at all, which matters only while requests are
+    /// under way.
     pub(in super::super) fn limit(&self) -> Duration {
         if self.is_idle() {
             return CLOSE_GRACE;
@@ -280,7 +282,7 @@ impl<'a> Pending<'a> {
         (Self { receiver, claim, deadline, link, polls, lane }, Request { command, waiter })
     }
 
-    /// Waits for a place in a queue that is full.
+    /// Waits for a place in a full queue.
     async fn queue(self, queue: &mpsc::Sender<Request>, request: Request) -> Result<Self, ClientError> {
         match timeout_at(self.deadline, queue.send(request)).await {
             Ok(Ok(())) => Ok(self),
@@ -293,9 +295,9 @@ impl<'a> Pending<'a> {
     pub(in super::super) async fn answer(mut self) -> Result<Reply, ClientError> {
         match timeout_at(self.deadline, &mut self.receiver).await {
             Ok(Ok(answer)) => answer,
-            // The task went away with its runtime.
+            // The task was dropped with its runtime.
             Ok(Err(_)) => Err(self.lost()),
-            // It may have come at the last moment.
+            // The reply may have come at the last moment.
             Err(_) => self.receiver.try_recv().unwrap_or_else(|_| Err(self.overdue())),
         }
     }
@@ -306,14 +308,14 @@ impl<'a> Pending<'a> {
 
     fn overdue(&self) -> ClientError {
         let error = self.given_up(Reason::Overdue(self.link.shared.settings.request_timeout));
-        // Queuing wakes the task. If it has not run since, then its runtime is kept from running it.
+        // Queuing wakes the task. If it has not been polled since, its runtime can't run it.
         if !error.sent && self.polls == self.link.polls() {
             self.lane.replace(&self.link);
         }
         error
     }
 
-    /// Withdraws the request, or says that it was written.
+    /// Withdraws the request. The error says whether it was written before.
     fn given_up(&self, reason: Reason) -> ClientError {
         let shared = &self.link.shared;
         shared.counters.errors.fetch_add(1, Ordering::Relaxed);
@@ -324,7 +326,7 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// Whether the request was not written and never will be.
+    /// Returns `true` if the request was not written and never will be.
     fn withdraw(&self) -> bool {
         let withdrawal = self.claim.withdraw();
         if withdrawal == Withdrawal::Withdrawn {

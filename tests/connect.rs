@@ -124,7 +124,7 @@ async fn secrets_are_refused() {
     assert!(refused("memcached://bob:hunter2@h1").await.contains("credentials(user, password)"));
 }
 
-/// Each form of each part: it opens the store, or it is refused with what to write instead. Nothing is guessed.
+/// Each form of each part either opens the store or is refused with the form to write instead. Nothing is guessed.
 #[tokio::test]
 async fn every_form_of_every_part() {
     let opens = [
@@ -324,13 +324,13 @@ async fn every_form_of_a_path_is_one_directory() {
         let id = SessionId::of_owner("any id will do");
         assert!(store.load(&id).await.expect("a store that is open").is_some(), "{form}");
     }
-    // A path without a slash begins at the working directory, and the error shows where that is.
+    // A path without a slash is relative to the working directory, and the error shows that directory.
     let missing = refused("file:no-such-directory-of-sessions").await;
     let here = std::env::current_dir().expect("it has one").join("no-such-directory-of-sessions");
     assert!(missing.contains(&here.display().to_string()), "{missing}");
 }
 
-/// Nobody is told to create what is there, and the operating system's reason is always given.
+/// An error never suggests creating what exists, and always gives the operating system's reason.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_store_that_can_not_be_opened_says_why() {

@@ -106,7 +106,7 @@ async fn v6_another_site_ends_and_replaces_nothing() {
     demo.stop();
 }
 
-/// A cookie of the same name on another path, as a second application or a planted one leaves it.
+/// A cookie of the same name on another path, as a second application or an attacker leaves it.
 #[tokio::test]
 async fn a_browser_with_two_live_cookies_drops_both_and_its_visitor_signs_in_again() {
     let demo = Demo::plain();
@@ -122,7 +122,7 @@ async fn a_browser_with_two_live_cookies_drops_both_and_its_visitor_signs_in_aga
     browser.go("/api/session").await;
     assert!(browser.text("body").await.unwrap().contains("null"));
     browser.log_in("ann").await;
-    // The other one was not ended by it.
+    // The other session was not ended.
     other.go("/").await;
     assert_eq!(other.text("#user").await.as_deref(), Some("bob"));
     demo.stop();

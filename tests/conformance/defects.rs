@@ -157,7 +157,7 @@ defects! {
     "N1" {
         /// The old id is simply removed.
         RenameWithoutTombstone,
-        /// A rename leaves a tombstone of its own making.
+        /// A rename stores its own tombstone instead of the given one.
         RenameOwnTombstone,
     }
     "N2" {

@@ -76,7 +76,7 @@ async fn v12_two_live_sessions_are_a_bad_request() {
         (Browser::new(&demo).log_in("ann").await.cookie(), Browser::new(&demo).log_in("bob").await.cookie());
     let both = Browser::with_cookie(&demo, &format!("{ann}; {bob}"));
     for answer in [both.get("/api/session").await, both.put("/api/entries/k", "1").await] {
-        // The browser is to drop whatever it has of this name, and the sessions live on.
+        // The answer removes every cookie of this name, and the sessions live on.
         let lines: Vec<_> = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
         assert!(lines.len() > 1 && lines.iter().all(|line| line.starts_with("sid=; ") && line.contains("; Max-Age=0")));
         answer.error(400);
@@ -84,7 +84,7 @@ async fn v12_two_live_sessions_are_a_bad_request() {
     // One that is dead does not shadow one that lives.
     Browser::with_cookie(&demo, &bob).post("/logout").await.expect(303);
     assert_eq!(both.session().await["user"], "ann");
-    // And a logout works with two that live.
+    // A logout works with two live sessions.
     let cat = Browser::new(&demo).log_in("cat").await.cookie();
     let both = Browser::with_cookie(&demo, &format!("{ann}; {cat}"));
     both.get("/api/session").await.error(400);

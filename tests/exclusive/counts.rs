@@ -69,7 +69,7 @@ async fn fifty_end_at_fifty() {
     assert_eq!(site.entry(&jar, "n").await.unwrap(), (1 + MANY).to_string());
 }
 
-/// What the setting is for: the same handler without it, where the last write wins.
+/// Shows why the setting exists: without it, in the same handler, the last write wins.
 #[tokio::test(start_paused = true)]
 async fn without_turns_they_overwrite_each_other() {
     let site = Site::with(|builder| builder.conflicts(session_layer::ConflictPolicy::MergeLastWriteWins));

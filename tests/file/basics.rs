@@ -386,8 +386,8 @@ async fn versions_never_repeat() {
     }
 }
 
-/// Two stores over one directory, as two processes have them, write equal content in one millisecond: one of them wins,
-/// and its state is told from the other's by its version.
+/// Two stores over one directory, as in two processes, write equal content in the same millisecond. One of them wins,
+/// and the version distinguishes its state from the other's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_writes_in_one_millisecond_are_told_apart() {
     let fixture = Fixture::new().await;

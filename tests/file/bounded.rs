@@ -1,4 +1,5 @@
-//! Every call is answered in its caller's time, whatever hangs, and the store is no runtime's own.
+//! Every call is answered within its caller's time limit, whatever hangs, and the store outlives the runtime that
+//! opened it.
 
 use std::{
     fs,
@@ -16,10 +17,10 @@ use crate::{
     support::*,
 };
 
-/// Far more than any of these needs, and far less than for ever.
+/// Far longer than any of these tests needs.
 const SAFETY: Duration = Duration::from_secs(60);
 
-/// How long strace holds a call up: many times the limit.
+/// How long strace delays a call: many times the limit.
 const HANGS: Duration = Duration::from_secs(8);
 
 fn one_thread() -> Runtime {
@@ -31,7 +32,8 @@ async fn impatient(dir: &Path) -> FileStore {
     store.durability(Durability::None).open().await.unwrap()
 }
 
-/// All blocking threads of a runtime are stuck: its calls end in time, and what was answered `Timeout` never happens.
+/// If all blocking threads of a runtime are stuck, its calls end in time, and a call that was answered `Timeout` has no
+/// effect.
 #[test]
 fn stuck_threads_delay_nobody_beyond_the_limit() {
     let dir = tempfile::tempdir().unwrap();
@@ -49,7 +51,7 @@ fn stuck_threads_delay_nobody_beyond_the_limit() {
         assert_eq!(update.unwrap_err().kind(), StoreErrorKind::Timeout);
         assert_eq!(FileStore::open(dir.path()).await.unwrap_err().kind(), StoreErrorKind::Timeout);
 
-        // Another runtime has threads of its own.
+        // Another runtime has its own threads.
         let other = store.clone();
         let joined = std::thread::spawn(move || one_thread().block_on(async move { other.load(&id(1, 1)).await }));
         assert_eq!(number(&joined.join().unwrap().unwrap().unwrap()), 1);
@@ -66,8 +68,8 @@ fn stuck_threads_delay_nobody_beyond_the_limit() {
     assert!(begun.elapsed() < SAFETY);
 }
 
-/// What a disk that hangs does to the calls of a child. strace holds a system call up for many times the limit; the child
-/// says what was answered before that is over.
+/// Tests what a hung disk does to the calls of a child process. strace delays one system call for many times the limit,
+/// and the child reports the answers that came before the delay was over.
 fn hung(what: &str, path: &str, call: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(dir.path()).unwrap();
@@ -102,7 +104,7 @@ fn a_write_that_hangs_in_its_change_is_unknown() {
     );
 }
 
-/// The child. It ends without waiting for the thread that hangs.
+/// The child. It exits without waiting for the thread that hangs.
 pub(crate) async fn play(dir: &Path, what: &str) {
     let usage = Usage::keep_for(start(), HOUR);
     let setup = dir.join("setup");
@@ -135,7 +137,7 @@ pub(crate) async fn play(dir: &Path, what: &str) {
     std::process::exit(0);
 }
 
-/// The runtime that opened the store is gone: others go on, and the sweeper with them.
+/// If the runtime that opened the store is gone, other runtimes continue, and so does the sweeper.
 #[test]
 fn the_store_survives_the_runtime_that_opened_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -160,7 +162,7 @@ fn the_store_survives_the_runtime_that_opened_it() {
     one_thread().block_on(store.close()).unwrap();
 }
 
-/// A runtime is busy with something else, or nobody drives it any more: its calls hold up nobody else's.
+/// A runtime that is busy, or no longer driven, delays only its own calls.
 #[test]
 fn a_runtime_that_stands_still_keeps_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -191,7 +193,7 @@ fn a_runtime_that_stands_still_keeps_nothing() {
     drop(waiting);
 }
 
-/// Without a runtime there is no thread to wait on: an error, and no panic.
+/// Without a runtime there is no thread to run the call on: an error, not a panic.
 #[test]
 fn outside_of_a_runtime_a_call_is_an_error() {
     fn ready<T>(future: impl Future<Output = T>) -> T {

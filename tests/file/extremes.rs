@@ -1,4 +1,4 @@
-//! No duration and no time makes the store panic, and each has a meaning.
+//! No duration and no time makes the store panic, and each has a defined meaning.
 
 use std::{
     sync::Arc,
@@ -21,7 +21,7 @@ const DURATIONS: [Duration; 8] = [
     Duration::MAX,
 ];
 
-/// Before 1970, then, now, in 2038, at the end of the year 9999 and after it.
+/// Times before 1970, then, now, in 2038, at the end of the year 9999, and after it.
 fn times() -> [SystemTime; 8] {
     let after = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     [
@@ -55,7 +55,7 @@ async fn every_deadline_and_interval_works() {
     }
 }
 
-/// What waits for nothing is answered at once where the lock is taken, and gets it where it is free.
+/// With a limit of zero, a call fails at once if the lock is taken, and gets the lock if it is free.
 #[tokio::test]
 async fn a_deadline_of_zero_waits_for_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ async fn a_deadline_of_zero_waits_for_nothing() {
     let error = store.touch(&id(1, 1), usage()).await.unwrap_err();
     assert_eq!(error.kind(), session_layer::StoreErrorKind::Timeout);
     lock.unlock().unwrap();
-    // A try has just found it taken: the next one may come a few milliseconds later.
+    // The last try has found the lock taken, so the next one may come a few milliseconds later.
     let begun = std::time::Instant::now();
     while let Err(error) = store.touch(&id(1, 1), usage()).await {
         assert_eq!(error.kind(), session_layer::StoreErrorKind::Timeout);
@@ -90,7 +90,7 @@ async fn leases_and_idle_times_of_any_length_work() {
             store.unlock(&key, Holder::from_u128(1)).await.unwrap();
             store.metadata(&key).await.unwrap();
             store.delete_idle(time.into()).await.unwrap();
-            // It may wait for long: what counts is that it begins.
+            // The wait may be long. The test only needs it to begin.
             let mut waits = Box::pin(store.unlocked(&key, time));
             let _ = futures_now(&mut waits);
         }
@@ -103,7 +103,7 @@ fn futures_now<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> b
     future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
 }
 
-/// A clock that is advanced beyond the end of time stays there.
+/// A clock that is advanced beyond the year 9999 stays at its end.
 #[tokio::test]
 async fn the_clock_stops_at_its_end() {
     let clock = Clock::manual(start());
@@ -116,7 +116,7 @@ async fn the_clock_stops_at_its_end() {
     assert_eq!(clock.now(), end);
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), &clock).await;
-    // What was created at the end of time has expired.
+    // A session that is created then has expired.
     store.create(&id(1, 1), &record_at(end, 1), Usage::at(&record_at(end, 1), end)).await.unwrap();
     assert!(store.load(&id(1, 1)).await.unwrap().is_none());
 }

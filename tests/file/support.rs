@@ -118,14 +118,14 @@ pub(crate) async fn increment(store: &FileStore, id: &SessionId) {
     }
 }
 
-/// A tombstone such as a login leaves.
+/// A tombstone like a login's.
 pub(crate) fn tombstone(now: SystemTime) -> Arc<Record> {
     let check = Check::from_bytes([9; 16]);
     let life = Duration::from_secs(60);
     Arc::new(Record::superseded(check, now, life, None).unwrap())
 }
 
-/// The operating system's reason, which is an error's source and in its text.
+/// Returns the operating system's reason, which is the error's source and in its text.
 pub(crate) fn reason(error: &session_layer::FileStoreError) -> std::io::ErrorKind {
     let source = std::error::Error::source(error).expect("a source");
     let reason = source.downcast_ref::<std::io::Error>().expect("the operating system's error");

@@ -1,4 +1,4 @@
-//! What was not synced is not acknowledged, whoever asks. strace makes syncs fail, and shows which were made.
+//! No call acknowledges a change that was not synced. strace makes syncs fail, and records the syncs that were made.
 
 use std::{
     fmt::Debug,
@@ -17,11 +17,11 @@ use crate::{
     support::*,
 };
 
-/// A scenario's child under strace, with the file or directory of the store whose syncs are tampered with.
+/// A scenario's child under strace, with the file or directory of the store whose syncs strace changes.
 struct Scenario {
     dir: tempfile::TempDir,
     said: Vec<String>,
-    /// The syncs of that file or directory, in order: whether each succeeded.
+    /// The syncs of that file or directory in order: whether each succeeded.
     syncs: Vec<bool>,
 }
 
@@ -31,14 +31,14 @@ impl Scenario {
     }
 }
 
-/// The store is made in another directory and then moved, so that only the scenario's own syncs are tampered with.
+/// The store is made in another directory and then moved, so that strace changes only the scenario's own syncs.
 fn run(scenario: &str, durability: &str, path: &str, tamper: &str) -> Scenario {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("store")).unwrap();
     play_again(Scenario { dir, said: Vec::new(), syncs: Vec::new() }, scenario, durability, path, tamper)
 }
 
-/// The same over the store that another child has left.
+/// Runs a scenario over the store that another child has left.
 fn play_again(before: Scenario, scenario: &str, durability: &str, path: &str, tamper: &str) -> Scenario {
     let log = tempfile::NamedTempFile::new().unwrap();
     let root = fs::canonicalize(before.dir.path()).unwrap();
@@ -63,7 +63,7 @@ fn play_again(before: Scenario, scenario: &str, durability: &str, path: &str, ta
     Scenario { dir: before.dir, said, syncs }
 }
 
-/// Three syncs fail. After them at least one must have succeeded before the last answer.
+/// Three syncs fail. At least one later sync must have succeeded before the last answer.
 const THREE_FAIL: &str = "error=EIO:when=1..3";
 
 fn assert_synced_after(scenario: &Scenario, failures: usize) {
@@ -156,7 +156,7 @@ fn a_renewal_that_was_not_synced_is_not_acknowledged() {
         assert_said(&scenario, &expected);
         assert_synced_after(&scenario, 3);
     }
-    // The new session comes first. Without it the old one lives on.
+    // The new session's sync comes first. If it fails, the old session lives on.
     let scenario = run("rename to", "full", "02", THREE_FAIL);
     let expected = [
         "rename: OutcomeUnknown",
@@ -196,7 +196,7 @@ fn a_clear_that_was_not_synced_is_not_acknowledged() {
     }
 }
 
-/// The sync that fails may be the process's last: the next process finds the sign of it.
+/// The process may end after the failed sync: the next process finds the mark.
 #[test]
 fn what_a_killed_process_has_not_synced_is_synced_before_it_is_acknowledged() {
     let killed = run("remove", "data", "01", "signal=KILL:when=1");
@@ -212,7 +212,7 @@ fn what_a_killed_process_has_not_synced_is_synced_before_it_is_acknowledged() {
     assert_synced_after(&next, 0);
 }
 
-/// What costs a sync is only what was not synced.
+/// Only a change that was not synced costs a sync.
 #[test]
 fn what_was_synced_is_not_synced_again() {
     let scenario = run("load", "full", "01", "");
@@ -220,7 +220,8 @@ fn what_was_synced_is_not_synced_again() {
     assert_eq!(scenario.syncs, [false; 0]);
 }
 
-/// A new shard is a name in the directory, and a power cut could take it with all that is in it.
+/// A new shard is a name in the directory. If that name is not synced, a power cut can remove the shard with its
+/// sessions.
 #[test]
 fn a_session_in_a_shard_that_was_not_synced_is_not_acknowledged() {
     // The first sync of the directory is that of opening the store.
@@ -229,7 +230,7 @@ fn a_session_in_a_shard_that_was_not_synced_is_not_acknowledged() {
     assert_synced_after(&scenario, 2);
 }
 
-/// A mark that is lost would hide a session from whoever lists its owner's.
+/// If an owner's mark is lost, a listing of the owner's sessions misses the session.
 #[test]
 fn a_login_whose_mark_was_not_synced_is_not_acknowledged() {
     let shard = format!("owners/{:02x}", SessionId::of_owner("alice").as_bytes()[0]);
@@ -238,7 +239,7 @@ fn a_login_whose_mark_was_not_synced_is_not_acknowledged() {
     assert_synced_after(&scenario, 2);
 }
 
-/// A file that could not be synced is not tried again: another is written.
+/// A file that could not be synced is not synced again: another file is written.
 #[test]
 fn a_file_whose_sync_failed_takes_no_place() {
     let scenario = run("file", "data", "01/tmp", "error=EIO:when=1");
@@ -254,7 +255,8 @@ fn a_touch_whose_sync_failed_is_taken_back() {
     assert_synced_after(&scenario, 1);
 }
 
-/// The kernel forgets what it could not write, and says so once: the next sync of the same file would succeed.
+/// The kernel forgets content that it could not write and reports it once, so the next sync of the same file would
+/// succeed.
 #[test]
 fn a_flush_that_failed_writes_the_file_anew() {
     let path = format!("01/{}", id(1, 1));
@@ -270,7 +272,7 @@ fn a_flush_that_failed_is_not_acknowledged_later() {
     assert_synced_after(&scenario, 2);
 }
 
-/// A directory that can't be synced at all is found when the store is opened.
+/// A directory that can't be synced at all is detected when the store is opened.
 #[test]
 fn a_directory_that_cannot_be_synced_is_not_opened() {
     let scenario = run("open", "data", "", "error=EINVAL:when=1+");
@@ -303,7 +305,7 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
         let error = FileStore::builder(&root).durability(durability).open().await.unwrap_err();
         return say(format!("open: {:?}", reason(&error)));
     }
-    // What was there before, without a tampered sync. A second child finds it.
+    // The state before the scenario, made without changed syncs. A second child finds it.
     if !root.join("01").exists() {
         fs::rename(&root, &setup).unwrap();
         let store = open_at(&setup, durability).await;
@@ -314,7 +316,7 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
             store.create(&key, &record, usage()).await.unwrap();
         }
         if scenario == "epoch" {
-            // Its shard is there.
+            // Makes the epoch's shard.
             store.ensure_epoch("alice", Usage::keep_for(start(), HOUR)).await.unwrap();
             store.remove(&SessionId::of_owner("alice")).await.unwrap();
         }
@@ -409,7 +411,7 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
             say(if now.is_some() && now != before { "owner_epoch: another" } else { "owner_epoch: the same" });
         }
         "clear" | "delete_idle" => {
-            // Unused for long, and live.
+            // Unused for a long time, but live.
             let store = FileStore::builder(&root).durability(durability).sweep_every(None);
             let store = store.clock(session_layer::Clock::manual(start() + HOUR / 2)).open().await.unwrap();
             let sweep = async || match scenario {
@@ -470,11 +472,11 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
     }
 }
 
-/// Shows no version.
+/// A value whose `Debug` omits the version.
 #[derive(Debug)]
 struct Updated;
 
-/// The version of what is there, read by a store that syncs nothing.
+/// The stored version, read by a store that syncs nothing.
 async fn read_version(dir: &Path, key: &SessionId) -> session_layer::Version {
     open_at(dir, Durability::None).await.load(key).await.unwrap().expect("it is there").version
 }

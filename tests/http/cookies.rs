@@ -1,4 +1,4 @@
-//! Cookies that do harm: two live ones in one browser, and `Secure` ones over plain HTTP.
+//! Two kinds of harmful cookies: two live ones in one browser, and `Secure` ones over plain HTTP.
 
 use axum::{Router, body::Body, routing::any};
 use http::{Request, StatusCode, header};
@@ -12,12 +12,12 @@ use super::support::{Events, Reply, Site, answered};
 
 const HOST: &str = "shop.example.org";
 
-/// What a browser keeps (RFC 6265bis, section 5.6): by name, domain, host-only flag and path.
+/// A browser's cookies (RFC 6265bis, section 5.6), by name, domain, host-only flag and path.
 #[derive(Debug, Clone, PartialEq)]
 struct Kept {
     name: String,
     value: String,
-    /// `None`: of the host only.
+    /// `None` for a host-only cookie.
     domain: Option<String>,
     path: String,
 }
@@ -26,7 +26,7 @@ struct Kept {
 struct Browser(Vec<Kept>);
 
 impl Browser {
-    /// Takes in a `Set-Cookie` line of the host.
+    /// Applies a `Set-Cookie` line from the host.
     fn absorb(&mut self, line: &str) {
         let (pair, attributes) = line.split_once(';').unwrap();
         let (name, value) = pair.split_once('=').unwrap();
@@ -51,7 +51,7 @@ impl Browser {
         self.0.push(Kept { name, value, domain, path: path.to_owned() });
     }
 
-    /// The `Cookie` line for a path of the host.
+    /// Returns the `Cookie` line for a path of the host.
     fn line(&self, path: &str) -> String {
         let matches = |cookie: &&Kept| {
             path == cookie.path
@@ -79,7 +79,7 @@ fn routes(layer: &SessionLayer) -> Router {
         .layer(layer.clone())
 }
 
-/// A site whose cookie is set so, and the values of two live sessions of it.
+/// A site with this cookie configuration, and the values of two of its live sessions.
 async fn two_live(cookie: CookieConfig, name: &str) -> (Site, [String; 2]) {
     let site = Site::with(|builder: SessionLayerBuilder| builder.cookie(cookie)).named(name);
     let mut values = Vec::new();
@@ -117,13 +117,13 @@ async fn the_answer_to_two_live_cookies_drops_both_and_ends_no_session() {
         scopes.dedup();
         assert_eq!(scopes.len(), count);
         assert!(count <= 16);
-        // The visitor is out.
+        // The visitor can use the site again.
         assert_eq!(browser.visit(&router, "/shop/cart").await.status, StatusCode::OK);
         assert_eq!(browser.visit(&router, "/shop/cart").await.status, StatusCode::OK);
     }
 }
 
-/// A browser has one cookie of a `__Host-` name, so there is one line.
+/// A browser has at most one cookie of a `__Host-` name, so one line removes it.
 #[tokio::test]
 async fn of_a_host_cookie_one_is_dropped() {
     let (site, [one, two]) = two_live(CookieConfig::default(), "__Host-sid").await;
@@ -163,7 +163,7 @@ async fn a_dead_cookie_beside_a_live_one_is_no_reason_to_drop_either() {
     assert_eq!((missing.status, missing.sets_no_cookie()), (StatusCode::NOT_FOUND, true));
 }
 
-/// A page that does without a session takes nothing away.
+/// A page that works without a session removes no cookie.
 #[tokio::test]
 async fn a_handler_that_answers_by_itself_drops_nothing() {
     let (site, [one, two]) = two_live(CookieConfig::new("id").secure(false), "id").await;
@@ -174,7 +174,7 @@ async fn a_handler_that_answers_by_itself_drops_nothing() {
     assert_eq!((reply.status, &*reply.body, reply.sets_no_cookie()), (StatusCode::OK, "true", true));
 }
 
-/// What a client writes into `Host` is in a line only if it is a host's name.
+/// A client's `Host` is used in a line only if it is a valid host name.
 #[tokio::test]
 async fn hostile_hosts_and_paths_get_into_no_line() {
     let (site, [one, two]) = two_live(CookieConfig::new("id").secure(false), "id").await;
@@ -202,7 +202,7 @@ async fn hostile_hosts_and_paths_get_into_no_line() {
 
 const WARNING: &str = "a session was created over plain HTTP";
 
-/// How often it is warned of visits with these headers, in each of which a session is created.
+/// How many warnings visits with these headers cause. Each visit creates a session.
 async fn warned(layer: &SessionLayer, visits: &[&[(&'static str, &'static str)]]) -> usize {
     let (events, _guard) = Events::keep();
     let router: Router =
@@ -225,7 +225,7 @@ async fn a_secure_cookie_over_plain_http_is_warned_of_once() {
     let visits: [&[_]; 3] =
         [&[("host", "192.168.1.7:3000")], &[("host", "dev.example.org")], &[("host", "dev.example.org")]];
     assert_eq!(warned(&layer(|cookie| cookie), &visits).await, 1);
-    // The remedy, and the assertion that it is meant so.
+    // Neither the remedy nor the explicit setting causes a warning.
     assert_eq!(warned(&layer(|cookie| cookie.secure(false)), &visits).await, 0);
     assert_eq!(warned(&layer(|cookie| cookie.secure(true)), &visits).await, 0);
 }
@@ -244,7 +244,7 @@ async fn a_secure_cookie_that_comes_back_is_not_warned_of() {
     ];
     let layer = layer(|cookie| cookie);
     assert_eq!(warned(&layer, &visits).await, 0);
-    // And then it still is, if need be.
+    // The layer can still warn afterwards.
     assert_eq!(warned(&layer, &[&[("host", HOST)]]).await, 1);
 }
 
@@ -267,7 +267,7 @@ async fn visits_that_create_no_session_are_not_warned_of() {
         let request = Request::get(path).header(header::HOST, HOST).body(Body::empty()).unwrap();
         router.clone().oneshot(request).await.unwrap();
     }
-    // A visitor whose cookie came back has no need of it either.
+    // A visitor whose cookie came back causes no warning either.
     let session = layer.new_session();
     session.insert("n", &1).unwrap();
     session.save().await.unwrap();
@@ -279,7 +279,7 @@ async fn visits_that_create_no_session_are_not_warned_of() {
     assert_eq!(events.count(Level::WARN, WARNING), 0);
 }
 
-/// With a handle of one's own only the headers are known; a `LazySession` counts as well.
+/// An application's own handle knows only the headers. A `LazySession` counts as well.
 #[tokio::test]
 async fn it_is_warned_of_without_axum_and_with_a_lazy_session() {
     for is_lazy in [false, true] {

@@ -293,7 +293,7 @@ async fn an_id_from_before_a_renewal_ends_the_session_where_it_is() {
     let old = site.member("ada").await;
     let mut new = old.clone();
     site.visit(&mut new, async |session: Session| session.renew()).await;
-    // Also when requests with the old token are served no more.
+    // The same holds after requests with the old token are no longer served.
     site.clock.advance(10 * MINUTE);
     assert!(!is_live(&site, &old).await);
     assert!(site.layer.sessions().remove(&old.id()).await.unwrap());

@@ -106,7 +106,8 @@ async fn p1_k1_a_save_never_brings_back_what_has_ended() {
                 let reply = slow.await.unwrap();
                 assert!(reply.sets_no_cookie(), "{place}");
                 if let End::Renewed = end {
-                    // It has not ended: for a while the old token leads to it, and what comes with that is merged.
+                    // The session has not ended: for the grace period the old token leads to it, and its changes are
+                    // merged.
                     assert_eq!(reply.status, StatusCode::OK, "{place}");
                     let keys = site.send(&ended, async |session: Session| session.keys().join(",")).await;
                     assert_eq!(keys.body, "n,revived", "{place}");

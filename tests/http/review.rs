@@ -167,7 +167,8 @@ async fn an_update_in_between_is_not_taken_for_our_rename() {
     site.store.inner().update(&jar.id(), &newer, &held.version, Usage::at(&newer, site.clock.now())).await.unwrap();
     gate.release();
     let reply = login.await.unwrap();
-    // The foreign version proves that the first try can't land any more, so the login is tried again on the newer record.
+    // The other version proves that the first try can't take effect any more, so the login is tried again on the newer
+    // record.
     assert_eq!(reply.status, StatusCode::OK);
     assert!(!site.stored(&jar.id()).await.unwrap().record.is_session(), "the old token is superseded");
     assert_eq!(site.layer.sessions().count().await.unwrap(), 1, "and no second session is left");

@@ -237,7 +237,7 @@ async fn what_memcached_can_not_list_follows_the_policy() {
     assert!(errors.iter().all(|error| error.kind() == StoreErrorKind::Unsupported));
 }
 
-/// What is to end sessions ends them, or says that it can't.
+/// Operations that end sessions either end them or fail.
 #[tokio::test]
 async fn no_policy_makes_ending_sessions_a_no_op() {
     let server = Memcached::start(&[]);
@@ -357,7 +357,7 @@ async fn last_write_wins_is_refused_where_requests_take_turns() {
     assert!(fine.iter().flatten().all(Result::is_ok), "{fine:?}");
 }
 
-/// Without a list none is listed, and revocation works all the same.
+/// Without a list no session is listed, but revocation still works.
 #[tokio::test]
 async fn an_evicted_list_only_hides() {
     let servers = Memcached::cluster(3);
@@ -381,7 +381,7 @@ async fn an_evicted_list_only_hides() {
     assert_eq!(store.owner_epoch("alice").await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 }
 
-/// The table of how exactly the last use is known: see "Time" on the store.
+/// How exactly the last use is known: see "Time" on the store.
 #[tokio::test]
 async fn the_last_use_is_exact_until_a_touch() {
     let server = Memcached::start(&[]);
@@ -391,11 +391,11 @@ async fn the_last_use_is_exact_until_a_touch() {
     store.create(&id, &first, used).await.unwrap();
     let held = loaded(&store, &id).await;
     assert_eq!(held.usage(), used);
-    // By less than three seconds: it can't be told from rounding.
+    // A move of less than three seconds can't be distinguished from rounding.
     let little = Duration::from_secs(2);
     store.touch(&id, Usage { used_at: used.used_at + little, expires_at: used.expires_at + little }).await.unwrap();
     assert_eq!(loaded(&store, &id).await.usage(), used);
-    // By more: both move by as much, up to two seconds late.
+    // A longer move shows in both times, up to two seconds late.
     let much = Duration::from_secs(60);
     let touched = Usage { used_at: used.used_at + much, expires_at: used.expires_at + much };
     store.touch(&id, touched).await.unwrap();

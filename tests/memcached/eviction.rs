@@ -1,4 +1,4 @@
-//! What a full server drops, and what it must not.
+//! Tests what a full server evicts, and what it must not evict.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::{server::Memcached, support::*};
 
-/// A user who has logged in and does nothing.
+/// A user who has logged in and is idle.
 struct Idle {
     name: String,
     epoch: Epoch,
@@ -26,7 +26,7 @@ impl Idle {
     }
 }
 
-/// Anonymous sessions of one size, `bytes` of values in all, some of them leased.
+/// Stores anonymous sessions of one size, with `bytes` of values in all. Some of them are leased.
 async fn flood(store: &MemcachedStore, size: usize, bytes: usize) {
     let mut visitors = JoinSet::new();
     let count = (bytes / (size + 200)).clamp(100, 10_000);
@@ -47,7 +47,7 @@ async fn flood(store: &MemcachedStore, size: usize, bytes: usize) {
     visitors.join_all().await;
 }
 
-/// A flood of every size, that of the epochs' slab class and that of the users' records included.
+/// Floods with sessions of every size, including the sizes of the epochs' slab class and of the users' records.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn anonymous_sessions_log_no_idle_user_out() {
     for prefix in ["session:", "", "a-much-longer-prefix-for-all-keys:"] {
@@ -72,12 +72,12 @@ async fn anonymous_sessions_log_no_idle_user_out() {
             survived.push(records);
         }
         assert!(server.stat("evictions") > 1_000, "nothing was evicted");
-        // The floods went past most records, and in the end over some of them.
+        // Most floods don't evict the users' records; the last ones evict some.
         assert!(survived[0] == 200 && survived[4] > 0, "{survived:?}");
     }
 }
 
-/// Where an epoch is lost all the same, its owner's sessions are revoked: never the other way round.
+/// If an epoch is lost all the same, its owner's sessions are revoked, not restored.
 #[tokio::test]
 async fn a_lost_epoch_revokes() {
     let servers = Memcached::cluster(3);
@@ -92,7 +92,7 @@ async fn a_lost_epoch_revokes() {
     store.renew_epoch("alice", usage(&first)).await.unwrap();
     assert_eq!(store.owner_epoch("alice").await.unwrap(), None);
     assert_ne!(store.ensure_epoch("alice", usage(&first)).await.unwrap(), epoch);
-    // Bytes that are no epoch are none, and are replaced.
+    // Bytes that are not an epoch count as none, and are replaced.
     assert_eq!(home.ask(&format!("ms session:{owner}:epoch 7 T100\r\ngarbage\r\n"), "HD"), ["HD"]);
     assert_eq!(store.owner_epoch("alice").await.unwrap(), None);
     let epoch = store.ensure_epoch("alice", usage(&first)).await.unwrap();

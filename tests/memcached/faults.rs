@@ -332,7 +332,7 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);
 }
 
-/// Epochs and generations are random, so what is there afterwards tells whether the write took place.
+/// Epochs and generations are random, so the stored one shows whether the write took place.
 #[tokio::test]
 async fn epochs_and_generations_that_were_written_unanswered_are_read_back() {
     let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
@@ -353,7 +353,7 @@ async fn epochs_and_generations_that_were_written_unanswered_are_read_back() {
     assert_eq!(proxy.fired(), 4);
     assert!(store.load(&id).await.unwrap().is_none() && store.owner_epoch("alice").await.unwrap().is_none());
 
-    // What did not take place is unknown, and changes nothing.
+    // A write that did not take place is reported as unknown, and changes nothing.
     let epoch = store.ensure_epoch("alice", short).await.unwrap();
     created(&store, &id, &first).await;
     for text in [" C", " MS "] {

@@ -1,4 +1,4 @@
-//! Servers that were restarted: what was read before matches nothing that is written after.
+//! After a restart of a server, a version that was read before matches nothing that is written later.
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -17,7 +17,7 @@ async fn served_again(store: &MemcachedStore, id: &SessionId) {
     tokio::time::timeout(Duration::from_secs(20), serves).await.expect("it serves again");
 }
 
-/// CAS values start again with a server, so the same one can be given twice for one id.
+/// A restarted server counts CAS values from 1 again, so it can give the same value twice for one id.
 #[tokio::test]
 async fn a_version_from_before_a_restart_is_another() {
     let owner = Owner::new("alice", Epoch::from_u64(5)).unwrap();
@@ -53,7 +53,7 @@ async fn a_version_from_before_a_restart_is_another() {
     }
 }
 
-/// Versions are the same for every process, so that one can name what another has read.
+/// All processes see the same versions, so a process can name a version that another has read.
 #[tokio::test]
 async fn all_connections_agree_on_versions() {
     let server = Memcached::start(&[]);
@@ -66,12 +66,13 @@ async fn all_connections_agree_on_versions() {
     }
 }
 
-/// A call is held after each of its steps, the server is restarted, and somebody else logs in before it goes on: the CAS
-/// value that it has read is given again. Then it must not write what it has read.
+/// A call is paused after each of its steps. The server is restarted and another login stores an epoch, which gets the
+/// CAS value that the call has read. When the call continues, it must not write the epoch that it has read.
 #[tokio::test]
 async fn a_call_that_spans_a_restart_brings_no_epoch_back() {
     let mut held = 0;
-    // Each step several times: whether the request or the end of its connection is seen first is a matter of chance.
+    // Runs each step several times: whether the request or the end of its connection is seen first is a matter of
+    // chance.
     for round in 5.. {
         let step = round / 5;
         let mut server = Memcached::start(&[]);
@@ -104,7 +105,7 @@ async fn a_call_that_spans_a_restart_brings_no_epoch_back() {
             }
         };
         assert_ne!(before, after);
-        // It may fail, or keep the new one.
+        // The call may fail, or keep the new epoch.
         if let Ok(kept) = call.await {
             assert_eq!(kept, after, "held at wait {step}");
         }

@@ -1,4 +1,4 @@
-//! A store that several runtimes share, some of them busy, stopped or gone.
+//! A store that is shared by several runtimes, some of them busy, stopped or gone.
 
 use std::{
     future::poll_fn,
@@ -14,14 +14,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{server::Memcached, support::*};
 
-/// Far more than any limit of a store in here, for a machine that is busy.
+/// Longer than any limit of a store in these tests, even on a busy machine.
 const GENEROUS: Duration = Duration::from_secs(20);
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs this on a runtime of its own.
+/// Runs this on another runtime.
 fn elsewhere<T>(future: impl Future<Output = T>) -> T {
     runtime().block_on(future)
 }
@@ -39,7 +39,7 @@ impl Blocked {
             runtime().block_on(async {
                 assert!(store.load(&id).await.unwrap().is_some());
                 blocking.send(()).unwrap();
-                // As a handler that computes, or calls what blocks.
+                // Blocks like a handler that computes or makes a blocking call.
                 let _ = released.recv();
             });
         });
@@ -84,7 +84,7 @@ fn a_busy_runtime_delays_no_other() {
     drop(blocked);
 }
 
-/// Ended in the middle of a request, and ended but kept: its tasks are never polled again.
+/// Runtimes that end in the middle of a request: one is dropped, the other is kept but never polled again.
 #[test]
 fn the_end_of_a_runtime_ends_no_other_ones_connections() {
     let (_server, store, id) = stored(|builder| builder.connections(1));
@@ -106,7 +106,7 @@ fn the_end_of_a_runtime_ends_no_other_ones_connections() {
         }
         assert_eq!(store.statistics()[0].reconnects, reconnects);
     });
-    // A runtime of which nothing runs has nothing under way that `close` would have to wait for.
+    // On a runtime that is not polled, `close` has nothing to wait for.
     let start = Instant::now();
     mine.block_on(async { store.close().await.unwrap() });
     assert!(start.elapsed() < GENEROUS);
@@ -123,8 +123,8 @@ fn connections_of_runtimes_that_are_gone_are_not_counted() {
     }
 }
 
-/// The worker that was to run the connection's task runs something else. The others' requests end in time, and then go
-/// over another connection.
+/// The worker that should run the connection's task runs something else. The other requests end in time, and later
+/// requests use another connection.
 #[test]
 fn a_connection_whose_task_does_not_run_is_replaced() {
     let limit = Duration::from_millis(300);
@@ -166,7 +166,7 @@ fn a_connection_whose_task_does_not_run_is_replaced() {
     });
 }
 
-/// A handshake that never ends, and a limit for connecting that is longer than the request's.
+/// A handshake that never ends, with a connect limit that is longer than the request's limit.
 #[tokio::test]
 async fn a_request_that_waits_for_a_connection_ends_in_its_own_time() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -190,12 +190,12 @@ async fn a_request_that_waits_for_a_connection_ends_in_its_own_time() {
     tokio::time::timeout(GENEROUS, store.close()).await.expect("close ends").unwrap();
 }
 
-/// Promise: what was reported as failed does not happen later. What may happen later is reported as unknown.
+/// A request that was reported as failed has no later effect. A request that may have one is reported as unknown.
 #[tokio::test]
 async fn what_was_not_sent_in_time_is_never_sent() {
     let server = Memcached::start(&["-m", "256"]);
     let store = builder([&server]).connections(1).build().unwrap();
-    // Larger together than what the sockets hold, so that some is still queued when the time is over.
+    // Together larger than the sockets' buffers, so that some requests are still queued at the limit.
     let big = record(&vec![b'x'; 900_000]);
     created(&store, &id(), &record(b"1")).await;
     server.stall();

@@ -75,7 +75,7 @@ pub fn random() -> u64 {
     bytes.0 ^ bytes.1.rotate_left(17) ^ COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A tombstone such as a login leaves.
+/// A tombstone like a login's.
 pub(crate) fn tombstone() -> Arc<Record> {
     let check = Check::from_bytes([9; 16]);
     let life = Duration::from_secs(60);

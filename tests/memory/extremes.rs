@@ -1,4 +1,4 @@
-//! Settings at their extremes, and versions that never come twice.
+//! Settings at their extremes, and versions that are never given twice.
 
 use std::{
     collections::HashMap,
@@ -55,7 +55,7 @@ async fn no_duration_panics_in_any_setting_or_call() {
             let path = folder.path().join(format!("{name} {time:?}"));
             let store = set(with_snapshots(&path, &clock), time).open().unwrap();
             create(&store, &id("a"), &record(&clock, None), &clock).await;
-            // The tasks run.
+            // Let the tasks run.
             tokio::task::yield_now().await;
             for asked in durations().into_iter().chain([Duration::ZERO]) {
                 let holder = Holder::generate().unwrap();
@@ -65,7 +65,7 @@ async fn no_duration_panics_in_any_setting_or_call() {
                 store.unlock(&id("a"), holder).await.unwrap();
                 store.unlocked(&id("a"), asked).await;
             }
-            // Of a closing that may not wait, the outcome is an error and no panic.
+            // If closing may not wait, it fails, but does not panic.
             if let Err(error) = store.close().await {
                 assert_eq!((name, error.kind()), ("close_timeout", StoreErrorKind::Unavailable));
             }
@@ -113,18 +113,18 @@ async fn no_instant_panics_in_any_call() {
     }
 }
 
-/// Which record each version of an id stood for, over all stores that were opened at one path.
+/// The record that each version of an id stood for, over all stores opened at one path.
 #[derive(Default)]
 struct Versions(HashMap<(SessionId, Version), Arc<Record>>);
 
 impl Versions {
-    /// A version that was seen before must stand for the very state for which it stood then.
+    /// A version that was seen before must stand for the same state as before.
     fn note(&mut self, id: SessionId, version: Version, record: &Arc<Record>) {
         let before = self.0.entry((id, version)).or_insert_with(|| Arc::clone(record));
         assert!(Arc::ptr_eq(before, record), "{version:?} of {id} stands for two states");
     }
 
-    /// The same for records that were written to the disk and read again: equal ones are told apart by their time.
+    /// As `note`, for records that were written to the disk and read again. Equal records differ in their time.
     fn note_restored(&mut self, id: SessionId, version: Version, record: &Arc<Record>) {
         let before = self.0.entry((id, version)).or_insert_with(|| Arc::clone(record));
         assert_eq!(**before, **record, "{version:?} of {id} stands for two states");
@@ -132,8 +132,8 @@ impl Versions {
     }
 }
 
-/// All writes, of few ids, over restarts with and without a crash, and with files that were lost: a caller with an old
-/// version in hand never overwrites a state that it has not seen.
+/// Makes all kinds of writes to a few ids, over restarts with and without a crash, and with lost files. A caller that
+/// holds an old version never overwrites a state that it has not seen.
 #[tokio::test]
 async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
         for (id, stored) in &store {
             versions.note_restored(id, stored.version, &stored.record);
         }
-        // Versions from before the restart: those of states that came back still fit, and no others.
+        // Versions from before the restart match only if their state came back.
         for (id, version) in std::mem::take(&mut held) {
             let now = store.load(&id).await.unwrap();
             let new = record(&clock, None);
@@ -163,7 +163,7 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
         for round in 0..40u32 {
             clock.advance(Duration::from_millis(1));
             let (one, two) = (id(round % 5), id(5 + round % 3));
-            // Equal content but for the time, and at times not even that.
+            // The content differs in its time only, and sometimes not at all.
             let new = record(&clock, (round % 4 == 0).then_some("ada"));
             let usage = Usage::at(&new, clock.now());
             if let Create::Created(version) = store.create(&one, &new, usage).await.unwrap() {
@@ -205,9 +205,9 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
             }
         }
         match restart % 4 {
-            // The last snapshot has all.
+            // The last snapshot contains everything.
             0 => store.close().await.unwrap(),
-            // What was written since the one before is lost.
+            // Writes since the last snapshot are lost.
             1 | 2 => {
                 store.flush().await.unwrap();
                 let saved = [".journal", ""].map(|suffix| {
@@ -229,7 +229,7 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
                 for (content, name) in &saved {
                     std::fs::write(name, content).unwrap();
                 }
-                // Or the disk was: it is moved aside, and the store starts empty.
+                // The files are moved aside as if the disk was lost, and the store starts empty.
                 if restart % 4 == 2 {
                     std::fs::write(&path, "damaged").unwrap();
                 }

@@ -42,7 +42,8 @@ fn thousands_of_removals_that_a_full_disk_refuses_are_written_once_when_there_is
     );
 }
 
-/// Runs a test on a small disk: without the variable it starts this test once more, with one.
+/// Runs a test on a small disk. If the variable is not set, mounts the disk and starts the test again with the
+/// variable.
 fn on_a_small_disk(test: &str, run: impl AsyncFnOnce(&Path)) {
     if let Ok(disk) = env::var(DISK) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -125,7 +126,7 @@ async fn a_full_disk_comes_and_goes(disk: &Path) {
     store.close().await.unwrap();
 }
 
-/// Each refused removal takes effect and is answered as unknown. What the tries cost is counted in `scribe`.
+/// Each refused removal takes effect and is answered as unknown. `scribe` has the test of what the tries cost.
 async fn thousands_are_refused(disk: &Path) {
     let path = disk.join("sessions");
     let clock = clock();
@@ -141,7 +142,7 @@ async fn thousands_are_refused(disk: &Path) {
     let (mut written, mut refused) = (0, 0);
     for name in names {
         match store.remove(&id(name)).await {
-            // The journal has room in its last page.
+            // There was space left in the journal's last page.
             Ok(true) if refused == 0 => written += 1,
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => refused += 1,
             other => panic!("{name}: {other:?} after {refused} that were refused"),
@@ -149,7 +150,7 @@ async fn thousands_are_refused(disk: &Path) {
         assert!(!store.contains(&id(name)).await.unwrap(), "{name} was removed");
     }
     assert!(written < 200 && refused > 7_800, "{written} written, {refused} refused");
-    // Asked once more, it is refused once more: that nothing is there is not certain after a crash.
+    // A repeated removal is refused again: it is not certain that the session is absent after a crash.
     store.remove(&id(&names[4_000])).await.unwrap_err();
 
     fs::remove_file(ballast).unwrap();

@@ -60,7 +60,7 @@ pub(crate) fn after_a_crash(path: &Path, clock: &Clock) -> (tempfile::TempDir, M
     (folder, store)
 }
 
-/// A tombstone such as a login leaves.
+/// A tombstone like a login's.
 pub(crate) fn tombstone(now: std::time::SystemTime) -> Arc<Record> {
     let check = Check::from_bytes([9; 16]);
     let life = Duration::from_secs(60);

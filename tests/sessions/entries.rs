@@ -104,7 +104,7 @@ async fn a_session_that_ends_before_the_write_is_absent_and_a_renewed_one_is_not
             assert!(site.sessions.remove(&id).await.unwrap());
         }
         gate.release();
-        // Where it was renewed, its old id leads on to it.
+        // If the session was renewed, its old id leads to it.
         assert_eq!(late.await.unwrap().unwrap().is_some(), renewed);
         assert_eq!(site.sessions.contains(&id).await.unwrap(), renewed);
     }

@@ -47,7 +47,7 @@ async fn what_is_not_there_or_not_held_is_false() {
     let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
     assert!(site.sessions.remove(&id).await.unwrap());
     assert!(!lock.release().await.unwrap());
-    // A session that was revoked can't be leased. The id from before a renewal leases the session where it is.
+    // A revoked session can't be leased. The id from before a renewal leases the renewed session.
     let id = site.member("ada").await;
     site.sessions.revoke("ada").await.unwrap();
     assert!(site.sessions.lock(&id, LEASE).await.unwrap().is_none());

@@ -163,7 +163,7 @@ async fn v5_a_renewal_under_way_is_ended_too() {
         gate.release();
         let saved = save.await.unwrap();
         let live = site.sessions.list("ada").await.unwrap().len();
-        // Also where it had its new id before.
+        // The same if it already had its new id.
         assert_eq!((ended, live), (true, 0), "{saved:?}");
     }
 }

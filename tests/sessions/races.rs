@@ -222,7 +222,7 @@ async fn revocation_of_one(store: impl SessionStore + Clone, clock: Clock, round
                 Some(id) => round.layer.open_session(id).await.unwrap(),
                 None => None,
             };
-            // Wherever a renewal has moved it to.
+            // The session is ended under whichever id a renewal has given it.
             assert!(was_ended, "{case}");
             assert!(new.is_none_or(|session| session.owner().is_none()), "{case}");
             renewed_some += usize::from(session.id() != Some(*id));

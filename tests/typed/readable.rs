@@ -1,4 +1,4 @@
-//! What is written can be read: values that could not are refused at the write, and the old value stays.
+//! Values that could not be read back are refused when they are written, and the old value stays.
 
 use std::{collections::HashMap, error::Error as _, fmt::Debug, net::IpAddr};
 
@@ -15,7 +15,7 @@ fn message_pack() -> Codec {
     Codec::MessagePack
 }
 
-/// The error names key and type, and its source holds this reason.
+/// Checks that the error names key and type, and that its source contains this reason.
 fn check<T>(error: &Error, reason: &str) {
     assert_eq!((error.kind(), error.key()), (ErrorKind::Encode, Some("value")), "{error:?}");
     assert!(error.to_string().contains(std::any::type_name::<T>()), "{error}");
@@ -23,7 +23,7 @@ fn check<T>(error: &Error, reason: &str) {
     assert!(source.contains(reason), "{source}");
 }
 
-/// By each way to write an entry: refused, the old value is kept, and the session works as before.
+/// Checks each way to write an entry: the value is refused, the old one is kept, and the session still works.
 async fn refused<T>(
     codec: Codec,
     good: impl Fn() -> T + Copy + Send + 'static,
@@ -100,7 +100,7 @@ async fn json_says_that_the_key_of_an_object_is_a_string() {
     refused::<Pairs>(json(), HashMap::new, || HashMap::from([((1, 2), 3)]), reason).await;
 }
 
-/// Found by builds with debug assertions only, as tests are.
+/// Detected only in builds with debug assertions, as tests are.
 #[cfg(debug_assertions)]
 mod found {
     use super::*;
@@ -190,7 +190,7 @@ mod found {
         }
     }
 
-    /// The same when a closure runs again at the commit.
+    /// The same holds when a closure runs again at the commit.
     #[tokio::test]
     async fn a_closure_that_runs_again() {
         let bench = Bench::new(Codec::Json, |session| session.insert("value", &1.0).unwrap()).await;
@@ -205,7 +205,7 @@ mod found {
     }
 }
 
-/// Where every field is skipped there is no entry, and the type's default is read.
+/// If every field is skipped, there is no entry, and the type's default is read.
 #[tokio::test]
 async fn a_typed_session_of_nothing_but_skipped_fields_can_be_written() {
     #[derive(Debug, Default, Serialize, Deserialize)]
@@ -222,7 +222,7 @@ async fn a_typed_session_of_nothing_but_skipped_fields_can_be_written() {
     }
 }
 
-/// What is no `Key` has a type at the read only, which may be another one.
+/// An entry that is named by a string has a type only when it is read, which may be another type.
 #[tokio::test]
 async fn a_string_as_the_key_of_an_insert_asks_nothing_of_the_type() {
     #[derive(Serialize)]

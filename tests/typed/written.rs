@@ -62,7 +62,7 @@ async fn a6_what_the_closure_leaves_alone_is_no_change_however_it_is_stored() {
 #[tokio::test]
 async fn a6_a_change_that_is_taken_back_is_none() {
     for codec in codecs() {
-        // Two hash maps of one content have two orders, and those are a change.
+        // Two hash maps with the same content have different orders, and that is a change.
         let bench = shop(codec.clone(), 1).await;
         let typed = Typed::<Shop>::new(bench.open().await);
         typed.update(|shop| (shop.visits, shop.coupon, shop.theme) = (2, None, "dark".into())).unwrap();

@@ -46,10 +46,10 @@ pub(crate) struct Shared {
     was_read: AtomicBool,
 }
 
-/// What is left to do when the handler has answered.
+/// What the request must do after the handler has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finish {
-    /// Nobody asked for the session.
+    /// The request did not use the session.
     Untouched,
     /// The session was loaded, and there is nothing to write.
     Clean,

@@ -238,7 +238,7 @@ impl State {
     pub(crate) fn go_on_from(&mut self, live: Live, shown: &Draft) {
         let now = &live.stored.record;
         self.seen.carry_over(shown, now);
-        // Changes made during the commit: if what they were computed from is what is stored now, they don't conflict.
+        // A change made during the commit does not conflict if it was computed from the value that is stored now.
         for Logged { change, .. } in &mut self.log {
             if let Change::Set(key, _, Some(seen)) | Change::Remove(key, Some(seen)) = change
                 && shown.get(key) == now.entries().get(key)

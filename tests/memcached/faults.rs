@@ -221,9 +221,9 @@ async fn k15_a_rename_that_is_cut_anywhere_leaves_one_session() {
     }
 }
 
-/// Two renewals of one session send their tombstones down one connection, which is cut before, between or after them. Each
-/// then reads back what is there: neither takes the other's tombstone for its own, so that no second session is left, and a
-/// logout ends whatever is.
+/// Two renewals of one session send their tombstones on one connection, which is cut before, between or after them.
+/// Each renewal then reads back what is stored. Neither takes the other's tombstone for its own, so exactly one session
+/// is left, and a logout ends it.
 #[tokio::test]
 async fn two_renewals_on_a_connection_that_is_cut_leave_one_session() {
     for fault in [Fault::CutRequest, Fault::CutReply, Fault::SwallowReply] {

@@ -37,7 +37,7 @@ struct Item {
     expires_at: SystemTime,
 }
 
-/// What is under an epoch's key.
+/// The item under an epoch's key.
 enum Found {
     /// Nothing.
     Absent,

@@ -254,7 +254,7 @@ mod tests {
         journal.snapshot_begins();
         journal.snapshot_succeeded(9);
         journal.written(journal.push(line(3))).await.unwrap();
-        // The snapshot has what was removed before it; what was removed since then is written, once.
+        // The snapshot contains earlier removals; later ones are in the journal, once.
         assert_eq!(written(&path), [line(3)]);
         journal.stop();
         thread.join().unwrap();

@@ -26,8 +26,8 @@ fn check<T>(error: &Error, reason: &str) {
 /// By each way to write an entry: refused, the old value is kept, and the session works as before.
 async fn refused<T>(
     codec: Codec,
-    good: impl Fn() -> T + Copy + Send + 'static,
-    bad: impl Fn() -> T + Copy + Send + 'static,
+    good: impl Fn() -> T + Copy + Send + Sync + 'static,
+    bad: impl Fn() -> T + Copy + Send + Sync + 'static,
     reason: &str,
 ) where
     T: Serialize + DeserializeOwned + Debug + Default + 'static,

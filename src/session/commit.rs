@@ -160,7 +160,9 @@ impl Work {
                     self.renewal = Renewal::Keep;
                 }
                 let is_exact = self.log.iter().any(|change| matches!(change, Change::Exactly(_)));
-                if settings.conflicts != ConflictPolicy::LastWriteWins || was_renewed || is_exact {
+                // A request that has changed nothing and only renews has no view to put over what others have written.
+                let is_merged = was_renewed || is_exact || self.log.is_empty();
+                if settings.conflicts != ConflictPolicy::LastWriteWins || is_merged {
                     let replayed = Draft::replayed(Some(Arc::clone(&now.stored.record)), &self.log);
                     self.draft = replayed.inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
                 }

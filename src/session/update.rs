@@ -283,11 +283,12 @@ impl Session {
     {
         let key: Arc<str> = key.name().into();
         // What was made does not live across the await: it need not be `Send`.
-        let number = match self.get_or_make(&key, make)? {
+        match self.get_or_make(&key, make)? {
+            (_, Some(number)) => self.save_own(number).await?,
+            // Set by this request, and not saved: another can still be first.
+            (_, None) if self.shared.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
-            (_, Some(number)) => number,
-        };
-        self.save_own(number).await?;
+        }
         let held = self.shared.state().draft.held(&key);
         // Set by this request or another; only if that one has removed it since is there none.
         self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))

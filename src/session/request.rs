@@ -66,7 +66,8 @@ pub(crate) enum Finish {
 enum Plan {
     Nothing,
     Touch(Live),
-    Write(Work, Snapshot),
+    /// The session that a login leaves comes first, if only a tombstone's link leads to it.
+    Write(Work, Snapshot, Option<SessionId>),
 }
 
 /// The state that a commit began with: what came later is not in it.
@@ -76,8 +77,8 @@ struct Snapshot {
     last: u64,
     /// How often the session had been destroyed.
     ended: u64,
-    /// A login over a token that was superseded, and that leads to where the session is.
-    left: Option<SessionId>,
+    /// How many sessions the handler had ended beside it.
+    ended_beside: usize,
     /// The renewal is left to a later commit.
     is_early: bool,
 }
@@ -129,7 +130,7 @@ impl Shared {
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, damaged }, turn) = match &self.settings.exclusive {
+            let (Loaded { origin, damaged, .. }, turn) = match &self.settings.exclusive {
                 // Boxed: a layer without it has no larger future for it. After the response has begun nobody ends a
                 // turn, so none is taken.
                 Some(exclusive) if !self.state().response_started => {
@@ -235,10 +236,10 @@ impl Shared {
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
         let Some(Held { error, written_since }) = state.held.take() else { return (state.take_idle_log(), None) };
-        if written_since {
-            state.failure = Some(error);
-        }
-        (state.discard(), has_changes.then_some(DropReason::FailedSave))
+        let failure = state.failure.take();
+        let dropped = state.discard();
+        state.failure = failure.or(written_since.then_some(error));
+        (dropped, has_changes.then_some(DropReason::FailedSave))
     }
 
     fn tell_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
@@ -327,7 +328,8 @@ impl Shared {
                 }
                 Err(error) => {
                     state.draft = Draft::new(base);
-                    state.held = Some(Held { error, written_since: true });
+                    // Not only held back: to save again would find nothing to do, and be a success.
+                    state.failure = Some(error);
                     std::mem::take(&mut state.log)
                 }
             };
@@ -363,10 +365,17 @@ impl Shared {
                 let _ = Box::pin(self.touch_now(live)).await;
                 Ok(())
             }
-            Plan::Write(mut work, snapshot) => {
+            Plan::Write(mut work, snapshot, left) => {
                 let id = work.origin.id();
+                if let Some(left) = left {
+                    Box::pin(self.leave(&left)).await?;
+                }
                 let written = Box::pin(write(&self.settings, &mut work)).await.inspect_err(|error| {
-                    self.state().newer = work.newer.take();
+                    let mut state = self.state();
+                    if state.ended == snapshot.ended {
+                        state.newer = work.newer.take();
+                    }
+                    drop(state);
                     self.tell_blocked(id, error);
                 })?;
                 drop(work);
@@ -410,8 +419,9 @@ impl Shared {
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 newer: None,
             };
-            let snapshot = Snapshot { last: state.last, ended: state.ended, left, is_early };
-            return (Plan::Write(work, snapshot), Vec::new());
+            let ended_beside = state.ended_beside.len();
+            let snapshot = Snapshot { last: state.last, ended: state.ended, ended_beside, is_early };
+            return (Plan::Write(work, snapshot, left), Vec::new());
         }
         let idle = state.take_idle_log();
         match state.live() {
@@ -422,13 +432,30 @@ impl Shared {
         }
     }
 
+    /// Ends the session that a login leaves behind, under the id to which the tombstone of its old token leads.
+    ///
+    /// Before the login is written: if it can't be ended, nothing has happened, and the login fails as a whole. That it has
+    /// moved on by another login meanwhile is none of this one's concern.
+    async fn leave(&self, left: &SessionId) -> Result<()> {
+        if let End::Done(id) = end(&self.settings, left).await? {
+            self.settings.emit(EventKind::Destroyed { id });
+        }
+        Ok(())
+    }
+
     /// Tells of a write that would have brought its session back.
     fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
-        if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind())
-            && !std::mem::replace(&mut self.state().is_blocked, true)
+        let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) else { return };
         {
-            self.settings.emit(EventKind::WriteBlocked { id, error });
+            let mut state = self.state();
+            // What the layer renews by itself is no write of the application.
+            let is_quiet = !state.has_changes() || state.is_blocked;
+            state.is_blocked |= !is_quiet;
+            if is_quiet {
+                return;
+            }
         }
+        self.settings.emit(EventKind::WriteBlocked { id, error });
     }
 
     /// The last commit of a request: what could not be written is dropped. `Gone` is no error here: it is as if the
@@ -605,7 +632,8 @@ impl Shared {
             if !snapshot.is_early && state.renewal_number <= snapshot.last {
                 state.renewal = Renewal::Keep;
             }
-            state.doomed.extend(snapshot.left.map(|id| Doomed { id, live: None }));
+            // What was ended before this was written is not this.
+            state.ended_beside.drain(..snapshot.ended_beside);
             state.go_on_from(live);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();

@@ -81,8 +81,13 @@ pub(crate) struct Doomed {
 /// What the handler has ended in another way than through its session: by its owner, or by its id.
 #[derive(Debug, Clone)]
 pub(crate) enum EndedBeside {
-    Session(SessionId),
-    Owner { name: Arc<str>, kept: Option<SessionId> },
+    /// The id that was asked for, and the one where the session was: a renewal may have moved it.
+    Session([SessionId; 2]),
+    /// All sessions of an owner but the one that was kept, under either of its ids.
+    Owner {
+        name: Arc<str>,
+        kept: Option<[SessionId; 2]>,
+    },
     All,
 }
 
@@ -202,10 +207,10 @@ impl EndedBeside {
     /// Whether this session was meant.
     pub(crate) fn covers(&self, live: &Live) -> bool {
         match self {
-            Self::Session(id) => *id == live.id,
+            Self::Session(ids) => ids.contains(&live.id),
             Self::Owner { name, kept } => {
                 let owner = live.stored.record.owner().map(Owner::name);
-                owner == Some(name) && *kept != Some(live.id)
+                owner == Some(name) && !kept.is_some_and(|kept| kept.contains(&live.id))
             }
             Self::All => true,
         }
@@ -420,7 +425,7 @@ impl State {
 
     /// Whether the policy saves a session in which nothing has changed.
     pub(crate) fn is_always_saved(&self, settings: &Settings) -> bool {
-        settings.save == SavePolicy::Always && self.live().is_some()
+        settings.save == SavePolicy::Always && self.live().is_some_and(|live| !self.is_ended_beside(live))
     }
 
     /// Hands out a log that came to nothing. Kept, it would be replayed over what others write, and keep alive what its
@@ -445,6 +450,7 @@ impl State {
         self.renewal = Renewal::Keep;
         self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.committed);
         self.held = None;
+        self.failure = None;
         self.revision += 1;
         std::mem::take(&mut self.log)
     }
@@ -465,6 +471,9 @@ impl State {
         self.ended += 1;
         self.newer = None;
         self.answer.cookie = None;
-        self.discard()
+        let dropped = self.discard();
+        // Whoever begins a session after the end of this one has chosen nothing for it yet, also if this one's was saved.
+        self.chosen_lifetime = None;
+        dropped
     }
 }

@@ -76,7 +76,10 @@ async fn the_old_token_reads_and_writes_the_renewed_session_and_gets_no_cookie()
 async fn the_old_token_is_served_for_the_grace_and_not_a_moment_longer() {
     let graces = [(60, None), (10, Some(10 * SECOND)), (0, Some(Duration::ZERO))];
     for (seconds, set) in graces {
-        for (name, site) in sites_with(move |builder| match set { Some(set) => builder.renewal_grace(set), None => builder }) {
+        for (name, site) in sites_with(move |builder| match set {
+            Some(set) => builder.renewal_grace(set),
+            None => builder,
+        }) {
             let old = site.visitor().await;
             let new = renewed(&site, &old).await;
             if seconds > 0 {

@@ -343,7 +343,10 @@ async fn leaving_an_owner_beside_a_revocation_leaves_nothing_of_the_owner_at_any
                 let found = seen(&site, &after).await;
                 assert!(!found.starts_with("n ") && !found.contains("n,own"), "{place}: {found}");
                 // Where it was loaded after the revocation, it is a new session, and the handler says whose.
-                assert!(!found.contains("ada") || (next == Some("ada") && jar.value != after.value), "{place}: {found}");
+                assert!(
+                    !found.contains("ada") || (next == Some("ada") && jar.value != after.value),
+                    "{place}: {found}"
+                );
             }
         }
     }

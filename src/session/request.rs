@@ -16,13 +16,13 @@ use tracing::Instrument;
 
 use super::{
     changes::Draft,
-    commit::{Work, Written},
+    commit::{Work, Written, look_after},
     end::{End, end, must_have_ended},
     exclusive::load_in_turn,
     limit::write,
     load::{LoadFailure, Loaded, load},
     settings::{ConflictPolicy, Settings},
-    state::{Answer, Doomed, EndedBeside, Held, Live, Logged, Origin, Renewal, State},
+    state::{Answer, Doomed, EndedBeside, Held, Live, Logged, Origin, Renewal, Snapshot, State},
 };
 use crate::{
     cookie::Tokens,
@@ -68,19 +68,6 @@ enum Plan {
     Touch(Live),
     /// The session that a login leaves comes first, if only a tombstone's link leads to it.
     Write(Work, Snapshot, Option<SessionId>),
-}
-
-/// The state that a commit began with: what came later is not in it.
-#[derive(Debug, Clone, Copy)]
-struct Snapshot {
-    /// The number of the last change in it.
-    last: u64,
-    /// How often the session had been destroyed.
-    ended: u64,
-    /// How many sessions the handler had ended beside it.
-    ended_beside: usize,
-    /// The renewal is left to a later commit.
-    is_early: bool,
 }
 
 /// A commit that the application asked for, while it is at work. If its future is dropped (with no runtime to go on in), it may
@@ -265,12 +252,36 @@ impl Shared {
             state.ended
         };
         let mut asked = Asked { shared: self, ended, is_over: false };
-        let outcome = self.commit().await;
+        let outcome = match self.look_after().await {
+            Ok(()) => self.commit().await,
+            Err(error) => Err(error),
+        };
         asked.is_over = true;
         if let Err(error) = &outcome {
             self.hold_back(error.clone(), ended, own);
         }
         outcome
+    }
+
+    /// If the last commit moved the session to a new token and was not answered: goes on from what has become of it.
+    async fn look_after(&self) -> Result<()> {
+        let unsure = {
+            let mut state = self.state();
+            if state.response_started { None } else { state.unsure.take() }
+        };
+        let Some((unsure, snapshot)) = unsure else { return Ok(()) };
+        match Box::pin(look_after(&self.settings, unsure)).await {
+            Ok(None) => Ok(()),
+            Ok(moved) => {
+                self.settle(moved, snapshot);
+                Ok(())
+            }
+            Err(failed) => {
+                let (unsure, error) = *failed;
+                self.state().unsure = Some((unsure, snapshot));
+                Err(error)
+            }
+        }
     }
 
     /// Commits, and withdraws the change of this number if that fails.
@@ -374,6 +385,11 @@ impl Shared {
                     let mut state = self.state();
                     if state.ended == snapshot.ended {
                         state.newer = work.newer.take();
+                        state.unsure = work.unsure.take().map(|unsure| (unsure, snapshot));
+                    } else {
+                        // Destroyed while it was at work: that means what it may have left as well.
+                        let left = work.unsure.take().map(|unsure| Doomed { id: unsure.to, live: None });
+                        state.doomed.extend(left);
                     }
                     drop(state);
                     self.tell_blocked(id, error);
@@ -418,6 +434,7 @@ impl Shared {
                 rejects: self.exclusive || self.settings.conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 newer: None,
+                unsure: None,
             };
             let ended_beside = state.ended_beside.len();
             let snapshot = Snapshot { last: state.last, ended: state.ended, ended_beside, is_early };
@@ -633,7 +650,8 @@ impl Shared {
                 state.renewal = Renewal::Keep;
             }
             // What was ended before this was written is not this.
-            state.ended_beside.drain(..snapshot.ended_beside);
+            let before = snapshot.ended_beside.min(state.ended_beside.len());
+            state.ended_beside.drain(..before);
             state.go_on_from(live);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     clock::to_millis as millis,
     error::{Error, ErrorKind, Result},
-    id::{SessionId, SessionToken},
+    id::{Check, SessionId, SessionToken},
     lifetime::Lifetime,
-    record::Owner,
+    record::{Owner, Record},
     store::Stored,
 };
 
@@ -99,6 +99,34 @@ pub(crate) struct Held {
     pub(crate) written_since: bool,
 }
 
+/// The state that a commit began with: what came later is not in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Snapshot {
+    /// The number of the last change in it.
+    pub(crate) last: u64,
+    /// How often the session had been destroyed.
+    pub(crate) ended: u64,
+    /// How many sessions the handler had ended beside it.
+    pub(crate) ended_beside: usize,
+    /// The renewal is left to a later commit.
+    pub(crate) is_early: bool,
+}
+
+/// A move to a new token that was sent and not answered: it may have happened, or may still happen.
+///
+/// If it has, the session is under a token that nobody was given. Whoever saves again must find it there: otherwise a
+/// renewal would be a success without a cookie, and a login would begin another session, without the visitor's data.
+#[derive(Debug)]
+pub(crate) struct Unsure {
+    pub(crate) from: SessionId,
+    /// No other write leaves this tombstone: it has random bytes of its own.
+    pub(crate) tombstone: Arc<Record>,
+    pub(crate) to: SessionId,
+    pub(crate) check: Check,
+    pub(crate) token: SessionToken,
+    pub(crate) renewal: Renewal,
+}
+
 /// What the response says of the session.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
@@ -143,6 +171,8 @@ pub(crate) struct State {
     pub(crate) held: Option<Held>,
     /// What was stored when the last commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
+    /// A move to a new token that was not answered, and what was committed with it.
+    pub(crate) unsure: Option<(Unsure, Snapshot)>,
     /// Why the response is replaced.
     pub(crate) failure: Option<Error>,
     /// Sessions that this request destroys.
@@ -241,6 +271,7 @@ impl State {
         self.origin = Origin::Live(live);
         self.draft = self.fresh_draft();
         self.newer = None;
+        self.unsure = None;
         self.revision += 1;
     }
 
@@ -451,6 +482,7 @@ impl State {
         self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.committed);
         self.held = None;
         self.failure = None;
+        self.unsure = self.unsure.take().filter(|(unsure, _)| unsure.renewal == Renewal::Renew);
         self.revision += 1;
         std::mem::take(&mut self.log)
     }
@@ -468,6 +500,8 @@ impl State {
             }
         }
         self.doomed.extend(self.damaged.drain(..).map(|id| Doomed { id, live: None }));
+        // Where a login or a renewal may have moved it.
+        self.doomed.extend(self.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
         self.ended += 1;
         self.newer = None;
         self.answer.cookie = None;

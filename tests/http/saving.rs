@@ -11,7 +11,7 @@ use std::{
 use axum::{Extension, Router, response::IntoResponse, routing::any};
 use http::StatusCode;
 use session_layer::{
-    AtLimit, ConflictPolicy, Error, ErrorKind, LazySession, Session, StoreErrorKind,
+    AtLimit, ConflictPolicy, Error, ErrorKind, LazySession, Session, SessionId, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},
@@ -276,6 +276,95 @@ async fn after_an_unknown_outcome_closures_are_dropped_and_what_was_set_stays() 
         let seen = site.send(&jar, async |s: Session| format!("{} {:?}", s.keys().join(","), s.get::<u8>("n"))).await;
         assert_eq!(seen.body, "a,n Ok(Some(2))", "{name}: once, not twice");
     }
+}
+
+/// The write was done, its answer lost, and what it has left can't be looked at either.
+fn lose_a_move(site: &Site, id: &SessionId, is_provided: bool) {
+    let reads = Fault::unavailable().on(Operation::Load).on(Operation::Refresh);
+    if is_provided {
+        site.store.inject(Fault::outcome_unknown().on(Operation::Update));
+        // The first one is the rename's own.
+        site.store.inject(reads.session(id).after_first(1));
+    } else {
+        site.store.inject(Fault::outcome_unknown().on(Operation::Rename));
+        site.store.inject(reads);
+    }
+}
+
+/// Saved again, it is found where it has moved: with its data and its cookie, and there is no second session.
+#[tokio::test]
+async fn a_login_or_a_renewal_whose_answer_was_lost_is_found_when_it_is_saved_again() {
+    for (name, site) in sites() {
+        for is_login in [true, false] {
+            let mut jar = site.visitor().await;
+            let old = jar.clone();
+            let before = site.store.inner().len();
+            let faulty = site.clone();
+            let reply = site
+                .visit(&mut jar, async move |session: Session| {
+                    if is_login {
+                        session.login("ada")?
+                    } else {
+                        session.renew()?
+                    }
+                    session.insert("a", &1)?;
+                    lose_a_move(&faulty, &session.id().unwrap(), name == "provided");
+                    assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown, "{name}");
+                    assert_eq!(kind(session.save().await), ErrorKind::Unavailable, "{name}");
+                    faulty.store.heal();
+                    session.insert("b", &1)?;
+                    session.save().await?;
+                    session.insert("c", &1)
+                })
+                .await;
+            let place = format!("{name} {is_login}");
+            assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1), "{place}");
+            assert_ne!(jar.value, old.value, "{place}");
+            let seen = site.send(&jar, async |s: Session| format!("{} {:?}", s.keys().join(","), s.owner())).await;
+            let owner = is_login.then_some("ada");
+            assert_eq!(seen.body, format!("a,b,c,n {owner:?}"), "{place}");
+            assert_eq!(site.store.inner().len(), before, "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_logout_after_a_login_whose_answer_was_lost_ends_what_it_has_left() {
+    for (name, site) in sites() {
+        let mut jar = site.visitor().await;
+        let faulty = site.clone();
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                session.login("ada")?;
+                lose_a_move(&faulty, &session.id().unwrap(), name == "provided");
+                assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown, "{name}");
+                faulty.store.heal();
+                session.destroy()
+            })
+            .await;
+        assert_eq!((reply.status, jar.value), (StatusCode::OK, None), "{name}");
+        assert_eq!(site.store.inner().len(), 0, "{name}");
+    }
+}
+
+/// Nor does one that was taken back come back by a later save.
+#[tokio::test]
+async fn a_login_whose_answer_was_lost_and_that_was_discarded_logs_nobody_in() {
+    let site = Site::new();
+    let mut jar = site.visitor().await;
+    let faulty = site.clone();
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.login("ada")?;
+            lose_a_move(&faulty, &session.id().unwrap(), false);
+            assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown);
+            faulty.store.heal();
+            session.discard();
+            session.insert("b", &1)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::CONFLICT, "the token was superseded");
+    assert!(reply.sets_no_cookie());
 }
 
 /// A login that was refused is not made when a place has become free by the end of the request.

@@ -38,12 +38,10 @@ pub fn ring() -> KeyRing {
     KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").unwrap()
 }
 
-/// A site over a store of each kind as it is deployed, by the system's clock. `faults` stands between the layer and the
-/// store.
+/// A site over a store of each kind as it is deployed, by the system's clock.
 pub struct Place {
     pub name: &'static str,
     pub site: Site,
-    pub faults: FaultStore<DynStore>,
     _dir: Option<tempfile::TempDir>,
     _server: Option<Memcached>,
 }
@@ -54,10 +52,9 @@ impl Place {
         store: DynStore,
         settings: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder,
     ) -> Self {
-        let faults = FaultStore::new(store);
         let unused = FaultStore::new(MemoryStore::new());
-        let site = Site::over(faults.clone(), unused, Clock::system(), settings);
-        Self { name, site, faults, _dir: None, _server: None }
+        let site = Site::over(store, unused, Clock::system(), settings);
+        Self { name, site, _dir: None, _server: None }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     changes::{Change, Draft, conflict},
     load::{Follow, Found, find},
     settings::{ConflictPolicy, Settings},
-    state::{Live, Moment, Origin, Renewal},
+    state::{Live, Moment, Origin, Renewal, Unsure},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -41,6 +41,8 @@ pub(crate) struct Work {
     pub(crate) is_ended: bool,
     /// The stored state, if a conflict could not be merged.
     pub(crate) newer: Option<Origin>,
+    /// A move to a new token that was not answered.
+    pub(crate) unsure: Option<Unsure>,
 }
 
 /// What is stored now.
@@ -162,7 +164,9 @@ impl Work {
                     self.renewal = Renewal::Keep;
                 }
                 let is_exact = self.log.iter().any(|change| matches!(change, Change::Exactly(_)));
-                if settings.conflicts != ConflictPolicy::LastWriteWins || was_renewed || is_exact {
+                // A request that has changed nothing and only renews has no view to put over what others have written.
+                let is_merged = was_renewed || is_exact || self.log.is_empty();
+                if settings.conflicts != ConflictPolicy::LastWriteWins || is_merged {
                     let replayed = Draft::replayed(Some(Arc::clone(&now.stored.record)), &self.log);
                     self.draft = replayed.inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
                 }
@@ -320,11 +324,12 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         Ok(Rename::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
             let error = error.during("rename").on(&from);
-            // Only this write can have stored this tombstone, since its random bytes are unique.
-            let is_ours = look(settings, &from, &error).await?.is_some_and(|old| *old.record == *tombstone);
-            match read_back(settings, &to, &record, error.clone()).await? {
-                Some(version) if is_ours => version,
-                _ => return Err(error.into()),
+            match read_back_rename(settings, (&from, &tombstone), (&to, &record), error).await {
+                Ok(version) => version,
+                Err(error) => {
+                    work.unsure = Some(Unsure { from, tombstone, to, check, token, renewal: work.renewal });
+                    return Err(error);
+                }
             }
         }
         Err(error) => return Err(failed("rename", &from)(error)),
@@ -371,6 +376,41 @@ fn written(id: SessionId, record: Arc<Record>, version: Version, usage: Usage, t
 /// What is there after a write that was not answered. If that can't be told either, the outcome stays unknown.
 async fn look(settings: &Settings, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
     settings.store.load(id).await.map_err(|_| unknown.clone().into())
+}
+
+/// The version of the session at its new id, if it has moved there by our own rename.
+async fn read_back_rename(
+    settings: &Settings,
+    (from, tombstone): (&SessionId, &Arc<Record>),
+    (to, record): (&SessionId, &Arc<Record>),
+    unknown: StoreError,
+) -> Result<Version> {
+    // No other write leaves this tombstone: it has random bytes of its own.
+    let is_ours = look(settings, from, &unknown).await?.is_some_and(|old| old.record == *tombstone);
+    match read_back(settings, to, record, unknown.clone()).await? {
+        Some(version) if is_ours => Ok(version),
+        _ => Err(unknown.into()),
+    }
+}
+
+/// What has become of a move that was not answered: the session under its new token, if it has moved there and is still live.
+/// An error gives the move back, to be asked about again.
+pub(crate) async fn look_after(settings: &Settings, unsure: Unsure) -> Result<Option<Written>, Box<(Unsure, Error)>> {
+    let Unsure { from, tombstone, to, check, .. } = &unsure;
+    let found = async {
+        let old = settings.store.load(from).await.map_err(failed("load", from))?;
+        if old.is_none_or(|old| old.record != *tombstone) {
+            return Ok(None);
+        }
+        Ok(match find(settings, to, Some(*check), Follow::Forward).await? {
+            Found::Live(live) if live.id == *to => Some(live),
+            Found::Live(_) | Found::Superseded { .. } | Found::Absent => None,
+        })
+    };
+    match found.await {
+        Ok(live) => Ok(live.map(|live| Written { live, token: Some(unsure.token) })),
+        Err(error) => Err(Box::new((unsure, error))),
+    }
 }
 
 /// The version of our own record, if it is there; `None` if nothing is.

@@ -36,6 +36,8 @@ pub(crate) struct Loaded {
     pub(crate) origin: Origin,
     /// What could not be opened and is left alone, unless the request destroys its session.
     pub(crate) damaged: Vec<SessionId>,
+    /// Another session to which a forward leads. A later token can still make both of them give way.
+    rival: Option<SessionId>,
 }
 
 /// What a stored record is to a request that holds the token of this check.
@@ -87,11 +89,12 @@ async fn load_several(settings: &Settings, tokens: &Tokens) -> Result<Loaded, Lo
         let found = find(settings, &id, Some(check), Follow::Forward).await;
         loaded.take(settings, id, found)?;
     }
+    loaded.is_one(settings)?;
     Ok(loaded)
 }
 
 impl Loaded {
-    const NOTHING: Self = Self { origin: Origin::None, damaged: Vec::new() };
+    const NOTHING: Self = Self { origin: Origin::None, damaged: Vec::new(), rival: None };
 
     /// Takes in what the next token led to.
     fn take(
@@ -107,16 +110,10 @@ impl Loaded {
                     let is_forwarded = first.is_forwarded && live.is_forwarded;
                     self.origin = Origin::Live(Live { is_forwarded, ..live });
                 }
-                // A session that is named by its own token takes precedence over one that was reached by a forward.
-                Origin::Live(first) if first.is_forwarded != live.is_forwarded => {
-                    if first.is_forwarded {
-                        self.go_on_with(settings, live);
-                    }
-                }
-                Origin::Live(first) => {
-                    settings.emit(EventKind::TwoLiveCookies { first: first.id, second: live.id });
-                    return Err(LoadFailure::TwoSessions);
-                }
+                // A token that leads there only by a forward gives way to one that names a live session.
+                Origin::Live(_) if live.is_forwarded => self.rival = Some(live.id),
+                Origin::Live(first) if first.is_forwarded => self.go_on_with(settings, live),
+                Origin::Live(first) => return Err(two_sessions(settings, first.id, live.id)),
                 Origin::None | Origin::Superseded { .. } => self.go_on_with(settings, live),
             },
             Ok(Found::Superseded { is_linked }) => {
@@ -140,10 +137,25 @@ impl Loaded {
         Ok(())
     }
 
+    /// Refuses two sessions to both of which only forwards lead.
+    fn is_one(&self, settings: &Settings) -> Result<(), LoadFailure> {
+        match (&self.origin, self.rival) {
+            (Origin::Live(live), Some(rival)) if live.is_forwarded && live.id != rival => {
+                Err(two_sessions(settings, live.id, rival))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn go_on_with(&mut self, settings: &Settings, live: Live) {
         settings.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
         self.origin = Origin::Live(live);
     }
+}
+
+fn two_sessions(settings: &Settings, first: SessionId, second: SessionId) -> LoadFailure {
+    settings.emit(EventKind::TwoLiveCookies { first, second });
+    LoadFailure::TwoSessions
 }
 
 /// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.

@@ -16,13 +16,13 @@ use tracing::Instrument;
 
 use super::{
     changes::Draft,
-    commit::{Work, Written},
+    commit::{Work, Written, look_after},
     end::{End, end, must_have_ended},
     exclusive::load_in_turn,
     limit::write,
     load::{LoadFailure, Loaded, load},
     settings::{ConflictPolicy, Settings},
-    state::{Answer, Doomed, EndedBeside, Held, Live, Logged, Origin, Renewal, State},
+    state::{Answer, Doomed, EndedBeside, Held, Live, Logged, Origin, Renewal, Snapshot, State},
 };
 use crate::{
     cookie::Tokens,
@@ -66,22 +66,8 @@ pub(crate) enum Finish {
 enum Plan {
     Nothing,
     Touch(Live),
-    Write(Work, Snapshot),
-}
-
-/// The state that a commit began with, without later changes.
-#[derive(Debug, Clone)]
-struct Snapshot {
-    /// The session as the application saw it.
-    shown: Draft,
-    /// The number of the last change in it.
-    last: u64,
-    /// How often the session had been destroyed.
-    ended: u64,
-    /// A login came with a superseded token: the old id, whose tombstone leads to the session that the login replaces.
-    left: Option<SessionId>,
-    /// The renewal is left to a later commit.
-    is_early: bool,
+    /// The session that a login leaves comes first, if only a tombstone's link leads to it.
+    Write(Work, Snapshot, Option<SessionId>),
 }
 
 /// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
@@ -131,7 +117,7 @@ impl Shared {
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, damaged }, turn) = match &self.settings.exclusive {
+            let (Loaded { origin, damaged, .. }, turn) = match &self.settings.exclusive {
                 // Boxed, so that the future doesn't grow for layers without turns. After the response has begun,
                 // nothing would end a turn, so none is taken.
                 Some(exclusive) if !self.state().response_started => {
@@ -242,10 +228,10 @@ impl Shared {
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
         let Some(Held { error, written_since }) = state.held.take() else { return (state.take_idle_log(), None) };
-        if written_since {
-            state.failure = Some(error);
-        }
-        (state.discard(), has_changes.then_some(DropReason::FailedSave))
+        let failure = state.failure.take();
+        let dropped = state.discard();
+        state.failure = failure.or(written_since.then_some(error));
+        (dropped, has_changes.then_some(DropReason::FailedSave))
     }
 
     fn tell_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
@@ -271,12 +257,36 @@ impl Shared {
             state.ended
         };
         let mut asked = Asked { shared: self, ended, is_over: false };
-        let outcome = self.commit().await;
+        let outcome = match self.look_after().await {
+            Ok(()) => self.commit().await,
+            Err(error) => Err(error),
+        };
         asked.is_over = true;
         if let Err(error) = &outcome {
             self.hold_back(error.clone(), ended, own);
         }
         outcome
+    }
+
+    /// If the last commit moved the session to a new token and was not answered: goes on from what has become of it.
+    async fn look_after(&self) -> Result<()> {
+        let unsure = {
+            let mut state = self.state();
+            if state.response_started { None } else { state.unsure.take() }
+        };
+        let Some((unsure, snapshot)) = unsure else { return Ok(()) };
+        match Box::pin(look_after(&self.settings, unsure)).await {
+            Ok(None) => Ok(()),
+            Ok(moved) => {
+                self.settle(moved, snapshot);
+                Ok(())
+            }
+            Err(failed) => {
+                let (unsure, error) = *failed;
+                self.state().unsure = Some((unsure, snapshot));
+                Err(error)
+            }
+        }
     }
 
     /// Commits. If that fails, withdraws the change with this number.
@@ -334,7 +344,8 @@ impl Shared {
                 }
                 Err(error) => {
                     state.draft = Draft::new(base);
-                    state.held = Some(Held { error, written_since: true });
+                    // Not only held back: to save again would find nothing to do, and be a success.
+                    state.failure = Some(error);
                     std::mem::take(&mut state.log)
                 }
             };
@@ -370,13 +381,23 @@ impl Shared {
                 let _ = Box::pin(self.touch_now(live)).await;
                 Ok(())
             }
-            Plan::Write(mut work, snapshot) => {
+            Plan::Write(mut work, snapshot, left) => {
                 let id = work.origin.id();
-                if let Some(left) = snapshot.left {
-                    Box::pin(self.end_left(&left)).await?;
+                if let Some(left) = left {
+                    Box::pin(self.leave(&left)).await?;
                 }
+                let unfinished = snapshot.clone();
                 let written = Box::pin(write(&self.settings, &mut work)).await.inspect_err(|error| {
-                    self.state().newer = work.newer.take();
+                    let mut state = self.state();
+                    if state.ended == unfinished.ended {
+                        state.newer = work.newer.take();
+                        state.unsure = work.unsure.take().map(|unsure| (unsure, unfinished));
+                    } else {
+                        // Destroyed while it was at work: that means what it may have left as well.
+                        let left = work.unsure.take().map(|unsure| Doomed { id: unsure.to, live: None });
+                        state.doomed.extend(left);
+                    }
+                    drop(state);
                     self.tell_blocked(id, error);
                 })?;
                 drop(work);
@@ -388,15 +409,6 @@ impl Shared {
                 Ok(())
             }
         }
-    }
-
-    /// Ends the session that the tombstone at this id leads to, before a login replaces it. In this order, a login
-    /// fails without effect if the session can't be ended.
-    async fn end_left(&self, left: &SessionId) -> Result<()> {
-        if let End::Done(id) = end(&self.settings, left).await? {
-            self.settings.emit(EventKind::Destroyed { id });
-        }
-        Ok(())
     }
 
     fn has_doomed(&self) -> bool {
@@ -430,9 +442,12 @@ impl Shared {
                 rejects: self.exclusive || self.settings.conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 newer: None,
+                unsure: None,
             };
-            let snapshot = Snapshot { shown: work.draft.clone(), last: state.last, ended: state.ended, left, is_early };
-            return (Plan::Write(work, snapshot), Vec::new());
+            let ended_beside = state.ended_beside.len();
+            let shown = work.draft.clone();
+            let snapshot = Snapshot { shown, last: state.last, ended: state.ended, ended_beside, is_early };
+            return (Plan::Write(work, snapshot, left), Vec::new());
         }
         let idle = state.take_idle_log();
         match state.live() {
@@ -441,13 +456,30 @@ impl Shared {
         }
     }
 
+    /// Ends the session that a login leaves behind, under the id to which the tombstone of its old token leads.
+    ///
+    /// Before the login is written: if it can't be ended, nothing has happened, and the login fails as a whole. That it has
+    /// moved on by another login meanwhile is none of this one's concern.
+    async fn leave(&self, left: &SessionId) -> Result<()> {
+        if let End::Done(id) = end(&self.settings, left).await? {
+            self.settings.emit(EventKind::Destroyed { id });
+        }
+        Ok(())
+    }
+
     /// Reports a write that would have brought its session back.
     fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
-        if let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind())
-            && !std::mem::replace(&mut self.state().is_blocked, true)
+        let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) else { return };
         {
-            self.settings.emit(EventKind::WriteBlocked { id, error });
+            let mut state = self.state();
+            // What the layer renews by itself is no write of the application.
+            let is_quiet = !state.has_changes() || state.is_blocked;
+            state.is_blocked |= !is_quiet;
+            if is_quiet {
+                return;
+            }
         }
+        self.settings.emit(EventKind::WriteBlocked { id, error });
     }
 
     /// Makes the last commit of a request, and drops changes that could not be written. `Gone` is not an error here: it
@@ -632,6 +664,9 @@ impl Shared {
             if !snapshot.is_early && state.renewal_number <= snapshot.last {
                 state.renewal = Renewal::Keep;
             }
+            // What was ended before this was written is not this.
+            let before = snapshot.ended_beside.min(state.ended_beside.len());
+            state.ended_beside.drain(..before);
             state.go_on_from(live, &snapshot.shown);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     clock::to_millis as millis,
     error::{Error, ErrorKind, Result},
-    id::{SessionId, SessionToken},
+    id::{Check, SessionId, SessionToken},
     lifetime::Lifetime,
-    record::Owner,
+    record::{Owner, Record},
     store::Stored,
 };
 
@@ -84,8 +84,13 @@ pub(crate) struct Doomed {
 /// Sessions that the handler has ended by owner or id, not through its session.
 #[derive(Debug, Clone)]
 pub(crate) enum EndedBeside {
-    Session(SessionId),
-    Owner { name: Arc<str>, kept: Option<SessionId> },
+    /// The id that was asked for, and the one where the session was: a renewal may have moved it.
+    Session([SessionId; 2]),
+    /// All sessions of an owner but the one that was kept, under either of its ids.
+    Owner {
+        name: Arc<str>,
+        kept: Option<[SessionId; 2]>,
+    },
     All,
 }
 
@@ -96,6 +101,36 @@ pub(crate) struct Held {
     /// The application has changed the session since. These changes may rely on the failed ones, so they are not
     /// written alone.
     pub(crate) written_since: bool,
+}
+
+/// The state that a commit began with: what came later is not in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// The session as the application saw it.
+    pub(crate) shown: Draft,
+    /// The number of the last change in it.
+    pub(crate) last: u64,
+    /// How often the session had been destroyed.
+    pub(crate) ended: u64,
+    /// How many sessions the handler had ended beside it.
+    pub(crate) ended_beside: usize,
+    /// The renewal is left to a later commit.
+    pub(crate) is_early: bool,
+}
+
+/// A move to a new token that was sent and not answered: it may have happened, or may still happen.
+///
+/// If it has, the session is under a token that nobody was given. Whoever saves again must find it there: otherwise a
+/// renewal would be a success without a cookie, and a login would begin another session, without the visitor's data.
+#[derive(Debug)]
+pub(crate) struct Unsure {
+    pub(crate) from: SessionId,
+    /// No other write leaves this tombstone: it has random bytes of its own.
+    pub(crate) tombstone: Arc<Record>,
+    pub(crate) to: SessionId,
+    pub(crate) check: Check,
+    pub(crate) token: SessionToken,
+    pub(crate) renewal: Renewal,
 }
 
 /// What the response says of the session.
@@ -143,6 +178,8 @@ pub(crate) struct State {
     pub(crate) held: Option<Held>,
     /// The stored state, if the last commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
+    /// A move to a new token that was not answered, and what was committed with it.
+    pub(crate) unsure: Option<(Unsure, Snapshot)>,
     /// The error that replaces the response.
     pub(crate) failure: Option<Error>,
     /// Sessions that this request destroys.
@@ -207,10 +244,10 @@ impl EndedBeside {
     /// Whether this session was among those ended.
     pub(crate) fn covers(&self, live: &Live) -> bool {
         match self {
-            Self::Session(id) => *id == live.id,
+            Self::Session(ids) => ids.contains(&live.id),
             Self::Owner { name, kept } => {
                 let owner = live.stored.record.owner().map(Owner::name);
-                owner == Some(name) && *kept != Some(live.id)
+                owner == Some(name) && !kept.is_some_and(|kept| kept.contains(&live.id))
             }
             Self::All => true,
         }
@@ -249,6 +286,7 @@ impl State {
         self.origin = Origin::Live(live);
         self.draft = self.fresh_draft();
         self.newer = None;
+        self.unsure = None;
         self.revision += 1;
     }
 
@@ -445,7 +483,7 @@ impl State {
 
     /// Whether the policy saves a session in which nothing has changed.
     pub(crate) fn is_always_saved(&self, settings: &Settings) -> bool {
-        settings.save == SavePolicy::Always && self.live().is_some()
+        settings.save == SavePolicy::Always && self.live().is_some_and(|live| !self.is_ended_beside(live))
     }
 
     /// Hands out a log that came to nothing. Kept, it would be replayed over what others write, and keep alive what its
@@ -470,6 +508,8 @@ impl State {
         self.renewal = Renewal::Keep;
         self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.committed);
         self.held = None;
+        self.failure = None;
+        self.unsure = self.unsure.take().filter(|(unsure, _)| unsure.renewal == Renewal::Renew);
         self.revision += 1;
         std::mem::take(&mut self.log)
     }
@@ -487,9 +527,14 @@ impl State {
             }
         }
         self.doomed.extend(self.damaged.drain(..).map(|id| Doomed { id, live: None }));
+        // Where a login or a renewal may have moved it.
+        self.doomed.extend(self.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
         self.ended += 1;
         self.newer = None;
         self.answer.cookie = None;
-        self.discard()
+        let dropped = self.discard();
+        // Whoever begins a session after the end of this one has chosen nothing for it yet, also if this one's was saved.
+        self.chosen_lifetime = None;
+        dropped
     }
 }

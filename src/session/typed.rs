@@ -82,13 +82,19 @@ impl<T: DeserializeOwned + Default> Typed<T> {
     /// `T` is no struct with named fields. The entries stay as they are.
     pub fn get(&self) -> Result<T> {
         let shared = self.session.shared();
-        let draft = shared.state().draft.clone();
-        let decoded = fields::decode::<T>(&shared.settings.codec, &draft)?;
-        let mut state = shared.state();
-        for key in decoded.keys {
-            state.see(key, &shared.settings);
+        loop {
+            let (draft, revision) = {
+                let state = shared.state();
+                (state.draft.clone(), state.revision)
+            };
+            let decoded = fields::decode::<T>(&shared.settings.codec, &draft)?;
+            let mut state = shared.state();
+            // A save beside this one may have brought another record: what was read there was not shown.
+            if state.revision == revision {
+                decoded.keys.iter().for_each(|key| state.see(key, &shared.settings));
+                return Ok(decoded.value);
+            }
         }
-        Ok(decoded.value)
     }
 }
 

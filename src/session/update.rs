@@ -283,12 +283,13 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
     {
         let key: Arc<str> = key.name().into();
-        // The made value does not live across the await, so it need not be `Send`.
-        let number = match self.get_or_make(&key, make)? {
+        // What was made does not live across the await: it need not be `Send`.
+        match self.get_or_make(&key, make)? {
+            (_, Some(number)) => self.save_own(number).await?,
+            // Set by this request, and not saved: another can still be first.
+            (_, None) if self.shared.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
-            (_, Some(number)) => number,
-        };
-        self.save_own(number).await?;
+        }
         let held = self.shared.state().draft.held(&key);
         // This request or another has set the entry. It is missing only if another has removed it since.
         self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))

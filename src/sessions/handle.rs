@@ -100,15 +100,15 @@ impl Sessions {
     ///
     /// If the store can't: then the session may live on.
     pub async fn remove(&self, id: &SessionId) -> Result<bool> {
-        let (settings, id, caller) = (Arc::clone(&self.settings), *id, Caller::present());
+        let (settings, asked, caller) = (Arc::clone(&self.settings), *id, Caller::present());
         let ended = to_its_end(async move {
-            let End::Done(id) = end(&settings, &id).await? else { return Ok(None) };
+            let End::Done(id) = end(&settings, &asked).await? else { return Ok(None) };
             settings.emit(EventKind::Destroyed { id });
             Ok(Some(id))
         });
         let ended: Result<Option<SessionId>> = ended.await;
         let ended = ended?;
-        caller.has_ended(ended.map(EndedBeside::Session));
+        caller.has_ended(ended.map(|ended| EndedBeside::Session([asked, ended])));
         Ok(ended.is_some())
     }
 

@@ -89,7 +89,7 @@ impl Sessions {
         })
         .await;
         let kept = kept?;
-        caller.has_ended(kept.map(|kept| EndedBeside::Owner { name, kept: Some(kept) }));
+        caller.has_ended(kept.map(|kept| EndedBeside::Owner { name, kept: Some([keep, kept]) }));
         Ok(kept.is_some())
     }
 
@@ -114,7 +114,7 @@ impl Sessions {
         })
         .await;
         let ended = ended?;
-        caller.has_ended(ended.map(EndedBeside::Session));
+        caller.has_ended(ended.map(|ended| EndedBeside::Session([id, ended])));
         Ok(ended.is_some())
     }
 }

@@ -59,7 +59,20 @@ scenarios! {
     a_save_outside_of_any_request_is_blocked_and_told_of_once => [
         "call load done #1 +", "call update absent #1 +", "write_blocked Gone #1", "call update absent #1 +",
     ];
-    changes_that_nobody_saves => ["call load done #1 +", "loaded #1 +", "changes_dropped #1"];
+    changes_that_nobody_saves => ["call load done #1 +", "loaded #1 +", "changes_dropped (unsaved) #1"];
+    changes_of_a_request_that_has_failed => [
+        "call load done #1 +", "loaded #1 +", "changes_dropped (response) #1",
+        "call load done #1 +", "loaded #1 +", "changes_dropped (response) #1",
+    ];
+    changes_of_a_save_that_has_failed => [
+        "call load done #1 +", "loaded #1 +", "call update failed Unavailable #1 +", "changes_dropped (failed save) #1",
+    ];
+    changes_of_a_request_that_is_dropped => [
+        "call load done #1 +", "loaded #1 +", "changes_dropped (request dropped) #1",
+    ];
+    a_handler_that_answers_with_a_session_error => [
+        "call load done #1 +", "loaded #1 +", "handler_failed Decode n",
+    ];
     a_record_that_can_not_be_opened => ["call load failed Corrupt #1", "damaged Corrupt #1"];
     a_load_that_fails => ["call load failed Unavailable #1", "load_failed Unavailable #1"];
     a_commit_that_fails => [
@@ -67,7 +80,8 @@ scenarios! {
     ];
     a_logout_that_fails => [
         "call load done #1 +", "loaded #1 +", "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +", "call remove failed Unavailable #1", "commit_failed Unavailable #1", "changes_dropped #1",
+        "call load done #1 +", "call update failed Unavailable #1 +", "call remove failed Unavailable #1", "commit_failed Unavailable #1",
+        "changes_dropped (unsaved) #1",
     ];
     a_touch_that_fails => [
         "call load done #1 +", "loaded #1 +", "call touch failed Unavailable #1", "touch_failed Unavailable #1",
@@ -265,6 +279,44 @@ async fn changes_that_nobody_saves(seen: Seen) {
     let session = kept.lock().unwrap().take().unwrap();
     session.insert("n", &2).unwrap();
     drop(session);
+}
+
+async fn changes_of_a_request_that_has_failed(seen: Seen) {
+    let (_, _, mut browser) = site(&seen).await;
+    for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::REQUEST_TIMEOUT] {
+        let handler = async move |session: Session| {
+            change(session).await.unwrap();
+            status
+        };
+        assert_eq!(browser.visit(handler).await, status);
+    }
+}
+
+async fn changes_of_a_save_that_has_failed(seen: Seen) {
+    let (store, _, mut browser) = site(&seen).await;
+    store.inject(Fault::unavailable().on(Operation::Update));
+    let handler = async |session: Session| {
+        change(session.clone()).await.unwrap();
+        assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    };
+    assert_eq!(browser.visit(handler).await, StatusCode::OK);
+}
+
+async fn changes_of_a_request_that_is_dropped(seen: Seen) {
+    let (_, _, browser) = site(&seen).await;
+    let cookies = [browser.cookie.as_deref().unwrap()];
+    let handler = async |session: Session| {
+        change(session).await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let mut request = Box::pin(send(&browser.layer, &cookies, handler));
+    assert!(request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+async fn a_handler_that_answers_with_a_session_error(seen: Seen) {
+    let (_, _, mut browser) = site(&seen).await;
+    let handler = async |session: Session| session.get::<String>("n").map(drop);
+    assert_eq!(browser.visit(handler).await, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 async fn a_record_that_can_not_be_opened(seen: Seen) {

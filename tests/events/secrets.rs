@@ -160,6 +160,10 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
         .await;
         faulty.heal();
     }
+    // What nobody has asked to save, so that the layer itself reports the failure.
+    faulty.inject(Fault::unavailable().on(Operation::Create).on(Operation::Update));
+    ada.visit(async |session: Session| session.insert("n", &"unsaved")).await;
+    faulty.heal();
     let starting_over = SessionLayer::builder(faulty.clone()).damaged(DamagedPolicy::StartOver).build().unwrap();
     shown.debug(&starting_over);
     shown.debug(&layer);
@@ -200,7 +204,9 @@ async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) 
     for must in ["session created", "session renewed", "span DEBUG session_layer::session session commit"] {
         assert!(traced.contains(must), "{must}: it is listened to");
     }
-    assert!(all.contains("WriteBlocked") || all.contains("CommitFailed"), "events are shown");
+    for must in ["ChangesDropped", "CommitFailed"] {
+        assert!(all.contains(must), "{must}: events are shown");
+    }
     all.push_str(&traced);
     writeln!(all, "{:?}", snapshotter.snapshot().into_vec()).unwrap();
     assert!(all.contains("db.client.operation.duration"), "metrics are shown");

@@ -135,6 +135,10 @@ impl Notes {
                 words.push(self.id(from));
             }
             EventKind::ConflictMerged { tries, .. } => words.push(tries.to_string()),
+            EventKind::ChangesDropped { reason, .. } => words.push(format!("({reason})")),
+            EventKind::HandlerFailed { error, .. } => {
+                words.push(format!("{:?} {}", error.kind(), error.key().unwrap_or("no key")));
+            }
             EventKind::WriteBlocked { error, .. } | EventKind::CommitFailed { error, .. } => {
                 words.push(format!("{:?}", error.kind()));
             }

@@ -186,7 +186,6 @@ call load done #4 +
 call update done #4 +
 call remove done #4
 destroyed #4
-call update absent #4 +
 write_blocked Gone #4
 == somebody guesses
 no_session (forged)

@@ -10,7 +10,7 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    ErrorKind, LazySession, Session, SessionStore, StoreErrorKind,
+    LazySession, Session, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},

@@ -2,16 +2,26 @@
 //! faults, pauses and calls the test controls.
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "the parts of a test")]
 
+#[path = "../support/memcached.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod memcached;
+
 mod cookies;
 mod ending;
 mod failures;
+mod forwards;
+mod leaving;
 mod lifetime;
 mod limit;
 mod merging;
 mod middleware;
+mod once;
 mod promises;
-
+mod reading;
 mod review;
+mod saving;
+mod schedules;
 mod security;
-
+mod simulated;
+mod stores;
 mod support;

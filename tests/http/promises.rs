@@ -8,43 +8,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::StatusCode;
 use proptest::{prelude::*, test_runner::TestRunner};
 use session_layer::{
-    CacheSettings, CachedStore, Clock, DynStore, EncryptedStore, ErrorKind, KeyRing, MemoryStore, Session,
-    SessionLayer, SessionStore, Usage,
+    Clock, ErrorKind, MemoryStore, Session, SessionLayer, SessionStore, Usage,
     conformance::{
         Operation,
-        fault::{Bare, Fault, FaultStore, Step},
+        fault::{Fault, FaultStore, Step},
     },
 };
 use tokio::sync::oneshot;
 
-use crate::support::*;
-
-/// The memory store as it is, by the provided methods alone, sealed, cached, and both.
-fn sites() -> Vec<(&'static str, Site)> {
-    let ring = || KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").unwrap();
-    let remote = |site: &Site| site.store.clone().posing_as("remote", false);
-    let cache = |site: &Site| CacheSettings::new().clock(site.clock.clone());
-    let over = |name, wrap: &dyn Fn(&Site) -> DynStore| {
-        let below = Site::new();
-        (name, Site::over(wrap(&below), below.store.clone(), below.clock.clone(), |builder| builder))
-    };
-    vec![
-        over("memory", &|site| DynStore::new(site.store.clone())),
-        over("provided", &|site| DynStore::new(Bare(site.store.clone()))),
-        over("sealed", &|site| DynStore::new(EncryptedStore::new(site.store.clone(), ring()))),
-        over("cached", &|site| DynStore::new(CachedStore::with_settings(remote(site), cache(site)))),
-        over("cached over sealed", &|site| {
-            let sealed = EncryptedStore::new(remote(site), ring());
-            DynStore::new(CachedStore::with_settings(sealed, cache(site)))
-        }),
-    ]
-}
-
-async fn is_live(site: &Site, jar: &Jar) -> bool {
-    let reply = site.send(jar, async |session: Option<Session>| session.is_some().to_string()).await;
-    assert_eq!(reply.status, StatusCode::OK);
-    reply.body == "true"
-}
+use crate::{stores::sites, support::*};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {

@@ -448,7 +448,7 @@ async fn k15_a_fault_at_every_step_of_a_renewal() {
                         site.send(jar, async |session: Session| format!("{:?}", session.id())).await.body
                     };
                     assert_eq!(id(&old).await, id(&jar).await, "{place}: the old token leads to it");
-                    assert_eq!(site.layer.sessions().count().await.unwrap(), 1, "{place}");
+                    assert_eq!(site.store.inner().count().await.unwrap(), 1, "{place}");
                     assert_eq!(n.as_deref(), Some("1"), "{place}");
                 } else {
                     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{place}");

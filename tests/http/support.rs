@@ -16,7 +16,7 @@ use axum::{
 };
 use http::{HeaderMap, Request, StatusCode, header};
 use session_layer::{
-    Check, Clock, DynStore, Error, MemoryStore, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
+    Check, Clock, DynStore, Error, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
     SessionToken, Stored, conformance::fault::FaultStore,
 };
 use tower::ServiceExt;
@@ -130,7 +130,7 @@ impl Site {
     /// A visitor who has a session with one entry, `n` = 1.
     pub async fn visitor(&self) -> Jar {
         let mut jar = self.jar();
-        let reply = self.visit(&mut jar, async |session: session_layer::Session| session.insert("n", &1)).await;
+        let reply = self.visit(&mut jar, async |session: Session| session.insert("n", &1)).await;
         assert_eq!(reply.status, StatusCode::OK);
         assert!(jar.value.is_some());
         self.store.forget();
@@ -140,7 +140,7 @@ impl Site {
     /// A visitor who is logged in, with the same entry.
     pub async fn member(&self, owner: &'static str) -> Jar {
         let mut jar = self.jar();
-        let handler = async move |session: session_layer::Session| {
+        let handler = async move |session: Session| {
             session.login(owner)?;
             session.insert("n", &1)
         };
@@ -148,6 +148,39 @@ impl Site {
         assert_eq!(reply.status, StatusCode::OK);
         self.store.forget();
         jar
+    }
+}
+
+/// Whether the jar's cookie leads to a session.
+pub async fn is_live(site: &Site, jar: &Jar) -> bool {
+    let reply = site.send(jar, async |session: Option<Session>| session.is_some().to_string()).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    reply.body == "true"
+}
+
+/// A gate that lets a handler stop once, and a test go on when it has.
+#[derive(Clone)]
+pub struct Stop(Arc<(tokio::sync::Notify, tokio::sync::Notify)>);
+
+impl Stop {
+    pub fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// In the handler: says that it is here, and waits.
+    pub async fn here(&self) {
+        self.0.0.notify_one();
+        self.0.1.notified().await;
+    }
+
+    /// In the test: waits until the handler is there.
+    pub async fn reached(&self) {
+        self.0.0.notified().await;
+    }
+
+    /// In the test: lets the handler go on.
+    pub fn go(&self) {
+        self.0.1.notify_one();
     }
 }
 

@@ -26,8 +26,8 @@ fn check<T>(error: &Error, reason: &str) {
 /// Checks each way to write an entry: the value is refused, the old one is kept, and the session still works.
 async fn refused<T>(
     codec: Codec,
-    good: impl Fn() -> T + Copy + Send + 'static,
-    bad: impl Fn() -> T + Copy + Send + 'static,
+    good: impl Fn() -> T + Copy + Send + Sync + 'static,
+    bad: impl Fn() -> T + Copy + Send + Sync + 'static,
     reason: &str,
 ) where
     T: Serialize + DeserializeOwned + Debug + Default + 'static,

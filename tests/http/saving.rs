@@ -1,0 +1,680 @@
+//! What was reported as failed does not happen afterwards, and what was acknowledged has happened.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Extension, Router, response::IntoResponse, routing::any};
+use http::StatusCode;
+use session_layer::{
+    AtLimit, ConflictPolicy, Error, ErrorKind, LazySession, Session, SessionId, StoreErrorKind,
+    conformance::{
+        Operation,
+        fault::{Fault, Step},
+    },
+};
+use tower::ServiceExt;
+use tower_http::timeout::TimeoutLayer;
+use tracing::Level;
+
+use crate::{stores::sites, support::*};
+
+const DROPPED: &str = "unsaved changes dropped";
+
+fn refused() -> Fault {
+    Fault::unavailable().on(Operation::Create).on(Operation::Update).on(Operation::Rename)
+}
+
+fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {
+    outcome.map(drop).unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn a_save_that_failed_is_not_committed_when_the_handler_has_answered() {
+    for (name, site) in sites() {
+        for has_session in [true, false] {
+            let mut jar = if has_session { site.visitor().await } else { site.jar() };
+            let (events, _kept) = Events::keep();
+            site.store.inject(refused().first(1));
+            let reply = site
+                .visit(&mut jar, async |session: Session| {
+                    session.insert("bought", &true).unwrap();
+                    assert_eq!(kind(session.save().await), ErrorKind::Unavailable);
+                    assert_eq!(session.get("bought").unwrap(), Some(true), "it can be tried again");
+                    "nothing was bought"
+                })
+                .await;
+            site.store.heal();
+            assert_eq!((reply.status, &*reply.body), (StatusCode::OK, "nothing was bought"), "{name}");
+            assert!(reply.sets_no_cookie(), "{name}");
+            assert_eq!(events.count(Level::WARN, DROPPED), 1, "{name}");
+            if has_session {
+                assert_eq!(site.send(&jar, async |s: Session| s.keys().join(",")).await.body, "n", "{name}");
+            } else {
+                assert_eq!(site.store.inner().len(), 1, "{name}: the first visitor's");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_save_that_failed_can_be_tried_again() {
+    for (name, site) in sites() {
+        let mut jar = site.visitor().await;
+        site.store.inject(refused().first(2));
+        let reply = site
+            .visit(&mut jar, async |session: Session| {
+                session.insert("a", &1).unwrap();
+                session.update("n", |n: &mut u8| *n += 1).unwrap();
+                session.login("ada").unwrap();
+                while session.save().await.is_err() {}
+                session.insert("b", &1)
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{name}");
+        let seen = site
+            .send(&jar, async |s: Session| {
+                format!("{} {:?} {:?}", s.keys().join(","), s.get::<u8>("n").unwrap(), s.owner())
+            })
+            .await;
+        assert_eq!(seen.body, r#"a,b,n Some(2) Some("ada")"#, "{name}");
+    }
+}
+
+/// Refused, and done with the answer lost: the second call is one more change, never the first one again.
+#[tokio::test]
+async fn an_update_now_that_failed_is_withdrawn() {
+    for (name, site) in sites() {
+        for (fault, after_one, at_the_end) in [
+            (refused(), ErrorKind::Unavailable, "2"),
+            (Fault::outcome_unknown().on(Operation::Update), ErrorKind::OutcomeUnknown, "3"),
+            (Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update), ErrorKind::OutcomeUnknown, "2"),
+        ] {
+            let jar = site.visitor().await;
+            site.store.inject(fault.first(1));
+            let reply = site
+                .send(&jar, async move |session: Session| {
+                    let add = |n: &mut u8| {
+                        *n += 1;
+                        *n
+                    };
+                    assert_eq!(kind(session.update_now("n", add).await), after_one);
+                    let second = session.update_now("n", add).await.unwrap();
+                    second.to_string()
+                })
+                .await;
+            site.store.heal();
+            assert_eq!((reply.status, &*reply.body), (StatusCode::OK, at_the_end), "{name} {after_one:?}");
+            let n = site.send(&jar, async |s: Session| s.get::<u8>("n").unwrap().unwrap().to_string()).await;
+            assert_eq!(n.body, at_the_end, "{name} {after_one:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_now_that_failed_and_was_not_repeated_changes_nothing() {
+    for (name, site) in sites() {
+        let jar = site.visitor().await;
+        site.store.inject(refused().first(1));
+        let reply = site
+            .send(&jar, async |session: Session| {
+                kind(session.update_now("n", |n: &mut u8| *n += 1).await);
+                assert_eq!(session.get::<u8>("n").unwrap(), Some(1));
+                (StatusCode::CONFLICT, "nothing was bought")
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::CONFLICT, "{name}");
+        let n = site.send(&jar, async |s: Session| s.get::<u8>("n").unwrap().unwrap().to_string()).await;
+        assert_eq!(n.body, "1", "{name}");
+    }
+}
+
+/// Whoever gives up waiting is told nothing, so the change is not made later either, if it has failed.
+#[tokio::test]
+async fn an_update_now_whose_caller_gave_up_and_that_fails_is_withdrawn() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    site.store.inject(Fault::unavailable().on(Operation::Update).first(1));
+    let gate = Arc::new(Mutex::new(Some(gate)));
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            let gate = gate.lock().unwrap().take().unwrap();
+            {
+                let mut update = Box::pin(session.update_now("n", |n: &mut u8| *n += 1));
+                tokio::select! {
+                    _ = &mut update => panic!("it stands at the gate"),
+                    () = gate.reached() => {}
+                }
+            }
+            gate.release();
+            // The commit runs to its end, and this one waits behind it.
+            assert_eq!(
+                session
+                    .update_now("n", |n: &mut u8| {
+                        *n += 1;
+                        *n
+                    })
+                    .await
+                    .unwrap(),
+                2
+            );
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_login_that_failed_does_not_log_in() {
+    for (name, site) in sites() {
+        for fault in [refused(), Fault::unavailable().on(Operation::EnsureEpoch)] {
+            let mut jar = site.visitor().await;
+            // The provided forms have no such call: there, its first step fails.
+            site.store.inject(if name == "provided" { refused().first(1) } else { fault.first(1) });
+            let reply = site
+                .visit(&mut jar, async |session: Session| {
+                    session.login("ada").unwrap();
+                    kind(session.save().await);
+                    "login failed"
+                })
+                .await;
+            site.store.heal();
+            assert_eq!((reply.status, &*reply.body), (StatusCode::OK, "login failed"), "{name}");
+            assert!(reply.sets_no_cookie(), "{name}");
+            let owner = site.send(&jar, async |s: Session| format!("{:?} {}", s.owner(), s.is_new())).await;
+            assert_eq!(owner.body, "None false", "{name}");
+        }
+    }
+}
+
+/// Step by step: `login` fails to be saved, and the handler goes on as if the visitor were logged in. Committed by itself,
+/// what it writes then would land in the session from before the login, whose token may be planted.
+#[tokio::test]
+async fn what_is_written_after_a_failed_save_is_held_back_with_it_and_answered_with_its_status() {
+    for (name, site) in sites() {
+        let mut jar = site.visitor().await;
+        let (events, _kept) = Events::keep();
+        site.store.inject(refused().first(1));
+        let reply = site
+            .visit(&mut jar, async |session: Session| {
+                session.login("ada")?;
+                let _ = session.save().await;
+                session.insert("user", &"ada")?;
+                ok()
+            })
+            .await;
+        site.store.heal();
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{name}");
+        assert!(reply.sets_no_cookie(), "{name}");
+        assert_eq!(events.count(Level::WARN, DROPPED), 1, "{name}");
+        let seen = site.send(&jar, async |s: Session| format!("{} {:?}", s.keys().join(","), s.owner())).await;
+        assert_eq!(seen.body, "n None", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn discard_takes_back_what_was_not_saved_and_the_session_can_be_written_again() {
+    for (name, site) in sites() {
+        let mut jar = site.visitor().await;
+        site.store.inject(refused().first(1));
+        let reply = site
+            .visit(&mut jar, async |session: Session| {
+                session.login("ada")?;
+                session.insert("a", &1)?;
+                assert_eq!(kind(session.save().await), ErrorKind::Unavailable);
+                session.discard();
+                assert_eq!((session.owner(), session.contains("a")), (None, false));
+                session.insert("b", &1)
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{name}");
+        assert!(reply.sets_no_cookie(), "{name}: the login is taken back");
+        assert_eq!(site.send(&jar, async |s: Session| s.keys().join(",")).await.body, "b,n", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn destroy_after_a_failed_save_ends_the_session_and_the_answer_stands() {
+    for (name, site) in sites() {
+        let mut jar = site.visitor().await;
+        site.store.inject(refused().first(1));
+        let reply = site
+            .visit(&mut jar, async |session: Session| {
+                session.insert("a", &1)?;
+                assert_eq!(kind(session.save().await), ErrorKind::Unavailable);
+                session.destroy()?;
+                ok()
+            })
+            .await;
+        assert_eq!((reply.status, jar.value), (StatusCode::OK, None), "{name}");
+        assert!(site.store.inner().is_empty(), "{name}");
+    }
+}
+
+/// After a lost answer what was set can be saved again; closures are not run on what may be their own result.
+#[tokio::test]
+async fn after_an_unknown_outcome_closures_are_dropped_and_what_was_set_stays() {
+    for (name, site) in sites() {
+        let jar = site.visitor().await;
+        site.store.inject(Fault::outcome_unknown().on(Operation::Update).first(1));
+        let reply = site
+            .send(&jar, async |session: Session| {
+                session.insert("a", &1)?;
+                session.update("n", |n: &mut u8| *n += 1)?;
+                assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown);
+                session.save().await?;
+                ok()
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{name}");
+        let seen = site.send(&jar, async |s: Session| format!("{} {:?}", s.keys().join(","), s.get::<u8>("n"))).await;
+        assert_eq!(seen.body, "a,n Ok(Some(2))", "{name}: once, not twice");
+    }
+}
+
+/// The write was done, its answer lost, and what it has left can't be looked at either.
+fn lose_a_move(site: &Site, id: &SessionId, is_provided: bool) {
+    let reads = Fault::unavailable().on(Operation::Load).on(Operation::Refresh);
+    if is_provided {
+        site.store.inject(Fault::outcome_unknown().on(Operation::Update));
+        // The first one is the rename's own.
+        site.store.inject(reads.session(id).after_first(1));
+    } else {
+        site.store.inject(Fault::outcome_unknown().on(Operation::Rename));
+        site.store.inject(reads);
+    }
+}
+
+/// Saved again, it is found where it has moved: with its data and its cookie, and there is no second session.
+#[tokio::test]
+async fn a_login_or_a_renewal_whose_answer_was_lost_is_found_when_it_is_saved_again() {
+    for (name, site) in sites() {
+        for is_login in [true, false] {
+            let mut jar = site.visitor().await;
+            let old = jar.clone();
+            let before = site.store.inner().len();
+            let faulty = site.clone();
+            let reply = site
+                .visit(&mut jar, async move |session: Session| {
+                    if is_login {
+                        session.login("ada")?
+                    } else {
+                        session.renew()?
+                    }
+                    session.insert("a", &1)?;
+                    lose_a_move(&faulty, &session.id().unwrap(), name == "provided");
+                    assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown, "{name}");
+                    assert_eq!(kind(session.save().await), ErrorKind::Unavailable, "{name}");
+                    faulty.store.heal();
+                    session.insert("b", &1)?;
+                    session.save().await?;
+                    session.insert("c", &1)
+                })
+                .await;
+            let place = format!("{name} {is_login}");
+            assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1), "{place}");
+            assert_ne!(jar.value, old.value, "{place}");
+            let seen = site.send(&jar, async |s: Session| format!("{} {:?}", s.keys().join(","), s.owner())).await;
+            let owner = is_login.then_some("ada");
+            assert_eq!(seen.body, format!("a,b,c,n {owner:?}"), "{place}");
+            assert_eq!(site.store.inner().len(), before, "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_logout_after_a_login_whose_answer_was_lost_ends_what_it_has_left() {
+    for (name, site) in sites() {
+        let mut jar = site.visitor().await;
+        let faulty = site.clone();
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                session.login("ada")?;
+                lose_a_move(&faulty, &session.id().unwrap(), name == "provided");
+                assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown, "{name}");
+                faulty.store.heal();
+                session.destroy()
+            })
+            .await;
+        assert_eq!((reply.status, jar.value), (StatusCode::OK, None), "{name}");
+        assert_eq!(site.store.inner().len(), 0, "{name}");
+    }
+}
+
+/// Nor does one that was taken back come back by a later save.
+#[tokio::test]
+async fn a_login_whose_answer_was_lost_and_that_was_discarded_logs_nobody_in() {
+    let site = Site::new();
+    let mut jar = site.visitor().await;
+    let faulty = site.clone();
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.login("ada")?;
+            lose_a_move(&faulty, &session.id().unwrap(), false);
+            assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown);
+            faulty.store.heal();
+            session.discard();
+            session.insert("b", &1)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::CONFLICT, "the token was superseded");
+    assert!(reply.sets_no_cookie());
+}
+
+/// A login that was refused is not made when a place has become free by the end of the request.
+#[tokio::test]
+async fn a_login_that_was_refused_for_too_many_sessions_is_not_made_later_and_its_page_is_shown() {
+    for frees_a_place in [false, true] {
+        let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::Refuse));
+        let first = site.member("ada").await;
+        let mut jar = site.visitor().await;
+        let sessions = site.layer.sessions();
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                session.login("ada")?;
+                assert_eq!(kind(session.save().await), ErrorKind::TooManySessions);
+                if frees_a_place {
+                    assert!(sessions.remove(&first.id()).await?);
+                }
+                Ok::<_, Error>("you are signed in elsewhere")
+            })
+            .await;
+        assert_eq!((reply.status, &*reply.body), (StatusCode::OK, "you are signed in elsewhere"));
+        assert!(reply.sets_no_cookie());
+        let owner = site.send(&jar, async |s: Session| format!("{:?} {}", s.owner(), s.keys().join(","))).await;
+        assert_eq!(owner.body, "None n");
+    }
+}
+
+/// The changes of a request that says that it has failed are dropped, whoever says so.
+#[tokio::test]
+async fn server_errors_and_408_drop_the_changes_and_other_answers_save() {
+    for (status, saves) in
+        [(500, false), (503, false), (408, false), (200, true), (404, true), (409, true), (422, true)]
+    {
+        let site = Site::new();
+        let mut jar = site.visitor().await;
+        let (events, _kept) = Events::keep();
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                session.login("ada").unwrap();
+                session.insert("a", &1).unwrap();
+                StatusCode::from_u16(status).unwrap()
+            })
+            .await;
+        assert_eq!(reply.status, status);
+        assert_eq!(reply.sets_no_cookie(), !saves, "{status}");
+        assert_eq!(site.entry(&jar, "a").await.is_some(), saves, "{status}");
+        assert_eq!(events.count(Level::WARN, DROPPED), usize::from(!saves), "{status}");
+    }
+}
+
+/// A `TimeoutLayer` inside the session layer answers 408 in place of a handler that it has cut off half way.
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_handler_that_a_timeout_cut_off_is_saved() {
+    let slow = async |session: Session| {
+        session.login("ada").unwrap();
+        session.insert("half", &1).unwrap();
+        std::future::pending::<()>().await;
+    };
+    let timeout = || TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(1));
+    for is_inside in [true, false] {
+        let site = Site::new();
+        let jar = site.visitor().await;
+        let (events, _kept) = Events::keep();
+        let routes = Router::new().route("/", any(slow));
+        let router: Router = if is_inside {
+            routes.layer(timeout()).layer(site.layer.clone())
+        } else {
+            routes.layer(site.layer.clone()).layer(timeout())
+        };
+        let reply = answered(router.oneshot(request(jar.line().as_deref())).await.unwrap()).await;
+        assert_eq!(reply.status, StatusCode::REQUEST_TIMEOUT);
+        assert!(reply.sets_no_cookie());
+        assert_eq!(events.count(Level::WARN, DROPPED), 1, "inside: {is_inside}");
+        let seen = site.send(&jar, async |s: Session| format!("{} {:?}", s.keys().join(","), s.owner())).await;
+        assert_eq!(seen.body, "n None", "inside: {is_inside}");
+    }
+}
+
+/// The decision sees status, headers and extensions.
+#[tokio::test]
+async fn what_saves_is_decided_by_the_application() {
+    #[derive(Clone)]
+    struct Keep;
+    let site = Site::with(|builder| {
+        builder.save_if(|head| {
+            head.status.is_success() && !head.headers.contains_key("x-failed")
+                || head.extensions.get::<Keep>().is_some()
+        })
+    });
+    let answers: [(fn() -> axum::response::Response, bool); 4] = [
+        (|| StatusCode::OK.into_response(), true),
+        (|| StatusCode::CONFLICT.into_response(), false),
+        (|| [("x-failed", "1")].into_response(), false),
+        (|| (StatusCode::INTERNAL_SERVER_ERROR, Extension(Keep)).into_response(), true),
+    ];
+    for (number, (answer, saves)) in answers.into_iter().enumerate() {
+        let jar = site.visitor().await;
+        site.send(&jar, async move |session: Session| {
+            session.insert("a", &1).unwrap();
+            answer()
+        })
+        .await;
+        assert_eq!(site.entry(&jar, "a").await.is_some(), saves, "answer {number}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_conflict_discard_goes_on_from_the_newer_record() {
+    for policy in [ConflictPolicy::Merge, ConflictPolicy::Reject] {
+        let site = Site::with(|builder| builder.conflicts(policy));
+        let jar = site.visitor().await;
+        let (twin, other) = (site.clone(), jar.clone());
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                let n: u8 = session.get("n")?.unwrap();
+                session.insert("n", &(n + 1))?;
+                twin.send(&other, async |session: Session| session.insert("n", &7)).await;
+                let error = session.save().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Conflict);
+                if policy == ConflictPolicy::Merge {
+                    assert_eq!(error.key(), Some("n"), "{error}");
+                }
+                session.discard();
+                let n: u8 = session.get("n")?.unwrap();
+                session.insert("n", &(n + 1))?;
+                ok()
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{policy:?}");
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("8"), "{policy:?}");
+    }
+}
+
+/// What was changed while a save was at work, and can't be put on what that has brought, fails the next save.
+///
+/// Step by step: the handler reads `n`, and saves another entry. While the store is at work, it sets `n`. The save meets a
+/// newer record in which another request has changed `n`.
+#[tokio::test]
+async fn a_change_beside_a_save_that_conflicts_with_what_it_brings_is_not_acknowledged() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (twin, other) = (site.clone(), jar.clone());
+    let gate = Arc::new(Mutex::new(Some(site.store.pause(Operation::Update, Step::Before))));
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            let n: u8 = session.get("n")?.unwrap();
+            session.insert("a", &1)?;
+            let gate = gate.lock().unwrap().take().unwrap();
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            gate.reached().await;
+            session.insert("n", &(n + 1))?;
+            twin.layer.sessions().update(&other.id(), "n", |n: &mut u8| *n = 7).await?;
+            gate.release();
+            saving.await.unwrap().unwrap();
+            assert_eq!(kind(session.save().await), ErrorKind::Conflict);
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("7"));
+    assert_eq!(site.entry(&jar, "a").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn the_times_of_a_session_are_what_the_store_has_after_a_save_and_a_touch() {
+    for (name, site) in sites() {
+        let jar = site.visitor().await;
+        let clock = site.clock.clone();
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                for touches in [false, true, false] {
+                    clock.advance(50 * MINUTE);
+                    if touches {
+                        session.touch().await?;
+                    } else {
+                        session.update("n", |n: &mut u8| *n += 1)?;
+                        session.save().await?;
+                    }
+                    assert_eq!(session.last_used_at(), Some(clock.now()));
+                    assert_eq!(session.expires_at(), Some(clock.now() + HOUR));
+                }
+                ok()
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{name}");
+        site.clock.advance(HOUR - Duration::from_millis(1));
+        assert!(is_live(&site, &jar).await, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_touch_of_a_session_that_has_ended_is_gone_and_a_new_one_has_nothing_to_touch() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let sessions = site.layer.sessions();
+    site.send(&jar, async move |session: Session| {
+        sessions.remove(&session.id().unwrap()).await?;
+        assert_eq!(kind(session.touch().await), ErrorKind::Gone);
+        ok()
+    })
+    .await;
+    site.send(&site.jar(), async |session: Session| session.touch().await).await;
+    assert!(site.store.inner().is_empty());
+}
+
+/// An end that could not be shown to have taken effect is an error. Step by step: the session is renewed elsewhere, its
+/// tombstone expires, and a slow request asks for a logout.
+#[tokio::test]
+async fn a_logout_of_a_session_that_may_have_moved_on_is_an_error() {
+    for (name, site) in sites() {
+        let mut moved = site.visitor().await;
+        let jar = moved.clone();
+        let stop = Stop::new();
+        let slow = {
+            let (stop, runs) = (stop.clone(), Arc::new(AtomicUsize::new(0)));
+            tokio::spawn(site.send(&jar, async move |session: Session| {
+                runs.fetch_add(1, Ordering::SeqCst);
+                stop.here().await;
+                session.destroy()
+            }))
+        };
+        stop.reached().await;
+        site.visit(&mut moved, async |session: Session| session.login("ada")).await;
+        site.clock.advance(2 * MINUTE);
+        stop.go();
+        let reply = slow.await.unwrap();
+        assert_eq!(reply.status, StatusCode::CONFLICT, "{name}");
+        assert!(is_live(&site, &moved).await, "{name}");
+    }
+}
+
+/// A second logout, a moment after the first, is none.
+#[tokio::test]
+async fn a_second_logout_does_not_fail() {
+    for (name, site) in sites() {
+        let jar = site.visitor().await;
+        let stop = Stop::new();
+        let second = {
+            let stop = stop.clone();
+            tokio::spawn(site.send(&jar, async move |session: Session| {
+                stop.here().await;
+                session.destroy()
+            }))
+        };
+        stop.reached().await;
+        assert_eq!(site.send(&jar, async |session: Session| session.destroy()).await.status, StatusCode::OK);
+        stop.go();
+        let reply = second.await.unwrap();
+        assert_eq!(reply.status, StatusCode::OK, "{name}");
+        assert!(reply.sets_no_cookie(), "{name}: it ended nothing");
+        let lazily = site.send(&jar, async |lazy: LazySession| lazy.destroy().await.map(|was| was.to_string())).await;
+        assert_eq!((lazily.status, &*lazily.body), (StatusCode::OK, "false"), "{name}");
+    }
+}
+
+/// A session that is past its absolute limit has ended, whoever asks.
+#[tokio::test]
+async fn a_logout_of_a_session_past_its_absolute_limit_does_not_fail() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let clock = site.clock.clone();
+    let handler = async move |session: Session| {
+        clock.advance(25 * HOUR);
+        session.destroy()
+    };
+    assert_eq!(site.send(&jar, handler).await.status, StatusCode::OK);
+}
+
+/// A logout that the store refused is the one failure that is tried again when the handler has answered.
+#[tokio::test]
+async fn a_destroy_now_that_failed_is_tried_again_and_its_failure_is_the_answer() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+    let reply = site
+        .send(&jar, async |session: Session| {
+            assert_eq!(kind(session.destroy_now().await), ErrorKind::Unavailable);
+            session.insert("after", &1)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.sets_no_cookie());
+    site.store.heal();
+    assert!(is_live(&site, &jar).await);
+}
+
+/// After the response has begun a conflict is an error of `save`, and there is no answer to replace.
+#[tokio::test]
+async fn a_stream_is_told_of_a_conflict_by_its_save() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let kept = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&kept);
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            assert_eq!(session.get("n").unwrap(), Some(1));
+            *slot.lock().unwrap() = Some(session);
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let session: Session = kept.lock().unwrap().take().unwrap();
+    site.send(&jar, async |session: Session| session.insert("n", &7)).await;
+    session.insert("n", &2).unwrap();
+    let error = session.save().await.unwrap_err();
+    assert_eq!((error.kind(), error.key()), (ErrorKind::Conflict, Some("n")));
+    session.discard();
+    session.update("n", |n: &mut u8| *n += 1).unwrap();
+    session.save().await.unwrap();
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("8"));
+}

@@ -172,7 +172,7 @@ pub(crate) struct State {
     /// What was stored when the last commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered, and what was committed with it.
-    pub(crate) unsure: Option<(Unsure, Snapshot)>,
+    pub(crate) unsure: Option<(Box<Unsure>, Snapshot)>,
     /// Why the response is replaced.
     pub(crate) failure: Option<Error>,
     /// Sessions that this request destroys.

@@ -42,7 +42,7 @@ pub(crate) struct Work {
     /// The stored state, if a conflict could not be merged.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered.
-    pub(crate) unsure: Option<Unsure>,
+    pub(crate) unsure: Option<Box<Unsure>>,
 }
 
 /// What is stored now.
@@ -327,7 +327,8 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             match read_back_rename(settings, (&from, &tombstone), (&to, &record), error).await {
                 Ok(version) => version,
                 Err(error) => {
-                    work.unsure = Some(Unsure { from, tombstone, to, check, token, renewal: work.renewal });
+                    let unsure = Unsure { from, tombstone, to, check, token, renewal: work.renewal };
+                    work.unsure = Some(Box::new(unsure));
                     return Err(error);
                 }
             }
@@ -395,8 +396,11 @@ async fn read_back_rename(
 
 /// What has become of a move that was not answered: the session under its new token, if it has moved there and is still live.
 /// An error gives the move back, to be asked about again.
-pub(crate) async fn look_after(settings: &Settings, unsure: Unsure) -> Result<Option<Written>, Box<(Unsure, Error)>> {
-    let Unsure { from, tombstone, to, check, .. } = &unsure;
+pub(crate) async fn look_after(
+    settings: &Settings,
+    unsure: Box<Unsure>,
+) -> Result<Option<Written>, (Box<Unsure>, Error)> {
+    let Unsure { from, tombstone, to, check, .. } = &*unsure;
     let found = async {
         let old = settings.store.load(from).await.map_err(failed("load", from))?;
         if old.is_none_or(|old| old.record != *tombstone) {
@@ -409,7 +413,7 @@ pub(crate) async fn look_after(settings: &Settings, unsure: Unsure) -> Result<Op
     };
     match found.await {
         Ok(live) => Ok(live.map(|live| Written { live, token: Some(unsure.token) })),
-        Err(error) => Err(Box::new((unsure, error))),
+        Err(error) => Err((unsure, error)),
     }
 }
 

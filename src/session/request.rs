@@ -63,6 +63,10 @@ pub(crate) enum Finish {
 }
 
 /// What a commit has to do.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is made once for a commit, taken apart at once, and not kept across an await"
+)]
 enum Plan {
     Nothing,
     Touch(Live),
@@ -281,8 +285,7 @@ impl Shared {
                 self.settle(moved, snapshot);
                 Ok(())
             }
-            Err(failed) => {
-                let (unsure, error) = *failed;
+            Err((unsure, error)) => {
                 self.state().unsure = Some((unsure, snapshot));
                 Err(error)
             }

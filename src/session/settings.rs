@@ -30,7 +30,8 @@ pub enum ConflictPolicy {
     /// As [`Merge`](Self::Merge), but if two requests set one entry, the later one wins even if it has read the entry
     /// before: **an update by `get` and `insert` can be lost.** `update` closures still run again.
     MergeLastWriteWins,
-    /// The commit fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409.
+    /// The commit fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409. Another request's
+    /// renewal of the token is such a change, too.
     Reject,
     /// The request's view of the whole session replaces the newer record: **what others wrote meanwhile is lost.**
     /// There are three exceptions: a session that is gone stays gone; a request with the token from before a renewal is

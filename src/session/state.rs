@@ -179,7 +179,7 @@ pub(crate) struct State {
     /// The stored state, if the last commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered, and what was committed with it.
-    pub(crate) unsure: Option<(Unsure, Snapshot)>,
+    pub(crate) unsure: Option<(Box<Unsure>, Snapshot)>,
     /// The error that replaces the response.
     pub(crate) failure: Option<Error>,
     /// Sessions that this request destroys.

@@ -314,6 +314,106 @@ async fn two_renewals_at_once_leave_one_session_and_one_cookie() {
     assert!(met > 20, "{met} points");
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Logout,
+    LogoutUnopened,
+    RevokeOne,
+    Revoke,
+    Remove,
+}
+
+/// Ends ada's session. `true` if it was acknowledged.
+async fn end(site: &Site, jar: &Jar, way: End) -> bool {
+    let (sessions, id) = (site.layer.sessions(), jar.id());
+    match way {
+        End::Logout => site.send(jar, async |session: Session| session.destroy()).await.status == StatusCode::OK,
+        End::LogoutUnopened => {
+            let reply = site.send(jar, async |lazy: LazySession| lazy.destroy().await.map(drop)).await;
+            reply.status == StatusCode::OK
+        }
+        End::RevokeOne => sessions.revoke_one("ada", &id).await.unwrap(),
+        End::Revoke => sessions.revoke("ada").await.is_ok(),
+        End::Remove => sessions.remove(&id).await.unwrap(),
+    }
+}
+
+/// Either overtakes the other at each point at which it asks the store. What was acknowledged as ended is nowhere alive.
+#[tokio::test]
+async fn an_end_beside_a_renewal_or_a_login_leaves_nothing_alive_at_any_await_point() {
+    const CALLS: [Operation; 6] = [
+        Operation::Load,
+        Operation::Refresh,
+        Operation::Create,
+        Operation::Update,
+        Operation::Rename,
+        Operation::Remove,
+    ];
+    let mut met = 0;
+    for way in [End::Logout, End::LogoutUnopened, End::RevokeOne, End::Revoke, End::Remove] {
+        for (operation, step, nth, is_login, end_is_overtaken) in CALLS
+            .into_iter()
+            .flat_map(|operation| [Step::Before, Step::After].map(|step| (operation, step)))
+            .flat_map(|(operation, step)| [1, 2, 3].map(|nth| (operation, step, nth)))
+            .flat_map(|(operation, step, nth)| [false, true].map(|is_login| (operation, step, nth, is_login)))
+            .flat_map(|(operation, step, nth, is_login)| [false, true].map(|is| (operation, step, nth, is_login, is)))
+        {
+            for (name, site) in sites() {
+                let old = site.member("ada").await;
+                let mut new = old.clone();
+                let (fault, gate) = Fault::pause();
+                site.store.inject(fault.session(&old.id()).on(operation).at(step).nth(nth));
+                let moves = {
+                    let (site, old) = (site.clone(), old.clone());
+                    async move {
+                        let handler =
+                            async move |session: Session| if is_login { session.login("ada") } else { session.renew() };
+                        site.send(&old, handler).await
+                    }
+                };
+                let ends = {
+                    let (site, old) = (site.clone(), old.clone());
+                    async move { end(&site, &old, way).await }
+                };
+                let (reply, ended);
+                if end_is_overtaken {
+                    let mut ends = tokio::spawn(ends);
+                    tokio::select! {
+                        _ = &mut ends => continue,
+                        () = gate.reached() => {}
+                    }
+                    reply = moves.await;
+                    gate.release();
+                    ended = ends.await.unwrap();
+                } else {
+                    let mut moves = tokio::spawn(moves);
+                    tokio::select! {
+                        _ = &mut moves => continue,
+                        () = gate.reached() => {}
+                    }
+                    ended = ends.await;
+                    gate.release();
+                    reply = moves.await.unwrap();
+                }
+                met += 1;
+                new.absorb(&reply);
+                let place = format!("{way:?} {operation:?} {step:?} {nth} {is_login} {end_is_overtaken} {name}");
+                let mut kept = Vec::new();
+                for jar in [&old, &new] {
+                    if jar.value.is_some() {
+                        kept.push(keys(&site, jar).await);
+                    }
+                }
+                // A login that comes after the end begins a session of its own, without the old one's data.
+                assert!(!ended || kept.iter().all(String::is_empty), "{place}: {kept:?}");
+                // And what was not ended is alive, under the one token or the other.
+                assert!(ended || kept.iter().any(|keys| keys == "n"), "{place}: {kept:?}");
+            }
+        }
+    }
+    assert!(met > 200, "{met} points");
+}
+
 /// The write was done and the answer lost, of both: no more than one session, and an end of it ends all.
 #[tokio::test]
 async fn two_renewals_whose_answers_are_lost_leave_one_session() {

@@ -169,7 +169,11 @@ async fn a_closure_that_leaves_the_default_as_it_was_writes_nothing() {
         .send(&site.jar(), async |session: Session| {
             session.update("cart", |cart: &mut Vec<String>| cart.retain(|_| false))?;
             session.update_now("cart", |cart: &mut Vec<String>| cart.clear()).await?;
-            session.try_update("cart", |cart: &mut Vec<String>| Ok::<_, ()>(cart.clear()))?.unwrap();
+            let clear = |cart: &mut Vec<String>| {
+                cart.clear();
+                Ok::<_, ()>(())
+            };
+            session.try_update("cart", clear)?.unwrap();
             let shop: Typed<Shop> = Typed::new(session);
             shop.update(|shop| shop.cart.clear())?;
             ok()

@@ -531,6 +531,24 @@ async fn a_change_beside_a_save_that_conflicts_with_what_it_brings_is_not_acknow
     assert_eq!(site.entry(&jar, "a").await.as_deref(), Some("1"));
 }
 
+/// Whoever turns an error of this crate into a server error has reported it; the visitor sees only the status.
+#[tokio::test]
+async fn an_entry_that_can_not_be_decoded_is_an_event_that_names_key_and_type() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (events, _kept) = Events::keep();
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.insert("dropped", &1)?;
+            session.get::<Vec<String>>("n").map(drop)
+        })
+        .await;
+    assert_eq!((reply.status, &*reply.body), (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"));
+    assert_eq!(events.count(Level::ERROR, "a handler answered with a session error"), 1);
+    let told = events.all().into_iter().find(|line| line.contains("a handler answered")).unwrap();
+    assert!(told.contains(r#""n""#) && told.contains("Vec<alloc::string::String>"), "{told}");
+}
+
 #[tokio::test]
 async fn the_times_of_a_session_are_what_the_store_has_after_a_save_and_a_touch() {
     for (name, site) in sites() {

@@ -1,7 +1,7 @@
 //! Random schedules of several clients of one session, with lost answers: nothing forks, nothing is lost or done twice, and
 //! nothing that has ended comes back.
 //!
-//! `SESSION_LAYER_SCHEDULES=100000 cargo test --release --test http schedules` runs that many on each store.
+//! `SESSION_LAYER_SCHEDULES=100000 cargo test --release --all-features --test http schedules` runs that many on each store.
 
 use std::{
     collections::BTreeSet,

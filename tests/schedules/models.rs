@@ -1,0 +1,1 @@
+//! Small models, of which all interleavings are run.

@@ -119,7 +119,8 @@ impl Session {
     /// A session without an owner keeps its token and its data. **One that is taken from its owner begins anew:** its
     /// entries and its lifetime are gone, and at the commit it gets a new token and id, so that nothing of one person is
     /// left to the next. What this request writes afterwards is kept. To log somebody out, [`destroy`](Self::destroy)
-    /// the session.
+    /// the session. If another request gives it to another owner at the same time, the commit fails with
+    /// [`Conflict`](ErrorKind::Conflict).
     ///
     /// # Errors
     ///

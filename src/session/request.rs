@@ -76,8 +76,6 @@ struct Snapshot {
     last: u64,
     /// How often the session had been destroyed.
     ended: u64,
-    /// A login over a token that was superseded, and that leads to where the session is.
-    left: Option<SessionId>,
     /// The renewal is left to a later commit.
     is_early: bool,
 }
@@ -397,10 +395,6 @@ impl Shared {
                 return (Plan::Nothing, Vec::new());
             }
             state.is_renewing = renewal > Renewal::Keep || state.live().is_none();
-            let left = match state.origin {
-                Origin::Superseded { id, is_linked: true } if renewal == Renewal::Login => Some(id),
-                _ => None,
-            };
             let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),
@@ -410,7 +404,7 @@ impl Shared {
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 newer: None,
             };
-            let snapshot = Snapshot { last: state.last, ended: state.ended, left, is_early };
+            let snapshot = Snapshot { last: state.last, ended: state.ended, is_early };
             return (Plan::Write(work, snapshot), Vec::new());
         }
         let idle = state.take_idle_log();
@@ -605,7 +599,6 @@ impl Shared {
             if !snapshot.is_early && state.renewal_number <= snapshot.last {
                 state.renewal = Renewal::Keep;
             }
-            state.doomed.extend(snapshot.left.map(|id| Doomed { id, live: None }));
             state.go_on_from(live);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();

@@ -211,7 +211,7 @@ impl Gated {
         match (fate, late) {
             (Fate::Refused(kind), _) => return Err(unknown(kind)),
             (Fate::Late, Some(write)) => {
-                let ids = call.ids.iter().map(|id| **id).collect();
+                let ids = call.ids.iter().rev().map(|id| **id).collect();
                 gates.state().late.push(LateWrite { label, ids, write });
                 return Err(unknown(StoreErrorKind::OutcomeUnknown));
             }

@@ -345,7 +345,8 @@ impl World {
         let known = |id: &SessionId| self.index.get(id).copied();
         let ended: Vec<usize> = match operation {
             Operation::Destroy | Operation::DestroyNow => cookie.as_ref().and_then(known).into_iter().collect(),
-            Operation::Login(_) => saw.into_iter().collect(),
+            // Given to an owner meanwhile, it is a session of which the holder of the old token knows nothing.
+            Operation::Login(_) => saw.filter(|saw| self.is_still(*saw, report.owner.as_ref())).into_iter().collect(),
             Operation::Leave if report.owner.is_some() => saw.into_iter().collect(),
             Operation::Revoke(_) => meant.clone(),
             Operation::RevokeOthers if report.ended => {
@@ -359,6 +360,13 @@ impl World {
             let first = self.first(at);
             self.known[first].dead.get_or_insert_with(|| format!("{number} {operation:?} was answered"));
         }
+    }
+
+    /// Whether what lives of a session belongs to whom it did.
+    fn is_still(&self, at: usize, owner: Option<&Arc<str>>) -> bool {
+        let session = self.first(at);
+        let mut ids = (0..self.known.len()).filter(|at| self.first(*at) == session && self.is_live(*at));
+        ids.all(|at| self.known[at].owner.as_ref() == owner)
     }
 
     /// What must be true at every moment.

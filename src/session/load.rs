@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 use super::{
+    end::NOBODYS,
     settings::{DamagedPolicy, Settings},
     state::{Live, Moment, Origin},
 };
@@ -194,7 +195,8 @@ async fn look_at(settings: &Settings, id: &SessionId, check: Option<Check>) -> R
 ///
 /// It must still belong to whom it belonged at the renewal: if the holder of a token that was planted could follow it into a
 /// login, a renewal would be no protection from fixation. A session that a tombstone leads to and that is gone was there:
-/// so the token was superseded, and is not one that was never issued.
+/// so the token was superseded, and is not one that was never issued. It is linked to it all the same, so a second logout
+/// that comes with the old token fails no more than one with the new token.
 async fn go_on(
     settings: &Settings,
     id: &SessionId,
@@ -219,14 +221,16 @@ async fn go_on(
             return superseded(false);
         }
         match look_at(settings, &to, None).await? {
+            Looked::Tombstone(grave) if grave.check() == NOBODYS => return superseded(true),
             Looked::Tombstone(next) => tombstone = next,
             Looked::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
                 return match unless_revoked(settings, live).await? {
                     Found::Live(live) => Ok(Found::Live(Live { is_forwarded: true, ..live })),
-                    _ => superseded(false),
+                    _ => superseded(true),
                 };
             }
-            Looked::Session(_) | Looked::Absent => return superseded(false),
+            Looked::Session(_) => return superseded(false),
+            Looked::Absent => return superseded(true),
         }
     }
     superseded(false)

@@ -24,4 +24,5 @@ mod schedule;
 mod search;
 mod site;
 mod stores;
+mod watch;
 mod world;

@@ -1,7 +1,7 @@
 //! Random schedules over every kind of store.
 
 use crate::{
-    schedule::{Answered, Schedule},
+    schedule::{Schedule, Successes},
     stores::{Base, Below, Kind},
 };
 
@@ -15,7 +15,7 @@ fn setting(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number, and not {value:?}")))
 }
 
-fn runtime(base: Base) -> tokio::runtime::Runtime {
+pub(crate) fn runtime(base: Base) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     match base {
         // Nothing waits for anything but the schedule, so time stands still.
@@ -26,8 +26,8 @@ fn runtime(base: Base) -> tokio::runtime::Runtime {
 }
 
 /// Runs `each` schedules over this kind of store; a seed that is set alone.
-fn run(kind: Kind, each: u64) -> Answered {
-    let mut answered = Answered::new();
+fn run(kind: Kind, each: u64) -> Successes {
+    let mut successes = Successes::new();
     let alone = setting("SCHEDULE_SEED");
     let seeds = match alone {
         Some(seed) => seed..seed + 1,
@@ -36,7 +36,7 @@ fn run(kind: Kind, each: u64) -> Answered {
     runtime(kind.base).block_on(async {
         let mut below = Below::open(kind).await;
         for seed in seeds {
-            match Schedule::run(&below, seed, &mut answered).await {
+            match Schedule::run(&below, seed, &mut successes).await {
                 Ok(trace) if alone.is_some() => eprintln!("{kind}:\n{}", trace.join("\n")),
                 Ok(_) => {}
                 Err(wrong) => panic!("{kind}, SCHEDULE_SEED={seed}:\n{wrong}"),
@@ -47,23 +47,23 @@ fn run(kind: Kind, each: u64) -> Answered {
             }
         }
     });
-    answered
+    successes
 }
 
 /// The same over all kinds of one base.
 fn run_all(base: Base, each: u64) {
-    let mut answered = Answered::new();
+    let mut successes = Successes::new();
     let kinds: Vec<_> = Kind::all(base).collect();
     for kind in kinds {
         for (operation, times) in run(kind, each) {
-            *answered.entry(operation).or_default() += times;
+            *successes.entry(operation).or_default() += times;
         }
     }
     if setting("SCHEDULE_SEED").is_none() {
-        assert_eq!(answered.len(), 19, "each operation succeeds now and then: {answered:?}");
+        assert_eq!(successes.len(), 19, "each operation succeeds now and then: {successes:?}");
     }
     if setting("SCHEDULES").is_some() {
-        eprintln!("{base:?}: answered with 200: {answered:?}");
+        eprintln!("{base:?}: answered with 200: {successes:?}");
     }
 }
 
@@ -88,7 +88,7 @@ fn a_seed_repeats_its_schedule() {
     let trace = |seed| {
         runtime(kind.base).block_on(async {
             let below = Below::open(kind).await;
-            Schedule::run(&below, seed, &mut Answered::new()).await.unwrap()
+            Schedule::run(&below, seed, &mut Successes::new()).await.unwrap()
         })
     };
     for seed in [3, 1_000_003] {

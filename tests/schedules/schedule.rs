@@ -1,30 +1,27 @@
 //! One random schedule: visitors' requests, whose store calls are interleaved as the dice say.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use session_layer::{Clock, Error, Event, EventKind, Record, SessionId, SessionLayer, SessionStore};
-use tokio::task::JoinHandle;
+use session_layer::{Clock, StoreErrorKind};
 
 use crate::{
     dice::Dice,
-    gate::{Fate, Gates},
+    gate::Fate,
     operation::Operation,
-    site::{Layer, Reply, SetCookie, failed, id_of, visit},
+    site::{SetCookie, id_of},
     stores::Below,
-    world::{Begun, World},
+    watch::{Answered, Watch},
 };
 
 /// Visitors that begin with one anonymous session in common.
 const VISITORS: usize = 4;
+/// Browsers of one owner, each with a session.
+const OWNED: usize = 2;
 const MOST_REQUESTS: usize = 14;
 const AT_ONCE: usize = 5;
 
 /// How often each operation was answered with 200: a schedule in which nothing succeeds shows nothing.
-pub(crate) type Answered = BTreeMap<&'static str, u64>;
+pub(crate) type Successes = BTreeMap<&'static str, u64>;
 
 /// A visitor's browser: answers can come to it late, or never.
 #[derive(Default)]
@@ -33,37 +30,19 @@ struct Browser {
     inbox: Vec<SetCookie>,
 }
 
-struct UnderWay {
-    begun: Begun,
-    browser: usize,
-    reply: JoinHandle<Reply>,
-}
-
-struct Moved {
-    from: SessionId,
-    to: SessionId,
-    record: Arc<Record>,
-    login: bool,
-}
-
 pub(crate) struct Schedule<'a> {
     dice: Dice,
-    below: &'a Below,
-    gates: Arc<Gates>,
-    layer: Layer,
+    watch: Watch<'a>,
     clock: Clock,
-    world: World,
     browsers: Vec<Browser>,
-    under_way: Vec<UnderWay>,
-    moved: Arc<Mutex<Vec<Moved>>>,
     owners: [&'static str; 2],
+    /// How many requests are still to begin.
     left: usize,
     /// Answers can be lost on their way to the browser.
     loses_answers: bool,
-    next: u32,
-    /// How much the clock may be moved in all: less than a link lives.
+    /// How much the clock may be moved in all: less than the link of a renewal lives.
     time: Duration,
-    answered: &'a mut Answered,
+    successes: &'a mut Successes,
 }
 
 /// What the dice decide.
@@ -76,73 +55,42 @@ enum Step {
 }
 
 impl<'a> Schedule<'a> {
-    /// Runs the schedule of this seed.
+    /// Runs the schedule of this seed, and returns its trace.
     ///
     /// # Errors
     ///
     /// What was wrong, and the trace.
-    pub(crate) async fn run(below: &'a Below, seed: u64, answered: &'a mut Answered) -> Result<Vec<String>, String> {
-        let mut schedule = Self::new(below, seed, answered).await;
-        schedule.begin().await;
-        schedule.go_on().await;
-        let trace = schedule.gates.trace();
-        match schedule.world.complaints() {
-            [] => Ok(trace),
-            complaints => Err(format!("{}\n\n{}", trace.join("\n"), complaints.join("\n"))),
-        }
-    }
-
-    async fn new(below: &'a Below, seed: u64, answered: &'a mut Answered) -> Self {
-        let gates = Gates::new(true);
-        let clock = below.clock();
-        let moved: Arc<Mutex<Vec<Moved>>> = Arc::default();
-        let noted = Arc::clone(&moved);
-        let builder = SessionLayer::builder(below.stack(&gates))
-            .clock(clock.clone())
-            // No schedule takes that long, so none depends on the machine.
-            .retry_for(Duration::from_secs(24 * 3_600))
-            .observe(move |event: &Event<'_>| {
-                if let EventKind::Renewed { from, to, record, login, .. } = event.kind {
-                    noted.lock().unwrap().push(Moved { from, to, record: Arc::clone(record), login });
-                }
-            });
-        let layer = builder.on_failure(failed as fn(&Error) -> _).build().unwrap();
-        Self {
+    pub(crate) async fn run(below: &'a Below, seed: u64, successes: &'a mut Successes) -> Result<Vec<String>, String> {
+        let owners = below.owners(seed);
+        let mut schedule = Self {
             dice: Dice::new(seed),
-            below,
-            gates,
-            layer,
-            clock,
-            world: World::default(),
-            browsers: (0..VISITORS + 2).map(|_| Browser::default()).collect(),
-            under_way: Vec::new(),
-            moved,
-            owners: below.owners(seed),
+            watch: Watch::new(below, true, owners),
+            clock: below.clock(),
+            browsers: (0..VISITORS + OWNED).map(|_| Browser::default()).collect(),
+            owners,
             left: 0,
             loses_answers: false,
-            next: 1,
             time: Duration::from_secs(40 * 60),
-            answered,
-        }
+            successes,
+        };
+        schedule.begin().await;
+        schedule.go_on().await;
+        schedule.watch.verdict()
     }
 
-    /// One anonymous visitor with several browsers, and an owner with two sessions.
+    /// One anonymous visitor with several browsers, and an owner with several sessions.
     async fn begin(&mut self) {
-        let mut visitor = None;
         for browser in 0..self.browsers.len() {
-            let is_owner = browser >= VISITORS;
-            if !is_owner && visitor.is_some() {
-                self.browsers[browser].cookie.clone_from(&visitor);
+            if (1..VISITORS).contains(&browser) {
+                self.browsers[browser].cookie = self.browsers[0].cookie.clone();
                 continue;
             }
-            let operation = if is_owner { Operation::Login(self.owners[0]) } else { Operation::Update };
-            self.send(browser, operation, false);
-            self.gates.settle().await;
-            self.after_a_step().await;
+            let operation = if browser < VISITORS { Operation::Update } else { Operation::Login(self.owners[0]) };
+            self.watch.send(browser, None, operation, false);
+            self.step().await;
             self.deliver(browser, 0);
-            visitor = self.browsers[browser].cookie.clone();
         }
-        self.gates.open(false);
+        self.watch.gates.open(false);
         self.loses_answers = true;
         self.left = 4 + self.dice.below(MOST_REQUESTS - 3);
     }
@@ -157,44 +105,41 @@ impl<'a> Schedule<'a> {
                     self.deliver(browser, index);
                 }
                 Step::Land => {
-                    let index = self.dice.below(self.gates.late());
-                    self.gates.land(index).await;
+                    let index = self.dice.below(self.watch.gates.late());
+                    self.watch.gates.land(index).await;
                 }
                 Step::Advance => self.advance(),
             }
-            self.gates.settle().await;
-            self.after_a_step().await;
-            if !self.world.complaints().is_empty() {
+            self.step().await;
+            if !self.watch.world.complaints().is_empty() {
                 return;
             }
         }
-        for request in &self.under_way {
-            self.gates.note(format!("{} is stuck", request.begun.number));
-        }
-        assert!(self.under_way.is_empty(), "a request is never answered:\n{}", self.gates.trace().join("\n"));
+        let trace = || self.watch.gates.trace().join("\n");
+        assert_eq!(self.watch.under_way(), 0, "a request is never answered:\n{}", trace());
     }
 
     /// What happens next; `None` if nothing is left to happen.
     fn decide(&mut self) -> Option<Step> {
-        let dice = &mut self.dice;
-        let gates = self.gates.waiting(|tickets| {
+        let (dice, gates) = (&mut self.dice, &self.watch.gates);
+        let calls = gates.waiting(|tickets| {
             for ticket in tickets.iter_mut().filter(|ticket| ticket.weight == 0) {
                 // Some calls take long, so that whole requests pass by.
                 ticket.weight = if dice.percent(25) { 2 } else { 40 };
             }
             tickets.iter().map(|ticket| ticket.weight).collect::<Vec<_>>()
         });
-        let can_begin = self.left > 0 && self.under_way.len() < AT_ONCE;
         let inboxes: Vec<_> = self.browsers.iter().map(|browser| 20 * browser.inbox.len()).collect();
-        let is_busy = !gates.is_empty() || can_begin || self.gates.late() > 0;
+        let can_begin = self.left > 0 && self.watch.under_way() < AT_ONCE;
+        let is_busy = !calls.is_empty() || can_begin || gates.late() > 0;
         let can_advance = is_busy && self.clock.is_manual() && !self.time.is_zero();
-        let others = [30 * usize::from(can_begin), 8 * self.gates.late(), usize::from(can_advance)];
-        let weights = gates.iter().chain(&inboxes).chain(&others).copied();
+        let others = [30 * usize::from(can_begin), 8 * gates.late(), usize::from(can_advance)];
+        let weights = calls.iter().chain(&inboxes).chain(&others).copied();
         if weights.clone().sum::<usize>() == 0 {
             return None;
         }
-        let index = self.dice.weighted(weights);
-        Some(match index.checked_sub(gates.len()) {
+        let index = dice.weighted(weights);
+        Some(match index.checked_sub(calls.len()) {
             None => Step::Release(index),
             Some(index) => match index.checked_sub(inboxes.len()) {
                 None => Step::Deliver(index),
@@ -211,12 +156,12 @@ impl<'a> Schedule<'a> {
         let operation = self.draw();
         // A handler that carries on where its own change has failed: "nothing was bought", and 200.
         let carries_on = self.dice.percent(30);
-        self.send(browser, operation, carries_on);
+        self.watch.send(browser, self.browsers[browser].cookie.clone(), operation, carries_on);
     }
 
     fn draw(&mut self) -> Operation {
         let owner = self.owners[self.dice.below(4) / 3];
-        let ids = self.world.sessions();
+        let ids = self.watch.world.sessions();
         let id = ids[self.dice.below(ids.len())];
         let weights = [10, 10, 8, 5, 4, 8, 10, 10, 6, 8, 3, 5, 7, 4, 4, 3, 2, 2, 5];
         match self.dice.weighted(weights.into_iter()) {
@@ -242,44 +187,24 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    fn send(&mut self, browser: usize, operation: Operation, carries_on: bool) {
-        let number = self.next;
-        self.next += 1;
-        let cookie = self.browsers[browser].cookie.clone();
-        let id = cookie.as_deref().map(id_of);
-        let with = id.as_ref().map_or("no session".to_owned(), |id| self.gates.name(id));
-        let carries = if carries_on { ", carries on" } else { "" };
-        self.gates.note(format!("{number} begins: {} with {with}{carries}", self.described(&operation)));
-        let begun = self.world.begin(number, operation.clone(), id);
-        let reply = tokio::spawn(visit(self.layer.clone(), cookie, operation, number, carries_on));
-        self.under_way.push(UnderWay { begun, browser, reply });
-    }
-
-    fn described(&self, operation: &Operation) -> String {
-        match operation {
-            Operation::RevokeOne(owner, id) => format!("RevokeOne({owner:?}, {})", self.gates.name(id)),
-            Operation::Remove(id) => format!("Remove({})", self.gates.name(id)),
-            other => format!("{other:?}"),
-        }
-    }
-
     fn release(&mut self, index: usize) {
-        let (is_made, writes) = self.gates.waiting(|tickets| (tickets[index].is_made, tickets[index].writes));
+        let (is_made, writes) = self.watch.gates.waiting(|tickets| (tickets[index].is_made, tickets[index].writes));
+        let dice = &mut self.dice;
         let fate = if is_made {
             Fate::Done
-        } else if writes && self.dice.percent(15) {
-            match self.dice.below(10) {
+        } else if writes && dice.percent(15) {
+            match dice.below(10) {
                 0..5 => Fate::Lost,
                 5..7 => Fate::Late,
-                7 => Fate::Refused(session_layer::StoreErrorKind::OutcomeUnknown),
-                _ => Fate::Refused(session_layer::StoreErrorKind::Unavailable),
+                7 => Fate::Refused(StoreErrorKind::OutcomeUnknown),
+                _ => Fate::Refused(StoreErrorKind::Unavailable),
             }
-        } else if !writes && self.dice.percent(2) {
-            Fate::Refused(session_layer::StoreErrorKind::Unavailable)
+        } else if !writes && dice.percent(2) {
+            Fate::Refused(StoreErrorKind::Unavailable)
         } else {
             Fate::Done
         };
-        self.gates.release(index, fate);
+        self.watch.gates.release(index, fate);
     }
 
     fn deliver(&mut self, browser: usize, index: usize) {
@@ -287,7 +212,8 @@ impl<'a> Schedule<'a> {
         match inbox.remove(index) {
             SetCookie::Nothing => {}
             SetCookie::Token(token) => {
-                self.gates.note(format!("browser {browser} gets {}", self.gates.name(&id_of(&token))));
+                let gates = &self.watch.gates;
+                gates.note(format!("browser {browser} gets {}", gates.name(&id_of(&token))));
                 *cookie = Some(token);
             }
             SetCookie::Removal => *cookie = None,
@@ -298,53 +224,18 @@ impl<'a> Schedule<'a> {
         let longest = [1, 2_000, 8_000, 61_000][self.dice.below(4)];
         let by = Duration::from_millis(1 + self.dice.below(longest) as u64).min(self.time);
         self.time -= by;
-        self.gates.note(format!("{by:?} pass"));
+        self.watch.gates.note(format!("{by:?} pass"));
         self.clock.advance(by);
     }
 
-    /// Looks at what the step has written, and at who was answered.
-    async fn after_a_step(&mut self) {
-        let (touched, mut epochs) = self.gates.take_touched();
-        for id in touched {
-            // What is damaged is not part of this test.
-            let stored = self.below.seen.load(&id).await.unwrap();
-            let gates = Arc::clone(&self.gates);
-            epochs |= self.world.observe(&id, stored.as_ref(), |id| gates.name(id));
-        }
-        if epochs {
-            let mut present = Vec::new();
-            for owner in self.owners {
-                present.push((owner, self.below.seen.owner_epoch(owner).await.unwrap()));
+    async fn step(&mut self) {
+        for Answered { begun, browser, reply } in self.watch.step().await {
+            if reply.status == 200 {
+                *self.successes.entry(begun.operation.name()).or_default() += 1;
             }
-            self.world.epochs(present);
-        }
-        for Moved { from, to, record, login } in std::mem::take(&mut *self.moved.lock().unwrap()) {
-            self.world.renewed(&from, &to, &record, login);
-        }
-        while let Some(index) = self.under_way.iter().position(|request| request.reply.is_finished()) {
-            let UnderWay { begun, browser, reply } = self.under_way.remove(index);
-            let reply = reply.await.unwrap();
-            self.answered(&begun, browser, &reply);
-        }
-        self.world.check();
-    }
-
-    fn answered(&mut self, begun: &Begun, browser: usize, reply: &Reply) {
-        let Reply { status, cookie, report } = reply;
-        let cookie_of = match cookie {
-            SetCookie::Nothing => String::new(),
-            SetCookie::Token(token) => format!(", cookie {}", self.gates.name(&id_of(token))),
-            SetCookie::Removal => ", cookie removed".to_owned(),
-        };
-        let saw = report.saw.as_ref().map_or("nothing".to_owned(), |id| self.gates.name(id));
-        let line = format!("{} answers {status}: saw {saw}, {:?}{cookie_of}", begun.number, report.told);
-        self.gates.note(line);
-        self.world.end(begun, reply);
-        if *status == 200 {
-            *self.answered.entry(begun.operation.name()).or_default() += 1;
-        }
-        if *cookie != SetCookie::Nothing && !(self.loses_answers && self.dice.percent(2)) {
-            self.browsers[browser].inbox.push(cookie.clone());
+            if reply.cookie != SetCookie::Nothing && !(self.loses_answers && self.dice.percent(2)) {
+                self.browsers[browser].inbox.push(reply.cookie);
+            }
         }
     }
 }

@@ -191,7 +191,7 @@ impl Work {
                 self.origin = Origin::Live(Live { is_forwarded, ..now });
                 Ok(())
             }
-            Found::Absent => self.start_over(live.id),
+            Found::Absent | Found::Revoked => self.start_over(live.id),
             // The loop decides: a login goes on with a fresh session.
             Found::Superseded { is_linked } => self.fresh(Origin::Superseded { id: live.id, is_linked }),
         }

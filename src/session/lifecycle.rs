@@ -46,7 +46,7 @@ impl Session {
                 let origin = Origin::Live(Live { is_forwarded: false, ..live });
                 Ok(Some(Self::of(Shared::detached(settings, origin))))
             }
-            Found::Superseded { .. } | Found::Absent => Ok(None),
+            Found::Superseded { .. } | Found::Absent | Found::Revoked => Ok(None),
         }
     }
 }
@@ -314,7 +314,7 @@ impl Session {
         let check = live.stored.record.check();
         let now = match find(&self.shared.settings, &live.id, Some(check), Follow::Forward).await? {
             Found::Live(now) => Live { is_forwarded: live.is_forwarded || now.is_forwarded, ..now },
-            Found::Absent => return Err(Error::session(ErrorKind::Gone, live.id)),
+            Found::Absent | Found::Revoked => return Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => return Err(Error::session(ErrorKind::Superseded, live.id)),
         };
         let idle = {

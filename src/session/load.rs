@@ -35,8 +35,11 @@ pub(crate) enum LoadFailure {
 /// What the request's tokens led to.
 pub(crate) struct Loaded {
     pub(crate) origin: Origin,
-    /// What could not be opened and is left alone, unless the request destroys its session.
-    pub(crate) damaged: Vec<SessionId>,
+    /// What could not be opened, or is revoked, and is left alone unless the request destroys its session.
+    ///
+    /// Of what is revoked, too: while `revoke_others` is under way, the session that it keeps is revoked for a moment. A
+    /// logout that comes just then would see no session and answer "logged out", and the session would live on.
+    pub(crate) unopened: Vec<SessionId>,
 }
 
 /// What a stored record is to a request that holds the token of this check.
@@ -48,6 +51,8 @@ pub(crate) enum Found {
     },
     /// Not there, or not for this token; the reason is an event.
     Absent,
+    /// There, and its owner's sessions were revoked since it was logged in.
+    Revoked,
 }
 
 /// How far a tombstone leads on to the session that was renewed.
@@ -92,7 +97,7 @@ async fn load_several(settings: &Settings, tokens: &Tokens) -> Result<Loaded, Lo
 }
 
 impl Loaded {
-    const NOTHING: Self = Self { origin: Origin::None, damaged: Vec::new() };
+    const NOTHING: Self = Self { origin: Origin::None, unopened: Vec::new() };
 
     /// Takes in what the next token led to.
     fn take(
@@ -126,12 +131,13 @@ impl Loaded {
                 }
             }
             Ok(Found::Absent) => {}
+            Ok(Found::Revoked) => self.unopened.push(id),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 settings.emit(EventKind::Damaged { id, error: &error });
                 if settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
-                self.damaged.push(id);
+                self.unopened.push(id);
             }
             Err(error) => {
                 settings.emit(EventKind::LoadFailed { id, error: &error });
@@ -243,7 +249,7 @@ async fn unless_revoked(settings: &Settings, live: Live) -> Result<Found, StoreE
         return Ok(Found::Live(live));
     }
     settings.no_session(NoSessionReason::Revoked, &live.id, Some(&live.stored.record));
-    Ok(Found::Absent)
+    Ok(Found::Revoked)
 }
 
 /// What a record is by itself, whoever owns it.

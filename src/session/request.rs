@@ -127,7 +127,7 @@ impl Shared {
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, damaged }, turn) = match &self.settings.exclusive {
+            let (Loaded { origin, unopened }, turn) = match &self.settings.exclusive {
                 // Boxed: a layer without it has no larger future for it. After the response has begun nobody ends a
                 // turn, so none is taken.
                 Some(exclusive) if !self.state().response_started => {
@@ -138,7 +138,7 @@ impl Shared {
             let mut state = self.state();
             // Nothing was changed yet, but `destroy_now` of a lazy session may have come first: what it dooms stays.
             state.begin(origin);
-            state.damaged = damaged;
+            state.unopened = unopened;
             // A turn that came for a request that is over is given back, with no lock held.
             let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
             drop(state);

@@ -18,6 +18,9 @@ use crate::{
 
 const OWNERS: [&str; 2] = ["bob", "ann"];
 
+/// A model that has more schedules than this takes too long.
+const MOST_RUNS: usize = 100_000;
+
 /// What the requests come with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum With {
@@ -73,6 +76,7 @@ fn explore(model: &Model, check: impl Fn(&End)) -> usize {
                 break;
             }
             below.clear().await;
+            assert!(search.runs < MOST_RUNS, "the model is too large: {}", search.runs);
         }
     });
     search.runs
@@ -92,9 +96,9 @@ async fn run(model: &Model, below: &Below, search: &mut Search, check: &impl Fn(
     let first = id_of(cookie.as_deref().unwrap());
     for (index, (with, operation)) in model.requests.iter().enumerate() {
         let cookie = match with {
-            With::Nothing => None,
-            With::Cookie => cookie.clone(),
-            With::OldCookie => old.clone(),
+            Nothing => None,
+            Cookie => cookie.clone(),
+            OldCookie => old.clone(),
         };
         let operation = match operation {
             Op::RevokeOne(owner, _) => Op::RevokeOne(owner, first),
@@ -176,17 +180,19 @@ fn an_end_beside_a_renewal_leaves_nothing_alive() {
                 assert_eq!(end.seen(), 0);
             }
         });
-        assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+        assert!(runs >= 1, "{runs}");
+        eprintln!("RUNS {} {runs}", line!());
     }
 }
 
 #[test]
 fn an_end_beside_a_renewal_and_an_update_leaves_nothing_alive() {
-    let runs = explore_all(ANONYMOUS, &[(Cookie, Op::Destroy), (Cookie, Op::Renew), (Cookie, Op::Update)], |end| {
-        // An update that comes after the end begins a session.
-        ended(end, 0);
-    });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    let requests = vec![(Cookie, Op::Destroy), (Cookie, Op::Renew), (Cookie, Op::Update)];
+    let model = Model { before: ANONYMOUS, requests, loses: false, is_bare: false };
+    // An update that comes after the end begins a session.
+    let runs = explore(&model, |end| ended(end, 0));
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
@@ -200,7 +206,8 @@ fn of_two_renewals_one_hands_out_the_token_and_both_lead_to_the_session() {
         let ids: std::collections::BTreeSet<_> = end.after.iter().map(|reply| reply.report.saw).collect();
         assert_eq!(ids.len(), 1, "there is one session");
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
@@ -210,7 +217,8 @@ fn a_login_beside_a_renewal_ends_the_session_before() {
         let renewal = &end.replies[0];
         assert!(matches!(renewal.status, 200 | 409) || (end.has_lost && is_unknown(renewal)), "{}", renewal.status);
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
@@ -221,13 +229,15 @@ fn a_logout_with_the_old_token_beside_a_renewal_leaves_nothing_alive() {
             assert_eq!(end.seen(), 0);
         }
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
 fn a_login_with_the_old_token_beside_a_renewal_ends_the_session_before() {
     let runs = explore_all(RENEWED, &[(OldCookie, Op::Login("bob")), (Cookie, Op::Renew)], |end| ended(end, 0));
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
@@ -237,13 +247,15 @@ fn a_double_logout_does_not_fail() {
             ended(end, 0);
             ended(end, 1);
         });
-        assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+        assert!(runs >= 1, "{runs}");
+        eprintln!("RUNS {} {runs}", line!());
     }
     let runs = explore_all(RENEWED, &[(Cookie, Op::Destroy), (OldCookie, Op::Destroy)], |end| {
         ended(end, 0);
         ended(end, 1);
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
@@ -258,7 +270,8 @@ fn a_revocation_beside_a_renewal_leaves_nothing_alive() {
                 assert!(end.after.iter().all(|reply| reply.report.owner.is_none()));
             }
         });
-        assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+        assert!(runs >= 1, "{runs}");
+        eprintln!("RUNS {} {runs}", line!());
     }
 }
 
@@ -273,7 +286,8 @@ fn a_revocation_beside_a_change_of_owner_leaves_nothing_of_the_owner() {
                 assert!(end.after.iter().all(|reply| !reply.report.content.log.contains(&1)));
             }
         });
-        assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+        assert!(runs >= 1, "{runs}");
+        eprintln!("RUNS {} {runs}", line!());
     }
 }
 
@@ -284,7 +298,20 @@ fn the_one_that_revokes_the_others_beside_a_renewal_keeps_its_session() {
             assert_eq!(end.seen(), end.after.len());
         }
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
+}
+
+#[test]
+fn a_logout_beside_the_revocation_of_the_others_leaves_nothing_alive() {
+    let runs = explore_all(BOBS, &[(Cookie, Op::RevokeOthers), (Cookie, Op::Destroy)], |end| {
+        ended(end, 1);
+        if end.replies[1].status == 200 {
+            assert_eq!(end.seen(), 0);
+        }
+    });
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
@@ -297,11 +324,13 @@ fn a_value_is_taken_once() {
             assert_eq!(end.statuses(), [200, 200]);
         }
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
     let runs = explore_all(WITH_A_TOKEN, &[(Cookie, Op::TakeToken), (Cookie, Op::RenewAndUpdate)], |end| {
         assert!(end.has_lost || end.replies[0].report.taken == Some(1));
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }
 
 #[test]
@@ -312,10 +341,12 @@ fn no_update_is_lost_beside_another_or_a_login() {
             let late = matches!(told, Told::Failed(ErrorKind::Superseded)) && matches!(other, Op::Login(_));
             assert!(told == Told::Done || late || (end.has_lost && told == Told::Unknown), "{told:?}");
         });
-        assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+        assert!(runs >= 1, "{runs}");
+        eprintln!("RUNS {} {runs}", line!());
     }
     let runs = explore_all(ANONYMOUS, &[(Cookie, Op::ReadModifyWrite), (Cookie, Op::ReadModifyWrite)], |end| {
         assert!(end.statuses().contains(&200) || end.has_lost, "one of two is first");
     });
-    assert!(runs >= 1, "{runs}"); eprintln!("RUNS {} {runs}", line!());
+    assert!(runs >= 1, "{runs}");
+    eprintln!("RUNS {} {runs}", line!());
 }

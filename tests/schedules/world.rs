@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use session_layer::{Epoch, Owner, Record, RecordKind, SessionId, Stored};
+use session_layer::{Epoch, ErrorKind, Owner, Record, RecordKind, SessionId, Stored};
 
 use crate::{
     operation::{Content, Operation, Told},
@@ -168,7 +168,12 @@ impl World {
     }
 
     /// What is stored under an id now. `true` if it is no session and no tombstone, but an epoch or nothing.
-    pub(crate) fn observe(&mut self, id: &SessionId, stored: Option<&Stored>, name: impl Fn(&SessionId) -> String) -> bool {
+    pub(crate) fn observe(
+        &mut self,
+        id: &SessionId,
+        stored: Option<&Stored>,
+        name: impl Fn(&SessionId) -> String,
+    ) -> bool {
         let Some(stored) = stored else {
             let Some(&at) = self.index.get(id) else { return true };
             let known = &mut self.known[at];
@@ -231,7 +236,10 @@ impl World {
         self.unite(at, to);
         let (from, to) = (&self.known[at], &self.known[to]);
         if !from.content.is_kept_by(&to.content) {
-            self.complain(format!("renewed from {} to {}: {:?} became {:?}", from.name, to.name, from.content, to.content));
+            self.complain(format!(
+                "renewed from {} to {}: {:?} became {:?}",
+                from.name, to.name, from.content, to.content
+            ));
         }
     }
 
@@ -258,7 +266,8 @@ impl World {
     pub(crate) fn begin(&self, number: u32, operation: Operation, cookie: Option<SessionId>) -> Begun {
         let at = cookie.and_then(|id| self.index.get(&id).copied());
         let is_of = |at: &usize, name: &str| matches!(&self.known[*at].state, State::Session { owner: Some((held, _)) } if **held == *name);
-        let owned = |name: &str| (0..self.known.len()).filter(|at| self.known[*at].is_handed_out && is_of(at, name)).collect();
+        let owned =
+            |name: &str| (0..self.known.len()).filter(|at| self.known[*at].is_handed_out && is_of(at, name)).collect();
         let meant = match &operation {
             Operation::Revoke(owner) => owned(owner),
             Operation::RevokeOthers => match at.map(|at| &self.known[at].state) {
@@ -332,7 +341,8 @@ impl World {
         let is_there = self.known.iter().any(|known| known.is_handed_out && known.ever.contains(&number));
         let lives = saw.is_none_or(|saw| {
             let session = self.first(saw);
-            (0..self.known.len()).any(|at| self.first(at) == session && self.known[at].is_handed_out && self.is_live(at))
+            (0..self.known.len())
+                .any(|at| self.first(at) == session && self.known[at].is_handed_out && self.is_live(at))
         });
         if !is_there && lives {
             self.complain(format!("{number} was told that it has written, and has not"));
@@ -380,7 +390,10 @@ impl World {
             if !known.is_handed_out {
                 continue;
             }
-            if let Some((number, told)) = self.failed.iter().find(|(number, _)| known.content.has(**number)) {
+            // `Gone`: that a session which has ended had it before is nothing to anybody.
+            let is_wrong = |told: &Told| *told != Told::Failed(ErrorKind::Gone) || self.is_live(at);
+            let mut failed = self.failed.iter().filter(|(number, _)| known.content.has(**number));
+            if let Some((number, told)) = failed.find(|(_, told)| is_wrong(told)) {
                 return self.wrong.push(format!("{number} was told {told:?}, and it is in {}", known.name));
             }
             if !self.is_live(at) {

@@ -82,6 +82,21 @@ pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Opt
     (!empties).then_some(key)
 }
 
+/// Whether the changes take the session of this record from its owner.
+pub(crate) fn take_away(base: &Record, log: &[Change]) -> bool {
+    let mut owner = base.owner().map(Owner::name);
+    log.iter().any(|change| match change {
+        Change::Login(name, _) => {
+            owner = Some(name);
+            false
+        }
+        Change::Owner(name, _) => {
+            std::mem::replace(&mut owner, name.as_ref()).is_some_and(|before| Some(before) != name.as_ref())
+        }
+        _ => false,
+    })
+}
+
 /// One entry, or where it would be.
 pub(crate) enum Held {
     Value(Arc<[u8]>),

@@ -8,7 +8,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    changes::{Change, Draft, conflict},
+    changes::{Change, Draft, conflict, take_away},
+    end::{End, end},
     load::{Follow, Found, find},
     settings::{ConflictPolicy, Settings},
     state::{Live, Moment, Origin, Renewal, Unsure},
@@ -96,6 +97,8 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             // Another request changed the entry after this one had read it, and an earlier `save` loaded the newer
             // record.
             return Err(Error::entry(ErrorKind::Conflict, key, None));
+        } else {
+            work.takes_from_nobody(live)?;
         }
     }
     loop {
@@ -103,6 +106,11 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
             Origin::Live(live) => live.clone(),
             Origin::Superseded { id, .. } if work.renewal < Renewal::Login => {
                 return Err(Error::session(ErrorKind::Superseded, *id));
+            }
+            &Origin::Superseded { id, is_linked: true } => {
+                leave(settings, &id).await?;
+                work.origin = Origin::Superseded { id, is_linked: false };
+                continue;
             }
             Origin::Superseded { .. } | Origin::None => {
                 let has_login = work.renewal == Renewal::Login;
@@ -152,6 +160,20 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
     }
 }
 
+/// Ends the session that a login's old token leads to, too late to be served it, before the login is stored: if that fails,
+/// nobody is logged in.
+///
+/// It need not have been so when the request was loaded. A loads the session to log in over it. B renews it. More than the
+/// grace later A commits: its rename meets the tombstone, and what that leads to is not A's to go on with any more. Without
+/// this, it would live on after A's login.
+async fn leave(settings: &Settings, id: &SessionId) -> Result<()> {
+    // `Superseded`: it has been given to an owner since, and A's login is not about that one's session.
+    if let End::Done(id) = Box::pin(end(settings, id)).await? {
+        settings.emit(EventKind::Destroyed { id });
+    }
+    Ok(())
+}
+
 impl Work {
     /// Puts the changes on the newer record.
     async fn rebase(&mut self, settings: &Settings, live: &Live) -> Result<()> {
@@ -159,6 +181,7 @@ impl Work {
         match find(settings, &live.id, Some(check), Follow::Forward).await.map_err(Error::from)? {
             Found::Live(now) => {
                 let was_renewed = now.id != live.id;
+                self.takes_from_nobody(&now).inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
                 if was_renewed && self.renewal == Renewal::Renew {
                     // Two requests renew at once: one renewal is enough, and the first one hands out the token.
                     self.renewal = Renewal::Keep;
@@ -174,10 +197,22 @@ impl Work {
                 self.origin = Origin::Live(Live { is_forwarded, ..now });
                 Ok(())
             }
-            Found::Absent => self.start_over(live.id),
+            Found::Absent | Found::Revoked => self.start_over(live.id),
             // The loop decides: a login goes on with a fresh session.
             Found::Superseded { is_linked } => self.fresh(Origin::Superseded { id: live.id, is_linked }),
         }
+    }
+
+    /// Fails if the request would take the session from an owner of whom it did not know: under the same token, since it saw
+    /// no owner to take it from.
+    ///
+    /// A and B load an anonymous session. B says that it is Ann's, and is committed. A has said that it is Bob's. Merged, Ann's
+    /// token would be that of Bob's session.
+    fn takes_from_nobody(&self, live: &Live) -> Result<()> {
+        if self.renewal < Renewal::Leave && take_away(&live.stored.record, &self.log) {
+            return Err(Error::session(ErrorKind::Conflict, live.id));
+        }
+        Ok(())
     }
 
     /// The session is gone. A request that logs in or renews puts its own changes into a fresh one; the old data does
@@ -408,7 +443,7 @@ pub(crate) async fn look_after(
         }
         Ok(match find(settings, to, Some(*check), Follow::Forward).await? {
             Found::Live(live) if live.id == *to => Some(live),
-            Found::Live(_) | Found::Superseded { .. } | Found::Absent => None,
+            Found::Live(_) | Found::Superseded { .. } | Found::Revoked | Found::Absent => None,
         })
     };
     match found.await {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The check of no token.
-const NOBODYS: Check = Check::from_bytes([0; 16]);
+pub(super) const NOBODYS: Check = Check::from_bytes([0; 16]);
 
 /// What came of ending a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,6 +72,10 @@ impl Loaded {
     ) -> Result<Self, LoadFailure> {
         self.origin = match found {
             Ok(Found::Superseded { is_linked }) => Origin::Superseded { id, is_linked },
+            Ok(Found::Revoked) => {
+                self.unopened.push(id);
+                Origin::None
+            }
             Ok(_) => Origin::None,
             Err(error) if error.kind() != StoreErrorKind::Corrupt => {
                 return Err(refused(settings, Denied::Store(error), exclusive, id));
@@ -81,7 +85,7 @@ impl Loaded {
                 if settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
-                self.damaged.push(id);
+                self.unopened.push(id);
                 Origin::None
             }
         };

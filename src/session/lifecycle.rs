@@ -46,7 +46,7 @@ impl Session {
                 let origin = Origin::Live(Live { is_forwarded: false, ..live });
                 Ok(Some(Self::of(Shared::detached(settings, origin))))
             }
-            Found::Superseded { .. } | Found::Absent => Ok(None),
+            Found::Superseded { .. } | Found::Absent | Found::Revoked => Ok(None),
         }
     }
 }
@@ -119,7 +119,8 @@ impl Session {
     /// A session without an owner keeps its token and its data. **A session that is taken from its owner begins anew:**
     /// its entries and its lifetime are dropped, and the commit gives it a new token and id, so that the next person
     /// finds nothing of the last one. What this request writes afterwards is kept. To log somebody out,
-    /// [`destroy`](Self::destroy) the session.
+    /// [`destroy`](Self::destroy) the session. If another request gives the session to another owner at the same time,
+    /// the commit fails with [`Conflict`](ErrorKind::Conflict).
     ///
     /// # Errors
     ///
@@ -317,7 +318,7 @@ impl Session {
         let check = live.stored.record.check();
         let now = match find(&self.shared.settings, &live.id, Some(check), Follow::Forward).await? {
             Found::Live(now) => Live { is_forwarded: live.is_forwarded || now.is_forwarded, ..now },
-            Found::Absent => return Err(Error::session(ErrorKind::Gone, live.id)),
+            Found::Absent | Found::Revoked => return Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => return Err(Error::session(ErrorKind::Superseded, live.id)),
         };
         let idle = {

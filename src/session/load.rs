@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 use super::{
+    end::NOBODYS,
     settings::{DamagedPolicy, Settings},
     state::{Live, Moment, Origin},
 };
@@ -34,8 +35,11 @@ pub(crate) enum LoadFailure {
 /// What the request's tokens led to.
 pub(crate) struct Loaded {
     pub(crate) origin: Origin,
-    /// What could not be opened and is left alone, unless the request destroys its session.
-    pub(crate) damaged: Vec<SessionId>,
+    /// Sessions that could not be opened, or are revoked. They are left alone unless the request destroys its session.
+    ///
+    /// Revoked sessions are included because of this race: `revoke_others` revokes the session that it keeps for a
+    /// moment. A logout that comes just then would see no session and answer "logged out", and the session would live on.
+    pub(crate) unopened: Vec<SessionId>,
     /// Another session to which a forward leads. A later token can still make both of them give way.
     rival: Option<SessionId>,
 }
@@ -49,6 +53,8 @@ pub(crate) enum Found {
     },
     /// Not there, or not for this token; the reason is an event.
     Absent,
+    /// There, and its owner's sessions were revoked since it was logged in.
+    Revoked,
 }
 
 /// How far a tombstone is followed to the renewed session.
@@ -94,7 +100,7 @@ async fn load_several(settings: &Settings, tokens: &Tokens) -> Result<Loaded, Lo
 }
 
 impl Loaded {
-    const NOTHING: Self = Self { origin: Origin::None, damaged: Vec::new(), rival: None };
+    const NOTHING: Self = Self { origin: Origin::None, unopened: Vec::new(), rival: None };
 
     /// Takes in what the next token led to.
     fn take(
@@ -122,12 +128,13 @@ impl Loaded {
                 }
             }
             Ok(Found::Absent) => {}
+            Ok(Found::Revoked) => self.unopened.push(id),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 settings.emit(EventKind::Damaged { id, error: &error });
                 if settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
-                self.damaged.push(id);
+                self.unopened.push(id);
             }
             Err(error) => {
                 settings.emit(EventKind::LoadFailed { id, error: &error });
@@ -206,7 +213,8 @@ async fn look_at(settings: &Settings, id: &SessionId, check: Option<Check>) -> R
 ///
 /// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token could
 /// follow the session into the victim's login, and a renewal would allow session fixation. If a tombstone leads to a
-/// session that is gone, the token counts as superseded, not as unknown, since the session did exist.
+/// session that is gone, the token counts as superseded, not as unknown, since the session did exist. It counts as linked
+/// all the same, so that a second logout with the old token fails no more than one with the new token.
 async fn go_on(
     settings: &Settings,
     id: &SessionId,
@@ -231,14 +239,16 @@ async fn go_on(
             return superseded(false);
         }
         match look_at(settings, &to, None).await? {
+            Looked::Tombstone(grave) if grave.check() == NOBODYS => return superseded(true),
             Looked::Tombstone(next) => tombstone = next,
             Looked::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
                 return match unless_revoked(settings, live).await? {
                     Found::Live(live) => Ok(Found::Live(Live { is_forwarded: true, ..live })),
-                    _ => superseded(false),
+                    _ => superseded(true),
                 };
             }
-            Looked::Session(_) | Looked::Absent => return superseded(false),
+            Looked::Session(_) => return superseded(false),
+            Looked::Absent => return superseded(true),
         }
     }
     superseded(false)
@@ -251,7 +261,7 @@ async fn unless_revoked(settings: &Settings, live: Live) -> Result<Found, StoreE
         return Ok(Found::Live(live));
     }
     settings.no_session(NoSessionReason::Revoked, &live.id, Some(&live.stored.record));
-    Ok(Found::Absent)
+    Ok(Found::Revoked)
 }
 
 /// What a record is by itself, whoever owns it.

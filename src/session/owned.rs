@@ -39,6 +39,6 @@ pub(crate) async fn list_owned(settings: &Settings, owner: &str) -> Result<Vec<(
 pub(crate) async fn find_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<Live>> {
     Ok(match find(settings, id, None, Follow::Link).await? {
         Found::Live(live) if live.stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(live),
-        Found::Live(_) | Found::Superseded { .. } | Found::Absent => None,
+        Found::Live(_) | Found::Superseded { .. } | Found::Absent | Found::Revoked => None,
     })
 }

@@ -70,8 +70,7 @@ pub(crate) enum Finish {
 enum Plan {
     Nothing,
     Touch(Live),
-    /// The session that a login leaves comes first, if only a tombstone's link leads to it.
-    Write(Work, Snapshot, Option<SessionId>),
+    Write(Work, Snapshot),
 }
 
 /// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
@@ -121,7 +120,7 @@ impl Shared {
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, damaged, .. }, turn) = match &self.settings.exclusive {
+            let (Loaded { origin, unopened, .. }, turn) = match &self.settings.exclusive {
                 // Boxed, so that the future doesn't grow for layers without turns. After the response has begun,
                 // nothing would end a turn, so none is taken.
                 Some(exclusive) if !self.state().response_started => {
@@ -133,7 +132,7 @@ impl Shared {
             // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps
             // what it dooms.
             state.begin(origin);
-            state.damaged = damaged;
+            state.unopened = unopened;
             // If the turn came after the request was over, give it back, with no lock held.
             let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
             drop(state);
@@ -384,11 +383,8 @@ impl Shared {
                 let _ = Box::pin(self.touch_now(live)).await;
                 Ok(())
             }
-            Plan::Write(mut work, snapshot, left) => {
+            Plan::Write(mut work, snapshot) => {
                 let id = work.origin.id();
-                if let Some(left) = left {
-                    Box::pin(self.leave(&left)).await?;
-                }
                 let unfinished = snapshot.clone();
                 let written = Box::pin(write(&self.settings, &mut work)).await.inspect_err(|error| {
                     let mut state = self.state();
@@ -433,10 +429,6 @@ impl Shared {
                 return (Plan::Nothing, Vec::new());
             }
             state.is_renewing = renewal > Renewal::Keep || state.live().is_none();
-            let left = match state.origin {
-                Origin::Superseded { id, is_linked: true } if renewal == Renewal::Login => Some(id),
-                _ => None,
-            };
             let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),
@@ -450,24 +442,13 @@ impl Shared {
             let ended_beside = state.ended_beside.len();
             let shown = work.draft.clone();
             let snapshot = Snapshot { shown, last: state.last, ended: state.ended, ended_beside, is_early };
-            return (Plan::Write(work, snapshot, left), Vec::new());
+            return (Plan::Write(work, snapshot), Vec::new());
         }
         let idle = state.take_idle_log();
         match state.live() {
             Some(live) if state.is_touch_due(&self.settings, now) => (Plan::Touch(live.clone()), idle),
             _ => (Plan::Nothing, idle),
         }
-    }
-
-    /// Ends the session that a login leaves behind, under the id to which the tombstone of its old token leads.
-    ///
-    /// Before the login is written: if it can't be ended, nothing has happened, and the login fails as a whole. That it has
-    /// moved on by another login meanwhile is none of this one's concern.
-    async fn leave(&self, left: &SessionId) -> Result<()> {
-        if let End::Done(id) = end(&self.settings, left).await? {
-            self.settings.emit(EventKind::Destroyed { id });
-        }
-        Ok(())
     }
 
     /// Reports a write that would have brought its session back.

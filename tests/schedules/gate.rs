@@ -1,0 +1,321 @@
+//! A store whose calls wait until the test lets them go on.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use session_layer::{
+    Create, DynStore, Epoch, Record, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored,
+    Touch, Update, Usage, Version,
+};
+use tokio::sync::{Notify, oneshot};
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Done,
+    /// It is done, and the answer is lost.
+    Lost,
+    /// It is not done.
+    Refused(StoreErrorKind),
+    /// The answer is lost, and it is done at some later time.
+    Late,
+}
+
+type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A call that waits at a gate.
+pub(crate) struct Ticket {
+    pub(crate) label: String,
+    /// It is made already, and its answer is to go out.
+    pub(crate) is_made: bool,
+    pub(crate) writes: bool,
+    /// How eagerly it goes on; for the test's own use.
+    pub(crate) weight: usize,
+    go: oneshot::Sender<Fate>,
+}
+
+/// A write that was answered as lost, and is done when the test says so.
+pub(crate) struct LateWrite {
+    label: String,
+    ids: Vec<SessionId>,
+    write: Pending,
+}
+
+#[derive(Default)]
+struct State {
+    /// Calls don't stop.
+    is_open: bool,
+    /// Calls stop after they were made as well.
+    stops_twice: bool,
+    waiting: Vec<Ticket>,
+    late: Vec<LateWrite>,
+    executing: usize,
+    /// The ids that a write was about since they were last taken.
+    touched: Vec<SessionId>,
+    epochs_touched: bool,
+    names: HashMap<SessionId, usize>,
+    trace: Vec<String>,
+}
+
+/// Where all calls of one schedule wait.
+#[derive(Default)]
+pub(crate) struct Gates {
+    state: Mutex<State>,
+    idle: Notify,
+}
+
+/// Counts a call that the store below works on, also if its future is dropped.
+struct Executing<'a>(&'a Gates);
+
+impl Drop for Executing<'_> {
+    fn drop(&mut self) {
+        self.0.state().executing -= 1;
+        self.0.idle.notify_one();
+    }
+}
+
+impl Gates {
+    pub(crate) fn new(stops_twice: bool) -> Arc<Self> {
+        let gates = Self::default();
+        *gates.state() = State { is_open: true, stops_twice, ..State::default() };
+        Arc::new(gates)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// From now on calls stop, or don't.
+    pub(crate) fn open(&self, is_open: bool) {
+        self.state().is_open = is_open;
+    }
+
+    pub(crate) fn note(&self, line: impl Into<String>) {
+        self.state().trace.push(line.into());
+    }
+
+    pub(crate) fn trace(&self) -> Vec<String> {
+        self.state().trace.clone()
+    }
+
+    /// A short name for an id, by the order in which they came.
+    pub(crate) fn name(&self, id: &SessionId) -> String {
+        let mut state = self.state();
+        let next = state.names.len();
+        format!("s{}", state.names.entry(*id).or_insert(next))
+    }
+
+    fn place(&self, id: &SessionId) -> usize {
+        self.state().names.get(id).copied().unwrap_or(usize::MAX)
+    }
+
+    /// Lets every task run until it ends or stops at a gate.
+    pub(crate) async fn settle(&self) {
+        loop {
+            // A task that goes on wakes another when it ends, and that one may begin a third.
+            for _ in 0..6 {
+                tokio::task::yield_now().await;
+            }
+            if self.state().executing == 0 {
+                return;
+            }
+            self.idle.notified().await;
+        }
+    }
+
+    /// What the waiting calls look like. Calls that were dropped are forgotten.
+    pub(crate) fn waiting<R>(&self, look: impl FnOnce(&mut [Ticket]) -> R) -> R {
+        let mut state = self.state();
+        state.waiting.retain(|ticket| !ticket.go.is_closed());
+        look(&mut state.waiting)
+    }
+
+    /// Lets one go on.
+    pub(crate) fn release(&self, index: usize, fate: Fate) {
+        let mut state = self.state();
+        let ticket = state.waiting.remove(index);
+        let line = match (ticket.is_made, fate) {
+            (true, _) => format!("  answered: {}", ticket.label),
+            (false, Fate::Done) => format!("  {}", ticket.label),
+            (false, fate) => format!("  {} {fate:?}", ticket.label),
+        };
+        state.trace.push(line);
+        // Whoever waited may be gone.
+        let _ = ticket.go.send(fate);
+    }
+
+    pub(crate) fn late(&self) -> usize {
+        self.state().late.len()
+    }
+
+    /// Does a write whose answer was lost long ago.
+    pub(crate) async fn land(&self, index: usize) {
+        let LateWrite { label, ids, write } = {
+            let mut state = self.state();
+            state.late.remove(index)
+        };
+        self.note(format!("  arrives late: {label}"));
+        write.await;
+        self.state().touched.extend(ids);
+    }
+
+    /// The ids that were written to since the last time, and whether an owner's epoch may be another one.
+    pub(crate) fn take_touched(&self) -> (Vec<SessionId>, bool) {
+        let mut state = self.state();
+        (std::mem::take(&mut state.touched), std::mem::take(&mut state.epochs_touched))
+    }
+
+    async fn stop(&self, label: &str, is_made: bool, writes: bool) -> Fate {
+        let gone_on = {
+            let mut state = self.state();
+            if state.is_open || (is_made && !state.stops_twice) {
+                return Fate::Done;
+            }
+            let (go, gone_on) = oneshot::channel();
+            state.waiting.push(Ticket { label: label.to_owned(), is_made, writes, weight: 0, go });
+            gone_on
+        };
+        gone_on.await.unwrap_or(Fate::Done)
+    }
+}
+
+/// The store below, behind gates.
+#[derive(Clone)]
+pub(crate) struct Gated {
+    pub(crate) inner: DynStore,
+    pub(crate) gates: Arc<Gates>,
+}
+
+/// One call, and what it is about.
+struct Call<'a> {
+    method: &'static str,
+    ids: &'a [&'a SessionId],
+    writes: bool,
+}
+
+impl Gated {
+    async fn pass<T>(
+        &self,
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StoreError>>,
+        late: Option<Pending>,
+    ) -> Result<T, StoreError> {
+        let gates = &*self.gates;
+        let names: Vec<_> = call.ids.iter().map(|id| gates.name(id)).collect();
+        let label = format!("{} {}", call.method, names.join(" to "));
+        let unknown = |kind| StoreError::new(kind).during(call.method).because("as the schedule wants it");
+        let fate = gates.stop(&label, false, call.writes).await;
+        match (fate, late) {
+            (Fate::Refused(kind), _) => return Err(unknown(kind)),
+            (Fate::Late, Some(write)) => {
+                let ids = call.ids.iter().rev().map(|id| **id).collect();
+                gates.state().late.push(LateWrite { label, ids, write });
+                return Err(unknown(StoreErrorKind::OutcomeUnknown));
+            }
+            (Fate::Late, None) => return Err(unknown(StoreErrorKind::OutcomeUnknown)),
+            (Fate::Done | Fate::Lost, _) => {}
+        }
+        gates.state().executing += 1;
+        let executing = Executing(gates);
+        let answer = answer.await;
+        if call.writes {
+            let mut state = gates.state();
+            state.touched.extend(call.ids.iter().rev().map(|id| **id));
+            state.epochs_touched |= call.ids.is_empty();
+        }
+        drop(executing);
+        gates.stop(&label, true, false).await;
+        if fate == Fate::Lost { Err(unknown(StoreErrorKind::OutcomeUnknown)) } else { answer }
+    }
+
+    fn late<F: Future<Output = ()> + Send + 'static>(&self, write: impl FnOnce(DynStore) -> F) -> Option<Pending> {
+        Some(Box::pin(write(self.inner.clone())))
+    }
+}
+
+impl SessionStore for Gated {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.pass(Call { method: "load", ids: &[id], writes: false }, self.inner.load(id), None).await
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        let (to, new) = (*id, Arc::clone(record));
+        let late = self.late(|store| async move { drop(store.create(&to, &new, usage).await) });
+        let call = Call { method: "create", ids: &[id], writes: true };
+        self.pass(call, self.inner.create(id, record, usage), late).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        let (at, new, version) = (*id, Arc::clone(record), *expected);
+        let late = self.late(|store| async move { drop(store.update(&at, &new, &version, usage).await) });
+        let call = Call { method: "update", ids: &[id], writes: true };
+        self.pass(call, self.inner.update(id, record, expected, usage), late).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.pass(Call { method: "touch", ids: &[id], writes: true }, self.inner.touch(id, usage), None).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let at = *id;
+        let late = self.late(|store| async move { drop(store.remove(&at).await) });
+        self.pass(Call { method: "remove", ids: &[id], writes: true }, self.inner.remove(id), late).await
+    }
+
+    async fn rename(
+        &self,
+        from: &SessionId,
+        expected: &Version,
+        tombstone: &Arc<Record>,
+        to: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Rename, StoreError> {
+        let (old, version, stone, new, data) = (*from, *expected, Arc::clone(tombstone), *to, Arc::clone(record));
+        let late =
+            self.late(|store| async move { drop(store.rename(&old, &version, &stone, &new, &data, usage).await) });
+        let call = Call { method: "rename", ids: &[from, to], writes: true };
+        self.pass(call, self.inner.rename(from, expected, tombstone, to, record, usage), late).await
+    }
+
+    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        self.pass(Call { method: "refresh", ids: &[id], writes: false }, self.inner.refresh(id, held), None).await
+    }
+
+    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
+        self.pass(Call { method: "owner_epoch", ids: &[], writes: false }, self.inner.owner_epoch(owner), None).await
+    }
+
+    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
+        let call = Call { method: "ensure_epoch", ids: &[], writes: true };
+        self.pass(call, self.inner.ensure_epoch(owner, usage), None).await
+    }
+
+    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
+        let name = owner.to_owned();
+        let late = self.late(|store| async move { drop(store.renew_epoch(&name, usage).await) });
+        let call = Call { method: "renew_epoch", ids: &[], writes: true };
+        self.pass(call, self.inner.renew_epoch(owner, usage), late).await
+    }
+
+    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+        let call = Call { method: "list_owner", ids: &[], writes: false };
+        let mut listed = self.pass(call, self.inner.list_owner(owner), None).await?;
+        // Ids are random, and a schedule is to be repeated.
+        listed.sort_by_key(|(id, _)| self.gates.place(id));
+        Ok(listed)
+    }
+
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+}

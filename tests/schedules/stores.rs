@@ -1,0 +1,134 @@
+//! The stores under the schedules.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use session_layer::{
+    CacheSettings, CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore,
+    MemoryStore, Secret, SessionStore, conformance::fault::Bare,
+};
+use tempfile::TempDir;
+
+use crate::{
+    gate::{Gated, Gates},
+    memcached::Memcached,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    Memory,
+    File,
+    Memcached,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrapper {
+    Plain,
+    Sealed,
+    Cached,
+}
+
+/// One kind of store: a base, with its own `rename` or with the provided one, and what is around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) base: Base,
+    pub(crate) wrapper: Wrapper,
+    pub(crate) is_bare: bool,
+}
+
+/// A store of some kind.
+pub(crate) struct Below {
+    kind: Kind,
+    base: DynStore,
+    /// The same as the layer's, with nothing in between but the seal.
+    pub(crate) seen: DynStore,
+    clock: Clock,
+    _dir: Option<TempDir>,
+    _server: Option<Memcached>,
+}
+
+impl Kind {
+    pub(crate) fn all(base: Base) -> impl Iterator<Item = Self> {
+        [Wrapper::Plain, Wrapper::Sealed, Wrapper::Cached]
+            .into_iter()
+            .flat_map(move |wrapper| [false, true].map(|is_bare| Self { base, wrapper, is_bare }))
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rename = if self.is_bare { "the provided rename" } else { "its own rename" };
+        write!(f, "{:?}, {:?}, {rename}", self.base, self.wrapper)
+    }
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|i| (i as u8).wrapping_mul(37))).unwrap())
+}
+
+impl Below {
+    pub(crate) async fn open(kind: Kind) -> Self {
+        let clock = match kind.base {
+            // It has the time of its own server.
+            Base::Memcached => Clock::system(),
+            Base::Memory | Base::File => Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
+        };
+        let (mut dir, mut server) = (None, None);
+        let base = match kind.base {
+            Base::Memory => DynStore::new(MemoryStore::with_clock(clock.clone())),
+            Base::File => {
+                let path = dir.insert(tempfile::tempdir().unwrap()).path();
+                let store = FileStore::builder(path).clock(clock.clone()).sweep_every(None);
+                DynStore::new(store.durability(Durability::None).open().await.unwrap())
+            }
+            Base::Memcached => {
+                let server = server.insert(Memcached::start_on_socket(&["-m", "256"]));
+                // Longer than a busy machine needs: what goes wrong is for the schedule to decide.
+                let limit = Duration::from_secs(30);
+                let store = MemcachedStore::builder().servers([server.address()]);
+                DynStore::new(store.connect_timeout(limit).request_timeout(limit).build().unwrap())
+            }
+        };
+        let plain = if kind.is_bare { DynStore::new(Bare(base.clone())) } else { base.clone() };
+        let seen = match kind.wrapper {
+            Wrapper::Sealed => DynStore::new(EncryptedStore::new(plain, ring())),
+            Wrapper::Plain | Wrapper::Cached => plain,
+        };
+        Self { kind, base, seen, clock, _dir: dir, _server: server }
+    }
+
+    /// What a layer uses.
+    pub(crate) fn stack(&self, gates: &Arc<Gates>) -> DynStore {
+        let gated = Gated { inner: self.base.clone(), gates: Arc::clone(gates) };
+        let store = if self.kind.is_bare { DynStore::new(Bare(gated)) } else { DynStore::new(gated) };
+        match self.kind.wrapper {
+            Wrapper::Plain => store,
+            Wrapper::Sealed => DynStore::new(EncryptedStore::new(store, ring())),
+            Wrapper::Cached => {
+                let settings = CacheSettings::new().capacity(64).clock(self.clock.clone());
+                DynStore::new(CachedStore::with_settings(store, settings))
+            }
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// Who logs in in this schedule.
+    pub(crate) fn owners(&self, seed: u64) -> [&'static str; 2] {
+        match self.kind.base {
+            Base::Memory | Base::File => ["bob", "ann"],
+            // It can't be cleared.
+            Base::Memcached => [format!("bob {seed}").leak(), format!("ann {seed}").leak()],
+        }
+    }
+
+    /// Begins anew, with what the schedules before have left taken away where the store can do that.
+    pub(crate) async fn clear(&self) {
+        // What can't be cleared expires, or is evicted.
+        let _ = self.base.clear().await;
+    }
+}

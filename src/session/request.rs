@@ -647,7 +647,13 @@ impl Shared {
                 state.doomed.push(Doomed { id: live.id, live: Some(live) });
                 return;
             }
-            committed = state.log.extract_if(.., |logged| logged.number <= snapshot.last).collect();
+            committed = match state.log.last() {
+                Some(newest) if newest.number > snapshot.last => {
+                    state.log.extract_if(.., |logged| logged.number <= snapshot.last).collect()
+                }
+                // As a rule nothing has come meanwhile.
+                _ => std::mem::take(&mut state.log),
+            };
             state.committed = snapshot.last;
             if !snapshot.is_early && state.renewal_number <= snapshot.last {
                 state.renewal = Renewal::Keep;

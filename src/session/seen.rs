@@ -44,20 +44,25 @@ impl Seen {
     /// have changed counts as seen where it was.
     pub(crate) fn carry_over(&mut self, shown: &Draft, now: &Arc<Record>) {
         let before = std::mem::take(self);
-        let in_base = shown.base().into_iter().flat_map(|base| {
+        for base in shown.base() {
             let entries = base.entries().iter().take(u64::BITS as usize).enumerate();
-            let seen = entries.filter(|(index, _)| before.in_base & (1 << index) != 0);
-            seen.map(|(_, (key, _))| (Arc::from(key), Arc::clone(base)))
-        });
-        for (key, record) in in_base.chain(before.others) {
-            if shown.get(&key) != now.entries().get(&key) {
-                self.others.push((key, record));
-                continue;
+            for (_, (key, _)) in entries.filter(|(index, _)| before.in_base & (1 << index) != 0) {
+                self.carry(shown, now, key, base);
             }
-            match bit(now, &key) {
-                Some(bit) => self.in_base |= bit,
-                None => self.others.push((key, Arc::clone(now))),
-            }
+        }
+        for (key, record) in &before.others {
+            self.carry(shown, now, key, record);
+        }
+    }
+
+    fn carry(&mut self, shown: &Draft, now: &Arc<Record>, key: &str, seen: &Arc<Record>) {
+        if shown.get(key) != now.entries().get(key) {
+            self.others.push((key.into(), Arc::clone(seen)));
+            return;
+        }
+        match bit(now, key) {
+            Some(bit) => self.in_base |= bit,
+            None => self.others.push((key.into(), Arc::clone(now))),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Seen {
     /// have changed counts as seen where it was.
     pub(crate) fn carry_over(&mut self, shown: &Draft, now: &Arc<Record>) {
         let before = std::mem::take(self);
-        for base in shown.base() {
+        if let Some(base) = shown.base() {
             let entries = base.entries().iter().take(u64::BITS as usize).enumerate();
             for (_, (key, _)) in entries.filter(|(index, _)| before.in_base & (1 << index) != 0) {
                 self.carry(shown, now, key, base);

@@ -22,6 +22,16 @@ pub(crate) fn renewed_value(at: SystemTime) -> [u8; 8] {
 }
 
 impl Record {
+    /// Whether the application would see the same session in this record: entries, owner and lifetime. The id, the token and
+    /// the time of a renewal may differ.
+    pub(crate) fn has_data_of(&self, other: &Self) -> bool {
+        let own = |(key, _): &(&str, &[u8])| !is_reserved(key);
+        self.owner() == other.owner()
+            && self.lifetime() == other.lifetime()
+            && self.created_at() == other.created_at()
+            && self.entries().iter().filter(own).eq(other.entries().iter().filter(own))
+    }
+
     /// When the session got its present token by a renewal, in milliseconds since the Unix epoch; `None` if the token
     /// is from its creation or login.
     pub(crate) fn renewed_millis(&self) -> Option<u64> {

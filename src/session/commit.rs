@@ -40,6 +40,12 @@ pub(crate) struct Work {
     pub(crate) rejects: bool,
     /// The handler has ended the session by its owner or its id.
     pub(crate) is_ended: bool,
+    /// The layer renews, not the handler.
+    pub(crate) is_periodic: bool,
+    /// Under a policy that rejects conflicts: another write that changed no data is none.
+    pub(crate) merges_same_data: bool,
+    /// How far a renewed session is followed: a stream holds it for longer than old tokens are served.
+    pub(crate) follow: Follow,
     /// The stored state, if a conflict could not be merged.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered.
@@ -138,12 +144,8 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 return Ok(Some(written));
             }
             Attempt::Gone => work.start_over(live.id)?,
-            Attempt::Conflict if work.rejects => {
-                // For a handler that discards its changes and continues. It costs one load, and only after a failure.
-                let found = Box::pin(find(settings, &live.id, Some(live.stored.record.check()), Follow::Forward)).await;
-                if let Ok(Found::Live(now)) = found {
-                    work.newer = Some(Origin::Live(now));
-                }
+            // A renewal, or the record of a first use, changes no data that this request could overwrite.
+            Attempt::Conflict if work.rejects && !Box::pin(work.meets_same_data(settings, &live)).await => {
                 return Err(Error::session(ErrorKind::Conflict, live.id));
             }
             Attempt::Conflict => {
@@ -175,11 +177,26 @@ async fn leave(settings: &Settings, id: &SessionId) -> Result<()> {
 }
 
 impl Work {
+    /// Whether the stored record has the data that this request has seen, so that there is nothing to reject. Otherwise keeps
+    /// it for a handler that discards its changes and continues: one load, and only after a failure.
+    async fn meets_same_data(&mut self, settings: &Settings, live: &Live) -> bool {
+        let check = live.stored.record.check();
+        let Ok(Found::Live(now)) = find(settings, &live.id, Some(check), self.follow).await else { return false };
+        if self.merges_same_data && now.stored.record.has_data_of(&live.stored.record) {
+            return true;
+        }
+        let is_forwarded = live.is_forwarded || now.is_forwarded;
+        self.newer = Some(Origin::Live(Live { is_forwarded, ..now }));
+        false
+    }
+
     /// Puts the changes on the newer record.
     async fn rebase(&mut self, settings: &Settings, live: &Live) -> Result<()> {
         let check = live.stored.record.check();
-        match find(settings, &live.id, Some(check), Follow::Forward).await.map_err(Error::from)? {
+        match find(settings, &live.id, Some(check), self.follow).await.map_err(Error::from)? {
             Found::Live(now) => {
+                let is_forwarded = live.is_forwarded || now.is_forwarded;
+                let now = Live { is_forwarded, ..now };
                 let was_renewed = now.id != live.id;
                 self.takes_from_nobody(&now).inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
                 if was_renewed && self.renewal == Renewal::Renew {
@@ -193,8 +210,7 @@ impl Work {
                     let replayed = Draft::replayed(Some(Arc::clone(&now.stored.record)), &self.log);
                     self.draft = replayed.inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
                 }
-                let is_forwarded = live.is_forwarded || now.is_forwarded;
-                self.origin = Origin::Live(Live { is_forwarded, ..now });
+                self.origin = Origin::Live(now);
                 Ok(())
             }
             Found::Absent | Found::Revoked => self.start_over(live.id),
@@ -216,9 +232,10 @@ impl Work {
     }
 
     /// The session is gone. A request that logs in or renews puts its own changes into a fresh one; the old data does
-    /// not come along. Any other is too late.
+    /// not come along. Any other is too late, also if the layer was about to renew it: the handler has not asked for a new
+    /// session.
     fn start_over(&mut self, id: SessionId) -> Result<()> {
-        if self.renewal == Renewal::Keep {
+        if self.renewal == Renewal::Keep || self.is_periodic {
             return Err(Error::session(ErrorKind::Gone, id));
         }
         self.fresh(Origin::None)
@@ -231,19 +248,19 @@ impl Work {
     }
 
     /// The record as it is to be stored, but for the check of a new token.
-    async fn record(&mut self, settings: &Settings, base: Option<&Record>, now: SystemTime) -> Result<Record> {
+    async fn record(&mut self, settings: &Settings, base: Option<&Arc<Record>>, now: SystemTime) -> Result<Record> {
         // A login begins a new session, and so does taking a session from its owner.
         let kept = base.filter(|_| self.renewal < Renewal::Leave);
-        let created_at = kept.map_or(now, Record::created_at);
+        let created_at = kept.map_or(now, |kept| kept.created_at());
         let renewed = match self.renewal {
-            Renewal::Keep => kept.and_then(Record::renewed_millis).map(u64::to_le_bytes),
+            Renewal::Keep => kept.and_then(|kept| kept.renewed_millis()).map(u64::to_le_bytes),
             Renewal::Renew => base.map(|_| renewed_value(now)),
             Renewal::Leave | Renewal::Login => None,
         };
         let lifetime = self.draft.lifetime().unwrap_or(settings.lifetime);
-        let check = base.map_or(Check::from_bytes([0; 16]), Record::check);
+        let check = base.map_or(Check::from_bytes([0; 16]), |base| base.check());
         let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries(renewed)?);
-        let owner = match (self.draft.new_owner().cloned(), base.and_then(Record::owner)) {
+        let owner = match (self.draft.new_owner().cloned(), base.and_then(|base| base.owner())) {
             (Some(name), held) => match held.filter(|held| *held.name() == name && self.renewal < Renewal::Login) {
                 Some(held) => Some(held.clone()),
                 None => Some(Box::pin(enroll(settings, name, &record, now)).await?),
@@ -258,9 +275,10 @@ impl Work {
         }
         let record = record.with_owner(owner);
         // As at `insert`, what shrinks a record that is too large already is welcome; and nobody is kept from logging in.
-        let before = base.map_or(0, |base| base.entries().as_bytes().len());
+        // The time of a renewal is none of the application's bytes.
+        let before = base.map_or(0, |base| Draft::new(Some(Arc::clone(base))).encoded_len());
         let length = self.draft.encoded_len();
-        if length > settings.max_record && record.entries().as_bytes().len() > before {
+        if length > settings.max_record && length > before {
             return Err(Error::too_large(None, length, settings.max_record));
         }
         Ok(record)
@@ -294,7 +312,7 @@ async fn create(settings: &Settings, work: &mut Work, deadline: Instant) -> Resu
         };
         if let Some(version) = version {
             settings.emit(EventKind::Created { id, record: &record, login: work.renewal == Renewal::Login });
-            return Ok(written(id, record, version, usage, Some(token)));
+            return Ok(written(id, record, version, usage, now, Some(token)));
         }
         if Instant::now() >= deadline {
             return Err(Error::session(ErrorKind::Contended, id));
@@ -326,12 +344,14 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             if now.record != record || !work.log.iter().all(Change::is_blind) {
                 return Err(error.into());
             }
+            // As the store has it: the other write may have been the later one.
+            usage = now.usage();
             now.version
         }
         Err(error) => return Err(failed("update", &id)(error)),
     };
     settings.emit(EventKind::Saved { id, record: &record });
-    let mut written = written(id, record, version, usage, None);
+    let mut written = written(id, record, version, usage, now, None);
     written.live.is_forwarded = live.is_forwarded;
     Ok(Attempt::Done(written))
 }
@@ -371,7 +391,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         Err(error) => return Err(failed("rename", &from)(error)),
     };
     settings.emit(EventKind::Renewed { from, to, record: &record, login: work.renewal == Renewal::Login });
-    Ok(Attempt::Done(written(to, record, version, usage, Some(token))))
+    Ok(Attempt::Done(written(to, record, version, usage, now, Some(token))))
 }
 
 /// The tombstone for the old id. It has a forward only if the session was renewed and keeps its owner: a request with a
@@ -391,7 +411,7 @@ fn tombstone(
         owner: owner.cloned(),
     });
     // A forward is of no use after the session's absolute limit.
-    let left = before.absolute_limit().duration_since(now).unwrap_or_default();
+    let left = after.absolute_limit().duration_since(now).unwrap_or_default();
     let life =
         if forward.is_some() { LINK_LIFE.saturating_add(settings.renewal_grace).min(left) } else { TOMBSTONE_LIFETIME };
     Record::superseded(before.check(), now, life, forward.as_ref())
@@ -404,8 +424,15 @@ fn draw(settings: &Settings) -> Result<(SessionToken, SessionId, Check)> {
     Ok((token, id, check))
 }
 
-fn written(id: SessionId, record: Arc<Record>, version: Version, usage: Usage, token: Option<SessionToken>) -> Written {
-    let loaded = Moment::new(usage.used_at);
+fn written(
+    id: SessionId,
+    record: Arc<Record>,
+    version: Version,
+    usage: Usage,
+    now: SystemTime,
+    token: Option<SessionToken>,
+) -> Written {
+    let loaded = Moment::new(now);
     Written { live: Live { id, stored: Stored::new(record, version, usage), is_forwarded: false, loaded }, token }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     commit::{deadline, within},
-    load::MOST_HOPS,
+    load::MOST_LINKS,
     owned::find_owned,
     settings::Settings,
     state::Live,
@@ -114,7 +114,7 @@ impl Way {
     fn follow(&mut self, forward: &Forward) -> bool {
         self.hops += 1;
         self.id = forward.to;
-        self.hops <= MOST_HOPS && *self.owner.get_or_insert_with(|| forward.owner.clone()) == forward.owner
+        self.hops <= MOST_LINKS && *self.owner.get_or_insert_with(|| forward.owner.clone()) == forward.owner
     }
 
     /// Whether the session still has the owner that it had at the renewals.

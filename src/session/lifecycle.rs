@@ -43,7 +43,9 @@ impl Session {
         match find(&settings, &id, None, Follow::Link).await? {
             // A caller that knows the id is not a browser with an old token, so its use counts as any other.
             Found::Live(live) => {
-                let origin = Origin::Live(Live { is_forwarded: false, ..live });
+                // Unless nobody has come with the session's new token yet: a job must not seem to have.
+                let is_forwarded = live.is_unpresented(settings.clock.recent());
+                let origin = Origin::Live(Live { is_forwarded, ..live });
                 Ok(Some(Self::of(Shared::detached(settings, origin))))
             }
             Found::Superseded { .. } | Found::Absent | Found::Revoked => Ok(None),
@@ -148,6 +150,9 @@ impl Session {
     /// Extends the session now, even if it was extended recently: for a socket or a stream that is in use but makes no
     /// requests. Does nothing for a new session, which is not stored yet.
     ///
+    /// If another request has renewed the session since, this extends the renewed one, for up to an hour after the renewal.
+    /// It costs a load and a touch.
+    ///
     /// # Errors
     ///
     /// [`Gone`](ErrorKind::Gone) if the session has ended, [`Superseded`](ErrorKind::Superseded), and those of the store.
@@ -157,9 +162,16 @@ impl Session {
             state.not_superseded()?;
             state.live().cloned()
         };
-        match live {
-            Some(live) => self.shared.touch_now(live).await,
-            None => Ok(()),
+        let Some(live) = live else { return Ok(()) };
+        // Where it is now, and only if it is still live: a touch alone would find the tombstone of a renewal, or a session
+        // that was revoked, and say that all is well.
+        let check = live.stored.record.check();
+        match find(&self.shared.settings, &live.id, Some(check), Follow::Link).await? {
+            Found::Live(now) => {
+                self.shared.touch_now(Live { is_forwarded: live.is_forwarded || now.is_forwarded, ..now }).await
+            }
+            Found::Absent | Found::Revoked => Err(Error::session(ErrorKind::Gone, live.id)),
+            Found::Superseded { .. } => Err(Error::session(ErrorKind::Superseded, live.id)),
         }
     }
 }
@@ -282,7 +294,6 @@ impl Session {
     /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the changes may have been written. Values that were set are
     /// kept for another try. `update` closures are not, since they could run on their own result.
     pub async fn save(&self) -> Result<()> {
-        self.shared.state().can_save()?;
         let shared = Arc::clone(&self.shared);
         to_its_end(async move { shared.save(None).await }).await
     }

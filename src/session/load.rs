@@ -69,6 +69,10 @@ pub(crate) enum Follow {
 /// How many tombstones are followed. A session that is renewed every few minutes has one or two with a valid forward.
 pub(crate) const MOST_HOPS: usize = 8;
 
+/// How many are followed by those who end the session, or know its old id. A tombstone lives for an hour and the grace, and
+/// the layer renews at most once in a minute, unless the application does so itself.
+pub(crate) const MOST_LINKS: usize = 64;
+
 /// Looks up what the tokens name. One live session is the request's; two are refused, since one of them was planted.
 pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     if tokens.are_several() {
@@ -227,7 +231,8 @@ async fn go_on(
         Ok(Found::Superseded { is_linked })
     };
     let mut owner = None;
-    for _ in 0..MOST_HOPS {
+    let most = if follow == Follow::Forward { MOST_HOPS } else { MOST_LINKS };
+    for _ in 0..most {
         let forward = tombstone
             .forward()
             .map_err(|error| StoreError::new(StoreErrorKind::Corrupt).during("load").on(id).because(error))?;

@@ -20,7 +20,7 @@ use super::{
     end::{End, end, must_have_ended},
     exclusive::load_in_turn,
     limit::write,
-    load::{LoadFailure, Loaded, load},
+    load::{Follow, LoadFailure, Loaded, load},
     settings::{ConflictPolicy, Settings},
     state::{Answer, Doomed, EndedBeside, Held, Live, Logged, Origin, Renewal, Snapshot, State},
 };
@@ -203,16 +203,17 @@ impl Shared {
                 || (saves
                     && (state.is_always_saved(settings)
                         || state.is_touch_due(settings, now)
-                        || state.is_first_use_untold(now)));
+                        || state.is_first_use_untold(settings, now)));
+            state.is_answering = true;
+            state.planned = state.last;
             if !state.doomed.is_empty() || must_write {
                 // A renewal, a logout, and the ending of an owner's sessions to make room must not stop half way.
                 let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
                 let to_its_end = !state.doomed.is_empty() || state.renews() || state.is_renewing || changes_owner;
                 Finish::Commit { to_its_end }
-            } else if state.turn.is_some() {
-                Finish::EndTurn
             } else {
-                Finish::Clean
+                state.is_answering = false;
+                if state.turn.is_some() { Finish::EndTurn } else { Finish::Clean }
             }
         };
         self.tell_dropped(reason, id);
@@ -253,12 +254,9 @@ impl Shared {
     /// `own` is the number of a change that is withdrawn on failure: its caller learns of the error and would make the
     /// change again.
     pub(crate) async fn save(&self, own: Option<u64>) -> Result<()> {
+        let unknowns = self.state().unknowns;
         let _one = self.committing.lock().await;
-        let ended = {
-            let mut state = self.state();
-            state.held = None;
-            state.ended
-        };
+        let ended = self.begin_save(own, unknowns)?;
         let mut asked = Asked { shared: self, ended, is_over: false };
         let outcome = match self.look_after().await {
             Ok(()) => self.commit().await,
@@ -269,6 +267,33 @@ impl Shared {
             self.hold_back(error.clone(), ended, own);
         }
         outcome
+    }
+
+    /// Fails if there is nothing left to save, or it can't be saved any more. Otherwise, lets go of what was held back: the
+    /// application asks again.
+    fn begin_save(&self, own: Option<u64>, unknowns: u64) -> Result<u64> {
+        let (refused, ended) = {
+            let mut state = self.state();
+            // Two clones of a session save at once. A's commit takes B's closure along, and its outcome is unknown, so both
+            // are withdrawn. B must not find an empty log, and report as done what may not have happened.
+            let is_lost = match own {
+                Some(own) => own > state.committed && !state.log.iter().any(|logged| logged.number == own),
+                None => state.unknowns != unknowns,
+            };
+            if is_lost {
+                return Err(state.unknown.clone().unwrap_or_else(|| Error::request(ErrorKind::OutcomeUnknown)));
+            }
+            state.planned = state.last;
+            let refused = state.can_save();
+            if refused.is_ok() {
+                state.held = None;
+            }
+            (refused, state.ended)
+        };
+        if let (Err(error), Some(_)) = (&refused, own) {
+            self.hold_back(error.clone(), ended, own);
+        }
+        refused.map(|()| ended)
     }
 
     /// If the last commit moved the session to a new token and was not answered: goes on from what has become of it.
@@ -293,11 +318,6 @@ impl Shared {
 
     /// Commits. If that fails, withdraws the change with this number.
     pub(crate) async fn save_own(&self, number: u64) -> Result<()> {
-        if let Err(error) = self.state().can_save() {
-            let ended = self.state().ended;
-            self.hold_back(error.clone(), ended, Some(number));
-            return Err(error);
-        }
         self.save(Some(number)).await
     }
 
@@ -314,10 +334,19 @@ impl Shared {
                 return;
             }
             let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
-            state.held = Some(Held { error, written_since: false });
+            let planned = state.planned;
+            // What came while the commit was at work counts on it as much as what comes later.
+            state.held = Some(Held { error: error.clone(), written_since: state.last > planned });
             state.revision += 1;
-            let withdrawn = |logged: &mut Logged| Some(logged.number) == own || (is_unknown && logged.change.is_run());
-            state.log.extract_if(.., withdrawn).collect()
+            let withdrawn = |logged: &mut Logged| {
+                Some(logged.number) == own || (is_unknown && logged.change.is_run() && logged.number <= planned)
+            };
+            let withdrawn: Vec<_> = state.log.extract_if(.., withdrawn).collect();
+            if is_unknown && withdrawn.iter().any(|logged| logged.change.is_run()) {
+                state.unknowns += 1;
+                state.unknown = Some(error);
+            }
+            withdrawn
         };
         if !withdrawn.is_empty() {
             self.rebuild();
@@ -371,7 +400,8 @@ impl Shared {
         if self.has_doomed() {
             Box::pin(self.destroy_doomed()).await?;
         }
-        if let Some(failure) = self.state().failure.take() {
+        let failure = self.state().failure.take();
+        if let Some(failure) = failure {
             return Err(failure);
         }
         let (plan, idle) = self.plan();
@@ -419,7 +449,7 @@ impl Shared {
     fn plan(&self) -> (Plan, Vec<Logged>) {
         let mut state = self.state();
         let now = self.settings.clock.recent();
-        let is_saved = state.is_always_saved(&self.settings) || state.is_first_use_untold(now);
+        let is_saved = state.is_always_saved(&self.settings) || state.is_first_use_untold(&self.settings, now);
         if state.renews() || state.draft.is_dirty() || is_saved {
             // With `exclusive`, the new token is sent with the response. If `save` renewed already, a request that
             // waits for the lease under the new id could get it before this handler is done.
@@ -436,9 +466,14 @@ impl Shared {
                 renewal,
                 rejects: self.exclusive || self.settings.conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
+                is_periodic: state.is_periodic,
+                // Whoever has waited for a lease must not overwrite the next holder, whose lease changes the version alone.
+                merges_same_data: !self.exclusive && !self.settings.holds_lease,
+                follow: if state.response_started { Follow::Link } else { Follow::Forward },
                 newer: None,
                 unsure: None,
             };
+            state.planned = state.last;
             let ended_beside = state.ended_beside.len();
             let shown = work.draft.clone();
             let snapshot = Snapshot { shown, last: state.last, ended: state.ended, ended_beside, is_early };
@@ -480,12 +515,22 @@ impl Shared {
         if let Some(turn) = turn {
             Box::pin(turn.end()).await;
         }
-        let Err(error) = outcome else { return Ok(()) };
-        let (dropped, id) = {
+        let (dropped, id, has_more) = {
             let mut state = self.state();
-            (state.discard(), state.id())
+            state.is_answering = false;
+            if outcome.is_ok() {
+                return Ok(());
+            }
+            // What a stream has changed since is its own to save.
+            let planned = state.planned;
+            let dropped = state.discard_through(planned);
+            (dropped, state.id(), !state.log.is_empty())
         };
         drop(dropped);
+        if has_more {
+            self.rebuild();
+        }
+        let Err(error) = outcome else { return Ok(()) };
         // Blocked writes and logins refused by the session limit are reported elsewhere.
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.settings.emit(EventKind::CommitFailed { id, error: &error });
@@ -549,7 +594,8 @@ impl Shared {
             }
         }
         match failure {
-            Some(error) if !destroyed => Err(error),
+            // One that may live on is not made up for by another that was ended.
+            Some(error) if !destroyed || error.kind() == ErrorKind::Unconfirmed => Err(error),
             _ => Ok(destroyed),
         }
     }
@@ -651,7 +697,9 @@ impl Shared {
             // What was ended before this was written is not this.
             let before = snapshot.ended_beside.min(state.ended_beside.len());
             state.ended_beside.drain(..before);
-            state.go_on_from(live, &snapshot.shown);
+            // A request that has renewed the session has not come with its new token.
+            let is_forwarded = live.is_forwarded || (token.is_some() && record.renewed_millis().is_some());
+            state.go_on_from(Live { is_forwarded, ..live }, &snapshot.shown);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.settings.clock.now()).unwrap_or_default();
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;

@@ -140,6 +140,8 @@ pub(crate) struct Settings {
     /// The complaint about a layer nested under its own name was made.
     pub(crate) nested: AtomicBool,
     pub(crate) queue: CommitQueue,
+    /// Its sessions are those of whoever holds their leases.
+    pub(crate) holds_lease: bool,
     /// How long a request with the token from before a renewal is served.
     pub(crate) renewal_grace: Duration,
     /// How old a token gets before the layer renews it; `None` if it doesn't.
@@ -170,6 +172,7 @@ impl Settings {
             cache_headers: true,
             nested: AtomicBool::new(false),
             queue: CommitQueue::default(),
+            holds_lease: false,
             renewal_grace: Duration::from_secs(60),
             renew_every: None,
             exclusive: None,
@@ -196,6 +199,7 @@ impl Settings {
             nested: AtomicBool::new(false),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
+            holds_lease: true,
             renewal_grace: self.renewal_grace,
             renew_every: None,
             exclusive: None,

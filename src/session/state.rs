@@ -20,7 +20,7 @@ use crate::{
     id::{Check, SessionId, SessionToken},
     lifetime::Lifetime,
     record::{Owner, Record},
-    store::Stored,
+    store::{SessionStore, Stored},
 };
 
 /// The least age of the last renewal, in milliseconds, at which a forwarded request renews again. Before that, the
@@ -174,6 +174,12 @@ pub(crate) struct State {
     chosen_lifetime: Option<(u64, Lifetime)>,
     /// The number of the last change that is stored.
     pub(crate) committed: u64,
+    /// The number of the last change that the last commit was to store.
+    pub(crate) planned: u64,
+    /// The error of the last commit whose outcome is unknown and that had closures in it, which were withdrawn; and how
+    /// many such commits there were. Another caller's closure can be among them.
+    pub(crate) unknown: Option<Error>,
+    pub(crate) unknowns: u64,
     /// The last commit has failed, and that was reported: nothing is written until the application asks again.
     pub(crate) held: Option<Held>,
     /// The stored state, if the last commit met a conflict that it could not merge.
@@ -196,8 +202,10 @@ pub(crate) struct State {
     /// The handler asked whether the request has a session cookie.
     pub(crate) consulted: bool,
     pub(crate) answer: Answer,
-    /// The headers are on their way: no cookie can be set any more.
+    /// The handler has answered: no cookie can be set any more, except by the commit that follows.
     pub(crate) response_started: bool,
+    /// That commit is not over yet.
+    pub(crate) is_answering: bool,
     pub(crate) skip_touch: bool,
     /// The lease of the session, where requests run one after another.
     pub(crate) turn: Option<Box<Turn>>,
@@ -225,8 +233,12 @@ impl Moment {
 impl Live {
     /// Whether no request has presented the token of the last renewal yet: no use is recorded since. Requests with the
     /// old token record no use.
-    fn is_unpresented(&self) -> bool {
-        self.stored.record.renewed_millis().is_some_and(|renewed| millis(self.stored.used_at) <= renewed)
+    ///
+    /// If the clock was stepped back since the renewal, no use can be recorded after it. Then the token counts as presented,
+    /// so that readers don't try to record one again and again.
+    pub(crate) fn is_unpresented(&self, now: SystemTime) -> bool {
+        let renewed = self.stored.record.renewed_millis();
+        renewed.is_some_and(|renewed| millis(self.stored.used_at) <= renewed && renewed <= millis(now))
     }
 }
 
@@ -333,7 +345,11 @@ impl State {
 
     /// Fails if the commit would need a cookie after the response has begun.
     pub(crate) fn can_save(&self) -> Result<()> {
-        if self.renews() || (self.live().is_none() && self.draft.is_dirty()) { self.can_set_cookie() } else { Ok(()) }
+        if !self.is_answering && (self.renews() || (self.live().is_none() && self.draft.is_dirty())) {
+            self.can_set_cookie()
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the handler has ended this session by its owner or its id.
@@ -438,10 +454,11 @@ impl State {
             return false;
         }
         let stored = &live.stored;
+        let is_unpresented = live.is_unpresented(now);
         let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
         let part = stored.record.lifetime().idle_part(settings.touch_after);
         let next = stored.record.expiry_millis(now);
-        if live.is_unpresented() && next > expires_at.saturating_add(COARSE_EXPIRY) {
+        if is_unpresented && next > expires_at.saturating_add(COARSE_EXPIRY) {
             return true;
         }
         // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
@@ -452,13 +469,16 @@ impl State {
     /// Whether the first request with a renewal's token must save the session to record that use. A store may derive
     /// the last use from the expiry. Then a touch that hardly moves the expiry, right after the renewal or near the
     /// absolute limit, would not show the use.
-    pub(crate) fn is_first_use_untold(&self, now: SystemTime) -> bool {
+    ///
+    /// Not over a store in which the last write wins: what a reader has loaded would overwrite what others have written.
+    pub(crate) fn is_first_use_untold(&self, settings: &Settings, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
         let next = live.stored.record.expiry_millis(millis(now));
         !self.skip_touch
             && !live.is_forwarded
-            && live.is_unpresented()
+            && live.is_unpresented(now)
             && next <= millis(live.stored.expires_at).saturating_add(COARSE_EXPIRY)
+            && !settings.store.overwrites()
     }
 
     /// Whether the layer's periodic renewal is due.
@@ -468,14 +488,16 @@ impl State {
     /// If every forwarded request renewed, late responses would overwrite each other's cookies.
     pub(crate) fn is_renewal_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let (Some(every), Some(live)) = (settings.renew_every, self.live()) else { return false };
-        if self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
+        // A cookie that this request sets already is a new token.
+        let is_new = self.answer.cookie.is_some();
+        if is_new || self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
             return false;
         }
         let record = &live.stored.record;
         let since = record.renewed_millis().unwrap_or_else(|| millis(record.created_at()));
         let age = millis(now).saturating_sub(since);
         if live.is_forwarded {
-            live.is_unpresented() && age >= RESCUE_AFTER
+            live.is_unpresented(now) && age >= RESCUE_AFTER
         } else {
             age >= crate::clock::duration_millis(every)
         }
@@ -494,6 +516,21 @@ impl State {
             return Vec::new();
         }
         std::mem::take(&mut self.log)
+    }
+
+    /// Takes back uncommitted changes up to this number after the last commit of a request has failed. Later ones stay, on
+    /// top of the newest state that is known, once the caller has rebuilt the draft. Returns what was dropped.
+    #[must_use = "closures must be dropped with no lock held"]
+    pub(crate) fn discard_through(&mut self, number: u64) -> Vec<Logged> {
+        let later = self.log.iter().position(|logged| logged.number > number).unwrap_or(self.log.len());
+        let later = self.log.split_off(later);
+        let (renewal, renewal_number) = (self.renewal, self.renewal_number);
+        let dropped = self.discard();
+        self.log = later;
+        if renewal_number > number {
+            self.renewal = renewal;
+        }
+        dropped
     }
 
     /// Takes back uncommitted changes except `destroy`, and continues from the newest state that is known. Returns the

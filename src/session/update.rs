@@ -290,7 +290,12 @@ impl Session {
             (_, None) if self.shared.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
         }
-        let held = self.shared.state().draft.held(&key);
+        let held = {
+            let mut state = self.shared.state();
+            // The caller is shown what is stored.
+            state.see(&key, &self.shared.settings);
+            state.draft.held(&key)
+        };
         // This request or another has set the entry. It is missing only if another has removed it since.
         self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
     }
@@ -325,7 +330,10 @@ impl Session {
         check(key)?;
         let run = on_entry(self.shared().settings.codec.clone(), key.into(), default, f);
         let (key, shared): (Arc<str>, _) = (key.into(), Arc::clone(self.shared()));
-        shared.run_now(Some(&key), again, run).await
+        let result = Arc::clone(&shared).run_now(Some(&key), again, run).await?;
+        // The closure was shown what is stored, and so was its caller.
+        shared.state().see(&key, &shared.settings);
+        Ok(result)
     }
 
     /// Commits. If that fails, withdraws the change with this number.

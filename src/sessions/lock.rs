@@ -92,7 +92,8 @@ impl SessionLock {
         self.until.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// The session as it is now; `None` if it has ended.
+    /// The session as it is now; `None` if it has ended, or was renewed: a renewal moves it to another id, which this lease
+    /// does not cover.
     ///
     /// What is saved through it never merges: if the session was changed since, by a request that asked for no lease or
     /// by the next holder after this lease ran out, [`Session::save`] is [`Conflict`](ErrorKind::Conflict) and writes
@@ -104,6 +105,8 @@ impl SessionLock {
     pub async fn session(&self) -> Result<Option<Session>> {
         let settings = Arc::new(self.sessions.settings.rejecting());
         let session = Session::open_with(settings, self.id).await?;
+        // A renewal has moved it to another id, and the lease was that of the old one.
+        let session = session.filter(|session| session.id() == Some(self.id));
         Ok(session.inspect(Session::skip_touch))
     }
 

@@ -43,6 +43,9 @@
 //! reported, and the stored bytes stay as they are: put the key back, and the session is there again. `remove` works on
 //! it. Visitors see a 500 until then; a setting of the layer starts them over with a new session instead.
 //!
+//! A renewal's tombstone that no key opens still supersedes its token, but leads nowhere: retire a key an hour, and the
+//! layer's `renewal_grace`, after the last record was sealed with it.
+//!
 //! # Owners while keys change
 //!
 //! The inner store knows an owner under one hash for each key, with an epoch for each. A record that another key of the

@@ -7,7 +7,7 @@ use crate::{
     events::{EventKind, Observer, Observers},
     id::SessionId,
     keyring::KeyRing,
-    record::{Epoch, Owner, Record},
+    record::{Entries, Epoch, Owner, Record, RecordKind},
     store::{
         Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
         Stored, Swept, Touch, Update, Usage, Version,
@@ -83,7 +83,17 @@ impl<S: SessionStore> EncryptedStore<S> {
         stored: Stored,
         operation: &'static str,
     ) -> Result<Stored, StoreError> {
-        let opened = seal::open(&self.ring, id, &stored.record).map_err(|error| self.refused(id, error, operation))?;
+        let opened = match seal::open(&self.ring, id, &stored.record) {
+            Ok(opened) => opened,
+            Err(error @ SealError::UnknownKey(_)) if stored.record.kind() == RecordKind::Tombstone => {
+                // Its key was retired since. It still says "superseded", and no more than one that leads nowhere. As an
+                // error it would be removed by a logout, which then said that the session had ended.
+                self.refused(id, error, operation);
+                let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
+                return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()));
+            }
+            Err(error) => return Err(self.refused(id, error, operation)),
+        };
         let record = match opened.foreign.and_then(|id| self.ring.key(id)) {
             Some(key) if opened.record.is_session() && opened.record.owner().is_some() => {
                 self.carry_over(opened.record, |name| seal::owner_hash(key, name)).await?

@@ -339,11 +339,16 @@ impl Draft {
         })
     }
 
+    /// What the entries would take as bytes.
+    pub(crate) fn entries_len(&self) -> usize {
+        Entries::encoded_len(self.count, self.bytes)
+    }
+
     /// What the record would take as bytes, without an owner that it does not have yet.
     pub(crate) fn encoded_len(&self) -> usize {
         const HEAD: usize = 43;
         let owner = self.owner().map_or(0, |name| 10 + name.len());
-        HEAD + owner + Entries::encoded_len(self.count, self.bytes)
+        HEAD + owner + self.entries_len()
     }
 
     /// The same with a value of this length under this key.

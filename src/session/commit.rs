@@ -276,9 +276,9 @@ impl Work {
         let record = record.with_owner(owner);
         // As at `insert`, what shrinks a record that is too large already is welcome; and nobody is kept from logging in.
         // The time of a renewal is none of the application's bytes.
-        let before = base.map_or(0, |base| Draft::new(Some(Arc::clone(base))).encoded_len());
+        let before = base.map_or(0, |base| Draft::new(Some(Arc::clone(base))).entries_len());
         let length = self.draft.encoded_len();
-        if length > settings.max_record && length > before {
+        if length > settings.max_record && self.draft.entries_len() > before {
             return Err(Error::too_large(None, length, settings.max_record));
         }
         Ok(record)

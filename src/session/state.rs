@@ -27,9 +27,6 @@ use crate::{
 /// response with the new token may still be under way.
 const RESCUE_AFTER: u64 = 5_000;
 
-/// How far a touch must move the expiry for a store that counts whole seconds to show it, in milliseconds.
-const COARSE_EXPIRY: u64 = 4_000;
-
 /// What the request's cookie led to, as of the last load or commit.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Origin {
@@ -458,7 +455,7 @@ impl State {
         let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
         let part = stored.record.lifetime().idle_part(settings.touch_after);
         let next = stored.record.expiry_millis(now);
-        if is_unpresented && next > expires_at.saturating_add(COARSE_EXPIRY) {
+        if is_unpresented && next > expires_at {
             return true;
         }
         // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
@@ -467,8 +464,8 @@ impl State {
     }
 
     /// Whether the first request with a renewal's token must save the session to record that use. A store may derive
-    /// the last use from the expiry. Then a touch that hardly moves the expiry, right after the renewal or near the
-    /// absolute limit, would not show the use.
+    /// the last use from the expiry. Then a touch that does not move the expiry, since the absolute limit is the next
+    /// one, would not show the use.
     ///
     /// Not over a store in which the last write wins: what a reader has loaded would overwrite what others have written.
     pub(crate) fn is_first_use_untold(&self, settings: &Settings, now: SystemTime) -> bool {
@@ -477,7 +474,7 @@ impl State {
         !self.skip_touch
             && !live.is_forwarded
             && live.is_unpresented(now)
-            && next <= millis(live.stored.expires_at).saturating_add(COARSE_EXPIRY)
+            && next <= millis(live.stored.expires_at)
             && !settings.store.overwrites()
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Work {
     pub(crate) is_ended: bool,
     /// What was stored when a conflict could not be merged.
     pub(crate) newer: Option<Origin>,
+    /// It is gone because it is revoked, which may be for a moment only.
+    pub(crate) is_revoked: bool,
 }
 
 /// What is stored now.
@@ -191,7 +193,11 @@ impl Work {
                 self.origin = Origin::Live(Live { is_forwarded, ..now });
                 Ok(())
             }
-            Found::Absent | Found::Revoked => self.start_over(live.id),
+            Found::Absent => self.start_over(live.id),
+            Found::Revoked => {
+                self.is_revoked = true;
+                self.start_over(live.id)
+            }
             // The loop decides: a login goes on with a fresh session.
             Found::Superseded { is_linked } => self.fresh(Origin::Superseded { id: live.id, is_linked }),
         }

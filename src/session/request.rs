@@ -364,7 +364,10 @@ impl Shared {
             Plan::Write(mut work, snapshot) => {
                 let id = work.origin.id();
                 let written = Box::pin(write(&self.settings, &mut work)).await.inspect_err(|error| {
-                    self.state().newer = work.newer.take();
+                    let mut state = self.state();
+                    state.newer = work.newer.take();
+                    state.is_revoked = work.is_revoked;
+                    drop(state);
                     self.tell_blocked(id, error);
                 })?;
                 drop(work);
@@ -403,6 +406,7 @@ impl Shared {
                 rejects: self.exclusive || self.settings.conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 newer: None,
+                is_revoked: false,
             };
             let snapshot = Snapshot { last: state.last, ended: state.ended, is_early };
             return (Plan::Write(work, snapshot), Vec::new());
@@ -435,18 +439,22 @@ impl Shared {
             Box::pin(turn.end()).await;
         }
         let Err(error) = outcome else { return Ok(()) };
-        let (dropped, id, is_periodic) = {
+        let (dropped, id, is_periodic, is_revoked) = {
             let mut state = self.state();
             let is_periodic = state.is_periodic && !state.draft.is_dirty();
-            (state.discard(), state.id(), is_periodic)
+            (state.discard(), state.id(), is_periodic, state.is_revoked)
         };
         drop(dropped);
         // What was blocked, and what was refused to an owner of too many, is told of already.
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.settings.emit(EventKind::CommitFailed { id, error: &error });
         }
+        // A revoked session is not gone for certain. A loads it. B ends the owner's other sessions, and for a moment A's is
+        // revoked as well. A commits just then, after a conflict. If the answer were a success, A's session would live on
+        // without what A has written.
+        let is_gone = error.kind() == ErrorKind::Gone && !is_revoked;
         // The layer's own renewal of a session that was only read is tried again by the next request.
-        if error.kind() == ErrorKind::Gone || is_periodic { Ok(()) } else { Err(error) }
+        if is_gone || is_periodic { Ok(()) } else { Err(error) }
     }
 
     async fn commit_last(&self) -> Result<()> {

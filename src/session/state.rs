@@ -149,6 +149,8 @@ pub(crate) struct State {
     pub(crate) ended: u64,
     /// A commit is under way that brings a new token.
     pub(crate) is_renewing: bool,
+    /// The last commit has found the session revoked.
+    pub(crate) is_revoked: bool,
     /// It was told that a write was blocked.
     pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.

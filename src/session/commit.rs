@@ -59,6 +59,8 @@ enum Attempt {
     Conflict,
     /// The session is not there any more.
     Gone,
+    /// Its owner's sessions were revoked.
+    Revoked,
 }
 
 /// A failure of the store, named after what was tried.
@@ -136,6 +138,7 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 return Ok(Some(written));
             }
             Attempt::Gone => work.start_over(live.id)?,
+            Attempt::Revoked => work.meet_revocation(live.id)?,
             Attempt::Conflict if work.rejects => {
                 // For whoever discards the changes and goes on: it costs one load where a request has failed anyway.
                 let found = Box::pin(find(settings, &live.id, Some(live.stored.record.check()), Follow::Forward)).await;
@@ -194,10 +197,7 @@ impl Work {
                 Ok(())
             }
             Found::Absent => self.start_over(live.id),
-            Found::Revoked => {
-                self.is_revoked = true;
-                self.start_over(live.id)
-            }
+            Found::Revoked => self.meet_revocation(live.id),
             // The loop decides: a login goes on with a fresh session.
             Found::Superseded { is_linked } => self.fresh(Origin::Superseded { id: live.id, is_linked }),
         }
@@ -222,6 +222,16 @@ impl Work {
             return Err(Error::session(ErrorKind::Gone, id));
         }
         self.fresh(Origin::None)
+    }
+
+    /// The session is revoked, and that may be for a moment only: `revoke_others` revokes the one that it keeps as well, and
+    /// then carries it over. So a login ends it before it goes on with a fresh one, and any other change is too late.
+    fn meet_revocation(&mut self, id: SessionId) -> Result<()> {
+        self.is_revoked = true;
+        if self.renewal < Renewal::Login {
+            return Err(Error::session(ErrorKind::Gone, id));
+        }
+        self.fresh(Origin::Superseded { id, is_linked: true })
     }
 
     fn fresh(&mut self, origin: Origin) -> Result<()> {
@@ -348,7 +358,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         && held.epoch() != new.epoch()
         && work.renewal == Renewal::Login
     {
-        return Ok(Attempt::Gone);
+        return Ok(Attempt::Revoked);
     }
     let tombstone = Arc::new(tombstone(settings, work.renewal, before, &record, to, now)?);
     let usage = Usage::at(&record, now);

@@ -330,7 +330,8 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             let error = error.during("update").on(&id);
             // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
             // own result, so the outcome stays unknown.
-            let Some(now) = Box::pin(look(settings, &id, &error)).await? else { return Ok(Attempt::Gone) };
+            // The same where the session has ended since: others may have read what this request has written.
+            let Some(now) = Box::pin(look(settings, &id, &error)).await? else { return Err(error.into()) };
             // Another request may have come to the same record, from the same one. Where that means that one update of
             // two is missing, equal content is no proof that it is ours.
             if now.record != record || !work.log.iter().all(Change::is_blind) {

@@ -71,6 +71,7 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
     let mut grave = Grave::new(settings)?;
     let mut way = Way { id: *id, owner: None, hops: 0 };
     let mut is_last = false;
+    let mut refused = None;
     loop {
         let id = way.id;
         let held = match settings.store.load(&id).await {
@@ -103,10 +104,23 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
             // Others write without a break, or the disk is full: to remove is still possible, and a logout must be. Not
             // without another look: it may have been a renewal that was first.
             Ok(Burial::Again) | Err(_) if !is_last => is_last = true,
-            Ok(Burial::Again) | Err(_) => break,
+            Ok(Burial::Again) => {
+                refused = Some(Error::session(ErrorKind::Contended, id));
+                break;
+            }
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
         }
     }
-    Ok(if remove_now(settings, &way.id).await? { End::Done(way.id) } else { End::Absent })
+    let was_there = remove_now(settings, &way.id).await?;
+    match refused {
+        // The store could not write, and then it could. A renewal may have been first, and what was removed is its
+        // tombstone: then the session lives on, and nothing leads to it any more.
+        Some(error) if was_there && grave.can_be_dug(settings, &way.id).await => Err(error),
+        _ => Ok(if was_there { End::Done(way.id) } else { End::Absent }),
+    }
 }
 
 impl Way {
@@ -210,6 +224,14 @@ impl Grave {
                 Ok(Burial::Again)
             }
             Err(error) => Err(error.during("update").on(id).into()),
+        }
+    }
+
+    /// Whether the store can write where nothing is. What that leaves is dead, and soon gone.
+    async fn can_be_dug(&self, settings: &Settings, id: &SessionId) -> bool {
+        match settings.store.create(id, &self.tombstone, self.usage).await {
+            Ok(_) => true,
+            Err(error) => error.kind() == StoreErrorKind::OutcomeUnknown,
         }
     }
 

@@ -591,7 +591,7 @@ async fn a_late_touch_by_the_old_lifetime_is_made_good() {
 async fn a_store_that_can_not_write_can_still_log_out() {
     let site = Site::new();
     let jar = site.visitor().await;
-    site.store.inject(Fault::unavailable().on(Operation::Update));
+    site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Create));
     let reply = site
         .send(&jar, async |session: Session| {
             session.destroy()?;
@@ -600,4 +600,20 @@ async fn a_store_that_can_not_write_can_still_log_out() {
         .await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(site.store.inner().is_empty());
+}
+
+/// Two writes fail, and then the store works: a renewal may have come in between, and its tombstone may be what was removed.
+#[tokio::test]
+async fn a_logout_that_may_have_removed_the_tombstone_of_a_renewal_is_not_answered_with_success() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    site.store.inject(Fault::unavailable().on(Operation::Update).first(2));
+    let gate = site.store.pause(Operation::Remove, Step::Before);
+    let logout = tokio::spawn(site.send(&jar, async |session: Session| session.destroy()));
+    gate.reached().await;
+    let mut renewed = jar.clone();
+    site.visit(&mut renewed, async |session: Session| session.renew()).await;
+    gate.release();
+    assert_eq!(logout.await.unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(site.stored(&renewed.id()).await.is_some(), "it lives on, as the answer says that it may");
 }

@@ -50,6 +50,8 @@ pub(crate) struct Work {
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered.
     pub(crate) unsure: Option<Box<Unsure>>,
+    /// The session is revoked. That can be for a moment only.
+    pub(crate) is_revoked: bool,
 }
 
 /// What is stored now.
@@ -66,6 +68,8 @@ enum Attempt {
     Conflict,
     /// The session is not there any more.
     Gone,
+    /// Its owner's sessions were revoked.
+    Revoked,
 }
 
 /// A failure of the store, named after what was tried.
@@ -144,6 +148,7 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 return Ok(Some(written));
             }
             Attempt::Gone => work.start_over(live.id)?,
+            Attempt::Revoked => work.meet_revocation(live.id)?,
             // A renewal, or the record of a first use, changes no data that this request could overwrite.
             Attempt::Conflict if work.rejects && !Box::pin(work.meets_same_data(settings, &live)).await => {
                 return Err(Error::session(ErrorKind::Conflict, live.id));
@@ -213,7 +218,8 @@ impl Work {
                 self.origin = Origin::Live(now);
                 Ok(())
             }
-            Found::Absent | Found::Revoked => self.start_over(live.id),
+            Found::Absent => self.start_over(live.id),
+            Found::Revoked => self.meet_revocation(live.id),
             // The loop decides: a login goes on with a fresh session.
             Found::Superseded { is_linked } => self.fresh(Origin::Superseded { id: live.id, is_linked }),
         }
@@ -239,6 +245,16 @@ impl Work {
             return Err(Error::session(ErrorKind::Gone, id));
         }
         self.fresh(Origin::None)
+    }
+
+    /// The session is revoked, and that may be for a moment only: `revoke_others` revokes the one that it keeps as well, and
+    /// then carries it over. So a login ends it before it goes on with a fresh one, and any other change is too late.
+    fn meet_revocation(&mut self, id: SessionId) -> Result<()> {
+        self.is_revoked = true;
+        if self.renewal < Renewal::Login {
+            return Err(Error::session(ErrorKind::Gone, id));
+        }
+        self.fresh(Origin::Superseded { id, is_linked: true })
     }
 
     fn fresh(&mut self, origin: Origin) -> Result<()> {
@@ -338,7 +354,8 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
             let error = error.during("update").on(&id);
             // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
             // own result, so the outcome stays unknown.
-            let Some(now) = Box::pin(look(settings, &id, &error)).await? else { return Ok(Attempt::Gone) };
+            // The same where the session has ended since: others may have read what this request has written.
+            let Some(now) = Box::pin(look(settings, &id, &error)).await? else { return Err(error.into()) };
             // Another request may have computed the same record from the same version. If that could mean that one of
             // two updates is missing, equal content does not prove that this write was stored.
             if now.record != record || !work.log.iter().all(Change::is_blind) {
@@ -368,7 +385,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
         && held.epoch() != new.epoch()
         && work.renewal == Renewal::Login
     {
-        return Ok(Attempt::Gone);
+        return Ok(Attempt::Revoked);
     }
     let tombstone = Arc::new(tombstone(settings, work.renewal, before, &record, to, now)?);
     let usage = Usage::at(&record, now);

@@ -24,6 +24,9 @@ use crate::{
     store::{SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage},
 };
 
+/// How many writes a store refuses one after another before it counts as one that can't write.
+const REFUSALS: usize = 6;
+
 /// The check of no token.
 pub(super) const NOBODYS: Check = Check::from_bytes([0; 16]);
 
@@ -70,7 +73,7 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
     let deadline = deadline(settings);
     let mut grave = Grave::new(settings)?;
     let mut way = Way { id: *id, owner: None, hops: 0 };
-    let mut is_last = false;
+    let mut refusals = 0;
     loop {
         let id = way.id;
         let held = match settings.store.load(&id).await {
@@ -100,10 +103,12 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
             Ok(Burial::Done) => return grave.clear(settings, &id).await,
             Ok(Burial::Gone) => return stays_absent(settings, &id).await,
             Ok(Burial::Again) if Instant::now() < deadline => {}
-            // Others write without a break, or the disk is full: to remove is still possible, and a logout must be. Not
-            // without another look: it may have been a renewal that was first.
-            Ok(Burial::Again) | Err(_) if !is_last => is_last = true,
-            Ok(Burial::Again) | Err(_) => break,
+            Ok(Burial::Again) => return Err(Error::session(ErrorKind::Contended, id)),
+            // The disk is full: to remove is still possible, and a logout must be. Not at the first refusal, and not without
+            // another look. A can't write for a moment. B renews the session. A removes the tombstone that B has left: the
+            // session would live on, and nothing would lead to it any more.
+            Err(_) if refusals < REFUSALS => refusals += 1,
+            Err(_) => break,
         }
     }
     Ok(if remove_now(settings, &way.id).await? { End::Done(way.id) } else { End::Absent })

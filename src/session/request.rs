@@ -418,6 +418,7 @@ impl Shared {
                 let unfinished = snapshot.clone();
                 let written = Box::pin(write(&self.settings, &mut work)).await.inspect_err(|error| {
                     let mut state = self.state();
+                    state.is_revoked = work.is_revoked;
                     if state.ended == unfinished.ended {
                         state.newer = work.newer.take();
                         state.unsure = work.unsure.take().map(|unsure| (unsure, unfinished));
@@ -472,6 +473,7 @@ impl Shared {
                 follow: if state.response_started { Follow::Link } else { Follow::Forward },
                 newer: None,
                 unsure: None,
+                is_revoked: false,
             };
             state.planned = state.last;
             let ended_beside = state.ended_beside.len();
@@ -515,7 +517,7 @@ impl Shared {
         if let Some(turn) = turn {
             Box::pin(turn.end()).await;
         }
-        let (dropped, id, has_more) = {
+        let (dropped, id, has_more, is_revoked) = {
             let mut state = self.state();
             state.is_answering = false;
             if outcome.is_ok() {
@@ -524,7 +526,7 @@ impl Shared {
             // What a stream has changed since is its own to save.
             let planned = state.planned;
             let dropped = state.discard_through(planned);
-            (dropped, state.id(), !state.log.is_empty())
+            (dropped, state.id(), !state.log.is_empty(), state.is_revoked)
         };
         drop(dropped);
         if has_more {
@@ -535,7 +537,11 @@ impl Shared {
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.settings.emit(EventKind::CommitFailed { id, error: &error });
         }
-        if error.kind() == ErrorKind::Gone || is_ours { Ok(()) } else { Err(error) }
+        // A revoked session is not gone for certain. A loads it. B ends the owner's other sessions, and for a moment A's is
+        // revoked as well. A commits just then, after a conflict. If the answer were a success, A's session would live on
+        // without what A has written.
+        let is_gone = error.kind() == ErrorKind::Gone && !is_revoked;
+        if is_gone || is_ours { Ok(()) } else { Err(error) }
     }
 
     async fn commit_last(&self) -> Result<()> {

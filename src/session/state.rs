@@ -194,6 +194,8 @@ pub(crate) struct State {
     pub(crate) ended: u64,
     /// A commit is under way that brings a new token.
     pub(crate) is_renewing: bool,
+    /// The last commit has found the session revoked.
+    pub(crate) is_revoked: bool,
     /// A blocked write was reported already.
     pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.

@@ -53,8 +53,8 @@ impl Sessions {
     ///
     /// The others are revoked as by [`revoke`](Self::revoke), and the kept one is carried over into the new epoch by a
     /// write that names its version. **Between these two steps it is revoked as well**: another request of the kept
-    /// session that is loaded just then sees no session, one that meets a conflict just then can't save, and one that
-    /// renews its token just then loses it. A logout just then ends it all the same. If the second
+    /// session that is loaded just then sees no session, one that meets a conflict just then can't save or renew. A
+    /// logout or a login just then ends it all the same. If the second
     /// step fails, the answer is an error and the kept session has ended too: an error leaves no other alive that was
     /// not before.
     ///

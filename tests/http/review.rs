@@ -604,3 +604,20 @@ async fn a_store_that_can_not_write_can_still_log_out() {
     assert_eq!(reply.status, StatusCode::OK);
     assert!(site.store.inner().is_empty());
 }
+
+/// The store refuses writes for a moment, while another request renews the session: the logout must not remove the tombstone
+/// that leads to it.
+#[tokio::test]
+async fn a_logout_whose_first_writes_are_refused_ends_what_is_renewed_meanwhile() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    site.store.inject(Fault::unavailable().on(Operation::Update).first(3));
+    let logout = tokio::spawn(site.send(&jar, async |session: Session| session.destroy()));
+    gate.reached().await;
+    let mut renewed = jar.clone();
+    site.visit(&mut renewed, async |session: Session| session.renew()).await;
+    gate.release();
+    assert_eq!(logout.await.unwrap().status, StatusCode::OK);
+    assert!(site.stored(&renewed.id()).await.is_none());
+}

@@ -116,7 +116,7 @@ impl Gates {
     pub(crate) async fn settle(&self) {
         loop {
             // A task that goes on wakes another when it ends, and that one may begin a third.
-            for _ in 0..6 {
+            for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
             if self.state().executing == 0 {

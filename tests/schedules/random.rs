@@ -6,9 +6,9 @@ use crate::{
 };
 
 /// How many schedules are run over each kind of store, unless `SCHEDULES` says it.
-const MEMORY: u64 = 200;
-const FILE: u64 = 40;
-const MEMCACHED: u64 = 40;
+const MEMORY: u64 = 100;
+const FILE: u64 = 15;
+const MEMCACHED: u64 = 25;
 
 fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;

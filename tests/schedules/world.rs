@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use session_layer::{Epoch, ErrorKind, Owner, Record, RecordKind, SessionId, Stored};
+use session_layer::{Epoch, Owner, Record, RecordKind, SessionId, Stored};
 
 use crate::{
     operation::{Content, Operation, Told},
@@ -390,10 +390,7 @@ impl World {
             if !known.is_handed_out {
                 continue;
             }
-            // `Gone`: that a session which has ended had it before is nothing to anybody.
-            let is_wrong = |told: &Told| *told != Told::Failed(ErrorKind::Gone) || self.is_live(at);
-            let mut failed = self.failed.iter().filter(|(number, _)| known.content.has(**number));
-            if let Some((number, told)) = failed.find(|(_, told)| is_wrong(told)) {
+            if let Some((number, told)) = self.failed.iter().find(|(number, _)| known.content.has(**number)) {
                 return self.wrong.push(format!("{number} was told {told:?}, and it is in {}", known.name));
             }
             if !self.is_live(at) {

@@ -6,10 +6,11 @@
 //! - `reporting`: reports events of the session.
 //! - `changes`: a draft over the loaded record, and the log of changes that can be replayed. `run`: runs the
 //!   application's closures. `seen`: which entries the request has read.
-//! - `state`, `request`: the session's state, shared by everything in the request. `caller`: whose handler is being
-//!   polled.
+//! - `request`: the life of one request's session, from the first load to the last commit. `state`: what it knows, shared by
+//!   everything in the request. `saving`: commits that the application asks for, and those that fail. `plan`: what one commit
+//!   has to do. `destroy`: the sessions that the request ends. `caller`: whose handler is being polled.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
-//! - `end`: ends a session.
+//! - `end`: ends a session, whoever asks for it.
 //! - `lease`: asks the store for a lease. `turn`, `exclusive`: run requests of one session one after another, if the
 //!   layer is set to.
 //! - `owned`, `limit`: the sessions of one owner, and how many there can be.
@@ -19,6 +20,7 @@ mod access;
 mod caller;
 mod changes;
 mod commit;
+mod destroy;
 mod end;
 mod exclusive;
 mod fields;
@@ -28,10 +30,12 @@ mod lifecycle;
 mod limit;
 mod load;
 mod owned;
+mod plan;
 mod queue;
 mod reporting;
 mod request;
 mod run;
+mod saving;
 mod seen;
 mod settings;
 mod state;

@@ -20,7 +20,6 @@ mod promises;
 mod reading;
 mod review;
 mod saving;
-mod schedules;
 mod security;
 mod simulated;
 mod stores;

@@ -1,0 +1,78 @@
+//! The sessions that a request ends.
+
+use std::sync::Arc;
+
+use super::{
+    end::{End, end, must_have_ended},
+    request::{Shared, to_its_end},
+    state::Doomed,
+};
+use crate::{
+    cookie::Tokens,
+    error::{Error, ErrorKind, Result},
+    events::EventKind,
+    id::SessionId,
+};
+
+impl Shared {
+    pub(super) fn has_doomed(&self) -> bool {
+        !self.state().doomed.is_empty()
+    }
+
+    /// Destroys doomed sessions now, regardless of other failures. Returns `true` if a session was there.
+    pub(crate) async fn destroy_doomed(&self) -> Result<bool> {
+        let (mut destroyed, mut failure) = (false, None);
+        loop {
+            let Some(doomed) = self.state().doomed.last().cloned() else { break };
+            let ended = match end(&self.settings, &doomed.id).await? {
+                End::Done(id) => Some(id),
+                End::Absent => match self.ended_already(&doomed) {
+                    Ok(ended) => ended,
+                    Err(error) => {
+                        failure = Some(error);
+                        None
+                    }
+                },
+                // A login in between has moved the session to a new token, which this request does not know. The
+                // tombstone stays, and so does the cookie that the login has set.
+                End::Superseded => {
+                    let error = Error::session(ErrorKind::Superseded, doomed.id);
+                    self.settings.emit(EventKind::WriteBlocked { id: doomed.id, error: &error });
+                    failure = Some(error);
+                    None
+                }
+            };
+            let mut state = self.state();
+            state.doomed.retain(|other| other.id != doomed.id);
+            if let Some(id) = ended {
+                state.answer.destroyed = true;
+                drop(state);
+                destroyed = true;
+                self.settings.emit(EventKind::Destroyed { id });
+            }
+        }
+        match failure {
+            // One that may live on is not made up for by another that was ended.
+            Some(error) if !destroyed || error.kind() == ErrorKind::Unconfirmed => Err(error),
+            _ => Ok(destroyed),
+        }
+    }
+
+    /// Handles a doomed session that is absent. Returns its id if this request's handler has ended it, `None` if
+    /// another has.
+    fn ended_already(&self, doomed: &Doomed) -> Result<Option<SessionId>> {
+        let Some(live) = &doomed.live else { return Ok(None) };
+        if self.state().is_ended_beside(live) {
+            return Ok(Some(live.id));
+        }
+        must_have_ended(&self.settings, live).map(|()| None)
+    }
+
+    /// Destroys the sessions that the tokens name, without opening their records.
+    pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
+        let ids = tokens.iter().map(|token| token.identify(self.settings.cookie.bare_name()).0);
+        self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
+        let shared = Arc::clone(self);
+        to_its_end(async move { shared.destroy_doomed().await }).await
+    }
+}

@@ -1,0 +1,170 @@
+//! Commits that the application asks for, and what becomes of those that fail.
+
+use std::sync::Arc;
+
+use super::{
+    changes::Draft,
+    commit::look_after,
+    request::Shared,
+    state::{Held, Logged},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
+/// outcome is unknown.
+struct Asked<'a> {
+    shared: &'a Shared,
+    ended: u64,
+    is_over: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        // A closure that panics when it runs again does so before anything is written. So nothing has failed, and the
+        // changes stay for the next commit.
+        if std::thread::panicking() {
+            self.shared.state().is_renewing = false;
+        } else if !self.is_over {
+            self.shared.hold_back(Error::request(ErrorKind::OutcomeUnknown), self.ended, None);
+        }
+    }
+}
+
+impl Shared {
+    /// Commits because the application asks for it. If that fails, nothing is written until the application asks again.
+    ///
+    /// `own` is the number of a change that is withdrawn on failure: its caller learns of the error and would make the
+    /// change again.
+    pub(crate) async fn save(&self, own: Option<u64>) -> Result<()> {
+        let unknowns = self.state().unknowns;
+        let _one = self.committing.lock().await;
+        let ended = self.begin_save(own, unknowns)?;
+        let mut asked = Asked { shared: self, ended, is_over: false };
+        let outcome = match self.look_after().await {
+            Ok(()) => self.commit().await,
+            Err(error) => Err(error),
+        };
+        asked.is_over = true;
+        if let Err(error) = &outcome {
+            self.hold_back(error.clone(), ended, own);
+        }
+        outcome
+    }
+
+    /// Fails if there is nothing left to save, or it can't be saved any more. Otherwise, lets go of what was held back: the
+    /// application asks again.
+    fn begin_save(&self, own: Option<u64>, unknowns: u64) -> Result<u64> {
+        let (refused, ended) = {
+            let mut state = self.state();
+            // Two clones of a session save at once. A's commit takes B's closure along, and its outcome is unknown, so both
+            // are withdrawn. B must not find an empty log, and report as done what may not have happened.
+            let is_lost = match own {
+                Some(own) => own > state.committed && !state.log.iter().any(|logged| logged.number == own),
+                None => state.unknowns != unknowns,
+            };
+            if is_lost {
+                return Err(state.unknown.clone().unwrap_or_else(|| Error::request(ErrorKind::OutcomeUnknown)));
+            }
+            state.planned = state.last;
+            let refused = state.can_save();
+            if refused.is_ok() {
+                state.held = None;
+            }
+            (refused, state.ended)
+        };
+        if let (Err(error), Some(_)) = (&refused, own) {
+            self.hold_back(error.clone(), ended, own);
+        }
+        refused.map(|()| ended)
+    }
+
+    /// If the last commit moved the session to a new token and was not answered: goes on from what has become of it.
+    async fn look_after(&self) -> Result<()> {
+        let unsure = {
+            let mut state = self.state();
+            if state.response_started { None } else { state.unsure.take() }
+        };
+        let Some((unsure, snapshot)) = unsure else { return Ok(()) };
+        match Box::pin(look_after(&self.settings, unsure)).await {
+            Ok(None) => Ok(()),
+            Ok(moved) => {
+                self.settle(moved, snapshot);
+                Ok(())
+            }
+            Err((unsure, error)) => {
+                self.state().unsure = Some((unsure, snapshot));
+                Err(error)
+            }
+        }
+    }
+
+    /// Commits. If that fails, withdraws the change with this number.
+    pub(crate) async fn save_own(&self, number: u64) -> Result<()> {
+        self.save(Some(number)).await
+    }
+
+    /// Holds the changes back after a commit that the application asked for has failed.
+    ///
+    /// They stay in the log, so that it can try again. After an unknown outcome, closures are withdrawn, since they
+    /// could run on their own result.
+    fn hold_back(&self, error: Error, ended: u64, own: Option<u64>) {
+        let withdrawn: Vec<_> = {
+            let mut state = self.state();
+            state.is_renewing = false;
+            // A destroy since then has dropped the changes, so there is nothing to hold back.
+            if state.ended != ended {
+                return;
+            }
+            let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
+            let planned = state.planned;
+            // What came while the commit was at work counts on it as much as what comes later.
+            state.held = Some(Held { error: error.clone(), written_since: state.last > planned });
+            state.revision += 1;
+            let withdrawn = |logged: &mut Logged| {
+                Some(logged.number) == own || (is_unknown && logged.change.is_run() && logged.number <= planned)
+            };
+            let withdrawn: Vec<_> = state.log.extract_if(.., withdrawn).collect();
+            if is_unknown && withdrawn.iter().any(|logged| logged.change.is_run()) {
+                state.unknowns += 1;
+                state.unknown = Some(error);
+            }
+            withdrawn
+        };
+        if !withdrawn.is_empty() {
+            self.rebuild();
+        }
+    }
+
+    /// Rebuilds the draft from the stored record and the log. If a closure fails, the next commit fails.
+    pub(super) fn rebuild(&self) {
+        loop {
+            let (base, log, revision) = {
+                let state = self.state();
+                let base = state.live().map(|live| Arc::clone(&live.stored.record));
+                (base, state.changes(), state.revision)
+            };
+            let draft = Draft::replayed(base.clone(), &log);
+            drop(log);
+            let mut state = self.state();
+            if state.revision != revision {
+                continue;
+            }
+            state.revision += 1;
+            let dropped = match draft {
+                Ok(draft) => {
+                    state.draft = draft;
+                    Vec::new()
+                }
+                Err(error) => {
+                    state.draft = Draft::new(base);
+                    // Not only held back: to save again would find nothing to do, and be a success.
+                    state.failure = Some(error);
+                    std::mem::take(&mut state.log)
+                }
+            };
+            drop(state);
+            drop(dropped);
+            return;
+        }
+    }
+}

@@ -63,6 +63,10 @@ pub(crate) enum Finish {
 }
 
 /// What a commit is to do.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made; a box would cost each write an allocation"
+)]
 enum Plan {
     Nothing,
     Touch(Live),

@@ -73,7 +73,7 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
     let deadline = deadline(settings);
     let mut grave = Grave::new(settings)?;
     let mut way = Way { id: *id, owner: None, hops: 0 };
-    let mut refusals = 0;
+    let (mut refusals, mut is_last) = (0, false);
     loop {
         let id = way.id;
         let held = match settings.store.load(&id).await {
@@ -103,6 +103,8 @@ pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
             Ok(Burial::Done) => return grave.clear(settings, &id).await,
             Ok(Burial::Gone) => return stays_absent(settings, &id).await,
             Ok(Burial::Again) if Instant::now() < deadline => {}
+            // However short the time is, what was first is looked at.
+            Ok(Burial::Again) if !is_last => is_last = true,
             Ok(Burial::Again) => return Err(Error::session(ErrorKind::Contended, id)),
             // The disk is full: to remove is still possible, and a logout must be. Not at the first refusal, and not without
             // another look. A can't write for a moment. B renews the session. A removes the tombstone that B has left: the

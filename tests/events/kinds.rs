@@ -79,9 +79,15 @@ scenarios! {
         "call load done #1 +", "loaded #1 +", "call update failed Timeout #1 +", "commit_failed Unavailable #1",
     ];
     a_logout_that_fails => [
-        "call load done #1 +", "loaded #1 +", "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +", "call remove failed Unavailable #1", "commit_failed Unavailable #1",
-        "changes_dropped (unsaved) #1",
+        "call load done #1 +", "loaded #1 +",
+        "call load done #1 +", "call update failed Unavailable #1 +",
+        "call load done #1 +", "call update failed Unavailable #1 +",
+        "call load done #1 +", "call update failed Unavailable #1 +",
+        "call load done #1 +", "call update failed Unavailable #1 +",
+        "call load done #1 +", "call update failed Unavailable #1 +",
+        "call load done #1 +", "call update failed Unavailable #1 +",
+        "call load done #1 +", "call update failed Unavailable #1 +",
+        "call remove failed Unavailable #1", "commit_failed Unavailable #1", "changes_dropped (unsaved) #1",
     ];
     a_touch_that_fails => [
         "call load done #1 +", "loaded #1 +", "call touch failed Unavailable #1", "touch_failed Unavailable #1",

@@ -410,7 +410,7 @@ async fn p11_a_request_that_only_reads_never_rewrites_data() {
 async fn p12_a_destroy_that_fails_is_an_error_and_can_be_tried_again() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(3));
+        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(8));
         let reply = site
             .send(&jar, async |session: Session| {
                 session.destroy().unwrap();
@@ -422,7 +422,7 @@ async fn p12_a_destroy_that_fails_is_an_error_and_can_be_tried_again() {
         assert!(is_live(&site, &jar).await, "{name}");
         // `destroy_now` that fails is tried again when the handler has answered.
         site.store.heal();
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(3));
+        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(8));
         let reply = site
             .send(&jar, async |session: Session| {
                 assert_eq!(session.destroy_now().await.unwrap_err().kind(), ErrorKind::Unavailable);

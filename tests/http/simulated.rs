@@ -1,14 +1,38 @@
 //! Three hours of browsing with periodic renewals, parallel requests and lost answers: how many are logged out by it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::StatusCode;
 use session_layer::Session;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{schedules::Dice, support::*};
+use crate::support::*;
 
 const VISITORS: u64 = 200;
+
+/// Random numbers (SplitMix64) that one visitor's requests share.
+#[derive(Debug, Clone)]
+struct Dice(Arc<AtomicU64>);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+    }
+
+    /// A number below this one.
+    fn below(&self, limit: u64) -> u64 {
+        let state = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
 
 /// Keeps the layer's clock at the runtime's time.
 #[derive(Clone)]

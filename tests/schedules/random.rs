@@ -59,7 +59,7 @@ fn run_all(base: Base, each: u64) {
             *successes.entry(operation).or_default() += times;
         }
     }
-    if setting("SCHEDULE_SEED").is_none() {
+    if setting("SCHEDULE_SEED").is_none() && successes.values().sum::<u64>() > 2_000 {
         assert_eq!(successes.len(), 19, "each operation succeeds now and then: {successes:?}");
     }
     if setting("SCHEDULES").is_some() {

@@ -160,6 +160,11 @@ impl World {
         self.epochs.extend(epochs);
     }
 
+    /// All ids.
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        self.index.keys().copied().collect()
+    }
+
     /// Ids of sessions, for what ends one by its id.
     pub(crate) fn sessions(&self) -> Vec<SessionId> {
         let mut ids: Vec<_> = self.index.iter().map(|(id, at)| (*at, *id)).collect();

@@ -169,6 +169,7 @@ impl Shared {
                         || state.is_touch_due(settings, now)
                         || state.is_first_use_untold(settings, now)));
             state.is_answering = true;
+            state.answered = state.last;
             state.planned = state.last;
             if !state.doomed.is_empty() || must_write {
                 // A renewal, a logout, and the ending of an owner's sessions to make room must not stop half way.
@@ -227,22 +228,11 @@ impl Shared {
         if let Some(turn) = turn {
             Box::pin(turn.end()).await;
         }
-        let (dropped, id, has_more, is_revoked) = {
-            let mut state = self.state();
-            state.is_answering = false;
-            if outcome.is_ok() {
-                return Ok(());
-            }
-            // What a stream has changed since is its own to save.
-            let planned = state.planned;
-            let dropped = state.discard_through(planned);
-            (dropped, state.id(), !state.log.is_empty(), state.is_revoked)
-        };
-        drop(dropped);
-        if has_more {
-            self.rebuild();
-        }
         let Err(error) = outcome else { return Ok(()) };
+        let (id, is_revoked) = {
+            let state = self.state();
+            (state.id(), state.is_revoked)
+        };
         // Blocked writes and logins refused by the session limit are reported elsewhere.
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.settings.emit(EventKind::CommitFailed { id, error: &error });
@@ -258,15 +248,24 @@ impl Shared {
         let _one = self.committing.lock().await;
         // A `save` that was running when the handler answered may have failed since.
         let failed = self.state().held.take();
-        match failed {
+        let outcome = match failed {
             Some(Held { error, .. }) if self.state().has_changes() => {
-                if self.has_doomed() {
-                    Box::pin(self.destroy_doomed()).await?;
-                }
-                Err(error)
+                if self.has_doomed() { Box::pin(self.destroy_doomed()).await } else { Ok(false) }.and(Err(error))
             }
             _ => self.commit().await,
+        };
+        // Before the next commit can begin: a stream's `save` that waits must not write what the answer says has failed.
+        let (dropped, has_more) = {
+            let mut state = self.state();
+            state.is_answering = false;
+            let Err(error) = &outcome else { return Ok(()) };
+            (state.give_up(error), !state.log.is_empty())
+        };
+        drop(dropped);
+        if has_more {
+            self.rebuild();
         }
+        outcome
     }
 
     /// Gives the lease back, if this request holds it.

@@ -173,6 +173,8 @@ pub(crate) struct State {
     pub(crate) committed: u64,
     /// The number of the last change that the last commit was to store.
     pub(crate) planned: u64,
+    /// The number of the last change that the handler made before it answered. Later ones are a stream's.
+    pub(crate) answered: u64,
     /// The error of the last commit whose outcome is unknown and that had closures in it, which were withdrawn; and how
     /// many such commits there were. Another caller's closure can be among them.
     pub(crate) unknown: Option<Error>,
@@ -517,16 +519,26 @@ impl State {
         std::mem::take(&mut self.log)
     }
 
-    /// Takes back uncommitted changes up to this number after the last commit of a request has failed. Later ones stay, on
-    /// top of the newest state that is known, once the caller has rebuilt the draft. Returns what was dropped.
+    /// Takes back the handler's changes after the last commit of its request has failed. A stream's stay for it to save, on
+    /// top of the newest state that is known, once the caller has rebuilt the draft, whether or not the commit has
+    /// tried them. Returns what was dropped.
+    ///
+    /// After an unknown outcome, closures that the commit has tried can't stay: they could run on their own result. The
+    /// next `save` reports that.
     #[must_use = "closures must be dropped with no lock held"]
-    pub(crate) fn discard_through(&mut self, number: u64) -> Vec<Logged> {
-        let later = self.log.iter().position(|logged| logged.number > number).unwrap_or(self.log.len());
-        let later = self.log.split_off(later);
-        let (renewal, renewal_number) = (self.renewal, self.renewal_number);
-        let dropped = self.discard();
+    pub(crate) fn give_up(&mut self, error: &Error) -> Vec<Logged> {
+        let answered = self.answered;
+        let later = self.log.iter().position(|logged| logged.number > answered).unwrap_or(self.log.len());
+        let mut later = self.log.split_off(later);
+        let (renewal, renewal_number, planned) = (self.renewal, self.renewal_number, self.planned);
+        let mut dropped = self.discard();
+        if error.kind() == ErrorKind::OutcomeUnknown {
+            let before = dropped.len();
+            dropped.extend(later.extract_if(.., |logged| logged.change.is_run() && logged.number <= planned));
+            self.failure = (dropped.len() > before).then(|| error.clone());
+        }
         self.log = later;
-        if renewal_number > number {
+        if renewal_number > answered {
             self.renewal = renewal;
         }
         dropped

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    ConflictPolicy, EncryptedStore, Error, ErrorKind, Forward, LazySession, Record, Session, SessionStore,
+    ConflictPolicy, EncryptedStore, Error, ErrorKind, Forward, LazySession, Lifetime, Record, Session, SessionStore,
     StoreErrorKind, Usage,
     conformance::{
         Operation,
@@ -774,4 +774,182 @@ async fn a_planted_forward_that_is_not_sealed_is_a_damaged_record_to_a_sealing_s
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     let reply = site.send(&attacker, async |session: Session| session.keys().join(",")).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+/// A request under way while the session is renewed by another: `act` runs in its handler after the renewal. Returns the
+/// answer, and the cookie that the renewal has set.
+async fn over_a_renewal<T, R>(site: &Site, jar: &Jar, renew: T, act: R) -> (Reply, Jar)
+where
+    T: Fn(&Session) -> Result<(), Error> + Clone + Send + Sync + 'static,
+    R: Fn(&Session) -> Result<(), Error> + Clone + Send + Sync + 'static,
+{
+    let newer = Arc::new(std::sync::Mutex::new(jar.clone()));
+    let (twin, other, slot) = (site.clone(), jar.clone(), Arc::clone(&newer));
+    let reply = site
+        .send(jar, async move |session: Session| {
+            let renew = renew.clone();
+            let reply = twin.send(&other, async move |session: Session| renew(&session)).await;
+            assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1));
+            slot.lock().unwrap().absorb(&reply);
+            act(&session)
+        })
+        .await;
+    let newer = newer.lock().unwrap().clone();
+    assert_ne!(newer.value, jar.value);
+    (reply, newer)
+}
+
+#[tokio::test]
+async fn a_login_that_commits_after_the_grace_of_a_renewal_ends_the_renewed_session() {
+    for (grace, passed) in [(MINUTE, 0), (MINUTE, 61), (Duration::ZERO, 0), (Duration::ZERO, 61)] {
+        for (name, site) in sites_with(move |builder| builder.renewal_grace(grace)) {
+            let mut jar = site.member("bob").await;
+            let clock = site.clock.clone();
+            let (reply, newer) = over_a_renewal(&site, &jar, Session::renew, move |session| {
+                clock.advance(passed * SECOND);
+                session.login("ada")
+            })
+            .await;
+            let place = format!("{name}, {passed} s after a renewal with a grace of {grace:?}");
+            assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1), "{place}");
+            assert!(!is_live(&site, &newer).await, "{place}");
+            jar.absorb(&reply);
+            let seen = site.send(&jar, async |session: Session| session.owner().unwrap().to_string()).await;
+            assert_eq!(seen.body, "ada", "{place}");
+            assert_eq!(live(&site).await, 1, "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_of_ten_renewed_ids_ends_the_session() {
+    for of_owner in [false, true] {
+        let site = Site::with(|builder| builder.renew_every(5 * MINUTE));
+        let mut jar = site.member("ada").await;
+        let first = jar.id();
+        for _ in 0..10 {
+            site.clock.advance(5 * MINUTE);
+            let reply = site.visit(&mut jar, async |session: Session| session.keys().join(",")).await;
+            assert_eq!((reply.body.as_str(), reply.cookies().len()), ("n", 1));
+        }
+        let sessions = site.layer.sessions();
+        let ended = if of_owner { sessions.revoke_one("ada", &first).await } else { sessions.remove(&first).await };
+        assert!(ended.unwrap(), "{of_owner}");
+        assert!(!is_live(&site, &jar).await, "{of_owner}");
+        assert_eq!(live(&site).await, 0, "{of_owner}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_does_not_cover_the_session_after_a_renewal() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let sessions = site.layer.sessions();
+    let lock = sessions.lock(&jar.id(), MINUTE).await.unwrap().unwrap();
+    assert!(lock.session().await.unwrap().is_some());
+    let newer = renewed(&site, &jar).await;
+    assert!(lock.session().await.unwrap().is_none());
+    // Another gets the lease of the renewed session, and saves through it.
+    let second = sessions.lock(&jar.id(), MINUTE).await.unwrap().unwrap();
+    assert_eq!(second.id(), newer.id());
+    let session = second.session().await.unwrap().unwrap();
+    session.insert("by", &2).unwrap();
+    session.save().await.unwrap();
+    assert_eq!(site.entry(&newer, "by").await.as_deref(), Some("2"));
+}
+
+/// A save takes the request to where the session is now, and what it has stored there counts as just loaded.
+#[tokio::test]
+async fn a_logout_after_a_forwarded_save_is_confirmed() {
+    for ended_by_another in [false, true] {
+        let site = Site::with(|builder| builder.renewal_grace(30 * MINUTE));
+        let jar = site.member("ada").await;
+        renewed(&site, &jar).await;
+        site.clock.advance(5 * MINUTE);
+        let sessions = site.layer.sessions();
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                session.insert("x", &1)?;
+                session.save().await?;
+                if ended_by_another {
+                    let (sessions, id) = (sessions.clone(), session.id().unwrap());
+                    // In a task of its own, so that it is not this request's handler that ends it.
+                    assert!(tokio::spawn(async move { sessions.remove(&id).await }).await.unwrap()?);
+                }
+                session.destroy_now().await.map(|was_there| was_there.to_string())
+            })
+            .await;
+        assert_eq!((reply.status, reply.body), (StatusCode::OK, (!ended_by_another).to_string()));
+        assert_eq!(live(&site).await, 0, "{ended_by_another}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_stepped_back_after_a_renewal_makes_no_reader_write() {
+    let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
+    let mut jar = site.visitor().await;
+    site.clock.advance(3 * MINUTE);
+    let reply = site.visit(&mut jar, async |session: Session| session.keys().join(",")).await;
+    assert_eq!(reply.cookies().len(), 1);
+    site.clock.set(site.clock.now() - HOUR / 2);
+    for number in 0..3 {
+        site.store.forget();
+        let reply = site.visit(&mut jar, async |session: Session| session.keys().join(",")).await;
+        assert_eq!(reply.body, "n", "{number}");
+        assert_eq!((site.store.calls(Operation::Load), site.store.total()), (1, 1), "{number}: {:?}", site.store.log());
+    }
+}
+
+#[tokio::test]
+async fn where_conflicts_are_rejected_a_renewal_by_another_is_none_and_a_change_is_one() {
+    for changes in [false, true] {
+        let site = Site::with(|builder| builder.renew_every(10 * MINUTE).conflicts(ConflictPolicy::Reject));
+        let jar = site.visitor().await;
+        site.clock.advance(11 * MINUTE);
+        // The other's renewal is the periodic one.
+        let theirs = move |session: &Session| {
+            if changes { session.insert("theirs", &1) } else { session.get::<u8>("n").map(drop) }
+        };
+        let (reply, newer) = over_a_renewal(&site, &jar, theirs, |session| session.insert("mine", &1)).await;
+        let status = if changes { StatusCode::CONFLICT } else { StatusCode::OK };
+        assert_eq!(reply.status, status, "{changes}");
+        assert!(reply.sets_no_cookie(), "{changes}");
+        assert_eq!(site.entry(&newer, "mine").await.is_some(), !changes, "{changes}");
+    }
+}
+
+/// What the renewal leaves at the old id lives as long as the renewed session may, not only as long as the old one.
+#[tokio::test]
+async fn a_logout_after_the_old_absolute_limit_ends_a_session_that_was_given_a_longer_life() {
+    let site = Site::with(|builder| builder.lifetime(Lifetime::new(10 * MINUTE, 10 * MINUTE).unwrap()));
+    let jar = site.visitor().await;
+    site.clock.advance(9 * MINUTE + 50 * SECOND);
+    let clock = site.clock.clone();
+    let longer = |session: &Session| {
+        session.set_lifetime(Lifetime::new(HOUR, 24 * HOUR).unwrap())?;
+        session.renew()
+    };
+    let (reply, newer) = over_a_renewal(&site, &jar, longer, move |session| {
+        clock.advance(90 * SECOND);
+        session.destroy()
+    })
+    .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(!is_live(&site, &newer).await);
+    assert_eq!(live(&site).await, 0);
+}
+
+#[tokio::test]
+async fn a_record_above_a_lowered_limit_can_still_be_renewed() {
+    let before = Site::new();
+    let mut jar = before.visitor().await;
+    before.send(&jar, async |session: Session| session.insert("big", &"x".repeat(3_000))).await;
+    let site = Site::over(before.store.clone(), before.store.clone(), before.clock.clone(), |builder| {
+        builder.max_record_bytes(2_000).renew_every(2 * MINUTE)
+    });
+    site.clock.advance(3 * MINUTE);
+    let reply = site.visit(&mut jar, async |session: Session| session.keys().join(",")).await;
+    assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1), "by the layer");
+    let jar = renewed(&site, &jar).await;
+    assert_eq!(keys(&site, &jar).await, "big,n");
 }

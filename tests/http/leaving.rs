@@ -352,3 +352,50 @@ async fn leaving_an_owner_beside_a_revocation_leaves_nothing_of_the_owner_at_any
     }
     assert!(met > 50, "{met} await points");
 }
+
+#[tokio::test]
+async fn what_is_written_after_a_login_over_a_revoked_session_was_saved_is_stored() {
+    for (name, site) in sites() {
+        let mut jar = site.member("ada").await;
+        let sessions = site.layer.sessions();
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                sessions.revoke("ada").await?;
+                session.login("ada")?;
+                session.save().await?;
+                session.update_now("count", |n: &mut u8| *n += 1).await?;
+                session.update_now("count", |n: &mut u8| *n += 1).await?;
+                session.insert("later", &1)
+            })
+            .await;
+        assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1), "{name}");
+        let count = site.send(&jar, async |session: Session| session.get::<u8>("count").unwrap().unwrap().to_string());
+        assert_eq!(count.await.body, "2", "{name}");
+        assert_eq!(seen(&site, &jar).await, r#"count,later Some("ada") 1s"#, "{name}");
+    }
+}
+
+/// The layer's own renewal is no wish of the handler's to begin a session; `renew` is.
+#[tokio::test]
+async fn a_renewal_that_meets_a_logout_begins_a_session_only_where_the_handler_asks_for_it() {
+    for asks in [false, true] {
+        let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
+        let mut jar = site.member("ada").await;
+        site.clock.advance(5 * MINUTE);
+        let (twin, other) = (site.clone(), jar.clone());
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                session.insert("mine", &1)?;
+                twin.send(&other, async |session: Session| session.destroy()).await;
+                if asks { session.renew() } else { Ok(()) }
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{asks}");
+        assert_eq!(reply.cookies().len(), usize::from(asks), "{asks}: {:?}", reply.cookies());
+        if asks {
+            assert_eq!(seen(&site, &jar).await, "mine None 1s");
+        } else {
+            assert!(site.store.inner().is_empty());
+        }
+    }
+}

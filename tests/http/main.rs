@@ -16,6 +16,7 @@ mod limit;
 mod merging;
 mod middleware;
 mod once;
+mod overlap;
 mod promises;
 mod reading;
 mod review;

@@ -374,3 +374,37 @@ async fn a_renewal_that_changes_nothing_overwrites_nothing_where_the_last_write_
     jar.absorb(&reply);
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("7"));
 }
+
+/// Both return what is stored, so another request's change before it is none that the handler does not know of.
+#[tokio::test]
+async fn what_an_exact_change_has_returned_counts_as_read() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            assert_eq!(session.get::<String>("csrf")?, None);
+            twin.send(&other, async |session: Session| session.insert("csrf", "theirs")).await;
+            assert_eq!(session.get_or_insert_with_now("csrf", || "mine".to_owned()).await?, "theirs");
+            session.insert("csrf", "rotated")
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "csrf").await.as_deref(), Some(r#""rotated""#));
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            assert_eq!(session.get("n")?, Some(1));
+            twin.send(&other, async |session: Session| session.update("n", |n: &mut u8| *n += 1)).await;
+            let add = |n: &mut u8| {
+                *n += 1;
+                *n
+            };
+            let n = session.update_now("n", add).await?;
+            assert_eq!(n, 3);
+            session.insert("n", &(n + 1))
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("4"));
+}

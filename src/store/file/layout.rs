@@ -64,7 +64,7 @@ impl Layout {
         })?;
         let metadata = fs::metadata(&root).map_err(failed)?;
         if !metadata.is_dir() {
-            return Err(failed(io::ErrorKind::NotADirectory.into()));
+            return Err(failed(io::ErrorKind::NotADirectory.into()).advise("it is a file, not a directory"));
         }
         fs::read_dir(&root).map_err(|error| FileStoreError::io("list the directory", &root, error))?;
         let user = try_writing(&root)?;

@@ -78,7 +78,7 @@ impl<T: DeserializeOwned + Default> Typed<T> {
     ///
     /// # Errors
     ///
-    /// [`Decode`](ErrorKind::Decode) if a stored field is not of its type any more, is missing and has no default, or
+    /// [`Decode`](crate::ErrorKind::Decode) if a stored field is not of its type any more, is missing and has no default, or
     /// `T` is no struct with named fields. The entries stay as they are.
     pub fn get(&self) -> Result<T> {
         let shared = self.session.shared();
@@ -134,10 +134,11 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get); [`Encode`](ErrorKind::Encode), also for a field that can't be read back (see
-    /// [`Session::insert`]), [`InvalidKey`](ErrorKind::InvalidKey) for a field whose
-    /// name can't be a key, [`TooLarge`](ErrorKind::TooLarge) if the record would pass the layer's limit,
-    /// [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor has no
+    /// As [`get`](Self::get); [`Encode`](crate::ErrorKind::Encode), also for a field that can't be read back (see
+    /// [`Session::insert`]), [`InvalidKey`](crate::ErrorKind::InvalidKey) for a field whose
+    /// name can't be a key, [`TooLarge`](crate::ErrorKind::TooLarge) if the record would pass the layer's limit,
+    /// [`Superseded`](crate::ErrorKind::Superseded), and
+    /// [`ResponseStarted`](crate::ErrorKind::ResponseStarted) if the visitor has no
     /// session and no cookie can be sent any more. Nothing is changed then.
     pub fn update<R>(&self, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R> {
         let shared = self.session.shared();
@@ -185,7 +186,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     /// Sets the fields that differ from what this request sees, and no others.
     ///
     /// Use it with [`get`](Self::get): if another request has changed one of these fields since they were read, the
-    /// commit fails with [`Conflict`](ErrorKind::Conflict), as for [`Session::insert`]. Fields that this call leaves
+    /// commit fails with [`Conflict`](crate::ErrorKind::Conflict), as for [`Session::insert`]. Fields that this call leaves
     /// alone don't conflict. Prefer [`update`](Self::update), which never conflicts.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
         StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
@@ -83,6 +83,7 @@ impl Probe {
         Update update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Update;
         Touch touch(id: &SessionId, usage: Usage) -> Touch;
         Remove remove(id: &SessionId) -> bool;
+        End end(id: &SessionId, expected: &Version, now: SystemTime) -> End;
         Rename rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
         Refresh refresh(id: &SessionId, held: &Stored) -> Refresh;
         OwnerEpoch owner_epoch(owner: &str) -> Option<Epoch>;

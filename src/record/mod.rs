@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     clock,
-    id::Check,
+    id::{Check, EntropyError},
     lifetime::{CookieLifetime, Lifetime},
 };
 
@@ -86,12 +86,31 @@ impl Record {
         }
     }
 
+    /// A tombstone that no token matches: it ends a session whose record it replaces, so that late requests find none. It
+    /// lives for [`TOMBSTONE_LIFETIME`], and random bytes tell it from every other.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no random numbers to give.
+    pub fn grave(at: SystemTime) -> Result<Self, EntropyError> {
+        Self::superseded(Self::NO_TOKEN, at, TOMBSTONE_LIFETIME, None)
+    }
+
+    /// Whether this is a [`grave`](Self::grave): the session that was stored here has ended.
+    #[must_use]
+    pub fn is_grave(&self) -> bool {
+        self.kind == RecordKind::Tombstone && self.check == Self::NO_TOKEN
+    }
+
+    /// The check that no token has.
+    const NO_TOKEN: Check = Check::from_bytes([0; 16]);
+
     /// The record of an owner's present epoch: without a limit of its own, since it must outlive the owner's sessions.
     #[must_use]
     pub fn epoch(owner: Owner, at: SystemTime) -> Self {
         let forever = clock::duration_millis(Duration::MAX);
         let lifetime = Lifetime::from_millis(forever, forever, CookieLifetime::Browser);
-        Self { kind: RecordKind::Epoch, owner: Some(owner), ..Self::session(Check::from_bytes([0; 16]), at, lifetime) }
+        Self { kind: RecordKind::Epoch, owner: Some(owner), ..Self::session(Self::NO_TOKEN, at, lifetime) }
     }
 
     /// The same record with another kind.

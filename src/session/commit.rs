@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     changes::{Change, Draft, conflict, take_away},
-    end::{End, end},
+    end::{Ended, end},
     load::{Follow, Found, find},
     settings::{ConflictPolicy, Settings},
     state::{Live, Moment, Origin, Renewal, Unsure},
@@ -175,7 +175,7 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
 /// this, it would live on after A's login.
 async fn leave(settings: &Settings, id: &SessionId) -> Result<()> {
     // `Superseded`: it has been given to an owner since, and A's login is not about that one's session.
-    if let End::Done(id) = Box::pin(end(settings, id)).await? {
+    if let Ended::Done(id) = Box::pin(end(settings, id)).await? {
         settings.emit(EventKind::Destroyed { id });
     }
     Ok(())

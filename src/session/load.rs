@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 use super::{
-    end::NOBODYS,
     settings::{DamagedPolicy, Settings},
     state::{Live, Moment, Origin},
 };
@@ -244,7 +243,7 @@ async fn go_on(
             return superseded(false);
         }
         match look_at(settings, &to, None).await? {
-            Looked::Tombstone(grave) if grave.check() == NOBODYS => return superseded(true),
+            Looked::Tombstone(grave) if grave.is_grave() => return superseded(true),
             Looked::Tombstone(next) => tombstone = next,
             Looked::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
                 return match unless_revoked(settings, live).await? {

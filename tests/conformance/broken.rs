@@ -5,12 +5,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use session_layer::{
-    Clock, Create, Cursor, DynStore, Entries, Epoch, Holder, Idle, Lock, Metadata, Owner, Page, Record, RecordKind,
-    Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    Clock, Create, Cursor, DynStore, End, Entries, Epoch, Holder, Idle, Lock, Metadata, Owner, Page, Record,
+    RecordKind, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update,
+    Usage, Version,
     conformance::{self, Harness},
 };
 
@@ -46,6 +47,7 @@ impl Broken {
             | Defect::UnlockHoldsFlag
             | Defect::EpochHoldsFlag
             | Defect::RemoveWaitsForLease
+            | Defect::EndWaitsForLease
             | Defect::WaiterSleeps => harness.patience(Duration::from_millis(500)),
             _ => harness,
         }
@@ -303,12 +305,19 @@ impl SessionStore for Broken {
                 self.put(id, &Arc::new(empty), usage);
                 return Ok(Touch::Touched);
             }
-            Defect::TouchRevives => {
+            Defect::TouchRevives | Defect::EndLosesToTouch => {
                 let Some(mut stored) = self.inner.load(id).await? else { return Ok(Touch::Gone) };
                 pause().await;
                 stored.expires_at = usage.expires_at;
                 self.inner.raw().slots.insert(*id, Slot::new(stored));
                 return Ok(Touch::Touched);
+            }
+            Defect::TouchShortens => {
+                let touched = self.inner.touch(id, usage).await?;
+                if let Some(slot) = self.inner.raw().slots.get_mut(id) {
+                    slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
+                }
+                return Ok(touched);
             }
             Defect::TouchBeyondLimit => {
                 let touched = self.inner.touch(id, usage).await?;
@@ -367,6 +376,40 @@ impl SessionStore for Broken {
             _ => {}
         }
         self.inner.remove(id).await
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        let id = &self.slot(id);
+        match self.defect {
+            Defect::ForgetsEnd => {
+                return Ok(if self.inner.load(id).await?.is_some() { End::Ended } else { End::Gone });
+            }
+            Defect::EndIgnoresVersion => {
+                return Ok(if self.inner.remove(id).await? { End::Ended } else { End::Gone });
+            }
+            Defect::EndAlwaysEnds => {
+                return Ok(match self.inner.end(id, expected, now).await? {
+                    End::Gone => End::Ended,
+                    outcome => outcome,
+                });
+            }
+            Defect::EndByRemoving | Defect::EndsTwice => {
+                match self.inner.load(id).await? {
+                    None => return Ok(End::Gone),
+                    Some(stored) if stored.version != *expected => return Ok(End::Conflict),
+                    Some(_) => pause().await,
+                }
+                let removed = self.inner.remove(id).await?;
+                return Ok(if removed || self.is(Defect::EndsTwice) { End::Ended } else { End::Gone });
+            }
+            Defect::EndWaitsForLease => {
+                while self.inner.raw().slots.get(id).is_some_and(|slot| slot.lease.is_some()) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            _ => {}
+        }
+        self.inner.end(id, expected, now).await
     }
 
     async fn rename(

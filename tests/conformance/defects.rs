@@ -132,6 +132,10 @@ defects! {
         /// A touch carries on for ever.
         TouchBeyondLimit,
     }
+    "T4" {
+        /// The expiry is what the last touch says.
+        TouchShortens,
+    }
     "R1" {
         /// An update that was under way brings the session back.
         UpdateRevivesRemoved,
@@ -153,6 +157,28 @@ defects! {
         RemoveWaitsForLease,
         /// A remove reads the record first, and fails where it can't.
         RemoveReadsFirst,
+    }
+    "X1" {
+        /// An end only says so.
+        ForgetsEnd,
+        /// An end is undone by a touch that was under way.
+        EndLosesToTouch,
+    }
+    "X2" {
+        /// An end takes whatever is there.
+        EndIgnoresVersion,
+        /// An end of nothing succeeds.
+        EndAlwaysEnds,
+    }
+    "X3" {
+        /// An end is a load and a remove.
+        EndByRemoving,
+        /// An end is a load and a remove, and says that it has ended what was gone already.
+        EndsTwice,
+    }
+    "X4" {
+        /// An end waits until the lease is given back.
+        EndWaitsForLease,
     }
     "N1" {
         /// The old id is simply removed.

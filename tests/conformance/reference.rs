@@ -9,7 +9,7 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, Holder, Idle, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError,
+    Clock, Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError,
     StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     conformance::{self, Harness},
 };
@@ -180,8 +180,23 @@ impl SessionStore for Reference {
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let mut state = self.live(&[id]).await?;
         let Some(slot) = Self::undamaged(state.slots.get_mut(id))? else { return Ok(Touch::Gone) };
-        slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
+        let before = slot.stored.usage();
+        let later =
+            Usage { used_at: usage.used_at.max(before.used_at), expires_at: usage.expires_at.max(before.expires_at) };
+        slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, later);
         Ok(Touch::Touched)
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, _: SystemTime) -> Result<End, StoreError> {
+        let mut state = self.live(&[id]).await?;
+        match Self::undamaged(state.slots.get_mut(id))? {
+            None => Ok(End::Gone),
+            Some(slot) if slot.stored.version != *expected => Ok(End::Conflict),
+            Some(_) => {
+                state.slots.remove(id);
+                Ok(End::Ended)
+            }
+        }
     }
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {

@@ -4,10 +4,11 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
+    time::SystemTime,
 };
 
 use session_layer::{
-    Create, DynStore, Epoch, Record, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored,
+    Create, DynStore, End, Epoch, Record, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored,
     Touch, Update, Usage, Version,
 };
 use tokio::sync::{Notify, oneshot};
@@ -269,6 +270,12 @@ impl SessionStore for Gated {
         let at = *id;
         let late = self.late(|store| async move { drop(store.remove(&at).await) });
         self.pass(Call { method: "remove", ids: &[id], writes: true }, self.inner.remove(id), late).await
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        let (at, version) = (*id, *expected);
+        let late = self.late(|store| async move { drop(store.end(&at, &version, now).await) });
+        self.pass(Call { method: "end", ids: &[id], writes: true }, self.inner.end(id, expected, now), late).await
     }
 
     async fn rename(

@@ -2,6 +2,7 @@
 
 mod create;
 mod dropped;
+mod end;
 mod epoch;
 mod expiry;
 mod failing;
@@ -65,12 +66,19 @@ macro_rules! __conformance_checks {
             touch::t2_touch_never_creates ["T2"]
             touch::t2_a_remove_beats_a_touch ["T2"]
             touch::t3_the_absolute_limit_holds ["T3"]
+            touch::t4_nothing_gets_earlier ["T4"]
             remove::r1_nothing_brings_it_back ["R1"]
             remove::r1_a_remove_beats_a_lock ["R1"]
             remove::r2_true_if_it_was_there ["R2"]
             remove::r3_one_of_two_removes_is_true ["R3"]
             remove::r4_a_lease_is_not_waited_for ["R4"]
             remove::r4_damage_is_removed ["R4"]
+            end::x1_nothing_brings_it_back ["X1"]
+            end::x2_a_refused_end_changes_nothing ["X2"]
+            end::x3_one_of_end_and_update_wins ["X3"]
+            end::x3_one_of_end_and_rename_wins ["X3"]
+            end::x3_one_of_two_ends_wins ["X3"]
+            end::x4_a_lease_is_not_waited_for ["X4"]
             rename::n1_record_and_tombstone ["N1"]
             rename::n2_a_refused_rename_changes_nothing ["N2"]
             rename::n3_a_remove_beats_a_rename ["N3"]

@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{
@@ -15,8 +15,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
-        Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored,
+        Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -220,6 +220,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         Update update[id](id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Update;
         Touch touch[id](id: &SessionId, usage: Usage) -> Touch;
         Remove remove[id](id: &SessionId) -> bool;
+        End end[id](id: &SessionId, expected: &Version, now: SystemTime) -> End;
         Rename rename[from, to](from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
         OwnerEpoch owner_epoch[](owner: &str) -> Option<Epoch>;
         EnsureEpoch ensure_epoch[](owner: &str, usage: Usage) -> Epoch;

@@ -1,6 +1,9 @@
 //! The wrapper that seals and opens.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{SealError, seal};
 use crate::{
@@ -9,8 +12,8 @@ use crate::{
     keyring::KeyRing,
     record::{Entries, Epoch, Owner, Record, RecordKind},
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
-        Stored, Swept, Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -173,6 +176,11 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         self.inner.remove(id).await
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        // If the inner store has no `end` of its own, its grave is not sealed. It needs no secret: no token matches it.
+        self.inner.end(id, expected, now).await
     }
 
     async fn rename(

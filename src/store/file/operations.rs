@@ -14,7 +14,7 @@ use crate::{
     id::{EntropyError, SessionId},
     record::{Record, RecordKind},
     store::{
-        Create, Holder, Lock, Metadata, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Create, End, Holder, Lock, Metadata, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
         Version,
     },
 };
@@ -87,8 +87,8 @@ impl Disk {
 
     pub(super) fn touch(&self, locks: &Locks, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let Some(held) = self.live(id)? else { return Ok(Touch::Gone) };
-        let used = clock::to_millis(usage.used_at);
-        let expires = clock::to_millis(usage.expires_at).min(held.header.limit);
+        let used = clock::to_millis(usage.used_at).max(held.used);
+        let expires = clock::to_millis(usage.expires_at).min(held.header.limit).max(held.expires);
         if times::is_far(expires) && expires != held.header.expires {
             // The one expiry that the file's times can't hold.
             let header = held.header.with_usage(used, expires);
@@ -109,6 +109,15 @@ impl Disk {
         };
         self.unlink(locks, id, owner)?;
         Ok(was_live)
+    }
+
+    pub(super) fn end(&self, locks: &Locks, id: &SessionId, expected: &Version) -> Result<End, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(End::Gone) };
+        if held.header.version() != *expected {
+            return Ok(End::Conflict);
+        }
+        self.unlink(locks, id, held.header.owner)?;
+        Ok(End::Ended)
     }
 
     /// Both shards are locked: there is no moment at which another writer could come between.

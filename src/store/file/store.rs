@@ -1,6 +1,11 @@
 //! The file store as the contract sees it.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     FileStoreBuilder, FileStoreError,
@@ -17,8 +22,8 @@ use crate::{
     id::SessionId,
     record::Record,
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
-        Stored, Swept, Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -101,7 +106,7 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 /// | level | events |
 /// |---|---|
 /// | trace | `loaded`, `refreshed` |
-/// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `renamed`, `swept`, `lease asked for`, `lease given back` |
+/// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `ended`, `renamed`, `swept`, `lease asked for`, `lease given back` |
 /// | info | `conflict`, `exists` and `gone`, with the operation |
 /// | warn | a timeout; a record that is too large; a directory that other users can look into |
 /// | error | `damaged session file`, with the path; any other failure, with operation, id and cause |
@@ -296,6 +301,20 @@ impl SessionStore for FileStore {
         self.inner.pool.release(Layout::shard_of(id));
         tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
         Ok(removed)
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
+        let (key, expected) = (*id, *expected);
+        let outcome = self.write("end", id, move |disk, locks| disk.end(locks, &key, &expected)).await?;
+        match outcome {
+            End::Ended => {
+                self.inner.pool.release(Layout::shard_of(id));
+                tracing::debug!(target: super::TARGET, %id, "ended");
+            }
+            End::Conflict => tracing::info!(target: super::TARGET, %id, operation = "end", "conflict"),
+            End::Gone => tracing::info!(target: super::TARGET, %id, operation = "end", "gone"),
+        }
+        Ok(outcome)
     }
 
     async fn rename(

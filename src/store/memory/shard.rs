@@ -220,14 +220,13 @@ impl Shard {
     }
 
     /// Moves use and expiry; the expiry before.
-    pub(super) fn touch(&mut self, slot: u32, usage: Usage, now: u64) -> u64 {
+    pub(super) fn touch(&mut self, slot: u32, usage: Usage, now: u64) {
         let held = self.slot_mut(slot);
-        let before = held.expires_at;
         let (used_at, expires_at) = millis(&held.record, usage);
-        held.used_at = used_at;
+        held.used_at = held.used_at.max(used_at);
+        let expires_at = held.expires_at.max(expires_at);
         self.expire_at(slot, expires_at);
         self.used(slot, now);
-        before
     }
 
     fn expire_at(&mut self, slot: u32, expires_at: u64) {

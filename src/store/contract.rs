@@ -41,8 +41,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **L1** What was created or last updated under this id comes back: the same record, byte for byte.
     /// - **L2** An id that was never created, was removed or has expired is `None`.
     /// - **L3** The version is the one that `create`, `update` or `rename` returned for this state.
-    /// - **L4** `expires_at` is what the last create, update or touch set, capped by the record's absolute limit. (A
-    ///   store that counts whole seconds may be up to two late; the layer checks the absolute limit as well.)
+    /// - **L4** `expires_at` is what the last create or update set, or a later one that a touch has set since, capped by the
+    ///   record's absolute limit. (A store that counts whole seconds may be up to two late; the layer checks the absolute
+    ///   limit as well.)
     ///
     /// # Errors
     ///

@@ -503,7 +503,10 @@ impl SessionStore for Broken {
             && stored.expires_at < usage.expires_at
             && let Some(epoch) = self.inner.owner_epoch(owner).await?
         {
-            self.inner.touch(&id, usage).await?;
+            pause().await;
+            if let Some(slot) = self.inner.raw().slots.get_mut(&id) {
+                slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
+            }
             return Ok(epoch);
         }
         if self.is(Defect::EnsureNotAtomic) && self.inner.owner_epoch(owner).await?.is_none() {

@@ -348,7 +348,7 @@ async fn update(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
     }
     let version = match settings.store.update(&id, &record, expected, usage).await {
         Ok(Update::Updated(version)) => version,
-        Ok(Update::Conflict) => return Ok(Attempt::Conflict),
+        Ok(Update::Conflict(_)) => return Ok(Attempt::Conflict),
         Ok(Update::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
             let error = error.during("update").on(&id);
@@ -392,7 +392,7 @@ async fn rename(settings: &Settings, work: &mut Work, live: &Live) -> Result<Att
     let version = match settings.store.rename(&from, expected, &tombstone, &to, &record, usage).await {
         Ok(Rename::Renamed(version)) => version,
         // `Exists` is a second token of 192 bits with the same id: try another.
-        Ok(Rename::Conflict | Rename::Exists) => return Ok(Attempt::Conflict),
+        Ok(Rename::Conflict(_) | Rename::Exists) => return Ok(Attempt::Conflict),
         Ok(Rename::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
             let error = error.during("rename").on(&from);

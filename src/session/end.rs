@@ -107,7 +107,7 @@ impl<'a> Attempts<'a> {
         match self.settings.store.end(id, version, self.settings.clock.now()).await {
             Ok(End::Ended) => return Ok(Some(Ended::Done(*id))),
             Ok(End::Gone) => return self.nothing_left(id).await.map(Some),
-            Ok(End::Conflict) => {}
+            Ok(End::Conflict(_)) => {}
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 if self.is_last {
                     return Err(error.during("end").on(id).into());

@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     id::SessionId,
-    store::{DynStore, Holder, Lock, SessionStore, StoreError, StoreErrorKind},
+    store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, capability},
 };
 
 /// What came of asking.
@@ -37,10 +37,11 @@ pub(crate) async fn take(
     freed: Option<&Notify>,
     mut may_have: impl FnMut(bool),
 ) -> Result<Taken, StoreError> {
+    let leases = capability::leases(store, "lock").map_err(|error| error.on(id))?;
     loop {
         may_have(true);
-        match store.lock(id, holder, time).await {
-            Ok(Lock::Acquired { until }) => return Ok(Taken::Until(until)),
+        match leases.lock(id, holder, time).await {
+            Ok(Lock::Acquired { until, .. }) => return Ok(Taken::Until(until)),
             Ok(Lock::Absent) => {
                 may_have(false);
                 return Ok(Taken::Absent);
@@ -63,7 +64,7 @@ pub(crate) async fn take(
                 None => std::future::pending().await,
             }
         };
-        first_of(store.unlocked(id, left), woken).await;
+        first_of(leases.unlocked(id, left), woken).await;
         // A store may say at once that the lease may be free. Whoever has it must be able to go on.
         tokio::task::yield_now().await;
     }

@@ -13,7 +13,7 @@ use crate::{
     events::{EventKind, NoSessionReason, span},
     id::{Check, SessionId},
     record::{Forward, Owner, Record, RecordKind},
-    store::{SessionStore, StoreError, StoreErrorKind, Stored},
+    store::{OwnerEpoch, SessionStore, StoreError, StoreErrorKind, Stored},
 };
 
 /// Why the request's session could not be told.
@@ -260,8 +260,15 @@ async fn go_on(
 
 async fn unless_revoked(settings: &Settings, live: Live) -> Result<Found, StoreError> {
     let Some(owner) = live.stored.record.owner() else { return Ok(Found::Live(live)) };
-    let present = settings.store.owner_epoch(owner.name()).await;
-    if present.map_err(|error| error.during("owner_epoch").on(&live.id))? == Some(owner.epoch()) {
+    let present = match live.stored.owner_epoch {
+        OwnerEpoch::Present(epoch) => Some(epoch),
+        OwnerEpoch::Absent => None,
+        OwnerEpoch::NotAsked => {
+            let present = settings.store.owner_epoch(owner.name()).await;
+            present.map_err(|error| error.during("owner_epoch").on(&live.id))?
+        }
+    };
+    if present == Some(owner.epoch()) {
         return Ok(Found::Live(live));
     }
     settings.no_session(NoSessionReason::Revoked, &live.id, Some(&live.stored.record));

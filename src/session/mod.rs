@@ -54,7 +54,7 @@ pub(crate) use self::{
     lease::{Taken, take as take_lease},
     limit::{Limit, make_room},
     load::{Follow, Found, LoadFailure, find},
-    owned::{find_owned, list_owned},
+    owned::{find_owned, list_owned, list_stored},
     request::{Finish, Shared, to_its_end},
     settings::{SaveIf, Settings},
     state::{Answer, EndedBeside, Live},

@@ -11,15 +11,15 @@ use crate::{
     error::{Error, Result},
     id::SessionId,
     record::{Owner, RecordKind},
-    store::{SessionStore, StoreError, Stored},
+    store::{Owned, SessionStore, StoreError, Stored, capability},
 };
 
 /// The owner's live sessions, the most recently used first. Revoked ones are not among them.
 pub(crate) async fn list_owned(settings: &Settings, owner: &str) -> Result<Vec<(SessionId, Stored)>> {
-    let failed = |operation| move |error: StoreError| Error::from(error.during(operation));
-    let mut sessions = settings.store.list_owner(owner).await.map_err(failed("list_owner"))?;
+    let mut sessions = list_stored(settings, owner).await?;
     // Read after the list: what is revoked in between is left out, and a later login is not in it yet.
-    let present = settings.store.owner_epoch(owner).await.map_err(failed("owner_epoch"))?;
+    let present = settings.store.owner_epoch(owner).await;
+    let present = present.map_err(|error| Error::from(error.during("owner_epoch")))?;
     let now = settings.clock.now();
     sessions.retain(|(_, stored)| {
         let record = &stored.record;
@@ -31,6 +31,21 @@ pub(crate) async fn list_owned(settings: &Settings, owner: &str) -> Result<Vec<(
             && now < record.absolute_limit()
     });
     sessions.sort_by_key(|(id, stored)| (Reverse(stored.used_at), Reverse(stored.record.created_at()), *id));
+    Ok(sessions)
+}
+
+/// Every session that the store lists for an owner, revoked or not, with its record: loaded if the list has only the id.
+pub(crate) async fn list_stored(settings: &Settings, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+    let owners = capability::owners(&settings.store, "list_owner")?;
+    let listed = owners.list_owner(owner).await.map_err(|error| error.during("list_owner"))?;
+    let mut sessions = Vec::with_capacity(listed.len());
+    for Owned { id, stored, .. } in listed {
+        let stored = match stored {
+            Some(stored) => Some(stored),
+            None => settings.store.load(&id).await.map_err(|error| error.during("load").on(&id))?,
+        };
+        sessions.extend(stored.map(|stored| (id, stored)));
+    }
     Ok(sessions)
 }
 

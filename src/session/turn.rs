@@ -145,14 +145,16 @@ impl Place {
     }
 
     async fn give_back(&self, holder: Holder) {
-        let store = &self.settings.store;
-        let released = match store.unlock(&self.id, holder).await {
-            // If the first one arrived, the second changes nothing.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => store.unlock(&self.id, holder).await,
-            outcome => outcome,
-        };
-        if let Err(error) = released {
-            self.settings.emit(EventKind::ReleaseFailed { id: self.id, error: &error });
+        // Without leases there is none to give back.
+        if let Some(leases) = self.settings.store.leases() {
+            let released = match leases.unlock(&self.id, holder).await {
+                // If the first one arrived, the second changes nothing.
+                Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => leases.unlock(&self.id, holder).await,
+                outcome => outcome,
+            };
+            if let Err(error) = released {
+                self.settings.emit(EventKind::ReleaseFailed { id: self.id, error: &error });
+            }
         }
         self.line().freed.notify_one();
     }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     session::{Follow, Found, Live, Session, Taken, after, find, take_lease},
-    store::{Holder, Lock, SessionStore},
+    store::{Holder, Lock, capability},
 };
 
 /// # Leases
@@ -62,7 +62,7 @@ impl Sessions {
     ///
     /// As [`lock`](Self::lock).
     pub async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool> {
-        self.store().unlock(id, holder).await.map_err(failed("unlock", id))
+        capability::leases(self.store(), "unlock")?.unlock(id, holder).await.map_err(failed("unlock", id))
     }
 }
 
@@ -116,9 +116,12 @@ impl SessionLock {
     ///
     /// As [`Sessions::lock`].
     pub async fn extend(&mut self, time: Duration) -> Result<bool> {
-        let locked = self.sessions.store().lock(&self.id, self.holder, time).await;
+        let locked = match capability::leases(self.sessions.store(), "lock") {
+            Ok(leases) => leases.lock(&self.id, self.holder, time).await,
+            Err(error) => Err(error),
+        };
         Ok(match locked.map_err(failed("lock", &self.id))? {
-            Lock::Acquired { until } => {
+            Lock::Acquired { until, .. } => {
                 self.until = Some(until);
                 true
             }

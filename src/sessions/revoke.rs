@@ -13,7 +13,9 @@ use crate::{
     events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    session::{Caller, EndedBeside, Live, Settings, deadline, end_owned, find_owned, remove, to_its_end, within},
+    session::{
+        Caller, EndedBeside, Live, Settings, deadline, end_owned, find_owned, list_stored, remove, to_its_end, within,
+    },
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -145,7 +147,7 @@ async fn carry_over(settings: &Settings, id: &SessionId, mut held: Stored, deadl
             Ok(Update::Updated(_)) => return Ok(()),
             // Ended by somebody else: nothing is left to keep.
             Ok(Update::Gone) => return Ok(()),
-            Ok(Update::Conflict) => {}
+            Ok(Update::Conflict(_)) => {}
             // What is there now tells whether it arrived; if it arrives late, it says the same once more.
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {}
             Err(error) => return Err(failed("update", id)(error)),
@@ -166,7 +168,7 @@ async fn carry_over(settings: &Settings, id: &SessionId, mut held: Stored, deadl
 /// The ids that the store lists for an owner, with the epoch of each. A store that can't tell lists none: to remove what
 /// is revoked is to tidy up.
 async fn listed(settings: &Settings, owner: &str) -> Vec<(SessionId, Option<Epoch>)> {
-    match settings.store.list_owner(owner).await {
+    match list_stored(settings, owner).await {
         Ok(listed) => listed.into_iter().map(|(id, stored)| (id, stored.record.owner().map(Owner::epoch))).collect(),
         Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
         Err(error) => {

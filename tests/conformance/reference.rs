@@ -9,8 +9,8 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    Clearing, Clock, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Record,
+    SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     conformance::{self, Harness},
 };
 use tokio::sync::Notify;
@@ -172,7 +172,7 @@ impl SessionStore for Reference {
         let mut state = self.live(&[id]).await?;
         match Self::undamaged(state.slots.get_mut(id))? {
             None => Ok(Update::Gone),
-            Some(slot) if slot.stored.version != *expected => Ok(Update::Conflict),
+            Some(slot) if slot.stored.version != *expected => Ok(Update::Conflict(None)),
             Some(_) => Ok(Update::Updated(state.put(id, record, usage))),
         }
     }
@@ -191,7 +191,7 @@ impl SessionStore for Reference {
         let mut state = self.live(&[id]).await?;
         match Self::undamaged(state.slots.get_mut(id))? {
             None => Ok(End::Gone),
-            Some(slot) if slot.stored.version != *expected => Ok(End::Conflict),
+            Some(slot) if slot.stored.version != *expected => Ok(End::Conflict(None)),
             Some(_) => {
                 state.slots.remove(id);
                 Ok(End::Ended)
@@ -212,6 +212,39 @@ impl SessionStore for Reference {
         Ok(self.live(&[id]).await?.slots.get_mut(id).map(metadata))
     }
 
+    async fn close(&self) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        self.raw().closed = true;
+        Ok(())
+    }
+
+    fn in_memory(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        Some(self)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Listing for Reference {
     /// The cursor is the first eight bytes of the last id: ids with the same ones would be named together.
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let state = self.live(&[]).await?;
@@ -219,20 +252,14 @@ impl SessionStore for Reference {
         let mut ids: Vec<_> =
             state.slots.iter().filter(|(_, slot)| slot.stored.record.is_session()).map(|(id, _)| *id).collect();
         ids.sort_unstable();
-        ids.retain(|id| place(id) >= from.position());
-        let next = ids.get(limit).map(|id| Cursor::new(place(id)));
+        ids.retain(|id| place(id) >= from.to_u64().unwrap_or(0));
+        let next = ids.get(limit).map(|id| Cursor::from_u64(place(id)));
         ids.truncate(limit);
         Ok(Page { ids, next })
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
         Ok(self.live(&[]).await?.slots.values().filter(|slot| slot.stored.record.is_session()).count() as u64)
-    }
-
-    async fn clear(&self) -> Result<u64, StoreError> {
-        let count = self.count().await?;
-        self.live(&[]).await?.slots.clear();
-        Ok(count)
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
@@ -245,16 +272,31 @@ impl SessionStore for Reference {
         })
         .await
     }
+}
 
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+#[async_trait::async_trait]
+impl Clearing for Reference {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        let count = self.count().await?;
+        self.live(&[]).await?.slots.clear();
+        Ok(count)
+    }
+}
+
+#[async_trait::async_trait]
+impl Owners for Reference {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
         let state = self.live(&[]).await?;
         let theirs = |stored: &Stored| {
             stored.record.is_session() && stored.record.owner().is_some_and(|held| **held.name() == *owner)
         };
         let theirs = state.slots.iter().filter(|(_, slot)| theirs(&slot.stored));
-        Ok(theirs.map(|(id, slot)| (*id, slot.stored.clone())).collect())
+        Ok(theirs.map(|(id, slot)| Owned::new(*id).with_stored(slot.stored.clone())).collect())
     }
+}
 
+#[async_trait::async_trait]
+impl Leases for Reference {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         let now = self.now();
         let mut state = self.live(&[id]).await?;
@@ -267,7 +309,7 @@ impl SessionStore for Reference {
         }
         let until = now + time;
         slot.lease = Some((holder, until));
-        Ok(Lock::Acquired { until })
+        Ok(Lock::acquired(until))
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
@@ -289,19 +331,5 @@ impl SessionStore for Reference {
         if held {
             let _ = tokio::time::timeout(at_most, given_back).await;
         }
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        tokio::task::yield_now().await;
-        self.raw().closed = true;
-        Ok(())
-    }
-
-    fn in_memory(&self) -> bool {
-        true
-    }
-
-    fn name(&self) -> &'static str {
-        "reference"
     }
 }

@@ -129,6 +129,8 @@ impl Below {
     /// Begins anew, with what the schedules before have left taken away where the store can do that.
     pub(crate) async fn clear(&self) {
         // What can't be cleared expires, or is evicted.
-        let _ = self.base.clear().await;
+        if let Some(clearing) = self.base.clearing() {
+            clearing.clear().await.unwrap();
+        }
     }
 }

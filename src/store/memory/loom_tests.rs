@@ -168,7 +168,7 @@ fn removed_is_removed() {
         |bench| bench.update(0, &FIRST, Some("bob")),
         |bench| bench.remove(0),
         |bench, updated, removed| {
-            assert!(removed && updated != Update::Conflict);
+            assert!(removed && updated != Update::Conflict(None));
             assert_eq!((bench.kind(0), bench.owned("alice"), bench.owned("bob")), (None, vec![], vec![]));
         },
     );

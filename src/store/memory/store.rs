@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     id::SessionId,
     record::Record,
-    store::{SessionStore, StoreError, Stored, Usage},
+    store::{Owned, Owners, SessionStore, StoreError, Stored, Usage},
 };
 
 /// Sessions in this process's memory: bounded, with proactive expiry, and with snapshots if asked for. Clones share one
@@ -286,7 +286,7 @@ impl MemoryStore {
         let now = self.core().clock.now();
         self.renew_epoch(owner, Usage { used_at: now, expires_at: now }).await?;
         let mut removed = 0;
-        for (id, _) in self.list_owner(owner).await? {
+        for Owned { id, .. } in self.list_owner(owner).await? {
             removed += u64::from(self.remove(&id).await?);
         }
         Ok(removed)

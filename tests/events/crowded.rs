@@ -99,7 +99,7 @@ pub(crate) async fn a_session_too_many(seen: Seen) {
 }
 
 pub(crate) async fn a_session_too_many_that_can_not_be_ended(seen: Seen) {
-    one_too_many(&seen, |store| store.inject(Fault::unavailable().on(Operation::Update))).await;
+    one_too_many(&seen, |store| store.inject(Fault::unavailable().on(Operation::End))).await;
 }
 
 pub(crate) async fn sessions_that_can_not_be_counted_again(seen: Seen) {

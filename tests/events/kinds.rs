@@ -79,15 +79,8 @@ scenarios! {
         "call load done #1 +", "loaded #1 +", "call update failed Timeout #1 +", "commit_failed Unavailable #1",
     ];
     a_logout_that_fails => [
-        "call load done #1 +", "loaded #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call remove failed Unavailable #1", "commit_failed Unavailable #1", "changes_dropped (unsaved) #1",
+        "call load done #1 +", "loaded #1 +", "call end failed Unavailable #1", "commit_failed Unavailable #1",
+        "changes_dropped (unsaved) #1",
     ];
     a_touch_that_fails => [
         "call load done #1 +", "loaded #1 +", "call touch failed Unavailable #1", "touch_failed Unavailable #1",
@@ -112,7 +105,7 @@ scenarios! {
     ];
     a_cache => [
         "cache_hit true #1", "call load done #1 +", "loaded #1 +", "cache_hit true #1", "call load done #1 +",
-        "call update done #1 +", "call remove done #1", "destroyed #1", "cache_miss #1", "call load absent #1", "no_session (unknown) #1",
+        "call end done #1", "destroyed #1", "cache_miss #1", "call load absent #1", "no_session (unknown) #1",
         "call create done #2 +", "created #2 +", "cache_evicted 1", "call create done #3 +", "created #3 +",
     ];
     a_cache_that_trusts => ["cache_hit false #1", "call load done #1 +", "loaded #1 +"];
@@ -132,7 +125,7 @@ scenarios! {
         "call remove done #2", "destroyed #2", "owner_revoked 1 #1",
     ];
     one_of_an_owners_sessions_ended => [
-        "call load done #1 +", "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1",
+        "call load done #1 +", "call owner_epoch done", "call end done #1", "destroyed #1",
     ];
     a_turn_that_is_refused => [
         "call load done #1 +", "loaded #1 +", "call lock held #1", "turn_refused (waited too long) #1",
@@ -144,19 +137,19 @@ scenarios! {
     a_login_that_is_refused => ["call list_owner done 1", "call owner_epoch done", "login_refused 1"];
     a_session_that_makes_room => [
         "call list_owner done 1", "call owner_epoch done", "call load done #1 +", "call owner_epoch done",
-        "call update done #1 +", "call remove done #1", "destroyed #1", "call ensure_epoch done",
+        "call end done #1", "destroyed #1", "call ensure_epoch done",
         "call create done #2 +", "created (login) #2 +", "call list_owner done 1", "call owner_epoch done",
     ];
     a_session_too_many => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1", "call list_owner done 1",
+        "call owner_epoch done", "call end done #1", "destroyed #1", "call list_owner done 1",
         "call owner_epoch done",
     ];
     a_session_too_many_that_can_not_be_ended => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call update failed Unavailable #1 +", "call list_owner done 2",
+        "call owner_epoch done", "call end failed Unavailable #1", "call list_owner done 2",
         "call owner_epoch done",
     ];
     sessions_that_can_not_be_counted_again => [
@@ -346,7 +339,7 @@ async fn a_commit_that_fails(seen: Seen) {
 
 async fn a_logout_that_fails(seen: Seen) {
     let (store, _, mut browser) = site(&seen).await;
-    store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+    store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
     assert_eq!(browser.visit(async |session: Session| session.destroy()).await, StatusCode::SERVICE_UNAVAILABLE);
 }
 

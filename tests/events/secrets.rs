@@ -140,7 +140,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
         (Operation::Update, StoreErrorKind::Timeout),
         (Operation::Update, StoreErrorKind::OutcomeUnknown),
         (Operation::Rename, StoreErrorKind::Other),
-        (Operation::Remove, StoreErrorKind::Unavailable),
+        (Operation::End, StoreErrorKind::Unavailable),
     ];
     for (operation, kind) in faults {
         faulty.inject(Fault::error(kind).on(operation));
@@ -150,7 +150,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
             let _ = session.insert("n", &format!("{operation:?}")).inspect_err(|error| look.error(error));
             match operation {
                 Operation::Rename => session.login("ada").unwrap(),
-                Operation::Remove => session.destroy().unwrap(),
+                Operation::End => session.destroy().unwrap(),
                 _ => {}
             }
             let _ = session.save().await.inspect_err(|error| look.error(error));

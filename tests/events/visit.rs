@@ -183,8 +183,7 @@ call load done #4 +
 call owner_epoch done
 loaded #4 +
 call load done #4 +
-call update done #4 +
-call remove done #4
+call end done #4
 destroyed #4
 write_blocked Gone #4
 == somebody guesses
@@ -223,9 +222,7 @@ call create done #7 +
 created #7 +
 call load done #7 +
 loaded #7 +
-call load done #7 +
-call update done #7 +
-call remove done #7
+call end done #7
 destroyed #7
 ";
 

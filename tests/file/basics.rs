@@ -251,12 +251,15 @@ async fn far_expiries_are_exact() {
         fixture.store.create(&id, &record, Usage { used_at: start(), expires_at }).await.unwrap();
         let created = fixture.load(&id).await.unwrap();
         assert_eq!(created.expires_at, expires_at);
-        // The same again, another far one, a near one and back: always exact, always the same version.
-        for expires_at in [expires_at, expires_at - DAY, year_2100 + DAY, start() + DAY, expires_at] {
+        // The same again, an earlier one, another far one, a near one and a later one: always exact, always the same version.
+        let mut latest = expires_at;
+        for expires_at in [expires_at, expires_at - DAY, year_2100 + DAY, start() + DAY, expires_at + DAY] {
             let used_at = start() + Duration::from_secs(number);
             fixture.store.touch(&id, Usage { used_at, expires_at }).await.unwrap();
             let stored = fixture.load(&id).await.unwrap();
-            assert_eq!((stored.used_at, stored.expires_at), (used_at, expires_at));
+            // A touch makes nothing earlier.
+            latest = latest.max(expires_at);
+            assert_eq!((stored.used_at, stored.expires_at), (used_at, latest));
             assert_eq!(stored.version, created.version);
         }
     }

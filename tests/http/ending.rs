@@ -13,7 +13,7 @@ use session_layer::{
     LazySession, Session, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
-        fault::{Fault, Step},
+        fault::{Bare, Fault, Step},
     },
 };
 use tokio::sync::Barrier;
@@ -24,6 +24,12 @@ type Change = fn(&Session) -> Result<(), session_layer::Error>;
 
 const RENEWALS: [Change; 2] = [|session| session.renew(), |session| session.login("ada")];
 
+/// Over a store without an `end` or a `rename` of its own.
+fn bare() -> Site {
+    let below = Site::new();
+    Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder)
+}
+
 async fn is_live(site: &Site, jar: &Jar) -> bool {
     site.send(jar, async |session: Session| (!session.is_new()).to_string()).await.body == "true"
 }
@@ -33,16 +39,14 @@ async fn is_live(site: &Site, jar: &Jar) -> bool {
 #[tokio::test]
 async fn v4_a_logout_beside_a_renewal() {
     for (renewal, retry_for) in RENEWALS.into_iter().flat_map(|renewal| [(renewal, 5), (renewal, 0)]) {
-        for (operation, step) in [Operation::Load, Operation::Update, Operation::Remove]
+        for (operation, step) in [Operation::Load, Operation::End]
             .into_iter()
             .flat_map(|operation| [(operation, Step::Before), (operation, Step::After)])
         {
             let site = Site::with(|builder| builder.retry_for(Duration::from_secs(retry_for)));
             let jar = site.member("ada").await;
             let (pause, gate) = Fault::pause();
-            // The first load is the extractor's.
-            let nth = if operation == Operation::Load { 2 } else { 1 };
-            site.store.inject(pause.on(operation).at(step).nth(nth));
+            site.store.inject(pause.on(operation).at(step).nth(1));
             let logout = tokio::spawn(site.send(&jar, async |session: Session| session.destroy()));
             gate.reached().await;
             let mut other = jar.clone();
@@ -72,15 +76,14 @@ async fn v4_a_logout_beside_a_renewal() {
 /// A button that is pressed twice: neither answer is an error, at whatever moment they meet.
 #[tokio::test]
 async fn two_logouts_at_once() {
-    for (operation, step) in [Operation::Load, Operation::Update, Operation::Remove]
+    for (operation, step) in [Operation::Load, Operation::End]
         .into_iter()
         .flat_map(|operation| [(operation, Step::Before), (operation, Step::After)])
     {
         let site = Site::new();
         let jar = site.visitor().await;
         let (pause, gate) = Fault::pause();
-        let nth = if operation == Operation::Load { 2 } else { 1 };
-        site.store.inject(pause.on(operation).at(step).nth(nth));
+        site.store.inject(pause.on(operation).at(step).nth(1));
         let first = tokio::spawn(site.send(&jar, async |session: Session| session.destroy()));
         gate.reached().await;
         let second = site.send(&jar, async |session: Session| session.destroy()).await;
@@ -94,7 +97,8 @@ async fn two_logouts_at_once() {
 /// Late writes and late readers see no session, not a superseded one, also where only the grave could be made.
 #[tokio::test]
 async fn a_grave_is_no_session_to_anybody() {
-    let site = Site::new();
+    // A store without an `end` of its own.
+    let site = bare();
     let jar = site.visitor().await;
     let gate = site.store.pause(Operation::Update, Step::Before);
     let late = tokio::spawn(site.send(&jar, async |session: Session| session.insert("n", &2)));
@@ -147,20 +151,21 @@ async fn a_logout_among_a_hundred_writes() {
 #[tokio::test]
 async fn a_grave_whose_answer_was_lost() {
     for fault in [Fault::outcome_unknown(), Fault::error(StoreErrorKind::OutcomeUnknown)] {
-        let site = Site::new();
-        let jar = site.visitor().await;
-        site.store.inject(fault.on(Operation::Update).nth(1));
-        let reply = site.send(&jar, async |session: Session| session.destroy()).await;
-        assert_eq!(reply.status, StatusCode::OK);
-        assert!(reply.cookies()[0].contains("Max-Age=0"));
-        assert!(site.store.inner().is_empty());
+        for (operation, site) in [(Operation::End, Site::new()), (Operation::Update, bare())] {
+            let jar = site.visitor().await;
+            site.store.inject(fault.clone().on(operation).nth(1));
+            let reply = site.send(&jar, async |session: Session| session.destroy()).await;
+            assert_eq!(reply.status, StatusCode::OK, "{operation}");
+            assert!(reply.cookies()[0].contains("Max-Age=0"), "{operation}");
+            assert!(site.store.inner().is_empty(), "{operation}");
+        }
     }
 }
 
 /// A store that acknowledges neither the grave nor its removal may not keep either after a crash: no logout is told of.
 #[tokio::test]
 async fn p12_an_end_that_may_not_last_is_an_error() {
-    let site = Site::new();
+    let site = bare();
     let jar = site.member("ada").await;
     for operation in [Operation::Update, Operation::Remove] {
         site.store.inject(Fault::outcome_unknown().on(operation));

@@ -261,7 +261,7 @@ async fn commit_unavailable_is_503_and_the_old_state_stays() {
     assert_eq!(events.count(Level::ERROR, "session not committed"), 3);
     // A logout that fails says so (promise 12).
     site.store.heal();
-    site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+    site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
     let reply = site.send(&jar, async |session: Session| session.destroy()).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(reply.sets_no_cookie());
@@ -389,10 +389,10 @@ async fn outcome_unknown_is_read_back() {
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{operation:?}");
         assert!(reply.sets_no_cookie());
     }
-    // A `remove` that is not answered is asked again.
+    // An `end` that is not answered is looked after.
     let site = Site::new();
     let jar = site.visitor().await;
-    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Remove).nth(1));
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::End).nth(1));
     let reply = site.send(&jar, async |session: Session| session.destroy()).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(site.stored(&jar.id()).await.is_none());

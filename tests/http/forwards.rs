@@ -341,12 +341,13 @@ async fn end(site: &Site, jar: &Jar, way: End) -> bool {
 /// Either overtakes the other at each point at which it asks the store. What was acknowledged as ended is nowhere alive.
 #[tokio::test]
 async fn an_end_beside_a_renewal_or_a_login_leaves_nothing_alive_at_any_await_point() {
-    const CALLS: [Operation; 6] = [
+    const CALLS: [Operation; 7] = [
         Operation::Load,
         Operation::Refresh,
         Operation::Create,
         Operation::Update,
         Operation::Rename,
+        Operation::End,
         Operation::Remove,
     ];
     let mut met = 0;
@@ -561,7 +562,7 @@ async fn a_login_over_a_late_token_is_made_whole_or_not_at_all() {
         let new = renewed(&site, &old).await;
         site.clock.advance(5 * MINUTE);
         let mut late = old.clone();
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+        site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
         let reply = site.visit(&mut late, async |session: Session| session.login("ada")).await;
         site.store.heal();
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{name}");

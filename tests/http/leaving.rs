@@ -299,13 +299,14 @@ async fn a_login_after_a_revocation_in_the_same_handler_is_a_session_like_any() 
 /// the store has done it, the revocation comes in between. Nothing of the owner is alive afterwards.
 #[tokio::test]
 async fn leaving_an_owner_beside_a_revocation_leaves_nothing_of_the_owner_at_any_await_point() {
-    const CALLS: [Operation; 7] = [
+    const CALLS: [Operation; 8] = [
         Operation::Load,
         Operation::OwnerEpoch,
         Operation::EnsureEpoch,
         Operation::Create,
         Operation::Update,
         Operation::Rename,
+        Operation::End,
         Operation::Remove,
     ];
     let mut met = 0;

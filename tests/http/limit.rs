@@ -62,7 +62,7 @@ async fn v5_room_is_not_made_for_nothing() {
     let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));
     let old = site.member("ada").await;
     let jar = site.visitor().await;
-    let gate = site.store.pause(Operation::Remove, Step::Before);
+    let gate = site.store.pause(Operation::End, Step::Before);
     let request = tokio::spawn(site.send(&jar, async |session: Session| session.set_owner(Some("ada"))));
     gate.reached().await;
     request.abort();

@@ -398,7 +398,7 @@ async fn p11_a_request_that_only_reads_never_rewrites_data() {
             site.send(&jar, async |session: Session| session.get::<u8>("n").unwrap().unwrap().to_string()).await;
         }
         assert_eq!(site.stored(&jar.id()).await.unwrap().version, version, "{name}");
-        for write in [Operation::Create, Operation::Update, Operation::Rename, Operation::Remove] {
+        for write in [Operation::Create, Operation::Update, Operation::Rename, Operation::End, Operation::Remove] {
             assert_eq!(site.store.calls(write), 0, "{name} {write:?}");
         }
         assert_eq!(site.store.calls(Operation::Touch), 1, "{name}");
@@ -410,7 +410,7 @@ async fn p11_a_request_that_only_reads_never_rewrites_data() {
 async fn p12_a_destroy_that_fails_is_an_error_and_can_be_tried_again() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(8));
+        site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update).first(1));
         let reply = site
             .send(&jar, async |session: Session| {
                 session.destroy().unwrap();
@@ -422,7 +422,7 @@ async fn p12_a_destroy_that_fails_is_an_error_and_can_be_tried_again() {
         assert!(is_live(&site, &jar).await, "{name}");
         // `destroy_now` that fails is tried again when the handler has answered.
         site.store.heal();
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(8));
+        site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update).first(1));
         let reply = site
             .send(&jar, async |session: Session| {
                 assert_eq!(session.destroy_now().await.unwrap_err().kind(), ErrorKind::Unavailable);

@@ -659,7 +659,7 @@ async fn a_logout_of_a_session_past_its_absolute_limit_does_not_fail() {
 async fn a_destroy_now_that_failed_is_tried_again_and_its_failure_is_the_answer() {
     let site = Site::new();
     let jar = site.visitor().await;
-    site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+    site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
     let reply = site
         .send(&jar, async |session: Session| {
             assert_eq!(kind(session.destroy_now().await), ErrorKind::Unavailable);

@@ -133,11 +133,11 @@ async fn unavailable_is_not_absent() {
     assert_eq!(site.sessions.remove(&id).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(site.sessions.revoke("ada").await.unwrap_err().kind(), ErrorKind::Unavailable);
     site.store.heal();
-    site.store.inject(Fault::outcome_unknown().on(Operation::Remove).first(1));
-    assert!(site.sessions.remove(&id).await.unwrap(), "whether it arrived is told by a second one");
+    site.store.inject(Fault::outcome_unknown().on(Operation::End).first(1));
+    assert!(site.sessions.remove(&id).await.unwrap(), "what is there afterwards tells that it arrived");
     site.store.heal();
     let id = site.member("ada").await;
-    site.store.inject(Fault::error(StoreErrorKind::TooLarge).on(Operation::Update).on(Operation::Remove));
+    site.store.inject(Fault::error(StoreErrorKind::TooLarge).on(Operation::End));
     assert_eq!(site.sessions.remove(&id).await.unwrap_err().kind(), ErrorKind::TooLarge);
 }
 

@@ -295,7 +295,7 @@ async fn what_can_not_be_counted_is_an_error() {
             layer.new_session().save().await.unwrap();
             store.heal();
         }
-        store.inject(Fault::unavailable().on(Operation::Update));
+        store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
         let kind = login(&layer, "ada").await.unwrap_err().kind();
         store.heal();
         assert_eq!(kind, if at_limit == AtLimit::Refuse { ErrorKind::TooManySessions } else { ErrorKind::Unavailable });

@@ -258,7 +258,7 @@ async fn v5_what_was_renewed_beside_a_lost_write_is_ended_where_it_is() {
     let id = site.member("ada").await;
     let request = site.layer.open_session(id).await.unwrap().unwrap();
     request.renew().unwrap();
-    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update).nth(1));
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::End).nth(1));
     let (pause, gate) = Fault::pause();
     site.store.inject(pause.on(Operation::Load).nth(2));
     let sessions = site.sessions.clone();
@@ -277,7 +277,7 @@ async fn v5_one_is_ended_by_a_write_whose_answer_was_lost() {
     for fault in [Fault::outcome_unknown(), Fault::error(StoreErrorKind::OutcomeUnknown)] {
         let site = Site::new();
         let id = site.member("ada").await;
-        site.store.inject(fault.on(Operation::Update).nth(1));
+        site.store.inject(fault.on(Operation::End).nth(1));
         assert!(site.sessions.revoke_one("ada", &id).await.unwrap());
         assert!(site.store.inner().load(&id).await.unwrap().is_none());
     }
@@ -290,7 +290,7 @@ async fn v5_room_is_made_to_the_end() {
     for _ in 0..3 {
         site.member("ada").await;
     }
-    let gate = site.store.pause(Operation::Remove, Step::Before);
+    let gate = site.store.pause(Operation::End, Step::Before);
     let sessions = site.sessions.clone();
     let asking = tokio::spawn(async move { sessions.admit("ada", 1, AtLimit::EndOldest).await });
     gate.reached().await;

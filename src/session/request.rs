@@ -84,7 +84,7 @@ impl Shared {
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, unopened, .. }, turn) = match &self.settings.exclusive {
+            let (Loaded { origin, unopened, revoked, .. }, turn) = match &self.settings.exclusive {
                 // Boxed, so that the future doesn't grow for layers without turns. After the response has begun,
                 // nothing would end a turn, so none is taken.
                 Some(exclusive) if !self.state().response_started => {
@@ -97,6 +97,7 @@ impl Shared {
             // what it dooms.
             state.begin(origin);
             state.unopened = unopened;
+            state.revoked = revoked;
             // If the turn came after the request was over, give it back, with no lock held.
             let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
             drop(state);

@@ -190,8 +190,10 @@ pub(crate) struct State {
     /// Sessions that this request destroys.
     pub(crate) doomed: Vec<Doomed>,
     pub(crate) ended_beside: Vec<EndedBeside>,
-    /// Sessions of the request's tokens that could not be opened or are revoked, and over which the visitor started anew.
+    /// Sessions of the request's tokens that could not be opened, and over which the visitor started anew.
     pub(crate) unopened: Vec<SessionId>,
+    /// Sessions of the request's tokens that are revoked. A fresh session ends them.
+    pub(crate) revoked: Vec<SessionId>,
     /// How often this request has destroyed its session: what a commit brings that began before is not kept.
     pub(crate) ended: u64,
     /// A commit is under way that brings a new token.
@@ -574,7 +576,8 @@ impl State {
                 self.origin = superseded;
             }
         }
-        self.doomed.extend(self.unopened.drain(..).map(|id| Doomed { id, live: None }));
+        let unopened = self.unopened.drain(..).chain(self.revoked.drain(..));
+        self.doomed.extend(unopened.map(|id| Doomed { id, live: None }));
         // Where a login or a renewal may have moved it.
         self.doomed.extend(self.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
         self.ended += 1;

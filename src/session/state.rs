@@ -383,6 +383,8 @@ impl State {
         if let (Change::Set(key, _, baseline), Some(last)) = (&mut change, self.log.last())
             && let Change::Set(before, _, first) = &last.change
             && before == key
+            // A stream's change does not take the place of the handler's, which is in the last commit.
+            && last.number > self.answered
         {
             // Keep the baseline of the first set: what the request had read before it still counts.
             *baseline = first.clone().or_else(|| baseline.take());
@@ -442,6 +444,16 @@ impl State {
     /// As [`is_unsaved`](Self::is_unsaved), without the sessions to be destroyed.
     pub(crate) fn has_changes(&self) -> bool {
         (self.renews() && !self.is_periodic) || self.draft.is_dirty()
+    }
+
+    /// Whether a part of the last commit is what the handler has asked for, not what the layer does by itself or a stream
+    /// has written since.
+    pub(crate) fn has_work_of_the_handler(&self, settings: &Settings) -> bool {
+        !self.doomed.is_empty()
+            || self.failure.is_some()
+            || (self.renews() && !self.is_periodic)
+            || self.log.first().is_some_and(|logged| logged.number <= self.answered)
+            || self.is_always_saved(settings)
     }
 
     /// Whether there is a session to renew, or a login that makes one.

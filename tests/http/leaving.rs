@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    Error, ErrorKind, Lifetime, Session, SessionId, Sessions,
+    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, Sessions,
     conformance::{
         Operation,
-        fault::{Fault, Step},
+        fault::{Fault, Gate, Step},
     },
 };
 use tracing::Level;
@@ -374,6 +374,110 @@ async fn what_is_written_after_a_login_over_a_revoked_session_was_saved_is_store
         assert_eq!(count.await.body, "2", "{name}");
         assert_eq!(seen(&site, &jar).await, r#"count,later Some("ada") 1s"#, "{name}");
     }
+}
+
+/// `revoke_others` renews the owner's epoch and then carries the kept session over. A request that is loaded in between
+/// finds its session revoked, begins a fresh one, and the browser gets that one's token. Kept under a token that nobody has
+/// any more, the old session could not be logged out.
+#[tokio::test]
+async fn a_fresh_session_over_one_that_is_revoked_for_a_moment_ends_that_one() {
+    // A login, and a plain insert.
+    for owner in [Some("ada"), Some("eve"), None] {
+        for is_carried_over_first in [true, false] {
+            for (name, site) in sites() {
+                let place = format!("{owner:?} {is_carried_over_first} {name}");
+                let old = site.member("ada").await;
+                let mut jar = old.clone();
+                let reply = begin_anew_beside_revoke_others(&site, &mut jar, owner, is_carried_over_first).await;
+                assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1), "{place}");
+                assert!(!is_live(&site, &old).await, "{place}: the token that the browser has dropped");
+                assert_eq!(seen(&site, &jar).await, format!("new {owner:?} 1s"), "{place}");
+                if name != "provided" {
+                    let left = site.layer.sessions().list("ada").await.unwrap().len();
+                    assert_eq!(left, usize::from(owner == Some("ada")), "{place}");
+                }
+            }
+        }
+    }
+}
+
+/// The session that a login ends does not take a place of its owner's.
+#[tokio::test]
+async fn a_login_over_a_session_that_is_revoked_for_a_moment_makes_room_for_itself() {
+    for at_limit in [AtLimit::Refuse, AtLimit::EndOldest] {
+        for most in [1, 2] {
+            let site = Site::with(|builder| builder.sessions_per_owner(most, at_limit));
+            let old = site.member("ada").await;
+            let mut jar = old.clone();
+            // The login waits for the revocation to end, so it is always the later one.
+            let reply = begin_anew_beside_revoke_others(&site, &mut jar, Some("ada"), true).await;
+            assert_eq!(reply.status, StatusCode::OK, "{at_limit:?} {most}");
+            let other = if most > 1 { Some(site.member("ada").await) } else { None };
+            assert!(!is_live(&site, &old).await, "{at_limit:?} {most}");
+            for jar in [Some(jar), other].into_iter().flatten() {
+                assert!(is_live(&site, &jar).await, "{at_limit:?} {most}");
+            }
+        }
+    }
+}
+
+/// If the revoked session can't be ended, no fresh one begins.
+#[tokio::test]
+async fn a_fresh_session_is_refused_where_the_revoked_one_can_not_be_ended() {
+    let site = Site::new();
+    let old = site.member("ada").await;
+    let mut jar = old.clone();
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    let (sessions, id) = (site.layer.sessions(), old.id());
+    let keeping = tokio::spawn(async move { sessions.revoke_others("ada", &id).await });
+    gate.reached().await;
+    site.store.heal();
+    site.store.inject(Fault::unavailable().on(Operation::Load).after_first(1));
+    let reply = site.visit(&mut jar, async |session: Session| session.login("eve")).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.sets_no_cookie());
+    site.store.heal();
+    gate.release();
+    assert!(keeping.await.unwrap().unwrap());
+    assert!(is_live(&site, &old).await, "the browser still has its token");
+    assert!(site.layer.sessions().list("eve").await.unwrap().is_empty());
+}
+
+/// A request of the kept session is loaded while it is revoked, and is committed before or after it is carried over.
+async fn begin_anew_beside_revoke_others(
+    site: &Site,
+    jar: &mut Jar,
+    owner: Option<&'static str>,
+    is_carried_over_first: bool,
+) -> Reply {
+    let (fault, gate) = Fault::pause();
+    site.store.inject(fault.on(Operation::Update).session(&jar.id()).nth(1));
+    let (sessions, id) = (site.layer.sessions(), jar.id());
+    let mut keeping = tokio::spawn(async move { sessions.revoke_others("ada", &id).await.unwrap() });
+    gate.reached().await;
+    let stop = Stop::new();
+    let handler = stop.clone();
+    let sending = tokio::spawn(site.send(jar, async move |session: Session| {
+        assert!(session.is_new(), "it is revoked");
+        handler.here().await;
+        owner.map_or(Ok(()), |owner| session.login(owner))?;
+        session.insert("new", &1)
+    }));
+    stop.reached().await;
+    let mut gate = Some(gate);
+    if is_carried_over_first {
+        gate.take().into_iter().for_each(Gate::release);
+        assert!((&mut keeping).await.unwrap());
+        assert!(is_live(site, jar).await);
+    }
+    stop.go();
+    let reply = sending.await.unwrap();
+    jar.absorb(&reply);
+    if let Some(gate) = gate {
+        gate.release();
+        assert!(keeping.await.unwrap());
+    }
+    reply
 }
 
 /// The layer's own renewal is no wish of the handler's to begin a session; `renew` is.

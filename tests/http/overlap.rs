@@ -299,6 +299,128 @@ async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     }
 }
 
+/// A stream writes after the handler has answered and before the last commit begins, or even saves just then, which makes
+/// the renewal. The handler has asked for neither.
+#[tokio::test]
+async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the_answer_as_it_is() {
+    for saves in [false, true] {
+        let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
+        let jar = site.visitor().await;
+        site.clock.advance(3 * MINUTE);
+        site.store.inject(Fault::unavailable().on(Operation::Rename));
+        let (answering, slot) = (Stop::new(), Slot::new());
+        let (stream, left) = (answering.clone(), slot.clone());
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                left.put(session.clone());
+                let writing = stream.clone();
+                tokio::spawn(async move {
+                    writing.here().await;
+                    assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
+                    session.insert("x", &1).unwrap();
+                    if saves {
+                        // On this thread, the last commit would begin first.
+                        let save = move || {
+                            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                            runtime.block_on(session.save()).unwrap_err().kind()
+                        };
+                        assert_eq!(std::thread::spawn(save).join().unwrap(), ErrorKind::Unavailable);
+                    }
+                });
+                stream.reached().await;
+                // All tasks are on this thread, so the stream's is next.
+                stream.go();
+                ok()
+            })
+            .await;
+        assert_eq!((reply.status, &*reply.body), (StatusCode::OK, "ok"), "{saves}");
+        assert!(reply.sets_no_cookie(), "{saves}");
+        assert!(site.store.calls(Operation::Rename) > 0, "{saves}: it was tried");
+        site.store.heal();
+        let session: Session = slot.take();
+        assert_eq!(session.get("x").unwrap(), Some(1), "{saves}: the stream has written");
+        session.save().await.unwrap();
+        assert_eq!(site.entry(&jar, "x").await.as_deref(), Some("1"), "{saves}: and can still save");
+    }
+}
+
+/// The handler's own change was saved by then. A later change of the same entry is the stream's.
+#[tokio::test]
+async fn a_periodic_renewal_that_fails_after_a_save_beside_it_leaves_the_answer_as_it_is() {
+    for writes in [false, true] {
+        let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
+        let jar = site.visitor().await;
+        site.clock.advance(3 * MINUTE);
+        let gate = site.store.pause(Operation::Update, Step::Before);
+        let slot = Slot::new();
+        let left = slot.clone();
+        let sending = tokio::spawn(site.send(&jar, async move |session: Session| {
+            session.insert("n", &2)?;
+            left.put(session.clone());
+            tokio::spawn(async move { session.save().await });
+            tokio::task::yield_now().await;
+            ok()
+        }));
+        gate.reached().await;
+        let session: Session = slot.take();
+        turns(20).await;
+        assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
+        if writes {
+            session.insert("n", &3).unwrap();
+        }
+        site.store.inject(Fault::unavailable().on(Operation::Rename));
+        gate.release();
+        let reply = sending.await.unwrap();
+        assert_eq!((reply.status, &*reply.body), (StatusCode::OK, "ok"), "{writes}");
+        assert!(site.store.calls(Operation::Rename) > 0, "{writes}: it was tried");
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"), "{writes}");
+        site.store.heal();
+        session.save().await.unwrap();
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), Some(if writes { "3" } else { "2" }), "{writes}");
+    }
+}
+
+/// A stream's change of the same entry does not take the place of the handler's.
+#[tokio::test]
+async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_a_stream_has_overwritten_it() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    let slot = Slot::new();
+    let left = slot.clone();
+    let sending = tokio::spawn(site.send(&jar, async move |session: Session| {
+        session.insert("first", &1)?;
+        let saving = session.clone();
+        tokio::spawn(async move { saving.save().await });
+        turns(10).await;
+        session.insert("n", &2)?;
+        left.put(session);
+        ok()
+    }));
+    gate.reached().await;
+    // The last commit waits for that save.
+    turns(20).await;
+    let session: Session = slot.take();
+    assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
+    session.insert("n", &3).unwrap();
+    site.store.inject(Fault::unavailable().on(Operation::Update));
+    gate.release();
+    let reply = sending.await.unwrap();
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    site.store.heal();
+    assert_eq!(session.get("n").unwrap(), Some(3));
+    session.save().await.unwrap();
+    assert_eq!(site.entry(&jar, "first").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("3"));
+}
+
+/// Lets the other tasks of this thread go on for a while.
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_stream_extends_a_session_that_was_renewed_and_is_told_of_its_end() {
     let site = Site::new();

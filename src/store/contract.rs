@@ -28,6 +28,8 @@ use crate::{
 /// - **G3** A future that is dropped leaves the old state or the new one, whole, and holds nothing back.
 /// - **G4** A record is expired from `expires_at` on, and from then on it is absent for every method.
 /// - **G5** After an error other than `OutcomeUnknown` nothing is changed.
+/// - **G6** A write takes effect at most once, also if the backend's answer to it is lost. Then the store answers what
+///   came of the write, or `OutcomeUnknown`; it never sends the write again and takes its own effect for another's.
 ///
 /// Times come from the caller ([`Usage`]); a store asks a clock only to tell what has expired. All kinds of records are
 /// kept alike: sessions, tombstones, epochs and sealed ones.
@@ -41,9 +43,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **L1** What was created or last updated under this id comes back: the same record, byte for byte.
     /// - **L2** An id that was never created, was removed or has expired is `None`.
     /// - **L3** The version is the one that `create`, `update` or `rename` returned for this state.
-    /// - **L4** `expires_at` is what the last create or update set, or a later one that a touch has set since, capped by the
-    ///   record's absolute limit. (A store that counts whole seconds may be up to two late; the layer checks the absolute
-    ///   limit as well.)
+    /// - **L4** `expires_at` is what the last create or update set, or a later one that a touch has set since, to the
+    ///   millisecond, capped by the record's absolute limit. The cap is stored: from the limit on the session is absent
+    ///   for every method. (A store that counts whole seconds may be up to two late, never early; the layer checks the
+    ///   absolute limit as well.)
+    /// - **L5** `used_at` is what the last create, update or rename set, or a later one that a touch has set since. (A store
+    ///   that can't move it by a touch may derive it from how far the expiry has moved.)
     ///
     /// # Errors
     ///
@@ -332,7 +337,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// The ids of live sessions, a page at a time: about `limit` from `from` on.
     ///
-    /// - **I1** Walking from [`Cursor::START`] to the end names every session that lives all the while exactly once.
+    /// - **I1** Walking from [`Cursor::START`] to the end names every session that lives all the while at least once,
+    ///   whatever else is created and removed. Once nothing is created any more, the walk ends.
     /// - **I2** Tombstones, epochs and expired sessions are not named.
     ///
     /// # Errors
@@ -347,7 +353,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// How many live sessions there are.
     ///
-    /// - **I3** It is the number of ids that [`ids`](Self::ids) names.
+    /// - **I3** It is the number of different ids that [`ids`](Self::ids) names.
     ///
     /// # Errors
     ///
@@ -359,7 +365,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Removes everything: sessions, tombstones and epochs. How many live sessions there were; 0 where the store can't
     /// count.
     ///
-    /// - **I4** Afterwards every id is absent, and no update that was under way brings one back.
+    /// - **I4** Afterwards every id is absent, and no update that was under way brings one back. A rename that was under
+    ///   way leaves nothing under its old id and nothing under its new one.
     ///
     /// # Errors
     ///

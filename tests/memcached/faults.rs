@@ -137,6 +137,40 @@ async fn a_write_beside_an_unreadable_generation_is_told_by_its_own_answer() {
     assert_eq!(proxy.fired(), 4);
 }
 
+/// A clear stands between two servers while a session is renamed from the second one to the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rename_between_two_servers_does_not_outlive_a_clear() {
+    let servers = [Memcached::start(&[]), Memcached::start(&[])];
+    let proxies = [Proxy::start(servers[0].port()).await, Proxy::start(servers[1].port()).await];
+    let limit = Duration::from_secs(20);
+    let builder = MemcachedStore::builder().servers(proxies.iter().map(Proxy::address)).clear_by_generation(true);
+    let builder = builder.connections(1).connect_timeout(limit).request_timeout(limit);
+    // Two processes: each has its own connections.
+    let (clearing, renaming) = (builder.clone().build().unwrap(), builder.build().unwrap());
+    let (from, to, old, new) = (id_on(&renaming, 1), id_on(&renaming, 0), record(b"1"), record(b"2"));
+    let version = created(&renaming, &from, &old).await;
+    clearing.load(&to).await.unwrap();
+
+    // The first server is cleared, and its answer is on the way.
+    proxies[0].commands();
+    proxies[0].delay(Duration::from_secs(3));
+    let clear = tokio::spawn({
+        let store = clearing.clone();
+        async move { store.clear().await }
+    });
+    while proxies[0].commands() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // By now its reply may have come to the proxy, which has looked at the delay.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    proxies[0].delay(Duration::ZERO);
+    let renamed = renaming.rename(&from, &version, &tombstone(), &to, &new, usage(&new)).await;
+    assert!(matches!(renamed, Ok(Rename::Renamed(_))), "{renamed:?}");
+    clear.await.unwrap().unwrap();
+    assert!(renaming.load(&from).await.unwrap().is_none());
+    assert!(renaming.load(&to).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn garbage_closes_the_connection_and_reaches_nobody() {
     let (_server, proxy, store) = behind_proxy().await;

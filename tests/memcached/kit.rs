@@ -9,6 +9,7 @@ use session_layer::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
+    proxy::Proxy,
     server::{self, Memcached},
     support::id,
 };
@@ -85,6 +86,24 @@ async fn run(open: impl Fn() -> Harness, leave_out: Option<&str>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_server() {
     run(|| with_hooks(Memcached::start(&[])), None).await;
+}
+
+/// A write that memcached has carried out and that was not answered happens once, at each of its round trips.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_lost() {
+    for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
+        let server = Memcached::start(&[]);
+        let proxy = Arc::new(Proxy::start(server.port()).await);
+        // One connection: a request of another would be counted as well.
+        let builder = MemcachedStore::builder().servers([proxy.address()]).connections(1);
+        let harness = harness(vec![server], builder).lose_answers(move |nth| {
+            let lost = proxy.lose_answer(nth);
+            async move { lost }
+        });
+        let outcome = check.run(harness).await;
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+        assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

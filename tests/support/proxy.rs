@@ -4,7 +4,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -46,6 +46,9 @@ struct Control {
     delay: Mutex<Duration>,
     commands: AtomicU64,
     fired: AtomicU64,
+    /// After how many writes of requests the connection is cut in place of the reply.
+    losing: Mutex<Option<u32>>,
+    lost: AtomicBool,
     cut: Notify,
 }
 
@@ -75,6 +78,13 @@ impl Proxy {
         *self.control.armed.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }
 
+    /// Loses the answer to the n-th write of requests from now on, by cutting the connection when it comes; with `None`
+    /// no more. Returns whether one was lost since the last time.
+    pub fn lose_answer(&self, nth: Option<u32>) -> bool {
+        *self.control.losing.lock().unwrap() = nth;
+        self.control.lost.swap(false, Ordering::SeqCst)
+    }
+
     /// How many faults have happened.
     pub fn fired(&self) -> u64 {
         self.control.fired.load(Ordering::SeqCst)
@@ -99,6 +109,15 @@ impl Proxy {
     }
 }
 
+impl Control {
+    /// Counts a write of requests. Whether its answer is the one to be lost.
+    fn loses_this(&self) -> bool {
+        let mut losing = self.losing.lock().unwrap();
+        *losing = losing.map(|left| left.saturating_sub(1));
+        losing.take_if(|left| *left == 0).is_some()
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
@@ -119,7 +138,11 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                 let request = &requests[..bytes];
                 let lines = request.split(|&byte| byte == b'\n');
                 let commands = lines.filter(|line| [&b"mg "[..], b"ms ", b"md "].iter().any(|verb| line.starts_with(verb)));
-                control.commands.fetch_add(commands.count() as u64, Ordering::SeqCst);
+                let commands = commands.count() as u64;
+                control.commands.fetch_add(commands, Ordering::SeqCst);
+                if commands > 0 && control.loses_this() {
+                    pending = Some(Fault::CutReply);
+                }
                 let fault = control.armed.lock().unwrap().take_if(|(text, _)| holds(request, text)).map(|(_, fault)| fault);
                 if fault.is_some() {
                     control.fired.fetch_add(1, Ordering::SeqCst);
@@ -137,7 +160,10 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                     tokio::time::sleep(delay).await;
                 }
                 match pending.take() {
-                    Some(Fault::CutReply) => return,
+                    Some(Fault::CutReply) => {
+                        control.lost.store(true, Ordering::SeqCst);
+                        return;
+                    }
                     Some(Fault::SwallowReply) => continue,
                     Some(Fault::Inject(bytes)) if client.write_all(&bytes).await.is_err() => return,
                     Some(Fault::Replace(bytes)) => match first_value(&reply) {

@@ -56,7 +56,7 @@ scenarios! {
         "call rename done #1 +", "renewed (login) #1 #2 +", "call update conflict #1 +", "call load done #1 +",
         "no_session (superseded) #1 +", "write_blocked Superseded #1",
     ];
-    a_save_outside_of_any_request_is_blocked_and_told_of_once => [
+    a_save_outside_of_any_request_is_blocked_and_reported_once => [
         "call load done #1 +", "call update absent #1 +", "write_blocked Gone #1", "call update absent #1 +",
     ];
     changes_that_nobody_saves => ["call load done #1 +", "loaded #1 +", "changes_dropped (unsaved) #1"];
@@ -258,7 +258,7 @@ async fn superseded_when_it_is_saved(seen: Seen) {
     assert_eq!(browser.visit(handler).await, StatusCode::CONFLICT);
 }
 
-async fn a_save_outside_of_any_request_is_blocked_and_told_of_once(seen: Seen) {
+async fn a_save_outside_of_any_request_is_blocked_and_reported_once(seen: Seen) {
     let (store, _, browser) = site(&seen).await;
     let id = id_of(browser.cookie.as_deref().unwrap());
     let session = browser.layer.open_session(id).await.unwrap().unwrap();

@@ -267,9 +267,8 @@ mod tests {
         assert_eq!(SessionId::of_owner("alice").to_string(), "928a45b6-9b81-8a3a-8878-229e446bad14");
     }
 
-    /// V1: from the operating system, and no two alike.
     #[test]
-    fn v1_tokens_differ() {
+    fn random_tokens_differ() {
         let tokens: HashSet<_> =
             (0..1_000).map(|_| SessionToken::generate().expect("random numbers").reveal().to_string()).collect();
         assert_eq!(tokens.len(), 1_000);
@@ -316,9 +315,8 @@ mod tests {
         }
     }
 
-    /// K5: the id is bound to the cookie's name.
     #[test]
-    fn k5_names_separate_ids() {
+    fn the_id_is_bound_to_the_cookies_name() {
         let token = counting_token();
         let (a, check_a) = token.identify("a");
         let (b, check_b) = token.identify("b");
@@ -326,9 +324,8 @@ mod tests {
         assert_ne!(check_a, check_b);
     }
 
-    /// V7: neither `Debug` shows a secret.
     #[test]
-    fn v7_debug_is_redacted() {
+    fn debug_shows_neither_token_nor_check() {
         let token = counting_token();
         assert_eq!(format!("{token:?}"), "SessionToken(redacted)");
         assert_eq!(format!("{:?}", token.identify("sid").1), "Check(redacted)");

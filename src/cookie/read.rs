@@ -40,13 +40,13 @@ impl Tokens {
     }
 }
 
-/// Reads all `Cookie` lines: HTTP/2 splits them (RFC 9113, section 8.2.3).
+/// Reads all `Cookie` lines. HTTP/2 splits them (RFC 9113, section 8.2.3).
 ///
-/// Names are compared byte for byte, and nothing but spaces and tabs is trimmed: a server that trims what Unicode calls
-/// a space, unquotes or decodes names would take for ours a cookie whose prefix no browser has checked (K13). The values
-/// of other cookies are not looked at, so whatever they hold hides nothing.
+/// Names are compared byte for byte, and only spaces and tabs are trimmed. A server that trims other Unicode spaces, or
+/// that unquotes or decodes names, would accept a cookie whose prefix no browser has checked. Values of other cookies
+/// are ignored, so they can't hide the session's.
 ///
-/// What has not the form, or is not signed by us, is refused and nothing else: it costs no store call.
+/// Malformed values, and values without a valid signature if signing is on, are rejected without a store call.
 pub(crate) fn read(
     headers: &HeaderMap,
     cookie: &Cookie,
@@ -138,9 +138,9 @@ mod tests {
         assert_eq!(tokens(&[&line]), [TOKEN]);
     }
 
-    /// K13: names that only look like ours are not ours.
+    /// Names that only resemble the cookie's name are other cookies.
     #[test]
-    fn k13_similar_names_are_not_ours() {
+    fn similar_names_are_other_cookies() {
         for name in [
             "..Host-sid",
             "%5f_Host-sid",
@@ -159,9 +159,9 @@ mod tests {
         }
     }
 
-    /// V9: what is no token never leaves this function.
+    /// A malformed value never leaves this function.
     #[test]
-    fn v9_malformed_values_are_dropped() {
+    fn malformed_values_are_dropped() {
         for value in
             ["", "x", "\"", &TOKEN[1..], &format!("{TOKEN}A"), &format!("\"{TOKEN}\""), &TOKEN.replace('A', "=")]
         {

@@ -195,9 +195,9 @@ mod tests {
         }
     }
 
-    /// K5: bound to the cookie's name, and to where the name ends.
+    /// The signature is bound to the cookie's name and to where the name ends.
     #[test]
-    fn k5_another_cookies_value_is_forged() {
+    fn another_cookies_value_is_forged() {
         let seal = seal(1);
         let value = seal.seal("sid", &token());
         for name in ["sid2", "si", "", "SID", "__Host-sid"] {

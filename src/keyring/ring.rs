@@ -284,9 +284,9 @@ mod tests {
         assert!(message.contains(&path.display().to_string()), "{message}");
     }
 
-    /// V15: each field wipes itself when dropped, which is all there is of a secret after it was derived from.
+    /// Each field wipes itself when dropped. Nothing else of a secret remains once the keys are derived.
     #[test]
-    fn v15_keys_are_wiped() {
+    fn keys_are_wiped_when_dropped() {
         use zeroize::ZeroizeOnDrop;
 
         fn wiped<T: ZeroizeOnDrop>(_: &T) {}
@@ -305,9 +305,8 @@ mod tests {
         wiped(&expand::<32>(&Hkdf::<Sha256>::new(Some(SALT), secret(1).bytes()), RECORD));
     }
 
-    /// V15: `Debug` shows ids only.
     #[test]
-    fn v15_debug_shows_ids_only() {
+    fn debug_shows_key_ids_only() {
         let ring = KeyRing::new(secret(1)).opening(secret(2)).unwrap();
         let [first, second] = [1, 2].map(|first| RingKey::derive(&secret(first)).id);
         assert_eq!(

@@ -274,9 +274,9 @@ mod tests {
         assert!(error.to_string().starts_with("the secret in the environment variable SESSION_LAYER_NO_SUCH_VARIABLE"));
     }
 
-    /// V15: the bytes, and the text that they came from.
+    /// The bytes, and the text from which they were decoded.
     #[test]
-    fn v15_it_is_wiped() {
+    fn a_secret_is_wiped_when_dropped() {
         fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
         let Secret(bytes) = &Secret::from_base64(GOOD).unwrap();
         wiped(bytes);
@@ -287,9 +287,8 @@ mod tests {
         wiped(&read_env("PATH").unwrap());
     }
 
-    /// V15: `Debug` shows nothing of it.
     #[test]
-    fn v15_debug_is_redacted() {
+    fn debug_does_not_show_the_secret() {
         assert_eq!(format!("{:?}", Secret::from_base64(GOOD).unwrap()), "Secret(redacted)");
     }
 }

@@ -79,6 +79,32 @@ async fn after_a_logout_the_token_opens_no_session() {
     assert_ne!(after.value, old.value);
 }
 
+/// The insert must not be stored under the destroyed session's id, or the old token would be valid again.
+#[tokio::test]
+async fn an_insert_after_destroy_gets_a_fresh_token() {
+    for saves in [false, true] {
+        let site = Site::new();
+        let mut jar = site.member("ada").await;
+        let old = jar.clone();
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                if saves {
+                    session.destroy_now().await?;
+                } else {
+                    session.destroy()?;
+                }
+                session.insert("flash", &"signed out")
+            })
+            .await;
+        assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1));
+        assert!(jar.value.is_some() && jar.value != old.value);
+        assert!(!is_live(&site, &old).await);
+        assert!(site.stored(&old.id()).await.is_none());
+        let seen = site.send(&jar, async |session: Session| format!("{:?}", (session.owner(), session.keys()))).await;
+        assert_eq!(seen.body, r#"(None, ["flash"])"#);
+    }
+}
+
 #[tokio::test]
 async fn renewing_an_owners_epoch_ends_all_its_sessions_and_no_others() {
     let site = Site::new();

@@ -43,6 +43,23 @@ async fn ids_are_paged_and_each_appears_once() {
     assert_eq!(site.sessions.ids().next().await.unwrap(), None);
 }
 
+/// Those of all owners and of anonymous visitors; a save under way does not bring one back.
+#[tokio::test]
+async fn clear_ends_every_session() {
+    let site = Site::new();
+    let ids = [site.member("ada").await, site.member("bob").await];
+    let nobody = site.layer.new_session();
+    nobody.insert("n", &1).unwrap();
+    nobody.save().await.unwrap();
+    let late = site.layer.open_session(ids[0]).await.unwrap().unwrap();
+    late.insert("n", &2).unwrap();
+    assert_eq!(site.sessions.clear().await.unwrap(), 3);
+    assert_eq!(late.save().await.unwrap_err().kind(), ErrorKind::Gone);
+    for id in [ids[0], ids[1], nobody.id().unwrap()] {
+        assert!(!site.sessions.contains(&id).await.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn sweeps_remove_expired_and_idle_sessions_and_are_reported() {
     let site = Site::new();

@@ -5,15 +5,15 @@ use http::{HeaderMap, header};
 use super::write::Cookie;
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
-/// How many cookies of our name are looked up. A browser sends several when they differ in path or domain; a client
-/// that sends more pays for it with its own session, not with the store's time.
+/// How many cookies of this name are looked up. Browsers send several if they differ in path or domain. The limit
+/// bounds the store calls of one request.
 const MAX_TOKENS: usize = 4;
 
-/// The well-formed tokens that a request brought, in its order.
+/// The well-formed tokens of a request, in its order.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     first: Option<SessionToken>,
-    /// Hardly a request has them.
+    /// Rarely used.
     others: Vec<SessionToken>,
 }
 
@@ -34,7 +34,7 @@ impl Tokens {
         self.first.is_none()
     }
 
-    /// Whether there are more than one.
+    /// Whether there is more than one.
     pub(crate) fn are_several(&self) -> bool {
         !self.others.is_empty()
     }
@@ -72,7 +72,7 @@ pub(crate) fn read(
     tokens
 }
 
-/// The value of the pair, if it is ours.
+/// The value of the pair, if it has this name.
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     trim(pair).strip_prefix(name)?.strip_prefix(b"=")
 }
@@ -84,7 +84,7 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// For the fuzz target: at most four tokens, each of which stands in the lines as the whole value of our name.
+/// For the fuzz target: at most four tokens are found, and each is in the lines as the whole value of the cookie.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) {
     let mut headers = HeaderMap::new();
@@ -131,7 +131,7 @@ mod tests {
         assert!(tokens(&[]).is_empty());
     }
 
-    /// What another cookie holds, even bytes that are no text, hides nothing.
+    /// Another cookie's value, even if it is not text, hides nothing.
     #[test]
     fn foreign_bytes_hide_nothing() {
         let line = [b"x=\xff\xfe; __Host-sid=", TOKEN.as_bytes(), b"; y=\"a"].concat();

@@ -202,7 +202,7 @@ fn check(path: &Path, out: &HashSet<u32>, last: u64, kills: usize) -> u64 {
     let restored: u64 = restored.expect("every snapshot has the marker");
     assert!(
         restored == last || restored == last + 1,
-        "snapshot {restored} was restored, {last} was the last one told of"
+        "snapshot {restored} was restored, {last} was the last one printed"
     );
     restored
 }

@@ -24,7 +24,7 @@ const MIN_DISTINCT: usize = 8;
 const PLACEHOLDERS: [&str; 8] =
     ["change-me", "changeme", "change_me", "password", "secret", "placeholder", "example", "insecure"];
 
-/// What the keys of a [`KeyRing`](crate::KeyRing) are derived from: at least 32 random bytes.
+/// A secret of at least 32 random bytes, from which the keys of a [`KeyRing`](crate::KeyRing) are derived.
 ///
 /// Make one with `openssl rand -base64 32`. It is wiped when dropped and `Debug` does not show it.
 ///

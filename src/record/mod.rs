@@ -1,4 +1,4 @@
-//! What a store keeps of one session.
+//! A session as a store keeps it.
 //!
 //! - [`Record`]: created, lifetime, check, owner and entries; immutable and shared.
 //! - [`Entries`]: the encoded values by key, in one allocation.
@@ -33,10 +33,10 @@ use crate::{
 /// How long a login's tombstone lives, and requests with the old token are answered as superseded.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// What a store keeps under one id: immutable, and shared as `Arc<Record>`.
+/// The stored form of a session, immutable and shared as `Arc<Record>`.
 ///
-/// The *sliding* expiry is not in it: that is the store's own (see [`Stored`](crate::Stored)), so that a touch never
-/// rewrites a record. Times are whole milliseconds.
+/// The *sliding* expiry is not part of it. The store keeps that itself (see [`Stored`](crate::Stored)), so that a touch
+/// never rewrites a record. Times are whole milliseconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     kind: RecordKind,

@@ -92,7 +92,7 @@ async fn the_shops_own_keys_are_forbidden_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn a_5xx_drops_what_was_changed_and_a_4xx_keeps_it() {
+async fn a_5xx_drops_changes_and_a_4xx_keeps_them() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     for status in [500, 503, 599] {

@@ -3,7 +3,7 @@
 use crate::{browser::Browser, process::Demo};
 
 #[tokio::test]
-async fn the_page_counts_visits_of_those_who_have_a_session() {
+async fn the_page_counts_visits_of_users_with_a_session() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     for _ in 0..3 {

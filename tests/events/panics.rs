@@ -29,7 +29,7 @@ async fn a_panic_is_reported_once_and_the_other_observers_are_called() {
     for _ in 0..3 {
         send(&layer, &[], async |_: Session| ()).await;
     }
-    assert_eq!(first.count(), 3, "it is told of what comes next");
+    assert_eq!(first.count(), 3, "it still gets later events");
     assert_eq!(seen.all().len(), 3);
     let reports = traced.all("session_layer::observer");
     assert_eq!(reports.len(), 1, "{reports:?}");
@@ -76,7 +76,7 @@ async fn a_panic_while_another_one_unwinds_ends_nothing() {
         resume_unwind(Box::new("the handler's"));
     }));
     assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"the handler's"));
-    assert_eq!(panicking.count(), before + 1, "the changes that were dropped were told of");
+    assert_eq!(panicking.count(), before + 1, "the dropped changes were reported");
 
     store.inject(Fault::hanging().on(Operation::Load));
     let observed = ObservedStore::new(store, Arc::clone(&panicking));
@@ -87,7 +87,7 @@ async fn a_panic_while_another_one_unwinds_ends_nothing() {
         resume_unwind(Box::new("the handler's"));
     }));
     assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"the handler's"));
-    assert_eq!(panicking.count(), before + 2, "the call that was dropped was told of");
+    assert_eq!(panicking.count(), before + 2, "the dropped call was reported");
 }
 
 /// Calls the store and the session at each event. If a lock were held meanwhile, this would deadlock.

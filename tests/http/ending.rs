@@ -24,7 +24,7 @@ type Change = fn(&Session) -> Result<(), session_layer::Error>;
 
 const RENEWALS: [Change; 2] = [|session| session.renew(), |session| session.login("ada")];
 
-/// Over a store without an `end` or a `rename` of its own.
+/// Over a store without its own `end` and `rename`.
 fn bare() -> Site {
     let below = Site::new();
     Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder)
@@ -113,7 +113,7 @@ async fn an_ended_session_looks_absent_to_late_requests() {
     assert_eq!(late.await.unwrap().status, StatusCode::OK, "as if it had been first");
     let reply = site.send(&jar, async |session: Session| session.insert("n", &3)).await;
     assert_eq!(reply.status, StatusCode::OK);
-    assert_eq!(reply.cookies().len(), 1, "a session of its own");
+    assert_eq!(reply.cookies().len(), 1, "a new session");
     assert!(!is_live(&site, &jar).await);
     site.clock.advance(2 * MINUTE);
     assert!(site.stored(&jar.id()).await.is_none());
@@ -252,7 +252,7 @@ async fn moved(renews: bool, panics: bool) -> (Option<String>, Option<String>, S
 }
 
 #[tokio::test]
-async fn a_change_that_fails_on_what_was_merged_undoes_nothing() {
+async fn a_change_that_fails_on_the_merged_record_undoes_nothing() {
     for (renews, panics) in [(false, false), (false, true), (true, false), (true, true)] {
         let (b, c, status) = moved(renews, panics).await;
         let theirs = (Some("\"text\""), Some("7"));

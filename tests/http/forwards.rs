@@ -903,7 +903,7 @@ async fn a_clock_that_is_stepped_back_after_a_renewal_makes_no_reader_write() {
 }
 
 #[tokio::test]
-async fn where_conflicts_are_rejected_a_renewal_by_another_is_none_and_a_change_is_one() {
+async fn under_the_reject_policy_another_requests_renewal_is_no_conflict_and_its_change_is_one() {
     for changes in [false, true] {
         let site = Site::with(|builder| builder.renew_every(10 * MINUTE).conflicts(ConflictPolicy::Reject));
         let jar = site.visitor().await;

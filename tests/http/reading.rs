@@ -52,7 +52,7 @@ const READ_AND_SET: Act = |session| {
 };
 
 #[tokio::test]
-async fn setting_or_taking_what_was_read_and_has_changed_since_is_a_conflict_that_names_the_key() {
+async fn setting_or_taking_an_entry_changed_since_it_was_read_is_a_conflict_that_names_the_key() {
     let acts: [(&str, Act, Act); 9] = [
         ("get and insert", READ_AND_SET, seven),
         ("get and insert over a removal", READ_AND_SET, removed),

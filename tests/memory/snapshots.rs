@@ -174,7 +174,7 @@ async fn a_shortened_expiry_stays_short() {
 
 /// An id that is stored again after its removal is a new session, to which the earlier removal does not apply.
 #[tokio::test]
-async fn a_removal_ends_only_what_was_before_it() {
+async fn a_removal_ends_only_the_earlier_session() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions");
     let clock = clock();

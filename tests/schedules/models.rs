@@ -293,7 +293,7 @@ fn a_revocation_beside_a_change_of_owner_leaves_nothing_of_the_owner() {
 }
 
 #[test]
-fn revoking_the_others_beside_a_renewal_keeps_ones_own_session() {
+fn revoking_the_others_beside_a_renewal_keeps_the_own_session() {
     let runs = explore_with_all_answers(BOBS, &[(Cookie, Op::RevokeOthers), (Cookie, Op::Update)], |end| {
         assert_eq!(end.replies[0].status, 200);
         assert!(end.replies[0].report.ended);

@@ -7,7 +7,7 @@ use crate::support::Site;
 const N: Key<u64> = Key::new("n");
 
 #[tokio::test]
-async fn an_absent_session_is_none_and_none_is_made() {
+async fn an_absent_session_is_none_and_is_not_created() {
     let Site { sessions, store, .. } = Site::new();
     let id = SessionId::of_owner("absent");
     assert!(sessions.open(&id).await.unwrap().is_none());

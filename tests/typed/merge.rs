@@ -70,7 +70,7 @@ async fn the_closure_runs_again_on_the_newer_value_as_a_whole() {
 }
 
 #[tokio::test]
-async fn update_now_returns_what_was_finally_applied() {
+async fn update_now_returns_the_result_of_the_final_run() {
     let bench = Bench::new(Codec::Json, filled).await;
     let [a, b] = two(&bench).await;
     a.update_now(|shop| shop.visits += 10).await.unwrap();

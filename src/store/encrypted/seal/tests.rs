@@ -129,7 +129,7 @@ fn every_changed_byte_of_the_wire_form_is_refused() {
 }
 
 #[test]
-fn what_is_outside_is_bound() {
+fn the_parts_outside_the_seal_are_bound_to_it() {
     let sealed = seal(&ring(1), &id("x"), &reference()).unwrap();
     let longer = Lifetime::new(lifetime().idle(), lifetime().absolute() * 2).unwrap().persistent();
     let idler = Lifetime::new(lifetime().idle() * 2, lifetime().absolute()).unwrap().persistent();

@@ -16,18 +16,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What happens once, at the first request that holds the armed text.
+/// A fault that happens once, at the first request that contains the armed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection is cut before the request is passed on.
+    /// Cuts the connection before the request is forwarded.
     CutRequest,
-    /// The request is passed on; the connection is cut in place of its reply.
+    /// Forwards the request, and cuts the connection in place of its reply.
     CutReply,
-    /// The request is passed on; its reply is swallowed, and what follows passes.
+    /// Forwards the request and drops its reply; later replies pass.
     SwallowReply,
-    /// The request is passed on; these bytes come before its reply.
+    /// Forwards the request, and sends these bytes before its reply.
     Inject(Vec<u8>),
-    /// The request is passed on; these bytes come in place of the first value that is answered after it.
+    /// Forwards the request, and sends these bytes in place of the first value in the reply.
     Replace(Vec<u8>),
 }
 
@@ -41,7 +41,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct Control {
     armed: Mutex<Option<(Vec<u8>, Fault)>>,
-    /// Every reply's bytes are written one by one.
+    /// Writes every reply byte by byte.
     split: Mutex<bool>,
     delay: Mutex<Duration>,
     commands: AtomicU64,
@@ -73,7 +73,7 @@ impl Proxy {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Makes this happen at the first request that holds `text`.
+    /// Arms a fault for the first request that contains `text`.
     pub fn arm(&self, text: &str, fault: Fault) {
         *self.control.armed.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }
@@ -85,7 +85,7 @@ impl Proxy {
         self.control.lost.swap(false, Ordering::SeqCst)
     }
 
-    /// How many faults have happened.
+    /// The number of faults that have happened.
     pub fn fired(&self) -> u64 {
         self.control.fired.load(Ordering::SeqCst)
     }
@@ -98,12 +98,12 @@ impl Proxy {
         *self.control.delay.lock().unwrap() = by;
     }
 
-    /// Cuts every connection that stands.
+    /// Cuts all open connections.
     pub fn cut(&self) {
         self.control.cut.notify_waiters();
     }
 
-    /// How many meta commands have passed since this was asked last.
+    /// The number of meta commands forwarded since the last call.
     pub fn commands(&self) -> u64 {
         self.control.commands.swap(0, Ordering::SeqCst)
     }
@@ -186,7 +186,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
     }
 }
 
-/// Where the first value in these replies is, line and all.
+/// The position of the first value in these replies, including its line.
 fn first_value(replies: &[u8]) -> Option<Range<usize>> {
     let start = if replies.starts_with(b"VA ") { 0 } else { find(replies, b"\r\nVA ")? + 2 };
     let line = start + find(&replies[start..], b"\r\n")?;

@@ -236,7 +236,7 @@ impl Probe {
     /// Damages what is stored under the id.
     pub(super) async fn damage(&self, id: &SessionId) -> Verdict {
         let Some(damage) = &self.harness().damage else {
-            return self.skip("the harness has no way to damage a record");
+            return self.skip("the harness has no way to damage a record; see `Harness::damage`");
         };
         damage(*id).await;
         Ok(())
@@ -245,9 +245,17 @@ impl Probe {
     /// Takes the backend away, or gives it back.
     pub(super) async fn outage(&self, down: bool) -> Verdict {
         let Some(outage) = &self.harness().outage else {
-            return self.skip("the harness has no way to take the backend away");
+            return self.skip("the harness has no way to take the backend away; see `Harness::outage`");
         };
         outage(down).await;
         Ok(())
+    }
+
+    /// Loses the answer to the n-th request from now on, or stops. Whether one was lost since the last time.
+    pub(super) async fn lose_answer(&self, nth: Option<u32>) -> Verdict<bool> {
+        let Some(lose) = &self.harness().lose_answers else {
+            return self.skip("the harness has no way to lose an answer of the backend; see `Harness::lose_answers`");
+        };
+        Ok(lose(nth).await)
     }
 }

@@ -5,8 +5,9 @@ use std::{pin::Pin, sync::Arc};
 use tokio::sync::Semaphore;
 
 use super::{
-    Harness, Outcome, Report,
+    Harness, Outcome, Report, Skip,
     bench::{Bench, Stop, Verdict},
+    checks::clocks,
     race,
 };
 use crate::store::SessionStore;
@@ -20,6 +21,27 @@ pub struct Check {
     /// The numbers of the sentences that it checks.
     pub sentences: &'static [&'static str],
     run: fn(Bench) -> Pin<Box<dyn Future<Output = Verdict> + Send>>,
+}
+
+/// The check that is done first.
+const CLOCK: &str = "g4_the_store_reads_the_harness_clock";
+
+/// What a failure says whose cause may be the clock.
+const OTHER_CLOCK: &str = ".\n    This may be because the store does not read the harness's manual clock: see the check \
+     g4_the_store_reads_the_harness_clock first";
+
+/// How long a store that has failed may take to show which clock it reads.
+const SOON: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Whether the store of this bench takes no notice of the harness's manual clock.
+async fn other_clock(bench: Bench) -> bool {
+    let g4 = bench.about("G4");
+    if !g4.exact() {
+        return false;
+    }
+    // In a task of its own, because it may panic; in time, because it may hang.
+    let asked = tokio::spawn(async move { tokio::time::timeout(SOON, clocks::mismatch(&g4)).await });
+    matches!(asked.await, Ok(Ok(Ok(Some(_)))))
 }
 
 impl Check {
@@ -58,12 +80,24 @@ impl Check {
         };
         let check = self.name;
         skipped.iter_mut().for_each(|skip| skip.check = check);
-        let failure = failure.map(|failure| super::Failure { check, ..failure });
+        let mut failure = failure.map(|failure| super::Failure { check, ..failure });
+        if let Some(failure) = &mut failure
+            && check != CLOCK
+            && other_clock(bench).await
+        {
+            failure.what.push_str(OTHER_CLOCK);
+        }
         if let Some(failure) = &failure {
             let known = self.sentences.contains(&failure.sentence);
             debug_assert!(known, "{check} does not say that it checks {}", failure.sentence);
         }
         Outcome { check, skipped, failure }
+    }
+
+    fn not_run(&self, why: &str) -> Outcome {
+        let sentence = self.sentences.first().copied().unwrap_or_default();
+        let skip = Skip { check: self.name, sentence, why: format!("not run, because {why}") };
+        Outcome { check: self.name, skipped: vec![skip], failure: None }
     }
 
     /// A store that panics is told like one that answers wrongly, so that the other checks still run.
@@ -86,7 +120,9 @@ impl Check {
 /// The report says which sentences are broken and what could not be checked; [`Report::assert_passed`] makes a test of
 /// it. [`tests!`](super::tests) makes one test of each check instead.
 ///
-/// Checks that really wait, because the store has a clock of its own, are run a few at once; all others one by one.
+/// Checks that really wait, because the store has a clock of its own, are run a few at once; all others one by one. If
+/// the first check finds that the store does not read the harness's manual clock, the others are not run: they would
+/// fail for no other reason.
 ///
 /// # Panics
 ///
@@ -95,7 +131,12 @@ pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
     let mut report = Report { store: String::new(), outcomes: Vec::new() };
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut runs = Vec::new();
+    let mut other_clock = false;
     for check in super::checks() {
+        if other_clock {
+            report.outcomes.push(check.not_run("the store does not read the harness's clock"));
+            continue;
+        }
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let harness = open().await;
         harness.store().name().clone_into(&mut report.store);
@@ -108,7 +149,11 @@ pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
         if waits {
             runs.push(run);
         } else {
-            report.outcomes.push(race::joined(run).await);
+            let outcome = race::joined(run).await;
+            if check.name == CLOCK && outcome.failure.is_some() {
+                other_clock = self::other_clock(Bench::new(open().await)).await;
+            }
+            report.outcomes.push(outcome);
         }
     }
     for run in runs {
@@ -123,14 +168,8 @@ const AT_ONCE: usize = 8;
 /// What one test of [`tests!`](super::tests) does.
 #[doc(hidden)]
 #[track_caller]
-#[allow(clippy::print_stderr, reason = "a test's output is where one looks for what it skipped")]
 pub fn verdict(outcome: &Outcome) {
-    for skip in &outcome.skipped {
-        eprintln!("skipped: {skip}");
-    }
-    if let Some(failure) = &outcome.failure {
-        panic!("{failure}");
-    }
+    outcome.assert_passed();
 }
 
 /// The check of this name.

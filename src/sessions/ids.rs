@@ -23,8 +23,8 @@ pub struct SessionIds {
 }
 
 impl Sessions {
-    /// The ids of all live sessions. One that lives all the while comes exactly once. A revoked one that is not
-    /// removed yet comes as well: see [`contains`](Self::contains).
+    /// The ids of all live sessions. One that lives all the while is returned at least once; a store can return it again.
+    /// A revoked one that is not removed yet is returned as well: see [`contains`](Self::contains).
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Sessions};

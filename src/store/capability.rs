@@ -36,7 +36,8 @@ use crate::id::SessionId;
 pub trait Listing: Send + Sync {
     /// The ids of live sessions, a page at a time: about `limit` from `from` on.
     ///
-    /// - **I1** Walking from [`Cursor::START`] to the end names every session that lives all the while exactly once.
+    /// - **I1** Walking from [`Cursor::START`] to the end names every session that lives all the while at least once,
+    ///   whatever else is created and removed. Once nothing is created any more, the walk ends.
     /// - **I2** Tombstones, epochs and expired sessions are not named.
     ///
     /// # Errors
@@ -46,7 +47,7 @@ pub trait Listing: Send + Sync {
 
     /// How many live sessions there are.
     ///
-    /// - **I3** It is the number of ids that [`ids`](Self::ids) names.
+    /// - **I3** It is the number of different ids that [`ids`](Self::ids) names.
     ///
     /// # Errors
     ///
@@ -79,7 +80,8 @@ pub trait Clearing: Send + Sync {
     /// Removes everything: sessions, tombstones and epochs. Returns how many live sessions there were, or 0 if the store
     /// can't count.
     ///
-    /// - **I4** Afterwards every id is absent, and no update that was under way brings one back.
+    /// - **I4** Afterwards every id is absent, and no update that was under way brings one back. A rename that was under
+    ///   way leaves nothing under its old id and nothing under its new one.
     ///
     /// # Errors
     ///

@@ -25,6 +25,8 @@ use crate::{
 /// - **G3** A future that is dropped leaves the old state or the new one, whole, and holds nothing back.
 /// - **G4** A record is expired from `expires_at` on, and from then on it is absent for every method.
 /// - **G5** After an error other than `OutcomeUnknown` nothing is changed.
+/// - **G6** A write takes effect at most once, also if the backend's answer to it is lost. Then the store answers what
+///   came of the write, or `OutcomeUnknown`; it never sends the write again and takes its own effect for another's.
 ///
 /// Times come from the caller ([`Usage`]); a store asks a clock only to tell what has expired. All kinds of records are
 /// kept alike: sessions, tombstones, epochs and sealed ones.
@@ -38,11 +40,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **L1** What was created or last updated under this id comes back: the same record, byte for byte.
     /// - **L2** An id that was never created, was removed or has expired is `None`.
     /// - **L3** The version is the one that `create`, `update` or `rename` returned for this state.
-    /// - **L4** `expires_at` is what the last create or update set, or a later one that a touch has set since, capped by the
-    ///   record's absolute limit. (A store that counts whole seconds may be up to two late; the layer checks the absolute
-    ///   limit as well.)
+    /// - **L4** `expires_at` is what the last create or update set, or a later one that a touch has set since, to the
+    ///   millisecond, capped by the record's absolute limit. The cap is stored: from the limit on the session is absent
+    ///   for every method. (A store that counts whole seconds may be up to two late, never early; the layer checks the
+    ///   absolute limit as well.)
+    /// - **L5** `used_at` is what the last create, update or rename set, or a later one that a touch has set since. (A store
+    ///   that can't move it by a touch may derive it from how far the expiry has moved.)
     ///
-    /// - **L5** If the record has an owner and the answer has the owner's epoch ([`Stored::with_owner_epoch`]), it is the one
+    /// - **L6** If the record has an owner and the answer has the owner's epoch ([`Stored::with_owner_epoch`]), it is the one
     ///   that [`owner_epoch`](Self::owner_epoch) would answer now: read with the record or after it, and not kept.
     ///
     /// A backend that can read the epoch along with the record saves a call for each request of a logged-in visitor.

@@ -1,4 +1,4 @@
-//! The store as a dictionary (B1.8), and what it knows of a session beside its data (B1.4).
+//! The store as a dictionary, and a session's metadata.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use session_layer::{Clearing, Listing, MemoryStore, Owners, SessionStatus, Sessi
 use super::support::{MINUTE, clock, create, id, record};
 
 #[tokio::test]
-async fn get_take_and_get_or_insert() {
+async fn the_store_can_be_used_as_a_dictionary() {
     let clock = clock();
     let store = MemoryStore::with_clock(clock.clone());
     let (first, second) = (record(&clock, None), record(&clock, Some("alice")));
@@ -23,7 +23,7 @@ async fn get_take_and_get_or_insert() {
     assert!(Arc::ptr_eq(&taken.record, &first));
     assert!(store.take(&id("a")).await.unwrap().is_none());
     assert!(!store.remove(&id("a")).await.unwrap());
-    // The absent and the expired are as good as never there.
+    // An absent and an expired session are treated alike.
     create(&store, &id("a"), &first, &clock).await;
     clock.advance(Duration::from_secs(3_600));
     assert!(!store.contains(&id("a")).await.unwrap());
@@ -42,9 +42,9 @@ async fn a_load_clones_a_pointer() {
     assert_eq!(Arc::strong_count(&session), 2);
 }
 
-/// Every session that lives all the while comes once, whatever comes and goes meanwhile.
+/// Every session that lives throughout comes once, whatever comes and goes meanwhile.
 #[tokio::test]
-async fn iteration_goes_on_beside_writers() {
+async fn iteration_continues_during_writes() {
     let clock = clock();
     let store = MemoryStore::builder().capacity(20_000).clock(clock.clone()).open().unwrap();
     let session = record(&clock, None);
@@ -65,7 +65,7 @@ async fn iteration_goes_on_beside_writers() {
 }
 
 #[tokio::test]
-async fn metadata_tells_created_use_count_expiry_and_status() {
+async fn metadata_has_creation_use_count_expiry_and_status() {
     let clock = clock();
     let store = MemoryStore::with_clock(clock.clone());
     let created = clock.now();
@@ -82,7 +82,7 @@ async fn metadata_tells_created_use_count_expiry_and_status() {
     assert_eq!((metadata.created_at, metadata.used_at), (created, accessed));
     assert_eq!((metadata.access_count, metadata.status), (Some(3), SessionStatus::Active));
     assert_eq!(metadata.expires_at, created + 60 * MINUTE);
-    // A load moves no sliding expiry, and not what the layer goes by when it decides on a touch.
+    // A load moves neither the sliding expiry nor the last use on which the layer bases a touch.
     assert_eq!(store.load(&id("a")).await.unwrap().unwrap().used_at, created);
     clock.advance(58 * MINUTE);
     assert_eq!(store.metadata(&id("a")).await.unwrap().unwrap().status, SessionStatus::Expired);

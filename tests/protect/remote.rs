@@ -1,4 +1,4 @@
-//! A store that does not say that it is in memory, so that a cache does not step aside.
+//! A store that hides that it is in memory, so that a cache does not step aside.
 
 use std::{sync::Arc, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! A store whose calls wait until the test lets them go on.
+//! A store whose calls wait until the test lets them continue.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use session_layer::{
 };
 use tokio::sync::{Notify, oneshot};
 
-/// What becomes of a call.
+/// The fate of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Done,
-    /// It is done, and the answer is lost.
+    /// Done, with its answer lost.
     Lost,
-    /// It is not done.
+    /// Not done.
     Refused(StoreErrorKind),
-    /// The answer is lost, and it is done at some later time.
+    /// Its answer is lost, and it is done at some later time.
     Late,
 }
 
@@ -30,10 +30,10 @@ type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A call that waits at a gate.
 pub(crate) struct Ticket {
     pub(crate) label: String,
-    /// It is made already, and its answer is to go out.
+    /// It was made, and its answer waits.
     pub(crate) is_made: bool,
     pub(crate) writes: bool,
-    /// How eagerly it goes on; for the test's own use.
+    /// How readily it continues; for the test's own use.
     pub(crate) weight: usize,
     go: oneshot::Sender<Fate>,
 }
@@ -54,21 +54,21 @@ struct State {
     waiting: Vec<Ticket>,
     late: Vec<LateWrite>,
     executing: usize,
-    /// The ids that a write was about since they were last taken.
+    /// The ids that were written to since they were last taken.
     touched: Vec<SessionId>,
     epochs_touched: bool,
     names: HashMap<SessionId, usize>,
     trace: Vec<String>,
 }
 
-/// Where all calls of one schedule wait.
+/// The gate for all calls of one schedule.
 #[derive(Default)]
 pub(crate) struct Gates {
     state: Mutex<State>,
     idle: Notify,
 }
 
-/// Counts a call that the store below works on, also if its future is dropped.
+/// Counts a call that the store below works on, even if its future is dropped.
 struct Executing<'a>(&'a Gates);
 
 impl Drop for Executing<'_> {
@@ -89,7 +89,7 @@ impl Gates {
         self.state.lock().unwrap()
     }
 
-    /// From now on calls stop, or don't.
+    /// Sets whether calls stop.
     pub(crate) fn open(&self, is_open: bool) {
         self.state().is_open = is_open;
     }
@@ -102,7 +102,7 @@ impl Gates {
         self.state().trace.clone()
     }
 
-    /// A short name for an id, by the order in which they came.
+    /// A short name for an id, by order of appearance.
     pub(crate) fn name(&self, id: &SessionId) -> String {
         let mut state = self.state();
         let next = state.names.len();
@@ -116,7 +116,7 @@ impl Gates {
     /// Lets every task run until it ends or stops at a gate.
     pub(crate) async fn settle(&self) {
         loop {
-            // A task that goes on wakes another when it ends, and that one may begin a third.
+            // A task that continues wakes another when it ends, and that one may begin a third.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
@@ -127,14 +127,14 @@ impl Gates {
         }
     }
 
-    /// What the waiting calls look like. Calls that were dropped are forgotten.
+    /// Inspects the waiting calls. Dropped calls are forgotten.
     pub(crate) fn waiting<R>(&self, look: impl FnOnce(&mut [Ticket]) -> R) -> R {
         let mut state = self.state();
         state.waiting.retain(|ticket| !ticket.go.is_closed());
         look(&mut state.waiting)
     }
 
-    /// Lets one go on.
+    /// Lets one call continue.
     pub(crate) fn release(&self, index: usize, fate: Fate) {
         let mut state = self.state();
         let ticket = state.waiting.remove(index);
@@ -144,7 +144,7 @@ impl Gates {
             (false, fate) => format!("  {} {fate:?}", ticket.label),
         };
         state.trace.push(line);
-        // Whoever waited may be gone.
+        // The waiting task may be gone.
         let _ = ticket.go.send(fate);
     }
 
@@ -152,7 +152,7 @@ impl Gates {
         self.state().late.len()
     }
 
-    /// Does a write whose answer was lost long ago.
+    /// Does a write whose answer was lost earlier.
     pub(crate) async fn land(&self, index: usize) {
         let LateWrite { label, ids, write } = {
             let mut state = self.state();
@@ -163,7 +163,7 @@ impl Gates {
         self.state().touched.extend(ids);
     }
 
-    /// The ids that were written to since the last time, and whether an owner's epoch may be another one.
+    /// The ids written to since the last call, and whether an owner's epoch may have changed.
     pub(crate) fn take_touched(&self) -> (Vec<SessionId>, bool) {
         let mut state = self.state();
         (std::mem::take(&mut state.touched), std::mem::take(&mut state.epochs_touched))
@@ -190,7 +190,7 @@ pub(crate) struct Gated {
     pub(crate) gates: Arc<Gates>,
 }
 
-/// One call, and what it is about.
+/// One call and its subject.
 struct Call<'a> {
     method: &'static str,
     ids: &'a [&'a SessionId],

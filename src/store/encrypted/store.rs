@@ -89,6 +89,12 @@ impl<S: SessionStore> EncryptedStore<S> {
         stored: Stored,
         operation: &'static str,
     ) -> Result<Stored, StoreError> {
+        if stored.record.is_grave() {
+            // An inner store without an `end` of its own writes it unsealed. It says that the session has ended, as its
+            // absence would, and nothing else that is in it counts.
+            let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
+            return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()));
+        }
         let opened = match seal::open(&self.ring, id, &stored.record) {
             Ok(opened) => opened,
             Err(error @ SealError::UnknownKey(_)) if stored.record.kind() == RecordKind::Tombstone => {
@@ -192,7 +198,6 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
     }
 
     async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
-        // If the inner store has no `end` of its own, its grave is not sealed. It needs no secret: no token matches it.
         Ok(match self.inner.end(id, expected, now).await? {
             End::Conflict(stored) => End::Conflict(self.open_newer(id, stored, "end").await),
             outcome => outcome,

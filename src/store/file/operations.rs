@@ -115,7 +115,7 @@ impl Disk {
             Found::Absent => return Ok(false),
             Found::Expired(owner) => (owner, false),
             Found::Live(held) => (held.header.owner, true),
-            // R4: a session that can't be read can be ended.
+            // A session that can't be read can still be ended.
             Found::Damaged(_) => (None, true),
         };
         self.unlink(locks, id, owner)?;
@@ -152,7 +152,7 @@ impl Disk {
             Create::Created(version) => version,
             Create::Exists => return Ok(Rename::Exists),
         };
-        // K15: the new session is there before the old one ends. If this write fails, the old one lives on.
+        // The new session is stored before the old one ends. If this write fails, the old one lives on.
         let content = (&grave, RecordKind::Tombstone, &tombstone.to_bytes()[..]);
         if let Err(error) = self.put(locks, from, content, held.header.owner, true) {
             if error.kind() != StoreErrorKind::OutcomeUnknown {
@@ -184,7 +184,7 @@ impl Disk {
         let header = match held.header.lease_at(clock::to_millis(now)) {
             Some(other) if other.holder != holder.to_u128() => return Ok(Lock::Held),
             Some(_) => held.header.with_lease(lease),
-            // Contract K2: a holder whose lease ran out can't commit over this one.
+            // A holder whose lease ran out can't commit over this one.
             None => held.header.with_lease(lease).renumbered().map_err(no_randomness)?,
         };
         self.rewrite(locks, id, &held, header)?;

@@ -300,7 +300,7 @@ impl Shard {
     }
 }
 
-/// Use and expiry in milliseconds, the expiry capped by the record's absolute limit (T3).
+/// Use and expiry in milliseconds, the expiry capped by the record's absolute limit.
 fn millis(record: &Record, usage: Usage) -> (u64, u64) {
     (clock::to_millis(usage.used_at), clock::to_millis(usage.expires_at.min(record.absolute_limit())))
 }

@@ -384,7 +384,7 @@ impl Table {
             Some(lease) if now < lease.until => Ok((Lock::Held, None)),
             over => {
                 let over = over.replace(Lease::new(holder, until));
-                // A holder whose lease ran out can't commit over this one (K2).
+                // A holder whose lease ran out can't commit over this one.
                 held.version = self.shared.next_version();
                 Ok((acquired(held), over))
             }

@@ -679,13 +679,13 @@ impl Listing for Broken {
             let buckets = state.slots.len().next_power_of_two() as u64;
             let bucket = |id: &SessionId| id.as_uuid().as_u64_pair().1 % buckets;
             let mut left: Vec<_> = named.map(|(id, _)| (bucket(id), *id)).collect();
-            left.retain(|(bucket, _)| *bucket >= from.position());
+            left.retain(|(bucket, _)| *bucket >= from.to_u64().unwrap_or(0));
             left.sort_unstable();
             // Whole buckets, so that a position lies between two of them.
             let next = left.get(limit).map(|(bucket, _)| *bucket);
             let next = next.filter(|next| left.first().is_some_and(|(first, _)| first < next));
             left.retain(|(bucket, _)| next.is_none_or(|next| *bucket < next));
-            return Ok(Page { ids: left.into_iter().map(|(_, id)| id).collect(), next: next.map(Cursor::new) });
+            return Ok(Page { ids: left.into_iter().map(|(_, id)| id).collect(), next: next.map(Cursor::from_u64) });
         }
         let everything = self.is(Defect::IdsNameEverything);
         if everything || self.is(Defect::IdsByOffset) {

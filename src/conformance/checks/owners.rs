@@ -143,6 +143,6 @@ pub(super) async fn o1_more_than_a_page(bench: Bench) -> Verdict {
     }
     let listed = o1.list_owner("alice").await?;
     o1.equal(MANY, listed.len(), "how many sessions `list_owner` lists of an owner who has 300; read every page")?;
-    ids.retain(|id| listed.iter().all(|(named, _)| named != id));
+    ids.retain(|id| listed.iter().all(|named| named.id != *id));
     o1.equal(0, ids.len(), "how many of the owner's sessions `list_owner` leaves out")
 }

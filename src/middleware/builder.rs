@@ -271,6 +271,13 @@ impl<R> SessionLayerBuilder<R> {
         if settings.limit.is_some_and(|limit| limit.most == 0) {
             return Err(ConfigError::new("sessions_per_owner is 0: nobody could log in"));
         }
+        if settings.limit.is_some() && settings.store.owners().is_none() {
+            let store = settings.store.name();
+            return Err(ConfigError::new(format!(
+                "sessions_per_owner needs a store that lists an owner's sessions, and {store} does not, as it is configured: \
+                 choose another, turn its list on, or leave sessions_per_owner out"
+            )));
+        }
         if let Some(complaint) = settings.codec.complaint() {
             return Err(ConfigError::new(complaint));
         }

@@ -171,6 +171,10 @@ impl SessionStore for Broken {
                 stored.version = Version::from_u64(number + 1_000_000);
                 Ok(Some(stored))
             }
+            (Defect::EpochOfTheRecord, Ok(Some(stored))) => {
+                let epoch = stored.record.owner().map(Owner::epoch);
+                Ok(Some(stored.clone().with_owner_epoch(epoch)))
+            }
             (Defect::UncappedExpiry, Ok(Some(stored))) => {
                 let mut stored = stored.clone();
                 stored.expires_at = stored.used_at + Duration::from_secs(86_400);

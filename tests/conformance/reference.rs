@@ -9,8 +9,9 @@ use std::{
 };
 
 use session_layer::{
-    Clearing, Clock, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Record,
-    SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    Clearing, Clock, Create, Cursor, End, Epoch, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page,
+    Record, RecordKind, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage,
+    Version,
     conformance::{self, Harness},
 };
 use tokio::sync::Notify;
@@ -76,6 +77,13 @@ impl State {
     /// What a write is answered.
     fn written<T>(&mut self, answer: T) -> Result<T, StoreError> {
         self.answer(answer, StoreErrorKind::OutcomeUnknown)
+    }
+
+    /// The present epoch of an owner.
+    fn epoch(&self, owner: &str, now: SystemTime) -> Option<Epoch> {
+        let slot = self.slots.get(&SessionId::of_owner(owner)).filter(|slot| !slot.stored.is_expired(now))?;
+        let held = slot.stored.record.owner().filter(|held| **held.name() == *owner)?;
+        (slot.stored.record.kind() == RecordKind::Epoch).then(|| held.epoch())
     }
 
     pub(crate) fn put(&mut self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Version {
@@ -175,6 +183,11 @@ impl SessionStore for Reference {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let mut state = self.live(&[id]).await?;
         let stored = Self::undamaged(state.slots.get_mut(id))?.map(|slot| slot.stored.clone());
+        let now = self.now();
+        let stored = stored.map(|stored| match stored.record.owner().map(|owner| Arc::clone(owner.name())) {
+            Some(owner) if stored.record.is_session() => stored.with_owner_epoch(state.epoch(&owner, now)),
+            _ => stored,
+        });
         state.answer(stored, StoreErrorKind::Unavailable)
     }
 

@@ -9,9 +9,9 @@ use crate::{
     clock::Clock,
     codec::Codec,
     cookie::{ConfigError, Cookie, CookieConfig},
-    events::Observer,
+    events::{Observer, Observers},
     lifetime::Lifetime,
-    session::{ConflictPolicy, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
+    session::{ConflictPolicy, Context, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
     store::{DynStore, SessionStore, observed::observed},
 };
 
@@ -30,6 +30,9 @@ use crate::{
 /// ```
 pub struct SessionLayerBuilder<R = EmptyAnswer> {
     pub(super) settings: Settings,
+    store: DynStore,
+    observers: Observers,
+    clock: Clock,
     cookie: CookieConfig,
     signing: Signing,
     pub(super) one_at_a_time: OneAtATime,
@@ -48,7 +51,10 @@ struct Signing {
 impl SessionLayerBuilder {
     pub(super) fn new(store: impl SessionStore) -> Self {
         Self {
-            settings: Settings::new(DynStore::new(store)),
+            settings: Settings::default(),
+            store: DynStore::new(store),
+            observers: Observers::NONE,
+            clock: Clock::system(),
             cookie: CookieConfig::default(),
             signing: Signing::default(),
             one_at_a_time: OneAtATime::default(),
@@ -210,7 +216,7 @@ impl<R> SessionLayerBuilder<R> {
     /// Where the layer reads the time. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.settings.clock = clock;
+        self.clock = clock;
         self
     }
 
@@ -233,7 +239,7 @@ impl<R> SessionLayerBuilder<R> {
     /// ```
     #[must_use]
     pub fn observe(mut self, observer: impl Observer) -> Self {
-        self.settings.observers.add(observer);
+        self.observers.add(observer);
         self
     }
 
@@ -242,8 +248,8 @@ impl<R> SessionLayerBuilder<R> {
     /// status with an empty body.
     #[must_use]
     pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
-        let Self { settings, cookie, signing, one_at_a_time, answer: _ } = self;
-        SessionLayerBuilder { settings, cookie, signing, one_at_a_time, answer }
+        let Self { settings, store, observers, clock, cookie, signing, one_at_a_time, answer: _ } = self;
+        SessionLayerBuilder { settings, store, observers, clock, cookie, signing, one_at_a_time, answer }
     }
 
     /// The layer.
@@ -252,9 +258,9 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// If settings contradict each other or are out of their range; the error names both sides.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, cookie, signing, one_at_a_time, answer } = self;
+        let Self { mut settings, store, observers, clock, cookie, signing, one_at_a_time, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
-        settings.exclusive = one_at_a_time.checked(settings.conflicts, &settings.store)?;
+        settings.exclusive = one_at_a_time.checked(settings.conflicts, &store)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
             return Err(ConfigError::new(format!(
@@ -274,10 +280,10 @@ impl<R> SessionLayerBuilder<R> {
         if let Some(complaint) = settings.codec.complaint() {
             return Err(ConfigError::new(complaint));
         }
-        settings.observers = settings.observers.of(settings.store.name());
-        settings.store = observed(settings.store, &settings.observers);
+        let observers = observers.of(store.name());
+        let store = observed(store, &observers);
         settings.cookie = cookie;
-        Ok(SessionLayer { settings: Arc::new(settings), answer })
+        Ok(SessionLayer { context: Arc::new(Context::new(settings, store, observers, clock)), answer })
     }
 }
 

@@ -93,7 +93,7 @@ impl OneAtATime {
                  overwrite what the next one saved. Turn `last_write_wins` off, or leave `exclusive` out",
                 store.name()
             ))),
-            (Some(wait), lease) => Ok(Some(Exclusive::new(wait, lease.unwrap_or(Self::LEASE)))),
+            (Some(wait), lease) => Ok(Some(Exclusive { wait, lease: lease.unwrap_or(Self::LEASE) })),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{EmptyAnswer, FailureAnswer, ResponseFuture, SessionHandle, SessionLayer};
@@ -19,6 +20,14 @@ use crate::events::EventKind;
 pub struct SessionService<S, R = EmptyAnswer> {
     inner: S,
     layer: SessionLayer<R>,
+}
+
+impl<S, R: Clone> Layer<S> for SessionLayer<R> {
+    type Service = SessionService<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::new(inner, self.clone())
+    }
 }
 
 impl<S, R> SessionService<S, R> {

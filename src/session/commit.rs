@@ -57,32 +57,36 @@ impl Shared {
                     let _ = Box::pin(self.touch_now(live)).await;
                     Ok(())
                 }
-                Plan::Write(work, snapshot) => self.carry_out(work, snapshot).await,
+                Plan::Write(mut work, snapshot) => {
+                    let outcome = Box::pin(write(&self.context, &mut work)).await;
+                    self.go_on(work, snapshot, outcome)?;
+                    // A `destroy` during the commit also ends the session that the commit has just written.
+                    if self.has_doomed() {
+                        Box::pin(self.destroy_doomed()).await?;
+                    }
+                    Ok(())
+                }
             }
         };
         commit.instrument(span).await
     }
 
-    /// Writes, and goes on from what is stored.
-    async fn carry_out(&self, mut work: Work, snapshot: Snapshot) -> Result<()> {
-        let id = work.origin.id();
-        let outcome = Box::pin(write(&self.context, &mut work)).await;
+    /// Goes on from what a write has stored, or has found out when it failed.
+    fn go_on(&self, work: Work, snapshot: Snapshot, outcome: Result<Option<Written>>) -> Result<()> {
         self.state().revoked.retain(|id| work.revoked.contains(id));
-        let written = match outcome {
-            Ok(written) => written,
+        match outcome {
+            Ok(written) => {
+                drop(work);
+                self.settle(written, snapshot);
+                Ok(())
+            }
             Err(error) => {
+                let id = snapshot.id;
                 self.note_failure(work, snapshot);
                 self.tell_blocked(id, &error);
-                return Err(error);
+                Err(error)
             }
-        };
-        drop(work);
-        self.settle(written, snapshot);
-        // A `destroy` during the commit also ends the session that the commit has just written.
-        if self.has_doomed() {
-            Box::pin(self.destroy_doomed()).await?;
         }
-        Ok(())
     }
 
     /// Keeps what a failed write has found out.
@@ -132,7 +136,8 @@ impl Shared {
             state.planned = state.last;
             let ended_beside = state.ended_beside.len();
             let shown = work.draft.clone();
-            let snapshot = Snapshot { shown, last: state.last, ended: state.ended, ended_beside, is_early };
+            let (id, last, ended) = (state.origin.id(), state.last, state.ended);
+            let snapshot = Snapshot { id, shown, last, ended, ended_beside, is_early };
             return (Plan::Write(work, snapshot), Vec::new());
         }
         let idle = state.take_idle_log();

@@ -125,7 +125,7 @@ impl Drop for Place {
 
 impl fmt::Debug for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").field("sessions", &self.all().len()).finish_non_exhaustive()
+        f.debug_struct("Lines").field("sessions", &self.all().len()).finish()
     }
 }
 

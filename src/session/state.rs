@@ -31,6 +31,8 @@ pub(crate) struct HeldBack {
 /// The state that a commit began with: what came later is not in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
+    /// The session's id.
+    pub(crate) id: Option<SessionId>,
     /// The session as the application saw it.
     pub(crate) shown: Draft,
     /// The number of the last change in it.

@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     address::Address,
     client::{ClientError, Command, Reply, Server, ServerSettings, ServerStatistics},
-    config::{ListPolicy, MemcachedBuilder},
     events::TARGET,
     key::{Key, Keys},
+    list_policy::ListPolicy,
     released::Released,
     ring::Ring,
 };
@@ -68,7 +68,7 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # Runtimes and time limits
 ///
-/// Any number of runtimes can share a store. Each runtime has its own [`connections`](MemcachedBuilder::connections) to
+/// Any number of runtimes can share a store. Each runtime has its own [`connections`](super::MemcachedBuilder::connections) to
 /// each server, made at its first request. So a runtime that is busy or has ended neither delays the others nor ends
 /// their connections. A caller enforces its time limit in its own future, with its own runtime's timer. It is answered
 /// in time even if the task that owns the connection can't run; the connection is then replaced. The limit includes the
@@ -216,11 +216,6 @@ impl Place<'_> {
 }
 
 impl MemcachedStore {
-    /// The settings of a store; [`build`](MemcachedBuilder::build) makes it.
-    pub fn builder() -> MemcachedBuilder {
-        MemcachedBuilder::default()
-    }
-
     pub(super) fn new(addresses: Vec<Address>, settings: Arc<ServerSettings>, keys: Keys, options: Options) -> Self {
         let names: Vec<_> = addresses.iter().map(Address::ring_name).collect();
         let servers = addresses.into_iter().map(|address| Server::new(address, Arc::clone(&settings))).collect();
@@ -405,7 +400,7 @@ impl SessionStore for MemcachedStore {
         self.unlistable("count")
     }
 
-    /// Ends every session, if [`clear_by_generation`](MemcachedBuilder::clear_by_generation) is set. Returns 0, since
+    /// Ends every session, if [`clear_by_generation`](super::MemcachedBuilder::clear_by_generation) is set. Returns 0, since
     /// the number of sessions is not known.
     ///
     /// Fails with `Unsupported` without that setting, whatever the [`ListPolicy`] is.

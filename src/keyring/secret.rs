@@ -161,7 +161,7 @@ enum Reason {
     Unreadable(std::io::Error),
     NotSet,
     Empty,
-    Ring(super::KeyRingError),
+    Ring(super::error::KeyRingError),
 }
 
 impl SecretError {
@@ -173,7 +173,7 @@ impl SecretError {
         Self::new(Reason::Empty)
     }
 
-    pub(super) fn ring(error: super::KeyRingError) -> Self {
+    pub(super) fn ring(error: super::error::KeyRingError) -> Self {
         Self::new(Reason::Ring(error))
     }
 

@@ -10,14 +10,14 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     id::SessionId,
-    store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, capability},
+    store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, Stored, capability},
 };
 
 /// What came of asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Taken {
-    /// It is ours until then.
-    Until(SystemTime),
+    /// It is ours until then. With the record under the lease, if the store has answered it.
+    Until { until: SystemTime, stored: Option<Stored> },
     /// There is nothing to lease.
     Absent,
     /// Another had it all the time.
@@ -41,7 +41,7 @@ pub(crate) async fn take(
     loop {
         may_have(true);
         match leases.lock(id, holder, time).await {
-            Ok(Lock::Acquired { until, .. }) => return Ok(Taken::Until(until)),
+            Ok(Lock::Acquired { until, stored }) => return Ok(Taken::Until { until, stored }),
             Ok(Lock::Absent) => {
                 may_have(false);
                 return Ok(Taken::Absent);

@@ -10,10 +10,11 @@ use tokio::runtime::Handle;
 
 use super::{Sessions, TARGET, handle::failed};
 use crate::{
+    clock,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{Follow, Found, Live, Session, Taken, after, find, take_lease},
-    store::{Holder, Lock, capability},
+    session::{Follow, Found, Live, Session, Taken, take_lease},
+    store::{Holder, Lock, SessionStore},
 };
 
 /// # Leases
@@ -42,10 +43,10 @@ impl Sessions {
     /// As [`lock`](Self::lock).
     pub async fn lock_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLock>> {
         let holder = Holder::generate().map_err(|error| Error::session(ErrorKind::Entropy, *id).because(error))?;
-        let deadline = after(wait);
+        let deadline = clock::deadline(wait);
         // A tombstone or a revoked session can't be leased. If a renewal has moved the session, lease it under its new
         // id.
-        let Found::Live(Live { id, .. }) = find(&self.settings, id, None, Follow::Link).await? else { return Ok(None) };
+        let Found::Live(Live { id, .. }) = self.context.find(id, None, Follow::Link).await? else { return Ok(None) };
         let id = &id;
         let mut guard = SessionLock { sessions: self.clone(), id: *id, holder, until: None };
         // Dropped while the store is at work, the guard gives back what it may have been given.
@@ -103,8 +104,8 @@ impl SessionLock {
     ///
     /// As [`Sessions::open`].
     pub async fn session(&self) -> Result<Option<Session>> {
-        let settings = Arc::new(self.sessions.settings.rejecting());
-        let session = Session::open_with(settings, self.id).await?;
+        let context = Arc::new(self.sessions.context.of_a_lease_holder());
+        let session = Session::open_with(context, self.id).await?;
         // A renewal has moved it to another id, and the lease was that of the old one.
         let session = session.filter(|session| session.id() == Some(self.id));
         Ok(session.inspect(Session::skip_touch))

@@ -55,7 +55,7 @@ impl Sessions {
     /// Those of the store.
     pub async fn delete_idle(&self, unused_for: Duration) -> Result<Swept> {
         capability::listing(self.store(), "delete_idle")?
-            .delete_idle(Idle::new(unused_for).touch_after(self.settings.touch_after))
+            .delete_idle(Idle::new(unused_for).touch_after(self.context.settings.touch_after))
             .await
             .map_err(during("delete_idle"))
     }

@@ -9,6 +9,7 @@ use super::{
     expiry,
     generation::Generation,
     key::Key,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{
@@ -16,9 +17,6 @@ use crate::{
     record::Record,
     store::{Create, End, OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
-
-/// How often a create is tried where what is in its way keeps vanishing, and a write that loses to others.
-pub(super) const TRIES: usize = 64;
 
 /// What is under a record's key.
 pub(super) enum Found {
@@ -391,18 +389,5 @@ pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
         Status::Done => Ok(true),
         Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => Ok(false),
         status => Err(unexpected(status)),
-    }
-}
-
-/// A reply that no server gives to this request, or an error of its own.
-pub(super) fn unexpected(status: &Status) -> StoreError {
-    match status {
-        Status::ServerError(line) if line.contains("too large") => {
-            StoreError::new(StoreErrorKind::TooLarge).because(format!("memcached answered \"{line}\""))
-        }
-        Status::ServerError(line) => {
-            StoreError::new(StoreErrorKind::Unavailable).because(format!("memcached answered \"{line}\""))
-        }
-        status => StoreError::new(StoreErrorKind::Other).because(format!("memcached answered {status:?}")),
     }
 }

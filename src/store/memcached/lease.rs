@@ -9,9 +9,10 @@ use super::{
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope::{self, Held, SMALLEST_RECORD},
     expiry,
-    item::{TRIES, cas_of, stored, unexpected},
+    item::{cas_of, stored},
     key::Key,
     released::heard,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{

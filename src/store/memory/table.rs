@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    eviction::Evicted,
+    evicted::Evicted,
     journal::{Journal, Ticket},
     lease::Lease,
     ledger::{Bounds, Ledger},

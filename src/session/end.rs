@@ -179,7 +179,6 @@ pub(crate) fn must_have_ended(context: &Context, live: &Live) -> Result<()> {
 
 /// Ends a live session of this owner, and returns the id that it had. If there is no such session, returns `None` and
 /// changes nothing.
-othing.
 pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) -> Result<Option<SessionId>> {
     let mut attempts = Attempts::new(context);
     let mut at = *id;
@@ -205,7 +204,8 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
             }
             Some(Ended::Absent | Ended::Superseded) => return Ok(None),
             None => {}
-       
+        }
+    }
 }
 
 /// Whether anything but a grave is stored under an id.

@@ -167,7 +167,7 @@ impl Session {
         let Some(live) = live else { return Ok(()) };
         // Where it is now, and only if it is still live: a touch alone would find the tombstone of a renewal, or a session
         // that was revoked, and say that all is well.
-        match self.shared.context.find_again(&live, Follow::Link).await? {
+        match self.shared.context.find_again(&live, Follow::Link, None).await? {
             Found::Live(now) => self.shared.touch_now(now).await,
             Found::Absent | Found::Revoked => Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => Err(Error::session(ErrorKind::Superseded, live.id)),
@@ -331,7 +331,7 @@ impl Session {
                 None => return state.not_superseded(),
             }
         };
-        let now = match self.shared.context.find_again(&live, Follow::Forward).await? {
+        let now = match self.shared.context.find_again(&live, Follow::Forward, None).await? {
             Found::Live(now) => now,
             Found::Absent | Found::Revoked => return Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => return Err(Error::session(ErrorKind::Superseded, live.id)),

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     session::{Follow, Found, Live, Session, Taken, take_lease},
-    store::{Holder, Lock, SessionStore},
+    store::{Holder, Lock, capability},
 };
 
 /// # Leases
@@ -52,7 +52,7 @@ impl Sessions {
         // Dropped while the store is at work, the guard gives back what it may have been given.
         let may_have = |may: bool| guard.until = may.then_some(SystemTime::UNIX_EPOCH);
         let taken = take_lease(self.store(), id, holder, time, deadline, None, may_have).await?;
-        let Taken::Until(until) = taken else { return Ok(None) };
+        let Taken::Until { until, .. } = taken else { return Ok(None) };
         guard.until = Some(until);
         Ok(Some(guard))
     }

@@ -240,7 +240,7 @@ async fn a_session_renewed_meanwhile_is_ended_under_its_new_id() {
     let request = site.layer.open_session(id).await.unwrap().unwrap();
     request.renew().unwrap();
     let (fault, gate) = Fault::pause();
-    site.store.inject(fault.on(Operation::Update).on(Operation::Remove));
+    site.store.inject(fault.on(Operation::End));
     let sessions = site.sessions.clone();
     let ending = tokio::spawn(async move { sessions.revoke_one("ada", &id).await });
     gate.reached().await;

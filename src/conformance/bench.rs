@@ -12,7 +12,7 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Owned, Page, Refresh, Rename, SessionStore,
-        StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, capability,
+        StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, required,
     },
 };
 
@@ -80,7 +80,7 @@ macro_rules! asks {
 macro_rules! asks_of_capabilities {
     ($($operation:ident $accessor:ident $method:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         $(pub(super) async fn $method(&self, $($argument: $type),*) -> Verdict<$output> {
-            let call = async { capability::$accessor(&self.store, stringify!($method))?.$method($($argument),*).await };
+            let call = async { required::$accessor(&self.store, stringify!($method))?.$method($($argument),*).await };
             let answer = self.in_time(Operation::$operation, call).await?;
             self.judge(Operation::$operation, answer)
         })*
@@ -118,7 +118,7 @@ impl Probe {
 
     /// Waits as [`Leases::unlocked`](crate::store::Leases::unlocked) does.
     pub(super) async fn unlocked(&self, id: &SessionId, at_most: Duration) -> Verdict {
-        let leases = capability::leases(&self.store, "unlocked");
+        let leases = required::leases(&self.store, "unlocked");
         let leases = self.judge(Operation::Unlocked, leases)?;
         self.in_time(Operation::Unlocked, leases.unlocked(id, at_most)).await
     }

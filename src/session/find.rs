@@ -13,7 +13,7 @@ use crate::{
     events::{NoSessionReason, span},
     id::{Check, SessionId},
     record::{Forward, Owner, Record, RecordKind},
-    store::{Owned, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, capability},
+    store::{Owned, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, required},
 };
 
 /// What a stored record is to a request that holds the token of this check.
@@ -234,7 +234,7 @@ impl Context {
 
     /// Every session that the store lists for an owner, revoked or not, with its record: loaded if the list has only the id.
     pub(crate) async fn list_stored(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        let owners = capability::owners(&self.store, "list_owner")?;
+        let owners = required::owners(&self.store, "list_owner")?;
         let listed = owners.list_owner(owner).await.map_err(|error| error.during("list_owner"))?;
         let mut sessions = Vec::with_capacity(listed.len());
         for Owned { id, stored, .. } in listed {

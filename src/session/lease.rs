@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     id::SessionId,
-    store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, Stored, capability},
+    store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, Stored, required},
 };
 
 /// What came of asking.
@@ -37,7 +37,7 @@ pub(crate) async fn take(
     freed: Option<&Notify>,
     mut may_have: impl FnMut(bool),
 ) -> Result<Taken, StoreError> {
-    let leases = capability::leases(store, "lock").map_err(|error| error.on(id))?;
+    let leases = required::leases(store, "lock").map_err(|error| error.on(id))?;
     loop {
         may_have(true);
         match leases.lock(id, holder, time).await {

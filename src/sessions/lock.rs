@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     session::{Follow, Found, Live, Session, Taken, take_lease},
-    store::{Holder, Lock, capability},
+    store::{Holder, Lock, required},
 };
 
 /// # Leases
@@ -63,7 +63,7 @@ impl Sessions {
     ///
     /// As [`lock`](Self::lock).
     pub async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool> {
-        capability::leases(self.store(), "unlock")?.unlock(id, holder).await.map_err(failed("unlock", id))
+        required::leases(self.store(), "unlock")?.unlock(id, holder).await.map_err(failed("unlock", id))
     }
 }
 
@@ -117,7 +117,7 @@ impl SessionLock {
     ///
     /// As [`Sessions::lock`].
     pub async fn extend(&mut self, time: Duration) -> Result<bool> {
-        let locked = match capability::leases(self.sessions.store(), "lock") {
+        let locked = match required::leases(self.sessions.store(), "lock") {
             Ok(leases) => leases.lock(&self.id, self.holder, time).await,
             Err(error) => Err(error),
         };

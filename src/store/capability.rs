@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Cursor, Holder, Idle, Lock, Owned, Page, SessionStore, StoreError, Swept};
+use super::{Cursor, Holder, Idle, Lock, Owned, Page, StoreError, Swept};
 use crate::id::SessionId;
 
 /// Walks through all sessions.
@@ -139,29 +139,3 @@ pub trait Leases: Send + Sync {
 
 /// How long a waiter for a lease waits before it asks again, where the store can't wake it.
 const LEASE_POLL: Duration = Duration::from_millis(50);
-
-/// The capability of a store, or the error of an operation that needs it.
-macro_rules! required {
-    ($($accessor:ident: $capability:ident;)*) => {
-        $(pub(crate) fn $accessor<'a, S: SessionStore>(
-            store: &'a S,
-            operation: &'static str,
-        ) -> Result<&'a dyn $capability, StoreError> {
-            store.$accessor().ok_or_else(|| {
-                let why = format!(
-                    "the store `{}` has no `{}` as it is configured; see its documentation",
-                    store.name(),
-                    stringify!($accessor)
-                );
-                StoreError::unsupported(operation).because(why)
-            })
-        })*
-    };
-}
-
-required! {
-    listing: Listing;
-    clearing: Clearing;
-    owners: Owners;
-    leases: Leases;
-}

@@ -8,7 +8,7 @@
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
 mod cached;
-pub(crate) mod capability;
+mod capability;
 mod contract;
 mod dynamic;
 #[cfg(feature = "encryption")]
@@ -23,6 +23,7 @@ pub(crate) mod memory;
 pub(crate) mod observed;
 mod outcome;
 pub mod provided;
+pub(crate) mod required;
 mod small;
 mod version;
 

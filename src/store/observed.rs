@@ -14,7 +14,7 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, capability,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
     },
 };
 
@@ -306,26 +306,24 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Listing for ObservedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        let call = capability::listing(&self.inner, "ids")?.ids(from, limit);
+        let call = required::listing(&self.inner, "ids")?.ids(from, limit);
         self.call("ids", About::ALL, call, |page| Told::sessions(number(page.ids.len()))).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        self.call("count", About::ALL, capability::listing(&self.inner, "count")?.count(), |count| {
-            Told::sessions(*count)
-        })
-        .await
+        self.call("count", About::ALL, required::listing(&self.inner, "count")?.count(), |count| Told::sessions(*count))
+            .await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.call("sweep", About::ALL, capability::listing(&self.inner, "sweep")?.sweep(), |swept| {
+        self.call("sweep", About::ALL, required::listing(&self.inner, "sweep")?.sweep(), |swept| {
             Told::sessions(swept.deleted)
         })
         .await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        let call = capability::listing(&self.inner, "delete_idle")?.delete_idle(idle);
+        let call = required::listing(&self.inner, "delete_idle")?.delete_idle(idle);
         self.call("delete_idle", About::ALL, call, |swept| Told::sessions(swept.deleted)).await
     }
 }
@@ -333,7 +331,7 @@ impl<S: SessionStore> Listing for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Clearing for ObservedStore<S> {
     async fn clear(&self) -> Result<u64, StoreError> {
-        self.call("clear", About::ALL, capability::clearing(&self.inner, "clear")?.clear(), |cleared| {
+        self.call("clear", About::ALL, required::clearing(&self.inner, "clear")?.clear(), |cleared| {
             Told::sessions(*cleared)
         })
         .await
@@ -343,7 +341,7 @@ impl<S: SessionStore> Clearing for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Owners for ObservedStore<S> {
     async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        let call = capability::owners(&self.inner, "list_owner")?.list_owner(owner);
+        let call = required::owners(&self.inner, "list_owner")?.list_owner(owner);
         self.call("list_owner", About::ALL, call, |sessions| Told::sessions(number(sessions.len()))).await
     }
 }
@@ -351,7 +349,7 @@ impl<S: SessionStore> Owners for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Leases for ObservedStore<S> {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        self.call("lock", About::id(id), capability::leases(&self.inner, "lock")?.lock(id, holder, time), |lock| {
+        self.call("lock", About::id(id), required::leases(&self.inner, "lock")?.lock(id, holder, time), |lock| {
             Told::outcome(match lock {
                 Lock::Acquired { .. } => Outcome::Done,
                 Lock::Held => Outcome::Held,
@@ -362,7 +360,7 @@ impl<S: SessionStore> Leases for ObservedStore<S> {
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.call("unlock", About::id(id), capability::leases(&self.inner, "unlock")?.unlock(id, holder), |had| {
+        self.call("unlock", About::id(id), required::leases(&self.inner, "unlock")?.unlock(id, holder), |had| {
             Told::present(*had)
         })
         .await

@@ -44,7 +44,7 @@ macro_rules! scenarios {
 
 scenarios! {
     revoked_where_the_store_has_no_list => [
-        "call load done #1 +", "call owner_epoch done", "no_session (revoked) #1 +",
+        "call load done #1 +", "no_session (revoked) #1 +",
     ];
     another_token_of_the_same_id => ["call load done #1 +", "no_session (unknown) #1 +"];
     a_store_that_returns_the_expired => ["call load done #1 +", "no_session (expired) #1 +"];
@@ -53,7 +53,7 @@ scenarios! {
     ];
     superseded_when_it_is_saved => [
         "call load done #1 +", "loaded #1 +", "call load done #1 +", "loaded #1 +", "call ensure_epoch done",
-        "call rename done #1 +", "renewed (login) #1 #2 +", "call update conflict #1 +", "call load done #1 +",
+        "call rename done #1 +", "renewed (login) #1 #2 +", "call update conflict #1 +",
         "no_session (superseded) #1 +", "write_blocked Superseded #1",
     ];
     a_save_outside_of_any_request_is_blocked_and_reported_once => [
@@ -120,37 +120,35 @@ scenarios! {
         "call load dropped #1", "call load failed Timeout #1", "call close done",
     ];
     owners_others_revoked => [
-        "call load done #1 +", "call owner_epoch done", "call list_owner done 2", "call renew_epoch done",
-        "call ensure_epoch done", "call update done #1 +", "call list_owner done 2", "call owner_epoch done",
-        "call remove done #2", "destroyed #2", "owner_revoked 1 #1",
+        "call load done #1 +", "call list_owner done 2", "call renew_epoch done", "call ensure_epoch done",
+        "call update done #1 +", "call list_owner done 2", "call owner_epoch done", "call remove done #2",
+        "destroyed #2", "owner_revoked 1 #1",
     ];
     one_of_an_owners_sessions_ended => [
-        "call load done #1 +", "call owner_epoch done", "call end done #1", "destroyed #1",
+        "call load done #1 +", "call end done #1", "destroyed #1",
     ];
     a_turn_that_is_refused => [
         "call load done #1 +", "loaded #1 +", "call lock held #1", "turn_refused (waited too long) #1",
     ];
     a_lease_that_is_not_given_back => [
-        "call load done #1 +", "loaded #1 +", "call lock done #1", "call load done #1 +",
-        "call unlock failed Unavailable #1", "release_failed Unavailable #1",
+        "call load done #1 +", "loaded #1 +", "call lock done #1", "call unlock failed Unavailable #1",
+        "release_failed Unavailable #1",
     ];
     a_login_that_is_refused => ["call list_owner done 1", "call owner_epoch done", "login_refused 1"];
     a_session_that_makes_room => [
-        "call list_owner done 1", "call owner_epoch done", "call load done #1 +", "call owner_epoch done",
-        "call end done #1", "destroyed #1", "call ensure_epoch done",
-        "call create done #2 +", "created (login) #2 +", "call list_owner done 1", "call owner_epoch done",
+        "call list_owner done 1", "call owner_epoch done", "call load done #1 +", "call end done #1", "destroyed #1",
+        "call ensure_epoch done", "call create done #2 +", "created (login) #2 +", "call list_owner done 1",
+        "call owner_epoch done",
     ];
     a_session_too_many => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call end done #1", "destroyed #1", "call list_owner done 1",
-        "call owner_epoch done",
+        "call end done #1", "destroyed #1", "call list_owner done 1", "call owner_epoch done",
     ];
     a_session_too_many_that_can_not_be_ended => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call end failed Unavailable #1", "call list_owner done 2",
-        "call owner_epoch done",
+        "call end failed Unavailable #1", "call list_owner done 2", "call owner_epoch done",
     ];
     sessions_that_can_not_be_counted_again => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",

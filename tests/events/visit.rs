@@ -148,20 +148,16 @@ call load done #1 +
 no_session (superseded) #1 +
 == changes the password
 call load done #2 +
-call owner_epoch done
 loaded #2 +
 call rename done #2 +
 renewed #2 #3 +
 == orders while a job writes
 call load done #3 +
-call owner_epoch done
 loaded #3 +
 call load done #3 +
-call owner_epoch done
 call update done #3 +
 saved #3 +
 call update conflict #3 +
-call load done #3 +
 call owner_epoch done
 call update done #3 +
 saved #3 +
@@ -173,14 +169,11 @@ call create done #4 +
 created (login) #4 +
 == somebody plants one cookie beside the other
 call load done #3 +
-call owner_epoch done
 loaded #3 +
 call load done #4 +
-call owner_epoch done
 two_live_cookies #3 #4
 == the other device is ended while it writes
 call load done #4 +
-call owner_epoch done
 loaded #4 +
 call load done #4 +
 call end done #4

@@ -72,7 +72,7 @@ async fn a_dropped_request_passes_its_turn_on() {
 /// own commit.
 #[tokio::test]
 async fn a_request_dropped_at_any_point_leaves_no_lease() {
-    let site = site();
+    let site = site_that_loads_again();
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
     let (asking, behind) = (tokio::spawn(site.send(&jar, quick)), tokio::spawn(site.send(&jar, quick)));

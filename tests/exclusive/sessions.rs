@@ -151,7 +151,7 @@ async fn a_store_without_leases_is_an_error() {
 /// The failure is an error at every call of the store, never an empty session.
 #[tokio::test]
 async fn a_store_that_fails_while_a_turn_is_taken_is_an_error() {
-    let site = site();
+    let site = site_that_loads_again();
     let jar = site.visitor().await;
     let outages = [
         (Fault::unavailable().on(Operation::Lock), StatusCode::SERVICE_UNAVAILABLE),
@@ -170,7 +170,10 @@ async fn a_store_that_fails_while_a_turn_is_taken_is_an_error() {
         assert!(lock.release().await.unwrap(), "{case}");
     }
     // A record can no longer be opened when its request's turn comes. The visitor starts over if the policy says so.
-    let site = Site::with(|builder| builder.exclusive(WAIT).damaged(session_layer::DamagedPolicy::StartOver));
+    let base = Site::new();
+    let site = Site::over(Eager(base.store.clone()), base.store, base.clock, |builder| {
+        builder.exclusive(WAIT).damaged(session_layer::DamagedPolicy::StartOver)
+    });
     let jar = site.visitor().await;
     site.store.inject(Fault::corrupt().nth(2));
     assert_eq!(site.send(&jar, async |session: Session| session.is_new().to_string()).await.body, "true");

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{Error, Session, conformance::Operation};
+use session_layer::{
+    Create, Error, Holder, Leases, Lock, Record, Session, SessionId, SessionStore, StoreError, Stored, Touch, Update,
+    Usage, Version, conformance::Operation,
+};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::site::{Jar, Reply, Site};
@@ -18,6 +21,64 @@ pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 pub(crate) fn site() -> Site {
     Site::with(|builder| builder.exclusive(WAIT))
+}
+
+/// A store that does no more than the contract asks: its `unlocked` returns at once, and its `lock` answers no record.
+#[derive(Clone)]
+pub(crate) struct Eager<S>(pub(crate) S);
+
+impl<S: SessionStore> SessionStore for Eager<S> {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.0.load(id).await
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.create(id, record, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.update(id, record, expected, usage).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.0.touch(id, usage).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.0.remove(id).await
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: SessionStore> Leases for Eager<S> {
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        Ok(match self.0.leases().expect("it has leases").lock(id, holder, time).await? {
+            Lock::Acquired { until, .. } => Lock::acquired(until),
+            other => other,
+        })
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.0.leases().expect("it has leases").unlock(id, holder).await
+    }
+
+    async fn unlocked(&self, _: &SessionId, _: Duration) {}
+}
+
+/// The same over a store whose leases carry no record, so that each request loads it again.
+pub(crate) fn site_that_loads_again() -> Site {
+    let base = Site::new();
+    Site::over(Eager(base.store.clone()), base.store, base.clock, |builder| builder.exclusive(WAIT))
 }
 
 /// A barrier in a handler: signals that it has arrived, and waits.

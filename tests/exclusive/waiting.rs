@@ -1,11 +1,10 @@
 //! Order and limits of waiting.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use session_layer::{
-    Create, Holder, LazySession, Leases, Lock, MemoryStore, Record, Session, SessionId, SessionRejection,
-    SessionRejectionKind, SessionStore, StoreError, Stored, Touch, Update, Usage, Version, conformance::Operation,
+    LazySession, MemoryStore, Session, SessionRejection, SessionRejectionKind, conformance::Operation,
 };
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Level;
@@ -180,55 +179,6 @@ async fn a_request_without_the_session_does_not_wait() {
     assert_eq!(site.store.calls(Operation::Lock), calls);
     hold.release();
     first.await.unwrap();
-}
-
-/// A store whose `unlocked` always returns at once, as the contract allows.
-#[derive(Clone)]
-struct Eager(MemoryStore);
-
-impl SessionStore for Eager {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.0.load(id).await
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.0.create(id, record, usage).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        self.0.touch(id, usage).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.0.remove(id).await
-    }
-
-    fn leases(&self) -> Option<&dyn Leases> {
-        Some(self)
-    }
-}
-
-#[async_trait::async_trait]
-impl Leases for Eager {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        self.0.lock(id, holder, time).await
-    }
-
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.0.unlock(id, holder).await
-    }
-
-    async fn unlocked(&self, _: &SessionId, _: Duration) {}
 }
 
 /// On one thread, waiting requests let the holder continue.

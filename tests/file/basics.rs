@@ -419,7 +419,7 @@ async fn equal_writes_in_one_millisecond_are_told_apart() {
         let (one, two) = (one.unwrap(), two.unwrap());
         let (version, live, absent) = match (one, two) {
             (Rename::Renamed(version), Rename::Conflict(_)) => (version, to, other),
-            (Rename::Conflict(None), Rename::Renamed(version)) => (version, other, to),
+            (Rename::Conflict(_), Rename::Renamed(version)) => (version, other, to),
             both => panic!("{both:?}"),
         };
         assert_eq!(fixture.load(&live).await.unwrap().version, version);

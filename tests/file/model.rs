@@ -81,7 +81,7 @@ async fn run(steps: Vec<Step>) {
                         assert_ne!(version, held.version);
                         *held = Held { record: fresh, version, usage, lease: held.lease };
                     }
-                    (Update::Conflict(None), Some(_)) if stale => {}
+                    (Update::Conflict(_), Some(_)) if stale => {}
                     (Update::Gone, None) => {}
                     (outcome, _) => panic!("{outcome:?}"),
                 }

@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     record::RecordKind,
-    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version, capability},
+    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version, required},
 };
 
 /// How often a write is tried again over one that was dropped and may still come through.
@@ -157,7 +157,7 @@ pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict 
     for cut in cuts(&g3).filter(|cut| exact || matches!(cut, Cut::Polls(2))) {
         let (session, _) = g3.created().await?;
         let (store, id, first, time) = (g3.store().clone(), session.id, holder(), g3.units(1));
-        cut.run(async move { capability::leases(&store, "lock")?.lock(&id, first, time).await }).await;
+        cut.run(async move { required::leases(&store, "lock")?.lock(&id, first, time).await }).await;
         g3.past(g3.now() + g3.units(2)).await;
         let answer = g3.lock(&session.id, holder(), g3.units(1)).await?;
         let acquired = matches!(answer, Lock::Acquired { .. });
@@ -176,7 +176,7 @@ pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
         let (store, id, first, second) = (g3.store().clone(), session.id, holder(), holder());
         let locked = g3.lock(&id, first, g3.units(20)).await?;
         g3.holds(matches!(locked, Lock::Acquired { .. }), format_args!("`lock` of a session answered {locked:?}"))?;
-        cut.run(async move { capability::leases(&store, "unlock")?.unlock(&id, first).await }).await;
+        cut.run(async move { required::leases(&store, "unlock")?.unlock(&id, first).await }).await;
         g3.present(&id, "after a dropped `unlock`").await?;
         // Given back by the dropped one, or by this one.
         g3.unlock(&id, first).await?;

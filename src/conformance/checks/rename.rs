@@ -144,7 +144,7 @@ pub(super) async fn n4_one_of_rename_and_update_wins(bench: Bench) -> Verdict {
                 renaming.left(&n4, &from.id, "after a `rename` that beat an `update`, the old id").await?;
                 n4.present(&to.id, "after a `rename` that beat an `update`, the new id").await?;
             }
-            (Rename::Conflict(None), Update::Updated(version)) => {
+            (Rename::Conflict(_), Update::Updated(version)) => {
                 let when = "after an `update` that beat a `rename`";
                 n4.unchanged(&from.id, &from.variant(1), &version, &format!("{when}, the old id")).await?;
                 n4.absent(&to.id, &format!("{when}, the new id")).await?;
@@ -168,7 +168,7 @@ pub(super) async fn n4_one_of_two_renames_wins(bench: Bench) -> Verdict {
         let (a, b) = way.run(party(n4.clone(), one), party(n4.other(way), two)).await;
         let (winner, loser, version) = match (a?, b?) {
             (Rename::Renamed(version), Rename::Conflict(_)) => (one, two, version),
-            (Rename::Conflict(None), Rename::Renamed(version)) => (two, one, version),
+            (Rename::Conflict(_), Rename::Renamed(version)) => (two, one, version),
             both => return n4.broken(format!("two `rename`s that expect one version answered {both:?}")),
         };
         winner.left(&n4, &from.id, "after two `rename`s at once, the old id").await?;

@@ -70,7 +70,7 @@ pub(super) async fn u3_one_of_two_updates_wins(bench: Bench) -> Verdict {
         let (a, b) = way.run(a, b).await;
         let (winner, version) = match (a?, b?) {
             (Update::Updated(version), Update::Conflict(_)) => (one, version),
-            (Update::Conflict(None), Update::Updated(version)) => (two, version),
+            (Update::Conflict(_), Update::Updated(version)) => (two, version),
             both => return u3.broken(format!("two `update`s that expect one version answered {both:?}")),
         };
         u3.unchanged(&session.id, &winner, &version, "after two `update`s that expect one version").await?;

@@ -18,7 +18,7 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, capability,
+        Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
     },
 };
 
@@ -309,7 +309,7 @@ macro_rules! forward_capability {
         #[async_trait]
         impl<S: SessionStore> $capability for FaultStore<S> {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
-                let call = async { capability::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
+                let call = async { required::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
                 self.ask(Operation::$operation, &[$($id),*], call, |answer, _| answer).await
             })*
 
@@ -363,7 +363,7 @@ impl<S: SessionStore> Owners for FaultStore<S> {
                 })
                 .collect()
         };
-        let call = async { capability::owners(&self.inner, "list_owner")?.list_owner(owner).await };
+        let call = async { required::owners(&self.inner, "list_owner")?.list_owner(owner).await };
         self.ask(Operation::ListOwner, &[], call, alter).await
     }
 }

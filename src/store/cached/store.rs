@@ -19,7 +19,7 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, capability,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
     },
 };
 
@@ -315,33 +315,33 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Listing for CachedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        capability::listing(&self.inner, "ids")?.ids(from, limit).await
+        required::listing(&self.inner, "ids")?.ids(from, limit).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        capability::listing(&self.inner, "count")?.count().await
+        required::listing(&self.inner, "count")?.count().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        capability::listing(&self.inner, "sweep")?.sweep().await
+        required::listing(&self.inner, "sweep")?.sweep().await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        self.write_all(capability::listing(&self.inner, "delete_idle")?.delete_idle(idle)).await
+        self.write_all(required::listing(&self.inner, "delete_idle")?.delete_idle(idle)).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Clearing for CachedStore<S> {
     async fn clear(&self) -> Result<u64, StoreError> {
-        self.write_all(capability::clearing(&self.inner, "clear")?.clear()).await
+        self.write_all(required::clearing(&self.inner, "clear")?.clear()).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Owners for CachedStore<S> {
     async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        capability::owners(&self.inner, "list_owner")?.list_owner(owner).await
+        required::owners(&self.inner, "list_owner")?.list_owner(owner).await
     }
 }
 
@@ -349,11 +349,11 @@ impl<S: SessionStore> Owners for CachedStore<S> {
 impl<S: SessionStore> Leases for CachedStore<S> {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         // A lease that is acquired gives the record another version.
-        self.write(id, capability::leases(&self.inner, "lock")?.lock(id, holder, time), |_| Change::Drop).await
+        self.write(id, required::leases(&self.inner, "lock")?.lock(id, holder, time), |_| Change::Drop).await
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.write(id, capability::leases(&self.inner, "unlock")?.unlock(id, holder), |_| Change::Drop).await
+        self.write(id, required::leases(&self.inner, "unlock")?.unlock(id, holder), |_| Change::Drop).await
     }
 
     async fn unlocked(&self, id: &SessionId, at_most: Duration) {

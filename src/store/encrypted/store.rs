@@ -16,7 +16,7 @@ use crate::{
     store::{
         Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
         Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
-        capability,
+        required,
     },
 };
 
@@ -298,26 +298,26 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Listing for EncryptedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        capability::listing(&self.inner, "ids")?.ids(from, limit).await
+        required::listing(&self.inner, "ids")?.ids(from, limit).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        capability::listing(&self.inner, "count")?.count().await
+        required::listing(&self.inner, "count")?.count().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        capability::listing(&self.inner, "sweep")?.sweep().await
+        required::listing(&self.inner, "sweep")?.sweep().await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        capability::listing(&self.inner, "delete_idle")?.delete_idle(idle).await
+        required::listing(&self.inner, "delete_idle")?.delete_idle(idle).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Clearing for EncryptedStore<S> {
     async fn clear(&self) -> Result<u64, StoreError> {
-        capability::clearing(&self.inner, "clear")?.clear().await
+        required::clearing(&self.inner, "clear")?.clear().await
     }
 }
 
@@ -329,7 +329,7 @@ impl<S: SessionStore> Owners for EncryptedStore<S> {
         // Once more through all but the last: a session that is sealed with another key meanwhile, from one that was
         // not asked yet to one that was, is found there.
         for hash in hashes.iter().chain(&hashes[..hashes.len() - 1]) {
-            for mut owned in capability::owners(&self.inner, "list_owner")?.list_owner(hash).await? {
+            for mut owned in required::owners(&self.inner, "list_owner")?.list_owner(hash).await? {
                 if let Some(stored) = owned.stored.take() {
                     owned.stored = Some(self.open(&owned.id, stored, "list_owner").await?);
                 }
@@ -346,7 +346,7 @@ impl<S: SessionStore> Owners for EncryptedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Leases for EncryptedStore<S> {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        Ok(match capability::leases(&self.inner, "lock")?.lock(id, holder, time).await? {
+        Ok(match required::leases(&self.inner, "lock")?.lock(id, holder, time).await? {
             Lock::Acquired { until, stored } => {
                 Lock::Acquired { until, stored: self.open_newer(id, stored, "lock").await }
             }
@@ -355,7 +355,7 @@ impl<S: SessionStore> Leases for EncryptedStore<S> {
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        capability::leases(&self.inner, "unlock")?.unlock(id, holder).await
+        required::leases(&self.inner, "unlock")?.unlock(id, holder).await
     }
 
     async fn unlocked(&self, id: &SessionId, at_most: Duration) {

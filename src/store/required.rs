@@ -1,0 +1,29 @@
+//! A capability that an operation needs, or the error that says what is missing.
+
+use super::{Clearing, Leases, Listing, Owners, SessionStore, StoreError};
+
+/// The capability of a store, or the error of an operation that needs it.
+macro_rules! required {
+    ($($accessor:ident: $capability:ident;)*) => {
+        $(pub(crate) fn $accessor<'a, S: SessionStore>(
+            store: &'a S,
+            operation: &'static str,
+        ) -> Result<&'a dyn $capability, StoreError> {
+            store.$accessor().ok_or_else(|| {
+                let why = format!(
+                    "the store `{}` has no `{}` as it is configured; see its documentation",
+                    store.name(),
+                    stringify!($accessor)
+                );
+                StoreError::unsupported(operation).because(why)
+            })
+        })*
+    };
+}
+
+required! {
+    listing: Listing;
+    clearing: Clearing;
+    owners: Owners;
+    leases: Leases;
+}

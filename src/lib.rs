@@ -183,7 +183,7 @@ pub use self::{
         SessionRejection, SessionRejectionKind, SessionService,
     },
     record::{Entries, Epoch, Forward, Owner, Record, RecordKind},
-    session::{AtLimit, ConflictPolicy, DamagedPolicy, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed},
+    session::{AtLimit, ConflictPolicy, DamagedPolicy, InsertKey, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed},
     sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };

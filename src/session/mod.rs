@@ -61,7 +61,7 @@ pub(crate) use self::{
     turn::Exclusive,
 };
 pub use self::{
-    key::{IntoKey, Key},
+    key::{InsertKey, IntoKey, Key},
     limit::AtLimit,
     settings::{ConflictPolicy, DamagedPolicy, ResponseHead, SavePolicy},
     typed::Typed,

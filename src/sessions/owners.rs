@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The entry under which the application keeps what it knows of the device, for the owner's list: a browser's name, a
-/// place. `session.insert(DEVICE, &"Firefox on Debian".to_owned())` beside the login.
+/// place. `session.insert(DEVICE, "Firefox on Debian")` beside the login.
 ///
 /// It is an entry like any other; nothing is recorded unless the application does it.
 pub const DEVICE: Key<String> = Key::new("device");

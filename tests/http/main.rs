@@ -10,6 +10,7 @@ mod cookies;
 mod ending;
 mod failures;
 mod forwards;
+mod keys;
 mod leaving;
 mod lifetime;
 mod limit;

@@ -179,11 +179,13 @@ pub use self::{
     id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},
     lifetime::{CookieLifetime, Lifetime, LifetimeError},
     middleware::{
-        EmptyAnswer, FailureAnswer, LazySession, ResponseFuture, SessionHandle, SessionLayer, SessionLayerBuilder,
-        SessionRejection, SessionRejectionKind, SessionService,
+        CustomErrorResponse, DefaultErrorResponse, ErrorResponse, LazySession, ResponseFuture, SessionHandle,
+        SessionLayer, SessionLayerBuilder, SessionService,
     },
     record::{Entries, Epoch, Forward, Owner, Record, RecordKind},
-    session::{AtLimit, ConflictPolicy, DamagedPolicy, InsertKey, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed},
+    session::{
+        AtLimit, ConflictPolicy, DamagedPolicy, InsertKey, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed,
+    },
     sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };

@@ -35,6 +35,7 @@ const SIDE_BY_SIDE: &[(&str, &str)] = &[
     ("id", "clock"),
     ("record", "lifetime"),
     ("extract", "middleware"),
+    ("extract", "sessions"),
     // Sessions outside a request use a layer's settings.
     ("sessions", "middleware"),
     ("middleware", "sessions"),
@@ -155,7 +156,6 @@ fn at_the_root(import: &str) -> Option<String> {
         ("SessionLayer", "middleware"),
         ("SessionService", "middleware"),
         ("SessionHandle", "middleware"),
-        ("SessionRejection", "middleware"),
         ("LazySession", "middleware"),
     ];
     let name = import.trim_start_matches("store/");

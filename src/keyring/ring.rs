@@ -204,6 +204,12 @@ pub enum KeyRingError {
     Writing(KeyId),
 }
 
+impl From<KeyRingError> for crate::error::Error {
+    fn from(error: KeyRingError) -> Self {
+        Self::setup(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use hmac::Mac;

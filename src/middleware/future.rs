@@ -11,7 +11,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{
-    FailureAnswer, SessionHandle,
+    ErrorResponse, SessionHandle,
     headers::{self, Given},
 };
 use crate::{
@@ -57,7 +57,7 @@ impl<F, T, R> ResponseFuture<F, T, R> {
 impl<F, B, E, R> Future for ResponseFuture<F, Result<Response<B>, E>, R>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    R: FailureAnswer<B>,
+    R: ErrorResponse<B>,
 {
     type Output = F::Output;
 
@@ -106,7 +106,7 @@ where
                     let Some(mut output) = output.take() else { panic!("polled after completion") };
                     if let (Err(error), Ok(response)) = (&outcome, &mut output) {
                         let given = Given::take(response);
-                        *response = this.answer.answer(error);
+                        *response = this.answer.response(error);
                         given.give(response);
                     }
                     return Poll::Ready(this.in_flight.answered(output));

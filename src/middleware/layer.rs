@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::HeaderValue;
 use tower_layer::Layer;
 
-use super::{EmptyAnswer, SessionLayerBuilder, SessionService};
+use super::{DefaultErrorResponse, SessionLayerBuilder, SessionService};
 use crate::{
     error::Result,
     id::SessionId,
@@ -30,10 +30,11 @@ use crate::{
 /// let app: Router = Router::new().route("/", get(home)).layer(SessionLayer::new(MemoryStore::new()));
 /// ```
 ///
-/// It is one type whatever the store and the cookie; `R` is what answers when a session could not be committed. Two
+/// It is one type whatever the store and the cookie. `R` answers errors: see
+/// [`error_response`](SessionLayerBuilder::error_response). Two
 /// layers with different cookie names nest: handlers get the inner one's session, and both commit. Of two with one name
 /// the inner does nothing, and says so once.
-pub struct SessionLayer<R = EmptyAnswer> {
+pub struct SessionLayer<R = DefaultErrorResponse> {
     /// What all its requests share.
     pub(super) settings: Arc<Settings>,
     pub(super) answer: R,

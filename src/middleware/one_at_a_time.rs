@@ -29,7 +29,7 @@ impl<R> SessionLayerBuilder<R> {
     ///   two first requests make a session each, as ever. [`LazySession`](super::LazySession) takes a turn when it is
     ///   asked for the session. A stream's turn is over when its response begins.
     /// - **Waiting**: a request that does not get its turn within `wait` is answered 423 with `Retry-After`
-    ///   ([`SessionRejectionKind::Locked`](super::SessionRejectionKind::Locked)). In one process and layer, one request of
+    ///   ([`ErrorKind::Locked`](crate::ErrorKind::Locked)). In one process and layer, one request of
     ///   a session asks the store and at most 32 wait behind it; the next gets 423 at once. With a `wait` of zero nobody
     ///   waits.
     /// - **Order**: within one process, first come, first served. Between processes there is no line: when a lease is given
@@ -51,7 +51,7 @@ impl<R> SessionLayerBuilder<R> {
     ///   so does one that sends a request with its own cookie to this site.
     ///
     /// A store without leases shows at the first request that has a session: 500
-    /// ([`SessionRejectionKind::NoLeases`](super::SessionRejectionKind::NoLeases)) and an event. All stores of this crate
+    /// ([`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)) and an event. All stores of this crate
     /// have them. A store that [overwrites](crate::SessionStore::overwrites), which is memcached's with its
     /// `last_write_wins`, is refused by [`build`](Self::build): there a handler that took too long would not fail.
     #[must_use]

@@ -1,5 +1,7 @@
 //! The request whose handler is being polled, so that a session learns when its handler ends it by owner or by id.
 
+#[cfg(feature = "axum")]
+use std::any::Any;
 use std::{cell::RefCell, sync::Arc};
 
 use super::{request::Shared, state::EndedBeside};
@@ -29,6 +31,12 @@ impl Caller {
         if let (Some(shared), Some(ended)) = (self.0, ended) {
             shared.has_ended_beside(ended);
         }
+    }
+
+    /// The application's response to errors, if its layer has one.
+    #[cfg(feature = "axum")]
+    pub(crate) fn error_response(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.0.as_ref()?.settings.error_response.as_deref()
     }
 
     #[cfg(feature = "axum")]

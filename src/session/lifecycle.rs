@@ -1,6 +1,6 @@
 //! The life of a session: its clocks, its owner, its renewal and its end.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt::Display, sync::Arc, time::SystemTime};
 
 use super::{
     Session,
@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     lifetime::Lifetime,
-    record::{Epoch, Owner},
+    record::OwnerName,
     store::{DynStore, SessionStore},
 };
 
@@ -113,26 +113,56 @@ impl Session {
         Ok(())
     }
 
-    /// Whom the session belongs to.
+    /// The name of the session's owner, or `None` if nobody is logged in. To compare it, use
+    /// [`is_owned_by`](Self::is_owned_by), or `session.owner().as_deref() == Some("bob")`.
     #[must_use]
+    #[doc(alias("user", "user_id", "identity"))]
     pub fn owner(&self) -> Option<Arc<str>> {
         self.shared.state().draft.owner().cloned()
+    }
+
+    /// Whether the session belongs to this owner, in any type that [`login`](Self::login) takes.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session};
+    /// let session = Session::new(MemoryStore::new());
+    /// session.login(42)?;
+    /// assert!(session.is_owned_by(42) && session.is_owned_by("42") && !session.is_owned_by("bob"));
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_owned_by(&self, owner: impl Display) -> bool {
+        // Formatted before the lock is taken: `Display` is the application's code.
+        let Ok(owner) = OwnerName::new(owner) else { return false };
+        self.shared.state().draft.owner().is_some_and(|present| **present == *owner.as_str())
     }
 
     /// Sets the session's owner. At a login, use [`login`](Self::login) instead.
     ///
     /// A session without an owner keeps its token and its data. **A session that is taken from its owner begins anew:**
     /// its entries and its lifetime are dropped, and the commit gives it a new token and id, so that the next person
-    /// finds nothing of the last one. What this request writes afterwards is kept. To log somebody out,
-    /// [`destroy`](Self::destroy) the session. If another request gives the session to another owner at the same time,
-    /// the commit fails with [`Conflict`](ErrorKind::Conflict).
+    /// finds nothing of the last one. What this request writes afterwards is kept. If another request gives the session
+    /// to another owner at the same time, the commit fails with [`Conflict`](ErrorKind::Conflict).
     ///
     /// # Errors
     ///
     /// [`InvalidOwner`](ErrorKind::InvalidOwner), [`Superseded`](ErrorKind::Superseded), and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the session needs a new token.
-    pub fn set_owner(&self, owner: Option<&str>) -> Result<()> {
-        let owner = owner.map(named).transpose()?;
+    pub fn set_owner(&self, owner: impl Display) -> Result<()> {
+        self.change_owner(Some(named(owner)?))
+    }
+
+    /// Takes the session from its owner, as [`set_owner`](Self::set_owner) of another owner does. It then belongs to
+    /// nobody. To log somebody out, [`destroy`](Self::destroy) the session.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_owner`](Self::set_owner).
+    pub fn clear_owner(&self) -> Result<()> {
+        self.change_owner(None)
+    }
+
+    fn change_owner(&self, owner: Option<Arc<str>>) -> Result<()> {
         let mut state = self.shared.state();
         state.writable()?;
         if state.draft.leaves(owner.as_ref()) {
@@ -192,11 +222,24 @@ impl Session {
     /// If the request comes with the token from before a [`renew`](Self::renew), the login replaces the renewed session
     /// and ends it.
     ///
+    /// The owner's name is whatever the application knows its users by: a string, a number, a UUID or another id that
+    /// implements `Display`. Choose one that stays the same for as long as the user exists.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session};
+    /// # let session = Session::new(MemoryStore::new());
+    /// # let (id, form_name) = (4_711_u64, String::from("ada"));
+    /// session.login(&form_name)?;
+    /// session.login(id)?;
+    /// assert_eq!(session.owner().as_deref(), Some("4711"));
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidOwner`](ErrorKind::InvalidOwner) unless the name has 1 to 1,024 bytes, and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted).
-    pub fn login(&self, owner: &str) -> Result<()> {
+    pub fn login(&self, owner: impl Display) -> Result<()> {
         let owner = named(owner)?;
         let mut state = self.shared.state();
         state.can_set_cookie()?;
@@ -356,8 +399,6 @@ impl Session {
 }
 
 /// The name, if it can be an owner's.
-fn named(owner: &str) -> Result<Arc<str>> {
-    let owner = Owner::new(owner, Epoch::from_u64(0));
-    let owner = owner.map_err(|error| Error::request(ErrorKind::InvalidOwner).because(error))?;
-    Ok(Arc::clone(owner.name()))
+fn named(owner: impl Display) -> Result<Arc<str>> {
+    Ok(OwnerName::new(owner)?.as_str().into())
 }

@@ -16,9 +16,9 @@ use crate::{
 
 /// Reports an error that a handler answers with to the observers of the layer around it, if a handler is being polled.
 #[cfg(feature = "axum")]
-pub(crate) fn report_failed(error: &Error) {
+pub(crate) fn report_failed(error: &Error, caller: &Caller) {
     let kind = EventKind::HandlerFailed { error };
-    match Caller::present().shared() {
+    match caller.shared() {
         Some(shared) => shared.settings.emit(kind),
         None => Observers::NONE.emit(kind),
     }

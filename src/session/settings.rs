@@ -1,6 +1,7 @@
 //! How the sessions of one layer behave.
 
 use std::{
+    any::Any,
     fmt,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -137,6 +138,8 @@ pub(crate) struct Settings {
     pub(crate) cookie: Cookie,
     /// Whether responses say how far they may be cached.
     pub(crate) cache_headers: bool,
+    /// The application's response to errors, a `CustomErrorResponse` of any body.
+    pub(crate) error_response: Option<Arc<dyn Any + Send + Sync>>,
     /// The complaint about a layer nested under its own name was made.
     pub(crate) nested: AtomicBool,
     pub(crate) queue: CommitQueue,
@@ -170,6 +173,7 @@ impl Settings {
             retry_for: Duration::from_secs(5),
             cookie: Cookie::default(),
             cache_headers: true,
+            error_response: None,
             nested: AtomicBool::new(false),
             queue: CommitQueue::default(),
             holds_lease: false,
@@ -196,6 +200,7 @@ impl Settings {
             retry_for: self.retry_for,
             cookie: self.cookie.clone(),
             cache_headers: self.cache_headers,
+            error_response: self.error_response.clone(),
             nested: AtomicBool::new(false),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),

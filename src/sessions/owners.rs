@@ -1,6 +1,10 @@
 //! The sessions of one owner: listed and limited.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt::{self, Display},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use serde::de::DeserializeOwned;
 
@@ -93,9 +97,9 @@ impl Sessions {
     /// # Errors
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) where the store can't list, and its failures.
-    pub async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
+    pub async fn list(&self, owner: impl Display) -> Result<Vec<OwnedSession>> {
         let codec = &self.settings.codec;
-        let listed = list_owned(&self.settings, owner).await?;
+        let listed = list_owned(&self.settings, &owner.to_string()).await?;
         Ok(listed.into_iter().map(|(id, stored)| OwnedSession { id, stored, codec: codec.clone() }).collect())
     }
 
@@ -109,8 +113,8 @@ impl Sessions {
     /// # Errors
     ///
     /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
-    pub async fn admit(&self, owner: &str, limit: usize, at_limit: AtLimit) -> Result<bool> {
-        let (settings, owner) = (Arc::clone(&self.settings), owner.to_owned());
+    pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
+        let (settings, owner) = (Arc::clone(&self.settings), owner.to_string());
         to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, &[]).await }).await
     }
 }

@@ -1,6 +1,6 @@
 //! The sessions of one owner ended: all, all but one, or one.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -30,9 +30,9 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't change the epoch: then the sessions may live on.
-    pub async fn revoke(&self, owner: &str) -> Result<u64> {
-        let (settings, caller, name) = (Arc::clone(&self.settings), Caller::present(), Arc::from(owner));
-        let owner = owner.to_owned();
+    pub async fn revoke(&self, owner: impl Display) -> Result<u64> {
+        let (settings, caller, owner) = (Arc::clone(&self.settings), Caller::present(), owner.to_string());
+        let name = Arc::from(&*owner);
         let revoked: Result<u64> = to_its_end(async move {
             // One after another in this process. A turn that does not come in time holds up no revocation.
             let _turn = settings.queue.turn(SessionId::of_owner(&owner), deadline(&settings)).await;
@@ -69,9 +69,9 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't; [`Contended`](ErrorKind::Contended) if the kept session changes again and again.
-    pub async fn revoke_others(&self, owner: &str, keep: &SessionId) -> Result<bool> {
-        let (settings, caller, name) = (Arc::clone(&self.settings), Caller::present(), Arc::from(owner));
-        let (owner, keep) = (owner.to_owned(), *keep);
+    pub async fn revoke_others(&self, owner: impl Display, keep: &SessionId) -> Result<bool> {
+        let (settings, caller, owner) = (Arc::clone(&self.settings), Caller::present(), owner.to_string());
+        let (name, keep) = (Arc::from(&*owner), *keep);
         let kept: Result<Option<SessionId>> = to_its_end(async move {
             let deadline = deadline(&settings);
             let turn = settings.queue.turn(SessionId::of_owner(&owner), deadline).await;
@@ -103,8 +103,8 @@ impl Sessions {
     ///
     /// If the store can't; [`Damaged`](ErrorKind::Damaged) if the record does not tell whose it is:
     /// [`remove`](Self::remove) works on it.
-    pub async fn revoke_one(&self, owner: &str, id: &SessionId) -> Result<bool> {
-        let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_owned(), *id);
+    pub async fn revoke_one(&self, owner: impl Display, id: &SessionId) -> Result<bool> {
+        let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_string(), *id);
         let caller = Caller::present();
         let ended: Result<Option<SessionId>> = to_its_end(async move {
             let ended = end_owned(&settings, &owner, &id).await?;

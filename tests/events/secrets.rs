@@ -13,7 +13,7 @@ use metrics_util::debugging::DebuggingRecorder;
 use session_layer::{
     CacheSettings, CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore,
     LazySession, MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, Outcome, Session, SessionLayer,
-    SessionRejection, StoreErrorKind,
+    StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
@@ -144,7 +144,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     for (operation, kind) in faults {
         faulty.inject(Fault::error(kind).on(operation));
         let look = shown.clone();
-        ada.visit(async move |session: Result<Session, SessionRejection>| {
+        ada.visit(async move |session: Result<Session, Error>| {
             let session = session.inspect_err(|error| look.error(error)).map_err(|_| StatusCode::BAD_GATEWAY)?;
             let _ = session.insert("n", &format!("{operation:?}")).inspect_err(|error| look.error(error));
             match operation {

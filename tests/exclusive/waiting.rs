@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    Create, Holder, LazySession, Lock, MemoryStore, Record, Session, SessionId, SessionRejection, SessionRejectionKind,
-    SessionStore, StoreError, Stored, Touch, Update, Usage, Version, conformance::Operation,
+    Create, Error, ErrorKind, Holder, LazySession, Lock, MemoryStore, Record, Session, SessionId, SessionStore,
+    StoreError, Stored, Touch, Update, Usage, Version, conformance::Operation,
 };
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Level;
@@ -97,14 +97,14 @@ async fn a_request_that_waited_too_long_is_423() {
         assert!(reply.sets_no_cookie());
     }
     // A handler can deal with the rejection itself. Within one request the lease is requested once.
-    let own = async |lazy: LazySession, asked: Result<Session, SessionRejection>| {
+    let own = async |lazy: LazySession, asked: Result<Session, Error>| {
         let rejection = asked.unwrap_err();
         assert_eq!(rejection.retry_after(), Some(3));
         assert_eq!(lazy.session().await.unwrap_err().kind(), rejection.kind());
         format!("{:?} {}", rejection.kind(), rejection.status())
     };
     let calls = site.store.calls(Operation::Lock);
-    assert_eq!(site.send(&jar, own).await.body, format!("{:?} 423 Locked", SessionRejectionKind::Locked));
+    assert_eq!(site.send(&jar, own).await.body, format!("{:?} 423 Locked", ErrorKind::Locked));
     assert!(site.store.calls(Operation::Lock) > calls);
     hold.release();
     assert_eq!(first.await.unwrap().status, StatusCode::OK);

@@ -2,9 +2,7 @@
 
 use axum::{Router, body::Body, routing::any};
 use http::{Request, StatusCode, header};
-use session_layer::{
-    CookieConfig, LazySession, Session, SessionHandle, SessionLayer, SessionLayerBuilder, SessionRejection,
-};
+use session_layer::{CookieConfig, Error, LazySession, Session, SessionHandle, SessionLayer, SessionLayerBuilder};
 use tower::{ServiceExt, service_fn};
 use tracing::Level;
 
@@ -75,7 +73,7 @@ fn routes(layer: &SessionLayer) -> Router {
     Router::new()
         .route("/shop/cart", any(async |session: Session| session.insert("n", &2)))
         .route("/shop/bye", any(async |lazy: LazySession| lazy.destroy().await.map(|ended| ended.to_string())))
-        .route("/shop/shrug", any(async |session: Result<Session, SessionRejection>| session.is_err().to_string()))
+        .route("/shop/shrug", any(async |session: Result<Session, Error>| session.is_err().to_string()))
         .layer(layer.clone())
 }
 

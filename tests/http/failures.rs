@@ -3,8 +3,7 @@
 use axum::{body::Body, routing::any};
 use http::{Response, StatusCode};
 use session_layer::{
-    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionRejection, SessionRejectionKind, SessionStore,
-    StoreErrorKind,
+    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},
@@ -30,13 +29,12 @@ async fn a_load_that_fails_or_times_out_is_503() {
         site.store.inject(Fault::error(kind).on(Operation::Load));
         let reply = site.send(&jar, async |session: Session| session.insert("n", &2)).await;
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(reply.body, "the session can't be loaded now: try again later");
+        assert_eq!(reply.body, "the session is not available now: try again later");
         assert!(reply.sets_no_cookie());
         assert_eq!(reply.header("vary"), "Cookie");
         assert_eq!(events.count(Level::ERROR, "session not loaded"), 1);
-        let kind = site
-            .send(&jar, async |session: Result<Session, SessionRejection>| format!("{:?}", session.unwrap_err().kind()))
-            .await;
+        let kind =
+            site.send(&jar, async |session: Result<Session, Error>| format!("{:?}", session.unwrap_err().kind())).await;
         assert_eq!((kind.status, kind.body.as_str()), (StatusCode::OK, "Unavailable"), "it can be dealt with");
         site.store.heal();
     }
@@ -52,7 +50,7 @@ async fn a_damaged_record_is_500_and_stays() {
     site.store.inject(Fault::corrupt());
     let reply = site.send(&jar, async |session: Session| session.insert("n", &2)).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(reply.body, "the session can't be opened");
+    assert_eq!(reply.body, "Internal Server Error");
     assert!(reply.sets_no_cookie());
     assert_eq!(events.count(Level::ERROR, "session record can't be opened"), 1);
     n_is_one(&site, &jar).await;
@@ -232,7 +230,7 @@ async fn a_session_superseded_at_commit_is_409() {
             ok()
         })
         .await;
-    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::CONFLICT, ""));
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::CONFLICT, "Conflict"));
     assert!(reply.sets_no_cookie());
     let new = new.lock().unwrap().clone();
     n_is_one(&site, &new).await;
@@ -248,7 +246,10 @@ async fn an_unavailable_store_at_commit_is_503_and_leaves_the_old_state() {
     for (operation, jar) in faults {
         site.store.inject(Fault::unavailable().on(operation));
         let reply = site.send(&jar, async |session: Session| session.insert("n", &2)).await;
-        assert_eq!((reply.status, reply.body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+        assert_eq!(
+            (reply.status, reply.body.as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "the session is not available now: try again later")
+        );
         assert!(reply.sets_no_cookie());
         assert_eq!(reply.header("vary"), "Cookie");
         site.store.heal();
@@ -290,7 +291,10 @@ async fn a_commit_out_of_retries_is_503() {
     site.store.inner().update(&jar.id(), &held.record, &held.version, usage).await.unwrap();
     gate.release();
     let reply = late.await.unwrap();
-    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+    assert_eq!(
+        (reply.status, reply.body.as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "the session is not available now: try again later")
+    );
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1000"));
 }
 
@@ -299,7 +303,7 @@ async fn a_hook_chooses_the_failures_answer() {
     let site = Site::new();
     let layer = session_layer::SessionLayer::builder(site.store.clone())
         .clock(site.clock.clone())
-        .on_failure(|error: &Error| {
+        .error_response(|error| {
             Response::builder()
                 .status(StatusCode::IM_A_TEAPOT)
                 .header("retry-after", "7")
@@ -431,7 +435,7 @@ async fn after_the_response_has_begun_changes_that_need_a_cookie_are_errors() {
         session.login("ada").unwrap_err(),
         session.renew().unwrap_err(),
         session.destroy().unwrap_err(),
-        session.set_owner(Some("ada")).unwrap_err(),
+        session.set_owner("ada").unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::ResponseStarted);
     }
@@ -454,15 +458,16 @@ async fn after_the_response_has_begun_changes_that_need_a_cookie_are_errors() {
 }
 
 #[tokio::test]
-async fn a_missing_layer_is_an_error_that_says_what_to_do() {
+async fn a_missing_layer_tells_the_log_what_to_do_and_the_visitor_nothing() {
     let (events, _guard) = Events::keep();
     let router: axum::Router = axum::Router::new().route("/", any(async |_: Session| "never"));
     let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(reply.body.contains(".layer(SessionLayer::new(store))"), "{}", reply.body);
-    assert_eq!(events.count(Level::ERROR, "no SessionLayer wraps its route"), 1);
+    assert_eq!(reply.body, "Internal Server Error", "a visitor can't do anything about it");
+    assert_eq!(events.count(Level::ERROR, "add `.layer(SessionLayer::new(store))` to the router"), 1);
+    assert_eq!(events.count(Level::ERROR, "a handler answered with"), 0, "it is reported once");
     let error = session_layer::SessionHandle::of(&http::Extensions::new()).unwrap_err();
-    assert_eq!(error.kind(), SessionRejectionKind::MissingLayer);
+    assert_eq!(error.kind(), ErrorKind::MissingLayer);
 }
 
 /// A store that hangs blocks only the requests that call it.

@@ -154,19 +154,19 @@ async fn a_planted_token_does_not_follow_a_renewal_into_a_login() {
             "renew, then an owner",
             |s| {
                 s.renew()?;
-                s.set_owner(Some("ada"))
+                s.set_owner("ada")
             },
             |_| Ok(()),
         ),
         (
             "an owner, then renew",
             |s| {
-                s.set_owner(Some("ada"))?;
+                s.set_owner("ada")?;
                 s.renew()
             },
             |_| Ok(()),
         ),
-        ("renew, and an owner later", Session::renew, |s| s.set_owner(Some("ada"))),
+        ("renew, and an owner later", Session::renew, |s| s.set_owner("ada")),
     ];
     for (way, first, second) in ways {
         for (name, site) in sites() {
@@ -206,7 +206,7 @@ async fn a_request_under_way_with_a_planted_token_does_not_write_into_a_login() 
         };
         stop.reached().await;
         let mut victim = renewed(&site, &planted).await;
-        site.visit(&mut victim, async |session: Session| session.set_owner(Some("ada"))).await;
+        site.visit(&mut victim, async |session: Session| session.set_owner("ada")).await;
         stop.go();
         assert_eq!(late.await.unwrap().status, StatusCode::CONFLICT, "{name}");
         assert_eq!(keys(&site, &victim).await, "n", "{name}");

@@ -75,7 +75,8 @@ fn an_error_names_the_type_and_not_how_the_value_was_given() {
         error.to_string()
     };
     const NUMBER: Key<f64> = Key::new("number");
-    for error in [session.insert(NUMBER, f64::NAN), session.insert(NUMBER, &f64::NAN), session.insert("number", &f64::NAN)]
+    for error in
+        [session.insert(NUMBER, f64::NAN), session.insert(NUMBER, &f64::NAN), session.insert("number", &f64::NAN)]
     {
         assert_eq!(failed(error.unwrap_err()), "session entry \"number\" of type f64 could not be encoded");
     }

@@ -8,6 +8,7 @@ mod memcached;
 
 mod cookies;
 mod ending;
+mod errors;
 mod failures;
 mod forwards;
 mod keys;

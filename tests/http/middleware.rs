@@ -15,7 +15,7 @@ use std::{
 use axum::{Router, routing::any};
 use http::{Request, Response, StatusCode, header};
 use session_layer::{
-    CookieConfig, LazySession, Session, SessionHandle, SessionLayer, SessionRejection, SessionStore,
+    CookieConfig, Error, LazySession, Session, SessionHandle, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},
@@ -47,16 +47,13 @@ async fn a_session_is_loaded_once_in_a_request() {
     let site = Site::new();
     let jar = site.visitor().await;
     let reply = site
-        .send(
-            &jar,
-            async |one: Session, two: Option<Session>, three: Result<Session, SessionRejection>, lazy: LazySession| {
-                one.insert("m", &1).unwrap();
-                let three = three.unwrap();
-                assert_eq!(two.unwrap().get::<u8>("m").unwrap(), Some(1), "they share one state");
-                assert!(lazy.has_cookie());
-                assert_eq!(lazy.session().await.unwrap().get::<u8>("m").unwrap(), three.get::<u8>("m").unwrap());
-            },
-        )
+        .send(&jar, async |one: Session, two: Option<Session>, three: Result<Session, Error>, lazy: LazySession| {
+            one.insert("m", &1).unwrap();
+            let three = three.unwrap();
+            assert_eq!(two.unwrap().get::<u8>("m").unwrap(), Some(1), "they share one state");
+            assert!(lazy.has_cookie());
+            assert_eq!(lazy.session().await.unwrap().get::<u8>("m").unwrap(), three.get::<u8>("m").unwrap());
+        })
         .await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(site.store.calls(Operation::Load), 1);
@@ -64,7 +61,7 @@ async fn a_session_is_loaded_once_in_a_request() {
     // A failed load is not repeated either.
     site.store.forget();
     site.store.inject(Fault::unavailable().on(Operation::Load));
-    site.send(&jar, async |one: Result<Session, SessionRejection>, two: Result<Session, SessionRejection>| {
+    site.send(&jar, async |one: Result<Session, Error>, two: Result<Session, Error>| {
         assert!(one.is_err() && two.is_err());
     })
     .await;

@@ -222,7 +222,7 @@ async fn a_visitor_without_data_causes_no_store_call_and_gets_no_cookie() {
             session.clear()?;
             session.modify("k", |n: &mut Option<u8>| *n = None)?;
             session.set_lifetime(session_layer::Lifetime::aal3())?;
-            session.set_owner(None)?;
+            session.clear_owner()?;
             session.renew()?;
             session.skip_touch();
             session.save().await?;

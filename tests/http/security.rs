@@ -6,7 +6,7 @@ use axum::{Router, routing::any};
 use http::StatusCode;
 use session_layer::{
     CookieConfig, CookiePrefix, EncryptedStore, Error, ErrorKind, KeyRing, LazySession, Lifetime, SameSite, Session,
-    SessionLayer, SessionRejection, SessionStore, SessionToken, StoreErrorKind, Usage,
+    SessionLayer, SessionStore, SessionToken, StoreErrorKind, Usage,
     conformance::{
         Operation,
         fault::{Bare, Fault, Step},
@@ -178,7 +178,7 @@ async fn the_token_appears_in_no_event_debug_output_error_or_record() {
     for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Corrupt] {
         site.store.inject(Fault::error(kind).on(Operation::Load));
         let reply = site
-            .send(&jar, async |session: Result<Session, SessionRejection>| {
+            .send(&jar, async |session: Result<Session, Error>| {
                 let error = session.unwrap_err();
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 format!("{error} {error:?} {source:?}")
@@ -211,7 +211,7 @@ async fn a_token_that_was_never_issued_is_never_adopted() {
         |session| session.renew(),
         |session| session.destroy(),
         |session| session.login("ada"),
-        |session| session.set_owner(Some("ada")),
+        |session| session.set_owner("ada"),
     ];
     for step in steps {
         for save in [false, true] {

@@ -106,7 +106,7 @@ impl Operation {
             Self::RenewAndUpdate => "renew and update",
             Self::Login(_) => "login",
             Self::Own(_) => "set_owner",
-            Self::Leave => "set_owner(None)",
+            Self::Leave => "clear_owner()",
             Self::Destroy => "destroy",
             Self::DestroyNow => "destroy_now",
             Self::Revoke(_) => "revoke",
@@ -155,8 +155,8 @@ impl Operation {
                 session.login(owner)?;
                 session.update("log", move |log: &mut Vec<u32>| log.push(number))?;
             }
-            Self::Own(owner) => session.set_owner(Some(owner))?,
-            Self::Leave => session.set_owner(None)?,
+            Self::Own(owner) => session.set_owner(owner)?,
+            Self::Leave => session.clear_owner()?,
             Self::Destroy => session.destroy()?,
             Self::DestroyNow => {
                 session.destroy_now().await?;

@@ -64,7 +64,8 @@ async fn the_oldest_sessions_end_to_make_room() {
     // A session that logs in again makes room for itself, and so does one that is renewed or saved.
     clock.advance(Duration::from_secs(1));
     sessions[2].insert("kept", &1).unwrap();
-    for change in [Session::login as fn(&Session, &str) -> _, |session: &Session, _: &str| session.renew()] {
+    for change in [|session: &Session, owner: &str| session.login(owner), |session: &Session, _: &str| session.renew()]
+    {
         change(&sessions[2], "ada").unwrap();
         sessions[2].save().await.unwrap();
         assert_eq!(ids(&layer, "ada").await.len(), MOST);
@@ -72,7 +73,7 @@ async fn the_oldest_sessions_end_to_make_room() {
         assert_eq!(sessions[2].get::<u8>("kept").unwrap(), Some(1));
     }
     // A session that gets its owner without a login counts as well.
-    nobody.set_owner(Some("ada")).unwrap();
+    nobody.set_owner("ada").unwrap();
     nobody.save().await.unwrap();
     let now = ids(&layer, "ada").await;
     assert_eq!((now.len(), now.contains(&nobody.id().unwrap()), now.contains(&last[1])), (MOST, true, false));

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Result as SessionResult,
     events::EventKind,
-    session::{Answer, Finish, Polling, ResponseHead, to_its_end},
+    session::{Answer, Finish, Polling, ResponseHead},
 };
 
 pin_project! {
@@ -94,8 +94,12 @@ where
                         Finish::Commit { to_its_end: whole } => {
                             let shared = Arc::clone(&handle.shared);
                             let commit = async move { shared.commit_response().await };
-                            let future: Pin<Box<dyn Future<Output = _> + Send>> =
-                                if whole { Box::pin(to_its_end(commit)) } else { Box::pin(commit) };
+                            let future: Pin<Box<dyn Future<Output = _> + Send>> = if whole {
+                                let running = handle.settings().running.clone();
+                                Box::pin(async move { running.to_its_end(commit).await })
+                            } else {
+                                Box::pin(commit)
+                            };
                             this.in_flight.runs_on = whole;
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }

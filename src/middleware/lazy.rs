@@ -1,6 +1,6 @@
 //! A session that may not be needed.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::handle::load;
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 /// }
 /// # fn is_free() -> bool { true }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LazySession {
     shared: Arc<Shared>,
     tokens: Arc<Tokens>,
@@ -106,6 +106,18 @@ impl LazySession {
             // What can't be opened can still be ended; of two, both are.
             Err(error) if error.kind() != ErrorKind::Unavailable => self.shared.destroy_unopened(&self.tokens).await,
             Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for LazySession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("LazySession");
+        debug.field("has_cookie", &self.has_cookie);
+        if self.shared.was_asked_for() {
+            debug.field("session", &self.shared).finish()
+        } else {
+            debug.finish_non_exhaustive()
         }
     }
 }

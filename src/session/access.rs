@@ -93,6 +93,7 @@ impl Session {
     /// [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the record would exceed the layer's
     /// limit, [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor
     /// has no session and the response has begun, so that no cookie can be set.
+    #[doc(alias("set", "insert_value", "replace"))]
     pub fn insert<V: Serialize, By>(&self, key: impl InsertKey<V, By>, value: V) -> Result<()> {
         let verifier = key.verifier();
         let type_name = key.type_name().unwrap_or_else(|| std::any::type_name::<V>().trim_start_matches('&'));

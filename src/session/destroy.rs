@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     end::{Ended, end_seen, must_have_ended},
-    request::{Shared, to_its_end},
+    request::Shared,
     state::Doomed,
 };
 use crate::{
@@ -74,6 +74,6 @@ impl Shared {
         let ids = tokens.iter().map(|token| token.identify(self.settings.cookie.bare_name()).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
         let shared = Arc::clone(self);
-        to_its_end(async move { shared.destroy_doomed().await }).await
+        self.settings.running.to_its_end(async move { shared.destroy_doomed().await }).await
     }
 }

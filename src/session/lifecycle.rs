@@ -6,7 +6,7 @@ use super::{
     Session,
     changes::Change,
     load::{Follow, Found, find},
-    request::{Shared, to_its_end},
+    request::Shared,
     settings::Settings,
     state::{Live, Origin, Renewal},
 };
@@ -176,8 +176,24 @@ impl Session {
 
     /// Keeps this request from extending the session and from renewing its token: for polling, which isn't user
     /// activity.
+    ///
+    /// The opposite is [`touch`](Self::touch); the later call counts.
     pub fn skip_touch(&self) {
-        self.shared.state().skip_touch = true;
+        let mut state = self.shared.state();
+        (state.skip_touch, state.wants_touch) = (true, false);
+    }
+
+    /// Extends the session when the handler has answered, even if it was extended recently. A response that saves
+    /// nothing (5xx) doesn't extend it either.
+    ///
+    /// Each request extends the session anyway, within the precision of
+    /// [`touch_after`](crate::SessionLayerBuilder::touch_after), and each write does. Call this if
+    /// [`last_used_at`](Self::last_used_at) must be exact. It costs a touch of the store and no write of the record. Does
+    /// nothing for a new session.
+    #[doc(alias("keep_alive", "refresh"))]
+    pub fn touch(&self) {
+        let mut state = self.shared.state();
+        (state.skip_touch, state.wants_touch) = (false, true);
     }
 
     /// Extends the session now, even if it was extended recently: for a socket or a stream that is in use but makes no
@@ -189,7 +205,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Gone`](ErrorKind::Gone) if the session has ended, [`Superseded`](ErrorKind::Superseded), and those of the store.
-    pub async fn touch(&self) -> Result<()> {
+    pub async fn touch_now(&self) -> Result<()> {
         let live = {
             let state = self.shared.state();
             state.not_superseded()?;
@@ -239,6 +255,7 @@ impl Session {
     ///
     /// [`InvalidOwner`](ErrorKind::InvalidOwner) unless the name has 1 to 1,024 bytes, and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted).
+    #[doc(alias("cycle_id", "regenerate", "sign_in", "log_in", "authenticate"))]
     pub fn login(&self, owner: impl Display) -> Result<()> {
         let owner = named(owner)?;
         let mut state = self.shared.state();
@@ -304,7 +321,7 @@ impl Session {
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
         let shared = Arc::clone(&self.shared);
-        to_its_end(async move { shared.destroy_doomed().await }).await
+        self.shared.settings.running.to_its_end(async move { shared.destroy_doomed().await }).await
     }
 
     fn doom(&self) -> Result<()> {
@@ -345,7 +362,7 @@ impl Session {
     #[doc(alias("commit", "update"))]
     pub async fn save(&self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        to_its_end(async move { shared.save(None).await }).await
+        self.shared.settings.running.to_its_end(async move { shared.save(None).await }).await
     }
 
     /// Takes back what this request has changed and not saved, including a login or a renewal. A session that it

@@ -9,6 +9,7 @@
 //! - `request`: the life of one request's session, from the first load to the last commit. `state`: what it knows, shared by
 //!   everything in the request. `saving`: commits that the application asks for, and those that fail. `plan`: what one commit
 //!   has to do. `destroy`: the sessions that the request ends. `caller`: whose handler is being polled.
+//! - `running`: counts what runs to its end in tasks of its own. `debug`: how a session is shown.
 //! - `load`, `commit`, `queue`: from the tokens to the record, and from the changes to the store.
 //! - `end`: ends a session, whoever asks for it.
 //! - `lease`: asks the store for a lease. `turn`, `exclusive`: run requests of one session one after another, if the
@@ -20,6 +21,7 @@ mod access;
 mod caller;
 mod changes;
 mod commit;
+mod debug;
 mod destroy;
 mod end;
 mod exclusive;
@@ -35,6 +37,7 @@ mod queue;
 mod reporting;
 mod request;
 mod run;
+mod running;
 mod saving;
 mod seen;
 mod settings;
@@ -55,7 +58,7 @@ pub(crate) use self::{
     limit::{Limit, make_room},
     load::{Follow, Found, LoadFailure, find},
     owned::{find_owned, list_owned},
-    request::{Finish, Shared, to_its_end},
+    request::{Finish, Shared},
     settings::{SaveIf, Settings},
     state::{Answer, EndedBeside, Live},
     turn::Exclusive,
@@ -72,6 +75,31 @@ pub use self::{
 /// A handler asks for it as an argument. It is loaded by then, so everything but talking to the store is synchronous;
 /// it is committed when the handler has answered, if it has changed. Clones share one state, and so does every other
 /// extraction in the same request.
+///
+/// # If a handler does not compile
+///
+/// axum says only that the function is no `Handler`. Put `#[axum::debug_handler]` (axum's feature `macros`) on the handler,
+/// and the compiler names the argument. With this crate's types these are the usual reasons:
+///
+/// - An argument that consumes the body (`String`, `Form`, `Json`) is not the last one.
+/// - The argument is a reference: handlers take `Session`, not `&Session`.
+/// - The crate's feature `axum` is off, or another version of axum than 0.8 is in use, so that `Session` implements another
+///   `FromRequestParts`. `cargo tree -d -i axum-core` shows that.
+/// - The future is not `Send`, for example because a lock guard of the application lives across an `await`.
+///
+/// ```compile_fail,E0277
+/// # use axum::{Router, routing::post};
+/// # use session_layer::Session;
+/// async fn note(text: String, session: Session) {} // the body must come last
+/// let app: Router = Router::new().route("/", post(note)); // error: no `Handler`
+/// ```
+///
+/// ```
+/// # use axum::{Router, routing::post};
+/// # use session_layer::Session;
+/// async fn note(session: Session, text: String) {}
+/// let app: Router = Router::new().route("/", post(note));
+/// ```
 ///
 /// # After the response has begun
 ///

@@ -1,11 +1,8 @@
 //! One request's session, shared by everything in the request: loaded once, and committed at the end.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tokio::{
@@ -293,8 +290,9 @@ impl Shared {
         // Gives the lease back in a background task.
         drop(turn);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
-            let shared = Arc::clone(self);
+            let (shared, operation) = (Arc::clone(self), self.settings.running.begin());
             let destroy = async move {
+                let _operation = operation;
                 if let Err(error) = shared.destroy_doomed().await {
                     shared.settings.emit(EventKind::CommitFailed { id: None, error: &error });
                 }
@@ -314,6 +312,7 @@ impl Shared {
             Ok(Touch::Touched) => {
                 self.settings.emit(EventKind::Touched { id: live.id, record: &live.stored.record });
                 let mut state = self.state();
+                state.wants_touch = false;
                 if let Origin::Live(now) = &mut state.origin
                     && now.id == live.id
                 {
@@ -335,40 +334,11 @@ impl Shared {
     }
 }
 
-/// Runs a future to its end even if the caller is dropped.
-pub(crate) async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
-    let Ok(runtime) = Handle::try_current() else { return future.await };
-    match runtime.spawn(future.in_current_span()).await {
-        Ok(output) => output,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down, and this task with it.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
-
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.response_started && state.is_unsaved() {
             self.settings.emit(EventKind::ChangesDropped { id: state.id(), reason: DropReason::Unsaved });
         }
-    }
-}
-
-/// Shows the state of the session, but none of its values.
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
-        let stored = state.live().map(|live| &live.stored);
-        f.debug_struct("Session")
-            .field("id", &state.live().map(|live| live.id))
-            .field("owner", &state.draft.owner())
-            .field("entries", &state.draft)
-            .field("created_at", &stored.map(|stored| stored.record.created_at()))
-            .field("expires_at", &stored.map(|stored| stored.expires_at))
-            .field("changed", &state.has_changes())
-            .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     changes::{Change, Draft, Replay},
-    request::{Shared, to_its_end},
+    request::Shared,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -90,7 +90,8 @@ impl Shared {
             Ok(Ran { result: (), keep })
         })?;
         if let Some(number) = number {
-            to_its_end(async move { self.save_own(number).await }).await?;
+            let running = self.settings.running.clone();
+            running.to_its_end(async move { self.save_own(number).await }).await?;
         }
         let result = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The closure ran before `run` returned, so there is a result.

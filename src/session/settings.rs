@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{limit::Limit, queue::CommitQueue, turn::Exclusive};
+use super::{limit::Limit, queue::CommitQueue, running::Running, turn::Exclusive};
 use crate::{
     clock::Clock,
     codec::Codec,
@@ -143,6 +143,8 @@ pub(crate) struct Settings {
     /// The complaint about a layer nested under its own name was made.
     pub(crate) nested: AtomicBool,
     pub(crate) queue: CommitQueue,
+    /// What goes on if its caller is dropped.
+    pub(crate) running: Running,
     /// Its sessions are those of whoever holds their leases.
     pub(crate) holds_lease: bool,
     /// How long a request with the token from before a renewal is served.
@@ -176,6 +178,7 @@ impl Settings {
             error_response: None,
             nested: AtomicBool::new(false),
             queue: CommitQueue::default(),
+            running: Running::default(),
             holds_lease: false,
             renewal_grace: Duration::from_secs(60),
             renew_every: None,
@@ -204,6 +207,7 @@ impl Settings {
             nested: AtomicBool::new(false),
             // Who does not retry does not queue.
             queue: CommitQueue::default(),
+            running: self.running.clone(),
             holds_lease: true,
             renewal_grace: self.renewal_grace,
             renew_every: None,

@@ -210,6 +210,8 @@ pub(crate) struct State {
     /// That commit is not over yet.
     pub(crate) is_answering: bool,
     pub(crate) skip_touch: bool,
+    /// The application asks for a touch, whether or not one is due.
+    pub(crate) wants_touch: bool,
     /// The lease of the session, where requests run one after another.
     pub(crate) turn: Option<Box<Turn>>,
     /// Counts changes, so that what was computed with no lock held is known to be still true.
@@ -302,6 +304,8 @@ impl State {
         self.draft = self.fresh_draft();
         self.newer = None;
         self.unsure = None;
+        // A write counts as a use.
+        self.wants_touch = false;
         self.revision += 1;
     }
 
@@ -464,6 +468,9 @@ impl State {
     /// Whether a session that was only read is due for a touch.
     pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
+        if self.wants_touch {
+            return true;
+        }
         // A request with the old token must not look as if it had presented the new one.
         if self.skip_touch || live.is_forwarded {
             return false;

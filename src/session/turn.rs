@@ -135,7 +135,12 @@ impl Drop for Turn {
         let (Some(holder), Ok(runtime)) = (self.holder.take(), Handle::try_current()) else { return };
         let Place { settings, id, line } = &self.place;
         let place = Place { settings: Arc::clone(settings), id: *id, line: line.clone() };
-        runtime.spawn(async move { place.give_back(holder).await }.in_current_span());
+        let operation = place.settings.running.begin();
+        let give_back = async move {
+            place.give_back(holder).await;
+            drop(operation);
+        };
+        runtime.spawn(give_back.in_current_span());
     }
 }
 

@@ -9,7 +9,6 @@ use super::{
     access::entry,
     changes::{Change, Draft, Replay},
     key::{IntoKey, check},
-    request::to_its_end,
     run::{Again, Ran},
 };
 use crate::{
@@ -340,7 +339,7 @@ impl Session {
     /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
         let shared = Arc::clone(self.shared());
-        to_its_end(async move { shared.save_own(number).await }).await
+        self.shared().settings.running.to_its_end(async move { shared.save_own(number).await }).await
     }
 
     /// Returns the value, and the number of the change if the value was made.

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     events::{EventKind, Observer, Observers},
     id::SessionId,
-    session::{Caller, Ended, EndedBeside, Follow, Found, Session, Settings, end, find, to_its_end},
+    session::{Caller, Ended, EndedBeside, Follow, Found, Session, Settings, end, find},
     store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
@@ -101,7 +101,7 @@ impl Sessions {
     /// If the store can't: then the session may live on.
     pub async fn remove(&self, id: &SessionId) -> Result<bool> {
         let (settings, asked, caller) = (Arc::clone(&self.settings), *id, Caller::present());
-        let ended = to_its_end(async move {
+        let ended = self.settings.running.to_its_end(async move {
             let Ended::Done(id) = end(&settings, &asked).await? else { return Ok(None) };
             settings.emit(EventKind::Destroyed { id });
             Ok(Some(id))

@@ -13,7 +13,7 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, list_owned, make_room, to_its_end},
+    session::{AtLimit, IntoKey, Key, Limit, list_owned, make_room},
     store::Stored,
 };
 
@@ -115,6 +115,9 @@ impl Sessions {
     /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
     pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
         let (settings, owner) = (Arc::clone(&self.settings), owner.to_string());
-        to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, &[]).await }).await
+        self.settings
+            .running
+            .to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, &[]).await })
+            .await
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    session::{Caller, EndedBeside, Live, Settings, deadline, end_owned, find_owned, remove, to_its_end, within},
+    session::{Caller, EndedBeside, Live, Settings, deadline, end_owned, find_owned, remove, within},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -33,17 +33,20 @@ impl Sessions {
     pub async fn revoke(&self, owner: impl Display) -> Result<u64> {
         let (settings, caller, owner) = (Arc::clone(&self.settings), Caller::present(), owner.to_string());
         let name = Arc::from(&*owner);
-        let revoked: Result<u64> = to_its_end(async move {
-            // One after another in this process. A turn that does not come in time holds up no revocation.
-            let _turn = settings.queue.turn(SessionId::of_owner(&owner), deadline(&settings)).await;
-            let before = listed(&settings, &owner).await;
-            renew_epoch(&settings, &owner).await?;
-            let removed = remove_listed(&settings, &owner, &before, None).await;
-            tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
-            settings.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
-            Ok(removed)
-        })
-        .await;
+        let revoked: Result<u64> = self
+            .settings
+            .running
+            .to_its_end(async move {
+                // One after another in this process. A turn that does not come in time holds up no revocation.
+                let _turn = settings.queue.turn(SessionId::of_owner(&owner), deadline(&settings)).await;
+                let before = listed(&settings, &owner).await;
+                renew_epoch(&settings, &owner).await?;
+                let removed = remove_listed(&settings, &owner, &before, None).await;
+                tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
+                settings.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
+                Ok(removed)
+            })
+            .await;
         caller.has_ended(revoked.is_ok().then_some(EndedBeside::Owner { name, kept: None }));
         revoked
     }
@@ -72,23 +75,26 @@ impl Sessions {
     pub async fn revoke_others(&self, owner: impl Display, keep: &SessionId) -> Result<bool> {
         let (settings, caller, owner) = (Arc::clone(&self.settings), Caller::present(), owner.to_string());
         let (name, keep) = (Arc::from(&*owner), *keep);
-        let kept: Result<Option<SessionId>> = to_its_end(async move {
-            let deadline = deadline(&settings);
-            let turn = settings.queue.turn(SessionId::of_owner(&owner), deadline).await;
-            let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
-            // If the session was renewed meanwhile, it has a new id.
-            let Some(Live { id: keep, stored: held, .. }) = find_owned(&settings, &owner, &keep).await? else {
-                return Ok(None);
-            };
-            let before = listed(&settings, &owner).await;
-            renew_epoch(&settings, &owner).await?;
-            carry_over(&settings, &keep, held, deadline).await?;
-            let removed = remove_listed(&settings, &owner, &before, Some(&keep)).await;
-            tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
-            settings.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
-            Ok(Some(keep))
-        })
-        .await;
+        let kept: Result<Option<SessionId>> = self
+            .settings
+            .running
+            .to_its_end(async move {
+                let deadline = deadline(&settings);
+                let turn = settings.queue.turn(SessionId::of_owner(&owner), deadline).await;
+                let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
+                // If the session was renewed meanwhile, it has a new id.
+                let Some(Live { id: keep, stored: held, .. }) = find_owned(&settings, &owner, &keep).await? else {
+                    return Ok(None);
+                };
+                let before = listed(&settings, &owner).await;
+                renew_epoch(&settings, &owner).await?;
+                carry_over(&settings, &keep, held, deadline).await?;
+                let removed = remove_listed(&settings, &owner, &before, Some(&keep)).await;
+                tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
+                settings.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
+                Ok(Some(keep))
+            })
+            .await;
         let kept = kept?;
         caller.has_ended(kept.map(|kept| EndedBeside::Owner { name, kept: Some([keep, kept]) }));
         Ok(kept.is_some())
@@ -106,14 +112,17 @@ impl Sessions {
     pub async fn revoke_one(&self, owner: impl Display, id: &SessionId) -> Result<bool> {
         let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_string(), *id);
         let caller = Caller::present();
-        let ended: Result<Option<SessionId>> = to_its_end(async move {
-            let ended = end_owned(&settings, &owner, &id).await?;
-            if let Some(id) = ended {
-                tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
-            }
-            Ok(ended)
-        })
-        .await;
+        let ended: Result<Option<SessionId>> = self
+            .settings
+            .running
+            .to_its_end(async move {
+                let ended = end_owned(&settings, &owner, &id).await?;
+                if let Some(id) = ended {
+                    tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
+                }
+                Ok(ended)
+            })
+            .await;
         let ended = ended?;
         caller.has_ended(ended.map(|ended| EndedBeside::Session([id, ended])));
         Ok(ended.is_some())

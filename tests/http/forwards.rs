@@ -614,7 +614,7 @@ async fn the_first_use_of_the_new_token_is_recorded_and_uses_of_the_old_one_are_
         site.clock.advance(SECOND);
         site.send(&old, async |_: Session| ()).await;
         site.send(&old, async |session: Session| session.insert("old", &1)).await;
-        site.send(&old, async |session: Session| session.touch().await).await;
+        site.send(&old, async |session: Session| session.touch_now().await).await;
         let stored = site.stored(&new.id()).await.unwrap();
         assert_eq!(stored.used_at, renewed_at, "{name}");
         assert_eq!(stored.expires_at, site.clock.now() + HOUR, "{name}: but the session lives on");

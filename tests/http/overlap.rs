@@ -440,11 +440,11 @@ async fn a_stream_extends_a_renewed_session_and_learns_of_its_end() {
     let session: Session = slot.take();
     site.clock.advance(30 * MINUTE);
     let before = site.stored(&newer.id()).await.unwrap().expires_at;
-    session.touch().await.unwrap();
+    session.touch_now().await.unwrap();
     assert_eq!(site.stored(&newer.id()).await.unwrap().expires_at, before + 30 * MINUTE);
     site.send(&newer, async |session: Session| session.destroy()).await;
     // As with the old token: the session was replaced, and its replacement has ended.
-    assert_eq!(session.touch().await.unwrap_err().kind(), ErrorKind::Superseded);
+    assert_eq!(session.touch_now().await.unwrap_err().kind(), ErrorKind::Superseded);
 }
 
 /// At the end of the request nothing is left to write: the request's own renewal does not count as a token that waits

@@ -560,7 +560,7 @@ async fn after_a_save_and_a_touch_a_session_reports_the_stored_times() {
                 for touches in [false, true, false] {
                     clock.advance(50 * MINUTE);
                     if touches {
-                        session.touch().await?;
+                        session.touch_now().await?;
                     } else {
                         session.update("n", |n: &mut u8| *n += 1)?;
                         session.save().await?;
@@ -577,6 +577,47 @@ async fn after_a_save_and_a_touch_a_session_reports_the_stored_times() {
     }
 }
 
+/// A read extends the session once a tenth of its idle time has passed; `touch` whenever it is asked.
+#[tokio::test]
+async fn a_touch_extends_the_session_at_the_end_of_the_request_and_writes_no_record() {
+    for (name, site) in sites() {
+        let jar = site.visitor().await;
+        site.clock.advance(Duration::from_secs(1));
+        let touched = async |handler: fn(&Session)| {
+            site.store.forget();
+            let reply = site.send(&jar, async move |session: Session| handler(&session)).await;
+            assert!(reply.sets_no_cookie());
+            let used = site.stored(&jar.id()).await.unwrap().used_at == site.clock.now();
+            let calls = [Operation::Touch, Operation::Update].map(|operation| site.store.calls(operation));
+            (used, calls[0], calls[1])
+        };
+        assert_eq!(touched(|_| {}).await, (false, 0, 0), "{name}");
+        assert_eq!(touched(|session| session.touch()).await, (true, 1, 0), "{name}");
+        site.clock.advance(Duration::from_secs(1));
+        // The later call counts.
+        let skipped = |session: &Session| {
+            session.touch();
+            session.skip_touch();
+        };
+        assert_eq!(touched(skipped).await, (false, 0, 0), "{name}");
+        let asked = |session: &Session| {
+            session.skip_touch();
+            session.touch();
+        };
+        assert_eq!(touched(asked).await, (true, 1, 0), "{name}");
+        site.clock.advance(Duration::from_secs(1));
+        // A write is a use anyway.
+        let written = |session: &Session| {
+            session.touch();
+            session.update("n", |n: &mut u8| *n += 1).unwrap();
+        };
+        assert_eq!(touched(written).await, (true, 0, 1), "{name}");
+    }
+    let site = Site::new();
+    let reply = site.send(&site.jar(), async |session: Session| session.touch()).await;
+    assert!(reply.sets_no_cookie() && site.store.inner().is_empty());
+}
+
 #[tokio::test]
 async fn touching_an_ended_session_is_an_error_and_touching_a_new_one_does_nothing() {
     let site = Site::new();
@@ -584,11 +625,11 @@ async fn touching_an_ended_session_is_an_error_and_touching_a_new_one_does_nothi
     let sessions = site.layer.sessions();
     site.send(&jar, async move |session: Session| {
         sessions.remove(&session.id().unwrap()).await?;
-        assert_eq!(kind(session.touch().await), ErrorKind::Gone);
+        assert_eq!(kind(session.touch_now().await), ErrorKind::Gone);
         ok()
     })
     .await;
-    site.send(&site.jar(), async |session: Session| session.touch().await).await;
+    site.send(&site.jar(), async |session: Session| session.touch_now().await).await;
     assert!(site.store.inner().is_empty());
 }
 

@@ -7,6 +7,7 @@
 mod memcached;
 
 mod cookies;
+mod draining;
 mod ending;
 mod errors;
 mod failures;
@@ -19,11 +20,13 @@ mod merging;
 mod middleware;
 mod once;
 mod overlap;
+mod own;
 mod promises;
 mod reading;
 mod review;
 mod saving;
 mod security;
+mod shown;
 mod simulated;
 mod stores;
 mod support;

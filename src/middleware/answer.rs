@@ -13,10 +13,10 @@ use crate::error::Error;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't answer with a `Response<{B}>`",
     label = "this layer can't make a body of type `{B}`",
-    note = "another layer inside of this one has given the response a body that can't be made from nothing, for example \
-            `TraceLayer` in the same `ServiceBuilder`",
-    note = "add the two layers to the router by separate calls of `.layer(..)`, the session layer last, or put \
-            `tower_http::map_response_body::MapResponseBodyLayer::new(axum::body::Body::new)` between them"
+    note = "a layer inside of this one, in the same `ServiceBuilder`, has given the response a body of its own, which the \
+            session layer can't make for an error: `TraceLayer` does",
+    note = "add the two layers to the router by separate calls of `.layer(..)`, or put the other layer before the session \
+            layer in the `ServiceBuilder`, which makes it the outer one"
 )]
 pub trait ErrorResponse<B> {
     /// The answer for this error; [`Error::status`] has the status that fits.
@@ -29,6 +29,8 @@ pub trait ErrorResponse<B> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DefaultErrorResponse;
 
+// Shows the notes above instead of one for `Default`.
+#[diagnostic::do_not_recommend]
 impl<B: Default + 'static> ErrorResponse<B> for DefaultErrorResponse {
     fn response(&self, error: &Error) -> Response<B> {
         let mut response = Response::new(B::default());

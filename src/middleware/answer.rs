@@ -56,7 +56,9 @@ fn write_text<B: 'static>(response: &mut Response<B>, text: &'static str) {
 
 /// The application's function, set by [`error_response`](super::SessionLayerBuilder::error_response). A layer with one is
 /// a `SessionLayer<CustomErrorResponse<Body>>`.
-pub struct CustomErrorResponse<B>(Arc<dyn Fn(&Error) -> Response<B> + Send + Sync>);
+pub struct CustomErrorResponse<B>(Arc<Respond<B>>);
+
+type Respond<B> = dyn Fn(&Error) -> Response<B> + Send + Sync;
 
 impl<B> CustomErrorResponse<B> {
     pub(super) fn new(respond: impl Fn(&Error) -> Response<B> + Send + Sync + 'static) -> Self {

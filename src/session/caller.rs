@@ -13,7 +13,7 @@ thread_local! {
 /// The request whose handler makes a call, if a handler makes it.
 ///
 /// A response removes the session's cookie only if its own request ended the session: otherwise a late logout would
-/// remove the cookie of a login in between. A handler can also end its session by `revoke(owner)` or `remove(id)`,
+/// remove the cookie of a login in between. A handler can also end its session by `revoke_all(owner)` or `end(id)`,
 /// which don't know the request. So the layer records which request's handler it is polling.
 pub(crate) struct Caller(Option<Arc<Shared>>);
 

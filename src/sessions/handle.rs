@@ -28,8 +28,8 @@ use crate::{
 /// let visits = sessions.update(&id, VISITS, |n| { *n += 1; *n }).await?;
 /// assert_eq!(visits, Some(1)); // `None`: no such session is live
 /// // All sessions of a person.
-/// assert_eq!(sessions.list("ada").await?.len(), 1);
-/// sessions.revoke("ada").await?;
+/// assert_eq!(sessions.of_owner("ada").await?.len(), 1);
+/// sessions.revoke_all("ada").await?;
 /// assert!(!sessions.contains(&id).await?);
 /// # Ok::<(), session_layer::Error>(())
 /// # }).unwrap();
@@ -99,7 +99,7 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't: then the session may live on.
-    pub async fn remove(&self, id: &SessionId) -> Result<bool> {
+    pub async fn end(&self, id: &SessionId) -> Result<bool> {
         let (settings, asked, caller) = (Arc::clone(&self.settings), *id, Caller::present());
         let ended = self.settings.running.to_its_end(async move {
             let Ended::Done(id) = end(&settings, &asked).await? else { return Ok(None) };

@@ -26,7 +26,7 @@ impl Session {
     /// As above; [`Unsupported`](ErrorKind::Unsupported) if the store can't list.
     pub async fn others(&self) -> Result<Vec<OwnedSession>> {
         let (sessions, owner, id) = self.owned()?;
-        let mut listed = sessions.list(owner).await?;
+        let mut listed = sessions.of_owner(owner).await?;
         listed.retain(|session| session.id() != id);
         Ok(listed)
     }
@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// Ends all sessions of the owner, this one included: "sign out everywhere" (OWASP ASVS 5.0, 7.4.2). The response
-    /// removes the cookie. See [`Sessions::revoke`].
+    /// removes the cookie. See [`Sessions::revoke_all`].
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Session {
     #[doc(alias("logout_all", "sign_out_everywhere"))]
     pub async fn revoke_all(&self) -> Result<()> {
         let (sessions, owner, _) = self.owned()?;
-        sessions.revoke(&owner).await?;
+        sessions.revoke_all(&owner).await?;
         // The request learns of it by itself only if its handler is being polled.
         self.shared().has_ended_beside(EndedBeside::Owner { name: owner, kept: None });
         self.destroy_now().await.map(drop)

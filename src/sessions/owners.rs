@@ -97,7 +97,7 @@ impl Sessions {
     /// # Errors
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) where the store can't list, and its failures.
-    pub async fn list(&self, owner: impl Display) -> Result<Vec<OwnedSession>> {
+    pub async fn of_owner(&self, owner: impl Display) -> Result<Vec<OwnedSession>> {
         let codec = &self.settings.codec;
         let listed = list_owned(&self.settings, &owner.to_string()).await?;
         Ok(listed.into_iter().map(|(id, stored)| OwnedSession { id, stored, codec: codec.clone() }).collect())
@@ -112,7 +112,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
+    /// As [`of_owner`](Self::of_owner) and [`revoke_one`](Self::revoke_one).
     pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
         let (settings, owner) = (Arc::clone(&self.settings), owner.to_string());
         self.settings

@@ -30,7 +30,7 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't change the epoch: then the sessions may live on.
-    pub async fn revoke(&self, owner: impl Display) -> Result<u64> {
+    pub async fn revoke_all(&self, owner: impl Display) -> Result<u64> {
         let (settings, caller, owner) = (Arc::clone(&self.settings), Caller::present(), owner.to_string());
         let name = Arc::from(&*owner);
         let revoked: Result<u64> = self
@@ -54,7 +54,7 @@ impl Sessions {
     /// Ends all sessions of an owner but one, usually that of the request (ASVS 7.4.3). `false`, and nothing is changed,
     /// if `keep` is not a live session of this owner.
     ///
-    /// The others are revoked as by [`revoke`](Self::revoke), and the kept one is carried over into the new epoch by a
+    /// The others are revoked as by [`revoke_all`](Self::revoke_all), and the kept one is carried over into the new epoch by a
     /// write that names its version. **Between these two steps it is revoked as well**: another request of the kept
     /// session that is loaded just then sees no session, one that meets a conflict just then can't save or renew. A
     /// logout or a login just then ends the kept session all the same, and so does a request that begins a fresh session,
@@ -65,9 +65,9 @@ impl Sessions {
     /// [`ConflictPolicy::Reject`](crate::ConflictPolicy::Reject), or before a `login`, it should
     /// [`reload`](crate::Session::reload) first.
     ///
-    /// It does not undo a `revoke` that runs at once: in one process they take turns, and on stores that list exactly the
+    /// It does not undo a `revoke_all` that runs at once: in one process they take turns, and on stores that list exactly the
     /// kept session is removed by the other. On memcached, between processes and with a list that has lost the kept
-    /// session, it may survive such a `revoke`.
+    /// session, it may survive such a `revoke_all`.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't; [`Damaged`](ErrorKind::Damaged) if the record does not tell whose it is:
-    /// [`remove`](Self::remove) works on it.
+    /// [`end`](Self::end) works on it.
     pub async fn revoke_one(&self, owner: impl Display, id: &SessionId) -> Result<bool> {
         let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_string(), *id);
         let caller = Caller::present();

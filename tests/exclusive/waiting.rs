@@ -152,7 +152,7 @@ async fn leases_of_jobs_are_honoured() {
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
     assert_eq!(begun.elapsed(), WAIT);
     let session = lock.session().await.unwrap().unwrap();
-    session.insert("n", &41).unwrap();
+    session.insert("n", 41).unwrap();
     session.save().await.unwrap();
     let calls = site.store.calls(Operation::Lock);
     let waiting = tokio::spawn(site.send(&jar, quick));

@@ -35,7 +35,7 @@ async fn drain_waits_for_the_login_of_a_request_that_was_dropped_during_its_comm
     assert!(site.store.inner().is_empty());
     gate.release();
     drain.await;
-    assert_eq!(site.layer.sessions().list("ada").await.unwrap().len(), 1);
+    assert_eq!(site.layer.sessions().of_owner("ada").await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +92,7 @@ async fn drain_waits_for_what_streams_save_and_for_what_begins_meanwhile() {
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
     creates.release();
     drain.await;
-    assert_eq!(site.layer.sessions().list("ada").await.unwrap().len(), 1);
+    assert_eq!(site.layer.sessions().of_owner("ada").await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +102,7 @@ async fn drain_waits_for_revocations_and_only_for_those_of_its_layer() {
     let (fault, gate) = Fault::pause();
     site.store.inject(fault.on(Operation::RenewEpoch));
     let sessions = site.layer.sessions();
-    let revoke = tokio::spawn(async move { sessions.revoke("ada").await });
+    let revoke = tokio::spawn(async move { sessions.revoke_all("ada").await });
     gate.reached().await;
     revoke.abort();
     SessionLayer::new(site.store.clone()).drain().await;

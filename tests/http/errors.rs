@@ -1,6 +1,5 @@
 //! One error of the crate, and one answer to it wherever it arises.
-
-use std::sync::Arc;
+#![allow(clippy::needless_borrows_for_generic_args, reason = "that references are taken is what is tested")]
 
 use axum::{
     Json, Router,
@@ -135,13 +134,14 @@ async fn what_the_load_has_reported_is_not_reported_again_by_the_answer() {
 async fn an_owner_is_named_by_whatever_the_application_has() {
     let site = Site::new();
     let id = uuid::Uuid::from_u128(7);
-    let names: [Arc<dyn Fn(&Session) -> Result<(), Error> + Send + Sync>; 6] = [
-        Arc::new(|session| session.login("ada")),
-        Arc::new(|session| session.login(String::from("ada"))),
-        Arc::new(|session| session.login(&String::from("ada"))),
-        Arc::new(|session| session.login(7_u64)),
-        Arc::new(move |session| session.login(id)),
-        Arc::new(move |session| session.set_owner(&id)),
+    type Login = Box<dyn Fn(&Session) -> Result<(), Error>>;
+    let names: [Login; 6] = [
+        Box::new(|session| session.login("ada")),
+        Box::new(|session| session.login(String::from("ada"))),
+        Box::new(|session| session.login(&String::from("ada"))),
+        Box::new(|session| session.login(7_u64)),
+        Box::new(move |session| session.login(id)),
+        Box::new(move |session| session.set_owner(&id)),
     ];
     for (login, name) in names.into_iter().zip(["ada", "ada", "ada", "7", &id.to_string(), &id.to_string()]) {
         let session = site.layer.new_session();
@@ -151,10 +151,10 @@ async fn an_owner_is_named_by_whatever_the_application_has() {
         session.save().await.unwrap();
     }
     let sessions = site.layer.sessions();
-    assert_eq!(sessions.list(String::from("ada")).await.unwrap().len(), 3);
-    assert_eq!(sessions.list(7).await.unwrap().len(), 1);
-    assert_eq!(sessions.revoke(id).await.unwrap(), 2);
-    assert_eq!(sessions.list(&id).await.unwrap().len(), 0);
+    assert_eq!(sessions.of_owner(String::from("ada")).await.unwrap().len(), 3);
+    assert_eq!(sessions.of_owner(7).await.unwrap().len(), 1);
+    assert_eq!(sessions.revoke_all(id).await.unwrap(), 2);
+    assert_eq!(sessions.of_owner(&id).await.unwrap().len(), 0);
     let nobody = site.layer.new_session();
     assert!(!nobody.is_owned_by("") && !nobody.is_owned_by("x".repeat(2_000)));
     for wrong in ["", &"x".repeat(1_025)] {
@@ -197,7 +197,7 @@ async fn a_handler_gets_the_stores_sessions_as_an_argument() {
     let site = Site::new();
     let jar = site.member("ada").await;
     let reply =
-        site.send(&jar, async |sessions: Sessions| Ok::<_, Error>(sessions.list("ada").await?.len().to_string()));
+        site.send(&jar, async |sessions: Sessions| Ok::<_, Error>(sessions.of_owner("ada").await?.len().to_string()));
     assert_eq!(reply.await.body, "1");
     let (events, _guard) = Events::keep();
     let router: Router = Router::new().route("/", any(async |_: Sessions| "never"));

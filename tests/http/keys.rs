@@ -1,4 +1,5 @@
 //! Keys of entries: where they can stand, and which values go under them.
+#![allow(clippy::needless_borrows_for_generic_args, reason = "that references are taken is what is tested")]
 
 use std::borrow::Cow;
 
@@ -53,7 +54,7 @@ fn a_typed_key_takes_its_type_by_value_by_reference_and_as_what_it_borrows() {
 fn a_string_is_a_key_for_any_value() {
     let session = Session::new(MemoryStore::new());
     session.insert("count", 1).unwrap();
-    session.insert("count", &1).unwrap();
+    session.insert("count", 1).unwrap();
     assert_eq!(session.get::<u32>("count").unwrap(), Some(1));
     session.insert("name", "ada").unwrap();
     session.insert(String::from("name"), String::from("ada")).unwrap();

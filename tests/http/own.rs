@@ -30,7 +30,7 @@ async fn a_session_lists_and_ends_its_owners_others_and_stays() {
             })
             .await;
         let others = if name == "provided" { "can't list".to_owned() } else { other.id().to_string() };
-        assert_eq!((reply.status, reply.body), (StatusCode::OK, others), "{name}");
+        assert_eq!((reply.status, &reply.body), (StatusCode::OK, &others), "{name}");
         assert!(reply.sets_no_cookie(), "{name}");
         assert!(!is_live(&site, &other).await, "{name}");
         assert!(is_live(&site, &eve).await && is_live(&site, &nobody).await, "{name}");
@@ -108,7 +108,7 @@ async fn an_owners_sessions_need_an_owner_that_is_stored() {
         session.clear_owner().unwrap();
         assert_eq!(kinds(session.clone()).await, ErrorKind::UnsavedChanges);
         session.discard();
-        sessions.remove(&session.id().unwrap()).await.unwrap();
+        sessions.end(&session.id().unwrap()).await.unwrap();
         assert_eq!(session.revoke_others().await.unwrap_err().kind(), ErrorKind::Gone);
         session.destroy().unwrap();
     })

@@ -4,7 +4,10 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::write::Cookie;
+use super::{
+    scope::{is_domain, is_path},
+    write::{Cookie, HOST},
+};
 use crate::id::MAX_NAME_BYTES;
 
 /// The cookie's name, without prefix, unless the configuration says otherwise.
@@ -343,21 +346,7 @@ impl Default for Cookie {
     }
 }
 
-pub(super) const HOST: &str = "__Host-";
 const SECURE: &str = "__Secure-";
-
-/// Whether this can be a cookie's path (RFC 6265bis, section 4.1.1).
-pub(super) fn is_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
-}
-
-/// Whether this can be a cookie's domain.
-pub(super) fn is_domain(domain: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    domain.split('.').all(is_label)
-}
 
 /// How many characters of an application's name are kept in the cookie's name.
 const MAX_APP_CHARS: usize = 48;

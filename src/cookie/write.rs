@@ -13,8 +13,11 @@ use std::{
 use http::{HeaderMap, HeaderValue, header};
 use zeroize::Zeroizing;
 
-use super::{config::HOST, scope};
+use super::scope;
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
+
+/// The prefix of cookies that only the host itself can set.
+pub(super) const HOST: &str = "__Host-";
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);

@@ -167,7 +167,7 @@ enum Reason {
     Unreadable(std::io::Error),
     NotSet,
     Empty,
-    Ring(super::KeyRingError),
+    Ring(super::error::KeyRingError),
 }
 
 impl SecretError {
@@ -179,7 +179,7 @@ impl SecretError {
         Self::new(Reason::Empty)
     }
 
-    pub(super) fn ring(error: super::KeyRingError) -> Self {
+    pub(super) fn ring(error: super::error::KeyRingError) -> Self {
         Self::new(Reason::Ring(error))
     }
 

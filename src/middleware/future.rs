@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Result as SessionResult,
     events::EventKind,
-    session::{Answer, Finish, Polling, ResponseHead},
+    session::{Answer, Due, Polling, ResponseHead},
 };
 
 pin_project! {
@@ -77,13 +77,13 @@ where
                             extensions: response.extensions(),
                         })
                     });
-                    match handle.shared.finish(saves) {
-                        Finish::Untouched => {
+                    match handle.shared.answered(saves) {
+                        Due::Untouched => {
                             this.in_flight.handle = None;
                             return Poll::Ready(output);
                         }
-                        Finish::Clean => return Poll::Ready(this.in_flight.answered(output)),
-                        Finish::EndTurn => {
+                        Due::Clean => return Poll::Ready(this.in_flight.answered(output)),
+                        Due::EndTurn => {
                             let shared = Arc::clone(&handle.shared);
                             let future = Box::pin(async move {
                                 shared.end_turn().await;
@@ -91,11 +91,11 @@ where
                             });
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
-                        Finish::Commit { to_its_end: whole } => {
+                        Due::Commit { to_its_end: whole } => {
                             let shared = Arc::clone(&handle.shared);
-                            let commit = async move { shared.commit_response().await };
+                            let commit = async move { shared.last_commit().await };
                             let future: Pin<Box<dyn Future<Output = _> + Send>> = if whole {
-                                let running = handle.settings().running.clone();
+                                let running = handle.shared.context.running.clone();
                                 Box::pin(async move { running.to_its_end(commit).await })
                             } else {
                                 Box::pin(commit)
@@ -127,7 +127,7 @@ impl InFlight {
             let answer: Answer = handle.shared.take_answer();
             let (settings, status) = (handle.settings(), response.status());
             if answer.over_http && answer.cookie.is_some() && settings.cookie.reports_insecure() {
-                settings.emit(EventKind::SecureCookieOverHttp { cookie: settings.cookie.name() });
+                handle.context().emit(EventKind::SecureCookieOverHttp { cookie: settings.cookie.name() });
             }
             if headers::apply(settings, &answer, status, response.headers_mut()) && handle.is_nested() {
                 Given::note(response);

@@ -4,12 +4,15 @@ use std::{fmt, sync::Arc};
 
 use http::{Extensions, HeaderMap, Uri, header};
 
-use super::{LazySession, transport};
+use super::{
+    lazy::{LazySession, load},
+    transport,
+};
 use crate::{
     cookie,
     error::{Error, ErrorKind, Result},
     events::{self, EventKind},
-    session::{LoadFailure, Session, Settings, Shared},
+    session::{Context, LoadFailure, Session, Settings, Shared},
     sessions::Sessions,
 };
 
@@ -24,12 +27,16 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    pub(super) fn new(settings: Arc<Settings>, outer: Option<Self>) -> Self {
-        Self { shared: Shared::new(settings), outer: outer.map(Arc::new) }
+    pub(super) fn new(context: Arc<Context>, outer: Option<Self>) -> Self {
+        Self { shared: Shared::new(context), outer: outer.map(Arc::new) }
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.shared.context
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        &self.shared.settings
+        self.shared.settings()
     }
 
     /// Whether this layer, or one around it, has the cookie of this name.
@@ -73,7 +80,7 @@ impl SessionHandle {
     /// All sessions of the layer's store, with its settings.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
-        Sessions::with(Arc::clone(&self.shared.settings))
+        Sessions::with(Arc::clone(&self.shared.context))
     }
 
     /// The session, to be loaded only if it is needed.
@@ -88,10 +95,10 @@ impl SessionHandle {
     }
 
     fn tokens(&self, headers: &HeaderMap, uri: Option<&Uri>) -> cookie::Tokens {
-        let (settings, first) = (self.settings(), self.shared.is_first_reading());
-        let tokens = cookie::read(headers, &settings.cookie, &settings.clock, |reason| {
+        let (context, settings, first) = (self.context(), self.settings(), self.shared.is_first_reading());
+        let tokens = cookie::read(headers, &settings.cookie, &context.clock, |reason| {
             if first {
-                settings.emit(EventKind::NoSession { reason, id: None, record: None });
+                context.emit(EventKind::NoSession { reason, id: None, record: None });
             }
         });
         // Noted now, since headers and URI are not kept.
@@ -104,16 +111,6 @@ impl SessionHandle {
         }
         tokens
     }
-}
-
-/// Loads a request's session, and notes if the request is refused because of two live sessions.
-pub(super) async fn load(shared: &Arc<Shared>, tokens: &cookie::Tokens) -> Result<Session> {
-    let outcome = shared.load(tokens).await;
-    if let Err(LoadFailure::TwoSessions) = &outcome {
-        shared.state().answer.two_sessions = true;
-    }
-    outcome?;
-    Ok(Session::of(Arc::clone(shared)))
 }
 
 /// Whoever loads has reported the failure.

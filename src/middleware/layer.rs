@@ -3,15 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
-use tower_layer::Layer;
 
-use super::{DefaultErrorResponse, SessionLayerBuilder, SessionService};
+use super::DefaultErrorResponse;
 use crate::{
     error::Result,
     id::SessionId,
-    session::{Session, Settings, Shared},
+    session::{Context, Session, Shared},
     sessions::Sessions,
-    store::SessionStore,
 };
 
 /// Gives every request a session: read from its cookie, loaded when a handler asks for it, saved if it has changed.
@@ -70,25 +68,8 @@ use crate::{
 /// ```
 pub struct SessionLayer<R = DefaultErrorResponse> {
     /// What all its requests share.
-    pub(super) settings: Arc<Settings>,
+    pub(super) context: Arc<Context>,
     pub(super) answer: R,
-}
-
-impl SessionLayer {
-    /// A layer over this store with the default settings: the cookie `__Host-sid`, one hour idle, 24 hours at most.
-    #[must_use]
-    pub fn new(store: impl SessionStore) -> Self {
-        match Self::builder(store).build() {
-            Ok(layer) => layer,
-            Err(error) => unreachable!("the default settings contradict each other: {error}"),
-        }
-    }
-
-    /// A layer over this store, with settings of one's own.
-    #[must_use]
-    pub fn builder(store: impl SessionStore) -> SessionLayerBuilder {
-        SessionLayerBuilder::new(store)
-    }
 }
 
 /// # Sessions outside a request
@@ -99,7 +80,7 @@ impl<R> SessionLayer<R> {
     /// (`examples/testing.rs`).
     #[must_use]
     pub fn new_session(&self) -> Session {
-        Session::of(Shared::detached(Arc::clone(&self.settings), Default::default()))
+        Session::of(Shared::detached(Arc::clone(&self.context), Default::default()))
     }
 
     /// The session of this id with this layer's settings and no request; `None` if no such session is live.
@@ -108,14 +89,14 @@ impl<R> SessionLayer<R> {
     ///
     /// If the store can't tell, or can't open the record.
     pub async fn open_session(&self, id: SessionId) -> Result<Option<Session>> {
-        Session::open_with(Arc::clone(&self.settings), id).await
+        Session::open_with(Arc::clone(&self.context), id).await
     }
 
     /// All sessions of this layer's store, with its settings: for jobs and pages of operators, and to list and revoke the
     /// sessions of one owner.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
-        Sessions::with(Arc::clone(&self.settings))
+        Sessions::with(Arc::clone(&self.context))
     }
 
     /// Waits until nothing of this layer runs on after its caller has gone. Call it in a graceful shutdown, after the server
@@ -144,7 +125,7 @@ impl<R> SessionLayer<R> {
     /// Each operation ends within the store's time limits. To wait no longer than that, put a `tokio::time::timeout` around
     /// it.
     pub async fn drain(&self) {
-        self.settings.running.drained().await;
+        self.context.running.drained().await;
     }
 
     /// The `Cookie` line with which a request has this session, which [`new_session`](Self::new_session) made and which
@@ -152,26 +133,18 @@ impl<R> SessionLayer<R> {
     #[must_use]
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
         let state = session.shared().state();
-        state.answer.cookie.as_ref().map(|(token, _)| self.settings.cookie.pair(token))
-    }
-}
-
-impl<S, R: Clone> Layer<S> for SessionLayer<R> {
-    type Service = SessionService<S, R>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, self.clone())
+        state.answer.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
     }
 }
 
 impl<R: Clone> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
-        Self { settings: Arc::clone(&self.settings), answer: self.answer.clone() }
+        Self { context: Arc::clone(&self.context), answer: self.answer.clone() }
     }
 }
 
 impl<R> fmt::Debug for SessionLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLayer").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("SessionLayer").field("context", &self.context).finish_non_exhaustive()
     }
 }

@@ -2,11 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::handle::load;
 use crate::{
     cookie::Tokens,
     error::{ErrorKind, Result},
-    session::{Session, Shared},
+    session::{LoadFailure, Session, Shared},
 };
 
 /// A session for a handler that may not need one: it is loaded when it is asked for, once.
@@ -120,4 +119,14 @@ impl fmt::Debug for LazySession {
             debug.finish_non_exhaustive()
         }
     }
+}
+
+/// Loads a request's session, and notes if the request is refused because of two live sessions.
+pub(super) async fn load(shared: &Arc<Shared>, tokens: &Tokens) -> Result<Session> {
+    let outcome = shared.load(tokens).await;
+    if let Err(LoadFailure::TwoSessions) = &outcome {
+        shared.state().answer.two_sessions = true;
+    }
+    outcome?;
+    Ok(Session::of(Arc::clone(shared)))
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{DefaultErrorResponse, ErrorResponse, ResponseFuture, SessionHandle, SessionLayer};
@@ -19,6 +20,14 @@ use crate::events::EventKind;
 pub struct SessionService<S, R = DefaultErrorResponse> {
     inner: S,
     layer: SessionLayer<R>,
+}
+
+impl<S, R: Clone> Layer<S> for SessionLayer<R> {
+    type Service = SessionService<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::new(inner, self.clone())
+    }
 }
 
 impl<S, R> SessionService<S, R> {
@@ -56,17 +65,17 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let settings = &self.layer.settings;
+        let context = &self.layer.context;
         let extensions = request.extensions_mut();
         let outer = extensions.get::<SessionHandle>();
-        if outer.is_some_and(|outer| outer.is_named(settings.cookie.name())) {
+        if outer.is_some_and(|outer| outer.is_named(context.settings.cookie.name())) {
             // Two sessions under one name would overwrite each other's cookie.
-            if !settings.nested.swap(true, Ordering::Relaxed) {
-                settings.emit(EventKind::NestedLayer { cookie: settings.cookie.name() });
+            if !context.nested.swap(true, Ordering::Relaxed) {
+                context.emit(EventKind::NestedLayer { cookie: context.settings.cookie.name() });
             }
             return ResponseFuture::new(self.inner.call(request), None, self.layer.answer.clone());
         }
-        let handle = SessionHandle::new(Arc::clone(settings), outer.cloned());
+        let handle = SessionHandle::new(Arc::clone(context), outer.cloned());
         extensions.insert(handle.clone());
         ResponseFuture::new(self.inner.call(request), Some(handle), self.layer.answer.clone())
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Session,
-    changes::{Change, Draft},
+    changes::Change,
+    draft::Draft,
     key::{InsertKey, IntoKey, check},
+    shared::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,7 +30,7 @@ impl Session {
         let key = key.name();
         let held = {
             let mut state = self.shared.state();
-            state.see(key, &self.shared.settings);
+            state.see(key, self.shared.settings());
             state.draft.held(key)
         };
         self.decode(key, held.bytes(key))
@@ -99,7 +100,7 @@ impl Session {
         let type_name = key.type_name().unwrap_or_else(|| std::any::type_name::<V>().trim_start_matches('&'));
         let key = key.name();
         check(key)?;
-        let codec = &self.shared.settings.codec;
+        let codec = &self.shared.settings().codec;
         let failed = |error| Error::entry(ErrorKind::Encode, key, Some(type_name)).because(error);
         let bytes = codec.encode(&value).map_err(failed)?;
         verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
@@ -150,7 +151,7 @@ impl Session {
             let (held, revision) = {
                 let mut state = self.shared.state();
                 state.not_superseded()?;
-                state.see(key, &self.shared.settings);
+                state.see(key, self.shared.settings());
                 (state.draft.held(key), state.revision)
             };
             let value = self.decode(key, held.bytes(key))?;
@@ -169,7 +170,7 @@ impl Session {
     #[doc(alias("contains_key", "has"))]
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
         let mut state = self.shared.state();
-        state.see(key.as_ref(), &self.shared.settings);
+        state.see(key.as_ref(), self.shared.settings());
         state.draft.get(key.as_ref()).is_some()
     }
 
@@ -208,12 +209,12 @@ impl Session {
     }
 
     pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, bytes: Option<&[u8]>) -> Result<Option<T>> {
-        let decode = |bytes| self.shared.settings.codec.decode(bytes);
+        let decode = |bytes| self.shared.settings().codec.decode(bytes);
         bytes.map(decode).transpose().map_err(|error| entry::<T>(ErrorKind::Decode, key).because(error))
     }
 
     pub(super) fn check_size(&self, draft: &Draft, key: &str, value: usize) -> Result<()> {
-        let (after, limit) = (draft.encoded_len_with(key, value), self.shared.settings.max_record);
+        let (after, limit) = (draft.encoded_len_with(key, value), self.shared.settings().max_record);
         // What shrinks a record that is too large already is welcome.
         if after > limit && after > draft.encoded_len() {
             return Err(Error::too_large(Some(key), after, limit));

@@ -4,7 +4,12 @@
 use std::any::Any;
 use std::{cell::RefCell, sync::Arc};
 
-use super::{request::Shared, state::EndedBeside};
+use super::{live::EndedBeside, shared::Shared};
+#[cfg(feature = "axum")]
+use crate::{
+    error::Error,
+    events::{EventKind, Observers},
+};
 
 thread_local! {
     static PRESENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
@@ -36,12 +41,7 @@ impl Caller {
     /// The application's response to errors, if its layer has one.
     #[cfg(feature = "axum")]
     pub(crate) fn error_response(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.0.as_ref()?.settings.error_response.as_deref()
-    }
-
-    #[cfg(feature = "axum")]
-    pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
-        self.0.as_ref()
+        self.0.as_ref()?.settings().error_response.as_deref()
     }
 }
 
@@ -57,5 +57,15 @@ impl Drop for Polling {
         let before = self.0.take();
         // Drop the old value after the cell is free again: dropping the last clone of a request may report an event.
         drop(PRESENT.try_with(|present| present.replace(before)));
+    }
+}
+
+/// Reports an error that a handler answers with to the observers of the layer around it, if a handler is being polled.
+#[cfg(feature = "axum")]
+pub(crate) fn report_failed(error: &Error, caller: &Caller) {
+    let kind = EventKind::HandlerFailed { error };
+    match &caller.0 {
+        Some(shared) => shared.context.emit(kind),
+        None => Observers::NONE.emit(kind),
     }
 }

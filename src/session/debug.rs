@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::request::Shared;
+use super::shared::Shared;
 use crate::clock::Shown;
 
 /// Shows what a person wants to know of a session, and none of its values.

@@ -6,7 +6,7 @@ use super::{Sessions, handle::during};
 use crate::{
     error::Result,
     id::SessionId,
-    store::{Cursor, DynStore, SessionStore},
+    store::{Cursor, DynStore, capability},
 };
 
 /// How many ids are asked for at once.
@@ -55,7 +55,7 @@ impl SessionIds {
                 return Ok(Some(id));
             }
             let Some(from) = self.next else { return Ok(None) };
-            let page = self.store.ids(from, PAGE).await.map_err(during("ids"))?;
+            let page = capability::listing(&self.store, "ids")?.ids(from, PAGE).await.map_err(during("ids"))?;
             self.page = page.ids.into_iter();
             self.next = page.next;
         }

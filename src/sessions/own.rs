@@ -76,6 +76,6 @@ impl Session {
             return Err(Error::request(ErrorKind::UnsavedChanges));
         }
         let (Some(owner), Some(live)) = (stored, state.live()) else { return Err(Error::request(ErrorKind::NoOwner)) };
-        Ok((Sessions::with(Arc::clone(&self.shared().settings)), Arc::clone(owner), live.id))
+        Ok((Sessions::with(Arc::clone(&self.shared().context)), Arc::clone(owner), live.id))
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, list_owned, make_room},
+    session::{AtLimit, IntoKey, Key, Limit, make_room},
     store::Stored,
 };
 
@@ -98,8 +98,8 @@ impl Sessions {
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) where the store can't list, and its failures.
     pub async fn of_owner(&self, owner: impl Display) -> Result<Vec<OwnedSession>> {
-        let codec = &self.settings.codec;
-        let listed = list_owned(&self.settings, &owner.to_string()).await?;
+        let codec = &self.context.settings.codec;
+        let listed = self.context.list_owned(&owner.to_string()).await?;
         Ok(listed.into_iter().map(|(id, stored)| OwnedSession { id, stored, codec: codec.clone() }).collect())
     }
 
@@ -114,10 +114,7 @@ impl Sessions {
     ///
     /// As [`of_owner`](Self::of_owner) and [`revoke_one`](Self::revoke_one).
     pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
-        let (settings, owner) = (Arc::clone(&self.settings), owner.to_string());
-        self.settings
-            .running
-            .to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, &[]).await })
-            .await
+        let (context, owner) = (Arc::clone(&self.context), owner.to_string());
+        self.context.running.to_its_end(async move { make_room(&context, &owner, Limit { most: limit, at_limit }, &[]).await }).await
     }
 }

@@ -24,6 +24,7 @@ mod own;
 mod promises;
 mod reading;
 mod review;
+mod round_trips;
 mod saving;
 mod security;
 mod shown;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use session_layer::{MemoryStore, SessionStatus, SessionStore, StoreErrorKind, Usage};
+use session_layer::{Clearing, Listing, MemoryStore, Owners, SessionStatus, SessionStore, StoreErrorKind, Usage};
 
 use super::support::{MINUTE, clock, create, id, record};
 

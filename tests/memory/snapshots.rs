@@ -3,7 +3,8 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use session_layer::{
-    MemoryOpenError, Owner, Record, RecordKind, Rename, SessionStore, StoreErrorKind, Update, Usage,
+    Clearing, Listing, MemoryOpenError, Owner, Owners, Record, RecordKind, Rename, SessionStore, StoreErrorKind,
+    Update, Usage,
 };
 
 use super::support::{MINUTE, after_a_crash, clock, create, id, record, sized, with_snapshots};

@@ -9,8 +9,9 @@ use super::{
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope, expiry,
     generation::{Asked, Generation},
-    item::{TRIES, cas_of, stored, unexpected},
+    item::{cas_of, stored},
     key::Key,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{

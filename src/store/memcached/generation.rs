@@ -3,7 +3,7 @@
 use super::{
     client::{ClientError, Command, Mode, Reply, Server, Status},
     envelope,
-    item::{TRIES, unexpected},
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{

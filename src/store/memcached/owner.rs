@@ -7,8 +7,9 @@ use super::{
     envelope,
     events::TARGET,
     expiry,
-    item::{TRIES, stored, unexpected},
+    item::stored,
     key::Key,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{

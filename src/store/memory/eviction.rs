@@ -1,45 +1,13 @@
 //! Making room: which session goes when there are too many.
 
 use super::{
+    evicted::Evicted,
     shard::Fate,
     slot::{Class, Slot},
     sync::lock,
     table::Table,
 };
-use crate::{
-    events::{EventKind, Observers},
-    id::SessionId,
-};
-
-/// What was evicted: reported, and dropped, when no lock is held.
-#[derive(Debug, Default)]
-pub(super) struct Evicted(Vec<Slot>);
-
-impl Evicted {
-    pub(super) fn report(self, observers: &Observers) {
-        for slot in self.0 {
-            let owned = Class::of(&slot.record) == Class::Owned;
-            tracing::info!(target: super::TARGET, id = %slot.id, owned, "evicted: the store is full");
-            if slot.record.is_session() {
-                observers.tell(EventKind::Evicted { id: slot.id, record: &slot.record });
-            }
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-/// Tells of what has expired. The caller holds no lock.
-pub(super) fn tell_expired<'a>(observers: &Observers, slots: impl IntoIterator<Item = &'a Slot>) {
-    if observers.is_empty() {
-        return;
-    }
-    for slot in slots.into_iter().filter(|slot| slot.record.is_session()) {
-        observers.tell(EventKind::Expired { id: slot.id, record: Some(&slot.record) });
-    }
-}
+use crate::id::SessionId;
 
 impl Table {
     /// Evicts until the bounds are kept. Never `newest`, which was just stored.

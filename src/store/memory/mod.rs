@@ -5,6 +5,7 @@ mod contract;
 mod core;
 mod disk;
 mod error;
+mod evicted;
 mod eviction;
 mod journal;
 mod keeper;

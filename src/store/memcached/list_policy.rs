@@ -1,0 +1,19 @@
+//! What a list is, in a store that has none.
+
+/// Chooses what [`ids`](crate::SessionStore::ids) and [`count`](crate::SessionStore::count) return, since memcached
+/// can't list its items, and what [`sweep`](crate::SessionStore::sweep) returns, since memcached doesn't report how
+/// much has expired.
+///
+/// It does not apply to operations that end sessions: `delete_idle`, and `clear` without
+/// [`clear_by_generation`](super::MemcachedBuilder::clear_by_generation), always fail with
+/// [`Unsupported`](crate::StoreErrorKind::Unsupported).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ListPolicy {
+    /// The answer is empty, or 0.
+    Ignore,
+    /// The same, and an event says so at warn.
+    #[default]
+    Warn,
+    /// The answer is an error of kind [`Unsupported`](crate::StoreErrorKind::Unsupported).
+    Error,
+}

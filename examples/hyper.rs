@@ -40,7 +40,8 @@ async fn visit(request: &Request<Incoming>) -> Result<u64, Box<dyn Error + Send 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let store = MemoryStore::new();
-    let service = ServiceBuilder::new().layer(SessionLayer::new(store.clone())).service(service_fn(home));
+    let sessions = SessionLayer::new(store.clone());
+    let service = ServiceBuilder::new().layer(sessions.clone()).service(service_fn(home));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     let connections = GracefulShutdown::new();
     let mut stopped = pin!(stop());
@@ -56,6 +57,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     // Requests that are under way are still answered, and their sessions saved.
     connections.shutdown().await;
+    // So are the commits of those whose clients have left.
+    sessions.drain().await;
     Ok(store.close().await?)
 }
 

@@ -65,7 +65,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let layer = SessionLayer::builder(store.clone()).cookie(CookieConfig::default().secure(false)).build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://{}", listener.local_addr()?);
-    axum::serve(listener, app(layer)).with_graceful_shutdown(stop()).await?;
+    axum::serve(listener, app(layer.clone())).with_graceful_shutdown(stop()).await?;
+    layer.drain().await;
     Ok(store.close().await?)
 }
 

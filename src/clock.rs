@@ -92,6 +92,27 @@ impl Clock {
     }
 }
 
+/// A time as a person reads it: RFC 3339 in UTC, whole seconds.
+pub(crate) struct Shown(pub(crate) SystemTime);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = to_millis(self.0) / 1_000;
+        let (days, second) = (seconds / 86_400, seconds % 86_400);
+        // Years that begin in March, so that the day that not every year has is the last one. 146,097 days are 400 years.
+        let days = days + 719_468;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = era * 400 + year + next;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_manual() { "manual" } else { "system" };
@@ -179,5 +200,19 @@ mod tests {
         assert_eq!(later(last, Duration::MAX), last);
         assert_eq!(to_millis(last), LAST_MILLIS);
         assert_eq!(to_millis(UNIX_EPOCH - Duration::from_secs(1)), 0);
+    }
+
+    #[test]
+    fn a_time_is_shown_as_its_date() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_800_000_000, "2027-01-15T08:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(format!("{:?}", Shown(from_millis(seconds * 1_000))), text);
+        }
     }
 }

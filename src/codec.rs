@@ -113,6 +113,12 @@ pub type Visit<'a> = &'a mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) 
 #[error("{0}")]
 pub struct CodecError(String);
 
+impl From<CodecError> for crate::error::Error {
+    fn from(error: CodecError) -> Self {
+        Self::request(crate::error::ErrorKind::Other).because(error)
+    }
+}
+
 impl CodecError {
     /// Creates an error with this message, which must not contain the value.
     #[must_use]

@@ -1,25 +1,41 @@
-//! What a handler's use of its session can end in.
+//! The crate's error: why a session can't be had or used.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::id::SessionId;
+use crate::id::{EntropyError, ParseIdError, SessionId};
 
 /// A result of an operation on a session.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation on a session failed.
+/// Why a session can't be had, or an operation on it failed.
 ///
 /// `Display` says what happened and to which entry or session; it never holds a value or a token. [`kind`](Self::kind)
 /// is for code, [`source`](StdError::source) for the cause below. Clones share one error.
+///
+/// Every other error of the crate converts into it, so a handler or a `main` that returns it can use `?` throughout.
+///
+/// # As a response
+///
+/// With axum, an `Error` is the rejection of the extractors and a response. The answer is the same wherever the error
+/// arises: as a rejection, returned by a handler, or at the commit after the handler has answered. It has the error's
+/// [`status`](Self::status), `Retry-After` where [`retry_after`](Self::retry_after) is known, and a text for the visitor
+/// that names nothing internal. The error's own text is for the log, where server errors are reported.
+///
+/// To answer differently, use [`error_response`](crate::SessionLayerBuilder::error_response).
 #[derive(Clone)]
 pub struct Error(Arc<Repr>);
 
+#[derive(Clone)]
 struct Repr {
     kind: ErrorKind,
     subject: Subject,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    retry_after: Option<Duration>,
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "only axum's responses report errors"))]
+    is_reported: bool,
 }
 
+#[derive(Clone)]
 enum Subject {
     Request,
     Session(SessionId),
@@ -32,6 +48,18 @@ enum Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// No `SessionLayer` wraps the route.
+    MissingLayer,
+    /// The request brought the cookies of two live sessions: one of them may have been planted. Both sessions live on.
+    /// If the answer is a 4xx, the layer adds lines that remove the cookies from the browser, as far as that is
+    /// possible: see [`CookieConfig`](crate::CookieConfig#two-live-cookies).
+    TwoSessions,
+    /// The session has no owner.
+    NoOwner,
+    /// The text is not a [`SessionId`].
+    InvalidId,
+    /// The layer, a store, a key ring or a lifetime can't be set up as configured.
+    Setup,
     /// The value can't be encoded.
     Encode,
     /// The stored entry can't be read as the type asked for. The entry stays as it is.
@@ -63,7 +91,9 @@ pub enum ErrorKind {
     ResponseStarted,
     /// [`reload`](crate::Session::reload) would drop changes that are not saved.
     UnsavedChanges,
-    /// Another holder has the lease of the session.
+    /// Another holder has the lease of the session. As a rejection: requests of one session run one after another, and
+    /// others had it for as long as this one was to wait, or too many wait already (see
+    /// [`exclusive`](crate::SessionLayerBuilder::exclusive)). Nothing was read or changed.
     Locked,
     /// The store could not answer, or not in time. This says nothing about whether the session exists.
     Unavailable,
@@ -75,7 +105,7 @@ pub enum ErrorKind {
     Unsupported,
     /// The operating system gave no random numbers for a token.
     Entropy,
-    /// Another failure of the store.
+    /// Another failure, usually of the store.
     Other,
 }
 
@@ -102,18 +132,38 @@ impl Error {
     }
 
     fn build(kind: ErrorKind, subject: Subject) -> Self {
-        Self(Arc::new(Repr { kind, subject, source: None }))
+        Self(Arc::new(Repr { kind, subject, source: None, retry_after: None, is_reported: false }))
+    }
+
+    /// An error in the configuration.
+    pub(crate) fn setup(source: impl StdError + Send + Sync + 'static) -> Self {
+        Self::request(ErrorKind::Setup).because(source)
     }
 
     /// Adds the cause. It must hold neither a value nor a token.
     pub(crate) fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
-        let mut repr = Arc::into_inner(self.0).unwrap_or_else(|| Repr {
-            kind: ErrorKind::Other,
-            subject: Subject::Request,
-            source: None,
-        });
-        repr.source = Some(Arc::new(source));
-        Self(Arc::new(repr))
+        self.with(|repr| repr.source = Some(Arc::new(source)))
+    }
+
+    /// Adds the time after which to try again.
+    pub(crate) fn retry_in(self, time: Duration) -> Self {
+        self.with(|repr| repr.retry_after = Some(time))
+    }
+
+    /// Notes that an event has reported the error, so that it is not reported again where it is answered.
+    pub(crate) fn reported(self) -> Self {
+        self.with(|repr| repr.is_reported = true)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Repr)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Whether an event has reported the error.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.0.is_reported
     }
 
     /// What kind of failure this is.
@@ -132,6 +182,29 @@ impl Error {
         }
     }
 
+    /// For [`Locked`](ErrorKind::Locked) as a rejection, the number of seconds after which to try again, for a
+    /// `Retry-After` header (RFC 9110, section 10.2.3): the layer's time to wait, after which all who wait now have had
+    /// their turn or given up, or the time of a lease if that is shorter; and at least 1.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        let time = self.0.retry_after?;
+        Some(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1))
+    }
+
+    /// What a visitor is told: nothing internal.
+    #[cfg(feature = "axum")]
+    pub(crate) fn public_text(&self) -> &'static str {
+        match self.0.kind {
+            ErrorKind::TwoSessions => {
+                "the request has two session cookies: sign in again, and if that does not help, delete this site's cookies in \
+                 the browser first"
+            }
+            ErrorKind::Locked => "the session is in use by other requests: try again later",
+            ErrorKind::Unavailable | ErrorKind::Contended => "the session is not available now: try again later",
+            _ => self.status().canonical_reason().unwrap_or_default(),
+        }
+    }
+
     /// The id of the stored session that failed, if the failure is about one.
     pub(crate) fn session_id(&self) -> Option<SessionId> {
         match self.0.subject {
@@ -142,12 +215,15 @@ impl Error {
 
     /// The HTTP status that fits this error (RFC 9110, section 15, and RFC 4918 for 423).
     ///
-    /// 409 for what another request or the owner's other sessions prevented, 413 for too much, 423 for a lease, 503 for a store that could not
-    /// answer, and 500 for the rest.
+    /// 400 for two live cookies and for text that is not a session id, 403 if the session has no owner, 409 for what
+    /// another request or the owner's other sessions prevented, 413 if the record is too large, 423 for a lease, 503 if
+    /// the store could not answer, and 500 for the rest.
     #[must_use]
     pub fn status(&self) -> http::StatusCode {
         use http::StatusCode;
         match self.0.kind {
+            ErrorKind::TwoSessions | ErrorKind::InvalidId => StatusCode::BAD_REQUEST,
+            ErrorKind::NoOwner => StatusCode::FORBIDDEN,
             ErrorKind::Superseded
             | ErrorKind::Gone
             | ErrorKind::Unconfirmed
@@ -166,6 +242,14 @@ impl Error {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::MissingLayer => {
+                "can't be had: no SessionLayer wraps this route; add `.layer(SessionLayer::new(store))` to the router, after \
+                 the route"
+            }
+            Self::TwoSessions => "can't be told: the request has the cookies of two live sessions",
+            Self::NoOwner => "has no owner: nobody is logged in",
+            Self::InvalidId => "has another form of id",
+            Self::Setup => "can't be set up",
             Self::Encode => "could not be encoded",
             Self::Decode => "could not be decoded",
             Self::InvalidKey => "has no valid key: a key has 1 to 255 bytes and does not begin with a NUL",
@@ -226,5 +310,17 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<EntropyError> for Error {
+    fn from(error: EntropyError) -> Self {
+        Self::request(ErrorKind::Entropy).because(error)
+    }
+}
+
+impl From<ParseIdError> for Error {
+    fn from(error: ParseIdError) -> Self {
+        Self::request(ErrorKind::InvalidId).because(error)
     }
 }

@@ -4,28 +4,29 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{header::RETRY_AFTER, request::Parts};
+use http::request::Parts;
 
 use crate::{
     error::Error,
-    middleware::{LazySession, SessionHandle, SessionRejection},
-    session::{Session, Typed, report_failed},
+    middleware::{LazySession, SessionHandle, response_in_handler},
+    session::{Caller, Session, Typed, report_failed},
+    sessions::Sessions,
 };
 
 /// The visitor's session: loaded, or empty and new.
 impl<S: Sync> FromRequestParts<S> for Session {
-    type Rejection = SessionRejection;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         SessionHandle::of(&parts.extensions)?.session_at(&parts.headers, Some(&parts.uri)).await
     }
 }
 
 /// The visitor's session if one is live; `None` for a visitor without.
 impl<S: Sync> OptionalFromRequestParts<S> for Session {
-    type Rejection = SessionRejection;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
         let session = SessionHandle::of(&parts.extensions)?.session_at(&parts.headers, Some(&parts.uri)).await?;
         Ok(Some(session).filter(|session| !session.is_new()))
     }
@@ -33,18 +34,18 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
 
 /// The visitor's session, seen as this type. Whether what is stored fits the type shows when it is read or changed.
 impl<S: Sync, T> FromRequestParts<S> for Typed<T> {
-    type Rejection = SessionRejection;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionRejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         <Session as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Self::new)
     }
 }
 
 /// The same if a session is live; `None` for a visitor without.
 impl<S: Sync, T> OptionalFromRequestParts<S> for Typed<T> {
-    type Rejection = SessionRejection;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, SessionRejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
         let session = <Session as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
         Ok(session.map(Self::new))
     }
@@ -52,31 +53,30 @@ impl<S: Sync, T> OptionalFromRequestParts<S> for Typed<T> {
 
 /// The visitor's session, to be loaded only if it is needed.
 impl<S: Sync> FromRequestParts<S> for LazySession {
-    type Rejection = SessionRejection;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         Ok(SessionHandle::of(&parts.extensions)?.lazy_at(&parts.headers, Some(&parts.uri)))
     }
 }
 
-/// The rejection's status, `Retry-After` where it fits, and a text that says nothing of the inside.
-impl IntoResponse for SessionRejection {
-    fn into_response(self) -> Response {
-        let mut response = (self.status(), self.to_string()).into_response();
-        if let Some(seconds) = self.retry_after() {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
-        response
+/// The sessions of the store of the layer around the route, with its settings.
+impl<S: Sync> FromRequestParts<S> for Sessions {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Ok(SessionHandle::of(&parts.extensions)?.sessions())
     }
 }
 
-/// Answers with the error's status and that status' standard text. The error's own text names keys and types, which are
-/// internal. A server error is reported with its full text ([`HandlerFailed`](crate::EventKind::HandlerFailed)).
+/// See [As a response](Error#as-a-response). A server error that no event has reported yet is reported
+/// ([`HandlerFailed`](crate::EventKind::HandlerFailed)).
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        if self.status().is_server_error() {
-            report_failed(&self);
+        let caller = Caller::present();
+        if self.status().is_server_error() && !self.is_reported() {
+            report_failed(&self, &caller);
         }
-        (self.status(), self.status().canonical_reason().unwrap_or_default()).into_response()
+        response_in_handler(&self, caller.error_response())
     }
 }

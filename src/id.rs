@@ -4,6 +4,7 @@ mod text;
 
 use std::{fmt, str::FromStr, sync::Mutex};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -142,7 +143,8 @@ impl Pool {
 
 /// The store's key of one session. It is derived from the token one way, so it is safe in logs, lists and file names.
 ///
-/// Written as a lower-case hyphenated UUID (RFC 9562).
+/// Written as a lower-case hyphenated UUID (RFC 9562), also by serde: a handler can take `Path<SessionId>`, or a form with
+/// an id in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Uuid);
 
@@ -187,6 +189,36 @@ impl fmt::Display for SessionId {
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionId({self})")
+    }
+}
+
+/// In the form that `Display` writes, whatever the data format.
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut form = [0; uuid::fmt::Hyphenated::LENGTH];
+        serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut form))
+    }
+}
+
+/// From the form that `Display` writes, for forms, paths and JSON.
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl de::Visitor<'_> for Form {
+            type Value = SessionId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a session id: a lower-case hyphenated UUID")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SessionId, E> {
+                // The text is a client's, so it is not repeated.
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Form)
     }
 }
 

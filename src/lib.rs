@@ -25,17 +25,19 @@
 //! }
 //!
 //! async fn serve() -> Result<(), Box<dyn std::error::Error>> {
-//!     let store = MemoryStore::new(); // stores are cheap clones
+//!     let store = MemoryStore::new(); // stores and layers are cheap clones
+//!     let sessions = SessionLayer::new(store.clone());
 //!     let app = Router::new()
 //!         .route("/", get(home))
 //!         .route("/sign-in", post(sign_in))
 //!         .route("/sign-out", post(sign_out))
-//!         .layer(SessionLayer::new(store.clone()))
+//!         .layer(sessions.clone())
 //!         .layer(CsrfLayer::new()); // rejects forms sent by other sites
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //!     let mut terminate = signal(SignalKind::terminate())?; // Unix only; elsewhere, handle Ctrl-C alone
 //!     let stop = async move { tokio::select! { _ = ctrl_c() => {}, _ = terminate.recv() => {} } };
 //!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+//!     sessions.drain().await; // commits whose clients have gone
 //!     Ok(store.close().await?) // writes a last snapshot, if snapshots are configured
 //! }
 //! # let _ = serve;
@@ -179,11 +181,13 @@ pub use self::{
     id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},
     lifetime::{CookieLifetime, Lifetime, LifetimeError},
     middleware::{
-        EmptyAnswer, FailureAnswer, LazySession, ResponseFuture, SessionHandle, SessionLayer, SessionLayerBuilder,
-        SessionRejection, SessionRejectionKind, SessionService,
+        CustomErrorResponse, DefaultErrorResponse, ErrorResponse, LazySession, ResponseFuture, SessionHandle,
+        SessionLayer, SessionLayerBuilder, SessionService,
     },
     record::{Entries, Epoch, Forward, Owner, Record, RecordKind},
-    session::{AtLimit, ConflictPolicy, DamagedPolicy, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed},
+    session::{
+        AtLimit, ConflictPolicy, DamagedPolicy, InsertKey, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed,
+    },
     sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };

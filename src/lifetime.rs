@@ -44,6 +44,12 @@ pub struct LifetimeError {
     given: Duration,
 }
 
+impl From<LifetimeError> for crate::error::Error {
+    fn from(error: LifetimeError) -> Self {
+        Self::setup(error)
+    }
+}
+
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;

@@ -43,7 +43,7 @@ async fn fill(session: Session) -> Result<(), session_layer::Error> {
     let user = User { id: 4_711, name: "Ada Lovelace".to_owned(), email: "ada@example.org".to_owned(), roles };
     session.insert(USER, &user)?;
     let item = || Item { sku: "A-10000", title: "a thing", count: 1, price: 1_999 };
-    session.insert("cart", &[(); 10].map(|()| item()))?;
+    session.insert("cart", [(); 10].map(|()| item()))?;
     session.insert("csrf", "cccccccccccccccccccccccccccccccc")?;
     session.insert(N, &42)
 }

@@ -35,6 +35,7 @@ const SIDE_BY_SIDE: &[(&str, &str)] = &[
     ("cookie", "events"),
     ("record", "lifetime"),
     ("extract", "middleware"),
+    ("extract", "sessions"),
     ("middleware", "sessions"),
 ];
 
@@ -169,7 +170,6 @@ fn at_the_root(import: &str) -> Option<String> {
         ("SessionLayer", "middleware"),
         ("SessionService", "middleware"),
         ("SessionHandle", "middleware"),
-        ("SessionRejection", "middleware"),
         ("LazySession", "middleware"),
     ];
     let name = import.trim_start_matches("store/");

@@ -6,12 +6,12 @@ use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, FromRef},
-    http::Response,
     middleware,
     routing::{any, get, post},
 };
 use session_layer::{
-    ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, MetricsObserver, SessionLayer, Sessions,
+    ConfigError, CookieConfig, CustomErrorResponse, DynStore, KeyRing, Lifetime, LifetimeError, MetricsObserver,
+    SessionLayer, Sessions,
 };
 
 use crate::{
@@ -30,7 +30,7 @@ const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(crate) const TURN: Duration = Duration::from_secs(10);
 
 /// A layer that answers with this demo's JSON where a session could not be committed.
-pub(crate) type Layer = SessionLayer<fn(&session_layer::Error) -> Response<Body>>;
+pub(crate) type Layer = SessionLayer<CustomErrorResponse<Body>>;
 
 /// How long sessions live.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ pub(crate) fn layer(
         .cookie(cookie)
         .lifetime(lifetimes.usual)
         .observe(observers)
-        .on_failure(error::not_committed as fn(&session_layer::Error) -> Response<Body>);
+        .error_response(error::of_session);
     if args.exclusive {
         builder = builder.exclusive(TURN);
     }

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 
 use axum::{
     Json,
-    body::Body,
     extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection},
     http::{Method, StatusCode, Uri, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use session_layer::{ErrorKind, SessionRejection, SessionRejectionKind};
+use session_layer::ErrorKind;
 
 /// An error as the visitor gets it: `{"error": ".."}`. It says nothing of the inside; the log does.
 #[derive(Debug, Clone)]
@@ -60,7 +59,7 @@ impl IntoResponse for Error {
     }
 }
 
-/// For a handler's `?`, and for the answer where a session could not be committed.
+/// For a handler's `?`, and for the answer where a session can't be had or committed.
 impl From<&session_layer::Error> for Error {
     fn from(error: &session_layer::Error) -> Self {
         let (status, message) = match (error.kind(), error.status()) {
@@ -68,12 +67,17 @@ impl From<&session_layer::Error> for Error {
             (ErrorKind::InvalidKey, _) => (StatusCode::BAD_REQUEST, "a key has 1 to 255 bytes"),
             (ErrorKind::Decode, _) => (StatusCode::CONFLICT, "the entry holds a value of another type"),
             (ErrorKind::Unsupported, _) => (StatusCode::NOT_IMPLEMENTED, "the store can't do this"),
+            (ErrorKind::TwoSessions, status) => (
+                status,
+                "the request has two session cookies: sign in again, and if that does not help, delete this site's cookies \
+                 in the browser first",
+            ),
             (ErrorKind::Superseded, status) => (status, "you signed in elsewhere meanwhile: reload the page"),
             (_, status @ StatusCode::CONFLICT) => (status, "the session was changed meanwhile: try again"),
             (_, status @ StatusCode::PAYLOAD_TOO_LARGE) => (status, "the session has no room for this"),
-            (_, status @ StatusCode::LOCKED) => (status, "another request holds the session: try again"),
+            (_, status @ StatusCode::LOCKED) => (status, "the session is in use by other requests: try again later"),
             (_, status @ StatusCode::SERVICE_UNAVAILABLE) => {
-                (status, "the session can't be saved now: try again later")
+                (status, "the session is not available now: try again later")
             }
             (_, status) => {
                 tracing::error!(error = %error, "a session could not be used");
@@ -81,23 +85,13 @@ impl From<&session_layer::Error> for Error {
             }
         };
         tracing::debug!(error = %error, "a session could not be used");
-        Self::new(status, message)
+        Self { retry_after: error.retry_after(), ..Self::new(status, message) }
     }
 }
 
 impl From<session_layer::Error> for Error {
     fn from(error: session_layer::Error) -> Self {
         Self::from(&error)
-    }
-}
-
-impl From<SessionRejection> for Error {
-    fn from(rejection: SessionRejection) -> Self {
-        match rejection.kind() {
-            // Its text is for whoever builds the router.
-            SessionRejectionKind::MissingLayer => Self::inside(),
-            _ => Self { retry_after: rejection.retry_after(), ..Self::new(rejection.status(), rejection.to_string()) },
-        }
     }
 }
 
@@ -113,8 +107,8 @@ macro_rules! from_rejections {
 
 from_rejections!(BytesRejection, FormRejection, PathRejection, QueryRejection);
 
-/// The answer in place of the handler's, where its session could not be committed.
-pub(crate) fn not_committed(error: &session_layer::Error) -> Response<Body> {
+/// The response to an error of the session, wherever it arises.
+pub(crate) fn of_session(error: &session_layer::Error) -> Response {
     Error::from(error).into_response()
 }
 

@@ -43,7 +43,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let served = match app::layer(&args, store.clone(), ring, lifetimes, (Arc::clone(&figures), metrics)) {
         Ok(layer) => {
             let board = Board::new(figures, layer.sessions(), store.name(), prometheus);
-            serve(listener, app::router(layer, lifetimes, board), &mut signals).await
+            let served = serve(listener, app::router(layer.clone(), lifetimes, board), &mut signals).await;
+            // Logins and logouts whose clients have left.
+            if timeout(GRACE, layer.drain()).await.is_err() {
+                tracing::warn!(seconds = GRACE.as_secs(), "commits are left that do not end");
+            }
+            served
         }
         Err(error) => Err(error.into()),
     };

@@ -13,6 +13,12 @@ pub struct ConnectError {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+impl From<ConnectError> for crate::error::Error {
+    fn from(error: ConnectError) -> Self {
+        Self::setup(error)
+    }
+}
+
 impl ConnectError {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }

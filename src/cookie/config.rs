@@ -110,6 +110,12 @@ pub enum SameSite {
 #[error("{0}")]
 pub struct ConfigError(String);
 
+impl From<ConfigError> for crate::error::Error {
+    fn from(error: ConfigError) -> Self {
+        Self::setup(error)
+    }
+}
+
 impl ConfigError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())

@@ -111,7 +111,11 @@ fn no_session(reason: NoSessionReason, id: Option<crate::id::SessionId>) {
 
 /// Reports a route without a layer, which therefore has no observer.
 pub(crate) fn missing_layer() {
-    error!(target: LAYER, "a handler asked for a session where no SessionLayer wraps its route");
+    error!(
+        target: LAYER,
+        "a handler asked for a session where no SessionLayer wraps its route: add `.layer(SessionLayer::new(store))` to the \
+         router, after the route"
+    );
 }
 
 pub(super) fn observer_panicked(event: &'static str) {

@@ -13,3 +13,9 @@ pub enum KeyRingError {
     #[error("the key {0} writes: make a ring on which another writes")]
     Writing(KeyId),
 }
+
+impl From<KeyRingError> for crate::error::Error {
+    fn from(error: KeyRingError) -> Self {
+        Self::setup(error)
+    }
+}

@@ -147,6 +147,12 @@ pub struct SecretError {
     reason: Reason,
 }
 
+impl From<SecretError> for crate::error::Error {
+    fn from(error: SecretError) -> Self {
+        Self::setup(error)
+    }
+}
+
 #[derive(Debug)]
 enum Origin {
     File(PathBuf),

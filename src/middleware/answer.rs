@@ -1,37 +1,98 @@
-//! What a visitor gets in place of an answer whose session could not be committed.
+//! What a visitor gets in place of an answer when a session has failed.
 
-use http::Response;
+#[cfg(feature = "axum")]
+use std::any::Any;
+use std::{fmt, sync::Arc};
+
+use http::{Response, header::RETRY_AFTER};
 
 use crate::error::Error;
 
-/// Chooses the answer where the handler's can't be sent, because its session could not be committed.
-///
-/// A closure `Fn(&Error) -> Response<B>` is one. It chooses status, headers and body; the session's own headers are
-/// added. Say nothing of the inside in the body.
+/// Answers a request whose session has failed: [`DefaultErrorResponse`], or the application's function in a
+/// [`CustomErrorResponse`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not answer with a `Response<{B}>`",
-    note = "the default answer asks for a body type that is `Default`; for another, give \
-            `SessionLayer::builder(store).on_failure(|error| ..)`"
+    message = "`{Self}` can't answer with a `Response<{B}>`",
+    label = "this layer can't make a body of type `{B}`",
+    note = "a layer inside of this one, in the same `ServiceBuilder`, has given the response a body of its own, which the \
+            session layer can't make for an error: `TraceLayer` does",
+    note = "add the two layers to the router by separate calls of `.layer(..)`, or put the other layer before the session \
+            layer in the `ServiceBuilder`, which makes it the outer one"
 )]
-pub trait FailureAnswer<B> {
+pub trait ErrorResponse<B> {
     /// The answer for this error; [`Error::status`] has the status that fits.
-    fn answer(&self, error: &Error) -> Response<B>;
+    fn response(&self, error: &Error) -> Response<B>;
 }
 
-/// The default: [`Error::status`] and an empty body.
+/// The default: the error's [status](Error::status), `Retry-After` where it is known, and a short text for the visitor.
+///
+/// The text is sent if the body is axum's `Body`. Any other body is its type's default, which is empty.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct EmptyAnswer;
+pub struct DefaultErrorResponse;
 
-impl<B: Default> FailureAnswer<B> for EmptyAnswer {
-    fn answer(&self, error: &Error) -> Response<B> {
+// Shows the notes above instead of one for `Default`.
+#[diagnostic::do_not_recommend]
+impl<B: Default + 'static> ErrorResponse<B> for DefaultErrorResponse {
+    fn response(&self, error: &Error) -> Response<B> {
         let mut response = Response::new(B::default());
         *response.status_mut() = error.status();
+        if let Some(seconds) = error.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        #[cfg(feature = "axum")]
+        write_text(&mut response, error.public_text());
         response
     }
 }
 
-impl<B, F: Fn(&Error) -> Response<B>> FailureAnswer<B> for F {
-    fn answer(&self, error: &Error) -> Response<B> {
-        self(error)
+#[cfg(feature = "axum")]
+fn write_text<B: 'static>(response: &mut Response<B>, text: &'static str) {
+    let body: &mut dyn Any = response.body_mut();
+    if let Some(body) = body.downcast_mut::<axum_core::body::Body>() {
+        *body = text.into();
+        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+    }
+}
+
+/// The application's function, set by [`error_response`](super::SessionLayerBuilder::error_response). A layer with one is
+/// a `SessionLayer<CustomErrorResponse<Body>>`.
+pub struct CustomErrorResponse<B>(Arc<Respond<B>>);
+
+type Respond<B> = dyn Fn(&Error) -> Response<B> + Send + Sync;
+
+impl<B> CustomErrorResponse<B> {
+    pub(super) fn new(respond: impl Fn(&Error) -> Response<B> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(respond))
+    }
+}
+
+impl<B> ErrorResponse<B> for CustomErrorResponse<B> {
+    fn response(&self, error: &Error) -> Response<B> {
+        (self.0)(error)
+    }
+}
+
+impl<B> Clone for CustomErrorResponse<B> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<B> fmt::Debug for CustomErrorResponse<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CustomErrorResponse(..)")
+    }
+}
+
+/// The response to an error in a handler. `custom` is the [`CustomErrorResponse`] of the layer around it.
+#[cfg(feature = "axum")]
+pub(crate) fn response_in_handler(
+    error: &Error,
+    custom: Option<&(dyn Any + Send + Sync)>,
+) -> axum_core::response::Response {
+    type Custom = CustomErrorResponse<axum_core::body::Body>;
+    match custom.and_then(|custom| custom.downcast_ref::<Custom>()) {
+        Some(custom) => custom.response(error),
+        None => DefaultErrorResponse.response(error),
     }
 }

@@ -4,11 +4,14 @@
 use std::time::SystemTime;
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{EmptyAnswer, SessionLayer, one_at_a_time::OneAtATime};
+use http::Response;
+
+use super::{CustomErrorResponse, DefaultErrorResponse, SessionLayer, one_at_a_time::OneAtATime};
 use crate::{
     clock::Clock,
     codec::Codec,
     cookie::{ConfigError, Cookie, CookieConfig},
+    error::Error,
     events::{Observer, Observers},
     lifetime::Lifetime,
     session::{ConflictPolicy, Context, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
@@ -28,7 +31,7 @@ use crate::{
 ///     .build()?;
 /// # Ok::<(), session_layer::ConfigError>(())
 /// ```
-pub struct SessionLayerBuilder<R = EmptyAnswer> {
+pub struct SessionLayerBuilder<R = DefaultErrorResponse> {
     pub(super) settings: Settings,
     store: DynStore,
     observers: Observers,
@@ -75,7 +78,7 @@ impl SessionLayerBuilder {
             cookie: CookieConfig::default(),
             signing: Signing::default(),
             one_at_a_time: OneAtATime::default(),
-            answer: EmptyAnswer,
+            answer: DefaultErrorResponse,
         }
     }
 }
@@ -260,11 +263,35 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// What a visitor gets in place of an answer whose session could not be committed: a
-    /// [`FailureAnswer`](super::FailureAnswer), such as a closure `Fn(&Error) -> Response<Body>`. Default: the error's
-    /// status with an empty body.
+    /// Sets the response to errors of the session, wherever they arise: a rejected extraction, an
+    /// [`Error`](crate::Error) that a handler returns, and a commit that fails after the handler has answered. Default:
+    /// [`DefaultErrorResponse`].
+    ///
+    /// The function chooses status, headers and body. The layer adds its own headers. Send nothing internal in the body:
+    /// the error's text names keys, types and ids.
+    ///
+    /// ```
+    /// use axum::{Json, body::Body, response::IntoResponse};
+    /// use serde_json::json;
+    /// use session_layer::{CustomErrorResponse, MemoryStore, SessionLayer};
+    ///
+    /// let layer: SessionLayer<CustomErrorResponse<Body>> = SessionLayer::builder(MemoryStore::new())
+    ///     .error_response(|error| (error.status(), Json(json!({ "error": "try again" }))).into_response())
+    ///     .build()?;
+    /// # Ok::<(), session_layer::ConfigError>(())
+    /// ```
+    ///
+    /// The body is that of the inner service's responses. If it is not axum's `Body`, the function is used for failed
+    /// commits only, since rejections and errors of axum's handlers have that body. An error that is turned into a
+    /// response outside of a handler, in a task of its own, has the default response. If layers nest, the innermost one
+    /// answers for handlers.
     #[must_use]
-    pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
+    pub fn error_response<B: 'static>(
+        mut self,
+        respond: impl Fn(&Error) -> Response<B> + Send + Sync + 'static,
+    ) -> SessionLayerBuilder<CustomErrorResponse<B>> {
+        let answer = CustomErrorResponse::new(respond);
+        self.settings.error_response = Some(Arc::new(answer.clone()));
         let Self { settings, store, observers, clock, cookie, signing, one_at_a_time, answer: _ } = self;
         SessionLayerBuilder { settings, store, observers, clock, cookie, signing, one_at_a_time, answer }
     }
@@ -324,7 +351,7 @@ impl<R> SessionLayerBuilder<R> {
     ///   two first requests make a session each, as ever. [`LazySession`](super::LazySession) takes a turn when it is
     ///   asked for the session. A stream's turn is over when its response begins.
     /// - **Waiting**: a request that does not get its turn within `wait` is answered 423 with `Retry-After`
-    ///   ([`SessionRejectionKind::Locked`](super::SessionRejectionKind::Locked)). In one process and layer, one request of
+    ///   ([`ErrorKind::Locked`](crate::ErrorKind::Locked)). In one process and layer, one request of
     ///   a session asks the store and at most 32 wait behind it; the next gets 423 at once. With a `wait` of zero nobody
     ///   waits.
     /// - **Order**: within one process, first come, first served. Between processes there is no line: when a lease is given

@@ -11,13 +11,13 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{
-    FailureAnswer, SessionHandle,
+    ErrorResponse, SessionHandle,
     headers::{self, Given},
 };
 use crate::{
     error::Result as SessionResult,
     events::EventKind,
-    session::{Answer, Due, Polling, ResponseHead, to_its_end},
+    session::{Answer, Due, Polling, ResponseHead},
 };
 
 pin_project! {
@@ -57,7 +57,7 @@ impl<F, T, R> ResponseFuture<F, T, R> {
 impl<F, B, E, R> Future for ResponseFuture<F, Result<Response<B>, E>, R>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    R: FailureAnswer<B>,
+    R: ErrorResponse<B>,
 {
     type Output = F::Output;
 
@@ -94,8 +94,12 @@ where
                         Due::Commit { to_its_end: whole } => {
                             let shared = Arc::clone(&handle.shared);
                             let commit = async move { shared.last_commit().await };
-                            let future: Pin<Box<dyn Future<Output = _> + Send>> =
-                                if whole { Box::pin(to_its_end(commit)) } else { Box::pin(commit) };
+                            let future: Pin<Box<dyn Future<Output = _> + Send>> = if whole {
+                                let running = handle.shared.context.running.clone();
+                                Box::pin(async move { running.to_its_end(commit).await })
+                            } else {
+                                Box::pin(commit)
+                            };
                             this.in_flight.runs_on = whole;
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
@@ -106,7 +110,7 @@ where
                     let Some(mut output) = output.take() else { panic!("polled after completion") };
                     if let (Err(error), Ok(response)) = (&outcome, &mut output) {
                         let given = Given::take(response);
-                        *response = this.answer.answer(error);
+                        *response = this.answer.response(error);
                         given.give(response);
                     }
                     return Poll::Ready(this.in_flight.answered(output));

@@ -5,14 +5,15 @@ use std::{fmt, sync::Arc};
 use http::{Extensions, HeaderMap, Uri, header};
 
 use super::{
-    SessionRejection,
     lazy::{LazySession, load},
     transport,
 };
 use crate::{
     cookie,
+    error::{Error, ErrorKind, Result},
     events::{self, EventKind},
-    session::{Context, Session, Settings, Shared},
+    session::{Context, LoadFailure, Session, Settings, Shared},
+    sessions::Sessions,
 };
 
 /// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.
@@ -53,10 +54,10 @@ impl SessionHandle {
     /// # Errors
     ///
     /// If no layer wraps it.
-    pub fn of(extensions: &Extensions) -> Result<&Self, SessionRejection> {
+    pub fn of(extensions: &Extensions) -> Result<&Self> {
         extensions.get().ok_or_else(|| {
             events::missing_layer();
-            SessionRejection::missing_layer()
+            Error::request(ErrorKind::MissingLayer).reported()
         })
     }
 
@@ -65,15 +66,21 @@ impl SessionHandle {
     /// # Errors
     ///
     /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
-    pub async fn session(&self, headers: &HeaderMap) -> Result<Session, SessionRejection> {
+    pub async fn session(&self, headers: &HeaderMap) -> Result<Session> {
         self.session_at(headers, None).await
     }
 
     /// As [`session`](Self::session), for a request whose URI is known as well.
-    pub(crate) async fn session_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> Result<Session, SessionRejection> {
+    pub(crate) async fn session_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> Result<Session> {
         // Loaded once: whoever comes later gets that, whatever the tokens.
         let tokens = if self.shared.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers, uri) };
         load(&self.shared, &tokens).await
+    }
+
+    /// All sessions of the layer's store, with its settings.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::with(Arc::clone(&self.shared.context))
     }
 
     /// The session, to be loaded only if it is needed.
@@ -84,7 +91,7 @@ impl SessionHandle {
 
     /// As [`lazy`](Self::lazy), for a request whose URI is known as well.
     pub(crate) fn lazy_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> LazySession {
-        LazySession::new(Arc::clone(&self.shared), self.tokens(headers, uri))
+        LazySession::of(Arc::clone(&self.shared), self.tokens(headers, uri))
     }
 
     fn tokens(&self, headers: &HeaderMap, uri: Option<&Uri>) -> cookie::Tokens {
@@ -103,6 +110,20 @@ impl SessionHandle {
             self.shared.state().answer.over_http = true;
         }
         tokens
+    }
+}
+
+/// Whoever loads has reported the failure.
+impl From<LoadFailure> for Error {
+    fn from(failure: LoadFailure) -> Self {
+        match failure {
+            LoadFailure::Store(error) => Self::request(ErrorKind::Unavailable).because(error),
+            LoadFailure::Damaged(error) => Self::request(ErrorKind::Damaged).because(error),
+            LoadFailure::TwoSessions => Self::request(ErrorKind::TwoSessions),
+            LoadFailure::Locked { retry_after } => Self::request(ErrorKind::Locked).retry_in(retry_after),
+            LoadFailure::NoLeases(error) => Self::request(ErrorKind::Unsupported).because(error),
+        }
+        .reported()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
 
-use super::EmptyAnswer;
+use super::DefaultErrorResponse;
 use crate::{
     error::Result,
     id::SessionId,
@@ -28,10 +28,45 @@ use crate::{
 /// let app: Router = Router::new().route("/", get(home)).layer(SessionLayer::new(MemoryStore::new()));
 /// ```
 ///
-/// It is one type whatever the store and the cookie; `R` is what answers when a session could not be committed. Two
+/// It is one type whatever the store and the cookie. `R` answers errors: see
+/// [`error_response`](SessionLayerBuilder::error_response). Two
 /// layers with different cookie names nest: handlers get the inner one's session, and both commit. Of two with one name
 /// the inner does nothing, and says so once.
-pub struct SessionLayer<R = EmptyAnswer> {
+///
+/// # Beside other layers
+///
+/// If a session can't be committed, the layer replaces the response, so it must be able to make a response body. Some
+/// layers give the responses of what is inside of them a body that nobody else can make, such as `TraceLayer`. In one
+/// `ServiceBuilder`, such a layer can't be inside of the session layer:
+///
+/// ```compile_fail,E0277
+/// # use axum::{Router, routing::get};
+/// # use session_layer::{MemoryStore, SessionLayer};
+/// # use tower::ServiceBuilder;
+/// # use tower_http::trace::TraceLayer;
+/// # let sessions = SessionLayer::new(MemoryStore::new());
+/// let layers = ServiceBuilder::new().layer(sessions).layer(TraceLayer::new_for_http());
+/// let app: Router = Router::new().route("/", get(async || "home")).layer(layers); // error
+/// ```
+///
+/// Put it before the session layer, which makes it the outer one, or call the router's `layer` twice. After each call of
+/// it, axum's body is back:
+///
+/// ```
+/// # use axum::{Router, routing::get};
+/// # use session_layer::{MemoryStore, SessionLayer};
+/// # use tower::ServiceBuilder;
+/// # use tower_http::trace::TraceLayer;
+/// # let sessions = SessionLayer::new(MemoryStore::new());
+/// let layers = ServiceBuilder::new().layer(TraceLayer::new_for_http()).layer(sessions.clone());
+/// let app: Router = Router::new().route("/", get(async || "home")).layer(layers);
+///
+/// let app: Router = Router::new()
+///     .route("/", get(async || "home"))
+///     .layer(TraceLayer::new_for_http())
+///     .layer(sessions); // the outer one
+/// ```
+pub struct SessionLayer<R = DefaultErrorResponse> {
     /// What all its requests share.
     pub(super) context: Arc<Context>,
     pub(super) answer: R,
@@ -62,6 +97,35 @@ impl<R> SessionLayer<R> {
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         Sessions::with(Arc::clone(&self.context))
+    }
+
+    /// Waits until nothing of this layer runs on after its caller has gone. Call it in a graceful shutdown, after the server
+    /// has stopped and before the store is closed.
+    ///
+    /// A login, a renewal, a logout, [`save`](Session::save) and the like run to their end in tasks of their own, so that a
+    /// client that disconnects can't stop them half way. A server that has answered its last request does not wait for
+    /// these tasks, and neither does the runtime. What begins while this waits is awaited, too: changes saved by streams,
+    /// and those of [`Sessions`] that this layer has made.
+    ///
+    /// ```no_run
+    /// # use axum::Router;
+    /// # use session_layer::{MemoryStore, SessionLayer, SessionStore};
+    /// # async fn serve(stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = MemoryStore::new();
+    /// let layer = SessionLayer::new(store.clone());
+    /// let app = Router::new().layer(layer.clone());
+    /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    /// layer.drain().await;
+    /// store.close().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Each operation ends within the store's time limits. To wait no longer than that, put a `tokio::time::timeout` around
+    /// it.
+    pub async fn drain(&self) {
+        self.context.running.drained().await;
     }
 
     /// The `Cookie` line with which a request has this session, which [`new_session`](Self::new_session) made and which

@@ -1,19 +1,18 @@
 //! A session that may not be needed.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::{SessionRejection, SessionRejectionKind};
 use crate::{
     cookie::Tokens,
-    error::Error,
+    error::{ErrorKind, Result},
     session::{LoadFailure, Session, Shared},
 };
 
 /// A session for a handler that may not need one: it is loaded when it is asked for, once.
 ///
 /// ```
-/// # use session_layer::{LazySession, SessionRejection};
-/// async fn article(lazy: LazySession) -> Result<String, SessionRejection> {
+/// # use session_layer::{Error, LazySession};
+/// async fn article(lazy: LazySession) -> Result<String, Error> {
 ///     if is_free() {
 ///         return Ok("the text".to_owned()); // costs no load
 ///     }
@@ -22,22 +21,49 @@ use crate::{
 /// }
 /// # fn is_free() -> bool { true }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LazySession {
     shared: Arc<Shared>,
     tokens: Arc<Tokens>,
+    has_cookie: bool,
 }
 
 impl LazySession {
-    pub(super) fn new(shared: Arc<Shared>, tokens: Tokens) -> Self {
-        Self { shared, tokens: Arc::new(tokens) }
+    /// This session as a lazy one, for tests that call a handler. Nothing is left to load.
+    ///
+    /// ```
+    /// # use session_layer::{Error, LazySession, MemoryStore, Session};
+    /// # async fn sign_out(session: LazySession) -> Result<&'static str, Error> {
+    /// #     session.destroy().await?;
+    /// #     Ok("signed out")
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let session = Session::new(MemoryStore::new());
+    /// session.login("bob")?;
+    /// session.save().await?;
+    /// let lazy = LazySession::new(session.clone());
+    /// assert!(lazy.has_cookie());
+    /// assert_eq!(sign_out(lazy).await?, "signed out");
+    /// assert!(session.is_new());
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        let has_cookie = !session.is_new();
+        Self { shared: Arc::clone(session.shared()), tokens: Arc::default(), has_cookie }
     }
 
-    /// Whether the request brought a cookie that looks like a session's. It says nothing about whether one is live.
+    pub(super) fn of(shared: Arc<Shared>, tokens: Tokens) -> Self {
+        Self { shared, has_cookie: !tokens.is_empty(), tokens: Arc::new(tokens) }
+    }
+
+    /// Whether the request brought a cookie that looks like a session's. It says nothing about whether one is live. For a
+    /// session in a [test](Self::new): whether it is stored.
     #[must_use]
     pub fn has_cookie(&self) -> bool {
         self.shared.consult();
-        !self.tokens.is_empty()
+        self.has_cookie
     }
 
     /// The session.
@@ -45,7 +71,7 @@ impl LazySession {
     /// # Errors
     ///
     /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
-    pub async fn session(&self) -> Result<Session, SessionRejection> {
+    pub async fn session(&self) -> Result<Session> {
         load(&self.shared, &self.tokens).await
     }
 
@@ -68,7 +94,7 @@ impl LazySession {
     /// # Errors
     ///
     /// As [`Session::destroy_now`]; [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell.
-    pub async fn destroy(&self) -> Result<bool, Error> {
+    pub async fn destroy(&self) -> Result<bool> {
         self.shared.consult();
         // The end of a session waits for nobody's turn.
         if self.shared.takes_turns() {
@@ -77,16 +103,26 @@ impl LazySession {
         match self.session().await {
             Ok(session) => session.destroy_now().await,
             // What can't be opened can still be ended; of two, both are.
-            Err(error) if error.kind() != SessionRejectionKind::Unavailable => {
-                self.shared.destroy_unopened(&self.tokens).await
-            }
-            Err(error) => Err(Error::request(crate::error::ErrorKind::Unavailable).because(error)),
+            Err(error) if error.kind() != ErrorKind::Unavailable => self.shared.destroy_unopened(&self.tokens).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for LazySession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("LazySession");
+        debug.field("has_cookie", &self.has_cookie);
+        if self.shared.was_asked_for() {
+            debug.field("session", &self.shared).finish()
+        } else {
+            debug.finish_non_exhaustive()
         }
     }
 }
 
 /// Loads a request's session, and notes if the request is refused because of two live sessions.
-pub(super) async fn load(shared: &Arc<Shared>, tokens: &Tokens) -> Result<Session, SessionRejection> {
+pub(super) async fn load(shared: &Arc<Shared>, tokens: &Tokens) -> Result<Session> {
     let outcome = shared.load(tokens).await;
     if let Err(LoadFailure::TwoSessions) = &outcome {
         shared.state().answer.two_sessions = true;

@@ -2,8 +2,8 @@
 //!
 //! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder); `one_at_a_time`, `per_owner`: settings.
 //! - [`SessionService`] and its [`ResponseFuture`]: one request's way.
-//! - [`SessionHandle`], [`LazySession`], [`SessionRejection`]: how a session is asked for.
-//! - [`FailureAnswer`]: what a visitor gets in place of an answer that could not be committed.
+//! - [`SessionHandle`], [`LazySession`]: how a session is asked for.
+//! - [`ErrorResponse`]: what a visitor gets if the session fails.
 //! - `headers`: the response headers about the session.
 //! - `transport`: detects requests over plain HTTP.
 
@@ -16,17 +16,17 @@ mod layer;
 mod lazy;
 mod one_at_a_time;
 mod per_owner;
-mod rejection;
 mod service;
 mod transport;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::answer::response_in_handler;
 pub use self::{
-    answer::{EmptyAnswer, FailureAnswer},
+    answer::{CustomErrorResponse, DefaultErrorResponse, ErrorResponse},
     builder::SessionLayerBuilder,
     future::ResponseFuture,
     handle::SessionHandle,
     layer::SessionLayer,
     lazy::LazySession,
-    rejection::{SessionRejection, SessionRejectionKind},
     service::SessionService,
 };

@@ -15,7 +15,7 @@ impl<R> SessionLayerBuilder<R> {
     ///   stored: if they can't be ended, it is an error, and if the login can't be stored, they have ended all the
     ///   same. Their requests that are under way can save nothing any more.
     /// - With [`AtLimit::Refuse`] the commit is [`TooManySessions`](crate::ErrorKind::TooManySessions): 409, and
-    ///   [`on_failure`](Self::on_failure) can choose another answer. The visitor's session stays as it was.
+    ///   [`error_response`](Self::error_response) can choose another answer. The visitor's session stays as it was.
     ///
     /// **At the same moment**: within one process and layer, logins of one owner come one after another, and the limit is
     /// never passed. Several processes can each let one in; each counts again after it has stored its own, and ends the

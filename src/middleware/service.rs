@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{EmptyAnswer, FailureAnswer, ResponseFuture, SessionHandle, SessionLayer};
+use super::{DefaultErrorResponse, ErrorResponse, ResponseFuture, SessionHandle, SessionLayer};
 use crate::events::EventKind;
 
 /// What [`SessionLayer`] makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
@@ -17,7 +17,7 @@ use crate::events::EventKind;
 ///
 /// It asks nothing of the inner service but that it is one, for requests in and responses out.
 #[derive(Debug, Clone)]
-pub struct SessionService<S, R = EmptyAnswer> {
+pub struct SessionService<S, R = DefaultErrorResponse> {
     inner: S,
     layer: SessionLayer<R>,
 }
@@ -54,7 +54,7 @@ impl<S, R> SessionService<S, R> {
 impl<S, R, Q, B> Service<Request<Q>> for SessionService<S, R>
 where
     S: Service<Request<Q>, Response = Response<B>>,
-    R: FailureAnswer<B> + Clone,
+    R: ErrorResponse<B> + Clone,
 {
     type Response = Response<B>;
     type Error = S::Error;

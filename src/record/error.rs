@@ -7,6 +7,12 @@ pub struct RecordError {
     reason: &'static str,
 }
 
+impl From<RecordError> for crate::error::Error {
+    fn from(error: RecordError) -> Self {
+        Self::request(crate::error::ErrorKind::Damaged).because(error)
+    }
+}
+
 impl RecordError {
     pub(super) const fn new(reason: &'static str) -> Self {
         Self { reason }

@@ -18,6 +18,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub(crate) use self::owner::OwnerName;
 pub(crate) use self::renewed::{RENEWED, is_reserved, renewed_value};
 pub use self::{
     entries::{Entries, MAX_KEY_BYTES},

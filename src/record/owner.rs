@@ -1,6 +1,9 @@
 //! Whom a session belongs to.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 /// The longest name of an owner, in bytes.
 pub const MAX_OWNER_BYTES: usize = 1_024;
@@ -38,6 +41,42 @@ impl Owner {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+}
+
+/// An owner's name as text: written on the stack, so that a name costs one allocation whatever type it has.
+pub(crate) struct OwnerName {
+    bytes: [u8; MAX_OWNER_BYTES],
+    len: usize,
+}
+
+impl OwnerName {
+    /// # Errors
+    ///
+    /// If the name is empty or longer than [`MAX_OWNER_BYTES`].
+    pub(crate) fn new(name: impl fmt::Display) -> Result<Self, OwnerError> {
+        let mut text = Self { bytes: [0; MAX_OWNER_BYTES], len: 0 };
+        let is_written = write!(text, "{name}").is_ok();
+        if !is_written || text.len == 0 || text.len > MAX_OWNER_BYTES {
+            return Err(OwnerError { bytes: text.len });
+        }
+        Ok(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // Whole strings were copied.
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Write for OwnerName {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let end = self.len.saturating_add(part.len());
+        if let Some(room) = self.bytes.get_mut(self.len..end) {
+            room.copy_from_slice(part.as_bytes());
+        }
+        self.len = end;
+        Ok(())
     }
 }
 
@@ -79,4 +118,30 @@ impl Epoch {
 #[error("an owner's name has 1 to {MAX_OWNER_BYTES} bytes; this one has {bytes}")]
 pub struct OwnerError {
     bytes: usize,
+}
+
+impl From<OwnerError> for crate::error::Error {
+    fn from(error: OwnerError) -> Self {
+        Self::request(crate::error::ErrorKind::InvalidOwner).because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_whatever_can_be_displayed() {
+        let name = |name: &dyn fmt::Display| OwnerName::new(name).map(|name| name.as_str().to_owned());
+        assert_eq!(name(&"ada").as_deref(), Ok("ada"));
+        assert_eq!(name(&42).as_deref(), Ok("42"));
+        assert_eq!(name(&format_args!("{}-{}", "ä", 7)).as_deref(), Ok("ä-7"));
+        let longest = "x".repeat(MAX_OWNER_BYTES);
+        assert_eq!(name(&longest).as_deref(), Ok(&*longest));
+        assert_eq!(name(&""), Err(OwnerError { bytes: 0 }));
+        assert_eq!(
+            name(&format_args!("{longest}{longest}y{}", "")),
+            Err(OwnerError { bytes: 2 * MAX_OWNER_BYTES + 1 })
+        );
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     changes::Change,
     draft::Draft,
-    key::{IntoKey, check},
+    key::{InsertKey, IntoKey, check},
     shared::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -56,21 +56,15 @@ impl Session {
     /// const NAME: Key<String> = Key::new("name");
     ///
     /// let session = Session::new(MemoryStore::new());
-    /// session.insert(NAME, &"bob".to_owned())?;
-    /// session.insert("age", &42)?;
+    /// session.insert(NAME, "bob")?; // what a `String` borrows, a `String` or a `&String`
+    /// session.insert("age", 42)?; // with a string as the key, any value
+    /// assert_eq!(session.get(NAME)?.as_deref(), Some("bob"));
     /// assert_eq!(session.get::<u8>("age")?, Some(42));
     /// # Ok::<(), session_layer::Error>(())
     /// ```
     ///
-    /// The value's type is the key's:
-    ///
-    /// ```compile_fail
-    /// # use session_layer::{Key, MemoryStore, Session};
-    /// # const NAME: Key<String> = Key::new("name");
-    /// # let session = Session::new(MemoryStore::new());
-    /// session.insert(NAME, "bob")?; // a `&str` is no `&String`
-    /// # Ok::<(), session_layer::Error>(())
-    /// ```
+    /// A [`Key`](crate::Key) gives the value its type, or what that type borrows: see [`InsertKey`]. A type that
+    /// borrows another (`Borrow`) must serialize in the same form as it, as `String` and `str` do.
     ///
     /// # Values must be readable
     ///
@@ -100,13 +94,15 @@ impl Session {
     /// [`InvalidKey`](ErrorKind::InvalidKey), [`TooLarge`](ErrorKind::TooLarge) if the record would exceed the layer's
     /// limit, [`Superseded`](ErrorKind::Superseded), and [`ResponseStarted`](ErrorKind::ResponseStarted) if the visitor
     /// has no session and the response has begun, so that no cookie can be set.
-    pub fn insert<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, value: &T) -> Result<()> {
+    #[doc(alias("set", "insert_value", "replace"))]
+    pub fn insert<V: Serialize, By>(&self, key: impl InsertKey<V, By>, value: V) -> Result<()> {
         let verifier = key.verifier();
+        let type_name = key.type_name().unwrap_or_else(|| std::any::type_name::<V>().trim_start_matches('&'));
         let key = key.name();
         check(key)?;
         let codec = &self.shared.settings().codec;
-        let failed = |error| entry::<T>(ErrorKind::Encode, key).because(error);
-        let bytes = codec.encode(value).map_err(failed)?;
+        let failed = |error| Error::entry(ErrorKind::Encode, key, Some(type_name)).because(error);
+        let bytes = codec.encode(&value).map_err(failed)?;
         verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
         let bytes: Arc<[u8]> = bytes.into();
         let mut state = self.shared.state();

@@ -1,5 +1,7 @@
 //! The request whose handler is being polled, so that a session learns when its handler ends it by owner or by id.
 
+#[cfg(feature = "axum")]
+use std::any::Any;
 use std::{cell::RefCell, sync::Arc};
 
 use super::{live::EndedBeside, shared::Shared};
@@ -16,7 +18,7 @@ thread_local! {
 /// The request whose handler makes a call, if a handler makes it.
 ///
 /// A response removes the session's cookie only if its own request ended the session: otherwise a late logout would
-/// remove the cookie of a login in between. A handler can also end its session by `revoke(owner)` or `remove(id)`,
+/// remove the cookie of a login in between. A handler can also end its session by `revoke_all(owner)` or `end(id)`,
 /// which don't know the request. So the layer records which request's handler it is polling.
 pub(crate) struct Caller(Option<Arc<Shared>>);
 
@@ -34,6 +36,12 @@ impl Caller {
         if let (Some(shared), Some(ended)) = (self.0, ended) {
             shared.has_ended_beside(ended);
         }
+    }
+
+    /// The application's response to errors, if its layer has one.
+    #[cfg(feature = "axum")]
+    pub(crate) fn error_response(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.0.as_ref()?.settings().error_response.as_deref()
     }
 }
 
@@ -54,9 +62,9 @@ impl Drop for Polling {
 
 /// Reports an error that a handler answers with to the observers of the layer around it, if a handler is being polled.
 #[cfg(feature = "axum")]
-pub(crate) fn report_failed(error: &Error) {
+pub(crate) fn report_failed(error: &Error, caller: &Caller) {
     let kind = EventKind::HandlerFailed { error };
-    match Caller::present().0 {
+    match &caller.0 {
         Some(shared) => shared.context.emit(kind),
         None => Observers::NONE.emit(kind),
     }

@@ -246,6 +246,7 @@ impl Shared {
             Ok(Touch::Touched) => {
                 self.context.emit(EventKind::Touched { id: live.id, record: &live.stored.record });
                 let mut state = self.state();
+                state.wants_touch = false;
                 if let Origin::Live(now) = &mut state.origin
                     && now.id == live.id
                 {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     queue::{Front, Lines, Place},
+    running::Running,
     settings::Settings,
 };
 use crate::{
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     /// Whether a layer nested under its own name was reported.
     pub(crate) nested: Arc<AtomicBool>,
+    /// What goes on if its caller is dropped.
+    pub(crate) running: Running,
     /// Where the commits of one session, and the logins of one owner, wait for each other.
     commits: Arc<Lines>,
     /// Where the requests of one session wait for its lease.
@@ -45,6 +48,7 @@ impl Context {
             observers,
             clock,
             nested: Arc::default(),
+            running: Running::default(),
             commits: Arc::new(Lines::unbounded()),
             leases: Arc::new(Lines::bounded()),
         }

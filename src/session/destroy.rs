@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     end::{Ended, end_seen, must_have_ended},
     live::Doomed,
-    shared::{Shared, to_its_end},
+    shared::Shared,
 };
 use crate::{
     cookie::Tokens,
@@ -74,6 +74,6 @@ impl Shared {
         let ids = tokens.iter().map(|token| self.context.identify(token).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
         let shared = Arc::clone(self);
-        to_its_end(async move { shared.destroy_doomed().await }).await
+        self.context.running.to_its_end(async move { shared.destroy_doomed().await }).await
     }
 }

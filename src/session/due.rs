@@ -16,6 +16,9 @@ impl State {
     /// Whether a session that was only read is due for a touch.
     pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
+        if self.wants_touch {
+            return true;
+        }
         // A request with the old token must not look as if it had presented the new one.
         if self.skip_touch || live.is_forwarded {
             return false;

@@ -1,6 +1,6 @@
 //! The keys of entries, with or without a type.
 
-use std::{fmt, marker::PhantomData};
+use std::{borrow::Borrow, fmt, marker::PhantomData};
 
 use serde::de::DeserializeOwned;
 
@@ -55,12 +55,12 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
     }
 }
 
-/// What names an entry of type `T`: a [`Key<T>`], or a string, which names an entry of any type.
+/// The key of an entry of type `T`: a [`Key<T>`], or a string, which names an entry of any type.
 ///
-/// With a string the type comes from elsewhere: `session.get::<u64>("visits")`, or a closure whose argument has its
+/// With a string, the type comes from elsewhere: `session.get::<u64>("visits")`, or a closure whose argument has its
 /// type, `session.update("visits", |n: &mut u64| *n += 1)`.
 ///
-/// A key's type must be readable without borrowing (`DeserializeOwned`). So it is an owned type: `Key<String>`, not
+/// A key's type must be readable without borrowing (`DeserializeOwned`), so it is an owned type: `Key<String>`, not
 /// `Key<str>` or `Key<&str>`.
 ///
 /// ```compile_fail,E0277
@@ -68,7 +68,7 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
 /// const NAME: Key<str> = Key::new("name");
 ///
 /// # let session = Session::new(MemoryStore::new());
-/// session.insert(NAME, "bob")?;
+/// let name = session.get(NAME)?; // error: `Key<str>` is not the key of an entry of type ..; note: write `Key<String>`
 /// # Ok::<(), session_layer::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
@@ -85,6 +85,70 @@ pub trait IntoKey<T: ?Sized>: sealed::Name {}
 impl<T: DeserializeOwned> IntoKey<T> for Key<T> {}
 impl<T: ?Sized> IntoKey<T> for &str {}
 impl<T: ?Sized> IntoKey<T> for &String {}
+impl<T: ?Sized> IntoKey<T> for String {}
+
+/// A key together with a value that can be [inserted](crate::Session::insert) under it.
+///
+/// | key | values |
+/// |---|---|
+/// | [`Key<T>`] | `T`, `&T`, and `&U` if `T: Borrow<U>`: a `Key<String>` takes `"hi"`, a `Key<Vec<T>>` takes `&[T]` |
+/// | a string | any value that implements `Serialize`, owned or by reference |
+///
+/// `By` is inferred. It tells owned values from borrowed ones.
+///
+/// A value of another type does not compile, nor does a key whose type is not owned:
+///
+/// ```compile_fail,E0277
+/// # use session_layer::{Key, MemoryStore, Session};
+/// const VISITS: Key<u64> = Key::new("visits");
+///
+/// # let session = Session::new(MemoryStore::new());
+/// session.insert(VISITS, "many")?; // error: a `&str` can't be inserted under `Key<u64>`
+/// # Ok::<(), session_layer::Error>(())
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use session_layer::{Key, MemoryStore, Session};
+/// const NAME: Key<str> = Key::new("name");
+///
+/// # let session = Session::new(MemoryStore::new());
+/// session.insert(NAME, "bob")?; // note: write `Key<String>`, not `Key<str>`
+/// # Ok::<(), session_layer::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a `{V}` can't be inserted under `{Self}`",
+    label = "not a key for a `{V}`",
+    note = "a `Key<T>` takes a `T`, a `&T`, or a reference to what `T` borrows (`Key<String>` takes a `&str`)",
+    note = "`T` must be owned and implement `serde::Deserialize`: write `Key<String>`, not `Key<str>`",
+    note = "a string is a key for any value that implements `serde::Serialize`"
+)]
+pub trait InsertKey<V, By>: sealed::Name {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> InsertKey<T, by::Value> for Key<T> {}
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + Borrow<U>, U: ?Sized> InsertKey<&U, by::Reference> for Key<T> {}
+impl<V> InsertKey<V, by::Name> for &str {}
+impl<V> InsertKey<V, by::Name> for &String {}
+impl<V> InsertKey<V, by::Name> for String {}
+
+/// How a value is given to [`InsertKey`]. Without these, the two implementations for `Key<T>` would overlap where `T` is a
+/// reference, and the type of a literal could not be inferred from the key.
+mod by {
+    #[derive(Debug)]
+    pub enum Value {}
+    #[derive(Debug)]
+    pub enum Reference {}
+    #[derive(Debug)]
+    pub enum Name {}
+}
+
+/// A key where no type is needed: `session.remove(VISITS)`.
+impl<T: ?Sized> AsRef<str> for Key<T> {
+    fn as_ref(&self) -> &str {
+        self.name
+    }
+}
 
 mod sealed {
     use serde::de::DeserializeOwned;
@@ -101,6 +165,11 @@ mod sealed {
         fn verifier(&self) -> Option<Verify> {
             None
         }
+
+        /// The name of the key's type, if it has one.
+        fn type_name(&self) -> Option<&'static str> {
+            None
+        }
     }
 
     impl<T: DeserializeOwned> Name for super::Key<T> {
@@ -111,6 +180,10 @@ mod sealed {
         fn verifier(&self) -> Option<Verify> {
             Some(Codec::verify::<T>)
         }
+
+        fn type_name(&self) -> Option<&'static str> {
+            Some(std::any::type_name::<T>())
+        }
     }
 
     impl Name for &str {
@@ -120,6 +193,12 @@ mod sealed {
     }
 
     impl Name for &String {
+        fn name(&self) -> &str {
+            self
+        }
+    }
+
+    impl Name for String {
         fn name(&self) -> &str {
             self
         }

@@ -1,19 +1,19 @@
 //! The life of a session: its clocks, its owner, its renewal and its end.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt::Display, sync::Arc, time::SystemTime};
 
 use super::{
     changes::{Change, Renewal},
     context::Context,
     find::{Follow, Found},
     live::{Live, Origin},
-    shared::{Session, Shared, to_its_end},
+    shared::{Session, Shared},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     lifetime::Lifetime,
-    record::{Epoch, Owner},
+    record::OwnerName,
     store::{DynStore, SessionStore},
 };
 
@@ -112,26 +112,56 @@ impl Session {
         Ok(())
     }
 
-    /// Whom the session belongs to.
+    /// The name of the session's owner, or `None` if nobody is logged in. To compare it, use
+    /// [`is_owned_by`](Self::is_owned_by), or `session.owner().as_deref() == Some("bob")`.
     #[must_use]
+    #[doc(alias("user", "user_id", "identity"))]
     pub fn owner(&self) -> Option<Arc<str>> {
         self.shared.state().draft.owner().cloned()
+    }
+
+    /// Whether the session belongs to this owner, in any type that [`login`](Self::login) takes.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session};
+    /// let session = Session::new(MemoryStore::new());
+    /// session.login(42)?;
+    /// assert!(session.is_owned_by(42) && session.is_owned_by("42") && !session.is_owned_by("bob"));
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_owned_by(&self, owner: impl Display) -> bool {
+        // Formatted before the lock is taken: `Display` is the application's code.
+        let Ok(owner) = OwnerName::new(owner) else { return false };
+        self.shared.state().draft.owner().is_some_and(|present| **present == *owner.as_str())
     }
 
     /// Sets the session's owner. At a login, use [`login`](Self::login) instead.
     ///
     /// A session without an owner keeps its token and its data. **A session that is taken from its owner begins anew:**
     /// its entries and its lifetime are dropped, and the commit gives it a new token and id, so that the next person
-    /// finds nothing of the last one. What this request writes afterwards is kept. To log somebody out,
-    /// [`destroy`](Self::destroy) the session. If another request gives the session to another owner at the same time,
-    /// the commit fails with [`Conflict`](ErrorKind::Conflict).
+    /// finds nothing of the last one. What this request writes afterwards is kept. If another request gives the session
+    /// to another owner at the same time, the commit fails with [`Conflict`](ErrorKind::Conflict).
     ///
     /// # Errors
     ///
     /// [`InvalidOwner`](ErrorKind::InvalidOwner), [`Superseded`](ErrorKind::Superseded), and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the session needs a new token.
-    pub fn set_owner(&self, owner: Option<&str>) -> Result<()> {
-        let owner = owner.map(named).transpose()?;
+    pub fn set_owner(&self, owner: impl Display) -> Result<()> {
+        self.change_owner(Some(named(owner)?))
+    }
+
+    /// Takes the session from its owner, as [`set_owner`](Self::set_owner) of another owner does. It then belongs to
+    /// nobody. To log somebody out, [`destroy`](Self::destroy) the session.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_owner`](Self::set_owner).
+    pub fn clear_owner(&self) -> Result<()> {
+        self.change_owner(None)
+    }
+
+    fn change_owner(&self, owner: Option<Arc<str>>) -> Result<()> {
         let mut state = self.shared.state();
         state.writable()?;
         if state.draft.leaves(owner.as_ref()) {
@@ -145,8 +175,24 @@ impl Session {
 
     /// Keeps this request from extending the session and from renewing its token: for polling, which isn't user
     /// activity.
+    ///
+    /// The opposite is [`touch`](Self::touch); the later call counts.
     pub fn skip_touch(&self) {
-        self.shared.state().skip_touch = true;
+        let mut state = self.shared.state();
+        (state.skip_touch, state.wants_touch) = (true, false);
+    }
+
+    /// Extends the session when the handler has answered, even if it was extended recently. A response that saves
+    /// nothing (5xx) doesn't extend it either.
+    ///
+    /// Each request extends the session anyway, within the precision of
+    /// [`touch_after`](crate::SessionLayerBuilder::touch_after), and each write does. Call this if
+    /// [`last_used_at`](Self::last_used_at) must be exact. It costs a touch of the store and no write of the record. Does
+    /// nothing for a new session.
+    #[doc(alias("keep_alive", "refresh"))]
+    pub fn touch(&self) {
+        let mut state = self.shared.state();
+        (state.skip_touch, state.wants_touch) = (false, true);
     }
 
     /// Extends the session now, even if it was extended recently: for a socket or a stream that is in use but makes no
@@ -158,7 +204,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Gone`](ErrorKind::Gone) if the session has ended, [`Superseded`](ErrorKind::Superseded), and those of the store.
-    pub async fn touch(&self) -> Result<()> {
+    pub async fn touch_now(&self) -> Result<()> {
         let live = {
             let state = self.shared.state();
             state.not_superseded()?;
@@ -188,11 +234,25 @@ impl Session {
     /// If the request comes with the token from before a [`renew`](Self::renew), the login replaces the renewed session
     /// and ends it.
     ///
+    /// The owner's name is whatever the application knows its users by: a string, a number, a UUID or another id that
+    /// implements `Display`. Choose one that stays the same for as long as the user exists.
+    ///
+    /// ```
+    /// # use session_layer::{MemoryStore, Session};
+    /// # let session = Session::new(MemoryStore::new());
+    /// # let (id, form_name) = (4_711_u64, String::from("ada"));
+    /// session.login(&form_name)?;
+    /// session.login(id)?;
+    /// assert_eq!(session.owner().as_deref(), Some("4711"));
+    /// # Ok::<(), session_layer::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidOwner`](ErrorKind::InvalidOwner) unless the name has 1 to 1,024 bytes, and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted).
-    pub fn login(&self, owner: &str) -> Result<()> {
+    #[doc(alias("cycle_id", "regenerate", "sign_in", "log_in", "authenticate"))]
+    pub fn login(&self, owner: impl Display) -> Result<()> {
         let owner = named(owner)?;
         let mut state = self.shared.state();
         state.can_set_cookie()?;
@@ -257,7 +317,7 @@ impl Session {
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
         let shared = Arc::clone(&self.shared);
-        to_its_end(async move { shared.destroy_doomed().await }).await
+        self.shared.context.running.to_its_end(async move { shared.destroy_doomed().await }).await
     }
 
     fn doom(&self) -> Result<()> {
@@ -298,7 +358,7 @@ impl Session {
     #[doc(alias("commit", "update"))]
     pub async fn save(&self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        to_its_end(async move { shared.save(None).await }).await
+        self.shared.context.running.to_its_end(async move { shared.save(None).await }).await
     }
 
     /// Takes back what this request has changed and not saved, including a login or a renewal. A session that it
@@ -351,8 +411,6 @@ impl Session {
 }
 
 /// The name, if it can be an owner's.
-fn named(owner: &str) -> Result<Arc<str>> {
-    let owner = Owner::new(owner, Epoch::from_u64(0));
-    let owner = owner.map_err(|error| Error::request(ErrorKind::InvalidOwner).because(error))?;
-    Ok(Arc::clone(owner.name()))
+fn named(owner: impl Display) -> Result<Arc<str>> {
+    Ok(OwnerName::new(owner)?.as_str().into())
 }

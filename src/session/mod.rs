@@ -7,12 +7,13 @@
 //! | `policy`, `settings` | what an application chooses for a layer: plain data |
 //! | `draft`, `changes`, `seen` | a draft over the loaded record, the changes that can be replayed, the entries that the request has read |
 //! | `live` | the sessions that a request knows |
+//! | `running` | counts what goes on if its caller is dropped |
 //! | `queue`, `context` | what the requests of a layer share: settings, store, clock, observers, and lines to wait in |
 //! | `find`, `end`, `limit` | finds a session, ends one, makes room for one |
 //! | `lease`, `turn`, `load`, `exclusive` | from a request's tokens to its session, and to its turn where requests run one after another |
 //! | `work`, `attempt`, `write` | writes the changes of one commit |
 //! | `state`, `due` | what a request knows of its session, and what is due for it |
-//! | `shared` | [`Session`], and the state that its clones share |
+//! | `shared`, `debug` | [`Session`], the state that its clones share, and how it is shown |
 //! | `destroy`, `commit`, `save`, `run` | what requests do with that state: end sessions, commit, save on demand, run closures |
 //! | `request` | one request's life in order |
 //! | `caller` | whose handler is being polled |
@@ -24,6 +25,7 @@ mod caller;
 mod changes;
 mod commit;
 mod context;
+mod debug;
 mod destroy;
 mod draft;
 mod due;
@@ -41,6 +43,7 @@ mod policy;
 mod queue;
 mod request;
 mod run;
+mod running;
 mod save;
 mod seen;
 mod settings;
@@ -66,11 +69,11 @@ pub(crate) use self::{
     policy::{Limit, SaveIf},
     request::Due,
     settings::{Exclusive, Settings},
-    shared::{Shared, to_its_end},
+    shared::Shared,
     state::Answer,
 };
 pub use self::{
-    key::{IntoKey, Key},
+    key::{InsertKey, IntoKey, Key},
     policy::{AtLimit, ConflictPolicy, DamagedPolicy, ResponseHead, SavePolicy},
     shared::Session,
     typed::Typed,

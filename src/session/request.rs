@@ -216,8 +216,9 @@ impl Shared {
         // Gives the lease back in a background task.
         drop(turn);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
-            let shared = Arc::clone(self);
+            let (shared, operation) = (Arc::clone(self), self.context.running.begin());
             let destroy = async move {
+                let _operation = operation;
                 if let Err(error) = shared.destroy_doomed().await {
                     shared.context.emit(EventKind::CommitFailed { id: None, error: &error });
                 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{
     changes::{Change, Replay},
     draft::Draft,
-    shared::{Shared, to_its_end},
+    shared::Shared,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -91,7 +91,8 @@ impl Shared {
             Ok(Ran { result: (), keep })
         })?;
         if let Some(number) = number {
-            to_its_end(async move { self.save(Some(number)).await }).await?;
+            let running = self.context.running.clone();
+            running.to_its_end(async move { self.save(Some(number)).await }).await?;
         }
         let result = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The closure ran before `run` returned, so there is a result.

@@ -1,6 +1,6 @@
 //! The settings of one layer: plain data.
 
-use std::time::Duration;
+use std::{any::Any, sync::Arc, time::Duration};
 
 use super::policy::{ConflictPolicy, DamagedPolicy, Limit, SaveIf, SavePolicy};
 use crate::{codec::Codec, cookie::Cookie, lifetime::Lifetime, store::Idle};
@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) cookie: Cookie,
     /// Whether responses say how far they may be cached.
     pub(crate) cache_headers: bool,
+    /// The application's response to errors, a `CustomErrorResponse` of any body.
+    pub(crate) error_response: Option<Arc<dyn Any + Send + Sync>>,
     /// The caller holds the lease of the session that it opens.
     pub(crate) holds_lease: bool,
     /// How long a request with the token from before a renewal is served.
@@ -59,6 +61,7 @@ impl Default for Settings {
             retry_for: Duration::from_secs(5),
             cookie: Cookie::default(),
             cache_headers: true,
+            error_response: None,
             holds_lease: false,
             renewal_grace: Duration::from_secs(60),
             renew_every: None,

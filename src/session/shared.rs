@@ -8,11 +8,7 @@ use std::{
     },
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::{Mutex as AsyncMutex, OnceCell},
-};
-use tracing::Instrument;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use super::{
     context::Context,
@@ -28,6 +24,31 @@ use crate::events::{DropReason, EventKind};
 /// A handler asks for it as an argument. It is loaded by then, so everything but talking to the store is synchronous;
 /// it is committed when the handler has answered, if it has changed. Clones share one state, and so does every other
 /// extraction in the same request.
+///
+/// # If a handler does not compile
+///
+/// axum says only that the function is no `Handler`. Put `#[axum::debug_handler]` (axum's feature `macros`) on the handler,
+/// and the compiler names the argument. With this crate's types these are the usual reasons:
+///
+/// - An argument that consumes the body (`String`, `Form`, `Json`) is not the last one.
+/// - The argument is a reference: handlers take `Session`, not `&Session`.
+/// - The crate's feature `axum` is off, or another version of axum than 0.8 is in use, so that `Session` implements another
+///   `FromRequestParts`. `cargo tree -d -i axum-core` shows that.
+/// - The future is not `Send`, for example because a lock guard of the application lives across an `await`.
+///
+/// ```compile_fail,E0277
+/// # use axum::{Router, routing::post};
+/// # use session_layer::Session;
+/// async fn note(text: String, session: Session) {} // the body must come last
+/// let app: Router = Router::new().route("/", post(note)); // error: no `Handler`
+/// ```
+///
+/// ```
+/// # use axum::{Router, routing::post};
+/// # use session_layer::Session;
+/// async fn note(session: Session, text: String) {}
+/// let app: Router = Router::new().route("/", post(note));
+/// ```
 ///
 /// # After the response has begun
 ///
@@ -140,34 +161,5 @@ impl Drop for Shared {
         if state.response_started && state.is_unsaved() {
             self.context.emit(EventKind::ChangesDropped { id: state.id(), reason: DropReason::Unsaved });
         }
-    }
-}
-
-/// Shows the state of the session, but none of its values.
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
-        let stored = state.live().map(|live| &live.stored);
-        f.debug_struct("Session")
-            .field("id", &state.live().map(|live| live.id))
-            .field("owner", &state.draft.owner())
-            .field("entries", &state.draft)
-            .field("created_at", &stored.map(|stored| stored.record.created_at()))
-            .field("expires_at", &stored.map(|stored| stored.expires_at))
-            .field("changed", &state.has_changes())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Runs a future to its end even if the caller is dropped.
-pub(crate) async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
-    let Ok(runtime) = Handle::try_current() else { return future.await };
-    match runtime.spawn(future.in_current_span()).await {
-        Ok(output) => output,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down, and this task with it.
-            Err(_) => std::future::pending().await,
-        },
     }
 }

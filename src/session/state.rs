@@ -118,6 +118,8 @@ pub(crate) struct State {
     /// That commit is not over yet.
     pub(crate) is_answering: bool,
     pub(crate) skip_touch: bool,
+    /// The application asks for a touch, whether or not one is due.
+    pub(crate) wants_touch: bool,
     /// The lease of the session, where requests run one after another.
     pub(crate) turn: Option<Box<Turn>>,
     /// Counts changes, so that what was computed with no lock held is known to be still true.
@@ -157,6 +159,8 @@ impl State {
         self.draft = self.fresh_draft();
         self.newer = None;
         self.unsure = None;
+        // A write counts as a use.
+        self.wants_touch = false;
         self.revision += 1;
     }
 

@@ -88,7 +88,12 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let (Some(holder), Ok(runtime)) = (self.holder.take(), Handle::try_current()) else { return };
         let (context, place) = (Arc::clone(&self.context), self.place.clone());
-        runtime.spawn(async move { give_back(&context, &place, holder).await }.in_current_span());
+        let operation = context.running.begin();
+        let give_back = async move {
+            give_back(&context, &place, holder).await;
+            drop(operation);
+        };
+        runtime.spawn(give_back.in_current_span());
     }
 }
 

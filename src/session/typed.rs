@@ -302,6 +302,6 @@ impl<T> Clone for Typed<T> {
 
 impl<T> fmt::Debug for Typed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Typed").field("of", &std::any::type_name::<T>()).field("session", &self.session).finish()
+        f.debug_tuple(&format!("Typed<{}>", std::any::type_name::<T>())).field(&self.session).finish()
     }
 }

@@ -10,7 +10,7 @@ use super::{
     draft::Draft,
     key::{IntoKey, check},
     run::{Again, Ran},
-    shared::{Session, to_its_end},
+    shared::Session,
 };
 use crate::{
     codec::{Codec, CodecError},
@@ -340,7 +340,7 @@ impl Session {
     /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
         let shared = Arc::clone(self.shared());
-        to_its_end(async move { shared.save(Some(number)).await }).await
+        self.shared().context.running.to_its_end(async move { shared.save(Some(number)).await }).await
     }
 
     /// Returns the value, and the number of the change if the value was made.

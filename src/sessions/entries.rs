@@ -6,7 +6,7 @@ use super::Sessions;
 use crate::{
     error::{ErrorKind, Result},
     id::SessionId,
-    session::IntoKey,
+    session::{InsertKey, IntoKey},
 };
 
 /// # One session's entries
@@ -70,14 +70,14 @@ impl Sessions {
     ///
     /// As [`open`](Self::open), [`Session::insert`](crate::Session::insert) and
     /// [`Session::save`](crate::Session::save). After an error none of the entries is set.
-    pub async fn merge<K, T>(&self, id: &SessionId, entries: impl IntoIterator<Item = (K, T)>) -> Result<bool>
+    pub async fn merge<K, V, By>(&self, id: &SessionId, entries: impl IntoIterator<Item = (K, V)>) -> Result<bool>
     where
-        K: IntoKey<T>,
-        T: Serialize,
+        K: InsertKey<V, By>,
+        V: Serialize,
     {
         let Some(session) = self.open(id).await? else { return Ok(false) };
         for (key, value) in entries {
-            session.insert(key, &value)?;
+            session.insert(key, value)?;
         }
         Ok(present(session.save().await)?.is_some())
     }

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     events::{EventKind, Observer, Observers},
     id::SessionId,
-    session::{Caller, Context, Ended, EndedBeside, Follow, Found, Session, Settings, end, to_its_end},
+    session::{Caller, Context, Ended, EndedBeside, Follow, Found, Session, Settings, end},
     store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
@@ -29,8 +29,8 @@ use crate::{
 /// let visits = sessions.update(&id, VISITS, |n| { *n += 1; *n }).await?;
 /// assert_eq!(visits, Some(1)); // `None`: no such session is live
 /// // All sessions of a person.
-/// assert_eq!(sessions.list("ada").await?.len(), 1);
-/// sessions.revoke("ada").await?;
+/// assert_eq!(sessions.of_owner("ada").await?.len(), 1);
+/// sessions.revoke_all("ada").await?;
 /// assert!(!sessions.contains(&id).await?);
 /// # Ok::<(), session_layer::Error>(())
 /// # }).unwrap();
@@ -101,9 +101,9 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't: then the session may live on.
-    pub async fn remove(&self, id: &SessionId) -> Result<bool> {
+    pub async fn end(&self, id: &SessionId) -> Result<bool> {
         let (context, asked, caller) = (Arc::clone(&self.context), *id, Caller::present());
-        let ended = to_its_end(async move {
+        let ended = self.context.running.to_its_end(async move {
             let Ended::Done(id) = end(&context, &asked).await? else { return Ok(None) };
             context.emit(EventKind::Destroyed { id });
             Ok(Some(id))

@@ -160,7 +160,9 @@ impl Drop for SessionLock {
     fn drop(&mut self) {
         let (Some(_), Ok(runtime)) = (self.until.take(), Handle::try_current()) else { return };
         let (sessions, id, holder) = (self.sessions.clone(), self.id, self.holder);
+        let operation = sessions.context.running.begin();
         runtime.spawn(async move {
+            let _operation = operation;
             if let Err(error) = sessions.unlock(&id, holder).await {
                 tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it runs out at its time");
             }

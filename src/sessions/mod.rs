@@ -2,6 +2,7 @@
 //!
 //! - [`Sessions`]: a handle on a store. One session's entries are in `entries`, the store as a whole in `upkeep`.
 //! - [`OwnedSession`]: one of an owner's sessions, which are listed and limited in `owners`, ended in `revoke`.
+//! - `own`: the sessions of a session's owner, from the session itself.
 //! - [`SessionLock`]: a lease that is given back when it is dropped.
 //! - [`SessionIds`]: all ids, a page at a time.
 //!
@@ -22,6 +23,7 @@ mod entries;
 mod handle;
 mod ids;
 mod lock;
+mod own;
 mod owners;
 mod revoke;
 mod upkeep;

@@ -1,6 +1,10 @@
 //! The sessions of one owner: listed and limited.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt::{self, Display},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use serde::de::DeserializeOwned;
 
@@ -9,12 +13,12 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, make_room, to_its_end},
+    session::{AtLimit, IntoKey, Key, Limit, make_room},
     store::Stored,
 };
 
 /// The entry under which the application keeps what it knows of the device, for the owner's list: a browser's name, a
-/// place. `session.insert(DEVICE, &"Firefox on Debian".to_owned())` beside the login.
+/// place. `session.insert(DEVICE, "Firefox on Debian")` beside the login.
 ///
 /// It is an entry like any other; nothing is recorded unless the application does it.
 pub const DEVICE: Key<String> = Key::new("device");
@@ -93,9 +97,9 @@ impl Sessions {
     /// # Errors
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) where the store can't list, and its failures.
-    pub async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
+    pub async fn of_owner(&self, owner: impl Display) -> Result<Vec<OwnedSession>> {
         let codec = &self.context.settings.codec;
-        let listed = self.context.list_owned(owner).await?;
+        let listed = self.context.list_owned(&owner.to_string()).await?;
         Ok(listed.into_iter().map(|(id, stored)| OwnedSession { id, stored, codec: codec.clone() }).collect())
     }
 
@@ -108,9 +112,12 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
-    pub async fn admit(&self, owner: &str, limit: usize, at_limit: AtLimit) -> Result<bool> {
-        let (context, owner) = (Arc::clone(&self.context), owner.to_owned());
-        to_its_end(async move { make_room(&context, &owner, Limit { most: limit, at_limit }, &[]).await }).await
+    /// As [`of_owner`](Self::of_owner) and [`revoke_one`](Self::revoke_one).
+    pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
+        let (context, owner) = (Arc::clone(&self.context), owner.to_string());
+        self.context
+            .running
+            .to_its_end(async move { make_room(&context, &owner, Limit { most: limit, at_limit }, &[]).await })
+            .await
     }
 }

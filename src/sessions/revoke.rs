@@ -1,6 +1,6 @@
 //! The sessions of one owner ended: all, all but one, or one.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::{
     events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    session::{Caller, Context, EndedBeside, Live, end_owned, remove, to_its_end, within},
+    session::{Caller, Context, EndedBeside, Live, end_owned, remove, within},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -30,20 +30,23 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't change the epoch: then the sessions may live on.
-    pub async fn revoke(&self, owner: &str) -> Result<u64> {
-        let (context, caller, name) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner));
-        let owner = owner.to_owned();
-        let revoked: Result<u64> = to_its_end(async move {
-            // One after another in this process. A turn that does not come in time holds up no revocation.
-            let _turn = context.owner_turn(&owner, context.deadline()).await;
-            let before = listed(&context, &owner).await;
-            renew_epoch(&context, &owner).await?;
-            let removed = remove_listed(&context, &owner, &before, None).await;
-            tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
-            context.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
-            Ok(removed)
-        })
-        .await;
+    pub async fn revoke_all(&self, owner: impl Display) -> Result<u64> {
+        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), owner.to_string());
+        let name = Arc::from(&*owner);
+        let revoked: Result<u64> = self
+            .context
+            .running
+            .to_its_end(async move {
+                // One after another in this process. A turn that does not come in time holds up no revocation.
+                let _turn = context.owner_turn(&owner, context.deadline()).await;
+                let before = listed(&context, &owner).await;
+                renew_epoch(&context, &owner).await?;
+                let removed = remove_listed(&context, &owner, &before, None).await;
+                tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
+                context.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
+                Ok(removed)
+            })
+            .await;
         caller.has_ended(revoked.is_ok().then_some(EndedBeside::Owner { name, kept: None }));
         revoked
     }
@@ -51,7 +54,7 @@ impl Sessions {
     /// Ends all sessions of an owner but one, usually that of the request (ASVS 7.4.3). `false`, and nothing is changed,
     /// if `keep` is not a live session of this owner.
     ///
-    /// The others are revoked as by [`revoke`](Self::revoke), and the kept one is carried over into the new epoch by a
+    /// The others are revoked as by [`revoke_all`](Self::revoke_all), and the kept one is carried over into the new epoch by a
     /// write that names its version. **Between these two steps it is revoked as well**: another request of the kept
     /// session that is loaded just then sees no session, one that meets a conflict just then can't save or renew. A
     /// logout or a login just then ends the kept session all the same, and so does a request that begins a fresh session,
@@ -62,33 +65,36 @@ impl Sessions {
     /// [`ConflictPolicy::Reject`](crate::ConflictPolicy::Reject), or before a `login`, it should
     /// [`reload`](crate::Session::reload) first.
     ///
-    /// It does not undo a `revoke` that runs at once: in one process they take turns, and on stores that list exactly the
+    /// It does not undo a `revoke_all` that runs at once: in one process they take turns, and on stores that list exactly the
     /// kept session is removed by the other. On memcached, between processes and with a list that has lost the kept
-    /// session, it may survive such a `revoke`.
+    /// session, it may survive such a `revoke_all`.
     ///
     /// # Errors
     ///
     /// If the store can't; [`Contended`](ErrorKind::Contended) if the kept session changes again and again.
-    pub async fn revoke_others(&self, owner: &str, keep: &SessionId) -> Result<bool> {
-        let (context, caller, name) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner));
-        let (owner, keep) = (owner.to_owned(), *keep);
-        let kept: Result<Option<SessionId>> = to_its_end(async move {
-            let deadline = context.deadline();
-            let turn = context.owner_turn(&owner, deadline).await;
-            let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
-            // If the session was renewed meanwhile, it has a new id.
-            let Some(Live { id: keep, stored: held, .. }) = context.find_owned(&owner, &keep).await? else {
-                return Ok(None);
-            };
-            let before = listed(&context, &owner).await;
-            renew_epoch(&context, &owner).await?;
-            carry_over(&context, &keep, held, deadline).await?;
-            let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
-            tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
-            context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
-            Ok(Some(keep))
-        })
-        .await;
+    pub async fn revoke_others(&self, owner: impl Display, keep: &SessionId) -> Result<bool> {
+        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), owner.to_string());
+        let (name, keep) = (Arc::from(&*owner), *keep);
+        let kept: Result<Option<SessionId>> = self
+            .context
+            .running
+            .to_its_end(async move {
+                let deadline = context.deadline();
+                let turn = context.owner_turn(&owner, deadline).await;
+                let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
+                // If the session was renewed meanwhile, it has a new id.
+                let Some(Live { id: keep, stored: held, .. }) = context.find_owned(&owner, &keep).await? else {
+                    return Ok(None);
+                };
+                let before = listed(&context, &owner).await;
+                renew_epoch(&context, &owner).await?;
+                carry_over(&context, &keep, held, deadline).await?;
+                let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
+                tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
+                context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
+                Ok(Some(keep))
+            })
+            .await;
         let kept = kept?;
         caller.has_ended(kept.map(|kept| EndedBeside::Owner { name, kept: Some([keep, kept]) }));
         Ok(kept.is_some())
@@ -102,18 +108,21 @@ impl Sessions {
     /// # Errors
     ///
     /// If the store can't; [`Damaged`](ErrorKind::Damaged) if the record does not tell whose it is:
-    /// [`remove`](Self::remove) works on it.
-    pub async fn revoke_one(&self, owner: &str, id: &SessionId) -> Result<bool> {
-        let (context, owner, id) = (Arc::clone(&self.context), owner.to_owned(), *id);
+    /// [`end`](Self::end) works on it.
+    pub async fn revoke_one(&self, owner: impl Display, id: &SessionId) -> Result<bool> {
+        let (context, owner, id) = (Arc::clone(&self.context), owner.to_string(), *id);
         let caller = Caller::present();
-        let ended: Result<Option<SessionId>> = to_its_end(async move {
-            let ended = end_owned(&context, &owner, &id).await?;
-            if let Some(id) = ended {
-                tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
-            }
-            Ok(ended)
-        })
-        .await;
+        let ended: Result<Option<SessionId>> = self
+            .context
+            .running
+            .to_its_end(async move {
+                let ended = end_owned(&context, &owner, &id).await?;
+                if let Some(id) = ended {
+                    tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
+                }
+                Ok(ended)
+            })
+            .await;
         let ended = ended?;
         caller.has_ended(ended.map(|ended| EndedBeside::Session([id, ended])));
         Ok(ended.is_some())

@@ -101,13 +101,13 @@ async fn an_unreachable_store_is_503_and_no_empty_session() {
     let token = "0123456789abcdefghijklmnopqrstuv";
     let known = Browser::with_cookie(&demo, &format!("sid={token}"));
     for path in ["/", "/api/session", "/api/entries/k", "/api/fail?status=404"] {
-        assert_eq!(known.get(path).await.no_cookie().error(503), "the session can't be loaded now: try again later");
+        assert_eq!(known.get(path).await.no_cookie().error(503), "the session is not available now: try again later");
     }
     known.log_in_fails().await;
     // Without a cookie nothing is loaded, but the failing save is an error as well.
     let new = Browser::new(&demo);
     new.get("/").await.expect(200);
-    let message = "the session can't be saved now: try again later";
+    let message = "the session is not available now: try again later";
     assert_eq!(new.put("/api/entries/k", "1").await.no_cookie().error(503), message);
     assert_eq!(new.form("/login", &[("user", "ann")]).await.no_cookie().error(503), message);
     known.get("/healthz").await.expect(200);

@@ -21,7 +21,7 @@ async fn in_turn(seen: &Seen) -> (FaultStore<MemoryStore>, Browser) {
     let store = FaultStore::new(MemoryStore::with_clock(clock.clone()));
     let layer = over(store.clone(), seen, &clock, |builder| builder.exclusive(Duration::ZERO));
     let mut browser = Browser::new(layer);
-    assert_eq!(browser.visit(async |session: Session| session.insert("n", &1)).await, StatusCode::OK);
+    assert_eq!(browser.visit(async |session: Session| session.insert("n", 1)).await, StatusCode::OK);
     seen.all();
     (store, browser)
 }

@@ -197,11 +197,11 @@ async fn site(seen: &Seen) -> (FaultStore<MemoryStore>, session_layer::Clock, Br
 }
 
 async fn insert(session: Session) -> Result<(), Error> {
-    session.insert("n", &1)
+    session.insert("n", 1)
 }
 
 async fn change(session: Session) -> Result<(), Error> {
-    session.insert("n", &2)
+    session.insert("n", 2)
 }
 
 async fn read(_: Session) {}
@@ -218,7 +218,7 @@ async fn revoked_where_the_store_has_no_list(seen: Seen) {
     let layer = over(Bare(MemoryStore::with_clock(clock.clone())), &seen, &clock, |builder| builder);
     let mut browser = Browser::new(layer.clone());
     browser.visit(async |session: Session| session.login("ada")).await;
-    layer.sessions().revoke("ada").await.unwrap();
+    layer.sessions().revoke_all("ada").await.unwrap();
     seen.all();
     assert_eq!(browser.visit(async |session: Session| assert!(session.is_new())).await, StatusCode::OK);
 }
@@ -249,7 +249,7 @@ async fn superseded_when_it_is_saved(seen: Seen) {
     let twin = Arc::new(Mutex::new(Some((browser.layer.clone(), browser.cookie.clone().unwrap()))));
     let handler = async move |session: Session| {
         let (layer, cookie) = twin.lock().unwrap().take().unwrap();
-        session.insert("n", &2)?;
+        session.insert("n", 2)?;
         send(&layer, &[&cookie], async |session: Session| session.login("ada")).await;
         Ok::<_, Error>(())
     };
@@ -261,7 +261,7 @@ async fn a_save_outside_of_any_request_is_blocked_and_reported_once(seen: Seen) 
     let id = id_of(browser.cookie.as_deref().unwrap());
     let session = browser.layer.open_session(id).await.unwrap().unwrap();
     store.inner().remove(&id).await.unwrap();
-    session.insert("n", &2).unwrap();
+    session.insert("n", 2).unwrap();
     for _ in 0..2 {
         assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Gone);
     }
@@ -274,7 +274,7 @@ async fn changes_that_nobody_saves(seen: Seen) {
     let slot = Arc::clone(&kept);
     browser.visit(async move |session: Session| *slot.lock().unwrap() = Some(session)).await;
     let session = kept.lock().unwrap().take().unwrap();
-    session.insert("n", &2).unwrap();
+    session.insert("n", 2).unwrap();
     drop(session);
 }
 
@@ -396,7 +396,7 @@ async fn an_eviction(seen: Seen) {
 }
 
 async fn insert_lazily(session: Session) -> Result<(), Error> {
-    session.insert("n", &1)
+    session.insert("n", 1)
 }
 
 /// A new id, and a record of this clock's time.
@@ -500,7 +500,7 @@ async fn a_cache(seen: Seen) {
     browser.visit(insert).await;
     seen.all();
     browser.visit(read).await;
-    layer.sessions().remove(&id_of(browser.cookie.as_deref().unwrap())).await.unwrap();
+    layer.sessions().end(&id_of(browser.cookie.as_deref().unwrap())).await.unwrap();
     browser.visit(read).await;
     for _ in 0..2 {
         let session = layer.new_session();

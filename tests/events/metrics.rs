@@ -48,7 +48,7 @@ async fn a_visit_is_counted_and_measured() {
     let _recorded = metrics::set_default_local_recorder(&recorder);
     let layer = SessionLayer::builder(MemoryStore::new()).observe(MetricsObserver::new()).build().unwrap();
     let mut browser = Browser::new(layer.clone());
-    browser.visit(async |session: Session| session.insert("n", &1)).await;
+    browser.visit(async |session: Session| session.insert("n", 1)).await;
     for _ in 0..3 {
         browser.visit(async |_: Session| ()).await;
     }
@@ -84,7 +84,7 @@ async fn durations_are_in_seconds_by_the_runtimes_clock() {
     let store = FaultStore::new(MemoryStore::new());
     let layer = SessionLayer::builder(store.clone()).observe(MetricsObserver::new()).build().unwrap();
     store.inject(Fault::slow(Duration::from_millis(20)));
-    send(&layer, &[], async |session: Session| session.insert("n", &1)).await;
+    send(&layer, &[], async |session: Session| session.insert("n", 1)).await;
     let snapshot = snapshotter.snapshot().into_vec();
     let (_, unit, _, DebugValue::Histogram(values)) =
         snapshot.iter().find(|(key, ..)| key.key().name() == "db.client.operation.duration").unwrap()
@@ -153,6 +153,6 @@ async fn every_metric_is_documented_described_and_written_and_has_labels_of_few_
 async fn without_a_recorder_nothing_happens() {
     let seen = Seen::beside(Arc::new(MetricsObserver::new()));
     let layer = watched(&seen, &clock(), |builder| builder);
-    send(&layer, &[], async |session: Session| session.insert("n", &1)).await;
+    send(&layer, &[], async |session: Session| session.insert("n", 1)).await;
     assert_eq!(seen.all(), ["no_session (no cookie)", "call create done #1 +", "created #1 +"]);
 }

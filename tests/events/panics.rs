@@ -51,7 +51,7 @@ async fn a_panic_payload_that_panics_when_dropped_is_contained() {
     let observer = |_: &Event<'_>| resume_unwind(Box::new(Bomb));
     let layer = SessionLayer::builder(MemoryStore::new()).observe(observer).build().unwrap();
     let mut browser = Browser::new(layer);
-    assert_eq!(browser.visit(async |session: Session| session.insert("n", &1)).await, StatusCode::OK);
+    assert_eq!(browser.visit(async |session: Session| session.insert("n", 1)).await, StatusCode::OK);
     assert!(browser.cookie.is_some());
 }
 
@@ -64,12 +64,12 @@ async fn a_panic_while_another_one_unwinds_ends_nothing() {
     let kept = Arc::new(Mutex::new(None));
     let slot = Arc::clone(&kept);
     send(&layer, &[], async move |session: Session| {
-        session.insert("n", &1).unwrap();
+        session.insert("n", 1).unwrap();
         *slot.lock().unwrap() = Some(session);
     })
     .await;
     let session = kept.lock().unwrap().take().unwrap();
-    session.insert("n", &2).unwrap();
+    session.insert("n", 2).unwrap();
     let before = panicking.count();
     let unwound = catch_unwind(AssertUnwindSafe(move || {
         let _dropped_by_the_panic = session;
@@ -127,7 +127,7 @@ async fn no_lock_is_held_while_observers_are_called() {
     let slot = Arc::clone(&curious);
     browser
         .visit(async move |session: Session| {
-            session.insert("n", &1)?;
+            session.insert("n", 1)?;
             *slot.session.lock().unwrap() = Some(session);
             Ok::<_, session_layer::Error>(())
         })
@@ -140,7 +140,7 @@ async fn no_lock_is_held_while_observers_are_called() {
         })
         .await;
     for _ in 0..3 {
-        send(&layer, &[], async |session: Session| session.insert("n", &1)).await;
+        send(&layer, &[], async |session: Session| session.insert("n", 1)).await;
     }
     clock.advance(60 * MINUTE);
     layer.sessions().sweep().await.unwrap();

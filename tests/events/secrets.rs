@@ -13,7 +13,7 @@ use metrics_util::debugging::DebuggingRecorder;
 use session_layer::{
     CacheSettings, CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore,
     LazySession, MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, Outcome, Session, SessionLayer,
-    SessionRejection, StoreErrorKind,
+    StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
@@ -102,7 +102,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     let mut ada = Browser::new(layer.clone());
     let look = shown.clone();
     ada.visit(async move |session: Session| {
-        session.insert("n", &1)?;
+        session.insert("n", 1)?;
         look.debug(&session);
         Ok::<_, Error>(())
     })
@@ -121,11 +121,11 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     let sessions = layer.sessions();
     ada.visit(async move |session: Session| {
         sessions.merge(&session.id().unwrap(), [("a", 1)]).await?;
-        session.insert("b", &2)
+        session.insert("b", 2)
     })
     .await;
     // The response itself: the cookie is in it, and its `Debug` does not show it.
-    let response = send(&layer, &[], async |session: Session| session.insert("n", &1)).await;
+    let response = send(&layer, &[], async |session: Session| session.insert("n", 1)).await;
     shown.debug(&response);
     let second = set_cookie(&response).unwrap();
     send(&layer, &[ada.cookie.as_deref().unwrap(), &second], async |_: Session| ()).await;
@@ -144,9 +144,9 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     for (operation, kind) in faults {
         faulty.inject(Fault::error(kind).on(operation));
         let look = shown.clone();
-        ada.visit(async move |session: Result<Session, SessionRejection>| {
+        ada.visit(async move |session: Result<Session, Error>| {
             let session = session.inspect_err(|error| look.error(error)).map_err(|_| StatusCode::BAD_GATEWAY)?;
-            let _ = session.insert("n", &format!("{operation:?}")).inspect_err(|error| look.error(error));
+            let _ = session.insert("n", format!("{operation:?}")).inspect_err(|error| look.error(error));
             match operation {
                 Operation::Rename => session.login("ada").unwrap(),
                 Operation::End => session.destroy().unwrap(),
@@ -161,7 +161,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     }
     // No handler saves this, so the layer itself reports the failure.
     faulty.inject(Fault::unavailable().on(Operation::Create).on(Operation::Update));
-    ada.visit(async |session: Session| session.insert("n", &"unsaved")).await;
+    ada.visit(async |session: Session| session.insert("n", "unsaved")).await;
     faulty.heal();
     let starting_over = SessionLayer::builder(faulty.clone()).damaged(DamagedPolicy::StartOver).build().unwrap();
     shown.debug(&starting_over);
@@ -173,8 +173,8 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     let line = layer.request_cookie(&other).unwrap();
     shown.debug(&line);
     shown.debug(&other);
-    layer.sessions().revoke("ada").await.unwrap();
-    ada.visit(async |session: Session| session.insert("n", &1)).await;
+    layer.sessions().revoke_all("ada").await.unwrap();
+    ada.visit(async |session: Session| session.insert("n", 1)).await;
     ada.visit(async |session: Session| session.destroy()).await;
     let _ = layer.sessions().sweep().await;
     layer.sessions().close().await.unwrap();

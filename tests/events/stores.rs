@@ -33,11 +33,11 @@ async fn every_method_is_forwarded() {
 async fn sessions_outside_of_requests_have_their_own_observer() {
     let (seen, store) = (Seen::default(), MemoryStore::new());
     let session = Session::new(store.clone());
-    session.insert("n", &1).unwrap();
+    session.insert("n", 1).unwrap();
     session.save().await.unwrap();
     let sessions = seen.watch(None, |_, observer| Some(Sessions::observed(store.clone(), observer))).unwrap();
     assert_eq!(sessions.count().await.unwrap(), 1);
-    assert!(sessions.remove(&session.id().unwrap()).await.unwrap());
+    assert!(sessions.end(&session.id().unwrap()).await.unwrap());
     assert_eq!(seen.all(), ["call count done 1", "call load done #1 +", "call end done #1", "destroyed #1"]);
 }
 
@@ -49,9 +49,9 @@ async fn a_store_from_a_url_can_be_observed() {
         let seen = Seen::default();
         let store = connect_observed(url, seen.clone()).await.unwrap();
         let mut browser = Browser::new(SessionLayer::new(store));
-        browser.visit(async |session: Session| session.insert("n", &1)).await;
+        browser.visit(async |session: Session| session.insert("n", 1)).await;
         browser.visit(async |_: Session| ()).await;
-        send(&browser.layer, &[], async |session: Session| session.insert("n", &1)).await;
+        send(&browser.layer, &[], async |session: Session| session.insert("n", 1)).await;
         assert_eq!(seen.all(), [expected], "{url}");
     }
 }
@@ -64,6 +64,6 @@ async fn events_name_the_kind_of_store() {
     let observer = move |event: &Event<'_>| told.lock().unwrap().push(event.store);
     let store = conformance::fault::FaultStore::new(MemoryStore::new()).posing_as("shelf", true);
     let layer = SessionLayer::builder(DynStore::new(store)).observe(observer).build().unwrap();
-    send(&layer, &[], async |session: Session| session.insert("n", &1)).await;
+    send(&layer, &[], async |session: Session| session.insert("n", 1)).await;
     assert_eq!(*kinds.lock().unwrap(), ["shelf"; 3]);
 }

@@ -13,13 +13,13 @@ pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
     ada.visit(async |_: Session| ()).await;
     step("a visitor without a cookie looks around");
 
-    ada.visit(async |session: Session| session.insert("cart", &1)).await;
+    ada.visit(async |session: Session| session.insert("cart", 1)).await;
     step("puts something into the cart");
 
     ada.visit(async |session: Session| session.get::<u8>("cart").map(|_| ())).await;
     step("looks at the cart");
 
-    ada.visit(async |session: Session| session.insert("cart", &2)).await;
+    ada.visit(async |session: Session| session.insert("cart", 2)).await;
     step("puts another thing in");
 
     clock.advance(10 * MINUTE);
@@ -39,7 +39,7 @@ pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
     let sessions = layer.sessions();
     ada.visit(async move |session: Session| {
         sessions.merge(&session.id().unwrap(), [("plan", "gold")]).await.unwrap();
-        session.insert("cart", &3)
+        session.insert("cart", 3)
     })
     .await;
     step("orders while a job writes");
@@ -56,7 +56,7 @@ pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
     other
         .visit(async move |session: Session| {
             session.insert("note", "late")?;
-            sessions.remove(&session.id().unwrap()).await.map(|_| ())
+            sessions.end(&session.id().unwrap()).await.map(|_| ())
         })
         .await;
     step("the other device is ended while it writes");
@@ -70,17 +70,17 @@ pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
 
     let elsewhere = SessionLayer::builder(MemoryStore::new()).sign(ring()).build().unwrap();
     let stray = elsewhere.new_session();
-    stray.insert("n", &1).unwrap();
+    stray.insert("n", 1).unwrap();
     stray.save().await.unwrap();
     let stray = elsewhere.request_cookie(&stray).unwrap();
     send(&layer, &[stray.to_str().unwrap()], async |_: Session| ()).await;
     step("a cookie of another site with the same key");
 
-    layer.sessions().revoke("ada").await.unwrap();
+    layer.sessions().revoke_all("ada").await.unwrap();
     step("all sessions of ada are revoked");
 
     let mut eve = Browser::new(layer.clone());
-    eve.visit(async |session: Session| session.insert("n", &1)).await;
+    eve.visit(async |session: Session| session.insert("n", 1)).await;
     step("a second visitor comes");
 
     clock.advance(Lifetime::default().idle());
@@ -90,7 +90,7 @@ pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
     layer.sessions().sweep().await.unwrap();
     step("the store is swept");
 
-    ada.visit(async |session: Session| session.insert("n", &1)).await;
+    ada.visit(async |session: Session| session.insert("n", 1)).await;
     ada.visit(async |session: Session| session.destroy()).await;
     assert_eq!(ada.cookie, None);
     step("comes back once more and logs out");

@@ -33,7 +33,7 @@ async fn slow_increments(site: &Site, jar: &Jar) {
                     let others = inside.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     inside.fetch_sub(1, Ordering::SeqCst);
-                    session.insert("n", &(n + 1))?;
+                    session.insert("n", n + 1)?;
                     Ok(others.to_string())
                 };
                 let reply = site.send(&jar, slow).await;

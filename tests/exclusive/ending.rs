@@ -29,7 +29,7 @@ async fn the_lease_is_given_back_with_the_answer() {
     assert_eq!(site.send(&jar, async |session: Session| session.keys().len().to_string()).await.body, "1");
     assert!(free(&site, &jar).await);
     let failing = async |session: Session| {
-        session.insert("n", &7).unwrap();
+        session.insert("n", 7).unwrap();
         StatusCode::BAD_GATEWAY
     };
     assert_eq!(site.send(&jar, failing).await.status, StatusCode::BAD_GATEWAY);
@@ -123,7 +123,7 @@ async fn a_panic_ends_the_turn() {
     let site = site();
     let jar = site.visitor().await;
     let panicking = async |session: Session| -> Result<(), Error> {
-        session.insert("n", &7)?;
+        session.insert("n", 7)?;
         tokio::task::yield_now().await;
         panic!("as the test wants it")
     };
@@ -146,7 +146,7 @@ async fn a_request_that_outlasts_its_lease_overwrites_nothing() {
             let n: u64 = session.get("n")?.unwrap_or_default();
             held.here().await;
             // A change that could be merged is refused as well.
-            if reread { session.insert("m", &1) } else { session.insert("n", &(n + 100)) }
+            if reread { session.insert("m", 1) } else { session.insert("n", n + 100) }
         };
         let late = tokio::spawn(site.send(&jar, late));
         hold.reached(1).await;
@@ -208,7 +208,7 @@ async fn writes_that_take_no_lease_are_conflicts() {
                 session.reload().await?;
             }
             let n: u64 = session.get("n")?.unwrap_or_default();
-            session.insert("n", &(n + 1))
+            session.insert("n", n + 1)
         };
         let status = site.send(&jar, handler).await.status;
         assert_eq!(status, if reloads { StatusCode::OK } else { StatusCode::CONFLICT });
@@ -238,7 +238,7 @@ async fn a_stream_has_no_turn() {
     assert!(free(&site, &jar).await);
     let session = kept.lock().await.take().unwrap();
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
-    session.insert("n", &7).unwrap();
+    session.insert("n", 7).unwrap();
     assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "2");
     drop(session);

@@ -32,7 +32,7 @@ fn layer(store: DynStore, wait: Duration, clock: Clock) -> SessionLayer {
 async fn slow(session: Session) -> Result<(), Error> {
     let n: u64 = session.get("n")?.unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(2)).await;
-    session.insert("n", &(n + 1))
+    session.insert("n", n + 1)
 }
 
 async fn send(layer: &SessionLayer, cookie: &str) -> StatusCode {
@@ -73,7 +73,7 @@ async fn plays_its_role() {
         // Keeps its turn until it is killed.
         "holds" => {
             let handler = async |session: Session| {
-                session.insert("n", &1_000).unwrap();
+                session.insert("n", 1_000).unwrap();
                 say("held");
                 std::future::pending::<()>().await;
             };
@@ -131,7 +131,7 @@ impl Drop for Process {
 /// Creates a session with `n` = 0, and returns its `Cookie` line.
 async fn session_in(layer: &SessionLayer) -> (String, session_layer::SessionId) {
     let session = layer.new_session();
-    session.insert("n", &0).unwrap();
+    session.insert("n", 0).unwrap();
     session.save().await.unwrap();
     let cookie = layer.request_cookie(&session).unwrap();
     (cookie.to_str().unwrap().to_owned(), session.id().unwrap())

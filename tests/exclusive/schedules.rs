@@ -52,7 +52,7 @@ async fn increment_in(session: Session, way: Way, clock: session_layer::Clock) -
         // A waiting request asks the store again by tokio's time.
         tokio::time::sleep(LEASE).await;
     }
-    session.insert("n", &(n + 1))?;
+    session.insert("n", n + 1)?;
     match way {
         Way::Panics => panic!("as the test wants it"),
         Way::Fails => Ok(StatusCode::BAD_GATEWAY),

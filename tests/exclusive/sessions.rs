@@ -46,7 +46,7 @@ async fn after_a_login_a_waiting_request_is_superseded() {
     let login = async move |session: Session| {
         session.login("ada")?;
         held.here().await;
-        session.insert("n", &9)
+        session.insert("n", 9)
     };
     let login = tokio::spawn(site.send(&old, login));
     hold.reached(1).await;
@@ -123,7 +123,7 @@ async fn a_session_revoked_while_a_request_waits_is_gone() {
     let next = tokio::spawn(site.send(&jar, async |session: Session| session.is_new().to_string()));
     asked(&site, 2).await;
     site.store.inject(Fault::unavailable().on(Operation::Remove));
-    site.layer.sessions().revoke("ada").await.unwrap();
+    site.layer.sessions().revoke_all("ada").await.unwrap();
     site.store.heal();
     hold.release();
     assert_eq!(next.await.unwrap().body, "true");

@@ -114,7 +114,7 @@ impl Hold {
 pub(crate) async fn increment(session: Session, hold: Hold) -> Result<(), Error> {
     let n: u64 = session.get("n")?.unwrap_or_default();
     hold.here().await;
-    session.insert("n", &(n + 1))
+    session.insert("n", n + 1)
 }
 
 /// Starts a request that has its turn and stays in its handler.
@@ -129,7 +129,7 @@ pub(crate) async fn holding(site: &Site, jar: &Jar) -> (JoinHandle<Reply>, Hold)
 /// A request that reads and writes without waiting in between.
 pub(crate) async fn quick(session: Session) -> Result<(), Error> {
     let n: u64 = session.get("n")?.unwrap_or_default();
-    session.insert("n", &(n + 1))
+    session.insert("n", n + 1)
 }
 
 /// Waits until the store was asked for a lease `times` times, in all.

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use session_layer::{
-    LazySession, MemoryStore, Session, SessionRejection, SessionRejectionKind, conformance::Operation,
-};
+use session_layer::{Error, ErrorKind, LazySession, MemoryStore, Session, conformance::Operation};
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Level;
 
@@ -96,14 +94,14 @@ async fn a_request_that_waited_too_long_is_423() {
         assert!(reply.sets_no_cookie());
     }
     // A handler can deal with the rejection itself. Within one request the lease is requested once.
-    let own = async |lazy: LazySession, asked: Result<Session, SessionRejection>| {
+    let own = async |lazy: LazySession, asked: Result<Session, Error>| {
         let rejection = asked.unwrap_err();
         assert_eq!(rejection.retry_after(), Some(3));
         assert_eq!(lazy.session().await.unwrap_err().kind(), rejection.kind());
         format!("{:?} {}", rejection.kind(), rejection.status())
     };
     let calls = site.store.calls(Operation::Lock);
-    assert_eq!(site.send(&jar, own).await.body, format!("{:?} 423 Locked", SessionRejectionKind::Locked));
+    assert_eq!(site.send(&jar, own).await.body, format!("{:?} 423 Locked", ErrorKind::Locked));
     assert!(site.store.calls(Operation::Lock) > calls);
     hold.release();
     assert_eq!(first.await.unwrap().status, StatusCode::OK);
@@ -151,7 +149,7 @@ async fn leases_of_jobs_are_honoured() {
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
     assert_eq!(begun.elapsed(), WAIT);
     let session = lock.session().await.unwrap().unwrap();
-    session.insert("n", &41).unwrap();
+    session.insert("n", 41).unwrap();
     session.save().await.unwrap();
     let calls = site.store.calls(Operation::Lock);
     let waiting = tokio::spawn(site.send(&jar, quick));

@@ -2,9 +2,7 @@
 
 use axum::{Router, body::Body, routing::any};
 use http::{Request, StatusCode, header};
-use session_layer::{
-    CookieConfig, LazySession, Session, SessionHandle, SessionLayer, SessionLayerBuilder, SessionRejection,
-};
+use session_layer::{CookieConfig, Error, LazySession, Session, SessionHandle, SessionLayer, SessionLayerBuilder};
 use tower::{ServiceExt, service_fn};
 use tracing::Level;
 
@@ -73,9 +71,9 @@ impl Browser {
 
 fn routes(layer: &SessionLayer) -> Router {
     Router::new()
-        .route("/shop/cart", any(async |session: Session| session.insert("n", &2)))
+        .route("/shop/cart", any(async |session: Session| session.insert("n", 2)))
         .route("/shop/bye", any(async |lazy: LazySession| lazy.destroy().await.map(|ended| ended.to_string())))
-        .route("/shop/shrug", any(async |session: Result<Session, SessionRejection>| session.is_err().to_string()))
+        .route("/shop/shrug", any(async |session: Result<Session, Error>| session.is_err().to_string()))
         .layer(layer.clone())
 }
 
@@ -179,7 +177,7 @@ async fn a_handler_that_answers_by_itself_drops_nothing() {
 async fn hostile_hosts_and_paths_get_into_no_line() {
     let (site, [one, two]) = two_live(CookieConfig::new("id").secure(false), "id").await;
     let router: Router =
-        Router::new().fallback(async |session: Session| session.insert("n", &2)).layer(site.layer.clone());
+        Router::new().fallback(async |session: Session| session.insert("n", 2)).layer(site.layer.clone());
     for (host, path) in [
         ("evil.example; Path=/x, a=b", "/a"),
         ("127.0.0.1:80", "/;a=b"),
@@ -206,7 +204,7 @@ const WARNING: &str = "a session was created over plain HTTP";
 async fn warned(layer: &SessionLayer, visits: &[&[(&'static str, &'static str)]]) -> usize {
     let (events, _guard) = Events::keep();
     let router: Router =
-        Router::new().route("/", any(async |session: Session| session.insert("n", &1))).layer(layer.clone());
+        Router::new().route("/", any(async |session: Session| session.insert("n", 1))).layer(layer.clone());
     for headers in visits {
         let request = headers.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
         let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
@@ -257,7 +255,7 @@ async fn visits_that_create_no_session_cause_no_warning() {
         .route(
             "/fails",
             any(async |session: Session| {
-                session.insert("n", &1).unwrap();
+                session.insert("n", 1).unwrap();
                 StatusCode::INTERNAL_SERVER_ERROR
             }),
         )
@@ -269,7 +267,7 @@ async fn visits_that_create_no_session_cause_no_warning() {
     }
     // A visitor whose cookie came back causes no warning either.
     let session = layer.new_session();
-    session.insert("n", &1).unwrap();
+    session.insert("n", 1).unwrap();
     session.save().await.unwrap();
     let cookie = layer.request_cookie(&session).unwrap();
     let router: Router = Router::new().route("/", any(async |session: Session| session.renew())).layer(layer.clone());

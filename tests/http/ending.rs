@@ -102,7 +102,7 @@ async fn an_ended_session_looks_absent_to_late_requests() {
     let site = bare();
     let jar = site.visitor().await;
     let gate = site.store.pause(Operation::Update, Step::Before);
-    let late = tokio::spawn(site.send(&jar, async |session: Session| session.insert("n", &2)));
+    let late = tokio::spawn(site.send(&jar, async |session: Session| session.insert("n", 2)));
     gate.reached().await;
     site.store.heal();
     site.store.inject(Fault::unavailable().on(Operation::Remove));
@@ -111,7 +111,7 @@ async fn an_ended_session_looks_absent_to_late_requests() {
     site.store.heal();
     gate.release();
     assert_eq!(late.await.unwrap().status, StatusCode::OK, "as if it had been first");
-    let reply = site.send(&jar, async |session: Session| session.insert("n", &3)).await;
+    let reply = site.send(&jar, async |session: Session| session.insert("n", 3)).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.cookies().len(), 1, "a new session");
     assert!(!is_live(&site, &jar).await);
@@ -128,7 +128,7 @@ async fn a_logout_among_a_hundred_writes_takes_effect() {
         .map(|number| {
             let barrier = Arc::clone(&barrier);
             tokio::spawn(site.send(&jar, async move |session: Session| {
-                session.insert("n", &number)?;
+                session.insert("n", number)?;
                 barrier.wait().await;
                 ok()
             }))
@@ -193,7 +193,7 @@ async fn destroy_removes_a_session_that_the_store_no_longer_has() {
         .await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.sets_no_cookie(), "it has ended nothing");
-    assert!(!site.layer.sessions().remove(&jar.id()).await.unwrap());
+    assert!(!site.layer.sessions().end(&jar.id()).await.unwrap());
     assert_eq!(site.store.calls(Operation::Remove), 2);
 }
 
@@ -217,14 +217,14 @@ async fn moved(renews: bool, panics: bool) -> (Option<String>, Option<String>, S
     let reply = site
         .visit(&mut after, async move |session: Session| {
             let theirs = async |session: Session| {
-                session.insert("b", &"text")?;
-                session.insert("c", &7)
+                session.insert("b", "text")?;
+                session.insert("c", 7)
             };
             assert_eq!(twin.send(&own, theirs).await.status, StatusCode::OK);
             let (pause, gate) = Fault::pause();
             let operation = if renews { Operation::Rename } else { Operation::Update };
             twin.store.inject(pause.on(operation).at(Step::After).nth(2));
-            session.insert("a", &1)?;
+            session.insert("a", 1)?;
             if renews {
                 session.renew()?;
             }
@@ -268,7 +268,7 @@ async fn a_change_that_panics_on_a_fresh_session_revives_nothing() {
     let (twin, own) = (site.clone(), jar.clone());
     let mut after = jar.clone();
     let handler = async move |session: Session| {
-        session.insert("a", &1)?;
+        session.insert("a", 1)?;
         session.renew()?;
         twin.send(&own, async |session: Session| session.destroy()).await;
         let gate = twin.store.pause(Operation::Create, Step::After);
@@ -301,11 +301,11 @@ async fn an_id_from_before_a_renewal_ends_the_renewed_session() {
     // The same holds after requests with the old token are no longer served.
     site.clock.advance(10 * MINUTE);
     assert!(!is_live(&site, &old).await);
-    assert!(site.layer.sessions().remove(&old.id()).await.unwrap());
+    assert!(site.layer.sessions().end(&old.id()).await.unwrap());
     assert!(!is_live(&site, &new).await);
     let mut later = new.clone();
     site.visit(&mut later, async |session: Session| session.login("ada")).await;
-    assert!(!site.layer.sessions().remove(&old.id()).await.unwrap(), "a login is another session");
+    assert!(!site.layer.sessions().end(&old.id()).await.unwrap(), "a login is another session");
     assert!(is_live(&site, &later).await);
 }
 

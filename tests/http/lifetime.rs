@@ -47,7 +47,7 @@ async fn writing_extends_a_session_but_not_past_the_absolute_limit() {
     let jar = site.visitor().await;
     for i in 0..47 {
         site.clock.advance(30 * MINUTE);
-        site.send(&jar, async move |session: Session| session.insert("n", &(i + 2))).await;
+        site.send(&jar, async move |session: Session| session.insert("n", i + 2)).await;
     }
     assert_eq!(site.store.calls(Operation::Touch), 0, "an update moves the expiry by itself");
     site.clock.advance(30 * MINUTE);
@@ -122,7 +122,7 @@ async fn a_persistent_cookie_lasts_for_the_time_left_to_the_absolute_limit() {
     for (lifetime, age) in [(Lifetime::aal2().persistent(), 86_400), (years, 400 * 86_400)] {
         let site = Site::with(|builder| builder.lifetime(lifetime));
         let mut jar = site.jar();
-        let reply = site.visit(&mut jar, async |session: Session| session.insert("n", &1)).await;
+        let reply = site.visit(&mut jar, async |session: Session| session.insert("n", 1)).await;
         assert!(reply.cookies()[0].ends_with(&format!("; Max-Age={age}")), "{:?}", reply.cookies());
     }
     let site = Site::with(|builder| builder.lifetime(Lifetime::aal2().persistent()));
@@ -131,7 +131,7 @@ async fn a_persistent_cookie_lasts_for_the_time_left_to_the_absolute_limit() {
     let reply = site.send(&jar, async |session: Session| session.renew()).await;
     assert!(reply.cookies()[0].ends_with("; Max-Age=84600"), "a renewal keeps the absolute clock");
     let site = Site::new();
-    let reply = site.send(&site.jar(), async |session: Session| session.insert("n", &1)).await;
+    let reply = site.send(&site.jar(), async |session: Session| session.insert("n", 1)).await;
     assert!(!reply.cookies()[0].contains("Max-Age"), "a browser cookie");
 }
 

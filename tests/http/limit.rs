@@ -21,7 +21,7 @@ async fn a_login_over_the_limit_is_409_and_keeps_the_anonymous_session() {
     let mut jar = site.visitor().await;
     let before = jar.value.clone();
     let reply = site.visit(&mut jar, log_in).await;
-    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::CONFLICT, ""));
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::CONFLICT, "Conflict"));
     assert_eq!((reply.header("vary"), reply.header("cache-control")), ("Cookie".to_owned(), "private".to_owned()));
     assert!(reply.sets_no_cookie());
     assert_eq!(jar.value, before);
@@ -43,7 +43,7 @@ async fn the_oldest_session_ends_at_once_when_a_login_makes_room() {
     let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));
     let old = site.member("ada").await;
     let gate = site.store.pause(Operation::Update, Step::Before);
-    let late = tokio::spawn(site.send(&old, async |session: Session| session.insert("n", &9)));
+    let late = tokio::spawn(site.send(&old, async |session: Session| session.insert("n", 9)));
     gate.reached().await;
     site.store.heal();
     let mut new = site.jar();
@@ -53,7 +53,7 @@ async fn the_oldest_session_ends_at_once_when_a_login_makes_room() {
     let is_new = async |session: Session| session.is_new().to_string();
     assert_eq!(site.send(&old, is_new).await.body, "true");
     assert_eq!(site.send(&new, is_new).await.body, "false");
-    assert_eq!(site.layer.sessions().list("ada").await.unwrap().len(), 1);
+    assert_eq!(site.layer.sessions().of_owner("ada").await.unwrap().len(), 1);
 }
 
 /// A request that gives its session an owner is dropped while it makes room. Either both happen or neither.
@@ -63,13 +63,13 @@ async fn a_dropped_login_makes_no_room_without_logging_in() {
     let old = site.member("ada").await;
     let jar = site.visitor().await;
     let gate = site.store.pause(Operation::End, Step::Before);
-    let request = tokio::spawn(site.send(&jar, async |session: Session| session.set_owner(Some("ada"))));
+    let request = tokio::spawn(site.send(&jar, async |session: Session| session.set_owner("ada")));
     gate.reached().await;
     request.abort();
     assert!(request.await.unwrap_err().is_cancelled());
     gate.release();
     let ids = async || {
-        let list = site.layer.sessions().list("ada").await.unwrap();
+        let list = site.layer.sessions().of_owner("ada").await.unwrap();
         list.iter().map(|session| session.id()).collect::<Vec<_>>()
     };
     while ids().await != [jar.id()] {

@@ -7,9 +7,12 @@
 mod memcached;
 
 mod cookies;
+mod draining;
 mod ending;
+mod errors;
 mod failures;
 mod forwards;
+mod keys;
 mod leaving;
 mod lifetime;
 mod limit;
@@ -17,12 +20,14 @@ mod merging;
 mod middleware;
 mod once;
 mod overlap;
+mod own;
 mod promises;
 mod reading;
 mod review;
 mod round_trips;
 mod saving;
 mod security;
+mod shown;
 mod simulated;
 mod stores;
 mod support;

@@ -51,7 +51,7 @@ async fn a_hundred(site: &Site, jar: &Jar, change: impl Fn(&Session, usize) + Cl
 async fn a_hundred_requests_at_once_each_set_their_own_key() {
     let site = Site::new();
     let jar = site.visitor().await;
-    a_hundred(&site, &jar, |session, i| session.insert(&format!("key{i}"), &i).unwrap()).await;
+    a_hundred(&site, &jar, |session, i| session.insert(format!("key{i}"), i).unwrap()).await;
     for i in 0..100 {
         assert_eq!(site.entry(&jar, &format!("key{i}")).await, Some(i.to_string()));
     }
@@ -73,7 +73,7 @@ async fn a_hundred_increments_at_once_count_to_a_hundred() {
 async fn changes_merge_key_by_key() {
     let site = Site::new();
     let jar = site.visitor().await;
-    let insert = |key: &'static str, value: u8| move |session: &Session| session.insert(key, &value).unwrap();
+    let insert = |key: &'static str, value: u8| move |session: &Session| session.insert(key, value).unwrap();
     // With two keys, both stay. With one key, the later commit wins.
     race(&site, &jar, insert("a", 1), insert("b", 2)).await;
     race(&site, &jar, insert("c", 1), insert("c", 2)).await;
@@ -87,7 +87,7 @@ async fn changes_merge_key_by_key() {
     // `clear` removes the entries stored at the commit; changes that follow it in the request stay.
     let clear = |session: &Session| {
         session.clear().unwrap();
-        session.insert("after", &1).unwrap();
+        session.insert("after", 1).unwrap();
     };
     race(&site, &jar, clear, insert("late", 1)).await;
     let keys = site.send(&jar, async |session: Session| session.keys().join(",")).await;
@@ -103,7 +103,7 @@ async fn changes_merge_key_by_key() {
             });
             assert_eq!(first.unwrap(), 1, "the first run's result");
         },
-        |session| session.insert(COUNT, &7).unwrap(),
+        |session| session.insert(COUNT, 7).unwrap(),
     )
     .await;
     assert_eq!(site.entry(&jar, "count").await.as_deref(), Some("71"));
@@ -114,7 +114,7 @@ async fn the_reject_policy_answers_409_and_keeps_the_other_requests_change() {
     let site = Site::with(|builder| builder.conflicts(ConflictPolicy::Reject));
     let jar = site.visitor().await;
     let reply =
-        race(&site, &jar, |session| session.insert("a", &1).unwrap(), |session| session.insert("b", &2).unwrap()).await;
+        race(&site, &jar, |session| session.insert("a", 1).unwrap(), |session| session.insert("b", 2).unwrap()).await;
     assert_eq!(reply.status, StatusCode::CONFLICT);
     assert_eq!(site.entry(&jar, "a").await, None);
     assert_eq!(site.entry(&jar, "b").await.as_deref(), Some("2"));
@@ -124,13 +124,13 @@ async fn the_reject_policy_answers_409_and_keeps_the_other_requests_change() {
 async fn the_last_write_can_win_but_never_revives() {
     let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
     let jar = site.visitor().await;
-    let mine = |session: &Session| session.insert("a", &1).unwrap();
-    let reply = race(&site, &jar, mine, |session| session.insert("b", &2).unwrap()).await;
+    let mine = |session: &Session| session.insert("a", 1).unwrap();
+    let reply = race(&site, &jar, mine, |session| session.insert("b", 2).unwrap()).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "a").await.as_deref(), Some("1"));
     assert_eq!(site.entry(&jar, "b").await, None, "the view of the whole session");
     let reply =
-        race(&site, &jar, |session| session.insert("c", &1).unwrap(), |session| session.destroy().unwrap()).await;
+        race(&site, &jar, |session| session.insert("c", 1).unwrap(), |session| session.destroy().unwrap()).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(site.stored(&jar.id()).await.is_none());
 }
@@ -142,8 +142,8 @@ async fn update_now_returns_the_final_result() {
     let (twin, other) = (site.clone(), jar.clone());
     let reply = site
         .send(&jar, async move |session: Session| {
-            session.insert("mine", &1).unwrap();
-            twin.send(&other, async |session: Session| session.insert(COUNT, &41)).await;
+            session.insert("mine", 1).unwrap();
+            twin.send(&other, async |session: Session| session.insert(COUNT, 41)).await;
             let n = session.update_now(COUNT, |n| {
                 *n += 1;
                 *n
@@ -165,13 +165,13 @@ async fn save_rebases_and_reload_refuses_to_drop_changes() {
     let (twin, other) = (site.clone(), jar.clone());
     let reply = site
         .send(&jar, async move |session: Session| {
-            session.insert("a", &1)?;
-            twin.send(&other, async |session: Session| session.insert("b", &2)).await;
+            session.insert("a", 1)?;
+            twin.send(&other, async |session: Session| session.insert("b", 2)).await;
             assert_eq!(session.get::<u8>("b")?, None);
             assert_eq!(session.reload().await.unwrap_err().kind(), ErrorKind::UnsavedChanges);
             session.save().await?;
             assert_eq!(session.get::<u8>("b")?, Some(2));
-            twin.send(&other, async |session: Session| session.insert("b", &3)).await;
+            twin.send(&other, async |session: Session| session.insert("b", 3)).await;
             session.reload().await?;
             assert_eq!(session.get::<u8>("b")?, Some(3));
             session.save().await?; // nothing to do
@@ -212,12 +212,12 @@ async fn setting_an_equal_value_writes_nothing() {
     let jar = site.visitor().await;
     let reply = site
         .send(&jar, async |session: Session| {
-            session.insert("n", &1)?;
-            session.insert("n", &2)?;
-            session.insert("n", &1)?;
+            session.insert("n", 1)?;
+            session.insert("n", 2)?;
+            session.insert("n", 1)?;
             session.update("n", |n: &mut u8| *n += 0)?;
             session.remove("nothing")?;
-            session.insert("m", &1)?;
+            session.insert("m", 1)?;
             session.remove("m")?;
             ok()
         })
@@ -251,7 +251,7 @@ async fn a_login_or_renewal_of_an_ended_session_starts_afresh() {
         let (store, id) = (site.store.inner().clone(), jar.id());
         let reply = site
             .visit(&mut jar, async move |session: Session| {
-                session.insert("own", &1)?;
+                session.insert("own", 1)?;
                 if login { session.login("ada") } else { session.renew() }?;
                 store.remove(&id).await.unwrap();
                 ok()
@@ -274,7 +274,7 @@ async fn a_login_over_a_superseded_session_starts_afresh_and_a_renewal_is_refuse
         let (twin, other) = (site.clone(), old.clone());
         let reply = site
             .visit(&mut jar, async move |session: Session| {
-                session.insert("own", &1)?;
+                session.insert("own", 1)?;
                 if login { session.login("ada") } else { session.renew() }?;
                 twin.visit(&mut other.clone(), async |session: Session| session.login("bob")).await;
                 ok()

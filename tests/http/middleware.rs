@@ -15,7 +15,7 @@ use std::{
 use axum::{Router, routing::any};
 use http::{Request, Response, StatusCode, header};
 use session_layer::{
-    CookieConfig, LazySession, Session, SessionHandle, SessionLayer, SessionRejection, SessionStore,
+    CookieConfig, Error, LazySession, Session, SessionHandle, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},
@@ -47,16 +47,13 @@ async fn a_session_is_loaded_once_in_a_request() {
     let site = Site::new();
     let jar = site.visitor().await;
     let reply = site
-        .send(
-            &jar,
-            async |one: Session, two: Option<Session>, three: Result<Session, SessionRejection>, lazy: LazySession| {
-                one.insert("m", &1).unwrap();
-                let three = three.unwrap();
-                assert_eq!(two.unwrap().get::<u8>("m").unwrap(), Some(1), "they share one state");
-                assert!(lazy.has_cookie());
-                assert_eq!(lazy.session().await.unwrap().get::<u8>("m").unwrap(), three.get::<u8>("m").unwrap());
-            },
-        )
+        .send(&jar, async |one: Session, two: Option<Session>, three: Result<Session, Error>, lazy: LazySession| {
+            one.insert("m", 1).unwrap();
+            let three = three.unwrap();
+            assert_eq!(two.unwrap().get::<u8>("m").unwrap(), Some(1), "they share one state");
+            assert!(lazy.has_cookie());
+            assert_eq!(lazy.session().await.unwrap().get::<u8>("m").unwrap(), three.get::<u8>("m").unwrap());
+        })
         .await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(site.store.calls(Operation::Load), 1);
@@ -64,7 +61,7 @@ async fn a_session_is_loaded_once_in_a_request() {
     // A failed load is not repeated either.
     site.store.forget();
     site.store.inject(Fault::unavailable().on(Operation::Load));
-    site.send(&jar, async |one: Result<Session, SessionRejection>, two: Result<Session, SessionRejection>| {
+    site.send(&jar, async |one: Result<Session, Error>, two: Result<Session, Error>| {
         assert!(one.is_err() && two.is_err());
     })
     .await;
@@ -130,7 +127,7 @@ impl Service<Request<Nothing>> for Plain {
         Box::pin(async move {
             let not_send = std::rc::Rc::new(1_u8);
             let session = SessionHandle::of(request.extensions()).unwrap().session(request.headers()).await.unwrap();
-            session.insert("n", &*not_send).unwrap();
+            session.insert("n", *not_send).unwrap();
             Ok(Response::new(Nothing))
         })
     }
@@ -156,11 +153,11 @@ fn named(site: &Site, name: &str) -> SessionLayer {
 async fn layers_of_two_names_nest_and_both_commit() {
     let site = Site::new();
     let router: Router = Router::new()
-        .route("/", any(async |session: Session| session.insert("inner", &1)))
+        .route("/", any(async |session: Session| session.insert("inner", 1)))
         .layer(named(&site, "inner"))
         .layer(axum::middleware::from_fn(
             async |session: Session, request: axum::extract::Request, next: axum::middleware::Next| {
-                session.insert("outer", &1).unwrap();
+                session.insert("outer", 1).unwrap();
                 next.run(request).await
             },
         ))
@@ -209,7 +206,7 @@ async fn a_stream_saves_after_the_response_has_begun() {
             let (wait, done) = (wait.lock().unwrap().take().unwrap(), done.lock().unwrap().take().unwrap());
             tokio::spawn(async move {
                 wait.await.unwrap();
-                session.insert("streamed", &1).unwrap();
+                session.insert("streamed", 1).unwrap();
                 done.send(session.save().await).unwrap();
             });
         })
@@ -284,7 +281,7 @@ async fn a_client_that_disconnects_during_a_login_leaves_the_old_or_the_new_sess
         let jar = site.visitor().await;
         site.store.inject(Fault::slow(Duration::from_millis(1)));
         let mut router = site.router(async move |session: Session| {
-            session.insert("m", &1).unwrap();
+            session.insert("m", 1).unwrap();
             tokio::task::yield_now().await;
             session.login("ada").unwrap();
             tokio::task::yield_now().await;
@@ -344,7 +341,7 @@ async fn a_superseded_cookie_beside_a_live_one_is_ignored() {
     site.visit(&mut new, async |session: Session| session.login("ada")).await;
     for cookies in [[&old, &new], [&new, &old]] {
         let cookies = cookies.map(|jar| jar.line().unwrap()).join("; ");
-        let router = site.router(async |session: Session| session.insert("m", &1));
+        let router = site.router(async |session: Session| session.insert("m", 1));
         let reply = answered(router.oneshot(request(Some(&cookies))).await.unwrap()).await;
         assert_eq!(reply.status, StatusCode::OK);
     }
@@ -396,7 +393,7 @@ async fn the_handlers_headers_are_kept_where_they_can_be() {
     assert_eq!(reply.cookies().len(), 2);
     assert_eq!(reply.cookies()[0], "theme=dark");
     let site = Site::with(|builder| builder.cache_headers(false));
-    let reply = site.send(&site.jar(), async |session: Session| session.insert("n", &1)).await;
+    let reply = site.send(&site.jar(), async |session: Session| session.insert("n", 1)).await;
     assert_eq!(reply.header("cache-control") + &reply.header("vary"), "");
     assert_eq!(reply.cookies().len(), 1);
 }
@@ -407,9 +404,9 @@ async fn requests_of_one_session_do_not_wait_for_each_other() {
     let site = Site::new();
     let jar = site.visitor().await;
     let gate = site.store.pause(Operation::Update, Step::Before);
-    let slow = tokio::spawn(site.send(&jar, async |session: Session| session.insert("slow", &1)));
+    let slow = tokio::spawn(site.send(&jar, async |session: Session| session.insert("slow", 1)));
     gate.reached().await;
-    let reply = site.send(&jar, async |session: Session| session.insert("fast", &1)).await;
+    let reply = site.send(&jar, async |session: Session| session.insert("fast", 1)).await;
     assert_eq!(reply.status, StatusCode::OK);
     gate.release();
     assert_eq!(slow.await.unwrap().status, StatusCode::OK);
@@ -424,7 +421,7 @@ async fn a_handler_that_panics_saves_nothing_and_still_destroys() {
     let (kept, ended) = (site.visitor().await, site.visitor().await);
     let panics = |destroys: bool| {
         async move |session: Session| {
-            session.insert("n", &2).unwrap();
+            session.insert("n", 2).unwrap();
             if destroys {
                 session.destroy().unwrap();
             }
@@ -451,7 +448,7 @@ async fn a_closure_that_panics_leaves_the_session_usable() {
             let update = std::panic::AssertUnwindSafe(|| own.update("n", |_: &mut u8| panic!("the closure's own")));
             assert!(std::panic::catch_unwind(update).is_err());
             assert_eq!(session.get::<u8>("n")?, Some(1));
-            session.insert("m", &1)
+            session.insert("m", 1)
         })
         .await;
     assert_eq!(reply.status, StatusCode::OK);

@@ -20,7 +20,7 @@ async fn one_of_a_hundred_concurrent_takes_gets_the_value() {
         for place in places(move |builder| builder.conflicts(policy)).await {
             let (site, name) = (&place.site, place.name);
             let mut jar = site.jar();
-            site.visit(&mut jar, async |session: Session| session.insert("state", &"once")).await;
+            site.visit(&mut jar, async |session: Session| session.insert("state", "once")).await;
             let barrier = Arc::new(Barrier::new(20));
             let requests: Vec<_> = (0..100)
                 .map(|_| {
@@ -54,7 +54,7 @@ async fn a_value_whose_take_was_not_answered_is_given_at_most_once() {
     for (fault, second) in faults {
         for (name, site) in sites() {
             let mut jar = site.jar();
-            site.visit(&mut jar, async |session: Session| session.insert("state", &"once")).await;
+            site.visit(&mut jar, async |session: Session| session.insert("state", "once")).await;
             site.store.inject(fault.clone().on(Operation::Update).first(1));
             let reply = site
                 .send(&jar, async |session: Session| {
@@ -75,14 +75,14 @@ async fn a_value_whose_take_was_not_answered_is_given_at_most_once() {
 async fn a_taken_value_does_not_come_back_under_last_write_wins() {
     let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
     let mut jar = site.jar();
-    site.visit(&mut jar, async |session: Session| session.insert("state", &"once")).await;
+    site.visit(&mut jar, async |session: Session| session.insert("state", "once")).await;
     let (twin, other) = (site.clone(), jar.clone());
     let reply = site
         .send(&jar, async move |session: Session| {
             let take =
                 async |session: Session| session.take_now::<String>("state").await.map(Option::unwrap_or_default);
             assert_eq!(twin.send(&other, take).await.body, "once");
-            session.insert("mine", &1)?;
+            session.insert("mine", 1)?;
             session.take_now::<String>("state").await.map(Option::unwrap_or_default)
         })
         .await;
@@ -121,7 +121,7 @@ async fn concurrent_requests_that_create_a_value_all_get_the_stored_one() {
     for place in places(|builder| builder).await {
         let (site, name) = (&place.site, place.name);
         let mut jar = site.jar();
-        site.visit(&mut jar, async |session: Session| session.insert("n", &1)).await;
+        site.visit(&mut jar, async |session: Session| session.insert("n", 1)).await;
         let barrier = Arc::new(Barrier::new(20));
         let requests: Vec<_> = (0..40)
             .map(|number| {
@@ -218,7 +218,7 @@ async fn a_closure_that_refuses_changes_nothing_on_its_first_run_or_a_replay() {
     for (way, add) in ways {
         let site = Site::new();
         let mut jar = site.jar();
-        site.visit(&mut jar, async |session: Session| session.insert("cart", &[1])).await;
+        site.visit(&mut jar, async |session: Session| session.insert("cart", [1])).await;
         let (twin, other) = (site.clone(), jar.clone());
         let reply = site
             .send(&jar, async move |session: Session| {
@@ -226,7 +226,7 @@ async fn a_closure_that_refuses_changes_nothing_on_its_first_run_or_a_replay() {
                 assert_eq!(add(&session), Err("full"));
                 assert_eq!(session.get("cart")?, Some(vec![1, 9]));
                 twin.send(&other, async |s: Session| s.update("cart", |cart: &mut Vec<u8>| cart.push(2))).await;
-                session.insert("other", &1)
+                session.insert("other", 1)
             })
             .await;
         assert_eq!(reply.status, StatusCode::OK, "{way}");
@@ -239,7 +239,7 @@ async fn a_closure_that_refuses_changes_nothing_on_its_first_run_or_a_replay() {
 async fn a_closure_that_refuses_at_the_commit_is_an_error() {
     let site = Site::new();
     let mut jar = site.jar();
-    site.visit(&mut jar, async |session: Session| session.insert("cart", &[1])).await;
+    site.visit(&mut jar, async |session: Session| session.insert("cart", [1])).await;
     let (twin, other) = (site.clone(), jar.clone());
     let reply = site
         .send(&jar, async move |session: Session| {

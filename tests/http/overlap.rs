@@ -189,7 +189,7 @@ async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behin
     let sending = tokio::spawn(site.send(&jar, async move |session: Session| {
         left.put(session.clone());
         if behind_a_save {
-            session.insert("first", &1)?;
+            session.insert("first", 1)?;
             let saving = session.clone();
             tokio::spawn(async move { saving.save().await });
         }
@@ -221,7 +221,7 @@ async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behin
     if runs {
         session.update("second", increment).unwrap();
     } else {
-        session.insert("second", &1).unwrap();
+        session.insert("second", 1).unwrap();
     }
     let saver = session.clone();
     let saving = tokio::spawn(async move { saver.save().await });
@@ -248,13 +248,13 @@ async fn a_write_during_a_save_that_fails_makes_the_failure_the_answer() {
     let (twin, id) = (site.clone(), jar.id());
     let reply = site
         .send(&jar, async move |session: Session| {
-            session.insert("first", &1)?;
+            session.insert("first", 1)?;
             let clone = session.clone();
             let saving = tokio::spawn(async move { clone.save().await });
             let gate: Gate = gate.take();
             gate.reached().await;
             session.login("ada")?;
-            session.insert("second", &1)?;
+            session.insert("second", 1)?;
             bump(&twin, &id).await;
             twin.store.inject(Fault::unavailable().on(Operation::Load));
             gate.release();
@@ -285,14 +285,14 @@ async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     }));
     gate.reached().await;
     let session: Session = slot.take();
-    session.insert("x", &1).unwrap();
+    session.insert("x", 1).unwrap();
     bump(&site, &jar.id()).await;
     site.store.inject(Fault::unavailable().on(Operation::Load).first(1));
     gate.release();
     let reply = sending.await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.sets_no_cookie());
-    session.insert("y", &1).unwrap();
+    session.insert("y", 1).unwrap();
     session.save().await.unwrap();
     for key in ["n", "x", "y"] {
         assert_eq!(site.entry(&jar, key).await.as_deref(), Some("1"), "{key}");
@@ -317,7 +317,7 @@ async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the
                 tokio::spawn(async move {
                     writing.here().await;
                     assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
-                    session.insert("x", &1).unwrap();
+                    session.insert("x", 1).unwrap();
                     if saves {
                         // On this thread, the last commit would begin first.
                         let save = move || {
@@ -355,7 +355,7 @@ async fn a_periodic_renewal_that_fails_after_a_save_beside_it_leaves_the_answer_
         let slot = Slot::new();
         let left = slot.clone();
         let sending = tokio::spawn(site.send(&jar, async move |session: Session| {
-            session.insert("n", &2)?;
+            session.insert("n", 2)?;
             left.put(session.clone());
             tokio::spawn(async move { session.save().await });
             tokio::task::yield_now().await;
@@ -366,7 +366,7 @@ async fn a_periodic_renewal_that_fails_after_a_save_beside_it_leaves_the_answer_
         turns(20).await;
         assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
         if writes {
-            session.insert("n", &3).unwrap();
+            session.insert("n", 3).unwrap();
         }
         site.store.inject(Fault::unavailable().on(Operation::Rename));
         gate.release();
@@ -389,11 +389,11 @@ async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_
     let slot = Slot::new();
     let left = slot.clone();
     let sending = tokio::spawn(site.send(&jar, async move |session: Session| {
-        session.insert("first", &1)?;
+        session.insert("first", 1)?;
         let saving = session.clone();
         tokio::spawn(async move { saving.save().await });
         turns(10).await;
-        session.insert("n", &2)?;
+        session.insert("n", 2)?;
         left.put(session);
         ok()
     }));
@@ -402,7 +402,7 @@ async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_
     turns(20).await;
     let session: Session = slot.take();
     assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
-    session.insert("n", &3).unwrap();
+    session.insert("n", 3).unwrap();
     site.store.inject(Fault::unavailable().on(Operation::Update));
     gate.release();
     let reply = sending.await.unwrap();
@@ -440,11 +440,11 @@ async fn a_stream_extends_a_renewed_session_and_learns_of_its_end() {
     let session: Session = slot.take();
     site.clock.advance(30 * MINUTE);
     let before = site.stored(&newer.id()).await.unwrap().expires_at;
-    session.touch().await.unwrap();
+    session.touch_now().await.unwrap();
     assert_eq!(site.stored(&newer.id()).await.unwrap().expires_at, before + 30 * MINUTE);
     site.send(&newer, async |session: Session| session.destroy()).await;
     // As with the old token: the session was replaced, and its replacement has ended.
-    assert_eq!(session.touch().await.unwrap_err().kind(), ErrorKind::Superseded);
+    assert_eq!(session.touch_now().await.unwrap_err().kind(), ErrorKind::Superseded);
 }
 
 /// At the end of the request nothing is left to write: the request's own renewal does not count as a token that waits

@@ -44,7 +44,7 @@ async fn a_slow_save_never_revives_a_session_that_has_ended() {
                 let channels = Arc::new(std::sync::Mutex::new(Some((loaded, wait))));
                 let slow = tokio::spawn(site.send(&jar, async move |session: Session| {
                     let (loaded, wait) = channels.lock().unwrap().take().unwrap();
-                    session.insert("revived", &1).unwrap();
+                    session.insert("revived", 1).unwrap();
                     loaded.send(()).unwrap();
                     if !at_the_write {
                         wait.await.unwrap();
@@ -149,8 +149,8 @@ fn logged(base: &Entries, steps: &[Act]) -> Vec<Act> {
 fn did(session: &Session, steps: &[Act]) {
     for step in steps {
         match *step {
-            Act::Set(key, value) => session.insert(&key.to_string(), &value).unwrap(),
-            Act::Add(key, by) => session.update(&key.to_string(), move |n: &mut u8| *n += by).unwrap(),
+            Act::Set(key, value) => session.insert(key.to_string(), value).unwrap(),
+            Act::Add(key, by) => session.update(key.to_string(), move |n: &mut u8| *n += by).unwrap(),
             Act::Remove(key) => drop(session.remove(key.to_string()).unwrap()),
             Act::Clear => session.clear().unwrap(),
         }
@@ -181,7 +181,7 @@ async fn merged(start: Entries, requests: Vec<Vec<Act>>) -> (Entries, Entries) {
     site.visit(&mut jar, async move |session: Session| {
         session.login("ada").unwrap();
         for (key, value) in first {
-            session.insert(&key.to_string(), &value).unwrap();
+            session.insert(key.to_string(), value).unwrap();
         }
     })
     .await;
@@ -216,13 +216,13 @@ async fn a_visitor_without_data_causes_no_store_call_and_gets_no_cookie() {
     let reply = site
         .send(&site.jar(), async |session: Session| {
             assert_eq!(session.get::<u8>("n")?, None);
-            session.insert("n", &1)?;
+            session.insert("n", 1)?;
             assert!(session.remove("n")?);
             session.update("m", |n: &mut u8| *n += 1)?;
             session.clear()?;
             session.modify("k", |n: &mut Option<u8>| *n = None)?;
             session.set_lifetime(session_layer::Lifetime::aal3())?;
-            session.set_owner(None)?;
+            session.clear_owner()?;
             session.renew()?;
             session.skip_touch();
             session.save().await?;
@@ -251,7 +251,7 @@ async fn a_dead_token_is_never_adopted() {
                 1 => session.renew()?,
                 _ => session.login("ada")?,
             }
-            session.insert("n", &1)
+            session.insert("n", 1)
         })
         .await;
         assert_ne!(jar.value, dead.value);
@@ -270,7 +270,7 @@ async fn a_failing_store_never_yields_an_empty_session_or_a_partial_write() {
             let reply = site
                 .send(&jar, async |session: Session| {
                     assert!(!session.is_new());
-                    session.insert("n", &1)
+                    session.insert("n", 1)
                 })
                 .await;
             site.store.heal();
@@ -288,14 +288,14 @@ async fn a_commit_dropped_at_the_store_leaves_the_old_state_and_blocks_nobody() 
     for (name, site) in sites() {
         let jar = site.visitor().await;
         let gate = site.store.pause(Operation::Update, Step::Before);
-        let dropped = tokio::spawn(site.send(&jar, async |session: Session| session.insert("dropped", &1)));
+        let dropped = tokio::spawn(site.send(&jar, async |session: Session| session.insert("dropped", 1)));
         gate.reached().await;
         dropped.abort();
         assert!(dropped.await.unwrap_err().is_cancelled());
         gate.release();
         let reply = site
             .send(&jar, async |session: Session| {
-                session.insert("next", &1)?;
+                session.insert("next", 1)?;
                 session.save().await?;
                 Ok::<_, session_layer::Error>(session.keys().join(","))
             })
@@ -329,7 +329,7 @@ async fn a_late_answer_never_replaces_a_newer_logins_cookie() {
     type Late = fn(&Session);
     let acts: [(&str, Late); 5] = [
         ("read", |session| drop(session.keys())),
-        ("insert", |session| session.insert("late", &1).unwrap()),
+        ("insert", |session| session.insert("late", 1).unwrap()),
         ("clear", |session| session.clear().unwrap()),
         ("renew", |session| session.renew().unwrap()),
         ("touch", |_| ()),
@@ -481,7 +481,7 @@ async fn the_default_layer_needs_no_settings() {
     let store = MemoryStore::new();
     let layer = SessionLayer::new(store.clone());
     let session = layer.new_session();
-    session.insert("n", &1).unwrap();
+    session.insert("n", 1).unwrap();
     session.save().await.unwrap();
     let cookie = layer.request_cookie(&session).unwrap();
     let router = axum::Router::new()

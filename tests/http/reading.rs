@@ -34,7 +34,7 @@ where
 type Act = fn(&Session) -> Result<(), Error>;
 
 fn seven(session: &Session) -> Result<(), Error> {
-    session.insert("n", &7)
+    session.insert("n", 7)
 }
 
 fn removed(session: &Session) -> Result<(), Error> {
@@ -42,13 +42,13 @@ fn removed(session: &Session) -> Result<(), Error> {
 }
 
 fn both(session: &Session) -> Result<(), Error> {
-    session.insert("n", &7)?;
-    session.insert("new", &7)
+    session.insert("n", 7)?;
+    session.insert("new", 7)
 }
 
 const READ_AND_SET: Act = |session| {
     let n: u8 = session.get("n")?.unwrap();
-    session.insert("n", &(n + 1))
+    session.insert("n", n + 1)
 };
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn setting_or_taking_an_entry_changed_since_it_was_read_is_a_conflict_that
             "contains and insert",
             |s| {
                 assert!(s.contains("n"));
-                s.insert("n", &2)
+                s.insert("n", 2)
             },
             seven,
         ),
@@ -70,7 +70,7 @@ async fn setting_or_taking_an_entry_changed_since_it_was_read_is_a_conflict_that
             "the same of an absent one",
             |s| {
                 assert!(!s.contains("new"));
-                s.insert("new", &2)
+                s.insert("new", 2)
             },
             both,
         ),
@@ -78,7 +78,7 @@ async fn setting_or_taking_an_entry_changed_since_it_was_read_is_a_conflict_that
             "get_or_default and insert",
             |s| {
                 s.get_or_default::<u8>("new")?;
-                s.insert("new", &2)
+                s.insert("new", 2)
             },
             both,
         ),
@@ -86,7 +86,7 @@ async fn setting_or_taking_an_entry_changed_since_it_was_read_is_a_conflict_that
             "twice inserted",
             |s| {
                 READ_AND_SET(s)?;
-                s.insert("n", &9)
+                s.insert("n", 9)
             },
             seven,
         ),
@@ -133,13 +133,13 @@ async fn setting_or_taking_an_entry_changed_since_it_was_read_is_a_conflict_that
 #[tokio::test]
 async fn unread_or_already_removed_entries_cause_no_conflict() {
     let acts: [(&str, Act, Act, Option<&str>); 12] = [
-        ("a blind insert wins", |s| s.insert("n", &2), seven, Some("2")),
+        ("a blind insert wins", |s| s.insert("n", 2), seven, Some("2")),
         ("a blind remove wins", |s| s.remove("n").map(drop), seven, None),
         (
             "reading another entry",
             |s| {
                 s.get::<u8>("other")?;
-                s.insert("n", &2)
+                s.insert("n", 2)
             },
             seven,
             Some("2"),
@@ -149,7 +149,7 @@ async fn unread_or_already_removed_entries_cause_no_conflict() {
             "keys and len",
             |s| {
                 assert_eq!((s.keys().len(), s.len()), (1, 1));
-                s.insert("n", &2)
+                s.insert("n", 2)
             },
             seven,
             Some("2"),
@@ -157,9 +157,9 @@ async fn unread_or_already_removed_entries_cause_no_conflict() {
         (
             "one's own blind write",
             |s| {
-                s.insert("n", &2)?;
+                s.insert("n", 2)?;
                 s.get::<u8>("n")?;
-                s.insert("n", &3)
+                s.insert("n", 3)
             },
             seven,
             Some("3"),
@@ -179,7 +179,7 @@ async fn unread_or_already_removed_entries_cause_no_conflict() {
             |s| {
                 READ_AND_SET(s)?;
                 s.clear()?;
-                s.insert("n", &4)
+                s.insert("n", 4)
             },
             seven,
             Some("4"),
@@ -231,12 +231,12 @@ async fn a_save_does_not_count_as_reading_the_entries_it_merged() {
                 if changes_before_the_save {
                     elsewhere().await;
                 }
-                session.insert("a", &1)?;
+                session.insert("a", 1)?;
                 session.save().await?;
                 if !changes_before_the_save {
                     elsewhere().await;
                 }
-                session.insert("n", &(n + 1))?;
+                session.insert("n", n + 1)?;
                 ok()
             })
             .await;
@@ -256,9 +256,9 @@ async fn reload_forgets_which_entries_were_read() {
             twin.send(&other, async |session: Session| seven(&session)).await;
             session.reload().await?;
             assert_eq!(session.get("n")?, Some(7));
-            session.insert("n", &8)?;
+            session.insert("n", 8)?;
             session.save().await?;
-            session.insert("n", &9)?;
+            session.insert("n", 9)?;
             ok()
         })
         .await;
@@ -276,7 +276,7 @@ async fn a_fresh_session_is_not_compared_with_the_old_ones_read_entries() {
         .visit(&mut jar, async move |session: Session| {
             READ_AND_SET(&session)?;
             session.login("ada")?;
-            sessions.remove(&session.id().unwrap()).await?;
+            sessions.end(&session.id().unwrap()).await?;
             ok()
         })
         .await;
@@ -313,7 +313,7 @@ async fn setting_a_typed_field_that_was_read_and_has_changed_since_is_a_conflict
                 let mut value = shop.get()?;
                 value.n += 1;
                 shop.set(&value)?;
-                twin.send(&other, async move |session: Session| session.insert(field, &7)).await;
+                twin.send(&other, async move |session: Session| session.insert(field, 7)).await;
                 ok()
             })
             .await;
@@ -328,7 +328,7 @@ async fn of_a_hundred_concurrent_read_and_set_requests_exactly_those_answered_20
     for place in places(|builder| builder).await {
         let (site, name) = (&place.site, place.name);
         let mut jar = site.jar();
-        site.visit(&mut jar, async |session: Session| session.insert("cart", &Vec::<u32>::new())).await;
+        site.visit(&mut jar, async |session: Session| session.insert("cart", Vec::<u32>::new())).await;
         let barrier = Arc::new(Barrier::new(20));
         let requests: Vec<_> = (0..100_u32)
             .map(|number| {
@@ -402,7 +402,7 @@ async fn a_value_returned_by_an_exact_change_counts_as_read() {
             };
             let n = session.update_now("n", add).await?;
             assert_eq!(n, 3);
-            session.insert("n", &(n + 1))
+            session.insert("n", n + 1)
         })
         .await;
     assert_eq!(reply.status, StatusCode::OK);

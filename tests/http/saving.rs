@@ -42,7 +42,7 @@ async fn a_failed_save_is_not_committed_at_the_end_of_the_request() {
             site.store.inject(refused().first(1));
             let reply = site
                 .visit(&mut jar, async |session: Session| {
-                    session.insert("bought", &true).unwrap();
+                    session.insert("bought", true).unwrap();
                     assert_eq!(kind(session.save().await), ErrorKind::Unavailable);
                     assert_eq!(session.get("bought").unwrap(), Some(true), "it can be tried again");
                     "nothing was bought"
@@ -68,11 +68,11 @@ async fn a_failed_save_can_be_retried() {
         site.store.inject(refused().first(2));
         let reply = site
             .visit(&mut jar, async |session: Session| {
-                session.insert("a", &1).unwrap();
+                session.insert("a", 1).unwrap();
                 session.update("n", |n: &mut u8| *n += 1).unwrap();
                 session.login("ada").unwrap();
                 while session.save().await.is_err() {}
-                session.insert("b", &1)
+                session.insert("b", 1)
             })
             .await;
         assert_eq!(reply.status, StatusCode::OK, "{name}");
@@ -206,7 +206,7 @@ async fn writes_after_a_failed_save_are_held_back_and_the_failure_is_the_answer(
             .visit(&mut jar, async |session: Session| {
                 session.login("ada")?;
                 let _ = session.save().await;
-                session.insert("user", &"ada")?;
+                session.insert("user", "ada")?;
                 ok()
             })
             .await;
@@ -227,11 +227,11 @@ async fn discard_drops_unsaved_changes_and_allows_new_ones() {
         let reply = site
             .visit(&mut jar, async |session: Session| {
                 session.login("ada")?;
-                session.insert("a", &1)?;
+                session.insert("a", 1)?;
                 assert_eq!(kind(session.save().await), ErrorKind::Unavailable);
                 session.discard();
                 assert_eq!((session.owner(), session.contains("a")), (None, false));
-                session.insert("b", &1)
+                session.insert("b", 1)
             })
             .await;
         assert_eq!(reply.status, StatusCode::OK, "{name}");
@@ -247,7 +247,7 @@ async fn destroy_after_a_failed_save_ends_the_session_and_the_answer_stands() {
         site.store.inject(refused().first(1));
         let reply = site
             .visit(&mut jar, async |session: Session| {
-                session.insert("a", &1)?;
+                session.insert("a", 1)?;
                 assert_eq!(kind(session.save().await), ErrorKind::Unavailable);
                 session.destroy()?;
                 ok()
@@ -266,7 +266,7 @@ async fn after_an_unknown_outcome_closures_are_dropped_and_set_entries_stay() {
         site.store.inject(Fault::outcome_unknown().on(Operation::Update).first(1));
         let reply = site
             .send(&jar, async |session: Session| {
-                session.insert("a", &1)?;
+                session.insert("a", 1)?;
                 session.update("n", |n: &mut u8| *n += 1)?;
                 assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown);
                 session.save().await?;
@@ -308,14 +308,14 @@ async fn saving_again_finds_a_login_or_renewal_whose_answer_was_lost() {
                     } else {
                         session.renew()?
                     }
-                    session.insert("a", &1)?;
+                    session.insert("a", 1)?;
                     lose_a_move(&faulty, &session.id().unwrap(), name == "provided");
                     assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown, "{name}");
                     assert_eq!(kind(session.save().await), ErrorKind::Unavailable, "{name}");
                     faulty.store.heal();
-                    session.insert("b", &1)?;
+                    session.insert("b", 1)?;
                     session.save().await?;
-                    session.insert("c", &1)
+                    session.insert("c", 1)
                 })
                 .await;
             let place = format!("{name} {is_login}");
@@ -361,7 +361,7 @@ async fn a_login_whose_answer_was_lost_and_that_was_discarded_logs_nobody_in() {
             assert_eq!(kind(session.save().await), ErrorKind::OutcomeUnknown);
             faulty.store.heal();
             session.discard();
-            session.insert("b", &1)
+            session.insert("b", 1)
         })
         .await;
     assert_eq!(reply.status, StatusCode::CONFLICT, "the token was superseded");
@@ -381,7 +381,7 @@ async fn a_login_refused_for_too_many_sessions_is_not_made_later_and_the_handler
                 session.login("ada")?;
                 assert_eq!(kind(session.save().await), ErrorKind::TooManySessions);
                 if frees_a_place {
-                    assert!(sessions.remove(&first.id()).await?);
+                    assert!(sessions.end(&first.id()).await?);
                 }
                 Ok::<_, Error>("you are signed in elsewhere")
             })
@@ -405,7 +405,7 @@ async fn server_errors_and_408_drop_the_changes_and_other_answers_save() {
         let reply = site
             .visit(&mut jar, async move |session: Session| {
                 session.login("ada").unwrap();
-                session.insert("a", &1).unwrap();
+                session.insert("a", 1).unwrap();
                 StatusCode::from_u16(status).unwrap()
             })
             .await;
@@ -421,7 +421,7 @@ async fn server_errors_and_408_drop_the_changes_and_other_answers_save() {
 async fn a_handler_cut_off_by_a_timeout_saves_nothing() {
     let slow = async |session: Session| {
         session.login("ada").unwrap();
-        session.insert("half", &1).unwrap();
+        session.insert("half", 1).unwrap();
         std::future::pending::<()>().await;
     };
     let timeout = || TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(1));
@@ -464,7 +464,7 @@ async fn the_application_decides_which_responses_save() {
     for (number, (answer, saves)) in answers.into_iter().enumerate() {
         let jar = site.visitor().await;
         site.send(&jar, async move |session: Session| {
-            session.insert("a", &1).unwrap();
+            session.insert("a", 1).unwrap();
             answer()
         })
         .await;
@@ -481,8 +481,8 @@ async fn after_a_conflict_discard_continues_from_the_newer_record() {
         let reply = site
             .send(&jar, async move |session: Session| {
                 let n: u8 = session.get("n")?.unwrap();
-                session.insert("n", &(n + 1))?;
-                twin.send(&other, async |session: Session| session.insert("n", &7)).await;
+                session.insert("n", n + 1)?;
+                twin.send(&other, async |session: Session| session.insert("n", 7)).await;
                 let error = session.save().await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Conflict);
                 if policy == ConflictPolicy::Merge {
@@ -490,7 +490,7 @@ async fn after_a_conflict_discard_continues_from_the_newer_record() {
                 }
                 session.discard();
                 let n: u8 = session.get("n")?.unwrap();
-                session.insert("n", &(n + 1))?;
+                session.insert("n", n + 1)?;
                 ok()
             })
             .await;
@@ -512,14 +512,14 @@ async fn a_change_during_a_save_that_conflicts_with_the_merged_record_is_not_ack
     let reply = site
         .send(&jar, async move |session: Session| {
             let n: u8 = session.get("n")?.unwrap();
-            session.insert("a", &1)?;
+            session.insert("a", 1)?;
             let gate = gate.lock().unwrap().take().unwrap();
             let saving = tokio::spawn({
                 let session = session.clone();
                 async move { session.save().await }
             });
             gate.reached().await;
-            session.insert("n", &(n + 1))?;
+            session.insert("n", n + 1)?;
             twin.layer.sessions().update(&other.id(), "n", |n: &mut u8| *n = 7).await?;
             gate.release();
             saving.await.unwrap().unwrap();
@@ -540,7 +540,7 @@ async fn an_entry_that_can_not_be_decoded_is_an_event_that_names_key_and_type() 
     let (events, _kept) = Events::keep();
     let reply = site
         .send(&jar, async |session: Session| {
-            session.insert("dropped", &1)?;
+            session.insert("dropped", 1)?;
             session.get::<Vec<String>>("n").map(drop)
         })
         .await;
@@ -560,7 +560,7 @@ async fn after_a_save_and_a_touch_a_session_reports_the_stored_times() {
                 for touches in [false, true, false] {
                     clock.advance(50 * MINUTE);
                     if touches {
-                        session.touch().await?;
+                        session.touch_now().await?;
                     } else {
                         session.update("n", |n: &mut u8| *n += 1)?;
                         session.save().await?;
@@ -577,18 +577,59 @@ async fn after_a_save_and_a_touch_a_session_reports_the_stored_times() {
     }
 }
 
+/// A read extends the session once a tenth of its idle time has passed; `touch` whenever it is asked.
+#[tokio::test]
+async fn a_touch_extends_the_session_at_the_end_of_the_request_and_writes_no_record() {
+    for (name, site) in sites() {
+        let jar = site.visitor().await;
+        site.clock.advance(Duration::from_secs(1));
+        let touched = async |handler: fn(&Session)| {
+            site.store.forget();
+            let reply = site.send(&jar, async move |session: Session| handler(&session)).await;
+            assert!(reply.sets_no_cookie());
+            let used = site.stored(&jar.id()).await.unwrap().used_at == site.clock.now();
+            let calls = [Operation::Touch, Operation::Update].map(|operation| site.store.calls(operation));
+            (used, calls[0], calls[1])
+        };
+        assert_eq!(touched(|_| {}).await, (false, 0, 0), "{name}");
+        assert_eq!(touched(|session| session.touch()).await, (true, 1, 0), "{name}");
+        site.clock.advance(Duration::from_secs(1));
+        // The later call counts.
+        let skipped = |session: &Session| {
+            session.touch();
+            session.skip_touch();
+        };
+        assert_eq!(touched(skipped).await, (false, 0, 0), "{name}");
+        let asked = |session: &Session| {
+            session.skip_touch();
+            session.touch();
+        };
+        assert_eq!(touched(asked).await, (true, 1, 0), "{name}");
+        site.clock.advance(Duration::from_secs(1));
+        // A write is a use anyway.
+        let written = |session: &Session| {
+            session.touch();
+            session.update("n", |n: &mut u8| *n += 1).unwrap();
+        };
+        assert_eq!(touched(written).await, (true, 0, 1), "{name}");
+    }
+    let site = Site::new();
+    let reply = site.send(&site.jar(), async |session: Session| session.touch()).await;
+    assert!(reply.sets_no_cookie() && site.store.inner().is_empty());
+}
+
 #[tokio::test]
 async fn touching_an_ended_session_is_an_error_and_touching_a_new_one_does_nothing() {
     let site = Site::new();
     let jar = site.visitor().await;
     let sessions = site.layer.sessions();
     site.send(&jar, async move |session: Session| {
-        sessions.remove(&session.id().unwrap()).await?;
-        assert_eq!(kind(session.touch().await), ErrorKind::Gone);
+        sessions.end(&session.id().unwrap()).await?;
+        assert_eq!(kind(session.touch_now().await), ErrorKind::Gone);
         ok()
     })
     .await;
-    site.send(&site.jar(), async |session: Session| session.touch().await).await;
+    site.send(&site.jar(), async |session: Session| session.touch_now().await).await;
     assert!(site.store.inner().is_empty());
 }
 
@@ -663,7 +704,7 @@ async fn a_destroy_now_that_failed_is_tried_again_and_its_failure_is_the_answer(
     let reply = site
         .send(&jar, async |session: Session| {
             assert_eq!(kind(session.destroy_now().await), ErrorKind::Unavailable);
-            session.insert("after", &1)
+            session.insert("after", 1)
         })
         .await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -687,8 +728,8 @@ async fn a_stream_learns_of_a_conflict_from_its_save() {
         .await;
     assert_eq!(reply.status, StatusCode::OK);
     let session: Session = kept.lock().unwrap().take().unwrap();
-    site.send(&jar, async |session: Session| session.insert("n", &7)).await;
-    session.insert("n", &2).unwrap();
+    site.send(&jar, async |session: Session| session.insert("n", 7)).await;
+    session.insert("n", 2).unwrap();
     let error = session.save().await.unwrap_err();
     assert_eq!((error.kind(), error.key()), (ErrorKind::Conflict, Some("n")));
     session.discard();

@@ -130,7 +130,7 @@ impl Site {
     /// A visitor who has a session with one entry, `n` = 1.
     pub async fn visitor(&self) -> Jar {
         let mut jar = self.jar();
-        let reply = self.visit(&mut jar, async |session: Session| session.insert("n", &1)).await;
+        let reply = self.visit(&mut jar, async |session: Session| session.insert("n", 1)).await;
         assert_eq!(reply.status, StatusCode::OK);
         assert!(jar.value.is_some());
         self.store.forget();
@@ -142,7 +142,7 @@ impl Site {
         let mut jar = self.jar();
         let handler = async move |session: Session| {
             session.login(owner)?;
-            session.insert("n", &1)
+            session.insert("n", 1)
         };
         let reply = self.visit(&mut jar, handler).await;
         assert_eq!(reply.status, StatusCode::OK);

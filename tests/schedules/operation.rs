@@ -106,7 +106,7 @@ impl Operation {
             Self::RenewAndUpdate => "renew and update",
             Self::Login(_) => "login",
             Self::Own(_) => "set_owner",
-            Self::Leave => "set_owner(None)",
+            Self::Leave => "clear_owner()",
             Self::Destroy => "destroy",
             Self::DestroyNow => "destroy_now",
             Self::Revoke(_) => "revoke",
@@ -139,12 +139,12 @@ impl Operation {
                 cart.push(number);
                 session.insert("cart", &cart)?;
             }
-            Self::Set => session.insert("last", &number)?,
+            Self::Set => session.insert("last", number)?,
             Self::Save => {
-                session.insert("last", &number)?;
+                session.insert("last", number)?;
                 session.save().await?;
             }
-            Self::PutToken => session.insert("token", &number)?,
+            Self::PutToken => session.insert("token", number)?,
             Self::TakeToken => report.taken = session.take_now("token").await?,
             Self::Renew => session.renew()?,
             Self::RenewAndUpdate => {
@@ -155,14 +155,14 @@ impl Operation {
                 session.login(owner)?;
                 session.update("log", move |log: &mut Vec<u32>| log.push(number))?;
             }
-            Self::Own(owner) => session.set_owner(Some(owner))?,
-            Self::Leave => session.set_owner(None)?,
+            Self::Own(owner) => session.set_owner(owner)?,
+            Self::Leave => session.clear_owner()?,
             Self::Destroy => session.destroy()?,
             Self::DestroyNow => {
                 session.destroy_now().await?;
             }
             Self::Revoke(owner) => {
-                layer.sessions().revoke(owner).await?;
+                layer.sessions().revoke_all(owner).await?;
                 report.ended = true;
             }
             Self::RevokeOthers => {
@@ -171,7 +171,7 @@ impl Operation {
                 }
             }
             Self::RevokeOne(owner, id) => report.ended = layer.sessions().revoke_one(owner, id).await?,
-            Self::Remove(id) => report.ended = layer.sessions().remove(id).await?,
+            Self::Remove(id) => report.ended = layer.sessions().end(id).await?,
             Self::Read => {
                 report.content = Content {
                     log: session.get_or_default("log")?,

@@ -6,12 +6,12 @@ use std::{
 };
 
 use http::{Request, Response, header};
-use session_layer::{Error, ErrorKind, SessionHandle, SessionId, SessionLayer, SessionToken};
+use session_layer::{CustomErrorResponse, Error, ErrorKind, SessionHandle, SessionId, SessionLayer, SessionToken};
 use tower::{Layer as _, ServiceExt, service_fn};
 
 use crate::operation::{Operation, Report, Told};
 
-pub(crate) type Layer = SessionLayer<fn(&Error) -> Response<()>>;
+pub(crate) type Layer = SessionLayer<CustomErrorResponse<()>>;
 
 /// The answer if the session could not be committed. It names the error.
 pub(crate) fn failed(error: &Error) -> Response<()> {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{Error, Event, EventKind, Record, SessionId, SessionLayer, SessionStore};
+use session_layer::{Event, EventKind, Record, SessionId, SessionLayer, SessionStore};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -62,7 +62,7 @@ impl<'a> Watch<'a> {
                     noted.lock().unwrap().push(Moved { from, to, record: Arc::clone(record), login });
                 }
             });
-        let layer = builder.on_failure(failed as fn(&Error) -> _).build().unwrap();
+        let layer = builder.error_response(failed).build().unwrap();
         let under_way = Vec::new();
         Self { below, gates, world: World::default(), layer, owners, moved, under_way, next: 1 }
     }

@@ -17,7 +17,7 @@ async fn an_absent_session_is_none_and_is_not_created() {
     assert_eq!(sessions.take(&id, N).await.unwrap(), None);
     assert_eq!(sessions.get_or_insert(&id, N, 7).await.unwrap(), None);
     assert!(!sessions.contains(&id).await.unwrap());
-    assert!(!sessions.remove(&id).await.unwrap());
+    assert!(!sessions.end(&id).await.unwrap());
     assert_eq!(sessions.status(&id).await.unwrap(), None);
     assert_eq!(store.calls(Operation::Create) + store.calls(Operation::Update), 0);
 }
@@ -44,8 +44,8 @@ async fn values_are_read_changed_and_taken() {
     assert_eq!(sessions.take::<String>(&id, "plan").await.unwrap(), None);
     assert!(sessions.take::<String>(&id, "n").await.is_err());
     assert_eq!(sessions.get(&id, N).await.unwrap(), Some(2), "what can't be read stays");
-    assert!(sessions.remove(&id).await.unwrap());
-    assert!(!sessions.remove(&id).await.unwrap());
+    assert!(sessions.end(&id).await.unwrap());
+    assert!(!sessions.end(&id).await.unwrap());
     assert!(!sessions.contains(&id).await.unwrap());
 }
 
@@ -100,7 +100,7 @@ async fn a_session_that_ends_before_the_write_is_absent_and_a_renewed_one_is_not
             session.renew().unwrap();
             session.save().await.unwrap();
         } else {
-            assert!(site.sessions.remove(&id).await.unwrap());
+            assert!(site.sessions.end(&id).await.unwrap());
         }
         gate.release();
         // If the session was renewed, its old id leads to it.
@@ -116,7 +116,7 @@ async fn a_damaged_record_can_be_removed() {
     site.store.inject(Fault::corrupt().session(&id));
     assert_eq!(site.sessions.get(&id, N).await.unwrap_err().kind(), ErrorKind::Damaged);
     assert_eq!(site.sessions.revoke_one("ada", &id).await.unwrap_err().kind(), ErrorKind::Damaged);
-    assert!(site.sessions.remove(&id).await.unwrap());
+    assert!(site.sessions.end(&id).await.unwrap());
     site.store.heal();
     assert!(!site.sessions.contains(&id).await.unwrap());
 }
@@ -129,15 +129,15 @@ async fn unavailable_is_not_absent() {
     site.store.inject(Fault::unavailable());
     assert_eq!(site.sessions.contains(&id).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(site.sessions.update(&id, N, |n| *n += 1).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(site.sessions.remove(&id).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(site.sessions.revoke("ada").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(site.sessions.end(&id).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(site.sessions.revoke_all("ada").await.unwrap_err().kind(), ErrorKind::Unavailable);
     site.store.heal();
     site.store.inject(Fault::outcome_unknown().on(Operation::End).first(1));
-    assert!(site.sessions.remove(&id).await.unwrap(), "what is there afterwards tells that it arrived");
+    assert!(site.sessions.end(&id).await.unwrap(), "what is there afterwards tells that it arrived");
     site.store.heal();
     let id = site.member("ada").await;
     site.store.inject(Fault::error(StoreErrorKind::TooLarge).on(Operation::End));
-    assert_eq!(site.sessions.remove(&id).await.unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(site.sessions.end(&id).await.unwrap_err().kind(), ErrorKind::TooLarge);
 }
 
 /// A job that only reads does not extend a session's life.

@@ -45,11 +45,11 @@ async fn locking_an_absent_session_and_unlocking_an_unheld_lease_do_nothing() {
     assert!(!lock.release().await.unwrap(), "it ran out");
     // Removing never waits, and a lease ends with its session.
     let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
-    assert!(site.sessions.remove(&id).await.unwrap());
+    assert!(site.sessions.end(&id).await.unwrap());
     assert!(!lock.release().await.unwrap());
     // A revoked session can't be leased. The id from before a renewal leases the renewed session.
     let id = site.member("ada").await;
-    site.sessions.revoke("ada").await.unwrap();
+    site.sessions.revoke_all("ada").await.unwrap();
     assert!(site.sessions.lock(&id, LEASE).await.unwrap().is_none());
     let id = site.member("ada").await;
     let session = site.sessions.open(&id).await.unwrap().unwrap();

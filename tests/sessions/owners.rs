@@ -24,7 +24,7 @@ async fn an_owners_sessions_are_listed() {
     session.insert(DEVICE, &"Firefox on Debian".to_owned()).unwrap();
     site.clock.advance(Duration::from_secs(60));
     session.save().await.unwrap();
-    let list = site.sessions.list("ada").await.unwrap();
+    let list = site.sessions.of_owner("ada").await.unwrap();
     let ids: Vec<_> = list.iter().map(|session| session.id()).collect();
     assert_eq!(ids, [first, second], "the most recently used first");
     assert_eq!(list[0].device().as_deref(), Some("Firefox on Debian"));
@@ -32,15 +32,15 @@ async fn an_owners_sessions_are_listed() {
     assert_eq!(list[0].created_at() + Duration::from_secs(120), list[0].last_used_at());
     assert_eq!(list[0].expires_at(), list[0].last_used_at() + Duration::from_secs(3_600));
     assert!(!format!("{list:?}").contains("Firefox"), "values are the application's");
-    assert!(site.sessions.list("nobody").await.unwrap().is_empty());
+    assert!(site.sessions.of_owner("nobody").await.unwrap().is_empty());
     // Expired sessions are not listed, nor revoked ones that could not be removed.
     site.clock.advance(Duration::from_secs(3_580));
-    assert_eq!(site.sessions.list("ada").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
     site.store.inject(Fault::unavailable().on(Operation::Remove));
-    assert_eq!(site.sessions.revoke("ada").await.unwrap(), 0);
+    assert_eq!(site.sessions.revoke_all("ada").await.unwrap(), 0);
     site.store.heal();
     assert_eq!(site.store.list_owner("ada").await.unwrap().len(), 1);
-    assert!(site.sessions.list("ada").await.unwrap().is_empty());
+    assert!(site.sessions.of_owner("ada").await.unwrap().is_empty());
     assert!(!site.sessions.contains(&first).await.unwrap());
 }
 
@@ -48,7 +48,7 @@ async fn an_owners_sessions_are_listed() {
 async fn revoke_ends_all_sessions_of_an_owner() {
     let site = Site::new();
     let (a, b, other) = (site.member("ada").await, site.member("ada").await, site.member("bob").await);
-    assert_eq!(site.sessions.revoke("ada").await.unwrap(), 2);
+    assert_eq!(site.sessions.revoke_all("ada").await.unwrap(), 2);
     for id in [a, b] {
         assert!(!site.sessions.contains(&id).await.unwrap());
         assert!(site.store.load(&id).await.unwrap().is_none(), "removed, for its space");
@@ -57,7 +57,7 @@ async fn revoke_ends_all_sessions_of_an_owner() {
     // A later login is not revoked.
     let new = site.member("ada").await;
     assert!(site.sessions.contains(&new).await.unwrap());
-    assert_eq!(site.sessions.list("ada").await.unwrap()[0].id(), new);
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap()[0].id(), new);
 }
 
 /// The epoch alone ends them: if the store can't list, can't remove, or the answer was lost.
@@ -72,9 +72,9 @@ async fn revocation_needs_the_epoch_only() {
         let site = Site::new();
         let id = site.member("ada").await;
         let late = site.layer.open_session(id).await.unwrap().unwrap();
-        late.insert("n", &2).unwrap();
+        late.insert("n", 2).unwrap();
         site.store.inject(fault);
-        site.sessions.revoke("ada").await.unwrap();
+        site.sessions.revoke_all("ada").await.unwrap();
         site.store.heal();
         let _ = late.save().await;
         assert!(!site.sessions.contains(&id).await.unwrap());
@@ -83,7 +83,7 @@ async fn revocation_needs_the_epoch_only() {
     let site = Site::new();
     let id = site.member("ada").await;
     site.store.inject(Fault::unavailable().on(Operation::RenewEpoch));
-    assert_eq!(site.sessions.revoke("ada").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(site.sessions.revoke_all("ada").await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(site.sessions.revoke_others("ada", &id).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(site.sessions.contains(&id).await.unwrap());
 }
@@ -95,7 +95,7 @@ async fn revoke_others_ends_all_others_and_keeps_one() {
     let before = site.store.load(&keep).await.unwrap().unwrap();
     // The request that asks for it has loaded its session, and saves it afterwards.
     let request = site.layer.open_session(keep).await.unwrap().unwrap();
-    request.insert("m", &5).unwrap();
+    request.insert("m", 5).unwrap();
     assert!(site.sessions.revoke_others("ada", &keep).await.unwrap());
     let after = site.store.load(&keep).await.unwrap().unwrap();
     assert_eq!((before.used_at, before.expires_at), (after.used_at, after.expires_at), "it is no use of the session");
@@ -104,12 +104,12 @@ async fn revoke_others_ends_all_others_and_keeps_one() {
     for id in [a, b] {
         assert!(!site.sessions.contains(&id).await.unwrap());
     }
-    let list = site.sessions.list("ada").await.unwrap();
+    let list = site.sessions.of_owner("ada").await.unwrap();
     assert_eq!(list.iter().map(|session| session.id()).collect::<Vec<_>>(), [keep]);
     assert_eq!((list[0].get("n").unwrap(), list[0].get("m").unwrap()), (Some(1), Some(5)));
     // Repeated, and followed by a revocation of all.
     assert!(site.sessions.revoke_others("ada", &keep).await.unwrap());
-    assert_eq!(site.sessions.revoke("ada").await.unwrap(), 1);
+    assert_eq!(site.sessions.revoke_all("ada").await.unwrap(), 1);
     assert!(!site.sessions.contains(&keep).await.unwrap());
 }
 
@@ -119,7 +119,7 @@ async fn another_owners_id_is_not_found() {
     let site = Site::new();
     let (ada, bob) = (site.member("ada").await, site.member("bob").await);
     let nobody = site.layer.new_session();
-    nobody.insert("n", &1).unwrap();
+    nobody.insert("n", 1).unwrap();
     nobody.save().await.unwrap();
     let nobody = nobody.id().unwrap();
     let epoch = session_layer::SessionId::of_owner("bob");
@@ -137,7 +137,7 @@ async fn another_owners_id_is_not_found() {
     // A revoked session blocks nobody.
     let (old, new) = (site.member("bob").await, {
         site.store.inject(Fault::unavailable().on(Operation::Remove));
-        site.sessions.revoke("bob").await.unwrap();
+        site.sessions.revoke_all("bob").await.unwrap();
         site.store.heal();
         site.member("bob").await
     });
@@ -162,7 +162,7 @@ async fn a_renewal_under_way_is_ended_too() {
         let ended = site.sessions.revoke_one("ada", &id).await.unwrap();
         gate.release();
         let saved = save.await.unwrap();
-        let live = site.sessions.list("ada").await.unwrap().len();
+        let live = site.sessions.of_owner("ada").await.unwrap().len();
         // The same if it already had its new id.
         assert_eq!((ended, live), (true, 0), "{saved:?}");
     }
@@ -207,7 +207,7 @@ async fn under_the_policy_reject_a_reload_comes_first() {
     let request = site.layer.open_session(keep).await.unwrap().unwrap();
     assert!(site.sessions.revoke_others("ada", &keep).await.unwrap());
     request.reload().await.unwrap();
-    request.insert("n", &2).unwrap();
+    request.insert("n", 2).unwrap();
     request.save().await.unwrap();
 }
 
@@ -222,14 +222,14 @@ async fn a_limit_ends_the_oldest_sessions_of_an_owner() {
     }
     site.member("bob").await;
     assert!(!site.sessions.admit("ada", 3, AtLimit::Refuse).await.unwrap());
-    assert_eq!(site.sessions.list("ada").await.unwrap().len(), 3, "nothing was ended");
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 3, "nothing was ended");
     assert!(site.sessions.admit("ada", 3, AtLimit::EndOldest).await.unwrap());
     assert!(!site.sessions.contains(&ids[0]).await.unwrap());
-    assert_eq!(site.sessions.list("ada").await.unwrap().len(), 2);
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 2);
     assert!(site.sessions.admit("ada", 1, AtLimit::EndOldest).await.unwrap(), "a limit that was lowered");
-    assert!(site.sessions.list("ada").await.unwrap().is_empty());
+    assert!(site.sessions.of_owner("ada").await.unwrap().is_empty());
     assert!(!site.sessions.admit("ada", 0, AtLimit::EndOldest).await.unwrap());
-    assert_eq!(site.sessions.list("bob").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.of_owner("bob").await.unwrap().len(), 1);
 }
 
 /// A session renewed between the look and the write is ended under its new id.
@@ -247,7 +247,7 @@ async fn a_session_renewed_meanwhile_is_ended_under_its_new_id() {
     request.save().await.unwrap();
     gate.release();
     assert!(ending.await.unwrap().unwrap());
-    assert!(site.sessions.list("ada").await.unwrap().is_empty());
+    assert!(site.sessions.of_owner("ada").await.unwrap().is_empty());
     assert!(!site.sessions.contains(&request.id().unwrap()).await.unwrap());
 }
 

@@ -51,7 +51,7 @@ impl<S: SessionStore + Clone> Round<S> {
             if (number + index) % 4 == 1 {
                 session.renew().unwrap();
             }
-            session.insert("n", &2).unwrap();
+            session.insert("n", 2).unwrap();
             let saved = session.clone();
             // Either outcome is fine.
             writes.push((session, tokio::spawn(async move { drop(saved.save().await) })));
@@ -83,16 +83,16 @@ async fn revocation(store: impl SessionStore + Clone, clock: Clock, rounds: usiz
         // The writes continue before, during or after the revocation.
         match number % 3 {
             0 => {
-                sessions.revoke(&round.owner).await.unwrap();
+                sessions.revoke_all(&round.owner).await.unwrap();
                 release();
             }
             1 => {
                 release();
-                sessions.revoke(&round.owner).await.unwrap();
+                sessions.revoke_all(&round.owner).await.unwrap();
             }
             _ => {
                 let owner = round.owner.clone();
-                let revoke = tokio::spawn(async move { sessions.revoke(&owner).await });
+                let revoke = tokio::spawn(async move { sessions.revoke_all(&owner).await });
                 for _ in 0..number % 7 {
                     tokio::task::yield_now().await;
                 }
@@ -104,7 +104,7 @@ async fn revocation(store: impl SessionStore + Clone, clock: Clock, rounds: usiz
             write.await.unwrap();
         }
         assert_eq!(round.live(&writes).await, 0, "round {number}: a session lives on");
-        match round.layer.sessions().list(&round.owner).await {
+        match round.layer.sessions().of_owner(&round.owner).await {
             Ok(list) => assert!(list.is_empty(), "round {number}: {list:?}"),
             Err(error) => panic!("round {number}: {error}"),
         }
@@ -273,7 +273,7 @@ async fn concurrent_revocations_of_one_owner_do_not_undo_each_other() {
         let owner = round.owner.clone();
         barrier.wait().await;
         let most = if number % 2 == 0 {
-            b.revoke(&owner).await.unwrap();
+            b.revoke_all(&owner).await.unwrap();
             0
         } else {
             b.revoke_others(&owner, &other).await.unwrap();
@@ -300,7 +300,7 @@ async fn a_revocation_is_not_undone_by_a_concurrent_revoke_others() {
     let others = tokio::spawn(async move { others.revoke_others("ada", &keep).await });
     at_renewal.reached().await;
     let all = layer(ending, &clock).sessions();
-    let all = tokio::spawn(async move { all.revoke("ada").await });
+    let all = tokio::spawn(async move { all.revoke_all("ada").await });
     at_removal.reached().await;
     at_renewal.release();
     assert!(others.await.unwrap().unwrap());

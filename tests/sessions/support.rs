@@ -43,7 +43,7 @@ impl Site {
 pub(crate) async fn member(layer: &SessionLayer, owner: &str) -> SessionId {
     let session = layer.new_session();
     session.login(owner).unwrap();
-    session.insert("n", &1).unwrap();
+    session.insert("n", 1).unwrap();
     session.save().await.unwrap();
     session.id().unwrap()
 }

@@ -49,10 +49,10 @@ async fn clear_ends_every_session() {
     let site = Site::new();
     let ids = [site.member("ada").await, site.member("bob").await];
     let nobody = site.layer.new_session();
-    nobody.insert("n", &1).unwrap();
+    nobody.insert("n", 1).unwrap();
     nobody.save().await.unwrap();
     let late = site.layer.open_session(ids[0]).await.unwrap().unwrap();
-    late.insert("n", &2).unwrap();
+    late.insert("n", 2).unwrap();
     assert_eq!(site.sessions.clear().await.unwrap(), 3);
     assert_eq!(late.save().await.unwrap_err().kind(), ErrorKind::Gone);
     for id in [ids[0], ids[1], nobody.id().unwrap()] {
@@ -96,7 +96,7 @@ async fn an_unsupported_operation_is_an_error_that_names_it() {
         sessions.metadata(&id).await.map(drop).unwrap_err(),
         sessions.status(&id).await.map(drop).unwrap_err(),
         sessions.unlock(&id, session_layer::Holder::from_u128(1)).await.map(drop).unwrap_err(),
-        sessions.list("ada").await.map(drop).unwrap_err(),
+        sessions.of_owner("ada").await.map(drop).unwrap_err(),
         sessions.admit("ada", 3, session_layer::AtLimit::Refuse).await.map(drop).unwrap_err(),
     ];
     for error in errors {
@@ -105,5 +105,5 @@ async fn an_unsupported_operation_is_an_error_that_names_it() {
     }
     // Operations on the five required methods work.
     sessions.flush().await.unwrap();
-    assert_eq!(sessions.revoke("ada").await.unwrap(), 0);
+    assert_eq!(sessions.revoke_all("ada").await.unwrap(), 0);
 }

@@ -98,7 +98,7 @@ async fn views_keys_and_clones_of_one_session_agree() {
     typed.update(|value| *value = profile()).unwrap();
     let clone = typed.clone();
     clone.update(|value| value.visit_count += 1).unwrap();
-    typed.session().insert("who", &"eve").unwrap();
+    typed.session().insert("who", "eve").unwrap();
     assert_eq!(clone.get().unwrap(), Profile { visit_count: 4, name: Some("eve".into()), ..profile() });
     typed.session().clear().unwrap();
     assert_eq!(clone.get().unwrap(), Profile::default());
@@ -155,9 +155,9 @@ fn seven() -> u8 {
 async fn only_its_own_fields_are_read() {
     for codec in codecs() {
         let bench = Bench::new(codec.clone(), |session| {
-            session.insert("first", &1).unwrap();
-            session.insert("firs", &"not its own").unwrap();
-            session.insert("zebra", &vec!["not", "its", "own"]).unwrap();
+            session.insert("first", 1).unwrap();
+            session.insert("firs", "not its own").unwrap();
+            session.insert("zebra", vec!["not", "its", "own"]).unwrap();
         })
         .await;
         let typed = Typed::<Two>::new(bench.open().await);
@@ -171,7 +171,7 @@ async fn only_its_own_fields_are_read() {
 #[tokio::test]
 async fn a_field_that_is_missing_or_of_another_type_is_an_error_that_names_key_and_type() {
     for codec in codecs() {
-        let bench = Bench::new(codec.clone(), |session| session.insert("second", &1).unwrap()).await;
+        let bench = Bench::new(codec.clone(), |session| session.insert("second", 1).unwrap()).await;
         let error = Typed::<Two>::new(bench.open().await).get().unwrap_err();
         assert_eq!((error.kind(), error.key()), (ErrorKind::Decode, Some("first")), "{codec:?}");
         assert_eq!(
@@ -182,7 +182,7 @@ async fn a_field_that_is_missing_or_of_another_type_is_an_error_that_names_key_a
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "there is no such entry, and the type has no default for it", "{codec:?}");
 
-        let bench = Bench::new(codec.clone(), |session| session.insert("first", &"hunter2").unwrap()).await;
+        let bench = Bench::new(codec.clone(), |session| session.insert("first", "hunter2").unwrap()).await;
         let before = bench.record().await;
         let typed = Typed::<Two>::new(bench.open().await);
         for error in [typed.get().unwrap_err(), typed.update(|two| two.first = 1).unwrap_err()] {

@@ -76,7 +76,7 @@ async fn two_requests_at_once_change_two_fields() {
     let layer = SessionLayer::new(MemoryStore::new());
     let app = Router::new().route("/left", side(true)).route("/right", side(false)).layer(layer.clone());
     let session = layer.new_session();
-    session.insert("other", &1).unwrap();
+    session.insert("other", 1).unwrap();
     session.save().await.unwrap();
     let cookie = layer.request_cookie(&session).unwrap();
     let cookie = cookie.to_str().unwrap();
@@ -110,7 +110,7 @@ async fn it_is_optional_and_fails_like_a_session() {
     let cookie = cookie.to_str().unwrap();
     assert_eq!(text(send(&app, Method::GET, "/", Some(cookie)).await).await.unwrap(), "3");
 
-    session.insert("left", &"hunter2").unwrap();
+    session.insert("left", "hunter2").unwrap();
     session.save().await.unwrap();
     let response = send(&app, Method::GET, "/", Some(cookie)).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

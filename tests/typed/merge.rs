@@ -86,8 +86,8 @@ async fn update_now_returns_the_result_of_the_final_run() {
 async fn a_key_and_a_field_merge_like_two_keys() {
     let bench = Bench::new(Codec::Json, filled).await;
     let [a, b] = two(&bench).await;
-    a.session().insert("visits", &7).unwrap();
-    a.session().insert("unknown", &7).unwrap();
+    a.session().insert("visits", 7).unwrap();
+    a.session().insert("unknown", 7).unwrap();
     b.update(|shop| shop.cart.clear()).unwrap();
     a.session().save().await.unwrap();
     b.session().save().await.unwrap();
@@ -111,7 +111,7 @@ async fn after_another_requests_clear_the_closure_starts_from_the_default() {
 async fn a_field_that_another_release_wrote_is_an_error_of_the_save_and_stays() {
     let bench = Bench::new(Codec::Json, filled).await;
     let [a, b] = two(&bench).await;
-    a.session().insert("cart", &"hunter2").unwrap();
+    a.session().insert("cart", "hunter2").unwrap();
     b.update(|shop| shop.visits += 1).unwrap();
     a.session().save().await.unwrap();
     let error = b.session().save().await.unwrap_err();

@@ -143,7 +143,7 @@ mod found {
     async fn an_address_in_an_untagged_enum_under_message_pack() {
         let address = || Peer::Address("10.0.0.1".parse().unwrap());
         refused(message_pack(), || Peer::Number(1), address, REASON).await;
-        let bench = Bench::new(Codec::Json, |session| session.insert("peer", &address()).unwrap()).await;
+        let bench = Bench::new(Codec::Json, |session| session.insert("peer", address()).unwrap()).await;
         let peer = bench.open().await.get::<Peer>("peer").unwrap();
         assert!(matches!(peer, Some(Peer::Address(_))), "JSON has a text for it");
     }
@@ -193,11 +193,11 @@ mod found {
     /// The same holds when a closure runs again at the commit.
     #[tokio::test]
     async fn a_closure_that_runs_again() {
-        let bench = Bench::new(Codec::Json, |session| session.insert("value", &1.0).unwrap()).await;
+        let bench = Bench::new(Codec::Json, |session| session.insert("value", 1.0).unwrap()).await;
         let (first, second) = (bench.open().await, bench.open().await);
         first.update("value", |value: &mut f64| *value = 1.0 / *value).unwrap();
-        second.insert("value", &0.0).unwrap();
-        first.insert("first", &1).unwrap();
+        second.insert("value", 0.0).unwrap();
+        first.insert("first", 1).unwrap();
         second.save().await.unwrap();
         let error = first.save().await.unwrap_err();
         check::<f64>(&error, "not finite");

@@ -51,7 +51,7 @@ struct Pair(u8, u8);
 
 async fn refused<T: Serialize + DeserializeOwned + Default + 'static>() {
     for codec in codecs() {
-        let bench = Bench::new(codec.clone(), |session| session.insert("a", &1).unwrap()).await;
+        let bench = Bench::new(codec.clone(), |session| session.insert("a", 1).unwrap()).await;
         for session in [bench.open().await, bench.layer.new_session()] {
             let typed = Typed::<T>::new(session);
             for error in [typed.get().err().unwrap(), typed.update(|value| *value = T::default()).unwrap_err()] {
@@ -174,12 +174,12 @@ async fn an_error_of_the_types_own_is_not_repeated_in_the_message() {
         }
     }
     let session = Session::new(MemoryStore::new());
-    session.insert("a", &3).unwrap();
+    session.insert("a", 3).unwrap();
     let typed = Typed::<Even>::new(session);
     let error = typed.get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
-    typed.session().insert("a", &4).unwrap();
+    typed.session().insert("a", 4).unwrap();
     assert_eq!(typed.get().unwrap().a, 4);
 }
 

@@ -49,7 +49,7 @@ impl Bench {
         let store = FaultStore::new(MemoryStore::new());
         let layer = SessionLayer::builder(store.clone()).codec(codec).conflicts(conflicts).build().unwrap();
         let session = layer.new_session();
-        session.insert("other", &1).unwrap();
+        session.insert("other", 1).unwrap();
         fill(&session);
         session.save().await.unwrap();
         store.forget();

@@ -31,12 +31,12 @@ struct Backwards {
 
 async fn shop(codec: Codec, seen: u32) -> Bench {
     Bench::new(codec, |session| {
-        session.insert("visits", &1).unwrap();
+        session.insert("visits", 1).unwrap();
         session.insert("prices", &Backwards { pear: 1, apple: 2 }).unwrap();
-        session.insert("seen", &(0..seen).map(|n| (n.to_string(), n)).collect::<HashMap<_, u32>>()).unwrap();
-        session.insert("user", &"bob").unwrap();
-        session.insert("coupon", &"SAVE").unwrap();
-        session.insert("legacy", &9).unwrap();
+        session.insert("seen", (0..seen).map(|n| (n.to_string(), n)).collect::<HashMap<_, u32>>()).unwrap();
+        session.insert("user", "bob").unwrap();
+        session.insert("coupon", "SAVE").unwrap();
+        session.insert("legacy", 9).unwrap();
     })
     .await
 }
@@ -139,7 +139,7 @@ async fn a_name_and_its_alias_side_by_side_are_an_error() {
     for codec in codecs() {
         let bench = shop(codec.clone(), 20).await;
         let session = bench.open().await;
-        session.insert("name", &"eve").unwrap();
+        session.insert("name", "eve").unwrap();
         let error = Typed::<Shop>::new(session).get().unwrap_err();
         assert_eq!((error.kind(), error.key()), (ErrorKind::Decode, Some("name")), "{codec:?}");
         let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -155,7 +155,7 @@ async fn no_lock_is_held_while_a_closure_runs() {
     // A lock held here would deadlock. The closure sees its own change when it starts over.
     let visits = typed.update(move |shop| {
         if inside.session().get::<u64>("visits").unwrap() == Some(1) {
-            inside.session().insert("visits", &10).unwrap();
+            inside.session().insert("visits", 10).unwrap();
         }
         shop.visits += 1;
         shop.visits
@@ -214,7 +214,7 @@ async fn the_order_that_is_written_is_the_order_that_is_read() {
     type Change = fn(&Session);
     let changes: [(&str, Change); 5] = [
         ("insert", |session| session.insert(CART, &Ordered::of(&[("jam", 2), ("tea", 1)])).unwrap()),
-        ("insert by name", |session| session.insert("cart", &Ordered::of(&[("jam", 2), ("tea", 1)])).unwrap()),
+        ("insert by name", |session| session.insert("cart", Ordered::of(&[("jam", 2), ("tea", 1)])).unwrap()),
         ("update", |session| session.update(CART, |cart| cart.0.reverse()).unwrap()),
         ("modify", |session| session.modify(CART, |cart| cart.as_mut().unwrap().0.reverse()).unwrap()),
         ("typed", |session| Typed::<Basket>::new(session.clone()).update(|basket| basket.cart.0.reverse()).unwrap()),

@@ -23,7 +23,7 @@ pub(crate) async fn fail(Query(wanted): Query<Wanted>, Visitor(session): Visitor
         Ok(status) if (200..600).contains(&wanted.status) => status,
         _ => return Err(Error::bad_request("status is 200 to 599")),
     };
-    session.insert("failed", &true)?;
+    session.insert("failed", true)?;
     if status.is_client_error() || status.is_server_error() {
         return Err(Error::new(status, "as you wish"));
     }

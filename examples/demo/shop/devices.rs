@@ -20,7 +20,7 @@ pub(crate) struct Device {
 /// The visitor's sessions, this one first; 401 for nobody.
 pub(crate) async fn list_devices(sessions: &Sessions, session: &Session) -> Result<Vec<Device>> {
     let (owner, current) = owner(session)?;
-    let mut listed = sessions.list(&owner).await?;
+    let mut listed = sessions.of_owner(&owner).await?;
     // This one is told from the request: on memcached the list is a help that can miss sessions.
     listed.retain(|other| other.id() != current.id);
     let others = listed.into_iter().map(|other| Device {

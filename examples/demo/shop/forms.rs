@@ -40,7 +40,7 @@ pub(crate) async fn log_in(
     session.login(user)?;
     // Set in both cases: the session before may have been a remembered one.
     session.set_lifetime(lifetime(lifetimes, login.remember == "on"))?;
-    session.insert(USER, &user.to_owned())?;
+    session.insert(USER, user)?;
     device::record(&session, &headers)?;
     Ok(Redirect::to("/"))
 }

@@ -20,3 +20,9 @@ pub enum SealError {
     #[error("the seal is broken: the record was changed, or moved here from another id")]
     Broken,
 }
+
+impl From<SealError> for crate::error::Error {
+    fn from(error: SealError) -> Self {
+        Self::request(crate::error::ErrorKind::Damaged).because(error)
+    }
+}

@@ -123,6 +123,12 @@ impl From<FileStoreError> for StoreError {
     }
 }
 
+impl From<FileStoreError> for crate::error::Error {
+    fn from(error: FileStoreError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,12 @@ pub struct MemcachedConfigError {
     allowed: &'static str,
 }
 
+impl From<MemcachedConfigError> for crate::error::Error {
+    fn from(error: MemcachedConfigError) -> Self {
+        Self::setup(error)
+    }
+}
+
 impl MemcachedConfigError {
     pub(super) fn new(setting: &'static str, given: impl Into<String>, allowed: &'static str) -> Self {
         Self { setting, given: given.into(), allowed }

@@ -48,3 +48,9 @@ pub enum MemoryOpenError {
         source: io::Error,
     },
 }
+
+impl From<MemoryOpenError> for crate::error::Error {
+    fn from(error: MemoryOpenError) -> Self {
+        Self::setup(error)
+    }
+}

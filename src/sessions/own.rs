@@ -1,0 +1,81 @@
+//! The sessions of a session's owner, from the session itself.
+
+use std::sync::Arc;
+
+use super::{OwnedSession, Sessions};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::SessionId,
+    record::Owner,
+    session::{EndedBeside, Session},
+};
+
+/// # The owner's sessions
+///
+/// As the methods of [`Sessions`] of the same purpose, for the owner of this session. All of them fail with
+///
+/// - [`NoOwner`](ErrorKind::NoOwner) if nobody is logged in,
+/// - [`UnsavedChanges`](ErrorKind::UnsavedChanges) after a [`login`](Self::login) in this request:
+///   [`save`](Self::save) it first,
+/// - [`Superseded`](ErrorKind::Superseded), and the store's errors.
+impl Session {
+    /// The owner's other live sessions, the most recently used first: a list of devices.
+    ///
+    /// # Errors
+    ///
+    /// As above; [`Unsupported`](ErrorKind::Unsupported) if the store can't list.
+    pub async fn others(&self) -> Result<Vec<OwnedSession>> {
+        let (sessions, owner, id) = self.owned()?;
+        let mut listed = sessions.of_owner(owner).await?;
+        listed.retain(|session| session.id() != id);
+        Ok(listed)
+    }
+
+    /// Ends the owner's other sessions and keeps this one, for example after a change of password (OWASP ASVS 5.0,
+    /// 7.4.3). See [`Sessions::revoke_others`], also for what it means to the rest of this request.
+    ///
+    /// ```
+    /// # use session_layer::{Error, Session};
+    /// async fn change_password(session: Session) -> Result<&'static str, Error> {
+    ///     // Check the old password and store the new one here.
+    ///     session.revoke_others().await?;
+    ///     Ok("changed, and signed out everywhere else")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As above; [`Gone`](ErrorKind::Gone) if this session has ended, and then nothing was revoked.
+    pub async fn revoke_others(&self) -> Result<()> {
+        let (sessions, owner, id) = self.owned()?;
+        let is_kept = sessions.revoke_others(owner, &id).await?;
+        if is_kept { Ok(()) } else { Err(Error::session(ErrorKind::Gone, id)) }
+    }
+
+    /// Ends all sessions of the owner, this one included: "sign out everywhere" (OWASP ASVS 5.0, 7.4.2). The response
+    /// removes the cookie. See [`Sessions::revoke_all`].
+    ///
+    /// # Errors
+    ///
+    /// As above. The sessions may then live on.
+    #[doc(alias("logout_all", "sign_out_everywhere"))]
+    pub async fn revoke_all(&self) -> Result<()> {
+        let (sessions, owner, _) = self.owned()?;
+        sessions.revoke_all(&owner).await?;
+        // The request learns of it by itself only if its handler is being polled.
+        self.shared().has_ended_beside(EndedBeside::Owner { name: owner, kept: None });
+        self.destroy_now().await.map(drop)
+    }
+
+    /// The stored owner and id, if the request has changed neither.
+    fn owned(&self) -> Result<(Sessions, Arc<str>, SessionId)> {
+        let state = self.shared().state();
+        state.not_superseded()?;
+        let stored = state.live().and_then(|live| live.stored.record.owner()).map(Owner::name);
+        if stored != state.draft.owner() || state.draft.new_owner().is_some() {
+            return Err(Error::request(ErrorKind::UnsavedChanges));
+        }
+        let (Some(owner), Some(live)) = (stored, state.live()) else { return Err(Error::request(ErrorKind::NoOwner)) };
+        Ok((Sessions::with(Arc::clone(&self.shared().context)), Arc::clone(owner), live.id))
+    }
+}

@@ -297,7 +297,9 @@ fn revoking_the_others_beside_a_renewal_keeps_the_own_session() {
     let runs = explore_with_all_answers(BOBS, &[(Cookie, Op::RevokeOthers), (Cookie, Op::Update)], |end| {
         assert_eq!(end.replies[0].status, 200);
         assert!(end.replies[0].report.ended);
-        assert_eq!(end.seen(), end.after.len());
+        // An update that is loaded while the kept session is revoked begins another one, and ends the kept one: the
+        // browser has one token.
+        assert_eq!(end.seen(), 1);
     });
     assert!(runs >= 821, "{runs}");
 }

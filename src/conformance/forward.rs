@@ -23,6 +23,9 @@ pub struct Forwarding {
     pub missing: Vec<Operation>,
     /// Methods that reach it, but answer success where the store inside answers `Unavailable`.
     pub swallowed: Vec<Operation>,
+    /// Capabilities that the wrapper answers from the store inside, instead of from itself: what it does to owners' names, or
+    /// what it keeps of the records, is left out.
+    pub lent: Vec<&'static str>,
     /// Whether [`in_memory`](SessionStore::in_memory) is the inner store's.
     pub in_memory: bool,
     /// Whether [`overwrites`](SessionStore::overwrites) is the inner store's.
@@ -45,6 +48,21 @@ impl Forwarding {
         let rest = Self { missing: left_out(&self.missing), swallowed: left_out(&self.swallowed), ..self.clone() };
         let passed_on = rest.missing.is_empty() && rest.swallowed.is_empty() && rest.in_memory && rest.overwrites;
         assert!(passed_on, "{rest}");
+    }
+
+    /// Panics if the wrapper answers a capability from the store inside, instead of from itself.
+    ///
+    /// # Panics
+    ///
+    /// See above.
+    #[track_caller]
+    pub fn assert_own_capabilities(&self) {
+        assert!(
+            self.lent.is_empty(),
+            "the wrapper answers the inner store's own {:?}: answer `Some(self)`, and ask the inner store's capability in the \
+             wrapper's implementation",
+            self.lent
+        );
     }
 }
 
@@ -98,7 +116,16 @@ where
         wrap(inner).overwrites() == answer
     });
     let name = wrap(FaultStore::new(inner.clone()).posing_as("forwarded", false)).name() == "forwarded";
-    let mut forwarding = Forwarding { missing: Vec::new(), swallowed: Vec::new(), in_memory, overwrites, name };
+    let wrapper = wrap(FaultStore::new(inner.clone()));
+    let inside = std::any::type_name::<FaultStore<DynStore>>();
+    let lent = [
+        ("listing", wrapper.listing().map(|listing| listing.implementor())),
+        ("clearing", wrapper.clearing().map(|clearing| clearing.implementor())),
+        ("owners", wrapper.owners().map(|owners| owners.implementor())),
+        ("leases", wrapper.leases().map(|leases| leases.implementor())),
+    ];
+    let lent = lent.into_iter().filter(|(_, of)| *of == Some(inside)).map(|(name, _)| name).collect();
+    let mut forwarding = Forwarding { missing: Vec::new(), swallowed: Vec::new(), lent, in_memory, overwrites, name };
     // Last, because little works after them.
     let last = [Operation::Clear, Operation::Close];
     let operations = Operation::all().filter(|operation| !last.contains(operation)).chain(last);

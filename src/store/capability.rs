@@ -24,7 +24,7 @@
 //! A wrapper answers **itself**, and asks the inner store's capability in its own implementation. If it answered the inner
 //! store's, owners' names would not be hashed and caches not cleared.
 
-use std::time::Duration;
+use std::{any::type_name, time::Duration};
 
 use async_trait::async_trait;
 
@@ -72,6 +72,12 @@ pub trait Listing: Send + Sync {
     ///
     /// If the store can't.
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError>;
+
+    /// The type that answers: how the conformance kit sees a wrapper that answers the inner store's capability.
+    #[doc(hidden)]
+    fn implementor(&self) -> &'static str {
+        type_name::<Self>()
+    }
 }
 
 /// Removes everything at once.
@@ -87,6 +93,12 @@ pub trait Clearing: Send + Sync {
     ///
     /// If the store can't: then sessions may live on.
     async fn clear(&self) -> Result<u64, StoreError>;
+
+    /// The type that answers: how the conformance kit sees a wrapper that answers the inner store's capability.
+    #[doc(hidden)]
+    fn implementor(&self) -> &'static str {
+        type_name::<Self>()
+    }
 }
 
 /// Lists the sessions of an owner.
@@ -100,6 +112,12 @@ pub trait Owners: Send + Sync {
     ///
     /// As [`load`](super::SessionStore::load).
     async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError>;
+
+    /// The type that answers: how the conformance kit sees a wrapper that answers the inner store's capability.
+    #[doc(hidden)]
+    fn implementor(&self) -> &'static str {
+        type_name::<Self>()
+    }
 }
 
 /// Gives a session to one holder at a time.
@@ -134,6 +152,12 @@ pub trait Leases: Send + Sync {
     async fn unlocked(&self, id: &SessionId, at_most: Duration) {
         let _ = id;
         tokio::time::sleep(at_most.min(LEASE_POLL)).await;
+    }
+
+    /// The type that answers: how the conformance kit sees a wrapper that answers the inner store's capability.
+    #[doc(hidden)]
+    fn implementor(&self) -> &'static str {
+        type_name::<Self>()
     }
 }
 

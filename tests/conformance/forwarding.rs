@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use session_layer::{
-    Create, Cursor, DynStore, Idle, Listing, Page, Record, SessionId, SessionStore, StoreError, Stored, Swept, Touch,
-    Update, Usage, Version,
+    CachedStore, Create, Cursor, DynStore, EncryptedStore, Event, Idle, KeyRing, Listing, ObservedStore, Owners, Page,
+    Record, Secret, SessionId, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
     conformance::{
         self, Operation,
         fault::{Bare, FaultStore},
@@ -141,4 +141,55 @@ async fn what_is_not_passed_on_is_named() {
     for part in ["not forwarded: [touch, end, rename", "in_memory is NOT forwarded", "overwrites is NOT forwarded"] {
         assert!(text.contains(part), "{text}");
     }
+}
+
+/// Answers the inner store's capabilities as they are.
+struct Lender<S>(S);
+
+impl<S: SessionStore> SessionStore for Lender<S> {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.0.load(id).await
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.create(id, record, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.update(id, record, expected, usage).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.0.touch(id, usage).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.0.remove(id).await
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        self.0.owners()
+    }
+}
+
+#[tokio::test]
+async fn a_wrapper_that_answers_the_inner_stores_capability_is_named() {
+    let clock = conformance::manual_clock();
+    let inner = || Reference::new(clock.clone());
+    let lender = conformance::forwarding(inner(), &clock, Lender).await;
+    assert_eq!(lender.lent, ["owners"]);
+    assert!(std::panic::catch_unwind(|| lender.assert_own_capabilities()).is_err());
+    conformance::forwarding(inner(), &clock, |inner| CachedStore::new(inner)).await.assert_own_capabilities();
+    let ring = || KeyRing::new(Secret::from_bytes([7; 32]).unwrap());
+    conformance::forwarding(inner(), &clock, |inner| EncryptedStore::new(inner, ring()))
+        .await
+        .assert_own_capabilities();
+    let observe = |inner| ObservedStore::new(inner, |_: &Event<'_>| ());
+    conformance::forwarding(inner(), &clock, observe).await.assert_own_capabilities();
 }

@@ -5,6 +5,7 @@
 //! - `stores`: the options and the target of each scheme.
 //! - [`ConnectError`]: what is wrong, and what is allowed.
 
+mod encoded;
 mod error;
 #[cfg_attr(
     not(all(feature = "memory", feature = "file", feature = "memcached")),

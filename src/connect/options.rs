@@ -3,8 +3,8 @@
 use std::{borrow::Cow, str::FromStr};
 
 use super::{
+    encoded,
     error::{ConnectError, hint},
-    url,
 };
 
 /// The options `name=value&…`: each name is known to the scheme and given once, and no value is empty.
@@ -57,12 +57,12 @@ impl Options {
 
     /// Returns the path in an option.
     pub(super) fn path(&self, name: &str) -> Result<Option<String>, ConnectError> {
-        Ok(self.raw(name).map(url::path).transpose()?.map(Cow::into_owned))
+        Ok(self.raw(name).map(encoded::path).transpose()?.map(Cow::into_owned))
     }
 
     /// Returns the whole number in an option.
     pub(super) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, ConnectError> {
-        let Some(value) = self.raw(name).map(url::decode).transpose()? else { return Ok(None) };
+        let Some(value) = self.raw(name).map(encoded::decode).transpose()? else { return Ok(None) };
         let number = value.parse().map_err(|_| {
             ConnectError::new(format!(
                 "the store URL's option `{name}` is {value:?}: it takes a whole number, such as 100"
@@ -73,7 +73,7 @@ impl Options {
 
     /// Returns the meaning of an option's word, which must be one of these.
     pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, ConnectError> {
-        let Some(value) = self.raw(name).map(url::decode).transpose()? else { return Ok(None) };
+        let Some(value) = self.raw(name).map(encoded::decode).transpose()? else { return Ok(None) };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
             return Ok(Some(*meaning));
         }

@@ -3,10 +3,6 @@
 //! A URL often comes from a variable that is empty, or from the documentation of another library. So a part that is
 //! empty, misplaced or has another meaning elsewhere is refused, and the error shows the form that was probably meant.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode_str;
-
 use super::{error::ConnectError, options::Options};
 
 /// `scheme:target?name=value&…`.
@@ -71,37 +67,4 @@ fn no_scheme(url: &str) -> ConnectError {
         _ => "`memory:`, `file:DIR` or `memcached://HOST`".to_owned(),
     };
     ConnectError::new(format!("the store URL {url:?} has no scheme: write {meant}"))
-}
-
-/// Percent-decoded text.
-pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
-    let wrong = |what: &str| ConnectError::new(format!("the store URL's part {text:?} {what}"));
-    let is_encoded =
-        |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    if !text.split('%').skip(1).all(is_encoded) {
-        return Err(wrong("has a `%` that two hexadecimal digits don't follow: write `%25` for the character"));
-    }
-    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| wrong("is not UTF-8 when percent-decoded"))?;
-    if decoded.chars().any(char::is_control) {
-        return Err(wrong("has a control character when percent-decoded: remove it"));
-    }
-    Ok(decoded)
-}
-
-/// Decodes a path of the file system. Refuses what a shell would have replaced, since nothing is replaced here.
-pub(super) fn path(text: &str) -> Result<Cow<'_, str>, ConnectError> {
-    let wrong = |what: &str| Err(ConnectError::new(format!("the store URL's path {text:?} {what}")));
-    if text.trim_start_matches('/').starts_with('~') {
-        return wrong("begins with `~`, which only a shell replaces: write the whole path, or `%7E` for the character");
-    }
-    if text.contains('$') {
-        return wrong("has a `$`, and variables are not replaced: write the value, or `%24` for the character");
-    }
-    if cfg!(unix) && text.contains('\\') {
-        return wrong("has a `\\`: write `/` between directories, or `%5C` for the character");
-    }
-    if text.starts_with("//") {
-        return wrong("begins with `//`: write one `/`");
-    }
-    decode(text)
 }

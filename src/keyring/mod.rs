@@ -30,11 +30,13 @@
 //! variable or file that a secret came from, and a process that ends without dropping (an abort, `process::exit`) are
 //! not covered. A ring lives as long as the last clone of it.
 
+mod key_id;
 mod ring;
 mod secret;
 
-pub(crate) use self::ring::{KEY_ID_BYTES, RingKey};
+pub(crate) use self::{key_id::KEY_ID_BYTES, ring::RingKey};
 pub use self::{
-    ring::{KeyId, KeyRing, KeyRingError},
+    key_id::{KeyId, KeyRingError},
+    ring::KeyRing,
     secret::{Secret, SecretError},
 };

@@ -2,17 +2,16 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use hkdf::Hkdf;
 use hmac::Hmac;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Secret, SecretError, secret};
-
-/// Bytes of a key's id; 6 bytes are 8 characters of base64url without padding.
-pub(crate) const KEY_ID_BYTES: usize = 6;
+use super::{
+    key_id::{KeyId, KeyRingError},
+    secret::{self, Secret, SecretError},
+};
 
 /// What separates these keys from all others that could be derived from the same secret: the scheme and its version.
 const SALT: &[u8] = b"session-layer/1";
@@ -22,34 +21,6 @@ const ID: &[u8] = b"key id";
 const COOKIE: &[u8] = b"cookie signature";
 const RECORD: &[u8] = b"record seal";
 const OWNER: &[u8] = b"owner hash";
-
-/// Which key of a ring it was: derived from the secret one way, so it is safe in logs and on disk.
-///
-/// `Display` is 8 characters of base64url.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId([u8; KEY_ID_BYTES]);
-
-impl KeyId {
-    pub(crate) const fn from_bytes(bytes: [u8; KEY_ID_BYTES]) -> Self {
-        Self(bytes)
-    }
-
-    pub(crate) const fn to_bytes(self) -> [u8; KEY_ID_BYTES] {
-        self.0
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Base64UrlUnpadded::encode_string(&self.0))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyId({self})")
-    }
-}
 
 /// The keys of one secret, ready for use. Each of them wipes itself when dropped.
 pub(crate) struct RingKey {
@@ -69,7 +40,7 @@ impl RingKey {
         };
         let record = expand::<32>(&hkdf, RECORD);
         Self {
-            id: KeyId(*expand(&hkdf, ID)),
+            id: KeyId::from_bytes(*expand(&hkdf, ID)),
             cookie: mac(COOKIE),
             record: XChaCha20Poly1305::new((&*record).into()),
             owner: mac(OWNER),
@@ -193,20 +164,9 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// A key can't be put on a ring, or not be taken off it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyRingError {
-    /// The secret is on the ring already.
-    #[error("the key {0} is on the ring already: each secret is named once")]
-    Twice(KeyId),
-    /// The key writes.
-    #[error("the key {0} writes: make a ring on which another writes")]
-    Writing(KeyId),
-}
-
 #[cfg(test)]
 mod tests {
+    use base64ct::Encoding;
     use hmac::Mac;
 
     use super::*;

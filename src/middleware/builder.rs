@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{EmptyAnswer, SessionLayer, one_at_a_time::OneAtATime};
+use super::{EmptyAnswer, SessionLayer, turns::Turns};
 use crate::{
     clock::Clock,
     codec::Codec,
@@ -32,7 +32,7 @@ pub struct SessionLayerBuilder<R = EmptyAnswer> {
     pub(super) settings: Settings,
     cookie: CookieConfig,
     signing: Signing,
-    pub(super) one_at_a_time: OneAtATime,
+    pub(super) turns: Turns,
     answer: R,
 }
 
@@ -45,13 +45,30 @@ struct Signing {
     unsigned_until: Option<SystemTime>,
 }
 
+impl SessionLayer {
+    /// A layer over this store with the default settings: the cookie `__Host-sid`, one hour idle, 24 hours at most.
+    #[must_use]
+    pub fn new(store: impl SessionStore) -> Self {
+        match Self::builder(store).build() {
+            Ok(layer) => layer,
+            Err(error) => unreachable!("the default settings contradict each other: {error}"),
+        }
+    }
+
+    /// A layer over this store, with settings of one's own.
+    #[must_use]
+    pub fn builder(store: impl SessionStore) -> SessionLayerBuilder {
+        SessionLayerBuilder::new(store)
+    }
+}
+
 impl SessionLayerBuilder {
-    pub(super) fn new(store: impl SessionStore) -> Self {
+    fn new(store: impl SessionStore) -> Self {
         Self {
             settings: Settings::new(DynStore::new(store)),
             cookie: CookieConfig::default(),
             signing: Signing::default(),
-            one_at_a_time: OneAtATime::default(),
+            turns: Turns::default(),
             answer: EmptyAnswer,
         }
     }
@@ -242,8 +259,8 @@ impl<R> SessionLayerBuilder<R> {
     /// status with an empty body.
     #[must_use]
     pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
-        let Self { settings, cookie, signing, one_at_a_time, answer: _ } = self;
-        SessionLayerBuilder { settings, cookie, signing, one_at_a_time, answer }
+        let Self { settings, cookie, signing, turns, answer: _ } = self;
+        SessionLayerBuilder { settings, cookie, signing, turns, answer }
     }
 
     /// The layer.
@@ -252,9 +269,9 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// If settings contradict each other or are out of their range; the error names both sides.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, cookie, signing, one_at_a_time, answer } = self;
+        let Self { mut settings, cookie, signing, turns, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
-        settings.exclusive = one_at_a_time.checked(settings.conflicts, &settings.store)?;
+        settings.exclusive = turns.checked(settings.conflicts, &settings.store)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
             return Err(ConfigError::new(format!(

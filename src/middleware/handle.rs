@@ -4,11 +4,15 @@ use std::{fmt, sync::Arc};
 
 use http::{Extensions, HeaderMap, Uri, header};
 
-use super::{LazySession, SessionRejection, transport};
+use super::{
+    SessionRejection,
+    lazy::{LazySession, load},
+    transport,
+};
 use crate::{
     cookie,
     events::{self, EventKind},
-    session::{LoadFailure, Session, Settings, Shared},
+    session::{Session, Settings, Shared},
 };
 
 /// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.
@@ -96,16 +100,6 @@ impl SessionHandle {
         }
         tokens
     }
-}
-
-/// Loads a request's session, and notes if the request is refused because of two live sessions.
-pub(super) async fn load(shared: &Arc<Shared>, tokens: &cookie::Tokens) -> Result<Session, SessionRejection> {
-    let outcome = shared.load(tokens).await;
-    if let Err(LoadFailure::TwoSessions) = &outcome {
-        shared.state().answer.two_sessions = true;
-    }
-    outcome?;
-    Ok(Session::of(Arc::clone(shared)))
 }
 
 impl fmt::Debug for SessionHandle {

@@ -5,13 +5,12 @@ use std::{fmt, sync::Arc};
 use http::HeaderValue;
 use tower_layer::Layer;
 
-use super::{EmptyAnswer, SessionLayerBuilder, SessionService};
+use super::{EmptyAnswer, SessionService};
 use crate::{
     error::Result,
     id::SessionId,
     session::{Session, Settings, Shared},
     sessions::Sessions,
-    store::SessionStore,
 };
 
 /// Gives every request a session: read from its cookie, loaded when a handler asks for it, saved if it has changed.
@@ -37,23 +36,6 @@ pub struct SessionLayer<R = EmptyAnswer> {
     /// What all its requests share.
     pub(super) settings: Arc<Settings>,
     pub(super) answer: R,
-}
-
-impl SessionLayer {
-    /// A layer over this store with the default settings: the cookie `__Host-sid`, one hour idle, 24 hours at most.
-    #[must_use]
-    pub fn new(store: impl SessionStore) -> Self {
-        match Self::builder(store).build() {
-            Ok(layer) => layer,
-            Err(error) => unreachable!("the default settings contradict each other: {error}"),
-        }
-    }
-
-    /// A layer over this store, with settings of one's own.
-    #[must_use]
-    pub fn builder(store: impl SessionStore) -> SessionLayerBuilder {
-        SessionLayerBuilder::new(store)
-    }
 }
 
 /// # Sessions outside a request
@@ -96,7 +78,7 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, self.clone())
+        SessionService::new(inner, Arc::clone(&self.settings), self.answer.clone())
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{SessionRejection, SessionRejectionKind, handle::load};
+use super::{SessionRejection, SessionRejectionKind};
 use crate::{
     cookie::Tokens,
     error::Error,
-    session::{Session, Shared},
+    session::{LoadFailure, Session, Shared},
 };
 
 /// A session for a handler that may not need one: it is loaded when it is asked for, once.
@@ -83,4 +83,14 @@ impl LazySession {
             Err(error) => Err(Error::request(crate::error::ErrorKind::Unavailable).because(error)),
         }
     }
+}
+
+/// Loads a request's session, and notes if the request is refused because of two live sessions.
+pub(super) async fn load(shared: &Arc<Shared>, tokens: &Tokens) -> Result<Session, SessionRejection> {
+    let outcome = shared.load(tokens).await;
+    if let Err(LoadFailure::TwoSessions) = &outcome {
+        shared.state().answer.two_sessions = true;
+    }
+    outcome?;
+    Ok(Session::of(Arc::clone(shared)))
 }

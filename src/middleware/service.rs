@@ -8,22 +8,23 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{EmptyAnswer, FailureAnswer, ResponseFuture, SessionHandle, SessionLayer};
-use crate::events::EventKind;
+use super::{EmptyAnswer, FailureAnswer, ResponseFuture, SessionHandle};
+use crate::{events::EventKind, session::Settings};
 
-/// What [`SessionLayer`] makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
+/// What [`SessionLayer`](super::SessionLayer) makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
 /// the inner service has answered.
 ///
 /// It asks nothing of the inner service but that it is one, for requests in and responses out.
 #[derive(Debug, Clone)]
 pub struct SessionService<S, R = EmptyAnswer> {
     inner: S,
-    layer: SessionLayer<R>,
+    settings: Arc<Settings>,
+    answer: R,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(super) fn new(inner: S, layer: SessionLayer<R>) -> Self {
-        Self { inner, layer }
+    pub(super) fn new(inner: S, settings: Arc<Settings>, answer: R) -> Self {
+        Self { inner, settings, answer }
     }
 
     /// The inner service.
@@ -56,7 +57,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let settings = &self.layer.settings;
+        let settings = &self.settings;
         let extensions = request.extensions_mut();
         let outer = extensions.get::<SessionHandle>();
         if outer.is_some_and(|outer| outer.is_named(settings.cookie.name())) {
@@ -64,10 +65,10 @@ where
             if !settings.nested.swap(true, Ordering::Relaxed) {
                 settings.emit(EventKind::NestedLayer { cookie: settings.cookie.name() });
             }
-            return ResponseFuture::new(self.inner.call(request), None, self.layer.answer.clone());
+            return ResponseFuture::new(self.inner.call(request), None, self.answer.clone());
         }
         let handle = SessionHandle::new(Arc::clone(settings), outer.cloned());
         extensions.insert(handle.clone());
-        ResponseFuture::new(self.inner.call(request), Some(handle), self.layer.answer.clone())
+        ResponseFuture::new(self.inner.call(request), Some(handle), self.answer.clone())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::wire::RecordError;
+use super::error::RecordError;
 
 /// The longest key of an entry, in bytes.
 pub const MAX_KEY_BYTES: usize = 255;

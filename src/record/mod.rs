@@ -7,6 +7,7 @@
 //! - [`Record::to_bytes`] and [`Record::from_bytes`]: the versioned wire form.
 
 mod entries;
+mod error;
 mod forward;
 mod owner;
 mod renewed;
@@ -20,9 +21,9 @@ use std::{
 pub(crate) use self::renewed::{RENEWED, is_reserved, renewed_value};
 pub use self::{
     entries::{Entries, MAX_KEY_BYTES},
+    error::RecordError,
     forward::Forward,
     owner::{Epoch, MAX_OWNER_BYTES, Owner, OwnerError},
-    wire::RecordError,
 };
 use crate::{
     clock,

@@ -1,6 +1,6 @@
 //! The one documented, versioned form of a record as bytes.
 
-use super::{Entries, Epoch, Owner, Record, RecordKind};
+use super::{Entries, Epoch, Owner, Record, RecordKind, error::RecordError};
 use crate::{
     clock,
     id::Check,
@@ -15,19 +15,6 @@ const HAS_OWNER: u8 = 0b10;
 
 /// Bytes up to the owner: version, kind, flags, three times, check.
 const HEAD_BYTES: usize = 3 + 3 * 8 + 16;
-
-/// The bytes are not a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a record: {reason}")]
-pub struct RecordError {
-    reason: &'static str,
-}
-
-impl RecordError {
-    pub(super) const fn new(reason: &'static str) -> Self {
-        Self { reason }
-    }
-}
 
 const CUT_OFF: RecordError = RecordError::new("it is cut off");
 

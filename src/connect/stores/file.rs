@@ -4,7 +4,7 @@ use std::{io, path::Path, time::Duration};
 
 use super::{ConnectError, DynStore, StoreUrl, Told, cached};
 use crate::{
-    connect::url,
+    connect::encoded,
     store::{Durability, FileStore, FileStoreBuilder, FileStoreError},
 };
 
@@ -12,7 +12,7 @@ const OPTIONS: [&str; 4] = ["durability", "create", "sweep_interval_s", "cache"]
 
 pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
     let options = url.options(&OPTIONS)?;
-    let dir = url::path(directory(url.target)?)?;
+    let dir = encoded::path(directory(url.target)?)?;
     let mut builder = told.iter().cloned().fold(FileStore::builder(&*dir), FileStoreBuilder::observe);
     let durabilities = [("none", Durability::None), ("data", Durability::Data), ("full", Durability::Full)];
     if let Some(durability) = options.word("durability", &durabilities)? {

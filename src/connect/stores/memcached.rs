@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ConnectError, DynStore, StoreUrl, Told, cached};
 use crate::{
-    connect::url::decode,
+    connect::encoded::decode,
     store::{ListPolicy, MemcachedStore},
 };
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Durability, FileStore, FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool};
+use super::{Durability, FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool, store::FileStore};
 use crate::{
     clock::Clock,
     events::{Observer, Observers},
@@ -33,8 +33,36 @@ pub struct FileStoreBuilder {
     observers: Observers,
 }
 
+impl FileStore {
+    /// Opens the store in a directory that is there, with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// If the directory is missing, is a file, can't be read, written or (except with
+    /// [`Durability::None`](super::Durability)) synced, is on a file system without locks or exact times, does not
+    /// answer in time, or belongs to another user's store. The text includes the operating system's reason, which is
+    /// also the error's [`source`](std::error::Error::source).
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
+        Self::builder(dir).open().await
+    }
+
+    /// The same, and makes the directory and its parents if they are missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), or if it can't be made.
+    pub async fn create(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
+        Self::builder(dir).create().await
+    }
+
+    /// Settings for a store in this directory.
+    pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
+        FileStoreBuilder::new(dir.as_ref())
+    }
+}
+
 impl FileStoreBuilder {
-    pub(super) fn new(dir: &Path) -> Self {
+    fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
             durability: Durability::default(),

@@ -24,9 +24,11 @@ mod owners;
 mod platform;
 mod pool;
 mod store;
+mod sweeper;
 mod sweeping;
 mod times;
 mod unsynced;
 mod walk;
+mod writing;
 
 pub use self::{builder::FileStoreBuilder, durability::Durability, error::FileStoreError, store::FileStore};

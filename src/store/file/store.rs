@@ -3,13 +3,12 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use super::{
-    FileStoreBuilder, FileStoreError,
     disk::Disk,
     layout::Layout,
     locks::{Locks, Shards},
     owners,
     pool::Pool,
-    sweeping::Sweeper,
+    sweeper::Sweeper,
     walk::Sweep,
 };
 use crate::{
@@ -28,7 +27,7 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 /// One durable file per session in a directory, which several processes of one machine can share.
 ///
 /// For applications that must survive a restart with no server beside them. Clones share one store;
-/// [`FileStoreBuilder`] has the settings.
+/// [`FileStoreBuilder`](super::FileStoreBuilder) has the settings.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -50,7 +49,7 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 ///   killed in the middle of: a file is never changed, but replaced by rename.
 /// - **Writers of all processes take turns**, by advisory locks on 256 lock files, each for a share of the sessions. A
 ///   process that dies leaves none. One that is stopped while it has one delays the writers of 1/256 of the sessions,
-///   each until the [deadline](FileStoreBuilder::lock_deadline), and keeps no thread waiting.
+///   each until the [deadline](super::FileStoreBuilder::lock_deadline), and keeps no thread waiting.
 /// - **Every call has a time limit**, the same deadline, measured by the caller's own timer. Several runtimes can share
 ///   the store, and it survives the end of the runtime that opened it.
 /// - **A change that was not synced is not acknowledged**, as far as the [`Durability`](super::Durability) promises a
@@ -125,32 +124,6 @@ impl Drop for Inner {
 }
 
 impl FileStore {
-    /// Opens the store in a directory that is there, with the default settings.
-    ///
-    /// # Errors
-    ///
-    /// If the directory is missing, is a file, can't be read, written or (except with
-    /// [`Durability::None`](super::Durability)) synced, is on a file system without locks or exact times, does not
-    /// answer in time, or belongs to another user's store. The text includes the operating system's reason, which is
-    /// also the error's [`source`](std::error::Error::source).
-    pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
-        Self::builder(dir).open().await
-    }
-
-    /// The same, and makes the directory and its parents if they are missing.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open), or if it can't be made.
-    pub async fn create(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
-        Self::builder(dir).create().await
-    }
-
-    /// Settings for a store in this directory.
-    pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
-        FileStoreBuilder::new(dir.as_ref())
-    }
-
     /// The directory, absolute.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -166,13 +139,21 @@ impl FileStore {
                 sweeper: Sweeper::new(sweep_every),
             }),
         };
-        store.inner.sweeper.start(&store.inner);
+        store.keep_swept();
         store
+    }
+
+    /// Makes sure that the task that sweeps runs.
+    fn keep_swept(&self) {
+        self.inner.sweeper.start(&self.inner, |inner| async {
+            // An error has its event already. The next sweep tries again.
+            let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
+        });
     }
 
     /// Returns the directory, after making sure that the sweeper runs.
     pub(super) fn disk(&self) -> &Arc<Disk> {
-        self.inner.sweeper.start(&self.inner);
+        self.keep_swept();
         &self.inner.disk
     }
 

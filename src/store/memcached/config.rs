@@ -7,8 +7,10 @@ use super::MemcachedTls;
 use super::{
     address::Address,
     client::{Credentials, ServerSettings, Transport},
+    error::MemcachedConfigError,
     key::Keys,
-    store::{MemcachedStore, Options},
+    options::{ListPolicy, Options},
+    store::MemcachedStore,
 };
 use crate::clock::Clock;
 
@@ -17,45 +19,6 @@ const SMALLEST_ITEM: usize = 1_024;
 
 /// Memcached's own bound for `-I`.
 const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
-
-/// Chooses what [`ids`](crate::SessionStore::ids) and [`count`](crate::SessionStore::count) return, since memcached
-/// can't list its items, and what [`sweep`](crate::SessionStore::sweep) returns, since memcached doesn't report how
-/// much has expired.
-///
-/// It does not apply to operations that end sessions: `delete_idle`, and `clear` without
-/// [`clear_by_generation`](MemcachedBuilder::clear_by_generation), always fail with
-/// [`Unsupported`](crate::StoreErrorKind::Unsupported).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum ListPolicy {
-    /// The answer is empty, or 0.
-    Ignore,
-    /// The same, and an event says so at warn.
-    #[default]
-    Warn,
-    /// The answer is an error of kind [`Unsupported`](crate::StoreErrorKind::Unsupported).
-    Error,
-}
-
-/// A setting of a memcached store is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("memcached setting `{setting}` is {given}: allowed is {allowed}")]
-pub struct MemcachedConfigError {
-    setting: &'static str,
-    given: String,
-    allowed: &'static str,
-}
-
-impl MemcachedConfigError {
-    pub(super) fn new(setting: &'static str, given: impl Into<String>, allowed: &'static str) -> Self {
-        Self { setting, given: given.into(), allowed }
-    }
-
-    /// The name of the setting: that of the builder's method.
-    #[must_use]
-    pub fn setting(&self) -> &'static str {
-        self.setting
-    }
-}
 
 /// The settings of a [`MemcachedStore`]. They are checked by [`build`](Self::build).
 ///
@@ -86,6 +49,13 @@ pub struct MemcachedBuilder {
     credentials: Option<(String, zeroize::Zeroizing<String>)>,
     transport: Transport,
     options: Options,
+}
+
+impl MemcachedStore {
+    /// The settings of a store; [`build`](MemcachedBuilder::build) makes it.
+    pub fn builder() -> MemcachedBuilder {
+        MemcachedBuilder::default()
+    }
 }
 
 impl Default for MemcachedBuilder {

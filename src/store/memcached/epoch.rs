@@ -6,10 +6,10 @@
 use std::time::SystemTime;
 
 use super::{
+    answer::{TRIES, cas_of, stored, unexpected},
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope, expiry,
     generation::{Asked, Generation},
-    item::{TRIES, cas_of, stored, unexpected},
     key::Key,
     store::{MemcachedStore, Place},
 };

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
+    answer::{TRIES, cas_of, unexpected},
     client::{Cas, ClientError, Command, Mode, Reason, Reply, Status},
     envelope::{self, Head, Held, Origin},
     events::TARGET,
@@ -16,9 +17,6 @@ use crate::{
     record::Record,
     store::{Create, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
-
-/// How often a create is tried where what is in its way keeps vanishing, and a write that loses to others.
-pub(super) const TRIES: usize = 64;
 
 /// What is under a record's key.
 pub(super) enum Found {
@@ -323,35 +321,5 @@ impl MemcachedStore {
             Some(now) if now.stored.version == held.version => Refresh::Same(now.stored.usage()),
             Some(now) => Refresh::Changed(now.stored),
         })
-    }
-}
-
-/// The CAS value of a stored item.
-pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
-    reply.cas().ok_or_else(|| {
-        StoreError::new(StoreErrorKind::Unavailable)
-            .because("memcached gives no compare-and-swap values: start it without -C")
-    })
-}
-
-/// Whether a conditional write took place. Returns `false` if another came first, or the server was restarted.
-pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
-    match status {
-        Status::Done => Ok(true),
-        Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => Ok(false),
-        status => Err(unexpected(status)),
-    }
-}
-
-/// A reply that no server gives to this request, or an error of its own.
-pub(super) fn unexpected(status: &Status) -> StoreError {
-    match status {
-        Status::ServerError(line) if line.contains("too large") => {
-            StoreError::new(StoreErrorKind::TooLarge).because(format!("memcached answered \"{line}\""))
-        }
-        Status::ServerError(line) => {
-            StoreError::new(StoreErrorKind::Unavailable).because(format!("memcached answered \"{line}\""))
-        }
-        status => StoreError::new(StoreErrorKind::Other).because(format!("memcached answered {status:?}")),
     }
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
+    answer::{TRIES, cas_of, stored, unexpected},
     backoff::Backoff,
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope::{self, Held, SMALLEST_RECORD},
     expiry,
-    item::{TRIES, cas_of, stored, unexpected},
     key::Key,
     released::heard,
     store::{MemcachedStore, Place},

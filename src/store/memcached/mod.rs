@@ -1,21 +1,24 @@
 //! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
 //!
 //! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
-//! `ring`, `expiry`, `events`, `backoff`, `released`; `client/`, which knows no session; `envelope`, the form of an
-//! item; `store` with `item`, `epoch`, `lease`, `owner` and `generation`; `config`.
+//! `ring`, `expiry`, `events`, `error`, `options`, `backoff`, `released`; `client/`, which knows no session; `answer`;
+//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `config`.
 
 mod address;
+mod answer;
 mod backoff;
 mod client;
 mod config;
 mod envelope;
 mod epoch;
+mod error;
 mod events;
 mod expiry;
 mod generation;
 mod item;
 mod key;
 mod lease;
+mod options;
 mod owner;
 mod released;
 mod ring;
@@ -24,8 +27,7 @@ mod store;
 #[cfg(feature = "memcached-tls")]
 pub use self::client::MemcachedTls;
 pub use self::{
-    client::ServerStatistics,
-    config::{ListPolicy, MemcachedBuilder, MemcachedConfigError},
+    client::ServerStatistics, config::MemcachedBuilder, error::MemcachedConfigError, options::ListPolicy,
     store::MemcachedStore,
 };
 

@@ -3,11 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
+    answer::{TRIES, stored, unexpected},
     client::{ClientError, Command, Mode, Status},
     envelope,
     events::TARGET,
     expiry,
-    item::{TRIES, stored, unexpected},
     key::Key,
     store::{MemcachedStore, Place},
 };

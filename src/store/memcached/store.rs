@@ -12,14 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     address::Address,
     client::{ClientError, Command, Reply, Server, ServerSettings, ServerStatistics},
-    config::{ListPolicy, MemcachedBuilder},
     events::TARGET,
     key::{Key, Keys},
+    options::{ListPolicy, Options},
     released::Released,
     ring::Ring,
 };
 use crate::{
-    clock::Clock,
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
@@ -68,7 +67,7 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # Runtimes and time limits
 ///
-/// Any number of runtimes can share a store. Each runtime has its own [`connections`](MemcachedBuilder::connections) to
+/// Any number of runtimes can share a store. Each runtime has its own [`connections`](super::MemcachedBuilder::connections) to
 /// each server, made at its first request. So a runtime that is busy or has ended neither delays the others nor ends
 /// their connections. A caller enforces its time limit in its own future, with its own runtime's timer. It is answered
 /// in time even if the task that owns the connection can't run; the connection is then replaced. The limit includes the
@@ -173,28 +172,6 @@ pub(super) struct Inner {
     pub(super) released: Released,
 }
 
-/// The settings that the client does not need.
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    pub(super) last_write_wins: bool,
-    pub(super) list_policy: ListPolicy,
-    pub(super) clear_by_generation: bool,
-    pub(super) list_owners: bool,
-    pub(super) clock: Clock,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            last_write_wins: false,
-            list_policy: ListPolicy::default(),
-            clear_by_generation: false,
-            list_owners: true,
-            clock: Clock::system(),
-        }
-    }
-}
-
 /// Where one id's items are, and until when its operation may take.
 pub(super) struct Place<'a> {
     pub(super) server: &'a Server,
@@ -216,11 +193,6 @@ impl Place<'_> {
 }
 
 impl MemcachedStore {
-    /// The settings of a store; [`build`](MemcachedBuilder::build) makes it.
-    pub fn builder() -> MemcachedBuilder {
-        MemcachedBuilder::default()
-    }
-
     pub(super) fn new(addresses: Vec<Address>, settings: Arc<ServerSettings>, keys: Keys, options: Options) -> Self {
         let names: Vec<_> = addresses.iter().map(Address::ring_name).collect();
         let servers = addresses.into_iter().map(|address| Server::new(address, Arc::clone(&settings))).collect();
@@ -391,7 +363,7 @@ impl SessionStore for MemcachedStore {
         self.unlistable("count")
     }
 
-    /// Ends every session, if [`clear_by_generation`](MemcachedBuilder::clear_by_generation) is set. Returns 0, since
+    /// Ends every session, if [`clear_by_generation`](super::MemcachedBuilder::clear_by_generation) is set. Returns 0, since
     /// the number of sessions is not known.
     ///
     /// Fails with `Unsupported` without that setting, whatever the [`ListPolicy`] is.

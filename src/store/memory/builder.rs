@@ -9,6 +9,7 @@ use super::{
     restore::{self, Restored},
     store::MemoryStore,
     table::Table,
+    tasks::Tasks,
 };
 use crate::{
     clock::Clock,
@@ -52,6 +53,31 @@ pub struct MemoryStoreBuilder {
     close_timeout: Duration,
     clock: Clock,
     observers: Observers,
+}
+
+impl MemoryStore {
+    /// An empty store with the default settings: 100,000 sessions, 256 MiB, no snapshots.
+    #[must_use]
+    pub fn new() -> Self {
+        MemoryStoreBuilder::default().plain()
+    }
+
+    /// The same with this clock.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        MemoryStoreBuilder::default().clock(clock).plain()
+    }
+
+    /// Settings, to begin with the default ones.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::default()
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Default for MemoryStoreBuilder {
@@ -182,7 +208,7 @@ impl MemoryStoreBuilder {
             }
         };
         let core = Arc::new(Core::new(table, self.clock.clone(), keeper, self.observers.clone()));
-        Ok(MemoryStore::of(core, restored, &self))
+        Ok(self.assemble(core, restored))
     }
 
     fn check(&self) -> Result<(), MemoryOpenError> {
@@ -218,18 +244,19 @@ impl MemoryStoreBuilder {
         }
     }
 
-    pub(super) fn interval_of_snapshots(&self) -> Duration {
+    fn interval_of_snapshots(&self) -> Duration {
         self.snapshot_interval.unwrap_or(SNAPSHOT_INTERVAL)
     }
 
-    pub(super) fn times(&self) -> (Duration, Duration, Duration) {
-        (self.sweep_interval, self.longest_lease, self.close_timeout)
+    fn assemble(&self, core: Arc<Core>, restored: Restored) -> MemoryStore {
+        let tasks = Tasks::new(self.sweep_interval, self.interval_of_snapshots());
+        MemoryStore::of(core, restored, tasks, self.longest_lease, self.close_timeout)
     }
 
     /// A store with the default settings and this clock: nothing in it can fail.
-    pub(super) fn plain(self) -> MemoryStore {
+    fn plain(self) -> MemoryStore {
         let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, self.clock.recent_millis());
         let core = Arc::new(Core::new(table, self.clock.clone(), None, self.observers.clone()));
-        MemoryStore::of(core, Restored::default(), &self)
+        self.assemble(core, Restored::default())
     }
 }

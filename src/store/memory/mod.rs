@@ -1,6 +1,7 @@
 //! Sessions in this process's memory, for production: bounded, with proactive expiry, and snapshots if asked for.
 
 mod builder;
+mod capacity;
 mod contract;
 mod core;
 mod disk;

@@ -2,12 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{
-    builder::MemoryStoreBuilder, core::Core, eviction::tell_expired, restore::Restored, table::Done, tasks::Tasks,
-    walk::Place,
-};
+use super::{core::Core, eviction::tell_expired, restore::Restored, table::Done, tasks::Tasks, walk::Place};
 use crate::{
-    clock::Clock,
     id::SessionId,
     record::Record,
     store::{SessionStore, StoreError, Stored, Usage},
@@ -24,7 +20,7 @@ use crate::{
 /// # Ok::<(), session_layer::MemoryOpenError>(())
 /// ```
 ///
-/// See [`MemoryStoreBuilder`] for the settings. Beside the methods of [`SessionStore`] (`load`, `create`, `remove`,
+/// See [`MemoryStoreBuilder`](super::MemoryStoreBuilder) for the settings. Beside the methods of [`SessionStore`] (`load`, `create`, `remove`,
 /// `ids`, `clear`, …) it can be used like a dictionary: [`get`](Self::get), [`contains`](Self::contains),
 /// [`take`](Self::take), [`get_or_insert`](Self::get_or_insert), [`iter`](Self::iter), [`len`](Self::len).
 ///
@@ -53,7 +49,7 @@ use crate::{
 ///
 /// # Restarts
 ///
-/// With a [`snapshot_path`](MemoryStoreBuilder::snapshot_path) a snapshot is written at an interval, by `flush` and by
+/// With a [`snapshot_path`](super::MemoryStoreBuilder::snapshot_path) a snapshot is written at an interval, by `flush` and by
 /// `close`, while requests go on. Between snapshots, what must not come back is written to a journal before the answer
 /// is given: what was removed, renamed, cleared or found idle; an epoch that was renewed; a session whose owner was
 /// changed or whose life was shortened by a second or more. What was *created or changed* since the last snapshot is
@@ -121,26 +117,13 @@ pub struct MemoryStatistics {
 }
 
 impl MemoryStore {
-    /// An empty store with the default settings: 100,000 sessions, 256 MiB, no snapshots.
-    #[must_use]
-    pub fn new() -> Self {
-        MemoryStoreBuilder::default().plain()
-    }
-
-    /// The same with this clock.
-    #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
-        MemoryStoreBuilder::default().clock(clock).plain()
-    }
-
-    /// Settings, to begin with the default ones.
-    pub fn builder() -> MemoryStoreBuilder {
-        MemoryStoreBuilder::default()
-    }
-
-    pub(super) fn of(core: Arc<Core>, restored: Restored, settings: &MemoryStoreBuilder) -> Self {
-        let (sweep_interval, longest_lease, close_timeout) = settings.times();
-        let tasks = Tasks::new(sweep_interval, settings.interval_of_snapshots());
+    pub(super) fn of(
+        core: Arc<Core>,
+        restored: Restored,
+        tasks: Tasks,
+        longest_lease: Duration,
+        close_timeout: Duration,
+    ) -> Self {
         Self { handle: Arc::new(Handle { core, tasks, restored, longest_lease, close_timeout }) }
     }
 
@@ -299,12 +282,6 @@ pub(super) fn refused(operation: &'static str, error: StoreError) -> StoreError 
     let source = std::error::Error::source(&error);
     tracing::warn!(target: super::TARGET, error = source, "{error}");
     error
-}
-
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Count and capacity; never what is in a session.

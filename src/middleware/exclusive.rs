@@ -3,18 +3,6 @@
 use std::time::Duration;
 
 use super::SessionLayerBuilder;
-use crate::{
-    cookie::ConfigError,
-    session::{ConflictPolicy, Exclusive},
-    store::{DynStore, SessionStore},
-};
-
-/// How long a request waits for its turn, and for how long it has it.
-#[derive(Debug, Default)]
-pub(super) struct OneAtATime {
-    wait: Option<Duration>,
-    lease: Option<Duration>,
-}
 
 /// # One at a time
 impl<R> SessionLayerBuilder<R> {
@@ -56,7 +44,7 @@ impl<R> SessionLayerBuilder<R> {
     /// `last_write_wins`, is refused by [`build`](Self::build): there a handler that took too long would not fail.
     #[must_use]
     pub fn exclusive(mut self, wait: Duration) -> Self {
-        self.one_at_a_time.wait = Some(wait);
+        self.turns.wait = Some(wait);
         self
     }
 
@@ -65,35 +53,7 @@ impl<R> SessionLayerBuilder<R> {
     /// store 30 s, unless its own setting says otherwise.
     #[must_use]
     pub fn exclusive_lease(mut self, time: Duration) -> Self {
-        self.one_at_a_time.lease = Some(time);
+        self.turns.lease = Some(time);
         self
-    }
-}
-
-impl OneAtATime {
-    /// The default of a lease's time, which is the memory store's longest, too.
-    const LEASE: Duration = Duration::from_secs(30);
-
-    /// The setting, unless it contradicts others or itself.
-    pub(super) fn checked(self, conflicts: ConflictPolicy, store: &DynStore) -> Result<Option<Exclusive>, ConfigError> {
-        match (self.wait, self.lease) {
-            (None, None) => Ok(None),
-            (None, Some(_)) => Err(ConfigError::new(
-                "exclusive_lease contradicts requests that run side by side: add `exclusive(wait)`, or leave it out",
-            )),
-            (Some(_), Some(lease)) if lease < Duration::from_millis(1) => {
-                Err(ConfigError::new(format!("exclusive_lease is {lease:?}: a turn takes at least a millisecond")))
-            }
-            // What a job or a stream saves would overwrite what the request whose turn it is has saved.
-            (Some(_), _) if conflicts == ConflictPolicy::LastWriteWins => Err(ConfigError::new(
-                "exclusive contradicts ConflictPolicy::LastWriteWins: who has the turn is not to be overwritten",
-            )),
-            (Some(_), _) if store.overwrites() => Err(ConfigError::new(format!(
-                "exclusive contradicts the store {}, in which the last write wins: a request that took too long would \
-                 overwrite what the next one saved. Turn `last_write_wins` off, or leave `exclusive` out",
-                store.name()
-            ))),
-            (Some(wait), lease) => Ok(Some(Exclusive::new(wait, lease.unwrap_or(Self::LEASE)))),
-        }
     }
 }

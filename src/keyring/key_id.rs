@@ -1,0 +1,48 @@
+//! The name of a key, and the errors about it.
+
+use std::fmt;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+/// Bytes of a key's id; 6 bytes are 8 characters of base64url without padding.
+pub(crate) const KEY_ID_BYTES: usize = 6;
+
+/// Which key of a ring it was: derived from the secret one way, so it is safe in logs and on disk.
+///
+/// `Display` is 8 characters of base64url.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; KEY_ID_BYTES]);
+
+impl KeyId {
+    pub(crate) const fn from_bytes(bytes: [u8; KEY_ID_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn to_bytes(self) -> [u8; KEY_ID_BYTES] {
+        self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Base64UrlUnpadded::encode_string(&self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// A key can't be put on a ring, or not be taken off it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// The secret is on the ring already.
+    #[error("the key {0} is on the ring already: each secret is named once")]
+    Twice(KeyId),
+    /// The key writes.
+    #[error("the key {0} writes: make a ring on which another writes")]
+    Writing(KeyId),
+}

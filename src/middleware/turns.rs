@@ -1,0 +1,44 @@
+//! How long requests wait for their turn, and how long a turn lasts.
+
+use std::time::Duration;
+
+use crate::{
+    cookie::ConfigError,
+    session::{ConflictPolicy, Exclusive},
+    store::{DynStore, SessionStore},
+};
+
+/// How long a request waits for its turn, and for how long it has it.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    pub(super) wait: Option<Duration>,
+    pub(super) lease: Option<Duration>,
+}
+
+impl Turns {
+    /// The default of a lease's time, which is the memory store's longest, too.
+    const LEASE: Duration = Duration::from_secs(30);
+
+    /// The setting, unless it contradicts others or itself.
+    pub(super) fn checked(self, conflicts: ConflictPolicy, store: &DynStore) -> Result<Option<Exclusive>, ConfigError> {
+        match (self.wait, self.lease) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(ConfigError::new(
+                "exclusive_lease contradicts requests that run side by side: add `exclusive(wait)`, or leave it out",
+            )),
+            (Some(_), Some(lease)) if lease < Duration::from_millis(1) => {
+                Err(ConfigError::new(format!("exclusive_lease is {lease:?}: a turn takes at least a millisecond")))
+            }
+            // What a job or a stream saves would overwrite what the request whose turn it is has saved.
+            (Some(_), _) if conflicts == ConflictPolicy::LastWriteWins => Err(ConfigError::new(
+                "exclusive contradicts ConflictPolicy::LastWriteWins: who has the turn is not to be overwritten",
+            )),
+            (Some(_), _) if store.overwrites() => Err(ConfigError::new(format!(
+                "exclusive contradicts the store {}, in which the last write wins: a request that took too long would \
+                 overwrite what the next one saved. Turn `last_write_wins` off, or leave `exclusive` out",
+                store.name()
+            ))),
+            (Some(wait), lease) => Ok(Some(Exclusive::new(wait, lease.unwrap_or(Self::LEASE)))),
+        }
+    }
+}

@@ -2,8 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use super::config::{is_domain, is_path};
-
 /// At most this many paths are returned: cookies rarely have longer ones.
 const MAX_PATHS: usize = 12;
 
@@ -46,4 +44,17 @@ pub(super) fn domains<'a>(configured: Option<&'a str>, host: Option<&'a str>) ->
         rest = Some(parent);
     }
     domains
+}
+
+/// Whether this can be a cookie's path (RFC 6265bis, section 4.1.1).
+pub(super) fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
+}
+
+/// Whether this can be a cookie's domain.
+pub(super) fn is_domain(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    domain.split('.').all(is_label)
 }

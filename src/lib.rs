@@ -63,7 +63,7 @@
 //! |---|---|
 //! | the layer and its settings | [`SessionLayer`], [`SessionLayerBuilder`], [`CookieConfig`], [`Lifetime`] |
 //! | what handlers hold | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
-//! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] |
+//! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] (feature `url`) |
 //! | protection and speed | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
 //! | sessions from outside a request, and an owner's | [`Sessions`] |
 //! | requests one at a time, sessions limited | [`exclusive`](SessionLayerBuilder::exclusive), [`sessions_per_owner`](SessionLayerBuilder::sessions_per_owner) |
@@ -133,6 +133,7 @@
 //! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS to it |
 //! | `encryption` | | [`KeyRing`], [`EncryptedStore`], signed cookies |
 //! | `messagepack` | | [`Codec::MessagePack`] |
+//! | `url` | | [`connect()`]: a store from a URL, chosen at run time |
 //! | `metrics` | | `MetricsObserver`: what happens, as metrics of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `conformance` | | the kit for authors of stores |
 //! | `full` | | all of them but `memcached-tls`, `metrics` and `conformance` |
@@ -147,6 +148,7 @@ mod clock;
 pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "url")]
 mod connect;
 mod cookie;
 mod error;
@@ -165,6 +167,8 @@ mod store;
 
 pub use erased_serde;
 
+#[cfg(feature = "url")]
+pub use self::connect::{ConnectError, connect, connect_observed};
 #[cfg(feature = "metrics")]
 pub use self::events::MetricsObserver;
 #[cfg(feature = "encryption")]
@@ -172,7 +176,6 @@ pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{
     clock::Clock,
     codec::Codec,
-    connect::{ConnectError, connect, connect_observed},
     cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
     error::{Error, ErrorKind, Result},
     events::{DropReason, Event, EventKind, NoSessionReason, Observer, Outcome},

@@ -17,8 +17,10 @@ pub(crate) mod file;
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+mod links;
 pub(crate) mod observed;
 mod outcome;
+mod seed;
 mod version;
 
 #[cfg(all(fuzzing, feature = "encryption"))]

@@ -12,7 +12,6 @@ mod keeper;
 mod lease;
 mod ledger;
 mod line;
-mod links;
 #[cfg(test)]
 mod loom_tests;
 #[cfg(test)]
@@ -20,7 +19,6 @@ mod model;
 mod owners;
 mod restore;
 mod scribe;
-mod seed;
 mod shard;
 mod slot;
 mod snapshot;

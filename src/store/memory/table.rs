@@ -9,7 +9,6 @@ use super::{
     ledger::{Bounds, Ledger},
     line::Line,
     owners::Owners,
-    seed::Seed,
     shard::{Fate, Shard, Shared, Totals},
     slot::{self, Slot},
     sync::{Apart, AtomicU64, Mutex, MutexGuard, Ordering, lock},
@@ -20,6 +19,7 @@ use crate::{
     record::{Record, RecordKind},
     store::{
         Create, Holder, Lock, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+        seed::Seed,
     },
 };
 

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::id::SessionId;
 
-/// One wide multiplication, seeded at random for each store.
+/// One wide multiplication, seeded at random for each map.
 ///
 /// Ids are SHA-256 output already, but those of owners come from names that visitors choose: without a seed, names could
 /// be searched for whose ids fall into one bucket.
@@ -34,6 +34,12 @@ impl Seed {
 fn halves(number: u128) -> (u64, u64) {
     // Both halves fit by construction.
     ((number & u128::from(u64::MAX)) as u64, (number >> 64) as u64)
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self::random()
+    }
 }
 
 impl BuildHasher for Seed {

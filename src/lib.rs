@@ -144,6 +144,7 @@
 //! [axum]: https://docs.rs/axum
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod admin;
 mod clock;
 pub mod codec;
 #[cfg(feature = "conformance")]
@@ -162,7 +163,6 @@ mod lifetime;
 mod middleware;
 pub mod record;
 mod session;
-mod sessions;
 mod store;
 
 pub use erased_serde;
@@ -174,6 +174,7 @@ pub use self::events::MetricsObserver;
 #[cfg(feature = "encryption")]
 pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{
+    admin::{DEVICE, OwnedSession, SessionIds, SessionIter, SessionLock, Sessions},
     clock::Clock,
     codec::Codec,
     cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
@@ -187,7 +188,6 @@ pub use self::{
     },
     record::{Entries, Epoch, Forward, Owner, Record, RecordKind},
     session::{AtLimit, ConflictPolicy, DamagedPolicy, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed},
-    sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };
 

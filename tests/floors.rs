@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
         "session",
         "conformance",
     ],
-    &["connect", "sessions", "middleware", "extract"],
+    &["connect", "admin", "middleware", "extract"],
 ];
 
 /// Which may use which on one floor.
@@ -38,8 +38,8 @@ const SIDE_BY_SIDE: &[(&str, &str)] = &[
     // The extractors are those of the middleware.
     ("extract", "middleware"),
     // Sessions from outside a request go by a layer's settings.
-    ("sessions", "middleware"),
-    ("middleware", "sessions"),
+    ("admin", "middleware"),
+    ("middleware", "admin"),
 ];
 
 /// What is used from below although it lives above: each with its reason.

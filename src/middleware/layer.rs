@@ -7,10 +7,10 @@ use tower_layer::Layer;
 
 use super::{EmptyAnswer, SessionService};
 use crate::{
+    admin::Sessions,
     error::Result,
     id::SessionId,
     session::{Session, Settings, Shared},
-    sessions::Sessions,
 };
 
 /// Gives every request a session: read from its cookie, loaded when a handler asks for it, saved if it has changed.

@@ -13,11 +13,11 @@ mod encrypted;
 mod error;
 #[cfg(feature = "file")]
 pub(crate) mod file;
+mod links;
 #[cfg(feature = "memcached")]
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
-mod links;
 pub(crate) mod observed;
 mod outcome;
 mod seed;
@@ -34,7 +34,7 @@ pub use self::memcached::MemcachedTls;
 #[cfg(feature = "memcached")]
 pub use self::memcached::{ListPolicy, MemcachedBuilder, MemcachedConfigError, MemcachedStore, ServerStatistics};
 #[cfg(feature = "memory")]
-pub use self::memory::{MemoryIter, MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
+pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{
     cached::{CacheSettings, CacheStats, CachedStore},
     contract::SessionStore,

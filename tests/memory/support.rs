@@ -46,6 +46,16 @@ pub(crate) fn with_snapshots(path: &Path, clock: &Clock) -> MemoryStoreBuilder {
     MemoryStore::builder().snapshot_path(path).clock(clock.clone())
 }
 
+/// Revokes an owner's sessions and removes them. Returns how many were removed.
+pub(crate) async fn revoke(store: &MemoryStore, owner: &str, clock: &Clock) -> u64 {
+    store.renew_epoch(owner, Usage::keep_for(clock.now(), Duration::ZERO)).await.unwrap();
+    let mut removed = 0;
+    for (id, _) in store.list_owner(owner).await.unwrap() {
+        removed += u64::from(store.remove(&id).await.unwrap());
+    }
+    removed
+}
+
 /// What a crash at this instant would leave, opened.
 pub(crate) fn after_a_crash(path: &Path, clock: &Clock) -> (tempfile::TempDir, MemoryStore) {
     let folder = tempfile::tempdir().unwrap();

@@ -35,7 +35,7 @@ pub use self::{
     builder::MemoryStoreBuilder,
     error::MemoryOpenError,
     restore::Restored,
-    store::{MemoryIter, MemoryStatistics, MemoryStore},
+    store::{MemoryStatistics, MemoryStore},
 };
 
 /// The target of this store's events.

@@ -194,31 +194,6 @@ impl Table {
         Ok(Done { evicted, expired, ..Done::new(Create::Created(Version::from_u64(version))) })
     }
 
-    /// Loads what is there, or stores this record: one step. Whether it was stored.
-    pub(super) fn get_or_create(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        usage: Usage,
-        now: u64,
-    ) -> Answer<(Stored, bool)> {
-        self.fits(record)?;
-        let mut expired = None;
-        let created = {
-            let mut shard = self.shard(id)?;
-            if let Some(slot) = shard.find(id) {
-                if !shard.slot(slot).is_expired(now) {
-                    return Ok(Done::new((shard.load(slot, now), false)));
-                }
-                expired = Some(Box::new(shard.take(&self.shared, slot, Fate::Expired)));
-            }
-            let version = shard.create(&self.shared, id, record, usage, now);
-            Stored::new(Arc::clone(record), Version::from_u64(version), usage)
-        };
-        let evicted = self.make_room(id);
-        Ok(Done { evicted, expired, ..Done::new((created, true)) })
-    }
-
     pub(super) fn update(
         &self,
         id: &SessionId,

@@ -3,7 +3,7 @@
 //! - [`Sessions`]: a handle on a store. One session's entries are in `entries`, the store as a whole in `upkeep`.
 //! - [`OwnedSession`]: one of an owner's sessions, which are listed and limited in `owners`, ended in `revoke`.
 //! - [`SessionLock`]: a lease that is given back when it is dropped.
-//! - [`SessionIds`]: all ids, a page at a time.
+//! - [`SessionIds`] and [`SessionIter`]: all ids, or all sessions, a page at a time.
 //!
 //! # Events
 //!
@@ -18,19 +18,19 @@
 //!
 //! They hold ids, never an owner's name: names are often e-mail addresses.
 
+mod all;
 mod entries;
-mod handle;
-mod ids;
 mod lock;
 mod owners;
 mod revoke;
+mod sessions;
 mod upkeep;
 
 pub use self::{
-    handle::Sessions,
-    ids::SessionIds,
+    all::{SessionIds, SessionIter},
     lock::SessionLock,
     owners::{DEVICE, OwnedSession},
+    sessions::Sessions,
 };
 
 /// Where the events above go.

@@ -32,11 +32,11 @@ pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memcached-tls")]
 pub use self::memcached::MemcachedTls;
 #[cfg(feature = "memcached")]
-pub use self::memcached::{ListPolicy, MemcachedBuilder, MemcachedConfigError, MemcachedStore, ServerStatistics};
+pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, MemcachedStoreBuilder, ServerStatistics};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{
-    cached::{CacheSettings, CacheStats, CachedStore},
+    cached::{CacheConfig, CacheStatistics, CachedStore},
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},

@@ -11,7 +11,7 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    CacheSettings, CachedStore, Create, EncryptedStore, Error, ErrorKind, FileStore, FileStoreBuilder, Holder, KeyRing,
+    CacheConfig, CachedStore, Create, EncryptedStore, Error, ErrorKind, FileStore, FileStoreBuilder, Holder, KeyRing,
     LazySession, Lifetime, MemoryStore, MemoryStoreBuilder, ObservedStore, Secret, Session, SessionId, SessionLayer,
     SessionStore, SessionToken, Stored, Usage,
     conformance::{
@@ -444,7 +444,7 @@ async fn a_sweep_of_the_memory_store(seen: Seen) {
 
 async fn a_sweep_of_the_file_store(seen: Seen) {
     let (clock, dir) = (clock(), tempfile::tempdir().unwrap());
-    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_every(None);
+    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_interval(None);
     let store = seen.watch(builder, FileStoreBuilder::observe).open().await.unwrap();
     two(&store, &clock).await;
     over(store, &seen, &clock, |builder| builder).sessions().sweep().await.unwrap();
@@ -462,7 +462,7 @@ async fn idle_sessions_deleted(seen: Seen) {
 
 async fn a_damaged_file(seen: Seen) {
     let (clock, dir) = (clock(), tempfile::tempdir().unwrap());
-    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_every(None);
+    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_interval(None);
     let store = seen.watch(builder, FileStoreBuilder::observe).open().await.unwrap();
     let mut browser = Browser::new(over(store.clone(), &seen, &clock, |builder| builder));
     browser.visit(insert).await;
@@ -495,16 +495,16 @@ async fn a_record_sealed_with_another_key(seen: Seen) {
 }
 
 /// A cached store that does not step aside, in which two sessions fit, one in each half.
-fn cached(seen: &Seen, clock: &session_layer::Clock, settings: CacheSettings) -> (MemoryStore, SessionLayer) {
+fn cached(seen: &Seen, clock: &session_layer::Clock, settings: CacheConfig) -> (MemoryStore, SessionLayer) {
     let inner = MemoryStore::with_clock(clock.clone());
     let remote = FaultStore::new(inner.clone()).posing_as("remote", false);
-    let settings = seen.watch(settings.clock(clock.clone()), CacheSettings::observe);
-    (inner, over(CachedStore::with_settings(remote, settings), seen, clock, |builder| builder))
+    let settings = seen.watch(settings.clock(clock.clone()), CacheConfig::observe);
+    (inner, over(CachedStore::with_config(remote, settings), seen, clock, |builder| builder))
 }
 
 async fn a_cache(seen: Seen) {
     let clock = clock();
-    let (_, layer) = cached(&seen, &clock, CacheSettings::new().capacity(1));
+    let (_, layer) = cached(&seen, &clock, CacheConfig::new().capacity(1));
     let mut browser = Browser::new(layer.clone());
     browser.visit(insert).await;
     seen.all();
@@ -520,7 +520,7 @@ async fn a_cache(seen: Seen) {
 
 async fn a_cache_that_trusts(seen: Seen) {
     let clock = clock();
-    let (_, layer) = cached(&seen, &clock, CacheSettings::new().trusted(MINUTE));
+    let (_, layer) = cached(&seen, &clock, CacheConfig::new().trusted(MINUTE));
     let mut browser = Browser::new(layer);
     browser.visit(insert).await;
     seen.all();
@@ -529,7 +529,7 @@ async fn a_cache_that_trusts(seen: Seen) {
 
 async fn a_cache_whose_store_was_changed_elsewhere(seen: Seen) {
     let clock = clock();
-    let (inner, layer) = cached(&seen, &clock, CacheSettings::new());
+    let (inner, layer) = cached(&seen, &clock, CacheConfig::new());
     let mut browser = Browser::new(layer);
     browser.visit(insert).await;
     seen.all();

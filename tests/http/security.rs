@@ -1,5 +1,5 @@
 //! SECURITY.md as a client sees it. What is told by the parts alone is tested there: V6, V9, V11, V13 and K13 in
-//! `src/cookie`, V1 and V15 in `src/id.rs`, the others in the tests of stores and wrappers.
+//! `src/cookie`, V1 and V15 in `src/id`, the others in the tests of stores and wrappers.
 
 use std::{collections::HashSet, sync::Arc};
 

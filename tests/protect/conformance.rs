@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    CacheSettings, CachedStore, Clock, Durability, EncryptedStore, FileStore, KeyRing, MemoryStore, Secret,
-    SessionStore,
+    CacheConfig, CachedStore, Clock, Durability, EncryptedStore, FileStore, KeyRing, MemoryStore, Secret, SessionStore,
     conformance::{self, Harness, Operation},
 };
 
@@ -28,7 +27,7 @@ const ROUNDS: u32 = 10;
 
 /// Small enough that the kit's checks evict; each handle has a cache of its own, as in two processes.
 fn cached<S: SessionStore>(store: S, clock: &Clock) -> CachedStore<S> {
-    CachedStore::with_settings(store, CacheSettings::new().capacity(64).clock(clock.clone()))
+    CachedStore::with_config(store, CacheConfig::new().capacity(64).clock(clock.clone()))
 }
 
 /// Two handles on one memory store, which does not say that it is in memory.
@@ -42,7 +41,7 @@ async fn file(clock: &Clock) -> Harness {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         let builder = FileStore::builder(dir.path()).clock(clock.clone());
-        builder.durability(Durability::None).sweep_every(None).open()
+        builder.durability(Durability::None).sweep_interval(None).open()
     };
     let (store, twin) = (open().await.unwrap(), open().await.unwrap());
     Harness::new(store, clock.clone()).expects_all().twin(twin).rounds(ROUNDS).keep(dir)
@@ -75,8 +74,8 @@ kit! {
     // Trusted for ever: only the cache's own coherence keeps it right. The twin shares the cache: another would be
     // another process.
     trusting_memory: |clock| {
-        let settings = CacheSettings::new().capacity(64).trusted(Duration::from_secs(1 << 30)).clock(clock.clone());
-        let store = CachedStore::with_settings(Remote(MemoryStore::with_clock(clock.clone())), settings);
+        let settings = CacheConfig::new().capacity(64).trusted(Duration::from_secs(1 << 30)).clock(clock.clone());
+        let store = CachedStore::with_config(Remote(MemoryStore::with_clock(clock.clone())), settings);
         Harness::new(store.clone(), clock.clone()).expects_all().twin(store).refuses(9 << 20)
     };
 }

@@ -129,7 +129,7 @@ struct Filled {
 impl Filled {
     async fn new(parent: &Path, sessions: u64) -> Result<Self> {
         let dir = tempfile::tempdir_in(parent)?;
-        let store = FileStore::builder(dir.path().join("store")).durability(Durability::None).sweep_every(None);
+        let store = FileStore::builder(dir.path().join("store")).durability(Durability::None).sweep_interval(None);
         let store = store.create().await?;
         fill(&store, sessions).await?;
         Ok(Self { _dir: dir, store, sessions, times: Times::default() })

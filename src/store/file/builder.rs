@@ -28,7 +28,7 @@ pub struct FileStoreBuilder {
     durability: Durability,
     blocking_calls: u16,
     lock_deadline: Duration,
-    sweep_every: Option<Duration>,
+    sweep_interval: Option<Duration>,
     clock: Clock,
     observers: Observers,
 }
@@ -68,7 +68,7 @@ impl FileStoreBuilder {
             durability: Durability::default(),
             blocking_calls: 32,
             lock_deadline: Duration::from_secs(5),
-            sweep_every: Some(Duration::from_secs(300)),
+            sweep_interval: Some(Duration::from_secs(300)),
             clock: Clock::system(),
             observers: Observers::NONE,
         }
@@ -111,8 +111,8 @@ impl FileStoreBuilder {
     ///
     /// The task runs in the runtime that opened the store. If that runtime has ended, the next call restarts the task
     /// in its own runtime.
-    pub fn sweep_every(mut self, interval: Option<Duration>) -> Self {
-        self.sweep_every = interval;
+    pub fn sweep_interval(mut self, interval: Option<Duration>) -> Self {
+        self.sweep_interval = interval;
         self
     }
 
@@ -148,13 +148,13 @@ impl FileStoreBuilder {
     }
 
     async fn build(self, create: bool) -> Result<FileStore, FileStoreError> {
-        let Self { dir, durability, blocking_calls, lock_deadline, sweep_every, clock, observers } = self;
+        let Self { dir, durability, blocking_calls, lock_deadline, sweep_interval, clock, observers } = self;
         let pool = Pool::new(blocking_calls, lock_deadline);
         let path = dir.clone();
         let open = move || Layout::open(&path, create, durability.syncs_files());
         let layout = pool.open(&dir, open).await?;
         tracing::debug!(target: super::TARGET, dir = %layout.root().display(), ?durability, "opened");
         let disk = Disk { layout, durability, clock, dirty: Dirty::new() };
-        Ok(FileStore::assemble(disk, pool, sweep_every, observers))
+        Ok(FileStore::assemble(disk, pool, sweep_interval, observers))
     }
 }

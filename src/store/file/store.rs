@@ -130,13 +130,13 @@ impl FileStore {
         self.inner.disk.layout.root()
     }
 
-    pub(super) fn assemble(disk: Disk, pool: Pool, sweep_every: Option<Duration>, observers: Observers) -> Self {
+    pub(super) fn assemble(disk: Disk, pool: Pool, sweep_interval: Option<Duration>, observers: Observers) -> Self {
         let store = Self {
             inner: Arc::new(Inner {
                 disk: Arc::new(disk),
                 pool,
                 observers: observers.of(super::NAME),
-                sweeper: Sweeper::new(sweep_every),
+                sweeper: Sweeper::new(sweep_interval),
             }),
         };
         store.keep_swept();

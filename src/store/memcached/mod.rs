@@ -2,13 +2,14 @@
 //!
 //! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
 //! `ring`, `expiry`, `events`, `error`, `options`, `backoff`, `released`; `client/`, which knows no session; `answer`;
-//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `config`.
+//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`;
+//! `builder`.
 
 mod address;
 mod answer;
 mod backoff;
+mod builder;
 mod client;
-mod config;
 mod envelope;
 mod epoch;
 mod error;
@@ -27,7 +28,7 @@ mod store;
 #[cfg(feature = "memcached-tls")]
 pub use self::client::MemcachedTls;
 pub use self::{
-    client::ServerStatistics, config::MemcachedBuilder, error::MemcachedConfigError, options::ListPolicy,
+    builder::MemcachedStoreBuilder, client::ServerStatistics, error::MemcachedConfigError, options::ListPolicy,
     store::MemcachedStore,
 };
 

@@ -67,7 +67,7 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # Runtimes and time limits
 ///
-/// Any number of runtimes can share a store. Each runtime has its own [`connections`](super::MemcachedBuilder::connections) to
+/// Any number of runtimes can share a store. Each runtime has its own [`connections`](super::MemcachedStoreBuilder::connections) to
 /// each server, made at its first request. So a runtime that is busy or has ended neither delays the others nor ends
 /// their connections. A caller enforces its time limit in its own future, with its own runtime's timer. It is answered
 /// in time even if the task that owns the connection can't run; the connection is then replaced. The limit includes the
@@ -363,7 +363,7 @@ impl SessionStore for MemcachedStore {
         self.unlistable("count")
     }
 
-    /// Ends every session, if [`clear_by_generation`](super::MemcachedBuilder::clear_by_generation) is set. Returns 0, since
+    /// Ends every session, if [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation) is set. Returns 0, since
     /// the number of sessions is not known.
     ///
     /// Fails with `Unsupported` without that setting, whatever the [`ListPolicy`] is.

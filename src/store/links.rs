@@ -53,6 +53,7 @@ impl Links {
     }
 
     /// The one after a slot in its ring.
+    #[cfg(any(feature = "memory", test))]
     pub(super) fn after(&self, slot: u32) -> Option<u32> {
         self.slot(self.ends[at(slot + self.heads)].1)
     }

@@ -21,6 +21,8 @@ pub(crate) mod memory;
 pub(crate) mod observed;
 mod outcome;
 mod seed;
+#[cfg(any(feature = "file", feature = "memory"))]
+mod tasks;
 mod version;
 
 #[cfg(all(fuzzing, feature = "encryption"))]

@@ -20,6 +20,7 @@ impl Seed {
         Self { low: random.hash_one(1u8), high: random.hash_one(2u8) }
     }
 
+    #[cfg(any(feature = "memory", test))]
     pub(super) fn hash(&self, id: &SessionId) -> u64 {
         self.mix(u128::from_le_bytes(*id.as_bytes()))
     }

@@ -24,7 +24,6 @@ mod owners;
 mod platform;
 mod pool;
 mod store;
-mod sweeper;
 mod sweeping;
 mod times;
 mod unsynced;

@@ -1,6 +1,11 @@
 //! The file store as the contract sees it.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use super::{
     disk::Disk,
@@ -8,7 +13,6 @@ use super::{
     locks::{Locks, Shards},
     owners,
     pool::Pool,
-    sweeper::Sweeper,
     walk::Sweep,
 };
 use crate::{
@@ -18,11 +22,15 @@ use crate::{
     store::{
         Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
         Stored, Swept, Touch, Update, Usage, Version,
+        tasks::{Running, Tasks},
     },
 };
 
 /// How long a waiter for a lease waits before it asks again: another process does not wake it.
 const LEASE_POLL: Duration = Duration::from_millis(50);
+
+/// The shortest time between two sweeps.
+const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One durable file per session in a directory, which several processes of one machine can share.
 ///
@@ -114,12 +122,14 @@ pub(super) struct Inner {
     pub(super) pool: Pool,
     /// Who is told of what is swept, and of damaged files.
     pub(super) observers: Observers,
-    sweeper: Sweeper,
+    tasks: Tasks,
+    /// `None` if no task sweeps.
+    sweep_interval: Option<Duration>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.sweeper.stop();
+        self.tasks.stop();
     }
 }
 
@@ -136,18 +146,20 @@ impl FileStore {
                 disk: Arc::new(disk),
                 pool,
                 observers: observers.of(super::NAME),
-                sweeper: Sweeper::new(sweep_interval),
+                tasks: Tasks::default(),
+                sweep_interval: sweep_interval.map(|interval| interval.max(LEAST_SWEEP_INTERVAL)),
             }),
         };
         store.keep_swept();
         store
     }
 
-    /// Makes sure that the task that sweeps runs.
+    /// Makes sure that the task that sweeps runs, if there is to be one.
     fn keep_swept(&self) {
-        self.inner.sweeper.start(&self.inner, |inner| async {
-            // An error has its event already. The next sweep tries again.
-            let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
+        let Inner { tasks, sweep_interval: Some(interval), .. } = &*self.inner else { return };
+        tasks.start(|runtime, running| {
+            let sweeping = sweep_often(Arc::downgrade(&self.inner), *interval, running.clone());
+            vec![runtime.spawn(sweeping).abort_handle()]
         });
     }
 
@@ -195,6 +207,16 @@ impl FileStore {
             self.inner.observers.tell(EventKind::NotOpened { id, operation, error: &error });
         }
         error
+    }
+}
+
+/// Sweeps from time to time, as long as the store is there.
+async fn sweep_often(store: Weak<Inner>, interval: Duration, _running: Running) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(inner) = store.upgrade() else { return };
+        // An error has its event already. The next sweep tries again.
+        let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
     }
 }
 
@@ -388,7 +410,7 @@ impl SessionStore for FileStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.inner.sweeper.stop();
+        self.inner.tasks.stop();
         let drained = self.inner.pool.drain().await;
         let outcome = self.flush_all(true).await;
         let outcome = outcome.and_then(|()| match drained {

@@ -3,13 +3,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
+    background::Background,
     core::Core,
     error::MemoryOpenError,
     ledger::Bounds,
     restore::{self, Restored},
     store::MemoryStore,
     table::Table,
-    tasks::Tasks,
 };
 use crate::{
     clock::Clock,
@@ -249,8 +249,8 @@ impl MemoryStoreBuilder {
     }
 
     fn assemble(&self, core: Arc<Core>, restored: Restored) -> MemoryStore {
-        let tasks = Tasks::new(self.sweep_interval, self.interval_of_snapshots());
-        MemoryStore::of(core, restored, tasks, self.longest_lease, self.close_timeout)
+        let background = Background::new(self.sweep_interval, self.interval_of_snapshots());
+        MemoryStore::of(core, restored, background, self.longest_lease, self.close_timeout)
     }
 
     /// A store with the default settings and this clock: nothing in it can fail.

@@ -1,5 +1,6 @@
 //! Sessions in this process's memory, for production: bounded, with proactive expiry, and snapshots if asked for.
 
+mod background;
 mod builder;
 mod capacity;
 mod contract;
@@ -25,7 +26,6 @@ mod snapshot;
 mod store;
 mod sync;
 mod table;
-mod tasks;
 mod walk;
 mod wheel;
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{core::Core, eviction::tell_expired, restore::Restored, table::Done, tasks::Tasks};
+use super::{background::Background, core::Core, eviction::tell_expired, restore::Restored, table::Done};
 use crate::{id::SessionId, store::StoreError};
 
 /// Sessions in this process's memory: bounded, with proactive expiry, and with snapshots if asked for. Clones share one
@@ -84,7 +84,7 @@ pub struct MemoryStore {
 /// What is dropped with the last clone.
 struct Handle {
     core: Arc<Core>,
-    tasks: Tasks,
+    background: Background,
     restored: Restored,
     longest_lease: Duration,
     close_timeout: Duration,
@@ -114,16 +114,16 @@ impl MemoryStore {
     pub(super) fn of(
         core: Arc<Core>,
         restored: Restored,
-        tasks: Tasks,
+        background: Background,
         longest_lease: Duration,
         close_timeout: Duration,
     ) -> Self {
-        Self { handle: Arc::new(Handle { core, tasks, restored, longest_lease, close_timeout }) }
+        Self { handle: Arc::new(Handle { core, background, restored, longest_lease, close_timeout }) }
     }
 
     /// The core, once the tasks are under way.
     pub(super) fn core(&self) -> &Arc<Core> {
-        self.handle.tasks.start(&self.handle.core);
+        self.handle.background.start(&self.handle.core);
         &self.handle.core
     }
 
@@ -132,7 +132,7 @@ impl MemoryStore {
     }
 
     pub(super) async fn close_once(&self) -> Result<(), StoreError> {
-        self.handle.tasks.stop();
+        self.handle.background.stop();
         self.handle.core.close(self.handle.close_timeout).await
     }
 
@@ -196,7 +196,7 @@ impl fmt::Debug for MemoryStore {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.tasks.stop();
+        self.background.stop();
         let Some(keeper) = &self.core.keeper else { return };
         // Closed already: nothing is left to do.
         if !self.core.table.close() {

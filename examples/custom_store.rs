@@ -69,7 +69,10 @@ impl SessionStore for MapStore {
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let (_, map) = &mut *self.live();
         let Some(stored) = map.get_mut(id) else { return Ok(Touch::Gone) };
-        *stored = Stored::new(Arc::clone(&stored.record), stored.version, usage);
+        // Neither gets earlier: the request may have begun before another that has moved them further.
+        let later =
+            Usage { used_at: usage.used_at.max(stored.used_at), expires_at: usage.expires_at.max(stored.expires_at) };
+        *stored = Stored::new(Arc::clone(&stored.record), stored.version, later);
         Ok(Touch::Touched)
     }
 

@@ -1,4 +1,4 @@
-//! The time, as an argument: the system's, or one that a test moves.
+//! The time, as an argument: the system's, or a test's.
 
 use std::{
     fmt,
@@ -9,15 +9,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The latest instant that this crate writes down: the end of the year 9999, in milliseconds since the Unix epoch.
+/// The latest time that this crate stores: the end of the year 9999, in milliseconds since the Unix epoch.
 ///
-/// Beyond it, RFC 3339 dates have no form. Sums that would pass it stop there.
+/// RFC 3339 has no form for later dates. Sums are capped here.
 pub(crate) const LAST_MILLIS: u64 = 253_402_300_799_999;
 
-/// Where the layer and the stores read the time.
+/// The source of time for the layer and the stores.
 ///
-/// The default is the system's clock. [`Clock::manual`] gives one that stands still until it is moved, so that tests
-/// of expiry need not wait. Clones share the same time.
+/// The default is the system's clock. [`Clock::manual`] creates a clock that stands still until it is moved, so that
+/// tests of expiry need not wait. Clones share the same time.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -39,13 +39,13 @@ impl Clock {
         Self { manual: None }
     }
 
-    /// A clock that stands at `start` until [`advance`](Self::advance) or [`set`](Self::set) moves it.
+    /// Creates a clock that stands at `start` until [`advance`](Self::advance) or [`set`](Self::set) moves it.
     #[must_use]
     pub fn manual(start: SystemTime) -> Self {
         Self { manual: Some(Arc::new(AtomicU64::new(to_millis(start)))) }
     }
 
-    /// The present time, in whole milliseconds.
+    /// Returns the current time in whole milliseconds.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         match &self.manual {
@@ -54,13 +54,13 @@ impl Clock {
         }
     }
 
-    /// The present time to compare others with, not to be written down: on Linux and Android the system's coarse clock,
-    /// which is at most one tick of the kernel late (1 to 10 milliseconds) and takes a tenth of the time to read.
+    /// The current time for comparisons, not for storage: on Linux and Android the system's coarse clock, which is at
+    /// most one tick of the kernel late (1 to 10 milliseconds) and takes a tenth of the time to read.
     pub(crate) fn recent(&self) -> SystemTime {
         from_millis(self.recent_millis())
     }
 
-    /// The same as a number: milliseconds since the Unix epoch.
+    /// The same in milliseconds since the Unix epoch.
     pub(crate) fn recent_millis(&self) -> u64 {
         match &self.manual {
             Some(millis) => millis.load(Ordering::SeqCst).min(LAST_MILLIS),
@@ -68,7 +68,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, at most to the end of the year 9999. Does nothing on the system's clock.
+    /// Moves a manual clock forward, at most to the end of the year 9999. Has no effect on the system's clock.
     pub fn advance(&self, by: Duration) {
         if let Some(millis) = &self.manual {
             let by = duration_millis(by);
@@ -78,7 +78,7 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock. The system's clock is not ours to set: there this does nothing.
+    /// Sets a manual clock. Has no effect on the system's clock.
     pub fn set(&self, to: SystemTime) {
         if let Some(millis) = &self.manual {
             millis.store(to_millis(to), Ordering::SeqCst);
@@ -116,7 +116,7 @@ fn coarse_millis() -> u64 {
     to_millis(SystemTime::now())
 }
 
-/// Milliseconds since the Unix epoch; an earlier time is 0, a later one than the year 9999 its end.
+/// Milliseconds since the Unix epoch. An earlier time is 0, and a time after the year 9999 is the end of that year.
 pub(crate) fn to_millis(time: SystemTime) -> u64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => duration_millis(since),

@@ -1,4 +1,4 @@
-//! How long a session lives, by the server's clock.
+//! Lifetimes of sessions, by the server's clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,17 +26,17 @@ pub struct Lifetime {
     cookie: CookieLifetime,
 }
 
-/// How long the browser keeps the cookie. A courtesy: the server's limits hold whatever the browser does.
+/// How long the browser keeps the cookie. The server enforces its limits in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum CookieLifetime {
     /// Until the browser is closed: no `Max-Age`.
     #[default]
     Browser,
-    /// For the time that is left to the absolute limit, at most 400 days (RFC 6265bis, section 5.5).
+    /// The time left to the absolute limit, at most 400 days (RFC 6265bis, section 5.5).
     Persistent,
 }
 
-/// A duration was shorter than a second.
+/// A duration is shorter than a second.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {which} lifetime is {given:?}: it must be at least one second")]
 pub struct LifetimeError {
@@ -49,14 +49,15 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 impl Lifetime {
-    /// A lifetime of `idle` without use and of `absolute` in all, with a browser cookie.
+    /// Creates a lifetime of `idle` without use and of `absolute` in all, with a browser cookie.
     ///
-    /// An idle time beyond the absolute one is allowed and has no effect: idle is capped by absolute. Fractions of a
-    /// millisecond are cut.
+    /// An idle time longer than the absolute time is allowed and has no effect, since idle is capped by absolute.
+    /// Fractions of a millisecond are cut off.
     ///
     /// # Errors
     ///
-    /// If one of them is shorter than a second: a zero would be either "at once" or "never", and stores count seconds.
+    /// If one of them is shorter than a second. Zero would be ambiguous, "at once" or "never", and some stores count
+    /// whole seconds.
     pub fn new(idle: Duration, absolute: Duration) -> Result<Self, LifetimeError> {
         for (which, given) in [("idle", idle), ("absolute", absolute)] {
             if given < Duration::from_secs(1) {
@@ -70,7 +71,7 @@ impl Lifetime {
         Self { idle_millis, absolute_millis, cookie }
     }
 
-    /// NIST SP 800-63B-4, AAL1: 30 days at most, and no idle limit below that.
+    /// NIST SP 800-63B-4, AAL1: 30 days at most, without an idle limit below that.
     #[must_use]
     pub const fn aal1() -> Self {
         Self::from_millis(30 * DAY, 30 * DAY, CookieLifetime::Browser)
@@ -88,14 +89,14 @@ impl Lifetime {
         Self::from_millis(15 * MINUTE, 12 * HOUR, CookieLifetime::Browser)
     }
 
-    /// The same with a cookie that outlives the browser's window.
+    /// The same lifetime with a cookie that outlives the browser's window.
     #[must_use]
     pub const fn persistent(mut self) -> Self {
         self.cookie = CookieLifetime::Persistent;
         self
     }
 
-    /// The same with a cookie that ends with the browser's window.
+    /// The same lifetime with a cookie that ends with the browser's window.
     #[must_use]
     pub const fn browser(mut self) -> Self {
         self.cookie = CookieLifetime::Browser;
@@ -120,9 +121,9 @@ impl Lifetime {
         self.cookie
     }
 
-    /// This part of the idle time, in milliseconds.
+    /// This fraction of the idle time, in milliseconds.
     pub(crate) fn idle_part(&self, part: f64) -> u64 {
-        // Both are at least 0, and far below what a `f64` counts exactly.
+        // Both are at least 0, and far below the largest integer that an `f64` represents exactly.
         (self.idle_millis as f64 * part).round() as u64
     }
 
@@ -132,14 +133,14 @@ impl Lifetime {
         idle.min(created_millis.saturating_add(self.absolute_millis)).min(clock::LAST_MILLIS)
     }
 
-    /// When a session of this lifetime that was created then reaches its absolute limit.
+    /// When a session with this lifetime, created at `created_at`, reaches its absolute limit.
     #[must_use]
     pub fn absolute_limit(&self, created_at: SystemTime) -> SystemTime {
         clock::later(created_at, self.absolute())
     }
 
-    /// When a session of this lifetime that was created and last used then expires: the idle limit, capped by the
-    /// absolute one. It is expired from that instant on.
+    /// When a session with this lifetime expires: the idle limit, capped by the absolute limit. It is expired from that
+    /// time on.
     #[must_use]
     pub fn expires_at(&self, created_at: SystemTime, used_at: SystemTime) -> SystemTime {
         clock::later(used_at, self.idle()).min(self.absolute_limit(created_at))

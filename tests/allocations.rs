@@ -1,5 +1,5 @@
-//! PERFORMANCE: exact numbers of allocations that a request's session adds to the same router behind a layer that does
-//! nothing, counted by an allocator. Warm: the first requests of each kind are not counted.
+//! The exact number of allocations that a request's session adds to the same router behind a layer that does nothing.
+//! The first requests of each kind warm up and are not counted.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -37,7 +37,7 @@ struct Item {
 const USER: Key<User> = Key::new("user");
 const N: Key<u64> = Key::new("n");
 
-/// The reference session of the budgets: about 0.7 KB.
+/// The benchmark's session: about 0.7 KB.
 async fn fill(session: Session) -> Result<(), session_layer::Error> {
     let roles = ["admin", "editor", "reader"].map(str::to_owned).to_vec();
     let user = User { id: 4_711, name: "Ada Lovelace".to_owned(), email: "ada@example.org".to_owned(), roles };
@@ -76,7 +76,7 @@ fn request(path: &str, cookie: Option<&str>) -> Request<Body> {
     request.body(Body::empty()).unwrap()
 }
 
-/// Nothing here waits: one poll is the whole request.
+/// Nothing here waits, so one poll completes the request.
 fn call(router: &mut Router, request: Request<Body>) -> Response {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(<Router as Service<Request<Body>>>::poll_ready(router, cx).is_ready());
@@ -95,14 +95,14 @@ fn allocations(router: &mut Router, path: &str, cookie: Option<&str>) -> u64 {
         assert_eq!(status, Some(StatusCode::OK));
         counts.push(count);
     }
-    // The first ones warm up; the last ones are all alike.
+    // The first requests warm up; the last ones all cost the same.
     let warm = &counts[10..];
     assert!(warm.iter().all(|count| *count == warm[0]), "{counts:?}");
     warm[0]
 }
 
 #[test]
-fn what_a_session_adds_to_an_empty_layer() {
+fn a_session_adds_exactly_the_budgeted_allocations() {
     let mut empty = Router::new()
         .route("/untouched", get(untouched))
         .route("/read", get(untouched))
@@ -127,10 +127,10 @@ fn what_a_session_adds_to_an_empty_layer() {
     assert!(write <= 22, "the budget");
 }
 
-/// untouched without a cookie, untouched with one, read, write.
+/// Untouched without a cookie, untouched with one, read, write.
 const EXACTLY: (u64, u64, u64, u64) = (4, 4, 11, 18);
 
-/// A service that does nothing but call the inner one.
+/// A service that only calls the inner one.
 #[derive(Clone)]
 struct Empty<S>(S);
 

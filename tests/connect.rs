@@ -1,4 +1,4 @@
-//! A store from a URL: what each part means, and what a mistake is answered with.
+//! Stores from URLs: the meaning of each part, and the error for each mistake.
 
 use std::{error::Error, time::SystemTime};
 
@@ -18,7 +18,7 @@ async fn holds_a_session(store: &DynStore) {
 }
 
 #[tokio::test]
-async fn memory() {
+async fn a_memory_store_opens() {
     for url in ["memory:", "memory:?capacity=10&bytes=1000000&sweep_interval_s=5"] {
         let store = connect(url).await.expect("a URL of the documentation");
         assert_eq!(store.name(), "memory");
@@ -27,7 +27,7 @@ async fn memory() {
 }
 
 #[tokio::test]
-async fn memory_with_a_snapshot() {
+async fn a_memory_store_with_a_snapshot_opens() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let url = format!("memory:?snapshot={}/s.snapshot", dir.path().display());
     let store = connect(&url).await.expect("a path that can be written");
@@ -39,7 +39,7 @@ async fn memory_with_a_snapshot() {
 }
 
 #[tokio::test]
-async fn file() {
+async fn a_file_store_opens() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("sessions");
     let missing = refused(&format!("file:{}", path.display())).await;
@@ -72,7 +72,7 @@ async fn memcached_is_not_asked_until_it_is_used() {
 }
 
 #[tokio::test]
-async fn mistakes_name_the_part_and_what_is_allowed() {
+async fn mistakes_name_the_part_and_the_allowed_values() {
     assert_eq!(
         refused("sessions").await,
         "the store URL \"sessions\" has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`"
@@ -100,7 +100,7 @@ async fn mistakes_name_the_part_and_what_is_allowed() {
     assert!(refused("memcached://x?connections=0").await.contains("connections"));
 }
 
-/// Secrets are not taken from URLs, and not repeated in the refusal.
+/// Secrets are not accepted in URLs, and the error does not repeat them.
 #[tokio::test]
 async fn secrets_are_refused() {
     for url in [
@@ -124,9 +124,9 @@ async fn secrets_are_refused() {
     assert!(refused("memcached://bob:hunter2@h1").await.contains("credentials(user, password)"));
 }
 
-/// Each form of each part either opens the store or is refused with the form to write instead. Nothing is guessed.
+/// Each form of each part either opens the store or is refused with the form to write instead.
 #[tokio::test]
-async fn every_form_of_every_part() {
+async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
     let opens = [
         "memory:",
         "MEMORY:",
@@ -151,7 +151,7 @@ async fn every_form_of_every_part() {
         assert!(url.to_lowercase().starts_with(store.name()), "{url}: {}", store.name());
     }
     let refusals: &[(&str, &[&str])] = &[
-        // No scheme, another one, or characters that no URL has.
+        // A missing or unknown scheme, or characters that no URL has.
         ("the store URL is empty: write `memory:`", &[""]),
         (
             "has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`",
@@ -236,7 +236,7 @@ async fn every_form_of_every_part() {
         ("write `?` before the options, or `%3B`", &["file:/x;create=yes"]),
         #[cfg(unix)]
         ("write `/` between directories, or `%5C`", &["file:C:\\x", "file:\\\\server\\x"]),
-        // What only has options.
+        // Schemes that take options only.
         ("takes no path, but has \"//\": write `memory:`", &["memory://"]),
         ("takes no path", &["memory:/x", "memory:x", "memory:///", "memory://localhost", "memory:::"]),
         ("write `?` before the options", &["memory:capacity=5", "memory:/capacity=5"]),
@@ -310,7 +310,7 @@ async fn every_form_of_every_part() {
 }
 
 #[tokio::test]
-async fn every_form_of_a_path_is_one_directory() {
+async fn all_forms_of_a_path_name_one_directory() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("a b#~$;é").display().to_string();
     let encoded =

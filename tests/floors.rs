@@ -1,4 +1,4 @@
-//! DESIGN 10: imports point down only. This reads the `use crate::` lines of every file in `src/`.
+//! Imports point down only (ARCHITECTURE.md, "Floors"). Reads the `use crate::` lines of every file in `src/`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The floors from the ground up, and the modules on each. A module may use what is below its floor, what is beside it
-/// only where `SIDE_BY_SIDE` says so, and nothing above.
+/// The floors from the ground up, and the modules on each. A module may use modules on lower floors, and modules on its
+/// own floor only as listed in `SIDE_BY_SIDE`.
 const FLOORS: &[&[&str]] = &[
     &["error", "id", "clock"],
     &["codec", "lifetime", "record", "keyring"],
@@ -26,29 +26,27 @@ const FLOORS: &[&[&str]] = &[
     &["connect", "admin", "middleware", "extract"],
 ];
 
-/// Which may use which on one floor.
+/// Allowed imports between modules of one floor.
 const SIDE_BY_SIDE: &[(&str, &str)] = &[
     ("error", "id"),
-    // What is told of has the store's errors in it, and a cookie can be refused.
+    // Events contain the store's errors.
     ("events", "store"),
     ("cookie", "events"),
     ("id", "clock"),
-    // A record has a lifetime.
     ("record", "lifetime"),
-    // The extractors are those of the middleware.
     ("extract", "middleware"),
-    // Sessions from outside a request go by a layer's settings.
+    // Sessions outside a request use a layer's settings.
     ("admin", "middleware"),
     ("middleware", "admin"),
 ];
 
-/// What is used from below although it lives above: each with its reason.
+/// Imports that point up, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    // `Error` is made from every floor's own: `From<StoreError>`.
+    // `Error` has `From<StoreError>`.
     ("error", "store"),
 ];
 
-/// The module that a path names: the longest known one.
+/// The longest known module that contains this path.
 fn module_of(path: &str) -> Option<&'static str> {
     let all = FLOORS.iter().flat_map(|floor| floor.iter().copied());
     all.filter(|module| path == *module || path.starts_with(&format!("{module}/"))).max_by_key(|module| module.len())
@@ -58,14 +56,14 @@ fn floor_of(module: &str) -> usize {
     FLOORS.iter().position(|floor| floor.contains(&module)).expect("FLOORS names each module")
 }
 
-/// What the text imports from this crate, as paths: `crate::store::memory::X` is `store/memory/X`.
+/// The imports of this text from this crate, as paths: `crate::store::memory::X` is `store/memory/X`.
 fn imports(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    // Tests of a module may use whatever helps them.
+    // Tests inside a module may import anything.
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     for (start, _) in code.match_indices("crate::") {
-        // `$crate::` of a macro is one, too; `other_crate::` is not.
+        // `$crate::` in a macro counts; `other_crate::` does not.
         let before = code[..start].chars().next_back();
         if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
             continue;
@@ -75,7 +73,7 @@ fn imports(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Writes out one use tree: `a::{b, c::d}` is `a/b` and `a/c/d`.
+/// Expands one use tree: `a::{b, c::d}` is `a/b` and `a/c/d`.
 fn expand(tree: &str, prefix: &str, found: &mut BTreeSet<String>) -> usize {
     let end = tree.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(tree.len());
     let name = &tree[..end];
@@ -98,7 +96,7 @@ fn expand(tree: &str, prefix: &str, found: &mut BTreeSet<String>) -> usize {
                 }
                 Some(_) => {
                     let used = expand(&rest[at..], prefix, found);
-                    // `as name`, or what this reader does not know: to the next comma or brace.
+                    // `as name`, or unknown syntax: skip to the next comma or brace.
                     at += used.max(1);
                     at += rest[at..].find([',', '}']).unwrap_or(0);
                 }
@@ -109,7 +107,7 @@ fn expand(tree: &str, prefix: &str, found: &mut BTreeSet<String>) -> usize {
     end
 }
 
-/// What is wrong with a file of this path, relative to `src`, and text.
+/// The violations in a file with this path, relative to `src`, and this text.
 fn violations(path: &str, text: &str, reexports: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let own = path.trim_end_matches(".rs").trim_end_matches("/mod");
     let Some(own_module) = module_of(own) else {
@@ -123,7 +121,7 @@ fn violations(path: &str, text: &str, reexports: &dyn Fn(&str) -> Option<String>
             || floor_of(used) < floor_of(own_module)
             || SIDE_BY_SIDE.contains(&(own_module, used))
             || EXCEPTIONS.contains(&(own_module, used));
-        // `store/mod.rs` names its own parts, which is what a module file is for.
+        // `store/mod.rs` names its own parts, as module files do.
         let own_part = own == own_module && used.starts_with(&format!("{own_module}/"));
         if !allowed && !own_part {
             wrong.push(format!("{path}: {own_module} uses {used} (`crate::{}`)", import.replace('/', "::")));
@@ -143,7 +141,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Names that the crate's root re-exports: `crate::MemoryStore` is in `store/memory`.
+/// The file of a name that the crate's root re-exports: `crate::MemoryStore` is in `store/memory`.
 fn at_the_root(import: &str) -> Option<String> {
     let stores = [
         ("Memory", "store/memory"),
@@ -179,7 +177,7 @@ fn imports_point_down() {
     let mut read = 0;
     for file in all {
         let path = file.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
-        // Test modules in files of their own use whatever helps them.
+        // Test modules in files of their own may import anything.
         if path.split('/').any(|part| part.trim_end_matches(".rs").ends_with("tests") || part == "model.rs") {
             continue;
         }

@@ -1,9 +1,9 @@
-//! `kill -9` of a real process while it writes snapshots (K22).
+//! Kills a process with `kill -9` while it writes snapshots.
 //!
 //! The parent starts this program again as the child. The child keeps a memory store with snapshots, writes one after
-//! the other, and logs sessions out meanwhile, telling of each logout once it was answered. The parent kills it while
-//! the temporary file is there, opens what is left, and checks that it is one whole snapshot, the older or the newer,
-//! without any session whose logout was answered. Then the next child goes on from there.
+//! the other, and meanwhile logs sessions out and prints each logout once it was acknowledged. The parent kills the
+//! child while the temporary file exists and opens the snapshot. It must be one whole snapshot, the older or the newer,
+//! without any session whose logout was acknowledged. The next child continues from there.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test without the harness: it panics and it reports")]
 
@@ -56,13 +56,13 @@ fn usage(record: &Record) -> Usage {
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // The parent may be gone: then so are we.
+    // The parent may be gone: then exit as well.
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         std::process::exit(1);
     }
 }
 
-/// Writes snapshots until it is killed. The marker's value is the number of the snapshot that has it.
+/// Writes snapshots until killed. The marker's value is the snapshot's number.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn child(path: &Path) -> ExitCode {
     let store = MemoryStore::builder().snapshot_path(path).open().unwrap();
@@ -87,7 +87,7 @@ async fn child(path: &Path) -> ExitCode {
                 if store.metadata(&id(number)).await.unwrap().is_some() {
                     assert!(store.remove(&id(number)).await.unwrap());
                     say(&format!("out {number}"));
-                    // Some are left for the next ones.
+                    // Leaves some for the next children.
                     tokio::time::sleep(Duration::from_millis(3)).await;
                 }
                 tokio::task::yield_now().await;
@@ -110,7 +110,7 @@ fn text(record: &Record) -> &str {
     std::str::from_utf8(record.entries().get("n").unwrap()).unwrap()
 }
 
-/// What the child has told.
+/// The child's output so far.
 #[derive(Default)]
 struct Told {
     ready: bool,
@@ -128,7 +128,7 @@ fn parent() -> ExitCode {
     let began = Instant::now();
     while hits < HITS {
         let (mut child, told, reader) = start(&path);
-        // A different moment of the writing each time.
+        // A different moment of the write each time.
         wait_until(|| told.lock().unwrap().ready && temporary.exists());
         std::thread::sleep(Duration::from_micros(kills as u64 % 16 * 1_500));
         child.kill().unwrap();
@@ -176,9 +176,9 @@ fn start(path: &Path) -> (Child, Arc<Mutex<Told>>, std::thread::JoinHandle<()>) 
     (child, told, reader)
 }
 
-/// Opens what the killed process left; the number of the snapshot that was restored.
+/// Opens the snapshot that the killed process left, and returns its number.
 fn check(path: &Path, out: &HashSet<u32>, last: u64, kills: usize) -> u64 {
-    // A copy: opening and closing must not do the next child's work.
+    // Works on a copy: opening and closing must not do the next child's work.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("sessions");
     for suffix in ["", ".journal"] {
@@ -208,12 +208,12 @@ fn check(path: &Path, out: &HashSet<u32>, last: u64, kills: usize) -> u64 {
         assert!(!there.contains(number), "session {number} was logged out, and came back");
     }
     let missing = (0..SESSIONS).filter(|number| !there.contains(number) && !out.contains(number)).count();
-    // At each kill one logout may have been under way, written down and not answered.
+    // At each kill one logout may have been under way, written down and not yet acknowledged.
     assert!(missing <= kills, "{missing} sessions are missing that nobody logged out, after {kills} kills");
     let restored: u64 = restored.expect("every snapshot has the marker");
     assert!(
         restored == last || restored == last + 1,
-        "snapshot {restored} was restored, {last} was the last one told of"
+        "snapshot {restored} was restored, {last} was the last one printed"
     );
     restored
 }

@@ -1,4 +1,4 @@
-//! PERFORMANCE: exact numbers of allocations of a load, counted by an allocator.
+//! The exact number of allocations of a load through the wrappers.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "the parts of a test")]
 
 use std::{
@@ -21,7 +21,7 @@ use remote::Remote;
 
 const SECRET: &str = "NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=";
 
-/// The reference session of the budgets: about 0.7 KB.
+/// The benchmark's session: about 0.7 KB.
 fn reference() -> Record {
     let user = br#"{"id":4711,"name":"Ada Lovelace","email":"ada@example.org","roles":["admin","editor","reader"]}"#;
     let item = r#"{"sku":"A-10000","title":"a thing","count":1,"price":1999}"#;
@@ -31,7 +31,7 @@ fn reference() -> Record {
     Record::session(Check::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
 }
 
-/// Nothing here waits: one poll is the whole call.
+/// Nothing here waits, so one poll completes the call.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -50,7 +50,7 @@ fn allocations_of_a_load(store: &impl SessionStore, record: Record) -> u64 {
 }
 
 #[test]
-fn a_load_of_the_reference_session() {
+fn loading_the_benchmark_session_allocates_exactly_the_budget() {
     let ring = || KeyRing::from_lines(SECRET).unwrap();
     let memory = allocations_of_a_load(&MemoryStore::new(), reference());
     assert_eq!(memory, 0);

@@ -1,5 +1,5 @@
-//! C2 across processes: a validating cache in each of two processes over one store. What one of them was told is over or
-//! changed, the other sees at its very next load. Starts itself as the two processes.
+//! Two processes, each with a validating cache over one shared store. A change or removal acknowledged to one is
+//! visible to the other at its very next load. Starts itself as the two processes.
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used, reason = "the parts of a test")]
 
 use std::{
@@ -37,7 +37,7 @@ fn main() {
     }
 }
 
-/// One process: loads and writes as it is told, through a cache and the sealing, in either order.
+/// One process: loads and writes on command, through a cache and the sealing, in either order.
 async fn child(store: &str) {
     let (kind, place) = store.split_once(' ').unwrap();
     let (kind, order) = kind.split_once('/').unwrap();
@@ -116,7 +116,7 @@ fn over(store: &str) {
         let store = format!("{kind}/{order} {place}");
         let mut processes = [Process::start(&store), Process::start(&store)];
         for round in 0..ROUNDS {
-            // Each in turn is the one that acts.
+            // The two take turns.
             if round % 2 == 1 {
                 processes.reverse();
             }

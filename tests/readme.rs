@@ -1,4 +1,4 @@
-//! The README's commands do what it says. Its code is a doc test of the crate.
+//! The README's commands work as described. Its code is a doc test of the crate.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -20,11 +20,11 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
-fn it_names_the_two_commands() {
+fn the_readme_names_the_two_commands() {
     assert_eq!(commands(), ["cargo run --example demo", "scripts/test"]);
 }
 
-/// `scripts/test` is what runs this test, so here: that it is there, can be run and is a script.
+/// `scripts/test` runs this test, so this checks only that it is an executable script.
 #[test]
 fn the_test_command_is_a_script() {
     let script = root().join("scripts/test");
@@ -37,7 +37,7 @@ fn the_test_command_is_a_script() {
     }
 }
 
-/// The demo as the README starts it, but on a port of its own, so that it can run beside another.
+/// Starts the demo as the README does, but on a free port, so that it can run beside another.
 #[test]
 fn the_demo_starts_and_answers() {
     let command = &commands()[0];
@@ -65,9 +65,9 @@ fn the_demo_starts_and_answers() {
     demo.wait().expect("a child");
 }
 
-/// Every example that the README and the changelog name is there.
+/// Every example that the README and the changelog name exists.
 #[test]
-fn the_examples_are_there() {
+fn the_named_examples_exist() {
     for name in ["counter", "typed", "custom_store", "hyper", "testing", "sweep"] {
         assert!(root().join(format!("examples/{name}.rs")).exists(), "{name}");
     }

@@ -40,7 +40,7 @@ async fn visit(app: &Router, cookie: Option<&str>) -> (Option<String>, String) {
 }
 
 #[tokio::test]
-async fn a_signed_session_makes_its_rounds() {
+async fn a_signed_session_survives_requests_and_renewal() {
     let app = app(SessionLayer::builder(MemoryStore::new()).sign(ring(1)).build().expect("good settings"));
     let (cookie, body) = visit(&app, None).await;
     let cookie = cookie.expect("a new session has a cookie");
@@ -49,9 +49,9 @@ async fn a_signed_session_makes_its_rounds() {
     assert_eq!(visit(&app, Some(&cookie)).await, (None, "2".to_owned()));
 }
 
-/// Every changed byte is forged or malformed, and the store is not asked.
+/// Changes every byte in turn: the value is forged or malformed, and the store is not asked.
 #[tokio::test]
-async fn v9_a_forged_cookie_costs_no_store_call() {
+async fn a_forged_cookie_costs_no_store_call() {
     let store = FaultStore::new(MemoryStore::new());
     let app = app(SessionLayer::builder(store.clone()).sign(ring(1)).build().expect("good settings"));
     let (cookie, _) = visit(&app, None).await;
@@ -73,9 +73,9 @@ async fn v9_a_forged_cookie_costs_no_store_call() {
     assert_eq!(visit(&reads, Some(&cookie)).await.1, "false");
 }
 
-/// Signed for one cookie, forged in another.
+/// The value is signed for one cookie and sent as another.
 #[tokio::test]
-async fn k5_a_signature_is_bound_to_the_cookies_name() {
+async fn a_signature_is_bound_to_the_cookies_name() {
     let store = FaultStore::new(MemoryStore::new());
     let layer = |name: &str| {
         let cookie = session_layer::CookieConfig::new(name);
@@ -107,9 +107,9 @@ async fn turning_signing_on_logs_nobody_out() {
     assert_eq!(body, "1");
 }
 
-/// Keys rotate: what an old key of the ring signed is accepted, what a removed one signed is forged.
+/// A value signed by an old key on the ring is accepted; one signed by a removed key is forged.
 #[tokio::test]
-async fn keys_rotate() {
+async fn a_signing_key_can_be_rotated() {
     let store = MemoryStore::new();
     let layer = |ring| SessionLayer::builder(store.clone()).sign(ring).build().expect("good settings");
     let (cookie, _) = visit(&app(layer(ring(1))), None).await;

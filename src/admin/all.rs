@@ -34,8 +34,8 @@ pub struct SessionIter {
 ///
 /// Each is [`Unsupported`](crate::ErrorKind::Unsupported) where the store can't list.
 impl Sessions {
-    /// The ids of all live sessions. One that lives all the while comes exactly once. A revoked one that is not
-    /// removed yet comes as well: see [`contains`](Self::contains).
+    /// The ids of all live sessions. One that lives all the while is returned at least once; a store can return it again.
+    /// A revoked one that is not removed yet is returned as well: see [`contains`](Self::contains).
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Sessions};
@@ -54,9 +54,9 @@ impl Sessions {
         SessionIds { store: self.store().clone(), page: Vec::new().into_iter(), next: Some(Cursor::START) }
     }
 
-    /// All live sessions, each as [`open`](Self::open) opens it: looking at one is no use of it. One that lives all the
-    /// while comes exactly once; one that has ended or was revoked meanwhile is left out. Sessions are opened one by
-    /// one, so the store is neither copied nor locked.
+    /// All live sessions, each as [`open`](Self::open) opens it: reading one does not count as a use. One that lives all
+    /// the while is returned at least once; a store can return it again. One that has ended or was revoked is left out.
+    /// Sessions are opened one by one, so the store is neither copied nor locked.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session, Sessions};

@@ -111,6 +111,6 @@ impl Sessions {
     /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
     pub async fn admit(&self, owner: &str, limit: usize, at_limit: AtLimit) -> Result<bool> {
         let (settings, owner) = (Arc::clone(&self.settings), owner.to_owned());
-        to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, None).await }).await
+        to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, &[]).await }).await
     }
 }

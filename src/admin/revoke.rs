@@ -54,9 +54,9 @@ impl Sessions {
     /// The others are revoked as by [`revoke`](Self::revoke), and the kept one is carried over into the new epoch by a
     /// write that names its version. **Between these two steps it is revoked as well**: another request of the kept
     /// session that is loaded just then sees no session, one that meets a conflict just then can't save or renew. A
-    /// logout or a login just then ends it all the same. If the second
-    /// step fails, the answer is an error and the kept session has ended too: an error leaves no other alive that was
-    /// not before.
+    /// logout or a login just then ends the kept session all the same, and so does a request that begins a fresh session,
+    /// whose token replaces the browser's. If the second step fails, the answer is an error and the kept session has
+    /// ended too: an error leaves no other alive that was not before.
     ///
     /// In the handler of the kept session this is a change by somebody else: what the handler saves is merged, and under
     /// [`ConflictPolicy::Reject`](crate::ConflictPolicy::Reject), or before a `login`, it should

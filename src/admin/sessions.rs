@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     events::{EventKind, Observer, Observers},
     id::SessionId,
-    session::{Caller, End, EndedBeside, Follow, Found, Session, Settings, end, find, to_its_end},
+    session::{Caller, Ended, EndedBeside, Follow, Found, Session, Settings, end, find, to_its_end},
     store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
@@ -118,7 +118,7 @@ impl Sessions {
     pub async fn remove(&self, id: &SessionId) -> Result<bool> {
         let (settings, asked, caller) = (Arc::clone(&self.settings), *id, Caller::present());
         let ended = to_its_end(async move {
-            let End::Done(id) = end(&settings, &asked).await? else { return Ok(None) };
+            let Ended::Done(id) = end(&settings, &asked).await? else { return Ok(None) };
             settings.emit(EventKind::Destroyed { id });
             Ok(Some(id))
         });

@@ -21,11 +21,11 @@ pub(super) fn encode<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> R
     }
 }
 
-/// The text is checked as a whole: string by string costs several times as much.
+/// Checks the text as a whole, since checking string by string costs several times as much.
 pub(super) fn decode<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> Result<S::Value, CodecError> {
     let value = match std::str::from_utf8(bytes) {
         Ok(text) => read(seed, serde_json::Deserializer::from_str(text)),
-        // It says where.
+        // This error contains the position.
         Err(_) => read(seed, serde_json::Deserializer::from_slice(bytes)),
     };
     value.map_err(|error| unread(&error, bytes))

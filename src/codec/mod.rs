@@ -1,4 +1,4 @@
-//! How one entry's value becomes bytes: JSON, MessagePack, or the application's own.
+//! Encoding of an entry's value: JSON, MessagePack, or the application's own.
 
 mod guard;
 mod json;
@@ -50,7 +50,7 @@ use self::unborrowed::Unborrowed;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Codec {
-    /// JSON (RFC 8259): readable, and fields of a struct can come and go between releases.
+    /// JSON (RFC 8259): readable, and a struct's fields can come and go between releases.
     #[default]
     Json,
     /// MessagePack with field names: smaller than JSON, and as tolerant of fields that come and go.
@@ -86,7 +86,7 @@ pub enum Codec {
 /// }
 /// ```
 pub trait CustomCodec: Send + Sync + 'static {
-    /// The byte that names this codec in stored values: 128 to 255, and the same for ever.
+    /// The byte that names this codec in stored values: 128 to 255. It must never change.
     fn tag(&self) -> u8;
 
     /// Encodes a value.
@@ -97,24 +97,24 @@ pub trait CustomCodec: Send + Sync + 'static {
     /// would fail at every read. The message must not contain the value.
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError>;
 
-    /// Decodes `bytes` by handing a deserializer over them to `visit`, once.
+    /// Decodes `bytes` by passing a deserializer over them to `visit`, once.
     ///
     /// # Errors
     ///
-    /// Those of `visit`, and one for bytes that follow the value. The message must not hold the value.
+    /// The errors of `visit`, and an error if bytes follow the value. The message must not contain the value.
     fn decode(&self, bytes: &[u8], visit: Visit<'_>) -> Result<(), CodecError>;
 }
 
-/// What [`CustomCodec::decode`] hands its deserializer to.
+/// The callback that receives the deserializer of [`CustomCodec::decode`].
 pub type Visit<'a> = &'a mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), CodecError>;
 
-/// A value could not be encoded or decoded. The message says why and where, never what the value was.
+/// A value could not be encoded or decoded. The message says why and where, and never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CodecError(String);
 
 impl CodecError {
-    /// An error with this message, which must not hold the value.
+    /// Creates an error with this message, which must not contain the value.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
@@ -136,7 +136,7 @@ impl Codec {
         Self::Custom(Arc::new(codec))
     }
 
-    /// What is wrong with this codec's tag, if anything.
+    /// Returns what is wrong with this codec's tag, if anything.
     pub(crate) fn complaint(&self) -> Option<String> {
         match self {
             Self::Custom(codec) if codec.tag() < FIRST_CUSTOM => Some(format!(
@@ -170,7 +170,7 @@ impl Codec {
         }
     }
 
-    /// Decodes what [`encode`](Self::encode) of this or of a built-in codec wrote.
+    /// Decodes a value that this or a built-in codec has [encoded](Self::encode).
     pub(crate) fn decode<T: DeserializeOwned>(&self, tagged: &[u8]) -> Result<T, CodecError> {
         match (tagged.split_first(), self) {
             (Some((tag, bytes)), Self::Custom(codec)) if codec.tag() == *tag => {
@@ -180,7 +180,7 @@ impl Codec {
         }
     }
 
-    /// The same for what serde describes by a seed. It must be a seed of an owned type: a custom codec lends nothing.
+    /// The same for a serde seed, which must be of an owned type, since a custom codec lends nothing.
     pub(crate) fn decode_seed<'de, S>(&self, seed: S, tagged: &'de [u8]) -> Result<S::Value, CodecError>
     where
         S: DeserializeSeed<'de>,
@@ -207,12 +207,12 @@ impl Codec {
         }
     }
 
-    /// In a build with debug assertions, checks that the type can read what it wrote. The value read back need not
+    /// In a build with debug assertions, checks that the type can read its own encoding. The value read back need not
     /// encode alike: a `HashMap` has another order each time.
     ///
     /// # Errors
     ///
-    /// If it can't be decoded.
+    /// If the type can't read it.
     pub(crate) fn verify<T: DeserializeOwned>(&self, encoded: &[u8]) -> Result<(), CodecError> {
         if !cfg!(debug_assertions) {
             return Ok(());

@@ -57,7 +57,7 @@ fn values_round_trip_and_garbage_is_an_error() {
     }
 }
 
-/// Everything that serde's data model knows.
+/// Every type of serde's data model.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Everything {
     integers: (i8, i16, i32, i64, i128, u8, u16, u32, u64, u128),
@@ -162,7 +162,7 @@ fn a_tag_of_a_built_in_codec_is_refused() {
     assert!(Codec::custom(Thief).complaint().unwrap().contains("tag is 1"));
 }
 
-/// Writes lists within each other without being one: no value is dropped level by level.
+/// Writes nested lists without being nested itself, so no value is dropped level by level.
 struct Lists(u32);
 
 impl Serialize for Lists {
@@ -174,7 +174,7 @@ impl Serialize for Lists {
     }
 }
 
-/// The same levels as lists, and as each other form that a type can take.
+/// The same levels as lists, and in each other form that a type can take.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 enum Nest {
     End,
@@ -213,8 +213,8 @@ fn deep<T>(levels: u16, end: T, wrap: impl Fn(T) -> T) -> T {
     (0..levels).fold(end, |value, _| wrap(value))
 }
 
-/// Writes the value with more and more levels. As long as it can be written it can be read, and then it is refused with a
-/// reason. Returns the most levels that were written.
+/// Writes the value with more and more levels. While it can be written it can be read, and beyond that it is refused
+/// with a reason. Returns the most levels that were written.
 fn deepest<T>(codec: &Codec, end: impl Fn() -> T, wrap: impl Fn(T) -> T + Copy) -> u16
 where
     T: Serialize + DeserializeOwned + PartialEq,
@@ -233,7 +233,7 @@ where
     }
 }
 
-/// Whatever form the levels have.
+/// For every form of level.
 fn every_form(codec: &Codec, most: u16) {
     type Wrap = fn(Nest) -> Nest;
     let list: Wrap = |value| Nest::List(vec![value]);
@@ -271,9 +271,8 @@ fn message_pack_writes_no_more_levels_than_it_reads() {
     assert!(Codec::MessagePack.decode::<serde_json::Value>(&bytes).is_ok());
 }
 
-/// A value of any depth is refused before the stack is used up.
 #[test]
-fn what_is_nested_without_end_is_refused() {
+fn a_value_of_any_depth_is_refused_before_the_stack_overflows() {
     for codec in [
         Codec::Json,
         #[cfg(feature = "messagepack")]
@@ -509,7 +508,7 @@ fn a_type_that_reads_less_than_it_writes_is_found() {
         let error = verify(None).unwrap_err().to_string();
         assert!(error.starts_with("the type can't read what it wrote: "), "{error}");
         assert!(error.ends_with("; see `Session::insert`"), "{error}");
-        // What comes back in another order, or as something else, is no failure.
+        // A value that comes back in another order, or as an equal value of another form, is accepted.
         let map: std::collections::HashMap<u8, u8> = (0..50).map(|n| (n, n)).collect();
         assert!(codec.verify::<std::collections::HashMap<u8, u8>>(&codec.encode(&map).unwrap()).is_ok());
         assert!(codec.verify::<Option<()>>(&codec.encode(&Some(())).unwrap()).is_ok());

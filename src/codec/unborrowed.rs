@@ -1,8 +1,9 @@
-//! Deserializers that lend nothing of their input, so that the input need not live as long as what is read asks for.
+//! Deserializers that lend nothing of their input, so that the input may have a shorter lifetime than the seed asks
+//! for.
 //!
-//! A value that is read through a seed asks for a deserializer of one certain lifetime; a [`CustomCodec`] hands out one
-//! of a lifetime of its own, since it may decode into a buffer first. Strings and bytes are therefore passed on as
-//! transient ones, which every owned type accepts.
+//! A value that is read through a seed asks for a deserializer of one certain lifetime. A [`CustomCodec`] passes one
+//! with its own lifetime, since it may decode into a buffer first. Strings and bytes are therefore passed on as
+//! transient, which every owned type accepts.
 //!
 //! [`CustomCodec`]: super::CustomCodec
 
@@ -10,7 +11,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-/// What gives: a deserializer, or a part of one, over an input of the lifetime `'input`.
+/// The source: a deserializer, or a part of one, over an input of the lifetime `'input`.
 pub(super) struct Unborrowed<'input, D>(D, PhantomData<fn(&'input ())>);
 
 impl<D> Unborrowed<'_, D> {
@@ -19,7 +20,7 @@ impl<D> Unborrowed<'_, D> {
     }
 }
 
-/// What takes: a visitor or a seed that asks for the lifetime `'de`.
+/// The receiver: a visitor or a seed that asks for the lifetime `'de`.
 struct Taker<'de, V>(V, PhantomData<fn(&'de ())>);
 
 impl<V> Taker<'_, V> {
@@ -68,7 +69,7 @@ macro_rules! visit {
     )*};
 }
 
-/// The two methods for borrowed values are not here: by default they pass on what they get as transient.
+/// Without the two methods for borrowed values: by default they pass their values on as transient.
 impl<'de, 'input, V: Visitor<'de>> Visitor<'input> for Taker<'de, V> {
     type Value = V::Value;
 

@@ -11,7 +11,7 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
         StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
@@ -83,6 +83,7 @@ impl Probe {
         Update update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Update;
         Touch touch(id: &SessionId, usage: Usage) -> Touch;
         Remove remove(id: &SessionId) -> bool;
+        End end(id: &SessionId, expected: &Version, now: SystemTime) -> End;
         Rename rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
         Refresh refresh(id: &SessionId, held: &Stored) -> Refresh;
         OwnerEpoch owner_epoch(owner: &str) -> Option<Epoch>;
@@ -219,7 +220,7 @@ impl Probe {
     /// Damages what is stored under the id.
     pub(super) async fn damage(&self, id: &SessionId) -> Verdict {
         let Some(damage) = &self.harness().damage else {
-            return self.skip("the harness has no way to damage a record");
+            return self.skip("the harness has no way to damage a record; see `Harness::damage`");
         };
         damage(*id).await;
         Ok(())
@@ -228,10 +229,18 @@ impl Probe {
     /// Takes the backend away, or gives it back.
     pub(super) async fn outage(&self, down: bool) -> Verdict {
         let Some(outage) = &self.harness().outage else {
-            return self.skip("the harness has no way to take the backend away");
+            return self.skip("the harness has no way to take the backend away; see `Harness::outage`");
         };
         outage(down).await;
         Ok(())
+    }
+
+    /// Loses the answer to the n-th request from now on, or stops. Whether one was lost since the last time.
+    pub(super) async fn lose_answer(&self, nth: Option<u32>) -> Verdict<bool> {
+        let Some(lose) = &self.harness().lose_answers else {
+            return self.skip("the harness has no way to lose an answer of the backend; see `Harness::lose_answers`");
+        };
+        Ok(lose(nth).await)
     }
 }
 

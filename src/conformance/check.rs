@@ -3,8 +3,9 @@
 use std::pin::Pin;
 
 use super::{
-    Harness, Outcome,
+    Harness, Outcome, Skip,
     bench::{Bench, Stop, Verdict},
+    clock,
 };
 
 /// One check: it drives a fresh store through one or more sentences of the contract.
@@ -16,6 +17,27 @@ pub struct Check {
     /// The numbers of the sentences that it checks.
     pub sentences: &'static [&'static str],
     run: fn(Bench) -> Pin<Box<dyn Future<Output = Verdict> + Send>>,
+}
+
+/// The check that is done first.
+pub(super) const CLOCK: &str = "g4_the_store_reads_the_harness_clock";
+
+/// What a failure says whose cause may be the clock.
+const OTHER_CLOCK: &str = ".\n    This may be because the store does not read the harness's manual clock: see the check \
+     g4_the_store_reads_the_harness_clock first";
+
+/// How long a store that has failed may take to show which clock it reads.
+const SOON: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Whether the store of this bench takes no notice of the harness's manual clock.
+pub(super) async fn other_clock(bench: Bench) -> bool {
+    let g4 = bench.about("G4");
+    if !g4.exact() {
+        return false;
+    }
+    // In a task of its own, because it may panic; in time, because it may hang.
+    let asked = tokio::spawn(async move { tokio::time::timeout(SOON, clock::mismatch(&g4)).await });
+    matches!(asked.await, Ok(Ok(Ok(Some(_)))))
 }
 
 impl Check {
@@ -54,12 +76,24 @@ impl Check {
         };
         let check = self.name;
         skipped.iter_mut().for_each(|skip| skip.check = check);
-        let failure = failure.map(|failure| super::Failure { check, ..failure });
+        let mut failure = failure.map(|failure| super::Failure { check, ..failure });
+        if let Some(failure) = &mut failure
+            && check != CLOCK
+            && other_clock(bench).await
+        {
+            failure.what.push_str(OTHER_CLOCK);
+        }
         if let Some(failure) = &failure {
             let known = self.sentences.contains(&failure.sentence);
             debug_assert!(known, "{check} does not say that it checks {}", failure.sentence);
         }
         Outcome { check, skipped, failure }
+    }
+
+    pub(super) fn not_run(&self, why: &str) -> Outcome {
+        let sentence = self.sentences.first().copied().unwrap_or_default();
+        let skip = Skip { check: self.name, sentence, why: format!("not run, because {why}") };
+        Outcome { check: self.name, skipped: vec![skip], failure: None }
     }
 
     /// A store that panics is told like one that answers wrongly, so that the other checks still run.

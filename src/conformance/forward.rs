@@ -149,6 +149,7 @@ impl Call {
             Operation::Update => wrapper.update(id, &self.session.variant(1), version, *usage).await.map(drop),
             Operation::Touch => wrapper.touch(id, *usage).await.map(drop),
             Operation::Remove => wrapper.remove(id).await.map(drop),
+            Operation::End => wrapper.end(id, version, usage.used_at).await.map(drop),
             Operation::Rename => {
                 let to = Sample::new(usage.used_at);
                 wrapper.rename(id, version, &tombstone(usage.used_at), &to.id, &to.record, *usage).await.map(drop)

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     fmt,
     pin::Pin,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::Operation;
@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// A hook's future.
-type Done = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Done<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A hook that is told something.
+type Hook<A, T = ()> = Box<dyn Fn(A) -> Done<T> + Send + Sync>;
 
 /// A fresh, empty store on the test bench: how time passes for it, what it can do, and how it can be made to fail.
 ///
@@ -33,22 +36,26 @@ pub struct Harness {
     pub(super) expected: Vec<Operation>,
     pub(super) holds: usize,
     pub(super) refuses: Option<usize>,
-    pub(super) damage: Option<Box<dyn Fn(SessionId) -> Done + Send + Sync>>,
-    pub(super) outage: Option<Box<dyn Fn(bool) -> Done + Send + Sync>>,
+    pub(super) damage: Option<Hook<SessionId>>,
+    pub(super) outage: Option<Hook<bool>>,
+    pub(super) lose_answers: Option<Hook<Option<u32>, bool>>,
     kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-/// A manual clock for a harness, at a fixed time in the year 2027.
+/// A manual clock for a harness. It starts at the present second, so that a part of the backend that has its own clock
+/// does not find everything expired.
 #[must_use]
 pub fn manual_clock() -> Clock {
-    Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Clock::manual(UNIX_EPOCH + Duration::from_secs(now.as_secs()))
 }
 
 impl Harness {
     /// A store that is fresh and empty, and the clock that it reads.
     ///
-    /// With a manual clock (see [`manual_clock`]) no check waits. With the system's clock the kit really waits, some
-    /// [`unit`](Self::unit)s of time in each check of expiry: for a backend that has its own clock.
+    /// With a manual clock (see [`manual_clock`]) no check waits. For a backend that has its own clock, pass
+    /// [`Clock::system`]: the kit then really waits, some [`unit`](Self::unit)s of time in each check of expiry. If the
+    /// store does not read the clock that the harness has, the check `g4_the_store_reads_the_harness_clock` says so.
     pub fn new(store: impl SessionStore, clock: Clock) -> Self {
         Self {
             store: DynStore::new(store),
@@ -63,6 +70,7 @@ impl Harness {
             refuses: None,
             damage: None,
             outage: None,
+            lose_answers: None,
             kept: Vec::new(),
         }
     }
@@ -93,8 +101,8 @@ impl Harness {
         self
     }
 
-    /// How much later than asked something may expire: one second for a store that counts whole seconds. Zero by
-    /// default.
+    /// How much later than asked something may expire, and be said to expire: one second for a store that rounds up to
+    /// whole seconds. Zero by default. Nothing may ever expire early, so a store must not round down.
     pub fn late_by(mut self, late: Duration) -> Self {
         self.late = late;
         self
@@ -140,6 +148,39 @@ impl Harness {
         F: Future<Output = ()> + Send + 'static,
     {
         self.outage = Some(Box::new(move |down| Box::pin(outage(down))));
+        self
+    }
+
+    /// How to lose an answer of the backend: the request is carried out, and the store never learns of it.
+    ///
+    /// The kit calls the hook with `Some(n)` before a call of the store. From then on the hook counts the requests to
+    /// the backend and loses the answer to the n-th of them, once: `Some(1)` means the next request. A proxy between
+    /// store and backend can pass the request on, wait for the answer and cut the connection. With `None` it stops
+    /// counting. The hook returns whether an answer was lost since it was called last.
+    ///
+    /// The kit begins with the first request and goes on until a call has fewer than `n`, so each step of a write is
+    /// lost in turn. Other checks may run beside this one: only this harness's store may feel it. A store in this
+    /// process, which has no answers to lose, does not need the hook. Under a
+    /// [`FaultStore`](super::fault::FaultStore) it shows that a wrapper passes `OutcomeUnknown` on:
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")] {
+    /// use session_layer::{MemoryStore, conformance::{self, Harness, fault::FaultStore}};
+    ///
+    /// let clock = conformance::manual_clock();
+    /// let store = FaultStore::new(MemoryStore::with_clock(clock.clone()));
+    /// let backend = store.clone();
+    /// let harness = Harness::new(store, clock).lose_answers(move |nth| {
+    ///     let lost = backend.lose_answer(nth);
+    ///     async move { lost }
+    /// });
+    /// # }
+    /// ```
+    pub fn lose_answers<F>(mut self, lose: impl Fn(Option<u32>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        self.lose_answers = Some(Box::new(move |nth| Box::pin(lose(nth))));
         self
     }
 

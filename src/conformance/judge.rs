@@ -19,12 +19,15 @@ use crate::{
 /// How far expiries lie apart, at least, that a check tells from each other.
 pub(super) const APART: Duration = Duration::from_secs(600);
 
+/// An expiry that is further away has nothing to do with being late.
+const NEAR: Duration = Duration::from_secs(10);
+
 impl Probe {
     /// What is stored, which must be there.
     pub(super) async fn present(&self, id: &SessionId, when: &str) -> Verdict<Stored> {
         match self.load(id).await? {
             Some(stored) => Ok(stored),
-            None => self.broken(format!("{when}: `load` answered None, a record was expected")),
+            None => self.broken(format!("{when}: expected a record, `load` answered None")),
         }
     }
 
@@ -32,7 +35,21 @@ impl Probe {
     pub(super) async fn absent(&self, id: &SessionId, when: &str) -> Verdict {
         match self.load(id).await? {
             None => Ok(()),
-            Some(stored) => self.broken(format!("{when}: `load` answered a record of kind {:?}", stored.record.kind())),
+            Some(stored) => {
+                let (kind, late) = (stored.record.kind(), self.harness().late);
+                let why = match stored.expires_at.duration_since(self.now()) {
+                    Ok(left) if left.is_zero() || left > NEAR => String::new(),
+                    Ok(left) => format!(
+                        ", which says that it expires {left:?} from now. If the store is late because it counts whole \
+                         seconds, say how late by `Harness::late_by`, which is {late:?} now"
+                    ),
+                    Err(error) => format!(
+                        ", although it says that it expired {:?} ago. Compare the expiry with the clock in each call",
+                        error.duration()
+                    ),
+                };
+                self.broken(format!("{when}: expected None, `load` answered a record of kind {kind:?}{why}"))
+            }
         }
     }
 
@@ -88,11 +105,24 @@ impl Probe {
         if (expected..=latest).contains(&answered) {
             return Ok(());
         }
-        let (by, which) = match answered.duration_since(expected) {
-            Ok(by) => (by, "later"),
-            Err(error) => (error.duration(), "earlier"),
-        };
-        self.broken(format!("{when}: the answered `expires_at` is {by:?} {which} than it must be"))
+        let late = self.harness().late;
+        self.broken(match answered.duration_since(expected) {
+            Ok(by) if by > NEAR => format!("{when}: the answered `expires_at` is {by:?} later than it must be"),
+            Ok(by) => format!(
+                "{when}: the answered `expires_at` is {by:?} later than it must be, and the harness allows `late_by` \
+                 {late:?}. Store it to the millisecond; if the backend counts whole seconds, round up and say so by \
+                 `Harness::late_by`"
+            ),
+            Err(error) => {
+                let by = error.duration();
+                let why = if by > NEAR {
+                    ""
+                } else {
+                    ". Store it to the millisecond, or round up: `late_by` allows to be late only"
+                };
+                format!("{when}: the answered `expires_at` is {by:?} earlier than it must be{why}")
+            }
+        })
     }
 
     /// Whether an answered expiry is this one, of several that lie minutes apart. How late it may be told is for L4 to
@@ -108,7 +138,10 @@ impl Probe {
         let by = after.duration_since(before).unwrap_or_else(|error| error.duration());
         self.holds(
             by <= self.harness().late,
-            format_args!("{when}: `expires_at` has moved by {by:?}, though nobody moved it"),
+            format_args!(
+                "{when}: `expires_at` has moved by {by:?}, although nobody has moved it (the harness allows `late_by` {:?})",
+                self.harness().late
+            ),
         )
     }
 

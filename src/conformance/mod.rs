@@ -49,12 +49,13 @@
 //! | several handles or processes on one backend | [`twin`](Harness::twin) | every interleaving between two of them |
 //! | bytes that can rot | [`damage`](Harness::damage) | damaged is never absent (G1), stays (G5), and can be removed (R4) |
 //! | a backend that can be away | [`outage`](Harness::outage) | unavailable is never absent (G1) and changes nothing (G5) |
+//! | a backend behind a connection | [`lose_answers`](Harness::lose_answers) | a write whose answer is lost happens once (G6) |
 //! | a largest record | [`refuses`](Harness::refuses), [`holds`](Harness::holds) | a refusal changes nothing (G5) |
 //! | a clock of its own, or whole seconds | [`Clock::system`](crate::Clock::system), [`unit`](Harness::unit), [`late_by`](Harness::late_by) | the kit really waits |
 //! | a wrapper around it | [`wrap`](Harness::wrap), [`forwarding`] | the wrapped store passes as well, and every method reaches it |
 //!
-//! Nothing is skipped silently: what the store or the harness lacks is a [`Skip`] in the report, and a line in the
-//! output of its test.
+//! Nothing is skipped silently: what the store or the harness lacks is a [`Skip`] in the report, and a line that
+//! `cargo test` prints also if the test passes.
 //!
 //! # What it can't show
 //!
@@ -71,6 +72,7 @@
 mod bench;
 mod check;
 mod checks;
+mod clock;
 pub mod fault;
 mod forward;
 mod harness;

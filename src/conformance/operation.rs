@@ -46,6 +46,7 @@ operations! {
         Remove = "remove",
     }
     provided {
+        End = "end",
         Rename = "rename",
         Refresh = "refresh",
         OwnerEpoch = "owner_epoch",

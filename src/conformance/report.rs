@@ -1,6 +1,6 @@
 //! What came of the checks.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io::Write};
 
 use super::sentence;
 
@@ -55,6 +55,28 @@ pub struct Outcome {
     pub failure: Option<Failure>,
 }
 
+impl Outcome {
+    /// Panics if a sentence was found broken. Prints what was skipped to the standard error, also in a test that passes.
+    ///
+    /// # Panics
+    ///
+    /// See above.
+    #[track_caller]
+    pub fn assert_passed(&self) {
+        tell(self.skipped.iter());
+        if let Some(failure) = &self.failure {
+            panic!("{failure}");
+        }
+    }
+}
+
+/// Prints what was skipped. Not by `eprintln!`: the test harness keeps that to itself if the test passes.
+fn tell<'a>(skipped: impl Iterator<Item = &'a Skip>) {
+    let lines: String = skipped.map(|skip| format!("skipped: {skip}\n")).collect();
+    // Nothing depends on it.
+    let _ = std::io::stderr().write_all(lines.as_bytes());
+}
+
 /// What came of all checks. `Display` lists every broken sentence and everything that was skipped.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -82,7 +104,8 @@ impl Report {
         self.failures().next().is_none()
     }
 
-    /// Panics with the report if a sentence was found broken.
+    /// Panics with the report if a sentence was found broken. Prints what was skipped to the standard error, also in a
+    /// test that passes.
     ///
     /// # Panics
     ///
@@ -90,6 +113,7 @@ impl Report {
     #[track_caller]
     pub fn assert_passed(&self) {
         assert!(self.passed(), "{self}");
+        tell(self.skipped());
     }
 }
 

@@ -38,13 +38,13 @@ impl ConnectError {
     }
 }
 
-/// The name that was probably meant: the nearest of those that are near at all.
+/// Returns the most similar name, if one is similar enough.
 pub(super) fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &str| strsim::damerau_levenshtein(given, name);
     names.iter().copied().min_by_key(|name| distance(name)).filter(|name| distance(name) * 2 <= name.len())
 }
 
-/// "did you mean", where there is something to mean.
+/// Returns a "did you mean" for the most similar name, or an empty string.
 pub(super) fn hint(given: &str, names: &[&str]) -> String {
     nearest(given, names).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! From a URL to a store, so that a store can be chosen at run time.
+//! Opens a store from a URL, so that the store can be chosen at run time.
 //!
-//! - [`connect`], and [`connect_observed`], which also reports what the store does to an observer.
+//! - [`connect`], and [`connect_observed`], which also reports the store's events to an observer.
 //! - `url`: the parts of a URL, and `options`: those after the `?`, with the errors about them.
 //! - `stores`: the options and the target of each scheme.
 //! - [`ConnectError`]: what is wrong, and what is allowed.

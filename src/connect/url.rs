@@ -10,7 +10,7 @@ use super::{error::ConnectError, options::Options};
 pub(super) struct StoreUrl<'a> {
     /// In lower case (RFC 3986, section 3.1).
     pub(super) scheme: String,
-    /// What stands between the scheme and the options, still encoded: a comma or slash in a name is not a separator.
+    /// The part between the scheme and the options, still encoded: an encoded comma or slash is not a separator.
     pub(super) target: &'a str,
     query: Option<&'a str>,
 }

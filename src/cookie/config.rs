@@ -351,9 +351,8 @@ mod tests {
         config.build().unwrap().name().to_owned()
     }
 
-    /// V6: secure by default.
     #[test]
-    fn v6_the_defaults() {
+    fn the_defaults_are_secure_http_only_same_site_lax_and_host_prefixed() {
         let cookie = CookieConfig::default();
         assert_eq!(name(cookie), "__Host-sid");
     }

@@ -1,4 +1,4 @@
-//! The session cookie: in and out. Nothing here knows a store.
+//! The session cookie, read and written. Nothing here knows a store.
 //!
 //! - [`CookieConfig`]: its name, [prefix](CookiePrefix) and attributes, checked as a whole.
 //! - `read`: the tokens in a request's `Cookie` lines.

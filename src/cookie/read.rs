@@ -5,15 +5,15 @@ use http::{HeaderMap, header};
 use super::write::Cookie;
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
-/// How many cookies of our name are looked up. A browser sends several when they differ in path or domain; a client
-/// that sends more pays for it with its own session, not with the store's time.
+/// How many cookies of this name are looked up. Browsers send several if they differ in path or domain. The limit
+/// bounds the store calls of one request.
 const MAX_TOKENS: usize = 4;
 
-/// The well-formed tokens that a request brought, in its order.
+/// The well-formed tokens of a request, in its order.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     first: Option<SessionToken>,
-    /// Hardly a request has them.
+    /// Rarely used.
     others: Vec<SessionToken>,
 }
 
@@ -34,19 +34,19 @@ impl Tokens {
         self.first.is_none()
     }
 
-    /// Whether there are more than one.
+    /// Whether there is more than one.
     pub(crate) fn are_several(&self) -> bool {
         !self.others.is_empty()
     }
 }
 
-/// Reads all `Cookie` lines: HTTP/2 splits them (RFC 9113, section 8.2.3).
+/// Reads all `Cookie` lines. HTTP/2 splits them (RFC 9113, section 8.2.3).
 ///
-/// Names are compared byte for byte, and nothing but spaces and tabs is trimmed: a server that trims what Unicode calls
-/// a space, unquotes or decodes names would take for ours a cookie whose prefix no browser has checked (K13). The values
-/// of other cookies are not looked at, so whatever they hold hides nothing.
+/// Names are compared byte for byte, and only spaces and tabs are trimmed. A server that trims other Unicode spaces, or
+/// that unquotes or decodes names, would accept a cookie whose prefix no browser has checked. Values of other cookies
+/// are ignored, so they can't hide the session's.
 ///
-/// What has not the form, or is not signed by us, is refused and nothing else: it costs no store call.
+/// Malformed values, and values without a valid signature if signing is on, are rejected without a store call.
 pub(crate) fn read(
     headers: &HeaderMap,
     cookie: &Cookie,
@@ -72,7 +72,7 @@ pub(crate) fn read(
     tokens
 }
 
-/// The value of the pair, if it is ours.
+/// The value of the pair, if it has this name.
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     trim(pair).strip_prefix(name)?.strip_prefix(b"=")
 }
@@ -84,7 +84,7 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// For the fuzz target: at most four tokens, each of which stands in the lines as the whole value of our name.
+/// For the fuzz target: at most four tokens are found, and each is in the lines as the whole value of the cookie.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) {
     let mut headers = HeaderMap::new();
@@ -131,16 +131,16 @@ mod tests {
         assert!(tokens(&[]).is_empty());
     }
 
-    /// What another cookie holds, even bytes that are no text, hides nothing.
+    /// Another cookie's value, even if it is not text, hides nothing.
     #[test]
     fn foreign_bytes_hide_nothing() {
         let line = [b"x=\xff\xfe; __Host-sid=", TOKEN.as_bytes(), b"; y=\"a"].concat();
         assert_eq!(tokens(&[&line]), [TOKEN]);
     }
 
-    /// K13: names that only look like ours are not ours.
+    /// Names that only resemble the cookie's name are other cookies.
     #[test]
-    fn k13_similar_names_are_not_ours() {
+    fn similar_names_are_other_cookies() {
         for name in [
             "..Host-sid",
             "%5f_Host-sid",
@@ -159,9 +159,9 @@ mod tests {
         }
     }
 
-    /// V9: what is no token never leaves this function.
+    /// A malformed value never leaves this function.
     #[test]
-    fn v9_malformed_values_are_dropped() {
+    fn malformed_values_are_dropped() {
         for value in
             ["", "x", "\"", &TOKEN[1..], &format!("{TOKEN}A"), &format!("\"{TOKEN}\""), &TOKEN.replace('A', "=")]
         {

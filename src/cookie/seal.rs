@@ -30,7 +30,7 @@ pub(crate) const SEALED_CHARS: usize = TOKEN_CHARS + 1 + KEY_ID_CHARS + 1 + SIGN
 
 const SEPARATOR: char = '.';
 
-/// What separates this signature from every other use of its key: the form and its version.
+/// Domain separation of this signature from every other use of its key: the form and its version.
 const DOMAIN: &[u8] = b"session-layer/cookie/1\0";
 
 /// Signs tokens and checks signatures with the keys of a ring.
@@ -39,10 +39,10 @@ pub(crate) struct CookieSeal {
     ring: KeyRing,
 }
 
-/// What a cookie's value turned out to be.
+/// The result of reading a cookie's value.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    /// A token that we signed for this cookie.
+    /// A token that was signed for this cookie.
     Valid(SessionToken),
     /// A well-formed token with no signature. Whether it is accepted is a setting.
     Unsigned(SessionToken),
@@ -57,7 +57,7 @@ impl CookieSeal {
         Self { ring }
     }
 
-    /// The cookie's value for this token, signed by the key that writes.
+    /// Returns the cookie's value for this token, signed by the key that writes.
     pub(crate) fn seal(&self, cookie_name: &str, token: &SessionToken) -> Zeroizing<String> {
         let key = self.ring.writing();
         let token = token.reveal();
@@ -71,8 +71,8 @@ impl CookieSeal {
         value
     }
 
-    /// Reads a cookie's value. What is compared to a secret is compared in constant time; the value's form and the id of
-    /// its key are no secrets.
+    /// Reads a cookie's value. The signature is compared in constant time; the value's form and the key's id are not
+    /// secret.
     pub(crate) fn open(&self, cookie_name: &str, value: &str) -> Opened {
         if value.len() == TOKEN_CHARS {
             return SessionToken::parse(value).map_or(Opened::Malformed, Opened::Unsigned);
@@ -87,7 +87,7 @@ impl CookieSeal {
 }
 
 fn parse(value: &str) -> Option<(SessionToken, KeyId, [u8; SIGNATURE_BYTES])> {
-    // Checked before anything is cut: three parts of these lengths, all ASCII.
+    // Checked before it is split into three parts of fixed lengths, all ASCII.
     if value.len() != SEALED_CHARS || !value.is_ascii() {
         return None;
     }
@@ -117,7 +117,7 @@ fn sign(key: &RingKey, cookie_name: &str, token: &str) -> [u8; SIGNATURE_BYTES] 
     std::array::from_fn(|i| full[i])
 }
 
-/// For the fuzz target: a value that we did not sign is never valid.
+/// For the fuzz target: a value without a valid signature is never valid.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) {
     let bytes: [u8; 32] = std::array::from_fn(|i| (i as u8).wrapping_mul(37).wrapping_add(1));
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// A cookie that 0.1.0 signed is valid in every later version. Computed by another implementation (Python's `hmac`).
+    /// Every later version accepts a cookie that 0.1.0 signed. Computed by another implementation (Python's `hmac`).
     #[test]
     fn frozen_vector() {
         let value = seal(1).seal("sid", &token());
@@ -195,9 +195,9 @@ mod tests {
         }
     }
 
-    /// K5: bound to the cookie's name, and to where the name ends.
+    /// The signature is bound to the cookie's name and to where the name ends.
     #[test]
-    fn k5_another_cookies_value_is_forged() {
+    fn another_cookies_value_is_forged() {
         let seal = seal(1);
         let value = seal.seal("sid", &token());
         for name in ["sid2", "si", "", "SID", "__Host-sid"] {
@@ -228,7 +228,7 @@ mod tests {
         let (a, b, c) = (one.seal("sid", &token()), one.seal("sid", &other), two.seal("sid", &token()));
         let swapped = format!("{}{}", &a[..TOKEN_CHARS], &b[TOKEN_CHARS..]);
         assert!(matches!(one.open("sid", &swapped), Opened::Forged));
-        // The id of one key before the signature of the other, on a ring that has both.
+        // One key's id before the other key's signature, on a ring with both.
         let both = CookieSeal::new(KeyRing::new(secret(1)).opening(secret(2)).unwrap());
         let at = TOKEN_CHARS + 1 + KEY_ID_CHARS;
         assert!(matches!(both.open("sid", &format!("{}{}", &a[..at], &c[at..])), Opened::Forged));

@@ -259,9 +259,8 @@ mod tests {
         assert_eq!(lines(&headers), [format!("__Host-sid={TOKEN}; HttpOnly; SameSite=Lax; Secure; Path=/")]);
     }
 
-    /// V13: at most 400 days.
     #[test]
-    fn v13_max_age_is_capped() {
+    fn max_age_is_capped_at_400_days() {
         let mut headers = HeaderMap::new();
         let cookie = CookieConfig::default().build().unwrap();
         cookie.set(&mut headers, &token(), Some(Duration::from_secs(90)));
@@ -270,9 +269,9 @@ mod tests {
         assert!(lines(&headers)[0].ends_with("; Max-Age=34560000"));
     }
 
-    /// V11: one line for our name, others' untouched; removal repeats every attribute.
+    /// There is one line for this name, and other names' lines are untouched. Removal repeats every attribute.
     #[test]
-    fn v11_one_line_and_removal_repeats_the_attributes() {
+    fn one_line_is_written_and_removal_repeats_the_attributes() {
         let mut headers = HeaderMap::new();
         headers.append(header::SET_COOKIE, HeaderValue::from_static("__Secure-id=old; Path=/"));
         headers.append(header::SET_COOKIE, HeaderValue::from_static("theme=dark"));
@@ -342,9 +341,8 @@ mod tests {
         assert_eq!(removals(plain(), Some("a.b.c.d.e.f.g.h"), Some(&"/x".repeat(50))).len(), MAX_REMOVALS);
     }
 
-    /// V7: the header's `Debug` does not show the token.
     #[test]
-    fn v7_debug_is_redacted() {
+    fn debug_does_not_show_the_token() {
         let mut headers = HeaderMap::new();
         let cookie = CookieConfig::default().build().unwrap();
         cookie.set(&mut headers, &token(), None);

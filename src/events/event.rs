@@ -1,39 +1,39 @@
-//! What an observer is told.
+//! The events that an observer receives.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{DropReason, NoSessionReason, Outcome};
 use crate::{error::Error, id::SessionId, record::Record, store::StoreError};
 
-/// Something happened to a session, or a store did something. An [`Observer`](crate::Observer) is told.
+/// An event of a session or of a store, passed to an [`Observer`](crate::Observer).
 ///
-/// Never a token or an entry's value is in it, and its `Debug` shows no owner's name. The record is there where whoever
-/// tells has it at hand: it is lent, not copied.
+/// It never contains a token or an entry's value, and its `Debug` output has no owner's name. It borrows the record
+/// where one is available.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    /// The kind of store: `memory`, `file`, `memcached`, or what a store of one's own says of itself.
+    /// The kind of store: `memory`, `file`, `memcached`, or a custom store's own name.
     pub store: &'static str,
     /// What happened.
     pub kind: EventKind<'a>,
 }
 
-/// What happened. New kinds and new fields may come with any release.
+/// The kinds of events. New kinds and new fields may come with any release.
 ///
 /// The `tracing` events of the same name are listed on the crate's page.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum EventKind<'a> {
-    /// A request's cookie led to no session, or it brought none. It is told of each cookie of ours, so a request with two
-    /// can have a session all the same. Also of an id that a job asked for, and of a session that was not there any more
-    /// when it was asked for again.
+    /// A request has no session: it brought no cookie, or its cookie leads to none. Reported for each cookie of this
+    /// name, so a request with two can have a session all the same. Also reported for an id that a job asked for, and
+    /// for a session that had ended when it was loaded again.
     #[non_exhaustive]
     NoSession {
-        /// Why.
+        /// The reason.
         reason: NoSessionReason,
         /// The session that the cookie named.
         id: Option<SessionId>,
-        /// What is stored under that id.
+        /// The record stored under that id.
         record: Option<&'a Arc<Record>>,
     },
     /// A request's session was loaded.
@@ -51,7 +51,7 @@ pub enum EventKind<'a> {
         id: SessionId,
         /// As it is stored now.
         record: &'a Arc<Record>,
-        /// Whether it is a login: whose, the record tells.
+        /// Whether it is a login. The record has the owner.
         login: bool,
     },
     /// A session's changes were stored.
@@ -79,7 +79,7 @@ pub enum EventKind<'a> {
         to: SessionId,
         /// As it is stored now.
         record: &'a Arc<Record>,
-        /// Whether it is a login: whose, the record tells.
+        /// Whether it is a login. The record has the owner.
         login: bool,
     },
     /// A session was ended: by its own request, from outside, or by the revocation of its owner's sessions.
@@ -93,19 +93,19 @@ pub enum EventKind<'a> {
     OwnerRevoked {
         /// The one that was kept.
         kept: Option<SessionId>,
-        /// How many were removed at once. The others can't be loaded any more and expire unused.
+        /// How many were removed at once. The others can no longer be loaded, and expire.
         removed: u64,
     },
-    /// A store has let go of a session that had expired. Not told of are those that the backend drops by itself
-    /// (memcached), and in the file store those that are replaced or removed before the sweep finds them.
+    /// A store has removed an expired session. Not reported: sessions that the backend removes by itself (memcached),
+    /// and in the file store those that are replaced or removed before a sweep finds them.
     #[non_exhaustive]
     Expired {
         /// The session.
         id: SessionId,
-        /// As it was stored, where the store has it (memory).
+        /// As it was stored, if the store has it (memory).
         record: Option<&'a Arc<Record>>,
     },
-    /// A full store has let go of a live session.
+    /// A full store has evicted a live session.
     #[non_exhaustive]
     Evicted {
         /// The session.
@@ -113,7 +113,7 @@ pub enum EventKind<'a> {
         /// As it was stored.
         record: &'a Arc<Record>,
     },
-    /// A store has swept, by itself or when told to.
+    /// A store has swept, by itself or on request.
     #[non_exhaustive]
     Swept {
         /// How many sessions were removed.
@@ -128,10 +128,10 @@ pub enum EventKind<'a> {
         id: SessionId,
         /// As it is stored now.
         record: &'a Arc<Record>,
-        /// How often it was tried, the last time included.
+        /// The number of attempts, including the last one.
         tries: u32,
     },
-    /// Changes were refused because their session is gone or was superseded: it was not brought back.
+    /// Changes were refused because their session has ended or was superseded. It was not brought back.
     #[non_exhaustive]
     WriteBlocked {
         /// The session.
@@ -139,29 +139,29 @@ pub enum EventKind<'a> {
         /// Of kind [`Gone`](crate::ErrorKind::Gone) or [`Superseded`](crate::ErrorKind::Superseded).
         error: &'a Error,
     },
-    /// A request brought the cookies of two live sessions: one of them may have been planted. It is refused.
+    /// A request with the cookies of two live sessions was refused, since one of them may have been planted.
     #[non_exhaustive]
     TwoLiveCookies {
         /// The session of the first cookie.
         first: SessionId,
-        /// That of the other one.
+        /// The session of the other one.
         second: SessionId,
     },
-    /// Changes of a request were not saved.
+    /// A request's changes were not saved.
     #[non_exhaustive]
     ChangesDropped {
         /// The session, if it is stored at all.
         id: Option<SessionId>,
-        /// Why the changes were dropped.
+        /// The reason.
         reason: DropReason,
     },
-    /// A handler answered with an error of this crate that is a server error. The visitor sees only the status.
+    /// A handler answered with an error of this crate that became a server error. The visitor sees only the status.
     #[non_exhaustive]
     HandlerFailed {
         /// The error. It names the entry and the type, or the session.
         error: &'a Error,
     },
-    /// A record could not be opened when a request asked for it: it is damaged, or no key opens it. It stays as it is.
+    /// A record could not be opened: it is damaged, or no key opens it. It stays as it is.
     #[non_exhaustive]
     Damaged {
         /// The session.
@@ -174,7 +174,7 @@ pub enum EventKind<'a> {
     LoadFailed {
         /// The session.
         id: SessionId,
-        /// What the store said.
+        /// The store's error.
         error: &'a StoreError,
     },
     /// A request's changes, or the end of its session, could not be stored.
@@ -182,11 +182,10 @@ pub enum EventKind<'a> {
     CommitFailed {
         /// The session, if it was stored before.
         id: Option<SessionId>,
-        /// Why.
+        /// The error.
         error: &'a Error,
     },
-    /// A request did not get its turn of a session, with [`exclusive`](crate::SessionLayerBuilder::exclusive): it is
-    /// answered 423.
+    /// A request did not get its turn under [`exclusive`](crate::SessionLayerBuilder::exclusive) and was answered 423.
     #[non_exhaustive]
     TurnRefused {
         /// The session.
@@ -194,30 +193,30 @@ pub enum EventKind<'a> {
         /// In lower case: `too many wait` or `waited too long`.
         reason: &'static str,
     },
-    /// A request's turn is over and its lease could not be given back. It ends at its time; until then others wait.
+    /// A request's turn is over, and its lease could not be given back. Other requests wait until it expires.
     #[non_exhaustive]
     ReleaseFailed {
         /// The session.
         id: SessionId,
-        /// What the store said.
+        /// The store's error.
         error: &'a StoreError,
     },
     /// A login was refused: its owner has as many sessions as
     /// [`sessions_per_owner`](crate::SessionLayerBuilder::sessions_per_owner) allows.
     #[non_exhaustive]
     LoginRefused {
-        /// How many are allowed.
+        /// The limit.
         most: usize,
     },
-    /// The expiry of a session that was only read could not be moved. Its request is answered as if it had been.
+    /// The expiry of a session that was only read could not be moved. The request's answer is unaffected.
     #[non_exhaustive]
     TouchFailed {
         /// The session.
         id: SessionId,
-        /// What the store said.
+        /// The store's error.
         error: &'a StoreError,
     },
-    /// A layer is nested in another one with the same cookie name, and does nothing. Told once.
+    /// A layer is nested in another one with the same cookie name and has no effect. Reported once.
     #[non_exhaustive]
     NestedLayer {
         /// The cookie's name.
@@ -231,34 +230,35 @@ pub enum EventKind<'a> {
         /// The cookie's name.
         cookie: &'a str,
     },
-    /// A store was called and has answered. Told of every call that a layer, or [`Sessions`](crate::Sessions), makes.
+    /// A store was called and has answered. Reported for every call of a layer or of [`Sessions`](crate::Sessions).
     ///
-    /// It is told before what the call led to: first the operation `create`, then [`Created`](Self::Created); and after
-    /// what the store did meanwhile, such as evicting. It is not traced, since the stores trace their calls themselves.
+    /// It comes before the event that the call leads to: first the operation `create`, then [`Created`](Self::Created).
+    /// It comes after events of the store during the call, such as evictions. It is not traced, since the stores trace
+    /// their calls themselves.
     #[non_exhaustive]
     Operation {
-        /// The method of [`SessionStore`](crate::SessionStore) by its name, such as `load`.
+        /// The name of the [`SessionStore`](crate::SessionStore) method, such as `load`.
         operation: &'static str,
-        /// What came of it.
+        /// The outcome.
         outcome: Outcome<'a>,
         /// How long it took, by the runtime's monotonic clock.
         duration: Duration,
-        /// Which session it was about. None for calls about owners and about all sessions.
+        /// The session in question. `None` for calls about owners and about all sessions.
         id: Option<SessionId>,
-        /// What was loaded or was to be stored.
+        /// The record that was loaded or was to be stored.
         record: Option<&'a Arc<Record>>,
         /// How many sessions were counted (`count`), removed (`clear`, `sweep`, `delete_idle`) or listed
         /// (`list_owner`, `ids`).
         sessions: Option<u64>,
     },
-    /// A store found that the bytes under an id are no record, or that no key opens them.
+    /// A store found that the bytes under an id are not a record, or that no key opens them.
     #[non_exhaustive]
     NotOpened {
         /// The session.
         id: SessionId,
-        /// What was being done, such as `load`.
+        /// The operation, such as `load`.
         operation: &'static str,
-        /// Why.
+        /// The error.
         error: &'a StoreError,
     },
     /// A cache had the session.
@@ -266,7 +266,7 @@ pub enum EventKind<'a> {
     CacheHit {
         /// The session.
         id: SessionId,
-        /// Whether the store was asked if it is still the present one.
+        /// Whether the store was asked if the cached record is current.
         validated: bool,
     },
     /// A cache had to load the session.
@@ -275,10 +275,10 @@ pub enum EventKind<'a> {
         /// The session.
         id: SessionId,
     },
-    /// A full cache has let go of sessions, which the store behind it keeps.
+    /// A full cache has evicted sessions. The store behind it keeps them.
     #[non_exhaustive]
     CacheEvicted {
-        /// How many.
+        /// The number of sessions.
         sessions: u64,
     },
 }
@@ -290,13 +290,13 @@ impl<'a> Event<'a> {
         self.kind.name()
     }
 
-    /// The session that it is about; after a renewal, the new id.
+    /// The session in question; after a renewal, the new id.
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
         self.kind.id()
     }
 
-    /// The record, where whoever tells has it.
+    /// The record, if available.
     #[must_use]
     pub fn record(&self) -> Option<&'a Arc<Record>> {
         self.kind.record()
@@ -341,7 +341,7 @@ impl<'a> EventKind<'a> {
         }
     }
 
-    /// The session that it is about; after a renewal, the new id.
+    /// The session in question; after a renewal, the new id.
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
         match *self {
@@ -374,7 +374,7 @@ impl<'a> EventKind<'a> {
         }
     }
 
-    /// The record, where whoever tells has it.
+    /// The record, if available.
     #[must_use]
     pub fn record(&self) -> Option<&'a Arc<Record>> {
         match *self {

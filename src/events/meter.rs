@@ -7,11 +7,10 @@ use metrics::{Label, Unit, counter, describe_counter, describe_gauge, describe_h
 use super::{Event, EventKind, NoSessionReason, Observer, Outcome};
 use crate::record::Record;
 
-/// Counts and measures what happens, through the [`metrics`](https://docs.rs/metrics) facade.
+/// Turns events into metrics, through the [`metrics`](https://docs.rs/metrics) facade.
 ///
-/// It goes where any observer goes: to a layer, and to the store for what the store does by itself. It writes to the
-/// recorder that is installed when something happens; install it before [`new`](Self::new), so that the descriptions and
-/// units arrive as well.
+/// Give it to the layer, and to the store for the store's own events. It writes to the recorder that is installed at the
+/// time of an event. Install the recorder before calling [`new`](Self::new), which registers descriptions and units.
 ///
 /// ```
 /// use session_layer::{MemoryStore, MetricsObserver, SessionLayer};
@@ -24,9 +23,9 @@ use crate::record::Record;
 ///
 /// # Metrics
 ///
-/// Names and labels are OpenTelemetry's where it has them (semantic conventions for database clients and for errors);
-/// an exporter for Prometheus writes `_` for each dot. All have the label `db.system.name`: the kind of store, such as
-/// `memory`. No label holds an id, an owner, or anything else of which there are many.
+/// Names and labels follow OpenTelemetry's semantic conventions for database clients and for errors where they apply. An
+/// exporter for Prometheus writes `_` for each dot. All metrics have the label `db.system.name`: the kind of store, such
+/// as `memory`. No label contains an id, an owner, or another value of high cardinality.
 ///
 /// | metric | kind | unit | further labels |
 /// |---|---|---|---|
@@ -56,12 +55,12 @@ use crate::record::Record;
 /// | `session_layer.cache.miss` | counter | | |
 /// | `session_layer.cache.evicted` | counter | | |
 ///
-/// - The gauge is set where the number is known anyway: by every sweep of a store that is observed, and whenever
-///   [`Sessions::count`](crate::Sessions::count) is asked. Nothing is counted for its sake.
-/// - Durations are those of whole calls of the store, as the layer sees them: with a cache in front, the cache's. For the
-///   store behind it see [`ObservedStore`](crate::ObservedStore); it has the same labels, so use one or the other.
+/// - The gauge is set when the number is known: by every sweep of an observed store, and by
+///   [`Sessions::count`](crate::Sessions::count). Sessions are never counted for the gauge alone.
+/// - Durations are those of whole store calls as the layer makes them: with a cache in front, the cache's. To measure the
+///   store behind it, use [`ObservedStore`](crate::ObservedStore) instead; both have the same labels.
 /// - The record's size is measured at each create, save and renewal, in bytes of its wire form.
-/// - Failures are those that a request or a job met; one that was tried again and went well is only in the durations.
+/// - Failures are those of a request or a job. A failed call whose retry succeeded appears in the durations only.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct MetricsObserver;
@@ -75,7 +74,7 @@ const DURATION: &str = "db.client.operation.duration";
 const COUNT: &str = "session_layer.session.count";
 const SIZE: &str = "session_layer.record.size";
 
-/// The counters, each with what it counts.
+/// The counters with their descriptions.
 const COUNTERS: &[(&str, &str)] = &[
     ("session_layer.session.loaded", "Sessions loaded for a request."),
     ("session_layer.session.absent", "Cookies, or their lack, that led to no session."),
@@ -102,7 +101,7 @@ const COUNTERS: &[(&str, &str)] = &[
 ];
 
 impl MetricsObserver {
-    /// An observer, once all metrics are described to the recorder that is installed.
+    /// Creates an observer, and describes all metrics to the installed recorder.
     #[must_use]
     pub fn new() -> Self {
         for &(name, description) in COUNTERS {
@@ -175,7 +174,7 @@ impl Observer for MetricsObserver {
             EventKind::CacheEvicted { sessions } => {
                 counter!("session_layer.cache.evicted", STORE => store).increment(sessions);
             }
-            // A mistake in how the application is put together, told once.
+            // A configuration mistake, reported once.
             EventKind::NestedLayer { .. } | EventKind::SecureCookieOverHttp { .. } => {}
         }
     }
@@ -199,7 +198,7 @@ fn stored(store: &'static str, record: &Record) {
     histogram!(SIZE, STORE => store).record(record.encoded_len() as f64);
 }
 
-/// The kind of an error has a name of its own among few.
+/// The error's kind becomes the label: there are few kinds.
 fn failed(name: &'static str, store: &'static str, operation: &'static str, kind: impl fmt::Debug) {
     counter!(name, STORE => store, OPERATION => operation, ERROR => format!("{kind:?}")).increment(1);
 }

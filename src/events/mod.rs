@@ -1,9 +1,9 @@
-//! What happens to sessions: told to the application's observers, and through `tracing`.
+//! Emits session events, to the application's observers and through `tracing`.
 //!
 //! - [`Observer`]: the trait that an application implements to be notified; given to a layer or a store.
 //! - [`Event`], [`EventKind`]: the events; [`NoSessionReason`], [`DropReason`], [`Outcome`]: parts of them.
 //! - `MetricsObserver`: events as metrics (feature `metrics`).
-//! - `observers`: who listens, if anybody, and the one place where an event is both traced and told.
+//! - `observers`: the registered observers, and the one place where events are emitted.
 //! - `trace`, `span`: the `tracing` side.
 
 mod event;

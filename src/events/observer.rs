@@ -1,14 +1,14 @@
-//! Who is told.
+//! The `Observer` trait.
 
 use std::sync::Arc;
 
 use super::Event;
 
-/// The application's own eyes on sessions: told what happens, at the moment it happens.
+/// Receives the events of sessions and stores, at the moment they happen.
 ///
-/// It is given to a layer by [`SessionLayerBuilder::observe`](crate::SessionLayerBuilder::observe). What a store does by
-/// itself (evictions, the sweep, a cache's hits) is told to the observer that the store's own settings name; one in an
-/// `Arc` can be given to both. Every closure `Fn(&Event<'_>)` is an observer, and so is a pair of observers.
+/// Give an observer to a layer with [`SessionLayerBuilder::observe`](crate::SessionLayerBuilder::observe). Events of the
+/// store itself (evictions, sweeps, a cache's hits) go to the observer in the store's own settings. To observe both, put
+/// the observer into an `Arc`. Every closure `Fn(&Event<'_>)` is an observer, and so is a pair of observers.
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
@@ -33,18 +33,17 @@ use super::Event;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # What it may do
+/// # Rules for observers
 ///
-/// It is called in the middle of requests, on whichever thread is at work, and possibly on several at once. So it is to be
-/// quick: it counts, or hands over to a channel. What it calls of this crate is told to it in turn; nothing that returns
-/// at once can hang. But it must not wait for a session, a store or a task: the commit that it is told of may be what that
-/// waits for.
+/// An observer is called in the middle of requests, on any thread, and possibly on several at once. Keep it quick: count,
+/// or send to a channel. It may call this crate, and it then receives the events of that call; no lock is held meanwhile.
+/// It must not block on a session, a store or a task, which may itself be waiting for the commit that is being reported.
 ///
-/// **A panic in it changes nothing**: the session is saved or ended all the same, other observers are told, it is told
-/// of what comes next, and the first panic of each is a `tracing` event (target `session_layer::observer`, level error).
-/// (Where panics abort the process, this one does as well.)
+/// **A panic in an observer changes nothing**: the session is saved or ended all the same, and all observers, this one
+/// included, receive the events that follow. The first panic of each observer is a `tracing` event (target
+/// `session_layer::observer`, level error). If the program is built with `panic = "abort"`, the process aborts.
 pub trait Observer: Send + Sync + 'static {
-    /// Something has happened.
+    /// Called for each event.
     fn observe(&self, event: &Event<'_>);
 }
 
@@ -60,8 +59,8 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     }
 }
 
-/// Both are told, the first one first. If that one panics, the second is not told of this event: give each to
-/// [`observe`](crate::SessionLayerBuilder::observe) by itself.
+/// Calls both, in order. If the first one panics, the second one misses this event: pass each to
+/// [`observe`](crate::SessionLayerBuilder::observe) on its own to avoid that.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn observe(&self, event: &Event<'_>) {
         self.0.observe(event);

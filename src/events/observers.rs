@@ -1,4 +1,4 @@
-//! Who listens, if anybody.
+//! The registered observers of a layer or a store.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 
 use super::{Event, EventKind, Observer, trace};
 
-/// The observers of a layer or a store. With none, telling is one comparison.
+/// The observers of a layer or a store. Without observers, emitting costs one comparison.
 #[derive(Clone)]
 pub(crate) struct Observers {
     store: &'static str,
@@ -20,45 +20,45 @@ pub(crate) struct Observers {
 
 struct Listener {
     observer: Box<dyn Observer>,
-    /// Its first panic was reported.
+    /// Whether its first panic was reported.
     has_panicked: AtomicBool,
 }
 
 impl Observers {
-    /// Nobody.
+    /// No observers.
     pub(crate) const NONE: Self = Self { store: "custom", all: None };
 
-    /// One more.
+    /// Adds an observer.
     pub(crate) fn add(&mut self, observer: impl Observer) {
         let listener = Arc::new(Listener { observer: Box::new(observer), has_panicked: AtomicBool::new(false) });
         self.all = Some(self.all.iter().flat_map(|all| all.iter().cloned()).chain([listener]).collect());
     }
 
-    /// The same, for events of this kind of store.
+    /// The same observers, for events of this kind of store.
     #[must_use]
     pub(crate) fn of(mut self, store: &'static str) -> Self {
         self.store = store;
         self
     }
 
-    /// Whether nobody listens.
+    /// Whether there are no observers.
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_none()
     }
 
-    /// Whether anybody is told why there is no session.
+    /// Whether the reason for a missing session is of interest to `tracing` or an observer.
     pub(crate) fn hear_reasons(&self) -> bool {
         !self.is_empty() || trace::tells_reasons()
     }
 
-    /// Tells of what happened, through `tracing` and to whoever listens.
+    /// Emits an event through `tracing` and to the observers.
     #[inline]
     pub(crate) fn emit(&self, kind: EventKind<'_>) {
         trace::trace(&kind);
         self.tell(kind);
     }
 
-    /// Tells only those who listen: where a store traces in its own words.
+    /// Emits an event to the observers only, for stores that trace in their own words.
     #[inline]
     pub(crate) fn tell(&self, kind: EventKind<'_>) {
         if let Some(all) = &self.all {
@@ -67,7 +67,7 @@ impl Observers {
     }
 }
 
-/// Out of the way of requests that nobody listens to.
+/// Kept out of line, so that requests without observers stay fast.
 #[cold]
 fn tell_all(all: &[Arc<Listener>], event: &Event<'_>) {
     all.iter().for_each(|listener| listener.tell(event));
@@ -75,10 +75,10 @@ fn tell_all(all: &[Arc<Listener>], event: &Event<'_>) {
 
 impl Listener {
     fn tell(&self, event: &Event<'_>) {
-        // Whatever it leaves half done is its own: nothing of ours is reachable from it but by reference.
+        // An observer that panics leaves only its own state half done: it gets this crate's data by shared reference.
         let told = catch_unwind(AssertUnwindSafe(|| self.observer.observe(event)));
         let Err(payload) = told else { return };
-        // What was panicked with may panic when it is dropped. Then it is not.
+        // The panic's payload may panic when it is dropped. In that case it is leaked.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(payload);
         }

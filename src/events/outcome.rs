@@ -1,8 +1,8 @@
-//! What came of a call of the store.
+//! The outcome of a store call.
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// What came of a store's operation.
+/// The outcome of a store's operation.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Outcome<'a> {
@@ -10,7 +10,7 @@ pub enum Outcome<'a> {
     Done,
     /// There is no such session, epoch or lease.
     Absent,
-    /// There is one under the new id already.
+    /// The new id is taken already.
     Exists,
     /// Another version is stored.
     Conflict,
@@ -18,9 +18,9 @@ pub enum Outcome<'a> {
     Changed,
     /// Another holder has the lease.
     Held,
-    /// The call was dropped before it was over. What became of it is not known.
+    /// The call was dropped before it was over. Its effect is unknown.
     Dropped,
-    /// The store could not.
+    /// The store failed.
     Failed(&'a StoreError),
 }
 
@@ -40,7 +40,7 @@ impl Outcome<'_> {
         }
     }
 
-    /// What kind of failure it is, if it is one.
+    /// The kind of failure, if it failed.
     #[must_use]
     pub fn failure(&self) -> Option<StoreErrorKind> {
         match self {

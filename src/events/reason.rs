@@ -1,4 +1,4 @@
-//! Why there is no session.
+//! The reasons for a missing session, and for dropped changes.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoSessionReason {
-    /// It brought no cookie of ours.
+    /// It brought no cookie of this name.
     NoCookie,
-    /// The cookie's value has not the form of a token.
+    /// The cookie's value is malformed.
     Malformed,
-    /// The cookie's value is signed by no key of the ring.
+    /// No key of the ring has signed the cookie's value.
     Forged,
-    /// No such session is stored, or the token does not fit it. Where the store can't tell, it may have expired.
+    /// No such session is stored, or the token does not match it. If the store can't tell, it may have expired.
     Unknown,
-    /// It has expired. Stores that keep their records in this process's memory can tell, until they have swept it.
+    /// It has expired. In-memory stores know this until they have swept it.
     Expired,
     /// Its token was replaced by a newer one, at a login or a renewal.
     Superseded,
@@ -23,7 +23,7 @@ pub enum NoSessionReason {
 }
 
 impl NoSessionReason {
-    /// The reason in lower case, as it stands in events: `no cookie`, `malformed`, `unknown`, …
+    /// Returns the reason as it is written in events, in lower case: `no cookie`, `malformed`, `unknown`, …
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,22 +1,22 @@
-//! The spans around what waits for a store, at debug level.
+//! The spans around waits for a store, at debug level.
 
 use tracing::{Level, Span, debug_span, level_filters::LevelFilter};
 
 use super::trace::SESSION;
 use crate::id::SessionId;
 
-/// Whether anybody listens at debug level. Asked before a future is wrapped: also a span that is disabled is entered and
-/// left at each poll.
+/// Whether debug spans are enabled. Checked before a future is wrapped, since even a disabled span is entered and left
+/// at each poll.
 pub(crate) fn are_wanted() -> bool {
     Level::DEBUG <= LevelFilter::current()
 }
 
-/// Around the load of one session.
+/// Spans the load of one session.
 pub(crate) fn load(id: &SessionId) -> Span {
     debug_span!(target: SESSION, "session load", session.id = %id)
 }
 
-/// Around the commit of a session, which has no id yet if it is new.
+/// Spans the commit of a session, which has no id yet if it is new.
 pub(crate) fn commit(id: Option<SessionId>) -> Span {
     debug_span!(target: SESSION, "session commit", session.id = id.map(tracing::field::display))
 }

@@ -1,19 +1,19 @@
-//! The `tracing` side: each event with its target, level and id, and never a token or a value.
+//! The `tracing` side: each event with its target, level and id, never with a token or a value.
 
 use tracing::{debug, error, info, trace, warn};
 
 use super::{EventKind, NoSessionReason};
 
-/// The target of what happens to sessions.
+/// The target of events of sessions.
 pub(super) const SESSION: &str = "session_layer::session";
-/// The target of what happens to an owner's sessions.
+/// The target of events of an owner's sessions.
 const SESSIONS: &str = "session_layer::sessions";
-/// The target of what is wrong with how layers are put together.
+/// The target of events about misconfigured layers.
 const LAYER: &str = "session_layer::layer";
-/// The target of complaints about observers.
+/// The target of events about observers.
 const OBSERVER: &str = "session_layer::observer";
 
-/// Tells `tracing`. The crate's page has the table of targets and levels.
+/// Emits the event through `tracing`. The crate's page has the table of targets and levels.
 pub(super) fn trace(kind: &EventKind<'_>) {
     match *kind {
         EventKind::Loaded { id, .. } => trace!(target: SESSION, { session.id = %id }, "session loaded"),
@@ -54,7 +54,7 @@ pub(super) fn trace(kind: &EventKind<'_>) {
             let error = error as &dyn std::error::Error;
             warn!(target: SESSION, { session.id = %id, error }, "lease not given back: it runs out at its time");
         }
-        // Not the owner's name: names are often e-mail addresses.
+        // Without the owner's name: names are often e-mail addresses.
         EventKind::LoginRefused { most } => {
             warn!(target: SESSIONS, { most }, "login refused: its owner has as many sessions as are allowed");
         }
@@ -80,7 +80,7 @@ pub(super) fn trace(kind: &EventKind<'_>) {
                  `CookieConfig::secure(false)`. If a proxy ends TLS, let it send `X-Forwarded-Proto`, or set `secure(true)`"
             );
         }
-        // Traced by whoever tells of them, with a target of their own.
+        // Traced where they occur, with a target of their own.
         EventKind::OwnerRevoked { .. }
         | EventKind::Expired { .. }
         | EventKind::Evicted { .. }
@@ -93,7 +93,7 @@ pub(super) fn trace(kind: &EventKind<'_>) {
     }
 }
 
-/// Whether somebody hears why there is no session.
+/// Whether `tracing` is interested in the reason for a missing session.
 pub(super) fn tells_reasons() -> bool {
     tracing::enabled!(target: SESSION, tracing::Level::DEBUG)
 }
@@ -109,7 +109,7 @@ fn no_session(reason: NoSessionReason, id: Option<crate::id::SessionId>) {
     }
 }
 
-/// A route without a layer, and so without an observer.
+/// Reports a route without a layer, which therefore has no observer.
 pub(crate) fn missing_layer() {
     error!(target: LAYER, "a handler asked for a session where no SessionLayer wraps its route");
 }

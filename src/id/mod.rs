@@ -19,13 +19,13 @@ const TOKEN_BYTES: usize = text::BYTES;
 /// `getrandom(2)` is never interrupted.
 const TOKENS_PER_DRAW: usize = 10;
 
-/// What separates this hash from every other use of SHA-256: the scheme and its version.
+/// Domain separation of the id's hash: the scheme and its version.
 const DOMAIN: &[u8; 16] = b"session-layer/1\0";
 
-/// The longest cookie name, without its prefix, that can take part in the hash (its length is one byte of it).
+/// The longest cookie name, without its prefix, that fits into the hash, where one byte holds its length.
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 
-/// 192 random bits from the operating system: what the cookie holds, and nothing else does.
+/// 192 random bits from the operating system, held by the cookie and nowhere else.
 ///
 /// A token has no `Display`, its `Debug` is redacted, it is never serialised and it is wiped when dropped. Stores see
 /// the [`SessionId`] that [`identify`](Self::identify) derives from it.
@@ -34,26 +34,27 @@ pub struct SessionToken([u8; TOKEN_BYTES]);
 impl SessionToken {
     /// Draws a token from the operating system's random number generator.
     ///
-    /// Several tokens are drawn at once and handed out one by one; what has been handed out is wiped. A process that
-    /// forks starts with a draw of its own.
+    /// Several tokens are drawn at once and handed out one by one; each is wiped from the pool when it is handed out. A
+    /// forked process begins with a draw of its own.
     ///
     /// # Errors
     ///
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     pub fn generate() -> Result<Self, EntropyError> {
         static POOL: Mutex<Pool> = Mutex::new(Pool::new());
-        // A panic between two lines of `take` could at worst lose tokens, never hand one out twice: see there.
+        // After a panic inside `take`, tokens can be missing from the pool, but none is handed out twice: see there.
         POOL.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
-    /// Reads a token as [`reveal`](Self::reveal) wrote it; anything else is `None`. Runs in constant time for input of
-    /// the right length.
+    /// Parses a token in the form of [`reveal`](Self::reveal). Any other text is `None`. Runs in constant time for
+    /// input of the right length.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text::decode(text.as_bytes()).map(Self)
     }
 
-    /// The token as the cookie holds it: 32 characters of base64url. Whoever has them has the session.
+    /// Returns the token in the cookie's form: 32 characters of base64url. They are all that is needed to use the
+    /// session.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
         // All of it is ASCII.
@@ -94,7 +95,7 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// The operating system gave no random numbers.
+/// The operating system provided no random numbers.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the operating system's random number generator failed: {0}")]
 pub struct EntropyError(String);
@@ -129,7 +130,7 @@ impl Pool {
             self.left = TOKENS_PER_DRAW;
             self.process = process;
         }
-        // Counted down before it is copied, so that nothing is handed out twice.
+        // Counted down before the copy, so that no token is handed out twice.
         self.left -= 1;
         let slot = &mut self.bytes[self.left * TOKEN_BYTES..][..TOKEN_BYTES];
         let mut token = SessionToken([0; TOKEN_BYTES]);
@@ -139,32 +140,32 @@ impl Pool {
     }
 }
 
-/// The store's key of one session: derived from the token one way, so it is safe in logs, lists and file names.
+/// The store's key of one session. It is derived from the token one way, so it is safe in logs, lists and file names.
 ///
 /// Written as a lower-case hyphenated UUID (RFC 9562).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Uuid);
 
 impl SessionId {
-    /// The id as the UUID that it is, for a database column of that type.
+    /// Returns the id as a UUID, for a database column of that type.
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {
         self.0
     }
 
-    /// An id read back from where a store kept it.
+    /// Creates an id from the UUID that a store has kept.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
     }
 
-    /// The 16 bytes of the id.
+    /// Returns the 16 bytes of the id.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
-    /// The id under which the epoch of an owner is kept; see
+    /// Returns the id under which an owner's epoch is kept; see
     /// [`SessionStore::owner_epoch`](crate::SessionStore::owner_epoch).
     ///
     /// `SHA-256("session-layer/owner/1\0" ‖ owner)[..16]` as a version 8 UUID.
@@ -192,7 +193,7 @@ impl fmt::Debug for SessionId {
 impl FromStr for SessionId {
     type Err = ParseIdError;
 
-    /// Reads the form that `Display` writes and no other: hyphenated, lower case.
+    /// Parses the form that `Display` writes and no other: hyphenated, lower case.
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let id = Uuid::try_parse(text).map(Self).map_err(|_| ParseIdError)?;
         let mut form = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -200,7 +201,7 @@ impl FromStr for SessionId {
     }
 }
 
-/// The text is no session id.
+/// The text is not a session id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a session id: expected a lower-case hyphenated UUID such as 0b1cbf4c-2d0e-8a53-9f3e-6a5dbb9f3a10")]
 pub struct ParseIdError;
@@ -212,13 +213,13 @@ pub struct ParseIdError;
 pub struct Check([u8; 16]);
 
 impl Check {
-    /// The check's bytes, for a store that keeps its own form of records.
+    /// Returns the check's bytes, for a store with its own form of records.
     #[must_use]
     pub const fn to_bytes(&self) -> [u8; 16] {
         self.0
     }
 
-    /// A check read back from where a store kept it.
+    /// Creates a check from the bytes that a store has kept.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -267,9 +268,8 @@ mod tests {
         assert_eq!(SessionId::of_owner("alice").to_string(), "928a45b6-9b81-8a3a-8878-229e446bad14");
     }
 
-    /// V1: from the operating system, and no two alike.
     #[test]
-    fn v1_tokens_differ() {
+    fn random_tokens_differ() {
         let tokens: HashSet<_> =
             (0..1_000).map(|_| SessionToken::generate().expect("random numbers").reveal().to_string()).collect();
         assert_eq!(tokens.len(), 1_000);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handed_out_is_wiped() {
+    fn a_token_is_wiped_from_the_pool_when_it_is_handed_out() {
         let mut pool = Pool::new();
         for left in (0..TOKENS_PER_DRAW).rev() {
             let token = pool.take().expect("random numbers");
@@ -316,9 +316,8 @@ mod tests {
         }
     }
 
-    /// K5: the id is bound to the cookie's name.
     #[test]
-    fn k5_names_separate_ids() {
+    fn the_id_is_bound_to_the_cookies_name() {
         let token = counting_token();
         let (a, check_a) = token.identify("a");
         let (b, check_b) = token.identify("b");
@@ -326,9 +325,8 @@ mod tests {
         assert_ne!(check_a, check_b);
     }
 
-    /// V7: neither `Debug` shows a secret.
     #[test]
-    fn v7_debug_is_redacted() {
+    fn debug_shows_neither_token_nor_check() {
         let token = counting_token();
         assert_eq!(format!("{token:?}"), "SessionToken(redacted)");
         assert_eq!(format!("{:?}", token.identify("sid").1), "Check(redacted)");

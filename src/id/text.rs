@@ -1,18 +1,18 @@
 //! A token as text: 32 characters of base64url (RFC 4648, section 5), which hold exactly its 24 bytes.
 //!
-//! Read and written by arithmetic alone: neither a branch nor the cache line of a table depends on a character, and all
-//! characters are worked on at once. A general decoder goes one by one, and looks for padding that is never there.
+//! Reading and writing use arithmetic alone: no branch and no table look-up depends on a character, and all characters
+//! are processed at once. A general decoder works character by character, and handles padding that a token never has.
 
 /// Characters of a token.
 pub(crate) const CHARS: usize = 32;
 /// Bytes of a token: four characters hold three.
 pub(super) const BYTES: usize = CHARS / 4 * 3;
 
-/// The bytes of this text; `None` if it is not 32 characters of the alphabet.
+/// Decodes this text; `None` if it is not 32 characters of the alphabet.
 pub(super) fn decode(text: &[u8]) -> Option<[u8; BYTES]> {
     let text: &[u8; CHARS] = text.try_into().ok()?;
     let values = text.map(value);
-    // A negative one leaves the sign.
+    // A negative value leaves the sign bit set.
     let is_valid = values.iter().fold(0, |all, value| all | value) >= 0;
     let mut bytes = [0; BYTES];
     for (bytes, values) in bytes.chunks_exact_mut(3).zip(values.chunks_exact(4)) {
@@ -22,7 +22,7 @@ pub(super) fn decode(text: &[u8]) -> Option<[u8; BYTES]> {
     is_valid.then_some(bytes)
 }
 
-/// The text of these bytes.
+/// Encodes these bytes.
 pub(super) fn encode(bytes: &[u8; BYTES]) -> [u8; CHARS] {
     let mut text = [0; CHARS];
     for (text, bytes) in text.chunks_exact_mut(4).zip(bytes.chunks_exact(3)) {
@@ -35,7 +35,7 @@ pub(super) fn encode(bytes: &[u8; BYTES]) -> [u8; CHARS] {
     text
 }
 
-/// The six bits that a character stands for; -1 if it is not of the alphabet.
+/// The six bits of a character; -1 if it is not in the alphabet.
 fn value(character: u8) -> i16 {
     let c = i16::from(character);
     // Each range gives one more than the value, or nothing.
@@ -48,13 +48,13 @@ fn value(character: u8) -> i16 {
 
 /// All bits if `first <= c <= last`, none otherwise.
 fn within(c: i16, first: u8, last: u8) -> i16 {
-    // Both are negative, or the sign is lost.
+    // The sign bit is set only if both are negative.
     ((i16::from(first) - 1 - c) & (c - i16::from(last) - 1)) >> 8
 }
 
 /// The character for six bits.
 fn character(value: i16) -> u8 {
-    // From 'A', a step at the end of each range.
+    // Starts at 'A', with a step at the end of each range.
     let past = |last: i16| (last - value) >> 8;
     let c = 65 + value + (past(25) & 6) - (past(51) & 75) - (past(61) & 13) + (past(62) & 49);
     // 45 to 122.
@@ -92,7 +92,7 @@ mod tests {
     }
 
     proptest! {
-        /// As another implementation does it.
+        /// Agrees with another implementation.
         #[test]
         fn agrees_with_base64ct(bytes: [u8; BYTES], text in proptest::collection::vec(any::<u8>(), 28..36)) {
             let encoded = encode(&bytes);

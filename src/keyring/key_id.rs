@@ -35,7 +35,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A key can't be put on a ring, or not be taken off it.
+/// A key can't be added to a ring, or not be removed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRingError {

@@ -1,12 +1,12 @@
-//! Secrets, and the keys that are derived from them: for the cookie, for the records, for owners' names.
+//! Secrets, and the keys derived from them for the cookie, the records and owners' names.
 //!
 //! - [`Secret`]: at least 32 bytes from bytes, base64, a file or an environment variable; a weak one is refused.
-//! - [`KeyRing`]: one key that writes and any number that still, or already, open.
-//! - [`KeyId`]: which key it was; stands in what a key seals.
+//! - [`KeyRing`]: one key that writes, and any number of earlier or later keys that only open.
+//! - [`KeyId`]: identifies a key in the records that it has sealed and the cookies that it has signed.
 //!
-//! # Changing the key with no session lost
+//! # Rotating the key without losing a session
 //!
-//! One step at a time, each on every server before the next begins. `new` is the new secret, `old` the present one:
+//! Complete each step on every server before the next. `new` is the new secret, `old` the current one:
 //!
 //! | step | ring | in a file, one secret a line |
 //! |---|---|---|
@@ -16,19 +16,17 @@
 //! | 3. [`reseal_all`](crate::EncryptedStore::reseal_all), or wait for the longest absolute lifetime | | |
 //! | 4. the old key is retired | `KeyRing::new(new)` | new |
 //!
-//! Step 3 seals records anew. Cookies are signed anew only when a session is renewed: retire the key of *signed cookies*
-//! no sooner than the longest absolute lifetime after step 2, or those who signed in before it sign in again. A key that
-//! was stolen is taken off at once with [`KeyRing::without`]: what it sealed does not open any more, and what it signed
-//! is forged.
+//! Step 3 reseals records. Cookies are signed again only when a session is renewed: keep a key of *signed cookies* for
+//! the longest absolute lifetime after step 2, or users who signed in before that have to sign in again. Remove a stolen
+//! key at once with [`KeyRing::without`]: records that it sealed no longer open, and cookies that it signed are forged.
 //!
 //! # Wiping
 //!
-//! Secrets, derived keys, the states of the ciphers and MACs that are made from them, tokens and the text that they are
-//! read from are overwritten when they are dropped (by [zeroize](https://docs.rs/zeroize), with writes that the compiler
-//! may not leave out). That shortens the time in which a core dump or a stray read shows them. It is no more than
-//! that: what was left in registers and on the stack, pages that were swapped out, an environment
-//! variable or file that a secret came from, and a process that ends without dropping (an abort, `process::exit`) are
-//! not covered. A ring lives as long as the last clone of it.
+//! Secrets, derived keys, the states of ciphers and MACs, tokens, and the text that secrets and tokens are read from are
+//! overwritten when they are dropped (by [zeroize](https://docs.rs/zeroize), with writes that the compiler can't remove).
+//! That shortens the time in which a core dump or a stray read can expose them. Not covered are copies in registers and
+//! on the stack, pages that were swapped out, the environment variable or file of a secret, and a process that ends
+//! without dropping (an abort, `process::exit`). A ring lives as long as its last clone.
 
 mod key_id;
 mod ring;

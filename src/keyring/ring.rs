@@ -13,7 +13,7 @@ use super::{
     secret::{self, Secret, SecretError},
 };
 
-/// What separates these keys from all others that could be derived from the same secret: the scheme and its version.
+/// Domain separation of these keys from others that could be derived from the same secret: the scheme and its version.
 const SALT: &[u8] = b"session-layer/1";
 
 /// The contexts of HKDF (RFC 5869, section 3.2): one secret, keys that have nothing to do with each other.
@@ -56,9 +56,8 @@ fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, context: &[u8]) -> Zeroizing<[u8;
 
 /// One key that writes and any number that only open. Cheap to clone.
 ///
-/// From each secret come, by HKDF-SHA-256 with contexts of their own, a key for signing cookies, one for sealing records
-/// and one for hashing owners' names: one secret serves them all, and none tells of another. The secret itself is not
-/// kept. `Debug` shows the ids of the keys.
+/// Each secret yields three independent keys, by HKDF-SHA-256: one signs cookies, one seals records and one hashes
+/// owners' names. The secret itself is not kept. `Debug` shows the ids of the keys.
 #[derive(Clone)]
 pub struct KeyRing(Arc<[Arc<RingKey>]>);
 
@@ -69,7 +68,7 @@ impl KeyRing {
         Self([Arc::new(RingKey::derive(&writing))].into())
     }
 
-    /// The same ring with another key that opens and does not write: an earlier one, or one that is to write later.
+    /// Adds a key that opens and does not write: an earlier one, or one that is to write later.
     ///
     /// # Errors
     ///
@@ -82,8 +81,8 @@ impl KeyRing {
         Ok(Self(self.0.iter().cloned().chain([Arc::new(key)]).collect()))
     }
 
-    /// The same ring without this key: what it sealed does not open any more, and what it signed is forged. A key that
-    /// is not on the ring changes nothing.
+    /// Removes a key: records that it sealed no longer open, and cookies that it signed are forged. Removing a key that
+    /// is not on the ring has no effect.
     ///
     /// # Errors
     ///
@@ -95,12 +94,12 @@ impl KeyRing {
         Ok(Self(self.0.iter().filter(|key| key.id != id).cloned().collect()))
     }
 
-    /// A ring from text: secrets in base64, one a line. The first writes, the others open. Empty lines and those that
-    /// begin with `#` are ignored.
+    /// Creates a ring from text: secrets in base64, one a line. The first one writes, the others open. Empty lines and
+    /// lines that begin with `#` are ignored.
     ///
     /// # Errors
     ///
-    /// If there is no secret, one is not good enough, or one is there twice.
+    /// If there is no secret, a secret is too weak, or one is given twice.
     pub fn from_lines(text: &str) -> Result<Self, SecretError> {
         let mut secrets = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let writing = Secret::from_base64(secrets.next().ok_or_else(SecretError::empty)?)?;
@@ -140,7 +139,7 @@ impl KeyRing {
     }
 
     pub(crate) fn writing(&self) -> &RingKey {
-        // Every constructor puts one in, and `without` refuses to take it out.
+        // Every constructor adds a key, and `without` refuses to remove it.
         &self.0[0]
     }
 
@@ -149,7 +148,7 @@ impl KeyRing {
         self.0.iter().map(|key| &**key)
     }
 
-    /// Ids are public, so that looking one up need not take constant time.
+    /// Ids are public, so looking one up need not take constant time.
     pub(crate) fn key(&self, id: KeyId) -> Option<&RingKey> {
         self.keys().find(|key| key.id == id)
     }
@@ -182,7 +181,7 @@ mod tests {
         base64ct::Base64::encode_string(secret(first).bytes())
     }
 
-    /// What 0.1.0 derived, every later version derives. Computed by another implementation (Python's `hmac`).
+    /// Every later version derives the same keys as 0.1.0. Computed by another implementation (Python's `hmac`).
     #[test]
     fn frozen_vectors() {
         let key = RingKey::derive(&secret(1));
@@ -244,9 +243,9 @@ mod tests {
         assert!(message.contains(&path.display().to_string()), "{message}");
     }
 
-    /// V15: each field wipes itself when dropped, which is all there is of a secret after it was derived from.
+    /// Each field wipes itself when dropped. Nothing else of a secret remains once the keys are derived.
     #[test]
-    fn v15_keys_are_wiped() {
+    fn keys_are_wiped_when_dropped() {
         use zeroize::ZeroizeOnDrop;
 
         fn wiped<T: ZeroizeOnDrop>(_: &T) {}
@@ -255,8 +254,8 @@ mod tests {
             D::Core: ZeroizeOnDrop,
         {
         }
-        // All fields, so that a new one must be added here. `Hmac` is nothing but states of its hash: it has no mark of its
-        // own, they have.
+        // All fields, so that a new one must be added here. An `Hmac` consists of states of its hash. It does not
+        // implement `ZeroizeOnDrop`, but the states do.
         let RingKey { id: _, cookie, record, owner } = &RingKey::derive(&secret(1));
         is_of::<Sha256>(cookie);
         is_of::<Sha256>(owner);
@@ -265,9 +264,8 @@ mod tests {
         wiped(&expand::<32>(&Hkdf::<Sha256>::new(Some(SALT), secret(1).bytes()), RECORD));
     }
 
-    /// V15: `Debug` shows ids only.
     #[test]
-    fn v15_debug_shows_ids_only() {
+    fn debug_shows_key_ids_only() {
         let ring = KeyRing::new(secret(1)).opening(secret(2)).unwrap();
         let [first, second] = [1, 2].map(|first| RingKey::derive(&secret(first)).id);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! One secret: where it comes from, and whether it is good enough.
+//! A secret, its sources, and checks of its strength.
 
 use std::{
     fmt,
@@ -15,18 +15,18 @@ use super::key_id::KeyRingError;
 /// The fewest bytes of a secret: the strength of the keys that are derived from it.
 const MIN_BYTES: usize = 32;
 
-/// A file or variable of secrets holds a few lines; what is larger was named by mistake.
+/// A file or variable of secrets has a few lines. A larger one was probably named by mistake.
 const MAX_TEXT_BYTES: u64 = 64 * 1024;
 
 /// Different byte values below which a secret is refused. 32 random bytes have about 30, 32 random hexadecimal digits
 /// about 14; fewer than 8 happen to neither within the age of the universe.
 const MIN_DISTINCT: usize = 8;
 
-/// What people leave in place of a secret. Six random letters at a given place are one in 2^48.
+/// Common placeholders for a secret. Six random letters at a given place have a chance of 1 in 2^48.
 const PLACEHOLDERS: [&str; 8] =
     ["change-me", "changeme", "change_me", "password", "secret", "placeholder", "example", "insecure"];
 
-/// What the keys of a [`KeyRing`](crate::KeyRing) are derived from: at least 32 random bytes.
+/// A secret of at least 32 random bytes, from which the keys of a [`KeyRing`](crate::KeyRing) are derived.
 ///
 /// Make one with `openssl rand -base64 32`. It is wiped when dropped and `Debug` does not show it.
 ///
@@ -40,11 +40,11 @@ const PLACEHOLDERS: [&str; 8] =
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// A secret of these bytes.
+    /// Creates a secret from these bytes.
     ///
     /// # Errors
     ///
-    /// If they are fewer than 32 or obviously not random: a repeated pattern, a run, a placeholder.
+    /// If there are fewer than 32, or they are obviously not random: a repeated pattern, a run, a placeholder.
     pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Result<Self, SecretError> {
         let bytes = bytes.as_ref();
         if bytes.len() < MIN_BYTES {
@@ -56,12 +56,12 @@ impl Secret {
         Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
 
-    /// A secret from base64 (RFC 4648, section 4 or 5, with or without padding), as `openssl rand -base64 32` writes
-    /// it. White space around it is ignored.
+    /// Decodes a secret from base64 (RFC 4648, section 4 or 5, with or without padding), as `openssl rand -base64 32`
+    /// writes it. White space around it is ignored.
     ///
     /// # Errors
     ///
-    /// If the text is no base64, or as [`from_bytes`](Self::from_bytes).
+    /// If the text is not base64, or as [`from_bytes`](Self::from_bytes).
     pub fn from_base64(text: &str) -> Result<Self, SecretError> {
         let text = text.trim();
         // A placeholder can be well-formed base64 whose bytes look random.
@@ -76,7 +76,7 @@ impl Secret {
         Self::from_bytes(&bytes[..length])
     }
 
-    /// A secret from a file that holds it as base64.
+    /// Reads a secret from a file that contains it as base64.
     ///
     /// # Errors
     ///
@@ -86,11 +86,11 @@ impl Secret {
         Self::from_base64(&read_file(path)?).map_err(|error| error.at(path))
     }
 
-    /// A secret from an environment variable that holds it as base64.
+    /// Reads a secret from an environment variable that contains it as base64.
     ///
     /// # Errors
     ///
-    /// If the variable is not set or no text, or as [`from_base64`](Self::from_base64). The error names the variable.
+    /// If the variable is not set or not text, or as [`from_base64`](Self::from_base64). The error names the variable.
     pub fn from_env(variable: &str) -> Result<Self, SecretError> {
         Self::from_base64(&read_env(variable)?).map_err(|error| error.in_variable(variable))
     }
@@ -142,7 +142,7 @@ fn placeholder(text: &[u8]) -> Option<&'static str> {
     PLACEHOLDERS.into_iter().any(contains).then_some("it looks like a placeholder")
 }
 
-/// A secret can't be used. The message says why, where it came from, and how to make a good one.
+/// A secret can't be used. The message says why, names the source, and says how to make a good one.
 #[derive(Debug)]
 pub struct SecretError {
     origin: Option<Origin>,
@@ -276,9 +276,9 @@ mod tests {
         assert!(error.to_string().starts_with("the secret in the environment variable SESSION_LAYER_NO_SUCH_VARIABLE"));
     }
 
-    /// V15: the bytes, and the text that they came from.
+    /// The bytes, and the text from which they were decoded.
     #[test]
-    fn v15_it_is_wiped() {
+    fn a_secret_is_wiped_when_dropped() {
         fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
         let Secret(bytes) = &Secret::from_base64(GOOD).unwrap();
         wiped(bytes);
@@ -289,9 +289,8 @@ mod tests {
         wiped(&read_env("PATH").unwrap());
     }
 
-    /// V15: `Debug` shows nothing of it.
     #[test]
-    fn v15_debug_is_redacted() {
+    fn debug_does_not_show_the_secret() {
         assert_eq!(format!("{:?}", Secret::from_base64(GOOD).unwrap()), "Secret(redacted)");
     }
 }

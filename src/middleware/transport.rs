@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_that_tls_ends_in_front_is_silent() {
+    fn a_request_that_shows_tls_in_front_causes_no_warning() {
         for (name, value) in [
             ("x-forwarded-proto", "https"),
             ("x-forwarded-proto", "HTTPS"),

@@ -24,11 +24,11 @@ const KEY_LENGTH_BYTES: usize = 1;
 pub struct Entries(Box<[u8]>);
 
 impl Entries {
-    /// Builds entries from pairs that are sorted by key without duplicates, as [`iter`](Self::iter) yields them.
+    /// Creates entries from pairs that are sorted by key without duplicates, as [`iter`](Self::iter) yields them.
     ///
     /// # Errors
     ///
-    /// If the keys are not strictly ascending, a key is empty or longer than [`MAX_KEY_BYTES`], or all of it is larger
+    /// If the keys are not strictly ascending, a key is empty or longer than [`MAX_KEY_BYTES`], or the whole is larger
     /// than 4 GiB.
     pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a [u8])> + Clone) -> Result<Self, RecordError> {
         let (mut count, mut data) = (0usize, 0usize);
@@ -63,11 +63,11 @@ impl Entries {
         Ok(Self(bytes.into_boxed_slice()))
     }
 
-    /// Reads entries back from [`as_bytes`](Self::as_bytes), whatever the bytes are.
+    /// Reads entries from the form of [`as_bytes`](Self::as_bytes). Accepts any bytes without a panic.
     ///
     /// # Errors
     ///
-    /// If they are not exactly what `as_bytes` gives for some entries.
+    /// If they are not exactly the form of some entries.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         check(bytes)?;
         Ok(Self(bytes.into()))
@@ -80,13 +80,13 @@ impl Entries {
         Ok(Self(bytes))
     }
 
-    /// The entries in the form that stores write. No entries: no bytes.
+    /// Returns the entries in the form that stores write. Without entries, that is no bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The encoded value of an entry.
+    /// Returns an entry's encoded value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.find(key).map(|(_, value)| value)
@@ -107,7 +107,7 @@ impl Entries {
         None
     }
 
-    /// All keys and encoded values, in the order of the keys.
+    /// Iterates over keys and encoded values, sorted by key.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> + Clone {
         (0..self.len()).map(|index| {
             let (key, value) = self.entry(index);
@@ -116,7 +116,7 @@ impl Entries {
         })
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         read_u32(&self.0, 0).unwrap_or(0)
@@ -128,12 +128,13 @@ impl Entries {
         self.0.is_empty()
     }
 
-    /// What these keys and values would take as [`as_bytes`](Self::as_bytes).
+    /// The length of these keys and values in the form of [`as_bytes`](Self::as_bytes).
     pub(crate) fn encoded_len(count: usize, keys_and_values: usize) -> usize {
         if count == 0 { 0 } else { COUNT_BYTES + count * (OFFSET_BYTES + KEY_LENGTH_BYTES) + keys_and_values }
     }
 
-    /// Key and value of the entry at `index`, which is below `len`. The constructors have checked every offset.
+    /// The key and value of the entry at `index`, which must be below `len`. The constructors have checked every
+    /// offset.
     fn entry(&self, index: usize) -> (&[u8], &[u8]) {
         let end_of = |index: usize| read_u32(&self.0, COUNT_BYTES + index * OFFSET_BYTES).unwrap_or(0);
         let start = if index == 0 { 0 } else { end_of(index - 1) };
@@ -143,7 +144,7 @@ impl Entries {
     }
 }
 
-/// Keys and sizes only: values are the application's secrets.
+/// Shows keys and sizes only, since values are the application's secrets.
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(key, value)| (key, format!("{} bytes", value.len())))).finish()
@@ -155,7 +156,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(bytes)).ok()
 }
 
-/// Whether these are the bytes of entries, so that look-ups need not check again.
+/// Checks that these are the bytes of entries, so that look-ups need not check again.
 fn check(bytes: &[u8]) -> Result<(), RecordError> {
     if bytes.is_empty() {
         return Ok(());

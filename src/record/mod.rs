@@ -1,4 +1,4 @@
-//! What a store keeps of one session.
+//! A session as a store keeps it.
 //!
 //! - [`Record`]: created, lifetime, check, owner and entries; immutable and shared.
 //! - [`Entries`]: the encoded values by key, in one allocation.
@@ -27,17 +27,17 @@ pub use self::{
 };
 use crate::{
     clock,
-    id::Check,
+    id::{Check, EntropyError},
     lifetime::{CookieLifetime, Lifetime},
 };
 
-/// How long the tombstone of a login lives, and with it the answer "superseded".
+/// How long a login's tombstone lives, and requests with the old token are answered as superseded.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// What a store keeps under one id: immutable, and shared as `Arc<Record>`.
+/// The stored form of a session, immutable and shared as `Arc<Record>`.
 ///
-/// The *sliding* expiry is not in it: that is the store's own (see [`Stored`](crate::Stored)), so that a touch never
-/// rewrites a record. Times are whole milliseconds.
+/// The *sliding* expiry is not part of it. The store keeps that itself (see [`Stored`](crate::Stored)), so that a touch
+/// never rewrites a record. Times are whole milliseconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     kind: RecordKind,
@@ -48,22 +48,22 @@ pub struct Record {
     entries: Entries,
 }
 
-/// What a record stands for.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RecordKind {
     /// A session.
     Session,
-    /// What a renewal leaves at the old id: no data, only "superseded".
+    /// Left at the old id by a renewal or a login: no data, only "superseded".
     Tombstone,
-    /// The present epoch of an owner.
+    /// An owner's current epoch.
     Epoch,
-    /// A record whose entries are sealed: only the encrypting wrapper opens it.
+    /// A record whose entries are sealed. Only the encrypting wrapper opens it.
     Sealed,
 }
 
 impl Record {
-    /// An empty session, created at this time.
+    /// Creates an empty session, created at this time.
     #[must_use]
     pub fn session(check: Check, created_at: SystemTime, lifetime: Lifetime) -> Self {
         Self {
@@ -76,8 +76,8 @@ impl Record {
         }
     }
 
-    /// An empty tombstone, which lives for [`TOMBSTONE_LIFETIME`]. A layer uses [`superseded`](Self::superseded)
-    /// instead, whose tombstones are unique.
+    /// Creates an empty tombstone, which lives for [`TOMBSTONE_LIFETIME`]. A layer uses
+    /// [`superseded`](Self::superseded) instead, whose tombstones are unique.
     #[must_use]
     pub fn tombstone(check: Check, at: SystemTime) -> Self {
         let millis = clock::duration_millis(TOMBSTONE_LIFETIME);
@@ -87,12 +87,32 @@ impl Record {
         }
     }
 
-    /// The record of an owner's present epoch: without a limit of its own, since it must outlive the owner's sessions.
+    /// A tombstone that no token matches: it ends a session whose record it replaces, so that late requests find none. It
+    /// lives for [`TOMBSTONE_LIFETIME`], and random bytes tell it from every other.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no random numbers to give.
+    pub fn grave(at: SystemTime) -> Result<Self, EntropyError> {
+        Self::superseded(Self::NO_TOKEN, at, TOMBSTONE_LIFETIME, None)
+    }
+
+    /// Whether this is a [`grave`](Self::grave): the session that was stored here has ended.
+    #[must_use]
+    pub fn is_grave(&self) -> bool {
+        self.kind == RecordKind::Tombstone && self.check == Self::NO_TOKEN
+    }
+
+    /// A check that no token has.
+    const NO_TOKEN: Check = Check::from_bytes([0; 16]);
+
+    /// Creates the record of an owner's current epoch. It has no limit of its own, since it must outlive the owner's
+    /// sessions.
     #[must_use]
     pub fn epoch(owner: Owner, at: SystemTime) -> Self {
         let forever = clock::duration_millis(Duration::MAX);
         let lifetime = Lifetime::from_millis(forever, forever, CookieLifetime::Browser);
-        Self { kind: RecordKind::Epoch, owner: Some(owner), ..Self::session(Check::from_bytes([0; 16]), at, lifetime) }
+        Self { kind: RecordKind::Epoch, owner: Some(owner), ..Self::session(Self::NO_TOKEN, at, lifetime) }
     }
 
     /// The same record with another kind.
@@ -137,19 +157,20 @@ impl Record {
         self
     }
 
-    /// What the record stands for.
+    /// The record's kind.
     #[must_use]
     pub fn kind(&self) -> RecordKind {
         self.kind
     }
 
-    /// Whether this is a session that listings and counts speak of, sealed or not.
+    /// Whether this is a session, sealed or not, as opposed to a tombstone or an epoch. Listings and counts include
+    /// sessions only.
     #[must_use]
     pub fn is_session(&self) -> bool {
         matches!(self.kind, RecordKind::Session | RecordKind::Sealed)
     }
 
-    /// When the absolute clock was started: at creation, and anew at each login.
+    /// When the absolute clock was started: at creation, and again at each login.
     #[must_use]
     pub fn created_at(&self) -> SystemTime {
         clock::from_millis(self.created_millis)
@@ -161,7 +182,7 @@ impl Record {
         self.created_millis
     }
 
-    /// The record that this one stands for where it is stored: with the same times, lifetime and check.
+    /// The record with this kind, owner and entries, and with the same times, lifetime and check.
     #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "only a sealed record stands for another"))]
     pub(crate) fn opened(&self, kind: RecordKind, owner: Option<Owner>, entries: Entries) -> Self {
         let &Self { created_millis, lifetime, check, .. } = self;
@@ -180,7 +201,7 @@ impl Record {
         self.check
     }
 
-    /// Whom the session belongs to.
+    /// The session's owner.
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
         self.owner.as_ref()
@@ -203,14 +224,14 @@ impl Record {
         self.lifetime.expiry_millis(self.created_millis, used_millis)
     }
 
-    /// When the session expires if it is used at this time and then no more.
+    /// When the session expires if it is used at this time and not again.
     #[must_use]
     pub fn expires_at(&self, used_at: SystemTime) -> SystemTime {
         self.lifetime.expires_at(self.created_at(), used_at)
     }
 }
 
-/// Keys and sizes only: values are the application's secrets.
+/// Shows keys and sizes only, since values are the application's secrets.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")

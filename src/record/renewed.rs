@@ -1,4 +1,4 @@
-//! The time at which a session last got a new token without a login, in an entry that applications don't see.
+//! The time of the last renewal without a login, in an entry that applications don't see.
 
 use std::time::SystemTime;
 

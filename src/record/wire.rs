@@ -1,4 +1,4 @@
-//! The one documented, versioned form of a record as bytes.
+//! The documented, versioned form of a record as bytes.
 
 use super::{Entries, Epoch, Owner, Record, RecordKind, error::RecordError};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     lifetime::{CookieLifetime, Lifetime},
 };
 
-/// The form that this version writes. Every later version reads it.
+/// The version that is written. Every later release reads it.
 const VERSION: u8 = 1;
 
 const PERSISTENT: u8 = 0b01;
@@ -19,7 +19,7 @@ const HEAD_BYTES: usize = 3 + 3 * 8 + 16;
 const CUT_OFF: RecordError = RecordError::new("it is cut off");
 
 impl Record {
-    /// The record as bytes, for a store that keeps bytes.
+    /// Returns the record as bytes, for a store that keeps bytes.
     ///
     /// ```text
     /// version = 1: u8 │ kind: u8 │ flags: u8 │ created: u64 │ idle: u64 │ absolute: u64 │ check: 16 bytes │
@@ -27,9 +27,9 @@ impl Record {
     /// entries to the end, see `Entries`
     /// ```
     ///
-    /// Numbers are little-endian, times are milliseconds (`created` since the Unix epoch). Kinds: 0 session,
-    /// 1 tombstone, 2 epoch, 3 sealed. Flags: 1 persistent cookie, 2 owner. There is no checksum: a store on a medium
-    /// that can rot adds its own.
+    /// Numbers are little-endian, times are milliseconds (`created` since the Unix epoch). Kinds: 0 session, 1
+    /// tombstone, 2 epoch, 3 sealed. Flags: 1 persistent cookie, 2 owner. There is no checksum: a store on a medium
+    /// that can corrupt data adds its own.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.encoded_len());
@@ -55,7 +55,7 @@ impl Record {
         bytes
     }
 
-    /// How many bytes [`to_bytes`](Self::to_bytes) gives.
+    /// The number of bytes that [`to_bytes`](Self::to_bytes) returns.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         let owner = self.owner.as_ref().map_or(0, |owner| 8 + 2 + owner.name().len());
@@ -118,7 +118,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], RecordError> {
     Ok(*head)
 }
 
-/// A time or duration; one past the year 9999 can't have been written by us.
+/// Reads a time or duration. One beyond the year 9999 was never written by this crate.
 fn take_millis(rest: &mut &[u8]) -> Result<u64, RecordError> {
     let millis = u64::from_le_bytes(take(rest)?);
     if clock::to_millis(clock::from_millis(millis)) == millis {

@@ -24,6 +24,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Decode`](ErrorKind::Decode) if the stored value is not of this type any more. The entry stays as it is.
+    #[doc(alias("get_value"))]
     pub fn get<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
         let held = {
@@ -125,6 +126,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Superseded`](ErrorKind::Superseded).
+    #[doc(alias("delete", "remove_value"))]
     pub fn remove(&self, key: impl AsRef<str>) -> Result<bool> {
         let key = key.as_ref();
         let mut state = self.shared.state();
@@ -145,6 +147,7 @@ impl Session {
     /// # Errors
     ///
     /// As [`get`](Self::get), and then the entry stays; [`Superseded`](ErrorKind::Superseded).
+    #[doc(alias("get_remove", "remove_as", "flash"))]
     pub fn take<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
         loop {
@@ -167,6 +170,7 @@ impl Session {
 
     /// Returns whether there is an entry with this key. It counts as reading the entry, as [`get`](Self::get) does.
     #[must_use]
+    #[doc(alias("contains_key", "has"))]
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
         let mut state = self.shared.state();
         state.see(key.as_ref(), &self.shared.settings);
@@ -175,6 +179,7 @@ impl Session {
 
     /// The keys of all entries, in order.
     #[must_use]
+    #[doc(alias("entries"))]
     pub fn keys(&self) -> Vec<String> {
         self.shared.state().draft.iter().map(|(key, _)| key.to_owned()).collect()
     }

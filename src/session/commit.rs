@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     changes::{Change, Draft, conflict, take_away},
-    end::{End, end},
+    end::{Ended, end},
     load::{Follow, Found, find},
     settings::{ConflictPolicy, Settings},
     state::{Live, Moment, Origin, Renewal, Unsure},
@@ -46,6 +46,8 @@ pub(crate) struct Work {
     pub(crate) merges_same_data: bool,
     /// How far a renewed session is followed: a stream holds it for longer than old tokens are served.
     pub(crate) follow: Follow,
+    /// Sessions of the request's tokens that are revoked, and are to end before a fresh session begins.
+    pub(crate) revoked: Vec<SessionId>,
     /// The stored state, if a conflict could not be merged.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered.
@@ -103,6 +105,8 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
         if work.is_ended {
             let id = live.id;
             work.start_over(id)?;
+            // Ended by its owner's name, it is only revoked as far as this request knows.
+            work.revoked.push(id);
         } else if let Some(key) = conflict(Some(&live.stored.record), &work.log) {
             // Another request changed the entry after this one had read it, and an earlier `save` loaded the newer
             // record.
@@ -123,12 +127,11 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 continue;
             }
             Origin::Superseded { .. } | Origin::None => {
-                let has_login = work.renewal == Renewal::Login;
-                return if has_login || work.draft.is_dirty() {
-                    create(settings, work, deadline).await.map(Some)
-                } else {
-                    Ok(None)
-                };
+                if work.renewal < Renewal::Login && !work.draft.is_dirty() {
+                    return Ok(None);
+                }
+                work.leave_revoked(settings).await?;
+                return create(settings, work, deadline).await.map(Some);
             }
         };
         let attempt = match work.renewal {
@@ -137,7 +140,11 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
                 return Ok(Some(Written { live, token: None }));
             }
             Renewal::Keep => update(settings, work, &live).await?,
-            Renewal::Renew | Renewal::Leave | Renewal::Login => Box::pin(rename(settings, work, &live)).await?,
+            Renewal::Renew => Box::pin(rename(settings, work, &live)).await?,
+            Renewal::Leave | Renewal::Login => {
+                work.leave_revoked(settings).await?;
+                Box::pin(rename(settings, work, &live)).await?
+            }
         };
         match attempt {
             Attempt::Done(written) => {
@@ -175,13 +182,26 @@ pub(crate) async fn write(settings: &Settings, work: &mut Work) -> Result<Option
 /// this, it would live on after A's login.
 async fn leave(settings: &Settings, id: &SessionId) -> Result<()> {
     // `Superseded`: it has been given to an owner since, and A's login is not about that one's session.
-    if let End::Done(id) = Box::pin(end(settings, id)).await? {
+    if let Ended::Done(id) = Box::pin(end(settings, id)).await? {
         settings.emit(EventKind::Destroyed { id });
     }
     Ok(())
 }
 
 impl Work {
+    /// Ends the revoked sessions that the request's tokens name, before the browser gets the token of a fresh one.
+    ///
+    /// `revoke_others` revokes the session that it keeps, and then carries it over. A request that was loaded in between
+    /// begins a fresh session. Without this, the kept one would live on under a token that the browser has dropped, and
+    /// nobody could log it out.
+    async fn leave_revoked(&mut self, settings: &Settings) -> Result<()> {
+        while let Some(id) = self.revoked.last() {
+            leave(settings, id).await?;
+            self.revoked.pop();
+        }
+        Ok(())
+    }
+
     /// Whether the stored record has the data that this request has seen, so that there is nothing to reject. Otherwise keeps
     /// it for a handler that discards its changes and continues: one load, and only after a failure.
     async fn meets_same_data(&mut self, settings: &Settings, live: &Live) -> bool {

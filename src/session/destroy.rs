@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    end::{End, end, must_have_ended},
+    end::{Ended, end_seen, must_have_ended},
     request::{Shared, to_its_end},
     state::Doomed,
 };
@@ -24,9 +24,10 @@ impl Shared {
         let (mut destroyed, mut failure) = (false, None);
         loop {
             let Some(doomed) = self.state().doomed.last().cloned() else { break };
-            let ended = match end(&self.settings, &doomed.id).await? {
-                End::Done(id) => Some(id),
-                End::Absent => match self.ended_already(&doomed) {
+            let seen = doomed.live.as_ref().map(|live| &live.stored.version);
+            let ended = match end_seen(&self.settings, &doomed.id, seen).await? {
+                Ended::Done(id) => Some(id),
+                Ended::Absent => match self.ended_already(&doomed) {
                     Ok(ended) => ended,
                     Err(error) => {
                         failure = Some(error);
@@ -35,7 +36,7 @@ impl Shared {
                 },
                 // A login in between has moved the session to a new token, which this request does not know. The
                 // tombstone stays, and so does the cookie that the login has set.
-                End::Superseded => {
+                Ended::Superseded => {
                     let error = Error::session(ErrorKind::Superseded, doomed.id);
                     self.settings.emit(EventKind::WriteBlocked { id: doomed.id, error: &error });
                     failure = Some(error);

@@ -1,38 +1,26 @@
 //! Ends a session so that it stays ended, even if a renewal is under way.
 //!
-//! A session ends in two steps: a write that names its version, and then a remove. A plain remove would race a renewal:
-//! it would delete the renewal's tombstone, and the session would live on under its new id. With the write, either it
-//! or the renewal comes first, and the other one sees that. If the renewal was first, the end follows its tombstone and
-//! ends the session under the new id.
+//! A plain remove would race a renewal: it would delete the renewal's tombstone, and the session would live on under its
+//! new id. So a session is ended in the version in which it was seen ([`SessionStore::end`]). Either the end or the
+//! renewal comes first, and the other one sees that. If the renewal was first, the end follows its tombstone and ends the
+//! session under the new id.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{
-    commit::{deadline, within},
-    load::MOST_LINKS,
-    owned::find_owned,
-    settings::Settings,
-    state::Live,
-};
+use super::{commit::deadline, load::MOST_LINKS, owned::find_owned, settings::Settings, state::Live};
 use crate::{
     error::{Error, ErrorKind, Result},
     events::EventKind,
-    id::{Check, SessionId},
+    id::SessionId,
     record::{Forward, Owner, Record, RecordKind, TOMBSTONE_LIFETIME},
-    store::{SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage},
+    store::{End, SessionStore, StoreError, StoreErrorKind, Version},
 };
-
-/// How many writes a store refuses one after another before it counts as one that can't write.
-const REFUSALS: usize = 6;
-
-/// The check of no token.
-pub(super) const NOBODYS: Check = Check::from_bytes([0; 16]);
 
 /// What came of ending a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum Ended {
     /// This call has ended the session, which had this id.
     Done(SessionId),
     /// There was none, or somebody else has ended it.
@@ -42,21 +30,13 @@ pub(crate) enum End {
     Superseded,
 }
 
-/// The record that overwrites a session to end it: a tombstone that no token matches, so requests find no session. Its
-/// random bytes tell it from others when it is read back.
-struct Grave {
-    tombstone: Arc<Record>,
-    usage: Usage,
-    /// A write of it was not answered.
+/// One attempt after another to end what is under an id.
+struct Attempts<'a> {
+    settings: &'a Settings,
+    deadline: Instant,
+    /// An attempt under the present id was not answered: if nothing is left there, it may be what has ended it.
     is_unsure: bool,
-}
-
-enum Burial {
-    Done,
-    /// Nothing is there any more.
-    Gone,
-    /// Another write was first, or this one was not answered: look again.
-    Again,
+    is_last: bool,
 }
 
 /// How far an end has followed the session: the id that was asked for, or one that its renewals' tombstones lead to.
@@ -69,51 +49,90 @@ struct Way {
 
 /// Ends the session with this id, or the session that its tombstones lead to. A record that can't be opened is ended,
 /// too.
-pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<End> {
-    let deadline = deadline(settings);
-    let mut grave = Grave::new(settings)?;
+pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<Ended> {
+    end_seen(settings, id, None).await
+}
+
+/// The same for a session that was seen in this version: no load is needed unless it has changed since.
+pub(crate) async fn end_seen(settings: &Settings, id: &SessionId, seen: Option<&Version>) -> Result<Ended> {
+    let mut attempts = Attempts::new(settings);
     let mut way = Way { id: *id, owner: None, hops: 0 };
-    let (mut refusals, mut is_last) = (0, false);
+    if let Some(version) = seen
+        && let Some(outcome) = attempts.make(&way.id, version).await?
+    {
+        return Ok(outcome);
+    }
     loop {
         let id = way.id;
         let held = match settings.store.load(&id).await {
             Ok(Some(held)) => held,
-            Ok(None) => return stays_absent(settings, &id).await,
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => break,
+            Ok(None) => return attempts.nothing_left(&id).await,
+            // No version can be read. What is damaged leads no token anywhere, so a plain remove takes nobody's tombstone.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                return Ok(if remove_now(settings, &id).await? { Ended::Done(id) } else { Ended::Absent });
+            }
             Err(error) => return Err(error.during("load").on(&id).into()),
         };
         match held.record.kind() {
-            RecordKind::Session if !way.fits(&held.record) => return Ok(End::Superseded),
-            RecordKind::Session => {}
-            RecordKind::Tombstone if grave.is(&held.record) => return grave.clear(settings, &id).await,
-            RecordKind::Tombstone if held.record.check() == NOBODYS => return stays_absent(settings, &id).await,
+            RecordKind::Session if !way.fits(&held.record) => return Ok(Ended::Superseded),
+            RecordKind::Tombstone if held.record.is_grave() => return attempts.nothing_left(&id).await,
             RecordKind::Tombstone => match held.record.forward() {
-                Ok(Some(forward)) if way.follow(&forward) => continue,
-                Ok(_) => return Ok(End::Superseded),
+                Ok(Some(forward)) if way.follow(&forward) => {
+                    attempts.is_unsure = false;
+                    continue;
+                }
+                Ok(_) => return Ok(Ended::Superseded),
                 // The tombstone says that the session lives on, but its forward can't be read.
                 Err(error) => {
                     let error = StoreError::new(StoreErrorKind::Corrupt).during("end").on(&id).because(error);
                     return Err(error.into());
                 }
             },
-            // What nothing here opens; and no token leads to an epoch.
-            RecordKind::Sealed | RecordKind::Epoch => break,
+            // A record that is sealed and opened by nothing here, or an epoch, to which no token leads.
+            RecordKind::Session | RecordKind::Sealed | RecordKind::Epoch => {}
         }
-        match grave.bury(settings, &id, &held).await {
-            Ok(Burial::Done) => return grave.clear(settings, &id).await,
-            Ok(Burial::Gone) => return stays_absent(settings, &id).await,
-            Ok(Burial::Again) if Instant::now() < deadline => {}
-            // However short the time is, what was first is looked at.
-            Ok(Burial::Again) if !is_last => is_last = true,
-            Ok(Burial::Again) => return Err(Error::session(ErrorKind::Contended, id)),
-            // The disk is full: to remove is still possible, and a logout must be. Not at the first refusal, and not without
-            // another look. A can't write for a moment. B renews the session. A removes the tombstone that B has left: the
-            // session would live on, and nothing would lead to it any more.
-            Err(_) if refusals < REFUSALS => refusals += 1,
-            Err(_) => break,
+        if let Some(outcome) = attempts.make(&id, &held.version).await? {
+            return Ok(outcome);
         }
     }
-    Ok(if remove_now(settings, &way.id).await? { End::Done(way.id) } else { End::Absent })
+}
+
+impl<'a> Attempts<'a> {
+    fn new(settings: &'a Settings) -> Self {
+        Self { settings, deadline: deadline(settings), is_unsure: false, is_last: false }
+    }
+
+    /// Ends a session in this version. Returns `None` if it has changed, or the answer was lost: look again.
+    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<Option<Ended>> {
+        match self.settings.store.end(id, version, self.settings.clock.now()).await {
+            Ok(End::Ended) => return Ok(Some(Ended::Done(*id))),
+            Ok(End::Gone) => return self.nothing_left(id).await.map(Some),
+            Ok(End::Conflict) => {}
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
+                if self.is_last {
+                    return Err(error.during("end").on(id).into());
+                }
+                self.is_unsure = true;
+            }
+            Err(error) => return Err(error.during("end").on(id).into()),
+        }
+        if Instant::now() < self.deadline {
+            return Ok(None);
+        }
+        // However short the time is, what was first is looked at.
+        if self.is_last {
+            return Err(Error::session(ErrorKind::Contended, *id));
+        }
+        self.is_last = true;
+        Ok(None)
+    }
+
+    /// Nothing is under the id. A store that has let go of it may have to write down that it is not to come back after a
+    /// restart; and what somebody else is just ending has certainly ended when this is answered.
+    async fn nothing_left(&self, id: &SessionId) -> Result<Ended> {
+        remove_now(self.settings, id).await?;
+        Ok(if self.is_unsure { Ended::Done(*id) } else { Ended::Absent })
+    }
 }
 
 impl Way {
@@ -143,41 +162,38 @@ pub(crate) fn must_have_ended(settings: &Settings, live: &Live) -> Result<()> {
     Err(Error::session(ErrorKind::Unconfirmed, live.id))
 }
 
-/// There is none. A store that has let go of it may have to write down that it is not to come back after a restart; and
-/// what somebody else is just ending has ended for certain when this is answered.
-async fn stays_absent(settings: &Settings, id: &SessionId) -> Result<End> {
-    remove_now(settings, id).await?;
-    Ok(End::Absent)
-}
-
 /// Ends a live session of this owner, and returns the id that it had. If there is no such session, returns `None` and
 /// changes nothing.
 pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<SessionId>> {
-    let deadline = deadline(settings);
-    let mut grave = Grave::new(settings)?;
+    let mut attempts = Attempts::new(settings);
     let mut at = *id;
     loop {
-        match find_owned(settings, owner, &at).await? {
+        let ended = match find_owned(settings, owner, &at).await? {
             // If the session was renewed meanwhile, this is its new id.
             Some(live) => {
+                attempts.is_unsure &= live.id == at;
                 at = live.id;
-                match grave.bury(settings, &at, &live.stored).await? {
-                    Burial::Done => break,
-                    Burial::Gone => {
-                        stays_absent(settings, &at).await?;
-                        return Ok(None);
-                    }
-                    Burial::Again => within(deadline, &at)?,
-                }
+                attempts.make(&at, &live.stored.version).await?
             }
-            // The write that was not answered may be what has ended it.
-            None if grave.is_under(settings, &at).await? => break,
+            // The end that was not answered may be the reason.
+            None if attempts.is_unsure && !is_stored(settings, &at).await? => Some(attempts.nothing_left(&at).await?),
             None => return Ok(None),
+        };
+        match ended {
+            Some(Ended::Done(id)) => {
+                settings.emit(EventKind::Destroyed { id });
+                return Ok(Some(id));
+            }
+            Some(Ended::Absent | Ended::Superseded) => return Ok(None),
+            None => {}
         }
     }
-    grave.clear(settings, &at).await?;
-    settings.emit(EventKind::Destroyed { id: at });
-    Ok(Some(at))
+}
+
+/// Whether anything but a grave is stored under an id.
+async fn is_stored(settings: &Settings, id: &SessionId) -> Result<bool> {
+    let held = settings.store.load(id).await.map_err(|error| error.during("load").on(id))?;
+    Ok(held.is_some_and(|held| !held.record.is_grave()))
 }
 
 /// Removes what is under an id, where it is dead already.
@@ -196,50 +212,4 @@ async fn remove_now(settings: &Settings, id: &SessionId) -> Result<bool, StoreEr
         outcome => outcome,
     };
     outcome.map_err(|error| error.during("remove").on(id))
-}
-
-impl Grave {
-    fn new(settings: &Settings) -> Result<Self> {
-        let now = settings.clock.now();
-        let tombstone = Record::superseded(NOBODYS, now, TOMBSTONE_LIFETIME, None);
-        let tombstone = Arc::new(tombstone.map_err(|error| Error::request(ErrorKind::Entropy).because(error))?);
-        let usage = Usage::at(&tombstone, now);
-        Ok(Self { tombstone, usage, is_unsure: false })
-    }
-
-    /// Puts it in the place of this state of a session.
-    async fn bury(&mut self, settings: &Settings, id: &SessionId, held: &Stored) -> Result<Burial> {
-        match settings.store.update(id, &self.tombstone, &held.version, self.usage).await {
-            Ok(Update::Updated(_)) => Ok(Burial::Done),
-            Ok(Update::Gone) => Ok(Burial::Gone),
-            Ok(Update::Conflict) => Ok(Burial::Again),
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                self.is_unsure = true;
-                Ok(Burial::Again)
-            }
-            Err(error) => Err(error.during("update").on(id).into()),
-        }
-    }
-
-    /// Whether this is what a write that was not answered has left.
-    fn is(&self, record: &Record) -> bool {
-        self.is_unsure && *record == *self.tombstone
-    }
-
-    async fn is_under(&self, settings: &Settings, id: &SessionId) -> Result<bool> {
-        if !self.is_unsure {
-            return Ok(false);
-        }
-        let held = settings.store.load(id).await.map_err(|error| error.during("load").on(id))?;
-        Ok(held.is_some_and(|held| self.is(&held.record)))
-    }
-
-    /// Removes it. Where the store has acknowledged it the session has ended, whatever comes of that: it is gone within a
-    /// minute. Where it has not, it may not last.
-    async fn clear(&self, settings: &Settings, id: &SessionId) -> Result<End> {
-        match remove_now(settings, id).await {
-            Err(error) if self.is_unsure => Err(error.into()),
-            Ok(_) | Err(_) => Ok(End::Done(*id)),
-        }
-    }
 }

@@ -73,7 +73,7 @@ impl Loaded {
         self.origin = match found {
             Ok(Found::Superseded { is_linked }) => Origin::Superseded { id, is_linked },
             Ok(Found::Revoked) => {
-                self.unopened.push(id);
+                self.revoked.push(id);
                 Origin::None
             }
             Ok(_) => Origin::None,

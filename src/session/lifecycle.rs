@@ -59,6 +59,7 @@ impl Session {
     ///
     /// After [`login`](Self::login) or [`renew`](Self::renew) it is the old one until they are committed.
     #[must_use]
+    #[doc(alias("session_id", "sessionID", "get_session_id"))]
     pub fn id(&self) -> Option<SessionId> {
         self.shared.state().live().map(|live| live.id)
     }
@@ -84,6 +85,7 @@ impl Session {
 
     /// Returns when the session expires if nothing more is written, as recorded in the store. `None` for a new session.
     #[must_use]
+    #[doc(alias("expiry", "expiry_date", "expiry_age"))]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.shared.state().live().map(|live| live.stored.expires_at)
     }
@@ -103,6 +105,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Superseded`](ErrorKind::Superseded).
+    #[doc(alias("set_expiry", "set_expiration", "max_age", "maxAge", "set_longterm", "remember_me", "session_ttl"))]
     pub fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         let mut state = self.shared.state();
         state.not_superseded()?;
@@ -216,6 +219,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Superseded`](ErrorKind::Superseded) and [`ResponseStarted`](ErrorKind::ResponseStarted).
+    #[doc(alias("cycle_id", "regenerate", "regenerate_id", "rotate"))]
     pub fn renew(&self) -> Result<()> {
         let mut state = self.shared.state();
         state.not_superseded()?;
@@ -235,6 +239,7 @@ impl Session {
     /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login, and
     /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the response has begun. Then
     /// [`destroy_now`](Self::destroy_now) still works.
+    #[doc(alias("flush", "invalidate", "purge", "logout", "log_out", "sign_out", "forget", "delete"))]
     pub fn destroy(&self) -> Result<()> {
         self.shared.state().can_set_cookie()?;
         self.doom()
@@ -252,6 +257,7 @@ impl Session {
     /// - [`Unavailable`](ErrorKind::Unavailable) and the store's other errors. Then the session may live on, and
     ///   **ending it is tried again when the handler has answered**. A logout is never given up. It is the only
     ///   operation that can still happen after its failure was reported.
+    #[doc(alias("flush", "invalidate"))]
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
         let shared = Arc::clone(&self.shared);
@@ -293,6 +299,7 @@ impl Session {
     ///
     /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the changes may have been written. Values that were set are
     /// kept for another try. `update` closures are not, since they could run on their own result.
+    #[doc(alias("commit", "update"))]
     pub async fn save(&self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         to_its_end(async move { shared.save(None).await }).await
@@ -303,6 +310,7 @@ impl Session {
     ///
     /// After a [`Conflict`](ErrorKind::Conflict), reads see what is stored now, so that a handler can compute its
     /// change anew.
+    #[doc(alias("rollback", "reset"))]
     pub fn discard(&self) {
         let dropped = self.shared.state().discard();
         // Drop the closures with no lock held: one may hold a clone of this session.
@@ -315,6 +323,7 @@ impl Session {
     ///
     /// [`UnsavedChanges`](ErrorKind::UnsavedChanges) if that would drop changes, [`Gone`](ErrorKind::Gone) or
     /// [`Superseded`](ErrorKind::Superseded) if there is nothing to load, and those of the store.
+    #[doc(alias("load"))]
     pub async fn reload(&self) -> Result<()> {
         let (live, revision) = {
             let state = self.shared.state();

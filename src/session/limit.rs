@@ -62,9 +62,9 @@ async fn write_within(settings: &Settings, work: &mut Work, limit: Limit, owner:
     // The logins of one owner one after another, in this process; revocations take the same turn.
     let turn = settings.queue.turn(SessionId::of_owner(owner), deadline(settings)).await;
     let _turn = turn.ok_or_else(|| Error::request(ErrorKind::Contended))?;
-    // A session that logs in again makes room for itself.
-    let own = work.origin.id();
-    if !make_room(settings, owner, limit, own).await? {
+    // A session that logs in again makes room for itself, and so does one that it ends.
+    let own: Vec<_> = work.origin.id().into_iter().chain(work.revoked.iter().copied()).collect();
+    if !make_room(settings, owner, limit, &own).await? {
         return Err(refused(settings, limit));
     }
     let written = commit::write(settings, work).await?;
@@ -75,9 +75,9 @@ async fn write_within(settings: &Settings, work: &mut Work, limit: Limit, owner:
 }
 
 /// Sees to it that one more session has room beside the others. `false` if it is to be refused.
-pub(crate) async fn make_room(settings: &Settings, owner: &str, limit: Limit, own: Option<SessionId>) -> Result<bool> {
+pub(crate) async fn make_room(settings: &Settings, owner: &str, limit: Limit, own: &[SessionId]) -> Result<bool> {
     let mut others = list_owned(settings, owner).await?;
-    others.retain(|(id, _)| Some(*id) != own);
+    others.retain(|(id, _)| !own.contains(id));
     if others.len() < limit.most {
         return Ok(true);
     }

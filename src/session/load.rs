@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 use super::{
-    end::NOBODYS,
     settings::{DamagedPolicy, Settings},
     state::{Live, Moment, Origin},
 };
@@ -35,11 +34,14 @@ pub(crate) enum LoadFailure {
 /// What the request's tokens led to.
 pub(crate) struct Loaded {
     pub(crate) origin: Origin,
-    /// Sessions that could not be opened, or are revoked. They are left alone unless the request destroys its session.
-    ///
-    /// Revoked sessions are included because of this race: `revoke_others` revokes the session that it keeps for a
-    /// moment. A logout that comes just then would see no session and answer "logged out", and the session would live on.
+    /// Sessions that could not be opened. They are left alone unless the request destroys its session.
     pub(crate) unopened: Vec<SessionId>,
+    /// Sessions that are revoked. They end when the request destroys its session or begins a fresh one.
+    ///
+    /// A session can be revoked for a moment only: `revoke_others` revokes the one that it keeps, and then carries it
+    /// over. If a logout came just then and left it alone, it would answer "logged out", and the session would live on.
+    /// If a login left it alone, it would live on under a token that the browser has dropped.
+    pub(crate) revoked: Vec<SessionId>,
     /// Another session to which a forward leads. A later token can still make both of them give way.
     rival: Option<SessionId>,
 }
@@ -104,7 +106,7 @@ async fn load_several(settings: &Settings, tokens: &Tokens) -> Result<Loaded, Lo
 }
 
 impl Loaded {
-    const NOTHING: Self = Self { origin: Origin::None, unopened: Vec::new(), rival: None };
+    const NOTHING: Self = Self { origin: Origin::None, unopened: Vec::new(), revoked: Vec::new(), rival: None };
 
     /// Takes in what the next token led to.
     fn take(
@@ -132,7 +134,7 @@ impl Loaded {
                 }
             }
             Ok(Found::Absent) => {}
-            Ok(Found::Revoked) => self.unopened.push(id),
+            Ok(Found::Revoked) => self.revoked.push(id),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 settings.emit(EventKind::Damaged { id, error: &error });
                 if settings.damaged == DamagedPolicy::Fail {
@@ -244,7 +246,7 @@ async fn go_on(
             return superseded(false);
         }
         match look_at(settings, &to, None).await? {
-            Looked::Tombstone(grave) if grave.check() == NOBODYS => return superseded(true),
+            Looked::Tombstone(grave) if grave.is_grave() => return superseded(true),
             Looked::Tombstone(next) => tombstone = next,
             Looked::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
                 return match unless_revoked(settings, live).await? {

@@ -50,7 +50,7 @@ pub(crate) use self::reporting::report_failed;
 pub(crate) use self::{
     caller::{Caller, Polling},
     commit::{after, deadline, within},
-    end::{End, end, end_owned, remove},
+    end::{Ended, end, end_owned, remove},
     lease::{Taken, take as take_lease},
     limit::{Limit, make_room},
     load::{Follow, Found, LoadFailure, find},

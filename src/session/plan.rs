@@ -61,7 +61,9 @@ impl Shared {
             Plan::Write(mut work, snapshot) => {
                 let id = work.origin.id();
                 let unfinished = snapshot.clone();
-                let written = Box::pin(write(&self.settings, &mut work)).await.inspect_err(|error| {
+                let written = Box::pin(write(&self.settings, &mut work)).await;
+                self.state().revoked.retain(|id| work.revoked.contains(id));
+                let written = written.inspect_err(|error| {
                     let mut state = self.state();
                     state.is_revoked = work.is_revoked;
                     if state.ended == unfinished.ended {
@@ -112,6 +114,7 @@ impl Shared {
                 // Whoever has waited for a lease must not overwrite the next holder, whose lease changes the version alone.
                 merges_same_data: !self.exclusive && !self.settings.holds_lease,
                 follow: if state.response_started { Follow::Link } else { Follow::Forward },
+                revoked: state.revoked.clone(),
                 newer: None,
                 unsure: None,
                 is_revoked: false,

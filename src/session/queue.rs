@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k18_a_dropped_waiter_leaves_nothing() {
+    async fn a_dropped_waiter_leaves_no_turn_behind() {
         let queue = CommitQueue::default();
         let id = SessionId::of_owner("x");
         let first = queue.turn(id, soon()).await.unwrap();

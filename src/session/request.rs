@@ -84,7 +84,7 @@ impl Shared {
     /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, unopened, .. }, turn) = match &self.settings.exclusive {
+            let (Loaded { origin, unopened, revoked, .. }, turn) = match &self.settings.exclusive {
                 // Boxed, so that the future doesn't grow for layers without turns. After the response has begun,
                 // nothing would end a turn, so none is taken.
                 Some(exclusive) if !self.state().response_started => {
@@ -97,6 +97,7 @@ impl Shared {
             // what it dooms.
             state.begin(origin);
             state.unopened = unopened;
+            state.revoked = revoked;
             // If the turn came after the request was over, give it back, with no lock held.
             let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
             drop(state);
@@ -217,14 +218,9 @@ impl Shared {
     /// Makes the last commit of a request, and drops changes that could not be written. `Gone` is not an error here: it
     /// is as if the write had come before the end.
     pub(crate) async fn commit_response(&self) -> Result<()> {
-        let (turn, is_ours) = {
-            let mut state = self.state();
-            // The layer itself renews, or marks a first use. If that fails, the next request makes up for it.
-            let is_ours = !state.is_unsaved() && state.failure.is_none() && !state.is_always_saved(&self.settings);
-            // Taken out of the state, so that it is given back even if the commit panics or is dropped.
-            (state.turn.take(), is_ours)
-        };
-        let outcome = self.commit_last().await;
+        // Taken out of the state, so that it is given back even if the commit panics or is dropped.
+        let turn = self.state().turn.take();
+        let (outcome, is_handlers) = self.commit_last().await;
         if let Some(turn) = turn {
             Box::pin(turn.end()).await;
         }
@@ -241,13 +237,19 @@ impl Shared {
         // revoked as well. A commits just then, after a conflict. If the answer were a success, A's session would live on
         // without what A has written.
         let is_gone = error.kind() == ErrorKind::Gone && !is_revoked;
-        if is_gone || is_ours { Ok(()) } else { Err(error) }
+        if is_gone || !is_handlers { Ok(()) } else { Err(error) }
     }
 
-    async fn commit_last(&self) -> Result<()> {
+    /// Also returns whether the handler has asked for any of it. If not, a failure does not change its answer: the layer
+    /// itself renews, or marks a first use, and the next request makes up for it. A stream that has written since, and
+    /// whose changes are written along with that, learns of the failure when it saves.
+    async fn commit_last(&self) -> (Result<()>, bool) {
         let _one = self.committing.lock().await;
-        // A `save` that was running when the handler answered may have failed since.
-        let failed = self.state().held.take();
+        let (failed, is_handlers) = {
+            let mut state = self.state();
+            // A `save` that was running when the handler answered may have failed since.
+            (state.held.take(), state.has_work_of_the_handler(&self.settings))
+        };
         let outcome = match failed {
             Some(Held { error, .. }) if self.state().has_changes() => {
                 if self.has_doomed() { Box::pin(self.destroy_doomed()).await } else { Ok(false) }.and(Err(error))
@@ -258,14 +260,14 @@ impl Shared {
         let (dropped, has_more) = {
             let mut state = self.state();
             state.is_answering = false;
-            let Err(error) = &outcome else { return Ok(()) };
+            let Err(error) = &outcome else { return (Ok(()), is_handlers) };
             (state.give_up(error), !state.log.is_empty())
         };
         drop(dropped);
         if has_more {
             self.rebuild();
         }
-        outcome
+        (outcome, is_handlers)
     }
 
     /// Gives the lease back, if this request holds it.

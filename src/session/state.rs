@@ -190,8 +190,10 @@ pub(crate) struct State {
     /// Sessions that this request destroys.
     pub(crate) doomed: Vec<Doomed>,
     pub(crate) ended_beside: Vec<EndedBeside>,
-    /// Sessions of the request's tokens that could not be opened or are revoked, and over which the visitor started anew.
+    /// Sessions of the request's tokens that could not be opened, and over which the visitor started anew.
     pub(crate) unopened: Vec<SessionId>,
+    /// Sessions of the request's tokens that are revoked. A fresh session ends them.
+    pub(crate) revoked: Vec<SessionId>,
     /// How often this request has destroyed its session: what a commit brings that began before is not kept.
     pub(crate) ended: u64,
     /// A commit is under way that brings a new token.
@@ -381,6 +383,8 @@ impl State {
         if let (Change::Set(key, _, baseline), Some(last)) = (&mut change, self.log.last())
             && let Change::Set(before, _, first) = &last.change
             && before == key
+            // A stream's change does not take the place of the handler's, which is in the last commit.
+            && last.number > self.answered
         {
             // Keep the baseline of the first set: what the request had read before it still counts.
             *baseline = first.clone().or_else(|| baseline.take());
@@ -440,6 +444,16 @@ impl State {
     /// As [`is_unsaved`](Self::is_unsaved), without the sessions to be destroyed.
     pub(crate) fn has_changes(&self) -> bool {
         (self.renews() && !self.is_periodic) || self.draft.is_dirty()
+    }
+
+    /// Whether a part of the last commit is what the handler has asked for, not what the layer does by itself or a stream
+    /// has written since.
+    pub(crate) fn has_work_of_the_handler(&self, settings: &Settings) -> bool {
+        !self.doomed.is_empty()
+            || self.failure.is_some()
+            || (self.renews() && !self.is_periodic)
+            || self.log.first().is_some_and(|logged| logged.number <= self.answered)
+            || self.is_always_saved(settings)
     }
 
     /// Whether there is a session to renew, or a login that makes one.
@@ -574,7 +588,8 @@ impl State {
                 self.origin = superseded;
             }
         }
-        self.doomed.extend(self.unopened.drain(..).map(|id| Doomed { id, live: None }));
+        let unopened = self.unopened.drain(..).chain(self.revoked.drain(..));
+        self.doomed.extend(unopened.map(|id| Doomed { id, live: None }));
         // Where a login or a renewal may have moved it.
         self.doomed.extend(self.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
         self.ended += 1;

@@ -1,13 +1,16 @@
 //! The contract between the layer and a store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
-    Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, StoreError, StoreErrorKind, Stored, Swept,
-    Touch, Update, Usage, Version,
+    Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, StoreError, StoreErrorKind, Stored,
+    Swept, Touch, Update, Usage, Version,
 };
 use crate::{
-    id::SessionId,
+    id::{EntropyError, SessionId},
     record::{Epoch, Owner, Record, RecordKind},
 };
 
@@ -25,6 +28,8 @@ use crate::{
 /// - **G3** A future that is dropped leaves the old state or the new one, whole, and holds nothing back.
 /// - **G4** A record is expired from `expires_at` on, and from then on it is absent for every method.
 /// - **G5** After an error other than `OutcomeUnknown` nothing is changed.
+/// - **G6** A write takes effect at most once, also if the backend's answer to it is lost. Then the store answers what
+///   came of the write, or `OutcomeUnknown`; it never sends the write again and takes its own effect for another's.
 ///
 /// Times come from the caller ([`Usage`]); a store asks a clock only to tell what has expired. All kinds of records are
 /// kept alike: sessions, tombstones, epochs and sealed ones.
@@ -38,8 +43,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **L1** What was created or last updated under this id comes back: the same record, byte for byte.
     /// - **L2** An id that was never created, was removed or has expired is `None`.
     /// - **L3** The version is the one that `create`, `update` or `rename` returned for this state.
-    /// - **L4** `expires_at` is what the last create, update or touch set, capped by the record's absolute limit. (A
-    ///   store that counts whole seconds may be up to two late; the layer checks the absolute limit as well.)
+    /// - **L4** `expires_at` is what the last create or update set, or a later one that a touch has set since, to the
+    ///   millisecond, capped by the record's absolute limit. The cap is stored: from the limit on the session is absent
+    ///   for every method. (A store that counts whole seconds may be up to two late, never early; the layer checks the
+    ///   absolute limit as well.)
+    /// - **L5** `used_at` is what the last create, update or rename set, or a later one that a touch has set since. (A store
+    ///   that can't move it by a touch may derive it from how far the expiry has moved.)
     ///
     /// # Errors
     ///
@@ -86,6 +95,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **T1** The record and its version stay as they are.
     /// - **T2** Where no live record is, the answer is `Gone`: `touch` never creates, also beside a remove.
     /// - **T3** A touch never carries a session past its record's absolute limit.
+    /// - **T4** A touch makes neither of them earlier: where the stored one is later, it stays. (The request may have loaded
+    ///   the session before a renewal, and its touch must not shorten the life of the renewal's tombstone.)
     ///
     /// # Errors
     ///
@@ -103,6 +114,55 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If the store can't: then the record may live on.
     fn remove(&self, id: &SessionId) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Ends a session that is in the expected version, in one step.
+    ///
+    /// A session is never ended by a load and a [`remove`](Self::remove): if another request renews the session in
+    /// between, the remove deletes the renewal's tombstone, and the session lives on under its new id. If the answer is
+    /// `Conflict`, the layer loads again, and follows the tombstone of a renewal to the session that it has to end.
+    ///
+    /// - **X1** After `Ended` the id is absent, or has a tombstone that no token matches
+    ///   ([`Record::is_grave`]); no update or touch that was under way brings the session back.
+    /// - **X2** Where the version is another one, the answer is `Conflict` and the record stays as it is; where no live
+    ///   record is, it is `Gone`.
+    /// - **X3** Of an end and an update, a rename or another end that expect one version exactly one succeeds.
+    /// - **X4** An end does not wait for a lease.
+    ///
+    /// The provided implementation updates the record to a [`Record::grave`] and then removes that. It needs two calls, and
+    /// room for the write: override it if the backend has a conditional delete. `now` is the time of the grave.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't: then the session may live on.
+    fn end(
+        &self,
+        id: &SessionId,
+        expected: &Version,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<End, StoreError>> + Send {
+        async move {
+            let grave = Arc::new(Record::grave(now).map_err(no_randomness)?);
+            let is_acknowledged = match self.update(id, &grave, expected, Usage::at(&grave, now)).await {
+                Ok(Update::Updated(_)) => true,
+                Ok(Update::Conflict) => return Ok(End::Conflict),
+                Ok(Update::Gone) => return Ok(End::Gone),
+                Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => match self.load(id).await {
+                    Ok(Some(held)) if held.record == grave => false,
+                    // Another write came first, so this one finds another version and can't take effect.
+                    Ok(Some(held)) if held.version != *expected => return Ok(End::Conflict),
+                    Ok(None) => return Ok(End::Gone),
+                    Ok(Some(_)) | Err(_) => return Err(error),
+                },
+                Err(error) => return Err(error),
+            };
+            match self.remove(id).await {
+                // The write of the grave was seen, but not acknowledged: it may not be durable.
+                Err(error) if !is_acknowledged => Err(error),
+                // An acknowledged grave ends the session, and expires by itself.
+                Ok(_) | Err(_) => Ok(End::Ended),
+            }
+        }
+    }
 
     /// Moves a session to a new id: stores `record` under `to` and `tombstone` under `from`.
     ///
@@ -277,7 +337,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// The ids of live sessions, a page at a time: about `limit` from `from` on.
     ///
-    /// - **I1** Walking from [`Cursor::START`] to the end names every session that lives all the while exactly once.
+    /// - **I1** Walking from [`Cursor::START`] to the end names every session that lives all the while at least once,
+    ///   whatever else is created and removed. Once nothing is created any more, the walk ends.
     /// - **I2** Tombstones, epochs and expired sessions are not named.
     ///
     /// # Errors
@@ -292,7 +353,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// How many live sessions there are.
     ///
-    /// - **I3** It is the number of ids that [`ids`](Self::ids) names.
+    /// - **I3** It is the number of different ids that [`ids`](Self::ids) names.
     ///
     /// # Errors
     ///
@@ -304,7 +365,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Removes everything: sessions, tombstones and epochs. How many live sessions there were; 0 where the store can't
     /// count.
     ///
-    /// - **I4** Afterwards every id is absent, and no update that was under way brings one back.
+    /// - **I4** Afterwards every id is absent, and no update that was under way brings one back. A rename that was under
+    ///   way leaves nothing under its old id and nothing under its new one.
     ///
     /// # Errors
     ///
@@ -434,11 +496,13 @@ fn epoch_in(stored: &Stored, owner: &str) -> Option<Epoch> {
 }
 
 fn new_epoch(owner: &str, usage: Usage) -> Result<(Epoch, Arc<Record>), StoreError> {
-    let failed =
-        |error: Box<dyn std::error::Error + Send + Sync>| StoreError::new(StoreErrorKind::Other).because(error);
-    let epoch = Epoch::generate().map_err(|error| failed(error.into()))?;
-    let owner = Owner::new(owner, epoch).map_err(|error| failed(error.into()))?;
+    let epoch = Epoch::generate().map_err(no_randomness)?;
+    let owner = Owner::new(owner, epoch).map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))?;
     Ok((epoch, Arc::new(Record::epoch(owner, usage.used_at))))
+}
+
+fn no_randomness(error: EntropyError) -> StoreError {
+    StoreError::new(StoreErrorKind::Other).because(error)
 }
 
 fn foreign_epoch(id: &SessionId) -> StoreError {

@@ -1,10 +1,15 @@
 //! Any store, boxed.
 
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use self::erased::Erased;
 use super::{
-    Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
+    Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
     Touch, Update, Usage, Version,
 };
 use crate::{
@@ -103,6 +108,7 @@ forward! {
     update as dyn_update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Result<Update, StoreError>;
     touch as dyn_touch(id: &SessionId, usage: Usage) -> Result<Touch, StoreError>;
     remove as dyn_remove(id: &SessionId) -> Result<bool, StoreError>;
+    end as dyn_end(id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError>;
     rename as dyn_rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Rename, StoreError>;
     refresh as dyn_refresh(id: &SessionId, held: &Stored) -> Result<Refresh, StoreError>;
     owner_epoch as dyn_owner_epoch(owner: &str) -> Result<Option<Epoch>, StoreError>;

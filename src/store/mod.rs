@@ -44,7 +44,7 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     observed::ObservedStore,
     outcome::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStatus, Stored, Swept, Touch,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStatus, Stored, Swept, Touch,
         Update, Usage,
     },
     version::Version,

@@ -1,6 +1,9 @@
 //! A wrapper that tells of every call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
@@ -9,7 +12,7 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
         Stored, Swept, Touch, Update, Usage, Version,
     },
 };
@@ -200,6 +203,17 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         self.call("remove", About::id(id), self.inner.remove(id), |was_there| Told::present(*was_there)).await
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        self.call("end", About::id(id), self.inner.end(id, expected, now), |end| {
+            Told::outcome(match end {
+                End::Ended => Outcome::Done,
+                End::Conflict => Outcome::Conflict,
+                End::Gone => Outcome::Absent,
+            })
+        })
+        .await
     }
 
     async fn rename(

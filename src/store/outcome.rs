@@ -96,6 +96,17 @@ pub enum Touch {
     Gone,
 }
 
+/// What came of [`end`](super::SessionStore::end).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// This call has ended the session.
+    Ended,
+    /// The stored version is another one. The record is as it was.
+    Conflict,
+    /// There is no live record under this id.
+    Gone,
+}
+
 /// What came of [`rename`](super::SessionStore::rename).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rename {

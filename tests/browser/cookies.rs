@@ -1,16 +1,15 @@
-//! The session's cookie in the hands of a browser.
+//! The session's cookie in a browser.
 
 use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{driver::Browser, process::Demo};
 
-/// V6, V2: what the default settings promise, as the browser has it.
 #[tokio::test]
-async fn v6_v2_the_cookie_of_a_visit() {
+async fn the_default_cookie_is_host_only_hidden_from_scripts_and_new_at_each_login() {
     let demo = Demo::start(&[]);
     let [browser] = Browser::open(&demo).await;
-    // K6: to look around sets none.
+    // Looking around sets no cookie.
     browser.go("/").await;
     assert!(browser.cookies().await.is_empty());
     browser.follow(".good:first-child form button").await;
@@ -23,11 +22,11 @@ async fn v6_v2_the_cookie_of_a_visit() {
     // Of this host alone: a domain cookie would begin with a dot.
     assert_eq!(anonymous["domain"], "localhost");
     assert_eq!(anonymous.get("expiry"), None, "it goes with the browser");
-    // No script sees it, and none replaces it.
+    // No script can read or replace it.
     assert_eq!(browser.run("return document.cookie").await, "");
     browser.run("document.cookie = '__Host-sid=planted; Secure; Path=/'").await;
     assert_eq!(browser.cookie().await, anonymous);
-    // Each login has a new value (K14), and only that is new.
+    // Each login changes the value and nothing else.
     let mut before = anonymous;
     for _ in 0..2 {
         browser.log_in("ann").await;
@@ -63,7 +62,7 @@ async fn a_remembered_login_outlives_the_browser() {
 }
 
 #[tokio::test]
-async fn without_encryption_it_is_a_plain_one() {
+async fn over_plain_http_the_cookie_has_no_prefix() {
     let demo = Demo::plain();
     let [browser] = Browser::open(&demo).await;
     browser.log_in("ann").await;
@@ -78,14 +77,15 @@ async fn without_encryption_it_is_a_plain_one() {
     demo.stop();
 }
 
-/// V6, SameSite: a form on another site posts without the cookie, and is refused besides; a link brings it along.
+/// SameSite: a form on another site posts without the cookie, and is refused besides; a link sends it.
 #[tokio::test]
-async fn v6_another_site_ends_and_replaces_nothing() {
+async fn another_site_can_not_end_or_replace_a_session() {
     let demo = Demo::start(&[]);
     let [browser] = Browser::open(&demo).await;
     browser.log_in("ann").await;
     let cookie = browser.cookie().await;
-    // To add to the cart needs no login: the cookie of a new session would take the login's place.
+    // Adding to the cart needs no login. Accepted from another site, it would set the cookie of a new session over the
+    // login's.
     for path in ["/logout", "/devices/end-others", "/cart", "/login"] {
         let form = format!(
             "data:text/html,<form method=post action='{}'><input name=sku value=x><input name=qty value=1>\
@@ -106,7 +106,7 @@ async fn v6_another_site_ends_and_replaces_nothing() {
     demo.stop();
 }
 
-/// A cookie of the same name on another path, as a second application or an attacker leaves it.
+/// A second cookie of the same name on another path, as another application or an attacker would set it.
 #[tokio::test]
 async fn a_browser_with_two_live_cookies_drops_both_and_its_visitor_signs_in_again() {
     let demo = Demo::plain();

@@ -1,10 +1,9 @@
-//! Two browsers on one owner.
+//! Two browsers of one user.
 
 use crate::{driver::Browser, process::Demo};
 
-/// V5: one ends the other, whose next request is logged out.
 #[tokio::test]
-async fn v5_one_browser_ends_the_other() {
+async fn one_browser_logs_out_the_other() {
     let demo = Demo::start(&[]);
     let [laptop, phone] = Browser::open(&demo).await;
     laptop.log_in("ann").await;
@@ -17,7 +16,7 @@ async fn v5_one_browser_ends_the_other() {
     assert_eq!(laptop.count(".device .here").await, 1);
     let marked = laptop.text(".device:has(.here) h2").await.unwrap();
     assert!(marked.starts_with("Headless Chrome on ") && marked.ends_with("This device"), "{marked}");
-    // Each browser marks its own, which the other one does not.
+    // Each browser marks its own session.
     phone.go("/devices").await;
     let id = "return document.querySelector('.device:has(.here)').dataset.session";
     let (of_laptop, of_phone) = (laptop.run(id).await, phone.run(id).await);
@@ -38,9 +37,9 @@ async fn v5_one_browser_ends_the_other() {
     demo.stop();
 }
 
-/// V5: all others at once, and then the own one.
+/// First all others, and then itself.
 #[tokio::test]
-async fn v5_one_browser_ends_all_others_and_then_itself() {
+async fn one_browser_logs_out_all_others_and_then_itself() {
     let demo = Demo::start(&[]);
     let [laptop, phone, tablet] = Browser::open(&demo).await;
     for browser in [&laptop, &phone, &tablet] {

@@ -1,4 +1,4 @@
-//! Chromium, told what to do by WebDriver (W3C): JSON over HTTP to `chromedriver`.
+//! Chromium, controlled through WebDriver (W3C): JSON over HTTP to `chromedriver`.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -14,25 +14,25 @@ use tempfile::TempDir;
 
 use crate::process::Demo;
 
-/// How long something that is to come on a page may take: a bound for what never comes.
+/// The longest wait for something to appear on a page.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const INSTALL: &str = "install Chromium and its driver (Debian: apt-get install -y chromium chromium-driver)";
 
-/// A running chromedriver on a port of its own. Dropped, it ends with its browsers.
+/// A running chromedriver on its own port. Dropping it ends it and its browsers.
 struct Driver {
     child: Child,
     port: u16,
-    /// A directory for each of them, removed once they have ended.
+    /// Holds a directory for each browser, removed once they have ended.
     profiles: TempDir,
 }
 
-/// One browser with a profile of its own, at the pages of a demo.
+/// One browser with its own profile, on a demo's pages.
 pub(crate) struct Browser {
     client: Client,
-    /// Where its commands go.
+    /// The URL of its commands.
     session: String,
-    /// The demo's.
+    /// The demo's URL.
     base: String,
     _driver: Arc<Driver>,
 }
@@ -52,7 +52,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Killed, it would leave its browsers behind.
+        // If it were killed, its browsers would go on.
         if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
             let _ = stream.set_read_timeout(Some(LIMIT));
             let _ = stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -64,7 +64,7 @@ impl Drop for Driver {
 }
 
 impl Browser {
-    /// So many browsers that share nothing.
+    /// Opens `N` browsers that share nothing.
     pub(crate) async fn open<const N: usize>(demo: &Demo) -> [Self; N] {
         let driver = Arc::new(Driver::start());
         let mut browsers = Vec::new();
@@ -78,7 +78,7 @@ impl Browser {
         let profile = driver.profiles.path().join(number.to_string());
         let options = json!({ "args": [
             "--headless=new",
-            // It refuses to run as root with one, and in containers it often has no rights for it.
+            // Chromium refuses to run with a sandbox as root, and containers often lack the rights for one.
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
@@ -94,7 +94,7 @@ impl Browser {
         let session = send(&client, Method::POST, &sessions, Some(wanted)).await;
         let session = session.unwrap_or_else(|error| panic!("no browser: {error}; {INSTALL}"));
         let session = format!("{sessions}/{}", session["sessionId"].as_str().unwrap());
-        // By this name browsers take plain HTTP for as good as encrypted.
+        // Browsers treat plain HTTP to this name as secure.
         let base = format!("http://localhost:{}", demo.address.port());
         Self { client, session, base, _driver: driver }
     }
@@ -107,7 +107,7 @@ impl Browser {
         send(&self.client, Method::GET, &format!("{}/{what}", self.session), None).await.unwrap()
     }
 
-    /// Opens a page of the demo, or any other if it is a whole URL.
+    /// Opens a page of the demo, or a whole URL.
     pub(crate) async fn go(&self, page: &str) {
         let url = if page.starts_with('/') { self.url(page) } else { page.to_owned() };
         self.tell("url", json!({ "url": url })).await.unwrap();
@@ -117,13 +117,13 @@ impl Browser {
         format!("{}{path}", self.base)
     }
 
-    /// The path of the page that it shows.
+    /// The path of the page on display.
     pub(crate) async fn path(&self) -> String {
         let url = self.ask("url").await;
         url.as_str().unwrap().strip_prefix(&self.base).unwrap_or_default().to_owned()
     }
 
-    /// What a script on the page returns.
+    /// Runs a script on the page and returns its result.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.tell("execute/sync", json!({ "script": script, "args": [] })).await.unwrap()
     }
@@ -134,7 +134,7 @@ impl Browser {
         text.as_str().map(str::to_owned)
     }
 
-    /// The elements of the page.
+    /// The page's elements that match.
     async fn elements(&self, css: &str) -> Vec<String> {
         let found = self.tell("elements", json!({ "using": "css selector", "value": css })).await.unwrap();
         let id = |element: &Value| element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
@@ -151,20 +151,20 @@ impl Browser {
         elements.remove(0)
     }
 
-    /// As a person with a mouse does.
+    /// Clicks an element as a mouse does.
     pub(crate) async fn click(&self, css: &str) {
         let element = self.only(css).await;
         self.tell(&format!("element/{element}/click"), json!({})).await.unwrap();
     }
 
-    /// Clicks what leads to another page, until that is there.
+    /// Clicks a link or button and waits for the next page.
     pub(crate) async fn follow(&self, css: &str) {
-        // A click can return before the old page is gone; what is said of this one is not said of the next.
+        // A click can return before the old page is gone, so the old page is marked.
         self.run("window.left = true").await;
         self.click(css).await;
         let limit = Instant::now() + LIMIT;
         let arrived = json!({ "script": "return !window.left && document.readyState === 'complete'", "args": [] });
-        // Between two pages there is none to ask.
+        // Between two pages the script fails.
         while self.tell("execute/sync", arrived.clone()).await != Ok(Value::Bool(true)) {
             assert!(Instant::now() < limit, "{css} leads nowhere");
         }
@@ -183,19 +183,19 @@ impl Browser {
         assert_eq!(self.text("#user").await.as_deref(), Some(user));
     }
 
-    /// All that the browser holds for the demo.
+    /// All the demo's cookies.
     pub(crate) async fn cookies(&self) -> Vec<Value> {
         self.ask("cookie").await.as_array().unwrap().clone()
     }
 
-    /// The only one.
+    /// The demo's only cookie.
     pub(crate) async fn cookie(&self) -> Value {
         let mut cookies = self.cookies().await;
         assert_eq!(cookies.len(), 1, "{}", json!(cookies));
         cookies.remove(0)
     }
 
-    /// Until a script on the page returns something that holds; what it returns.
+    /// Runs a script until its result satisfies `holds`, and returns the result.
     pub(crate) async fn until(&self, script: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let limit = Instant::now() + LIMIT;
         loop {
@@ -207,7 +207,7 @@ impl Browser {
         }
     }
 
-    /// What the browser has complained of on its console: a script that threw, a style that the page's policy refused.
+    /// The errors on the browser's console, such as a script that threw or a style that the page's policy blocked.
     pub(crate) async fn complaints(&self) -> Vec<Value> {
         let log = self.tell("se/log", json!({ "type": "browser" })).await.unwrap();
         log.as_array().unwrap().iter().filter(|line| line["level"] == "SEVERE").cloned().collect()
@@ -215,7 +215,7 @@ impl Browser {
 
     /// Shows the page as on a screen of this width, in CSS pixels.
     pub(crate) async fn resize(&self, width: u32) {
-        // Not the window's own size, which has a least one.
+        // The window's own size has a minimum, so this overrides the device metrics.
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
         self.tell("goog/cdp/execute", command).await.unwrap();

@@ -1,7 +1,7 @@
-//! The demo in headless Chromium, where cookies and scripts are the browser's own business.
+//! The demo in headless Chromium, with a browser's handling of cookies and scripts.
 //!
-//! - `driver`: Chromium, told what to do by WebDriver.
-//! - `cookies`, `devices`, `operator`, `pages`: what a person would do, and see.
+//! - `driver`: Chromium, controlled through WebDriver.
+//! - `cookies`, `devices`, `operator`, `pages`: a person's actions and their results.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

@@ -4,19 +4,19 @@ use serde_json::Value;
 
 use crate::{driver::Browser, process::Demo};
 
-/// A figure as the page shows it.
+/// Reads a figure from the page.
 async fn reading(browser: &Browser, figure: &str) -> u64 {
     let text = browser.text(&format!("[data-figure={figure}] .value")).await.unwrap();
     text.replace(',', "").parse().unwrap()
 }
 
-/// The heights of a chart's line, which grow downwards.
+/// The heights of a chart's line. They grow downwards.
 const HEIGHTS: &str = "return Object.fromEntries([...document.querySelectorAll('.chart .line')].map((line) => [
     line.closest('.figure').dataset.figure + ' ' + line.classList[1],
     (line.getAttribute('d').match(/ ([\\d.]+)/g) ?? []).map(Number),
 ]))";
 
-/// Whether a line goes up somewhere.
+/// Whether a line rises anywhere.
 fn rises(line: &Value) -> bool {
     let heights = line.as_array().unwrap();
     let ground = heights.iter().map(|height| height.as_f64().unwrap()).fold(0.0, f64::max);
@@ -30,7 +30,7 @@ async fn the_figures_move_while_the_button_is_pressed() {
     operator.go("/operator").await;
     assert_eq!(operator.text("[data-figure=live] .value").await.as_deref(), Some("0"));
     assert_eq!(operator.text(".p50 .value").await.as_deref(), Some("–"));
-    // Two samples at least, so that there is a rate before it rises.
+    // Waits for two samples, so that there is a rate before it rises.
     let samples = "return document.querySelector('[data-figure=loads] .line').getAttribute('d').split('L').length";
     operator.until(samples, |samples| samples.as_u64() >= Some(2)).await;
     assert!(!rises(&operator.run(HEIGHTS).await["loads now"]));
@@ -54,15 +54,15 @@ async fn the_figures_move_while_the_button_is_pressed() {
     assert_eq!(reading(&operator, "blocked").await, 0);
     let latency = operator.text(".p99 .value").await.unwrap();
     assert!(latency.ends_with("µs") || latency.ends_with("ms"), "{latency}");
-    // The page itself has a session of nobody.
+    // The operator's page itself uses no session.
     assert!(operator.cookies().await.is_empty());
     assert!(operator.complaints().await.is_empty(), "{:?}", operator.complaints().await);
     demo.stop();
 }
 
-/// The same button on the page itself; and C2, for whoever looks.
+/// The same button on the operator's page, and a logout during the requests.
 #[tokio::test]
-async fn c2_the_operator_can_try_it_on_the_page() {
+async fn the_operators_page_runs_the_parallel_requests() {
     let demo = Demo::start(&[]);
     let [browser] = Browser::open(&demo).await;
     browser.log_in("ann").await;

@@ -2,12 +2,12 @@
 
 use crate::{driver::Browser, process::Demo};
 
-/// C1: the button of the home page counts to its full number.
+/// The button of the home page counts all its requests.
 #[tokio::test]
-async fn c1_the_parallel_requests_lose_nothing() {
+async fn the_parallel_requests_on_the_home_page_lose_no_count() {
     let demo = Demo::start(&[]);
     let [browser] = Browser::open(&demo).await;
-    // As a visitor without a session, and as one who is logged in.
+    // As a visitor without a session, and as a user.
     for user in [None, Some("ann")] {
         browser.go("/").await;
         if let Some(user) = user {

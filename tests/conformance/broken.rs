@@ -5,12 +5,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use session_layer::{
-    Clock, Create, Cursor, DynStore, Entries, Epoch, Holder, Idle, Lock, Metadata, Owner, Page, Record, RecordKind,
-    Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    Clock, Create, Cursor, DynStore, End, Entries, Epoch, Holder, Idle, Lock, Metadata, Owner, Page, Record,
+    RecordKind, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update,
+    Usage, Version,
     conformance::{self, Harness},
 };
 
@@ -31,8 +32,12 @@ pub(crate) struct Broken {
 impl Broken {
     pub(crate) async fn harness(defect: Defect) -> Harness {
         let clock = conformance::manual_clock();
-        let reference = Reference::new(clock.clone());
-        let bin = Reference::new(Clock::manual(std::time::UNIX_EPOCH));
+        let reads = match defect {
+            Defect::ReadsAnotherClock => Clock::manual(clock.now()),
+            _ => clock.clone(),
+        };
+        let reference = Reference::new(reads);
+        let bin = Reference::new(Clock::manual(UNIX_EPOCH));
         let (flag, closed) = (Arc::default(), Arc::default());
         let broken = move |inner| {
             let (flag, closed) = (Arc::clone(&flag), Arc::clone(&closed));
@@ -46,6 +51,7 @@ impl Broken {
             | Defect::UnlockHoldsFlag
             | Defect::EpochHoldsFlag
             | Defect::RemoveWaitsForLease
+            | Defect::EndWaitsForLease
             | Defect::WaiterSleeps => harness.patience(Duration::from_millis(500)),
             _ => harness,
         }
@@ -120,6 +126,11 @@ impl Broken {
     }
 }
 
+/// Whether nobody knows what came of it.
+fn unknown<T>(answer: &Result<T, StoreError>) -> bool {
+    answer.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::OutcomeUnknown)
+}
+
 async fn pause() {
     tokio::task::yield_now().await;
 }
@@ -165,6 +176,10 @@ impl SessionStore for Broken {
                 stored.expires_at = stored.used_at + Duration::from_secs(86_400);
                 Ok(Some(stored))
             }
+            (Defect::CreateCapsAtLoad | Defect::UpdateCapsAtLoad | Defect::TouchCapsAtLoad, Ok(Some(stored))) => {
+                let capped = Stored::new(Arc::clone(&stored.record), stored.version, stored.usage());
+                Ok((!capped.is_expired(self.inner.now())).then_some(capped))
+            }
             (Defect::ExpiresEarly, Ok(Some(stored))) => {
                 Ok((stored.expires_at > self.inner.now() + Duration::from_secs(1)).then(|| stored.clone()))
             }
@@ -201,7 +216,21 @@ impl SessionStore for Broken {
             }
             _ => {}
         }
-        let created = self.inner.create(id, record, usage).await?;
+        let created = self.inner.create(id, record, self.rounded(usage)).await;
+        if self.is(Defect::CreateSentAgain) && unknown(&created) {
+            return self.inner.create(id, record, usage).await;
+        }
+        let created = created?;
+        if self.is(Defect::CreateCapsAtLoad)
+            && let Create::Created(_) = created
+        {
+            self.uncap(id, usage);
+        }
+        if self.is(Defect::ListsCreatedOnly)
+            && let Create::Created(_) = created
+        {
+            self.bin.raw().put(id, record, usage);
+        }
         if self.is(Defect::VersionIsContents)
             && let Create::Created(_) = created
         {
@@ -242,9 +271,17 @@ impl SessionStore for Broken {
             Defect::OversizeDestroys if record.entries().as_bytes().len() > crate::reference::LARGEST => {
                 self.inner.raw().slots.remove(id);
             }
-            Defect::UpdateRepairs if self.raw(id).is_some() => {
-                if let Some(slot) = self.inner.raw().slots.get_mut(id) {
-                    slot.damaged = false;
+            Defect::UpdateDropsDamaged => {
+                let mut state = self.inner.raw();
+                if state.slots.get(id).is_some_and(|slot| slot.damaged) {
+                    state.slots.remove(id);
+                    return Err(StoreError::new(StoreErrorKind::Corrupt));
+                }
+            }
+            Defect::UpdateIgnoresVersionOfDamaged => {
+                let damaged = self.inner.raw().slots.get(id).is_some_and(|slot| slot.damaged);
+                if damaged && let Some(stored) = self.raw(id) {
+                    return self.inner.update(id, record, &stored.version, usage).await;
                 }
             }
             Defect::UpdateCreates if self.inner.load(id).await?.is_none() => {
@@ -261,7 +298,27 @@ impl SessionStore for Broken {
             | Defect::UpdateRevivesCleared => return self.update_in_two_steps(id, record, expected, usage).await,
             _ => {}
         }
-        let updated = self.inner.update(id, record, expected, usage).await?;
+        let before = self.raw(id);
+        let updated = self.inner.update(id, record, expected, self.rounded(usage)).await;
+        if unknown(&updated) {
+            if self.is(Defect::UpdateSentAgain) {
+                return self.inner.update(id, record, expected, usage).await;
+            }
+            if self.is(Defect::UpdateSentAgainOver)
+                && let Some(stored) = self.inner.load(id).await?
+            {
+                return self.inner.update(id, record, &stored.version, usage).await;
+            }
+        }
+        let updated = updated?;
+        if let Update::Updated(_) = updated {
+            if self.is(Defect::UpdateCapsAtLoad) {
+                self.uncap(id, usage);
+            }
+            if let (Defect::UpdateLeavesUse, Some(before)) = (self.defect, &before) {
+                self.use_at(id, before.used_at);
+            }
+        }
         if self.is(Defect::VersionIsContents)
             && let Update::Updated(_) = updated
         {
@@ -303,12 +360,19 @@ impl SessionStore for Broken {
                 self.put(id, &Arc::new(empty), usage);
                 return Ok(Touch::Touched);
             }
-            Defect::TouchRevives => {
+            Defect::TouchRevives | Defect::EndLosesToTouch => {
                 let Some(mut stored) = self.inner.load(id).await? else { return Ok(Touch::Gone) };
                 pause().await;
                 stored.expires_at = usage.expires_at;
                 self.inner.raw().slots.insert(*id, Slot::new(stored));
                 return Ok(Touch::Touched);
+            }
+            Defect::TouchShortens => {
+                let touched = self.inner.touch(id, usage).await?;
+                if let Some(slot) = self.inner.raw().slots.get_mut(id) {
+                    slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
+                }
+                return Ok(touched);
             }
             Defect::TouchBeyondLimit => {
                 let touched = self.inner.touch(id, usage).await?;
@@ -317,9 +381,28 @@ impl SessionStore for Broken {
                 }
                 return Ok(touched);
             }
+            Defect::TouchCapsAtLoad => {
+                let touched = self.inner.touch(id, usage).await?;
+                self.uncap(id, usage);
+                return Ok(touched);
+            }
+            Defect::TouchLeavesUse => {
+                let before = self.raw(id);
+                let touched = self.inner.touch(id, usage).await?;
+                if let Some(before) = before {
+                    self.use_at(id, before.used_at);
+                }
+                return Ok(touched);
+            }
+            Defect::TouchSaidUndone => {
+                return self.inner.touch(id, usage).await.map_err(|error| match error.kind() {
+                    StoreErrorKind::OutcomeUnknown => StoreError::new(StoreErrorKind::Unavailable),
+                    _ => error,
+                });
+            }
             _ => {}
         }
-        self.inner.touch(id, usage).await
+        self.inner.touch(id, self.rounded(usage)).await
     }
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
@@ -364,9 +447,51 @@ impl SessionStore for Broken {
             Defect::RemoveReadsFirst => {
                 self.inner.load(id).await?;
             }
+            Defect::RemoveSentAgain => {
+                let removed = self.inner.remove(id).await;
+                return if unknown(&removed) { self.inner.remove(id).await } else { removed };
+            }
             _ => {}
         }
         self.inner.remove(id).await
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        let id = &self.slot(id);
+        match self.defect {
+            Defect::ForgetsEnd => {
+                return Ok(if self.inner.load(id).await?.is_some() { End::Ended } else { End::Gone });
+            }
+            Defect::EndIgnoresVersion => {
+                return Ok(if self.inner.remove(id).await? { End::Ended } else { End::Gone });
+            }
+            Defect::EndAlwaysEnds => {
+                return Ok(match self.inner.end(id, expected, now).await? {
+                    End::Gone => End::Ended,
+                    outcome => outcome,
+                });
+            }
+            Defect::EndByRemoving | Defect::EndsTwice => {
+                match self.inner.load(id).await? {
+                    None => return Ok(End::Gone),
+                    Some(stored) if stored.version != *expected => return Ok(End::Conflict),
+                    Some(_) => pause().await,
+                }
+                let removed = self.inner.remove(id).await?;
+                return Ok(if removed || self.is(Defect::EndsTwice) { End::Ended } else { End::Gone });
+            }
+            Defect::EndSentAgain => {
+                let ended = self.inner.end(id, expected, now).await;
+                return if unknown(&ended) { self.inner.end(id, expected, now).await } else { ended };
+            }
+            Defect::EndWaitsForLease => {
+                while self.inner.raw().slots.get(id).is_some_and(|slot| slot.lease.is_some()) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            _ => {}
+        }
+        self.inner.end(id, expected, now).await
     }
 
     async fn rename(
@@ -432,6 +557,18 @@ impl SessionStore for Broken {
                 }
                 Create::Exists => Ok(Rename::Exists),
             },
+            Defect::RenameSentAgain => {
+                let renamed = self.inner.rename(from, expected, tombstone, to, record, usage).await;
+                if unknown(&renamed) {
+                    return self.inner.rename(from, expected, tombstone, to, record, usage).await;
+                }
+                renamed
+            }
+            Defect::RenameLeavesUse => {
+                let renamed = self.inner.rename(from, expected, tombstone, to, record, usage).await?;
+                self.use_at(to, held.used_at);
+                Ok(renamed)
+            }
             _ => self.inner.rename(from, expected, tombstone, to, record, usage).await,
         }
     }
@@ -460,7 +597,10 @@ impl SessionStore for Broken {
             && stored.expires_at < usage.expires_at
             && let Some(epoch) = self.inner.owner_epoch(owner).await?
         {
-            self.inner.touch(&id, usage).await?;
+            pause().await;
+            if let Some(slot) = self.inner.raw().slots.get_mut(&id) {
+                slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
+            }
             return Ok(epoch);
         }
         if self.is(Defect::EnsureNotAtomic) && self.inner.owner_epoch(owner).await?.is_none() {
@@ -496,16 +636,30 @@ impl SessionStore for Broken {
     }
 
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        if self.is(Defect::IdsByBucket) {
+            let (state, now) = (self.inner.raw(), self.inner.now());
+            let live = |slot: &Slot| slot.stored.record.is_session() && !slot.stored.is_expired(now);
+            let named = state.slots.iter().filter(|(_, slot)| live(slot));
+            let buckets = state.slots.len().next_power_of_two() as u64;
+            let bucket = |id: &SessionId| id.as_uuid().as_u64_pair().1 % buckets;
+            let mut left: Vec<_> = named.map(|(id, _)| (bucket(id), *id)).collect();
+            left.retain(|(bucket, _)| *bucket >= from.position());
+            left.sort_unstable();
+            // Whole buckets, so that a position lies between two of them.
+            let next = left.get(limit).map(|(bucket, _)| *bucket);
+            let next = next.filter(|next| left.first().is_some_and(|(first, _)| first < next));
+            left.retain(|(bucket, _)| next.is_none_or(|next| *bucket < next));
+            return Ok(Page { ids: left.into_iter().map(|(_, id)| id).collect(), next: next.map(Cursor::new) });
+        }
         let everything = self.is(Defect::IdsNameEverything);
-        if everything || self.is(Defect::IdsByOffset) || self.is(Defect::IdsNameTwice) {
+        if everything || self.is(Defect::IdsByOffset) {
             let state = self.inner.raw();
             let named = |slot: &Slot| everything || slot.stored.record.is_session();
             let mut ids: Vec<_> = state.slots.iter().filter(|(_, slot)| named(slot)).map(|(id, _)| *id).collect();
             ids.sort_unstable();
             let start = usize::try_from(from.position()).unwrap_or(usize::MAX);
             let end = start.saturating_add(limit);
-            let overlap = usize::from(self.is(Defect::IdsNameTwice));
-            let next = (end < ids.len()).then(|| Cursor::new((end - overlap.min(limit - 1)) as u64));
+            let next = (end < ids.len()).then(|| Cursor::new(end as u64));
             return Ok(Page { ids: ids.into_iter().skip(start).take(limit).collect(), next });
         }
         self.inner.ids(from, limit).await
@@ -522,6 +676,15 @@ impl SessionStore for Broken {
         if self.is(Defect::ClearLeavesEpochs) {
             let count = self.inner.count().await?;
             self.inner.raw().slots.retain(|_, slot| slot.stored.record.kind() == RecordKind::Epoch);
+            return Ok(count);
+        }
+        if self.is(Defect::ClearsOneByOne) {
+            let count = self.inner.count().await?;
+            let ids: Vec<_> = self.inner.raw().slots.keys().copied().collect();
+            for id in ids {
+                pause().await;
+                self.inner.raw().slots.remove(&id);
+            }
             return Ok(count);
         }
         self.inner.clear().await
@@ -552,17 +715,26 @@ impl SessionStore for Broken {
     }
 
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        if self.is(Defect::OwnersByPrefix) {
-            let now = self.inner.now();
-            let theirs = |stored: &Stored| {
-                let begins = stored.record.owner().is_some_and(|held| held.name().starts_with(owner));
-                begins && stored.record.is_session() && !stored.is_expired(now)
-            };
-            let state = self.inner.raw();
-            let theirs = state.slots.iter().filter(|(_, slot)| theirs(&slot.stored));
-            return Ok(theirs.map(|(id, slot)| (*id, slot.stored.clone())).collect());
+        let mut listed = self.inner.list_owner(owner).await?;
+        let (state, now) = (self.inner.raw(), self.inner.now());
+        let taken = state.slots.iter().filter(|(_, Slot { stored, .. })| {
+            let held = stored.record.owner().map(Owner::name);
+            let confused = held.is_some_and(|held| **held != *owner && self.confuses(owner, held));
+            confused && stored.record.is_session() && !stored.is_expired(now)
+        });
+        listed.extend(taken.map(|(id, slot)| (*id, slot.stored.clone())));
+        match self.defect {
+            Defect::ListsOnePage => listed.truncate(100),
+            Defect::ListsCreatedOnly => {
+                let bin = self.bin.raw();
+                listed.retain(|(id, _)| {
+                    let was = bin.slots.get(id).and_then(|slot| slot.stored.record.owner());
+                    was.is_some_and(|was| **was.name() == *owner)
+                });
+            }
+            _ => {}
         }
-        self.inner.list_owner(owner).await
+        Ok(listed)
     }
 
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
@@ -623,6 +795,10 @@ impl SessionStore for Broken {
                     other => other,
                 });
             }
+            Defect::LockTakenForAnothers => {
+                let locked = self.inner.lock(id, holder, time).await;
+                return if unknown(&locked) { Ok(Lock::Held) } else { locked };
+            }
             _ => {}
         }
         self.inner.lock(id, holder, time).await
@@ -668,6 +844,42 @@ impl SessionStore for Broken {
 }
 
 impl Broken {
+    /// Whether the defect takes one owner for another.
+    fn confuses(&self, owner: &str, held: &str) -> bool {
+        let cut = |name: &str| name.bytes().take(64).collect::<Vec<_>>();
+        match self.defect {
+            Defect::OwnersByPrefix => held.starts_with(owner),
+            Defect::OwnersIgnoreCase => held.eq_ignore_ascii_case(owner),
+            Defect::OwnersByPattern => owner.strip_suffix('%').is_some_and(|begin| held.starts_with(begin)),
+            Defect::OwnersCutShort => cut(held) == cut(owner),
+            _ => false,
+        }
+    }
+
+    /// What is stored of this use.
+    fn rounded(&self, usage: Usage) -> Usage {
+        let since = usage.expires_at.duration_since(UNIX_EPOCH).unwrap();
+        let seconds = match self.defect {
+            Defect::CutsExpiryToSeconds => since.as_secs(),
+            Defect::RoundsExpiryToSeconds => since.as_secs() + u64::from(since.subsec_nanos() > 0),
+            _ => return usage,
+        };
+        Usage { expires_at: UNIX_EPOCH + Duration::from_secs(seconds), ..usage }
+    }
+
+    /// Stores an expiry as it was asked for, past the absolute limit too.
+    fn uncap(&self, id: &SessionId, usage: Usage) {
+        if let Some(slot) = self.inner.raw().slots.get_mut(id) {
+            slot.stored.expires_at = usage.expires_at;
+        }
+    }
+
+    fn use_at(&self, id: &SessionId, used_at: SystemTime) {
+        if let Some(slot) = self.inner.raw().slots.get_mut(id) {
+            slot.stored.used_at = used_at;
+        }
+    }
+
     /// Puts a version in place that is the same for the same contents.
     fn version_by_contents(&self, id: &SessionId, record: &Record) -> Version {
         use std::hash::{DefaultHasher, Hash, Hasher};

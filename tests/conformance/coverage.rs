@@ -84,6 +84,58 @@ async fn every_broken_store_is_caught_by_its_sentence_and_every_check_catches_on
     assert!(blunt.is_empty(), "these checks catch none of the broken stores of their sentences: {blunt:?}");
 }
 
+/// What only one check sees: the others pass over a store that has this defect and no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn some_defects_are_seen_by_one_check_only() {
+    let only = [
+        (Defect::ClearsOneByOne, "i4_a_clear_beats_a_rename"),
+        (Defect::CreateSentAgain, "g6_an_unanswered_create_happens_once"),
+        (Defect::UpdateSentAgain, "g6_an_unanswered_update_happens_once"),
+        (Defect::UpdateSentAgainOver, "g6_an_unanswered_update_never_comes_again"),
+        (Defect::TouchSaidUndone, "g6_an_unanswered_touch_happens_once"),
+        (Defect::RemoveSentAgain, "g6_an_unanswered_remove_happens_once"),
+        (Defect::EndSentAgain, "g6_an_unanswered_end_happens_once"),
+        (Defect::RenameSentAgain, "g6_an_unanswered_rename_happens_once"),
+        (Defect::LockTakenForAnothers, "g6_an_unanswered_lock_is_the_holders"),
+        (Defect::CreateCapsAtLoad, "l4_the_cap_is_stored"),
+        (Defect::UpdateCapsAtLoad, "l4_the_cap_is_stored"),
+        (Defect::UpdateLeavesUse, "l5_the_last_use_is_the_last_one_told"),
+        (Defect::RenameLeavesUse, "l5_the_last_use_is_the_last_one_told"),
+        (Defect::IdsByBucket, "i1_a_table_that_grows_and_shrinks"),
+        (Defect::OwnersByPrefix, "o1_owners_that_look_alike"),
+        (Defect::OwnersIgnoreCase, "o1_owners_that_look_alike"),
+        (Defect::OwnersByPattern, "o1_owners_that_look_alike"),
+        (Defect::OwnersCutShort, "o1_owners_that_look_alike"),
+        (Defect::ListsOnePage, "o1_more_than_a_page"),
+        (Defect::UpdateIgnoresVersionOfDamaged, "g5_damage_stays_as_it_is"),
+    ];
+    let mut wrong = Vec::new();
+    for (defect, check) in only {
+        let report = conformance::run(|| async move { Broken::harness(defect).await.rounds(8) }).await;
+        let found: Vec<_> = report.failures().map(|failure| failure.check).collect();
+        if found != [check] {
+            wrong.push(format!("{defect:?} is seen by {found:?}, not by {check} alone: {report}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// One failure that says what to do, in place of one in every check of expiry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_manual_clock_that_the_store_does_not_read_is_said_once() {
+    let report = conformance::run(|| Broken::harness(Defect::ReadsAnotherClock)).await;
+    let failures: Vec<_> = report.failures().collect();
+    assert_eq!(failures.len(), 1, "{report}");
+    assert_eq!(failures[0].check, "g4_the_store_reads_the_harness_clock");
+    assert!(failures[0].what.contains("Harness::new(store, Clock::system())"), "{report}");
+    assert_eq!(report.outcomes.len(), checks().len());
+    assert_eq!(report.skipped().count(), checks().len() - 1, "{report}");
+    // A check that is run alone says so too.
+    let alone = checks().iter().find(|check| check.name == "l2_what_is_not_there_is_none").expect("a check");
+    let failure = alone.run(Broken::harness(Defect::ReadsAnotherClock).await).await.failure.expect("nothing expires");
+    assert!(failure.what.contains("does not read the harness's manual clock"), "{failure}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failure_names_the_sentence_its_text_and_the_answer() {
     let report = conformance::run(|| Broken::harness(Defect::UpdateCreates)).await;
@@ -128,7 +180,7 @@ async fn a_lost_method_fails_and_a_missing_one_is_named() {
     .await;
     never.assert_passed();
     let skipped: BTreeSet<_> = never.skipped().map(|skip| skip.sentence).collect();
-    for sentence in ["G1", "G5", "I1", "I2", "I3", "I4", "K1", "M1", "O1", "R4", "W1", "W2"] {
+    for sentence in ["G1", "G5", "G6", "I1", "I2", "I3", "I4", "K1", "M1", "O1", "R4", "W1", "W2"] {
         assert!(skipped.contains(sentence), "{sentence} was not checked, and nobody says so: {never}");
     }
     assert!(never.to_string().contains("skipped: I3 in i3_the_count_is_the_number_of_ids: the store has no `count`"));

@@ -47,6 +47,8 @@ defects! {
         EpochHoldsFlag,
     }
     "G4" {
+        /// The backend has its own clock, and the harness a manual one.
+        ReadsAnotherClock,
         /// Expired is "later than the expiry".
         ExpiryOffByOne,
         /// A touch finds expired sessions.
@@ -59,8 +61,28 @@ defects! {
         OversizeDestroys,
         /// A remove during an outage is done, and answered with an error that says it is not.
         OutageRemovesAnyway,
-        /// An update writes over damaged bytes.
-        UpdateRepairs,
+        /// An update that meets damaged bytes removes them, and fails.
+        UpdateDropsDamaged,
+        /// An update writes over damaged bytes, whatever version it expects.
+        UpdateIgnoresVersionOfDamaged,
+    }
+    "G6" {
+        /// A create is sent again, and finds its own record in the way.
+        CreateSentAgain,
+        /// An update is sent again, and finds its own version in the way.
+        UpdateSentAgain,
+        /// An update is sent again, over whatever is there by then.
+        UpdateSentAgainOver,
+        /// A touch that was not answered is said not to have happened.
+        TouchSaidUndone,
+        /// A remove is sent again, and finds nothing.
+        RemoveSentAgain,
+        /// An end is sent again, and finds nothing.
+        EndSentAgain,
+        /// A rename is sent again, and finds its own record in the way.
+        RenameSentAgain,
+        /// A lease whose answer was lost is taken for another's.
+        LockTakenForAnothers,
     }
     "L1" {
         /// The owner is not stored.
@@ -85,6 +107,24 @@ defects! {
         ForgetsTouch,
         /// The absolute limit is not looked at.
         UncappedExpiry,
+        /// A create stores an expiry past the absolute limit, and only a load caps it.
+        CreateCapsAtLoad,
+        /// The same with an update.
+        UpdateCapsAtLoad,
+        /// The same with a touch.
+        TouchCapsAtLoad,
+        /// The expiry is cut to whole seconds.
+        CutsExpiryToSeconds,
+        /// The expiry is rounded up to whole seconds, and nobody says so.
+        RoundsExpiryToSeconds,
+    }
+    "L5" {
+        /// An update leaves the last use as it is.
+        UpdateLeavesUse,
+        /// A touch moves the expiry only.
+        TouchLeavesUse,
+        /// A rename takes the last use along.
+        RenameLeavesUse,
     }
     "C1" {
         /// Create is an upsert.
@@ -132,6 +172,10 @@ defects! {
         /// A touch carries on for ever.
         TouchBeyondLimit,
     }
+    "T4" {
+        /// The expiry is what the last touch says.
+        TouchShortens,
+    }
     "R1" {
         /// An update that was under way brings the session back.
         UpdateRevivesRemoved,
@@ -153,6 +197,28 @@ defects! {
         RemoveWaitsForLease,
         /// A remove reads the record first, and fails where it can't.
         RemoveReadsFirst,
+    }
+    "X1" {
+        /// An end only says so.
+        ForgetsEnd,
+        /// An end is undone by a touch that was under way.
+        EndLosesToTouch,
+    }
+    "X2" {
+        /// An end takes whatever is there.
+        EndIgnoresVersion,
+        /// An end of nothing succeeds.
+        EndAlwaysEnds,
+    }
+    "X3" {
+        /// An end is a load and a remove.
+        EndByRemoving,
+        /// An end is a load and a remove, and says that it has ended what was gone already.
+        EndsTwice,
+    }
+    "X4" {
+        /// An end waits until the lease is given back.
+        EndWaitsForLease,
     }
     "N1" {
         /// The old id is simply removed.
@@ -205,8 +271,8 @@ defects! {
     "I1" {
         /// A page begins where the last one ended, counted in ids: who removes one, hides another.
         IdsByOffset,
-        /// The last id of a page is named again on the next.
-        IdsNameTwice,
+        /// A page begins at a bucket of a table whose size follows the number of sessions.
+        IdsByBucket,
     }
     "I2" {
         /// Whatever is stored is named.
@@ -221,6 +287,8 @@ defects! {
         ClearLeavesEpochs,
         /// What was under way is written back after a clear.
         UpdateRevivesCleared,
+        /// A clear lists the ids, then removes one after the other: a session that is renamed meanwhile is missed.
+        ClearsOneByOne,
     }
     "W1" {
         /// A sweep does not count what it deleted.
@@ -237,6 +305,16 @@ defects! {
     "O1" {
         /// Owners are compared by their beginning.
         OwnersByPrefix,
+        /// Owners are compared without regard to case.
+        OwnersIgnoreCase,
+        /// The owner is a pattern.
+        OwnersByPattern,
+        /// The owner's column has 64 bytes.
+        OwnersCutShort,
+        /// Only the first page of an owner's sessions is read.
+        ListsOnePage,
+        /// Sessions that became the owner's by an update are not listed.
+        ListsCreatedOnly,
     }
     "K1" {
         /// Whoever asks gets the lease.

@@ -138,7 +138,7 @@ async fn what_is_not_passed_on_is_named() {
         assert!(!forwarding.missing.contains(&passed_on), "{passed_on}");
     }
     let text = forwarding.to_string();
-    for part in ["not forwarded: [touch, rename", "in_memory is NOT forwarded", "overwrites is NOT forwarded"] {
+    for part in ["not forwarded: [touch, end, rename", "in_memory is NOT forwarded", "overwrites is NOT forwarded"] {
         assert!(text.contains(part), "{text}");
     }
 }

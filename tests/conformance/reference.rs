@@ -9,7 +9,7 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, Holder, Idle, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError,
+    Clock, Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError,
     StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     conformance::{self, Harness},
 };
@@ -35,6 +35,9 @@ pub(crate) struct State {
     pub(crate) slots: HashMap<SessionId, Slot>,
     pub(crate) down: bool,
     pub(crate) closed: bool,
+    /// Which answer from now on is lost, if any, and whether it was.
+    losing: Option<u32>,
+    lost: bool,
 }
 
 #[derive(Clone)]
@@ -60,11 +63,26 @@ impl State {
         Version::from_u64(self.versions)
     }
 
+    /// Answers a request that was carried out, unless this is the answer that is lost.
+    fn answer<T>(&mut self, answer: T, if_lost: StoreErrorKind) -> Result<T, StoreError> {
+        self.losing = self.losing.map(|left| left.saturating_sub(1));
+        if self.losing != Some(0) {
+            return Ok(answer);
+        }
+        (self.losing, self.lost) = (None, true);
+        Err(StoreError::new(if_lost))
+    }
+
+    /// What a write is answered.
+    fn written<T>(&mut self, answer: T) -> Result<T, StoreError> {
+        self.answer(answer, StoreErrorKind::OutcomeUnknown)
+    }
+
     pub(crate) fn put(&mut self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Version {
         let version = self.next_version();
         let stored = Stored::new(Arc::clone(record), version, usage);
         match self.slots.get_mut(id) {
-            Some(slot) => slot.stored = stored,
+            Some(slot) => (slot.stored, slot.damaged) = (stored, false),
             None => {
                 self.slots.insert(*id, Slot::new(stored));
             }
@@ -80,7 +98,7 @@ impl Reference {
 
     /// Everything that a harness can have.
     pub(crate) fn harness(clock: &Clock, store: &Self, tested: impl Fn(Self) -> session_layer::DynStore) -> Harness {
-        let (damaged, away) = (store.clone(), store.clone());
+        let (damaged, away, losing) = (store.clone(), store.clone(), store.clone());
         Harness::new(tested(store.clone()), clock.clone())
             .twin(tested(store.clone()))
             .expects_all()
@@ -94,6 +112,12 @@ impl Reference {
             .outage(move |down| {
                 away.raw().down = down;
                 async {}
+            })
+            .lose_answers(move |nth| {
+                let mut state = losing.raw();
+                state.losing = nth;
+                let lost = std::mem::take(&mut state.lost);
+                async move { lost }
             })
     }
 
@@ -149,16 +173,19 @@ impl Reference {
 
 impl SessionStore for Reference {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        Ok(Self::undamaged(self.live(&[id]).await?.slots.get_mut(id))?.map(|slot| slot.stored.clone()))
+        let mut state = self.live(&[id]).await?;
+        let stored = Self::undamaged(state.slots.get_mut(id))?.map(|slot| slot.stored.clone());
+        state.answer(stored, StoreErrorKind::Unavailable)
     }
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
         Self::fits(record)?;
         let mut state = self.live(&[id]).await?;
         if state.slots.contains_key(id) {
-            return Ok(Create::Exists);
+            return state.written(Create::Exists);
         }
-        Ok(Create::Created(state.put(id, record, usage)))
+        let version = state.put(id, record, usage);
+        state.written(Create::Created(version))
     }
 
     async fn update(
@@ -170,22 +197,42 @@ impl SessionStore for Reference {
     ) -> Result<Update, StoreError> {
         Self::fits(record)?;
         let mut state = self.live(&[id]).await?;
-        match Self::undamaged(state.slots.get_mut(id))? {
-            None => Ok(Update::Gone),
-            Some(slot) if slot.stored.version != *expected => Ok(Update::Conflict),
-            Some(_) => Ok(Update::Updated(state.put(id, record, usage))),
-        }
+        // The version is kept apart from the bytes, so it can be compared where they are damaged.
+        let updated = match state.slots.get_mut(id) {
+            None => Update::Gone,
+            Some(slot) if slot.stored.version != *expected => Update::Conflict,
+            Some(_) => Update::Updated(state.put(id, record, usage)),
+        };
+        state.written(updated)
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let mut state = self.live(&[id]).await?;
         let Some(slot) = Self::undamaged(state.slots.get_mut(id))? else { return Ok(Touch::Gone) };
-        slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
-        Ok(Touch::Touched)
+        let before = slot.stored.usage();
+        let later =
+            Usage { used_at: usage.used_at.max(before.used_at), expires_at: usage.expires_at.max(before.expires_at) };
+        slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, later);
+        state.written(Touch::Touched)
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, _: SystemTime) -> Result<End, StoreError> {
+        let mut state = self.live(&[id]).await?;
+        let ended = match Self::undamaged(state.slots.get_mut(id))? {
+            None => End::Gone,
+            Some(slot) if slot.stored.version != *expected => End::Conflict,
+            Some(_) => {
+                state.slots.remove(id);
+                End::Ended
+            }
+        };
+        state.written(ended)
     }
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        Ok(self.live(&[id]).await?.slots.remove(id).is_some())
+        let mut state = self.live(&[id]).await?;
+        let removed = state.slots.remove(id).is_some();
+        state.written(removed)
     }
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
@@ -252,7 +299,7 @@ impl SessionStore for Reference {
         }
         let until = now + time;
         slot.lease = Some((holder, until));
-        Ok(Lock::Acquired { until })
+        state.written(Lock::Acquired { until })
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {

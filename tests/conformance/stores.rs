@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Clock, Create, DynStore, MemoryStore, Record, SessionId, SessionStore, StoreError, Stored, Touch, Update, Usage,
-    Version,
+    Clock, Create, Cursor, DynStore, MemoryStore, Page, Record, SessionId, SessionStore, StoreError, Stored, Touch,
+    Update, Usage, Version,
     conformance::{
         self, Harness, Operation,
         fault::{Bare, FaultStore},
@@ -55,6 +55,103 @@ mod memory_under_a_fault_store {
     }
 
     session_layer::conformance::tests!(open);
+}
+
+/// What a wrapper does that passes `OutcomeUnknown` on, and the provided `rename` at each of its steps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn answers_of_the_memory_store_that_are_lost() {
+    let open = |bare: bool| async move {
+        let clock = conformance::manual_clock();
+        let store = FaultStore::new(MemoryStore::with_clock(clock.clone()));
+        let backend = store.clone();
+        let tested = if bare { DynStore::new(Bare(store)) } else { DynStore::new(store) };
+        Harness::new(tested, clock).lose_answers(move |nth| {
+            let lost = backend.lose_answer(nth);
+            async move { lost }
+        })
+    };
+    for bare in [false, true] {
+        for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
+            let outcome = check.run(open(bare).await).await;
+            assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+            let leases = check.name == "g6_an_unanswered_lock_is_the_holders";
+            assert_eq!(outcome.skipped.is_empty(), !(bare && leases), "{:?}", outcome.skipped);
+        }
+    }
+}
+
+/// A hook that loses nothing would let every store pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hook_that_loses_no_answer_is_a_failure() {
+    let clock = conformance::manual_clock();
+    let harness = Harness::new(MemoryStore::with_clock(clock.clone()), clock).lose_answers(|_| async { false });
+    let check = conformance::checks().iter().find(|check| check.sentences.contains(&"G6")).expect("a check");
+    let failure = check.run(harness).await.failure.expect("nothing was lost");
+    assert!(failure.what.contains("no answer was lost"), "{failure}");
+}
+
+/// Names the last id of each page again on the next, as a `SCAN` may.
+struct NamesTwice(Reference);
+
+impl SessionStore for NamesTwice {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.0.load(id).await
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.create(id, record, usage).await
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.update(id, record, expected, usage).await
+    }
+
+    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        self.0.touch(id, usage).await
+    }
+
+    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.0.remove(id).await
+    }
+
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        let mut page = self.0.ids(from, limit).await?;
+        let again: Vec<_> = page.ids.iter().rev().take(3).copied().collect();
+        page.ids.extend(again);
+        Ok(page)
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.0.count().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_names_ids_twice_passes() {
+    for check in conformance::checks().iter().filter(|check| check.sentences[0].starts_with('I')) {
+        let clock = conformance::manual_clock();
+        let store = NamesTwice(Reference::new(clock.clone()));
+        let outcome = check.run(Harness::new(store, clock).expects([Operation::Ids, Operation::Count])).await;
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+    }
+}
+
+/// A test that passes says what it left out: `cargo test` shows it.
+#[test]
+fn what_is_skipped_is_printed_by_a_test_that_passes() {
+    let test = "stores::memory::r4_damage_is_removed";
+    let run = std::process::Command::new(std::env::current_exe().unwrap()).args([test, "--exact"]).output().unwrap();
+    assert!(run.status.success());
+    let told = String::from_utf8_lossy(&run.stderr).into_owned() + &String::from_utf8_lossy(&run.stdout);
+    assert!(told.contains("1 passed"), "{told}");
+    let skipped = "skipped: R4 in r4_damage_is_removed: the harness has no way to damage a record";
+    assert!(told.contains(skipped), "{told}");
 }
 
 /// By a clock that nobody moves: the kit waits, as it does for a backend with a clock of its own.
@@ -117,7 +214,9 @@ async fn a_store_of_whole_seconds_passes_if_the_harness_says_so() {
     conformance::run(|| open(Duration::from_millis(1_500))).await.assert_passed();
     let strict = conformance::checks().iter().find(|check| check.name == "l4_the_expiry_is_the_last_one_set");
     let outcome = strict.expect("a check").run(open(Duration::ZERO).await).await;
-    assert_eq!(outcome.failure.expect("it is late").sentence, "L4");
+    let failure = outcome.failure.expect("it is late");
+    assert_eq!(failure.sentence, "L4");
+    assert!(failure.what.contains("later than it must be") && failure.what.contains("`Harness::late_by`"), "{failure}");
 }
 
 /// What the memory store leaves unchecked is what the harness can't do to it, and nothing else.

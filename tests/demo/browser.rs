@@ -1,4 +1,4 @@
-//! A client with a cookie jar that is not this crate's.
+//! A client with a cookie jar of another crate.
 
 use reqwest::{
     Client, Method, RequestBuilder, StatusCode,
@@ -14,7 +14,7 @@ use crate::process::Demo;
 pub(crate) struct Browser {
     client: Client,
     base: String,
-    /// Sent instead of what a jar holds.
+    /// Sent in place of the jar's cookies.
     cookie: Option<String>,
 }
 
@@ -30,13 +30,13 @@ impl Browser {
         Self { client, base: demo.url(), cookie: None }
     }
 
-    /// A visitor whose client calls itself so.
+    /// A visitor whose client sends this user agent.
     pub(crate) fn calling_itself(demo: &Demo, agent: &str) -> Self {
         let client = Client::builder().cookie_store(true).redirect(Policy::none()).user_agent(agent).build().unwrap();
         Self { client, base: demo.url(), cookie: None }
     }
 
-    /// A client without a jar that sends this `Cookie` line, whatever it is told.
+    /// A client without a jar that always sends this `Cookie` line.
     pub(crate) fn with_cookie(demo: &Demo, cookie: &str) -> Self {
         let client = Client::builder().redirect(Policy::none()).build().unwrap();
         Self { client, base: demo.url(), cookie: Some(cookie.to_owned()) }
@@ -90,17 +90,17 @@ impl Browser {
         Self::send(self.request(Method::PUT, path).body(body.into())).await
     }
 
-    /// Logs in; the answer.
+    /// Logs in and returns the answer.
     pub(crate) async fn log_in(&self, user: &str) -> Answer {
         self.form("/login", &[("user", user)]).await.expect(303)
     }
 
-    /// What `GET /api/session` says.
+    /// The body of `GET /api/session`.
     pub(crate) async fn session(&self) -> Value {
         self.get("/api/session").await.expect(200).json()
     }
 
-    /// The value of an entry that is there.
+    /// The value of an existing entry.
     pub(crate) async fn entry(&self, key: &str) -> Value {
         self.get(&format!("/api/entries/{key}")).await.expect(200).json()
     }
@@ -119,7 +119,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// That it is an error of this status in the demo's form; its text.
+    /// Asserts an error of this status in the demo's form, and returns its text.
     #[track_caller]
     pub(crate) fn error(self, status: u16) -> String {
         let answer = self.expect(status);
@@ -142,14 +142,14 @@ impl Answer {
         self.headers.contains_key(SET_COOKIE)
     }
 
-    /// That it sets no cookie.
+    /// Asserts that the answer sets no cookie.
     #[track_caller]
     pub(crate) fn no_cookie(self) -> Self {
         assert!(!self.sets_cookie(), "{:?}", self.headers);
         self
     }
 
-    /// The cookie that it sets, `name=value`.
+    /// The cookie that the answer sets, as `name=value`.
     #[track_caller]
     pub(crate) fn cookie(&self) -> String {
         let set = self.header("set-cookie").expect("it sets a cookie");

@@ -6,9 +6,8 @@ use reqwest::Method;
 
 use crate::{browser::Browser, process::Demo};
 
-/// V6: secure by default.
 #[tokio::test]
-async fn v6_the_default_attributes() {
+async fn the_cookie_is_strict_by_default_and_returns_from_a_client() {
     let demo = Demo::start(&[]);
     let browser = Browser::new(&demo);
     let answer = browser.log_in("ann").await;
@@ -18,11 +17,11 @@ async fn v6_the_default_attributes() {
     let mut attributes: Vec<&str> = attributes.split("; ").collect();
     attributes.sort_unstable();
     assert_eq!(attributes, ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]);
-    // K20: the round trip in a real client, which takes the loopback address for secure, as browsers do; and by hand.
+    // A real client, which treats the loopback address as secure, returns the cookie; then the same by hand.
     assert_eq!(browser.session().await["user"], "ann");
     let by_hand = Browser::with_cookie_of(&demo, &answer);
     assert_eq!(by_hand.session().await["user"], "ann");
-    // The bare name is another cookie.
+    // Without the prefix it is another cookie.
     let bare = Browser::with_cookie(&demo, pair.strip_prefix("__Host-").unwrap());
     assert_eq!(bare.session().await["new"], true);
     demo.stop();
@@ -36,9 +35,9 @@ async fn plain_http_drops_secure_and_the_prefix() {
     assert!(set.starts_with("sid=") && !set.contains("Secure") && set.contains("HttpOnly"), "{set}");
 }
 
-/// A browser on another machine would drop the cookie, and the log says why.
+/// A browser on another machine would drop the cookie. The log says so, once.
 #[tokio::test]
-async fn a_secure_cookie_on_a_host_that_is_no_loopback_is_warned_of_once() {
+async fn a_secure_cookie_over_plain_http_on_another_host_causes_one_warning() {
     let host = [("host", "192.168.1.7:3000"), ("content-type", "application/x-www-form-urlencoded")];
     for (demo, warnings) in [(Demo::start(&[]), 1), (Demo::plain(), 0)] {
         for _ in 0..2 {
@@ -52,9 +51,8 @@ async fn a_secure_cookie_on_a_host_that_is_no_loopback_is_warned_of_once() {
     }
 }
 
-/// K6: who only reads leaves no record, and gets no cookie.
 #[tokio::test]
-async fn k6_visitors_who_only_read_leave_no_record() {
+async fn visitors_who_only_read_leave_no_record_and_get_no_cookie() {
     let dir = tempfile::tempdir().unwrap();
     let demo = Demo::start(&["--plain-http", "--store", &format!("file:{}", dir.path().display())]);
     let browser = Browser::new(&demo);
@@ -77,12 +75,11 @@ fn files(dir: &Path) -> usize {
     entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
 }
 
-/// K4, V8: a token that the server did not issue is never adopted.
 #[tokio::test]
-async fn k4_v8_an_unknown_token_is_not_adopted() {
+async fn a_token_that_was_never_issued_is_not_adopted() {
     let demo = Demo::plain();
     let issued = Browser::new(&demo).log_in("ann").await.cookie();
-    // Of the right form: a live one with its characters turned round.
+    // Well-formed: an issued token with its characters reversed.
     let planted: String = ["sid=".to_owned(), issued[4..].chars().rev().collect()].concat();
     let browser = Browser::with_cookie(&demo, &planted);
     browser.get("/").await.expect(200).no_cookie();
@@ -95,7 +92,7 @@ async fn k4_v8_an_unknown_token_is_not_adopted() {
     assert_eq!(Browser::with_cookie_of(&demo, &login).session().await["user"], "bob");
 }
 
-/// V13: a remembered login's cookie lives as long as its session, 30 days.
+/// A remembered login's cookie lives as long as its session, 30 days.
 #[tokio::test]
 async fn remember_me_is_a_cookie_of_30_days() {
     const MONTH: i64 = 30 * 24 * 60 * 60;
@@ -108,7 +105,7 @@ async fn remember_me_is_a_cookie_of_30_days() {
     assert_eq!(browser.session().await["user"], "ann");
     let page = browser.get("/").await.expect(200);
     assert!(page.body.contains("30 days without use, 30 days in all"));
-    // The next login without it goes back to the usual.
+    // The next login without the flag returns to the default.
     let answer = browser.log_in("ann").await;
     assert!(!answer.header("set-cookie").unwrap().contains("Max-Age"));
     let page = browser.get("/").await.expect(200);

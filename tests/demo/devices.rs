@@ -1,4 +1,4 @@
-//! `/api/devices`, and the page of it: where somebody is logged in.
+//! `/api/devices` and its page: the list of a user's logins.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     raw::Held,
 };
 
-/// What `GET /api/devices` says.
+/// The body of `GET /api/devices`.
 async fn devices(browser: &Browser) -> Vec<Value> {
     let answer = browser.get("/api/devices").await.expect(200).no_cookie();
     answer.json().as_array().unwrap().clone()
@@ -24,9 +24,8 @@ async fn revoke(browser: &Browser, id: &str) -> Answer {
     browser.post(&format!("/api/devices/{id}/revoke")).await
 }
 
-/// V5: an owner's sessions are listed to whoever has one of them.
 #[tokio::test]
-async fn v5_the_list_of_ones_devices() {
+async fn users_see_their_own_devices() {
     let demo = Demo::plain();
     let laptop =
         Browser::calling_itself(&demo, "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0");
@@ -60,7 +59,7 @@ fn other_id(listed: &[Value]) -> Value {
 }
 
 #[tokio::test]
-async fn nobody_has_none() {
+async fn an_anonymous_visitor_has_no_devices() {
     let demo = Demo::plain();
     let visitor = Browser::new(&demo);
     let somebody = Browser::new(&demo);
@@ -83,9 +82,9 @@ async fn nobody_has_none() {
     somebody.post("/api/devices").await.error(405);
 }
 
-/// V5: the other's next request is logged out, and one that is under way brings nothing back (V4).
+/// The other device's next request is logged out, and its request under way does not bring the session back.
 #[tokio::test]
-async fn v5_v4_one_ends_another() {
+async fn one_device_logs_out_another() {
     let demo = Demo::plain();
     let (laptop, phone) = (Browser::new(&demo), Browser::new(&demo));
     laptop.log_in("ann").await;
@@ -99,14 +98,14 @@ async fn v5_v4_one_ends_another() {
     phone.get("/api/devices").await.error(401);
     assert_eq!(devices(&laptop).await.len(), 1);
     assert_eq!(laptop.session().await["user"], "ann");
-    // Once more: it is not there.
+    // Ending it again finds nothing.
     revoke(&laptop, &ended).await.error(404);
     demo.stop();
 }
 
-/// K24: an id of another owner is as unknown as one that nobody has, and as one that is none.
+/// The answer is the same for another owner's id, an id without a session, and a malformed id.
 #[tokio::test]
-async fn k24_ids_of_others_and_of_nobody_are_not_found() {
+async fn ids_of_other_owners_and_unknown_ids_are_not_found() {
     let demo = Demo::plain();
     let (ann, bob, anonymous) = (Browser::new(&demo), Browser::new(&demo), Browser::new(&demo));
     ann.log_in("ann").await;
@@ -136,7 +135,7 @@ async fn k24_ids_of_others_and_of_nobody_are_not_found() {
     for id in ids {
         let answer = revoke(&ann, id).await.no_cookie();
         assert_eq!((answer.status, &answer.body), (first.status, &first.body), "{id}");
-        // But for the time that it was sent.
+        // Equal except for the date.
         let headers = |answer: &Answer| {
             let mut headers = answer.headers.clone();
             headers.remove("date");
@@ -151,9 +150,9 @@ async fn k24_ids_of_others_and_of_nobody_are_not_found() {
     demo.stop();
 }
 
-/// The own one is a logout: its cookie goes as well.
+/// Ending one's own session is a logout, which removes the cookie.
 #[tokio::test]
-async fn to_end_ones_own_is_a_logout() {
+async fn ending_ones_own_device_is_a_logout() {
     let demo = Demo::plain();
     let (laptop, phone) = (Browser::new(&demo), Browser::new(&demo));
     let login = laptop.log_in("ann").await;
@@ -168,7 +167,7 @@ async fn to_end_ones_own_is_a_logout() {
 }
 
 #[tokio::test]
-async fn all_others_at_once() {
+async fn one_device_logs_out_all_others() {
     let dir = tempdir().unwrap();
     let files = format!("file:{}", dir.path().join("sessions").display());
     let files = format!("{files}?create=yes&durability=none");
@@ -190,16 +189,17 @@ async fn all_others_at_once() {
         assert_eq!(devices(&kept).await.len(), 1, "{arguments:?}");
         kept.put("/api/entries/k", "1").await.expect(204).no_cookie();
         assert_eq!(bob.session().await["user"], "bob");
-        // With no others left there is nothing to do.
+        // With no others left, nothing happens.
         kept.post("/api/devices/revoke-others").await.expect(204).no_cookie();
         assert_eq!(kept.entry("k").await, 1);
         demo.stop();
     }
 }
 
-/// The client chooses what it calls itself: it is bounded, text, and the next login's where that says something else.
+/// The client chooses its user agent. The recorded name is bounded and plain text, and a login with another user agent
+/// replaces it.
 #[tokio::test]
-async fn what_is_recorded_of_a_device() {
+async fn the_recorded_device_name_is_bounded_and_follows_the_login() {
     let demo = Demo::plain();
     let long = format!("{}ü{}", "a".repeat(199), "b".repeat(5_000));
     for (agent, recorded) in [
@@ -213,12 +213,12 @@ async fn what_is_recorded_of_a_device() {
         assert_eq!(devices(&browser).await[0]["device"], recorded, "{agent:?}");
         browser.post("/api/devices/revoke-others").await.expect(204);
     }
-    // The cookie of one client in the hands of another, which logs in again.
+    // Another client has the cookie and logs in again.
     let named = Browser::calling_itself(&demo, "named/1");
     let nameless = Browser::with_cookie_of(&demo, &named.log_in("ann").await);
     let login = nameless.log_in("ann").await;
     assert_eq!(devices(&Browser::with_cookie_of(&demo, &login)).await[0]["device"], Value::Null);
-    // It is the shop's own, like the user.
+    // The entry belongs to the shop, like the user's name.
     named.put("/api/entries/device", "\"another\"").await.error(403);
     demo.stop();
 }
@@ -243,13 +243,13 @@ async fn the_page_lists_them_and_its_forms_end_them() {
     let ended = id(&phones[0]).await;
     let form = format!("/devices/{ended}/end");
     assert!(page.body.contains(&format!("action=\"{form}\"")));
-    // Pressed twice it is as good.
+    // A second press has the same result.
     for path in [&form, &form, "/devices/x/end", "/devices/end-others"] {
         assert_eq!(laptop.post(path).await.expect(303).no_cookie().header("location"), Some("/devices"), "{path}");
         assert_eq!(phones[0].session().await["user"], Value::Null);
     }
     assert_eq!(phones[1].session().await["user"], Value::Null);
-    // Nobody is led to the login.
+    // The redirect leads back to the page, not to the login.
     assert_eq!(phones[0].post(&form).await.expect(303).header("location"), Some("/devices"));
     let own = format!("/devices/{}/end", id(&laptop).await);
     assert!(laptop.post(&own).await.expect(303).sets_cookie());

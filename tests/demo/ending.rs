@@ -1,4 +1,4 @@
-//! How the demo ends, and how it does not begin.
+//! The demo's shutdown, and errors at its start.
 
 use std::net::TcpListener;
 
@@ -10,10 +10,10 @@ use crate::{
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_signal_ends_it_well() {
+async fn a_signal_ends_the_demo_with_success() {
     for name in ["TERM", "INT"] {
         let mut demo = Demo::plain();
-        // A connection that is kept open does not hold it up.
+        // An open keep-alive connection does not delay the shutdown.
         Browser::new(&demo).log_in("ann").await;
         demo.signal(name);
         let status = demo.wait();
@@ -24,7 +24,7 @@ async fn a_signal_ends_it_well() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn what_is_under_way_is_answered_first() {
+async fn requests_under_way_are_answered_before_the_demo_ends() {
     let mut demo = Demo::plain();
     let cookie = Browser::new(&demo).log_in("ann").await.cookie();
     let mut slow = Held::put(&demo, &cookie, "/api/entries/k?delay_ms=200", "1").await;
@@ -37,10 +37,10 @@ async fn what_is_under_way_is_answered_first() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_second_signal_does_not_wait() {
+async fn a_second_signal_ends_the_demo_at_once() {
     let mut demo = Demo::plain();
     let cookie = Browser::new(&demo).log_in("ann").await.cookie();
-    // Its body never comes, so it would hold up the end until the grace is over.
+    // Its body never arrives, so it would delay the shutdown until the grace period is over.
     let stuck = Held::put(&demo, &cookie, "/api/entries/k", "1").await;
     demo.signal("TERM");
     demo.until("stopping", 1).await;
@@ -76,7 +76,7 @@ fn flags_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn the_flags_and_what_they_are_without() {
+fn help_lists_the_flags_with_their_defaults() {
     let output = run(&["--help"]);
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());

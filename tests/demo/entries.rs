@@ -22,7 +22,7 @@ async fn an_entry_is_written_read_and_removed() {
 }
 
 #[tokio::test]
-async fn keys_are_anything_of_1_to_255_bytes() {
+async fn keys_are_any_text_of_1_to_255_bytes() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let longest = "k".repeat(255);
@@ -52,7 +52,7 @@ async fn a_counter_counts() {
     assert_eq!(browser.post("/api/counters/n").await.expect(200).json(), -1);
     browser.put("/api/entries/n", i64::MAX.to_string()).await.expect(204);
     assert_eq!(browser.post("/api/counters/n").await.expect(200).json(), i64::MAX);
-    // What is no number stays as it is.
+    // A value that is not a number stays as it is.
     browser.put("/api/entries/n", "\"three\"").await.expect(204);
     browser.post("/api/counters/n").await.error(409);
     assert_eq!(browser.entry("n").await, "three");
@@ -67,7 +67,7 @@ async fn a_read_and_an_equal_write_set_no_cookie() {
     browser.put("/api/entries/k", r#"{ "b": 2, "a": 1 }"#).await.expect(204).no_cookie();
     browser.get("/api/entries/k").await.expect(200).no_cookie();
     browser.delete("/api/entries/none").await.expect(204).no_cookie();
-    // Nor do they write: a write would be a use, and move the expiry.
+    // Nor do they write: a write would be a use and move the expiry.
     assert_eq!(browser.session().await, before);
 }
 
@@ -92,7 +92,7 @@ async fn the_shops_own_keys_are_forbidden_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn a_5xx_drops_what_was_changed_and_a_4xx_keeps_it() {
+async fn a_5xx_drops_changes_and_a_4xx_keeps_them() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     for status in [500, 503, 599] {

@@ -1,11 +1,11 @@
-//! Errors are JSON with their status, and say nothing of the inside.
+//! Errors are JSON with their status and reveal nothing internal.
 
 use reqwest::Method;
 
 use crate::{browser::Browser, process::Demo, raw};
 
 #[tokio::test]
-async fn what_is_not_there() {
+async fn unknown_paths_and_methods_are_json_errors() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     assert_eq!(browser.get("/nowhere").await.error(404), "there is no /nowhere");
@@ -17,7 +17,7 @@ async fn what_is_not_there() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read() {
+async fn malformed_requests_are_json_errors() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let deep = "[".repeat(100_000);
@@ -33,13 +33,13 @@ async fn what_can_not_be_read() {
 }
 
 #[tokio::test]
-async fn what_is_too_large() {
+async fn oversized_requests_are_json_errors() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     browser.put("/api/entries/k", "1").await.expect(204);
     let record = format!("\"{}\"", "x".repeat(130 * 1024));
     assert_eq!(browser.put("/api/entries/large", record).await.error(413), "the session has no room for this");
-    // The client may be answered before it has sent everything, so by hand.
+    // By hand: the server may answer before the client has sent everything.
     let body = "x".repeat(300 * 1024);
     let request = format!(
         "PUT /api/entries/large HTTP/1.1\r\nHost: demo\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
@@ -50,9 +50,9 @@ async fn what_is_too_large() {
     assert_eq!(browser.session().await["keys"], serde_json::json!(["k"]));
 }
 
-/// K21: a request that still carries the cookie from before a login can't write, and gets no other session.
+/// A request with the cookie from before a login can't write, and gets no other session.
 #[tokio::test]
-async fn k21_a_superseded_cookie_is_a_conflict() {
+async fn a_write_with_a_superseded_cookie_is_a_conflict() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let old = Browser::with_cookie_of(&demo, &browser.put("/api/entries/k", "1").await.expect(204));
@@ -62,26 +62,26 @@ async fn k21_a_superseded_cookie_is_a_conflict() {
     old.post("/api/counters/k").await.no_cookie().error(409);
     old.form("/cart", &[("sku", "sencha"), ("qty", "1")]).await.no_cookie().error(409);
     assert_eq!(browser.entry("k").await, 1);
-    // A second login with it succeeds, into a session of its own.
+    // A second login with it succeeds, in a session of its own.
     let again = Browser::with_cookie_of(&demo, &old.log_in("bob").await);
     assert_eq!(again.session().await["user"], "bob");
     assert_eq!(browser.session().await["user"], "ann");
 }
 
-/// V12: which of two live sessions is meant can't be known.
+/// The server can't know which of two live sessions is meant.
 #[tokio::test]
-async fn v12_two_live_sessions_are_a_bad_request() {
+async fn two_live_sessions_are_a_bad_request() {
     let demo = Demo::plain();
     let (ann, bob) =
         (Browser::new(&demo).log_in("ann").await.cookie(), Browser::new(&demo).log_in("bob").await.cookie());
     let both = Browser::with_cookie(&demo, &format!("{ann}; {bob}"));
     for answer in [both.get("/api/session").await, both.put("/api/entries/k", "1").await] {
-        // The answer removes every cookie of this name, and the sessions live on.
+        // The answer removes every cookie of this name, and the sessions stay.
         let lines: Vec<_> = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
         assert!(lines.len() > 1 && lines.iter().all(|line| line.starts_with("sid=; ") && line.contains("; Max-Age=0")));
         answer.error(400);
     }
-    // One that is dead does not shadow one that lives.
+    // A dead cookie does not shadow a live one.
     Browser::with_cookie(&demo, &bob).post("/logout").await.expect(303);
     assert_eq!(both.session().await["user"], "ann");
     // A logout works with two live sessions.
@@ -94,9 +94,9 @@ async fn v12_two_live_sessions_are_a_bad_request() {
     }
 }
 
-/// K16: a store that can't be reached is no empty session. Nothing listens on port 9.
+/// Nothing listens on port 9.
 #[tokio::test]
-async fn k16_a_store_that_can_not_be_reached_is_503() {
+async fn an_unreachable_store_is_503_and_no_empty_session() {
     let demo = Demo::start(&["--plain-http", "--store", "memcached://127.0.0.1:9"]);
     let token = "0123456789abcdefghijklmnopqrstuv";
     let known = Browser::with_cookie(&demo, &format!("sid={token}"));
@@ -104,7 +104,7 @@ async fn k16_a_store_that_can_not_be_reached_is_503() {
         assert_eq!(known.get(path).await.no_cookie().error(503), "the session can't be loaded now: try again later");
     }
     known.log_in_fails().await;
-    // Without a cookie there is nothing to load, and what can't be saved is an error as well.
+    // Without a cookie nothing is loaded, but the failing save is an error as well.
     let new = Browser::new(&demo);
     new.get("/").await.expect(200);
     let message = "the session can't be saved now: try again later";

@@ -1,4 +1,4 @@
-//! `/operator`, `/api/figures` and `/metrics`: what an operator sees.
+//! `/operator`, `/api/figures` and `/metrics`: the operator's view.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::{browser::Browser, process::Demo, raw::Held};
 
 async fn figures(browser: &Browser) -> Value {
     let mut figures = browser.get("/api/figures").await.expect(200).no_cookie().json();
-    // As long as they take.
+    // Durations vary between runs.
     for percentile in ["p50", "p99"] {
         figures[percentile] = json!(figures[percentile].is_number());
     }
@@ -16,7 +16,7 @@ async fn figures(browser: &Browser) -> Value {
 }
 
 #[tokio::test]
-async fn figures_count_what_happens() {
+async fn figures_count_sessions_and_store_calls() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let mut expected = json!({
@@ -32,7 +32,7 @@ async fn figures_count_what_happens() {
     browser.session().await;
     expected["loads"] = json!(1);
     assert_eq!(figures(&browser).await, expected);
-    // Two have loaded the same version, and both are saved; a third meets the end of it.
+    // Two requests have loaded the same version, and both are saved. A third one commits after the logout.
     let both = [
         Held::put(&demo, &cookie, "/api/entries/a", "1").await,
         Held::put(&demo, &cookie, "/api/entries/b", "2").await,
@@ -50,7 +50,7 @@ async fn figures_count_what_happens() {
     demo.stop();
 }
 
-/// Who looks on keeps no session alive, and is told nothing of any.
+/// The operator's view keeps no session alive, and shows no session's data.
 #[tokio::test]
 async fn the_operators_requests_ask_for_no_session() {
     let demo = Demo::plain();
@@ -66,13 +66,13 @@ async fn the_operators_requests_ask_for_no_session() {
     assert_eq!(asked(), before, "{}", demo.log());
     browser.session().await;
     assert!(asked() > before, "or the line above would prove nothing");
-    // Nor do those that are asked for all the time fill the log.
+    // Requests that are polled do not fill the log either.
     let logged = demo.log();
     assert!(logged.contains("path=\"/operator\"") && logged.contains("path=\"/api/session\""), "{logged}");
     assert!(!logged.lines().any(|line| line.contains("INFO") && line.contains("/metrics")), "{logged}");
 }
 
-/// The value of each series, by its name and labels; and that the text is in Prometheus' form (version 0.0.4).
+/// The value of each series by its name and labels. Asserts that the text has Prometheus' form (version 0.0.4).
 fn series(text: &str) -> BTreeMap<String, f64> {
     let mut series = BTreeMap::new();
     let mut types = BTreeMap::new();
@@ -114,7 +114,7 @@ async fn metrics_are_in_prometheus_form() {
     assert_eq!(value(r#"session_layer_session_count{db_system_name="memory"}"#), 1.0);
     assert_eq!(value(r#"session_layer_session_saved_total{db_system_name="memory"}"#), 2.0);
     assert_eq!(value(r#"session_layer_session_loaded_total{db_system_name="memory"}"#), 4.0);
-    // A histogram with its buckets, of which the last one holds all.
+    // A histogram with its buckets, the last of which contains all values.
     let load = r#"db_system_name="memory",db_operation_name="load",session_layer_outcome="done""#;
     let name = "db_client_operation_duration_seconds";
     let count = value(&format!("{name}_count{{{load}}}"));

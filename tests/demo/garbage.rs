@@ -1,4 +1,4 @@
-//! What no honest client sends. Whatever comes, the demo answers or hangs up, and never panics, which `Demo` checks.
+//! Requests that no honest client sends. The demo answers or hangs up, and never panics, which `Demo` checks.
 
 use proptest::{
     collection::vec,
@@ -25,7 +25,7 @@ fn status(answer: &[u8]) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn requests_that_are_none_are_refused() {
+async fn malformed_requests_are_refused() {
     let demo = Demo::plain();
     let many_headers: String = (0..500).map(|n| format!("X-{n}: 1\r\n")).collect();
     let long = "x".repeat(1 << 20);
@@ -44,7 +44,7 @@ async fn requests_that_are_none_are_refused() {
     ];
     for (name, bytes) in requests {
         let answer = exchange(&demo, bytes.as_bytes()).await;
-        // The demo can hang up on a sender that is still at it, and then its answer may be lost.
+        // The demo can hang up while the client still sends, and its answer can be lost then.
         let status = status(&answer);
         assert!(matches!(status, Some(400 | 431) | None), "{name}: {status:?}");
         assert!(!answer.windows(10).any(|window| window.eq_ignore_ascii_case(b"set-cookie")), "{name}");
@@ -54,7 +54,7 @@ async fn requests_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn requests_that_break_off_do_nothing() {
+async fn requests_that_break_off_have_no_effect() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let cookie = browser.log_in("ann").await.cookie();
@@ -67,9 +67,8 @@ async fn requests_that_break_off_do_nothing() {
     demo.stop();
 }
 
-/// V9: cookies that can't be ours are no session, and no error.
 #[tokio::test]
-async fn v9_cookies_that_are_none() {
+async fn malformed_cookies_are_ignored() {
     let demo = Demo::plain();
     let token = "0123456789abcdefghijklmnopqrstuv";
     let crowd = format!("sid={token}; ").repeat(200);
@@ -101,13 +100,13 @@ async fn v9_cookies_that_are_none() {
     demo.stop();
 }
 
-/// Promise 13, with what chance brings: bytes as cookies, as keys and as bodies.
+/// Random bytes as cookies, as keys and as bodies.
 #[tokio::test]
-async fn chance_finds_nothing() {
+async fn random_requests_never_panic_the_demo() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let mut runner = TestRunner::deterministic();
-    // Visible bytes and beyond: the others end the header.
+    // Visible bytes and above: the others end the header.
     let cookies = vec(prop::sample::select((0x20..=0xff).filter(|byte| *byte != 0x7f).collect::<Vec<u8>>()), 0..200);
     let keys = vec(any::<u8>(), 1..100).prop_map(|bytes| bytes.iter().map(|byte| format!("%{byte:02X}")).collect());
     let bodies = vec(any::<u8>(), 0..200);

@@ -1,4 +1,4 @@
-//! Clients that leave before they are answered.
+//! Clients that disconnect before they are answered.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{browser::Browser, process::Demo, raw::Held};
 
-/// K18: who asks for a logout and leaves is logged out. The answer would take ten seconds.
+/// The answer would take ten seconds.
 #[tokio::test]
-async fn k18_a_client_that_leaves_during_its_logout_is_logged_out() {
+async fn a_client_that_disconnects_during_its_logout_is_logged_out() {
     let demo = Demo::plain();
     let login = Browser::new(&demo).log_in("ann").await;
     let browser = Browser::with_cookie_of(&demo, &login);
@@ -27,7 +27,7 @@ async fn k18_a_client_that_leaves_during_its_logout_is_logged_out() {
     demo.stop();
 }
 
-/// A write whose client leaves is whole or not begun; this one had not begun, and holds nobody up.
+/// The write had not begun when its client disconnected, so it has no effect and delays nobody.
 #[tokio::test]
 async fn a_client_that_leaves_during_a_slow_write_has_written_nothing() {
     let demo = Demo::plain();
@@ -36,13 +36,13 @@ async fn a_client_that_leaves_during_a_slow_write_has_written_nothing() {
     let mut slow = Held::put(&demo, &login.cookie(), "/api/entries/slow?delay_ms=2000", "1").await;
     slow.send_body().await;
     drop(slow);
-    // It began later and waits longer: by now the other one would have written.
+    // This request began later and waits longer: by its end the other one would have written.
     browser.put("/api/entries/other?delay_ms=2200", "1").await.expect(204);
     assert_eq!(browser.session().await["keys"], serde_json::json!(["other", "user"]));
     demo.stop();
 }
 
-/// One that leaves before it has sent its body.
+/// The client disconnects before it has sent its body.
 #[tokio::test]
 async fn a_client_that_leaves_before_its_body_has_written_nothing() {
     let demo = Demo::plain();

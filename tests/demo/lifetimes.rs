@@ -1,10 +1,10 @@
-//! Expiry by the server's clock. What waits is a request of its own, by `delay_ms`.
+//! Expiry by the server's clock. `delay_ms` makes a request wait.
 
 use crate::{browser::Browser, process::Demo};
 
-/// V3, V4: what has expired while a request was under way is not brought back by it.
+/// A session expires while a request is under way. The request's write does not bring it back.
 #[tokio::test]
-async fn v3_v4_a_session_that_expires_during_a_write_is_gone() {
+async fn a_session_that_expires_during_a_write_stays_gone() {
     let expires = async |limit| {
         let demo = Demo::start(&["--plain-http", limit, "2"]);
         let browser = Browser::new(&demo);
@@ -17,14 +17,14 @@ async fn v3_v4_a_session_that_expires_during_a_write_is_gone() {
     tokio::join!(expires("--idle"), expires("--absolute"));
 }
 
-/// A read moves the idle limit, once a tenth of it has passed, and sets no cookie.
+/// A read moves the idle limit once a tenth of it has passed, and sets no cookie.
 #[tokio::test]
-async fn a_read_is_a_use_that_is_written_now_and_then() {
+async fn a_read_extends_the_session_after_a_tenth_of_the_idle_time() {
     let demo = Demo::start(&["--plain-http", "--idle", "6"]);
     let browser = Browser::new(&demo);
     browser.log_in("ann").await;
     let first = browser.session().await;
-    // It removes nothing, so it only reads; and it ends when the tenth has passed.
+    // It removes nothing, so it only reads, and it ends when the tenth has passed.
     browser.delete("/api/entries/none?delay_ms=700").await.expect(204).no_cookie();
     let second = browser.session().await;
     let text = |session: &serde_json::Value, field: &str| session[field].as_str().unwrap().to_owned();

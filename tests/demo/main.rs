@@ -1,9 +1,9 @@
-//! The demo as its users have it: the real process, over real HTTP.
+//! The demo as a real process over real HTTP.
 //!
 //! - `process`, `browser`, `raw`: the demo as a process, a client with a cookie jar, and bytes on a socket.
 //! - `pages`, `shop`, `session`, `entries`, `devices`, `figures`, `errors`: each row of its table.
-//! - `parallel`, `overtaken`, `gone`: requests that meet each other, and clients that leave.
-//! - `cookies`, `lifetimes`, `origins`, `stores`, `garbage`, `ending`: what holds for all of them.
+//! - `parallel`, `overtaken`, `gone`: concurrent requests, and clients that disconnect.
+//! - `cookies`, `lifetimes`, `origins`, `stores`, `garbage`, `ending`: behaviour common to all of them.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

@@ -1,11 +1,11 @@
-//! What pages of other sites ask a visitor's browser to do.
+//! Requests that pages of other sites make in a visitor's browser.
 
 use reqwest::Method;
 
 use crate::{browser::Browser, process::Demo};
 
 #[tokio::test]
-async fn other_origins_change_nothing() {
+async fn requests_from_other_origins_change_nothing() {
     let demo = Demo::plain();
     let own = demo.address.to_string();
     let ann = Browser::with_cookie_of(&demo, &Browser::new(&demo).log_in("ann").await);
@@ -25,7 +25,7 @@ async fn other_origins_change_nothing() {
             let answer = ann.ask_with(Method::POST, path, headers).await.no_cookie();
             assert_eq!(answer.error(403), "a page of another site asked for this", "{headers:?} {path}");
         }
-        // To look is free, as for a link.
+        // Reading is allowed, as for a link.
         ann.ask_with(Method::GET, "/api/session", headers).await.expect(200);
     }
     let session = ann.session().await;
@@ -33,7 +33,7 @@ async fn other_origins_change_nothing() {
     let local: [&[(&str, &str)]; 4] = [
         &[("sec-fetch-site", "same-origin")],
         &[("sec-fetch-site", "none")],
-        // A proxy in between may have given the request another host.
+        // A proxy in between may have changed the request's host.
         &[("sec-fetch-site", "same-origin"), ("origin", "https://shop.example")],
         &[("origin", &same)],
     ];

@@ -1,30 +1,29 @@
-//! Slow requests that something final overtakes.
+//! Slow requests that a logout or a login overtakes.
 
 use serde_json::{Value, json};
 
 use crate::{browser::Browser, process::Demo, raw::Held};
 
-/// K1, V4: a slow request's save does not bring a logged-out session back.
 #[tokio::test]
-async fn k1_v4_a_write_that_a_logout_overtakes_leaves_the_cookie_dead() {
+async fn a_slow_write_does_not_revive_a_logged_out_session() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let login = browser.log_in("ann").await;
     let old = Browser::with_cookie_of(&demo, &login);
     let slow = Held::put(&demo, &login.cookie(), "/api/entries/k?delay_ms=20", "1").await;
     browser.post("/logout").await.expect(303);
-    // As if the write had come before the end: its answer, and no cookie.
+    // The answer is the same as if the write had come before the logout, without a cookie.
     let answer = slow.finish().await;
     assert!(answer.starts_with("http/1.1 204 ") && !answer.contains("set-cookie"), "{answer}");
     let session = old.get("/api/session").await.expect(200).no_cookie().json();
     assert_eq!((&session["new"], &session["user"], &session["keys"]), (&json!(true), &Value::Null, &json!([])));
-    assert!(demo.log().contains("write to a session that is gone was blocked"), "V14: it is an event");
+    assert!(demo.log().contains("write to a session that is gone was blocked"), "it is an event");
     demo.stop();
 }
 
-/// The same with a count, which is replayed, and with a removal.
+/// A count, which is replayed, and a removal.
 #[tokio::test]
-async fn k1_counts_and_removals_do_not_bring_it_back_either() {
+async fn slow_counts_and_removals_do_not_revive_a_logged_out_session() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let login = browser.log_in("ann").await;
@@ -43,9 +42,9 @@ async fn k1_counts_and_removals_do_not_bring_it_back_either() {
     demo.stop();
 }
 
-/// K21, promise 10: a write that a login overtakes is refused, and its answer does not replace the login's cookie.
+/// The answer does not replace the login's cookie.
 #[tokio::test]
-async fn k21_a_write_that_a_login_overtakes_is_refused() {
+async fn a_slow_write_overtaken_by_a_login_is_refused() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let anonymous = browser.put("/api/entries/k", "1").await.expect(204).cookie();
@@ -59,7 +58,7 @@ async fn k21_a_write_that_a_login_overtakes_is_refused() {
     demo.stop();
 }
 
-/// Promise 10: a late answer to an anonymous request does not log out whoever logged in meanwhile.
+/// A late logout with the anonymous session's cookie does not end the login that came meanwhile.
 #[tokio::test]
 async fn a_late_logout_of_the_old_session_leaves_the_new_one() {
     let demo = Demo::plain();

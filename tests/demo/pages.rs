@@ -1,9 +1,9 @@
-//! `GET /`, `GET /healthz`, and what asks for no session.
+//! `GET /`, `GET /healthz`, and pages that use no session.
 
 use crate::{browser::Browser, process::Demo};
 
 #[tokio::test]
-async fn the_page_counts_visits_of_those_who_have_a_session() {
+async fn the_page_counts_visits_of_users_with_a_session() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     for _ in 0..3 {
@@ -22,7 +22,7 @@ async fn the_page_counts_visits_of_those_who_have_a_session() {
 }
 
 #[tokio::test]
-async fn what_visitors_write_is_text_on_the_page() {
+async fn visitors_input_is_shown_as_text() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     browser.log_in("<script>alert(1)</script>").await;
@@ -33,9 +33,9 @@ async fn what_visitors_write_is_text_on_the_page() {
     assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'; style-src 'sha256-"));
 }
 
-/// K7, V10: what depends on the session says so to caches; what does not says nothing.
+/// Responses that depend on the session have the headers; the others don't.
 #[tokio::test]
-async fn k7_v10_caches_are_told() {
+async fn session_dependent_pages_set_vary_and_cache_control() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     for path in ["/", "/api/session", "/api/entries/none", "/api/fail?status=500"] {
@@ -65,7 +65,7 @@ async fn health_and_the_untouched_answer_without_a_session() {
     browser.get("/api/untouched").await.expect(200).no_cookie().json();
     let log = demo.log();
     assert_eq!(log.matches("session_layer").count(), before, "the store was asked:\n{log}");
-    // And what does ask says so, or the line above would prove nothing.
+    // A control: a page that uses the session logs a load, so the assertion above can fail.
     browser.get("/api/session").await.expect(200);
     assert!(demo.log().matches("session_layer").count() > before);
 }

@@ -1,4 +1,4 @@
-//! Many requests at one session: nothing is lost.
+//! Many requests on one session lose nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::{browser::Browser, process::Demo, raw::Held, stores::secret};
 
-/// How many requests there are at once.
+/// The number of concurrent requests.
 const MANY: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +37,7 @@ async fn a_hundred_counts_end_at_a_hundred() {
     counts_add_up(Demo::plain()).await;
 }
 
-/// The same where every write is a file, sealed, behind a cache.
+/// The same over sealed files behind a cache.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_counts_end_at_a_hundred_in_sealed_files_behind_a_cache() {
     let dir = tempdir().unwrap();
@@ -62,7 +62,7 @@ async fn counts_add_up(demo: Demo) {
     demo.stop();
 }
 
-/// One at a time: each counts or is told to come again. Who comes again when the line is shorter counts as well.
+/// One at a time: each request counts or is told to retry. A retry when the line is shorter counts as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_counts_one_at_a_time() {
     let demo = Demo::start(&["--plain-http", "--exclusive"]);
@@ -83,7 +83,7 @@ async fn a_hundred_counts_one_at_a_time() {
             answer.expect(200);
         }
     }
-    // The one that ran, the one that asked the store, and 32 behind it.
+    // One request ran, one asked the store, and 32 waited behind it.
     assert!(refused <= MANY - 34, "{refused} of {MANY}");
     assert_eq!(browser.entry("n").await, MANY - refused);
     for _ in 0..refused {
@@ -93,7 +93,7 @@ async fn a_hundred_counts_one_at_a_time() {
     demo.stop();
 }
 
-/// Values that were put by who had read them, each in its turn: a request sees what the one before has written.
+/// Each request reads, waits and sets the value in its turn, so it sees its predecessor's write.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_at_a_time_the_second_waits_for_the_first() {
     let demo = Demo::start(&["--plain-http", "--exclusive"]);
@@ -104,7 +104,7 @@ async fn one_at_a_time_the_second_waits_for_the_first() {
         let browser = browser.clone();
         async move { browser.get("/api/entries/k").await.expect(200).json() }
     });
-    // The second has loaded its session, and asked for the lease.
+    // The second request has loaded its session and asked for the lease.
     demo.until("lease asked for", 2).await;
     assert!(!second.is_finished());
     assert!(first.finish().await.starts_with("http/1.1 204 "));
@@ -112,7 +112,7 @@ async fn one_at_a_time_the_second_waits_for_the_first() {
     demo.stop();
 }
 
-/// No two of them can have missed each other: all have loaded the same version before the first one writes.
+/// All requests load the same version before the first one writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_writes_that_loaded_the_same_version_all_succeed() {
     let demo = Demo::plain();
@@ -133,9 +133,9 @@ async fn a_hundred_writes_that_loaded_the_same_version_all_succeed() {
     demo.stop();
 }
 
-/// A first-time visitor's requests make a session each: none of them is another's.
+/// A first-time visitor's requests each create their own session.
 #[tokio::test(flavor = "multi_thread")]
-async fn visitors_do_not_meet() {
+async fn concurrent_visitors_get_separate_sessions() {
     let demo = Demo::plain();
     let mut requests = JoinSet::new();
     for number in 0..MANY {

@@ -13,7 +13,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// A demo that listens on a port of its own. Dropped, it is killed; and it must never have panicked.
+/// A demo on its own port. Dropping it kills it, and asserts that it never panicked.
 pub(crate) struct Demo {
     child: Child,
     log: NamedTempFile,
@@ -21,7 +21,7 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// With a cookie that plain HTTP carries.
+    /// With a cookie that works over plain HTTP.
     pub(crate) fn plain() -> Self {
         Self::start(&["--plain-http"])
     }
@@ -31,7 +31,7 @@ impl Demo {
         let mut child = command(arguments)
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
-            // To a file: nobody reads a pipe while the test runs, and a full one would stop the demo.
+            // The output goes to a file: nobody reads a pipe during the test, and a full one would stop the demo.
             .stderr(log.reopen().unwrap())
             .spawn()
             .unwrap();
@@ -48,12 +48,12 @@ impl Demo {
         format!("http://{}", self.address)
     }
 
-    /// What it has said so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log.path()).unwrap()
     }
 
-    /// Until it has said this so many times: a barrier, where a request is to have come so far.
+    /// Waits until the log has contained these words this many times: a barrier for requests.
     pub(crate) async fn until(&self, words: &str, times: usize) {
         while self.log().matches(words).count() < times {
             tokio::task::yield_now().await;
@@ -61,7 +61,7 @@ impl Demo {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        // The shell has a `kill` of its own, so nothing must be installed.
+        // The shell has its own `kill`, so nothing needs to be installed.
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
     }
@@ -70,7 +70,7 @@ impl Demo {
         self.child.wait().unwrap()
     }
 
-    /// Asks it to end, and waits for it.
+    /// Sends a signal and waits for the exit.
     pub(crate) fn stop(mut self) {
         self.signal("TERM");
         let status = self.wait();
@@ -82,7 +82,7 @@ impl Demo {
 impl Drop for Demo {
     #[allow(clippy::print_stderr, reason = "beside the test's failure, where the harness shows it")]
     fn drop(&mut self) {
-        // It may have ended already, which is as good.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let log = self.log();
@@ -94,19 +94,19 @@ impl Drop for Demo {
     }
 }
 
-/// Runs a demo that is expected to end by itself.
+/// Runs a demo that is expected to exit by itself.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
-    // All that the crate can say, so that a token in the log is found.
+    // At the most verbose level, so that a token in the log is found.
     command.args(arguments).env("RUST_LOG", "info,session_layer=trace,demo=trace").stdin(Stdio::null());
     command
 }
 
-/// The example's program. `cargo test` builds it; where only this test was asked for, it is built here.
+/// The example's program. `cargo test` builds it; if only this test was requested, it is built here.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -137,7 +137,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     File::open(path).and_then(|file| file.metadata()?.modified()).ok()
 }
 
-/// When the newest file at or below this path was changed.
+/// The time of the latest change at or below this path.
 fn newest(path: &Path) -> SystemTime {
     if path.is_dir() {
         let entries = fs::read_dir(path).unwrap().map(|entry| newest(&entry.unwrap().path()));

@@ -1,4 +1,4 @@
-//! Bytes on a socket: requests that no client sends, and requests that wait for a word.
+//! Bytes on a socket: malformed requests, and requests that wait for a word.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -7,7 +7,7 @@ use tokio::{
 
 use crate::process::Demo;
 
-/// Sends these bytes and returns what comes back until the demo ends the connection.
+/// Sends these bytes, and returns the reply up to the end of the connection.
 pub(crate) async fn exchange(demo: &Demo, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(demo.address).await.unwrap();
     // The demo may end the connection before it has read everything.
@@ -17,7 +17,7 @@ pub(crate) async fn exchange(demo: &Demo, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// The same for bytes that are no whole request, so that the demo would wait for the rest: the client hangs up.
+/// The same for an incomplete request. The client hangs up, since the demo would wait for the rest.
 pub(crate) async fn exchange_part(demo: &Demo, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(demo.address).await.unwrap();
     let _ = stream.write_all(bytes).await;
@@ -29,8 +29,8 @@ pub(crate) async fn exchange_part(demo: &Demo, bytes: &[u8]) -> Vec<u8> {
 
 /// A `PUT` of an entry whose session is loaded and whose body is not sent.
 ///
-/// `Expect: 100-continue` (RFC 9110, section 10.1.1) makes the server say when it wants the body, and the demo wants it
-/// once it has the session.
+/// `Expect: 100-continue` (RFC 9110, section 10.1.1) makes the server say when it wants the body. The demo does so once
+/// it has the session.
 pub(crate) struct Held {
     stream: TcpStream,
     body: String,
@@ -51,7 +51,7 @@ impl Held {
         Self { stream, body: body.to_owned() }
     }
 
-    /// Sends the body; what comes back, in lower case.
+    /// Sends the body, and returns the reply in lower case.
     pub(crate) async fn finish(mut self) -> String {
         self.send_body().await;
         self.answer().await

@@ -44,7 +44,7 @@ async fn a_known_visitor() {
 }
 
 #[tokio::test]
-async fn it_changes_nothing() {
+async fn reading_the_session_changes_nothing() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     browser.log_in("ann").await;
@@ -55,9 +55,9 @@ async fn it_changes_nothing() {
     }
 }
 
-/// V7: the id that it shows is not what the cookie holds. K3: sent as a cookie, it opens nothing.
+/// The id on display differs from the cookie's value, and opens nothing when it is sent as a cookie.
 #[tokio::test]
-async fn v7_k3_the_id_is_no_token() {
+async fn the_shown_id_does_not_work_as_a_cookie() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let cookie = browser.log_in("ann").await.cookie();
@@ -68,7 +68,7 @@ async fn v7_k3_the_id_is_no_token() {
     assert_eq!(thief.session().await["new"], true);
     let thief = Browser::with_cookie(&demo, &format!("sid={}", id.replace('-', "")));
     assert_eq!(thief.session().await["new"], true);
-    // K12: nor does the log, with all that the crate can say, hold the token.
+    // The log contains no token, even at the most verbose level.
     let token = cookie.split_once('=').unwrap().1;
     let log = demo.log();
     assert!(log.contains(id) && !log.contains(token), "{log}");

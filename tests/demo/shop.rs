@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{browser::Browser, process::Demo};
 
 #[tokio::test]
-async fn log_in_and_log_out() {
+async fn a_login_sets_the_cookie_and_a_logout_removes_it() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     assert_eq!(browser.session().await["user"], Value::Null);
@@ -14,7 +14,7 @@ async fn log_in_and_log_out() {
     assert_eq!(browser.session().await["user"], "ann");
     let answer = browser.post("/logout").await.expect(303);
     assert_eq!(answer.header("location"), Some("/"));
-    // V11: the removal repeats what the cookie was set with.
+    // The removal repeats the attributes with which the cookie was set.
     let set = answer.header("set-cookie").unwrap();
     assert!(set.starts_with("sid=; ") && set.contains("Path=/") && set.contains("Max-Age=0"), "{set}");
     let session = browser.session().await;
@@ -27,9 +27,8 @@ async fn logging_out_without_a_session_is_no_error_and_sets_nothing() {
     Browser::new(&demo).post("/logout").await.expect(303).no_cookie();
 }
 
-/// V2, K14: the token before a login is dead after it.
 #[tokio::test]
-async fn v2_k14_a_login_keeps_the_cart_and_not_the_token() {
+async fn a_login_keeps_the_cart_and_ends_the_old_token() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let before = browser.form("/cart", &[("sku", "sencha"), ("qty", "1")]).await.expect(303);
@@ -44,9 +43,9 @@ async fn v2_k14_a_login_keeps_the_cart_and_not_the_token() {
     assert_eq!((&session["user"], &session["cart"], &session["keys"]), (&Value::Null, &json!([]), &json!([])));
 }
 
-/// K25: nothing of one person is left to the next on a shared machine.
+/// Two people share a browser.
 #[tokio::test]
-async fn k25_the_next_persons_login_starts_empty() {
+async fn another_persons_login_starts_empty() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let ann = browser.log_in("ann").await;
@@ -62,7 +61,7 @@ async fn k25_the_next_persons_login_starts_empty() {
 }
 
 #[tokio::test]
-async fn the_cart_adds_up_in_the_order_of_its_things() {
+async fn the_cart_keeps_the_order_of_its_goods() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     for (sku, qty) in [("sencha", "2"), ("of my own", "1"), (" sencha ", "3"), ("assam", "1000"), ("assam", "1000")] {
@@ -76,7 +75,7 @@ async fn the_cart_adds_up_in_the_order_of_its_things() {
 }
 
 #[tokio::test]
-async fn forms_that_say_nonsense_are_refused_and_change_nothing() {
+async fn invalid_forms_are_refused_and_change_nothing() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let long = "x".repeat(300);
@@ -98,7 +97,7 @@ async fn forms_that_say_nonsense_are_refused_and_change_nothing() {
         let answer = browser.form(path, fields).await.no_cookie();
         assert!(!answer.error(422).is_empty(), "{path} {fields:?}");
     }
-    // A body that is no form at all.
+    // The body is not a form.
     assert!(!browser.post("/login").await.no_cookie().error(415).is_empty());
     assert_eq!(browser.session().await["new"], true);
 }

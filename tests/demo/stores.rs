@@ -1,4 +1,4 @@
-//! The demo over other stores: what a stop leaves, sealed records, the cache.
+//! The demo over other stores: shutdown, sealed records, the cache.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
 #[cfg(unix)]
 use crate::{memcached::Memcached, raw::Held};
 
-/// A stop closes the store, which writes what it holds.
+/// A shutdown closes the store, which writes its sessions.
 #[tokio::test]
 async fn a_stop_closes_the_store() {
     let dir = tempdir().unwrap();
@@ -27,10 +27,10 @@ async fn a_stop_closes_the_store() {
     demo.stop();
 }
 
-/// A secret file in this directory; its path.
+/// Creates a secret file in this directory and returns its path.
 pub(crate) fn secret(dir: &Path) -> String {
     let path = dir.join("secret");
-    // 32 bytes that nobody else uses.
+    // 32 bytes for these tests alone.
     fs::write(&path, "k8oQ2Jm1yq0X4cV9b7s5tF3hL6dR1wE0zG8uN2pA5iM=\n").unwrap();
     #[cfg(unix)]
     {
@@ -57,17 +57,17 @@ async fn records_are_sealed_and_the_cookie_is_signed_with_a_secret() {
     for plain in ["ann-the-visitor", "a-plain-value"] {
         assert!(!bytes.windows(plain.len()).any(|window| window == plain.as_bytes()), "{plain} is readable");
     }
-    // A character of the signature changed.
+    // Changes one character of the signature.
     let cookie = login.cookie();
     let last = if cookie.ends_with('A') { "B" } else { "A" };
     let forged = Browser::with_cookie(&demo, &format!("{}{last}", &cookie[..cookie.len() - 1]));
     assert_eq!(forged.session().await["new"], true);
     demo.stop();
-    // The same secret opens them again.
+    // The same secret opens the records again.
     let demo = Demo::start(&arguments);
     assert_eq!(Browser::with_cookie_of(&demo, &login).entry("k").await, "a-plain-value");
     demo.stop();
-    // Without it they are not read some other way (K2), and not overwritten (K16).
+    // Without the secret, sealed records are not read in another way, and not overwritten.
     let demo = Demo::start(&["--plain-http", "--store", &store]);
     let unsigned = cookie.split('.').next().unwrap();
     let browser = Browser::with_cookie(&demo, unsigned);
@@ -117,10 +117,10 @@ fn a_secret_that_can_not_be_used_says_what_to_do() {
     }
 }
 
-/// C1, C2 and B3.4: two processes on one cluster of memcached servers lose no count, and share a logout.
+/// Two processes on one cluster lose no count, and share a logout.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn b3_4_two_processes_on_one_cluster_of_memcached_servers() {
+async fn two_processes_on_one_memcached_cluster_share_sessions() {
     const MANY: usize = 100;
     let servers = Memcached::cluster(2);
     let store = format!("memcached://{},{}/demo", servers[0].address(), servers[1].address());
@@ -138,7 +138,7 @@ async fn b3_4_two_processes_on_one_cluster_of_memcached_servers() {
     for browser in &browsers {
         assert_eq!(browser.entry("n").await, MANY);
     }
-    // Both have the session loaded when it is ended in one of them.
+    // Both processes have loaded the session when one of them ends it.
     let cookie = login.cookie();
     let late = [
         Held::put(&demos[0], &cookie, "/api/entries/k", "1").await,
@@ -152,7 +152,7 @@ async fn b3_4_two_processes_on_one_cluster_of_memcached_servers() {
         let session = browser.session().await;
         assert_eq!((&session["new"], &session["keys"]), (&json!(true), &json!([])));
     }
-    // And the list of devices is shared, as far as memcached keeps it.
+    // The list of devices is shared as well, as far as memcached keeps it.
     let [one, two] = demos.each_ref().map(Browser::new);
     one.log_in("bob").await;
     two.log_in("bob").await;
@@ -160,7 +160,7 @@ async fn b3_4_two_processes_on_one_cluster_of_memcached_servers() {
     two.post("/api/devices/revoke-others").await.expect(204).no_cookie();
     one.get("/api/devices").await.error(401);
     assert_eq!(two.session().await["user"], "bob");
-    // What memcached does not know is not told.
+    // memcached does not know the number of sessions, so it is not shown.
     assert_eq!(two.get("/api/figures").await.expect(200).json()["live"], json!(null));
     for demo in demos {
         demo.stop();

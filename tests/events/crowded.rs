@@ -1,4 +1,4 @@
-//! Scenarios of requests that take turns, and of owners whose sessions are limited.
+//! Scenarios of requests that take turns, and of owners with a limit of sessions.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub(crate) async fn a_session_that_makes_room(seen: Seen) {
     login(&layer).await.unwrap();
 }
 
-/// Two processes let a login in to the same last place.
+/// Two processes each let a login in to the same last place.
 async fn one_too_many(seen: &Seen, faults: impl FnOnce(&FaultStore<MemoryStore>)) {
     let clock = clock();
     let store = store(&clock);
@@ -85,7 +85,7 @@ async fn one_too_many(seen: &Seen, faults: impl FnOnce(&FaultStore<MemoryStore>)
     let first = async { login(&layer).await.unwrap() };
     let second = async {
         gate.reached().await;
-        // Whose session it is that ends must not be left to the ids.
+        // The sessions' age decides which of them ends; with equal ages, the ids would.
         clock.advance(MINUTE);
         login(&other).await.unwrap();
         faults(&store);
@@ -99,7 +99,7 @@ pub(crate) async fn a_session_too_many(seen: Seen) {
 }
 
 pub(crate) async fn a_session_too_many_that_can_not_be_ended(seen: Seen) {
-    one_too_many(&seen, |store| store.inject(Fault::unavailable().on(Operation::Update))).await;
+    one_too_many(&seen, |store| store.inject(Fault::unavailable().on(Operation::End))).await;
 }
 
 pub(crate) async fn sessions_that_can_not_be_counted_again(seen: Seen) {

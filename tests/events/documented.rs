@@ -1,5 +1,5 @@
-//! B4.9: every `tracing` event of sessions is in the table on the crate's page, with its target, level and fields, and
-//! each row of the table happens.
+//! Every `tracing` event of sessions is in the table on the crate's page, with its target, level and fields, and each
+//! row of the table happens.
 
 use axum::{Router, body::Body, routing::get};
 use session_layer::Session;
@@ -15,7 +15,7 @@ struct Row {
     fields: Vec<String>,
 }
 
-/// What stands in backticks.
+/// The parts in backticks.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -56,7 +56,7 @@ async fn every_event_is_in_the_table_and_every_row_happens() {
 
     let table = table();
     assert!(table.len() > 20, "{table:?}");
-    // The stores' own are in their own documentation.
+    // The stores' own events are in their own documentation.
     let mut lines = traced.all("session_layer::");
     lines.retain(|line| !line.split(' ').nth(1).unwrap().starts_with("session_layer::store"));
     assert!(lines.len() > 100, "{} lines", lines.len());

@@ -1,4 +1,4 @@
-//! Every kind of event, each provoked; and what an observer that panics under it changes: nothing.
+//! Provokes every kind of event, and checks that an observer that panics changes nothing.
 
 use std::{
     collections::BTreeSet,
@@ -24,13 +24,13 @@ use crate::{crowded::*, support::*};
 
 pub(crate) type Scenario = fn(Seen) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is provoked, and what an observer is told of it. Each takes the lines of its own setting-up away.
+/// The scenarios, each with the events that an observer receives. A scenario takes the events of its own setup.
 macro_rules! scenarios {
     ($($name:ident => [$($line:literal),* $(,)?];)*) => {
         pub(crate) const SCENARIOS: &[(&str, Scenario, &[&str])] =
             &[$((stringify!($name), |seen| Box::pin($name(seen)), &[$($line),*])),*];
 
-        /// Alone, so that a failure has the name of what failed.
+        /// Each scenario as its own test, so that a failure has its name.
         mod alone {
             $(#[tokio::test]
             async fn $name() {
@@ -56,7 +56,7 @@ scenarios! {
         "call rename done #1 +", "renewed (login) #1 #2 +", "call update conflict #1 +", "call load done #1 +",
         "no_session (superseded) #1 +", "write_blocked Superseded #1",
     ];
-    a_save_outside_of_any_request_is_blocked_and_told_of_once => [
+    a_save_outside_of_any_request_is_blocked_and_reported_once => [
         "call load done #1 +", "call update absent #1 +", "write_blocked Gone #1", "call update absent #1 +",
     ];
     changes_that_nobody_saves => ["call load done #1 +", "loaded #1 +", "changes_dropped (unsaved) #1"];
@@ -79,15 +79,8 @@ scenarios! {
         "call load done #1 +", "loaded #1 +", "call update failed Timeout #1 +", "commit_failed Unavailable #1",
     ];
     a_logout_that_fails => [
-        "call load done #1 +", "loaded #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call load done #1 +", "call update failed Unavailable #1 +",
-        "call remove failed Unavailable #1", "commit_failed Unavailable #1", "changes_dropped (unsaved) #1",
+        "call load done #1 +", "loaded #1 +", "call end failed Unavailable #1", "commit_failed Unavailable #1",
+        "changes_dropped (unsaved) #1",
     ];
     a_touch_that_fails => [
         "call load done #1 +", "loaded #1 +", "call touch failed Unavailable #1", "touch_failed Unavailable #1",
@@ -112,7 +105,7 @@ scenarios! {
     ];
     a_cache => [
         "cache_hit true #1", "call load done #1 +", "loaded #1 +", "cache_hit true #1", "call load done #1 +",
-        "call update done #1 +", "call remove done #1", "destroyed #1", "cache_miss #1", "call load absent #1", "no_session (unknown) #1",
+        "call end done #1", "destroyed #1", "cache_miss #1", "call load absent #1", "no_session (unknown) #1",
         "call create done #2 +", "created #2 +", "cache_evicted 1", "call create done #3 +", "created #3 +",
     ];
     a_cache_that_trusts => ["cache_hit false #1", "call load done #1 +", "loaded #1 +"];
@@ -132,7 +125,7 @@ scenarios! {
         "call remove done #2", "destroyed #2", "owner_revoked 1 #1",
     ];
     one_of_an_owners_sessions_ended => [
-        "call load done #1 +", "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1",
+        "call load done #1 +", "call owner_epoch done", "call end done #1", "destroyed #1",
     ];
     a_turn_that_is_refused => [
         "call load done #1 +", "loaded #1 +", "call lock held #1", "turn_refused (waited too long) #1",
@@ -144,19 +137,19 @@ scenarios! {
     a_login_that_is_refused => ["call list_owner done 1", "call owner_epoch done", "login_refused 1"];
     a_session_that_makes_room => [
         "call list_owner done 1", "call owner_epoch done", "call load done #1 +", "call owner_epoch done",
-        "call update done #1 +", "call remove done #1", "destroyed #1", "call ensure_epoch done",
+        "call end done #1", "destroyed #1", "call ensure_epoch done",
         "call create done #2 +", "created (login) #2 +", "call list_owner done 1", "call owner_epoch done",
     ];
     a_session_too_many => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call update done #1 +", "call remove done #1", "destroyed #1", "call list_owner done 1",
+        "call owner_epoch done", "call end done #1", "destroyed #1", "call list_owner done 1",
         "call owner_epoch done",
     ];
     a_session_too_many_that_can_not_be_ended => [
         "call list_owner done 0", "call owner_epoch absent", "call ensure_epoch done", "call create done #1 +",
         "created (login) #1 +", "call list_owner done 2", "call owner_epoch done", "call load done #1 +",
-        "call owner_epoch done", "call update failed Unavailable #1 +", "call list_owner done 2",
+        "call owner_epoch done", "call end failed Unavailable #1", "call list_owner done 2",
         "call owner_epoch done",
     ];
     sessions_that_can_not_be_counted_again => [
@@ -183,9 +176,9 @@ async fn every_kind_of_event_is_provoked() {
     assert_eq!(all, names);
 }
 
-/// The same is told, and each scenario's own assertions hold.
+/// The other observer receives the same events, and each scenario's own assertions hold.
 #[tokio::test]
-async fn k10_an_observer_that_panics_changes_nothing_under_any_event() {
+async fn an_observer_that_panics_changes_nothing_under_any_event() {
     for (name, scenario, told) in SCENARIOS {
         let panicking = Arc::new(Panicking::default());
         let seen = Seen::beside(panicking.clone());
@@ -265,7 +258,7 @@ async fn superseded_when_it_is_saved(seen: Seen) {
     assert_eq!(browser.visit(handler).await, StatusCode::CONFLICT);
 }
 
-async fn a_save_outside_of_any_request_is_blocked_and_told_of_once(seen: Seen) {
+async fn a_save_outside_of_any_request_is_blocked_and_reported_once(seen: Seen) {
     let (store, _, browser) = site(&seen).await;
     let id = id_of(browser.cookie.as_deref().unwrap());
     let session = browser.layer.open_session(id).await.unwrap().unwrap();
@@ -346,7 +339,7 @@ async fn a_commit_that_fails(seen: Seen) {
 
 async fn a_logout_that_fails(seen: Seen) {
     let (store, _, mut browser) = site(&seen).await;
-    store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+    store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
     assert_eq!(browser.visit(async |session: Session| session.destroy()).await, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -468,7 +461,7 @@ async fn a_damaged_file(seen: Seen) {
     browser.visit(insert).await;
     let id = id_of(browser.cookie.as_deref().unwrap()).to_string();
     let path = store.dir().join(&id[..2]).join(&id);
-    // As a failing disk leaves it: with its times.
+    // A failing disk leaves the file's times as they were.
     let metadata = fs::metadata(&path).unwrap();
     fs::write(&path, b"damaged").unwrap();
     let times = fs::FileTimes::new().set_accessed(metadata.accessed().unwrap());
@@ -494,7 +487,7 @@ async fn a_record_sealed_with_another_key(seen: Seen) {
     assert_eq!(sealed.reseal_all().await.unwrap().refused, 1);
 }
 
-/// A cached store that does not step aside, in which two sessions fit, one in each half.
+/// A cached store that does not step aside. Two sessions fit, one in each half.
 fn cached(seen: &Seen, clock: &session_layer::Clock, settings: CacheConfig) -> (MemoryStore, SessionLayer) {
     let inner = MemoryStore::with_clock(clock.clone());
     let remote = FaultStore::new(inner.clone()).posing_as("remote", false);
@@ -566,7 +559,7 @@ async fn every_outcome(seen: Seen) {
     store.flush().await.unwrap();
     store.list_owner("ada").await.unwrap();
     store.clear().await.unwrap();
-    // A client that goes away while the store is at work.
+    // The client disconnects while the store is at work.
     faulty.inject(Fault::hanging().on(Operation::Load));
     let mut call = Box::pin(store.load(&id));
     assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -586,7 +579,7 @@ async fn owners_others_revoked(seen: Seen) {
     assert!(layer.sessions().revoke_others("ada", &keep).await.unwrap());
     assert!(!layer.sessions().contains(&other).await.unwrap());
     let told = seen.all();
-    // Who asks whether it is there is told so as well.
+    // `contains` reports the missing session as well.
     seen.put_back(told.into_iter().take_while(|line| line != "call load absent #2"));
 }
 
@@ -597,9 +590,9 @@ async fn one_of_an_owners_sessions_ended(seen: Seen) {
     assert!(layer.sessions().revoke_one("ada", &id).await.unwrap());
 }
 
-/// A lazy session's end, of which nothing is opened.
+/// A lazy session is ended without being opened.
 #[tokio::test]
-async fn a_session_that_is_ended_unopened_is_told_of() {
+async fn a_session_ended_without_being_opened_is_reported() {
     let seen = Seen::default();
     let (store, _, mut browser) = site(&seen).await;
     store.inject(Fault::corrupt().first(1));

@@ -1,4 +1,4 @@
-//! What one can see: observers, `tracing` and metrics, and never a token in any of them.
+//! Observability: observers, `tracing` and metrics, and never a token in any of them.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 #[path = "../support/memcached.rs"]

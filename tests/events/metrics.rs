@@ -21,7 +21,7 @@ fn text(key: &CompositeKey) -> String {
     format!("{}{{{}}}", key.key().name(), labels.join(", "))
 }
 
-/// What was counted, or how many values were measured, since the last time.
+/// The counters' increments, or the number of values measured, since the last call.
 fn taken(snapshotter: &Snapshotter) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {
@@ -72,7 +72,7 @@ async fn a_visit_is_counted_and_measured() {
     );
 }
 
-/// Paused time, so that a store that takes 20 ms took 20 ms.
+/// Time is paused, so a store call that takes 20 ms is measured as 20 ms.
 #[tokio::test(start_paused = true)]
 async fn durations_are_in_seconds_by_the_runtimes_clock() {
     use session_layer::conformance::fault::{Fault, FaultStore};
@@ -116,7 +116,7 @@ fn documented() -> BTreeMap<String, (MetricKind, Unit)> {
     .collect()
 }
 
-/// Everything that can happen, at once.
+/// Provokes every kind of event at once.
 #[tokio::test]
 async fn every_metric_is_documented_described_and_written_and_has_labels_of_few_values() {
     let recorder = DebuggingRecorder::new();
@@ -148,7 +148,7 @@ async fn every_metric_is_documented_described_and_written_and_has_labels_of_few_
     assert!(values["error.type"].is_superset(&["Corrupt", "Timeout", "Unavailable"].map(str::to_owned).into()));
 }
 
-/// Not told anything where nobody has installed a recorder: it costs little, and does nothing.
+/// Without a recorder, nothing is observed.
 #[tokio::test]
 async fn without_a_recorder_nothing_happens() {
     let seen = Seen::beside(Arc::new(MetricsObserver::new()));

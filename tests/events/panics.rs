@@ -1,4 +1,4 @@
-//! An observer that panics, or calls back: told with no lock held, and in a fence.
+//! Observers that panic or call back. They are called with no lock held, and their panics are caught.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -21,7 +21,7 @@ use session_layer::{
 use crate::support::*;
 
 #[tokio::test]
-async fn a_panic_is_reported_once_and_the_others_are_told() {
+async fn a_panic_is_reported_once_and_the_other_observers_are_called() {
     let (traced, _kept) = Traced::keep();
     let (first, seen) = (Arc::new(Panicking::default()), Seen::default());
     let layer =
@@ -29,7 +29,7 @@ async fn a_panic_is_reported_once_and_the_others_are_told() {
     for _ in 0..3 {
         send(&layer, &[], async |_: Session| ()).await;
     }
-    assert_eq!(first.count(), 3, "it is told of what comes next");
+    assert_eq!(first.count(), 3, "it still gets later events");
     assert_eq!(seen.all().len(), 3);
     let reports = traced.all("session_layer::observer");
     assert_eq!(reports.len(), 1, "{reports:?}");
@@ -37,7 +37,7 @@ async fn a_panic_is_reported_once_and_the_others_are_told() {
     assert!(reports[0].ends_with("event=\"no_session\""), "{reports:?}");
 }
 
-/// What is panicked with can panic when it is dropped.
+/// A panic payload can itself panic when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -47,7 +47,7 @@ impl Drop for Bomb {
 }
 
 #[tokio::test]
-async fn a_payload_that_panics_is_not_dropped_on_us() {
+async fn a_panic_payload_that_panics_when_dropped_is_contained() {
     let observer = |_: &Event<'_>| resume_unwind(Box::new(Bomb));
     let layer = SessionLayer::builder(MemoryStore::new()).observe(observer).build().unwrap();
     let mut browser = Browser::new(layer);
@@ -55,7 +55,7 @@ async fn a_payload_that_panics_is_not_dropped_on_us() {
     assert!(browser.cookie.is_some());
 }
 
-/// A second panic while the first one unwinds ends the process, unless it is caught before it leaves a destructor.
+/// A second panic during unwinding aborts the process, unless it is caught before it leaves a destructor.
 #[tokio::test]
 async fn a_panic_while_another_one_unwinds_ends_nothing() {
     let panicking = Arc::new(Panicking::default());
@@ -76,7 +76,7 @@ async fn a_panic_while_another_one_unwinds_ends_nothing() {
         resume_unwind(Box::new("the handler's"));
     }));
     assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"the handler's"));
-    assert_eq!(panicking.count(), before + 1, "the changes that were dropped were told of");
+    assert_eq!(panicking.count(), before + 1, "the dropped changes were reported");
 
     store.inject(Fault::hanging().on(Operation::Load));
     let observed = ObservedStore::new(store, Arc::clone(&panicking));
@@ -87,10 +87,10 @@ async fn a_panic_while_another_one_unwinds_ends_nothing() {
         resume_unwind(Box::new("the handler's"));
     }));
     assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"the handler's"));
-    assert_eq!(panicking.count(), before + 2, "the call that was dropped was told of");
+    assert_eq!(panicking.count(), before + 2, "the dropped call was reported");
 }
 
-/// Asks the store and the session at each event, which would wait for ever for a lock that is held while it is told.
+/// Calls the store and the session at each event. If a lock were held meanwhile, this would deadlock.
 #[derive(Default)]
 struct Curious {
     store: OnceLock<MemoryStore>,
@@ -113,7 +113,7 @@ impl Observer for Curious {
 }
 
 #[tokio::test]
-async fn no_lock_is_held_while_it_is_told() {
+async fn no_lock_is_held_while_observers_are_called() {
     let (curious, clock, seen) = (Arc::new(Curious::default()), clock(), Seen::default());
     let builder = MemoryStore::builder().capacity(2).clock(clock.clone());
     let store = builder.observe(Arc::clone(&curious)).observe(seen.clone()).open().unwrap();

@@ -1,4 +1,4 @@
-//! K12 (Spring Session, CVE-2023-20866): no token in anything that can be seen.
+//! No token appears in anything that can be observed (compare CVE-2023-20866 of Spring Session).
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ use session_layer::{
 
 use crate::{memcached::Memcached, support::*};
 
-/// All that is shown to anybody, as text.
+/// All observable output, as text.
 #[derive(Clone, Default)]
 struct Shown(Arc<Mutex<String>>);
 
@@ -31,7 +31,7 @@ impl Shown {
         writeln!(self.0.lock().unwrap(), "{shown:?} {shown:#?}").unwrap();
     }
 
-    /// An error with all its causes, in both forms.
+    /// An error with all its causes, as `Display` and `Debug`.
     fn error(&self, error: &dyn StdError) {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -56,19 +56,18 @@ impl Observer for Shown {
     }
 }
 
-/// Parts of a text that follow each other: of any piece of twice that length at least one is in it.
+/// The parts of a text, one after another. Any piece of twice that length contains at least one of them.
 fn parts(text: &str, length: usize) -> impl Iterator<Item = String> {
     let chunks = text.as_bytes().chunks_exact(length);
     chunks.map(|part| String::from_utf8(part.to_vec()).unwrap()).collect::<Vec<_>>().into_iter()
 }
 
-/// The forms in which a token, and its signature if it has one, could be written down: as the cookie has them, as
-/// bytes, in hexadecimal, in the other base64, as a list of numbers. A part of it counts: who writes half of a token has
-/// not understood either.
+/// The forms in which a token and its signature could be written down: as in the cookie, as bytes, in hexadecimal, in
+/// the other base64 alphabet, as a list of numbers. Parts count as well, since half a token is a leak.
 fn forms(cookie: &str) -> Vec<String> {
     let value = cookie.split_once('=').unwrap().1;
     let mut forms = Vec::new();
-    // A signed value is the token, the id of a key, and the signature.
+    // A signed value consists of the token, a key's id, and the signature.
     for secret in [&value[..32], &value[value.len() - 32..]] {
         let bytes = Base64UrlUnpadded::decode_vec(secret).unwrap();
         assert_eq!(bytes.len(), 24);
@@ -91,7 +90,7 @@ fn found(shown: &str, cookies: &[String]) -> Vec<String> {
     forms.into_iter().filter(|form| shown.contains(form)).collect()
 }
 
-/// A visit with everything that goes wrong, over this store. What was shown, and every cookie of ours that there was.
+/// A visit with every kind of failure over this store. Returns the output, and every session cookie that was set.
 async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) -> Vec<String> {
     let faulty = FaultStore::new(store);
     let builder = SessionLayer::builder(ObservedStore::new(faulty.clone(), shown.clone()))
@@ -133,14 +132,14 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     for wrong in [format!("{second}x"), second.replace("sid=", "sid=x"), second[..second.len() - 1].to_owned() + "A"] {
         send(&layer, &[&wrong], async |_: Session| ()).await;
     }
-    // What a client's error response says, and what a handler may log.
+    // The client's error response, and the error that a handler may log.
     let faults = [
         (Operation::Load, StoreErrorKind::Unavailable),
         (Operation::Load, StoreErrorKind::Corrupt),
         (Operation::Update, StoreErrorKind::Timeout),
         (Operation::Update, StoreErrorKind::OutcomeUnknown),
         (Operation::Rename, StoreErrorKind::Other),
-        (Operation::Remove, StoreErrorKind::Unavailable),
+        (Operation::End, StoreErrorKind::Unavailable),
     ];
     for (operation, kind) in faults {
         faulty.inject(Fault::error(kind).on(operation));
@@ -150,7 +149,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
             let _ = session.insert("n", &format!("{operation:?}")).inspect_err(|error| look.error(error));
             match operation {
                 Operation::Rename => session.login("ada").unwrap(),
-                Operation::Remove => session.destroy().unwrap(),
+                Operation::End => session.destroy().unwrap(),
                 _ => {}
             }
             let _ = session.save().await.inspect_err(|error| look.error(error));
@@ -160,7 +159,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
         .await;
         faulty.heal();
     }
-    // What nobody has asked to save, so that the layer itself reports the failure.
+    // No handler saves this, so the layer itself reports the failure.
     faulty.inject(Fault::unavailable().on(Operation::Create).on(Operation::Update));
     ada.visit(async |session: Session| session.insert("n", &"unsaved")).await;
     faulty.heal();
@@ -184,7 +183,8 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     issued
 }
 
-/// Runs the visit over a store, signed and not, with all that is traced at TRACE, told and measured, and looks through it.
+/// Runs the visit over a store, signed and unsigned, with traces at TRACE, observers and metrics, and searches the
+/// output.
 async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) -> S) {
     trace_everything();
     let recorder = DebuggingRecorder::new();
@@ -211,7 +211,7 @@ async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) 
     writeln!(all, "{:?}", snapshotter.snapshot().into_vec()).unwrap();
     assert!(all.contains("db.client.operation.duration"), "metrics are shown");
     assert_eq!(found(&all, &issued), Vec::<String>::new());
-    // And what is looked for would be found.
+    // A control: the search finds a token that is there.
     for cookie in &issued {
         let value = cookie.split_once('=').unwrap().1;
         assert!(!found(&format!("a log with {} in it", &value[3..20]), std::slice::from_ref(cookie)).is_empty());
@@ -219,7 +219,7 @@ async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) 
 }
 
 #[tokio::test]
-async fn k12_over_memory() {
+async fn no_token_is_shown_over_memory() {
     look_through(async |clock, shown| {
         DynStore::new(MemoryStore::builder().clock(clock).observe(shown).open().unwrap())
     })
@@ -227,7 +227,7 @@ async fn k12_over_memory() {
 }
 
 #[tokio::test]
-async fn k12_over_files() {
+async fn no_token_is_shown_over_files() {
     let dir = tempfile::tempdir().unwrap();
     look_through(async |clock, shown| {
         DynStore::new(FileStore::builder(dir.path()).clock(clock).observe(shown).open().await.unwrap())
@@ -236,14 +236,14 @@ async fn k12_over_files() {
 }
 
 #[tokio::test]
-async fn k12_over_memcached() {
+async fn no_token_is_shown_over_memcached() {
     let server = Memcached::start(&[]);
     let open = async |_, _| DynStore::new(MemcachedStore::builder().servers([server.address()]).build().unwrap());
     look_through(open).await;
 }
 
 #[tokio::test]
-async fn k12_sealed() {
+async fn no_token_is_shown_over_sealed_records() {
     look_through(async |clock, shown: Shown| {
         let inner = MemoryStore::builder().clock(clock).observe(shown.clone()).open().unwrap();
         DynStore::new(EncryptedStore::new(inner, ring()).observe(shown))
@@ -252,7 +252,7 @@ async fn k12_sealed() {
 }
 
 #[tokio::test]
-async fn k12_cached_and_sealed_files() {
+async fn no_token_is_shown_over_cached_and_sealed_files() {
     let dir = tempfile::tempdir().unwrap();
     look_through(async |clock: Clock, shown: Shown| {
         let inner = FileStore::builder(dir.path()).clock(clock.clone()).open().await.unwrap();

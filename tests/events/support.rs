@@ -1,4 +1,4 @@
-//! A site that is watched, a browser, and what was seen and traced.
+//! An observed site, a browser, and the events seen and traced.
 
 use std::{
     cell::RefCell,
@@ -34,7 +34,7 @@ pub(crate) fn ring() -> KeyRing {
     KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|i| u8::try_from(i * 7).unwrap())).unwrap())
 }
 
-/// Sends one request with these cookies through a layer, to a router whose only route has this handler.
+/// Sends one request with these cookies through a layer to a router with this one handler.
 pub(crate) async fn send<H: Handler<T, ()>, T: 'static>(
     layer: &SessionLayer,
     cookies: &[&str],
@@ -47,18 +47,18 @@ pub(crate) async fn send<H: Handler<T, ()>, T: 'static>(
     Router::new().route("/", any(handler)).layer(layer.clone()).oneshot(request).await.unwrap()
 }
 
-/// The `name=value` that a response sets; `None` if it removes the cookie or says nothing.
+/// The `name=value` that a response sets; `None` if it removes the cookie or sets none.
 pub(crate) fn set_cookie(response: &Response<Body>) -> Option<String> {
     let line = response.headers().get(header::SET_COOKIE)?.to_str().unwrap();
     (!line.contains("Max-Age=0")).then(|| line.split(';').next().unwrap().to_owned())
 }
 
-/// The session of a cookie of the default name.
+/// The id of the session behind a cookie of the default name.
 pub(crate) fn id_of(cookie: &str) -> SessionId {
     SessionToken::parse(cookie.split_once('=').unwrap().1).unwrap().identify("sid").0
 }
 
-/// A layer whose browser keeps its one cookie.
+/// A layer with a browser that keeps its one cookie.
 pub(crate) struct Browser {
     pub(crate) layer: SessionLayer,
     pub(crate) cookie: Option<String>,
@@ -82,15 +82,16 @@ impl Browser {
     }
 }
 
-/// What was seen, in words: ids are written `#1`, `#2`, … in the order in which they come, and `+` where the record is.
+/// The events seen, as text. Ids are written `#1`, `#2`, … in order of appearance, and `+` marks an event with a
+/// record.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     notes: Arc<Mutex<Notes>>,
-    /// One who is told first of each event.
+    /// An observer that is called first for each event.
     companion: Option<Arc<dyn Observer>>,
 }
 
-/// Counts what it is told, and panics each time.
+/// Counts its events, and panics each time.
 #[derive(Default)]
 pub(crate) struct Panicking(AtomicU64);
 
@@ -103,7 +104,7 @@ impl Panicking {
 impl Observer for Panicking {
     fn observe(&self, event: &Event<'_>) {
         self.0.fetch_add(1, Ordering::SeqCst);
-        // As `panic!` does it, without the text on the terminal.
+        // Like `panic!`, without the message on the terminal.
         std::panic::resume_unwind(Box::new(event.name()));
     }
 }
@@ -168,23 +169,23 @@ impl Notes {
 }
 
 impl Seen {
-    /// With another observer before it.
+    /// Puts another observer before this one.
     pub(crate) fn beside(companion: Arc<dyn Observer>) -> Self {
         Self { companion: Some(companion), ..Self::default() }
     }
 
-    /// Gives a builder all observers.
+    /// Adds all observers to a builder.
     pub(crate) fn watch<B>(&self, builder: B, observe: impl Fn(B, Arc<dyn Observer>) -> B) -> B {
         let builder = self.companion.iter().cloned().fold(builder, &observe);
         observe(builder, Arc::new(self.clone()))
     }
 
-    /// What was seen since the last time.
+    /// The events since the last call.
     pub(crate) fn all(&self) -> Vec<String> {
         std::mem::take(&mut self.notes.lock().unwrap().lines)
     }
 
-    /// What of it is not to be looked at is left out, and the rest put back.
+    /// Puts these lines back for the next call.
     pub(crate) fn put_back(&self, lines: impl Iterator<Item = String>) {
         self.notes.lock().unwrap().lines.extend(lines);
     }
@@ -210,7 +211,7 @@ impl Observer for Seen {
     }
 }
 
-/// A layer over a memory store by a manual clock, both watched.
+/// A layer over a memory store with a manual clock, both observed.
 pub(crate) fn watched(
     seen: &Seen,
     clock: &Clock,
@@ -220,7 +221,7 @@ pub(crate) fn watched(
     over(store, seen, clock, settings)
 }
 
-/// A watched layer over this store.
+/// An observed layer over this store.
 pub(crate) fn over(
     store: impl SessionStore,
     seen: &Seen,
@@ -231,11 +232,11 @@ pub(crate) fn over(
     settings(builder).build().unwrap()
 }
 
-/// What was traced on this thread: level, target, the spans around it and the fields.
+/// The traces of this thread: level, target, the surrounding spans and the fields.
 #[derive(Clone, Default)]
 pub(crate) struct Traced(Arc<Mutex<Vec<String>>>);
 
-/// Ends the keeping.
+/// Stops recording when dropped.
 pub(crate) struct Kept;
 
 thread_local! {
@@ -243,13 +244,13 @@ thread_local! {
     static AROUND: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Everything that anybody traced in this process, at any level: events, spans and their fields.
+/// Everything traced in this process, at any level: events, spans and their fields.
 pub(crate) static EVERYTHING: Mutex<String> = Mutex::new(String::new());
 
 static SPANS: Mutex<Option<HashMap<u64, String>>> = Mutex::new(None);
 
 impl Traced {
-    /// Keeps what happens on this thread until the guard is dropped.
+    /// Records this thread's traces until the guard is dropped.
     pub(crate) fn keep() -> (Self, Kept) {
         trace_everything();
         let traced = Self::default();
@@ -257,7 +258,7 @@ impl Traced {
         (traced, Kept)
     }
 
-    /// What was traced since the last time with a target that starts so.
+    /// The traces since the last call whose target begins with `target`.
     pub(crate) fn all(&self, target: &str) -> Vec<String> {
         let mut lines = std::mem::take(&mut *self.0.lock().unwrap());
         lines.retain(|line| line.split(' ').nth(1).unwrap().starts_with(target));
@@ -276,8 +277,8 @@ impl Drop for Kept {
     }
 }
 
-/// One subscriber serves all threads: of several, `tracing` remembers for good what a thread without one was told of an
-/// event's place.
+/// One subscriber serves all threads. With several, `tracing` would cache for good that a callsite is disabled once a
+/// thread without a subscriber has reached it.
 struct Keeper;
 
 #[derive(Default)]
@@ -292,7 +293,7 @@ impl Visit for Text {
         }
     }
 
-    /// With its causes, as a log that shows whole errors writes it.
+    /// With its causes, as a log with full errors writes it.
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         write!(self.0, " {}={value} {value:?}", field.name()).unwrap();
         let mut source = value.source();

@@ -1,10 +1,10 @@
-//! The events of a scripted visit, in order: what an observer is told, and what is traced.
+//! The events of a scripted visit, in order, as an observer receives them and as they are traced.
 
 use session_layer::{Lifetime, MemoryStore, Session, SessionLayer};
 
 use crate::support::*;
 
-/// Two people, a shop, and most of what can happen between them.
+/// Two people, a shop, and most kinds of interaction between them.
 pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
     let clock = clock();
     let layer = watched(seen, &clock, |builder| builder.sign(ring()));
@@ -97,7 +97,7 @@ pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
 }
 
 #[tokio::test]
-async fn an_observer_is_told_of_a_visit_in_order() {
+async fn an_observer_receives_the_events_of_a_visit_in_order() {
     let seen = Seen::default();
     let mut told = Vec::new();
     visit(&seen, &mut |step| told.extend([format!("== {step}")].into_iter().chain(seen.all()))).await;
@@ -183,8 +183,7 @@ call load done #4 +
 call owner_epoch done
 loaded #4 +
 call load done #4 +
-call update done #4 +
-call remove done #4
+call end done #4
 destroyed #4
 write_blocked Gone #4
 == somebody guesses
@@ -223,9 +222,7 @@ call create done #7 +
 created #7 +
 call load done #7 +
 loaded #7 +
-call load done #7 +
-call update done #7 +
-call remove done #7
+call end done #7
 destroyed #7
 ";
 

@@ -19,7 +19,7 @@ use crate::{
 
 const MANY: u64 = 50;
 
-/// All at once. One that is answered 423 comes again when it was told to.
+/// Sends all increments at once. One that is answered 423 retries after the time in the answer.
 async fn slow_increments(site: &Site, jar: &Jar) {
     let inside = Arc::new(AtomicUsize::new(0));
     let mut requests = JoinSet::new();
@@ -62,14 +62,14 @@ impl Site {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fifty_end_at_fifty() {
+async fn fifty_slow_increments_all_count() {
     let site = site();
     let jar = site.visitor().await;
     slow_increments(&site, &jar).await;
     assert_eq!(site.entry(&jar, "n").await.unwrap(), (1 + MANY).to_string());
 }
 
-/// Shows why the setting exists: without it, in the same handler, the last write wins.
+/// A control: without turns, the last write wins in the same handler.
 #[tokio::test(start_paused = true)]
 async fn without_turns_they_overwrite_each_other() {
     let site = Site::with(|builder| builder.conflicts(session_layer::ConflictPolicy::MergeLastWriteWins));
@@ -80,7 +80,7 @@ async fn without_turns_they_overwrite_each_other() {
 
 /// Two servers: two layers that share nothing but the store.
 #[tokio::test(start_paused = true)]
-async fn fifty_on_each_of_two_servers_end_at_a_hundred() {
+async fn fifty_slow_increments_on_each_of_two_servers_all_count() {
     let one = site();
     let other = Site::over(one.outer.clone(), one.store.clone(), one.clock.clone(), |builder| builder.exclusive(WAIT));
     let jar = one.visitor().await;
@@ -88,13 +88,13 @@ async fn fifty_on_each_of_two_servers_end_at_a_hundred() {
     assert_eq!(one.entry(&jar, "n").await.unwrap(), (1 + 2 * MANY).to_string());
 }
 
-/// The same with sealed records behind caches that are trusted for a time: a lease makes each server look at the store.
+/// Sealed records behind caches that are trusted for a time. Taking a lease makes each server ask the store.
 #[tokio::test(start_paused = true)]
-async fn caches_and_seals_change_nothing() {
+async fn slow_increments_all_count_over_caches_and_seals() {
     let base = site();
     let servers = [(), ()].map(|()| {
         let ring = KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").unwrap();
-        // A cache steps aside for a store in memory, so one that hides what it is.
+        // A cache steps aside for a store in memory, so this store hides its kind.
         let store = base.store.clone().posing_as("remote", false);
         let settings = CacheConfig::new().clock(base.clock.clone()).trusted(Duration::from_secs(3_600));
         let cached = CachedStore::with_config(EncryptedStore::new(store, ring), settings);

@@ -1,4 +1,4 @@
-//! How a turn ends, and what a request saves that overstays it.
+//! The end of a turn, and the commit of a request whose lease has run out.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use crate::{
     support::*,
 };
 
-/// By the time that the answer is there the lease is given back, whatever the request did.
+/// The lease is given back before the answer is sent, in every case.
 #[tokio::test]
 async fn the_lease_is_given_back_with_the_answer() {
     let site = site();
     let jar = site.visitor().await;
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     assert!(free(&site, &jar).await);
-    // One that only reads, one that is dropped as a server error, one that can't be saved.
+    // A request that only reads, one dropped as a server error, one that can't be saved.
     assert_eq!(site.send(&jar, async |session: Session| session.keys().len().to_string()).await.body, "1");
     assert!(free(&site, &jar).await);
     let failing = async |session: Session| {
@@ -42,9 +42,9 @@ async fn the_lease_is_given_back_with_the_answer() {
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "2");
 }
 
-/// A 5xx touches and saves nothing more here than without turns.
+/// A 5xx neither touches nor saves, with or without turns.
 #[tokio::test]
-async fn a_server_error_is_no_use_of_the_session() {
+async fn a_server_error_does_not_count_as_a_use() {
     let site = Site::with(|builder| builder.exclusive(WAIT).save(session_layer::SavePolicy::Always).touch_after(0.0));
     let jar = site.visitor().await;
     let before = site.stored(&jar.id()).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_server_error_is_no_use_of_the_session() {
 }
 
 #[tokio::test]
-async fn k18_a_dropped_request_gives_its_turn_to_the_next() {
+async fn a_dropped_request_passes_its_turn_on() {
     let site = site();
     let jar = site.visitor().await;
     let (request, _hold) = holding(&site, &jar).await;
@@ -68,9 +68,10 @@ async fn k18_a_dropped_request_gives_its_turn_to_the_next() {
     assert!(free(&site, &jar).await);
 }
 
-/// Dropped while it waits, at the head of the line or behind; while the store is at work; or during its own commit.
+/// The request is dropped while it waits at the head of the line or behind, while the store is at work, or during its
+/// own commit.
 #[tokio::test]
-async fn k18_a_request_dropped_at_any_point_leaves_nothing() {
+async fn a_request_dropped_at_any_point_leaves_no_lease() {
     let site = site();
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
@@ -133,9 +134,9 @@ async fn a_panic_ends_the_turn() {
     assert!(free(&site, &jar).await);
 }
 
-/// A lease that runs out while its holder still works makes that holder's commit fail: the newer value stays.
+/// A lease runs out while its holder still works. The holder's commit fails, and the newer value stays.
 #[tokio::test(start_paused = true)]
-async fn who_overstays_is_refused_and_overwrites_nothing() {
+async fn a_request_that_outlasts_its_lease_overwrites_nothing() {
     for reread in [false, true] {
         let site = site();
         let jar = site.visitor().await;
@@ -150,7 +151,7 @@ async fn who_overstays_is_refused_and_overwrites_nothing() {
         let late = tokio::spawn(site.send(&jar, late));
         hold.reached(1).await;
         site.clock.advance(LEASE);
-        // The next one has its turn, before or after it commits.
+        // The next request has its turn, before or after it commits.
         let (next, next_hold) = holding(&site, &jar).await;
         if reread {
             next_hold.release();
@@ -168,7 +169,7 @@ async fn who_overstays_is_refused_and_overwrites_nothing() {
         assert_eq!(site.entry(&jar, "m").await, None);
         assert!(free(&site, &jar).await);
     }
-    // Where nobody came meanwhile, nothing is lost, and it is saved.
+    // If no other request came meanwhile, the commit succeeds.
     let site = site();
     let jar = site.visitor().await;
     let (late, hold) = holding(&site, &jar).await;
@@ -178,10 +179,9 @@ async fn who_overstays_is_refused_and_overwrites_nothing() {
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "2");
 }
 
-/// The time of a lease is a setting, and one that waits in the same process gets its turn when it is over: the stuck
-/// request holds up nobody longer.
+/// Another request waiting in the same process gets its turn when the lease of the stuck one is over.
 #[tokio::test(start_paused = true)]
-async fn a_stuck_request_holds_nobody_up_longer_than_its_lease() {
+async fn a_stuck_request_delays_others_for_its_lease_at_most() {
     let lease = WAIT / 10;
     let site = Site::with(|builder| builder.exclusive(WAIT).exclusive_lease(lease));
     let jar = site.visitor().await;
@@ -194,7 +194,7 @@ async fn a_stuck_request_holds_nobody_up_longer_than_its_lease() {
     stuck.abort();
 }
 
-/// What changes the session beside the turn makes the commit fail, unless the handler looks again first.
+/// A write outside the turn makes the commit fail, unless the handler reloads first.
 #[tokio::test]
 async fn writes_that_take_no_lease_are_conflicts() {
     let site = site();
@@ -215,7 +215,7 @@ async fn writes_that_take_no_lease_are_conflicts() {
         assert!(free(&site, &jar).await);
     }
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "22");
-    // Jobs of the same layer go by its policy: they merge, also beside a request that has its turn.
+    // Jobs of the same layer follow its policy: they merge, also beside a request that has its turn.
     let (request, hold) = holding(&site, &jar).await;
     let merged = site.layer.sessions().update(&jar.id(), "n", |n: &mut u64| *n += 10).await.unwrap();
     assert_eq!(merged, Some(()));
@@ -224,9 +224,9 @@ async fn writes_that_take_no_lease_are_conflicts() {
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "32");
 }
 
-/// A stream is no part of the turn: what it saves over what others wrote meanwhile is refused, and it can look again.
+/// A stream has no turn: its save over newer writes is refused, and it can reload.
 #[tokio::test]
-async fn a_stream_is_no_part_of_the_turn() {
+async fn a_stream_has_no_turn() {
     let site = site();
     let jar = site.visitor().await;
     let kept: Arc<Mutex<Option<Session>>> = Arc::default();
@@ -242,7 +242,7 @@ async fn a_stream_is_no_part_of_the_turn() {
     assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "2");
     drop(session);
-    // One that asks for the session only then takes no turn, since nobody would end it.
+    // A stream that extracts the session only after the response takes no turn, since nobody would end it.
     let late: Arc<Mutex<Option<LazySession>>> = Arc::default();
     let keep = Arc::clone(&late);
     let handler = async move |lazy: LazySession| {
@@ -256,7 +256,7 @@ async fn a_stream_is_no_part_of_the_turn() {
     assert!(free(&site, &jar).await);
 }
 
-/// One whose load comes through after its request was answered gives the turn back at once.
+/// A load that completes after its request was answered gives the turn back at once.
 #[tokio::test]
 async fn a_turn_that_comes_too_late_is_given_back() {
     let site = site();
@@ -265,7 +265,7 @@ async fn a_turn_that_comes_too_late_is_given_back() {
     let handler = async |lazy: LazySession| {
         tokio::spawn(async move {
             let session = lazy.session().await.unwrap();
-            // It lives on for as long as the process.
+            // The session is never dropped.
             std::mem::forget(session);
         });
         tokio::task::yield_now().await;
@@ -278,7 +278,8 @@ async fn a_turn_that_comes_too_late_is_given_back() {
     assert!(free(&site, &jar).await);
 }
 
-/// A lease that can't be given back changes no answer, and is an event; one whose answer was lost is asked for again.
+/// A lease that can't be given back does not change the answer, and is reported. A release whose answer was lost is
+/// repeated.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_can_not_be_given_back_runs_out() {
     let (events, _kept) = Events::keep();

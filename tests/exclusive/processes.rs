@@ -20,9 +20,9 @@ use crate::{
 };
 
 const ROLE: &str = "SESSION_LAYER_EXCLUSIVE_ROLE";
-/// Increments of each of two processes.
+/// The number of increments of each of two processes.
 const EACH: usize = 25;
-/// Long enough for everybody's turn on a busy machine.
+/// Enough time for all turns on a busy machine.
 const LONG: Duration = Duration::from_secs(300);
 
 fn layer(store: DynStore, wait: Duration, clock: Clock) -> SessionLayer {
@@ -40,7 +40,7 @@ async fn send(layer: &SessionLayer, cookie: &str) -> StatusCode {
     answered(router.oneshot(request(Some(cookie))).await.unwrap()).await.status
 }
 
-/// All at once. Who finds the line full comes again.
+/// Sends all increments at once, and retries when the line is full.
 async fn increments(layer: &SessionLayer, cookie: &str, many: usize) {
     let mut requests = JoinSet::new();
     for _ in 0..many {
@@ -59,7 +59,7 @@ async fn increments(layer: &SessionLayer, cookie: &str, many: usize) {
     }
 }
 
-/// What another process does, by its environment. Without a role, one that does not exist fails.
+/// The child process: plays the role that its environment names. An unknown role fails.
 #[tokio::test]
 async fn plays_its_role() {
     let Ok(role) = std::env::var(ROLE) else {
@@ -70,7 +70,7 @@ async fn plays_its_role() {
     let layer = layer(connect(url).await.unwrap(), LONG, Clock::system());
     match role {
         "increments" => increments(&layer, cookie, EACH).await,
-        // In its turn until it is killed.
+        // Keeps its turn until it is killed.
         "holds" => {
             let handler = async |session: Session| {
                 session.insert("n", &1_000).unwrap();
@@ -114,7 +114,7 @@ impl Process {
         assert!(self.lines.any(|line| line.unwrap() == said), "it ended before it said {word}");
     }
 
-    /// `SIGKILL`: nothing of it runs any more.
+    /// Sends `SIGKILL`.
     fn kill(mut self) {
         self.child.kill().unwrap();
         assert!(!self.child.wait().unwrap().success());
@@ -128,7 +128,7 @@ impl Drop for Process {
     }
 }
 
-/// A session with `n` = 0; the `Cookie` line that names it.
+/// Creates a session with `n` = 0, and returns its `Cookie` line.
 async fn session_in(layer: &SessionLayer) -> (String, session_layer::SessionId) {
     let session = layer.new_session();
     session.insert("n", &0).unwrap();
@@ -147,7 +147,7 @@ async fn fifty_end_at_fifty(url: &str) {
     let mut other = Process::start("increments", url, &cookie);
     increments(&layer, &cookie, EACH).await;
     let ended = tokio::task::spawn_blocking(move || {
-        // Read to its end, so that it never waits for a reader.
+        // Reads to the end, so that the child never waits for a reader.
         other.lines.by_ref().for_each(drop);
         other.child.wait().unwrap()
     });
@@ -155,8 +155,8 @@ async fn fifty_end_at_fifty(url: &str) {
     assert_eq!(layer.sessions().get::<usize>(&id, "n").await.unwrap(), Some(2 * EACH));
 }
 
-/// A process that dies in its turn holds the session up for as long as its lease, and no longer; nothing of what it did
-/// is there. `open` opens the same store as another server, by this clock.
+/// A process dies during its turn. It delays the session for as long as its lease, and none of its changes are stored.
+/// `open` opens the same store as another server, with this clock.
 async fn a_dead_process_holds_a_session_up_for_its_lease<F>(url: &str, open: impl Fn(Clock) -> F)
 where
     F: Future<Output = DynStore>,
@@ -169,7 +169,7 @@ where
     assert_eq!(send(&now, &cookie).await, StatusCode::LOCKED);
     holder.kill();
     assert_eq!(send(&now, &cookie).await, StatusCode::LOCKED, "nobody gives it back");
-    // Stores count in milliseconds or finer; the lease was taken between the two.
+    // Stores count in milliseconds or finer. The lease was taken between the two times.
     let early = Clock::manual(before + LEASE - Duration::from_millis(2));
     let server = layer(open(early.clone()).await, Duration::ZERO, early);
     assert_eq!(send(&server, &cookie).await, StatusCode::LOCKED);
@@ -184,19 +184,19 @@ fn url_of(dir: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_end_at_fifty_file() {
+async fn fifty_slow_increments_all_count_over_files() {
     let dir = tempfile::tempdir().unwrap();
     fifty_end_at_fifty(&url_of(dir.path())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_end_at_fifty_memcached() {
+async fn fifty_slow_increments_all_count_over_memcached() {
     let server = Memcached::start(&[]);
     fifty_end_at_fifty(&format!("memcached://{}?timeout_ms=10000", server.address())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_process_file() {
+async fn a_killed_process_delays_its_session_for_its_lease_over_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     a_dead_process_holds_a_session_up_for_its_lease(&url_of(dir.path()), async |clock| {
@@ -207,7 +207,7 @@ async fn a_killed_process_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_process_memcached() {
+async fn a_killed_process_delays_its_session_for_its_lease_over_memcached() {
     let server = Memcached::start(&[]);
     let address = server.address();
     a_dead_process_holds_a_session_up_for_its_lease(&format!("memcached://{address}"), async |clock| {

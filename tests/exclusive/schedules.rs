@@ -1,5 +1,5 @@
-//! Random mixtures: requests that are quick or slow, overstay, fail, panic or are dropped. What was acknowledged counts,
-//! once, and nothing stays leased.
+//! Random mixtures of requests that are quick or slow, outlast their lease, fail, panic or are dropped. Each
+//! acknowledged increment counts once, and no lease is left.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::{site::Site, support::*};
 
 #[derive(Debug, Clone, Copy)]
 enum Way {
-    /// It takes so many milliseconds between its read and its write.
+    /// Waits this many milliseconds between its read and its write.
     Slow(u64),
     /// All leases run out while it works.
     Overstays(u64),
     Fails,
     Panics,
-    /// Its client goes away after so many milliseconds.
+    /// Its client disconnects after this many milliseconds.
     IsDropped(u64),
     Reads,
 }
@@ -49,7 +49,7 @@ async fn increment_in(session: Session, way: Way, clock: session_layer::Clock) -
     }
     if matches!(way, Way::Overstays(_)) {
         clock.advance(LEASE);
-        // The one that waits looks at the store by tokio's time.
+        // A waiting request asks the store again by tokio's time.
         tokio::time::sleep(LEASE).await;
     }
     session.insert("n", &(n + 1))?;
@@ -86,7 +86,7 @@ async fn run(ways: Vec<(u64, Way)>) -> Result<(), TestCaseError> {
     prop_assert!(statuses.iter().flatten().all(allowed), "{:?}", statuses);
     let counted = statuses.iter().filter(|status| **status == Some(StatusCode::OK)).count();
     prop_assert_eq!(site.entry(&jar, "n").await.unwrap(), (1 + counted).to_string());
-    // Whoever was dropped has given back what it had.
+    // Dropped requests have given their leases back.
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
@@ -100,8 +100,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_acknowledged_counts_once(ways in ways()) {
-        // A panic of a handler is part of the test, and no news.
+    fn each_acknowledged_increment_counts_once(ways in ways()) {
+        // Hides the messages of intended panics.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(run(ways))?;
     }

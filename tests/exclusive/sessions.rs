@@ -1,4 +1,4 @@
-//! Sessions that begin, change their token or end, stores that fail, layers that nest.
+//! Sessions that begin, change their token or end, stores that fail, nested layers.
 
 use axum::{Extension, Router, routing::any};
 use http::StatusCode;
@@ -14,7 +14,7 @@ use crate::{
     support::*,
 };
 
-/// There is nothing to lease for who has no session, and a made-up token takes nothing and waits for nobody.
+/// Without a session there is nothing to lease, and a made-up token takes no lease and waits for nobody.
 #[tokio::test]
 async fn a_visitor_without_a_session_takes_no_turn() {
     let site = site();
@@ -23,21 +23,21 @@ async fn a_visitor_without_a_session_takes_no_turn() {
     assert_eq!(site.store.calls(Operation::Lock), 0);
     assert!(free(&site, &jar).await);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "1");
-    // From the second request on.
+    // Sessions are leased from their second request on.
     let calls = site.store.calls(Operation::Lock);
     assert_eq!(site.visit(&mut jar, quick).await.status, StatusCode::OK);
     assert_eq!(site.store.calls(Operation::Lock), calls + 1);
     let mut unknown = site.jar();
     unknown.value = Some("0123456789abcdefghijklmnopqrstuv".to_owned());
     assert_eq!(site.visit(&mut unknown, quick).await.status, StatusCode::OK);
-    assert_ne!(unknown.value.as_deref(), Some("0123456789abcdefghijklmnopqrstuv"), "K4");
+    assert_ne!(unknown.value.as_deref(), Some("0123456789abcdefghijklmnopqrstuv"), "the token was adopted");
     assert_eq!(site.store.calls(Operation::Lock), calls + 1);
 }
 
-/// Who waited while the session got another token sees what a late request sees: a superseded one. It was leased under
-/// the old id.
+/// The session gets another token while a request waits for it. The waiting request was to lease the old id, so it sees
+/// a superseded session, like any late request.
 #[tokio::test]
-async fn k21_after_a_login_the_next_one_is_superseded() {
+async fn after_a_login_a_waiting_request_is_superseded() {
     let site = site();
     let mut jar = site.visitor().await;
     let old = jar.clone();
@@ -59,16 +59,16 @@ async fn k21_after_a_login_the_next_one_is_superseded() {
     assert_eq!((writing.status, writing.sets_no_cookie()), (StatusCode::CONFLICT, true));
     assert_eq!((reading.body.as_str(), reading.sets_no_cookie()), ("true", true));
     assert_ne!(jar.value, old.value);
-    // The new token works at once, and nothing of the old one is held.
+    // The new token works at once, and no lease of the old one is left.
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "10");
     assert!(free(&site, &jar).await);
     assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
 }
 
-/// K1: who waited while the session ended does not bring it back.
+/// The session ends while a request waits for it. The request does not bring it back.
 #[tokio::test]
-async fn k1_after_a_logout_the_next_one_has_no_session() {
+async fn after_a_logout_a_waiting_request_has_no_session() {
     let site = site();
     let jar = site.visitor().await;
     let hold = Hold::new();
@@ -91,9 +91,9 @@ async fn k1_after_a_logout_the_next_one_has_no_session() {
     assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
 }
 
-/// A logout waits for nobody's turn, and the one that has it can save nothing any more.
+/// A logout takes no turn, and the request that has its turn can't save any more.
 #[tokio::test(start_paused = true)]
-async fn a_lazy_logout_waits_for_nobody() {
+async fn a_lazy_logout_takes_no_turn() {
     let site = site();
     let jar = site.visitor().await;
     let (request, hold) = holding(&site, &jar).await;
@@ -106,7 +106,7 @@ async fn a_lazy_logout_waits_for_nobody() {
     let reply = request.await.unwrap();
     assert_eq!((reply.status, reply.sets_no_cookie()), (StatusCode::OK, true), "as if it had been first");
     assert!(site.stored(&jar.id()).await.is_none());
-    // In a request that has asked for the session before it is part of the turn, as any other.
+    // In a request that has extracted the session before, it takes part in the turn.
     let jar = site.visitor().await;
     let both = async |_: Session, lazy: LazySession| Ok::<_, Error>(lazy.destroy().await?.to_string());
     assert_eq!(site.send(&jar, both).await.body, "true");
@@ -114,9 +114,9 @@ async fn a_lazy_logout_waits_for_nobody() {
     assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
 }
 
-/// Revoked while it waits: the lease is given back, and the visitor has no session.
+/// The lease is given back, and the visitor has no session.
 #[tokio::test]
-async fn v5_a_session_revoked_while_one_waits() {
+async fn a_session_revoked_while_a_request_waits_is_gone() {
     let site = site();
     let jar = site.member("ada").await;
     let (request, hold) = holding(&site, &jar).await;
@@ -131,7 +131,8 @@ async fn v5_a_session_revoked_while_one_waits() {
     assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
 }
 
-/// A store without leases is found out at the first request that has a session: an error that is no outage, and an event.
+/// The first request with a session detects that the store has no leases. That is an error other than an outage, and an
+/// event.
 #[tokio::test]
 async fn a_store_without_leases_is_an_error() {
     let (events, _kept) = Events::keep();
@@ -147,9 +148,9 @@ async fn a_store_without_leases_is_an_error() {
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "1");
 }
 
-/// C5: a store that can't tell is an error, never an empty session, wherever it fails.
+/// The failure is an error at every call of the store, never an empty session.
 #[tokio::test]
-async fn k16_a_store_that_fails_while_the_turn_is_taken() {
+async fn a_store_that_fails_while_a_turn_is_taken_is_an_error() {
     let site = site();
     let jar = site.visitor().await;
     let outages = [
@@ -164,11 +165,11 @@ async fn k16_a_store_that_fails_while_the_turn_is_taken() {
         assert_eq!(site.send(&jar, quick).await.status, status, "{case}");
         site.store.heal();
         assert_eq!(site.entry(&jar, "n").await.unwrap(), "1", "{case}");
-        // What was taken is given back in the background.
+        // A lease already taken is given back in the background.
         let lock = site.layer.sessions().lock_within(&jar.id(), LEASE, LEASE).await.unwrap().unwrap();
         assert!(lock.release().await.unwrap(), "{case}");
     }
-    // A record that can't be opened any more when it is this one's turn: the visitor starts over, if so set.
+    // A record can no longer be opened when its request's turn comes. The visitor starts over if the policy says so.
     let site = Site::with(|builder| builder.exclusive(WAIT).damaged(session_layer::DamagedPolicy::StartOver));
     let jar = site.visitor().await;
     site.store.inject(Fault::corrupt().nth(2));
@@ -177,7 +178,7 @@ async fn k16_a_store_that_fails_while_the_turn_is_taken() {
     assert!(free(&site, &jar).await);
 }
 
-/// Two layers with different names: each session is leased, and both are given back.
+/// Two layers with different names each lease their session, and both leases are given back.
 #[tokio::test]
 async fn nested_layers_take_a_turn_each() {
     let outer = site();
@@ -189,7 +190,7 @@ async fn nested_layers_take_a_turn_each() {
         session.update("n", |n: &mut u64| *n += 1).unwrap();
         (same.id() == session.id()).to_string()
     };
-    // Between the two: the outer one's session.
+    // Between the two: the outer layer's session.
     let between = axum::middleware::from_fn(async |session: Session, request, next: axum::middleware::Next| {
         session.update("n", |n: &mut u64| *n += 1).unwrap();
         next.run(request).await

@@ -1,4 +1,4 @@
-//! A site whose requests take turns, and handlers that keep theirs until they are told to go on.
+//! A site whose requests take turns, and handlers that keep their turn until the test lets them go.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ pub(crate) fn site() -> Site {
     Site::with(|builder| builder.exclusive(WAIT))
 }
 
-/// A barrier in a handler: it says that it has come so far, and waits for a word.
+/// A barrier in a handler: signals that it has arrived, and waits.
 #[derive(Clone)]
 pub(crate) struct Hold {
     inside: Arc<AtomicUsize>,
@@ -37,7 +37,7 @@ impl Hold {
         self.go_on.acquire().await.unwrap().forget();
     }
 
-    /// Until so many have come here, in all.
+    /// Waits until `times` requests have arrived here, in all.
     pub(crate) async fn reached(&self, times: usize) {
         while self.inside.load(Ordering::SeqCst) < times {
             tokio::task::yield_now().await;
@@ -49,14 +49,14 @@ impl Hold {
     }
 }
 
-/// `n` + 1 as those write it who believe that they are alone.
+/// Sets `n` to `n` + 1 with plain `get` and `insert`.
 pub(crate) async fn increment(session: Session, hold: Hold) -> Result<(), Error> {
     let n: u64 = session.get("n")?.unwrap_or_default();
     hold.here().await;
     session.insert("n", &(n + 1))
 }
 
-/// A request that has its turn and stays in its handler.
+/// Starts a request that has its turn and stays in its handler.
 pub(crate) async fn holding(site: &Site, jar: &Jar) -> (JoinHandle<Reply>, Hold) {
     let hold = Hold::new();
     let held = hold.clone();
@@ -65,20 +65,20 @@ pub(crate) async fn holding(site: &Site, jar: &Jar) -> (JoinHandle<Reply>, Hold)
     (request, hold)
 }
 
-/// A request that reads and writes without any wait in between.
+/// A request that reads and writes without waiting in between.
 pub(crate) async fn quick(session: Session) -> Result<(), Error> {
     let n: u64 = session.get("n")?.unwrap_or_default();
     session.insert("n", &(n + 1))
 }
 
-/// Until the store was asked for a lease so often, in all.
+/// Waits until the store was asked for a lease `times` times, in all.
 pub(crate) async fn asked(site: &Site, times: usize) {
     while site.store.calls(Operation::Lock) < times {
         tokio::task::yield_now().await;
     }
 }
 
-/// That nobody has the session leased.
+/// Whether nobody has leased the session.
 pub(crate) async fn free(site: &Site, jar: &Jar) -> bool {
     let lock = site.layer.sessions().lock(&jar.id(), LEASE).await.unwrap();
     match lock {

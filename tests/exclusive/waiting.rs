@@ -1,4 +1,4 @@
-//! Who waits, for how long, and what the others get.
+//! Order and limits of waiting.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,9 +15,9 @@ use crate::{
     support::*,
 };
 
-/// One has it, one asks the store, 32 wait behind that one, and the next is answered at once.
+/// One request has the lease, one asks the store, 32 wait behind it, and the next is answered at once.
 #[tokio::test(start_paused = true)]
-async fn the_line_has_room_for_one_that_asks_and_thirty_two() {
+async fn the_line_holds_33_waiting_requests() {
     let (events, _kept) = Events::keep();
     let site = site();
     let jar = site.visitor().await;
@@ -45,7 +45,7 @@ async fn the_line_has_room_for_one_that_asks_and_thirty_two() {
         assert_eq!(reply.status, StatusCode::OK);
     }
     assert_eq!(site.entry(&jar, "n").await.unwrap(), (1 + 34).to_string());
-    // There is room again, and another session has a line of its own.
+    // There is room again, and another session has its own line.
     let (first, hold) = holding(&site, &jar).await;
     let other = site.visitor().await;
     assert_eq!(site.send(&other, quick).await.status, StatusCode::OK);
@@ -56,7 +56,7 @@ async fn the_line_has_room_for_one_that_asks_and_thirty_two() {
 
 /// First come, first served.
 #[tokio::test(start_paused = true)]
-async fn in_one_process_the_order_is_that_of_arrival() {
+async fn in_one_process_requests_run_in_order_of_arrival() {
     let site = site();
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
@@ -79,14 +79,14 @@ async fn in_one_process_the_order_is_that_of_arrival() {
     assert_eq!(seen, (0..20).collect::<Vec<u8>>());
 }
 
-/// 423 when the time is over, which says nothing of the inside, and goes into no cache.
+/// The answer reveals nothing internal, and is not cached.
 #[tokio::test(start_paused = true)]
-async fn who_waited_long_enough_is_answered_423() {
+async fn a_request_that_waited_too_long_is_423() {
     let site = Site::with(|builder| builder.exclusive(Duration::from_millis(2_500)));
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
     let begun = Instant::now();
-    // The one that asks the store, and one behind it.
+    // One request asks the store, and one waits behind it.
     let (asking, behind) = tokio::join!(site.send(&jar, quick), site.send(&jar, quick));
     assert_eq!(begun.elapsed(), Duration::from_millis(2_500));
     for reply in [asking, behind] {
@@ -96,7 +96,7 @@ async fn who_waited_long_enough_is_answered_423() {
         assert_eq!(reply.body, "the session is in use by other requests: try again later");
         assert!(reply.sets_no_cookie());
     }
-    // A handler that deals with it itself; within one request it is asked once.
+    // A handler can deal with the rejection itself. Within one request the lease is requested once.
     let own = async |lazy: LazySession, asked: Result<Session, SessionRejection>| {
         let rejection = asked.unwrap_err();
         assert_eq!(rejection.retry_after(), Some(3));
@@ -123,7 +123,7 @@ async fn with_no_time_to_wait_nobody_waits() {
     hold.release();
     first.await.unwrap();
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    // And one that waits for ever.
+    // A request without a limit waits as long as necessary.
     let site = Site::with(|builder| builder.exclusive(Duration::MAX));
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
@@ -141,7 +141,7 @@ async fn with_no_time_to_wait_nobody_waits() {
     }
 }
 
-/// A lease that a job has taken by `Sessions::lock` counts as any other, and its end lets a request in.
+/// A lease taken by a job with `Sessions::lock` counts like any other. When it ends, a request gets its turn.
 #[tokio::test(start_paused = true)]
 async fn leases_of_jobs_are_honoured() {
     let site = site();
@@ -160,7 +160,7 @@ async fn leases_of_jobs_are_honoured() {
     assert!(lock.release().await.unwrap());
     assert_eq!(waiting.await.unwrap().status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "42");
-    // And the other way round.
+    // And the reverse.
     let (request, hold) = holding(&site, &jar).await;
     assert!(sessions.lock(&jar.id(), LEASE).await.unwrap().is_none());
     hold.release();
@@ -168,9 +168,8 @@ async fn leases_of_jobs_are_honoured() {
     assert!(free(&site, &jar).await);
 }
 
-/// Waiting costs nothing where no session is asked for.
 #[tokio::test(start_paused = true)]
-async fn who_does_not_ask_for_the_session_does_not_wait() {
+async fn a_request_without_the_session_does_not_wait() {
     let site = site();
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
@@ -183,7 +182,7 @@ async fn who_does_not_ask_for_the_session_does_not_wait() {
     first.await.unwrap();
 }
 
-/// A store whose answer to "wait until it may be free" is always "it may", as the contract allows.
+/// A store whose `unlocked` always returns at once, as the contract allows.
 #[derive(Clone)]
 struct Eager(MemoryStore);
 
@@ -225,9 +224,9 @@ impl SessionStore for Eager {
     async fn unlocked(&self, _: &SessionId, _: Duration) {}
 }
 
-/// On one thread: who waits lets the one that has it go on.
+/// On one thread, waiting requests let the holder continue.
 #[tokio::test]
-async fn a_store_that_never_waits_keeps_nobody_from_ending() {
+async fn a_store_whose_wait_returns_at_once_does_not_starve_the_holder() {
     let base = Site::new();
     let store = Eager(MemoryStore::with_clock(base.clock.clone()));
     let site = Site::over(store, base.store, base.clock, |builder| builder.exclusive(WAIT));
@@ -243,9 +242,9 @@ async fn a_store_that_never_waits_keeps_nobody_from_ending() {
     assert_eq!(site.layer.sessions().get::<u64>(&jar.id(), "n").await.unwrap(), Some(3));
 }
 
-/// The same of who waits for a lease from outside.
+/// The same while waiting for a lease from outside.
 #[tokio::test]
-async fn who_waits_for_a_lease_lets_its_holder_go_on() {
+async fn waiting_for_a_lease_does_not_starve_its_holder() {
     let base = Site::new();
     let store = Eager(MemoryStore::with_clock(base.clock.clone()));
     let site = Site::over(store, base.store, base.clock, |builder| builder);

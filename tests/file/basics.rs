@@ -1,4 +1,4 @@
-//! Opening, what is on the disk, expiry, and what a dropped future leaves.
+//! Opening, the files on the disk, expiry, and dropped futures.
 
 use std::{
     fs,
@@ -14,9 +14,8 @@ use session_layer::{
 
 use crate::support::*;
 
-/// B2.1
 #[tokio::test]
-async fn opening_says_what_is_wrong() {
+async fn opening_fails_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("a/b");
     let error = FileStore::open(&missing).await.unwrap_err();
@@ -44,7 +43,7 @@ async fn opening_says_what_is_wrong() {
     FileStore::create(&missing).await.expect("one that is there is opened");
 }
 
-/// A relative path is made absolute at once: a later change of the working directory does not matter.
+/// A later change of the working directory does not matter.
 #[tokio::test]
 async fn relative_paths_become_absolute() {
     let dir = tempfile::tempdir_in(".").unwrap();
@@ -53,9 +52,8 @@ async fn relative_paths_become_absolute() {
     assert_eq!(store.dir(), fs::canonicalize(dir.path()).unwrap());
 }
 
-/// B2.5
 #[tokio::test]
-async fn files_are_private() {
+async fn files_and_directories_are_readable_by_their_owner_only() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("made");
     let store = FileStore::create(&root).await.unwrap();
@@ -90,9 +88,9 @@ fn usage_now() -> Usage {
     Usage::keep_for(SystemTime::now(), HOUR)
 }
 
-/// B2.6, K11: what has a session's name and is no session is an error, and stays.
+/// A file that has a session's name but is none is an error, and stays.
 #[tokio::test]
-async fn k11_links_and_other_files_are_left_alone() {
+async fn links_and_foreign_files_are_left_alone() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     fixture.create(&id(1, 1), 5).await;
@@ -149,9 +147,9 @@ fn list(dir: &std::path::Path) -> Vec<String> {
     names
 }
 
-/// A planted link in place of a shard, a lock or a temporary file leads nowhere.
+/// A link planted in place of a shard, a lock or a temporary file is not followed.
 #[tokio::test]
-async fn k11_planted_links_are_not_followed() {
+async fn planted_links_are_not_followed() {
     let fixture = Fixture::new().await;
     let outside = tempfile::tempdir().unwrap();
     let shard = fixture.dir.path().join("05");
@@ -188,14 +186,14 @@ async fn a_touch_does_not_rewrite_the_record() {
     let stored = fixture.load(&id).await.unwrap();
     assert_eq!((stored.version, stored.used_at, stored.expires_at), (version, later, later + HOUR));
 
-    // T3: never past the absolute limit.
+    // Never past the absolute limit.
     fixture.store.touch(&id, Usage { used_at: later, expires_at: start() + 2 * DAY }).await.unwrap();
     assert_eq!(fixture.load(&id).await.unwrap().expires_at, start() + DAY);
 }
 
-/// Somebody reads the file with another program, or copies the directory without times.
+/// Another program reads the file, or copies the directory without its times.
 #[tokio::test]
-async fn times_that_others_set_are_not_believed() {
+async fn times_set_by_other_programs_are_ignored() {
     let fixture = Fixture::new().await;
     let id = id(3, 1);
     fixture.create(&id, 1).await;
@@ -206,7 +204,7 @@ async fn times_that_others_set_are_not_believed() {
     };
     let foreign = UNIX_EPOCH + Duration::new(4_000_000_000, 123_456_789);
 
-    // A backup has read it: the last use follows from the expiry.
+    // A backup has read the file. The last use follows from the expiry.
     let later = start() + HOUR / 4;
     fixture.store.touch(&id, Usage { used_at: later, expires_at: later + HOUR }).await.unwrap();
     set(foreign, fs::metadata(&path).unwrap().modified().unwrap());
@@ -214,7 +212,7 @@ async fn times_that_others_set_are_not_believed() {
     assert_eq!((stored.used_at, stored.expires_at), (later, later + HOUR));
     assert_eq!(fixture.store.delete_idle(HOUR.into()).await.unwrap(), Swept { deleted: 0, remaining: 1 });
 
-    // A copy has neither time: the header has those of the last write.
+    // A copy has neither time. The header has the times of the last write.
     set(foreign, foreign);
     let stored = fixture.load(&id).await.unwrap();
     assert_eq!((stored.used_at, stored.expires_at), (start(), start() + HOUR));
@@ -225,7 +223,7 @@ async fn times_that_others_set_are_not_believed() {
     assert_eq!(fixture.store.sweep().await.unwrap(), Swept { deleted: 1, remaining: 0 });
 }
 
-/// Reading does not move the last use, although the access time is where it is kept.
+/// The access time holds the last use, and reading does not move it.
 #[tokio::test]
 async fn a_load_leaves_the_access_time() {
     let fixture = Fixture::new().await;
@@ -238,7 +236,7 @@ async fn a_load_leaves_the_access_time() {
     assert!(accessed.duration_since(start()).unwrap() < Duration::from_millis(1));
 }
 
-/// A session for ever, and one beyond what many file systems can hold as a time.
+/// A session without an end, and one beyond the times that many file systems can hold.
 #[tokio::test]
 async fn far_expiries_are_exact() {
     let fixture = Fixture::new().await;
@@ -251,12 +249,15 @@ async fn far_expiries_are_exact() {
         fixture.store.create(&id, &record, Usage { used_at: start(), expires_at }).await.unwrap();
         let created = fixture.load(&id).await.unwrap();
         assert_eq!(created.expires_at, expires_at);
-        // The same again, another far one, a near one and back: always exact, always the same version.
-        for expires_at in [expires_at, expires_at - DAY, year_2100 + DAY, start() + DAY, expires_at] {
+        // Equal, earlier, far, near and later: the expiry is always exact, and the version stays.
+        let mut latest = expires_at;
+        for expires_at in [expires_at, expires_at - DAY, year_2100 + DAY, start() + DAY, expires_at + DAY] {
             let used_at = start() + Duration::from_secs(number);
             fixture.store.touch(&id, Usage { used_at, expires_at }).await.unwrap();
             let stored = fixture.load(&id).await.unwrap();
-            assert_eq!((stored.used_at, stored.expires_at), (used_at, expires_at));
+            // A touch makes nothing earlier.
+            latest = latest.max(expires_at.min(record.absolute_limit()));
+            assert_eq!((stored.used_at, stored.expires_at), (used_at, latest));
             assert_eq!(stored.version, created.version);
         }
     }
@@ -264,7 +265,7 @@ async fn far_expiries_are_exact() {
     assert_eq!(fixture.store.sweep().await.unwrap(), Swept { deleted: 2, remaining: 2 });
 }
 
-/// B2.4: live sessions remain and are counted; tombstones and epochs are neither.
+/// Live sessions are counted as remaining; tombstones and epochs are not.
 #[tokio::test]
 async fn sweep_and_delete_idle_count_sessions() {
     let fixture = Fixture::new().await;
@@ -293,9 +294,9 @@ async fn sweep_and_delete_idle_count_sessions() {
     assert!(store.ids(Cursor::START, 10).await.unwrap().ids.is_empty());
 }
 
-/// A cursor of the file store is a place among all ids: any number is one.
+/// A cursor is a position among all ids, so any number is valid.
 #[tokio::test]
-async fn a_cursor_of_ones_own_invention_is_a_place_among_the_ids() {
+async fn an_invented_cursor_is_a_position_among_the_ids() {
     let fixture = Fixture::new().await;
     for shard in [0, 0x7f, 0xff] {
         fixture.create(&id(shard, 1), 1).await;
@@ -323,7 +324,7 @@ async fn pages_name_each_live_session_once() {
             assert!(page.ids.len() <= limit.max(1));
             seen.extend(page.ids);
             from = page.next;
-            // What comes and goes meanwhile shifts nothing.
+            // Sessions that come and go meanwhile shift nothing.
             let passing = id(0, 10_000);
             fixture.create(&passing, 0).await;
             assert!(fixture.store.remove(&passing).await.unwrap());
@@ -369,7 +370,7 @@ async fn refresh_reads_no_record() {
     assert!(matches!(fixture.store.refresh(&id, &held).await.unwrap(), Refresh::Gone));
 }
 
-/// U4: the same content has another version each time, in every life of an id.
+/// Equal content has a new version each time, in every life of an id.
 #[tokio::test]
 async fn versions_never_repeat() {
     let fixture = Fixture::new().await;
@@ -423,7 +424,7 @@ async fn equal_writes_in_one_millisecond_are_told_apart() {
     }
 }
 
-/// Promise 7: an operation whose future is dropped is done or not begun, and the next one goes on.
+/// The operation is done or not begun, and the next one works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_future_leaves_a_whole_state() {
     let fixture = Fixture::new().await;
@@ -437,7 +438,7 @@ async fn a_dropped_future_leaves_a_whole_state() {
         }
         task.abort();
         let _ = task.await;
-        // The lock is free again, and what is there is the old or the new one.
+        // The lock is free again, and the file has the old or the new content.
         let stored = fixture.load(&id).await.unwrap();
         assert!(number(&stored) <= round);
         version = loop {
@@ -451,9 +452,9 @@ async fn a_dropped_future_leaves_a_whole_state() {
     }
 }
 
-/// K1, V4: what was removed by one store stays absent for the other's late writes.
+/// One store removes a session; late writes of the other store don't bring it back.
 #[tokio::test]
-async fn k1_late_writes_do_not_revive() {
+async fn late_writes_do_not_revive_a_removed_session() {
     let fixture = Fixture::new().await;
     let (id, twin) = (id(8, 1), fixture.twin().await);
     let version = fixture.create(&id, 1).await;
@@ -471,9 +472,9 @@ async fn k1_late_writes_do_not_revive() {
     assert!(!path_of(&twin, &id).exists());
 }
 
-/// No lost update between the tasks of two stores over one directory.
+/// No update is lost between the tasks of two stores over one directory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c1_increments_of_two_stores_all_count() {
+async fn increments_of_two_stores_all_count() {
     let fixture = Fixture::new().await;
     let (id, twin) = (id(9, 9), fixture.twin().await);
     fixture.create(&id, 0).await;
@@ -493,7 +494,7 @@ async fn c1_increments_of_two_stores_all_count() {
     assert_eq!(number(&fixture.load(&id).await.unwrap()), 100);
 }
 
-/// B4.8, and a closed store answers with an error.
+/// A closed store answers with an error.
 #[tokio::test]
 async fn close_can_be_called_twice() {
     let fixture = Fixture::new().await;
@@ -508,9 +509,9 @@ async fn close_can_be_called_twice() {
     assert_eq!(number(&reopened.load(&id(1, 1)).await.unwrap().unwrap()), 1);
 }
 
-/// The task sweeps, and ends with the last clone.
+/// The task ends with the store's last clone.
 #[tokio::test(start_paused = true)]
-async fn the_task_sweeps_what_has_expired() {
+async fn the_task_sweeps_expired_sessions() {
     let fixture = Fixture::new().await;
     fixture.create(&id(1, 1), 1).await;
     let path = path_of(&fixture.store, &id(1, 1));
@@ -524,9 +525,9 @@ async fn the_task_sweeps_what_has_expired() {
     drop(store);
 }
 
-/// A record that is too large is refused, and the stored one survives.
+/// The stored record stays.
 #[tokio::test]
-async fn too_large_is_refused() {
+async fn a_record_that_is_too_large_is_refused() {
     let fixture = Fixture::new().await;
     let id = id(1, 1);
     let version = fixture.create(&id, 1).await;

@@ -162,9 +162,9 @@ fn the_store_survives_the_runtime_that_opened_it() {
     one_thread().block_on(store.close()).unwrap();
 }
 
-/// A runtime that is busy, or no longer driven, delays only its own calls.
+/// The runtime is busy, or no longer driven.
 #[test]
-fn a_runtime_that_stands_still_keeps_nothing() {
+fn a_runtime_that_stands_still_delays_only_its_own_calls() {
     let dir = tempfile::tempdir().unwrap();
     let (still, other) = (one_thread(), one_thread());
     let builder = FileStore::builder(dir.path()).clock(Clock::manual(start())).blocking_calls(2).sweep_interval(None);

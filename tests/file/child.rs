@@ -19,7 +19,7 @@ const ROLE: &str = "SESSION_LAYER_CHILD";
 const DIR: &str = "SESSION_LAYER_CHILD_DIR";
 const ARGUMENT: &str = "SESSION_LAYER_CHILD_ARGUMENT";
 
-/// What children print begins with this, to tell it from what the test harness prints.
+/// The prefix of a child's output, to tell it from the test harness's.
 const MARK: &str = "child: ";
 
 /// A command that plays a role on a directory.
@@ -27,7 +27,7 @@ pub(crate) fn command(role: &str, dir: &Path, argument: &str) -> Command {
     prefixed(&[], &env::current_exe().unwrap(), role, dir, argument)
 }
 
-/// The same behind another program, which starts it: `unshare`, `strace`, `sh`.
+/// The same, started by another program: `unshare`, `strace`, `sh`.
 pub(crate) fn prefixed(prefix: &[&str], exe: &Path, role: &str, dir: &Path, argument: &str) -> Command {
     let mut command = match prefix {
         [] => Command::new(exe),
@@ -43,7 +43,7 @@ pub(crate) fn prefixed(prefix: &[&str], exe: &Path, role: &str, dir: &Path, argu
     command
 }
 
-/// Runs it to its end, which must be a good one. What it printed.
+/// Runs a command that must succeed, and returns its output.
 pub(crate) fn run(mut command: Command) -> Vec<String> {
     let output = command.output().unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -51,7 +51,7 @@ pub(crate) fn run(mut command: Command) -> Vec<String> {
     out.lines().filter_map(said).collect()
 }
 
-/// What a child said on this line.
+/// The child's text in this line.
 pub(crate) fn said(line: &str) -> Option<String> {
     line.split_once(MARK).map(|(_, said)| said.to_owned())
 }
@@ -62,7 +62,7 @@ pub(crate) fn say(what: impl std::fmt::Display) {
     out.flush().unwrap();
 }
 
-/// Waits until the parent says go on.
+/// Waits until the parent lets this process continue.
 fn listen() {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).unwrap();
@@ -77,7 +77,7 @@ pub(crate) fn durability(name: &str) -> Durability {
     }
 }
 
-/// Without a role it is a test like others: a process that is given a role that does not exist fails.
+/// Without a role this is a test like any other. An unknown role fails.
 #[test]
 fn plays_its_role() {
     let Ok(role) = env::var(ROLE) else {
@@ -87,7 +87,7 @@ fn plays_its_role() {
         return;
     };
     let (dir, argument) = (PathBuf::from(env::var(DIR).unwrap()), env::var(ARGUMENT).unwrap());
-    // One blocking thread: strace counts the calls of each thread.
+    // One blocking thread, since strace counts the calls of each thread.
     let threads = if role == "unsynced" { 1 } else { 8 };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(threads).build().unwrap();
@@ -138,7 +138,7 @@ async fn late_writer(dir: &Path, _: &str) {
     say(format!("{:?}", store.load(&key).await.unwrap().is_some()));
 }
 
-/// Takes the lock of a shard and keeps it, as a process that is stopped in the middle of a write would.
+/// Takes the lock of a shard and keeps it, like a process that is stopped during a write.
 fn hold_lock(dir: &Path, shard: &str) {
     let file = fs::File::options().read(true).write(true).open(dir.join(shard).join("lock")).unwrap();
     file.lock().unwrap();
@@ -154,8 +154,8 @@ async fn take_lease(dir: &Path, _: &str) {
     listen();
 }
 
-/// Four sessions are created, updated, renewed and removed for ever. Before each step it says what it is about to do,
-/// and after it that it was done: `slot ? generation number`, `slot ! generation number`, `-` for removed.
+/// Creates, updates, renews and removes four sessions until it is killed. It announces each step before and after:
+/// `slot ? generation number`, `slot ! generation number`, and `-` for a removal.
 async fn churn(dir: &Path, setting: &str) {
     let store = FileStore::builder(dir).durability(durability(setting)).sweep_interval(None).open().await.unwrap();
     let base = SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64 % (1 << 36);
@@ -205,12 +205,13 @@ async fn live_and_die(store: &FileStore, slot: u8, first: u64) {
     say(format!("{slot} ! {generation} -"));
 }
 
-/// One operation after the other, each after a look at a path that does not exist: the trace shows where it begins.
+/// One operation after another, each after a look at a path that does not exist, which marks its beginning in the
+/// trace.
 async fn trace(dir: &Path, setting: &str) {
     let clock = session_layer::Clock::manual(start());
     let builder = FileStore::builder(dir).durability(durability(setting)).clock(clock.clone()).sweep_interval(None);
     let store = builder.open().await.unwrap();
-    // What is made once, the shards, is made before.
+    // The shards are created once, so they are created before.
     for shard in [1, 2] {
         create(&store, &id(shard, 100), 0).await;
     }
@@ -257,7 +258,7 @@ fn big(number: u64) -> Arc<Record> {
     Arc::new(Record::clone(&record_at(SystemTime::now(), number)).with_entries(entries))
 }
 
-/// A disk that runs full keeps every session as it was; one that is removed makes room.
+/// A full disk leaves every session as it was; a removed session makes room.
 async fn fill(dir: &Path) {
     let store = store(dir).await;
     let usage = Usage::keep_for(SystemTime::now(), HOUR);
@@ -291,7 +292,7 @@ fn mount(options: &str, dir: &Path) {
     assert!(output.status.success(), "mount -o {options}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A file system that becomes read-only (the kernel's answer to a failing disk), and becomes writable again.
+/// A file system becomes read-only, as the kernel makes it when a disk fails, and then writable again.
 async fn read_only(dir: &Path) {
     let store = store(dir).await;
     let usage = Usage::keep_for(SystemTime::now(), HOUR);
@@ -311,7 +312,7 @@ async fn read_only(dir: &Path) {
     say("done");
 }
 
-/// As many files open as may be: no answer is "absent", and it goes on when there is room again.
+/// All file descriptors are in use. No answer is "absent", and the store works again when some are free.
 async fn few_files(dir: &Path) {
     let store = store(dir).await;
     let usage = Usage::keep_for(SystemTime::now(), HOUR);
@@ -327,7 +328,7 @@ async fn few_files(dir: &Path) {
     };
     assert!(error.to_string().contains("Too many open files"), "{error}");
     for free in 0..4 {
-        // With each file that is free an operation comes one step further before it fails.
+        // With each free descriptor an operation gets one step further before it fails.
         let load = store.load(&id(1, 1)).await;
         assert!(load.is_err() == (free == 0) && !load.is_ok_and(|found| found.is_none()));
         match store.update(&id(1, 1), &big(2), &held.version, usage).await {
@@ -345,7 +346,7 @@ async fn few_files(dir: &Path) {
     panic!("an update needs more files than it should");
 }
 
-/// The rights to a directory are lost and come back. (As an unprivileged user: the superuser needs no rights.)
+/// Access to a directory is lost and comes back. (As an unprivileged user: the superuser is never denied.)
 async fn unprivileged(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
@@ -389,12 +390,12 @@ async fn unprivileged(dir: &Path) {
     say("done");
 }
 
-/// What a parent says to a child that listens.
+/// Lets a waiting child continue.
 pub(crate) fn go_on(child: &mut std::process::Child) {
     child.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
 }
 
-/// Waits until a child has said this.
+/// Waits until a child has printed this.
 pub(crate) fn wait_for(lines: &mut impl Iterator<Item = std::io::Result<String>>, what: &str) {
     let found = lines.map(Result::unwrap).filter_map(|line| said(&line)).any(|said| said == what);
     assert!(found, "the child ended without saying {what:?}");
@@ -405,5 +406,5 @@ pub(crate) fn slot_id(slot: u8, generation: u64) -> SessionId {
     id(slot, generation)
 }
 
-/// Time for a store that need not wait for what never comes.
+/// A short time limit for tests in which waiting is useless.
 pub(crate) const SOON: Duration = Duration::from_millis(200);

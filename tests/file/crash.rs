@@ -1,4 +1,4 @@
-//! B2.2: `kill -9` at random moments.
+//! `kill -9` at random moments.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,21 +19,21 @@ type State = (u64, Option<u64>);
 
 #[derive(Default)]
 struct Slot {
-    /// What was acknowledged last.
+    /// The last acknowledged state.
     done: Option<State>,
-    /// What was under way.
+    /// The state that was being written.
     begun: Option<State>,
 }
 
-/// What a child said until it was killed.
+/// A child's output until it was killed.
 #[derive(Default)]
 struct Told {
     slots: BTreeMap<u8, Slot>,
-    /// Every removal that was acknowledged: slot and generation.
+    /// Every acknowledged removal: slot and generation.
     removed: Vec<(u8, u64)>,
 }
 
-/// Lets a child work until it has said this many lines, kills it, and reads what else it said.
+/// Lets a child print this many lines, kills it, and reads the rest of its output.
 fn kill_after(mut child: Child, lines: u64) -> Told {
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut told = Told::default();
@@ -79,7 +79,7 @@ async fn check(
         }
         let holds = |(state, number): &(State, Option<u64>)| state.1 == *number;
         let outcome = match &found[..] {
-            // Nothing was under way: it is exactly as it was acknowledged.
+            // Nothing was under way, so the state is exactly the acknowledged one.
             [one] if begun.is_none() => {
                 assert!(holds(one), "slot {slot}: {one:?}");
                 "as acknowledged"
@@ -100,7 +100,7 @@ async fn check(
             _ => unreachable!("two states at most"),
         };
         *seen.entry(outcome).or_insert(0) += 1;
-        // The dead process holds no lock, and its half-written files are in nobody's way.
+        // The dead process holds no lock, and its half-written files disturb nobody.
         let (key, record) = (id(slot, u64::MAX), record_at(SystemTime::now(), 1));
         store.create(&key, &record, Usage::at(&record, SystemTime::now())).await.unwrap();
         assert!(store.remove(&key).await.unwrap());
@@ -123,7 +123,7 @@ async fn killed_at_random_moments(durability: &str) {
             *seen.entry(outcome).or_default() += count;
         }
     }
-    // After all the kills: none that lived has gone, and none that was removed is back.
+    // After all the kills: every live session is there, and no removed one has come back.
     living.sort_unstable();
     living.dedup();
     assert!(living.len() > 50 && removed.len() > 50, "{} lived, {} were removed", living.len(), removed.len());
@@ -133,7 +133,7 @@ async fn killed_at_random_moments(durability: &str) {
     for (slot, generation) in removed {
         assert!(store.load(&child::slot_id(slot, generation)).await.unwrap().is_none());
     }
-    // Whatever was left behind is gone after a sweep, and nothing else is there.
+    // A sweep removes all leftovers, and nothing else is in the directory.
     store.sweep().await.unwrap();
     for slot in 0..4 {
         assert!(!dir.path().join(format!("0{slot}/tmp")).exists());

@@ -1,4 +1,4 @@
-//! B2.6: a damaged file is an error for its session, stays as it is, and can be removed.
+//! A damaged file is an error for its session, stays as it is, and can be removed.
 
 use std::{fs, time::SystemTime};
 
@@ -6,7 +6,8 @@ use session_layer::{Cursor, Rename, SessionStore, StoreErrorKind, Swept};
 
 use crate::support::*;
 
-/// Writes these bytes where a session's file is; `keep_times` as a failing disk would, else as an editor would.
+/// Writes these bytes to a session's file. `keep_times` keeps the file's times, as a failing disk does; an editor
+/// changes them.
 fn damage(path: &std::path::Path, bytes: &[u8], keep_times: bool) {
     let metadata = fs::metadata(path).unwrap();
     fs::write(path, bytes).unwrap();
@@ -17,9 +18,9 @@ fn damage(path: &std::path::Path, bytes: &[u8], keep_times: bool) {
     }
 }
 
-/// Empty, cut at every length, and with a changed byte at every place.
+/// The file is empty, cut at every length, or has a changed byte at any place.
 #[tokio::test]
-async fn k16_every_damage_is_found_and_nothing_is_overwritten() {
+async fn every_damage_is_detected_and_nothing_is_overwritten() {
     let fixture = Fixture::new().await;
     let id = id(1, 1);
     let version = fixture.create(&id, 1).await;
@@ -58,7 +59,7 @@ async fn k16_every_damage_is_found_and_nothing_is_overwritten() {
     assert!(fixture.load(&crate::support::id(2, 1)).await.is_none());
 }
 
-/// Nobody makes us read a file into memory that no session can be.
+/// A file too large for a session is not read into memory.
 #[tokio::test]
 async fn a_huge_file_is_not_read() {
     let fixture = Fixture::new().await;
@@ -73,7 +74,6 @@ async fn a_huge_file_is_not_read() {
     assert!(fixture.store.remove(&id).await.unwrap());
 }
 
-/// R4
 #[tokio::test]
 async fn a_damaged_session_can_be_ended() {
     let fixture = Fixture::new().await;
@@ -87,7 +87,7 @@ async fn a_damaged_session_can_be_ended() {
     fixture.create(&id, 2).await;
 }
 
-/// It is swept when the session would have expired; one whose time is unknown a week after it was changed.
+/// It is swept when the session would have expired, or, if that time is unknown, a week after its last change.
 #[tokio::test]
 async fn damaged_files_are_swept_at_their_time() {
     let fixture = Fixture::new().await;
@@ -125,9 +125,9 @@ async fn clear_removes_damaged_files() {
     assert!(fixture.load(&id).await.is_none());
 }
 
-/// What a dead process left half-written is removed by the next writer or sweep, and never read.
+/// A dead process's half-written file is removed by the next writer or sweep, and never read.
 #[tokio::test]
-async fn leftover_temporary_files_go() {
+async fn leftover_temporary_files_are_removed() {
     let fixture = Fixture::new().await;
     let version = fixture.create(&id(5, 1), 1).await;
     let tmp = fixture.dir.path().join("05/tmp");
@@ -141,13 +141,13 @@ async fn leftover_temporary_files_go() {
     assert!(!tmp.exists());
 }
 
-/// K15: if the tombstone can't be written, the old session lives and the new one is gone again.
+/// If the tombstone can't be written, the old session stays and the new one is removed again.
 #[tokio::test]
-async fn k15_a_failed_rename_leaves_the_old_session() {
+async fn a_failed_rename_leaves_the_old_session() {
     let fixture = Fixture::new().await;
     let (from, to) = (id(6, 1), id(7, 1));
     let version = fixture.create(&from, 1).await;
-    // A directory in the place of the temporary file: `to` can be written, the tombstone can't.
+    // A directory in place of the temporary file: `to` can be written, the tombstone can't.
     let obstacle = fixture.dir.path().join("06/tmp");
     fs::create_dir(&obstacle).unwrap();
     let error = fixture.store.rename(&from, &version, &tombstone(start()), &to, &record(2), usage()).await.unwrap_err();
@@ -155,7 +155,7 @@ async fn k15_a_failed_rename_leaves_the_old_session() {
     assert_eq!(fixture.load(&from).await.unwrap().version, version);
     assert!(fixture.load(&to).await.is_none());
 
-    // The other way round: the new one can't be written.
+    // The reverse: the new session can't be written.
     fs::rename(&obstacle, fixture.dir.path().join("07/tmp")).unwrap();
     assert!(fixture.store.rename(&from, &version, &tombstone(start()), &to, &record(2), usage()).await.is_err());
     assert_eq!(fixture.load(&from).await.unwrap().version, version);

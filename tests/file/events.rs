@@ -1,4 +1,4 @@
-//! B4.9: every operation has an event, at the level that the documentation names, without a value.
+//! Every operation emits an event at the documented level, without any value.
 
 use std::{
     fmt::Write,
@@ -18,7 +18,7 @@ use crate::support::*;
 
 static SEEN: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 
-/// Keeps every event of this crate, from all threads.
+/// Records every event of this crate, from all threads.
 struct Keeper;
 
 struct Text(String);
@@ -58,13 +58,13 @@ fn keep() {
     ONCE.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
 }
 
-/// The events that name this, once each.
+/// The distinct events that name this.
 fn events_of(name: &str) -> Vec<(Level, String)> {
     SEEN.lock().unwrap().iter().filter(|(_, text)| text.contains(name)).cloned().collect()
 }
 
 #[tokio::test]
-async fn every_operation_is_told_of() {
+async fn every_operation_emits_its_documented_event() {
     keep();
     let fixture = Fixture::new().await;
     let (key, to, store) = (id(0xee, 1), id(0xee, 2), &fixture.store);
@@ -100,7 +100,7 @@ async fn every_operation_is_told_of() {
     assert_eq!(levels(&to, "message=damaged session file"), [Level::ERROR]);
     let path = path_of(store, &to);
     assert!(events_of(&to.to_string()).iter().any(|(_, text)| text.contains(path.to_str().unwrap())));
-    // V7: no value in any of them.
+    // None of them contains a value.
     for (_, text) in events_of("-").iter().filter(|(_, text)| text.contains("ee0000")) {
         assert!(text.starts_with("session_layer::store::file"), "{text}");
         assert!(!text.contains("424242"), "{text}");

@@ -1,7 +1,8 @@
-//! Full, read-only and vanished disks, too few files, lost rights: an error, never "absent", and it goes on.
+//! Full, read-only and vanished disks, too few file descriptors, lost access: an error, never "absent", and the store
+//! recovers.
 //!
-//! Full and read-only file systems are real ones, mounted in a mount namespace of the child's own: nothing stays mounted.
-//! This needs no superuser where the kernel lets users have namespaces (`unshare --map-root-user`).
+//! The full and read-only file systems are real ones, mounted in the child's own mount namespace, so nothing stays
+//! mounted. No superuser is needed where the kernel gives users namespaces (`unshare --map-root-user`).
 
 use std::{fs, os::unix::fs::MetadataExt, os::unix::process::CommandExt, path::Path, process::Command};
 
@@ -13,7 +14,7 @@ fn is_superuser() -> bool {
     tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0
 }
 
-/// Runs a child after a mount command in namespaces of its own.
+/// Runs a child after a mount command in its own namespaces.
 fn run_mounted(role: &str, dir: &Path, mount: &str) -> Vec<String> {
     let script = format!("{mount} && exec \"$@\"");
     let mut prefix = vec!["unshare", "--mount"];
@@ -33,7 +34,7 @@ fn run_mounted(role: &str, dir: &Path, mount: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_full_disk_keeps_what_was_stored() {
+fn a_full_disk_keeps_stored_sessions() {
     let dir = tempfile::tempdir().unwrap();
     let mount = format!("mount -t tmpfs -o size=1m,mode=700 tmpfs {}", dir.path().display());
     let said = run_mounted("fill", dir.path(), &mount);
@@ -41,7 +42,7 @@ fn a_full_disk_keeps_what_was_stored() {
 }
 
 #[test]
-fn a_read_only_disk_is_named() {
+fn a_read_only_disk_is_an_error_that_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().display();
     let said = run_mounted("read_only", dir.path(), &format!("mount --bind {path} {path}"));
@@ -49,7 +50,7 @@ fn a_read_only_disk_is_named() {
 }
 
 #[test]
-fn too_many_open_files_is_no_absence() {
+fn too_many_open_files_is_an_error_and_never_absent() {
     let dir = tempfile::tempdir().unwrap();
     let prefix = ["sh", "-c", "ulimit -n 40 && exec \"$@\"", "sh"];
     let said = child::run(child::prefixed(&prefix, &std::env::current_exe().unwrap(), "few_files", dir.path(), ""));
@@ -57,7 +58,7 @@ fn too_many_open_files_is_no_absence() {
 }
 
 #[test]
-fn lost_rights_are_named() {
+fn lost_access_is_an_error_that_says_so() {
     let dir = tempfile::tempdir().unwrap();
     // The child must be able to reach its directory and its program.
     let exe = dir.path().join("child");
@@ -72,9 +73,9 @@ fn lost_rights_are_named() {
     set(0o700);
 }
 
-/// The directory goes and comes back; or is emptied by hand, which is a way to clear it.
+/// The directory disappears and comes back, or is emptied by hand, which is a way to clear it.
 #[tokio::test]
-async fn a_vanished_directory_is_no_absence() {
+async fn a_vanished_directory_is_an_error_and_never_absent() {
     let parent = tempfile::tempdir().unwrap();
     let (dir, away) = (parent.path().join("sessions"), parent.path().join("away"));
     fs::create_dir(&dir).unwrap();
@@ -109,11 +110,11 @@ async fn a_vanished_directory_is_no_absence() {
     create(&store, &id(1, 1), 3).await;
 }
 
-/// A file of another user, or the whole directory as another user's, is not ours to use.
+/// Another user's file, or another user's directory, is not used.
 #[tokio::test]
 async fn files_of_other_owners_are_left_alone() {
     if !is_superuser() {
-        // Without the right to give files away there is one kind of foreign file: the system's own directory.
+        // Without the right to change a file's owner, one foreign directory is left to test with: the system's own.
         let error = session_layer::FileStore::open("/etc").await.unwrap_err();
         assert!(error.to_string().contains("/etc"), "{error}");
         return;

@@ -6,7 +6,7 @@ use session_layer::{FileStore, Holder, Lock, SessionStatus, SessionStore, StoreE
 
 use crate::support::*;
 
-/// Takes the lock of a shard as another process would: on a handle of its own.
+/// Takes a shard's lock as another process would, on its own file handle.
 fn hold_shard(store: &FileStore, shard: u8) -> fs::File {
     let dir = store.dir().join(format!("{shard:02x}"));
     let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(dir.join("lock")).unwrap();
@@ -14,9 +14,9 @@ fn hold_shard(store: &FileStore, shard: u8) -> fs::File {
     file
 }
 
-/// A process that was stopped while it holds a lock: its shard's writers time out, and nothing else waits.
+/// A process is stopped while it holds a lock. Its shard's writers time out, and nothing else waits.
 #[tokio::test]
-async fn a_held_lock_exhausts_nothing() {
+async fn a_held_lock_blocks_only_its_shards_writers() {
     let fixture = Fixture::new().await;
     fixture.create(&id(1, 1), 1).await;
     let store = FileStore::builder(fixture.dir.path())
@@ -29,7 +29,7 @@ async fn a_held_lock_exhausts_nothing() {
         .unwrap();
     let version = store.load(&id(1, 1)).await.unwrap().unwrap().version;
     let held = hold_shard(&store, 1);
-    // What the living process is writing stays.
+    // A living process's temporary file stays.
     let tmp = fixture.dir.path().join("01/tmp");
     fs::write(&tmp, "half").unwrap();
 
@@ -62,7 +62,7 @@ async fn a_held_lock_exhausts_nothing() {
     assert!(!tmp.exists());
 }
 
-/// Renames in both directions at once lock in one order.
+/// Renames in both directions at once take their locks in one order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crossing_renames_do_not_block_each_other() {
     let fixture = Fixture::new().await;
@@ -92,7 +92,7 @@ async fn crossing_renames_do_not_block_each_other() {
     assert_eq!(fixture.store.count().await.unwrap(), 50);
 }
 
-/// B4.6: a lease holds in another process, changes the version, ends by time, and stops no removal.
+/// A lease holds in another process, changes the version, ends by time, and delays no removal.
 #[tokio::test]
 async fn leases_hold_across_stores() {
     let fixture = Fixture::new().await;
@@ -107,12 +107,12 @@ async fn leases_hold_across_stores() {
     assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
     assert!(!twin.unlock(&id, theirs).await.unwrap());
     let leased = twin.load(&id).await.unwrap().unwrap();
-    assert_ne!(leased.version, version, "K2");
+    assert_ne!(leased.version, version, "acquiring a lease changes the version");
     assert_eq!((leased.used_at, leased.expires_at), (start(), start() + HOUR));
     let metadata = twin.metadata(&id).await.unwrap().unwrap();
     assert_eq!((metadata.locked_until, metadata.status), (Some(until), SessionStatus::Locked));
 
-    // An update of the holder keeps the lease; extending it keeps the version.
+    // An update by the holder keeps the lease; extending it keeps the version.
     let version = updated(fixture.store.update(&id, &record(2), &leased.version, usage()).await.unwrap());
     fixture.clock.advance(10 * second);
     let until = start() + 40 * second;
@@ -120,7 +120,7 @@ async fn leases_hold_across_stores() {
     assert_eq!(fixture.load(&id).await.unwrap().version, version);
     assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
 
-    // Its time is over: the next holder's acquisition shuts the first one out.
+    // The lease has ended: the next holder's acquisition excludes the first holder.
     fixture.clock.set(until);
     assert_eq!(twin.lock(&id, theirs, 30 * second).await.unwrap(), Lock::Acquired { until: until + 30 * second });
     assert_eq!(fixture.store.update(&id, &record(3), &version, usage()).await.unwrap(), Update::Conflict);
@@ -139,7 +139,7 @@ async fn leases_hold_across_stores() {
     );
 }
 
-/// Giving a lease back wakes a waiter in this process at once; time stands still here.
+/// Giving a lease back wakes a waiter in this process at once; the clock stands still here.
 #[tokio::test(start_paused = true)]
 async fn unlock_wakes_the_waiter() {
     let fixture = Fixture::new().await;

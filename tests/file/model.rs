@@ -89,8 +89,8 @@ async fn run(steps: Vec<Step>) {
                 let usage = Usage { used_at: now, expires_at: now + MINUTE * u32::from(minutes) };
                 match (store.touch(&key(id), usage).await.unwrap(), model.get_mut(&id)) {
                     (Touch::Touched, Some(held)) => {
-                        let expires_at = usage.expires_at.min(held.record.absolute_limit());
-                        held.usage = Usage { expires_at, ..usage };
+                        let expires_at = usage.expires_at.min(held.record.absolute_limit()).max(held.usage.expires_at);
+                        held.usage = Usage { expires_at, used_at: usage.used_at.max(held.usage.used_at) };
                     }
                     (Touch::Gone, None) => {}
                     (outcome, _) => panic!("{outcome:?}"),

@@ -1,4 +1,4 @@
-//! An owner's sessions are listed without reading everybody's.
+//! An owner's sessions are listed without reading all sessions.
 
 use std::{fs, sync::Arc};
 
@@ -22,9 +22,9 @@ fn marks(fixture: &Fixture) -> usize {
     shards.map(|shard| fs::read_dir(shard.unwrap().path()).unwrap().count()).sum()
 }
 
-/// O1, through every way in which an owner comes and goes.
+/// Covers every way in which an owner changes.
 #[tokio::test]
-async fn o1_the_list_follows_every_change() {
+async fn the_list_follows_every_change_of_owner() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     fixture.create(&id(1, 1), 1).await;
@@ -37,7 +37,7 @@ async fn o1_the_list_follows_every_change() {
     assert_eq!(listed(store, "bob").await, [6]);
     assert!(listed(store, "carol").await.is_empty());
 
-    // Login, another owner, logout of the owner's, removal, renewal, expiry.
+    // Login, another owner, removal of the owner, removal of the session, renewal, expiry.
     let version = |number: u64| async move { fixture_version(store, number).await };
     store.update(&id(1, 1), &owned(1, "alice"), &version(1).await, usage()).await.unwrap();
     store.update(&id(2, 2), &owned(2, "bob"), &version(2).await, usage()).await.unwrap();
@@ -62,16 +62,16 @@ async fn fixture_version(store: &session_layer::FileStore, number: u64) -> sessi
     store.load(&id(number as u8, number)).await.unwrap().unwrap().version
 }
 
-/// Marks that a crash left are passed over, and removed when the owner is listed.
+/// Marks that a crash left are skipped, and removed when the owner is listed.
 #[tokio::test]
-async fn stale_marks_go() {
+async fn stale_marks_are_removed() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     store.create(&id(1, 1), &owned(1, "alice"), usage()).await.unwrap();
     store.create(&id(2, 2), &owned(2, "alice"), usage()).await.unwrap();
     store.create(&id(3, 3), &owned(3, "bob"), usage()).await.unwrap();
     fs::remove_file(path_of(store, &id(1, 1))).unwrap();
-    // As if bob's session had been alice's, and the crash had come before the mark went.
+    // As if bob's session had been alice's, and the crash had come before the mark was removed.
     let alice = session_layer::SessionId::of_owner("alice").to_string();
     let shard = fixture.dir.path().join("owners").join(&alice[..2]);
     fs::write(shard.join(format!("{alice}.{}", id(3, 3))), "").unwrap();

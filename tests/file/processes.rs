@@ -1,4 +1,4 @@
-//! B2.3: several processes over one directory.
+//! Several processes over one directory.
 
 use std::{
     io::{BufRead, BufReader},
@@ -22,9 +22,9 @@ async fn create_now(store: &FileStore, key: session_layer::SessionId) {
     store.create(&key, &record, Usage::at(&record, SystemTime::now())).await.unwrap();
 }
 
-/// C1: four processes with 100 increments each.
+/// Four processes with 100 increments each.
 #[tokio::test]
-async fn c1_increments_of_four_processes_all_count() {
+async fn increments_of_four_processes_all_count() {
     let dir = tempfile::tempdir().unwrap();
     let store = real(dir.path()).await;
     create_now(&store, id(1, 1)).await;
@@ -36,9 +36,9 @@ async fn c1_increments_of_four_processes_all_count() {
     assert_eq!(number(&store.load(&id(1, 1)).await.unwrap().unwrap()), 400);
 }
 
-/// C2, K1: a logout here is final there, whatever was under way.
+/// A logout in one process is final in the others, also for writes under way.
 #[tokio::test]
-async fn k1_a_logout_is_final_in_other_processes() {
+async fn a_logout_is_final_in_other_processes() {
     let dir = tempfile::tempdir().unwrap();
     let store = real(dir.path()).await;
     create_now(&store, id(1, 1)).await;
@@ -54,10 +54,10 @@ async fn k1_a_logout_is_final_in_other_processes() {
     assert!(store.load(&id(2, 1)).await.unwrap().is_none());
 }
 
-/// A process that is stopped while it holds a lock stops one shard's writers, for the deadline each; when it dies, its
-/// lock is gone.
+/// A stopped process that holds a lock delays one shard's writers, each up to its deadline. When the process dies, its
+/// lock is free.
 #[tokio::test]
-async fn a_stopped_process_exhausts_nothing_and_a_dead_one_holds_nothing() {
+async fn a_stopped_process_blocks_one_shard_and_a_dead_one_none() {
     let dir = tempfile::tempdir().unwrap();
     let store = real(dir.path()).await;
     create_now(&store, id(1, 1)).await;
@@ -78,7 +78,7 @@ async fn a_stopped_process_exhausts_nothing_and_a_dead_one_holds_nothing() {
     assert!(store.remove(&id(1, 1)).await.unwrap());
 }
 
-/// B4.6: a lease outlives its process, and ends at its time.
+/// The lease outlives its process and ends at its time.
 #[tokio::test]
 async fn a_lease_of_a_dead_process_ends_by_time() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the tests share: records that count, and stores over a temporary directory.
+//! Shared by these tests: records that count, and stores over a temporary directory.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,7 +26,7 @@ pub(crate) fn id(shard: u8, number: u64) -> SessionId {
     SessionId::from_uuid(uuid::Uuid::new_v8(bytes))
 }
 
-/// A session of one hour idle and one day that was created at this time and holds a number.
+/// A session of one hour idle and one day absolute, created at this time, that holds a number.
 pub(crate) fn record_at(created: SystemTime, number: u64) -> Arc<Record> {
     let text = number.to_string();
     let entries = Entries::from_sorted([("n", text.as_bytes())].into_iter()).unwrap();
@@ -56,7 +56,7 @@ pub(crate) fn path_in(dir: &Path, id: &SessionId) -> PathBuf {
     dir.join(&name[..2]).join(name)
 }
 
-/// A store over a directory of its own, by a clock that stands at `start()`, without a task.
+/// A store over its own directory, with a clock that stands at `start()` and without a task.
 pub(crate) struct Fixture {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) clock: Clock,
@@ -71,7 +71,7 @@ impl Fixture {
         Self { dir, clock, store }
     }
 
-    /// Another store over the same directory, as another process would have it.
+    /// Another store over the same directory, as in another process.
     pub(crate) async fn twin(&self) -> FileStore {
         open(self.dir.path(), &self.clock).await
     }
@@ -104,7 +104,7 @@ pub(crate) fn updated(update: Update) -> Version {
     }
 }
 
-/// Adds one to the number of a session, however often others come between.
+/// Adds one to a session's number, and retries on conflicts.
 pub(crate) async fn increment(store: &FileStore, id: &SessionId) {
     loop {
         let stored = store.load(id).await.unwrap().expect("the session is there");

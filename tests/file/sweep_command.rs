@@ -1,4 +1,4 @@
-//! `examples/sweep`: its command line, and what it does to a store that another process uses.
+//! `examples/sweep`: its command line, and its effect on a store that another process uses.
 
 use std::time::SystemTime;
 
@@ -36,9 +36,9 @@ fn the_command_line_is_checked() {
     }
 }
 
-/// B2.4, by the system's clock: one expired, one unused for two days, one just used.
+/// By the system's clock: one session expired, one unused for two days, one just used.
 #[tokio::test]
-async fn it_removes_what_has_expired_or_is_unused() {
+async fn it_removes_expired_and_unused_sessions() {
     let dir = tempfile::tempdir().unwrap();
     let now = SystemTime::now();
     let store = open(dir.path(), &Clock::manual(now - DAY * 3)).await;

@@ -1,10 +1,10 @@
-//! B2.7: what a power cut leaves follows from the order of the system calls. strace shows it.
+//! The state after a power cut follows from the order of the system calls, which strace shows.
 
 use std::{collections::HashMap, fs};
 
 use crate::child;
 
-/// What one operation did to files, in order: `write tmp`, `fsync tmp`, `times`, `rename 01`, `fsync 01`, `unlink 01`.
+/// The file operations of one call, in order: `write tmp`, `fsync tmp`, `times`, `rename 01`, `fsync 01`, `unlink 01`.
 type Steps = HashMap<String, Vec<String>>;
 
 fn steps(durability: &str) -> Steps {
@@ -25,7 +25,7 @@ fn parse(log: &str, root: &str) -> Steps {
             operation = rest.split('"').next().unwrap().to_owned();
             steps.entry(operation.clone()).or_default();
         }
-        // A call that another thread interrupts is shown twice; where it begins counts.
+        // A call that another thread interrupts is shown twice; the first line counts.
         let Some(at) = line.find(root).filter(|_| !line.contains("resumed>") && !operation.is_empty()) else {
             continue;
         };
@@ -59,7 +59,7 @@ const REPLACED: [&str; 3] = ["write tmp", "times", "rename 01"];
 const REPLACED_SYNCED: [&str; 4] = ["write tmp", "times", "fsync tmp", "rename 01"];
 
 #[test]
-fn none_syncs_nothing() {
+fn durability_none_syncs_nothing() {
     let steps = steps("none");
     assert_eq!(changes(&steps, "create"), REPLACED);
     assert_eq!(changes(&steps, "update"), REPLACED);
@@ -71,14 +71,14 @@ fn none_syncs_nothing() {
         operation != "flush" && steps.iter().any(|step| step.starts_with("fsync"))
     };
     assert!(!steps.iter().any(syncs));
-    // B4.8: what was left unsynced is synced by a flush, once: the one file that is left, and the directories.
+    // A flush syncs each unsynced file once: the one remaining file, and the directories.
     assert_eq!(steps["flush"].iter().filter(|step| *step == "fsync file").count(), 1);
     assert!(steps["flush"].contains(&"fsync 01".to_owned()) && steps["flush"].contains(&"fsync 02".to_owned()));
     assert_eq!(steps["flush again"], [""; 0]);
 }
 
 #[test]
-fn data_syncs_files_before_and_endings_after() {
+fn durability_data_syncs_files_before_a_write_and_directories_after_an_end() {
     let steps = steps("data");
     assert_eq!(changes(&steps, "create"), REPLACED_SYNCED);
     assert_eq!(changes(&steps, "update"), REPLACED_SYNCED);
@@ -93,7 +93,7 @@ fn data_syncs_files_before_and_endings_after() {
 }
 
 #[test]
-fn full_syncs_directories_too() {
+fn durability_full_syncs_directories_too() {
     let steps = steps("full");
     assert_eq!(changes(&steps, "create"), [&REPLACED_SYNCED[..], &["fsync 01"]].concat());
     assert_eq!(changes(&steps, "update"), [&REPLACED_SYNCED[..], &["fsync 01"]].concat());
@@ -115,7 +115,7 @@ fn full_syncs_directories_too() {
     assert_eq!(steps["flush"], [""; 0], "nothing is left to a flush");
 }
 
-/// A sweep that finds nothing opens no session, and a load opens one file once.
+/// A sweep without expired sessions opens none, and a load opens one file once.
 #[test]
 fn a_sweep_opens_no_file() {
     let steps = steps("none");

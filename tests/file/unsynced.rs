@@ -17,7 +17,7 @@ use crate::{
     support::*,
 };
 
-/// A scenario's child under strace, with the file or directory of the store whose syncs strace changes.
+/// A scenario's child under strace, with the store's file or directory whose syncs strace changes.
 struct Scenario {
     dir: tempfile::TempDir,
     said: Vec<String>,
@@ -31,7 +31,7 @@ impl Scenario {
     }
 }
 
-/// The store is made in another directory and then moved, so that strace changes only the scenario's own syncs.
+/// The store is created in another directory and then moved, so that strace changes only the scenario's own syncs.
 fn run(scenario: &str, durability: &str, path: &str, tamper: &str) -> Scenario {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("store")).unwrap();
@@ -198,7 +198,7 @@ fn a_clear_that_was_not_synced_is_not_acknowledged() {
 
 /// The process may end after the failed sync: the next process finds the mark.
 #[test]
-fn what_a_killed_process_has_not_synced_is_synced_before_it_is_acknowledged() {
+fn unsynced_changes_of_a_killed_process_are_synced_before_they_are_acknowledged() {
     let killed = run("remove", "data", "01", "signal=KILL:when=1");
     assert_said(&killed, &[]);
     assert!(!path_in(&killed.store(), &id(1, 1)).exists());
@@ -214,7 +214,7 @@ fn what_a_killed_process_has_not_synced_is_synced_before_it_is_acknowledged() {
 
 /// Only a change that was not synced costs a sync.
 #[test]
-fn what_was_synced_is_not_synced_again() {
+fn a_synced_change_is_not_synced_again() {
     let scenario = run("load", "full", "01", "");
     assert_said(&scenario, &["load: true"]);
     assert_eq!(scenario.syncs, [false; 0]);
@@ -224,7 +224,7 @@ fn what_was_synced_is_not_synced_again() {
 /// sessions.
 #[test]
 fn a_session_in_a_shard_that_was_not_synced_is_not_acknowledged() {
-    // The first sync of the directory is that of opening the store.
+    // The first sync of the directory belongs to opening the store.
     let scenario = run("new shard", "data", "", "error=EIO:when=2..3");
     assert_said(&scenario, &["create: Unavailable", "create: Unavailable", "create: true"]);
     assert_synced_after(&scenario, 2);
@@ -241,7 +241,7 @@ fn a_login_whose_mark_was_not_synced_is_not_acknowledged() {
 
 /// A file that could not be synced is not synced again: another file is written.
 #[test]
-fn a_file_whose_sync_failed_takes_no_place() {
+fn a_file_whose_sync_failed_is_replaced_by_a_new_file() {
     let scenario = run("file", "data", "01/tmp", "error=EIO:when=1");
     assert_said(&scenario, &["update: Unavailable", "load: 1", "update: Updated", "load: 2"]);
     assert_synced_after(&scenario, 1);
@@ -255,7 +255,7 @@ fn a_touch_whose_sync_failed_is_taken_back() {
     assert_synced_after(&scenario, 1);
 }
 
-/// The kernel forgets content that it could not write and reports it once, so the next sync of the same file would
+/// The kernel drops content that it could not write and reports that once, so the next sync of the same file would
 /// succeed.
 #[test]
 fn a_flush_that_failed_writes_the_file_anew() {
@@ -316,7 +316,7 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
             store.create(&key, &record, usage()).await.unwrap();
         }
         if scenario == "epoch" {
-            // Makes the epoch's shard.
+            // Creates the epoch's shard.
             store.ensure_epoch("alice", Usage::keep_for(start(), HOUR)).await.unwrap();
             store.remove(&SessionId::of_owner("alice")).await.unwrap();
         }

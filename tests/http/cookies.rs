@@ -126,7 +126,7 @@ async fn the_answer_to_two_live_cookies_drops_both_and_ends_no_session() {
 
 /// A browser has at most one cookie of a `__Host-` name, so one line removes it.
 #[tokio::test]
-async fn of_a_host_cookie_one_is_dropped() {
+async fn a_host_cookie_is_dropped_by_one_line() {
     let (site, [one, two]) = two_live(CookieConfig::default(), "__Host-sid").await;
     let mut browser = Browser::default();
     browser.plant("__Host-sid", &one, None, "/");
@@ -150,7 +150,7 @@ async fn a_logout_ends_both_of_two_live_sessions_and_drops_both_cookies() {
 }
 
 #[tokio::test]
-async fn a_dead_cookie_beside_a_live_one_is_no_reason_to_drop_either() {
+async fn a_dead_cookie_beside_a_live_one_drops_neither() {
     let (site, [one, two]) = two_live(CookieConfig::new("id").secure(false), "id").await;
     let router = routes(&site.layer);
     let mut browser = Browser::default();
@@ -203,7 +203,7 @@ async fn hostile_hosts_and_paths_get_into_no_line() {
 
 const WARNING: &str = "a session was created over plain HTTP";
 
-/// How many warnings visits with these headers cause. Each visit creates a session.
+/// Counts the warnings caused by visits with these headers. Each visit creates a session.
 async fn warned(layer: &SessionLayer, visits: &[&[(&'static str, &'static str)]]) -> usize {
     let (events, _guard) = Events::keep();
     let router: Router =
@@ -222,7 +222,7 @@ fn layer(settings: impl FnOnce(CookieConfig) -> CookieConfig) -> SessionLayer {
 }
 
 #[tokio::test]
-async fn a_secure_cookie_over_plain_http_is_warned_of_once() {
+async fn a_secure_cookie_over_plain_http_causes_one_warning() {
     let visits: [&[_]; 3] =
         [&[("host", "192.168.1.7:3000")], &[("host", "dev.example.org")], &[("host", "dev.example.org")]];
     assert_eq!(warned(&layer(|cookie| cookie), &visits).await, 1);
@@ -232,7 +232,7 @@ async fn a_secure_cookie_over_plain_http_is_warned_of_once() {
 }
 
 #[tokio::test]
-async fn a_secure_cookie_that_comes_back_is_not_warned_of() {
+async fn a_secure_cookie_that_comes_back_causes_no_warning() {
     let visits: [&[_]; 8] = [
         &[],
         &[("host", "localhost:3000")],
@@ -250,7 +250,7 @@ async fn a_secure_cookie_that_comes_back_is_not_warned_of() {
 }
 
 #[tokio::test]
-async fn visits_that_create_no_session_are_not_warned_of() {
+async fn visits_that_create_no_session_cause_no_warning() {
     let (events, _guard) = Events::keep();
     let layer = layer(|cookie| cookie);
     let router: Router = Router::new()
@@ -282,7 +282,7 @@ async fn visits_that_create_no_session_are_not_warned_of() {
 
 /// An application's own handle knows only the headers. A `LazySession` counts as well.
 #[tokio::test]
-async fn it_is_warned_of_without_axum_and_with_a_lazy_session() {
+async fn the_warning_works_without_axum_and_with_a_lazy_session() {
     for is_lazy in [false, true] {
         let (events, _guard) = Events::keep();
         let layer = layer(|cookie| cookie);

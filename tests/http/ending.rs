@@ -13,7 +13,7 @@ use session_layer::{
     LazySession, Session, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
-        fault::{Fault, Step},
+        fault::{Bare, Fault, Step},
     },
 };
 use tokio::sync::Barrier;
@@ -24,25 +24,29 @@ type Change = fn(&Session) -> Result<(), session_layer::Error>;
 
 const RENEWALS: [Change; 2] = [|session| session.renew(), |session| session.login("ada")];
 
+/// Over a store without its own `end` and `rename`.
+fn bare() -> Site {
+    let below = Site::new();
+    Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder)
+}
+
 async fn is_live(site: &Site, jar: &Jar) -> bool {
     site.send(jar, async |session: Session| (!session.is_new()).to_string()).await.body == "true"
 }
 
-/// Promise 10, V4: held back at each call of the store, while another request moves the session to a new token. Either the
-/// session has ended, or the answer says that it was superseded and takes nobody's cookie.
+/// The logout is held back at each of its store calls, while another request moves the session to a new token. Either
+/// the session has ended, or the answer says that it was superseded and removes no cookie.
 #[tokio::test]
-async fn v4_a_logout_beside_a_renewal() {
+async fn a_logout_beside_a_renewal_ends_the_session_or_says_that_it_was_superseded() {
     for (renewal, retry_for) in RENEWALS.into_iter().flat_map(|renewal| [(renewal, 5), (renewal, 0)]) {
-        for (operation, step) in [Operation::Load, Operation::Update, Operation::Remove]
+        for (operation, step) in [Operation::Load, Operation::End]
             .into_iter()
             .flat_map(|operation| [(operation, Step::Before), (operation, Step::After)])
         {
             let site = Site::with(|builder| builder.retry_for(Duration::from_secs(retry_for)));
             let jar = site.member("ada").await;
             let (pause, gate) = Fault::pause();
-            // The first load is the extractor's.
-            let nth = if operation == Operation::Load { 2 } else { 1 };
-            site.store.inject(pause.on(operation).at(step).nth(nth));
+            site.store.inject(pause.on(operation).at(step).nth(1));
             let logout = tokio::spawn(site.send(&jar, async |session: Session| session.destroy()));
             gate.reached().await;
             let mut other = jar.clone();
@@ -53,14 +57,14 @@ async fn v4_a_logout_beside_a_renewal() {
             match logout.status {
                 StatusCode::OK => {
                     assert!(logout.cookies()[0].contains("Max-Age=0"), "{case}");
-                    // What the other one has is its own: a fresh session, without what was in this one.
+                    // The other request's session is a fresh one, without the entries of the ended one.
                     assert_eq!(site.entry(&other, "n").await, None, "{case}");
                 }
                 StatusCode::CONFLICT => {
                     assert!(logout.sets_no_cookie(), "{case}");
                     assert!(is_live(&site, &other).await, "{case}");
                     let tombstone = site.stored(&jar.id()).await.unwrap();
-                    assert!(!tombstone.record.is_session(), "{case}: K21");
+                    assert!(!tombstone.record.is_session(), "{case}: the old token is no longer known as superseded");
                 }
                 _ => panic!("{case}"),
             }
@@ -69,18 +73,17 @@ async fn v4_a_logout_beside_a_renewal() {
     }
 }
 
-/// A button that is pressed twice: neither answer is an error, at whatever moment they meet.
+/// A user presses the logout button twice. Neither answer is an error, in any interleaving.
 #[tokio::test]
-async fn two_logouts_at_once() {
-    for (operation, step) in [Operation::Load, Operation::Update, Operation::Remove]
+async fn two_logouts_at_once_both_succeed() {
+    for (operation, step) in [Operation::Load, Operation::End]
         .into_iter()
         .flat_map(|operation| [(operation, Step::Before), (operation, Step::After)])
     {
         let site = Site::new();
         let jar = site.visitor().await;
         let (pause, gate) = Fault::pause();
-        let nth = if operation == Operation::Load { 2 } else { 1 };
-        site.store.inject(pause.on(operation).at(step).nth(nth));
+        site.store.inject(pause.on(operation).at(step).nth(1));
         let first = tokio::spawn(site.send(&jar, async |session: Session| session.destroy()));
         gate.reached().await;
         let second = site.send(&jar, async |session: Session| session.destroy()).await;
@@ -91,10 +94,12 @@ async fn two_logouts_at_once() {
     }
 }
 
-/// Late writes and late readers see no session, not a superseded one, also where only the grave could be made.
+/// Late writes and late readers see no session, rather than a superseded one, even if the tombstone could not be
+/// removed.
 #[tokio::test]
-async fn a_grave_is_no_session_to_anybody() {
-    let site = Site::new();
+async fn an_ended_session_looks_absent_to_late_requests() {
+    // A store without its own `end`.
+    let site = bare();
     let jar = site.visitor().await;
     let gate = site.store.pause(Operation::Update, Step::Before);
     let late = tokio::spawn(site.send(&jar, async |session: Session| session.insert("n", &2)));
@@ -108,15 +113,14 @@ async fn a_grave_is_no_session_to_anybody() {
     assert_eq!(late.await.unwrap().status, StatusCode::OK, "as if it had been first");
     let reply = site.send(&jar, async |session: Session| session.insert("n", &3)).await;
     assert_eq!(reply.status, StatusCode::OK);
-    assert_eq!(reply.cookies().len(), 1, "a session of its own");
+    assert_eq!(reply.cookies().len(), 1, "a new session");
     assert!(!is_live(&site, &jar).await);
     site.clock.advance(2 * MINUTE);
     assert!(site.stored(&jar.id()).await.is_none());
 }
 
-/// A logout among a hundred writes takes effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_logout_among_a_hundred_writes() {
+async fn a_logout_among_a_hundred_writes_takes_effect() {
     let site = Site::with(|builder| builder.retry_for(Duration::ZERO));
     let jar = site.visitor().await;
     let barrier = Arc::new(Barrier::new(101));
@@ -143,24 +147,26 @@ async fn a_logout_among_a_hundred_writes() {
     assert_eq!(site.store.inner().count().await.unwrap(), 0);
 }
 
-/// A lost answer is looked after: done or not, the session has ended, and only then.
+/// The tombstone's write is not answered, so it is read back. The logout is reported only if the session has ended.
 #[tokio::test]
-async fn a_grave_whose_answer_was_lost() {
+async fn a_logout_whose_write_was_not_answered_is_read_back() {
     for fault in [Fault::outcome_unknown(), Fault::error(StoreErrorKind::OutcomeUnknown)] {
-        let site = Site::new();
-        let jar = site.visitor().await;
-        site.store.inject(fault.on(Operation::Update).nth(1));
-        let reply = site.send(&jar, async |session: Session| session.destroy()).await;
-        assert_eq!(reply.status, StatusCode::OK);
-        assert!(reply.cookies()[0].contains("Max-Age=0"));
-        assert_eq!(site.store.inner().count().await.unwrap(), 0);
+        for (operation, site) in [(Operation::End, Site::new()), (Operation::Update, bare())] {
+            let jar = site.visitor().await;
+            site.store.inject(fault.clone().on(operation).nth(1));
+            let reply = site.send(&jar, async |session: Session| session.destroy()).await;
+            assert_eq!(reply.status, StatusCode::OK, "{operation}");
+            assert!(reply.cookies()[0].contains("Max-Age=0"), "{operation}");
+            assert_eq!(site.store.inner().count().await.unwrap(), 0, "{operation}");
+        }
     }
 }
 
-/// A store that acknowledges neither the grave nor its removal may not keep either after a crash: no logout is told of.
+/// If the store acknowledges neither the tombstone nor its removal, either may be lost in a crash, so no logout is
+/// reported.
 #[tokio::test]
-async fn p12_an_end_that_may_not_last_is_an_error() {
-    let site = Site::new();
+async fn a_logout_that_may_not_survive_a_crash_is_an_error() {
+    let site = bare();
     let jar = site.member("ada").await;
     for operation in [Operation::Update, Operation::Remove] {
         site.store.inject(Fault::outcome_unknown().on(operation));
@@ -172,9 +178,9 @@ async fn p12_an_end_that_may_not_last_is_an_error() {
     assert!(reply.sets_no_cookie());
 }
 
-/// K22: a store that has let go of a session may have to write down that it is not to come back.
+/// A store that has evicted the session may still have to record that it must not come back after a restart.
 #[tokio::test]
-async fn k22_what_is_absent_is_removed_all_the_same() {
+async fn destroy_removes_a_session_that_the_store_no_longer_has() {
     let site = Site::new();
     let jar = site.visitor().await;
     let below = site.store.inner().clone();
@@ -191,9 +197,8 @@ async fn k22_what_is_absent_is_removed_all_the_same() {
     assert_eq!(site.store.calls(Operation::Remove), 2);
 }
 
-/// V10, K7: an answer that depends on the cookie says so, with and without turns.
 #[tokio::test]
-async fn v10_a_lazy_logout_without_a_session_varies() {
+async fn a_lazy_logout_without_a_session_varies_by_cookie() {
     for site in [Site::new(), Site::with(|builder| builder.exclusive(Duration::from_secs(1)))] {
         let logout = async |lazy: LazySession| lazy.destroy().await.map(|was_there| was_there.to_string());
         let reply = site.send(&site.jar(), logout).await;
@@ -202,8 +207,8 @@ async fn v10_a_lazy_logout_without_a_session_varies() {
     }
 }
 
-/// What another request of the session has written, and what becomes of it when a change that came during a `save` of this
-/// one fails, or panics, on what is stored now.
+/// Runs a change during a `save` of the same request. The change fails, or panics, on the record that the save has
+/// merged with. Returns the other request's entry as stored, this request's entry, and the status.
 async fn moved(renews: bool, panics: bool) -> (Option<String>, Option<String>, StatusCode) {
     let site = Site::new();
     let jar = site.visitor().await;
@@ -247,7 +252,7 @@ async fn moved(renews: bool, panics: bool) -> (Option<String>, Option<String>, S
 }
 
 #[tokio::test]
-async fn a_change_that_fails_on_what_was_merged_undoes_nothing() {
+async fn a_change_that_fails_on_the_merged_record_undoes_nothing() {
     for (renews, panics) in [(false, false), (false, true), (true, false), (true, true)] {
         let (b, c, status) = moved(renews, panics).await;
         let theirs = (Some("\"text\""), Some("7"));
@@ -255,9 +260,9 @@ async fn a_change_that_fails_on_what_was_merged_undoes_nothing() {
     }
 }
 
-/// Promise 1: a session that was destroyed is not brought back by what a renewal has left in the draft.
+/// The renewal has left a change in the draft. It does not bring back a session that was destroyed.
 #[tokio::test]
-async fn p1_a_change_that_panics_on_a_fresh_session_brings_nothing_back() {
+async fn a_change_that_panics_on_a_fresh_session_revives_nothing() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (twin, own) = (site.clone(), jar.clone());
@@ -286,9 +291,9 @@ async fn p1_a_change_that_panics_on_a_fresh_session_brings_nothing_back() {
     assert_eq!(site.entry(&after, "a").await.as_deref(), Some("1"));
 }
 
-/// An id from before a renewal is that of no session, and what it says to late requests stays.
+/// The id from before a renewal still ends the session, and its tombstone stays for late requests.
 #[tokio::test]
-async fn an_id_from_before_a_renewal_ends_the_session_where_it_is() {
+async fn an_id_from_before_a_renewal_ends_the_renewed_session() {
     let site = Site::new();
     let old = site.member("ada").await;
     let mut new = old.clone();
@@ -304,9 +309,9 @@ async fn an_id_from_before_a_renewal_ends_the_session_where_it_is() {
     assert!(is_live(&site, &later).await);
 }
 
-/// A handler that asks twice, once lazily: what its cookie led to is told once.
+/// The handler asks for the session twice, once lazily. The cookie's outcome is reported once.
 #[tokio::test]
-async fn the_cookie_is_told_of_once() {
+async fn the_cookies_outcome_is_reported_once() {
     let (events, _kept) = Events::keep();
     let site = Site::new();
     site.send(&site.jar(), async |_: LazySession, _: Session, _: LazySession| ()).await;

@@ -1,4 +1,4 @@
-//! DESIGN 9, row by row: what the visitor gets, and what happens to data.
+//! Failures: the response that the visitor gets, and what happens to the data.
 
 use axum::{body::Body, routing::any};
 use http::{Response, StatusCode};
@@ -22,7 +22,7 @@ async fn n_is_one(site: &Site, jar: &Jar) {
 }
 
 #[tokio::test]
-async fn load_unavailable_or_timed_out_is_503() {
+async fn a_load_that_fails_or_times_out_is_503() {
     let site = Site::new();
     let jar = site.visitor().await;
     for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Timeout, StoreErrorKind::Other] {
@@ -45,7 +45,7 @@ async fn load_unavailable_or_timed_out_is_503() {
 }
 
 #[tokio::test]
-async fn load_damaged_is_500_and_the_record_stays() {
+async fn a_damaged_record_is_500_and_stays() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (events, _guard) = Events::keep();
@@ -64,7 +64,7 @@ async fn load_damaged_is_500_and_the_record_stays() {
 }
 
 #[tokio::test]
-async fn load_damaged_can_start_over_under_a_new_id() {
+async fn a_damaged_session_can_start_over_under_a_new_id() {
     let site = Site::with(|builder| builder.damaged(DamagedPolicy::StartOver));
     let old = site.visitor().await;
     let mut jar = old.clone();
@@ -82,7 +82,7 @@ async fn load_damaged_can_start_over_under_a_new_id() {
 }
 
 #[tokio::test]
-async fn superseded_at_load_is_an_empty_session_that_only_logs_in() {
+async fn a_superseded_token_gives_an_empty_session_that_can_only_log_in() {
     let site = Site::new();
     let old = site.visitor().await;
     let mut new = old.clone();
@@ -136,7 +136,7 @@ async fn a_5xx_drops_changes_but_not_destroy() {
     assert!(reply.sets_no_cookie());
     assert_eq!(site.store.total(), 1, "one load");
     n_is_one(&site, &jar).await;
-    // A 4xx is an answer like any other.
+    // A 4xx answer commits like any other.
     let reply = site
         .send(&jar, async |session: Session| {
             session.insert("m", &2).unwrap();
@@ -145,7 +145,7 @@ async fn a_5xx_drops_changes_but_not_destroy() {
         .await;
     assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(site.entry(&jar, "m").await.as_deref(), Some("2"));
-    // `destroy` takes effect, what follows it does not.
+    // `destroy` takes effect, and the changes after it do not.
     let reply = site
         .send(&jar, async |session: Session| {
             session.destroy().unwrap();
@@ -159,7 +159,7 @@ async fn a_5xx_drops_changes_but_not_destroy() {
 }
 
 #[tokio::test]
-async fn a_5xx_can_be_told_to_save() {
+async fn a_setting_saves_changes_of_a_5xx() {
     let site = Site::with(|builder| builder.save_if(|_| true));
     let jar = site.visitor().await;
     site.send(&jar, async |session: Session| {
@@ -196,7 +196,7 @@ async fn an_inner_service_that_fails_drops_changes_but_not_destroy() {
 }
 
 #[tokio::test]
-async fn gone_at_commit_is_the_answer_without_a_cookie() {
+async fn a_session_gone_at_commit_leaves_the_answer_and_sets_no_cookie() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (events, _guard) = Events::keep();
@@ -216,7 +216,7 @@ async fn gone_at_commit_is_the_answer_without_a_cookie() {
 }
 
 #[tokio::test]
-async fn superseded_at_commit_is_409() {
+async fn a_session_superseded_at_commit_is_409() {
     let site = Site::new();
     let old = site.visitor().await;
     let (events, _guard) = Events::keep();
@@ -240,7 +240,7 @@ async fn superseded_at_commit_is_409() {
 }
 
 #[tokio::test]
-async fn commit_unavailable_is_503_and_the_old_state_stays() {
+async fn an_unavailable_store_at_commit_is_503_and_leaves_the_old_state() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (events, _guard) = Events::keep();
@@ -259,16 +259,16 @@ async fn commit_unavailable_is_503_and_the_old_state_stays() {
     n_is_one(&site, &jar).await;
     assert_eq!(site.store.inner().count().await.unwrap(), 1);
     assert_eq!(events.count(Level::ERROR, "session not committed"), 3);
-    // A logout that fails says so (promise 12).
+    // A failed logout is an error.
     site.store.heal();
-    site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+    site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
     let reply = site.send(&jar, async |session: Session| session.destroy()).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(reply.sets_no_cookie());
 }
 
 #[tokio::test]
-async fn retries_used_up_are_503() {
+async fn a_commit_out_of_retries_is_503() {
     let site = Site::with(|builder| builder.retry_for(std::time::Duration::ZERO));
     let jar = site.visitor().await;
     let (twin, other) = (site.clone(), jar.clone());
@@ -277,7 +277,7 @@ async fn retries_used_up_are_503() {
     let handler = async move |session: Session| {
         session.insert("n", &2)?;
         twin.send(&other, async |session: Session| session.insert("n", &1_000)).await;
-        // The first try meets that one; at its second it meets another.
+        // The first attempt meets the other request's write, the second one meets another.
         let pause = pause.lock().unwrap().take().unwrap();
         twin.store.inject(pause);
         ok()
@@ -317,7 +317,7 @@ async fn a_hook_chooses_the_failures_answer() {
 }
 
 #[tokio::test]
-async fn too_large_is_told_at_insert() {
+async fn a_record_that_is_too_large_is_an_error_at_insert() {
     let site = Site::with(|builder| builder.max_record_bytes(2_000));
     let jar = site.visitor().await;
     let reply = site
@@ -343,8 +343,8 @@ async fn too_large_is_told_at_insert() {
 }
 
 #[tokio::test]
-async fn outcome_unknown_is_read_back() {
-    // Done, and not told: found by reading back.
+async fn a_commit_with_an_unknown_outcome_is_read_back() {
+    // The write was done and its answer lost. Reading back finds it.
     for operation in [Operation::Update, Operation::Create, Operation::Rename] {
         let site = Site::new();
         let mut jar = if operation == Operation::Create { site.jar() } else { site.visitor().await };
@@ -360,7 +360,7 @@ async fn outcome_unknown_is_read_back() {
         assert_eq!(reply.status, StatusCode::OK, "{operation:?}");
         assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"), "{operation:?}");
     }
-    // Not done: an update stays unknown, a creation is made under another token.
+    // The write was not done. An update stays unknown; a creation is retried under another token.
     let site = Site::new();
     let jar = site.visitor().await;
     site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update));
@@ -372,7 +372,7 @@ async fn outcome_unknown_is_read_back() {
     let reply = site.visit(&mut new, async |session: Session| session.insert("n", &2)).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(site.entry(&new, "n").await.as_deref(), Some("2"));
-    // It can't be read back: 503, and old or new, never mixed.
+    // Reading back fails as well. The answer is 503, and the record is the old or the new one.
     for operation in [Operation::Update, Operation::Rename] {
         let site = Site::new();
         let jar = site.visitor().await;
@@ -389,17 +389,17 @@ async fn outcome_unknown_is_read_back() {
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{operation:?}");
         assert!(reply.sets_no_cookie());
     }
-    // A `remove` that is not answered is asked again.
+    // An unanswered `end` is read back.
     let site = Site::new();
     let jar = site.visitor().await;
-    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Remove).nth(1));
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::End).nth(1));
     let reply = site.send(&jar, async |session: Session| session.destroy()).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(site.stored(&jar.id()).await.is_none());
 }
 
 #[tokio::test]
-async fn a_touch_that_fails_leaves_the_answer() {
+async fn a_failed_touch_leaves_the_answer() {
     let site = Site::new();
     let jar = site.visitor().await;
     site.clock.advance(30 * MINUTE);
@@ -413,7 +413,7 @@ async fn a_touch_that_fails_leaves_the_answer() {
 }
 
 #[tokio::test]
-async fn after_the_response_has_begun_nothing_can_need_a_cookie() {
+async fn after_the_response_has_begun_changes_that_need_a_cookie_are_errors() {
     let site = Site::new();
     let slot = std::sync::Arc::new(std::sync::Mutex::new(None));
     let keep = |slot: &std::sync::Arc<std::sync::Mutex<Option<Session>>>| {
@@ -445,7 +445,7 @@ async fn after_the_response_has_begun_nothing_can_need_a_cookie() {
     session.insert("n", &2).unwrap();
     session.save().await.unwrap();
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
-    // What nobody saves is an event.
+    // Unsaved changes are reported as an event.
     session.insert("n", &3).unwrap();
     let (events, _guard) = Events::keep();
     drop(session);
@@ -454,7 +454,7 @@ async fn after_the_response_has_begun_nothing_can_need_a_cookie() {
 }
 
 #[tokio::test]
-async fn a_missing_layer_says_what_to_do() {
+async fn a_missing_layer_is_an_error_that_says_what_to_do() {
     let (events, _guard) = Events::keep();
     let router: axum::Router = axum::Router::new().route("/", any(async |_: Session| "never"));
     let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
@@ -465,9 +465,9 @@ async fn a_missing_layer_says_what_to_do() {
     assert_eq!(error.kind(), SessionRejectionKind::MissingLayer);
 }
 
-/// A store that hangs holds back only those that ask it.
+/// A store that hangs blocks only the requests that call it.
 #[tokio::test]
-async fn a_hanging_store_holds_back_only_its_own_session() {
+async fn a_hanging_store_call_blocks_only_its_own_session() {
     let site = Site::new();
     let (stuck, other) = (site.visitor().await, site.visitor().await);
     site.store.inject(Fault::hanging().on(Operation::Update).session(&stuck.id()));

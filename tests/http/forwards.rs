@@ -39,7 +39,7 @@ async fn keys(site: &Site, jar: &Jar) -> String {
     site.send(jar, async |session: Session| session.keys().join(",")).await.body
 }
 
-/// How many sessions live, tombstones not counted.
+/// Counts live sessions, without tombstones.
 async fn live(site: &Site) -> u64 {
     site.store.inner().count().await.unwrap()
 }
@@ -122,7 +122,7 @@ async fn the_old_token_leads_nowhere_after_a_login_a_logout_or_a_revocation() {
     }
 }
 
-/// The session was there, so the token was superseded, and is not one that was never issued.
+/// The session existed, so the token is superseded rather than never issued.
 #[tokio::test]
 async fn a_forward_whose_target_is_gone_is_superseded() {
     for (name, site) in sites() {
@@ -135,8 +135,8 @@ async fn a_forward_whose_target_is_gone_is_superseded() {
     }
 }
 
-/// Whoever has planted the old token does not follow it into a session that has an owner since: not where the renewing
-/// request names one, nor where a later one does.
+/// A token planted before the renewal is not forwarded to a session that has since got an owner: neither if the
+/// renewing request names the owner, nor if a later one does.
 #[tokio::test]
 async fn a_planted_token_does_not_follow_a_renewal_into_a_login() {
     type Act = fn(&Session) -> Result<(), Error>;
@@ -190,7 +190,7 @@ async fn a_planted_token_does_not_follow_a_renewal_into_a_login() {
     }
 }
 
-/// The same of a request that was under way: it has loaded before the renewal, and commits after the login.
+/// The same for a request under way: it has loaded before the renewal, and commits after the login.
 #[tokio::test]
 async fn a_request_under_way_with_a_planted_token_does_not_write_into_a_login() {
     for (name, site) in sites() {
@@ -242,7 +242,7 @@ async fn a_request_that_was_under_way_at_the_renewal_is_merged() {
     }
 }
 
-/// What a request has read in the session before the renewal counts in the renewed one.
+/// An entry read before the renewal counts as read in the renewed session.
 #[tokio::test]
 async fn the_read_rule_holds_over_a_forward() {
     for policy in [ConflictPolicy::Merge, ConflictPolicy::LastWriteWins] {
@@ -274,7 +274,7 @@ async fn the_read_rule_holds_over_a_forward() {
     }
 }
 
-/// At every point at which one of two renewals can overtake the other.
+/// One renewal overtakes the other at each of its store calls.
 #[tokio::test]
 async fn two_renewals_at_once_leave_one_session_and_one_cookie() {
     let points = [Operation::Load, Operation::Refresh, Operation::Create, Operation::Update, Operation::Rename]
@@ -306,7 +306,7 @@ async fn two_renewals_at_once_leave_one_session_and_one_cookie() {
             for jar in [&old, &jar] {
                 assert_eq!(keys(&site, jar).await, "n", "{place}");
             }
-            // Whoever ends it, ends it.
+            // A logout with either token ends the session.
             assert_eq!(site.send(&old, async |session: Session| session.destroy()).await.status, StatusCode::OK);
             assert_eq!(live(&site).await, 0, "{place}");
         }
@@ -323,7 +323,7 @@ enum End {
     Remove,
 }
 
-/// Ends ada's session. `true` if it was acknowledged.
+/// Ends ada's session. Returns whether the end was acknowledged.
 async fn end(site: &Site, jar: &Jar, way: End) -> bool {
     let (sessions, id) = (site.layer.sessions(), jar.id());
     match way {
@@ -338,15 +338,16 @@ async fn end(site: &Site, jar: &Jar, way: End) -> bool {
     }
 }
 
-/// Either overtakes the other at each point at which it asks the store. What was acknowledged as ended is nowhere alive.
+/// Each overtakes the other at each of its store calls. A session whose end was acknowledged is alive under no token.
 #[tokio::test]
 async fn an_end_beside_a_renewal_or_a_login_leaves_nothing_alive_at_any_await_point() {
-    const CALLS: [Operation; 6] = [
+    const CALLS: [Operation; 7] = [
         Operation::Load,
         Operation::Refresh,
         Operation::Create,
         Operation::Update,
         Operation::Rename,
+        Operation::End,
         Operation::Remove,
     ];
     let mut met = 0;
@@ -404,9 +405,9 @@ async fn an_end_beside_a_renewal_or_a_login_leaves_nothing_alive_at_any_await_po
                         kept.push(keys(&site, jar).await);
                     }
                 }
-                // A login that comes after the end begins a session of its own, without the old one's data.
+                // A login after the end begins a session of its own, without the old one's data.
                 assert!(!ended || kept.iter().all(String::is_empty), "{place}: {kept:?}");
-                // And what was not ended is alive, under the one token or the other.
+                // A session that was not ended is alive under one of the two tokens.
                 assert!(ended || kept.iter().any(|keys| keys == "n"), "{place}: {kept:?}");
             }
         }
@@ -414,7 +415,7 @@ async fn an_end_beside_a_renewal_or_a_login_leaves_nothing_alive_at_any_await_po
     assert!(met > 200, "{met} points");
 }
 
-/// The write was done and the answer lost, of both: no more than one session, and an end of it ends all.
+/// Both writes were done and both answers lost. At most one session is left, and ending it leaves none.
 #[tokio::test]
 async fn two_renewals_whose_answers_are_lost_leave_one_session() {
     for (name, site) in sites() {
@@ -441,7 +442,7 @@ async fn two_renewals_whose_answers_are_lost_leave_one_session() {
             assert!(is_live(&site, &jar).await, "{place}");
             assert_eq!(site.send(&jar, async |session: Session| session.destroy()).await.status, StatusCode::OK);
             assert!(!is_live(&site, &old).await, "{place}");
-            // A token that nobody has may be left by an interrupted rename of the provided form.
+            // An interrupted rename of the provided form can leave a record under a token that nobody has.
             if name != "provided" {
                 assert_eq!(live(&site).await, before - 1, "{place}");
             }
@@ -491,7 +492,7 @@ async fn a_chain_is_followed_to_a_bounded_depth() {
     assert!(is_live(&site, &newest).await);
 }
 
-/// Whoever ends the session by its old token or its old id ends it where it is: also after the grace.
+/// Also after the grace.
 #[tokio::test]
 async fn a_logout_a_login_or_a_revocation_with_the_old_token_ends_the_renewed_session() {
     for (name, site) in sites() {
@@ -545,23 +546,23 @@ async fn a_job_that_knows_the_old_id_finds_and_leases_the_renewed_session() {
     lock.release().await.unwrap();
     assert!(sessions.revoke_others("ada", &old.id()).await.unwrap());
     assert!(is_live(&site, &new).await);
-    // As long as the tombstone lives: an hour and the grace.
+    // The tombstone lives for an hour and the grace.
     site.send(&new, async |_: Session| ()).await;
     site.clock.advance(31 * MINUTE);
     assert!(!sessions.contains(&old.id()).await.unwrap());
     assert!(is_live(&site, &new).await);
 }
 
-/// A login with a token whose grace is over ends the session that it leads to first: if that fails, nobody is logged in, and
-/// if a login has moved that session on, it is another's concern.
+/// A login with a token whose grace is over first ends the session that the token leads to. If that fails, nobody is
+/// logged in. If a login has moved that session on, it is left alone.
 #[tokio::test]
-async fn a_login_over_a_late_token_is_made_whole_or_not_at_all() {
+async fn a_login_over_a_late_token_is_complete_or_fails() {
     for (name, site) in sites() {
         let old = site.member("ada").await;
         let new = renewed(&site, &old).await;
         site.clock.advance(5 * MINUTE);
         let mut late = old.clone();
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+        site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
         let reply = site.visit(&mut late, async |session: Session| session.login("ada")).await;
         site.store.heal();
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{name}");
@@ -595,7 +596,7 @@ async fn two_tokens_of_one_session_are_one_session_and_a_live_token_goes_before_
         assert_eq!(ask(&[&third, &old]).await, id(&third), "{name}");
         assert_eq!(ask(&[&old, &other]).await, "400", "{name}: two forwards to two sessions");
         assert_eq!(ask(&[&new, &other_new]).await, "400", "{name}");
-        // In whatever order they come.
+        // In any order.
         for jars in [[&old, &other, &third], [&old, &third, &other], [&third, &old, &other]] {
             assert_eq!(ask(&jars).await, id(&third), "{name}");
         }
@@ -603,7 +604,7 @@ async fn two_tokens_of_one_session_are_one_session_and_a_live_token_goes_before_
     }
 }
 
-/// As long as only old tokens are used, nobody has shown that the new one has arrived.
+/// As long as only old tokens are used, it is unknown whether the new one has arrived.
 #[tokio::test]
 async fn the_first_use_of_the_new_token_is_recorded_and_uses_of_the_old_one_are_not() {
     for (name, site) in sites() {
@@ -628,7 +629,7 @@ async fn the_first_use_of_the_new_token_is_recorded_and_uses_of_the_old_one_are_
 }
 
 #[tokio::test]
-async fn a_periodic_renewal_gives_a_new_token_once_the_old_one_is_so_old() {
+async fn a_periodic_renewal_issues_a_new_token_once_the_old_one_has_the_set_age() {
     for (name, site) in sites_with(|builder| builder.renew_every(15 * MINUTE)) {
         let mut jar = site.member("ada").await;
         site.clock.advance(15 * MINUTE - SECOND);
@@ -659,7 +660,7 @@ async fn a_periodic_renewal_gives_a_new_token_once_the_old_one_is_so_old() {
     }
 }
 
-/// The answer with the new token was lost, and the browser goes on with the old one.
+/// The answer with the new token was lost, and the browser continues with the old one.
 #[tokio::test]
 async fn a_forwarded_request_renews_again_only_while_the_newest_token_is_unseen_and_five_seconds_old() {
     for (name, site) in sites_with(|builder| builder.renew_every(15 * MINUTE)) {
@@ -684,7 +685,8 @@ async fn a_forwarded_request_renews_again_only_while_the_newest_token_is_unseen_
     }
 }
 
-/// It is the layer's own, so a store that is down, or a session that has ended meanwhile, does not show.
+/// The layer renews by itself, so a store that is down or a session that has ended meanwhile does not change the
+/// answer.
 #[tokio::test]
 async fn a_periodic_renewal_that_fails_leaves_the_answer_as_it_is() {
     for (name, site) in sites_with(|builder| builder.renew_every(15 * MINUTE)) {
@@ -712,7 +714,7 @@ async fn a_periodic_renewal_that_fails_leaves_the_answer_as_it_is() {
     }
 }
 
-/// Requests that wait for the session go on with it where it is.
+/// Requests that wait for the session continue with it under its new id.
 #[tokio::test(start_paused = true)]
 async fn where_requests_run_one_after_another_those_that_wait_move_on_to_the_renewed_session() {
     for renews_early in [false, true] {
@@ -757,7 +759,7 @@ async fn where_requests_run_one_after_another_those_that_wait_move_on_to_the_ren
     }
 }
 
-/// Whoever can write to the store and has no key could lead a token of their own to anybody's session.
+/// Without sealing, write access to the store would be enough to lead one's own token to another's session.
 #[tokio::test]
 async fn a_planted_forward_that_is_not_sealed_is_a_damaged_record_to_a_sealing_store() {
     let below = Site::new();
@@ -776,7 +778,7 @@ async fn a_planted_forward_that_is_not_sealed_is_a_damaged_record_to_a_sealing_s
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-/// A request under way while the session is renewed by another: `act` runs in its handler after the renewal. Returns the
+/// Runs a request while another one renews the session: `act` runs in its handler after the renewal. Returns the
 /// answer, and the cookie that the renewal has set.
 async fn over_a_renewal<T, R>(site: &Site, jar: &Jar, renew: T, act: R) -> (Reply, Jar)
 where
@@ -849,7 +851,7 @@ async fn a_lock_does_not_cover_the_session_after_a_renewal() {
     assert!(lock.session().await.unwrap().is_some());
     let newer = renewed(&site, &jar).await;
     assert!(lock.session().await.unwrap().is_none());
-    // Another gets the lease of the renewed session, and saves through it.
+    // Another holder gets the lease of the renewed session, and saves under it.
     let second = sessions.lock(&jar.id(), MINUTE).await.unwrap().unwrap();
     assert_eq!(second.id(), newer.id());
     let session = second.session().await.unwrap().unwrap();
@@ -858,7 +860,7 @@ async fn a_lock_does_not_cover_the_session_after_a_renewal() {
     assert_eq!(site.entry(&newer, "by").await.as_deref(), Some("2"));
 }
 
-/// A save takes the request to where the session is now, and what it has stored there counts as just loaded.
+/// The save continues with the session at its new id. Its content as saved counts as just loaded.
 #[tokio::test]
 async fn a_logout_after_a_forwarded_save_is_confirmed() {
     for ended_by_another in [false, true] {
@@ -873,7 +875,7 @@ async fn a_logout_after_a_forwarded_save_is_confirmed() {
                 session.save().await?;
                 if ended_by_another {
                     let (sessions, id) = (sessions.clone(), session.id().unwrap());
-                    // In a task of its own, so that it is not this request's handler that ends it.
+                    // In a task of its own, so that the end is not attributed to this request's handler.
                     assert!(tokio::spawn(async move { sessions.remove(&id).await }).await.unwrap()?);
                 }
                 session.destroy_now().await.map(|was_there| was_there.to_string())
@@ -901,12 +903,12 @@ async fn a_clock_that_is_stepped_back_after_a_renewal_makes_no_reader_write() {
 }
 
 #[tokio::test]
-async fn where_conflicts_are_rejected_a_renewal_by_another_is_none_and_a_change_is_one() {
+async fn under_the_reject_policy_another_requests_renewal_is_no_conflict_and_its_change_is_one() {
     for changes in [false, true] {
         let site = Site::with(|builder| builder.renew_every(10 * MINUTE).conflicts(ConflictPolicy::Reject));
         let jar = site.visitor().await;
         site.clock.advance(11 * MINUTE);
-        // The other's renewal is the periodic one.
+        // The other request's renewal is the periodic one.
         let theirs = move |session: &Session| {
             if changes { session.insert("theirs", &1) } else { session.get::<u8>("n").map(drop) }
         };
@@ -918,7 +920,7 @@ async fn where_conflicts_are_rejected_a_renewal_by_another_is_none_and_a_change_
     }
 }
 
-/// What the renewal leaves at the old id lives as long as the renewed session may, not only as long as the old one.
+/// The tombstone at the old id lives as long as the renewed session may, not only as long as the old one.
 #[tokio::test]
 async fn a_logout_after_the_old_absolute_limit_ends_a_session_that_was_given_a_longer_life() {
     let site = Site::with(|builder| builder.lifetime(Lifetime::new(10 * MINUTE, 10 * MINUTE).unwrap()));

@@ -1,13 +1,13 @@
-//! Nothing of one person is left to the next, and what was revoked stays revoked.
+//! Nothing of one person is left to the next, and a revoked session stays revoked.
 
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    Error, ErrorKind, Lifetime, Session, SessionId, SessionStore, Sessions,
+    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, SessionStore, Sessions,
     conformance::{
         Operation,
-        fault::{Fault, Step},
+        fault::{Fault, Gate, Step},
     },
 };
 use tracing::Level;
@@ -29,9 +29,9 @@ async fn seen(site: &Site, jar: &Jar) -> String {
 }
 
 #[tokio::test]
-async fn a_login_does_not_inherit_how_long_the_session_before_it_was_to_live() {
+async fn a_login_does_not_inherit_the_previous_sessions_lifetime() {
     for (name, site) in sites() {
-        // An anonymous visitor's, the same owner's and another owner's.
+        // The previous session is an anonymous visitor's, the same owner's or another owner's.
         for owner in [None, Some("ada"), Some("bob")] {
             let mut jar = site.jar();
             site.visit(&mut jar, async move |session: Session| {
@@ -49,7 +49,7 @@ async fn a_login_does_not_inherit_how_long_the_session_before_it_was_to_live() {
 }
 
 #[tokio::test]
-async fn a_lifetime_that_the_same_request_sets_is_the_logins_before_it_or_after() {
+async fn a_lifetime_set_in_the_same_request_before_or_after_the_login_applies_to_it() {
     for (name, site) in sites() {
         for (sets_first, saves_between) in [(true, false), (true, true), (false, false), (false, true)] {
             let mut jar = site.visitor().await;
@@ -78,9 +78,9 @@ async fn a_lifetime_that_the_same_request_sets_is_the_logins_before_it_or_after(
     }
 }
 
-/// Also where it was saved before the session was ended.
+/// Also if it was saved before the session was ended.
 #[tokio::test]
-async fn a_lifetime_that_was_set_for_a_session_that_was_ended_is_not_the_next_ones() {
+async fn a_lifetime_set_for_an_ended_session_does_not_apply_to_the_next() {
     let site = Site::new();
     let mut jar = site.visitor().await;
     site.visit(&mut jar, async |session: Session| {
@@ -94,7 +94,7 @@ async fn a_lifetime_that_was_set_for_a_session_that_was_ended_is_not_the_next_on
 }
 
 #[tokio::test]
-async fn a_session_that_is_taken_from_its_owner_begins_anew_under_a_new_token() {
+async fn removing_the_owner_starts_an_empty_session_under_a_new_token() {
     for (name, site) in sites() {
         for next in [None, Some("eve")] {
             let mut jar = site.jar();
@@ -116,7 +116,7 @@ async fn a_session_that_is_taken_from_its_owner_begins_anew_under_a_new_token() 
             assert_ne!(jar.value, old.value, "{name}");
             assert_eq!(seen(&site, &jar).await, format!("after {next:?} 1s"), "{name}");
             assert!(!is_live(&site, &old).await, "{name}: no forward leads from one owner to the next");
-            // And then the other one's login: nothing of the first is there.
+            // When another person logs in next, nothing of the first is there.
             site.visit(&mut jar, async |session: Session| session.login("alice")).await;
             let keys = if next.is_some() { "" } else { "after" };
             assert_eq!(seen(&site, &jar).await, format!(r#"{keys} Some("alice") 1s"#), "{name}");
@@ -137,7 +137,7 @@ async fn a_session_that_gets_its_first_owner_keeps_token_and_data() {
 }
 
 #[tokio::test]
-async fn clear_is_no_logout_and_keeps_the_owner() {
+async fn clear_keeps_the_owner_logged_in() {
     for (name, site) in sites() {
         let mut jar = site.member("ada").await;
         let reply = site.visit(&mut jar, async |session: Session| session.clear()).await;
@@ -167,13 +167,13 @@ impl Way {
     }
 }
 
-/// Whether the store of this name has all sessions at hand.
+/// Whether this store can list all sessions.
 fn can(way: Way, name: &str) -> bool {
     !(matches!(way, Way::Clear) && name == "provided")
 }
 
 #[tokio::test]
-async fn a_logout_after_the_handler_has_ended_the_session_in_another_way_removes_the_cookie() {
+async fn a_logout_removes_the_cookie_after_the_handler_has_ended_the_session_by_other_means() {
     for way in Way::ALL {
         for (name, site) in sites() {
             if !can(way, name) {
@@ -209,7 +209,7 @@ async fn a_logout_after_the_handler_has_ended_the_session_in_another_way_removes
 }
 
 #[tokio::test]
-async fn what_is_written_after_the_handler_has_ended_the_session_is_dropped_with_an_event() {
+async fn writes_after_the_handler_has_ended_the_session_are_dropped_with_an_event() {
     for way in Way::ALL {
         for (name, site) in sites() {
             if !can(way, name) {
@@ -241,7 +241,8 @@ async fn what_is_written_after_the_handler_has_ended_the_session_is_dropped_with
     }
 }
 
-/// A password was changed: the others are ended, and this one goes on; also where it was renewed since it was loaded.
+/// The user changes the password: the other sessions end, and this one continues, even if it was renewed since it was
+/// loaded.
 #[tokio::test]
 async fn the_session_that_revoke_others_keeps_can_be_written_to() {
     for (name, site) in sites() {
@@ -271,9 +272,9 @@ async fn the_session_that_revoke_others_keeps_can_be_written_to() {
     }
 }
 
-/// Signed out everywhere, and in again here, in one request.
+/// The user signs out everywhere and logs in again here, in one request.
 #[tokio::test]
-async fn a_login_after_a_revocation_in_the_same_handler_is_a_session_like_any() {
+async fn a_login_after_a_revocation_in_the_same_handler_creates_a_normal_session() {
     for (name, site) in sites() {
         for has_session in [true, false] {
             let mut jar = if has_session { site.member("ada").await } else { site.jar() };
@@ -295,17 +296,18 @@ async fn a_login_after_a_revocation_in_the_same_handler_is_a_session_like_any() 
     }
 }
 
-/// A request takes the session from its owner while the owner's sessions are revoked: at each of its calls, before and after
-/// the store has done it, the revocation comes in between. Nothing of the owner is alive afterwards.
+/// A request removes the session's owner while the owner's sessions are revoked. The revocation runs at each of the
+/// request's store calls, before and after it takes effect. Afterwards no session of the owner is alive.
 #[tokio::test]
 async fn leaving_an_owner_beside_a_revocation_leaves_nothing_of_the_owner_at_any_await_point() {
-    const CALLS: [Operation; 7] = [
+    const CALLS: [Operation; 8] = [
         Operation::Load,
         Operation::OwnerEpoch,
         Operation::EnsureEpoch,
         Operation::Create,
         Operation::Update,
         Operation::Rename,
+        Operation::End,
         Operation::Remove,
     ];
     let mut met = 0;
@@ -332,7 +334,7 @@ async fn leaving_an_owner_beside_a_revocation_leaves_nothing_of_the_owner_at_any
                     () = gate.reached() => {}
                 }
                 met += 1;
-                // The gate has stopped its one call: those of the revocation pass.
+                // The gate has stopped its one call; the revocation's calls pass.
                 site.layer.sessions().revoke("ada").await.unwrap();
                 gate.release();
                 let reply = leaving.await.unwrap();
@@ -342,7 +344,7 @@ async fn leaving_an_owner_beside_a_revocation_leaves_nothing_of_the_owner_at_any
                 assert!(!is_live(&site, &jar).await || jar.value == after.value, "{place}: the old token");
                 let found = seen(&site, &after).await;
                 assert!(!found.starts_with("n ") && !found.contains("n,own"), "{place}: {found}");
-                // Where it was loaded after the revocation, it is a new session, and the handler says whose.
+                // If it was loaded after the revocation, it is a new session with the owner that the handler names.
                 assert!(
                     !found.contains("ada") || (next == Some("ada") && jar.value != after.value),
                     "{place}: {found}"
@@ -354,7 +356,7 @@ async fn leaving_an_owner_beside_a_revocation_leaves_nothing_of_the_owner_at_any
 }
 
 #[tokio::test]
-async fn what_is_written_after_a_login_over_a_revoked_session_was_saved_is_stored() {
+async fn writes_after_a_saved_login_over_a_revoked_session_are_stored() {
     for (name, site) in sites() {
         let mut jar = site.member("ada").await;
         let sessions = site.layer.sessions();
@@ -375,7 +377,111 @@ async fn what_is_written_after_a_login_over_a_revoked_session_was_saved_is_store
     }
 }
 
-/// The layer's own renewal is no wish of the handler's to begin a session; `renew` is.
+/// `revoke_others` renews the owner's epoch and then carries the kept session over. A request that is loaded in between
+/// finds its session revoked, begins a fresh one, and the browser gets that one's token. Kept under a token that nobody has
+/// any more, the old session could not be logged out.
+#[tokio::test]
+async fn a_fresh_session_over_one_that_is_revoked_for_a_moment_ends_that_one() {
+    // A login, and a plain insert.
+    for owner in [Some("ada"), Some("eve"), None] {
+        for is_carried_over_first in [true, false] {
+            for (name, site) in sites() {
+                let place = format!("{owner:?} {is_carried_over_first} {name}");
+                let old = site.member("ada").await;
+                let mut jar = old.clone();
+                let reply = begin_anew_beside_revoke_others(&site, &mut jar, owner, is_carried_over_first).await;
+                assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1), "{place}");
+                assert!(!is_live(&site, &old).await, "{place}: the token that the browser has dropped");
+                assert_eq!(seen(&site, &jar).await, format!("new {owner:?} 1s"), "{place}");
+                if name != "provided" {
+                    let left = site.layer.sessions().list("ada").await.unwrap().len();
+                    assert_eq!(left, usize::from(owner == Some("ada")), "{place}");
+                }
+            }
+        }
+    }
+}
+
+/// The session that a login ends does not take a place of its owner's.
+#[tokio::test]
+async fn a_login_over_a_session_that_is_revoked_for_a_moment_makes_room_for_itself() {
+    for at_limit in [AtLimit::Refuse, AtLimit::EndOldest] {
+        for most in [1, 2] {
+            let site = Site::with(|builder| builder.sessions_per_owner(most, at_limit));
+            let old = site.member("ada").await;
+            let mut jar = old.clone();
+            // The login waits for the revocation to end, so it is always the later one.
+            let reply = begin_anew_beside_revoke_others(&site, &mut jar, Some("ada"), true).await;
+            assert_eq!(reply.status, StatusCode::OK, "{at_limit:?} {most}");
+            let other = if most > 1 { Some(site.member("ada").await) } else { None };
+            assert!(!is_live(&site, &old).await, "{at_limit:?} {most}");
+            for jar in [Some(jar), other].into_iter().flatten() {
+                assert!(is_live(&site, &jar).await, "{at_limit:?} {most}");
+            }
+        }
+    }
+}
+
+/// If the revoked session can't be ended, no fresh one begins.
+#[tokio::test]
+async fn a_fresh_session_is_refused_where_the_revoked_one_can_not_be_ended() {
+    let site = Site::new();
+    let old = site.member("ada").await;
+    let mut jar = old.clone();
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    let (sessions, id) = (site.layer.sessions(), old.id());
+    let keeping = tokio::spawn(async move { sessions.revoke_others("ada", &id).await });
+    gate.reached().await;
+    site.store.heal();
+    site.store.inject(Fault::unavailable().on(Operation::Load).after_first(1));
+    let reply = site.visit(&mut jar, async |session: Session| session.login("eve")).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.sets_no_cookie());
+    site.store.heal();
+    gate.release();
+    assert!(keeping.await.unwrap().unwrap());
+    assert!(is_live(&site, &old).await, "the browser still has its token");
+    assert!(site.layer.sessions().list("eve").await.unwrap().is_empty());
+}
+
+/// A request of the kept session is loaded while it is revoked, and is committed before or after it is carried over.
+async fn begin_anew_beside_revoke_others(
+    site: &Site,
+    jar: &mut Jar,
+    owner: Option<&'static str>,
+    is_carried_over_first: bool,
+) -> Reply {
+    let (fault, gate) = Fault::pause();
+    site.store.inject(fault.on(Operation::Update).session(&jar.id()).nth(1));
+    let (sessions, id) = (site.layer.sessions(), jar.id());
+    let mut keeping = tokio::spawn(async move { sessions.revoke_others("ada", &id).await.unwrap() });
+    gate.reached().await;
+    let stop = Stop::new();
+    let handler = stop.clone();
+    let sending = tokio::spawn(site.send(jar, async move |session: Session| {
+        assert!(session.is_new(), "it is revoked");
+        handler.here().await;
+        owner.map_or(Ok(()), |owner| session.login(owner))?;
+        session.insert("new", &1)
+    }));
+    stop.reached().await;
+    let mut gate = Some(gate);
+    if is_carried_over_first {
+        gate.take().into_iter().for_each(Gate::release);
+        assert!((&mut keeping).await.unwrap());
+        assert!(is_live(site, jar).await);
+    }
+    stop.go();
+    let reply = sending.await.unwrap();
+    jar.absorb(&reply);
+    if let Some(gate) = gate {
+        gate.release();
+        assert!(keeping.await.unwrap());
+    }
+    reply
+}
+
+/// The layer's own renewal does not ask for a new session; a handler's `renew` does.
 #[tokio::test]
 async fn a_renewal_that_meets_a_logout_begins_a_session_only_where_the_handler_asks_for_it() {
     for asks in [false, true] {

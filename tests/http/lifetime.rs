@@ -1,4 +1,4 @@
-//! DESIGN 7: both limits, throttled touches, presets, and the cookie's own expiry.
+//! Both limits, throttled touches, presets, and the cookie's own expiry.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ async fn is_live(site: &Site, jar: &Jar) -> bool {
     reply.body == "true"
 }
 
-/// V3: from the idle limit on the session is expired, to the millisecond.
+/// Exact to the millisecond.
 #[tokio::test]
-async fn v3_idle_ends_it_and_use_prolongs_it() {
+async fn the_idle_limit_ends_a_session_and_use_extends_it() {
     let site = Site::new();
     let jar = site.visitor().await;
     site.clock.advance(HOUR - Duration::from_millis(1));
@@ -26,9 +26,9 @@ async fn v3_idle_ends_it_and_use_prolongs_it() {
     assert!(!is_live(&site, &jar).await, "now >= the limit is expired");
 }
 
-/// V3: the absolute limit, however often it is used.
+/// However often the session is used.
 #[tokio::test]
-async fn v3_absolute_ends_it_whatever_its_use() {
+async fn the_absolute_limit_ends_a_session_in_use() {
     let site = Site::new();
     let jar = site.visitor().await;
     for _ in 0..47 {
@@ -42,7 +42,7 @@ async fn v3_absolute_ends_it_whatever_its_use() {
 }
 
 #[tokio::test]
-async fn writing_prolongs_it_too_but_not_past_the_absolute_limit() {
+async fn writing_extends_a_session_but_not_past_the_absolute_limit() {
     let site = Site::new();
     let jar = site.visitor().await;
     for i in 0..47 {
@@ -55,7 +55,7 @@ async fn writing_prolongs_it_too_but_not_past_the_absolute_limit() {
 }
 
 #[tokio::test]
-async fn a_touch_waits_for_a_tenth_of_the_idle_time() {
+async fn a_touch_is_due_after_a_tenth_of_the_idle_time() {
     let site = Site::new();
     let jar = site.visitor().await;
     site.clock.advance(6 * MINUTE - Duration::from_millis(1));
@@ -79,9 +79,8 @@ async fn a_touch_waits_for_a_tenth_of_the_idle_time() {
     }
 }
 
-/// Promise 10: a touch sets no cookie. K7: it varies by `Cookie`.
 #[tokio::test]
-async fn k7_a_touch_sets_no_cookie_and_varies() {
+async fn a_touch_sets_no_cookie_and_varies_by_cookie() {
     let site = Site::with(|builder| builder.lifetime(Lifetime::default().persistent()));
     let jar = site.visitor().await;
     site.clock.advance(30 * MINUTE);
@@ -93,7 +92,7 @@ async fn k7_a_touch_sets_no_cookie_and_varies() {
 }
 
 #[tokio::test]
-async fn polling_can_decline_the_touch() {
+async fn a_polling_request_can_skip_the_touch() {
     let site = Site::new();
     let jar = site.visitor().await;
     site.clock.advance(30 * MINUTE);
@@ -104,7 +103,7 @@ async fn polling_can_decline_the_touch() {
 }
 
 #[tokio::test]
-async fn presets_reach_the_record() {
+async fn the_presets_are_stored_in_the_record() {
     for lifetime in [Lifetime::aal1(), Lifetime::aal2(), Lifetime::aal3()] {
         let site = Site::with(|builder| builder.lifetime(lifetime));
         let jar = site.visitor().await;
@@ -116,9 +115,9 @@ async fn presets_reach_the_record() {
     }
 }
 
-/// V13: a persistent cookie lives as long as the session can, at most 400 days.
+/// At most 400 days (RFC 6265bis, section 5.5).
 #[tokio::test]
-async fn v13_a_persistent_cookie_says_the_time_that_is_left() {
+async fn a_persistent_cookie_lasts_for_the_time_left_to_the_absolute_limit() {
     let years = Lifetime::new(HOUR, 24 * HOUR * 800).unwrap().persistent();
     for (lifetime, age) in [(Lifetime::aal2().persistent(), 86_400), (years, 400 * 86_400)] {
         let site = Site::with(|builder| builder.lifetime(lifetime));
@@ -137,7 +136,7 @@ async fn v13_a_persistent_cookie_says_the_time_that_is_left() {
 }
 
 #[tokio::test]
-async fn one_session_can_differ_from_the_layer() {
+async fn a_session_can_have_its_own_lifetime() {
     let site = Site::new();
     let mut jar = site.jar();
     let remember = Lifetime::new(30 * 24 * HOUR, 90 * 24 * HOUR).unwrap().persistent();
@@ -150,7 +149,7 @@ async fn one_session_can_differ_from_the_layer() {
     assert!(reply.cookies()[0].ends_with(&format!("; Max-Age={}", 90 * 86_400)));
     site.clock.advance(29 * 24 * HOUR);
     assert!(is_live(&site, &jar).await);
-    // A change of the lifetime alone is written, and changes when it ends.
+    // A changed lifetime is written even if nothing else changed, and moves the expiry.
     let short = Lifetime::new(MINUTE, 90 * 24 * HOUR).unwrap();
     site.send(&jar, async move |session: Session| session.set_lifetime(short)).await;
     site.clock.advance(MINUTE);
@@ -158,7 +157,7 @@ async fn one_session_can_differ_from_the_layer() {
 }
 
 #[tokio::test]
-async fn always_saves_what_was_extracted_and_nothing_else() {
+async fn the_always_policy_saves_every_extracted_session_and_no_others() {
     let site = Site::with(|builder| builder.save(SavePolicy::Always));
     let jar = site.visitor().await;
     site.clock.advance(MINUTE);
@@ -173,7 +172,7 @@ async fn always_saves_what_was_extracted_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_session() {
+async fn a_session_reports_its_times() {
     let site = Site::new();
     let jar = site.member("ada").await;
     let (start, id) = (site.clock.now(), jar.id());

@@ -14,7 +14,7 @@ async fn log_in(session: Session) -> Result<(), session_layer::Error> {
 }
 
 #[tokio::test]
-async fn v5_a_login_too_many_is_409_and_the_visitor_stays() {
+async fn a_login_over_the_limit_is_409_and_keeps_the_anonymous_session() {
     let (events, _kept) = Events::keep();
     let site = Site::with(|builder| builder.sessions_per_owner(2, AtLimit::Refuse));
     let (_, _) = (site.member("ada").await, site.member("ada").await);
@@ -30,16 +30,16 @@ async fn v5_a_login_too_many_is_409_and_the_visitor_stays() {
     assert_eq!(events.count(Level::WARN, "login refused: its owner has as many sessions as are allowed"), 1);
     assert_eq!(events.count(Level::ERROR, ""), 0, "{:?}", events.all());
     assert!(!events.all().iter().any(|event| event.contains("ada")));
-    // A first-time visitor gets no session out of it.
+    // A first-time visitor gets no session by it.
     let mut new = site.jar();
     assert_eq!(site.visit(&mut new, log_in).await.status, StatusCode::CONFLICT);
     assert_eq!(new.value, None);
     assert_eq!(site.layer.sessions().count().await.unwrap(), 3);
 }
 
-/// V4: the one that was ended is out at its next request, and what it has under way is not saved.
+/// Its changes under way are not saved either.
 #[tokio::test]
-async fn v4_the_oldest_is_out_at_once() {
+async fn the_oldest_session_ends_at_once_when_a_login_makes_room() {
     let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));
     let old = site.member("ada").await;
     let gate = site.store.pause(Operation::Update, Step::Before);
@@ -56,13 +56,13 @@ async fn v4_the_oldest_is_out_at_once() {
     assert_eq!(site.layer.sessions().list("ada").await.unwrap().len(), 1);
 }
 
-/// A request that gives its session an owner, and is dropped while another one of that owner makes room: not half of it.
+/// A request that gives its session an owner is dropped while it makes room. Either both happen or neither.
 #[tokio::test]
-async fn v5_room_is_not_made_for_nothing() {
+async fn a_dropped_login_makes_no_room_without_logging_in() {
     let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));
     let old = site.member("ada").await;
     let jar = site.visitor().await;
-    let gate = site.store.pause(Operation::Remove, Step::Before);
+    let gate = site.store.pause(Operation::End, Step::Before);
     let request = tokio::spawn(site.send(&jar, async |session: Session| session.set_owner(Some("ada"))));
     gate.reached().await;
     request.abort();

@@ -1,4 +1,4 @@
-//! DESIGN 6: changes merge key by key, closures run again, and what a commit means for the rest of the request.
+//! Changes merge key by key, closures run again, and later calls in the request see the committed state.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::support::*;
 
 const COUNT: Key<u64> = Key::new("count");
 
-/// Runs `mine` in a request, after it has loaded and before it commits runs `theirs` in another of the same session.
+/// Runs `mine` in one request. After it has loaded and before it commits, runs `theirs` in another request of the
+/// session.
 async fn race<M, T>(site: &Site, jar: &Jar, mine: M, theirs: T) -> Reply
 where
     M: Fn(&Session) + Clone + Send + Sync + 'static,
@@ -47,7 +48,7 @@ async fn a_hundred(site: &Site, jar: &Jar, change: impl Fn(&Session, usize) + Cl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_at_once_each_set_a_key_of_their_own() {
+async fn a_hundred_requests_at_once_each_set_their_own_key() {
     let site = Site::new();
     let jar = site.visitor().await;
     a_hundred(&site, &jar, |session, i| session.insert(&format!("key{i}"), &i).unwrap()).await;
@@ -58,7 +59,7 @@ async fn a_hundred_at_once_each_set_a_key_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_at_once_count_to_a_hundred() {
+async fn a_hundred_increments_at_once_count_to_a_hundred() {
     let site = Site::new();
     let jar = site.visitor().await;
     a_hundred(&site, &jar, |session, _| {
@@ -73,17 +74,17 @@ async fn changes_merge_key_by_key() {
     let site = Site::new();
     let jar = site.visitor().await;
     let insert = |key: &'static str, value: u8| move |session: &Session| session.insert(key, &value).unwrap();
-    // Two keys: both stay. One key: the later commit wins.
+    // With two keys, both stay. With one key, the later commit wins.
     race(&site, &jar, insert("a", 1), insert("b", 2)).await;
     race(&site, &jar, insert("c", 1), insert("c", 2)).await;
     assert_eq!(site.entry(&jar, "a").await.as_deref(), Some("1"));
     assert_eq!(site.entry(&jar, "b").await.as_deref(), Some("2"));
     assert_eq!(site.entry(&jar, "c").await.as_deref(), Some("1"));
-    // A remove takes away its own key, also one that the other has just set.
+    // A remove applies to its own key, even if the other request has just set it.
     race(&site, &jar, |session| assert!(session.remove("a").unwrap()), insert("a", 9)).await;
     assert_eq!(site.entry(&jar, "a").await, None);
     assert_eq!(site.entry(&jar, "b").await.as_deref(), Some("2"));
-    // `clear` removes what is there when it is committed; what came after it in the request stays.
+    // `clear` removes the entries stored at the commit; changes that follow it in the request stay.
     let clear = |session: &Session| {
         session.clear().unwrap();
         session.insert("after", &1).unwrap();
@@ -91,7 +92,7 @@ async fn changes_merge_key_by_key() {
     race(&site, &jar, clear, insert("late", 1)).await;
     let keys = site.send(&jar, async |session: Session| session.keys().join(",")).await;
     assert_eq!(keys.body, "after");
-    // An update sees the value that it is applied to.
+    // A closure sees the value that it is applied to.
     race(
         &site,
         &jar,
@@ -109,7 +110,7 @@ async fn changes_merge_key_by_key() {
 }
 
 #[tokio::test]
-async fn the_reject_policy_is_409_and_keeps_the_other() {
+async fn the_reject_policy_answers_409_and_keeps_the_other_requests_change() {
     let site = Site::with(|builder| builder.conflicts(ConflictPolicy::Reject));
     let jar = site.visitor().await;
     let reply =
@@ -178,7 +179,7 @@ async fn save_rebases_and_reload_refuses_to_drop_changes() {
         })
         .await;
     assert_eq!(reply.status, StatusCode::OK);
-    // Two of the other requests, two tries of the one save.
+    // Two updates of the other requests and two attempts of the one save.
     assert_eq!(site.store.calls(Operation::Update), 4);
 }
 
@@ -206,7 +207,7 @@ async fn changes_made_while_a_save_is_under_way_are_kept() {
 }
 
 #[tokio::test]
-async fn writes_of_what_is_there_are_none() {
+async fn setting_an_equal_value_writes_nothing() {
     let site = Site::new();
     let jar = site.visitor().await;
     let reply = site
@@ -237,13 +238,13 @@ async fn a_login_keeps_the_cart() {
     let stored = site.stored(&jar.id()).await.unwrap();
     assert_eq!(stored.record.created_at(), site.clock.now(), "both clocks are restarted");
     assert_eq!(&**stored.record.owner().unwrap().name(), "ada");
-    // The same owner once more.
+    // The same owner logs in again.
     site.visit(&mut jar, async |session: Session| session.login("ada")).await;
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
 }
 
 #[tokio::test]
-async fn a_login_or_renewal_of_what_is_gone_starts_afresh() {
+async fn a_login_or_renewal_of_an_ended_session_starts_afresh() {
     for login in [true, false] {
         let site = Site::new();
         let mut jar = site.visitor().await;
@@ -284,7 +285,7 @@ async fn a_login_over_a_superseded_session_starts_afresh_and_a_renewal_is_refuse
             assert_eq!(site.entry(&jar, "own").await.as_deref(), Some("1"));
             assert_eq!(site.entry(&jar, "n").await, None);
         } else {
-            // Promise 10: its cookie would replace that of the login.
+            // The answer's cookie would replace the login's.
             assert_eq!(reply.status, StatusCode::CONFLICT);
             assert!(reply.sets_no_cookie());
         }

@@ -1,4 +1,4 @@
-//! The layer around a service: what it costs, how it is asked, how layers nest, and what the headers say.
+//! The layer around a service: its cost, extraction, nested layers, and response headers.
 
 use std::{
     convert::Infallible,
@@ -27,7 +27,7 @@ use tracing::Level;
 use crate::support::*;
 
 #[tokio::test]
-async fn untouched_costs_no_call_and_leaves_the_response() {
+async fn an_untouched_session_costs_no_call_and_leaves_the_response() {
     let site = Site::new();
     let jar = site.visitor().await;
     for jar in [&jar, &site.jar()] {
@@ -61,7 +61,7 @@ async fn a_session_is_loaded_once_in_a_request() {
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(site.store.calls(Operation::Load), 1);
     assert_eq!(site.store.calls(Operation::Update), 1);
-    // Nor is it asked a second time after a failure.
+    // A failed load is not repeated either.
     site.store.forget();
     site.store.inject(Fault::unavailable().on(Operation::Load));
     site.send(&jar, async |one: Result<Session, SessionRejection>, two: Result<Session, SessionRejection>| {
@@ -83,7 +83,7 @@ async fn an_optional_session_is_none_for_a_visitor_without() {
 }
 
 #[tokio::test]
-async fn a_lazy_session_loads_when_it_is_asked() {
+async fn a_lazy_session_loads_on_first_use() {
     let site = Site::new();
     let jar = site.visitor().await;
     let reply = site
@@ -111,7 +111,7 @@ async fn only_the_wrapped_route_has_a_session() {
     }
 }
 
-/// A body type that can do nothing but be made, and a service that is neither `Clone` nor axum's.
+/// A body type with `Default` alone, and a service that is neither `Clone` nor axum's.
 #[derive(Default)]
 struct Nothing;
 
@@ -179,7 +179,7 @@ async fn layers_of_two_names_nest_and_both_commit() {
 }
 
 #[tokio::test]
-async fn the_same_name_nested_is_transparent_and_told_once() {
+async fn a_nested_layer_of_the_same_name_is_transparent_and_reported_once() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (events, _guard) = Events::keep();
@@ -221,15 +221,15 @@ async fn a_stream_saves_after_the_response_has_begun() {
     assert_eq!(site.entry(&jar, "streamed").await.as_deref(), Some("1"));
 }
 
-/// One poll.
+/// Polls once.
 async fn once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     let mut future = future;
     poll_fn(move |cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// K18, promise 7: the client goes away at every point of a logout; once the handler has said `destroy`, it is done.
+/// The client disconnects at every await point of a logout. Once the handler has called `destroy`, the session ends.
 #[tokio::test(start_paused = true)]
-async fn k18_a_client_that_leaves_during_logout_is_logged_out() {
+async fn a_client_that_disconnects_during_a_logout_is_logged_out() {
     let mut finished = false;
     let mut left_after_destroy = 0;
     for polls in 1.. {
@@ -257,12 +257,12 @@ async fn k18_a_client_that_leaves_during_logout_is_logged_out() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        // What runs on by itself gets the time to do so.
+        // Lets the commit that runs in its own task finish.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let said = said.load(Ordering::SeqCst);
         assert_eq!(site.stored(&jar.id()).await.is_none(), said, "after {polls} polls");
         left_after_destroy += usize::from(said && !finished);
-        // Whatever was dropped, a logout that is not dropped works.
+        // Whatever state the dropped request left, a complete logout works.
         let mut jar = jar;
         site.store.heal();
         site.visit(&mut jar, async |session: Session| session.destroy()).await;
@@ -274,9 +274,9 @@ async fn k18_a_client_that_leaves_during_logout_is_logged_out() {
     assert!(left_after_destroy >= 3, "it was dropped in between: {left_after_destroy}");
 }
 
-/// K18: a request that logs in and is dropped at any point leaves the old session, whole, or the new one alone.
+/// A login is dropped at every await point. It leaves either the old session, whole, or the new one alone.
 #[tokio::test(start_paused = true)]
-async fn k18_a_client_that_leaves_during_login_leaves_old_or_new() {
+async fn a_client_that_disconnects_during_a_login_leaves_the_old_or_the_new_session() {
     let mut finished = false;
     let (mut olds, mut news) = (0, 0);
     for polls in 1.. {
@@ -317,7 +317,7 @@ async fn k18_a_client_that_leaves_during_login_leaves_old_or_new() {
 }
 
 #[tokio::test]
-async fn dead_and_live_cookies_in_any_order() {
+async fn a_live_session_is_found_among_dead_cookies_in_any_order() {
     let site = Site::new();
     let (live, dead) = (site.visitor().await, site.visitor().await);
     site.store.inner().remove(&dead.id()).await.unwrap();
@@ -337,7 +337,7 @@ async fn dead_and_live_cookies_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_superseded_cookie_beside_a_live_one_is_no_matter() {
+async fn a_superseded_cookie_beside_a_live_one_is_ignored() {
     let site = Site::new();
     let old = site.visitor().await;
     let mut new = old.clone();
@@ -401,7 +401,7 @@ async fn the_handlers_headers_are_kept_where_they_can_be() {
     assert_eq!(reply.cookies().len(), 1);
 }
 
-/// The commit of one request sees no lock of another's handler.
+/// One request's commit needs no lock that another's handler holds.
 #[tokio::test]
 async fn requests_of_one_session_do_not_wait_for_each_other() {
     let site = Site::new();
@@ -417,9 +417,9 @@ async fn requests_of_one_session_do_not_wait_for_each_other() {
     assert_eq!(site.entry(&jar, "fast").await.as_deref(), Some("1"));
 }
 
-/// A handler that panics leaves nothing behind but what it destroyed.
+/// The panic unwinds through the layer. A `destroy` before it still takes effect.
 #[tokio::test]
-async fn k10_a_panic_saves_nothing_and_still_destroys() {
+async fn a_handler_that_panics_saves_nothing_and_still_destroys() {
     let site = Site::new();
     let (kept, ended) = (site.visitor().await, site.visitor().await);
     let panics = |destroys: bool| {
@@ -440,9 +440,9 @@ async fn k10_a_panic_saves_nothing_and_still_destroys() {
     assert!(site.stored(&ended.id()).await.is_none());
 }
 
-/// A closure that panics poisons nothing.
+/// A panicking closure leaves the session usable.
 #[tokio::test]
-async fn a_closure_that_panics_poisons_nothing() {
+async fn a_closure_that_panics_leaves_the_session_usable() {
     let site = Site::new();
     let jar = site.visitor().await;
     let reply = site

@@ -1,4 +1,4 @@
-//! What happens once, whoever else asks for it: values that are taken or made, and closures that refuse.
+//! Values that are taken or created at most once among concurrent requests, and closures that refuse.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_requests_that_take_a_value_at_once_one_gets_it() {
+async fn one_of_a_hundred_concurrent_takes_gets_the_value() {
     for policy in [ConflictPolicy::Merge, ConflictPolicy::LastWriteWins] {
         for place in places(move |builder| builder.conflicts(policy)).await {
             let (site, name) = (&place.site, place.name);
@@ -42,10 +42,10 @@ async fn of_a_hundred_requests_that_take_a_value_at_once_one_gets_it() {
     }
 }
 
-/// Done with the answer lost, and never done: in both cases the taker can't tell, and the value is given to nobody whose
-/// take may be somebody else's.
+/// The take was done and its answer lost, or it was never done. The taker can't tell which, so a value whose take may
+/// be another request's is given to nobody.
 #[tokio::test]
-async fn a_value_whose_taking_was_not_answered_is_given_to_at_most_one() {
+async fn a_value_whose_take_was_not_answered_is_given_at_most_once() {
     let faults = [
         (Fault::outcome_unknown(), ""),
         (Fault::error(StoreErrorKind::OutcomeUnknown), "once"),
@@ -70,9 +70,9 @@ async fn a_value_whose_taking_was_not_answered_is_given_to_at_most_one() {
     }
 }
 
-/// A request that writes other entries beside it does not bring the value back.
+/// A request that writes other entries meanwhile does not bring the value back.
 #[tokio::test]
-async fn a_taken_value_is_not_brought_back_where_the_last_write_wins() {
+async fn a_taken_value_does_not_come_back_under_last_write_wins() {
     let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
     let mut jar = site.jar();
     site.visit(&mut jar, async |session: Session| session.insert("state", &"once")).await;
@@ -101,7 +101,7 @@ async fn a_value_of_another_type_is_not_taken() {
 }
 
 #[tokio::test]
-async fn over_a_store_that_overwrites_nothing_is_taken_now() {
+async fn take_now_is_refused_over_a_store_that_overwrites() {
     let below = Site::new();
     let site = Site::over(
         below.store.clone().posing_as_overwriting(true),
@@ -117,7 +117,7 @@ async fn over_a_store_that_overwrites_nothing_is_taken_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_requests_that_make_a_value_at_once_all_get_the_one_that_is_stored() {
+async fn concurrent_requests_that_create_a_value_all_get_the_stored_one() {
     for place in places(|builder| builder).await {
         let (site, name) = (&place.site, place.name);
         let mut jar = site.jar();
@@ -145,7 +145,7 @@ async fn of_many_requests_that_make_a_value_at_once_all_get_the_one_that_is_stor
 }
 
 #[tokio::test]
-async fn a_value_made_earlier_in_the_request_gives_way_to_another_requests() {
+async fn a_value_created_earlier_in_the_request_yields_to_another_requests() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (twin, other) = (site.clone(), jar.clone());
@@ -182,7 +182,7 @@ async fn a_closure_that_leaves_the_default_as_it_was_writes_nothing() {
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.sets_no_cookie());
     assert_eq!(site.store.total(), 0);
-    // What is there is changed to the default all the same, and `modify` sets what it is told to.
+    // A stored value is changed to the default all the same, and `modify` sets `Some(default)`.
     let jar = site.visitor().await;
     site.send(&jar, async |session: Session| {
         session.update("n", |n: &mut u8| *n = 0)?;
@@ -204,9 +204,9 @@ fn at_most_two(cart: &mut Vec<u8>) -> Result<usize, &'static str> {
     if cart.len() > 2 { Err("full") } else { Ok(cart.len()) }
 }
 
-/// Refused at once, and refused when it runs again on what another request has added.
+/// The closure refuses at once, or when it runs again on another request's addition.
 #[tokio::test]
-async fn a_closure_that_refuses_changes_nothing_also_when_it_runs_again() {
+async fn a_closure_that_refuses_changes_nothing_on_its_first_run_or_a_replay() {
     type Add = fn(&Session) -> Result<usize, &'static str>;
     let ways: [(&str, Add); 3] = [
         ("try_update", |s| s.try_update("cart", at_most_two).unwrap()),
@@ -236,7 +236,7 @@ async fn a_closure_that_refuses_changes_nothing_also_when_it_runs_again() {
 }
 
 #[tokio::test]
-async fn a_closure_that_refuses_at_the_commit_says_so() {
+async fn a_closure_that_refuses_at_the_commit_is_an_error() {
     let site = Site::new();
     let mut jar = site.jar();
     site.visit(&mut jar, async |session: Session| session.insert("cart", &[1])).await;

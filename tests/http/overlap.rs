@@ -1,4 +1,4 @@
-//! What clones of a session, the last commit of a request, and streams do to each other.
+//! Interactions of a session's clones, the request's last commit, and streams.
 
 use std::{
     fmt::Debug,
@@ -18,10 +18,10 @@ use tokio::time::timeout;
 
 use crate::support::*;
 
-/// More than anything here takes.
+/// More time than anything here takes.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Where a handler leaves something for the test, such as a clone of its session, or the test for the handler.
+/// Passes a value between a handler and the test, such as a clone of the session.
 struct Slot<T>(Arc<Mutex<Option<T>>>);
 
 impl<T> Clone for Slot<T> {
@@ -50,20 +50,20 @@ impl<T> Slot<T> {
     }
 }
 
-/// Stores a session's record again as it is, so that its version is another one.
+/// Stores a session's record again unchanged, so that its version changes.
 async fn bump(site: &Site, id: &SessionId) {
     let held = site.stored(id).await.unwrap();
     site.store.inner().update(id, &held.record, &held.version, held.usage()).await.unwrap();
 }
 
-/// The kind of the error, or the value, as text.
+/// The error's kind, or the value, as text.
 fn told<T: Debug>(outcome: Result<T, Error>) -> String {
     format!("{:?}", outcome.map_err(|error| error.kind()))
 }
 
-/// A change is made while the last commit stands at the store, renewing the session.
+/// The last commit is renewing the session at the store when the change is made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_exact_change_beside_the_last_commit_waits_for_it_and_ends() {
+async fn an_exact_change_during_the_last_commit_waits_for_it_and_completes() {
     for takes in [false, true] {
         let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
         let mut jar = site.visitor().await;
@@ -112,7 +112,7 @@ fn increment(n: &mut u32) -> u32 {
     *n
 }
 
-/// One commit takes both changes along, and isn't answered: neither caller is told that its change was made.
+/// One commit carries both changes and isn't answered, so neither caller may take its change for done.
 #[tokio::test]
 async fn of_two_exact_changes_in_one_unanswered_commit_neither_is_acknowledged() {
     for (fault, stored) in [(Fault::outcome_unknown(), Some("1")), (Fault::error(StoreErrorKind::OutcomeUnknown), None)]
@@ -135,7 +135,7 @@ async fn of_two_exact_changes_in_one_unanswered_commit_neither_is_acknowledged()
 }
 
 #[tokio::test]
-async fn a_value_that_was_taken_in_anothers_unanswered_commit_is_given_to_at_most_one() {
+async fn a_value_taken_in_anothers_unanswered_commit_is_given_at_most_once() {
     for (fault, second) in
         [(Fault::outcome_unknown(), "None"), (Fault::error(StoreErrorKind::OutcomeUnknown), "Some(1)")]
     {
@@ -155,10 +155,10 @@ async fn a_value_that_was_taken_in_anothers_unanswered_commit_is_given_to_at_mos
     }
 }
 
-/// The last commit waits behind a `save` of the handler's clone, or stands at the store itself, when a stream changes
-/// the session and saves.
+/// A stream changes the session and saves, while the last commit waits behind a `save` of the handler's clone or is at
+/// the store itself.
 #[tokio::test]
-async fn a_save_beside_the_last_commit_is_acknowledged_only_if_it_was_stored() {
+async fn a_save_during_the_last_commit_is_acknowledged_only_if_it_was_stored() {
     let faults = [
         None,
         Some(Fault::unavailable()),
@@ -210,7 +210,7 @@ async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behin
     if !behind_a_save {
         gate.reached().await;
     }
-    // All tasks are on this thread: after these turns, the handler has answered.
+    // All tasks share this thread: after these turns, the handler has answered.
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -241,7 +241,7 @@ async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behin
 }
 
 #[tokio::test]
-async fn what_is_written_while_a_failing_save_is_under_way_makes_its_failure_the_answer() {
+async fn a_write_during_a_save_that_fails_makes_the_failure_the_answer() {
     let site = Site::new();
     let jar = site.visitor().await;
     let gate = Slot::with(site.store.pause(Operation::Update, Step::Before));
@@ -270,7 +270,7 @@ async fn what_is_written_while_a_failing_save_is_under_way_makes_its_failure_the
     assert_eq!(site.store.inner().count().await.unwrap(), 1);
 }
 
-/// Before the failure and after it.
+/// The stream writes before the failure or after it.
 #[tokio::test]
 async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
@@ -299,8 +299,130 @@ async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     }
 }
 
+/// A stream writes after the handler has answered and before the last commit begins, or even saves just then, which makes
+/// the renewal. The handler has asked for neither.
 #[tokio::test]
-async fn a_stream_extends_a_session_that_was_renewed_and_is_told_of_its_end() {
+async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the_answer_as_it_is() {
+    for saves in [false, true] {
+        let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
+        let jar = site.visitor().await;
+        site.clock.advance(3 * MINUTE);
+        site.store.inject(Fault::unavailable().on(Operation::Rename));
+        let (answering, slot) = (Stop::new(), Slot::new());
+        let (stream, left) = (answering.clone(), slot.clone());
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                left.put(session.clone());
+                let writing = stream.clone();
+                tokio::spawn(async move {
+                    writing.here().await;
+                    assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
+                    session.insert("x", &1).unwrap();
+                    if saves {
+                        // On this thread, the last commit would begin first.
+                        let save = move || {
+                            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                            runtime.block_on(session.save()).unwrap_err().kind()
+                        };
+                        assert_eq!(std::thread::spawn(save).join().unwrap(), ErrorKind::Unavailable);
+                    }
+                });
+                stream.reached().await;
+                // All tasks are on this thread, so the stream's is next.
+                stream.go();
+                ok()
+            })
+            .await;
+        assert_eq!((reply.status, &*reply.body), (StatusCode::OK, "ok"), "{saves}");
+        assert!(reply.sets_no_cookie(), "{saves}");
+        assert!(site.store.calls(Operation::Rename) > 0, "{saves}: it was tried");
+        site.store.heal();
+        let session: Session = slot.take();
+        assert_eq!(session.get("x").unwrap(), Some(1), "{saves}: the stream has written");
+        session.save().await.unwrap();
+        assert_eq!(site.entry(&jar, "x").await.as_deref(), Some("1"), "{saves}: and can still save");
+    }
+}
+
+/// The handler's own change was saved by then. A later change of the same entry is the stream's.
+#[tokio::test]
+async fn a_periodic_renewal_that_fails_after_a_save_beside_it_leaves_the_answer_as_it_is() {
+    for writes in [false, true] {
+        let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
+        let jar = site.visitor().await;
+        site.clock.advance(3 * MINUTE);
+        let gate = site.store.pause(Operation::Update, Step::Before);
+        let slot = Slot::new();
+        let left = slot.clone();
+        let sending = tokio::spawn(site.send(&jar, async move |session: Session| {
+            session.insert("n", &2)?;
+            left.put(session.clone());
+            tokio::spawn(async move { session.save().await });
+            tokio::task::yield_now().await;
+            ok()
+        }));
+        gate.reached().await;
+        let session: Session = slot.take();
+        turns(20).await;
+        assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
+        if writes {
+            session.insert("n", &3).unwrap();
+        }
+        site.store.inject(Fault::unavailable().on(Operation::Rename));
+        gate.release();
+        let reply = sending.await.unwrap();
+        assert_eq!((reply.status, &*reply.body), (StatusCode::OK, "ok"), "{writes}");
+        assert!(site.store.calls(Operation::Rename) > 0, "{writes}: it was tried");
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"), "{writes}");
+        site.store.heal();
+        session.save().await.unwrap();
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), Some(if writes { "3" } else { "2" }), "{writes}");
+    }
+}
+
+/// A stream's change of the same entry does not take the place of the handler's.
+#[tokio::test]
+async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_a_stream_has_overwritten_it() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    let slot = Slot::new();
+    let left = slot.clone();
+    let sending = tokio::spawn(site.send(&jar, async move |session: Session| {
+        session.insert("first", &1)?;
+        let saving = session.clone();
+        tokio::spawn(async move { saving.save().await });
+        turns(10).await;
+        session.insert("n", &2)?;
+        left.put(session);
+        ok()
+    }));
+    gate.reached().await;
+    // The last commit waits for that save.
+    turns(20).await;
+    let session: Session = slot.take();
+    assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
+    session.insert("n", &3).unwrap();
+    site.store.inject(Fault::unavailable().on(Operation::Update));
+    gate.release();
+    let reply = sending.await.unwrap();
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    site.store.heal();
+    assert_eq!(session.get("n").unwrap(), Some(3));
+    session.save().await.unwrap();
+    assert_eq!(site.entry(&jar, "first").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("3"));
+}
+
+/// Lets the other tasks of this thread go on for a while.
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_extends_a_renewed_session_and_learns_of_its_end() {
     let site = Site::new();
     let jar = site.visitor().await;
     let mut newer = jar.clone();
@@ -321,11 +443,12 @@ async fn a_stream_extends_a_session_that_was_renewed_and_is_told_of_its_end() {
     session.touch().await.unwrap();
     assert_eq!(site.stored(&newer.id()).await.unwrap().expires_at, before + 30 * MINUTE);
     site.send(&newer, async |session: Session| session.destroy()).await;
-    // As for a request with the old token: it was replaced, and what replaced it is gone.
+    // As with the old token: the session was replaced, and its replacement has ended.
     assert_eq!(session.touch().await.unwrap_err().kind(), ErrorKind::Superseded);
 }
 
-/// The end of the request has nothing left to do: its own renewal is no token that waits for its first use.
+/// At the end of the request nothing is left to write: the request's own renewal does not count as a token that waits
+/// for its first use.
 #[tokio::test]
 async fn a_renewal_that_was_saved_in_the_handler_is_written_once() {
     let site = Site::with(|builder| builder.renew_every(HOUR));

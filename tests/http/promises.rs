@@ -1,7 +1,4 @@
-//! The promises of DESIGN 4, in their order, on every wrapper where that can matter.
-//!
-//! 2 has a model here and the rest in `merging`; 5 is `v7_v14_k12_..` in `security`; 6 is `k16_..` there and the first
-//! rows of `failures`; 7 is `k18_..` in `middleware`; 12 is in `failures`, row by row.
+//! Guarantees that hold over every wrapper: final logouts, merging, expiry, late answers, and whatever clients send.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -27,10 +24,10 @@ enum End {
     Expired,
 }
 
-/// K1, V4, promise 1: a request loads, the session ends, the request saves; at the moment that is worst: between its
-/// load and its write, and between the write's sending and its doing.
+/// One request loads, the session ends, the request saves. The end falls between the load and the write, or between
+/// sending the write and its effect.
 #[tokio::test]
-async fn p1_k1_a_save_never_brings_back_what_has_ended() {
+async fn a_slow_save_never_revives_a_session_that_has_ended() {
     for end in [End::Destroyed, End::LoggedIn, End::Renewed, End::Revoked, End::Expired] {
         for at_the_write in [false, true] {
             for (name, site) in sites() {
@@ -78,8 +75,7 @@ async fn p1_k1_a_save_never_brings_back_what_has_ended() {
                 let reply = slow.await.unwrap();
                 assert!(reply.sets_no_cookie(), "{place}");
                 if let End::Renewed = end {
-                    // The session has not ended: for the grace period the old token leads to it, and its changes are
-                    // merged.
+                    // The session has not ended: during the grace period the old token leads to it, and changes merge.
                     assert_eq!(reply.status, StatusCode::OK, "{place}");
                     let keys = site.send(&ended, async |session: Session| session.keys().join(",")).await;
                     assert_eq!(keys.body, "n,revived", "{place}");
@@ -129,7 +125,8 @@ fn applied(entries: &mut Entries, steps: &[Act]) {
     }
 }
 
-/// What the request logs: a set or remove that changes nothing is none, unless a closure ran before it.
+/// Returns the changes that the request logs. A set or remove without effect is not logged, unless a closure ran before
+/// it.
 fn logged(base: &Entries, steps: &[Act]) -> Vec<Act> {
     let (mut view, mut log) = (base.clone(), Vec::new());
     for step in steps {
@@ -145,7 +142,7 @@ fn logged(base: &Entries, steps: &[Act]) -> Vec<Act> {
         }
         applied(&mut view, std::slice::from_ref(step));
     }
-    // Folded, it changes nothing: nothing is written.
+    // A log without effect on the whole is not written.
     if view == *base { Vec::new() } else { log }
 }
 
@@ -160,10 +157,9 @@ fn did(session: &Session, steps: &[Act]) {
     }
 }
 
-/// Promise 2: whatever requests do, and in whatever order they commit, the result is that of their changes one after
-/// another.
+/// The expected result is that of the requests' changes, applied one request after another.
 #[test]
-fn p2_any_requests_in_any_order_merge_as_the_model_says() {
+fn concurrent_changes_merge_as_if_requests_ran_in_commit_order() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let requests = prop::collection::vec(prop::collection::vec(step(), 1..5), 2..5);
     let start = prop::collection::btree_map(0..3_u8, 0..3_u8, 0..3);
@@ -177,7 +173,7 @@ fn p2_any_requests_in_any_order_merge_as_the_model_says() {
         .unwrap();
 }
 
-/// All load, then they commit one after another.
+/// Loads in all requests, then lets them commit one after another.
 async fn merged(start: Entries, requests: Vec<Vec<Act>>) -> (Entries, Entries) {
     let site = Site::new();
     let mut jar = site.jar();
@@ -215,7 +211,7 @@ async fn merged(start: Entries, requests: Vec<Vec<Act>>) -> (Entries, Entries) {
 }
 
 #[tokio::test]
-async fn p3_a_visitor_who_stores_nothing_costs_no_write_and_gets_no_cookie() {
+async fn a_visitor_without_data_causes_no_store_call_and_gets_no_cookie() {
     let site = Site::new();
     let reply = site
         .send(&site.jar(), async |session: Session| {
@@ -241,9 +237,9 @@ async fn p3_a_visitor_who_stores_nothing_costs_no_write_and_gets_no_cookie() {
     assert_eq!(site.store.total(), 0);
 }
 
-/// Promise 4: nor is one adopted that was issued by another layer, or has died (the rest is K4 in `security`).
+/// The token once led to a session, unlike the ones in `security`, which were never issued.
 #[tokio::test]
-async fn p4_a_token_that_has_died_is_not_adopted() {
+async fn a_dead_token_is_never_adopted() {
     let site = Site::new();
     let dead = site.visitor().await;
     site.send(&dead, async |session: Session| session.destroy()).await;
@@ -263,9 +259,9 @@ async fn p4_a_token_that_has_died_is_not_adopted() {
     }
 }
 
-/// Promise 6: whatever the store can't do, at whatever call, the old record stays as it is or the change is whole.
+/// Whichever call fails, the old record stays as it is or the change is complete.
 #[tokio::test]
-async fn p6_k16_no_failure_becomes_an_empty_session() {
+async fn a_failing_store_never_yields_an_empty_session_or_a_partial_write() {
     for (name, site) in sites() {
         let jar = site.member("ada").await;
         for operation in Operation::REQUIRED.iter().chain(Operation::PROVIDED) {
@@ -287,9 +283,8 @@ async fn p6_k16_no_failure_becomes_an_empty_session() {
     }
 }
 
-/// Promise 7: a request dropped while its commit stands at the store leaves the old state, and the next is not held up.
 #[tokio::test]
-async fn p7_a_dropped_commit_leaves_the_old_state_and_no_lock() {
+async fn a_commit_dropped_at_the_store_leaves_the_old_state_and_blocks_nobody() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
         let gate = site.store.pause(Operation::Update, Step::Before);
@@ -309,9 +304,8 @@ async fn p7_a_dropped_commit_leaves_the_old_state_and_no_lock() {
     }
 }
 
-/// Promise 9: the store's word on expiry is checked, and so is the cookie's: a browser may keep it for ever.
 #[tokio::test]
-async fn p9_expiry_is_the_servers() {
+async fn the_server_enforces_expiry_whatever_the_store_says() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
         site.clock.advance(HOUR - Duration::from_millis(1));
@@ -320,7 +314,7 @@ async fn p9_expiry_is_the_servers() {
         site.clock.advance(Duration::from_millis(1));
         assert!(!is_live(&site, &jar).await, "{name}");
     }
-    // A store whose clock stands still.
+    // The store's clock stands still, so it returns the session as live.
     let (still, clock) = (Clock::manual(std::time::UNIX_EPOCH), Clock::manual(std::time::UNIX_EPOCH));
     let store = FaultStore::new(MemoryStore::with_clock(still));
     let site = Site::over(store.clone(), store, clock, |builder| builder);
@@ -329,9 +323,9 @@ async fn p9_expiry_is_the_servers() {
     assert!(!is_live(&site, &jar).await);
 }
 
-/// Promise 10: a request that began before a login and answers after it, whatever it did, leaves the login's cookie.
+/// The late request began before the login and answers after it.
 #[tokio::test]
-async fn p10_a_late_answer_never_harms_a_newer_one() {
+async fn a_late_answer_never_replaces_a_newer_logins_cookie() {
     type Late = fn(&Session);
     let acts: [(&str, Late); 5] = [
         ("read", |session| drop(session.keys())),
@@ -364,7 +358,7 @@ async fn p10_a_late_answer_never_harms_a_newer_one() {
         assert!(is_live(&site, &browser).await, "{name}");
         assert_eq!(site.store.inner().count().await.unwrap(), 1, "{name}");
     }
-    // A logout with the old cookie does not remove the new one either: it destroyed nothing.
+    // A logout with the old cookie ended nothing, so it removes no cookie.
     let site = Site::new();
     let old = site.visitor().await;
     let mut browser = old.clone();
@@ -380,16 +374,16 @@ async fn p10_a_late_answer_never_harms_a_newer_one() {
     site.visit(&mut browser, async |session: Session| session.login("ada")).await;
     go.send(()).unwrap();
     let reply = late.await.unwrap();
-    assert_eq!(reply.status, StatusCode::CONFLICT, "it could not take effect, and says so (promise 12)");
+    assert_eq!(reply.status, StatusCode::CONFLICT, "the logout could not take effect");
     browser.absorb(&reply);
     assert!(browser.value.is_some(), "the login's cookie is left: {:?}", reply.cookies());
     assert!(is_live(&site, &browser).await);
     let tombstone = site.stored(&old.id()).await.unwrap();
-    assert!(!tombstone.record.is_session(), "K21: the old token stays known as superseded");
+    assert!(!tombstone.record.is_session(), "the old token stays known as superseded");
 }
 
 #[tokio::test]
-async fn p11_a_request_that_only_reads_never_rewrites_data() {
+async fn reading_never_rewrites_a_record() {
     for (name, site) in sites() {
         let jar = site.member("ada").await;
         let version = site.stored(&jar.id()).await.unwrap().version;
@@ -398,19 +392,18 @@ async fn p11_a_request_that_only_reads_never_rewrites_data() {
             site.send(&jar, async |session: Session| session.get::<u8>("n").unwrap().unwrap().to_string()).await;
         }
         assert_eq!(site.stored(&jar.id()).await.unwrap().version, version, "{name}");
-        for write in [Operation::Create, Operation::Update, Operation::Rename, Operation::Remove] {
+        for write in [Operation::Create, Operation::Update, Operation::Rename, Operation::End, Operation::Remove] {
             assert_eq!(site.store.calls(write), 0, "{name} {write:?}");
         }
         assert_eq!(site.store.calls(Operation::Touch), 1, "{name}");
     }
 }
 
-/// Promise 12: `destroy` is told as an error where it can't take effect, and the next try ends the session.
 #[tokio::test]
-async fn p12_a_destroy_that_fails_is_an_error_and_can_be_tried_again() {
+async fn a_failed_destroy_is_an_error_and_can_be_retried() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(8));
+        site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update).first(1));
         let reply = site
             .send(&jar, async |session: Session| {
                 session.destroy().unwrap();
@@ -420,9 +413,9 @@ async fn p12_a_destroy_that_fails_is_an_error_and_can_be_tried_again() {
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{name}");
         assert!(reply.sets_no_cookie(), "{name}");
         assert!(is_live(&site, &jar).await, "{name}");
-        // `destroy_now` that fails is tried again when the handler has answered.
+        // A failed `destroy_now` is tried again at the end of the request.
         site.store.heal();
-        site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove).first(8));
+        site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update).first(1));
         let reply = site
             .send(&jar, async |session: Session| {
                 assert_eq!(session.destroy_now().await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -434,9 +427,8 @@ async fn p12_a_destroy_that_fails_is_an_error_and_can_be_tried_again() {
     }
 }
 
-/// Promise 13: whatever bytes a client sends as cookies.
 #[test]
-fn p13_no_cookie_panics_the_server() {
+fn no_cookie_header_panics_the_server() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let site = Site::new();
     let piece = prop_oneof![
@@ -465,9 +457,8 @@ fn p13_no_cookie_panics_the_server() {
         .unwrap();
 }
 
-/// Promise 13, K23: no visitor can push another's login out of a bounded store.
 #[tokio::test]
-async fn p13_k23_a_flood_of_visitors_leaves_every_login() {
+async fn a_flood_of_anonymous_sessions_evicts_no_login() {
     let clock = Clock::manual(std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
     let bounded = MemoryStore::builder().capacity(100).clock(clock.clone()).open().unwrap();
     let store = FaultStore::new(bounded);
@@ -484,7 +475,7 @@ async fn p13_k23_a_flood_of_visitors_leaves_every_login() {
     }
 }
 
-/// The default layer has the default cookie and works over the system's clock.
+/// The default layer has the default cookie and uses the system's clock.
 #[tokio::test]
 async fn the_default_layer_needs_no_settings() {
     let store = MemoryStore::new();

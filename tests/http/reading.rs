@@ -1,4 +1,4 @@
-//! What a request has read and another has changed since is not overwritten without a word.
+//! An entry that a request has read and another has changed since is not overwritten silently.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     support::*,
 };
 
-/// A request over `n` = 1 that reads and changes, while another one does `theirs` after `mine` and before the commit.
+/// A request over `n` = 1 runs `mine`; before it commits, another request runs `theirs`.
 async fn race<M, T>(site: &Site, jar: &Jar, mine: M, theirs: T) -> Reply
 where
     M: Fn(&Session) -> Result<(), Error> + Clone + Send + Sync + 'static,
@@ -52,7 +52,7 @@ const READ_AND_SET: Act = |session| {
 };
 
 #[tokio::test]
-async fn setting_or_taking_what_was_read_and_has_changed_since_is_a_conflict_that_names_the_key() {
+async fn setting_or_taking_an_entry_changed_since_it_was_read_is_a_conflict_that_names_the_key() {
     let acts: [(&str, Act, Act); 9] = [
         ("get and insert", READ_AND_SET, seven),
         ("get and insert over a removal", READ_AND_SET, removed),
@@ -116,7 +116,7 @@ async fn setting_or_taking_what_was_read_and_has_changed_since_is_a_conflict_tha
             assert_eq!(before().await, expected, "{act} {name}: the other's stays");
         }
     }
-    // `save` tells which entry it was.
+    // The error of `save` names the entry.
     let site = Site::new();
     let jar = site.visitor().await;
     let (twin, other) = (site.clone(), jar.clone());
@@ -131,7 +131,7 @@ async fn setting_or_taking_what_was_read_and_has_changed_since_is_a_conflict_tha
 }
 
 #[tokio::test]
-async fn what_was_not_read_and_what_is_gone_already_is_no_conflict() {
+async fn unread_or_already_removed_entries_cause_no_conflict() {
     let acts: [(&str, Act, Act, Option<&str>); 12] = [
         ("a blind insert wins", |s| s.insert("n", &2), seven, Some("2")),
         ("a blind remove wins", |s| s.remove("n").map(drop), seven, None),
@@ -217,9 +217,9 @@ async fn what_was_not_read_and_what_is_gone_already_is_no_conflict() {
     }
 }
 
-/// What the request has set itself is what it knows, also after a save; what others changed since is a conflict.
+/// The request knows the value that it has set itself, also after a save. Another request's later change is a conflict.
 #[tokio::test]
-async fn a_save_does_not_make_a_request_have_read_what_it_was_not_shown() {
+async fn a_save_does_not_count_as_reading_the_entries_it_merged() {
     for changes_before_the_save in [true, false] {
         let site = Site::new();
         let jar = site.visitor().await;
@@ -246,7 +246,7 @@ async fn a_save_does_not_make_a_request_have_read_what_it_was_not_shown() {
 }
 
 #[tokio::test]
-async fn reload_forgets_what_was_read_and_what_is_read_anew_counts_anew() {
+async fn reload_forgets_which_entries_were_read() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (twin, other) = (site.clone(), jar.clone());
@@ -266,9 +266,9 @@ async fn reload_forgets_what_was_read_and_what_is_read_anew_counts_anew() {
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("9"));
 }
 
-/// A login after the session has gone puts the request's own changes into a fresh one: nothing there was read.
+/// A login after the session has ended puts the request's own changes into a fresh session, of which nothing was read.
 #[tokio::test]
-async fn a_fresh_session_is_not_compared_with_what_was_read_in_the_old_one() {
+async fn a_fresh_session_is_not_compared_with_the_old_ones_read_entries() {
     let site = Site::new();
     let mut jar = site.visitor().await;
     let sessions = site.layer.sessions();
@@ -322,9 +322,9 @@ async fn setting_a_typed_field_that_was_read_and_has_changed_since_is_a_conflict
     }
 }
 
-/// The issue of a counter that is read and set: each request that was answered 200 has counted, and no other has.
+/// A counter that is read and set: each request answered 200 has counted, and no other has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_requests_that_read_and_set_at_once_those_answered_200_are_kept() {
+async fn of_a_hundred_concurrent_read_and_set_requests_exactly_those_answered_200_count() {
     for place in places(|builder| builder).await {
         let (site, name) = (&place.site, place.name);
         let mut jar = site.jar();
@@ -357,10 +357,10 @@ async fn of_a_hundred_requests_that_read_and_set_at_once_those_answered_200_are_
     }
 }
 
-/// A request that only reads has no view to put over what others have written, also where it renews the token and the last
-/// write wins.
+/// A request that changes no entry must not write its older copy back, even if it renews the token and the last write
+/// wins.
 #[tokio::test]
-async fn a_renewal_that_changes_nothing_overwrites_nothing_where_the_last_write_wins() {
+async fn a_renewal_without_changes_overwrites_nothing_under_last_write_wins() {
     let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
     let mut jar = site.visitor().await;
     let old = jar.clone();
@@ -375,9 +375,9 @@ async fn a_renewal_that_changes_nothing_overwrites_nothing_where_the_last_write_
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("7"));
 }
 
-/// Both return what is stored, so another request's change before it is none that the handler does not know of.
+/// Both calls return the stored value, so the handler has seen another request's change that came before.
 #[tokio::test]
-async fn what_an_exact_change_has_returned_counts_as_read() {
+async fn a_value_returned_by_an_exact_change_counts_as_read() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (twin, other) = (site.clone(), jar.clone());

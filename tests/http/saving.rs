@@ -1,4 +1,4 @@
-//! What was reported as failed does not happen afterwards, and what was acknowledged has happened.
+//! A change reported as failed does not happen afterwards, and a change reported as saved has happened.
 
 use std::{
     sync::{
@@ -34,7 +34,7 @@ fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {
 }
 
 #[tokio::test]
-async fn a_save_that_failed_is_not_committed_when_the_handler_has_answered() {
+async fn a_failed_save_is_not_committed_at_the_end_of_the_request() {
     for (name, site) in sites() {
         for has_session in [true, false] {
             let mut jar = if has_session { site.visitor().await } else { site.jar() };
@@ -62,7 +62,7 @@ async fn a_save_that_failed_is_not_committed_when_the_handler_has_answered() {
 }
 
 #[tokio::test]
-async fn a_save_that_failed_can_be_tried_again() {
+async fn a_failed_save_can_be_retried() {
     for (name, site) in sites() {
         let mut jar = site.visitor().await;
         site.store.inject(refused().first(2));
@@ -85,9 +85,10 @@ async fn a_save_that_failed_can_be_tried_again() {
     }
 }
 
-/// Refused, and done with the answer lost: the second call is one more change, never the first one again.
+/// The first call is refused, or done with its answer lost. The second call adds one more change and does not repeat
+/// the first.
 #[tokio::test]
-async fn an_update_now_that_failed_is_withdrawn() {
+async fn a_failed_update_now_is_withdrawn() {
     for (name, site) in sites() {
         for (fault, after_one, at_the_end) in [
             (refused(), ErrorKind::Unavailable, "2"),
@@ -116,7 +117,7 @@ async fn an_update_now_that_failed_is_withdrawn() {
 }
 
 #[tokio::test]
-async fn an_update_now_that_failed_and_was_not_repeated_changes_nothing() {
+async fn a_failed_update_now_that_is_not_repeated_changes_nothing() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
         site.store.inject(refused().first(1));
@@ -133,9 +134,9 @@ async fn an_update_now_that_failed_and_was_not_repeated_changes_nothing() {
     }
 }
 
-/// Whoever gives up waiting is told nothing, so the change is not made later either, if it has failed.
+/// The caller stops waiting, so it learns of no failure. A failed change is not made later in this case either.
 #[tokio::test]
-async fn an_update_now_whose_caller_gave_up_and_that_fails_is_withdrawn() {
+async fn a_failed_update_now_whose_caller_was_dropped_is_withdrawn() {
     let site = Site::new();
     let jar = site.visitor().await;
     let gate = site.store.pause(Operation::Update, Step::Before);
@@ -171,11 +172,11 @@ async fn an_update_now_whose_caller_gave_up_and_that_fails_is_withdrawn() {
 }
 
 #[tokio::test]
-async fn a_login_that_failed_does_not_log_in() {
+async fn a_failed_login_does_not_log_in() {
     for (name, site) in sites() {
         for fault in [refused(), Fault::unavailable().on(Operation::EnsureEpoch)] {
             let mut jar = site.visitor().await;
-            // The provided forms have no such call: there, its first step fails.
+            // The provided forms have no such call: their first step fails.
             site.store.inject(if name == "provided" { refused().first(1) } else { fault.first(1) });
             let reply = site
                 .visit(&mut jar, async |session: Session| {
@@ -193,10 +194,10 @@ async fn a_login_that_failed_does_not_log_in() {
     }
 }
 
-/// Step by step: `login` fails to be saved, and the handler goes on as if the visitor were logged in. Committed by itself,
-/// what it writes then would land in the session from before the login, whose token may be planted.
+/// Step by step: the `save` of a login fails, and the handler goes on as if the visitor were logged in. Committed by
+/// itself, its next write would land in the session from before the login, whose token may be planted.
 #[tokio::test]
-async fn what_is_written_after_a_failed_save_is_held_back_with_it_and_answered_with_its_status() {
+async fn writes_after_a_failed_save_are_held_back_and_the_failure_is_the_answer() {
     for (name, site) in sites() {
         let mut jar = site.visitor().await;
         let (events, _kept) = Events::keep();
@@ -219,7 +220,7 @@ async fn what_is_written_after_a_failed_save_is_held_back_with_it_and_answered_w
 }
 
 #[tokio::test]
-async fn discard_takes_back_what_was_not_saved_and_the_session_can_be_written_again() {
+async fn discard_drops_unsaved_changes_and_allows_new_ones() {
     for (name, site) in sites() {
         let mut jar = site.visitor().await;
         site.store.inject(refused().first(1));
@@ -257,9 +258,9 @@ async fn destroy_after_a_failed_save_ends_the_session_and_the_answer_stands() {
     }
 }
 
-/// After a lost answer what was set can be saved again; closures are not run on what may be their own result.
+/// After a lost answer, set entries can be saved again. Closures are dropped, since they could run on their own result.
 #[tokio::test]
-async fn after_an_unknown_outcome_closures_are_dropped_and_what_was_set_stays() {
+async fn after_an_unknown_outcome_closures_are_dropped_and_set_entries_stay() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
         site.store.inject(Fault::outcome_unknown().on(Operation::Update).first(1));
@@ -278,12 +279,12 @@ async fn after_an_unknown_outcome_closures_are_dropped_and_what_was_set_stays() 
     }
 }
 
-/// The write was done, its answer lost, and what it has left can't be looked at either.
+/// The write is done and its answer lost, and the tombstone can't be read back either.
 fn lose_a_move(site: &Site, id: &SessionId, is_provided: bool) {
     let reads = Fault::unavailable().on(Operation::Load).on(Operation::Refresh);
     if is_provided {
         site.store.inject(Fault::outcome_unknown().on(Operation::Update));
-        // The first one is the rename's own.
+        // The first read is the rename's own.
         site.store.inject(reads.session(id).after_first(1));
     } else {
         site.store.inject(Fault::outcome_unknown().on(Operation::Rename));
@@ -291,9 +292,9 @@ fn lose_a_move(site: &Site, id: &SessionId, is_provided: bool) {
     }
 }
 
-/// Saved again, it is found where it has moved: with its data and its cookie, and there is no second session.
+/// Saving again finds the session under its new id, with its data and its cookie, and creates no second session.
 #[tokio::test]
-async fn a_login_or_a_renewal_whose_answer_was_lost_is_found_when_it_is_saved_again() {
+async fn saving_again_finds_a_login_or_renewal_whose_answer_was_lost() {
     for (name, site) in sites() {
         for is_login in [true, false] {
             let mut jar = site.visitor().await;
@@ -329,7 +330,7 @@ async fn a_login_or_a_renewal_whose_answer_was_lost_is_found_when_it_is_saved_ag
 }
 
 #[tokio::test]
-async fn a_logout_after_a_login_whose_answer_was_lost_ends_what_it_has_left() {
+async fn a_logout_after_a_login_whose_answer_was_lost_ends_the_new_session() {
     for (name, site) in sites() {
         let mut jar = site.visitor().await;
         let faulty = site.clone();
@@ -347,7 +348,7 @@ async fn a_logout_after_a_login_whose_answer_was_lost_ends_what_it_has_left() {
     }
 }
 
-/// Nor does one that was taken back come back by a later save.
+/// A later save does not bring the discarded login back.
 #[tokio::test]
 async fn a_login_whose_answer_was_lost_and_that_was_discarded_logs_nobody_in() {
     let site = Site::new();
@@ -367,9 +368,9 @@ async fn a_login_whose_answer_was_lost_and_that_was_discarded_logs_nobody_in() {
     assert!(reply.sets_no_cookie());
 }
 
-/// A login that was refused is not made when a place has become free by the end of the request.
+/// A place becomes free by the end of the request. The refused login is still not made.
 #[tokio::test]
-async fn a_login_that_was_refused_for_too_many_sessions_is_not_made_later_and_its_page_is_shown() {
+async fn a_login_refused_for_too_many_sessions_is_not_made_later_and_the_handlers_page_is_shown() {
     for frees_a_place in [false, true] {
         let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::Refuse));
         let first = site.member("ada").await;
@@ -392,7 +393,7 @@ async fn a_login_that_was_refused_for_too_many_sessions_is_not_made_later_and_it
     }
 }
 
-/// The changes of a request that says that it has failed are dropped, whoever says so.
+/// The answer may come from the handler or from a middleware inside the layer.
 #[tokio::test]
 async fn server_errors_and_408_drop_the_changes_and_other_answers_save() {
     for (status, saves) in
@@ -415,9 +416,9 @@ async fn server_errors_and_408_drop_the_changes_and_other_answers_save() {
     }
 }
 
-/// A `TimeoutLayer` inside the session layer answers 408 in place of a handler that it has cut off half way.
+/// A `TimeoutLayer` inside the session layer cuts a handler off half-way and answers 408.
 #[tokio::test(start_paused = true)]
-async fn nothing_of_a_handler_that_a_timeout_cut_off_is_saved() {
+async fn a_handler_cut_off_by_a_timeout_saves_nothing() {
     let slow = async |session: Session| {
         session.login("ada").unwrap();
         session.insert("half", &1).unwrap();
@@ -443,9 +444,9 @@ async fn nothing_of_a_handler_that_a_timeout_cut_off_is_saved() {
     }
 }
 
-/// The decision sees status, headers and extensions.
+/// The predicate sees status, headers and extensions.
 #[tokio::test]
-async fn what_saves_is_decided_by_the_application() {
+async fn the_application_decides_which_responses_save() {
     #[derive(Clone)]
     struct Keep;
     let site = Site::with(|builder| {
@@ -472,7 +473,7 @@ async fn what_saves_is_decided_by_the_application() {
 }
 
 #[tokio::test]
-async fn after_a_conflict_discard_goes_on_from_the_newer_record() {
+async fn after_a_conflict_discard_continues_from_the_newer_record() {
     for policy in [ConflictPolicy::Merge, ConflictPolicy::Reject] {
         let site = Site::with(|builder| builder.conflicts(policy));
         let jar = site.visitor().await;
@@ -498,12 +499,12 @@ async fn after_a_conflict_discard_goes_on_from_the_newer_record() {
     }
 }
 
-/// What was changed while a save was at work, and can't be put on what that has brought, fails the next save.
+/// A change made during a save that can't be applied to the merged record fails the next save.
 ///
-/// Step by step: the handler reads `n`, and saves another entry. While the store is at work, it sets `n`. The save meets a
-/// newer record in which another request has changed `n`.
+/// Step by step: the handler reads `n`, and saves another entry. While the store is at work, it sets `n`. The save
+/// meets a newer record in which another request has changed `n`.
 #[tokio::test]
-async fn a_change_beside_a_save_that_conflicts_with_what_it_brings_is_not_acknowledged() {
+async fn a_change_during_a_save_that_conflicts_with_the_merged_record_is_not_acknowledged() {
     let site = Site::new();
     let jar = site.visitor().await;
     let (twin, other) = (site.clone(), jar.clone());
@@ -531,7 +532,7 @@ async fn a_change_beside_a_save_that_conflicts_with_what_it_brings_is_not_acknow
     assert_eq!(site.entry(&jar, "a").await.as_deref(), Some("1"));
 }
 
-/// Whoever turns an error of this crate into a server error has reported it; the visitor sees only the status.
+/// An error of this crate that becomes a server error was reported with its reason; the visitor sees only the status.
 #[tokio::test]
 async fn an_entry_that_can_not_be_decoded_is_an_event_that_names_key_and_type() {
     let site = Site::new();
@@ -550,7 +551,7 @@ async fn an_entry_that_can_not_be_decoded_is_an_event_that_names_key_and_type() 
 }
 
 #[tokio::test]
-async fn the_times_of_a_session_are_what_the_store_has_after_a_save_and_a_touch() {
+async fn after_a_save_and_a_touch_a_session_reports_the_stored_times() {
     for (name, site) in sites() {
         let jar = site.visitor().await;
         let clock = site.clock.clone();
@@ -577,7 +578,7 @@ async fn the_times_of_a_session_are_what_the_store_has_after_a_save_and_a_touch(
 }
 
 #[tokio::test]
-async fn a_touch_of_a_session_that_has_ended_is_gone_and_a_new_one_has_nothing_to_touch() {
+async fn touching_an_ended_session_is_an_error_and_touching_a_new_one_does_nothing() {
     let site = Site::new();
     let jar = site.visitor().await;
     let sessions = site.layer.sessions();
@@ -591,8 +592,8 @@ async fn a_touch_of_a_session_that_has_ended_is_gone_and_a_new_one_has_nothing_t
     assert_eq!(site.store.inner().count().await.unwrap(), 0);
 }
 
-/// An end that could not be shown to have taken effect is an error. Step by step: the session is renewed elsewhere, its
-/// tombstone expires, and a slow request asks for a logout.
+/// An end that can't be confirmed is an error. Step by step: the session is renewed elsewhere, its tombstone expires,
+/// and a slow request asks for a logout.
 #[tokio::test]
 async fn a_logout_of_a_session_that_may_have_moved_on_is_an_error() {
     for (name, site) in sites() {
@@ -617,7 +618,6 @@ async fn a_logout_of_a_session_that_may_have_moved_on_is_an_error() {
     }
 }
 
-/// A second logout, a moment after the first, is none.
 #[tokio::test]
 async fn a_second_logout_does_not_fail() {
     for (name, site) in sites() {
@@ -641,7 +641,7 @@ async fn a_second_logout_does_not_fail() {
     }
 }
 
-/// A session that is past its absolute limit has ended, whoever asks.
+/// A session past its absolute limit has ended in any case.
 #[tokio::test]
 async fn a_logout_of_a_session_past_its_absolute_limit_does_not_fail() {
     let site = Site::new();
@@ -654,12 +654,12 @@ async fn a_logout_of_a_session_past_its_absolute_limit_does_not_fail() {
     assert_eq!(site.send(&jar, handler).await.status, StatusCode::OK);
 }
 
-/// A logout that the store refused is the one failure that is tried again when the handler has answered.
+/// A logout that the store refused is the only failed change that is retried at the end of the request.
 #[tokio::test]
 async fn a_destroy_now_that_failed_is_tried_again_and_its_failure_is_the_answer() {
     let site = Site::new();
     let jar = site.visitor().await;
-    site.store.inject(Fault::unavailable().on(Operation::Update).on(Operation::Remove));
+    site.store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
     let reply = site
         .send(&jar, async |session: Session| {
             assert_eq!(kind(session.destroy_now().await), ErrorKind::Unavailable);
@@ -672,9 +672,9 @@ async fn a_destroy_now_that_failed_is_tried_again_and_its_failure_is_the_answer(
     assert!(is_live(&site, &jar).await);
 }
 
-/// After the response has begun a conflict is an error of `save`, and there is no answer to replace.
+/// After the response has begun, a conflict is an error of `save`: there is no answer left to replace.
 #[tokio::test]
-async fn a_stream_is_told_of_a_conflict_by_its_save() {
+async fn a_stream_learns_of_a_conflict_from_its_save() {
     let site = Site::new();
     let jar = site.visitor().await;
     let kept = Arc::new(Mutex::new(None));

@@ -1,5 +1,4 @@
-//! SECURITY.md as a client sees it. What is told by the parts alone is tested there: V6, V9, V11, V13 and K13 in
-//! `src/cookie`, V1 and V15 in `src/id`, the others in the tests of stores and wrappers.
+//! Security requirements as a client sees them. SECURITY.md lists them, with their other tests.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -25,7 +24,7 @@ async fn is_live(site: &Site, jar: &Jar) -> bool {
 }
 
 #[tokio::test]
-async fn v1_tokens_are_192_bits_and_never_alike() {
+async fn tokens_have_192_random_bits_and_never_repeat() {
     let site = Site::new();
     let mut seen = HashSet::new();
     let mut ones = [0_u32; 192];
@@ -44,12 +43,12 @@ async fn v1_tokens_are_192_bits_and_never_alike() {
         }
         assert!(seen.insert(value));
     }
-    // Each bit is drawn: 500 throws of a fair coin are outside of 150 to 350 once in 10^18 runs.
+    // For a fair coin, the chance that 500 throws fall outside 150 to 350 is 1 in 10^18.
     assert!(ones.iter().all(|ones| (150..=350).contains(ones)), "{ones:?}");
 }
 
 #[tokio::test]
-async fn v2_k14_login_and_relogin_end_the_old_token_at_once() {
+async fn every_login_issues_a_new_token_and_ends_the_old_one() {
     let site = Site::new();
     let mut jar = site.visitor().await;
     for _ in 0..3 {
@@ -66,7 +65,7 @@ async fn v2_k14_login_and_relogin_end_the_old_token_at_once() {
 }
 
 #[tokio::test]
-async fn v4_after_logout_the_token_is_worth_nothing() {
+async fn after_a_logout_the_token_opens_no_session() {
     let site = Site::new();
     let mut jar = site.member("ada").await;
     let old = jar.clone();
@@ -74,14 +73,40 @@ async fn v4_after_logout_the_token_is_worth_nothing() {
     assert_eq!(reply.cookies().len(), 1);
     assert_eq!(jar.value, None, "the browser has dropped it");
     assert!(!is_live(&site, &old).await);
-    // Writing with it makes another session.
+    // Writing with the dead token creates a session under a new one.
     let mut after = old.clone();
     site.visit(&mut after, async |session: Session| session.insert("n", &1)).await;
     assert_ne!(after.value, old.value);
 }
 
+/// The insert must not be stored under the destroyed session's id, or the old token would be valid again.
 #[tokio::test]
-async fn v5_all_sessions_of_one_owner_end_together() {
+async fn an_insert_after_destroy_gets_a_fresh_token() {
+    for saves in [false, true] {
+        let site = Site::new();
+        let mut jar = site.member("ada").await;
+        let old = jar.clone();
+        let reply = site
+            .visit(&mut jar, async move |session: Session| {
+                if saves {
+                    session.destroy_now().await?;
+                } else {
+                    session.destroy()?;
+                }
+                session.insert("flash", &"signed out")
+            })
+            .await;
+        assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1));
+        assert!(jar.value.is_some() && jar.value != old.value);
+        assert!(!is_live(&site, &old).await);
+        assert!(site.stored(&old.id()).await.is_none());
+        let seen = site.send(&jar, async |session: Session| format!("{:?}", (session.owner(), session.keys()))).await;
+        assert_eq!(seen.body, r#"(None, ["flash"])"#);
+    }
+}
+
+#[tokio::test]
+async fn renewing_an_owners_epoch_ends_all_its_sessions_and_no_others() {
     let site = Site::new();
     let ada = [site.member("ada").await, site.member("ada").await];
     let bob = site.member("bob").await;
@@ -96,7 +121,7 @@ async fn v5_all_sessions_of_one_owner_end_together() {
 }
 
 #[tokio::test]
-async fn v6_the_cookie_is_strict_and_short() {
+async fn the_default_cookie_is_strict_and_within_the_size_limit() {
     let site = Site::new();
     let reply = site.send(&site.jar(), async |session: Session| session.insert("n", &1)).await;
     let line = reply.cookies()[0];
@@ -109,9 +134,9 @@ async fn v6_the_cookie_is_strict_and_short() {
     assert!(reply.cookies()[0].split(';').next().unwrap().len() <= 4_096, "the longest name that is allowed");
 }
 
-/// V7, V14, K12, promise 5: a whole life, and the token is in `Set-Cookie` and nowhere else.
+/// Covers a whole session life, with its failures: the token appears in `Set-Cookie` and nowhere else.
 #[tokio::test]
-async fn v7_v14_k12_the_token_is_in_no_event_debug_error_or_record() {
+async fn the_token_appears_in_no_event_debug_output_error_or_record() {
     let (events, _guard) = Events::keep();
     let site = Site::new();
     let mut tokens = HashSet::new();
@@ -149,7 +174,7 @@ async fn v7_v14_k12_the_token_is_in_no_event_debug_error_or_record() {
         }
         site.store.forget();
     }
-    // Failures speak, too.
+    // Rejections and their sources.
     for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Corrupt] {
         site.store.inject(Fault::error(kind).on(Operation::Load));
         let reply = site
@@ -178,7 +203,7 @@ async fn v7_v14_k12_the_token_is_in_no_event_debug_error_or_record() {
 }
 
 #[tokio::test]
-async fn v8_k4_a_token_that_was_never_issued_is_never_adopted() {
+async fn a_token_that_was_never_issued_is_never_adopted() {
     type Step = fn(&Session) -> Result<(), Error>;
     let steps: [Step; 6] = [
         |_| Ok(()),
@@ -211,7 +236,7 @@ async fn v8_k4_a_token_that_was_never_issued_is_never_adopted() {
 }
 
 #[tokio::test]
-async fn v9_what_is_no_token_costs_no_call() {
+async fn malformed_cookie_values_cost_no_store_call() {
     let site = Site::new();
     for value in ["", "short", &"x".repeat(33), &"x".repeat(100_000), "../../../../etc/passwd/../../xxxx", "\"quoted\""]
     {
@@ -224,7 +249,7 @@ async fn v9_what_is_no_token_costs_no_call() {
 }
 
 #[tokio::test]
-async fn v10_k7_k8_every_accessor_varies_and_a_cookie_is_never_cached() {
+async fn every_accessor_sets_vary_and_every_session_cookie_sets_no_store() {
     let site = Site::new();
     let jar = site.visitor().await;
     type Access = fn(&Session) -> Result<(), Error>;
@@ -280,7 +305,7 @@ async fn v10_k7_k8_every_accessor_varies_and_a_cookie_is_never_cached() {
 }
 
 #[tokio::test]
-async fn v11_one_line_of_our_name_and_a_removal_with_every_attribute() {
+async fn one_set_cookie_line_per_name_and_removal_repeats_every_attribute() {
     let config = CookieConfig::new("id").path("/app").domain("example.org").same_site(SameSite::None).partitioned(true);
     let site = Site::with(|builder| builder.cookie(config)).named("__Secure-id");
     let mut jar = site.jar();
@@ -308,7 +333,7 @@ async fn v11_one_line_of_our_name_and_a_removal_with_every_attribute() {
 }
 
 #[tokio::test]
-async fn v12_two_live_sessions_are_refused_and_both_can_be_ended() {
+async fn two_live_session_cookies_are_refused_in_either_order_and_a_logout_ends_both() {
     let site = Site::new();
     let jars = [site.visitor().await, site.visitor().await];
     for order in [[0, 1], [1, 0]] {
@@ -328,7 +353,7 @@ async fn v12_two_live_sessions_are_refused_and_both_can_be_ended() {
 }
 
 #[tokio::test]
-async fn k3_the_store_never_sees_the_token_and_an_id_is_no_cookie() {
+async fn the_store_never_sees_the_token_and_an_id_does_not_work_as_a_cookie() {
     let site = Site::new();
     let jar = site.visitor().await;
     let value = jar.value.clone().unwrap();
@@ -338,20 +363,20 @@ async fn k3_the_store_never_sees_the_token_and_an_id_is_no_cookie() {
     assert_eq!(stored.record.check(), check);
     assert!(!value.as_bytes().windows(8).any(|part| id.to_string().as_bytes().windows(8).any(|other| other == part)));
     assert_eq!(token.identify("sid"), (id, check));
-    // Whoever reads ids or records, from a log or a copy of the store, has no cookie.
+    // A reader of ids or records, in a log or in a copy of the store, can't build a cookie from them.
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for guess in [id.to_string(), hex(id.as_bytes()), hex(&check.to_bytes()), id.to_string()[..32].to_owned()] {
         let mut forged = jar.clone();
         forged.value = Some(guess);
         assert!(!is_live(&site, &forged).await);
     }
-    // The check half is compared: another's record under this id is not believed.
+    // The check half is compared, so another session's record under this id is rejected.
     site.store.inject(Fault::another_check());
     assert!(!is_live(&site, &jar).await);
 }
 
 #[tokio::test]
-async fn k5_two_layers_on_one_store_do_not_take_each_others_cookies() {
+async fn layers_on_one_store_reject_each_others_cookies() {
     let site = Site::new();
     let admin = SessionLayer::builder(site.store.clone())
         .cookie(CookieConfig::new("admin"))
@@ -368,7 +393,7 @@ async fn k5_two_layers_on_one_store_do_not_take_each_others_cookies() {
 }
 
 #[tokio::test]
-async fn k6_ten_thousand_anonymous_visits_and_logouts_leave_no_record() {
+async fn ten_thousand_anonymous_visits_and_logouts_leave_no_record() {
     let site = Site::new();
     let router = site.router(async |session: Session| {
         assert_eq!(session.get::<u8>("n")?, None);
@@ -384,11 +409,11 @@ async fn k6_ten_thousand_anonymous_visits_and_logouts_leave_no_record() {
         assert!(!response.headers().contains_key("set-cookie"));
     }
     assert_eq!(site.store.inner().count().await.unwrap(), 0);
-    // Where somebody hears the reason why there is no session, the store is asked whether one has expired.
+    // If events are enabled, the layer asks the store whether an expired session was there, to report the reason.
     let reads = site.store.calls(Operation::Load) + site.store.calls(Operation::Metadata);
     let writes = site.store.total() - reads;
     assert_eq!(writes, 0);
-    // Sessions that were, and were logged out of, leave none either.
+    // Nor do sessions that were created and then destroyed.
     for _ in 0..100 {
         let jar = site.visitor().await;
         site.send(&jar, async |session: Session| session.destroy()).await;
@@ -397,7 +422,7 @@ async fn k6_ten_thousand_anonymous_visits_and_logouts_leave_no_record() {
 }
 
 #[tokio::test]
-async fn k9_a_store_that_returns_an_expired_record_is_not_believed() {
+async fn an_expired_record_from_the_store_is_rejected() {
     let long_ago = |mut stored: session_layer::Stored| {
         let record = (*stored.record).clone().with_created_at(std::time::UNIX_EPOCH);
         stored.record = Arc::new(record);
@@ -420,14 +445,14 @@ async fn k9_a_store_that_returns_an_expired_record_is_not_believed() {
     }
 }
 
-/// K15: a fault at every step of a renewal, before and after it is done. Afterwards the visitor, who goes on with the
-/// cookie that the answer left, has one live session with all data, or an error was answered.
+/// The fault comes before or after the step takes effect. Afterwards either the cookie in the visitor's browser leads
+/// to the one live session with all data, or the answer was an error.
 #[tokio::test]
-async fn k15_a_fault_at_every_step_of_a_renewal() {
+async fn a_fault_at_any_step_of_a_renewal_leaves_one_live_session() {
     let faults = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout, StoreErrorKind::OutcomeUnknown];
     for operation in [Operation::Load, Operation::Create, Operation::Update, Operation::Remove] {
         for (kind, step) in faults.into_iter().flat_map(|kind| [(kind, Step::Before), (kind, Step::After)]) {
-            // G5: only an unknown outcome may have been done.
+            // The contract allows a change to have happened only after an error of kind `OutcomeUnknown`.
             if step == Step::After && kind != StoreErrorKind::OutcomeUnknown {
                 continue;
             }
@@ -462,7 +487,7 @@ async fn k15_a_fault_at_every_step_of_a_renewal() {
 }
 
 #[tokio::test]
-async fn k16_a_wrong_key_is_an_error_and_the_bytes_stay() {
+async fn a_wrong_key_is_an_error_and_leaves_the_stored_bytes() {
     let ring = |secret: &str| KeyRing::from_lines(secret).unwrap();
     let (one, two) = ("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=", "XGEQoUDWngfTxB5sxiZIcRkDyG3oFSf4B0RZEtYBK4U=");
     let below = Site::new();
@@ -475,7 +500,7 @@ async fn k16_a_wrong_key_is_an_error_and_the_bytes_stay() {
     let reply = sealed(two).send(&jar, async |session: Session| session.insert("n", &2)).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(reply.sets_no_cookie());
-    // Without the wrapper it is not read another way either (promise 8), nor is a plain record under it.
+    // Without the wrapper the sealed record can't be read either, and a plain record is not read through the wrapper.
     let reply = below.send(&jar, async |session: Session| session.insert("n", &2)).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(below.stored(&jar.id()).await.unwrap().record.to_bytes(), before);
@@ -487,7 +512,7 @@ async fn k16_a_wrong_key_is_an_error_and_the_bytes_stay() {
 }
 
 #[tokio::test]
-async fn k20_every_prefix_setting_makes_a_round_trip() {
+async fn the_cookie_name_written_for_each_prefix_setting_is_the_name_read() {
     let config = || CookieConfig::new("id");
     let settings = [
         (config(), "__Host-id"),
@@ -504,7 +529,7 @@ async fn k20_every_prefix_setting_makes_a_round_trip() {
         let site = Site::with(|builder| builder.cookie(config)).named(name);
         let jar = site.visitor().await;
         assert!(is_live(&site, &jar).await, "{name}");
-        // No other spelling of the name is read.
+        // Only this spelling of the name is read.
         for other in ["id", "__Secure-id", "__Host-id", "__host-id"].into_iter().filter(|other| *other != name) {
             let wrong = format!("{other}={}", jar.value.as_deref().unwrap());
             let router = site.router(async |session: Session| session.is_new().to_string());
@@ -514,12 +539,12 @@ async fn k20_every_prefix_setting_makes_a_round_trip() {
 }
 
 #[tokio::test]
-async fn k21_the_old_cookie_after_a_login_writes_nothing_and_sets_nothing() {
+async fn after_a_login_the_old_cookie_writes_nothing_and_sets_no_cookie() {
     let site = Site::new();
     let old = site.visitor().await;
     let mut new = old.clone();
     site.visit(&mut new, async |session: Session| session.login("ada")).await;
-    // A request that ignores the error and answers 200 leaves the login's cookie in the browser.
+    // The handler ignores the error and answers 200; the login's cookie must stay in the browser.
     let reply = site
         .send(&old, async |session: Session| {
             assert_eq!(session.insert("n", &2).unwrap_err().kind(), ErrorKind::Superseded);
@@ -533,7 +558,7 @@ async fn k21_the_old_cookie_after_a_login_writes_nothing_and_sets_nothing() {
     assert_eq!(reply.status, StatusCode::OK);
     assert!(is_live(&site, &second).await && is_live(&site, &new).await);
     assert_eq!(site.entry(&second, "n").await, None, "the old data went with the first");
-    // The tombstone is for a minute; then the token is like any that was never issued.
+    // The tombstone expires after a minute. From then on the token is treated as never issued.
     site.clock.advance(MINUTE);
     assert!(site.stored(&old.id()).await.is_none());
     let mut late = old.clone();
@@ -542,7 +567,7 @@ async fn k21_the_old_cookie_after_a_login_writes_nothing_and_sets_nothing() {
 }
 
 #[tokio::test]
-async fn k25_the_next_persons_login_inherits_nothing() {
+async fn another_persons_login_starts_with_no_data() {
     let site = Site::new();
     let mut jar = site.member("ada").await;
     let ada = jar.clone();
@@ -558,7 +583,7 @@ async fn k25_the_next_persons_login_inherits_nothing() {
     let keys = site.send(&jar, async |session: Session| session.keys().join(",")).await;
     assert_eq!(keys.body, "mine");
     assert!(!is_live(&site, &ada).await);
-    // Nor what another request of A writes in between.
+    // A request of ada's that writes during bob's login adds nothing to bob's session.
     let mut jar = site.member("ada").await;
     let (twin, other) = (site.clone(), jar.clone());
     site.visit(&mut jar, async move |session: Session| {

@@ -1,4 +1,5 @@
-//! Three hours of browsing with periodic renewals, parallel requests and lost answers: how many are logged out by it.
+//! Three hours of browsing with periodic renewals, parallel requests and lost answers; counts the visitors that are
+//! logged out.
 
 use std::{
     sync::{
@@ -16,7 +17,7 @@ use crate::support::*;
 
 const VISITORS: u64 = 200;
 
-/// Random numbers (SplitMix64) that one visitor's requests share.
+/// Random numbers (SplitMix64), shared by one visitor's requests.
 #[derive(Debug, Clone)]
 struct Dice(Arc<AtomicU64>);
 
@@ -25,7 +26,7 @@ impl Dice {
         Self(Arc::new(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
     }
 
-    /// A number below this one.
+    /// A random number below `limit`.
     fn below(&self, limit: u64) -> u64 {
         let state = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -55,7 +56,7 @@ impl Time {
     }
 }
 
-/// One request of a browser. Its answer can be late, and be lost.
+/// One request of a browser. Its answer can be late or lost.
 async fn request(time: &Time, jar: &Mutex<Jar>, dice: &Dice, lost_of_hundred: u64) {
     time.pass(dice.below(300)).await;
     let sent = jar.lock().await.clone();
@@ -66,7 +67,7 @@ async fn request(time: &Time, jar: &Mutex<Jar>, dice: &Dice, lost_of_hundred: u6
         .site
         .send(&sent, async move |session: Session| {
             own.pass(work).await;
-            // What a visitor without a session is shown writes nothing.
+            // A visitor without a session writes nothing.
             if writes && !session.is_new() { session.update("n", |n: &mut u64| *n += 1) } else { Ok(()) }
         })
         .await;
@@ -78,8 +79,8 @@ async fn request(time: &Time, jar: &Mutex<Jar>, dice: &Dice, lost_of_hundred: u6
     }
 }
 
-/// One visitor for three hours: again and again a few pages, each with three requests at once, and then a pause. Whether the
-/// visitor is still logged in.
+/// One visitor for three hours: bursts of a few pages with three parallel requests each, then a pause. Returns whether
+/// the visitor is still logged in.
 async fn browse(time: Time, dice: Dice, lost_of_hundred: u64) -> bool {
     let mut jar = time.site.jar();
     time.pass(dice.below(60_000)).await;
@@ -127,8 +128,7 @@ async fn periodic_renewal_logs_nobody_out_where_no_answer_is_lost() {
     assert_eq!(logged_out(0).await, 0);
 }
 
-/// A model of this rule had 8 of 200; of one by which every request with an old token renews again 196, and of one by which
-/// none does 30.
+/// A model of this rule lost 8 of 200. If every request with an old token renewed again, it lost 196; if none did, 30.
 #[tokio::test(start_paused = true)]
 async fn periodic_renewal_logs_few_out_where_two_answers_of_a_hundred_are_lost() {
     let count = logged_out(2).await;

@@ -1,4 +1,4 @@
-//! The stores and wrappers that a behaviour is shown on.
+//! The stores and wrappers that the tests run on.
 
 use session_layer::{
     CacheConfig, CachedStore, Clock, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore,
@@ -8,8 +8,8 @@ use session_layer::{
 
 use crate::{memcached::Memcached, support::*};
 
-/// The memory store as it is, by the provided methods alone, sealed, cached, and both: over faults that the test controls
-/// and a clock that it moves.
+/// The memory store with its own methods, with the provided methods alone, sealed, cached, and both sealed and cached.
+/// The test controls the faults and the clock.
 pub fn sites() -> Vec<(&'static str, Site)> {
     sites_with(|builder| builder)
 }
@@ -38,7 +38,7 @@ pub fn ring() -> KeyRing {
     KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").unwrap()
 }
 
-/// A site over a store of each kind as it is deployed, by the system's clock.
+/// A site over a store of each kind as deployed, with the system's clock.
 pub struct Place {
     pub name: &'static str,
     pub site: Site,

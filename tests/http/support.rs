@@ -1,4 +1,4 @@
-//! A site of one route behind the layer, a browser's cookies, and what a response said.
+//! A site with one route behind the layer, a browser's cookies, and the parts of a response.
 
 use std::{
     cell::RefCell,
@@ -35,12 +35,12 @@ pub struct Site {
     pub store: FaultStore<MemoryStore>,
     pub clock: Clock,
     pub layer: SessionLayer,
-    /// What the layer uses.
+    /// The store that the layer uses.
     pub outer: DynStore,
     name: String,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -48,14 +48,14 @@ pub struct Reply {
     pub body: String,
 }
 
-/// The one cookie of a browser that matters here.
+/// A browser's session cookie.
 #[derive(Debug, Clone)]
 pub struct Jar {
     name: String,
     pub value: Option<String>,
 }
 
-/// What most handlers answer.
+/// A common handler result.
 pub fn ok() -> Result<&'static str, Error> {
     Ok("ok")
 }
@@ -71,7 +71,7 @@ impl Site {
         Self::over(store.clone(), store, clock, settings)
     }
 
-    /// `outer` is what the layer uses; `store` is somewhere below it.
+    /// `outer` is the store that the layer uses; `store` is somewhere below it.
     pub fn over(
         outer: impl SessionStore,
         store: FaultStore<MemoryStore>,
@@ -97,7 +97,7 @@ impl Site {
         Router::new().route("/", any(handler)).layer(self.layer.clone())
     }
 
-    /// Sends the jar's cookie; what the response sets stays in the response.
+    /// Sends the jar's cookie; the jar ignores cookies in the response.
     pub fn send<H: Handler<T, ()>, T: 'static>(
         &self,
         jar: &Jar,
@@ -108,14 +108,14 @@ impl Site {
         async move { answered(router.oneshot(request).await.unwrap()).await }
     }
 
-    /// The same, as a browser does it: what the response sets is kept.
+    /// Sends the jar's cookie, and keeps the cookies of the response as a browser does.
     pub async fn visit<H: Handler<T, ()>, T: 'static>(&self, jar: &mut Jar, handler: H) -> Reply {
         let reply = self.send(jar, handler).await;
         jar.absorb(&reply);
         reply
     }
 
-    /// What is stored under an id, asked of the store below all faults.
+    /// Loads the stored session from below all faults.
     pub async fn stored(&self, id: &SessionId) -> Option<Stored> {
         self.store.inner().load(id).await.unwrap()
     }
@@ -158,7 +158,7 @@ pub async fn is_live(site: &Site, jar: &Jar) -> bool {
     reply.body == "true"
 }
 
-/// A gate that lets a handler stop once, and a test go on when it has.
+/// Stops a handler once, until the test lets it continue.
 #[derive(Clone)]
 pub struct Stop(Arc<(tokio::sync::Notify, tokio::sync::Notify)>);
 
@@ -167,18 +167,18 @@ impl Stop {
         Self(Arc::default())
     }
 
-    /// In the handler: says that it is here, and waits.
+    /// In the handler: signals that it has arrived, and waits.
     pub async fn here(&self) {
         self.0.0.notify_one();
         self.0.1.notified().await;
     }
 
-    /// In the test: waits until the handler is there.
+    /// In the test: waits until the handler has arrived.
     pub async fn reached(&self) {
         self.0.0.notified().await;
     }
 
-    /// In the test: lets the handler go on.
+    /// In the test: lets the handler continue.
     pub fn go(&self) {
         self.0.1.notify_one();
     }
@@ -246,14 +246,14 @@ impl Jar {
     }
 }
 
-/// The events of this crate on this thread, as text: level, target and fields.
+/// Records this crate's events on this thread as text: level, target and fields.
 ///
-/// One subscriber serves all threads: of several, `tracing` remembers for good what a thread without one was told of an
-/// event's place.
+/// One subscriber serves all threads. With several, `tracing` would cache for good that a callsite is disabled once a
+/// thread without a subscriber has reached it.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Mutex<Vec<String>>>);
 
-/// Ends the keeping.
+/// Stops recording when dropped.
 pub struct Kept;
 
 thread_local! {
@@ -261,7 +261,7 @@ thread_local! {
 }
 
 impl Events {
-    /// Keeps what happens from now on until the guard is dropped.
+    /// Records events until the guard is dropped.
     pub fn keep() -> (Self, Kept) {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
@@ -274,7 +274,7 @@ impl Events {
         self.0.lock().unwrap().clone()
     }
 
-    /// How many events have this message at this level.
+    /// Counts the events with this message at this level.
     pub fn count(&self, level: Level, message: &str) -> usize {
         let start = format!("{level} ");
         self.all().iter().filter(|event| event.starts_with(&start) && event.contains(message)).count()

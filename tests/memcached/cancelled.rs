@@ -1,4 +1,4 @@
-//! K19: requests dropped at random points leave nothing to others.
+//! Requests dropped at random points leave nothing to others.
 
 use std::{
     future::poll_fn,
@@ -15,7 +15,7 @@ use session_layer::{Create, SessionStore, Update};
 
 use crate::{server::Memcached, support::*};
 
-/// Looks like replies, and says whose it is.
+/// Looks like replies, and names its sender.
 fn tagged(who: usize, round: usize) -> Vec<u8> {
     let mut bytes = format!("[{who}]VA 5 c1 O1\r\nhello\r\nEN\r\nHD c1 O{round}\r\n").into_bytes();
     bytes.resize(bytes.len() + (random() % 700) as usize, b'0' + u8::try_from(who % 10).unwrap());
@@ -28,7 +28,7 @@ fn is_of(who: usize, value: &[u8]) -> bool {
     value.starts_with(&tag) && value.ends_with(&tag)
 }
 
-/// Polls a future a few times, or for a few microseconds, and drops it. Whether it was dropped unfinished.
+/// Polls a future a few times, or for a few microseconds, and drops it. Returns whether it was dropped unfinished.
 async fn drop_somewhere<F: Future>(future: F) -> bool {
     let mut future = pin!(future);
     if random().is_multiple_of(2) {
@@ -52,10 +52,10 @@ async fn drop_somewhere<F: Future>(future: F) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn k19_ten_thousand_dropped_requests_give_nobody_a_foreign_byte() {
+async fn ten_thousand_dropped_requests_give_nobody_anothers_bytes() {
     const DROPPED: usize = 10_000;
     let servers = Memcached::cluster(2);
-    // One connection each, so that all are on the same.
+    // One connection to each server, so that all requests share it.
     let store = builder(&servers).connections(1).request_timeout(Duration::from_secs(20)).build().unwrap();
     let (dropped, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let mut droppers = Vec::new();
@@ -72,7 +72,7 @@ async fn k19_ten_thousand_dropped_requests_give_nobody_a_foreign_byte() {
                     0 => drop_somewhere(store.load(&id)).await,
                     1 => drop_somewhere(store.touch(&id, usage(&next))).await,
                     2 => drop_somewhere(store.update(&id, &next, &version, usage(&next))).await,
-                    // Never created: nothing comes of it either way.
+                    // Never created: it has no effect in either case.
                     _ => drop_somewhere(store.remove(&crate::support::id())).await,
                 };
                 if unfinished {
@@ -128,7 +128,7 @@ async fn k19_ten_thousand_dropped_requests_give_nobody_a_foreign_byte() {
     }
 }
 
-/// Polls a future when it is woken, and drops it when it has waited this often. Whether it was dropped unfinished.
+/// Polls a future whenever it is woken, and drops it after this many waits. Returns whether it was dropped unfinished.
 async fn drop_at_wait<F: Future>(future: F, wait: usize) -> bool {
     let mut future = pin!(future);
     let mut waits = 0;
@@ -142,7 +142,7 @@ async fn drop_at_wait<F: Future>(future: F, wait: usize) -> bool {
     .await
 }
 
-/// A login whose request is dropped before its session is on the owner's list: the next update lists it.
+/// A login's request is dropped before its session is on the owner's list. The next update lists it.
 #[tokio::test]
 async fn a_session_that_was_dropped_before_it_was_listed_is_listed_later() {
     let server = Memcached::start(&[]);
@@ -152,7 +152,7 @@ async fn a_session_that_was_dropped_before_it_was_listed_is_listed_later() {
         let (id, login) = (id(), owned(&format!("owner {wait}"), 1));
         let dropped = drop_at_wait(store.create(&id, &login, usage(&login)), wait).await;
         store.flush().await.unwrap();
-        // Dropped while it was created: it may be there.
+        // Dropped while it was being created, so it may exist.
         if let Some(stored) = store.load(&id).await.unwrap() {
             store.update(&id, &login, &stored.version, usage(&login)).await.unwrap();
             let listed = store.list_owner(&format!("owner {wait}")).await.unwrap();

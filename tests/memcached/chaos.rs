@@ -18,8 +18,8 @@ use session_layer::{Create, MemcachedStore, SessionId, SessionStore, StoreError,
 
 use crate::{server::Memcached, support::*};
 
-/// The limit of one request. A write whose outcome is unknown is read back within a second one; and a busy machine may
-/// take its time to notice that either is over.
+/// The limit of one request. An unanswered write is read back within a second limit, and a busy machine may notice late
+/// that a limit is over.
 const LIMIT: Duration = Duration::from_millis(500);
 const AT_MOST: Duration = Duration::from_millis(2 * 500 + 1_500);
 
@@ -51,12 +51,12 @@ impl Seen {
 /// How often each server was started empty.
 type Restarts = Arc<[AtomicU64; 3]>;
 
-/// One session, and what is known of it.
+/// One session, and its expected state.
 struct Client {
     who: u64,
     id: SessionId,
     server: usize,
-    /// The last number that was acknowledged, and the last one that may have been written.
+    /// The last acknowledged number, and the last one that may have been written.
     acknowledged: u64,
     attempted: u64,
     /// The server's restarts when the session was created.
@@ -78,7 +78,7 @@ impl Client {
         n
     }
 
-    /// One load and one update, or a create where a restart has lost the session.
+    /// One load and one update, or a create if a restart has lost the session.
     async fn step(&mut self, store: &MemcachedStore, seen: &Seen, restarts: &Restarts) {
         let before = restarts[self.server].load(Ordering::SeqCst);
         let Ok(held) = seen.time(store.load(&self.id)).await else { return };
@@ -95,7 +95,7 @@ impl Client {
             match seen.time(store.create(&self.id, &first, usage(&first))).await {
                 Ok(Create::Created(_)) => self.acknowledged = 1,
                 Ok(Create::Exists) => panic!("a new id is taken"),
-                // If it comes late, it is this one. If it never comes, the next load starts again.
+                // A late create stores this session. If it is never done, the next load starts again.
                 Err(_) => self.restarts = 0,
             }
             return;
@@ -122,7 +122,7 @@ async fn serves_within(store: &MemcachedStore, server: usize) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn chaos_loses_nothing_that_lived() {
+async fn chaos_loses_no_session_of_a_live_server() {
     let seconds = std::env::var("SESSION_LAYER_CHAOS_SECONDS").map_or(8, |text| text.parse().expect("seconds"));
     let mut servers = Memcached::cluster(3);
     let store = builder(&servers).connect_timeout(LIMIT).request_timeout(LIMIT).build().unwrap();
@@ -138,7 +138,7 @@ async fn chaos_loses_nothing_that_lived() {
             let mut client = Client { who, id, server, acknowledged: 0, attempted: 0, restarts: 0 };
             while !stop.load(Ordering::Relaxed) {
                 client.step(&store, &seen, &restarts).await;
-                // The load must leave the machine some time for the servers.
+                // Leaves the servers some processor time.
                 tokio::time::sleep(Duration::from_micros(random() % 2_000)).await;
             }
             client
@@ -148,7 +148,7 @@ async fn chaos_loses_nothing_that_lived() {
     while start.elapsed() < Duration::from_secs(seconds) {
         let victim = turn % 3;
         if turn % 2 == 0 {
-            // From before it ends: what is lost is lost from then on.
+            // Before the server ends: its sessions count as lost from then on.
             restarts[victim].fetch_add(1, Ordering::SeqCst);
             servers[victim].kill();
             tokio::time::sleep(Duration::from_millis(random() % 600)).await;

@@ -1,4 +1,4 @@
-//! Tests what a full server evicts, and what it must not evict.
+//! What a full server evicts, and what it must keep.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Between client and server: connections that are cut, slowed, split and fed with garbage.
+//! Connections between client and server that are cut, slowed, split and fed with garbage.
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,14 +55,14 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(proxy.commands(), 1, "touch");
     store.update(&id, &first, &version, usage(&first)).await.unwrap();
     assert_eq!(proxy.commands(), 1, "update");
-    // The look before it and the lease behind it go in the same write.
+    // The look before it and the release of the lease after it go in the same write.
     store.remove(&id).await.unwrap();
     assert_eq!(proxy.commands(), 3, "remove");
     store.owner_epoch("alice").await.unwrap();
     assert_eq!(proxy.commands(), 1, "owner_epoch");
 }
 
-/// Rule 3: what was written and not answered is read back, and never sent again.
+/// An unanswered write is read back, and never sent again.
 #[tokio::test]
 async fn a_write_that_happened_unanswered_is_found_by_its_nonce() {
     let (_server, proxy, store) = behind_proxy().await;
@@ -97,7 +97,7 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     assert_eq!(store.touch(&id, usage(&first)).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
     proxy.arm("mg ", Fault::CutRequest);
     assert_eq!(store.load(&id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
-    // A connection that was lost before it answered anything counts as down for a moment.
+    // A connection that was lost before its first answer counts as down for a moment.
     assert_eq!(after_recovery(&store, &id).await.expect("it is there").version, version);
     proxy.arm("ms ", Fault::CutRequest);
     let other = crate::support::id();
@@ -105,9 +105,9 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     assert!(store.load(&other).await.unwrap().is_none());
 }
 
-/// A generation that can't be read beside a write leaves the write as it is: it was sent, and its own answer counts.
+/// A generation that can't be read beside a write does not affect the write, which was sent and has its own answer.
 #[tokio::test]
-async fn a_write_beside_an_unreadable_generation_is_told_by_its_own_answer() {
+async fn a_write_beside_an_unreadable_generation_counts_by_its_own_answer() {
     let no_generation = || Fault::Replace(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
     let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
     let (id, first, second) = (id(), record(b"1"), record(b"2"));
@@ -124,7 +124,7 @@ async fn a_write_beside_an_unreadable_generation_is_told_by_its_own_answer() {
     assert_eq!(proxy.fired(), 2);
     assert!(store.load(&id).await.unwrap().is_none());
 
-    // Nothing was answered: the delete was sent, so that its outcome is unknown or was found by reading back.
+    // Nothing was answered. The delete was sent, so its outcome is unknown or was found by reading back.
     for fault in [Fault::CutRequest, Fault::CutReply] {
         after_recovery(&store, &id).await;
         store.create(&id, &first, usage(&first)).await.unwrap();
@@ -135,6 +135,40 @@ async fn a_write_beside_an_unreadable_generation_is_told_by_its_own_answer() {
         }
     }
     assert_eq!(proxy.fired(), 4);
+}
+
+/// A clear stands between two servers while a session is renamed from the second one to the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rename_between_two_servers_does_not_outlive_a_clear() {
+    let servers = [Memcached::start(&[]), Memcached::start(&[])];
+    let proxies = [Proxy::start(servers[0].port()).await, Proxy::start(servers[1].port()).await];
+    let limit = Duration::from_secs(20);
+    let builder = MemcachedStore::builder().servers(proxies.iter().map(Proxy::address)).clear_by_generation(true);
+    let builder = builder.connections(1).connect_timeout(limit).request_timeout(limit);
+    // Two processes: each has its own connections.
+    let (clearing, renaming) = (builder.clone().build().unwrap(), builder.build().unwrap());
+    let (from, to, old, new) = (id_on(&renaming, 1), id_on(&renaming, 0), record(b"1"), record(b"2"));
+    let version = created(&renaming, &from, &old).await;
+    clearing.load(&to).await.unwrap();
+
+    // The first server is cleared, and its answer is on the way.
+    proxies[0].commands();
+    proxies[0].delay(Duration::from_secs(3));
+    let clear = tokio::spawn({
+        let store = clearing.clone();
+        async move { store.clear().await }
+    });
+    while proxies[0].commands() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // By now its reply may have come to the proxy, which has looked at the delay.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    proxies[0].delay(Duration::ZERO);
+    let renamed = renaming.rename(&from, &version, &tombstone(), &to, &new, usage(&new)).await;
+    assert!(matches!(renamed, Ok(Rename::Renamed(_))), "{renamed:?}");
+    clear.await.unwrap().unwrap();
+    assert!(renaming.load(&from).await.unwrap().is_none());
+    assert!(renaming.load(&to).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -185,9 +219,9 @@ async fn slow_and_split_replies_are_only_slow() {
     assert!(after_recovery(&store, &ids[0]).await.is_some());
 }
 
-/// K15: whatever is cut, the visitor still has one live session: the old one, or the new one and a tombstone.
+/// Wherever the connection is cut, one live session is left: the old one, or the new one and a tombstone.
 #[tokio::test]
-async fn k15_a_rename_that_is_cut_anywhere_leaves_one_session() {
+async fn a_rename_cut_at_any_point_leaves_one_session() {
     for (text, fault) in [
         ("mg ", Fault::CutRequest),
         ("mg ", Fault::CutReply),
@@ -262,9 +296,9 @@ async fn two_renewals_on_a_connection_that_is_cut_leave_one_session() {
     }
 }
 
-/// K1, V4: a save that was under way brings nothing back, also if it comes late.
+/// A save under way does not revive a removed session, however late it arrives.
 #[tokio::test]
-async fn k1_a_late_save_brings_nothing_back() {
+async fn a_late_save_does_not_revive_a_removed_session() {
     let (_server, proxy, store) = behind_proxy().await;
     let other = MemcachedStore::builder().servers([proxy.address()]).build().unwrap();
     for fault in [None, Some(Fault::CutReply), Some(Fault::CutRequest)] {
@@ -282,9 +316,10 @@ async fn k1_a_late_save_brings_nothing_back() {
     }
 }
 
-/// Memcached can't tell when a lease ends. Pauses of at least 10, 20, 40, and then 80 ms bound how often it is asked.
+/// memcached can't signal the end of a lease. Pauses of at least 10, 20, 40, and then 80 ms limit how often it is
+/// asked.
 #[tokio::test]
-async fn a_waiter_for_a_lease_asks_seldom_and_ends() {
+async fn a_waiter_for_a_lease_polls_with_pauses_and_ends() {
     let (_server, proxy, store) = behind_proxy().await;
     let other = MemcachedStore::builder().servers([proxy.address()]).build().unwrap();
     let (id, first) = (id(), record(b"1"));
@@ -296,12 +331,12 @@ async fn a_waiter_for_a_lease_asks_seldom_and_ends() {
     other.unlocked(&id, Duration::from_millis(300)).await;
     let asked = proxy.commands();
     assert!(asked <= 5, "asked {asked} times in 300 ms");
-    // By itself it ends after a second, so that a session that went another way is seen.
+    // The wait ends by itself after a second, so that a caller notices if the session has moved.
     other.unlocked(&id, Duration::from_secs(86_400)).await;
     let asked = proxy.commands();
     assert!((1..=15).contains(&asked), "asked {asked} times in a second");
 
-    // Woken in the process that gives it back, and not too late in another; also if the session is removed.
+    // Woken at once in the process that gives it back, and in time in another one; also if the session is removed.
     for waiter in [&store, &other] {
         let wait = async {
             while waiter.lock(&id, two, Duration::from_secs(60)).await.unwrap() == Lock::Held {
@@ -332,7 +367,7 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);
 }
 
-/// Epochs and generations are random, so the stored one shows whether the write took place.
+/// Epochs and generations are random, so the stored one shows whether the write was done.
 #[tokio::test]
 async fn epochs_and_generations_that_were_written_unanswered_are_read_back() {
     let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
@@ -353,7 +388,7 @@ async fn epochs_and_generations_that_were_written_unanswered_are_read_back() {
     assert_eq!(proxy.fired(), 4);
     assert!(store.load(&id).await.unwrap().is_none() && store.owner_epoch("alice").await.unwrap().is_none());
 
-    // A write that did not take place is reported as unknown, and changes nothing.
+    // A write that was not done is reported as unknown, and changes nothing.
     let epoch = store.ensure_epoch("alice", short).await.unwrap();
     created(&store, &id, &first).await;
     for text in [" C", " MS "] {

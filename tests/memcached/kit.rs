@@ -9,13 +9,14 @@ use session_layer::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
+    proxy::Proxy,
     server::{self, Memcached},
     support::id,
 };
 
-/// What these servers must do. Memcached's clock can't be moved: the kit really waits.
+/// The harness for these servers. memcached's clock can't be moved, so the kit really waits.
 fn harness(servers: Vec<Memcached>, builder: MemcachedStoreBuilder) -> Harness {
-    // Longer than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
+    // More than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
     let limit = Duration::from_secs(5);
     let builder = builder.connect_timeout(limit).request_timeout(limit).list_policy(ListPolicy::Error);
     let store = builder.clone().build().expect("good settings");
@@ -23,7 +24,7 @@ fn harness(servers: Vec<Memcached>, builder: MemcachedStoreBuilder) -> Harness {
         .twin(builder.build().expect("good settings"))
         .expects([Operation::ListOwner, Operation::Lock, Operation::Unlock, Operation::Metadata])
         .unit(Duration::from_secs(1))
-        // Whole seconds, rounded up, on a clock that ticks once a second; and the time that a call takes.
+        // Expiry is in whole seconds, rounded up, on a clock that ticks once a second; the call takes time as well.
         .late_by(Duration::from_millis(2_500))
         .refuses(1_048_576)
         .holds(1_000_000)
@@ -36,7 +37,7 @@ fn over(servers: Vec<Memcached>) -> Harness {
     harness(servers, MemcachedStore::builder().servers(addresses))
 }
 
-/// With every hook: bytes that are damaged, and a server that is away with what it holds.
+/// With all hooks: damaged bytes, and an unavailable server that keeps its data.
 fn with_hooks(server: Memcached) -> Harness {
     let (process, address) = (server.process(), server.address());
     let server = Arc::new(server);
@@ -53,14 +54,14 @@ fn with_hooks(server: Memcached) -> Harness {
             if !down {
                 let probe = MemcachedStore::builder().servers([address]).build().expect("good settings");
                 while probe.load(&id()).await.is_err() {}
-                // The store under test comes back by itself within this time.
+                // The store under test recovers within this time.
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         }
     })
 }
 
-/// All checks, several at once: most of their time they wait for memcached's clock.
+/// All checks, several at once: most of the time they wait for memcached's clock.
 async fn run(open: impl Fn() -> Harness, leave_out: Option<&str>) {
     let (mut running, at_once) = (JoinSet::new(), Arc::new(Semaphore::new(24)));
     let mut started = 0;
@@ -83,22 +84,40 @@ async fn run(open: impl Fn() -> Harness, leave_out: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_server() {
+async fn one_server_passes_the_kit() {
     run(|| with_hooks(Memcached::start(&[])), None).await;
 }
 
+/// A write that memcached has carried out and that was not answered happens once, at each of its round trips.
 #[tokio::test(flavor = "multi_thread")]
-async fn three_servers() {
+async fn answers_that_are_lost() {
+    for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
+        let server = Memcached::start(&[]);
+        let proxy = Arc::new(Proxy::start(server.port()).await);
+        // One connection: a request of another would be counted as well.
+        let builder = MemcachedStore::builder().servers([proxy.address()]).connections(1);
+        let harness = harness(vec![server], builder).lose_answers(move |nth| {
+            let lost = proxy.lose_answer(nth);
+            async move { lost }
+        });
+        let outcome = check.run(harness).await;
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+        assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_servers_pass_the_kit() {
     run(|| over(Memcached::cluster(3)), None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unix_socket() {
+async fn a_unix_socket_passes_the_kit() {
     run(|| with_hooks(Memcached::start_on_socket(&[])), None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls() {
+async fn a_tls_connection_passes_the_kit() {
     let tls = crate::tls::Certificate::new();
     let open = || {
         let server = tls.server();
@@ -108,9 +127,9 @@ async fn tls() {
     run(open, None).await;
 }
 
-/// But for how many sessions `clear` has removed: that is not known.
+/// Except for the number of sessions that `clear` has removed, which is unknown.
 #[tokio::test(flavor = "multi_thread")]
-async fn with_generations() {
+async fn generations_pass_the_kit() {
     let open = || {
         let servers = Memcached::cluster(2);
         let addresses: Vec<_> = servers.iter().map(Memcached::address).collect();

@@ -25,7 +25,7 @@ async fn increment(store: &MemcachedStore, id: &SessionId) -> bool {
     }
 }
 
-/// What the second process does, by its environment; without one, the same on a server of its own.
+/// The second process: acts as its environment says; without that, does the same on its own server.
 #[tokio::test]
 async fn worker() {
     let Ok(task) = std::env::var(TASK) else {
@@ -67,7 +67,7 @@ async fn increments_add_up_and_logout_is_final_in_both() {
     for _ in 0..INCREMENTS {
         assert!(increment(&store, &id).await);
     }
-    // The other's first five hundred come at its own pace; what it adds beyond does no harm.
+    // The other process does its first five hundred at its own pace; more do no harm.
     let number = |stored: &session_layer::Stored| u64::from_le_bytes(value(stored).try_into().unwrap());
     let held = loop {
         let held = loaded(&store, &id).await;

@@ -86,7 +86,7 @@ fn a_busy_runtime_delays_no_other() {
 
 /// Runtimes that end in the middle of a request: one is dropped, the other is kept but never polled again.
 #[test]
-fn the_end_of_a_runtime_ends_no_other_ones_connections() {
+fn the_end_of_a_runtime_closes_no_other_runtimes_connections() {
     let (_server, store, id) = stored(|builder| builder.connections(1));
     let (opener, stopped, mine) = (runtime(), runtime(), runtime());
     for runtime in [&opener, &stopped, &mine] {
@@ -192,7 +192,7 @@ async fn a_request_that_waits_for_a_connection_ends_in_its_own_time() {
 
 /// A request that was reported as failed has no later effect. A request that may have one is reported as unknown.
 #[tokio::test]
-async fn what_was_not_sent_in_time_is_never_sent() {
+async fn a_request_not_sent_in_time_is_never_sent() {
     let server = Memcached::start(&["-m", "256"]);
     let store = builder([&server]).connections(1).build().unwrap();
     // Together larger than the sockets' buffers, so that some requests are still queued at the limit.

@@ -1,4 +1,4 @@
-//! Servers that are not there, go away, come back, and are told apart.
+//! Servers that are missing, disappear, come back, and are distinguished.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use session_layer::{MemcachedStore, SessionStore, StoreErrorKind};
 
 use crate::{server::Memcached, support::*};
 
-/// B3.7: a server that is back serves again within two seconds; here within the time that a busy machine may take.
+/// A server that is back serves again within two seconds, or within the time that a busy machine needs.
 async fn serves_again(store: &MemcachedStore, id: &session_layer::SessionId) {
     let serves = async {
         while store.load(id).await.is_err() {
@@ -27,7 +27,7 @@ async fn a_server_that_is_down_at_the_start_is_not_fatal() {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains(&server.address()) && cause.contains("refused"), "{cause}");
-        // Nothing was sent: nothing is unknown.
+        // Nothing was sent, so the outcome is known.
         let error = store.create(&id, &first, usage(&first)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert_eq!(store.remove(&id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
@@ -37,9 +37,9 @@ async fn a_server_that_is_down_at_the_start_is_not_fatal() {
     created(&store, &id, &first).await;
 }
 
-/// Its sessions are unavailable, never moved; the others' are not touched.
+/// The sessions of the server that is down are unavailable and don't move; other servers' sessions are unaffected.
 #[tokio::test]
-async fn one_server_down_is_one_servers_sessions() {
+async fn one_server_down_makes_only_its_sessions_unavailable() {
     let mut servers = Memcached::cluster(3);
     let store = store(&servers);
     let ids: Vec<_> = (0..3).map(|server| id_on(&store, server)).collect();
@@ -68,7 +68,7 @@ async fn one_server_down_is_one_servers_sessions() {
     assert!(statistics.iter().all(|server| server.reconnects > 0 && server.errors >= 5), "{statistics:?}");
 }
 
-/// A stalled server: every request ends, those behind the first at once, and what was not sent is not unknown.
+/// Every request ends in time, those behind the first one at once. A request that was not sent has a known outcome.
 #[tokio::test]
 async fn a_stalled_server_is_an_error_in_time() {
     let server = Memcached::start(&[]);
@@ -93,7 +93,7 @@ async fn a_stalled_server_is_an_error_in_time() {
     assert!(store.load(&id).await.unwrap().is_some());
 }
 
-/// A queue that is full delays and loses nothing.
+/// A full queue delays requests and loses none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_only_waits() {
     let server = Memcached::start(&[]);
@@ -111,7 +111,7 @@ async fn a_full_queue_only_waits() {
     }
 }
 
-/// B3.9: what is under way is answered, then the connections are closed.
+/// Requests under way are answered, then the connections are closed.
 #[tokio::test]
 async fn close_drains_and_disconnects() {
     let server = Memcached::start(&[]);
@@ -142,7 +142,7 @@ async fn close_drains_and_disconnects() {
     assert_eq!(store.load(&ids[0]).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     let stored = server.stat("curr_items");
     assert_eq!(stored, answered, "what was stored was answered");
-    // The server notices by itself, in its own time.
+    // The server notices after some time.
     for _ in 0..500 {
         if server.stat("curr_connections") <= before {
             return;
@@ -154,7 +154,7 @@ async fn close_drains_and_disconnects() {
 
 #[tokio::test]
 async fn every_address_of_a_name_is_tried() {
-    // `localhost` is ::1 as well where there is IPv6; the server listens on 127.0.0.1 only.
+    // `localhost` is ::1 as well on machines with IPv6; the server listens on 127.0.0.1 only.
     let server = Memcached::start(&[]);
     let store = MemcachedStore::builder().servers([format!("localhost:{}", server.port())]).build().unwrap();
     created(&store, &id(), &record(b"1")).await;
@@ -164,7 +164,7 @@ async fn every_address_of_a_name_is_tried() {
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("no-such-host.invalid"));
 }
 
-/// A store outlives the runtime that it was first used on.
+/// A store outlives the runtime that first used it.
 #[test]
 fn a_runtime_that_ended_is_replaced() {
     let server = Memcached::start(&[]);

@@ -1,4 +1,4 @@
-//! What the tests below share.
+//! Shared by these tests.
 
 use std::{
     sync::{
@@ -27,17 +27,17 @@ pub fn store<'a>(servers: impl IntoIterator<Item = &'a Memcached>) -> MemcachedS
     builder(servers).build().expect("good settings")
 }
 
-/// An id of its own.
+/// A fresh id.
 pub fn id() -> SessionId {
     SessionToken::generate().expect("random numbers").identify("sid").0
 }
 
-/// An id of its own on this server.
+/// A fresh id on this server.
 pub fn id_on(store: &MemcachedStore, server: usize) -> SessionId {
     std::iter::repeat_with(id).find(|id| store.server_of(id) == server).expect("one in a few")
 }
 
-/// A session that holds this under `n`.
+/// A session with this value under `n`.
 pub fn record(n: &[u8]) -> Arc<Record> {
     let entries = Entries::from_sorted([("n", n)].into_iter()).expect("one entry");
     Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
@@ -68,7 +68,7 @@ pub async fn loaded(store: &MemcachedStore, id: &SessionId) -> Stored {
     store.load(id).await.expect("the store answers").expect("it is there")
 }
 
-/// Numbers for tests that want different ones at each run.
+/// Random numbers, different in each run.
 pub fn random() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let bytes = id().as_uuid().as_u64_pair();

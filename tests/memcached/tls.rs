@@ -1,4 +1,4 @@
-//! TLS: a server with a certificate that the test makes.
+//! TLS to a server whose certificate the test creates.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ impl Drop for Certificate {
 }
 
 #[tokio::test]
-async fn only_a_trusted_server_is_spoken_to() {
+async fn only_a_trusted_server_is_used() {
     let (ours, other) = (Certificate::new(), Certificate::new());
     let server = ours.server();
     let trusting = builder([&server]).tls(ours.client()).build().unwrap();
@@ -59,7 +59,7 @@ async fn only_a_trusted_server_is_spoken_to() {
 }
 
 #[test]
-fn roots_that_are_none_are_refused() {
+fn invalid_root_certificates_are_refused() {
     for pem in ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let error = MemcachedTls::with_roots_pem(pem.as_bytes()).unwrap_err();
         assert_eq!(error.setting(), "tls", "{error}");

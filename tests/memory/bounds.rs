@@ -1,4 +1,4 @@
-//! How much a store holds, and who has to go.
+//! The store's limits, and the order of eviction.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use session_layer::{Cursor, MemoryOpenError, MemoryStore, SessionStore, StoreErr
 
 use super::support::{clock, create, id, record, sized};
 
-/// K23: ten times the capacity of anonymous sessions, and nobody is logged out; in a full store, too.
+/// Ten times the capacity of anonymous sessions; also in a store full of logins.
 #[tokio::test]
-async fn k23_a_flood_of_anonymous_visitors_logs_nobody_out() {
+async fn a_flood_of_anonymous_visitors_logs_nobody_out() {
     for logins in [100, 968, 1_500] {
         let clock = clock();
         let store = MemoryStore::builder().capacity(1_000).clock(clock.clone()).open().unwrap();
@@ -27,9 +27,9 @@ async fn k23_a_flood_of_anonymous_visitors_logs_nobody_out() {
     }
 }
 
-/// K23, by bytes: large anonymous sessions, and epochs that must stay.
+/// By bytes: large anonymous sessions, and epochs that must stay.
 #[tokio::test]
-async fn k23_nor_does_a_flood_of_large_anonymous_sessions() {
+async fn a_flood_of_large_anonymous_sessions_logs_nobody_out() {
     let clock = clock();
     let store = MemoryStore::builder().bytes(4 << 20).clock(clock.clone()).open().unwrap();
     for number in 0..300 {
@@ -49,7 +49,7 @@ async fn k23_nor_does_a_flood_of_large_anonymous_sessions() {
     }
 }
 
-/// An epoch goes before a session only when its owner has no session left: without it they would all be revoked.
+/// An epoch is evicted before a session only if its owner has no session left: otherwise all of them would be revoked.
 #[tokio::test]
 async fn epochs_live_as_long_as_their_owners_sessions() {
     let clock = clock();
@@ -68,7 +68,7 @@ async fn epochs_live_as_long_as_their_owners_sessions() {
 }
 
 #[tokio::test]
-async fn the_least_recently_used_goes_and_only_a_use_counts() {
+async fn the_least_recently_used_session_is_evicted_and_only_a_use_counts() {
     let clock = clock();
     let store = MemoryStore::builder().capacity(3).clock(clock.clone()).open().unwrap();
     let session = record(&clock, None);
@@ -76,7 +76,7 @@ async fn the_least_recently_used_goes_and_only_a_use_counts() {
         create(&store, &id(name), &session, &clock).await;
     }
     store.load(&id("a")).await.unwrap().unwrap();
-    // No uses.
+    // These do not count as uses.
     store.metadata(&id("b")).await.unwrap();
     assert_eq!(store.ids(Cursor::START, 10).await.unwrap().ids.len(), 3);
     create(&store, &id("d"), &session, &clock).await;
@@ -87,9 +87,9 @@ async fn the_least_recently_used_goes_and_only_a_use_counts() {
     assert_eq!(store.statistics().evicted, 2);
 }
 
-/// B3.8's twin: what is too large is refused, and what was stored stays.
+/// The stored record stays.
 #[tokio::test]
-async fn a_record_too_large_is_refused_and_the_stored_one_stays() {
+async fn a_record_that_is_too_large_is_refused_and_the_stored_one_stays() {
     let clock = clock();
     let store = MemoryStore::builder().bytes(1 << 20).clock(clock.clone()).open().unwrap();
     let small = record(&clock, None);
@@ -103,13 +103,13 @@ async fn a_record_too_large_is_refused_and_the_stored_one_stays() {
         assert_eq!(refused.kind(), StoreErrorKind::TooLarge);
     }
     assert!(Arc::ptr_eq(&store.load(&id("a")).await.unwrap().unwrap().record, &small));
-    // A login may be as large as that.
+    // A login's record may be that large.
     let large = sized(&clock, Some("alice"), 200_000);
     let usage = Usage::at(&large, clock.now());
     assert!(matches!(store.update(&id("a"), &large, &version, usage).await.unwrap(), Update::Updated(_)));
 }
 
-/// An update can make a session larger: then others go.
+/// An update can make a session larger, and other sessions are evicted then.
 #[tokio::test]
 async fn growing_by_updates_keeps_the_bound() {
     let clock = clock();
@@ -121,12 +121,14 @@ async fn growing_by_updates_keeps_the_bound() {
         assert!(matches!(store.update(&id(number), &large, &version, usage).await.unwrap(), Update::Updated(_)));
         assert!(store.statistics().bytes <= 1 << 20);
     }
-    // What 1 MiB holds of 50,000 bytes, bookkeeping and what the allocator leaves unusable included.
+    // The number of sessions of 50,000 bytes in 1 MiB, with bookkeeping and the bytes that the allocator leaves
+    // unusable.
     let count = store.count().await.unwrap();
     assert!((14..=18).contains(&count), "{count}");
 }
 
-/// The layer's largest record, by default 128 KiB, fits into what even a small store keeps for sessions without an owner.
+/// The layer's largest record, by default 128 KiB, fits into the share that even a small store keeps for anonymous
+/// sessions.
 #[tokio::test]
 async fn the_layers_largest_record_fits() {
     let clock = clock();
@@ -157,9 +159,9 @@ fn a_bad_setting_is_named() {
     }
 }
 
-/// Nobody gave these cursors out: they lead to live sessions or nowhere, and harm nothing.
+/// Cursors that the store did not issue lead to live sessions or to none.
 #[tokio::test]
-async fn a_cursor_of_ones_own_invention_does_no_harm() {
+async fn an_invented_cursor_does_no_harm() {
     let clock = clock();
     let store = MemoryStore::with_clock(clock.clone());
     for number in 0..500 {

@@ -35,7 +35,7 @@ fn durations() -> [Duration; 7] {
 }
 
 #[tokio::test]
-async fn no_time_is_a_setting_that_is_refused() {
+async fn zero_durations_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (name, set) in TIMES {
         let builder = set(with_snapshots(&folder.path().join("sessions"), &clock()), Duration::ZERO);
@@ -113,7 +113,7 @@ async fn no_instant_panics_in_any_call() {
     }
 }
 
-/// The record that each version of an id stood for, over all stores opened at one path.
+/// The record of each version of an id, over all stores opened at one path.
 #[derive(Default)]
 struct Versions(HashMap<(SessionId, Version), Arc<Record>>);
 

@@ -1,5 +1,5 @@
-//! A disk that is full for real: a small file system, mounted in a namespace of a child's own, so that nothing stays
-//! mounted. It needs no superuser where the kernel lets users have namespaces (`unshare --map-root-user`).
+//! A full disk: a real small file system, mounted in the child's own namespace, so that nothing stays mounted. No
+//! superuser is needed where the kernel gives users namespaces (`unshare --map-root-user`).
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -77,7 +77,7 @@ async fn a_full_disk_comes_and_goes(disk: &Path) {
     }
     store.flush().await.unwrap();
     let good = fs::read(&path).unwrap();
-    // Another, whose interval comes all the time.
+    // Another store, whose snapshot interval is very short.
     let busy = with_snapshots(&other, &clock).snapshot_interval(Duration::from_millis(5)).open().unwrap();
     create(&busy, &id("busy"), &record(&clock, None), &clock).await;
     events.next(&other, Level::DEBUG, "snapshot written").await;
@@ -94,7 +94,8 @@ async fn a_full_disk_comes_and_goes(disk: &Path) {
         events.next(&other, Level::ERROR, "the snapshot could not be written").await;
     }
 
-    // The journal has room in its last page; then a removal takes effect and says that it could not be written down.
+    // The journal has room in its last page. After that a removal takes effect and reports that it could not be
+    // recorded.
     let mut removals = names.iter();
     let unwritten = loop {
         let name = removals.next().expect("a page holds a hundred lines");
@@ -126,7 +127,7 @@ async fn a_full_disk_comes_and_goes(disk: &Path) {
     store.close().await.unwrap();
 }
 
-/// Each refused removal takes effect and is answered as unknown. `scribe` has the test of what the tries cost.
+/// Each refused removal takes effect and is answered as unknown. A test in `scribe` covers the cost of the attempts.
 async fn thousands_are_refused(disk: &Path) {
     let path = disk.join("sessions");
     let clock = clock();
@@ -164,7 +165,7 @@ async fn thousands_are_refused(disk: &Path) {
     store.close().await.unwrap();
 }
 
-/// Writes until there is no room.
+/// Writes until the disk is full.
 fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     loop {
@@ -176,7 +177,7 @@ fn fill(path: &Path) {
     }
 }
 
-/// The events of this process, as they come.
+/// The events of this process.
 struct Events(UnboundedReceiver<(Level, String)>);
 
 struct Teller(UnboundedSender<(Level, String)>);

@@ -1,4 +1,4 @@
-//! The kit over the memory store with all it has, alone and with snapshots.
+//! The conformance kit over the memory store, alone and with snapshots.
 
 use session_layer::{
     MemoryStore,
@@ -7,7 +7,7 @@ use session_layer::{
 
 async fn memory() -> Harness {
     let clock = conformance::manual_clock();
-    // The bytes kept free for ownerless sessions are the most that one of them may take: 8 MiB of 256 MiB.
+    // The share kept free for ownerless sessions limits the size of one of them: 8 MiB of 256 MiB.
     let store = MemoryStore::with_clock(clock.clone());
     Harness::new(store.clone(), clock).expects_all().twin(store).refuses(9 << 20)
 }

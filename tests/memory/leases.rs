@@ -1,4 +1,4 @@
-//! Leases: taken, extended, given back, run out; and who waits is woken.
+//! Leases: acquired, extended, released, expired; and waiters are woken.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use session_layer::{Holder, Lock, MemoryStore, Rename, SessionStatus, SessionSto
 use super::support::{MINUTE, clock, create, id, record};
 
 #[tokio::test]
-async fn a_lease_is_no_longer_than_the_longest() {
+async fn a_lease_is_capped_at_the_longest_lease() {
     let clock = clock();
     let store = MemoryStore::builder().longest_lease(MINUTE).clock(clock.clone()).open().unwrap();
     create(&store, &id("a"), &record(&clock, None), &clock).await;
     let holder = Holder::from_u128(1);
     let until = Lock::Acquired { until: clock.now() + MINUTE };
     assert_eq!(store.lock(&id("a"), holder, 9 * MINUTE).await.unwrap(), until);
-    // No time: the longest.
+    // A lease without a time lasts as long as the longest allowed.
     assert_eq!(store.lock(&id("a"), holder, Duration::ZERO).await.unwrap(), until);
     let metadata = store.metadata(&id("a")).await.unwrap().unwrap();
     assert_eq!((metadata.status, metadata.locked_until), (SessionStatus::Locked, Some(clock.now() + MINUTE)));
@@ -23,7 +23,7 @@ async fn a_lease_is_no_longer_than_the_longest() {
     assert!(!store.unlock(&id("a"), holder).await.unwrap(), "it ended by itself");
 }
 
-/// K2 of the contract: whose lease ran out can't commit over the next holder.
+/// The second holder's lease changes the version, so the first holder can't commit over it.
 #[tokio::test]
 async fn a_holder_whose_lease_ran_out_conflicts_with_the_next() {
     let clock = clock();
@@ -38,9 +38,9 @@ async fn a_holder_whose_lease_ran_out_conflicts_with_the_next() {
     assert_eq!(late, Update::Conflict);
 }
 
-/// However a lease ends, the one who waits is woken at once: the hour is not waited for.
+/// However a lease ends, a waiter is woken at once and does not wait for the hour to pass.
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_woken() {
+async fn a_waiter_is_woken_when_the_lease_ends() {
     for how in ["unlock", "remove", "rename", "clear", "evict"] {
         let clock = clock();
         let store = MemoryStore::builder().capacity(1).longest_lease(60 * MINUTE).clock(clock.clone()).open().unwrap();
@@ -53,7 +53,7 @@ async fn who_waits_is_woken() {
             let store = store.clone();
             async move { store.unlocked(&id("a"), 60 * MINUTE).await }
         });
-        // It waits.
+        // The waiter is waiting.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
@@ -78,7 +78,7 @@ async fn who_waits_is_woken() {
     }
 }
 
-/// A lease that nobody gives back is waited for to its end, and no longer.
+/// If nobody releases a lease, the wait lasts to the lease's end and no longer.
 #[tokio::test(start_paused = true)]
 async fn waiting_ends_with_the_lease() {
     let clock = clock();

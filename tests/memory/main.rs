@@ -1,4 +1,4 @@
-//! The memory store as its users see it: the conformance kit, bounds, leases, snapshots, tasks.
+//! The memory store's public behaviour: the conformance kit, bounds, leases, snapshots, tasks.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 

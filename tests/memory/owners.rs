@@ -1,4 +1,4 @@
-//! An owner's sessions, listed and ended exactly (C6), also beside renames and commits that are under way.
+//! An owner's sessions are listed and ended exactly, also during renames and commits.
 
 use std::sync::{
     Arc,
@@ -29,7 +29,7 @@ async fn an_owners_sessions_are_listed_and_no_others() {
     assert_eq!(store.count().await.unwrap(), 10);
 }
 
-/// One session is renamed without a pause while others list: it is always listed, once.
+/// One session is renamed continuously while others list. It is always listed, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_is_being_renamed_is_always_listed() {
     let clock = clock();
@@ -70,9 +70,9 @@ async fn a_session_that_is_being_renamed_is_always_listed() {
     assert!(listed > 0);
 }
 
-/// What commits while the owner is ended everywhere is revoked: it carries the old epoch, or is gone.
+/// A commit during a revocation carries the old epoch or finds the session gone, so it is revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_under_way_is_revoked_too() {
+async fn a_commit_under_way_is_revoked_too() {
     for round in 0..200 {
         let clock = clock();
         let store = MemoryStore::with_clock(clock.clone());

@@ -1,4 +1,4 @@
-//! Restarts and crashes: what comes back, and what must not.
+//! Restarts and crashes: sessions that come back, and sessions that must not.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use session_layer::{
 
 use super::support::{MINUTE, after_a_crash, clock, create, id, record, revoke, sized, with_snapshots};
 
-/// B1.6: entries, expiry, created, last access, access count, owners and epochs, order of use.
+/// Entries, expiry, creation, last access, access count, owners and epochs, and the order of use.
 #[tokio::test]
 async fn a_restart_brings_everything_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -37,7 +37,7 @@ async fn a_restart_brings_everything_back() {
     drop(store);
 
     clock.advance(MINUTE);
-    // Three of four find room. "d" is the least recently used: "b" was touched, "a" and "c" were loaded.
+    // Three of four fit. "d" is the least recently used: "b" was touched, "a" and "c" were loaded.
     let store = with_snapshots(&path, &clock).capacity(4).open().unwrap();
     let restored = store.restored();
     assert_eq!((restored.sessions, restored.expired, restored.removed, restored.evicted), (4, 1, 0, 1));
@@ -52,14 +52,14 @@ async fn a_restart_brings_everything_back() {
     let stored = store.load(&id("c")).await.unwrap().unwrap();
     assert_eq!(stored.version, version);
     assert_eq!(stored.record.entries().get("n"), Some(&[b'x'; 1_000][..]));
-    // Now "a" is the least recently used of those without an owner.
+    // Now "a" is the least recently used session without an owner.
     create(&store, &id("new"), &record(&clock, None), &clock).await;
     assert!(store.load(&id("a")).await.unwrap().is_none());
 }
 
-/// K22: after the snapshot, each way to end a session; then a crash.
+/// Ends a session after the snapshot in each way, then crashes.
 #[tokio::test]
-async fn k22_what_was_ended_after_the_snapshot_stays_ended() {
+async fn sessions_ended_after_the_snapshot_stay_ended_after_a_crash() {
     for how in ["remove", "rename", "tombstone", "clear", "delete_idle", "revoke", "owner dropped"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sessions");
@@ -110,9 +110,9 @@ async fn k22_what_was_ended_after_the_snapshot_stays_ended() {
     }
 }
 
-/// K22: the epoch was renewed, so the sessions that a crash brings back are revoked; also if the epoch was evicted.
+/// The epoch was renewed, so sessions that a crash brings back are revoked; also if the epoch was evicted.
 #[tokio::test]
-async fn k22_revoked_sessions_stay_revoked() {
+async fn revoked_sessions_stay_revoked_after_a_crash() {
     for evicted in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sessions");
@@ -137,9 +137,9 @@ async fn k22_revoked_sessions_stay_revoked() {
     }
 }
 
-/// K22: a session that was evicted and then ended is not there to be removed, but the snapshot has it.
+/// An evicted session that is ended can't be removed from the table, but the snapshot still has it.
 #[tokio::test]
-async fn k22_ending_an_evicted_session_is_remembered() {
+async fn the_end_of_an_evicted_session_survives_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions");
     let clock = clock();
@@ -154,7 +154,7 @@ async fn k22_ending_an_evicted_session_is_remembered() {
     assert!(restarted.load(&id("a")).await.unwrap().is_none());
 }
 
-/// A restart lets no session live longer than it was to live.
+/// No session lives longer because of a restart.
 #[tokio::test]
 async fn a_shortened_expiry_stays_short() {
     let folder = tempfile::tempdir().unwrap();
@@ -171,9 +171,9 @@ async fn a_shortened_expiry_stays_short() {
     assert!(restarted.load(&id("a")).await.unwrap().is_none());
 }
 
-/// An id that is stored anew after it was removed is another session: its removal is not held against it.
+/// An id that is stored again after its removal is a new session, to which the earlier removal does not apply.
 #[tokio::test]
-async fn a_removal_ends_only_what_was_before_it() {
+async fn a_removal_ends_only_the_earlier_session() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions");
     let clock = clock();
@@ -222,9 +222,9 @@ async fn versions_do_not_repeat_after_crashes() {
     }
 }
 
-/// B1.6: a damaged file is named, refused and left alone, or moved aside if asked.
+/// A damaged file is named, refused and left alone, or moved aside if so set.
 #[tokio::test]
-async fn damage_is_refused_or_moved_aside() {
+async fn a_damaged_snapshot_is_refused_or_moved_aside() {
     for damaged in ["sessions", "sessions.journal"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sessions");
@@ -259,8 +259,8 @@ async fn damage_is_refused_or_moved_aside() {
     }
 }
 
-/// A crash of the machine may leave the journal's length on the disk and zeros in the place of its last bytes: nobody was
-/// told of that line, and the store opens with all the others.
+/// A crash of the machine may leave the journal's length on the disk, with zeros in place of its last bytes. That line
+/// was not acknowledged, and the store opens with all the others.
 #[tokio::test]
 async fn a_journal_with_a_torn_end_opens() {
     let folder = tempfile::tempdir().unwrap();
@@ -309,11 +309,12 @@ async fn two_stores_on_one_path_the_second_is_refused() {
     assert!(matches!(error, MemoryOpenError::InUse { .. }), "{error}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     store.close().await.unwrap();
-    // Closed is enough: the old handle may live on.
+    // Closing is enough: the old handle may live on.
     with_snapshots(&path, &clock).open().unwrap();
 }
 
-/// A full disk or a removed folder: an error, the last good snapshot, and the next one tries again.
+/// With a full disk or a missing folder, a snapshot fails with an error, the last good one stays, and the next interval
+/// tries again.
 #[tokio::test]
 async fn the_folder_goes_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -322,10 +323,10 @@ async fn the_folder_goes_and_comes_back() {
     let store = with_snapshots(&path, &clock).open().unwrap();
     create(&store, &id("a"), &record(&clock, None), &clock).await;
     store.flush().await.unwrap();
-    // When this line is written, the journal has been begun anew, and nobody writes.
+    // Once this line is written, the journal has been begun anew and nothing is being written.
     store.remove(&id("marker")).await.unwrap();
     fs::remove_dir_all(folder.path().join("data")).unwrap();
-    // A file stands where the folder has to be.
+    // A file stands in place of the folder.
     fs::write(folder.path().join("data"), "x").unwrap();
     let error = store.flush().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
@@ -358,7 +359,7 @@ async fn only_this_user_can_read_the_files() {
     assert_eq!(names, ["sessions", "sessions.journal", "sessions.lock"]);
 }
 
-/// B1.7: closing tells how the last snapshot ended, also the second time; a store dropped unclosed writes one.
+/// Closing returns the last snapshot's error, also the second time. A store dropped without closing writes a snapshot.
 #[tokio::test]
 async fn close_and_drop_write_the_last_snapshot() {
     let folder = tempfile::tempdir().unwrap();
@@ -384,7 +385,7 @@ async fn close_and_drop_write_the_last_snapshot() {
     assert!(path.exists(), "the last good one stays");
 }
 
-/// B1.7: closing is limited in time, here by a snapshot that can't be written in a nanosecond.
+/// The snapshot can't be written within a nanosecond.
 #[tokio::test]
 async fn close_is_limited_in_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -397,15 +398,16 @@ async fn close_is_limited_in_time() {
     let error = store.close().await.unwrap_err();
     let cause = std::error::Error::source(&error).and_then(|cause| cause.source()).unwrap().to_string();
     assert!(cause.contains("1ns"), "{cause}");
-    // Given free when the late snapshot is there. (A thread of the operating system: there is nothing to await.)
+    // The path is free once the late snapshot is written. (By a thread of the operating system, so there is nothing to
+    // await.)
     while with_snapshots(&folder.path().join("sessions"), &clock).open().is_err() {
         std::thread::yield_now();
     }
 }
 
-/// G3, K18: a caller that is dropped before the journal has its line: the removal is whole all the same.
+/// The caller is dropped before the journal has its line. The removal is complete all the same.
 #[tokio::test]
-async fn a_dropped_removal_is_written_down() {
+async fn a_dropped_removal_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions");
     let clock = clock();
@@ -427,7 +429,7 @@ async fn a_dropped_removal_is_written_down() {
     assert_eq!(restarted.restored().removed, 50);
 }
 
-/// Tombstones come back too: a request with the old cookie is still told that it was superseded.
+/// A request with the old cookie still sees that it was superseded.
 #[tokio::test]
 async fn tombstones_are_restored() {
     let folder = tempfile::tempdir().unwrap();

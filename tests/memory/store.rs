@@ -17,7 +17,7 @@ async fn a_load_clones_a_pointer() {
 }
 
 #[tokio::test]
-async fn metadata_tells_created_use_count_expiry_and_status() {
+async fn metadata_has_creation_use_count_expiry_and_status() {
     let clock = clock();
     let store = MemoryStore::with_clock(clock.clone());
     let created = clock.now();
@@ -34,7 +34,7 @@ async fn metadata_tells_created_use_count_expiry_and_status() {
     assert_eq!((metadata.created_at, metadata.used_at), (created, accessed));
     assert_eq!((metadata.access_count, metadata.status), (Some(3), SessionStatus::Active));
     assert_eq!(metadata.expires_at, created + 60 * MINUTE);
-    // A load moves no sliding expiry, and not what the layer goes by when it decides on a touch.
+    // A load moves neither the sliding expiry nor the last use on which the layer bases a touch.
     assert_eq!(store.load(&id("a")).await.unwrap().unwrap().used_at, created);
     clock.advance(58 * MINUTE);
     assert_eq!(store.metadata(&id("a")).await.unwrap().unwrap().status, SessionStatus::Expired);

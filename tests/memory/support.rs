@@ -21,7 +21,7 @@ pub(crate) fn id(name: impl ToString) -> SessionId {
     SessionId::of_owner(&format!("session {}", name.to_string()))
 }
 
-/// A session of one hour idle and a day at most, of about `bytes`.
+/// A session of one hour idle and one day absolute, of about `bytes`.
 pub(crate) fn sized(clock: &Clock, owner: Option<&str>, bytes: usize) -> Arc<Record> {
     let value = vec![b'x'; bytes];
     let entries = Entries::from_sorted([("n", &value[..])].into_iter()).unwrap();
@@ -34,7 +34,7 @@ pub(crate) fn record(clock: &Clock, owner: Option<&str>) -> Arc<Record> {
     sized(clock, owner, 10)
 }
 
-/// Creates a session that must not be there.
+/// Creates a session under a free id.
 pub(crate) async fn create(store: &MemoryStore, id: &SessionId, record: &Arc<Record>, clock: &Clock) -> Version {
     match store.create(id, record, Usage::at(record, clock.now())).await.unwrap() {
         Create::Created(version) => version,
@@ -56,7 +56,7 @@ pub(crate) async fn revoke(store: &MemoryStore, owner: &str, clock: &Clock) -> u
     removed
 }
 
-/// What a crash at this instant would leave, opened.
+/// Opens the files that a crash at this instant would leave.
 pub(crate) fn after_a_crash(path: &Path, clock: &Clock) -> (tempfile::TempDir, MemoryStore) {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("sessions");

@@ -1,4 +1,4 @@
-//! The store's tasks: when they start, what they do, when they end.
+//! The store's tasks: their start, their work, their end.
 
 use std::{
     pin::pin,
@@ -60,7 +60,7 @@ async fn tasks_start_at_the_first_use_and_end_with_the_store() {
     }
 }
 
-/// Outside of a runtime all works but the tasks; a runtime that has ended takes them with it, and the next has new ones.
+/// Outside a runtime everything works except the tasks. They end with their runtime, and the next one gets new ones.
 #[test]
 fn a_store_outlives_its_runtimes() {
     let clock = clock();
@@ -89,7 +89,7 @@ fn session_id() -> session_layer::SessionId {
     id("a")
 }
 
-/// At the interval a snapshot is written; when one fails, the last good one stays and the next interval tries again.
+/// If a snapshot fails, the last good one stays and the next interval tries again.
 #[tokio::test(start_paused = true)]
 async fn snapshots_are_written_at_the_interval() {
     let folder = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ async fn snapshots_are_written_at_the_interval() {
     let store = with_snapshots(&path, &clock).snapshot_interval(MINUTE).open().unwrap();
     create(&store, &id("a"), &record(&clock, None), &clock).await;
     assert!(!path.exists());
-    // Time is paused, so it moves on as soon as all tasks wait: for the timer, or for the thread that writes.
+    // Time is paused, so it advances once all tasks wait for the timer or for the writing thread.
     let until_written = async |path: &std::path::Path| {
         while !path.exists() {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -106,7 +106,7 @@ async fn snapshots_are_written_at_the_interval() {
         }
     };
     until_written(&path).await;
-    // What stands where the next one is to be written lets it fail.
+    // A directory in place of the temporary file makes the snapshot fail.
     let blocked = folder.path().join("sessions.tmp");
     while std::fs::create_dir(&blocked).is_err() {
         tokio::task::yield_now().await;

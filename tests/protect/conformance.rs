@@ -1,4 +1,4 @@
-//! The kit over sealed and cached stores: over each store, alone and in both orders.
+//! The conformance kit over sealed and cached stores: over each store, with one wrapper and with both in either order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,15 +22,15 @@ fn sealed<S: SessionStore>(store: S) -> EncryptedStore<S> {
     EncryptedStore::new(store, ring())
 }
 
-/// How often a race is run: the stores' own tests run them more often, and shuttle all of the cache's.
+/// How often a race is run. The stores' own tests run them more often, and shuttle explores the cache's.
 const ROUNDS: u32 = 10;
 
-/// Small enough that the kit's checks evict; each handle has a cache of its own, as in two processes.
+/// Small enough that the kit's checks evict. Each handle has its own cache, as in two processes.
 fn cached<S: SessionStore>(store: S, clock: &Clock) -> CachedStore<S> {
     CachedStore::with_config(store, CacheConfig::new().capacity(64).clock(clock.clone()))
 }
 
-/// Two handles on one memory store, which does not say that it is in memory.
+/// Two handles on one memory store that hides that it is in memory.
 fn memory(clock: &Clock) -> Harness {
     let store = Remote(MemoryStore::with_clock(clock.clone()));
     Harness::new(store.clone(), clock.clone()).expects_all().twin(store).refuses(9 << 20).rounds(ROUNDS)
@@ -71,8 +71,8 @@ kit! {
     cached_file: |clock| file(clock).await.wrap(|store| cached(store, clock));
     cached_sealed_file: |clock| file(clock).await.wrap(|store| cached(sealed(store), clock));
     sealed_cached_file: |clock| file(clock).await.wrap(|store| sealed(cached(store, clock)));
-    // Trusted for ever: only the cache's own coherence keeps it right. The twin shares the cache: another would be
-    // another process.
+    // Trusted without a limit, so only the cache's own coherence keeps it right. The twin shares the cache: another
+    // cache would be another process's.
     trusting_memory: |clock| {
         let settings = CacheConfig::new().capacity(64).trusted(Duration::from_secs(1 << 30)).clock(clock.clone());
         let store = CachedStore::with_config(Remote(MemoryStore::with_clock(clock.clone())), settings);
@@ -80,23 +80,23 @@ kit! {
     };
 }
 
-/// Every method is passed on; the sealing calls some of them under several names, the cache answers loads itself.
+/// The sealing calls some methods under several names, and the cache answers loads itself.
 #[tokio::test]
-async fn every_method_is_passed_on() {
+async fn every_method_is_forwarded() {
     let clock = conformance::manual_clock();
     let inner = || Remote(MemoryStore::with_clock(clock.clone()));
     conformance::forwarding(inner(), &clock, sealed).await.assert_all_but(&[]);
     let itself = [Operation::Load];
     conformance::forwarding(inner(), &clock, |store| cached(store, &clock)).await.assert_all_but(&itself);
     conformance::forwarding(inner(), &clock, |store| cached(sealed(store), &clock)).await.assert_all_but(&itself);
-    // In front of a store in memory the cache steps aside, also in front of a wrapped one.
+    // The cache steps aside for a store in memory, wrapped or not.
     let inner = MemoryStore::with_clock(clock.clone());
     let aside = cached(sealed(inner.clone()), &clock);
     assert!(aside.in_memory() && sealed(cached(inner, &clock)).in_memory());
     assert!(format!("{aside:?}").contains("stats: None"));
 }
 
-/// Memcached's clock can't be moved: the kit really waits, so its checks run many at once.
+/// memcached's clock can't be moved: the kit really waits, so many checks run at once.
 #[cfg(unix)]
 mod memcached {
     use session_layer::{ListPolicy, MemcachedStore};
@@ -139,22 +139,22 @@ mod memcached {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn sealed_memcached() {
+    async fn sealed_memcached_passes_the_kit() {
         run(|harness| harness.wrap(sealed)).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn cached_memcached() {
+    async fn cached_memcached_passes_the_kit() {
         run(|harness| harness.wrap(|store| cached(store, &Clock::system()))).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn cached_sealed_memcached() {
+    async fn cached_sealed_memcached_passes_the_kit() {
         run(|harness| harness.wrap(|store| cached(sealed(store), &Clock::system()))).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn sealed_cached_memcached() {
+    async fn sealed_cached_memcached_passes_the_kit() {
         run(|harness| harness.wrap(|store| sealed(cached(store, &Clock::system())))).await;
     }
 }

@@ -1,4 +1,4 @@
-//! B4.9: what the two wrappers tell, at the level that their documentation names, and never a value or a name.
+//! The events of the two wrappers, at the documented levels, without values or names.
 
 use std::{
     fmt::Write,
@@ -24,7 +24,7 @@ use crate::{
     sealed::{create, id, record, start},
 };
 
-/// Keeps the events of one target that this thread emits.
+/// Records the events of one target on this thread.
 #[derive(Clone)]
 struct Keeper(&'static str, Arc<Mutex<Vec<(Level, String)>>>);
 
@@ -74,7 +74,7 @@ impl Keeper {
         (keeper, guard)
     }
 
-    /// What was told since this was asked last.
+    /// The events since the last call.
     fn told(&self) -> Vec<(Level, String)> {
         let told = std::mem::take(&mut *self.1.lock().unwrap());
         for (_, text) in &told {
@@ -91,7 +91,7 @@ fn cached(settings: CacheConfig) -> CachedStore<FaultStore<MemoryStore>> {
 }
 
 #[tokio::test]
-async fn the_cache_tells_of_hits_misses_evictions_and_failures() {
+async fn the_cache_reports_hits_misses_evictions_and_failures() {
     let (keeper, _guard) = Keeper::of("session_layer::store::cached");
     let (a, b) = (id("a"), id("b"));
     let store = cached(CacheConfig::new().capacity(1));
@@ -100,7 +100,7 @@ async fn the_cache_tells_of_hits_misses_evictions_and_failures() {
 
     store.load(&a).await.unwrap().unwrap();
     assert_eq!(keeper.told(), [(Level::TRACE, format!("hit id={a} validated=true"))]);
-    // Changed, or gone, behind the cache's back: what it held was of no use.
+    // Changed or removed behind the cache's back: the cached copy was stale.
     let changed = Arc::new(record("another"));
     store.inner().inner().update(&a, &changed, &version, Usage::at(&changed, start())).await.unwrap();
     store.load(&a).await.unwrap().unwrap();
@@ -128,7 +128,7 @@ async fn the_cache_tells_of_hits_misses_evictions_and_failures() {
 }
 
 #[tokio::test]
-async fn a_trusting_cache_tells_that_it_did_not_ask() {
+async fn a_trusting_cache_reports_hits_without_asking_the_store() {
     let (keeper, _guard) = Keeper::of("session_layer::store::cached");
     let store = cached(CacheConfig::new().trusted(std::time::Duration::from_secs(60)));
     create(&store, &id("a"), record("a value")).await;
@@ -138,7 +138,7 @@ async fn a_trusting_cache_tells_that_it_did_not_ask() {
 }
 
 #[tokio::test]
-async fn sealing_tells_what_does_not_open_and_what_was_sealed_anew() {
+async fn sealing_reports_records_that_do_not_open_and_resealed_ones() {
     let (keeper, _guard) = Keeper::of("session_layer::store::encrypted");
     let inner = MemoryStore::with_clock(Clock::manual(start()));
     let (a, b) = (id("a"), id("b"));

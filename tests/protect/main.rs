@@ -1,5 +1,5 @@
-//! Sealed records and the write-through cache: the conformance kit over both in every order, and what they promise
-//! beyond it.
+//! Sealed records and the write-through cache: the conformance kit over both in either order, and their further
+//! guarantees.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "the parts of a test")]
 
 #[cfg(unix)]

@@ -1,9 +1,12 @@
-//! A store that does not say that it is in memory, so that a cache does not step aside.
+//! A store that hides that it is in memory, so that a cache does not step aside.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use session_layer::{
-    Create, Cursor, Epoch, Holder, Idle, Lock, Metadata, Page, Record, Refresh, Rename, SessionId, SessionStore,
+    Create, Cursor, End, Epoch, Holder, Idle, Lock, Metadata, Page, Record, Refresh, Rename, SessionId, SessionStore,
     StoreError, Stored, Swept, Touch, Update, Usage, Version,
 };
 
@@ -36,6 +39,7 @@ forward! {
     update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Answer<Update>;
     touch(id: &SessionId, usage: Usage) -> Answer<Touch>;
     remove(id: &SessionId) -> Answer<bool>;
+    end(id: &SessionId, expected: &Version, now: SystemTime) -> Answer<End>;
     rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Answer<Rename>;
     refresh(id: &SessionId, held: &Stored) -> Answer<Refresh>;
     owner_epoch(owner: &str) -> Answer<Option<Epoch>>;

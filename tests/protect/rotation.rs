@@ -1,4 +1,4 @@
-//! Keys are changed while requests go on: no session lost, no error, nothing left under the old key.
+//! Keys change while requests go on: no session is lost, no request fails, and nothing stays under the old key.
 
 use std::{
     sync::{
@@ -34,7 +34,7 @@ fn stage(number: usize) -> KeyRing {
     }
 }
 
-/// One session that is written to again and again, by whichever server comes next.
+/// One session that is written again and again, by alternating servers.
 struct Visitor {
     id: SessionId,
     count: usize,
@@ -53,7 +53,7 @@ impl Visitor {
         Self { id, count: 0 }
     }
 
-    /// Reads, checks and writes, as a request does; tries again where sealing anew came between.
+    /// Reads, checks and writes like a request; retries if resealing came between.
     async fn visit(&mut self, server: &Server) {
         let store = server.read().await;
         loop {
@@ -91,7 +91,7 @@ async fn rotation_under_load_loses_nothing() {
                     turn += 1;
                     let server = &servers[turn % servers.len()];
                     if visitors.len() < SESSIONS || turn % 50 == 0 {
-                        // Two in three have an owner; owners are shared by workers, so that servers race for epochs.
+                        // Two in three have an owner. Workers share owners, so servers race for epochs.
                         let owner = (turn % 3 > 0).then(|| format!("owner {}", turn % 7));
                         visitors.push(Visitor::sign_in(server, id(&format!("{worker} {turn}")), owner).await);
                     }
@@ -129,7 +129,8 @@ async fn rotation_under_load_loses_nothing() {
     for worker in workers {
         visitors.extend(worker.await.unwrap());
     }
-    // Nothing is sealed with the old key: who has the new one only opens everything, logged in as before.
+    // Nothing is sealed with the old key: a server with the new key alone opens everything, and everybody is still
+    // logged in.
     assert!(visitors.len() >= WORKERS * SESSIONS);
     for visitor in &mut visitors {
         visitor.visit(&servers[3]).await;
@@ -170,9 +171,9 @@ async fn a_plain_store_is_sealed_with_its_owners_logged_in() {
     assert_eq!((again.sealed, again.current), (0, 3));
 }
 
-/// A record that can't be opened is counted, reported and left as it is.
+/// The record is counted, reported and left as it is.
 #[tokio::test]
-async fn k16_resealing_leaves_what_it_cannot_open() {
+async fn resealing_leaves_records_that_it_can_not_open() {
     let inner = MemoryStore::with_clock(Clock::manual(start()));
     let foreign = EncryptedStore::new(inner.clone(), KeyRing::new(secret(9)));
     create(&foreign, &id("a"), record("1")).await;

@@ -1,4 +1,4 @@
-//! Sealed records over a store: what goes wrong with keys, owners and bytes.
+//! Sealed records over a store: wrong keys, owners, and damaged bytes.
 
 use std::{
     error::Error,
@@ -46,7 +46,7 @@ fn turned() -> KeyRing {
     KeyRing::new(secret(2)).opening(secret(1)).unwrap()
 }
 
-/// Logs an owner in: the owner's epoch goes into the record, as the layer does it.
+/// Logs an owner in: copies the owner's epoch into the record, as the layer does.
 async fn login(store: &impl SessionStore, id: &SessionId, owner: &str) -> Version {
     let record = record(owner);
     let usage = Usage { used_at: start(), expires_at: record.absolute_limit() };
@@ -54,7 +54,7 @@ async fn login(store: &impl SessionStore, id: &SessionId, owner: &str) -> Versio
     create(store, id, record.with_owner(Some(Owner::new(owner, epoch).unwrap()))).await
 }
 
-/// Whether the session is logged in, as the layer sees it.
+/// Whether the session is logged in, as the layer judges it.
 async fn lives(store: &impl SessionStore, id: &SessionId) -> bool {
     let stored = store.load(id).await.unwrap().unwrap();
     let owner = stored.record.owner().unwrap();
@@ -67,7 +67,7 @@ async fn revoke(store: &impl SessionStore, owner: &str) {
     store.renew_epoch(owner, usage).await.unwrap();
 }
 
-/// C3 and B4.3: neither values, nor keys of entries, nor the owner's name are at rest.
+/// Neither values, nor keys of entries, nor the owner's name.
 #[tokio::test]
 async fn nothing_readable_is_at_rest() {
     let inner = memory();
@@ -77,14 +77,14 @@ async fn nothing_readable_is_at_rest() {
     for secret in ["bob", "text"] {
         assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret} is at rest");
     }
-    // The epoch is kept under the owner's hash, not under the owner's name.
+    // The epoch is stored under the owner's hash.
     assert!(inner.owner_epoch("bob").await.unwrap().is_none());
     assert!(lives(&store, &id("a")).await);
 }
 
-/// K16: a wrong key is an error that names it; the stored bytes are as they were, and the key put back opens them.
+/// The error names the key. The stored bytes are unchanged, and open again with the right key.
 #[tokio::test]
-async fn k16_a_wrong_key_changes_nothing() {
+async fn a_wrong_key_is_an_error_and_changes_nothing() {
     let inner = memory();
     let right = EncryptedStore::new(inner.clone(), ring());
     let version = create(&right, &id("a"), record("1")).await;
@@ -104,13 +104,13 @@ async fn k16_a_wrong_key_changes_nothing() {
     let after = inner.load(&id("a")).await.unwrap().unwrap();
     assert_eq!((after.record.to_bytes(), after.version), (before, version));
     assert_eq!(text(&right.load(&id("a")).await.unwrap().unwrap()), "1");
-    // R4: removing works where nothing opens.
+    // Removing works even if nothing opens.
     assert!(wrong.remove(&id("a")).await.unwrap());
 }
 
-/// A record that was copied to another id does not open there.
+/// A record copied to another id does not open there.
 #[tokio::test]
-async fn a_record_that_was_moved_does_not_open() {
+async fn a_record_copied_to_another_id_does_not_open() {
     let inner = memory();
     let store = EncryptedStore::new(inner.clone(), ring());
     create(&store, &id("victim"), record("1")).await;
@@ -120,7 +120,7 @@ async fn a_record_that_was_moved_does_not_open() {
     assert_eq!(error.source().unwrap().downcast_ref(), Some(&SealError::Broken));
 }
 
-/// Who can write to the store can end sessions with tombstones and epochs, and open none.
+/// With write access to the store, tombstones and epochs can end sessions, and open none.
 #[tokio::test]
 async fn tombstones_and_epochs_open_nothing() {
     let inner = memory();
@@ -134,7 +134,7 @@ async fn tombstones_and_epochs_open_nothing() {
         assert!(matches!(outcome, Update::Updated(_)));
         assert_eq!(store.load(&id("a")).await.unwrap_err().kind(), StoreErrorKind::Corrupt, "{kind:?}");
     }
-    // A tombstone with nothing in it is what a rename leaves: it says "superseded" and no more.
+    // An empty tombstone is what a login's rename leaves: it says "superseded" and nothing else.
     let now = inner.load(&id("a")).await.unwrap().unwrap().version;
     let tombstone = Arc::new(Record::tombstone(sealed.record.check(), start()));
     inner.update(&id("a"), &tombstone, &now, Usage::at(&tombstone, start())).await.unwrap();
@@ -170,9 +170,9 @@ async fn a_rename_leaves_the_right_tombstone_and_a_refresh_opens() {
     assert_eq!(store.load(&id("b")).await.unwrap().unwrap().record, moved);
 }
 
-/// C6 while keys change: two servers that write with different keys agree on who is logged in, and on who is not.
+/// Two servers write with different keys, and agree on which sessions are logged in.
 #[tokio::test]
-async fn c6_owners_across_keys() {
+async fn servers_with_different_keys_agree_on_owners() {
     let inner = memory();
     let old = EncryptedStore::new(inner.clone(), ring().opening(secret(2)).unwrap());
     let new = EncryptedStore::new(inner.clone(), turned());
@@ -185,12 +185,12 @@ async fn c6_owners_across_keys() {
             let listed = store.list_owner("bob").await.unwrap();
             assert_eq!(listed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id("a")]);
         }
-        // Written by the other server: sealed anew, with its own hash and epoch; both still agree.
+        // Written by the other server: resealed with its own hash and epoch. Both still agree.
         let stored = other.load(&id("a")).await.unwrap().unwrap();
         assert_eq!(stored.version, version);
         other.update(&id("a"), &stored.record, &stored.version, stored.usage()).await.unwrap();
         assert!(lives(login_at, &id("a")).await && lives(other, &id("a")).await);
-        // Logged out everywhere at either: over on both.
+        // Revoked on either server, the sessions end on both.
         revoke(login_at, "bob").await;
         assert!(!lives(login_at, &id("a")).await && !lives(other, &id("a")).await);
         login(other, &id("b"), "bob").await;
@@ -201,9 +201,9 @@ async fn c6_owners_across_keys() {
     }
 }
 
-/// A revoked session stays revoked when it is sealed anew.
+/// A revoked session stays revoked when it is resealed.
 #[tokio::test]
-async fn c6_resealing_revives_nobody() {
+async fn resealing_revives_no_revoked_session() {
     let inner = memory();
     let old = EncryptedStore::new(inner.clone(), ring());
     login(&old, &id("a"), "bob").await;

@@ -1,4 +1,4 @@
-//! Random decisions that a seed repeats.
+//! Pseudo-random decisions that a seed repeats.
 
 /// A generator of 64-bit numbers (SplitMix64).
 #[derive(Debug, Clone)]
@@ -22,12 +22,12 @@ impl Dice {
         usize::try_from(self.next() % n as u64).unwrap()
     }
 
-    /// `true` in so many of a hundred cases.
+    /// `true` in `chance` of a hundred cases.
     pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    /// The index of one of these weights.
+    /// A random index, by these weights.
     pub(crate) fn weighted(&mut self, weights: impl Iterator<Item = usize> + Clone) -> usize {
         let mut at = self.below(weights.clone().sum());
         for (index, weight) in weights.enumerate() {

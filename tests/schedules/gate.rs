@@ -1,26 +1,27 @@
-//! A store whose calls wait until the test lets them go on.
+//! A store whose calls wait until the test lets them continue.
 
 use std::{
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
+    time::SystemTime,
 };
 
 use session_layer::{
-    Create, DynStore, Epoch, Record, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored,
+    Create, DynStore, End, Epoch, Record, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored,
     Touch, Update, Usage, Version,
 };
 use tokio::sync::{Notify, oneshot};
 
-/// What becomes of a call.
+/// The fate of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Done,
-    /// It is done, and the answer is lost.
+    /// Done, with its answer lost.
     Lost,
-    /// It is not done.
+    /// Not done.
     Refused(StoreErrorKind),
-    /// The answer is lost, and it is done at some later time.
+    /// Its answer is lost, and it is done at some later time.
     Late,
 }
 
@@ -29,10 +30,10 @@ type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A call that waits at a gate.
 pub(crate) struct Ticket {
     pub(crate) label: String,
-    /// It is made already, and its answer is to go out.
+    /// It was made, and its answer waits.
     pub(crate) is_made: bool,
     pub(crate) writes: bool,
-    /// How eagerly it goes on; for the test's own use.
+    /// How readily it continues; for the test's own use.
     pub(crate) weight: usize,
     go: oneshot::Sender<Fate>,
 }
@@ -53,21 +54,21 @@ struct State {
     waiting: Vec<Ticket>,
     late: Vec<LateWrite>,
     executing: usize,
-    /// The ids that a write was about since they were last taken.
+    /// The ids that were written to since they were last taken.
     touched: Vec<SessionId>,
     epochs_touched: bool,
     names: HashMap<SessionId, usize>,
     trace: Vec<String>,
 }
 
-/// Where all calls of one schedule wait.
+/// The gate for all calls of one schedule.
 #[derive(Default)]
 pub(crate) struct Gates {
     state: Mutex<State>,
     idle: Notify,
 }
 
-/// Counts a call that the store below works on, also if its future is dropped.
+/// Counts a call that the store below works on, even if its future is dropped.
 struct Executing<'a>(&'a Gates);
 
 impl Drop for Executing<'_> {
@@ -88,7 +89,7 @@ impl Gates {
         self.state.lock().unwrap()
     }
 
-    /// From now on calls stop, or don't.
+    /// Sets whether calls stop.
     pub(crate) fn open(&self, is_open: bool) {
         self.state().is_open = is_open;
     }
@@ -101,7 +102,7 @@ impl Gates {
         self.state().trace.clone()
     }
 
-    /// A short name for an id, by the order in which they came.
+    /// A short name for an id, by order of appearance.
     pub(crate) fn name(&self, id: &SessionId) -> String {
         let mut state = self.state();
         let next = state.names.len();
@@ -115,7 +116,7 @@ impl Gates {
     /// Lets every task run until it ends or stops at a gate.
     pub(crate) async fn settle(&self) {
         loop {
-            // A task that goes on wakes another when it ends, and that one may begin a third.
+            // A task that continues wakes another when it ends, and that one may begin a third.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
@@ -126,14 +127,14 @@ impl Gates {
         }
     }
 
-    /// What the waiting calls look like. Calls that were dropped are forgotten.
+    /// Inspects the waiting calls. Dropped calls are forgotten.
     pub(crate) fn waiting<R>(&self, look: impl FnOnce(&mut [Ticket]) -> R) -> R {
         let mut state = self.state();
         state.waiting.retain(|ticket| !ticket.go.is_closed());
         look(&mut state.waiting)
     }
 
-    /// Lets one go on.
+    /// Lets one call continue.
     pub(crate) fn release(&self, index: usize, fate: Fate) {
         let mut state = self.state();
         let ticket = state.waiting.remove(index);
@@ -143,7 +144,7 @@ impl Gates {
             (false, fate) => format!("  {} {fate:?}", ticket.label),
         };
         state.trace.push(line);
-        // Whoever waited may be gone.
+        // The waiting task may be gone.
         let _ = ticket.go.send(fate);
     }
 
@@ -151,7 +152,7 @@ impl Gates {
         self.state().late.len()
     }
 
-    /// Does a write whose answer was lost long ago.
+    /// Does a write whose answer was lost earlier.
     pub(crate) async fn land(&self, index: usize) {
         let LateWrite { label, ids, write } = {
             let mut state = self.state();
@@ -162,7 +163,7 @@ impl Gates {
         self.state().touched.extend(ids);
     }
 
-    /// The ids that were written to since the last time, and whether an owner's epoch may be another one.
+    /// The ids written to since the last call, and whether an owner's epoch may have changed.
     pub(crate) fn take_touched(&self) -> (Vec<SessionId>, bool) {
         let mut state = self.state();
         (std::mem::take(&mut state.touched), std::mem::take(&mut state.epochs_touched))
@@ -189,7 +190,7 @@ pub(crate) struct Gated {
     pub(crate) gates: Arc<Gates>,
 }
 
-/// One call, and what it is about.
+/// One call and its subject.
 struct Call<'a> {
     method: &'static str,
     ids: &'a [&'a SessionId],
@@ -271,6 +272,12 @@ impl SessionStore for Gated {
         self.pass(Call { method: "remove", ids: &[id], writes: true }, self.inner.remove(id), late).await
     }
 
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        let (at, version) = (*id, *expected);
+        let late = self.late(|store| async move { drop(store.end(&at, &version, now).await) });
+        self.pass(Call { method: "end", ids: &[id], writes: true }, self.inner.end(id, expected, now), late).await
+    }
+
     async fn rename(
         &self,
         from: &SessionId,
@@ -310,7 +317,7 @@ impl SessionStore for Gated {
     async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
         let call = Call { method: "list_owner", ids: &[], writes: false };
         let mut listed = self.pass(call, self.inner.list_owner(owner), None).await?;
-        // Ids are random, and a schedule is to be repeated.
+        // Ids are random, and a schedule must be repeatable.
         listed.sort_by_key(|(id, _)| self.gates.place(id));
         Ok(listed)
     }

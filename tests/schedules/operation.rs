@@ -1,4 +1,4 @@
-//! What a request does to its session, and what it was told.
+//! A request's operation on its session, and its reported outcome.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use session_layer::{Error, ErrorKind, Session, SessionId};
 
 use crate::site::Layer;
 
-/// What one request does. Each has a number, which is what it writes.
+/// The operation of one request. Each has a number, which it writes.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
     /// Appends its number to `log`.
@@ -26,9 +26,9 @@ pub(crate) enum Operation {
     RenewAndUpdate,
     /// Logs in, and appends to `log`.
     Login(&'static str),
-    /// Says whom the session belongs to, without a login.
+    /// Sets the session's owner, without a login.
     Own(&'static str),
-    /// Takes the session from its owner.
+    /// Removes the session's owner.
     Leave,
     Destroy,
     DestroyNow,
@@ -39,7 +39,7 @@ pub(crate) enum Operation {
     Read,
 }
 
-/// What a request was told of its own change.
+/// The reported outcome of a request's own change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Told {
     /// It was not answered.
@@ -56,7 +56,7 @@ impl Told {
     }
 }
 
-/// What is in a session: the numbers of the operations that have written there.
+/// A session's content: the numbers of the operations that have written there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) log: Vec<u32>,
@@ -65,7 +65,7 @@ pub(crate) struct Content {
     pub(crate) token: Option<u32>,
 }
 
-/// What a handler has seen and done.
+/// A handler's observations and actions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     pub(crate) saw: Option<SessionId>,
@@ -73,7 +73,7 @@ pub(crate) struct Report {
     pub(crate) content: Content,
     pub(crate) told: Told,
     pub(crate) taken: Option<u32>,
-    /// Whether an end from outside said that it has ended something.
+    /// Whether an end from outside reported that it has ended something.
     pub(crate) ended: bool,
 }
 
@@ -117,7 +117,7 @@ impl Operation {
         }
     }
 
-    /// What the handler does. `report` is filled on the way.
+    /// The handler. Fills in `report` on the way.
     pub(crate) async fn run(
         &self,
         number: u32,

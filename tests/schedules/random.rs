@@ -5,7 +5,7 @@ use crate::{
     stores::{Base, Below, Kind},
 };
 
-/// How many schedules are run over each kind of store, unless `SCHEDULES` says it.
+/// The number of schedules over each kind of store, unless `SCHEDULES` is set.
 const MEMORY: u64 = 100;
 const FILE: u64 = 15;
 const MEMCACHED: u64 = 25;
@@ -18,14 +18,14 @@ fn setting(name: &str) -> Option<u64> {
 pub(crate) fn runtime(base: Base) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     match base {
-        // Nothing waits for anything but the schedule, so time stands still.
+        // Tasks wait for the schedule alone, so time stands still.
         Base::Memory => builder.enable_time().start_paused(true),
         Base::File | Base::Memcached => builder.enable_all(),
     };
     builder.build().unwrap()
 }
 
-/// Runs `each` schedules over this kind of store; a seed that is set alone.
+/// Runs `each` schedules over this kind of store; runs only the seed if one is set.
 fn run(kind: Kind, each: u64) -> Successes {
     let mut successes = Successes::new();
     let alone = setting("SCHEDULE_SEED");
@@ -50,7 +50,7 @@ fn run(kind: Kind, each: u64) -> Successes {
     successes
 }
 
-/// The same over all kinds of one base.
+/// The same over all kinds with one base.
 fn run_all(base: Base, each: u64) {
     let mut successes = Successes::new();
     let kinds: Vec<_> = Kind::all(base).collect();

@@ -1,4 +1,4 @@
-//! One random schedule: visitors' requests, whose store calls are interleaved as the dice say.
+//! One random schedule: visitors' requests, whose store calls are interleaved at random.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,17 +13,17 @@ use crate::{
     watch::{Answered, Watch},
 };
 
-/// Visitors that begin with one anonymous session in common.
+/// Visitors that begin with one common anonymous session.
 const VISITORS: usize = 4;
-/// Browsers of one owner, each with a session.
+/// Browsers of one owner, each with its own session.
 const OWNED: usize = 2;
 const MOST_REQUESTS: usize = 14;
 const AT_ONCE: usize = 5;
 
-/// How often each operation was answered with 200: a schedule in which nothing succeeds shows nothing.
+/// How often each operation was answered with 200. A schedule without successes shows nothing.
 pub(crate) type Successes = BTreeMap<&'static str, u64>;
 
-/// A visitor's browser: answers can come to it late, or never.
+/// A visitor's browser. Answers can arrive late or never.
 #[derive(Default)]
 struct Browser {
     cookie: Option<String>,
@@ -36,16 +36,16 @@ pub(crate) struct Schedule<'a> {
     clock: Clock,
     browsers: Vec<Browser>,
     owners: [&'static str; 2],
-    /// How many requests are still to begin.
+    /// The number of requests still to begin.
     left: usize,
     /// Answers can be lost on their way to the browser.
     loses_answers: bool,
-    /// How much the clock may be moved in all: less than the link of a renewal lives.
+    /// How far the clock may move in all: less than the life of a renewal's forward.
     time: Duration,
     successes: &'a mut Successes,
 }
 
-/// What the dice decide.
+/// A random step.
 enum Step {
     Begin,
     Release(usize),
@@ -119,12 +119,12 @@ impl<'a> Schedule<'a> {
         assert_eq!(self.watch.under_way(), 0, "a request is never answered:\n{}", trace());
     }
 
-    /// What happens next; `None` if nothing is left to happen.
+    /// The next step; `None` if none is left.
     fn decide(&mut self) -> Option<Step> {
         let (dice, gates) = (&mut self.dice, &self.watch.gates);
         let calls = gates.waiting(|tickets| {
             for ticket in tickets.iter_mut().filter(|ticket| ticket.weight == 0) {
-                // Some calls take long, so that whole requests pass by.
+                // Some calls take so long that whole requests pass them.
                 ticket.weight = if dice.percent(25) { 2 } else { 40 };
             }
             tickets.iter().map(|ticket| ticket.weight).collect::<Vec<_>>()
@@ -154,7 +154,7 @@ impl<'a> Schedule<'a> {
         self.left -= 1;
         let browser = self.dice.below(self.browsers.len());
         let operation = self.draw();
-        // A handler that carries on where its own change has failed: "nothing was bought", and 200.
+        // A handler that continues after its own change has failed, and answers 200.
         let carries_on = self.dice.percent(30);
         self.watch.send(browser, self.browsers[browser].cookie.clone(), operation, carries_on);
     }

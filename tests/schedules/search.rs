@@ -1,16 +1,16 @@
-//! All decisions, one after another.
+//! Tries all decisions, one after another.
 
-/// A depth-first search: each run repeats the decisions of the run before but the last one that could be another.
+/// A depth-first search. Each run repeats the decisions of the previous run up to the last one that has an alternative.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
-    /// What was decided, and of how many.
+    /// The decisions, and the number of alternatives of each.
     decisions: Vec<(usize, usize)>,
     at: usize,
     pub(crate) runs: usize,
 }
 
 impl Search {
-    /// Decides among so many. In a run, it must be asked the same questions as long as the answers are the same.
+    /// Decides among `of` alternatives. As long as the answers are the same, a run must ask the same questions.
     pub(crate) fn choose(&mut self, of: usize) -> usize {
         let at = self.at;
         self.at += 1;
@@ -22,7 +22,7 @@ impl Search {
         chosen
     }
 
-    /// Goes on to the next run. `false` if all were made.
+    /// Begins the next run. `false` if all were made.
     pub(crate) fn next(&mut self) -> bool {
         self.runs += 1;
         self.decisions.truncate(self.at);

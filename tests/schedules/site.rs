@@ -13,14 +13,14 @@ use crate::operation::{Operation, Report, Told};
 
 pub(crate) type Layer = SessionLayer<fn(&Error) -> Response<()>>;
 
-/// The answer where the session could not be committed: it names the error.
+/// The answer if the session could not be committed. It names the error.
 pub(crate) fn failed(error: &Error) -> Response<()> {
     let mut response = Response::builder().status(error.status()).body(()).unwrap();
     response.extensions_mut().insert(error.kind());
     response
 }
 
-/// What a response does to the jar that it comes to.
+/// The effect of a response on the jar that receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SetCookie {
     Nothing,
@@ -28,12 +28,12 @@ pub(crate) enum SetCookie {
     Removal,
 }
 
-/// The session that a cookie's value names.
+/// The id of the session behind a cookie's value.
 pub(crate) fn id_of(token: &str) -> SessionId {
     SessionToken::parse(token).unwrap().identify("sid").0
 }
 
-/// A request that was answered.
+/// An answered request.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -84,7 +84,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Sends one request with this cookie. Where its own change fails, the handler says so, or answers as if nothing were
+/// Sends one request with this cookie. If its own change fails, the handler reports that, or answers as if nothing were
 /// wrong (`carries_on`).
 pub(crate) async fn visit(
     layer: Layer,

@@ -30,7 +30,7 @@ pub(crate) enum Wrapper {
     Cached,
 }
 
-/// One kind of store: a base, with its own `rename` or with the provided one, and what is around it.
+/// One kind of store: a base, with its own `rename` or with the provided one, and its wrappers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
     pub(crate) base: Base,
@@ -42,7 +42,7 @@ pub(crate) struct Kind {
 pub(crate) struct Below {
     kind: Kind,
     base: DynStore,
-    /// The same as the layer's, with nothing in between but the seal.
+    /// The layer's store without gates and cache, but with the seal.
     pub(crate) seen: DynStore,
     clock: Clock,
     _dir: Option<TempDir>,
@@ -71,7 +71,7 @@ fn ring() -> KeyRing {
 impl Below {
     pub(crate) async fn open(kind: Kind) -> Self {
         let clock = match kind.base {
-            // It has the time of its own server.
+            // It has its server's time.
             Base::Memcached => Clock::system(),
             Base::Memory | Base::File => Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
         };
@@ -85,7 +85,7 @@ impl Below {
             }
             Base::Memcached => {
                 let server = server.insert(Memcached::start_on_socket(&["-m", "256"]));
-                // Longer than a busy machine needs: what goes wrong is for the schedule to decide.
+                // More than a busy machine needs: failures come from the schedule alone.
                 let limit = Duration::from_secs(30);
                 let store = MemcachedStore::builder().servers([server.address()]);
                 DynStore::new(store.connect_timeout(limit).request_timeout(limit).build().unwrap())
@@ -99,7 +99,7 @@ impl Below {
         Self { kind, base, seen, clock, _dir: dir, _server: server }
     }
 
-    /// What a layer uses.
+    /// The store that a layer uses.
     pub(crate) fn stack(&self, gates: &Arc<Gates>) -> DynStore {
         let gated = Gated { inner: self.base.clone(), gates: Arc::clone(gates) };
         let store = if self.kind.is_bare { DynStore::new(Bare(gated)) } else { DynStore::new(gated) };
@@ -117,7 +117,7 @@ impl Below {
         self.clock.clone()
     }
 
-    /// Who logs in in this schedule.
+    /// The owners in this schedule.
     pub(crate) fn owners(&self, seed: u64) -> [&'static str; 2] {
         match self.kind.base {
             Base::Memory | Base::File => ["bob", "ann"],
@@ -126,9 +126,9 @@ impl Below {
         }
     }
 
-    /// Begins anew, with what the schedules before have left taken away where the store can do that.
+    /// Removes the sessions of earlier schedules if the store can do so.
     pub(crate) async fn clear(&self) {
-        // What can't be cleared expires, or is evicted.
+        // Otherwise they expire or are evicted.
         let _ = self.base.clear().await;
     }
 }

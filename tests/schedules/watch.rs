@@ -1,4 +1,4 @@
-//! A layer over gates, and what its requests make of the store, looked at after every call.
+//! A layer over gates. After every call, the effect of its requests on the store is checked.
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,14 +23,14 @@ struct Moved {
     login: bool,
 }
 
-/// A request that is not answered yet, and the browser that it comes from.
+/// A request that is not answered yet, and its browser.
 struct UnderWay {
     begun: Begun,
     browser: usize,
     reply: JoinHandle<Reply>,
 }
 
-/// A request that was answered.
+/// An answered request.
 pub(crate) struct Answered {
     pub(crate) begun: Begun,
     pub(crate) browser: usize,
@@ -100,7 +100,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Lets everything run to the next gate, and looks at what was written, and at who was answered.
+    /// Lets everything run to the next gate, and checks new writes and answers.
     pub(crate) async fn step(&mut self) -> Vec<Answered> {
         self.gates.settle().await;
         let (touched, mut epochs) = self.gates.take_touched();
@@ -142,11 +142,11 @@ impl<'a> Watch<'a> {
         self.gates.note(format!("{} answers {status}: saw {saw}, {:?}{cookie}", begun.number, report.told));
     }
 
-    /// What is wrong, with the trace.
+    /// The trace.
     ///
     /// # Errors
     ///
-    /// If anything is.
+    /// The violations with the trace, if there are any.
     pub(crate) fn verdict(&self) -> Result<Vec<String>, String> {
         let trace = self.gates.trace();
         match self.world.complaints() {

@@ -1,4 +1,4 @@
-//! What is stored, as it is after each write, and what must be true of it.
+//! The stored state after each write, and its invariants.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,39 +20,39 @@ enum State {
     Absent,
 }
 
-/// What is known of an id.
+/// The known state of an id.
 #[derive(Debug)]
 struct Known {
     name: String,
-    /// The next one towards the first of the ids that one session had: a renewal makes them one.
+    /// The next id towards the first one of the same session: a renewal joins two ids.
     parent: usize,
     state: State,
-    /// What is in it, or was when it was last a session.
+    /// Its content, or the content of the session that was here last.
     content: Content,
-    /// Whose it is, or was when it was last a session.
+    /// Its owner, or the owner of the session that was here last.
     owner: Option<Arc<str>>,
-    /// The numbers that were ever in it.
+    /// All numbers that were ever in it.
     ever: BTreeSet<u32>,
     forward: Option<usize>,
-    /// A visitor has its token, or one that leads to it.
+    /// A visitor has its token, or a token that leads to it.
     is_handed_out: bool,
     has_ended: bool,
-    /// Why nothing of this session may live any more. At the first of its ids.
+    /// The reason why nothing of this session may be alive. Stored at the first of its ids.
     dead: Option<String>,
 }
 
-/// A request under way, with what was true when it began.
+/// A request under way, with the state at its beginning.
 #[derive(Debug, Clone)]
 pub(crate) struct Begun {
     pub(crate) number: u32,
     pub(crate) operation: Operation,
     pub(crate) cookie: Option<SessionId>,
     was_dead: bool,
-    /// The sessions that the operation is to end.
+    /// The sessions that the operation must end.
     meant: Vec<usize>,
 }
 
-/// Everything that the schedule's sessions have come to.
+/// The state of all sessions of the schedule.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     index: HashMap<SessionId, usize>,
@@ -80,7 +80,7 @@ impl Content {
         self.numbers().any(|other| other == number)
     }
 
-    /// What is appended to is never lost.
+    /// An append is never lost.
     fn is_kept_by(&self, later: &Self) -> bool {
         self.log.iter().all(|number| later.log.contains(number))
             && self.cart.iter().all(|number| later.cart.contains(number))
@@ -127,7 +127,7 @@ impl World {
         at
     }
 
-    /// Two ids of one session.
+    /// Joins two ids of one session.
     fn unite(&mut self, one: usize, other: usize) {
         let (one, other) = (self.first(one), self.first(other));
         if one != other {
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// The present epochs.
+    /// Updates the current epochs.
     pub(crate) fn epochs(&mut self, epochs: impl IntoIterator<Item = (&'static str, Option<Epoch>)>) {
         self.epochs.extend(epochs);
     }
@@ -165,14 +165,14 @@ impl World {
         self.index.keys().copied().collect()
     }
 
-    /// Ids of sessions, for what ends one by its id.
+    /// Ids of sessions, for operations that end one by its id.
     pub(crate) fn sessions(&self) -> Vec<SessionId> {
         let mut ids: Vec<_> = self.index.iter().map(|(id, at)| (*at, *id)).collect();
         ids.sort_unstable();
         ids.into_iter().filter(|(at, _)| self.known[*at].is_handed_out).map(|(_, id)| id).collect()
     }
 
-    /// What is stored under an id now. `true` if it is no session and no tombstone, but an epoch or nothing.
+    /// Records the current state of an id. Returns `true` if it holds neither a session nor a tombstone.
     pub(crate) fn observe(
         &mut self,
         id: &SessionId,
@@ -248,12 +248,12 @@ impl World {
         }
     }
 
-    /// The layer says that it has moved a session.
+    /// The layer reports that it has moved a session.
     pub(crate) fn renewed(&mut self, from: &SessionId, to: &SessionId, record: &Record, login: bool) {
         let (Some(&from), Some(&to)) = (self.index.get(from), self.index.get(to)) else {
             return self.complain("a renewal of what was never stored".to_owned());
         };
-        // Somebody else's session, or one that was taken from its owner, does not come along.
+        // Another owner's session, or one that was removed from its owner, does not carry its data over.
         let held = &self.known[from];
         if held.owner.as_ref().is_some_and(|held| Some(held) != record.owner().map(Owner::name)) {
             return;
@@ -267,7 +267,7 @@ impl World {
         }
     }
 
-    /// Notes what must be known of a request before it begins.
+    /// Records the state that matters to a request before it begins.
     pub(crate) fn begin(&self, number: u32, operation: Operation, cookie: Option<SessionId>) -> Begun {
         let at = cookie.and_then(|id| self.index.get(&id).copied());
         let is_of = |at: &usize, name: &str| matches!(&self.known[*at].state, State::Session { owner: Some((held, _)) } if **held == *name);
@@ -341,7 +341,7 @@ impl World {
         }
     }
 
-    /// What was answered with success is in the session, unless that has ended meanwhile.
+    /// A change answered with success is in the session, unless that has ended meanwhile.
     fn must_have_written(&mut self, number: u32, saw: Option<usize>) {
         let is_there = self.known.iter().any(|known| known.is_handed_out && known.ever.contains(&number));
         let lives = saw.is_none_or(|saw| {
@@ -360,7 +360,7 @@ impl World {
         let known = |id: &SessionId| self.index.get(id).copied();
         let ended: Vec<usize> = match operation {
             Operation::Destroy | Operation::DestroyNow => cookie.as_ref().and_then(known).into_iter().collect(),
-            // Given to an owner meanwhile, it is a session of which the holder of the old token knows nothing.
+            // Given to an owner meanwhile, the session is unknown to the holder of the old token.
             Operation::Login(_) => saw.filter(|saw| self.is_still(*saw, report.owner.as_ref())).into_iter().collect(),
             Operation::Leave if report.owner.is_some() => saw.into_iter().collect(),
             Operation::Revoke(_) => meant.clone(),
@@ -377,14 +377,14 @@ impl World {
         }
     }
 
-    /// Whether what lives of a session belongs to whom it did.
+    /// Whether the session's live id still has the same owner.
     fn is_still(&self, at: usize, owner: Option<&Arc<str>>) -> bool {
         let session = self.first(at);
         let mut ids = (0..self.known.len()).filter(|at| self.first(*at) == session && self.is_live(*at));
         ids.all(|at| self.known[at].owner.as_ref() == owner)
     }
 
-    /// What must be true at every moment.
+    /// The invariants that hold at every moment.
     pub(crate) fn check(&mut self) {
         if !self.wrong.is_empty() {
             return;

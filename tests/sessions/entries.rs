@@ -1,4 +1,4 @@
-//! One session by its id.
+//! One session, opened by its id outside a request.
 
 use session_layer::{ErrorKind, Key, SessionId, StoreErrorKind, conformance::Operation, conformance::fault::Fault};
 
@@ -7,7 +7,7 @@ use crate::support::Site;
 const N: Key<u64> = Key::new("n");
 
 #[tokio::test]
-async fn an_absent_session_is_none_and_none_is_made() {
+async fn an_absent_session_is_none_and_is_not_created() {
     let Site { sessions, store, .. } = Site::new();
     let id = SessionId::of_owner("absent");
     assert!(sessions.open(&id).await.unwrap().is_none());
@@ -49,9 +49,8 @@ async fn values_are_read_changed_and_taken() {
     assert!(!sessions.contains(&id).await.unwrap());
 }
 
-/// B4.8: a merge that fails sets nothing.
 #[tokio::test]
-async fn a_merge_is_whole_or_not_at_all() {
+async fn a_merge_that_fails_sets_nothing() {
     let site = Site::new();
     let id = site.member("ada").await;
     let long = "k".repeat(256);
@@ -61,7 +60,7 @@ async fn a_merge_is_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn updates_at_once_are_all_there() {
+async fn concurrent_updates_all_count() {
     let site = Site::new();
     let id = site.member("ada").await;
     let tasks: Vec<_> = (0..50)
@@ -122,7 +121,7 @@ async fn a_damaged_record_can_be_removed() {
     assert!(!site.sessions.contains(&id).await.unwrap());
 }
 
-/// A store that can't tell is an error, never an absent session.
+/// A store failure is an error, never an absent session.
 #[tokio::test]
 async fn unavailable_is_not_absent() {
     let site = Site::new();
@@ -133,17 +132,17 @@ async fn unavailable_is_not_absent() {
     assert_eq!(site.sessions.remove(&id).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(site.sessions.revoke("ada").await.unwrap_err().kind(), ErrorKind::Unavailable);
     site.store.heal();
-    site.store.inject(Fault::outcome_unknown().on(Operation::Remove).first(1));
-    assert!(site.sessions.remove(&id).await.unwrap(), "whether it arrived is told by a second one");
+    site.store.inject(Fault::outcome_unknown().on(Operation::End).first(1));
+    assert!(site.sessions.remove(&id).await.unwrap(), "what is there afterwards tells that it arrived");
     site.store.heal();
     let id = site.member("ada").await;
-    site.store.inject(Fault::error(StoreErrorKind::TooLarge).on(Operation::Update).on(Operation::Remove));
+    site.store.inject(Fault::error(StoreErrorKind::TooLarge).on(Operation::End));
     assert_eq!(site.sessions.remove(&id).await.unwrap_err().kind(), ErrorKind::TooLarge);
 }
 
-/// What a job only looks at is not kept alive.
+/// A job that only reads does not extend a session's life.
 #[tokio::test]
-async fn looking_is_no_use() {
+async fn reading_does_not_count_as_a_use() {
     let site = Site::new();
     let id = site.member("ada").await;
     let before = site.sessions.metadata(&id).await.unwrap().unwrap();

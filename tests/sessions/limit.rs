@@ -41,7 +41,7 @@ async fn ids(layer: &SessionLayer, owner: &str) -> Vec<SessionId> {
 }
 
 #[tokio::test]
-async fn v5_the_oldest_make_room() {
+async fn the_oldest_sessions_end_to_make_room() {
     let clock = clock();
     let layer = limited(MemoryStore::with_clock(clock.clone()), &clock, AtLimit::EndOldest);
     let mut sessions = Vec::new();
@@ -52,16 +52,16 @@ async fn v5_the_oldest_make_room() {
     }
     let last: Vec<_> = sessions.iter().rev().take(MOST).map(|session| session.id().unwrap()).collect();
     assert_eq!(ids(&layer, "ada").await, last);
-    // A late request of one that was ended saves nothing.
+    // A late request of an ended session saves nothing.
     sessions[0].insert("n", &1).unwrap();
     assert_eq!(sessions[0].save().await.unwrap_err().kind(), ErrorKind::Gone);
-    // Nobody else is counted.
+    // Other owners' sessions don't count.
     login(&layer, "bob").await.unwrap();
     let nobody = layer.new_session();
     nobody.insert("n", &1).unwrap();
     nobody.save().await.unwrap();
     assert_eq!(ids(&layer, "ada").await, last);
-    // One that logs in again makes room for itself; so does one that is renewed or saved.
+    // A session that logs in again makes room for itself, and so does one that is renewed or saved.
     clock.advance(Duration::from_secs(1));
     sessions[2].insert("kept", &1).unwrap();
     for change in [Session::login as fn(&Session, &str) -> _, |session: &Session, _: &str| session.renew()] {
@@ -71,12 +71,12 @@ async fn v5_the_oldest_make_room() {
         assert_eq!(ids(&layer, "ada").await[1..], last[..2]);
         assert_eq!(sessions[2].get::<u8>("kept").unwrap(), Some(1));
     }
-    // Given to an owner without a login, it counts as well.
+    // A session that gets its owner without a login counts as well.
     nobody.set_owner(Some("ada")).unwrap();
     nobody.save().await.unwrap();
     let now = ids(&layer, "ada").await;
     assert_eq!((now.len(), now.contains(&nobody.id().unwrap()), now.contains(&last[1])), (MOST, true, false));
-    // And over another owner's session.
+    // And a login over another owner's session.
     let bob = layer.open_session(ids(&layer, "bob").await[0]).await.unwrap().unwrap();
     bob.login("ada").unwrap();
     bob.save().await.unwrap();
@@ -84,7 +84,7 @@ async fn v5_the_oldest_make_room() {
 }
 
 #[tokio::test]
-async fn v5_the_new_one_is_refused() {
+async fn a_login_over_the_limit_is_refused() {
     let clock = clock();
     let layer = limited(MemoryStore::with_clock(clock.clone()), &clock, AtLimit::Refuse);
     for _ in 0..MOST {
@@ -101,12 +101,12 @@ async fn v5_the_new_one_is_refused() {
     assert!(!format!("{error} {error:?}").contains("ada"), "{error}");
     assert_eq!((cart.id(), ids(&layer, "ada").await), (id, before.clone()));
     assert_eq!(layer.sessions().get::<u8>(&id.unwrap(), "cart").await.unwrap(), Some(7), "as it was");
-    // There is room again: the same session can try again, and it counts when it is saved.
+    // There is room again: the same session can retry, and counts once it is saved.
     assert!(layer.sessions().revoke_one("ada", &before[0]).await.unwrap());
     cart.save().await.unwrap();
     assert_eq!(ids(&layer, "ada").await.len(), MOST);
     assert_eq!(cart.get::<u8>("cart").unwrap(), Some(7));
-    // A session of the owner can log in again, with what it holds; one that has ended meanwhile is a new one.
+    // One of the owner's sessions can log in again and keeps its data; if it has ended meanwhile, it is a new one.
     let ended = layer.open_session(before[1]).await.unwrap().unwrap();
     cart.login("ada").unwrap();
     cart.save().await.unwrap();
@@ -116,7 +116,7 @@ async fn v5_the_new_one_is_refused() {
     ended.login("ada").unwrap();
     assert_eq!(ended.save().await.unwrap_err().kind(), ErrorKind::TooManySessions);
     assert_eq!(ids(&layer, "ada").await.len(), MOST);
-    // Revoked ones take no place, nor do expired ones.
+    // Revoked and expired sessions take no place.
     layer.sessions().revoke("ada").await.unwrap();
     for _ in 0..MOST {
         login(&layer, "ada").await.unwrap();
@@ -125,7 +125,7 @@ async fn v5_the_new_one_is_refused() {
     login(&layer, "ada").await.unwrap();
 }
 
-/// While logins come from everywhere at once, nobody ever sees more than are allowed.
+/// During concurrent logins, no observer ever sees more sessions than the limit.
 async fn at_once(store: impl SessionStore + Clone, clock: Clock, at_limit: AtLimit) {
     let layer = limited(store, &clock, at_limit);
     let done = Arc::new(AtomicBool::new(false));
@@ -172,7 +172,7 @@ fn memcached(server: &Memcached) -> MemcachedStore {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_simultaneous_logins_stay_within_the_limit_memory() {
+async fn simultaneous_logins_stay_within_the_limit_over_memory() {
     for at_limit in BOTH {
         let clock = clock();
         at_once(MemoryStore::with_clock(clock.clone()), clock, at_limit).await;
@@ -180,7 +180,7 @@ async fn v5_simultaneous_logins_stay_within_the_limit_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_simultaneous_logins_stay_within_the_limit_file() {
+async fn simultaneous_logins_stay_within_the_limit_over_files() {
     for at_limit in BOTH {
         let clock = clock();
         let (_folder, store) = files(&clock).await;
@@ -189,14 +189,14 @@ async fn v5_simultaneous_logins_stay_within_the_limit_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_simultaneous_logins_stay_within_the_limit_memcached() {
+async fn simultaneous_logins_stay_within_the_limit_over_memcached() {
     for at_limit in BOTH {
         let server = Memcached::start(&[]);
         at_once(memcached(&server), Clock::system(), at_limit).await;
     }
 }
 
-/// Two layers that share nothing but the store, as two processes: when all are answered, the limit holds.
+/// Two layers share nothing but the store, like two processes. Once all logins are answered, the limit holds.
 async fn in_two_processes(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
     for round in 0..rounds {
         let at_limit = BOTH[round % 2];
@@ -217,27 +217,27 @@ async fn in_two_processes(store: impl SessionStore + Clone, clock: Clock, rounds
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_logins_in_two_processes_memory() {
+async fn logins_in_two_processes_stay_within_the_limit_over_memory() {
     let clock = clock();
     in_two_processes(MemoryStore::with_clock(clock.clone()), clock, 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_logins_in_two_processes_file() {
+async fn logins_in_two_processes_stay_within_the_limit_over_files() {
     let clock = clock();
     let (_folder, store) = files(&clock).await;
     in_two_processes(store, clock, 40).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_logins_in_two_processes_memcached() {
+async fn logins_in_two_processes_stay_within_the_limit_over_memcached() {
     let server = Memcached::start(&[]);
     in_two_processes(memcached(&server), Clock::system(), 40).await;
 }
 
-/// The narrowest of them: both were let in to the last place before either was stored.
+/// Both were let in to the last place before either was stored.
 #[tokio::test]
-async fn v5_two_that_were_let_in_to_the_last_place() {
+async fn two_logins_let_in_to_the_last_place_leave_one() {
     for at_limit in BOTH {
         let clock = clock();
         let below = MemoryStore::with_clock(clock.clone());
@@ -272,9 +272,9 @@ async fn v5_two_that_were_let_in_to_the_last_place() {
     }
 }
 
-/// Where the sessions can't be counted, or none can be ended, nobody is let in, and nothing is changed.
+/// If the sessions can't be counted, or none can be ended, nobody is let in and nothing changes.
 #[tokio::test]
-async fn what_can_not_be_counted_is_an_error() {
+async fn sessions_that_can_not_be_counted_are_an_error() {
     for at_limit in BOTH {
         let clock = clock();
         let store = FaultStore::new(MemoryStore::with_clock(clock.clone()));
@@ -291,16 +291,16 @@ async fn what_can_not_be_counted_is_an_error() {
         for (fault, kind) in faults {
             store.inject(fault);
             assert_eq!(login(&layer, "ada").await.unwrap_err().kind(), kind);
-            // Who logs nobody in is not asked.
+            // A save without a login is not affected.
             layer.new_session().save().await.unwrap();
             store.heal();
         }
-        store.inject(Fault::unavailable().on(Operation::Update));
+        store.inject(Fault::unavailable().on(Operation::End).on(Operation::Update));
         let kind = login(&layer, "ada").await.unwrap_err().kind();
         store.heal();
         assert_eq!(kind, if at_limit == AtLimit::Refuse { ErrorKind::TooManySessions } else { ErrorKind::Unavailable });
         assert_eq!(ids(&layer, "ada").await, before);
-        // Counted before, and not again afterwards: it was let in rightly, as far as this process knows.
+        // Counted before and not again afterwards: as far as this process knows, the login was within the limit.
         assert!(layer.sessions().revoke_one("ada", &before[0]).await.unwrap());
         store.inject(Fault::unavailable().on(Operation::ListOwner).nth(2));
         login(&layer, "ada").await.unwrap();

@@ -1,4 +1,4 @@
-//! Leases (B4.6).
+//! Leases held outside a request.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const N: Key<u64> = Key::new("n");
 const LEASE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn one_has_it_until_it_is_given_back() {
+async fn a_lease_has_one_holder_until_it_is_released() {
     let site = Site::new();
     let (sessions, id) = (&site.sessions, site.member("ada").await);
     let lock = sessions.lock(&id, LEASE).await.unwrap().unwrap();
@@ -33,7 +33,7 @@ async fn one_has_it_until_it_is_given_back() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_not_held_is_false() {
+async fn locking_an_absent_session_and_unlocking_an_unheld_lease_do_nothing() {
     let site = Site::new();
     assert!(site.sessions.lock(&SessionId::of_owner("absent"), LEASE).await.unwrap().is_none());
     let id = site.member("ada").await;
@@ -43,7 +43,7 @@ async fn what_is_not_there_or_not_held_is_false() {
     assert!(!site.sessions.unlock(&id, holder).await.unwrap(), "another's");
     site.clock.advance(2 * LEASE);
     assert!(!lock.release().await.unwrap(), "it ran out");
-    // Removing never waits; the lease ends with its session.
+    // Removing never waits, and a lease ends with its session.
     let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
     assert!(site.sessions.remove(&id).await.unwrap());
     assert!(!lock.release().await.unwrap());
@@ -61,7 +61,7 @@ async fn what_is_not_there_or_not_held_is_false() {
 }
 
 #[tokio::test]
-async fn dropped_it_is_given_back_and_a_waiter_gets_it() {
+async fn a_dropped_lease_is_released_and_goes_to_a_waiter() {
     let site = Site::new();
     let id = site.member("ada").await;
     let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
@@ -72,7 +72,7 @@ async fn dropped_it_is_given_back_and_a_waiter_gets_it() {
     }
     drop(lock);
     let lock = waiter.await.unwrap().unwrap().expect("its turn");
-    // Kept, it outlives its guard, and the holder gives it back from anywhere.
+    // A kept lease outlives its guard, and its holder can release it from anywhere.
     let holder = lock.keep();
     tokio::task::yield_now().await;
     assert!(site.sessions.lock(&id, LEASE).await.unwrap().is_none());
@@ -90,18 +90,18 @@ async fn waiting_is_bounded() {
     assert!(lock.release().await.unwrap());
 }
 
-/// As good as for ever: a time that can't be added to an instant.
+/// A time so long that it can't be added to an instant.
 #[tokio::test]
-async fn one_can_wait_for_ever() {
+async fn a_wait_without_a_limit_does_not_panic() {
     let site = Site::new();
     let id = site.member("ada").await;
     let lock = site.sessions.lock_within(&id, LEASE, Duration::MAX).await.unwrap().unwrap();
     assert!(lock.release().await.unwrap());
 }
 
-/// K18: a future that is dropped while the store is at work leaves no lease behind.
+/// The future is dropped while the store is at work.
 #[tokio::test]
-async fn k18_a_dropped_lock_is_given_back() {
+async fn a_dropped_lock_call_leaves_no_lease() {
     let site = Site::new();
     let id = site.member("ada").await;
     let gate = site.store.pause(Operation::Lock, Step::After);
@@ -119,7 +119,7 @@ async fn k18_a_dropped_lock_is_given_back() {
     assert!(lock.is_some());
 }
 
-/// A request that asks for no lease is not held up, and what it saves merges, since a lease is a change of version only.
+/// A request without a lease does not wait. Its save merges, since a lease changes the version only.
 #[tokio::test]
 async fn a_save_under_way_merges() {
     let site = Site::new();
@@ -132,7 +132,7 @@ async fn a_save_under_way_merges() {
     assert!(lock.release().await.unwrap());
 }
 
-/// The holder's own save goes through while nobody else writes, and never overwrites or merges after its time.
+/// The holder's own save succeeds if nobody else has written, and never overwrites or merges after its time.
 #[tokio::test]
 async fn a_holder_whose_lease_ran_out_conflicts() {
     let site = Site::new();
@@ -147,7 +147,7 @@ async fn a_holder_whose_lease_ran_out_conflicts() {
     assert_eq!(held.save().await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(site.sessions.get(&id, N).await.unwrap(), Some(10));
     let held = second.session().await.unwrap().unwrap();
-    // Nor over a request that asked for no lease.
+    // Nor over a request that has no lease.
     site.sessions.update(&id, N, |n| *n += 1).await.unwrap();
     held.insert(N, &12).unwrap();
     assert_eq!(held.save().await.unwrap_err().kind(), ErrorKind::Conflict);

@@ -1,4 +1,4 @@
-//! Sessions from outside a request: each method, an owner's sessions, leases, and revocation beside requests.
+//! Sessions outside a request: each method, an owner's sessions, leases, and revocation during requests.
 #![allow(clippy::unwrap_used, reason = "the parts of a test")]
 
 #[path = "../support/memcached.rs"]

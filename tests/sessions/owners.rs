@@ -1,4 +1,4 @@
-//! An owner's sessions, one thing at a time.
+//! An owner's sessions, without concurrent requests.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use session_layer::{
 use crate::support::Site;
 
 #[tokio::test]
-async fn v5_an_owner_sees_its_sessions() {
+async fn an_owners_sessions_are_listed() {
     let site = Site::new();
     let (first, second) = (site.member("ada").await, {
         site.clock.advance(Duration::from_secs(60));
@@ -33,7 +33,7 @@ async fn v5_an_owner_sees_its_sessions() {
     assert_eq!(list[0].expires_at(), list[0].last_used_at() + Duration::from_secs(3_600));
     assert!(!format!("{list:?}").contains("Firefox"), "values are the application's");
     assert!(site.sessions.list("nobody").await.unwrap().is_empty());
-    // Expired ones are not listed, nor revoked ones that could not be removed.
+    // Expired sessions are not listed, nor revoked ones that could not be removed.
     site.clock.advance(Duration::from_secs(3_580));
     assert_eq!(site.sessions.list("ada").await.unwrap().len(), 1);
     site.store.inject(Fault::unavailable().on(Operation::Remove));
@@ -45,7 +45,7 @@ async fn v5_an_owner_sees_its_sessions() {
 }
 
 #[tokio::test]
-async fn v5_all_sessions_of_an_owner_end() {
+async fn revoke_ends_all_sessions_of_an_owner() {
     let site = Site::new();
     let (a, b, other) = (site.member("ada").await, site.member("ada").await, site.member("bob").await);
     assert_eq!(site.sessions.revoke("ada").await.unwrap(), 2);
@@ -54,15 +54,15 @@ async fn v5_all_sessions_of_an_owner_end() {
         assert!(site.store.load(&id).await.unwrap().is_none(), "removed, for its space");
     }
     assert!(site.sessions.contains(&other).await.unwrap());
-    // Who logs in afterwards is not revoked.
+    // A later login is not revoked.
     let new = site.member("ada").await;
     assert!(site.sessions.contains(&new).await.unwrap());
     assert_eq!(site.sessions.list("ada").await.unwrap()[0].id(), new);
 }
 
-/// The epoch alone ends them: where the store can't list, can't remove, or the answer was lost.
+/// The epoch alone ends them: if the store can't list, can't remove, or the answer was lost.
 #[tokio::test]
-async fn v5_revocation_needs_the_epoch_only() {
+async fn revocation_needs_the_epoch_only() {
     for fault in [
         Fault::unavailable().on(Operation::ListOwner),
         Fault::unavailable().on(Operation::Remove),
@@ -79,7 +79,7 @@ async fn v5_revocation_needs_the_epoch_only() {
         let _ = late.save().await;
         assert!(!site.sessions.contains(&id).await.unwrap());
     }
-    // If the epoch could not be changed, nothing was removed either: the answer is an error.
+    // If the epoch could not be changed, nothing was removed either, and the call is an error.
     let site = Site::new();
     let id = site.member("ada").await;
     site.store.inject(Fault::unavailable().on(Operation::RenewEpoch));
@@ -89,7 +89,7 @@ async fn v5_revocation_needs_the_epoch_only() {
 }
 
 #[tokio::test]
-async fn v5_all_others_end_and_the_kept_one_lives_on() {
+async fn revoke_others_ends_all_others_and_keeps_one() {
     let site = Site::new();
     let (keep, a, b) = (site.member("ada").await, site.member("ada").await, site.member("ada").await);
     let before = site.store.load(&keep).await.unwrap().unwrap();
@@ -107,15 +107,15 @@ async fn v5_all_others_end_and_the_kept_one_lives_on() {
     let list = site.sessions.list("ada").await.unwrap();
     assert_eq!(list.iter().map(|session| session.id()).collect::<Vec<_>>(), [keep]);
     assert_eq!((list[0].get("n").unwrap(), list[0].get("m").unwrap()), (Some(1), Some(5)));
-    // Again, and by a revocation of all.
+    // Repeated, and followed by a revocation of all.
     assert!(site.sessions.revoke_others("ada", &keep).await.unwrap());
     assert_eq!(site.sessions.revoke("ada").await.unwrap(), 1);
     assert!(!site.sessions.contains(&keep).await.unwrap());
 }
 
-/// K24: an id out of a form ends nobody else's session, and keeps none.
+/// An id from a form ends no other owner's session, and keeps none.
 #[tokio::test]
-async fn k24_another_owners_id_is_not_found() {
+async fn another_owners_id_is_not_found() {
     let site = Site::new();
     let (ada, bob) = (site.member("ada").await, site.member("bob").await);
     let nobody = site.layer.new_session();
@@ -134,7 +134,7 @@ async fn k24_another_owners_id_is_not_found() {
     assert!(!site.sessions.revoke_one("ada", &ada).await.unwrap());
     assert!(!site.sessions.contains(&ada).await.unwrap());
     assert!(site.sessions.contains(&bob).await.unwrap());
-    // A revoked one keeps nobody out.
+    // A revoked session blocks nobody.
     let (old, new) = (site.member("bob").await, {
         site.store.inject(Fault::unavailable().on(Operation::Remove));
         site.sessions.revoke("bob").await.unwrap();
@@ -145,9 +145,9 @@ async fn k24_another_owners_id_is_not_found() {
     assert!(site.sessions.contains(&new).await.unwrap());
 }
 
-/// One that renews its token while it is ended does not live on under the new id.
+/// A session that is renewed while it is ended does not live on under the new id.
 #[tokio::test]
-async fn v5_a_renewal_under_way_is_ended_too() {
+async fn a_renewal_under_way_is_ended_too() {
     for step in [Step::Before, Step::After] {
         let site = Site::new();
         let id = site.member("ada").await;
@@ -168,8 +168,8 @@ async fn v5_a_renewal_under_way_is_ended_too() {
     }
 }
 
-/// Each single call of it can fail, and an answer can be lost: afterwards no other session lives, unless the answer is
-/// an error before the epoch was changed; and a kept one that answers `true` lives.
+/// Each of its calls fails once, or its answer is lost. Afterwards no other session lives, unless the call failed
+/// before the epoch changed; and if it returned `true`, the kept one lives.
 #[tokio::test]
 async fn revoke_others_with_every_call_failing_once() {
     let operations = [
@@ -212,7 +212,7 @@ async fn under_the_policy_reject_a_reload_comes_first() {
 }
 
 #[tokio::test]
-async fn v5_a_limit_of_sessions() {
+async fn a_limit_ends_the_oldest_sessions_of_an_owner() {
     let site = Site::new();
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -232,9 +232,9 @@ async fn v5_a_limit_of_sessions() {
     assert_eq!(site.sessions.list("bob").await.unwrap().len(), 1);
 }
 
-/// One that has renewed its token between the look and the write is "not found", not "ended": it is in the list.
+/// A session renewed between the look and the write is ended under its new id.
 #[tokio::test]
-async fn v5_what_was_renewed_in_between_is_ended_where_it_is() {
+async fn a_session_renewed_meanwhile_is_ended_under_its_new_id() {
     let site = Site::new();
     let id = site.member("ada").await;
     let request = site.layer.open_session(id).await.unwrap().unwrap();
@@ -251,14 +251,14 @@ async fn v5_what_was_renewed_in_between_is_ended_where_it_is() {
     assert!(!site.sessions.contains(&request.id().unwrap()).await.unwrap());
 }
 
-/// The same where the write that ends it is not answered and did not arrive: the renewal's tombstone is not taken for it.
+/// The same if the write that ends it is lost: the renewal's tombstone is not taken for that write.
 #[tokio::test]
-async fn v5_what_was_renewed_beside_a_lost_write_is_ended_where_it_is() {
+async fn a_session_renewed_beside_a_lost_write_is_ended_under_its_new_id() {
     let site = Site::new();
     let id = site.member("ada").await;
     let request = site.layer.open_session(id).await.unwrap().unwrap();
     request.renew().unwrap();
-    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Update).nth(1));
+    site.store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::End).nth(1));
     let (pause, gate) = Fault::pause();
     site.store.inject(pause.on(Operation::Load).nth(2));
     let sessions = site.sessions.clone();
@@ -271,26 +271,26 @@ async fn v5_what_was_renewed_beside_a_lost_write_is_ended_where_it_is() {
     assert!(site.store.inner().load(&id).await.unwrap().is_some(), "the tombstone is the renewal's");
 }
 
-/// An answer that was lost after the write arrived, or before: it has ended.
+/// The answer is lost, with or without the write being done. The session has ended.
 #[tokio::test]
-async fn v5_one_is_ended_by_a_write_whose_answer_was_lost() {
+async fn a_session_is_ended_by_a_write_whose_answer_was_lost() {
     for fault in [Fault::outcome_unknown(), Fault::error(StoreErrorKind::OutcomeUnknown)] {
         let site = Site::new();
         let id = site.member("ada").await;
-        site.store.inject(fault.on(Operation::Update).nth(1));
+        site.store.inject(fault.on(Operation::End).nth(1));
         assert!(site.sessions.revoke_one("ada", &id).await.unwrap());
         assert!(site.store.inner().load(&id).await.unwrap().is_none());
     }
 }
 
-/// Who asks for room goes away while the oldest are being ended: all are ended that were to be.
+/// The caller is dropped while the oldest sessions are being ended. All that had to end do.
 #[tokio::test]
-async fn v5_room_is_made_to_the_end() {
+async fn making_room_completes_when_its_caller_is_dropped() {
     let site = Site::new();
     for _ in 0..3 {
         site.member("ada").await;
     }
-    let gate = site.store.pause(Operation::Remove, Step::Before);
+    let gate = site.store.pause(Operation::End, Step::Before);
     let sessions = site.sessions.clone();
     let asking = tokio::spawn(async move { sessions.admit("ada", 1, AtLimit::EndOldest).await });
     gate.reached().await;

@@ -18,7 +18,7 @@ use crate::{
 
 const EACH: usize = 6;
 
-/// A site of its own store handle, so that nothing is shared but the store, as between processes.
+/// A site with its own store handle, so that only the store is shared, as between processes.
 struct Round<S> {
     store: FaultStore<S>,
     layer: SessionLayer,
@@ -38,7 +38,7 @@ impl<S: SessionStore + Clone> Round<S> {
         Self { store, layer, owner, ids }
     }
 
-    /// Every other session is in the middle of a slow write when this returns: some of an entry, some of a new token.
+    /// Starts slow writes of every other session: some of an entry, some of a new token.
     async fn writing(&self, number: usize) -> (Vec<(Session, JoinHandle<()>)>, impl FnOnce()) {
         let (fault, gate) = Fault::pause();
         let fault = fault.on(Operation::Update).on(Operation::Rename);
@@ -53,15 +53,15 @@ impl<S: SessionStore + Clone> Round<S> {
             }
             session.insert("n", &2).unwrap();
             let saved = session.clone();
-            // Whether it was saved or was too late is not the question.
+            // Either outcome is fine.
             writes.push((session, tokio::spawn(async move { drop(saved.save().await) })));
         }
         gate.reached().await;
         (writes, move || gate.release())
     }
 
-    /// How many sessions of the owner live, under their ids and under those that a renewal gave them. (A renewal that
-    /// finds its session gone puts what its request changed into a fresh session, which is nobody's.)
+    /// Counts the owner's live sessions, under their ids and under the ids that a renewal gave them. (A renewal that
+    /// finds its session gone puts its request's changes into a fresh session without an owner.)
     async fn live(&self, writes: &[(Session, JoinHandle<()>)]) -> usize {
         let new = writes.iter().filter_map(|(session, _)| session.id());
         let ids: BTreeSet<_> = self.ids.iter().copied().chain(new).collect();
@@ -80,7 +80,7 @@ async fn revocation(store: impl SessionStore + Clone, clock: Clock, rounds: usiz
         let round = Round::new(&store, &clock, number).await;
         let (mut writes, release) = round.writing(number).await;
         let sessions = round.layer.sessions();
-        // The writes go on before, during or after the revocation.
+        // The writes continue before, during or after the revocation.
         match number % 3 {
             0 => {
                 sessions.revoke(&round.owner).await.unwrap();
@@ -112,32 +112,32 @@ async fn revocation(store: impl SessionStore + Clone, clock: Clock, rounds: usiz
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revocation_beside_slow_writes_memory() {
+async fn revoke_beside_slow_writes_ends_all_over_memory() {
     let clock = clock();
     revocation(MemoryStore::with_clock(clock.clone()), clock, 1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revocation_beside_slow_writes_file() {
+async fn revoke_beside_slow_writes_ends_all_over_files() {
     let clock = clock();
     let (_folder, store) = files(&clock).await;
     revocation(store, clock, 1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revocation_beside_slow_writes_memcached() {
+async fn revoke_beside_slow_writes_ends_all_over_memcached() {
     let server = Memcached::start(&[]);
     let store = MemcachedStore::builder().servers([server.address()]).build().unwrap();
     revocation(store, Clock::system(), 1_000).await;
 }
 
-/// All others end; the kept one lives, and what its own requests were told is saved is there.
+/// All others end; the kept one lives, with every write that its own requests were told is saved.
 async fn revocation_of_others(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
     for number in 0..rounds {
         let round = Round::new(&store, &clock, number).await;
         let keep = round.ids[0];
         let (mut writes, release) = round.writing(number).await;
-        // Of another process, whose writes nobody holds up.
+        // From another process, in which no writes are held back.
         let elsewhere = layer(store.clone(), &clock).sessions();
         let saves = tokio::spawn(async move {
             let mut saved = 1;
@@ -158,27 +158,27 @@ async fn revocation_of_others(store: impl SessionStore + Clone, clock: Clock, ro
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revoke_others_beside_slow_writes_memory() {
+async fn revoke_others_beside_slow_writes_keeps_one_over_memory() {
     let clock = clock();
     revocation_of_others(MemoryStore::with_clock(clock.clone()), clock, 500).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revoke_others_beside_slow_writes_file() {
+async fn revoke_others_beside_slow_writes_keeps_one_over_files() {
     let clock = clock();
     let (_folder, store) = files(&clock).await;
     revocation_of_others(store, clock, 300).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revoke_others_beside_slow_writes_memcached() {
+async fn revoke_others_beside_slow_writes_keeps_one_over_memcached() {
     let server = Memcached::start(&[]);
     let store = MemcachedStore::builder().servers([server.address()]).build().unwrap();
     revocation_of_others(store, Clock::system(), 300).await;
 }
 
-/// One that was ended stays so, under its id and under the one that a renewal under way would have given it; and where
-/// the answer is that it was not found, its renewal was first. Nobody else's ends.
+/// A session that was ended stays ended, under its id and under the id of a renewal under way. If the answer is that it
+/// was not found, its renewal came first. No other session ends.
 async fn revocation_of_one(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
     let mut renewed_some = 0;
     for number in 0..rounds {
@@ -188,7 +188,7 @@ async fn revocation_of_one(store: impl SessionStore + Clone, clock: Clock, round
         let sessions = layer(store.clone(), &clock).sessions();
         let owner = round.owner.clone();
         let mut release = Some(release);
-        // The writes go on before, after or beside the revocations.
+        // The writes continue before, after or beside the revocations.
         if number % 3 == 0
             && let Some(release) = release.take()
         {
@@ -222,7 +222,7 @@ async fn revocation_of_one(store: impl SessionStore + Clone, clock: Clock, round
                 Some(id) => round.layer.open_session(id).await.unwrap(),
                 None => None,
             };
-            // The session is ended under whichever id a renewal has given it.
+            // The session is ended under the id that a renewal has given it.
             assert!(was_ended, "{case}");
             assert!(new.is_none_or(|session| session.owner().is_none()), "{case}");
             renewed_some += usize::from(session.id() != Some(*id));
@@ -233,29 +233,29 @@ async fn revocation_of_one(store: impl SessionStore + Clone, clock: Clock, round
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revoke_one_beside_slow_writes_memory() {
+async fn revoke_one_beside_slow_writes_ends_it_over_memory() {
     let clock = clock();
     revocation_of_one(MemoryStore::with_clock(clock.clone()), clock, 500).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revoke_one_beside_slow_writes_file() {
+async fn revoke_one_beside_slow_writes_ends_it_over_files() {
     let clock = clock();
     let (_folder, store) = files(&clock).await;
     revocation_of_one(store, clock, 300).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revoke_one_beside_slow_writes_memcached() {
+async fn revoke_one_beside_slow_writes_ends_it_over_memcached() {
     let server = Memcached::start(&[]);
     let store = MemcachedStore::builder().servers([server.address()]).build().unwrap();
     revocation_of_one(store, Clock::system(), 300).await;
 }
 
-/// A `revoke` is not undone by a `revoke_others` of another process, and of two that each keep another at most one
+/// Another process's `revoke_others` does not undo a `revoke`, and of two that each keep another session at most one
 /// lives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_revocations_of_one_owner_at_once() {
+async fn concurrent_revocations_of_one_owner_do_not_undo_each_other() {
     let clock = clock();
     let store = MemoryStore::with_clock(clock.clone());
     for number in 0..1_000 {
@@ -284,16 +284,17 @@ async fn v5_revocations_of_one_owner_at_once() {
     }
 }
 
-/// The narrowest of them: all are revoked after another process found the one to keep, and before it carries it over.
+/// The narrowest case: all are revoked after another process has found the session to keep, and before it carries it
+/// over.
 #[tokio::test]
-async fn v5_a_revocation_is_not_undone_by_one_that_keeps() {
+async fn a_revocation_is_not_undone_by_a_concurrent_revoke_others() {
     let clock = clock();
     let store = MemoryStore::with_clock(clock.clone());
     let (keeping, ending) = (FaultStore::new(store.clone()), FaultStore::new(store.clone()));
     let keep = member(&layer(store.clone(), &clock), "ada").await;
     let at_renewal = keeping.pause(Operation::RenewEpoch, Step::Before);
     let (fault, at_removal) = Fault::pause();
-    // The second list: the epoch is renewed by then.
+    // The second listing comes after the epoch's renewal.
     ending.inject(fault.on(Operation::ListOwner).nth(2));
     let others = layer(keeping, &clock).sessions();
     let others = tokio::spawn(async move { others.revoke_others("ada", &keep).await });

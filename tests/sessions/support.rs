@@ -48,7 +48,7 @@ pub(crate) async fn member(layer: &SessionLayer, owner: &str) -> SessionId {
     session.id().unwrap()
 }
 
-/// A file store in a folder of its own.
+/// A file store in its own folder.
 pub(crate) async fn files(clock: &Clock) -> (tempfile::TempDir, FileStore) {
     let folder = tempfile::tempdir().unwrap();
     let builder = FileStore::builder(folder.path()).durability(session_layer::Durability::None);

@@ -1,4 +1,4 @@
-//! The store as a whole.
+//! Listing, sweeping and flushing the store.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ use session_layer::{
 use crate::support::Site;
 
 #[tokio::test]
-async fn ids_come_page_by_page_each_once() {
+async fn ids_are_paged_and_each_appears_once() {
     let site = Site::new();
     let mut all = BTreeSet::new();
     for number in 0..600 {
@@ -21,7 +21,7 @@ async fn ids_come_page_by_page_each_once() {
     }
     let (mut ids, mut seen) = (site.sessions.ids(), BTreeSet::new());
     site.store.forget();
-    // A page that fails is asked for again, and nothing is left out.
+    // A failed page is requested again, and nothing is left out.
     site.store.inject(Fault::unavailable().on(Operation::Ids).nth(2));
     let mut failures = 0;
     loop {
@@ -43,8 +43,25 @@ async fn ids_come_page_by_page_each_once() {
     assert_eq!(site.sessions.ids().next().await.unwrap(), None);
 }
 
+/// Those of all owners and of anonymous visitors; a save under way does not bring one back.
 #[tokio::test]
-async fn what_is_old_is_swept_and_told_of() {
+async fn clear_ends_every_session() {
+    let site = Site::new();
+    let ids = [site.member("ada").await, site.member("bob").await];
+    let nobody = site.layer.new_session();
+    nobody.insert("n", &1).unwrap();
+    nobody.save().await.unwrap();
+    let late = site.layer.open_session(ids[0]).await.unwrap().unwrap();
+    late.insert("n", &2).unwrap();
+    assert_eq!(site.sessions.clear().await.unwrap(), 3);
+    assert_eq!(late.save().await.unwrap_err().kind(), ErrorKind::Gone);
+    for id in [ids[0], ids[1], nobody.id().unwrap()] {
+        assert!(!site.sessions.contains(&id).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn sweeps_remove_expired_and_idle_sessions_and_are_reported() {
     let site = Site::new();
     let old = site.member("ada").await;
     site.clock.advance(Duration::from_secs(3_000));
@@ -64,9 +81,9 @@ async fn what_is_old_is_swept_and_told_of() {
     site.sessions.close().await.unwrap();
 }
 
-/// What a store can't do says so by its kind, and which operation it is.
+/// The error has the kind `Unsupported` and names the operation.
 #[tokio::test]
-async fn what_a_store_cannot_do_says_so() {
+async fn an_unsupported_operation_is_an_error_that_names_it() {
     let sessions = Sessions::new(Bare(session_layer::MemoryStore::new()));
     let id = SessionId::of_owner("x");
     let second = Duration::from_secs(1);
@@ -86,7 +103,7 @@ async fn what_a_store_cannot_do_says_so() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(std::error::Error::source(&error).is_some(), "{error} names no operation");
     }
-    // What needs only the five required methods works.
+    // Operations on the five required methods work.
     sessions.flush().await.unwrap();
     assert_eq!(sessions.revoke("ada").await.unwrap(), 0);
 }

@@ -15,15 +15,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A free port that no server of this process was given before: one that is down for a moment keeps its port, and a
-/// server that finds its port taken would leave its test talking to another test's server.
+/// A free port that no server of this process had before. A server that is down for a moment keeps its port: given
+/// away, its test would talk to another test's server.
 fn free_port() -> Option<u16> {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
     GIVEN.lock().expect("no panic under it").insert(port).then_some(port)
 }
 
-/// A running memcached on a port or socket of its own.
+/// A running memcached on its own port or socket.
 pub struct Memcached {
     child: Option<Child>,
     listen: Listen,
@@ -36,9 +36,9 @@ enum Listen {
 }
 
 impl Memcached {
-    /// On a free port of 127.0.0.1, with these options.
+    /// Starts one on a free port of 127.0.0.1, with these options.
     pub fn start(options: &[&str]) -> Self {
-        // Between asking for a free port and using it, another may have taken it.
+        // Another process may take the port before it is used.
         for _ in 0..20 {
             let Some(port) = free_port() else { continue };
             let mut server = Self::new(Listen::Port(port), options);
@@ -49,7 +49,7 @@ impl Memcached {
         panic!("memcached does not start with {options:?}");
     }
 
-    /// On a Unix socket, with these options.
+    /// Starts one on a Unix socket, with these options.
     pub fn start_on_socket(options: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("session-layer-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -58,7 +58,7 @@ impl Memcached {
         server
     }
 
-    /// So many of them.
+    /// Starts `count` servers.
     pub fn cluster(count: usize) -> Vec<Self> {
         (0..count).map(|_| Self::start(&[])).collect()
     }
@@ -84,7 +84,7 @@ impl Memcached {
 
     fn try_start(&mut self) -> bool {
         let mut command = Command::new("memcached");
-        // It refuses to run as root unless told; elsewhere the option has no effect.
+        // As root, memcached requires this option; otherwise it has no effect.
         command.args(["-u", "root", "-t", "2"]);
         match &self.listen {
             Listen::Port(port) => command.args(["-l", "127.0.0.1", "-U", "0", "-p", &port.to_string()]),
@@ -110,7 +110,7 @@ impl Memcached {
 
     fn accepts(&self) -> bool {
         match &self.listen {
-            // Where nobody listens, a connection can come from its own target's port and be with itself.
+            // If nobody listens, a connection's source port can equal its target port, so that it connects to itself.
             Listen::Port(port) => TcpStream::connect(("127.0.0.1", *port))
                 .is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own.port() != *port)),
             Listen::Socket(path) => UnixStream::connect(path).is_ok(),
@@ -128,7 +128,7 @@ impl Memcached {
         panic!("memcached does not start again at {}", self.address());
     }
 
-    /// Ends it at once.
+    /// Kills the process.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it can be killed");
@@ -136,22 +136,22 @@ impl Memcached {
         }
     }
 
-    /// Stops it from running: it accepts connections, and answers nothing.
+    /// Stops the process: it accepts connections and answers nothing.
     pub fn stall(&self) {
         signal(self.process(), "-STOP");
     }
 
-    /// Lets it run again.
+    /// Resumes the process.
     pub fn resume(&self) {
         signal(self.process(), "-CONT");
     }
 
-    /// The id of its process.
+    /// The process id.
     pub fn process(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// What a plain connection answers to these lines, up to a line that begins with `until`.
+    /// Sends these lines on a plain connection, and returns the answer up to a line that begins with `until`.
     pub fn ask(&self, lines: &str, until: &str) -> Vec<String> {
         match &self.listen {
             Listen::Port(port) => {
@@ -181,7 +181,7 @@ impl Memcached {
         panic!("it answered {seen:?} and no {until}");
     }
 
-    /// A counter of its own `stats`.
+    /// A counter of its `stats`.
     pub fn stat(&self, name: &str) -> u64 {
         let lines = self.ask("stats\r\n", "END");
         let prefix = format!("STAT {name} ");
@@ -203,13 +203,13 @@ impl Drop for Memcached {
 pub fn signal(process: u32, signal: &str) {
     let status = Command::new("kill").args([signal, &process.to_string()]).status().expect("kill");
     assert!(status.success(), "kill {signal}");
-    // A stop takes effect thread by thread, in the system's own time.
+    // A stop takes effect thread by thread, after some time.
     while signal == "-STOP" && !is_stopped(process) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Whether no thread of a process runs, where the system tells.
+/// Whether all threads of a process are stopped, on systems that can tell.
 fn is_stopped(process: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
     threads.flatten().all(|thread| {

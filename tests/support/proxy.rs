@@ -4,7 +4,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,18 +16,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What happens once, at the first request that holds the armed text.
+/// A fault that happens once, at the first request that contains the armed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection is cut before the request is passed on.
+    /// Cuts the connection before the request is forwarded.
     CutRequest,
-    /// The request is passed on; the connection is cut in place of its reply.
+    /// Forwards the request, and cuts the connection in place of its reply.
     CutReply,
-    /// The request is passed on; its reply is swallowed, and what follows passes.
+    /// Forwards the request and drops its reply; later replies pass.
     SwallowReply,
-    /// The request is passed on; these bytes come before its reply.
+    /// Forwards the request, and sends these bytes before its reply.
     Inject(Vec<u8>),
-    /// The request is passed on; these bytes come in place of the first value that is answered after it.
+    /// Forwards the request, and sends these bytes in place of the first value in the reply.
     Replace(Vec<u8>),
 }
 
@@ -41,11 +41,14 @@ pub struct Proxy {
 #[derive(Default)]
 struct Control {
     armed: Mutex<Option<(Vec<u8>, Fault)>>,
-    /// Every reply's bytes are written one by one.
+    /// Writes every reply byte by byte.
     split: Mutex<bool>,
     delay: Mutex<Duration>,
     commands: AtomicU64,
     fired: AtomicU64,
+    /// After how many writes of requests the connection is cut in place of the reply.
+    losing: Mutex<Option<u32>>,
+    lost: AtomicBool,
     cut: Notify,
 }
 
@@ -70,12 +73,19 @@ impl Proxy {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Makes this happen at the first request that holds `text`.
+    /// Arms a fault for the first request that contains `text`.
     pub fn arm(&self, text: &str, fault: Fault) {
         *self.control.armed.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }
 
-    /// How many faults have happened.
+    /// Loses the answer to the n-th write of requests from now on, by cutting the connection when it comes; with `None`
+    /// no more. Returns whether one was lost since the last time.
+    pub fn lose_answer(&self, nth: Option<u32>) -> bool {
+        *self.control.losing.lock().unwrap() = nth;
+        self.control.lost.swap(false, Ordering::SeqCst)
+    }
+
+    /// The number of faults that have happened.
     pub fn fired(&self) -> u64 {
         self.control.fired.load(Ordering::SeqCst)
     }
@@ -88,14 +98,23 @@ impl Proxy {
         *self.control.delay.lock().unwrap() = by;
     }
 
-    /// Cuts every connection that stands.
+    /// Cuts all open connections.
     pub fn cut(&self) {
         self.control.cut.notify_waiters();
     }
 
-    /// How many meta commands have passed since this was asked last.
+    /// The number of meta commands forwarded since the last call.
     pub fn commands(&self) -> u64 {
         self.control.commands.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Control {
+    /// Counts a write of requests. Whether its answer is the one to be lost.
+    fn loses_this(&self) -> bool {
+        let mut losing = self.losing.lock().unwrap();
+        *losing = losing.map(|left| left.saturating_sub(1));
+        losing.take_if(|left| *left == 0).is_some()
     }
 }
 
@@ -119,7 +138,11 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                 let request = &requests[..bytes];
                 let lines = request.split(|&byte| byte == b'\n');
                 let commands = lines.filter(|line| [&b"mg "[..], b"ms ", b"md "].iter().any(|verb| line.starts_with(verb)));
-                control.commands.fetch_add(commands.count() as u64, Ordering::SeqCst);
+                let commands = commands.count() as u64;
+                control.commands.fetch_add(commands, Ordering::SeqCst);
+                if commands > 0 && control.loses_this() {
+                    pending = Some(Fault::CutReply);
+                }
                 let fault = control.armed.lock().unwrap().take_if(|(text, _)| holds(request, text)).map(|(_, fault)| fault);
                 if fault.is_some() {
                     control.fired.fetch_add(1, Ordering::SeqCst);
@@ -137,7 +160,10 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                     tokio::time::sleep(delay).await;
                 }
                 match pending.take() {
-                    Some(Fault::CutReply) => return,
+                    Some(Fault::CutReply) => {
+                        control.lost.store(true, Ordering::SeqCst);
+                        return;
+                    }
                     Some(Fault::SwallowReply) => continue,
                     Some(Fault::Inject(bytes)) if client.write_all(&bytes).await.is_err() => return,
                     Some(Fault::Replace(bytes)) => match first_value(&reply) {
@@ -160,7 +186,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
     }
 }
 
-/// Where the first value in these replies is, line and all.
+/// The position of the first value in these replies, including its line.
 fn first_value(replies: &[u8]) -> Option<Range<usize>> {
     let start = if replies.starts_with(b"VA ") { 0 } else { find(replies, b"\r\nVA ")? + 2 };
     let line = start + find(&replies[start..], b"\r\n")?;

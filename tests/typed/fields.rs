@@ -127,7 +127,7 @@ async fn a_new_visitor_has_the_default_and_stores_nothing_before_a_change() {
 
         typed.update(|settings| settings.volume = 5).unwrap();
         typed.session().save().await.unwrap();
-        // `language` has no default of serde's: without it the struct could not be read again.
+        // `language` has no serde default, so without it the struct could not be read again.
         assert_eq!(bench.keys().await, ["language", "other", "volume"], "{codec:?}");
         let again = Typed::<Settings>::new(bench.open().await).get().unwrap();
         assert_eq!(again, Settings { volume: 5, language: "en".into() }, "{codec:?}");
@@ -135,7 +135,7 @@ async fn a_new_visitor_has_the_default_and_stores_nothing_before_a_change() {
     let nobody = Typed::<Settings>::new(Session::new(MemoryStore::new()));
     nobody.update(|_| ()).unwrap();
     nobody.session().save().await.unwrap();
-    assert!(nobody.session().is_new(), "A6: nothing is written for a visitor who stores nothing");
+    assert!(nobody.session().is_new(), "nothing is written for a visitor who stores nothing");
 }
 
 #[derive(Debug, PartialEq, Default, Serialize, Deserialize)]

@@ -39,7 +39,7 @@ async fn text(response: Response<Body>) -> Result<String, Box<dyn StdError>> {
 async fn the_example_keeps_a_cart_over_a_login() {
     let app = example::app(SessionLayer::new(MemoryStore::new()));
     let response = send(&app, Method::GET, "/", None).await;
-    assert_eq!(cookie(&response), None, "who stores nothing gets no cookie");
+    assert_eq!(cookie(&response), None, "a visitor without data gets no cookie");
     assert_eq!(text(response).await.unwrap(), "nobody: 0 visits, cart []\n");
 
     let response = send(&app, Method::POST, "/cart/pear", None).await;

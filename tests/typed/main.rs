@@ -1,4 +1,4 @@
-//! Typed sessions as their users see them: fields as entries, what is a change, merging, and the extractor.
+//! Typed sessions: fields as entries, detection of changes, merging, and the extractor.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 

@@ -70,7 +70,7 @@ async fn the_closure_runs_again_on_the_newer_value_as_a_whole() {
 }
 
 #[tokio::test]
-async fn update_now_returns_what_was_finally_applied() {
+async fn update_now_returns_the_result_of_the_final_run() {
     let bench = Bench::new(Codec::Json, filled).await;
     let [a, b] = two(&bench).await;
     a.update_now(|shop| shop.visits += 10).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_key_and_a_field_merge_like_two_keys() {
 }
 
 #[tokio::test]
-async fn cleared_by_another_it_starts_from_the_default() {
+async fn after_another_requests_clear_the_closure_starts_from_the_default() {
     let bench = Bench::new(Codec::Json, filled).await;
     let [a, b] = two(&bench).await;
     a.session().clear().unwrap();
@@ -133,7 +133,7 @@ async fn a_policy_other_than_merging_holds_for_structs_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_at_once_none_is_lost() {
+async fn of_many_concurrent_updates_none_is_lost() {
     for codec in codecs() {
         let bench = Bench::new(codec.clone(), |_| {}).await;
         let barrier = Arc::new(Barrier::new(20));
@@ -158,7 +158,7 @@ async fn of_many_at_once_none_is_lost() {
     }
 }
 
-/// One thing that a closure does.
+/// One step of a closure.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Visits(u64),
@@ -208,10 +208,10 @@ fn applied(updates: &[Vec<Step>], mut shop: Shop) -> Shop {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Two requests on one record, the second of which meets the first one's write, come out as one after another; a
-    /// request whose changes add up to none writes nothing.
+    /// Two requests on one record, the second of which meets the first one's write, have the result of running one
+    /// after another. A request whose changes cancel out writes nothing.
     #[test]
-    fn two_requests_come_out_as_one_after_another(
+    fn two_requests_have_the_result_of_running_one_after_another(
         base in base(),
         first in updates(),
         second in updates(),

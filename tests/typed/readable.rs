@@ -1,4 +1,4 @@
-//! Values that could not be read back are refused when they are written, and the old value stays.
+//! Values that could not be read back are refused at the write, and the old value stays.
 
 use std::{collections::HashMap, error::Error as _, fmt::Debug, net::IpAddr};
 
@@ -87,7 +87,7 @@ async fn json_refuses_numbers_that_are_not_finite() {
 }
 
 #[tokio::test]
-async fn what_is_nested_too_deep_is_refused() {
+async fn values_nested_too_deep_are_refused() {
     refused(json(), || lists(127), || lists(128), "more than 127 lists and maps").await;
     refused(json(), || lists(1), || lists(200), "more than 127 lists and maps").await;
     refused(message_pack(), || lists(255), || lists(256), "more than 255 lists and maps").await;
@@ -222,9 +222,9 @@ async fn a_typed_session_of_nothing_but_skipped_fields_can_be_written() {
     }
 }
 
-/// An entry that is named by a string has a type only when it is read, which may be another type.
+/// An entry named by a string gets its type only when it is read, which may be another type.
 #[tokio::test]
-async fn a_string_as_the_key_of_an_insert_asks_nothing_of_the_type() {
+async fn an_insert_by_a_string_key_does_not_check_that_the_type_reads_back() {
     #[derive(Serialize)]
     struct Borrowed<'a> {
         name: &'a str,

@@ -1,4 +1,4 @@
-//! What can't be a typed session, and what can't be written.
+//! Types that can't be a typed session, and values that can't be written.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ async fn refused<T: Serialize + DeserializeOwned + Default + 'static>() {
 }
 
 #[tokio::test]
-async fn what_is_no_struct_with_fields_of_its_own_is_refused_when_first_used() {
+async fn types_without_own_fields_are_refused_at_first_use() {
     refused::<Flattened>().await;
     refused::<Choice>().await;
     refused::<Tagged>().await;
@@ -83,7 +83,7 @@ async fn what_is_no_struct_with_fields_of_its_own_is_refused_when_first_used() {
 }
 
 #[tokio::test]
-async fn what_is_read_as_a_struct_and_written_as_something_else_is_refused() {
+async fn a_type_read_as_a_struct_and_written_otherwise_is_refused() {
     macro_rules! written_as {
         ($($name:ident: $into:ty = $value:expr;)*) => {$({
             #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ async fn what_is_read_as_a_struct_and_written_as_something_else_is_refused() {
 }
 
 #[tokio::test]
-async fn what_serde_passes_through_is_a_struct() {
+async fn types_that_serde_treats_as_a_struct_are_accepted() {
     #[derive(Debug, Default, Serialize, Deserialize)]
     #[serde(transparent)]
     struct Transparent(Box<Inner>);
@@ -136,7 +136,7 @@ async fn what_serde_passes_through_is_a_struct() {
 }
 
 #[tokio::test]
-async fn a_field_that_has_no_form_is_an_error_and_changes_nothing() {
+async fn a_field_that_can_not_be_encoded_is_an_error_and_changes_nothing() {
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Odd {
         fine: u8,
@@ -161,7 +161,7 @@ async fn a_field_that_has_no_form_is_an_error_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_type_itself_refuses_is_not_repeated() {
+async fn an_error_of_the_types_own_is_not_repeated_in_the_message() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize)]
     #[serde(try_from = "Inner")]
     struct Even {
@@ -204,7 +204,7 @@ async fn two_fields_of_one_name_are_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_no_key_is_refused() {
+async fn a_field_name_that_is_not_a_valid_key_is_refused() {
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Unnamed {
         #[serde(rename = "")]

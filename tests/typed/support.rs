@@ -1,4 +1,4 @@
-//! Sessions over one store whose calls are counted, with every codec.
+//! Sessions with every codec, over one store whose calls are counted.
 
 use session_layer::{
     Codec, ConflictPolicy, MemoryStore, Record, Session, SessionId, SessionLayer, SessionStore,
@@ -7,7 +7,7 @@ use session_layer::{
     erased_serde,
 };
 
-/// A codec that lends nothing: it decodes into a buffer of its own first.
+/// A codec that never borrows: it first decodes into its own buffer.
 pub(crate) struct Reversed;
 
 impl CustomCodec for Reversed {
@@ -40,7 +40,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// A session in which `fill` put something.
+    /// A session that `fill` has filled.
     pub(crate) async fn new(codec: Codec, fill: impl FnOnce(&Session)) -> Self {
         Self::with(codec, ConflictPolicy::Merge, fill).await
     }
@@ -56,12 +56,12 @@ impl Bench {
         Self { store, layer, id: session.id().unwrap() }
     }
 
-    /// The session as another request loads it.
+    /// The session, loaded as by another request.
     pub(crate) async fn open(&self) -> Session {
         self.layer.open_session(self.id).await.unwrap().unwrap()
     }
 
-    /// The record as it is stored.
+    /// The stored record.
     pub(crate) async fn record(&self) -> std::sync::Arc<Record> {
         self.store.inner().load(&self.id).await.unwrap().unwrap().record
     }
@@ -70,7 +70,7 @@ impl Bench {
         self.record().await.entries().iter().map(|(key, _)| key.to_owned()).collect()
     }
 
-    /// How often the record was written.
+    /// The number of updates to the record.
     pub(crate) fn updates(&self) -> usize {
         self.store.calls(Operation::Update)
     }

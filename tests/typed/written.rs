@@ -1,4 +1,4 @@
-//! What a change writes: the fields that differ, and nothing where none does (A6).
+//! Writes of typed sessions: the fields that differ, and nothing if none does.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,7 +22,7 @@ struct Shop {
     legacy: u8,
 }
 
-/// The same map in another order.
+/// The same map in reverse order.
 #[derive(Serialize)]
 struct Backwards {
     pear: u32,
@@ -44,7 +44,7 @@ async fn shop(codec: Codec, seen: u32) -> Bench {
 const STORED: [&str; 7] = ["coupon", "legacy", "other", "prices", "seen", "user", "visits"];
 
 #[tokio::test]
-async fn a6_what_the_closure_leaves_alone_is_no_change_however_it_is_stored() {
+async fn fields_that_the_closure_leaves_alone_are_not_written_however_they_are_stored() {
     for codec in codecs() {
         let bench = shop(codec.clone(), 20).await;
         let typed = Typed::<Shop>::new(bench.open().await);
@@ -60,9 +60,9 @@ async fn a6_what_the_closure_leaves_alone_is_no_change_however_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a6_a_change_that_is_taken_back_is_none() {
+async fn a_reverted_change_writes_nothing() {
     for codec in codecs() {
-        // Two hash maps with the same content have different orders, and that is a change.
+        // Two hash maps with equal content have different orders, which counts as a change.
         let bench = shop(codec.clone(), 1).await;
         let typed = Typed::<Shop>::new(bench.open().await);
         typed.update(|shop| (shop.visits, shop.coupon, shop.theme) = (2, None, "dark".into())).unwrap();
@@ -121,7 +121,7 @@ async fn a_change_writes_its_field_and_leaves_the_bytes_of_the_others() {
 }
 
 #[tokio::test]
-async fn what_is_not_serialised_any_more_goes_at_the_next_write() {
+async fn fields_no_longer_serialised_are_removed_at_the_next_write() {
     for codec in codecs() {
         let bench = shop(codec.clone(), 20).await;
         let typed = Typed::<Shop>::new(bench.open().await);
@@ -152,7 +152,7 @@ async fn no_lock_is_held_while_a_closure_runs() {
     let bench = shop(Codec::Json, 20).await;
     let typed = Typed::<Shop>::new(bench.open().await);
     let inside = typed.clone();
-    // It would wait for itself for ever; and what it changes itself, it sees when it starts over.
+    // A lock held here would deadlock. The closure sees its own change when it starts over.
     let visits = typed.update(move |shop| {
         if inside.session().get::<u64>("visits").unwrap() == Some(1) {
             inside.session().insert("visits", &10).unwrap();
@@ -235,7 +235,7 @@ async fn the_order_that_is_written_is_the_order_that_is_read() {
 }
 
 #[tokio::test]
-async fn what_is_there_byte_by_byte_is_no_change() {
+async fn an_equal_value_by_bytes_is_no_change() {
     for codec in codecs() {
         let cart = Ordered::of(&[("tea", 1), ("jam", 2)]);
         let bench = Bench::new(codec.clone(), |session| session.insert(CART, &cart).unwrap()).await;

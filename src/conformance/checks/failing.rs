@@ -7,8 +7,9 @@ use super::super::{
     bench::{Bench, Probe, Verdict, chain},
     sample::{Sample, of_size, tombstone},
 };
-use crate::store::{
-    Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+use crate::{
+    id::SessionId,
+    store::{Create, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
 
 pub(super) async fn g1_closed_is_not_absent(bench: Bench) -> Verdict {
@@ -71,7 +72,7 @@ async fn never_absent(g1: &Probe, session: &Sample, version: &Version, when: &st
 pub(super) async fn g5_a_refused_record_changes_nothing(bench: Bench) -> Verdict {
     let g5 = bench.about("G5");
     let Some(bytes) = g5.harness().refuses else {
-        return g5.skip("the harness names no size that the store refuses");
+        return g5.skip("the harness names no size that the store refuses; see `Harness::refuses`");
     };
     let huge = |session: &Sample| Arc::new((*session.record).clone().with_entries(of_size(bytes)));
 
@@ -134,17 +135,27 @@ pub(super) async fn g5_an_outage_changes_nothing(bench: Bench) -> Verdict {
 
 pub(super) async fn g5_damage_stays_as_it_is(bench: Bench) -> Verdict {
     let g5 = bench.about("G5");
-    let (session, version) = g5.created().await?;
+    let (session, stale) = g5.created().await?;
+    let version = g5.updated(&session, &session.variant(1), &stale).await?;
     g5.damage(&session.id).await?;
-    let record = session.variant(1);
-    let update = g5.store().update(&session.id, &record, &version, session.usage);
-    let answer = g5.in_time(Operation::Update, update).await?;
-    g5.holds(
-        !matches!(answer, Ok(Update::Updated(_))),
-        "`update` of damaged bytes answered Updated: what is there is in no version that anybody can expect",
-    )?;
-    let answer = g5.in_time(Operation::Load, g5.store().load(&session.id)).await?;
-    must_be(&g5, StoreErrorKind::Corrupt, answer, "`load` after an update of damaged bytes")
+    for (expected, which) in [(stale, "an older version"), (version, "the stored version")] {
+        let record = session.variant(2);
+        let update = g5.store().update(&session.id, &record, &expected, session.usage);
+        let answer = g5.in_time(Operation::Update, update).await?;
+        if let Ok(Update::Updated(new)) = answer {
+            // A store that keeps the version apart from the bytes can compare it, and replace what it can't read.
+            g5.holds(
+                expected == version,
+                "`update` of damaged bytes that expects an older version: expected Conflict or an error, the store \
+                 answered Updated",
+            )?;
+            return g5.unchanged(&session.id, &record, &new, "after an `update` of damaged bytes").await;
+        }
+        let answer = g5.in_time(Operation::Load, g5.store().load(&session.id)).await?;
+        let what = format!("`load` after an `update` of damaged bytes that expects {which} and was refused");
+        must_be(&g5, StoreErrorKind::Corrupt, answer, &what)?;
+    }
+    Ok(())
 }
 
 fn must_be<T>(probe: &Probe, kind: StoreErrorKind, answer: Result<T, StoreError>, what: &str) -> Verdict {
@@ -174,16 +185,21 @@ async fn same(g5: &Probe, session: &Sample, before: &Stored, when: &str) -> Verd
 
 /// What is stored after an outage: a client may take a moment to come back.
 async fn recovered(probe: &Probe, session: &Sample) -> Verdict<Stored> {
+    match answered(probe, &session.id).await? {
+        Some(stored) => Ok(stored),
+        None => probe.broken("after the outage: expected the session, `load` answered None"),
+    }
+}
+
+/// What `load` answers once it answers.
+pub(super) async fn answered(probe: &Probe, id: &SessionId) -> Verdict<Option<Stored>> {
     let again = async {
         loop {
-            if let Ok(answer) = probe.store().load(&session.id).await {
+            if let Ok(answer) = probe.store().load(id).await {
                 return answer;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    match probe.in_time(Operation::Load, again).await? {
-        Some(stored) => Ok(stored),
-        None => probe.broken("after the outage: `load` of a session answered None"),
-    }
+    probe.in_time(Operation::Load, again).await
 }

@@ -118,8 +118,8 @@ async fn one_step(bench: &Bench, model: &mut Model, session: &Sample, change: &C
             let t2 = bench.about("T2");
             match (t2.touch(id, usage).await?, &held) {
                 (Touch::Touched, Some(held)) => {
-                    let touched =
-                        Held { expires_at: usage.expires_at.min(held.record.absolute_limit()), ..held.clone() };
+                    let later = usage.expires_at.min(held.record.absolute_limit()).max(held.expires_at);
+                    let touched = Held { expires_at: later, ..held.clone() };
                     model.live.insert(*id, touched);
                 }
                 (Touch::Gone, None) => {}

@@ -1,15 +1,15 @@
-//! I1-I4 and O1: which sessions there are.
+//! I1-I3: which sessions there are.
 
 use std::collections::HashSet;
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
-    sample::{Sample, identity, owner, tombstone},
+    sample::{Sample, identity, tombstone},
 };
 use crate::{
     id::SessionId,
     record::{Record, RecordKind},
-    store::{Cursor, Touch, Update},
+    store::Cursor,
 };
 
 /// More pages than any walk here can need.
@@ -29,7 +29,7 @@ pub(super) async fn walk(probe: &Probe, limit: usize) -> Verdict<Vec<SessionId>>
     probe.broken(format!("a walk by `ids` with pages of {limit} has not ended after {PAGES} pages"))
 }
 
-async fn several(probe: &Probe, number: usize) -> Verdict<Vec<Sample>> {
+pub(super) async fn several(probe: &Probe, number: usize) -> Verdict<Vec<Sample>> {
     let mut sessions = Vec::new();
     for _ in 0..number {
         sessions.push(probe.created().await?.0);
@@ -37,23 +37,30 @@ async fn several(probe: &Probe, number: usize) -> Verdict<Vec<Sample>> {
     Ok(sessions)
 }
 
-/// These sessions, each exactly once.
-fn exactly(probe: &Probe, expected: &[Sample], named: &[SessionId], when: &str) -> Verdict {
-    for session in expected {
-        let times = named.iter().filter(|id| **id == session.id).count();
-        probe.equal(1, times, format_args!("{when}: how often a session that lives all the while is named"))?;
-    }
-    Ok(())
+/// Each of these sessions, however often.
+fn all_of(probe: &Probe, expected: &[Sample], named: &[SessionId], when: &str) -> Verdict {
+    let named: HashSet<_> = named.iter().collect();
+    let missed = expected.iter().filter(|session| !named.contains(&session.id)).count();
+    let of = expected.len();
+    probe.holds(
+        missed == 0,
+        format_args!("{when}: `ids` never named {missed} of {of} sessions that lived all the while"),
+    )
 }
 
-pub(super) async fn i1_a_walk_names_each_once(bench: Bench) -> Verdict {
+/// Pages after which a walk goes on without new sessions, so that it can end.
+const BUSY_PAGES: usize = 100;
+
+pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
     let i1 = bench.about("I1");
     i1.equal(0, walk(&i1, 10).await?.len(), "how many ids an empty store names")?;
     let sessions = several(&i1, 50).await?;
     for limit in [1, 3, 7, 50, 1_000] {
         let named = walk(&i1, limit).await?;
-        exactly(&i1, &sessions, &named, &format!("a walk with pages of {limit}"))?;
-        i1.equal(sessions.len(), named.len(), format_args!("how many ids a walk with pages of {limit} names"))?;
+        all_of(&i1, &sessions, &named, &format!("a walk with pages of {limit}"))?;
+        let different: HashSet<_> = named.iter().collect();
+        let what = format!("how many different ids a walk with pages of {limit} names");
+        i1.equal(sessions.len(), different.len(), what)?;
     }
     // Others come and go during the walk, between its pages and beside them.
     for limit in [1, 4, 9] {
@@ -69,7 +76,7 @@ pub(super) async fn i1_a_walk_names_each_once(bench: Bench) -> Verdict {
         });
         let (mut named, mut from, mut pages) = (Vec::new(), Some(Cursor::START), 0);
         while let Some(cursor) = from {
-            let passing = several(&i1, 2).await?;
+            let passing = several(&i1, if pages < BUSY_PAGES { 2 } else { 0 }).await?;
             let page = i1.ids(cursor, limit).await?;
             named.extend(page.ids);
             from = page.next;
@@ -77,21 +84,59 @@ pub(super) async fn i1_a_walk_names_each_once(bench: Bench) -> Verdict {
                 i1.remove(&session.id).await?;
             }
             pages += 1;
-            i1.holds(pages < PAGES, "a walk by `ids` beside other calls does not end")?;
+            i1.holds(
+                pages < PAGES,
+                format_args!(
+                    "a walk by `ids` has not ended after {PAGES} pages; nothing was created since page {BUSY_PAGES}"
+                ),
+            )?;
         }
         match churn.await {
             Ok(verdict) => verdict?,
             Err(error) => return i1.broken(format!("a call beside `ids` panicked: {error}")),
         }
-        exactly(&i1, &sessions, &named, &format!("a walk with pages of {limit} while others come and go"))?;
-        let once: HashSet<_> = named.iter().collect();
-        i1.equal(once.len(), named.len(), "how many ids a walk names, beside how many different ones")?;
+        all_of(&i1, &sessions, &named, &format!("a walk with pages of {limit} while others come and go"))?;
+    }
+    Ok(())
+}
+
+/// How many sessions come at once, so that a table of keys must grow, and go again, so that it may shrink.
+const CROWD: usize = 300;
+
+pub(super) async fn i1_a_table_that_grows_and_shrinks(bench: Bench) -> Verdict {
+    let i1 = bench.about("I1");
+    i1.ids(Cursor::START, 1).await?;
+    let kept = several(&i1, 40).await?;
+    let limit = 4;
+    // The pages before which the crowd comes and goes.
+    for (comes, goes) in [(0, CROWD / limit / 2), (4, usize::MAX), (4, CROWD / limit / 2)] {
+        let (mut named, mut from, mut crowd) = (Vec::new(), Some(Cursor::START), Vec::new());
+        for page in 0.. {
+            i1.holds(page < PAGES, format_args!("a walk by `ids` has not ended after {PAGES} pages"))?;
+            if page == comes {
+                crowd = several(&i1, CROWD).await?;
+            }
+            if page == goes {
+                for session in crowd.drain(..) {
+                    i1.remove(&session.id).await?;
+                }
+            }
+            let Some(cursor) = from else { break };
+            let page = i1.ids(cursor, limit).await?;
+            named.extend(page.ids);
+            from = page.next;
+        }
+        for session in crowd {
+            i1.remove(&session.id).await?;
+        }
+        let when = format!("a walk during which {CROWD} other sessions were created and removed at once");
+        all_of(&i1, &kept, &named, &when)?;
     }
     Ok(())
 }
 
 /// Live sessions among all that is none; gives the live ones.
-async fn mixed(probe: &Probe) -> Verdict<Vec<Sample>> {
+pub(super) async fn mixed(probe: &Probe) -> Verdict<Vec<Sample>> {
     let mut live = several(probe, 4).await?;
     let sealed = probe.sample();
     let record = (*sealed.record).clone().with_kind(RecordKind::Sealed);
@@ -139,112 +184,11 @@ pub(super) async fn i3_the_count_is_the_number_of_ids(bench: Bench) -> Verdict {
     let expected = u64::try_from(live.len()).unwrap_or(u64::MAX);
     i3.equal(expected, i3.count().await?, "`count` beside tombstones, epochs and expired ones")?;
     if let Some(named) = i3.optional(walk(&i3, 3).await)? {
-        i3.equal(named.len(), live.len(), "`count`, beside the number of ids")?;
+        let different: HashSet<_> = named.into_iter().collect();
+        i3.equal(different.len(), live.len(), "`count`, beside the number of different ids that `ids` names")?;
     }
     for session in &live {
         i3.remove(&session.id).await?;
     }
     i3.equal(0, i3.count().await?, "`count` after every session was removed")
-}
-
-pub(super) async fn i4_clear_leaves_nothing(bench: Bench) -> Verdict {
-    let i4 = bench.about("I4");
-    // Asked first, so that a store without it is not filled in vain.
-    i4.clear().await?;
-    let live = mixed(&i4).await?;
-    let (from, version) = i4.created().await?;
-    let to = i4.sample();
-    i4.rename(&from.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
-    i4.ensure_epoch("alice", i4.keep(100)).await?;
-    let counted = i4.optional(i4.count().await)?;
-    let cleared = i4.clear().await?;
-    // A store that can't count can't tell.
-    if let Some(counted) = counted {
-        i4.equal(counted, cleared, "how many live sessions `clear` says there were, beside `count`")?;
-    }
-    for session in live.iter().chain([&from, &to]) {
-        i4.absent(&session.id, "after `clear`").await?;
-        let answer = i4.update(&session.id, &session.record, &version, session.usage).await?;
-        i4.equal(Update::Gone, answer, "`update` after `clear`")?;
-        i4.equal(Touch::Gone, i4.touch(&session.id, session.usage).await?, "`touch` after `clear`")?;
-        i4.absent(&session.id, "after `clear`, `update` and `touch`").await?;
-    }
-    i4.equal(None, i4.owner_epoch("alice").await?, "`owner_epoch` after `clear`")?;
-    i4.clear().await?;
-    let (session, version) = i4.created().await?;
-    i4.unchanged(&session.id, &session.record, &version, "a session that was created after `clear`").await?;
-    Ok(())
-}
-
-pub(super) async fn i4_a_clear_beats_an_update(bench: Bench) -> Verdict {
-    let i4 = bench.about("I4");
-    i4.clear().await?;
-    for way in i4.ways() {
-        let (session, version) = i4.created().await?;
-        let (first, second) = (i4.clone(), i4.other(way));
-        let (Sample { id, usage, .. }, record) = (session.clone(), session.variant(1));
-        let update = async move { first.update(&id, &record, &version, usage).await };
-        let (updated, cleared) = way.run(update, async move { second.clear().await }).await;
-        let (updated, cleared) = (updated?, cleared?);
-        i4.absent(&id, &format!("after `update` ({updated:?}) and `clear` ({cleared}) at once")).await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
-    let o1 = bench.about("O1");
-    o1.equal(0, o1.list_owner("alice").await?.len(), "how many sessions are listed of an owner who has none")?;
-    o1.ensure_epoch("alice", o1.keep(1_000)).await?;
-    let owned = |name: &str| {
-        let session = o1.sample();
-        let record = (*session.record).clone().with_owner(Some(owner(name)));
-        Sample::of(session.id, record, o1.now())
-    };
-    let mut alices = vec![owned("alice"), owned("alice"), owned("alice")];
-    let sealed = owned("alice");
-    alices.push(Sample { record: (*sealed.record).clone().with_kind(RecordKind::Sealed).into(), ..sealed });
-    for session in &alices {
-        o1.create_sample(session).await?;
-    }
-    for other in ["bob", "alic", "alice ", "Alice", "alice\0"] {
-        o1.create_sample(&owned(other)).await?;
-    }
-    several(&o1, 3).await?;
-
-    // One logs in from an anonymous session, one is handed to another owner, one goes, one expires.
-    let (anonymous, version) = o1.created().await?;
-    let login = Sample { record: (*anonymous.record).clone().with_owner(Some(owner("alice"))).into(), ..anonymous };
-    o1.updated(&login, &login.record, &version).await?;
-    alices.push(login);
-    let handed = owned("alice");
-    let version = o1.create_sample(&handed).await?;
-    let record = (*handed.record).clone().with_owner(Some(owner("bob"))).into();
-    o1.updated(&handed, &record, &version).await?;
-    let (renamed, to) = (owned("alice"), owned("alice"));
-    let version = o1.create_sample(&renamed).await?;
-    o1.rename(&renamed.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
-    alices.push(to);
-    let removed = owned("alice");
-    o1.create_sample(&removed).await?;
-    o1.remove(&removed.id).await?;
-    let expired = owned("alice").with_usage(o1.keep(2));
-    o1.create_sample(&expired).await?;
-    o1.past(expired.usage.expires_at).await;
-
-    let listed = o1.list_owner("alice").await?;
-    for session in &alices {
-        match listed.iter().find(|(id, _)| *id == session.id) {
-            Some((_, stored)) => o1.same_record(&session.record, &stored.record, "a session in `list_owner`")?,
-            None => o1.broken("`list_owner` leaves out a live session of the owner")?,
-        }
-    }
-    for (id, stored) in &listed {
-        let known = alices.iter().any(|session| session.id == *id);
-        let kind = stored.record.kind();
-        o1.holds(
-            known,
-            format_args!("`list_owner` lists a record of kind {kind:?} that is no live session of theirs"),
-        )?;
-    }
-    o1.equal(alices.len(), listed.len(), "how many sessions `list_owner` lists")
 }

@@ -1,4 +1,4 @@
-//! L1-L4 and F1: what comes back is what was stored.
+//! L1-L3 and F1: what comes back is what was stored.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,13 +8,12 @@ use super::super::{
     sample::{Sample, identity, shapes, tombstone},
 };
 use crate::{
-    lifetime::Lifetime,
     record::{Record, RecordKind},
     store::{Refresh, Rename, Stored, Touch, Usage},
 };
 
 /// The way through the twin, where there is one.
-const THROUGH_TWIN: Way = Way::FirstHeld(0);
+pub(super) const THROUGH_TWIN: Way = Way::FirstHeld(0);
 
 pub(super) async fn l1_every_record_comes_back(bench: Bench) -> Verdict {
     let l1 = bench.about("L1");
@@ -104,69 +103,6 @@ pub(super) async fn l3_the_version_is_the_one_that_was_answered(bench: Bench) ->
         other => l3.broken(format!("`rename` of a session in the expected version answered {other:?}"))?,
     }
     Ok(())
-}
-
-pub(super) async fn l4_the_expiry_is_the_last_one_set(bench: Bench) -> Verdict {
-    let l4 = bench.about("L4");
-    let twin = l4.other(THROUGH_TWIN);
-    let minutes = |minutes: u64| Usage::keep_for(l4.now(), Duration::from_secs(60 * minutes));
-    let session = l4.sample().with_usage(minutes(30));
-    let version = l4.create_sample(&session).await?;
-    let check = async |usage: Usage, when: &str| {
-        for probe in [&l4, &twin] {
-            let stored = probe.present(&session.id, when).await?;
-            l4.expires(usage.expires_at, stored.expires_at, when)?;
-        }
-        Ok(())
-    };
-    check(session.usage, "after `create`").await?;
-    let mut changed = Sample { usage: minutes(50), ..session.clone() };
-    let version = l4.updated(&changed, &session.variant(1), &version).await?;
-    check(changed.usage, "after an `update` to later").await?;
-    changed.usage = minutes(20);
-    l4.updated(&changed, &session.variant(2), &version).await?;
-    check(changed.usage, "after an `update` to earlier").await?;
-    for (usage, when) in [
-        (minutes(40), "after a `touch` to later"),
-        (minutes(10), "after a `touch` to earlier"),
-        (minutes(45), "after a third `touch`"),
-    ] {
-        l4.equal(Touch::Touched, l4.touch(&session.id, usage).await?, "`touch` of a session")?;
-        check(usage, when).await?;
-    }
-    // Days and years: other units in a backend's protocol.
-    for days in [1, 29, 30, 31, 365, 3_650] {
-        let (id, check) = identity();
-        let record = Record::session(check, l4.now(), Lifetime::new(DAY * 4_000, DAY * 4_000).expect("over a second"));
-        let usage = Usage::keep_for(l4.now(), DAY * days);
-        let long = Sample::of(id, record, l4.now()).with_usage(usage);
-        l4.create_sample(&long).await?;
-        let when = format!("after a `create` for {days} days");
-        let stored = l4.present(&id, &when).await?;
-        l4.expires(usage.expires_at, stored.expires_at, &when)?;
-        l4.equal(Touch::Touched, l4.touch(&id, usage).await?, "`touch` of a long session")?;
-        l4.present(&id, &format!("after a `touch` for {days} days")).await?;
-    }
-    Ok(())
-}
-
-const DAY: Duration = Duration::from_secs(86_400);
-
-pub(super) async fn l4_the_expiry_is_capped(bench: Bench) -> Verdict {
-    let l4 = bench.about("L4");
-    let (id, check) = identity();
-    // A session that has ten minutes left of its 24 hours.
-    let created_at = l4.now() - DAY + Duration::from_secs(600);
-    let record = Record::session(check, created_at, Lifetime::default());
-    let limit = record.absolute_limit();
-    let beyond = Usage::keep_for(l4.now(), DAY);
-    let session = Sample::of(id, record, l4.now()).with_usage(beyond);
-    let version = l4.create_sample(&session).await?;
-    let stored = l4.present(&id, "after a `create` past the absolute limit").await?;
-    l4.expires(limit, stored.expires_at, "after a `create` past the absolute limit")?;
-    l4.updated(&session, &session.variant(1), &version).await?;
-    let stored = l4.present(&id, "after an `update` past the absolute limit").await?;
-    l4.expires(limit, stored.expires_at, "after an `update` past the absolute limit")
 }
 
 pub(super) async fn f1_refresh_tells_what_changed(bench: Bench) -> Verdict {

@@ -1,7 +1,10 @@
 //! The checks, in the order of the contract.
 
+mod clear;
+pub(super) mod clocks;
 mod create;
 mod dropped;
+mod end;
 mod epoch;
 mod expiry;
 mod failing;
@@ -11,12 +14,15 @@ mod listing;
 mod load;
 mod metadata;
 mod order;
+mod owners;
 mod remove;
 mod rename;
 mod shutdown;
 mod sweep;
 mod touch;
+mod unanswered;
 mod update;
+mod usage;
 
 use super::check::Check;
 
@@ -27,6 +33,7 @@ use super::check::Check;
 macro_rules! __conformance_checks {
     ($callback:path, $argument:expr) => {
         $callback! { $argument;
+            clocks::g4_the_store_reads_the_harness_clock ["G4"]
             failing::g1_closed_is_not_absent ["G1"]
             failing::g1_damaged_is_not_absent ["G1"]
             failing::g1_unavailable_is_not_absent ["G1"]
@@ -45,13 +52,24 @@ macro_rules! __conformance_checks {
             failing::g5_a_refused_record_changes_nothing ["G5"]
             failing::g5_an_outage_changes_nothing ["G5"]
             failing::g5_damage_stays_as_it_is ["G5"]
+            unanswered::g6_an_unanswered_create_happens_once ["G6"]
+            unanswered::g6_an_unanswered_update_happens_once ["G6"]
+            unanswered::g6_an_unanswered_update_never_comes_again ["G6"]
+            unanswered::g6_an_unanswered_touch_happens_once ["G6"]
+            unanswered::g6_an_unanswered_remove_happens_once ["G6"]
+            unanswered::g6_an_unanswered_end_happens_once ["G6"]
+            unanswered::g6_an_unanswered_rename_happens_once ["G6"]
+            unanswered::g6_an_unanswered_lock_is_the_holders ["G6"]
             load::l1_every_record_comes_back ["L1"]
             load::l1_sessions_are_kept_apart ["L1"]
             history::l1_a_long_history_is_as_in_the_model ["L1" "L2" "C1" "C3" "U1" "U2" "T2" "R2" "N2" "F1"]
             load::l2_what_is_not_there_is_none ["L2"]
             load::l3_the_version_is_the_one_that_was_answered ["L3"]
-            load::l4_the_expiry_is_the_last_one_set ["L4"]
-            load::l4_the_expiry_is_capped ["L4"]
+            usage::l4_the_expiry_is_the_last_one_set ["L4"]
+            usage::l4_milliseconds_count ["L4"]
+            usage::l4_the_expiry_is_capped ["L4"]
+            usage::l4_the_cap_is_stored ["L4"]
+            usage::l5_the_last_use_is_the_last_one_told ["L5"]
             create::c1_create_never_replaces ["C1"]
             create::c2_one_of_two_creates_wins ["C2"]
             create::c3_a_freed_id_is_as_new ["C3"]
@@ -65,12 +83,19 @@ macro_rules! __conformance_checks {
             touch::t2_touch_never_creates ["T2"]
             touch::t2_a_remove_beats_a_touch ["T2"]
             touch::t3_the_absolute_limit_holds ["T3"]
+            touch::t4_nothing_gets_earlier ["T4"]
             remove::r1_nothing_brings_it_back ["R1"]
             remove::r1_a_remove_beats_a_lock ["R1"]
             remove::r2_true_if_it_was_there ["R2"]
             remove::r3_one_of_two_removes_is_true ["R3"]
             remove::r4_a_lease_is_not_waited_for ["R4"]
             remove::r4_damage_is_removed ["R4"]
+            end::x1_nothing_brings_it_back ["X1"]
+            end::x2_a_refused_end_changes_nothing ["X2"]
+            end::x3_one_of_end_and_update_wins ["X3"]
+            end::x3_one_of_end_and_rename_wins ["X3"]
+            end::x3_one_of_two_ends_wins ["X3"]
+            end::x4_a_lease_is_not_waited_for ["X4"]
             rename::n1_record_and_tombstone ["N1"]
             rename::n2_a_refused_rename_changes_nothing ["N2"]
             rename::n3_a_remove_beats_a_rename ["N3"]
@@ -84,14 +109,18 @@ macro_rules! __conformance_checks {
             epoch::e3_sweeping_leaves_it ["E3"]
             epoch::e4_a_renewed_epoch_is_another ["E4"]
             metadata::m1_looking_is_no_use ["M1"]
-            listing::i1_a_walk_names_each_once ["I1"]
+            listing::i1_a_walk_names_every_session ["I1"]
+            listing::i1_a_table_that_grows_and_shrinks ["I1"]
             listing::i2_only_live_sessions_are_named ["I2"]
             listing::i3_the_count_is_the_number_of_ids ["I3"]
-            listing::i4_clear_leaves_nothing ["I4"]
-            listing::i4_a_clear_beats_an_update ["I4"]
+            clear::i4_clear_leaves_nothing ["I4"]
+            clear::i4_a_clear_beats_an_update ["I4"]
+            clear::i4_a_clear_beats_a_rename ["I4"]
             sweep::w1_expired_are_swept ["W1"]
             sweep::w2_idle_are_deleted ["W2"]
-            listing::o1_the_sessions_of_an_owner ["O1"]
+            owners::o1_the_sessions_of_an_owner ["O1"]
+            owners::o1_owners_that_look_alike ["O1"]
+            owners::o1_more_than_a_page ["O1"]
             lease::k1_one_holder_at_a_time ["K1"]
             lease::k1_one_of_two_lockers_wins ["K1"]
             lease::k2_a_lease_is_a_new_version ["K2"]
@@ -120,45 +149,3 @@ macro_rules! list {
 }
 
 __conformance_checks!(list, ());
-
-/// Writes one `#[tokio::test]` for each check of the kit, so that a failure is listed by its sentence.
-///
-/// The argument is what makes a [`Harness`](crate::conformance::Harness) over a fresh, empty store: an `async fn` or a
-/// closure. It stands in a module of its own, because the tests are named after the checks. The crate that uses it has
-/// tokio as a dependency, with the features `macros` and `rt-multi-thread`.
-///
-/// ```
-/// # #[cfg(feature = "memory")]
-/// mod memory {
-///     use session_layer::{MemoryStore, conformance::{self, Harness}};
-///
-///     async fn open() -> Harness {
-///         let clock = conformance::manual_clock();
-///         Harness::new(MemoryStore::with_clock(clock.clone()), clock)
-///     }
-///
-///     conformance::tests!(open);
-/// }
-/// ```
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conformance_tests {
-    ($open:expr) => {
-        $crate::__conformance_checks! { $crate::__conformance_each, $open }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conformance_each {
-    ($open:expr; $($module:ident::$check:ident [$($sentence:literal)*])*) => {
-        $(
-            #[::tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $check() {
-                let harness = ($open)().await;
-                let outcome = $crate::conformance::find(stringify!($check)).run(harness).await;
-                $crate::conformance::verdict(&outcome);
-            }
-        )*
-    };
-}

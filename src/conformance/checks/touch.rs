@@ -1,10 +1,10 @@
-//! T1-T3: `touch` moves last use and expiry, and nothing else.
+//! T1-T4: `touch` moves last use and expiry, and nothing else.
 
 use std::time::Duration;
 
 use super::super::{
     bench::{Bench, Probe, Verdict},
-    sample::{Sample, identity, shapes},
+    sample::{Sample, identity, shapes, tombstone},
 };
 use crate::{
     lifetime::Lifetime,
@@ -81,4 +81,30 @@ pub(super) async fn t3_the_absolute_limit_holds(bench: Bench) -> Verdict {
     }
     t3.past(limit).await;
     t3.absent(&id, "after the absolute limit of a session that was touched past it").await
+}
+
+pub(super) async fn t4_nothing_gets_earlier(bench: Bench) -> Verdict {
+    let t4 = bench.about("T4");
+    let session = t4.sample().with_usage(t4.keep(100));
+    t4.create_sample(&session).await?;
+    let (left, now) = (tombstone(t4.now()), t4.now());
+    let kept = Usage { used_at: now, expires_at: left.absolute_limit() };
+    let renewed = Sample::of(identity().0, (*left).clone(), now).with_usage(kept);
+    t4.create_sample(&renewed).await?;
+    for (stored, what) in [(&session, "a session"), (&renewed, "a tombstone")] {
+        // As of a request that came earlier, or of a layer with a shorter idle timeout.
+        let earlier = Usage { used_at: now - t4.units(5), expires_at: now + t4.units(10) };
+        t4.equal(Touch::Touched, t4.touch(&stored.id, earlier).await?, format_args!("an earlier `touch` of {what}"))?;
+        let when = format!("after an earlier `touch` of {what}");
+        let held = t4.present(&stored.id, &when).await?;
+        t4.expires(stored.usage.expires_at, held.expires_at, &when)?;
+        t4.holds(
+            !t4.exact() || held.used_at >= stored.usage.used_at,
+            format_args!("{when}, the last use is {:?} before", now.duration_since(held.used_at).unwrap_or_default()),
+        )?;
+    }
+    let later = Usage::keep_for(t4.now(), t4.units(200));
+    t4.equal(Touch::Touched, t4.touch(&session.id, later).await?, "a later `touch`")?;
+    let held = t4.present(&session.id, "after a later `touch`").await?;
+    t4.expires(later.expires_at, held.expires_at, "after a later `touch`")
 }

@@ -28,6 +28,7 @@
 //! | the store is down | [`Fault::unavailable`], or [`Fault::error`] with another kind |
 //! | the n-th call fails | `.nth(n)`; the first few: `.first(n)`; only one operation or session: `.on(..)`, `.session(..)` |
 //! | a write was done, and nobody was told | [`Fault::outcome_unknown`], or any other with `.afterwards()` |
+//! | the answer to the n-th call is lost | [`FaultStore::lose_answer`], for [`Harness::lose_answers`](super::Harness::lose_answers) |
 //! | the store is slow, or hangs for ever | [`Fault::slow`] by tokio's time, [`Fault::hanging`] |
 //! | the stored bytes are damaged | [`Fault::corrupt`] |
 //! | an expired record is returned | [`Fault::expired`] |

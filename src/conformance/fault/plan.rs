@@ -210,6 +210,11 @@ impl Injected {
         Self { fault, matched: 0 }
     }
 
+    /// How many calls it has matched.
+    pub(super) fn matched(&self) -> u64 {
+        self.matched
+    }
+
     /// What goes wrong at this call, if it is one of those that are meant. A rename is about both its ids.
     pub(super) fn strikes(&mut self, operation: Operation, ids: &[&SessionId]) -> Option<(Step, Effect)> {
         let Fault { effect, step, operations, session, calls: (first, last), .. } = &self.fault;

@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{
@@ -15,8 +15,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
-        Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored,
+        Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -38,6 +38,8 @@ pub struct FaultStore<S> {
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Injected>,
+    /// The answer that is to be lost, and the number of its call.
+    losing: Option<(u64, Injected)>,
     log: Vec<Call>,
     /// How often the log was emptied: a call that began before does not write into the new one.
     emptied: u64,
@@ -72,6 +74,16 @@ impl<S> FaultStore<S> {
     /// one ends it with an error.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push(Injected::new(fault));
+    }
+
+    /// Loses the answer to the n-th call from now on, once: the store inside does it, and the caller is answered
+    /// `OutcomeUnknown`. With `None` no answer is lost any more. Returns whether one was lost since the last time.
+    ///
+    /// This is what [`Harness::lose_answers`](crate::conformance::Harness::lose_answers) needs.
+    pub fn lose_answer(&self, nth: Option<u32>) -> bool {
+        let losing = nth.map(|nth| (u64::from(nth), Injected::new(Fault::outcome_unknown().nth(nth.into()))));
+        let before = std::mem::replace(&mut self.state().losing, losing);
+        before.is_some_and(|(nth, injected)| injected.matched() >= nth)
     }
 
     /// Takes all faults away. Calls that already hang or wait go on hanging and waiting.
@@ -119,7 +131,9 @@ impl<S> FaultStore<S> {
     /// Writes the call down and finds out what is to go wrong with it.
     fn enter(&self, operation: Operation, ids: &[&SessionId]) -> Entered {
         let mut state = self.state();
-        let strikes = state.faults.iter_mut().filter_map(|fault| fault.strikes(operation, ids)).collect();
+        let State { faults, losing, .. } = &mut *state;
+        let faults = faults.iter_mut().chain(losing.as_mut().map(|(_, lost)| lost));
+        let strikes = faults.filter_map(|fault| fault.strikes(operation, ids)).collect();
         state.log.push(Call { operation, id: ids.first().map(|id| **id), ended: Ended::Pending });
         let (index, emptied) = (state.log.len() - 1, state.emptied);
         Entered { state: Arc::clone(&self.state), index, emptied, operation, id: ids.first().map(|id| **id), strikes }
@@ -220,6 +234,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         Update update[id](id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Update;
         Touch touch[id](id: &SessionId, usage: Usage) -> Touch;
         Remove remove[id](id: &SessionId) -> bool;
+        End end[id](id: &SessionId, expected: &Version, now: SystemTime) -> End;
         Rename rename[from, to](from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Rename;
         OwnerEpoch owner_epoch[](owner: &str) -> Option<Epoch>;
         EnsureEpoch ensure_epoch[](owner: &str, usage: Usage) -> Epoch;

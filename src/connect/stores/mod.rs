@@ -1,4 +1,4 @@
-//! What each scheme takes.
+//! The schemes and their options.
 
 #[cfg(feature = "file")]
 mod file;
@@ -17,7 +17,7 @@ use crate::{events::Observer, store::DynStore};
 
 const SCHEMES: [&str; 3] = ["memory", "file", "memcached"];
 
-/// The observer of what the store does, if there is one.
+/// The observer of the store's events, if there is one.
 type Told = Option<Arc<dyn Observer>>;
 
 #[cfg_attr(
@@ -48,7 +48,7 @@ fn unknown(scheme: &str, target: &str) -> ConnectError {
     ))
 }
 
-/// The cache in front, if one is asked for.
+/// Puts a cache in front of the store if the URL asks for one.
 #[cfg(any(feature = "file", feature = "memcached"))]
 fn cached(sessions: Option<usize>, store: impl crate::store::SessionStore, told: Told) -> DynStore {
     use crate::store::{CacheConfig, CachedStore};

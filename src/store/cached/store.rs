@@ -1,6 +1,10 @@
 //! The wrapper that caches.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     CacheConfig, CacheStatistics,
@@ -12,8 +16,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
-        Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored,
+        Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -219,6 +223,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         self.write(id, self.inner.remove(id), |_| Change::Drop).await
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        self.write(id, self.inner.end(id, expected, now), |_| Change::Drop).await
     }
 
     async fn rename(

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The stamps of an id live as long as anybody works on it: after a removal they are the tombstone that keeps out every
-//! fill that began before it was over (K17).
+//! fill that began before it was over, so that a late fill undoes no logout.
 
 use std::{
     sync::Arc,

@@ -1,6 +1,9 @@
 //! The wrapper that seals and opens.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{SealError, seal};
 use crate::{
@@ -9,8 +12,8 @@ use crate::{
     keyring::KeyRing,
     record::{Entries, Epoch, Owner, Record, RecordKind},
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
-        Stored, Swept, Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -83,6 +86,12 @@ impl<S: SessionStore> EncryptedStore<S> {
         stored: Stored,
         operation: &'static str,
     ) -> Result<Stored, StoreError> {
+        if stored.record.is_grave() {
+            // An inner store without an `end` of its own writes it unsealed. It says that the session has ended, as its
+            // absence would, and nothing else that is in it counts.
+            let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
+            return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()));
+        }
         let opened = match seal::open(&self.ring, id, &stored.record) {
             Ok(opened) => opened,
             Err(error @ SealError::UnknownKey(_)) if stored.record.kind() == RecordKind::Tombstone => {
@@ -173,6 +182,10 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         self.inner.remove(id).await
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
+        self.inner.end(id, expected, now).await
     }
 
     async fn rename(

@@ -239,7 +239,7 @@ mod tests {
             prop_assert!(decode(&reference().0, &bytes).is_err());
         }
 
-        /// B2.6: a CRC finds every change of one byte.
+        /// A CRC detects every change of one byte.
         #[test]
         fn every_changed_byte_is_found(at: proptest::sample::Index, xor in 1u8..) {
             let (id, header) = reference();

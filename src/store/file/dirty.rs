@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_while_it_is_synced_stays_unsynced() {
+    fn a_file_that_changes_during_its_sync_stays_unsynced() {
         let dirty = Dirty::new();
         dirty.wrote(Durability::None, &id(1, 0));
         dirty.wrote(Durability::None, &id(2, 0));

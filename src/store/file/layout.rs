@@ -139,7 +139,7 @@ impl Layout {
         self.path(&[&format!("{shard:02x}"), TEMPORARY])
     }
 
-    /// The one place where an id becomes a file name (K11): 36 characters of lower-case hexadecimal digits and hyphens.
+    /// The one place where an id becomes a file name: 36 characters of lower-case hexadecimal digits and hyphens.
     pub(super) fn session(&self, id: &SessionId) -> PathBuf {
         self.path(&[&format!("{:02x}", Self::shard_of(id)), &id.to_string()])
     }
@@ -314,9 +314,9 @@ fn try_writing(root: &Path) -> Result<u32, FileStoreError> {
 mod tests {
     use super::*;
 
-    /// K11: an id can't leave its shard, and no other name is read as a session.
+    /// An id can't leave its shard, and no other name is read as a session.
     #[test]
-    fn k11_names_come_from_ids_only() {
+    fn file_names_come_from_ids_only() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::open(dir.path(), false, false).unwrap();
         for bytes in [[0; 16], [0xff; 16], *b"../../etc/passwd", *b"\0/..\\..//C:\\NUL."] {

@@ -14,7 +14,7 @@ use crate::{
     id::{EntropyError, SessionId},
     record::{Record, RecordKind},
     store::{
-        Create, Holder, Lock, Metadata, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Create, End, Holder, Lock, Metadata, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
         Version,
     },
 };
@@ -87,8 +87,8 @@ impl Disk {
 
     pub(super) fn touch(&self, locks: &Locks, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let Some(held) = self.live(id)? else { return Ok(Touch::Gone) };
-        let used = clock::to_millis(usage.used_at);
-        let expires = clock::to_millis(usage.expires_at).min(held.header.limit);
+        let used = clock::to_millis(usage.used_at).max(held.used);
+        let expires = clock::to_millis(usage.expires_at).min(held.header.limit).max(held.expires);
         if times::is_far(expires) && expires != held.header.expires {
             // The one expiry that the file's times can't hold.
             let header = held.header.with_usage(used, expires);
@@ -104,11 +104,20 @@ impl Disk {
             Found::Absent => return Ok(false),
             Found::Expired(owner) => (owner, false),
             Found::Live(held) => (held.header.owner, true),
-            // R4: a session that can't be read can be ended.
+            // A session that can't be read can still be ended.
             Found::Damaged(_) => (None, true),
         };
         self.unlink(locks, id, owner)?;
         Ok(was_live)
+    }
+
+    pub(super) fn end(&self, locks: &Locks, id: &SessionId, expected: &Version) -> Result<End, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(End::Gone) };
+        if held.header.version() != *expected {
+            return Ok(End::Conflict);
+        }
+        self.unlink(locks, id, held.header.owner)?;
+        Ok(End::Ended)
     }
 
     /// Both shards are locked: there is no moment at which another writer could come between.
@@ -132,7 +141,7 @@ impl Disk {
             Create::Created(version) => version,
             Create::Exists => return Ok(Rename::Exists),
         };
-        // K15: the new session is there before the old one ends. If this write fails, the old one lives on.
+        // The new session is stored before the old one ends. If this write fails, the old one lives on.
         let content = (&grave, RecordKind::Tombstone, &tombstone.to_bytes()[..]);
         if let Err(error) = self.put(locks, from, content, held.header.owner, true) {
             if error.kind() != StoreErrorKind::OutcomeUnknown {
@@ -164,7 +173,7 @@ impl Disk {
         let header = match held.header.lease_at(clock::to_millis(now)) {
             Some(other) if other.holder != holder.to_u128() => return Ok(Lock::Held),
             Some(_) => held.header.with_lease(lease),
-            // Contract K2: a holder whose lease ran out can't commit over this one.
+            // A holder whose lease ran out can't commit over this one.
             None => held.header.with_lease(lease).renumbered().map_err(no_randomness)?,
         };
         self.rewrite(locks, id, &held, header)?;

@@ -4,7 +4,7 @@ use std::{
     fmt,
     path::Path,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{
@@ -20,8 +20,8 @@ use crate::{
     id::SessionId,
     record::Record,
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
-        Stored, Swept, Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
         tasks::{Running, Tasks},
     },
 };
@@ -108,7 +108,7 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// | level | events |
 /// |---|---|
 /// | trace | `loaded`, `refreshed` |
-/// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `renamed`, `swept`, `lease asked for`, `lease given back` |
+/// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `ended`, `renamed`, `swept`, `lease asked for`, `lease given back` |
 /// | info | `conflict`, `exists` and `gone`, with the operation |
 /// | warn | a timeout; a record that is too large; a directory that other users can look into |
 /// | error | `damaged session file`, with the path; any other failure, with operation, id and cause |
@@ -299,6 +299,20 @@ impl SessionStore for FileStore {
         self.inner.pool.release(Layout::shard_of(id));
         tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
         Ok(removed)
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
+        let (key, expected) = (*id, *expected);
+        let outcome = self.write("end", id, move |disk, locks| disk.end(locks, &key, &expected)).await?;
+        match outcome {
+            End::Ended => {
+                self.inner.pool.release(Layout::shard_of(id));
+                tracing::debug!(target: super::TARGET, %id, "ended");
+            }
+            End::Conflict => tracing::info!(target: super::TARGET, %id, operation = "end", "conflict"),
+            End::Gone => tracing::info!(target: super::TARGET, %id, operation = "end", "gone"),
+        }
+        Ok(outcome)
     }
 
     async fn rename(

@@ -12,11 +12,33 @@ use crate::{
     store::{StoreError, Swept},
 };
 
+/// How many more times all shards are cleared, unless one of these passes finds nothing. One is enough for a session
+/// that is renamed once while everything is cleared.
+const FURTHER_CLEARING_PASSES: usize = 8;
+
 impl FileStore {
     /// Sweeps every shard, in many blocking calls, so that requests get their turn in between.
     ///
     /// A shard whose lock another process keeps is an error in the end, and the others are swept all the same.
     pub(super) async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
+        let mut swept = self.sweep_once(operation, sweep).await?;
+        if sweep == Sweep::All {
+            // A rename can move a session from a shard that is still to be cleared into one that is already done: the
+            // next pass finds it.
+            for _ in 0..FURTHER_CLEARING_PASSES {
+                let missed = self.sweep_once(operation, sweep).await?.deleted;
+                swept.deleted += missed;
+                if missed == 0 {
+                    break;
+                }
+            }
+        }
+        tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
+        self.inner.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
+        Ok(swept)
+    }
+
+    async fn sweep_once(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
         let (mut swept, mut next, mut failed) = (Swept::default(), Some(0), None);
         while let Some(first) = next {
             let looked = self.read(operation, None, move |disk| disk.look_on(first, sweep)).await?;
@@ -34,10 +56,6 @@ impl FileStore {
                     Err(error) => failed = failed.or(Some(error)),
                 }
             }
-        }
-        tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
-        if failed.is_none() {
-            self.inner.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         }
         failed.map_or(Ok(swept), Err)
     }

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_right_form() {
+    fn an_invalid_address_is_refused_with_the_right_form() {
         let long = format!("/{}", "s".repeat(200));
         for (texts, why) in [
             (&["", " ", "a b", "a\tb", "host\n", "a\0"][..], "no space"),

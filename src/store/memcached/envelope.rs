@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_item_is_corrupt() {
+    fn a_malformed_item_is_corrupt() {
         let mut value = [&head().to_bytes()[..], &record().to_bytes()].concat();
         for cut in 0..value.len() {
             let error = Held::open(&value[..cut], CAS, None, UNIX_EPOCH).unwrap_err();

@@ -44,6 +44,19 @@ fn exptime_at(now: SystemTime, until: SystemTime, date: u64) -> i64 {
     i64::try_from(time).unwrap_or(-1)
 }
 
+/// The `T` that gives an item the time back that it had left, if a touch to `exptime` has left it less.
+pub(super) fn given_back(left: i64, exptime: i64) -> Option<i64> {
+    given_back_at(left, exptime, clock::to_millis(SystemTime::now()) / 1_000)
+}
+
+fn given_back_at(left: i64, exptime: i64, date: u64) -> Option<i64> {
+    let date = i64::try_from(date).unwrap_or(i64::MAX);
+    let is_date = |time: i64| u64::try_from(time).is_ok_and(|time| time > LONGEST_RELATIVE);
+    let granted = if is_date(exptime) { exptime.saturating_sub(date) } else { exptime };
+    let before = if is_date(left) { date.saturating_add(left).min(LAST_DATE as i64) } else { left };
+    (left > granted).then_some(before)
+}
+
 /// What memcached will make of `until`: the same, unless it is beyond what it can count.
 pub(super) fn reachable(now: SystemTime, until: SystemTime) -> SystemTime {
     let date = clock::to_millis(SystemTime::now()) / 1_000;
@@ -123,6 +136,26 @@ mod tests {
             (1_000 * month, 2_147_483_647),
         ] {
             assert_eq!(exptime_at(at(0), at(left), DATE), expected, "{left} ms");
+        }
+    }
+
+    #[test]
+    fn a_touch_gives_back_the_time_that_it_has_taken() {
+        let date = DATE as i64;
+        let month = LONGEST_RELATIVE as i64;
+        for (left, exptime, expected) in [
+            (61, 61, None),
+            (61, 62, None),
+            (62, 61, Some(62)),
+            (62, -1, Some(62)),
+            (-1, 61, None),
+            (month, 61, Some(month)),
+            (month + 1, 61, Some(date + month + 1)),
+            (month + 1, date + month + 1, None),
+            (month + 2, date + month + 1, Some(date + month + 2)),
+            (61, date + month + 1, None),
+        ] {
+            assert_eq!(given_back_at(left, exptime, DATE), expected, "{left} left, touched to {exptime}");
         }
     }
 

@@ -79,9 +79,14 @@ impl MemcachedStore {
     }
 
     /// Gives every server a new generation. All are tried; the first error is the answer.
+    ///
+    /// Several servers are cleared twice: a rename can move a session from a server that is still to be cleared to one
+    /// that is already done.
     pub(super) async fn renew_generations(&self) -> Result<(), StoreError> {
+        let servers = &self.inner.servers;
+        let again: &[Server] = if servers.len() > 1 { servers } else { &[] };
         let mut result = Ok(());
-        for server in &self.inner.servers {
+        for server in servers.iter().chain(again) {
             result = result.and(self.renew_generation(server).await);
         }
         result

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     id::SessionId,
     record::Record,
-    store::{Create, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
+    store::{Create, End, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
 
 /// What is under a record's key.
@@ -234,14 +234,17 @@ impl MemcachedStore {
         }
         let now = self.now();
         let until = expiry::reachable(now, usage.expires_at);
-        let reply = place
-            .call(Command::touch(&place.key, expiry::exptime(now, until), "c"))
-            .await
-            .map_err(ClientError::of_write)?;
+        let exptime = expiry::exptime(now, until);
+        let reply = place.call(Command::touch(&place.key, exptime, "c")).await.map_err(ClientError::of_write)?;
         match reply.status {
             Status::Done => {}
             Status::Miss => return Ok(Touch::Gone),
             status => return Err(unexpected(&status)),
+        }
+        // The item would have lived longer: a touch never makes the expiry earlier.
+        if let Some(before) = reply.seconds_left.and_then(|left| expiry::given_back(left, exptime)) {
+            place.call(Command::touch(&place.key, before, "")).await.map_err(ClientError::of_write)?;
+            return Ok(Touch::Touched);
         }
         // The item's flags hold its absolute limit: what was set past it is taken back.
         match reply.client_flags.and_then(expiry::limit_from_flags).filter(|&limit| limit < until) {
@@ -292,6 +295,44 @@ impl MemcachedStore {
                 _ => Err(error.of_write()),
             },
             Err(error) => Err(error.of_write()),
+        }
+    }
+
+    /// Deletes a record by its CAS value, and then its lease.
+    pub(super) async fn end_item(&self, id: &SessionId, expected: &Version) -> Result<End, StoreError> {
+        let place = self.place(id);
+        let conflict = |found: Found| found.live().map_or(End::Gone, |_| End::Conflict);
+        let Some((cas, origin)) = envelope::parts(expected) else {
+            // No version of this store: it is stored nowhere.
+            return Ok(conflict(self.find(&place).await?));
+        };
+        let generation = self.ask_generation(&place).await?;
+        let submit = |command| place.server.submit(place.lane, command, place.deadline);
+        let delete = submit(Command::delete(&place.key, Some(cas))).await.map_err(ClientError::of_write)?;
+        let reply = match delete.answer().await {
+            Ok(reply) => reply,
+            Err(error) if error.sent => {
+                return match self.find(&place.renewed()).await {
+                    Ok(Found::Absent | Found::Dead { .. }) => Ok(End::Ended),
+                    // Another write came first, so the delete finds another CAS value and can't take effect.
+                    Ok(Found::Live(held)) if held.cas != cas => Ok(End::Conflict),
+                    Ok(Found::Live(_)) | Err(_) => Err(error.of_write()),
+                };
+            }
+            Err(error) => return Err(error.of_write()),
+        };
+        match reply.status {
+            Status::Done => {
+                // Not waited for: the lease would run out by itself.
+                drop(submit(Command::delete(&self.inner.keys.lease(id), None)).await);
+                // A record of an older generation has been absent before. If the generation can't be told, the delete
+                // stands.
+                let was_cleared = generation.answer().await.is_ok_and(|now| !now.is(origin.generation));
+                Ok(if was_cleared { End::Gone } else { End::Ended })
+            }
+            Status::NotFound => Ok(End::Gone),
+            Status::Exists | Status::Restarted => Ok(conflict(self.find(&place).await?)),
+            status => Err(unexpected(&status)),
         }
     }
 

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_memcached_takes_is_a_key() {
+    fn only_keys_that_memcached_accepts_are_valid() {
         for good in ["k", "session:8a66", "ü", &"k".repeat(250)] {
             assert_eq!(Key::new(&[good.as_bytes()]).expect(good).as_bytes(), good.as_bytes());
         }

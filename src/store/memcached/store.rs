@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::{Instant, timeout_at};
@@ -22,8 +22,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, SessionStore, StoreError, StoreErrorKind, Stored,
-        Swept, Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, SessionStore, StoreError, StoreErrorKind,
+        Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -54,7 +54,7 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # Round trips
 ///
-/// One for a load, an update, a create, a touch, a refresh and a remove; one more for the epoch of a session with an
+/// One for a load, an update, a create, a touch, a refresh, an end and a remove; one more for the epoch of a session with an
 /// owner, and two for the list at its login. A rename takes three, a lock three at least, an unlock three.
 ///
 /// # Leases
@@ -143,9 +143,9 @@ const REMEMBERED: usize = 16_384;
 /// | level | event | fields |
 /// |---|---|---|
 /// | trace | load, refresh | `id`, `found` or `same` |
-/// | debug | created, updated, touch, remove, lock, unlock, closed | `id`, the outcome |
+/// | debug | created, updated, ended, touch, remove, lock, unlock, closed | `id`, the outcome |
 /// | info | not created: the id is taken | `id` |
-/// | info | not updated: another version is stored, or the session is gone | `id` |
+/// | info | not updated, not ended: another version is stored, or the session is gone | `id` |
 /// | info | cleared: every server has a new generation | |
 /// | info | connected | `server`, `version` |
 /// | warn | connection lost | `server`, `reason` |
@@ -317,6 +317,20 @@ impl SessionStore for MemcachedStore {
         self.inner.released.ring(id);
         tracing::debug!(target: TARGET, %id, removed, "remove");
         Ok(removed)
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
+        let outcome = self.end_item(id, expected).await.map_err(|error| failed("end", id, error))?;
+        match outcome {
+            End::Ended => {
+                self.forget_listing(id);
+                self.inner.released.ring(id);
+                tracing::debug!(target: TARGET, %id, "ended");
+            }
+            End::Conflict => tracing::info!(target: TARGET, %id, "not ended: another version is stored"),
+            End::Gone => tracing::info!(target: TARGET, %id, "not ended: the session is gone"),
+        }
+        Ok(outcome)
     }
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {

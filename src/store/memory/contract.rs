@@ -1,6 +1,9 @@
 //! The memory store keeps the contract.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     core::Core,
@@ -12,8 +15,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Create, Cursor, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind,
-        Stored, Swept, Touch, Update, Usage, Version,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -68,6 +71,17 @@ impl SessionStore for MemoryStore {
         let removed = self.settle("remove", id, core.table.remove(id, core.now())).await?.is_some();
         tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
         Ok(removed)
+    }
+
+    async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
+        let core = self.core();
+        let outcome = self.settle("end", id, core.table.end(id, expected, core.now())).await?;
+        match outcome {
+            End::Ended => tracing::debug!(target: super::TARGET, %id, "ended"),
+            End::Conflict => tracing::info!(target: super::TARGET, %id, "not ended: another version"),
+            End::Gone => tracing::info!(target: super::TARGET, %id, "not ended: gone"),
+        }
+        Ok(outcome)
     }
 
     async fn rename(

@@ -153,7 +153,7 @@ mod tests {
 
     /// The new file has its place: whoever goes on writing must write to it.
     #[test]
-    fn a_folder_that_can_not_be_synced_is_told_beside_the_new_file() {
+    fn a_folder_that_can_not_be_synced_is_reported_with_the_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "old").unwrap();

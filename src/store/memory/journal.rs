@@ -240,7 +240,7 @@ mod tests {
 
     /// A disk that takes nothing: the answer is an error, and the line is written with the next ones that can be.
     #[tokio::test]
-    async fn what_could_not_be_written_is_an_error_and_is_tried_again() {
+    async fn a_line_that_could_not_be_written_is_an_error_and_is_retried() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let mut scribe = Scribe::begin(path.clone(), true, 1, &[]).unwrap();

@@ -7,7 +7,7 @@ use super::{
 use crate::record::Record;
 
 /// How much a table may hold. What is kept free of owned sessions is there for the others, so that making anonymous
-/// sessions never pushes out a login (K23), not even in a store that is full of logins.
+/// sessions never pushes out a login, not even in a store that is full of logins.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) capacity: u64,

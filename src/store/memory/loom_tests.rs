@@ -124,7 +124,7 @@ fn every_schedule<A: Send + 'static, B: Send + 'static>(
         judge(&bench, first, second);
         bench.settled();
     });
-    // Either may come first, at least.
+    // At least the two orders.
     assert!(schedules.load(std::sync::atomic::Ordering::Relaxed) > 1);
 }
 
@@ -138,7 +138,6 @@ fn one(owner: Option<&'static str>) -> impl Fn() -> Arc<Bench> + Send + Sync {
 
 const FIRST: Version = Version::from_u64(1);
 
-/// C2
 #[test]
 fn one_of_two_creates_wins() {
     every_schedule(
@@ -149,7 +148,6 @@ fn one_of_two_creates_wins() {
     );
 }
 
-/// U3
 #[test]
 fn one_of_two_updates_wins() {
     every_schedule(
@@ -160,9 +158,9 @@ fn one_of_two_updates_wins() {
     );
 }
 
-/// U5, R1, T2, K1: nothing comes back.
+/// No update, touch or rename brings it back.
 #[test]
-fn removed_is_removed() {
+fn a_removed_session_stays_removed() {
     every_schedule(
         one(Some("alice")),
         |bench| bench.update(0, &FIRST, Some("bob")),
@@ -183,7 +181,7 @@ fn removed_is_removed() {
     );
 }
 
-/// N3, N4: over two shards and within one.
+/// Over two shards and within one.
 #[test]
 fn a_rename_loses_no_update_and_revives_nothing() {
     for to in [1, 2] {
@@ -206,9 +204,9 @@ fn a_rename_loses_no_update_and_revives_nothing() {
     }
 }
 
-/// Two renames in opposite directions over the same two shards do not wait for each other for ever.
+/// Two renames in opposite directions over the same two shards don't deadlock.
 #[test]
-fn crossing_renames_end() {
+fn crossing_renames_do_not_deadlock() {
     every_schedule(
         || {
             let bench = bench(100);
@@ -225,7 +223,7 @@ fn crossing_renames_end() {
     );
 }
 
-/// O1: a session that is being renamed is listed under one of its ids.
+/// A session that is being renamed is listed under exactly one of its ids.
 #[test]
 fn a_renamed_session_is_listed_once() {
     every_schedule(
@@ -239,9 +237,9 @@ fn a_renamed_session_is_listed_once() {
     );
 }
 
-/// Two that come to a full store: the bound is kept, neither evicts too much, and the login stays (K23).
+/// Two sessions are created in a full store: the bound is kept, neither evicts too much, and the login stays.
 #[test]
-fn eviction_keeps_the_bound_and_takes_no_more() {
+fn eviction_keeps_the_bound_and_evicts_no_more_than_needed() {
     every_schedule(
         || {
             let bench = bench(2);
@@ -259,9 +257,9 @@ fn eviction_keeps_the_bound_and_takes_no_more() {
     );
 }
 
-/// I4: what is created beside a clear is there, or cleared; nothing in between.
+/// A session created during a clear is there or cleared, whole.
 #[test]
-fn clear_is_one_instant() {
+fn clear_is_atomic() {
     every_schedule(
         one(Some("alice")),
         |bench| bench.table.clear(NOW).unwrap().0,
@@ -275,7 +273,6 @@ fn clear_is_one_instant() {
     );
 }
 
-/// B1.7: once `close` has returned nothing changes.
 #[test]
 fn nothing_changes_after_close() {
     every_schedule(
@@ -288,7 +285,7 @@ fn nothing_changes_after_close() {
         |bench, removed, there| {
             assert_eq!(removed, !there);
             assert_eq!(bench.table.shard_even_closed(0).find(&bench.ids[0]).is_some(), there);
-            // Open again, so that it can be looked at.
+            // Opened again for inspection.
             (0..2).for_each(|at| bench.table.shard_even_closed(at).closed = false);
         },
     );

@@ -283,8 +283,8 @@ impl Pair {
                     Some(at) => {
                         prop_assert_eq!(outcome, Touch::Touched);
                         let held = self.model.used(at);
-                        held.used_at = clock::to_millis(usage.used_at);
-                        held.expires_at = expiry(&held.record, usage);
+                        held.used_at = held.used_at.max(clock::to_millis(usage.used_at));
+                        held.expires_at = held.expires_at.max(expiry(&held.record, usage));
                     }
                 }
             }

@@ -295,7 +295,7 @@ mod tests {
 
     /// A new journal has what the snapshot may have missed, and nothing that the snapshot has.
     #[test]
-    fn a_new_journal_takes_over_what_came_after_the_snapshot_only() {
+    fn a_new_journal_takes_over_only_lines_from_after_the_snapshot() {
         let (_folder, mut scribe) = scribe();
         scribe.refuse_writes();
         refused(&mut scribe, 1..=100);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_does_not_come_is_asked_for_ever_more_rarely() {
+    fn a_failing_snapshot_is_retried_less_and_less_often() {
         let (_folder, mut scribe) = scribe();
         let mut asked = 0;
         for bytes in (0..1_000).map(|step| LONG + (step << 20)) {

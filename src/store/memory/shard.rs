@@ -218,14 +218,13 @@ impl Shard {
     }
 
     /// Moves use and expiry; the expiry before.
-    pub(super) fn touch(&mut self, slot: u32, usage: Usage, now: u64) -> u64 {
+    pub(super) fn touch(&mut self, slot: u32, usage: Usage, now: u64) {
         let held = self.slot_mut(slot);
-        let before = held.expires_at;
         let (used_at, expires_at) = millis(&held.record, usage);
-        held.used_at = used_at;
+        held.used_at = held.used_at.max(used_at);
+        let expires_at = held.expires_at.max(expires_at);
         self.expire_at(slot, expires_at);
         self.used(slot, now);
-        before
     }
 
     fn expire_at(&mut self, slot: u32, expires_at: u64) {
@@ -299,7 +298,7 @@ impl Shard {
     }
 }
 
-/// Use and expiry in milliseconds, the expiry capped by the record's absolute limit (T3).
+/// Use and expiry in milliseconds, the expiry capped by the record's absolute limit.
 fn millis(record: &Record, usage: Usage) -> (u64, u64) {
     (clock::to_millis(usage.used_at), clock::to_millis(usage.expires_at.min(record.absolute_limit())))
 }

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_comes_back() {
+    fn a_written_snapshot_is_read_back() {
         // Several blocks.
         let saved = some(5_000);
         let bytes = write(&saved);

@@ -18,7 +18,7 @@ use crate::{
     id::SessionId,
     record::{Record, RecordKind},
     store::{
-        Create, Holder, Lock, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+        Create, End, Holder, Lock, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
         seed::Seed,
     },
 };
@@ -64,6 +64,11 @@ impl<T> Done<T> {
     fn when(mut self, ticket: Option<Ticket>) -> Self {
         self.ticket = ticket;
         self
+    }
+
+    fn map<U>(self, map: impl FnOnce(T) -> U) -> Done<U> {
+        let Self { outcome, ticket, evicted, expired } = self;
+        Done { outcome: map(outcome), ticket, evicted, expired }
     }
 }
 
@@ -227,25 +232,42 @@ impl Table {
     pub(super) fn touch(&self, id: &SessionId, usage: Usage, now: u64) -> Answer<Touch> {
         let mut shard = self.shard(id)?;
         let Some(slot) = shard.find_live(id, now) else { return Ok(Done::new(Touch::Gone)) };
-        let before = shard.touch(slot, usage, now);
-        let (version, expiry) = (shard.slot(slot).version, shard.slot(slot).expires_at);
-        let shorter = expiry.saturating_add(SHORTER_MILLIS) < before;
-        Ok(Done::new(Touch::Touched).when(shorter.then(|| self.note(id, version, expiry)).flatten()))
+        shard.touch(slot, usage, now);
+        Ok(Done::new(Touch::Touched))
     }
 
     /// Removes; what was there and live.
     pub(super) fn remove(&self, id: &SessionId, now: u64) -> Answer<Option<Stored>> {
-        let mut shard = self.shard(id)?;
+        let shard = self.shard(id)?;
+        match shard.find(id) {
+            Some(slot) => Ok(self.take_out(shard, slot, now)),
+            None => Ok(Done::new(None).when(self.note_absent(id))),
+        }
+    }
+
+    /// Removes a session that is in the expected version.
+    pub(super) fn end(&self, id: &SessionId, expected: &Version, now: u64) -> Answer<End> {
+        let shard = self.shard(id)?;
         let Some(slot) = shard.find(id) else {
-            return Ok(Done::new(None).when(self.note_absent(id)));
+            return Ok(Done::new(End::Gone).when(self.note_absent(id)));
         };
+        let held = shard.slot(slot);
+        if !held.is_expired(now) && expected.to_u64() != Some(held.version) {
+            return Ok(Done::new(End::Conflict));
+        }
+        Ok(self.take_out(shard, slot, now).map(|removed| if removed.is_some() { End::Ended } else { End::Gone }))
+    }
+
+    /// Takes out a slot and notes that it is not to return; what was there and live.
+    fn take_out(&self, mut shard: MutexGuard<'_, Shard>, slot: u32, now: u64) -> Done<Option<Stored>> {
         let fate = if shard.slot(slot).is_expired(now) { Fate::Expired } else { Fate::Removed };
         let taken = shard.take(&self.shared, slot, fate);
+        let id = &taken.id;
         let ticket = self.note(id, taken.version, 0);
         drop(shard);
         match fate {
-            Fate::Removed => Ok(Done::new(Some(taken.stored())).when(ticket)),
-            _ => Ok(Done { expired: Some(Box::new(taken)), ..Done::new(None) }.when(ticket)),
+            Fate::Removed => Done::new(Some(taken.stored())).when(ticket),
+            _ => Done { expired: Some(Box::new(taken)), ..Done::new(None) }.when(ticket),
         }
     }
 
@@ -337,7 +359,7 @@ impl Table {
             Some(lease) if now < lease.until => Ok((Lock::Held, None)),
             over => {
                 let over = over.replace(Lease::new(holder, until));
-                // A holder whose lease ran out can't commit over this one (K2).
+                // A holder whose lease ran out can't commit over this one.
                 held.version = self.shared.next_version();
                 Ok((acquired, over))
             }

@@ -1,4 +1,4 @@
-//! The layer with no feature at all: no axum, no store but one's own.
+//! The layer with no features: without axum, and with only a custom store.
 
 use std::{
     collections::HashMap,
@@ -60,7 +60,7 @@ impl SessionStore for MapStore {
     }
 }
 
-/// A body that is nothing but `Default`.
+/// A body with `Default` and nothing else.
 #[derive(Default)]
 struct Body(u64);
 
@@ -77,7 +77,7 @@ async fn visit(request: Request<()>) -> Result<Response<Body>, Infallible> {
 }
 
 #[tokio::test]
-async fn a_session_makes_its_rounds() {
+async fn a_session_lasts_over_requests() {
     let service = SessionLayer::new(MapStore::default()).layer(service_fn(visit));
     let first = service.clone().oneshot(Request::new(())).await.expect("infallible");
     assert_eq!(first.body().0, 1);

@@ -2,7 +2,7 @@
 
 use session_layer::connect;
 
-/// A store whose feature is not compiled in says which.
+/// The error names the missing feature.
 #[tokio::test]
 async fn connect_names_the_feature() {
     for store in ["memory", "file", "memcached"] {

@@ -1,4 +1,4 @@
-//! One interleaving at a time, each made by stopping the store inside a call.
+//! One interleaving at a time, each produced by stopping the store inside a call.
 
 use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
@@ -18,7 +18,7 @@ fn validated() -> (TestStore, Cache) {
     (store.clone(), CachedStore::with_config(store, CacheConfig::new().clock(clock())))
 }
 
-/// Trusted for ever, so that nothing but the cache's own coherence keeps it right.
+/// Trusted without a limit, so that only the cache's own coherence keeps it right.
 fn trusted() -> (TestStore, Cache) {
     let store = TestStore::new(clock());
     (store.clone(), CachedStore::with_config(store, CacheConfig::new().trusted(FOREVER).clock(clock())))
@@ -74,7 +74,7 @@ async fn trust_lasts_for_its_time_and_no_longer() {
     assert_eq!(get(&cache, "a").await.unwrap(), "1");
     clock.advance(Duration::from_millis(1));
     assert_eq!(get(&cache, "a").await, None);
-    // A clock that is set back trusts nothing.
+    // A clock that is set back ends the trust.
     put(&elsewhere, "b", "1").await;
     assert_eq!(get(&cache, "b").await.unwrap(), "1");
     elsewhere.remove(&id("b")).await.unwrap();
@@ -101,7 +101,6 @@ async fn a_touch_moves_the_expiry_and_makes_nothing_fresher() {
     assert_eq!(get(&cache, "a").await, None);
 }
 
-/// B4.4: an entry never outlives its record.
 #[tokio::test]
 async fn an_expired_entry_is_not_served() {
     let clock = clock();
@@ -111,7 +110,7 @@ async fn an_expired_entry_is_not_served() {
     put(&cache, "b", "1").await;
     clock.advance(Duration::from_secs(3_599));
     assert!(get(&cache, "a").await.is_some());
-    // Touched by another process: only the store knows that it lives.
+    // Touched by another process: only the store knows that the session lives.
     store.touch(&id("b"), Usage::at(&record(""), clock.now())).await.unwrap();
     clock.advance(Duration::from_secs(1));
     assert_eq!(get(&cache, "a").await, None);
@@ -119,7 +118,7 @@ async fn an_expired_entry_is_not_served() {
 }
 
 #[tokio::test]
-async fn misses_at_once_make_one_call() {
+async fn concurrent_misses_make_one_call() {
     for (store, cache) in [validated(), trusted()] {
         put(&store, "a", "1").await;
         let a = id("a");
@@ -141,7 +140,7 @@ async fn misses_at_once_make_one_call() {
 
 /// Validated: a load that begins after a logout elsewhere must not get an answer that was read before it.
 #[tokio::test]
-async fn c2_a_load_gets_no_answer_from_before_it_began() {
+async fn a_load_gets_no_answer_from_before_it_began() {
     let (elsewhere, cache) = validated();
     put(&elsewhere, "a", "1").await;
     let mut gate = elsewhere.stop_next("load");
@@ -165,9 +164,9 @@ async fn c2_a_load_gets_no_answer_from_before_it_began() {
     assert!(idle(&cache));
 }
 
-/// Trusted: who comes while a call is under way shares it.
+/// Trusted: loads that arrive during a call share it.
 #[tokio::test]
-async fn who_trusts_shares_the_call_under_way() {
+async fn a_trusting_load_shares_the_call_under_way() {
     let (store, cache) = trusted();
     put(&store, "a", "1").await;
     let mut gate = store.stop_next("load");
@@ -181,9 +180,9 @@ async fn who_trusts_shares_the_call_under_way() {
     assert_eq!(store.loads(), 1);
 }
 
-/// K17: miss, delete, late fill: absent afterwards. The same for every other write.
+/// A miss, a delete, and then the late fill: the session is absent afterwards. The same for every other write.
 #[tokio::test]
-async fn k17_a_late_fill_does_not_undo_a_write() {
+async fn a_late_fill_does_not_undo_a_write() {
     let writes: [(&str, Option<&str>); 6] = [
         ("remove", None),
         ("update", Some("2")),
@@ -222,9 +221,9 @@ async fn k17_a_late_fill_does_not_undo_a_write() {
     }
 }
 
-/// A load that begins after a removal is over must not join a call that began before it.
+/// A load that begins after a removal must not join a call that began before it.
 #[tokio::test]
-async fn k17_a_load_after_a_removal_joins_no_earlier_call() {
+async fn a_load_after_a_removal_joins_no_earlier_call() {
     let (store, cache) = trusted();
     put(&store, "a", "1").await;
     let mut gate = store.stop_next("load");
@@ -255,9 +254,9 @@ async fn overlapping_writes_leave_the_stores_state() {
     assert_eq!(get(&cache, "a").await.unwrap(), "3");
 }
 
-/// K18: a write that is dropped after it took effect leaves nothing stale.
+/// A write is dropped after it took effect.
 #[tokio::test]
-async fn k18_a_dropped_write_leaves_nothing() {
+async fn a_dropped_write_leaves_nothing_stale() {
     for write in ["remove", "update", "clear"] {
         let (store, cache) = trusted();
         let version = put(&cache, "a", "1").await;
@@ -276,9 +275,9 @@ async fn k18_a_dropped_write_leaves_nothing() {
     }
 }
 
-/// K18: the load that makes the call is dropped; the next one makes it.
+/// The load that makes the call is dropped, and the next one makes it.
 #[tokio::test]
-async fn k18_a_dropped_load_leaves_the_call_to_the_next() {
+async fn a_dropped_load_leaves_the_call_to_the_next() {
     for (store, cache) in [validated(), trusted()] {
         put(&store, "a", "1").await;
         let mut gate = store.stop_next("load");
@@ -306,9 +305,9 @@ async fn k18_a_dropped_load_leaves_the_call_to_the_next() {
     }
 }
 
-/// C5: unavailable is not absent, and all who wait get the error.
+/// A failed load is never "absent", and all waiting loads get the error.
 #[tokio::test]
-async fn c5_an_error_is_handed_on_and_nothing_is_cached() {
+async fn an_error_is_passed_on_and_nothing_is_cached() {
     for (store, cache) in [validated(), trusted()] {
         put(&store, "a", "1").await;
         store.fail(true);
@@ -319,7 +318,7 @@ async fn c5_an_error_is_handed_on_and_nothing_is_cached() {
         store.fail(false);
         assert_eq!(get(&cache, "a").await.unwrap(), "1");
         assert_eq!((cache.statistics().errors, store.loads()), (2, 2));
-        // A write that fails drops what is there: it may have happened.
+        // A failed write drops the entry, since it may have happened.
         store.fail(true);
         assert!(cache.remove(&a).await.is_err());
         assert_eq!(cache.statistics().sessions, 0);
@@ -345,7 +344,7 @@ async fn writes_go_through_into_the_cache() {
     let cached = cache.load(&id("a")).await.unwrap().unwrap();
     assert_eq!(store.loads(), 0);
     assert_eq!((cached.version, text(Some(cached)).unwrap()), (second, "2".to_owned()));
-    // A conflict shows that what is cached is stale.
+    // A conflict shows that the cached record is stale.
     store.update(&id("a"), &record("3"), &second, usage()).await.unwrap();
     assert_eq!(cache.update(&id("a"), &record("4"), &second, usage()).await.unwrap(), Update::Conflict);
     assert_eq!(get(&cache, "a").await.unwrap(), "3");
@@ -361,9 +360,9 @@ async fn a_lease_gives_another_version() {
     assert_ne!(cache.load(&id("a")).await.unwrap().unwrap().version, before);
 }
 
-/// C6: revoking all sessions of an owner is seen at once, trusted or not.
+/// Revoking all sessions of an owner is visible at once, trusted or not.
 #[tokio::test]
-async fn c6_epochs_are_not_cached() {
+async fn epochs_are_not_cached() {
     let (elsewhere, cache) = trusted();
     let epoch = cache.ensure_epoch("bob", usage()).await.unwrap();
     assert_eq!(cache.owner_epoch("bob").await.unwrap(), Some(epoch));
@@ -408,7 +407,7 @@ async fn it_steps_aside_for_a_store_in_memory_and_at_capacity_zero() {
     }
 }
 
-/// A cache in front of a cache validates against the store, not against the cache between.
+/// A cache in front of a cache validates against the store, not against the inner cache.
 #[tokio::test]
 async fn refresh_asks_the_store() {
     let (elsewhere, cache) = trusted();
@@ -457,7 +456,7 @@ fn same(left: &Option<Stored>, right: &Option<Stored>) -> bool {
 }
 
 proptest! {
-    /// Whatever is done to it, the cache answers as the bare store does, trusted or validated, however small.
+    /// After any sequence of calls the cache answers like the bare store, trusted or validated, whatever its size.
     #[test]
     fn it_answers_as_the_bare_store_does(steps in steps(), trust: bool, capacity in 1..5usize) {
         let clock = clock();

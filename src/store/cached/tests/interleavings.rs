@@ -171,9 +171,9 @@ fn mixes() -> impl Iterator<Item = [[Operation; 2]; 3]> {
     })
 }
 
-/// All in one process, which trusts its cache for ever: only its own coherence keeps it right (K17).
+/// All in one process that trusts its cache without a limit: only the cache's own coherence keeps it right.
 #[test]
-fn k17_one_process_trusting_its_cache() {
+fn one_process_that_trusts_its_cache_sees_no_stale_record() {
     for tasks in mixes() {
         let stores = || {
             let bare = TestStore::new(clock());
@@ -186,7 +186,7 @@ fn k17_one_process_trusting_its_cache() {
 
 /// Two processes with a validating cache each: as fresh as the store itself.
 #[test]
-fn c2_two_processes_validating() {
+fn two_processes_that_validate_see_no_stale_record() {
     for tasks in mixes() {
         let stores = || {
             let bare = TestStore::new(clock());

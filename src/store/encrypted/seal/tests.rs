@@ -91,9 +91,9 @@ fn nonces_differ() {
     assert_ne!(a[HEAD_BYTES..], b[HEAD_BYTES..]);
 }
 
-/// Every byte of the value changed, in every bit; cut off at every length; and longer.
+/// Changes every bit of the value, cuts it at every length, and makes it longer.
 #[test]
-fn k2_every_changed_byte_is_refused() {
+fn every_changed_byte_is_refused() {
     let sealed = seal(&ring(1), &id("x"), &reference()).unwrap();
     let value = value(&sealed);
     for at in 0..value.len() {
@@ -110,9 +110,9 @@ fn k2_every_changed_byte_is_refused() {
     refusal(&ring(1), &id("x"), &with_value(&sealed, &[&value[..], b"x"].concat()));
 }
 
-/// Every bit of the whole stored record changed, outside and inside: it never opens.
+/// Changes every bit of the whole stored record, outside and inside the seal.
 #[test]
-fn k2_every_changed_byte_of_the_wire_form_is_refused() {
+fn every_changed_byte_of_the_wire_form_is_refused() {
     let sealed = seal(&ring(1), &id("x"), &reference()).unwrap();
     let bytes = sealed.to_bytes();
     for at in 0..bytes.len() {
@@ -129,7 +129,7 @@ fn k2_every_changed_byte_of_the_wire_form_is_refused() {
 }
 
 #[test]
-fn what_is_outside_is_bound() {
+fn the_parts_outside_the_seal_are_bound_to_it() {
     let sealed = seal(&ring(1), &id("x"), &reference()).unwrap();
     let longer = Lifetime::new(lifetime().idle(), lifetime().absolute() * 2).unwrap().persistent();
     let idler = Lifetime::new(lifetime().idle() * 2, lifetime().absolute()).unwrap().persistent();
@@ -154,9 +154,9 @@ fn what_is_outside_is_bound() {
     assert_eq!(refusal(&ring(1), &id("x"), &ownerless), SealError::Form);
 }
 
-/// K16: a wrong key is told apart from a broken seal, and the id of one key does not lead to another's seal.
+/// A wrong key is distinguished from a broken seal, and one key's id does not lead to another key's seal.
 #[test]
-fn k16_another_key_does_not_open() {
+fn another_key_does_not_open() {
     let sealed = seal(&ring(1), &id("x"), &reference()).unwrap();
     let key = ring(1).writes_with();
     assert_eq!(refusal(&ring(2), &id("x"), &sealed), SealError::UnknownKey(key));
@@ -177,9 +177,10 @@ fn secret(first: u8) -> Secret {
     Secret::from_bytes(bytes).unwrap()
 }
 
-/// K2: what is plain is never read, whatever it says it is. A tombstone and an epoch say nothing that could be read.
+/// A plain record is never read, whatever kind it claims to be. A plain tombstone and a plain epoch have no content to
+/// read.
 #[test]
-fn k2_plain_records_are_refused() {
+fn plain_records_are_refused() {
     let ring = ring(1);
     let plain = Arc::new(reference());
     assert_eq!(refusal(&ring, &id("x"), &plain), SealError::NotSealed);

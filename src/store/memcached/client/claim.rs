@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_comes_first_has_it() {
+    fn the_first_claim_wins() {
         let [written, withdrawn, ended] = std::array::from_fn(|_| Claim::default());
         assert!(written.write() && written.withdraw() == Withdrawal::Written && written.end());
         assert_eq!([withdrawn.withdraw(), withdrawn.withdraw()], [Withdrawal::Withdrawn, Withdrawal::Already]);

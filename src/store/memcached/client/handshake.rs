@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_apart() {
+    fn supported_and_unsupported_versions_are_distinguished() {
         for good in ["1.6.10", "1.6.11", "1.6.13", "1.6.18", "1.6.40-beta2", "1.7.0", "2.0.0", "unknown"] {
             assert!(check_version(good).is_ok(), "{good}");
         }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_memcached_is_an_error() {
+    async fn a_server_other_than_memcached_is_an_error() {
         let good = b"VERSION 1.6.18\r\nSTAT cas_enabled yes\r\nSTAT item_size_max 1024\r\nEND\r\n\
             STAT pid 7\r\nSTAT uptime 5\r\nSTAT time 1700000005\r\nEND\r\n";
         let info = shake_with(good).await.unwrap();

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_is_read() {
+    fn replies_of_a_real_server_are_read() {
         let (replies, error) = all(b"HD c1 O1\r\nVA 5 c1 t60 f0 O2\r\nhello\r\nEN\r\nNS c0 O3\r\nEX c0\r\nNF c0\r\n\
               VA 0 s0 W X t-1\r\n\r\nHD t4294967234 f4294967295 O13\r\nSERVER_ERROR object too large for cache\r\n");
         assert_eq!(error, None);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_is_an_error_that_shows_no_value() {
+    fn a_malformed_reply_is_an_error_that_shows_no_value() {
         for garbage in [
             &b"\r\n"[..],
             b"secret\r\n",

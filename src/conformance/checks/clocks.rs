@@ -1,0 +1,14 @@
+//! G4: do the store and the harness mean the same time?
+
+use super::super::{
+    bench::{Bench, Verdict},
+    clock::mismatch,
+};
+
+pub(in super::super) async fn g4_the_store_reads_the_harness_clock(bench: Bench) -> Verdict {
+    let g4 = bench.about("G4");
+    match mismatch(&g4).await? {
+        Some(what) => g4.broken(what),
+        None => Ok(()),
+    }
+}

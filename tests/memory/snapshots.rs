@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use session_layer::{
-    MemoryOpenError, Owner, Record, RecordKind, Rename, SessionStore, StoreErrorKind, Touch, Update, Usage,
+    MemoryOpenError, Owner, Record, RecordKind, Rename, SessionStore, StoreErrorKind, Update, Usage,
 };
 
 use super::support::{MINUTE, after_a_crash, clock, create, id, record, revoke, sized, with_snapshots};
@@ -23,10 +23,10 @@ async fn a_restart_brings_everything_back() {
     for name in ["a", "b", "c", "d"] {
         create(&store, &id(name), &sized(&clock, None, 1_000), &clock).await;
     }
-    create(&store, &id("short"), &record(&clock, None), &clock).await;
-    store.touch(&id("short"), Usage::keep_for(clock.now(), MINUTE)).await.unwrap();
+    let short = Usage::keep_for(clock.now(), MINUTE);
+    store.create(&id("short"), &record(&clock, None), short).await.unwrap();
     clock.advance(MINUTE / 2);
-    let touched = Usage::keep_for(clock.now(), 30 * MINUTE);
+    let touched = Usage::keep_for(clock.now(), 90 * MINUTE);
     store.touch(&id("b"), touched).await.unwrap();
     for _ in 0..3 {
         store.load(&id("a")).await.unwrap().unwrap();
@@ -161,10 +161,11 @@ async fn a_shortened_expiry_stays_short() {
     let path = folder.path().join("sessions");
     let clock = clock();
     let store = with_snapshots(&path, &clock).open().unwrap();
-    create(&store, &id("a"), &record(&clock, None), &clock).await;
+    let version = create(&store, &id("a"), &record(&clock, None), &clock).await;
     store.flush().await.unwrap();
     let short = Usage::keep_for(clock.now(), 5 * MINUTE);
-    assert_eq!(store.touch(&id("a"), short).await.unwrap(), Touch::Touched);
+    let updated = store.update(&id("a"), &record(&clock, None), &version, short).await.unwrap();
+    assert!(matches!(updated, Update::Updated(_)));
     let (_folder, restarted) = after_a_crash(&path, &clock);
     assert_eq!(restarted.load(&id("a")).await.unwrap().unwrap().expires_at, short.expires_at);
     clock.advance(5 * MINUTE);

@@ -229,7 +229,11 @@ impl Shard {
             }
             Change::Use(usage) => {
                 if let Some(cached) = self.cached.peek(id) {
-                    cached.stored = used(&cached.stored, usage);
+                    // As in the store below, a touch makes neither of them earlier.
+                    let Usage { used_at, expires_at } = cached.stored.usage();
+                    let later =
+                        Usage { used_at: usage.used_at.max(used_at), expires_at: usage.expires_at.max(expires_at) };
+                    cached.stored = used(&cached.stored, later);
                 }
             }
             Change::Drop => drop(self.cached.remove(id)),

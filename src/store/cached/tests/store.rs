@@ -165,7 +165,11 @@ impl SessionStore for TestStore {
         self.call("touch", |state| match state.sessions.get_mut(id) {
             None => Touch::Gone,
             Some(stored) => {
-                *stored = Stored::new(Arc::clone(&stored.record), stored.version, usage);
+                let later = Usage {
+                    used_at: usage.used_at.max(stored.used_at),
+                    expires_at: usage.expires_at.max(stored.expires_at),
+                };
+                *stored = Stored::new(Arc::clone(&stored.record), stored.version, later);
                 Touch::Touched
             }
         })

@@ -93,7 +93,7 @@ async fn every_method_is_forwarded() {
     let inner = MemoryStore::with_clock(clock.clone());
     let aside = cached(sealed(inner.clone()), &clock);
     assert!(aside.in_memory() && sealed(cached(inner, &clock)).in_memory());
-    assert!(format!("{aside:?}").contains("stats: None"));
+    assert!(format!("{aside:?}").contains("statistics: None"));
 }
 
 /// memcached's clock can't be moved: the kit really waits, so many checks run at once.

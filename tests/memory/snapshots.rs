@@ -2,9 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use session_layer::{
-    MemoryOpenError, Owner, Record, RecordKind, Rename, SessionStore, StoreErrorKind, Update, Usage,
-};
+use session_layer::{MemoryOpenError, Owner, Record, RecordKind, Rename, SessionStore, StoreErrorKind, Update, Usage};
 
 use super::support::{MINUTE, after_a_crash, clock, create, id, record, revoke, sized, with_snapshots};
 

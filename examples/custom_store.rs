@@ -59,7 +59,7 @@ impl SessionStore for MapStore {
         let (counter, map) = &mut *self.live();
         let Some(stored) = map.get_mut(id) else { return Ok(Update::Gone) };
         if stored.version != *expected {
-            return Ok(Update::Conflict);
+            return Ok(Update::Conflict(None));
         }
         *counter += 1;
         *stored = Stored::new(Arc::clone(record), Version::from_u64(*counter), usage);

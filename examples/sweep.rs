@@ -67,9 +67,10 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
 
 pub(crate) async fn sweep(options: &Options) -> Result<Swept, Box<dyn Error>> {
     let store = connect(&options.url).await?;
+    let listing = store.listing().ok_or("this store removes what has expired itself, and can't list its sessions")?;
     let swept = match options.idle {
-        Some(idle) => store.delete_idle(idle).await?,
-        None => store.sweep().await?,
+        Some(idle) => listing.delete_idle(idle).await?,
+        None => listing.sweep().await?,
     };
     store.close().await?;
     Ok(swept)

@@ -140,11 +140,9 @@ pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
 }
 
 /// A hundred years: replaces a duration that is too long to be added to an instant.
-#[cfg(feature = "file")]
 const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
 /// Returns the instant this long from now, by tokio's clock. A duration that can't be added counts as a hundred years.
-#[cfg(feature = "file")]
 pub(crate) fn deadline(time: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + time.min(FOREVER)
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use session_layer::{
-    Check, Cursor, Entries, Lifetime, MemoryStore, Record, SessionId, SessionStore, Update, Usage, Version,
+    Check, Cursor, Entries, Lifetime, Listing, MemoryStore, Record, SessionId, SessionStore, Update, Usage, Version,
 };
 
 /// Kills that must hit while the temporary file is there.

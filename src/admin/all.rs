@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     id::SessionId,
     session::Session,
-    store::{Cursor, DynStore, SessionStore},
+    store::{Cursor, DynStore, capability},
 };
 
 /// How many ids are asked for at once.
@@ -102,7 +102,7 @@ impl SessionIds {
                 return Ok(Some(id));
             }
             let Some(from) = self.next else { return Ok(None) };
-            let page = self.store.ids(from, PAGE).await.map_err(during("ids"))?;
+            let page = capability::listing(&self.store, "ids")?.ids(from, PAGE).await.map_err(during("ids"))?;
             self.page = page.ids.into_iter();
             self.next = page.next;
         }

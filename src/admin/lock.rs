@@ -10,10 +10,11 @@ use tokio::runtime::Handle;
 
 use super::{Sessions, TARGET, sessions::failed};
 use crate::{
+    clock,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{Follow, Found, Live, Session, Taken, after, find, take_lease},
-    store::{Holder, Lock, SessionStore},
+    session::{Follow, Found, Live, Session, Taken, take_lease},
+    store::{Holder, Lock, capability},
 };
 
 /// # Leases
@@ -42,16 +43,16 @@ impl Sessions {
     /// As [`lock`](Self::lock).
     pub async fn lock_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLock>> {
         let holder = Holder::generate().map_err(|error| Error::session(ErrorKind::Entropy, *id).because(error))?;
-        let deadline = after(wait);
+        let deadline = clock::deadline(wait);
         // A tombstone or a revoked session can't be leased. If a renewal has moved the session, lease it under its new
         // id.
-        let Found::Live(Live { id, .. }) = find(&self.settings, id, None, Follow::Link).await? else { return Ok(None) };
+        let Found::Live(Live { id, .. }) = self.context.find(id, None, Follow::Link).await? else { return Ok(None) };
         let id = &id;
         let mut guard = SessionLock { sessions: self.clone(), id: *id, holder, until: None };
         // Dropped while the store is at work, the guard gives back what it may have been given.
         let may_have = |may: bool| guard.until = may.then_some(SystemTime::UNIX_EPOCH);
         let taken = take_lease(self.store(), id, holder, time, deadline, None, may_have).await?;
-        let Taken::Until(until) = taken else { return Ok(None) };
+        let Taken::Until { until, .. } = taken else { return Ok(None) };
         guard.until = Some(until);
         Ok(Some(guard))
     }
@@ -62,7 +63,7 @@ impl Sessions {
     ///
     /// As [`lock`](Self::lock).
     pub async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool> {
-        self.store().unlock(id, holder).await.map_err(failed("unlock", id))
+        capability::leases(self.store(), "unlock")?.unlock(id, holder).await.map_err(failed("unlock", id))
     }
 }
 
@@ -103,8 +104,8 @@ impl SessionLock {
     ///
     /// As [`Sessions::open`].
     pub async fn session(&self) -> Result<Option<Session>> {
-        let settings = Arc::new(self.sessions.settings.rejecting());
-        let session = Session::open_with(settings, self.id).await?;
+        let context = Arc::new(self.sessions.context.of_a_lease_holder());
+        let session = Session::open_with(context, self.id).await?;
         // A renewal has moved it to another id, and the lease was that of the old one.
         let session = session.filter(|session| session.id() == Some(self.id));
         Ok(session.inspect(Session::skip_touch))
@@ -116,9 +117,12 @@ impl SessionLock {
     ///
     /// As [`Sessions::lock`].
     pub async fn extend(&mut self, time: Duration) -> Result<bool> {
-        let locked = self.sessions.store().lock(&self.id, self.holder, time).await;
+        let locked = match capability::leases(self.sessions.store(), "lock") {
+            Ok(leases) => leases.lock(&self.id, self.holder, time).await,
+            Err(error) => Err(error),
+        };
         Ok(match locked.map_err(failed("lock", &self.id))? {
-            Lock::Acquired { until } => {
+            Lock::Acquired { until, .. } => {
                 self.until = Some(until);
                 true
             }

@@ -9,7 +9,7 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, list_owned, make_room, to_its_end},
+    session::{AtLimit, IntoKey, Key, Limit, make_room, to_its_end},
     store::Stored,
 };
 
@@ -94,8 +94,8 @@ impl Sessions {
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) where the store can't list, and its failures.
     pub async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
-        let codec = &self.settings.codec;
-        let listed = list_owned(&self.settings, owner).await?;
+        let codec = &self.context.settings.codec;
+        let listed = self.context.list_owned(owner).await?;
         Ok(listed.into_iter().map(|(id, stored)| OwnedSession { id, stored, codec: codec.clone() }).collect())
     }
 
@@ -110,7 +110,7 @@ impl Sessions {
     ///
     /// As [`list`](Self::list) and [`revoke_one`](Self::revoke_one).
     pub async fn admit(&self, owner: &str, limit: usize, at_limit: AtLimit) -> Result<bool> {
-        let (settings, owner) = (Arc::clone(&self.settings), owner.to_owned());
-        to_its_end(async move { make_room(&settings, &owner, Limit { most: limit, at_limit }, &[]).await }).await
+        let (context, owner) = (Arc::clone(&self.context), owner.to_owned());
+        to_its_end(async move { make_room(&context, &owner, Limit { most: limit, at_limit }, &[]).await }).await
     }
 }

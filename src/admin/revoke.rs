@@ -13,7 +13,7 @@ use crate::{
     events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    session::{Caller, EndedBeside, Live, Settings, deadline, end_owned, find_owned, remove, to_its_end, within},
+    session::{Caller, Context, EndedBeside, Live, end_owned, remove, to_its_end, within},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -31,16 +31,16 @@ impl Sessions {
     ///
     /// If the store can't change the epoch: then the sessions may live on.
     pub async fn revoke(&self, owner: &str) -> Result<u64> {
-        let (settings, caller, name) = (Arc::clone(&self.settings), Caller::present(), Arc::from(owner));
+        let (context, caller, name) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner));
         let owner = owner.to_owned();
         let revoked: Result<u64> = to_its_end(async move {
             // One after another in this process. A turn that does not come in time holds up no revocation.
-            let _turn = settings.queue.turn(SessionId::of_owner(&owner), deadline(&settings)).await;
-            let before = listed(&settings, &owner).await;
-            renew_epoch(&settings, &owner).await?;
-            let removed = remove_listed(&settings, &owner, &before, None).await;
+            let _turn = context.owner_turn(&owner, context.deadline()).await;
+            let before = listed(&context, &owner).await;
+            renew_epoch(&context, &owner).await?;
+            let removed = remove_listed(&context, &owner, &before, None).await;
             tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
-            settings.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
+            context.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
             Ok(removed)
         })
         .await;
@@ -70,22 +70,22 @@ impl Sessions {
     ///
     /// If the store can't; [`Contended`](ErrorKind::Contended) if the kept session changes again and again.
     pub async fn revoke_others(&self, owner: &str, keep: &SessionId) -> Result<bool> {
-        let (settings, caller, name) = (Arc::clone(&self.settings), Caller::present(), Arc::from(owner));
+        let (context, caller, name) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner));
         let (owner, keep) = (owner.to_owned(), *keep);
         let kept: Result<Option<SessionId>> = to_its_end(async move {
-            let deadline = deadline(&settings);
-            let turn = settings.queue.turn(SessionId::of_owner(&owner), deadline).await;
+            let deadline = context.deadline();
+            let turn = context.owner_turn(&owner, deadline).await;
             let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
             // If the session was renewed meanwhile, it has a new id.
-            let Some(Live { id: keep, stored: held, .. }) = find_owned(&settings, &owner, &keep).await? else {
+            let Some(Live { id: keep, stored: held, .. }) = context.find_owned(&owner, &keep).await? else {
                 return Ok(None);
             };
-            let before = listed(&settings, &owner).await;
-            renew_epoch(&settings, &owner).await?;
-            carry_over(&settings, &keep, held, deadline).await?;
-            let removed = remove_listed(&settings, &owner, &before, Some(&keep)).await;
+            let before = listed(&context, &owner).await;
+            renew_epoch(&context, &owner).await?;
+            carry_over(&context, &keep, held, deadline).await?;
+            let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
             tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
-            settings.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
+            context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
             Ok(Some(keep))
         })
         .await;
@@ -104,10 +104,10 @@ impl Sessions {
     /// If the store can't; [`Damaged`](ErrorKind::Damaged) if the record does not tell whose it is:
     /// [`remove`](Self::remove) works on it.
     pub async fn revoke_one(&self, owner: &str, id: &SessionId) -> Result<bool> {
-        let (settings, owner, id) = (Arc::clone(&self.settings), owner.to_owned(), *id);
+        let (context, owner, id) = (Arc::clone(&self.context), owner.to_owned(), *id);
         let caller = Caller::present();
         let ended: Result<Option<SessionId>> = to_its_end(async move {
-            let ended = end_owned(&settings, &owner, &id).await?;
+            let ended = end_owned(&context, &owner, &id).await?;
             if let Some(id) = ended {
                 tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
             }
@@ -121,39 +121,39 @@ impl Sessions {
 }
 
 /// Gives the owner another epoch.
-async fn renew_epoch(settings: &Settings, owner: &str) -> Result<()> {
-    let usage = Usage::keep_for(settings.clock.now(), Duration::ZERO);
-    let renewed = match settings.store.renew_epoch(owner, usage).await {
+async fn renew_epoch(context: &Context, owner: &str) -> Result<()> {
+    let usage = Usage::keep_for(context.clock.now(), Duration::ZERO);
+    let renewed = match context.store.renew_epoch(owner, usage).await {
         // Twice renewed is renewed.
-        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => settings.store.renew_epoch(owner, usage).await,
+        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => context.store.renew_epoch(owner, usage).await,
         outcome => outcome,
     };
     renewed.map_err(during("renew_epoch"))
 }
 
 /// Puts the owner's present epoch into a session that was live before it was renewed.
-async fn carry_over(settings: &Settings, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
+async fn carry_over(context: &Context, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
     let Some(owner) = held.record.owner().cloned() else { return Ok(()) };
     let until = held.record.absolute_limit();
-    let usage = Usage { used_at: settings.clock.now(), expires_at: until };
-    let epoch = settings.store.ensure_epoch(owner.name(), usage).await.map_err(during("ensure_epoch"))?;
+    let usage = Usage { used_at: context.clock.now(), expires_at: until };
+    let epoch = context.store.ensure_epoch(owner.name(), usage).await.map_err(during("ensure_epoch"))?;
     let carried = Owner::new(Arc::clone(owner.name()), epoch);
     let carried = carried.map_err(|error| Error::session(ErrorKind::InvalidOwner, *id).because(error))?;
     loop {
         let record = Arc::new(Record::clone(&held.record).with_owner(Some(carried.clone())));
-        match settings.store.update(id, &record, &held.version, held.usage()).await {
+        match context.store.update(id, &record, &held.version, held.usage()).await {
             Ok(Update::Updated(_)) => return Ok(()),
             // Ended by somebody else: nothing is left to keep.
             Ok(Update::Gone) => return Ok(()),
-            Ok(Update::Conflict) => {}
+            Ok(Update::Conflict(_)) => {}
             // What is there now tells whether it arrived; if it arrives late, it says the same once more.
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {}
             Err(error) => return Err(failed("update", id)(error)),
         }
         within(deadline, id)?;
         // Not `find`: the session is revoked at this moment.
-        let now = settings.store.load(id).await.map_err(failed("load", id))?;
-        let Some(now) = now.filter(|now| !now.is_expired(settings.clock.now())) else { return Ok(()) };
+        let now = context.store.load(id).await.map_err(failed("load", id))?;
+        let Some(now) = now.filter(|now| !now.is_expired(context.clock.now())) else { return Ok(()) };
         match now.record.owner() {
             Some(present) if *present == carried => return Ok(()),
             Some(present) if *present == owner && now.record.kind() == RecordKind::Session => held = now,
@@ -165,8 +165,8 @@ async fn carry_over(settings: &Settings, id: &SessionId, mut held: Stored, deadl
 
 /// The ids that the store lists for an owner, with the epoch of each. A store that can't tell lists none: to remove what
 /// is revoked is to tidy up.
-async fn listed(settings: &Settings, owner: &str) -> Vec<(SessionId, Option<Epoch>)> {
-    match settings.store.list_owner(owner).await {
+async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Option<Epoch>)> {
+    match context.list_stored(owner).await {
         Ok(listed) => listed.into_iter().map(|(id, stored)| (id, stored.record.owner().map(Owner::epoch))).collect(),
         Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
         Err(error) => {
@@ -181,14 +181,14 @@ async fn listed(settings: &Settings, owner: &str) -> Vec<(SessionId, Option<Epoc
 /// Those are the ones without the present epoch, since who has logged in meanwhile has that and stays; and those that
 /// were there `before` the epoch was renewed, whatever epoch somebody carried them into since.
 async fn remove_listed(
-    settings: &Settings,
+    context: &Context,
     owner: &str,
     before: &[(SessionId, Option<Epoch>)],
     keep: Option<&SessionId>,
 ) -> u64 {
     let before: HashSet<_> = before.iter().map(|(id, _)| id).collect();
-    let now = listed(settings, owner).await;
-    let present = match settings.store.owner_epoch(owner).await {
+    let now = listed(context, owner).await;
+    let present = match context.store.owner_epoch(owner).await {
         Ok(present) => present,
         Err(error) => {
             tracing::warn!(target: TARGET, %error, "revoked sessions not removed: they expire unused");
@@ -200,7 +200,7 @@ async fn remove_listed(
         if keep == Some(&id) || (epoch == present && !before.contains(&id)) {
             continue;
         }
-        match remove(settings, &id).await {
+        match remove(context, &id).await {
             Ok(was_there) => removed += u64::from(was_there),
             Err(error) => {
                 tracing::warn!(

@@ -3,10 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
+    clock::Clock,
     error::{Error, Result},
     events::{EventKind, Observer, Observers},
     id::SessionId,
-    session::{Caller, Ended, EndedBeside, Follow, Found, Session, Settings, end, find, to_its_end},
+    session::{Caller, Context, Ended, EndedBeside, Follow, Found, Session, Settings, end, to_its_end},
     store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
@@ -60,7 +61,7 @@ use crate::{
 /// the whole store ([`clear`](Self::clear), [`delete_idle`](Self::delete_idle)) stops where it is.
 #[derive(Clone)]
 pub struct Sessions {
-    pub(super) settings: Arc<Settings>,
+    pub(super) context: Arc<Context>,
 }
 
 impl Sessions {
@@ -69,7 +70,7 @@ impl Sessions {
     /// its settings.
     #[must_use]
     pub fn new(store: impl SessionStore) -> Self {
-        Self::with(Arc::new(Settings::new(DynStore::new(store))))
+        Self::with(Arc::new(Context::over(DynStore::new(store))))
     }
 
     /// The same, with an observer. Those of a layer ([`SessionLayer::sessions`](crate::SessionLayer::sessions)) have the
@@ -79,11 +80,12 @@ impl Sessions {
         let store = DynStore::new(store);
         let mut observers = Observers::NONE.of(store.name());
         observers.add(observer);
-        Self::with(Arc::new(Settings { observers: observers.clone(), ..Settings::new(observed(store, &observers)) }))
+        let store = observed(store, &observers);
+        Self::with(Arc::new(Context::new(Settings::default(), store, observers, Clock::system())))
     }
 
-    pub(crate) fn with(settings: Arc<Settings>) -> Self {
-        Self { settings }
+    pub(crate) fn with(context: Arc<Context>) -> Self {
+        Self { context }
     }
 
     /// The session of this id with no request; `None` if no such session is live. [`Session::save`] writes what is
@@ -94,7 +96,7 @@ impl Sessions {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell,
     /// [`Damaged`](crate::ErrorKind::Damaged) if it can't open the record.
     pub async fn open(&self, id: &SessionId) -> Result<Option<Session>> {
-        let session = Session::open_with(Arc::clone(&self.settings), *id).await?;
+        let session = Session::open_with(Arc::clone(&self.context), *id).await?;
         // A job is no visit: what it only looks at is not kept alive.
         Ok(session.inspect(Session::skip_touch))
     }
@@ -105,7 +107,7 @@ impl Sessions {
     ///
     /// As [`open`](Self::open).
     pub async fn contains(&self, id: &SessionId) -> Result<bool> {
-        Ok(matches!(find(&self.settings, id, None, Follow::Link).await?, Found::Live(_)))
+        Ok(matches!(self.context.find(id, None, Follow::Link).await?, Found::Live(_)))
     }
 
     /// Ends a session, whatever its state: a damaged record is removed as well. Returns `true` if one was there. For an
@@ -116,10 +118,10 @@ impl Sessions {
     ///
     /// If the store can't: then the session may live on.
     pub async fn remove(&self, id: &SessionId) -> Result<bool> {
-        let (settings, asked, caller) = (Arc::clone(&self.settings), *id, Caller::present());
+        let (context, asked, caller) = (Arc::clone(&self.context), *id, Caller::present());
         let ended = to_its_end(async move {
-            let Ended::Done(id) = end(&settings, &asked).await? else { return Ok(None) };
-            settings.emit(EventKind::Destroyed { id });
+            let Ended::Done(id) = end(&context, &asked).await? else { return Ok(None) };
+            context.emit(EventKind::Destroyed { id });
             Ok(Some(id))
         });
         let ended: Result<Option<SessionId>> = ended.await;
@@ -129,7 +131,7 @@ impl Sessions {
     }
 
     pub(super) fn store(&self) -> &DynStore {
-        &self.settings.store
+        &self.context.store
     }
 }
 
@@ -146,6 +148,6 @@ pub(super) fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(Sto
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("settings", &self.settings).finish()
+        f.debug_struct("Sessions").field("context", &self.context).finish()
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     id::SessionId,
     session::{Caller, EndedBeside},
-    store::{Idle, Metadata, SessionStatus, SessionStore, Swept},
+    store::{Idle, Metadata, SessionStatus, SessionStore, Swept, capability},
 };
 
 /// # The store as a whole
@@ -24,7 +24,7 @@ impl Sessions {
     /// Those of the store.
     #[doc(alias = "len")]
     pub async fn count(&self) -> Result<u64> {
-        self.store().count().await.map_err(during("count"))
+        capability::listing(self.store(), "count")?.count().await.map_err(during("count"))
     }
 
     /// Ends all sessions of all owners and visitors. Returns how many there were, or 0 if the store can't count.
@@ -35,7 +35,7 @@ impl Sessions {
     /// clear: memcached needs the setting `clear_by_generation`.
     pub async fn clear(&self) -> Result<u64> {
         let caller = Caller::present();
-        let cleared = self.store().clear().await.map_err(during("clear"))?;
+        let cleared = capability::clearing(self.store(), "clear")?.clear().await.map_err(during("clear"))?;
         caller.has_ended(Some(EndedBeside::All));
         Ok(cleared)
     }
@@ -46,7 +46,7 @@ impl Sessions {
     ///
     /// Those of the store.
     pub async fn sweep(&self) -> Result<Swept> {
-        self.store().sweep().await.map_err(during("sweep"))
+        capability::listing(self.store(), "sweep")?.sweep().await.map_err(during("sweep"))
     }
 
     /// Ends sessions that have not been used for this long, and removes what has expired.
@@ -55,8 +55,8 @@ impl Sessions {
     ///
     /// Those of the store.
     pub async fn delete_idle(&self, unused_for: Duration) -> Result<Swept> {
-        self.store()
-            .delete_idle(Idle::new(unused_for).touch_after(self.settings.touch_after))
+        capability::listing(self.store(), "delete_idle")?
+            .delete_idle(Idle::new(unused_for).touch_after(self.context.settings.touch_after))
             .await
             .map_err(during("delete_idle"))
     }

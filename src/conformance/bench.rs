@@ -11,8 +11,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
-        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Owned, Page, Refresh, Rename, SessionStore,
+        StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, capability,
     },
 };
 
@@ -76,6 +76,17 @@ macro_rules! asks {
     };
 }
 
+/// One method of a capability. A store without it skips what needs it.
+macro_rules! asks_of_capabilities {
+    ($($operation:ident $accessor:ident $method:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+        $(pub(super) async fn $method(&self, $($argument: $type),*) -> Verdict<$output> {
+            let call = async { capability::$accessor(&self.store, stringify!($method))?.$method($($argument),*).await };
+            let answer = self.in_time(Operation::$operation, call).await?;
+            self.judge(Operation::$operation, answer)
+        })*
+    };
+}
+
 impl Probe {
     asks! {
         Load load(id: &SessionId) -> Option<Stored>;
@@ -90,21 +101,26 @@ impl Probe {
         EnsureEpoch ensure_epoch(owner: &str, usage: Usage) -> Epoch;
         RenewEpoch renew_epoch(owner: &str, usage: Usage) -> ();
         Metadata metadata(id: &SessionId) -> Option<Metadata>;
-        Ids ids(from: Cursor, limit: usize) -> Page;
-        Count count() -> u64;
-        Clear clear() -> u64;
-        Sweep sweep() -> Swept;
-        DeleteIdle delete_idle(idle: Idle) -> Swept;
-        ListOwner list_owner(owner: &str) -> Vec<(SessionId, Stored)>;
-        Lock lock(id: &SessionId, holder: Holder, time: Duration) -> Lock;
-        Unlock unlock(id: &SessionId, holder: Holder) -> bool;
         Flush flush() -> ();
         Close close() -> ();
     }
 
-    /// Waits as [`SessionStore::unlocked`] does.
+    asks_of_capabilities! {
+        Ids listing ids(from: Cursor, limit: usize) -> Page;
+        Count listing count() -> u64;
+        Sweep listing sweep() -> Swept;
+        DeleteIdle listing delete_idle(idle: Idle) -> Swept;
+        Clear clearing clear() -> u64;
+        ListOwner owners list_owner(owner: &str) -> Vec<Owned>;
+        Lock leases lock(id: &SessionId, holder: Holder, time: Duration) -> Lock;
+        Unlock leases unlock(id: &SessionId, holder: Holder) -> bool;
+    }
+
+    /// Waits as [`Leases::unlocked`](crate::store::Leases::unlocked) does.
     pub(super) async fn unlocked(&self, id: &SessionId, at_most: Duration) -> Verdict {
-        self.in_time(Operation::Unlocked, self.store.unlocked(id, at_most)).await
+        let leases = capability::leases(&self.store, "unlocked");
+        let leases = self.judge(Operation::Unlocked, leases)?;
+        self.in_time(Operation::Unlocked, leases.unlocked(id, at_most)).await
     }
 
     /// Ends with "it hangs" if the call takes longer than the harness has patience.

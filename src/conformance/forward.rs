@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version},
+    store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version, capability},
 };
 
 /// What a wrapper does not pass on to the store that it wraps; see [`forwarding`].
@@ -162,20 +162,25 @@ impl Call {
             Operation::EnsureEpoch => wrapper.ensure_epoch("somebody", *usage).await.map(drop),
             Operation::RenewEpoch => wrapper.renew_epoch("somebody", *usage).await,
             Operation::Unlocked => {
-                wrapper.unlocked(id, Duration::from_millis(1)).await;
+                capability::leases(wrapper, "unlocked")?.unlocked(id, Duration::from_millis(1)).await;
                 Ok(())
             }
             Operation::Flush => wrapper.flush().await,
             Operation::Close => wrapper.close().await,
             Operation::Metadata => wrapper.metadata(id).await.map(drop),
-            Operation::Ids => wrapper.ids(Cursor::START, 10).await.map(drop),
-            Operation::Count => wrapper.count().await.map(drop),
-            Operation::Clear => wrapper.clear().await.map(drop),
-            Operation::Sweep => wrapper.sweep().await.map(drop),
-            Operation::DeleteIdle => wrapper.delete_idle(Idle::new(Duration::from_secs(60))).await.map(drop),
-            Operation::ListOwner => wrapper.list_owner("somebody").await.map(drop),
-            Operation::Lock => wrapper.lock(id, holder, Duration::from_secs(1)).await.map(drop),
-            Operation::Unlock => wrapper.unlock(id, holder).await.map(drop),
+            Operation::Ids => capability::listing(wrapper, "ids")?.ids(Cursor::START, 10).await.map(drop),
+            Operation::Count => capability::listing(wrapper, "count")?.count().await.map(drop),
+            Operation::Clear => capability::clearing(wrapper, "clear")?.clear().await.map(drop),
+            Operation::Sweep => capability::listing(wrapper, "sweep")?.sweep().await.map(drop),
+            Operation::DeleteIdle => capability::listing(wrapper, "delete_idle")?
+                .delete_idle(Idle::new(Duration::from_secs(60)))
+                .await
+                .map(drop),
+            Operation::ListOwner => capability::owners(wrapper, "list_owner")?.list_owner("somebody").await.map(drop),
+            Operation::Lock => {
+                capability::leases(wrapper, "lock")?.lock(id, holder, Duration::from_secs(1)).await.map(drop)
+            }
+            Operation::Unlock => capability::leases(wrapper, "unlock")?.unlock(id, holder).await.map(drop),
         }
     }
 }

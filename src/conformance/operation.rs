@@ -13,7 +13,7 @@ macro_rules! operations {
         pub enum Operation {
             $(#[doc = concat!("`", $required_name, "`: required.")] $required,)*
             $(#[doc = concat!("`", $provided_name, "`: provided from the required ones.")] $provided,)*
-            $(#[doc = concat!("`", $optional_name, "`: answers `Unsupported` unless a store overrides it.")] $optional,)*
+            $(#[doc = concat!("`", $optional_name, "`: of a capability, which a store has or has not.")] $optional,)*
         }
 
         impl Operation {
@@ -21,7 +21,7 @@ macro_rules! operations {
             pub const REQUIRED: &'static [Self] = &[$(Self::$required,)*];
             /// What the contract provides from the required ones.
             pub const PROVIDED: &'static [Self] = &[$(Self::$provided,)*];
-            /// What a store may have or not: the provided form answers `Unsupported`.
+            /// The methods of the capabilities, which a store has or has not.
             pub const OPTIONAL: &'static [Self] = &[$(Self::$optional,)*];
 
             /// The name of the method.
@@ -52,12 +52,11 @@ operations! {
         OwnerEpoch = "owner_epoch",
         EnsureEpoch = "ensure_epoch",
         RenewEpoch = "renew_epoch",
-        Unlocked = "unlocked",
+        Metadata = "metadata",
         Flush = "flush",
         Close = "close",
     }
     optional {
-        Metadata = "metadata",
         Ids = "ids",
         Count = "count",
         Clear = "clear",
@@ -66,6 +65,7 @@ operations! {
         ListOwner = "list_owner",
         Lock = "lock",
         Unlock = "unlock",
+        Unlocked = "unlocked",
     }
 }
 

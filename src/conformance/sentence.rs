@@ -3,7 +3,7 @@
 use std::{fmt, sync::OnceLock};
 
 /// The contract's own documentation: the kit has no second copy of a sentence that could say something else.
-const CONTRACT: &str = include_str!("../store/contract.rs");
+const CONTRACT: [&str; 2] = [include_str!("../store/contract.rs"), include_str!("../store/capability.rs")];
 
 /// A numbered sentence of the contract: `U1` and what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,7 +25,7 @@ impl fmt::Display for Sentence {
 #[must_use]
 pub fn sentences() -> &'static [Sentence] {
     static SENTENCES: OnceLock<Vec<Sentence>> = OnceLock::new();
-    SENTENCES.get_or_init(|| parse(CONTRACT))
+    SENTENCES.get_or_init(|| CONTRACT.into_iter().flat_map(parse).collect())
 }
 
 /// What the sentence of this number says.

@@ -1,4 +1,4 @@
-//! Percent-encoded text, and paths in it.
+//! Percent-encoded parts of a store URL.
 
 use std::borrow::Cow;
 

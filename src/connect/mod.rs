@@ -1,10 +1,14 @@
 //! Opens a store from a URL, so that the store can be chosen at run time.
 //!
 //! - [`connect`], and [`connect_observed`], which also reports the store's events to an observer.
-//! - `url`: the parts of a URL, and `options`: those after the `?`, with the errors about them.
+//! - `url`: the parts of a URL, `options`: those after the `?`, with the errors about them, and `encoded`: their text.
 //! - `stores`: the options and the target of each scheme.
 //! - [`ConnectError`]: what is wrong, and what is allowed.
 
+#[cfg_attr(
+    not(all(feature = "memory", feature = "file", feature = "memcached")),
+    allow(dead_code, reason = "which parts are decoded depends on the stores that are compiled in")
+)]
 mod encoded;
 mod error;
 #[cfg_attr(

@@ -1,4 +1,4 @@
-//! The name of a key, and the errors about it.
+//! Which key it was.
 
 use std::fmt;
 
@@ -33,16 +33,4 @@ impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyId({self})")
     }
-}
-
-/// A key can't be added to a ring, or not be removed from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyRingError {
-    /// The secret is on the ring already.
-    #[error("the key {0} is on the ring already: each secret is named once")]
-    Twice(KeyId),
-    /// The key writes.
-    #[error("the key {0} writes: make a ring on which another writes")]
-    Writing(KeyId),
 }

@@ -28,13 +28,15 @@
 //! on the stack, pages that were swapped out, the environment variable or file of a secret, and a process that ends
 //! without dropping (an abort, `process::exit`). A ring lives as long as its last clone.
 
+mod error;
 mod key_id;
 mod ring;
 mod secret;
 
-pub(crate) use self::{key_id::KEY_ID_BYTES, ring::RingKey};
 pub use self::{
-    key_id::{KeyId, KeyRingError},
+    error::KeyRingError,
+    key_id::KeyId,
     ring::KeyRing,
     secret::{Secret, SecretError},
 };
+pub(crate) use self::{key_id::KEY_ID_BYTES, ring::RingKey};

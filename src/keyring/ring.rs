@@ -9,7 +9,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
-    key_id::{KeyId, KeyRingError},
+    error::KeyRingError,
+    key_id::KeyId,
     secret::{self, Secret, SecretError},
 };
 

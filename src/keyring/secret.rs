@@ -10,8 +10,6 @@ use std::{
 use base64ct::{Base64, Base64Unpadded, Base64Url, Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;
 
-use super::key_id::KeyRingError;
-
 /// The fewest bytes of a secret: the strength of the keys that are derived from it.
 const MIN_BYTES: usize = 32;
 
@@ -163,7 +161,7 @@ enum Reason {
     Unreadable(std::io::Error),
     NotSet,
     Empty,
-    Ring(KeyRingError),
+    Ring(super::error::KeyRingError),
 }
 
 impl SecretError {
@@ -175,7 +173,7 @@ impl SecretError {
         Self::new(Reason::Empty)
     }
 
-    pub(super) fn ring(error: KeyRingError) -> Self {
+    pub(super) fn ring(error: super::error::KeyRingError) -> Self {
         Self::new(Reason::Ring(error))
     }
 

@@ -9,9 +9,9 @@ use crate::{
     clock::Clock,
     codec::Codec,
     cookie::{ConfigError, Cookie, CookieConfig},
-    events::Observer,
+    events::{Observer, Observers},
     lifetime::Lifetime,
-    session::{ConflictPolicy, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
+    session::{ConflictPolicy, Context, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
     store::{DynStore, SessionStore, observed::observed},
 };
 
@@ -30,6 +30,9 @@ use crate::{
 /// ```
 pub struct SessionLayerBuilder<R = EmptyAnswer> {
     pub(super) settings: Settings,
+    store: DynStore,
+    observers: Observers,
+    clock: Clock,
     cookie: CookieConfig,
     signing: Signing,
     pub(super) turns: Turns,
@@ -65,7 +68,10 @@ impl SessionLayer {
 impl SessionLayerBuilder {
     fn new(store: impl SessionStore) -> Self {
         Self {
-            settings: Settings::new(DynStore::new(store)),
+            settings: Settings::default(),
+            store: DynStore::new(store),
+            observers: Observers::NONE,
+            clock: Clock::system(),
             cookie: CookieConfig::default(),
             signing: Signing::default(),
             turns: Turns::default(),
@@ -227,7 +233,7 @@ impl<R> SessionLayerBuilder<R> {
     /// Where the layer reads the time. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.settings.clock = clock;
+        self.clock = clock;
         self
     }
 
@@ -250,7 +256,7 @@ impl<R> SessionLayerBuilder<R> {
     /// ```
     #[must_use]
     pub fn observe(mut self, observer: impl Observer) -> Self {
-        self.settings.observers.add(observer);
+        self.observers.add(observer);
         self
     }
 
@@ -259,8 +265,8 @@ impl<R> SessionLayerBuilder<R> {
     /// status with an empty body.
     #[must_use]
     pub fn on_failure<F>(self, answer: F) -> SessionLayerBuilder<F> {
-        let Self { settings, cookie, signing, turns, answer: _ } = self;
-        SessionLayerBuilder { settings, cookie, signing, turns, answer }
+        let Self { settings, store, observers, clock, cookie, signing, turns, answer: _ } = self;
+        SessionLayerBuilder { settings, store, observers, clock, cookie, signing, turns, answer }
     }
 
     /// The layer.
@@ -269,9 +275,9 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// If settings contradict each other or are out of their range; the error names both sides.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, cookie, signing, turns, answer } = self;
+        let Self { mut settings, store, observers, clock, cookie, signing, turns, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
-        settings.exclusive = turns.checked(settings.conflicts, &settings.store)?;
+        settings.exclusive = turns.checked(settings.conflicts, &store)?;
         if !(0.0..=1.0).contains(&settings.touch_after) {
             let given = settings.touch_after;
             return Err(ConfigError::new(format!(
@@ -288,13 +294,20 @@ impl<R> SessionLayerBuilder<R> {
         if settings.limit.is_some_and(|limit| limit.most == 0) {
             return Err(ConfigError::new("sessions_per_owner is 0: nobody could log in"));
         }
+        if settings.limit.is_some() && store.owners().is_none() {
+            let store = store.name();
+            return Err(ConfigError::new(format!(
+                "sessions_per_owner needs a store that lists an owner's sessions, and {store} does not, as it is configured: \
+                 choose another, turn its list on, or leave sessions_per_owner out"
+            )));
+        }
         if let Some(complaint) = settings.codec.complaint() {
             return Err(ConfigError::new(complaint));
         }
-        settings.observers = settings.observers.of(settings.store.name());
-        settings.store = observed(settings.store, &settings.observers);
+        let observers = observers.of(store.name());
+        let store = observed(store, &observers);
         settings.cookie = cookie;
-        Ok(SessionLayer { settings: Arc::new(settings), answer })
+        Ok(SessionLayer { context: Arc::new(Context::new(settings, store, observers, clock)), answer })
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Result as SessionResult,
     events::EventKind,
-    session::{Answer, Finish, Polling, ResponseHead, to_its_end},
+    session::{Answer, Due, Polling, ResponseHead, to_its_end},
 };
 
 pin_project! {
@@ -77,13 +77,13 @@ where
                             extensions: response.extensions(),
                         })
                     });
-                    match handle.shared.finish(saves) {
-                        Finish::Untouched => {
+                    match handle.shared.answered(saves) {
+                        Due::Untouched => {
                             this.in_flight.handle = None;
                             return Poll::Ready(output);
                         }
-                        Finish::Clean => return Poll::Ready(this.in_flight.answered(output)),
-                        Finish::EndTurn => {
+                        Due::Clean => return Poll::Ready(this.in_flight.answered(output)),
+                        Due::EndTurn => {
                             let shared = Arc::clone(&handle.shared);
                             let future = Box::pin(async move {
                                 shared.end_turn().await;
@@ -91,9 +91,9 @@ where
                             });
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
-                        Finish::Commit { to_its_end: whole } => {
+                        Due::Commit { to_its_end: whole } => {
                             let shared = Arc::clone(&handle.shared);
-                            let commit = async move { shared.commit_response().await };
+                            let commit = async move { shared.last_commit().await };
                             let future: Pin<Box<dyn Future<Output = _> + Send>> =
                                 if whole { Box::pin(to_its_end(commit)) } else { Box::pin(commit) };
                             this.in_flight.runs_on = whole;
@@ -123,7 +123,7 @@ impl InFlight {
             let answer: Answer = handle.shared.take_answer();
             let (settings, status) = (handle.settings(), response.status());
             if answer.over_http && answer.cookie.is_some() && settings.cookie.reports_insecure() {
-                settings.emit(EventKind::SecureCookieOverHttp { cookie: settings.cookie.name() });
+                handle.context().emit(EventKind::SecureCookieOverHttp { cookie: settings.cookie.name() });
             }
             if headers::apply(settings, &answer, status, response.headers_mut()) && handle.is_nested() {
                 Given::note(response);

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cookie,
     events::{self, EventKind},
-    session::{Session, Settings, Shared},
+    session::{Context, Session, Settings, Shared},
 };
 
 /// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.
@@ -26,12 +26,16 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    pub(super) fn new(settings: Arc<Settings>, outer: Option<Self>) -> Self {
-        Self { shared: Shared::new(settings), outer: outer.map(Arc::new) }
+    pub(super) fn new(context: Arc<Context>, outer: Option<Self>) -> Self {
+        Self { shared: Shared::new(context), outer: outer.map(Arc::new) }
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.shared.context
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        &self.shared.settings
+        self.shared.settings()
     }
 
     /// Whether this layer, or one around it, has the cookie of this name.
@@ -84,10 +88,10 @@ impl SessionHandle {
     }
 
     fn tokens(&self, headers: &HeaderMap, uri: Option<&Uri>) -> cookie::Tokens {
-        let (settings, first) = (self.settings(), self.shared.is_first_reading());
-        let tokens = cookie::read(headers, &settings.cookie, &settings.clock, |reason| {
+        let (context, settings, first) = (self.context(), self.settings(), self.shared.is_first_reading());
+        let tokens = cookie::read(headers, &settings.cookie, &context.clock, |reason| {
             if first {
-                settings.emit(EventKind::NoSession { reason, id: None, record: None });
+                context.emit(EventKind::NoSession { reason, id: None, record: None });
             }
         });
         // Noted now, since headers and URI are not kept.

@@ -10,7 +10,7 @@ use crate::{
     admin::Sessions,
     error::Result,
     id::SessionId,
-    session::{Session, Settings, Shared},
+    session::{Context, Session, Shared},
 };
 
 /// Gives every request a session: read from its cookie, loaded when a handler asks for it, saved if it has changed.
@@ -34,7 +34,7 @@ use crate::{
 /// the inner does nothing, and says so once.
 pub struct SessionLayer<R = EmptyAnswer> {
     /// What all its requests share.
-    pub(super) settings: Arc<Settings>,
+    pub(super) context: Arc<Context>,
     pub(super) answer: R,
 }
 
@@ -46,7 +46,7 @@ impl<R> SessionLayer<R> {
     /// (`examples/testing.rs`).
     #[must_use]
     pub fn new_session(&self) -> Session {
-        Session::of(Shared::detached(Arc::clone(&self.settings), Default::default()))
+        Session::of(Shared::detached(Arc::clone(&self.context), Default::default()))
     }
 
     /// The session of this id with this layer's settings and no request; `None` if no such session is live.
@@ -55,14 +55,14 @@ impl<R> SessionLayer<R> {
     ///
     /// If the store can't tell, or can't open the record.
     pub async fn open_session(&self, id: SessionId) -> Result<Option<Session>> {
-        Session::open_with(Arc::clone(&self.settings), id).await
+        Session::open_with(Arc::clone(&self.context), id).await
     }
 
     /// All sessions of this layer's store, with its settings: for jobs and pages of operators, and to list and revoke the
     /// sessions of one owner.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
-        Sessions::with(Arc::clone(&self.settings))
+        Sessions::with(Arc::clone(&self.context))
     }
 
     /// The `Cookie` line with which a request has this session, which [`new_session`](Self::new_session) made and which
@@ -70,7 +70,7 @@ impl<R> SessionLayer<R> {
     #[must_use]
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
         let state = session.shared().state();
-        state.answer.cookie.as_ref().map(|(token, _)| self.settings.cookie.pair(token))
+        state.answer.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
     }
 }
 
@@ -78,18 +78,18 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, Arc::clone(&self.settings), self.answer.clone())
+        SessionService::new(inner, Arc::clone(&self.context), self.answer.clone())
     }
 }
 
 impl<R: Clone> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
-        Self { settings: Arc::clone(&self.settings), answer: self.answer.clone() }
+        Self { context: Arc::clone(&self.context), answer: self.answer.clone() }
     }
 }
 
 impl<R> fmt::Debug for SessionLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLayer").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("SessionLayer").field("context", &self.context).finish_non_exhaustive()
     }
 }

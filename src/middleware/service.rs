@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{EmptyAnswer, FailureAnswer, ResponseFuture, SessionHandle};
-use crate::{events::EventKind, session::Settings};
+use crate::{events::EventKind, session};
 
 /// What [`SessionLayer`](super::SessionLayer) makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
 /// the inner service has answered.
@@ -18,13 +18,13 @@ use crate::{events::EventKind, session::Settings};
 #[derive(Debug, Clone)]
 pub struct SessionService<S, R = EmptyAnswer> {
     inner: S,
-    settings: Arc<Settings>,
+    context: Arc<session::Context>,
     answer: R,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>, answer: R) -> Self {
-        Self { inner, settings, answer }
+    pub(super) fn new(inner: S, context: Arc<session::Context>, answer: R) -> Self {
+        Self { inner, context, answer }
     }
 
     /// The inner service.
@@ -57,17 +57,17 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let settings = &self.settings;
+        let context = &self.context;
         let extensions = request.extensions_mut();
         let outer = extensions.get::<SessionHandle>();
-        if outer.is_some_and(|outer| outer.is_named(settings.cookie.name())) {
+        if outer.is_some_and(|outer| outer.is_named(context.settings.cookie.name())) {
             // Two sessions under one name would overwrite each other's cookie.
-            if !settings.nested.swap(true, Ordering::Relaxed) {
-                settings.emit(EventKind::NestedLayer { cookie: settings.cookie.name() });
+            if !context.nested.swap(true, Ordering::Relaxed) {
+                context.emit(EventKind::NestedLayer { cookie: context.settings.cookie.name() });
             }
             return ResponseFuture::new(self.inner.call(request), None, self.answer.clone());
         }
-        let handle = SessionHandle::new(Arc::clone(settings), outer.cloned());
+        let handle = SessionHandle::new(Arc::clone(context), outer.cloned());
         extensions.insert(handle.clone());
         ResponseFuture::new(self.inner.call(request), Some(handle), self.answer.clone())
     }

@@ -38,7 +38,11 @@ impl Turns {
                  overwrite what the next one saved. Turn `last_write_wins` off, or leave `exclusive` out",
                 store.name()
             ))),
-            (Some(wait), lease) => Ok(Some(Exclusive::new(wait, lease.unwrap_or(Self::LEASE)))),
+            (Some(_), _) if store.leases().is_none() => Err(ConfigError::new(format!(
+                "exclusive needs leases, and the store {} has none: choose a store with `leases`, or leave `exclusive` out",
+                store.name()
+            ))),
+            (Some(wait), lease) => Ok(Some(Exclusive { wait, lease: lease.unwrap_or(Self::LEASE) })),
         }
     }
 }

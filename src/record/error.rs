@@ -1,4 +1,4 @@
-//! What is wrong with bytes that are no record.
+//! What is no record.
 
 /// The bytes are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

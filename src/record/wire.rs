@@ -1,6 +1,6 @@
 //! The documented, versioned form of a record as bytes.
 
-use super::{Entries, Epoch, Owner, Record, RecordKind, error::RecordError};
+use super::{Entries, Epoch, Owner, Record, RecordError, RecordKind};
 use crate::{
     clock,
     id::Check,

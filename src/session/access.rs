@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Session,
-    changes::{Change, Draft},
+    changes::Change,
+    draft::Draft,
     key::{IntoKey, check},
+    shared::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,7 +30,7 @@ impl Session {
         let key = key.name();
         let held = {
             let mut state = self.shared.state();
-            state.see(key, &self.shared.settings);
+            state.see(key, self.shared.settings());
             state.draft.held(key)
         };
         self.decode(key, held.bytes(key))
@@ -103,7 +104,7 @@ impl Session {
         let verifier = key.verifier();
         let key = key.name();
         check(key)?;
-        let codec = &self.shared.settings.codec;
+        let codec = &self.shared.settings().codec;
         let failed = |error| entry::<T>(ErrorKind::Encode, key).because(error);
         let bytes = codec.encode(value).map_err(failed)?;
         verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
@@ -154,7 +155,7 @@ impl Session {
             let (held, revision) = {
                 let mut state = self.shared.state();
                 state.not_superseded()?;
-                state.see(key, &self.shared.settings);
+                state.see(key, self.shared.settings());
                 (state.draft.held(key), state.revision)
             };
             let value = self.decode(key, held.bytes(key))?;
@@ -173,7 +174,7 @@ impl Session {
     #[doc(alias("contains_key", "has"))]
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
         let mut state = self.shared.state();
-        state.see(key.as_ref(), &self.shared.settings);
+        state.see(key.as_ref(), self.shared.settings());
         state.draft.get(key.as_ref()).is_some()
     }
 
@@ -212,12 +213,12 @@ impl Session {
     }
 
     pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, bytes: Option<&[u8]>) -> Result<Option<T>> {
-        let decode = |bytes| self.shared.settings.codec.decode(bytes);
+        let decode = |bytes| self.shared.settings().codec.decode(bytes);
         bytes.map(decode).transpose().map_err(|error| entry::<T>(ErrorKind::Decode, key).because(error))
     }
 
     pub(super) fn check_size(&self, draft: &Draft, key: &str, value: usize) -> Result<()> {
-        let (after, limit) = (draft.encoded_len_with(key, value), self.shared.settings.max_record);
+        let (after, limit) = (draft.encoded_len_with(key, value), self.shared.settings().max_record);
         // What shrinks a record that is too large already is welcome.
         if after > limit && after > draft.encoded_len() {
             return Err(Error::too_large(Some(key), after, limit));

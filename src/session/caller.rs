@@ -2,7 +2,12 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use super::{request::Shared, state::EndedBeside};
+use super::{live::EndedBeside, shared::Shared};
+#[cfg(feature = "axum")]
+use crate::{
+    error::Error,
+    events::{EventKind, Observers},
+};
 
 thread_local! {
     static PRESENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
@@ -30,11 +35,6 @@ impl Caller {
             shared.has_ended_beside(ended);
         }
     }
-
-    #[cfg(feature = "axum")]
-    pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
-        self.0.as_ref()
-    }
 }
 
 impl Polling {
@@ -49,5 +49,15 @@ impl Drop for Polling {
         let before = self.0.take();
         // Drop the old value after the cell is free again: dropping the last clone of a request may report an event.
         drop(PRESENT.try_with(|present| present.replace(before)));
+    }
+}
+
+/// Reports an error that a handler answers with to the observers of the layer around it, if a handler is being polled.
+#[cfg(feature = "axum")]
+pub(crate) fn report_failed(error: &Error) {
+    let kind = EventKind::HandlerFailed { error };
+    match Caller::present().0 {
+        Some(shared) => shared.context.emit(kind),
+        None => Observers::NONE.emit(kind),
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     end::{Ended, end_seen, must_have_ended},
-    request::{Shared, to_its_end},
-    state::Doomed,
+    live::Doomed,
+    shared::{Shared, to_its_end},
 };
 use crate::{
     cookie::Tokens,
@@ -25,7 +25,7 @@ impl Shared {
         loop {
             let Some(doomed) = self.state().doomed.last().cloned() else { break };
             let seen = doomed.live.as_ref().map(|live| &live.stored.version);
-            let ended = match end_seen(&self.settings, &doomed.id, seen).await? {
+            let ended = match end_seen(&self.context, &doomed.id, seen).await? {
                 Ended::Done(id) => Some(id),
                 Ended::Absent => match self.ended_already(&doomed) {
                     Ok(ended) => ended,
@@ -38,7 +38,7 @@ impl Shared {
                 // tombstone stays, and so does the cookie that the login has set.
                 Ended::Superseded => {
                     let error = Error::session(ErrorKind::Superseded, doomed.id);
-                    self.settings.emit(EventKind::WriteBlocked { id: doomed.id, error: &error });
+                    self.context.emit(EventKind::WriteBlocked { id: doomed.id, error: &error });
                     failure = Some(error);
                     None
                 }
@@ -49,7 +49,7 @@ impl Shared {
                 state.answer.destroyed = true;
                 drop(state);
                 destroyed = true;
-                self.settings.emit(EventKind::Destroyed { id });
+                self.context.emit(EventKind::Destroyed { id });
             }
         }
         match failure {
@@ -66,12 +66,12 @@ impl Shared {
         if self.state().is_ended_beside(live) {
             return Ok(Some(live.id));
         }
-        must_have_ended(&self.settings, live).map(|()| None)
+        must_have_ended(&self.context, live).map(|()| None)
     }
 
     /// Destroys the sessions that the tokens name, without opening their records.
     pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
-        let ids = tokens.iter().map(|token| token.identify(self.settings.cookie.bare_name()).0);
+        let ids = tokens.iter().map(|token| self.context.identify(token).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
         let shared = Arc::clone(self);
         to_its_end(async move { shared.destroy_doomed().await }).await

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{commit::deadline, load::MOST_LINKS, owned::find_owned, settings::Settings, state::Live};
+use super::{context::Context, find::MOST_LINKS, live::Live};
 use crate::{
     error::{Error, ErrorKind, Result},
     events::EventKind,
     id::SessionId,
     record::{Forward, Owner, Record, RecordKind, TOMBSTONE_LIFETIME},
-    store::{End, SessionStore, StoreError, StoreErrorKind, Version},
+    store::{End, SessionStore, StoreError, StoreErrorKind, Stored, Version},
 };
 
 /// What came of ending a session.
@@ -32,11 +32,18 @@ pub(crate) enum Ended {
 
 /// One attempt after another to end what is under an id.
 struct Attempts<'a> {
-    settings: &'a Settings,
+    context: &'a Context,
     deadline: Instant,
     /// An attempt under the present id was not answered: if nothing is left there, it may be what has ended it.
     is_unsure: bool,
     is_last: bool,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Over(Ended),
+    /// The session has changed, or the answer was lost: look again at the record, which the store may have answered.
+    Again(Option<Stored>),
 }
 
 /// How far an end has followed the session: the id that was asked for, or one that its renewals' tombstones lead to.
@@ -49,27 +56,33 @@ struct Way {
 
 /// Ends the session with this id, or the session that its tombstones lead to. A record that can't be opened is ended,
 /// too.
-pub(crate) async fn end(settings: &Settings, id: &SessionId) -> Result<Ended> {
-    end_seen(settings, id, None).await
+pub(crate) async fn end(context: &Context, id: &SessionId) -> Result<Ended> {
+    end_seen(context, id, None).await
 }
 
 /// The same for a session that was seen in this version: no load is needed unless it has changed since.
-pub(crate) async fn end_seen(settings: &Settings, id: &SessionId, seen: Option<&Version>) -> Result<Ended> {
-    let mut attempts = Attempts::new(settings);
+pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Version>) -> Result<Ended> {
+    let mut attempts = Attempts::new(context);
     let mut way = Way { id: *id, owner: None, hops: 0 };
-    if let Some(version) = seen
-        && let Some(outcome) = attempts.make(&way.id, version).await?
-    {
-        return Ok(outcome);
+    let mut newer = None;
+    if let Some(version) = seen {
+        match attempts.make(&way.id, version).await? {
+            Attempt::Over(outcome) => return Ok(outcome),
+            Attempt::Again(stored) => newer = stored,
+        }
     }
     loop {
         let id = way.id;
-        let held = match settings.store.load(&id).await {
+        let held = match newer.take() {
+            Some(held) => Ok(Some(held)),
+            None => context.store.load(&id).await,
+        };
+        let held = match held {
             Ok(Some(held)) => held,
             Ok(None) => return attempts.nothing_left(&id).await,
             // No version can be read. What is damaged leads no token anywhere, so a plain remove takes nobody's tombstone.
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                return Ok(if remove_now(settings, &id).await? { Ended::Done(id) } else { Ended::Absent });
+                return Ok(if remove_now(context, &id).await? { Ended::Done(id) } else { Ended::Absent });
             }
             Err(error) => return Err(error.during("load").on(&id).into()),
         };
@@ -91,23 +104,25 @@ pub(crate) async fn end_seen(settings: &Settings, id: &SessionId, seen: Option<&
             // A record that is sealed and opened by nothing here, or an epoch, to which no token leads.
             RecordKind::Session | RecordKind::Sealed | RecordKind::Epoch => {}
         }
-        if let Some(outcome) = attempts.make(&id, &held.version).await? {
-            return Ok(outcome);
+        match attempts.make(&id, &held.version).await? {
+            Attempt::Over(outcome) => return Ok(outcome),
+            Attempt::Again(stored) => newer = stored,
         }
     }
 }
 
 impl<'a> Attempts<'a> {
-    fn new(settings: &'a Settings) -> Self {
-        Self { settings, deadline: deadline(settings), is_unsure: false, is_last: false }
+    fn new(context: &'a Context) -> Self {
+        Self { context, deadline: context.deadline(), is_unsure: false, is_last: false }
     }
 
-    /// Ends a session in this version. Returns `None` if it has changed, or the answer was lost: look again.
-    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<Option<Ended>> {
-        match self.settings.store.end(id, version, self.settings.clock.now()).await {
-            Ok(End::Ended) => return Ok(Some(Ended::Done(*id))),
-            Ok(End::Gone) => return self.nothing_left(id).await.map(Some),
-            Ok(End::Conflict) => {}
+    /// Ends a session in this version.
+    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<Attempt> {
+        let mut newer = None;
+        match self.context.store.end(id, version, self.context.clock.now()).await {
+            Ok(End::Ended) => return Ok(Attempt::Over(Ended::Done(*id))),
+            Ok(End::Gone) => return self.nothing_left(id).await.map(Attempt::Over),
+            Ok(End::Conflict(stored)) => newer = stored,
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 if self.is_last {
                     return Err(error.during("end").on(id).into());
@@ -117,20 +132,20 @@ impl<'a> Attempts<'a> {
             Err(error) => return Err(error.during("end").on(id).into()),
         }
         if Instant::now() < self.deadline {
-            return Ok(None);
+            return Ok(Attempt::Again(newer));
         }
         // However short the time is, what was first is looked at.
         if self.is_last {
             return Err(Error::session(ErrorKind::Contended, *id));
         }
         self.is_last = true;
-        Ok(None)
+        Ok(Attempt::Again(newer))
     }
 
     /// Nothing is under the id. A store that has let go of it may have to write down that it is not to come back after a
     /// restart; and what somebody else is just ending has certainly ended when this is answered.
     async fn nothing_left(&self, id: &SessionId) -> Result<Ended> {
-        remove_now(self.settings, id).await?;
+        remove_now(self.context, id).await?;
         Ok(if self.is_unsure { Ended::Done(*id) } else { Ended::Absent })
     }
 }
@@ -154,8 +169,8 @@ impl Way {
 /// It may instead have moved on to a new token, and the tombstone at the old id may have expired since. That is ruled
 /// out if the session was loaded less than a tombstone's lifetime ago. A session past its absolute limit has ended
 /// anyway.
-pub(crate) fn must_have_ended(settings: &Settings, live: &Live) -> Result<()> {
-    let now = settings.clock.now();
+pub(crate) fn must_have_ended(context: &Context, live: &Live) -> Result<()> {
+    let now = context.clock.now();
     if live.loaded.is_within(TOMBSTONE_LIFETIME, now) || now >= live.stored.record.absolute_limit() {
         return Ok(());
     }
@@ -164,24 +179,27 @@ pub(crate) fn must_have_ended(settings: &Settings, live: &Live) -> Result<()> {
 
 /// Ends a live session of this owner, and returns the id that it had. If there is no such session, returns `None` and
 /// changes nothing.
-pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) -> Result<Option<SessionId>> {
-    let mut attempts = Attempts::new(settings);
+pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) -> Result<Option<SessionId>> {
+    let mut attempts = Attempts::new(context);
     let mut at = *id;
     loop {
-        let ended = match find_owned(settings, owner, &at).await? {
+        let ended = match context.find_owned(owner, &at).await? {
             // If the session was renewed meanwhile, this is its new id.
             Some(live) => {
                 attempts.is_unsure &= live.id == at;
                 at = live.id;
-                attempts.make(&at, &live.stored.version).await?
+                match attempts.make(&at, &live.stored.version).await? {
+                    Attempt::Over(ended) => Some(ended),
+                    Attempt::Again(_) => None,
+                }
             }
             // The end that was not answered may be the reason.
-            None if attempts.is_unsure && !is_stored(settings, &at).await? => Some(attempts.nothing_left(&at).await?),
+            None if attempts.is_unsure && !is_stored(context, &at).await? => Some(attempts.nothing_left(&at).await?),
             None => return Ok(None),
         };
         match ended {
             Some(Ended::Done(id)) => {
-                settings.emit(EventKind::Destroyed { id });
+                context.emit(EventKind::Destroyed { id });
                 return Ok(Some(id));
             }
             Some(Ended::Absent | Ended::Superseded) => return Ok(None),
@@ -191,24 +209,24 @@ pub(crate) async fn end_owned(settings: &Settings, owner: &str, id: &SessionId) 
 }
 
 /// Whether anything but a grave is stored under an id.
-async fn is_stored(settings: &Settings, id: &SessionId) -> Result<bool> {
-    let held = settings.store.load(id).await.map_err(|error| error.during("load").on(id))?;
+async fn is_stored(context: &Context, id: &SessionId) -> Result<bool> {
+    let held = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
     Ok(held.is_some_and(|held| !held.record.is_grave()))
 }
 
 /// Removes what is under an id, where it is dead already.
-pub(crate) async fn remove(settings: &Settings, id: &SessionId) -> Result<bool, StoreError> {
-    let was_there = remove_now(settings, id).await?;
+pub(crate) async fn remove(context: &Context, id: &SessionId) -> Result<bool, StoreError> {
+    let was_there = remove_now(context, id).await?;
     if was_there {
-        settings.emit(EventKind::Destroyed { id: *id });
+        context.emit(EventKind::Destroyed { id: *id });
     }
     Ok(was_there)
 }
 
-async fn remove_now(settings: &Settings, id: &SessionId) -> Result<bool, StoreError> {
-    let outcome = match settings.store.remove(id).await {
+async fn remove_now(context: &Context, id: &SessionId) -> Result<bool, StoreError> {
+    let outcome = match context.store.remove(id).await {
         // Whether the first one arrived is told by a second: either way nothing is there afterwards.
-        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => settings.store.remove(id).await.map(|_| true),
+        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => context.store.remove(id).await.map(|_| true),
         outcome => outcome,
     };
     outcome.map_err(|error| error.during("remove").on(id))

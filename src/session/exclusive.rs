@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    commit::after,
-    load::{Follow, Found, LoadFailure, Loaded, find, load},
-    settings::{DamagedPolicy, Settings},
-    state::{Live, Origin},
-    turn::{Denied, Exclusive, Turn},
+    context::Context,
+    find::{Follow, Found},
+    live::Origin,
+    load::{LoadFailure, Loaded, load},
+    policy::DamagedPolicy,
+    settings::Exclusive,
+    turn::{Denied, Turn},
 };
 use crate::{
+    clock::deadline,
     cookie::Tokens,
     events::EventKind,
     id::SessionId,
@@ -22,29 +25,30 @@ use crate::{
 /// Looked up first, so that a token that names no session takes no lease and stands in no line. `None`: there is no
 /// session to lease.
 pub(crate) async fn load_in_turn(
-    settings: &Arc<Settings>,
-    exclusive: &Exclusive,
+    context: &Arc<Context>,
+    exclusive: Exclusive,
     tokens: &Tokens,
 ) -> Result<(Loaded, Option<Box<Turn>>), LoadFailure> {
-    let deadline = after(exclusive.wait);
-    let mut loaded = load(settings, tokens).await?;
+    let deadline = deadline(exclusive.wait);
+    let mut loaded = load(context, tokens).await?;
     loop {
         let Origin::Live(live) = &loaded.origin else { return Ok((loaded, None)) };
-        let (id, check, was_forwarded) = (live.id, live.stored.record.check(), live.is_forwarded);
-        let turn = match Turn::take(settings, exclusive, id, deadline).await {
-            Ok(turn) => turn,
-            Err(denied) => return Err(refused(settings, denied, exclusive, id)),
+        let id = live.id;
+        let (turn, stored) = match Turn::take(context, exclusive, id, deadline).await {
+            Ok(Some((turn, stored))) => (Some(turn), stored),
+            Ok(None) => (None, None),
+            Err(denied) => return Err(refused(context, denied, exclusive, id)),
         };
-        let found = find(settings, &id, Some(check), Follow::Forward).await;
+        let found = context.find_again(live, Follow::Forward, stored).await;
         match (found, turn) {
             (Ok(Found::Live(live)), Some(turn)) if live.id == id => {
-                loaded.origin = Origin::Live(Live { is_forwarded: was_forwarded, ..live });
+                loaded.origin = Origin::Live(live);
                 return Ok((loaded, Some(Box::new(turn))));
             }
             (Ok(Found::Live(live)), None) if live.id == id => {
                 let error = StoreError::new(StoreErrorKind::Other).during("lock").on(&id);
                 let denied = Denied::Store(error.because("the store leases nothing where it has a session"));
-                return Err(refused(settings, denied, exclusive, id));
+                return Err(refused(context, denied, exclusive, id));
             }
             (found, turn) => {
                 // The session that was leased is gone, so give the turn back.
@@ -54,7 +58,7 @@ pub(crate) async fn load_in_turn(
                 match found {
                     // The session was renewed while this request waited: wait on in the line of the new id.
                     Ok(Found::Live(live)) => loaded.origin = Origin::Live(live),
-                    found => return loaded.without(settings, exclusive, id, found).map(|loaded| (loaded, None)),
+                    found => return loaded.without(context, exclusive, id, found).map(|loaded| (loaded, None)),
                 }
             }
         }
@@ -65,8 +69,8 @@ impl Loaded {
     /// Handles a session that ended, or was superseded by a login, while this request waited.
     fn without(
         mut self,
-        settings: &Settings,
-        exclusive: &Exclusive,
+        context: &Context,
+        exclusive: Exclusive,
         id: SessionId,
         found: Result<Found, StoreError>,
     ) -> Result<Self, LoadFailure> {
@@ -78,11 +82,11 @@ impl Loaded {
             }
             Ok(_) => Origin::None,
             Err(error) if error.kind() != StoreErrorKind::Corrupt => {
-                return Err(refused(settings, Denied::Store(error), exclusive, id));
+                return Err(refused(context, Denied::Store(error), exclusive, id));
             }
             Err(error) => {
-                settings.emit(EventKind::Damaged { id, error: &error });
-                if settings.damaged == DamagedPolicy::Fail {
+                context.emit(EventKind::Damaged { id, error: &error });
+                if context.settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
                 self.unopened.push(id);
@@ -93,16 +97,16 @@ impl Loaded {
     }
 }
 
-fn refused(settings: &Settings, denied: Denied, exclusive: &Exclusive, id: SessionId) -> LoadFailure {
+fn refused(context: &Context, denied: Denied, exclusive: Exclusive, id: SessionId) -> LoadFailure {
     match denied {
         // Told where it was denied.
         Denied::Locked => LoadFailure::Locked { retry_after: exclusive.wait.min(exclusive.lease) },
         Denied::Unsupported(error) => {
-            settings.emit(EventKind::LoadFailed { id, error: &error });
+            context.emit(EventKind::LoadFailed { id, error: &error });
             LoadFailure::NoLeases(error)
         }
         Denied::Store(error) => {
-            settings.emit(EventKind::LoadFailed { id, error: &error });
+            context.emit(EventKind::LoadFailed { id, error: &error });
             LoadFailure::Store(error)
         }
     }

@@ -11,7 +11,7 @@ use serde::{
     ser::{self, Impossible, SerializeStruct},
 };
 
-use super::changes::Draft;
+use super::draft::Draft;
 use crate::{
     codec::{Codec, CodecError},
     error::{Error, ErrorKind, Result},

@@ -10,14 +10,14 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     id::SessionId,
-    store::{DynStore, Holder, Lock, SessionStore, StoreError, StoreErrorKind},
+    store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, Stored, capability},
 };
 
 /// What came of asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Taken {
-    /// It is ours until then.
-    Until(SystemTime),
+    /// It is ours until then. With the record under the lease, if the store has answered it.
+    Until { until: SystemTime, stored: Option<Stored> },
     /// There is nothing to lease.
     Absent,
     /// Another had it all the time.
@@ -37,10 +37,11 @@ pub(crate) async fn take(
     freed: Option<&Notify>,
     mut may_have: impl FnMut(bool),
 ) -> Result<Taken, StoreError> {
+    let leases = capability::leases(store, "lock").map_err(|error| error.on(id))?;
     loop {
         may_have(true);
-        match store.lock(id, holder, time).await {
-            Ok(Lock::Acquired { until }) => return Ok(Taken::Until(until)),
+        match leases.lock(id, holder, time).await {
+            Ok(Lock::Acquired { until, stored }) => return Ok(Taken::Until { until, stored }),
             Ok(Lock::Absent) => {
                 may_have(false);
                 return Ok(Taken::Absent);
@@ -63,7 +64,7 @@ pub(crate) async fn take(
                 None => std::future::pending().await,
             }
         };
-        first_of(store.unlocked(id, left), woken).await;
+        first_of(leases.unlocked(id, left), woken).await;
         // A store may say at once that the lease may be free. Whoever has it must be able to go on.
         tokio::task::yield_now().await;
     }

@@ -3,12 +3,11 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    Session,
-    changes::Change,
-    load::{Follow, Found, find},
-    request::{Shared, to_its_end},
-    settings::Settings,
-    state::{Live, Origin, Renewal},
+    changes::{Change, Renewal},
+    context::Context,
+    find::{Follow, Found},
+    live::{Live, Origin},
+    shared::{Session, Shared, to_its_end},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -26,7 +25,7 @@ impl Session {
     /// [`SessionLayer::new_session`](crate::SessionLayer::new_session).
     #[must_use]
     pub fn new(store: impl SessionStore) -> Self {
-        Self::of(Shared::detached(Arc::new(Settings::new(DynStore::new(store))), Origin::None))
+        Self::of(Shared::detached(Arc::new(Context::over(DynStore::new(store))), Origin::None))
     }
 
     /// The session of this id, with the default settings and no request; `None` if no such session is live.
@@ -36,17 +35,17 @@ impl Session {
     /// [`Unavailable`](ErrorKind::Unavailable) if the store can't tell, [`Damaged`](ErrorKind::Damaged) if it can't open
     /// the record.
     pub async fn open(store: impl SessionStore, id: SessionId) -> Result<Option<Self>> {
-        Self::open_with(Arc::new(Settings::new(DynStore::new(store))), id).await
+        Self::open_with(Arc::new(Context::over(DynStore::new(store))), id).await
     }
 
-    pub(crate) async fn open_with(settings: Arc<Settings>, id: SessionId) -> Result<Option<Self>> {
-        match find(&settings, &id, None, Follow::Link).await? {
+    pub(crate) async fn open_with(context: Arc<Context>, id: SessionId) -> Result<Option<Self>> {
+        match context.find(&id, None, Follow::Link).await? {
             // A caller that knows the id is not a browser with an old token, so its use counts as any other.
             Found::Live(live) => {
                 // Unless nobody has come with the session's new token yet: a job must not seem to have.
-                let is_forwarded = live.is_unpresented(settings.clock.recent());
+                let is_forwarded = live.is_unpresented(context.clock.recent());
                 let origin = Origin::Live(Live { is_forwarded, ..live });
-                Ok(Some(Self::of(Shared::detached(settings, origin))))
+                Ok(Some(Self::of(Shared::detached(context, origin))))
             }
             Found::Superseded { .. } | Found::Absent | Found::Revoked => Ok(None),
         }
@@ -93,7 +92,7 @@ impl Session {
     /// How long the session lives: what this request set, or what its record says, or the layer's default.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
-        self.shared.state().draft.lifetime().unwrap_or(self.shared.settings.lifetime)
+        self.shared.state().draft.lifetime().unwrap_or(self.shared.settings().lifetime)
     }
 
     /// Sets how long this session lives ("remember me"), whatever the layer's default.
@@ -139,7 +138,7 @@ impl Session {
             state.can_set_cookie()?;
             state.renew(Renewal::Leave);
         }
-        let lifetime = state.first_lifetime(&self.shared.settings);
+        let lifetime = state.first_lifetime(self.shared.settings());
         state.change(Change::Owner(owner, lifetime));
         Ok(())
     }
@@ -168,11 +167,8 @@ impl Session {
         let Some(live) = live else { return Ok(()) };
         // Where it is now, and only if it is still live: a touch alone would find the tombstone of a renewal, or a session
         // that was revoked, and say that all is well.
-        let check = live.stored.record.check();
-        match find(&self.shared.settings, &live.id, Some(check), Follow::Link).await? {
-            Found::Live(now) => {
-                self.shared.touch_now(Live { is_forwarded: live.is_forwarded || now.is_forwarded, ..now }).await
-            }
+        match self.shared.context.find_again(&live, Follow::Link, None).await? {
+            Found::Live(now) => self.shared.touch_now(now).await,
             Found::Absent | Found::Revoked => Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => Err(Error::session(ErrorKind::Superseded, live.id)),
         }
@@ -201,7 +197,7 @@ impl Session {
         let mut state = self.shared.state();
         state.can_set_cookie()?;
         state.renew(Renewal::Login);
-        let lifetime = state.first_lifetime(&self.shared.settings);
+        let lifetime = state.first_lifetime(self.shared.settings());
         state.change(Change::Login(owner, lifetime));
         Ok(())
     }
@@ -335,9 +331,8 @@ impl Session {
                 None => return state.not_superseded(),
             }
         };
-        let check = live.stored.record.check();
-        let now = match find(&self.shared.settings, &live.id, Some(check), Follow::Forward).await? {
-            Found::Live(now) => Live { is_forwarded: live.is_forwarded || now.is_forwarded, ..now },
+        let now = match self.shared.context.find_again(&live, Follow::Forward, None).await? {
+            Found::Live(now) => now,
             Found::Absent | Found::Revoked => return Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => return Err(Error::session(ErrorKind::Superseded, live.id)),
         };

@@ -1,19 +1,18 @@
 //! From the request's tokens to the session that they name.
 
-use std::{sync::Arc, time::Duration};
-
-use tracing::Instrument;
+use std::time::Duration;
 
 use super::{
-    settings::{DamagedPolicy, Settings},
-    state::{Live, Moment, Origin},
+    context::Context,
+    find::{Follow, Found},
+    live::{Live, Origin},
+    policy::DamagedPolicy,
 };
 use crate::{
     cookie::Tokens,
-    events::{EventKind, NoSessionReason, span},
-    id::{Check, SessionId},
-    record::{Forward, Owner, Record, RecordKind},
-    store::{SessionStore, StoreError, StoreErrorKind, Stored},
+    events::{EventKind, span},
+    id::SessionId,
+    store::{StoreError, StoreErrorKind},
 };
 
 /// Why the request's session could not be told.
@@ -46,62 +45,33 @@ pub(crate) struct Loaded {
     rival: Option<SessionId>,
 }
 
-/// What a stored record is to a request that holds the token of this check.
-pub(crate) enum Found {
-    Live(Live),
-    /// A newer token has replaced this one, and this request may not follow the tombstone to the session.
-    Superseded {
-        is_linked: bool,
-    },
-    /// Not there, or not for this token; the reason is an event.
-    Absent,
-    /// There, and its owner's sessions were revoked since it was logged in.
-    Revoked,
-}
-
-/// How far a tombstone is followed to the renewed session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Follow {
-    /// Until the forward's `until`: for a request that came with the old token.
-    Forward,
-    /// As long as the tombstone lives: for a caller that ends the session or knows its old id.
-    Link,
-}
-
-/// How many tombstones are followed. A session that is renewed every few minutes has one or two with a valid forward.
-pub(crate) const MOST_HOPS: usize = 8;
-
-/// How many are followed by those who end the session, or know its old id. A tombstone lives for an hour and the grace, and
-/// the layer renews at most once in a minute, unless the application does so itself.
-pub(crate) const MOST_LINKS: usize = 64;
-
 /// Looks up what the tokens name. One live session is the request's; two are refused, since one of them was planted.
-pub(crate) async fn load(settings: &Settings, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
+pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     if tokens.are_several() {
         // Boxed: hardly a request has several, and every handler's future has room for what is not boxed.
-        return Box::pin(load_several(settings, tokens)).await;
+        return Box::pin(load_several(context, tokens)).await;
     }
     let Some(token) = tokens.iter().next() else { return Ok(Loaded::NOTHING) };
-    let (id, check) = token.identify(settings.cookie.bare_name());
+    let (id, check) = context.identify(&token);
     // As `find` does it, but with no room for `find` in every handler's future.
     let found = if span::are_wanted() {
-        Box::pin(find(settings, &id, Some(check), Follow::Forward)).await
+        Box::pin(context.find(&id, Some(check), Follow::Forward)).await
     } else {
-        look_up(settings, &id, Some(check), Follow::Forward).await
+        context.look_up(&id, Some(check), Follow::Forward).await
     };
     let mut loaded = Loaded::NOTHING;
-    loaded.take(settings, id, found)?;
+    loaded.take(context, id, found)?;
     Ok(loaded)
 }
 
-async fn load_several(settings: &Settings, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
+async fn load_several(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     let mut loaded = Loaded::NOTHING;
     for token in tokens.iter() {
-        let (id, check) = token.identify(settings.cookie.bare_name());
-        let found = find(settings, &id, Some(check), Follow::Forward).await;
-        loaded.take(settings, id, found)?;
+        let (id, check) = context.identify(&token);
+        let found = context.find(&id, Some(check), Follow::Forward).await;
+        loaded.take(context, id, found)?;
     }
-    loaded.is_one(settings)?;
+    loaded.is_one(context)?;
     Ok(loaded)
 }
 
@@ -109,12 +79,7 @@ impl Loaded {
     const NOTHING: Self = Self { origin: Origin::None, unopened: Vec::new(), revoked: Vec::new(), rival: None };
 
     /// Takes in what the next token led to.
-    fn take(
-        &mut self,
-        settings: &Settings,
-        id: SessionId,
-        found: Result<Found, StoreError>,
-    ) -> Result<(), LoadFailure> {
+    fn take(&mut self, context: &Context, id: SessionId, found: Result<Found, StoreError>) -> Result<(), LoadFailure> {
         match found {
             Ok(Found::Live(live)) => match &self.origin {
                 // The request has the old and the new token of one session.
@@ -124,9 +89,9 @@ impl Loaded {
                 }
                 // A token that leads there only by a forward gives way to one that names a live session.
                 Origin::Live(_) if live.is_forwarded => self.rival = Some(live.id),
-                Origin::Live(first) if first.is_forwarded => self.go_on_with(settings, live),
-                Origin::Live(first) => return Err(two_sessions(settings, first.id, live.id)),
-                Origin::None | Origin::Superseded { .. } => self.go_on_with(settings, live),
+                Origin::Live(first) if first.is_forwarded => self.go_on_with(context, live),
+                Origin::Live(first) => return Err(two_sessions(context, first.id, live.id)),
+                Origin::None | Origin::Superseded { .. } => self.go_on_with(context, live),
             },
             Ok(Found::Superseded { is_linked }) => {
                 if let Origin::None = self.origin {
@@ -136,14 +101,14 @@ impl Loaded {
             Ok(Found::Absent) => {}
             Ok(Found::Revoked) => self.revoked.push(id),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                settings.emit(EventKind::Damaged { id, error: &error });
-                if settings.damaged == DamagedPolicy::Fail {
+                context.emit(EventKind::Damaged { id, error: &error });
+                if context.settings.damaged == DamagedPolicy::Fail {
                     return Err(LoadFailure::Damaged(error));
                 }
                 self.unopened.push(id);
             }
             Err(error) => {
-                settings.emit(EventKind::LoadFailed { id, error: &error });
+                context.emit(EventKind::LoadFailed { id, error: &error });
                 return Err(LoadFailure::Store(error));
             }
         }
@@ -151,151 +116,22 @@ impl Loaded {
     }
 
     /// Refuses two sessions to both of which only forwards lead.
-    fn is_one(&self, settings: &Settings) -> Result<(), LoadFailure> {
+    fn is_one(&self, context: &Context) -> Result<(), LoadFailure> {
         match (&self.origin, self.rival) {
             (Origin::Live(live), Some(rival)) if live.is_forwarded && live.id != rival => {
-                Err(two_sessions(settings, live.id, rival))
+                Err(two_sessions(context, live.id, rival))
             }
             _ => Ok(()),
         }
     }
 
-    fn go_on_with(&mut self, settings: &Settings, live: Live) {
-        settings.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
+    fn go_on_with(&mut self, context: &Context, live: Live) {
+        context.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
         self.origin = Origin::Live(live);
     }
 }
 
-fn two_sessions(settings: &Settings, first: SessionId, second: SessionId) -> LoadFailure {
-    settings.emit(EventKind::TwoLiveCookies { first, second });
+fn two_sessions(context: &Context, first: SessionId, second: SessionId) -> LoadFailure {
+    context.emit(EventKind::TwoLiveCookies { first, second });
     LoadFailure::TwoSessions
-}
-
-/// Looks up one id. Without a check (a job that knows the id, not the token) the record's own is accepted.
-pub(crate) async fn find(
-    settings: &Settings,
-    id: &SessionId,
-    check: Option<Check>,
-    follow: Follow,
-) -> Result<Found, StoreError> {
-    if span::are_wanted() {
-        return Box::pin(look_up(settings, id, check, follow).instrument(span::load(id))).await;
-    }
-    look_up(settings, id, check, follow).await
-}
-
-async fn look_up(
-    settings: &Settings,
-    id: &SessionId,
-    check: Option<Check>,
-    follow: Follow,
-) -> Result<Found, StoreError> {
-    match look_at(settings, id, check).await? {
-        Looked::Session(live) => unless_revoked(settings, live).await,
-        // Boxed: few requests come with an old token, and unboxed it would enlarge every handler's future.
-        Looked::Tombstone(tombstone) => Box::pin(go_on(settings, id, tombstone, follow)).await,
-        Looked::Absent => Ok(Found::Absent),
-    }
-}
-
-/// The record that is stored under an id, without following tombstones.
-enum Looked {
-    Session(Live),
-    Tombstone(Arc<Record>),
-    Absent,
-}
-
-async fn look_at(settings: &Settings, id: &SessionId, check: Option<Check>) -> Result<Looked, StoreError> {
-    match settings.store.load(id).await.map_err(|error| error.during("load").on(id))? {
-        Some(stored) => judge(settings, id, check, stored),
-        None => {
-            settings.nothing_stored(id).await;
-            Ok(Looked::Absent)
-        }
-    }
-}
-
-/// Follows the tombstones from a session's old id to its current id.
-///
-/// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token could
-/// follow the session into the victim's login, and a renewal would allow session fixation. If a tombstone leads to a
-/// session that is gone, the token counts as superseded, not as unknown, since the session did exist. It counts as linked
-/// all the same, so that a second logout with the old token fails no more than one with the new token.
-async fn go_on(
-    settings: &Settings,
-    id: &SessionId,
-    mut tombstone: Arc<Record>,
-    follow: Follow,
-) -> Result<Found, StoreError> {
-    let first = Arc::clone(&tombstone);
-    let superseded = |is_linked| {
-        settings.no_session(NoSessionReason::Superseded, id, Some(&first));
-        Ok(Found::Superseded { is_linked })
-    };
-    let mut owner = None;
-    let most = if follow == Follow::Forward { MOST_HOPS } else { MOST_LINKS };
-    for _ in 0..most {
-        let forward = tombstone
-            .forward()
-            .map_err(|error| StoreError::new(StoreErrorKind::Corrupt).during("load").on(id).because(error))?;
-        let Some(Forward { to, until, owner: held_by }) = forward else { return superseded(false) };
-        if follow == Follow::Forward && settings.clock.recent() >= until {
-            return superseded(true);
-        }
-        if *owner.get_or_insert(held_by.clone()) != held_by {
-            return superseded(false);
-        }
-        match look_at(settings, &to, None).await? {
-            Looked::Tombstone(grave) if grave.is_grave() => return superseded(true),
-            Looked::Tombstone(next) => tombstone = next,
-            Looked::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
-                return match unless_revoked(settings, live).await? {
-                    Found::Live(live) => Ok(Found::Live(Live { is_forwarded: true, ..live })),
-                    _ => superseded(true),
-                };
-            }
-            Looked::Session(_) => return superseded(false),
-            Looked::Absent => return superseded(true),
-        }
-    }
-    superseded(false)
-}
-
-async fn unless_revoked(settings: &Settings, live: Live) -> Result<Found, StoreError> {
-    let Some(owner) = live.stored.record.owner() else { return Ok(Found::Live(live)) };
-    let present = settings.store.owner_epoch(owner.name()).await;
-    if present.map_err(|error| error.during("owner_epoch").on(&live.id))? == Some(owner.epoch()) {
-        return Ok(Found::Live(live));
-    }
-    settings.no_session(NoSessionReason::Revoked, &live.id, Some(&live.stored.record));
-    Ok(Found::Revoked)
-}
-
-/// What a record is by itself, whoever owns it.
-fn judge(settings: &Settings, id: &SessionId, check: Option<Check>, stored: Stored) -> Result<Looked, StoreError> {
-    let record = &stored.record;
-    if check.is_some_and(|check| check != record.check()) {
-        settings.no_session(NoSessionReason::Unknown, id, Some(record));
-        return Ok(Looked::Absent);
-    }
-    let now = settings.clock.recent();
-    // Don't rely on the store to hide expired records.
-    if stored.is_expired(now) || now >= record.absolute_limit() {
-        settings.no_session(NoSessionReason::Expired, id, Some(record));
-        return Ok(Looked::Absent);
-    }
-    match record.kind() {
-        RecordKind::Session => {
-            Ok(Looked::Session(Live { id: *id, stored, is_forwarded: false, loaded: Moment::new(now) }))
-        }
-        RecordKind::Tombstone => Ok(Looked::Tombstone(stored.record)),
-        RecordKind::Epoch => {
-            settings.no_session(NoSessionReason::Unknown, id, Some(record));
-            Ok(Looked::Absent)
-        }
-        RecordKind::Sealed => {
-            let error = StoreError::new(StoreErrorKind::Corrupt).during("load").on(id);
-            Err(error.because("the record is sealed, and the store is not wrapped by the one that opens it"))
-        }
-    }
 }

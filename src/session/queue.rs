@@ -1,4 +1,4 @@
-//! Commits of one session that met a conflict, one after another.
+//! Lines in which the tasks of this process wait for one session.
 
 use std::{
     collections::HashMap,
@@ -7,64 +7,147 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
-    time::Instant,
+    sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
 };
 
 use crate::id::SessionId;
 
-/// Lets the commits of one session in this process queue up after their first conflict.
-///
-/// A hundred requests that retry at once would each fail up to a hundred times; in a row, each reloads once.
-#[derive(Default)]
-pub(crate) struct CommitQueue {
-    waiting: Mutex<HashMap<SessionId, Arc<AsyncMutex<()>>>>,
+/// How many wait behind the first of a bounded line.
+const BEHIND: usize = 32;
+
+/// One line for each session that somebody waits for. A line exists as long as somebody has a place in it.
+pub(crate) struct Lines {
+    lines: Mutex<HashMap<SessionId, Arc<Line>>>,
+    /// How many can wait in one line, the first included.
+    room: usize,
 }
 
-/// One's turn. The next in the queue gets it when this is dropped.
-pub(crate) struct Turn<'a> {
-    queue: &'a CommitQueue,
+struct Line {
+    /// The first in the line holds it. It is handed on in the order of arrival.
+    front: Arc<AsyncMutex<()>>,
+    room: Arc<Semaphore>,
+    freed: Notify,
+}
+
+/// A place in a line. The last one to leave removes the line.
+pub(crate) struct Place {
+    lines: Arc<Lines>,
     id: SessionId,
-    permit: Option<OwnedMutexGuard<()>>,
+    /// `None` once it has been left.
+    line: Option<Arc<Line>>,
 }
 
-impl CommitQueue {
-    /// Waits for the turn of this session until the deadline; `None` if it did not come.
-    pub(crate) async fn turn(&self, id: SessionId, deadline: Instant) -> Option<Turn<'_>> {
-        let mutex = Arc::clone(self.waiting().entry(id).or_default());
-        // Made before the wait, so that a future dropped while it waits cleans up as well.
-        let mut turn = Turn { queue: self, id, permit: None };
-        turn.permit = Some(tokio::time::timeout_at(deadline, mutex.lock_owned()).await.ok()?);
-        Some(turn)
+/// The front of a line. When it is dropped, the next in the line gets it.
+pub(crate) struct Front {
+    // Dropped before the place: otherwise, the line could be gone, and another one begun, while its front is still held.
+    _front: OwnedMutexGuard<()>,
+    _place: Place,
+}
+
+impl Lines {
+    /// Any number can wait in a line.
+    pub(crate) fn unbounded() -> Self {
+        Self { lines: Mutex::default(), room: Semaphore::MAX_PERMITS }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<AsyncMutex<()>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Some dozens can wait in a line.
+    pub(crate) fn bounded() -> Self {
+        Self { lines: Mutex::default(), room: 1 + BEHIND }
+    }
+
+    /// Takes a place in the line of this session.
+    pub(crate) fn join(self: &Arc<Self>, id: SessionId) -> Place {
+        let line = Arc::clone(self.all().entry(id).or_insert_with(|| Arc::new(Line::new(self.room))));
+        Place { lines: Arc::clone(self), id, line: Some(line) }
+    }
+
+    /// Waits for the front of this session's line; `None` if it was not reached before the deadline.
+    pub(crate) async fn front(self: &Arc<Self>, id: SessionId, deadline: Instant) -> Option<Front> {
+        let place = self.join(id);
+        let front = place.front(deadline).await?;
+        Some(Front { _front: front, _place: place })
+    }
+
+    /// The front of this session's line, if nobody is in it.
+    pub(crate) fn try_front(self: &Arc<Self>, id: SessionId) -> Option<Front> {
+        let place = self.join(id);
+        let front = Arc::clone(&place.line().front).try_lock_owned().ok()?;
+        Some(Front { _front: front, _place: place })
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Line>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Line {
+    fn new(room: usize) -> Self {
+        Self { front: Arc::default(), room: Arc::new(Semaphore::new(room)), freed: Notify::new() }
+    }
+}
+
+impl Place {
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Room to wait in the line; `None` if too many wait already.
+    pub(crate) fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.line().room).try_acquire_owned().ok()
+    }
+
+    /// Waits for the front of the line; `None` if it was not reached before the deadline. Drop it before the place.
+    pub(crate) async fn front(&self, deadline: Instant) -> Option<OwnedMutexGuard<()>> {
+        timeout_at(deadline, Arc::clone(&self.line().front).lock_owned()).await.ok()
+    }
+
+    /// Wakes the first in the line when what it waits for is free.
+    pub(crate) fn freed(&self) -> &Notify {
+        &self.line().freed
+    }
+
+    fn line(&self) -> &Line {
+        self.line.as_deref().expect("only `drop` takes it")
+    }
+}
+
+impl Clone for Place {
+    fn clone(&self) -> Self {
+        Self { lines: Arc::clone(&self.lines), id: self.id, line: self.line.clone() }
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.permit = None;
-        let mut waiting = self.queue.waiting();
-        // Clones are made under this lock only, so a count of one means that nobody else waits.
-        if waiting.get(&self.id).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
-            waiting.remove(&self.id);
+        let mut lines = self.lines.all();
+        // Left before looking for others, so that of two that leave at once the second one sees that it is the last.
+        // Joining takes the map's lock, and a clone is made from a place that still counts.
+        self.line = None;
+        if lines.get(&self.id).is_some_and(|line| Arc::strong_count(line) == 1) {
+            lines.remove(&self.id);
         }
     }
 }
 
-impl fmt::Debug for CommitQueue {
+impl fmt::Debug for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommitQueue").field("sessions", &self.waiting().len()).finish()
+        f.debug_struct("Lines").field("sessions", &self.all().len()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        time::Duration,
+    };
 
     use super::*;
+
+    fn lines() -> Arc<Lines> {
+        Arc::new(Lines::unbounded())
+    }
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(5)
@@ -72,36 +155,75 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_after_another_and_nothing_stays() {
-        let queue = CommitQueue::default();
+        let lines = lines();
         let id = SessionId::of_owner("x");
-        let first = queue.turn(id, soon()).await.unwrap();
-        assert!(queue.turn(id, soon()).await.is_none(), "the time is bounded");
-        assert_eq!(queue.waiting().len(), 1);
-        let second = queue.turn(id, soon());
+        let first = lines.front(id, soon()).await.unwrap();
+        assert!(lines.front(id, soon()).await.is_none(), "the time is bounded");
+        assert_eq!(lines.all().len(), 1);
+        let second = lines.front(id, soon());
         tokio::pin!(second);
-        assert!(futures_poll_once(second.as_mut()).await.is_none());
+        assert!(poll_once(second.as_mut()).await.is_none());
         drop(first);
         let second = second.await.unwrap();
         drop(second);
-        assert!(queue.waiting().is_empty());
+        assert!(lines.all().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_waiter_leaves_no_turn_behind() {
-        let queue = CommitQueue::default();
+        let lines = lines();
         let id = SessionId::of_owner("x");
-        let first = queue.turn(id, soon()).await.unwrap();
+        let first = lines.front(id, soon()).await.unwrap();
         {
-            let second = queue.turn(id, soon());
+            let second = lines.front(id, soon());
             tokio::pin!(second);
-            assert!(futures_poll_once(second.as_mut()).await.is_none());
+            assert!(poll_once(second.as_mut()).await.is_none());
         }
         drop(first);
-        assert!(queue.waiting().is_empty());
-        assert!(queue.turn(id, soon()).await.is_some());
+        assert!(lines.all().is_empty());
+        assert!(lines.front(id, soon()).await.is_some());
     }
 
-    async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    #[test]
+    fn a_bounded_line_has_room_for_some_and_is_free_again_when_they_leave() {
+        let lines = Arc::new(Lines::bounded());
+        let place = lines.join(SessionId::of_owner("x"));
+        let mut rooms: Vec<_> = (0..=BEHIND).map(|_| place.room().unwrap()).collect();
+        assert!(place.room().is_none());
+        rooms.pop();
+        assert!(place.room().is_some());
+    }
+
+    /// Pairs join a line together and leave it at the same moment, as near as two threads come.
+    #[test]
+    fn a_line_that_all_have_left_is_gone() {
+        const LINES: u64 = 60_000;
+        let (lines, arrived) = (lines(), AtomicU64::new(0));
+        let visit = || {
+            for line in 0..LINES {
+                let place = lines.join(SessionId::from_uuid(uuid::Uuid::from_u128(u128::from(line))));
+                arrived.fetch_add(1, Ordering::SeqCst);
+                let mut tries = 0;
+                while arrived.load(Ordering::SeqCst) < 2 * (line + 1) {
+                    // On one processor the other one can't come otherwise.
+                    if tries > 1_000 {
+                        std::thread::yield_now()
+                    } else {
+                        std::hint::spin_loop()
+                    }
+                    tries += 1;
+                }
+                drop(place);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(visit);
+            visit();
+        });
+        assert!(lines.all().is_empty());
+    }
+
+    async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         std::future::poll_fn(|cx| {
             std::task::Poll::Ready(match future.as_mut().poll(cx) {
                 std::task::Poll::Ready(output) => Some(output),

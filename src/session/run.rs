@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    changes::{Change, Draft, Replay},
-    request::{Shared, to_its_end},
+    changes::{Change, Replay},
+    draft::Draft,
+    shared::{Shared, to_its_end},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -53,7 +54,7 @@ impl Shared {
             };
             let before = draft.encoded_len();
             let Ran { result, keep } = run(&mut draft)?;
-            let (after, limit) = (draft.encoded_len(), self.settings.max_record);
+            let (after, limit) = (draft.encoded_len(), self.settings().max_record);
             // A record that is already too large may shrink.
             if after > limit && after > before {
                 return Err(Error::too_large(key, after, limit));
@@ -90,7 +91,7 @@ impl Shared {
             Ok(Ran { result: (), keep })
         })?;
         if let Some(number) = number {
-            to_its_end(async move { self.save_own(number).await }).await?;
+            to_its_end(async move { self.save(Some(number)).await }).await?;
         }
         let result = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The closure ran before `run` returned, so there is a result.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::changes::{Baseline, Draft};
+use super::{changes::Baseline, draft::Draft};
 use crate::record::Record;
 
 /// The entries that the request has read, each with the record in which it saw them.
@@ -107,7 +107,7 @@ mod tests {
     fn reading_what_one_has_set_oneself_is_no_reading() {
         let base = record(&[("a", "1")]);
         let (mut seen, mut draft) = (Seen::default(), draft(&base));
-        draft.apply(&Change::Set("a".into(), Arc::from(*b"9"), None)).unwrap();
+        Change::Set("a".into(), Arc::from(*b"9"), None).apply(&mut draft).unwrap();
         seen.note(&draft, "a");
         assert!(seen.baseline(&draft, "a").is_none());
     }

@@ -1,126 +1,13 @@
-//! How the sessions of one layer behave.
+//! The settings of one layer: plain data.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::time::Duration;
 
-use super::{limit::Limit, queue::CommitQueue, turn::Exclusive};
-use crate::{
-    clock::Clock,
-    codec::Codec,
-    cookie::Cookie,
-    lifetime::Lifetime,
-    store::{DynStore, Idle},
-};
+use super::policy::{ConflictPolicy, DamagedPolicy, Limit, SaveIf, SavePolicy};
+use crate::{codec::Codec, cookie::Cookie, lifetime::Lifetime, store::Idle};
 
-/// What happens when another request changed the session between this one's load and its commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum ConflictPolicy {
-    /// The request's changes are replayed on the newer record, key by key; `update` closures run again.
-    ///
-    /// Setting or taking an entry that this request has read, and that another has changed since, fails with
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409, since a value computed from the old
-    /// one would undo the other's update. Setting an entry without having read it overwrites the other's value.
-    /// Removing an entry that is already gone succeeds.
-    #[default]
-    Merge,
-    /// As [`Merge`](Self::Merge), but if two requests set one entry, the later one wins even if it has read the entry
-    /// before: **an update by `get` and `insert` can be lost.** `update` closures still run again.
-    MergeLastWriteWins,
-    /// The commit fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the answer is 409. Another request's
-    /// renewal of the token is such a change, too.
-    Reject,
-    /// The request's view of the whole session replaces the newer record: **what others wrote meanwhile is lost.**
-    /// There are three exceptions: a session that is gone stays gone; a request with the token from before a renewal is
-    /// merged; and [`take_now`](crate::Session::take_now) is merged.
-    LastWriteWins,
-}
-
-/// When a session that exists is saved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum SavePolicy {
-    /// When its data has changed.
-    #[default]
-    Changed,
-    /// At the end of each request that extracted it, changed or not. This costs a write where a touch would do.
-    Always,
-}
-
-/// What happens when the record of a visitor's session is damaged, or no key opens it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum DamagedPolicy {
-    /// The extractor answers 500 and the record stays as it is, so that it can be looked into and repaired.
-    #[default]
-    Fail,
-    /// The visitor starts over with an empty session, which gets a new id once it is written to: **what the damaged
-    /// record held is out of the visitor's reach.** The record itself stays as it is until it expires.
-    StartOver,
-}
-
-/// The head of a response, by which [`save_if`](crate::SessionLayerBuilder::save_if) decides whether changes are saved.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct ResponseHead<'a> {
-    /// The status.
-    pub status: http::StatusCode,
-    /// The headers.
-    pub headers: &'a http::HeaderMap,
-    /// The extensions that layers and handlers have put into the response.
-    pub extensions: &'a http::Extensions,
-}
-
-impl ResponseHead<'_> {
-    /// Returns whether the response reports a failure on the server's side: a server error (5xx) or 408 Request Timeout
-    /// (RFC 9110, sections 15.6 and 15.5.9). By default the changes of such a request are dropped.
-    ///
-    /// `tower_http::timeout::TimeoutLayer` answers 408 when it stops a handler half way.
-    #[must_use]
-    pub fn is_failure(&self) -> bool {
-        self.status.is_server_error() || self.status == http::StatusCode::REQUEST_TIMEOUT
-    }
-}
-
-type Decision = Arc<dyn Fn(&ResponseHead<'_>) -> bool + Send + Sync>;
-
-/// Decides whether the changes of a request are saved. Default: unless its response is a failure.
-#[derive(Clone, Default)]
-pub(crate) struct SaveIf(Option<Decision>);
-
-impl SaveIf {
-    pub(crate) fn new(decision: impl Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(decision)))
-    }
-
-    pub(crate) fn allows(&self, head: &ResponseHead<'_>) -> bool {
-        match &self.0 {
-            Some(decision) => decision(head),
-            None => !head.is_failure(),
-        }
-    }
-}
-
-impl fmt::Debug for SaveIf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "SaveIf(..)" } else { "SaveIf(not a failure)" })
-    }
-}
-
-/// Everything that a layer's sessions and its requests ask it.
-///
-/// Apart from the counter of its `Arc`, which every request moves: else each thread's requests would take what all read out
-/// of the others' caches.
-#[derive(Debug)]
-#[repr(align(128))]
+/// How the sessions of one layer behave. Chosen once, when the layer is built.
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) store: DynStore,
-    /// Who is told what happens.
-    pub(crate) observers: crate::events::Observers,
-    pub(crate) clock: Clock,
     pub(crate) codec: Codec,
     pub(crate) lifetime: Lifetime,
     /// A touch is due once this part of the idle time has passed.
@@ -137,10 +24,7 @@ pub(crate) struct Settings {
     pub(crate) cookie: Cookie,
     /// Whether responses say how far they may be cached.
     pub(crate) cache_headers: bool,
-    /// The complaint about a layer nested under its own name was made.
-    pub(crate) nested: AtomicBool,
-    pub(crate) queue: CommitQueue,
-    /// Its sessions are those of whoever holds their leases.
+    /// The caller holds the lease of the session that it opens.
     pub(crate) holds_lease: bool,
     /// How long a request with the token from before a renewal is served.
     pub(crate) renewal_grace: Duration,
@@ -152,13 +36,18 @@ pub(crate) struct Settings {
     pub(crate) limit: Option<Limit>,
 }
 
-impl Settings {
-    /// The defaults over this store.
-    pub(crate) fn new(store: DynStore) -> Self {
+/// How requests of one session run one after another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exclusive {
+    /// How long a request waits for its turn.
+    pub(crate) wait: Duration,
+    /// How long a lease is asked for.
+    pub(crate) lease: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
         Self {
-            store,
-            observers: crate::events::Observers::NONE,
-            clock: Clock::system(),
             codec: Codec::Json,
             lifetime: Lifetime::default(),
             touch_after: Idle::DEFAULT_TOUCH_AFTER,
@@ -170,8 +59,6 @@ impl Settings {
             retry_for: Duration::from_secs(5),
             cookie: Cookie::default(),
             cache_headers: true,
-            nested: AtomicBool::new(false),
-            queue: CommitQueue::default(),
             holds_lease: false,
             renewal_grace: Duration::from_secs(60),
             renew_every: None,
@@ -179,31 +66,18 @@ impl Settings {
             limit: None,
         }
     }
-    /// The same, but a commit that meets a conflict fails.
-    pub(crate) fn rejecting(&self) -> Self {
+}
+
+impl Settings {
+    /// The settings for a holder of the session's lease. A conflict at a commit is then an error: the lease has run out,
+    /// or somebody has not asked for it.
+    pub(crate) fn of_a_lease_holder(&self) -> Self {
         Self {
-            store: self.store.clone(),
-            observers: self.observers.clone(),
-            clock: self.clock.clone(),
-            codec: self.codec.clone(),
-            lifetime: self.lifetime,
-            touch_after: self.touch_after,
             conflicts: ConflictPolicy::Reject,
-            save: self.save,
-            damaged: self.damaged,
-            save_if: self.save_if.clone(),
-            max_record: self.max_record,
-            retry_for: self.retry_for,
-            cookie: self.cookie.clone(),
-            cache_headers: self.cache_headers,
-            nested: AtomicBool::new(false),
-            // Who does not retry does not queue.
-            queue: CommitQueue::default(),
             holds_lease: true,
-            renewal_grace: self.renewal_grace,
             renew_every: None,
             exclusive: None,
-            limit: self.limit,
+            ..self.clone()
         }
     }
 }

@@ -1,99 +1,27 @@
 //! Where one request's session stands.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use tokio::time::Instant;
 
 use super::{
-    changes::{Change, Draft},
+    changes::{Change, Logged, Renewal},
+    draft::Draft,
+    live::{Doomed, EndedBeside, Live, Origin, Unsure},
+    policy::ConflictPolicy,
     seen::Seen,
-    settings::{ConflictPolicy, SavePolicy, Settings},
+    settings::Settings,
     turn::Turn,
 };
 use crate::{
-    clock::to_millis as millis,
     error::{Error, ErrorKind, Result},
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken},
     lifetime::Lifetime,
-    record::{Owner, Record},
-    store::{SessionStore, Stored},
 };
-
-/// The least age of the last renewal, in milliseconds, at which a forwarded request renews again. Before that, the
-/// response with the new token may still be under way.
-const RESCUE_AFTER: u64 = 5_000;
-
-/// What the request's cookie led to, as of the last load or commit.
-#[derive(Debug, Clone, Default)]
-pub(crate) enum Origin {
-    /// No session: none was there, it is not live, or this request destroyed it.
-    #[default]
-    None,
-    Live(Live),
-    /// The token was replaced by a newer one.
-    Superseded {
-        id: SessionId,
-        /// A renewal left the tombstone, so ending the session follows it to the new id.
-        is_linked: bool,
-    },
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Live {
-    pub(crate) id: SessionId,
-    pub(crate) stored: Stored,
-    /// The request came with the token from before a renewal.
-    pub(crate) is_forwarded: bool,
-    pub(crate) loaded: Moment,
-}
-
-/// An instant by two clocks: the monotonic clock, and the layer's clock, which can be set.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
-    instant: Instant,
-    time: SystemTime,
-}
-
-/// Whether the commit gives the session a new token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Renewal {
-    #[default]
-    Keep,
-    /// The same session under a new token.
-    Renew,
-    /// The session is taken from its owner and continues as a new, empty one.
-    Leave,
-    Login,
-}
-
-/// A session that the request ends.
-#[derive(Debug, Clone)]
-pub(crate) struct Doomed {
-    pub(crate) id: SessionId,
-    /// The session as the request has seen it, if it was opened.
-    pub(crate) live: Option<Live>,
-}
-
-/// Sessions that the handler has ended by owner or id, not through its session.
-#[derive(Debug, Clone)]
-pub(crate) enum EndedBeside {
-    /// The id that was asked for, and the one where the session was: a renewal may have moved it.
-    Session([SessionId; 2]),
-    /// All sessions of an owner but the one that was kept, under either of its ids.
-    Owner {
-        name: Arc<str>,
-        kept: Option<[SessionId; 2]>,
-    },
-    All,
-}
 
 /// A failed commit that was reported to the application.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub(crate) struct HeldBack {
     pub(crate) error: Error,
     /// The application has changed the session since. These changes may rely on the failed ones, so they are not
     /// written alone.
@@ -103,6 +31,8 @@ pub(crate) struct Held {
 /// The state that a commit began with: what came later is not in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
+    /// The session's id.
+    pub(crate) id: Option<SessionId>,
     /// The session as the application saw it.
     pub(crate) shown: Draft,
     /// The number of the last change in it.
@@ -113,21 +43,6 @@ pub(crate) struct Snapshot {
     pub(crate) ended_beside: usize,
     /// The renewal is left to a later commit.
     pub(crate) is_early: bool,
-}
-
-/// A move to a new token that was sent and not answered: it may have happened, or may still happen.
-///
-/// If it has, the session is under a token that nobody was given. Whoever saves again must find it there: otherwise a
-/// renewal would be a success without a cookie, and a login would begin another session, without the visitor's data.
-#[derive(Debug)]
-pub(crate) struct Unsure {
-    pub(crate) from: SessionId,
-    /// No other write leaves this tombstone: it has random bytes of its own.
-    pub(crate) tombstone: Arc<Record>,
-    pub(crate) to: SessionId,
-    pub(crate) check: Check,
-    pub(crate) token: SessionToken,
-    pub(crate) renewal: Renewal,
 }
 
 /// What the response says of the session.
@@ -143,13 +58,6 @@ pub(crate) struct Answer {
     pub(crate) removals: Vec<HeaderValue>,
     /// The request seems to have come over plain HTTP, where a browser drops a `Secure` cookie.
     pub(crate) over_http: bool,
-}
-
-/// A change, with its number in the order of all changes of this request.
-#[derive(Debug, Clone)]
-pub(crate) struct Logged {
-    pub(crate) number: u64,
-    pub(crate) change: Change,
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +88,7 @@ pub(crate) struct State {
     pub(crate) unknown: Option<Error>,
     pub(crate) unknowns: u64,
     /// The last commit has failed, and that was reported: nothing is written until the application asks again.
-    pub(crate) held: Option<Held>,
+    pub(crate) held: Option<HeldBack>,
     /// The stored state, if the last commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered, and what was committed with it.
@@ -214,59 +122,6 @@ pub(crate) struct State {
     pub(crate) turn: Option<Box<Turn>>,
     /// Counts changes, so that what was computed with no lock held is known to be still true.
     pub(crate) revision: u64,
-}
-
-impl std::fmt::Debug for Draft {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter().map(|(key, _)| key)).finish()
-    }
-}
-
-impl Moment {
-    pub(crate) fn new(time: SystemTime) -> Self {
-        Self { instant: Instant::now(), time }
-    }
-
-    /// Whether less than this time has passed, by both clocks.
-    pub(crate) fn is_within(&self, time: Duration, now: SystemTime) -> bool {
-        self.instant.elapsed() < time && now.duration_since(self.time).is_ok_and(|passed| passed < time)
-    }
-}
-
-impl Live {
-    /// Whether no request has presented the token of the last renewal yet: no use is recorded since. Requests with the
-    /// old token record no use.
-    ///
-    /// If the clock was stepped back since the renewal, no use can be recorded after it. Then the token counts as presented,
-    /// so that readers don't try to record one again and again.
-    pub(crate) fn is_unpresented(&self, now: SystemTime) -> bool {
-        let renewed = self.stored.record.renewed_millis();
-        renewed.is_some_and(|renewed| millis(self.stored.used_at) <= renewed && renewed <= millis(now))
-    }
-}
-
-impl Origin {
-    pub(crate) fn id(&self) -> Option<SessionId> {
-        match self {
-            Self::None => None,
-            Self::Live(live) => Some(live.id),
-            Self::Superseded { id, .. } => Some(*id),
-        }
-    }
-}
-
-impl EndedBeside {
-    /// Whether this session was among those ended.
-    pub(crate) fn covers(&self, live: &Live) -> bool {
-        match self {
-            Self::Session(ids) => ids.contains(&live.id),
-            Self::Owner { name, kept } => {
-                let owner = live.stored.record.owner().map(Owner::name);
-                owner == Some(name) && !kept.is_some_and(|kept| kept.contains(&live.id))
-            }
-            Self::All => true,
-        }
-    }
 }
 
 impl State {
@@ -374,7 +229,7 @@ impl State {
             *baseline = self.seen.baseline(&self.draft, key);
         }
         // Nothing but a `Run` can fail, and that is not applied here.
-        let _ = self.draft.apply(&change);
+        let _ = change.apply(&mut self.draft);
         self.record(change);
     }
 
@@ -459,68 +314,6 @@ impl State {
     /// Whether there is a session to renew, or a login that makes one.
     pub(crate) fn renews(&self) -> bool {
         self.renewal == Renewal::Login || (self.renewal > Renewal::Keep && self.live().is_some())
-    }
-
-    /// Whether a session that was only read is due for a touch.
-    pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
-        let Some(live) = self.live() else { return false };
-        // A request with the old token must not look as if it had presented the new one.
-        if self.skip_touch || live.is_forwarded {
-            return false;
-        }
-        let stored = &live.stored;
-        let is_unpresented = live.is_unpresented(now);
-        let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
-        let part = stored.record.lifetime().idle_part(settings.touch_after);
-        let next = stored.record.expiry_millis(now);
-        if is_unpresented && next > expires_at {
-            return true;
-        }
-        // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
-        let is_due = now >= used_at.saturating_add(part) || next >= expires_at.saturating_add(part);
-        is_due && next > expires_at
-    }
-
-    /// Whether the first request with a renewal's token must save the session to record that use. A store may derive
-    /// the last use from the expiry. Then a touch that does not move the expiry, since the absolute limit is the next
-    /// one, would not show the use.
-    ///
-    /// Not over a store in which the last write wins: what a reader has loaded would overwrite what others have written.
-    pub(crate) fn is_first_use_untold(&self, settings: &Settings, now: SystemTime) -> bool {
-        let Some(live) = self.live() else { return false };
-        let next = live.stored.record.expiry_millis(millis(now));
-        !self.skip_touch
-            && !live.is_forwarded
-            && live.is_unpresented(now)
-            && next <= millis(live.stored.expires_at)
-            && !settings.store.overwrites()
-    }
-
-    /// Whether the layer's periodic renewal is due.
-    ///
-    /// The response with a new token can be lost, so that the browser keeps the old one. A forwarded request therefore
-    /// renews again, but only if no request has presented the newest token and its response must have arrived by now.
-    /// If every forwarded request renewed, late responses would overwrite each other's cookies.
-    pub(crate) fn is_renewal_due(&self, settings: &Settings, now: SystemTime) -> bool {
-        let (Some(every), Some(live)) = (settings.renew_every, self.live()) else { return false };
-        // A cookie that this request sets already is a new token.
-        let is_new = self.answer.cookie.is_some();
-        if is_new || self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
-            return false;
-        }
-        let record = &live.stored.record;
-        let since = record.renewed_millis().unwrap_or_else(|| millis(record.created_at()));
-        let age = millis(now).saturating_sub(since);
-        if live.is_forwarded {
-            live.is_unpresented(now) && age >= RESCUE_AFTER
-        } else {
-            age >= crate::clock::duration_millis(every)
-        }
-    }
-
-    /// Whether the policy saves a session in which nothing has changed.
-    pub(crate) fn is_always_saved(&self, settings: &Settings) -> bool {
-        settings.save == SavePolicy::Always && self.live().is_some_and(|live| !self.is_ended_beside(live))
     }
 
     /// Hands out a log that came to nothing. Kept, it would be replayed over what others write, and keep alive what its

@@ -1,68 +1,28 @@
 //! One request of a session after another: by the store's lease, with a line in front of it in this process.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
-use tokio::{
-    runtime::Handle,
-    sync::{Mutex as AsyncMutex, Notify, Semaphore},
-    time::{Instant, timeout_at},
-};
+use tokio::{runtime::Handle, time::Instant};
 use tracing::Instrument;
 
 use super::{
+    context::Context,
     lease::{self, Taken},
-    settings::Settings,
+    queue::Place,
+    settings::Exclusive,
 };
 use crate::{
     events::EventKind,
     id::SessionId,
-    store::{Holder, SessionStore, StoreError, StoreErrorKind},
+    store::{Holder, SessionStore, StoreError, StoreErrorKind, Stored},
 };
-
-/// How many requests of one session wait behind the one that asks the store.
-const BEHIND: usize = 32;
-
-/// What a layer needs whose requests of one session run one after another.
-#[derive(Debug)]
-pub(crate) struct Exclusive {
-    /// How long a request waits for its turn.
-    pub(crate) wait: Duration,
-    /// For how long it asks the lease.
-    pub(crate) lease: Duration,
-    lines: Lines,
-}
-
-/// The lines of the sessions that requests of this process have or wait for.
-#[derive(Default)]
-struct Lines(Mutex<HashMap<SessionId, Arc<Line>>>);
-
-struct Line {
-    /// One place for whoever asks the store, and those behind.
-    room: Arc<Semaphore>,
-    /// Whoever has it asks the store. It is given on in the order in which they came.
-    asking: Arc<AsyncMutex<()>>,
-    /// A request of this process has given the lease back.
-    freed: Notify,
-}
-
-/// Keeps a session's line alive. The last one to leave removes it.
-struct Place {
-    settings: Arc<Settings>,
-    id: SessionId,
-    /// `None` once it has left.
-    line: Option<Arc<Line>>,
-}
 
 /// A request's turn: the lease of its session. [`end`](Self::end) gives it back.
 ///
 /// Dropped without that, it is given back in the background where a tokio runtime is at hand; elsewhere, and if the
 /// process ends, it runs out at its time.
 pub(crate) struct Turn {
+    context: Arc<Context>,
     place: Place,
     /// `None`: there is nothing to give back.
     holder: Option<Holder>,
@@ -77,41 +37,35 @@ pub(crate) enum Denied {
     Store(StoreError),
 }
 
-impl Exclusive {
-    pub(crate) fn new(wait: Duration, lease: Duration) -> Self {
-        Self { wait, lease, lines: Lines::default() }
-    }
-}
-
 impl Turn {
-    /// Waits for the lease of this session until the deadline. Returns `None` if the session is gone.
+    /// Waits for the lease of this session until the deadline. Returns the turn, with the record under the lease if the store
+    /// has answered it, or `None` if the session is gone.
     ///
     /// If the future is dropped at any point, it leaves the line and gives back a lease that it may have been given.
     pub(crate) async fn take(
-        settings: &Arc<Settings>,
-        exclusive: &Exclusive,
+        context: &Arc<Context>,
+        exclusive: Exclusive,
         id: SessionId,
         deadline: Instant,
-    ) -> Result<Option<Self>, Denied> {
-        let place = Place { settings: Arc::clone(settings), id, line: Some(exclusive.lines.line(id)) };
+    ) -> Result<Option<(Self, Option<Stored>)>, Denied> {
+        let place = context.join_lease_line(id);
         let denied = |reason| {
-            settings.emit(EventKind::TurnRefused { id, reason });
+            context.emit(EventKind::TurnRefused { id, reason });
             Denied::Locked
         };
-        let Ok(room) = Arc::clone(&place.line().room).try_acquire_owned() else { return Err(denied("too many wait")) };
-        let asking = Arc::clone(&place.line().asking).lock_owned();
-        let Ok(asking) = timeout_at(deadline, asking).await else { return Err(denied("waited too long")) };
+        let Some(room) = place.room() else { return Err(denied("too many wait")) };
+        let Some(front) = place.front(deadline).await else { return Err(denied("waited too long")) };
         let holder = Holder::generate()
             .map_err(|error| Denied::Store(StoreError::new(StoreErrorKind::Other).on(&id).because(error)))?;
-        let mut turn = Self { place, holder: None };
+        let mut turn = Self { context: Arc::clone(context), place, holder: None };
         // Dropped while the store is at work, it gives back what it may have been given.
         let may_have = |may: bool| turn.holder = may.then_some(holder);
-        let freed = Some(&turn.place.line().freed);
-        match lease::take(&settings.store, &id, holder, exclusive.lease, deadline, freed, may_have).await {
-            Ok(Taken::Until(_)) => {
+        let freed = Some(turn.place.freed());
+        match lease::take(&context.store, &id, holder, exclusive.lease, deadline, freed, may_have).await {
+            Ok(Taken::Until { stored, .. }) => {
                 // The next one asks from now on: if this lease runs out, it must not wait for its request.
-                drop((asking, room));
-                Ok(Some(turn))
+                drop((front, room));
+                Ok(Some((turn, stored)))
             }
             Ok(Taken::Absent) => Ok(None),
             Ok(Taken::Held) => Err(denied("waited too long")),
@@ -123,7 +77,7 @@ impl Turn {
     /// Gives the lease back.
     pub(crate) async fn end(mut self) {
         if let Some(holder) = self.holder {
-            self.place.give_back(holder).await;
+            give_back(&self.context, &self.place, holder).await;
             // Only now: a future that is dropped before leaves it to `drop`.
             self.holder = None;
         }
@@ -133,67 +87,29 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let (Some(holder), Ok(runtime)) = (self.holder.take(), Handle::try_current()) else { return };
-        let Place { settings, id, line } = &self.place;
-        let place = Place { settings: Arc::clone(settings), id: *id, line: line.clone() };
-        runtime.spawn(async move { place.give_back(holder).await }.in_current_span());
+        let (context, place) = (Arc::clone(&self.context), self.place.clone());
+        runtime.spawn(async move { give_back(&context, &place, holder).await }.in_current_span());
     }
 }
 
-impl Place {
-    fn line(&self) -> &Line {
-        self.line.as_deref().expect("only `drop` takes it")
-    }
-
-    async fn give_back(&self, holder: Holder) {
-        let store = &self.settings.store;
-        let released = match store.unlock(&self.id, holder).await {
+async fn give_back(context: &Context, place: &Place, holder: Holder) {
+    let id = place.id();
+    // Without leases there is none to give back.
+    if let Some(leases) = context.store.leases() {
+        let released = match leases.unlock(&id, holder).await {
             // If the first one arrived, the second changes nothing.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => store.unlock(&self.id, holder).await,
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => leases.unlock(&id, holder).await,
             outcome => outcome,
         };
         if let Err(error) = released {
-            self.settings.emit(EventKind::ReleaseFailed { id: self.id, error: &error });
-        }
-        self.line().freed.notify_one();
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(exclusive) = &self.settings.exclusive else { return };
-        let mut lines = exclusive.lines.all();
-        // Left before it is looked who is still there: of two that leave at once the second one sees that it is the last.
-        // To join takes the map's lock.
-        self.line = None;
-        if lines.get(&self.id).is_some_and(|line| Arc::strong_count(line) == 1) {
-            lines.remove(&self.id);
+            context.emit(EventKind::ReleaseFailed { id, error: &error });
         }
     }
-}
-
-impl Lines {
-    fn line(&self, id: SessionId) -> Arc<Line> {
-        Arc::clone(self.all().entry(id).or_insert_with(|| {
-            Arc::new(Line { room: Arc::new(Semaphore::new(1 + BEHIND)), asking: Arc::default(), freed: Notify::new() })
-        }))
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Line>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Lines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").field("sessions", &self.all().len()).finish()
-    }
+    place.freed().notify_one();
 }
 
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("id", &self.place.id).finish_non_exhaustive()
+        f.debug_struct("Turn").field("id", &self.place.id()).finish_non_exhaustive()
     }
 }
-
-#[cfg(all(test, feature = "memory"))]
-mod tests;

@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, fmt, marker::PhantomData, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Session,
-    changes::{Change, Draft},
+    changes::Change,
+    draft::Draft,
     fields::{self, Decoded, Encoded},
     key,
-    request::Shared,
     run::{Again, Ran},
+    shared::{Session, Shared},
 };
 use crate::{
     codec::Codec,
@@ -87,11 +87,11 @@ impl<T: DeserializeOwned + Default> Typed<T> {
                 let state = shared.state();
                 (state.draft.clone(), state.revision)
             };
-            let decoded = fields::decode::<T>(&shared.settings.codec, &draft)?;
+            let decoded = fields::decode::<T>(&shared.settings().codec, &draft)?;
             let mut state = shared.state();
             // A save beside this one may have brought another record: what was read there was not shown.
             if state.revision == revision {
-                decoded.keys.iter().for_each(|key| state.see(key, &shared.settings));
+                decoded.keys.iter().for_each(|key| state.see(key, shared.settings()));
                 return Ok(decoded.value);
             }
         }
@@ -194,7 +194,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     /// As [`update`](Self::update).
     pub fn set(&self, value: &T) -> Result<()> {
         let shared = self.session.shared();
-        let codec = &shared.settings.codec;
+        let codec = &shared.settings().codec;
         loop {
             let (draft, revision) = {
                 let state = shared.state();
@@ -205,7 +205,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
             let (before, encoded) = (fields::encode(codec, &present)?, fields::encode(codec, value)?);
             let mut after = draft.clone();
             put_difference::<T>(codec, &mut after, (keys, is_stored), &before, &encoded)?;
-            let (length, limit) = (after.encoded_len(), shared.settings.max_record);
+            let (length, limit) = (after.encoded_len(), shared.settings().max_record);
             if length > limit && length > draft.encoded_len() {
                 return Err(Error::too_large(None, length, limit));
             }
@@ -233,7 +233,7 @@ fn on_fields<T, R>(
 where
     T: Serialize + DeserializeOwned + Default + 'static,
 {
-    let codec = shared.settings.codec.clone();
+    let codec = shared.settings().codec.clone();
     move |draft| {
         let Decoded { mut value, keys, is_stored } = fields::decode::<T>(&codec, draft)?;
         // The baseline is the encoding of this value, not the stored bytes: encoding an unchanged value twice gives

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Session,
     access::entry,
-    changes::{Change, Draft, Replay},
+    changes::{Change, Replay},
+    draft::Draft,
     key::{IntoKey, check},
-    request::to_its_end,
     run::{Again, Ran},
+    shared::{Session, to_its_end},
 };
 use crate::{
     codec::{Codec, CodecError},
@@ -246,7 +246,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Send + 'static,
     {
-        if self.shared.settings.store.overwrites() {
+        if self.shared.context.store.overwrites() {
             return Err(Error::request(ErrorKind::Unsupported));
         }
         let take = |value: &mut Option<T>| {
@@ -294,7 +294,7 @@ impl Session {
         let held = {
             let mut state = self.shared.state();
             // The caller is shown what is stored.
-            state.see(&key, &self.shared.settings);
+            state.see(&key, self.shared.settings());
             state.draft.held(&key)
         };
         // This request or another has set the entry. It is missing only if another has removed it since.
@@ -312,7 +312,7 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings.codec.clone(), key.into(), default, f);
+        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
         self.shared().run(Some(key), Again::Merged, run)
     }
 
@@ -329,18 +329,18 @@ impl Session {
         R: Send + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings.codec.clone(), key.into(), default, f);
+        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
         let (key, shared): (Arc<str>, _) = (key.into(), Arc::clone(self.shared()));
         let result = Arc::clone(&shared).run_now(Some(&key), again, run).await?;
         // The closure was shown what is stored, and so was its caller.
-        shared.state().see(&key, &shared.settings);
+        shared.state().see(&key, shared.settings());
         Ok(result)
     }
 
     /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
         let shared = Arc::clone(self.shared());
-        to_its_end(async move { shared.save_own(number).await }).await
+        to_its_end(async move { shared.save(Some(number)).await }).await
     }
 
     /// Returns the value, and the number of the change if the value was made.
@@ -353,7 +353,7 @@ impl Session {
             return Ok((value, None));
         }
         let value = make();
-        let codec = &self.shared().settings.codec;
+        let codec = &self.shared().settings().codec;
         let encoded = codec.encode(&value).and_then(|bytes| codec.verify::<T>(&bytes).map(|()| bytes));
         let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
         let key: Arc<str> = key.into();

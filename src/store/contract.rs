@@ -1,17 +1,14 @@
 //! The contract between the layer and a store.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, StoreError, StoreErrorKind, Stored,
-    Swept, Touch, Update, Usage, Version,
+    Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, StoreError, Stored, Touch, Update,
+    Usage, Version, provided,
 };
 use crate::{
-    id::{EntropyError, SessionId},
-    record::{Epoch, Owner, Record, RecordKind},
+    id::SessionId,
+    record::{Epoch, Record},
 };
 
 /// Where sessions are kept.
@@ -49,6 +46,11 @@ pub trait SessionStore: Send + Sync + 'static {
     ///   absolute limit as well.)
     /// - **L5** `used_at` is what the last create, update or rename set, or a later one that a touch has set since. (A store
     ///   that can't move it by a touch may derive it from how far the expiry has moved.)
+    ///
+    /// - **L6** If the record has an owner and the answer has the owner's epoch ([`Stored::with_owner_epoch`]), it is the one
+    ///   that [`owner_epoch`](Self::owner_epoch) would answer now: read with the record or after it, and not kept.
+    ///
+    /// A backend that can read the epoch along with the record saves a call for each request of a logged-in visitor.
     ///
     /// # Errors
     ///
@@ -140,28 +142,7 @@ pub trait SessionStore: Send + Sync + 'static {
         expected: &Version,
         now: SystemTime,
     ) -> impl Future<Output = Result<End, StoreError>> + Send {
-        async move {
-            let grave = Arc::new(Record::grave(now).map_err(no_randomness)?);
-            let is_acknowledged = match self.update(id, &grave, expected, Usage::at(&grave, now)).await {
-                Ok(Update::Updated(_)) => true,
-                Ok(Update::Conflict) => return Ok(End::Conflict),
-                Ok(Update::Gone) => return Ok(End::Gone),
-                Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => match self.load(id).await {
-                    Ok(Some(held)) if held.record == grave => false,
-                    // Another write came first, so this one finds another version and can't take effect.
-                    Ok(Some(held)) if held.version != *expected => return Ok(End::Conflict),
-                    Ok(None) => return Ok(End::Gone),
-                    Ok(Some(_)) | Err(_) => return Err(error),
-                },
-                Err(error) => return Err(error),
-            };
-            match self.remove(id).await {
-                // The write of the grave was seen, but not acknowledged: it may not be durable.
-                Err(error) if !is_acknowledged => Err(error),
-                // An acknowledged grave ends the session, and expires by itself.
-                Ok(_) | Err(_) => Ok(End::Ended),
-            }
-        }
+        provided::end(self, id, expected, now)
     }
 
     /// Moves a session to a new id: stores `record` under `to` and `tombstone` under `from`.
@@ -190,35 +171,7 @@ pub trait SessionStore: Send + Sync + 'static {
         record: &Arc<Record>,
         usage: Usage,
     ) -> impl Future<Output = Result<Rename, StoreError>> + Send {
-        async move {
-            // Check first, so that nothing is created in vain.
-            let Some(held) = self.load(from).await? else { return Ok(Rename::Gone) };
-            if held.version != *expected {
-                return Ok(Rename::Conflict);
-            }
-            let created = match self.create(to, record, usage).await? {
-                Create::Created(version) => version,
-                Create::Exists => return Ok(Rename::Exists),
-            };
-            let outcome = match self.update(from, tombstone, expected, Usage::at(tombstone, usage.used_at)).await {
-                Ok(Update::Updated(_)) => return Ok(Rename::Renamed(created)),
-                Ok(Update::Conflict) => Ok(Rename::Conflict),
-                Ok(Update::Gone) => Ok(Rename::Gone),
-                Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => match self.load(from).await {
-                    Ok(Some(now)) if now.record == *tombstone => return Ok(Rename::Renamed(created)),
-                    // Another write came first, so this one finds another version and can't take effect.
-                    Ok(Some(now)) if now.version != *expected => Ok(Rename::Conflict),
-                    Ok(None) => Ok(Rename::Gone),
-                    // The old version is still there: the write did not happen, or has not yet. Keep `to` in case it
-                    // still does.
-                    Ok(Some(_)) | Err(_) => return Err(error),
-                },
-                Err(error) => Err(error),
-            };
-            // Nobody has the token of `to`; if this fails, it expires unused.
-            let _ = self.remove(to).await;
-            outcome
-        }
+        provided::rename(self, from, expected, tombstone, to, record, usage)
     }
 
     /// Tells whether a record that the caller holds is still the stored one, cheaper than a load where the store can.
@@ -230,13 +183,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// As [`load`](Self::load).
     fn refresh(&self, id: &SessionId, held: &Stored) -> impl Future<Output = Result<Refresh, StoreError>> + Send {
-        async move {
-            Ok(match self.load(id).await? {
-                None => Refresh::Gone,
-                Some(stored) if stored.version == held.version => Refresh::Same(stored.usage()),
-                Some(stored) => Refresh::Changed(stored),
-            })
-        }
+        provided::refresh(self, id, held)
     }
 
     /// The present epoch of an owner; `None` if the owner has none, so that every session of the owner is revoked.
@@ -249,7 +196,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// As [`load`](Self::load).
     fn owner_epoch(&self, owner: &str) -> impl Future<Output = Result<Option<Epoch>, StoreError>> + Send {
-        async move { Ok(self.load(&SessionId::of_owner(owner)).await?.and_then(|stored| epoch_in(&stored, owner))) }
+        provided::owner_epoch(self, owner)
     }
 
     /// The present epoch of an owner, made if there is none, and kept at least until `usage.expires_at`.
@@ -261,27 +208,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// As [`create`](Self::create), [`update`](Self::update) and [`load`](Self::load).
     fn ensure_epoch(&self, owner: &str, usage: Usage) -> impl Future<Output = Result<Epoch, StoreError>> + Send {
-        async move {
-            let id = SessionId::of_owner(owner);
-            for _ in 0..EPOCH_TRIES {
-                if let Some(stored) = self.load(&id).await? {
-                    let Some(epoch) = epoch_in(&stored, owner) else { return Err(foreign_epoch(&id)) };
-                    if usage.expires_at <= stored.expires_at {
-                        return Ok(epoch);
-                    }
-                    // Not a touch: of two that extend at once, the shorter one could come last.
-                    if let Update::Updated(_) = self.update(&id, &stored.record, &stored.version, usage).await? {
-                        return Ok(epoch);
-                    }
-                } else {
-                    let (epoch, record) = new_epoch(owner, usage)?;
-                    if let Create::Created(_) = self.create(&id, &record, usage).await? {
-                        return Ok(epoch);
-                    }
-                }
-            }
-            Err(StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because("the epoch keeps changing"))
-        }
+        provided::ensure_epoch(self, owner, usage)
     }
 
     /// Gives an owner a new epoch: every session that was logged in before is revoked from now on.
@@ -292,20 +219,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// As [`update`](Self::update) and [`load`](Self::load): then the sessions may live on.
     fn renew_epoch(&self, owner: &str, usage: Usage) -> impl Future<Output = Result<(), StoreError>> + Send {
-        async move {
-            let id = SessionId::of_owner(owner);
-            for _ in 0..EPOCH_TRIES {
-                // No epoch revokes as well as a new one.
-                let Some(stored) = self.load(&id).await? else { return Ok(()) };
-                let (_, record) = new_epoch(owner, usage)?;
-                let kept = Usage { expires_at: usage.expires_at.max(stored.expires_at), ..usage };
-                match self.update(&id, &record, &stored.version, kept).await? {
-                    Update::Updated(_) | Update::Gone => return Ok(()),
-                    Update::Conflict => {}
-                }
-            }
-            Err(StoreError::new(StoreErrorKind::Other).during("renew_epoch").because("the epoch keeps changing"))
-        }
+        provided::renew_epoch(self, owner, usage)
     }
 
     /// Whether this store keeps its records in this process's memory, so that a cache in front of it only costs.
@@ -330,135 +244,30 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Unsupported` by default.
+    /// As [`load`](Self::load).
     fn metadata(&self, id: &SessionId) -> impl Future<Output = Result<Option<Metadata>, StoreError>> + Send {
-        async move { Err(StoreError::unsupported("metadata").on(id)) }
+        // A record that was loaded is not expired, so it is active at the time of its last use as well as now.
+        async move { Ok(self.load(id).await?.map(|stored| Metadata::of(&stored, stored.used_at))) }
     }
 
-    /// The ids of live sessions, a page at a time: about `limit` from `from` on.
-    ///
-    /// - **I1** Walking from [`Cursor::START`] to the end names every session that lives all the while at least once,
-    ///   whatever else is created and removed. Once nothing is created any more, the walk ends.
-    /// - **I2** Tombstones, epochs and expired sessions are not named.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn ids(&self, from: Cursor, limit: usize) -> impl Future<Output = Result<Page, StoreError>> + Send {
-        async move {
-            let _ = (from, limit);
-            Err(StoreError::unsupported("ids"))
-        }
+    /// Walks through all sessions; `None` if the backend can't.
+    fn listing(&self) -> Option<&dyn Listing> {
+        None
     }
 
-    /// How many live sessions there are.
-    ///
-    /// - **I3** It is the number of different ids that [`ids`](Self::ids) names.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send {
-        async move { Err(StoreError::unsupported("count")) }
+    /// Removes everything at once; `None` if the backend can't.
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        None
     }
 
-    /// Removes everything: sessions, tombstones and epochs. How many live sessions there were; 0 where the store can't
-    /// count.
-    ///
-    /// - **I4** Afterwards every id is absent, and no update that was under way brings one back. A rename that was under
-    ///   way leaves nothing under its old id and nothing under its new one.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn clear(&self) -> impl Future<Output = Result<u64, StoreError>> + Send {
-        async move { Err(StoreError::unsupported("clear")) }
+    /// Lists the sessions of an owner; `None` if the backend can't.
+    fn owners(&self) -> Option<&dyn Owners> {
+        None
     }
 
-    /// Removes what has expired. It must never be needed for a session to be absent, only for its space.
-    ///
-    /// - **W1** Expired sessions are deleted and counted, live ones remain and are counted.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn sweep(&self) -> impl Future<Output = Result<Swept, StoreError>> + Send {
-        async move { Err(StoreError::unsupported("sweep")) }
-    }
-
-    /// Removes sessions that have been idle for a time, and expired ones.
-    ///
-    /// - **W2** A session is deleted if [`Idle::includes`] it, and remains if not. (Touches are throttled, so the last
-    ///   use can be later than recorded, by at most a fraction of the idle timeout that the caller names.)
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn delete_idle(&self, idle: Idle) -> impl Future<Output = Result<Swept, StoreError>> + Send {
-        async move {
-            let _ = idle;
-            Err(StoreError::unsupported("delete_idle"))
-        }
-    }
-
-    /// The live sessions of an owner, revoked ones included: compare the epoch.
-    ///
-    /// - **O1** Every live session whose record has this owner is listed, and no other.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn list_owner(&self, owner: &str) -> impl Future<Output = Result<Vec<(SessionId, Stored)>, StoreError>> + Send {
-        async move {
-            let _ = owner;
-            Err(StoreError::unsupported("list_owner"))
-        }
-    }
-
-    /// Takes or extends the lease of a session for this holder, for this long.
-    ///
-    /// - **K1** Of two holders at most one has the lease; the other is answered `Held`. What does not exist is `Absent`.
-    /// - **K2** Acquiring a lease gives the record a new version, so that a holder whose lease ran out can't commit over
-    ///   the next one. Extending one's own does not.
-    /// - **K3** A lease ends by itself at its time, and with its session.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn lock(
-        &self,
-        id: &SessionId,
-        holder: Holder,
-        time: Duration,
-    ) -> impl Future<Output = Result<Lock, StoreError>> + Send {
-        async move {
-            let _ = (holder, time);
-            Err(StoreError::unsupported("lock").on(id))
-        }
-    }
-
-    /// Gives a lease back. `true` if this holder had it.
-    ///
-    /// - **K4** Unlocking what one does not hold is `false` and changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` by default.
-    fn unlock(&self, id: &SessionId, holder: Holder) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        async move {
-            let _ = holder;
-            Err(StoreError::unsupported("unlock").on(id))
-        }
-    }
-
-    /// Waits until the lease may be free, at most this long. It may return early: ask [`lock`](Self::lock) again.
-    ///
-    /// - **K5** It ends soon after the lease is given back, after `at_most` at the latest, and holds nothing.
-    ///
-    /// The provided form waits a short time; a store that can wakes the waiter when the lease is given back.
-    fn unlocked(&self, id: &SessionId, at_most: Duration) -> impl Future<Output = ()> + Send {
-        let _ = id;
-        tokio::time::sleep(at_most.min(LEASE_POLL))
+    /// Gives a session to one holder at a time; `None` if the backend can't.
+    fn leases(&self) -> Option<&dyn Leases> {
+        None
     }
 
     /// Makes what was written durable, as far as the store can: a snapshot, a sync, or the last replies awaited.
@@ -482,29 +291,4 @@ pub trait SessionStore: Send + Sync + 'static {
     fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.flush()
     }
-}
-
-/// How often an epoch is tried that others change at the same time.
-const EPOCH_TRIES: usize = 64;
-
-/// How long a waiter for a lease waits before it asks again, where the store can't wake it.
-const LEASE_POLL: Duration = Duration::from_millis(50);
-
-fn epoch_in(stored: &Stored, owner: &str) -> Option<Epoch> {
-    let held = stored.record.owner().filter(|held| **held.name() == *owner)?;
-    (stored.record.kind() == RecordKind::Epoch).then(|| held.epoch())
-}
-
-fn new_epoch(owner: &str, usage: Usage) -> Result<(Epoch, Arc<Record>), StoreError> {
-    let epoch = Epoch::generate().map_err(no_randomness)?;
-    let owner = Owner::new(owner, epoch).map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))?;
-    Ok((epoch, Arc::new(Record::epoch(owner, usage.used_at))))
-}
-
-fn no_randomness(error: EntropyError) -> StoreError {
-    StoreError::new(StoreErrorKind::Other).because(error)
-}
-
-fn foreign_epoch(id: &SessionId) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt).on(id).because("the record is not the epoch of this owner")
 }

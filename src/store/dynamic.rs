@@ -1,16 +1,11 @@
 //! Any store, boxed.
 
-use std::{
-    any::Any,
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{any::Any, fmt, sync::Arc, time::SystemTime};
 
 use self::erased::Erased;
 use super::{
-    Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept,
-    Touch, Update, Usage, Version,
+    Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, SessionStore, StoreError, Stored, Touch,
+    Update, Usage, Version,
 };
 use crate::{
     id::SessionId,
@@ -59,6 +54,10 @@ macro_rules! forward {
                 fn dyn_in_memory(&self) -> bool;
                 fn dyn_overwrites(&self) -> bool;
                 fn dyn_name(&self) -> &'static str;
+                fn dyn_listing(&self) -> Option<&dyn Listing>;
+                fn dyn_clearing(&self) -> Option<&dyn Clearing>;
+                fn dyn_owners(&self) -> Option<&dyn Owners>;
+                fn dyn_leases(&self) -> Option<&dyn Leases>;
             }
 
             #[async_trait::async_trait]
@@ -77,6 +76,22 @@ macro_rules! forward {
 
                 fn dyn_name(&self) -> &'static str {
                     self.name()
+                }
+
+                fn dyn_listing(&self) -> Option<&dyn Listing> {
+                    self.listing()
+                }
+
+                fn dyn_clearing(&self) -> Option<&dyn Clearing> {
+                    self.clearing()
+                }
+
+                fn dyn_owners(&self) -> Option<&dyn Owners> {
+                    self.owners()
+                }
+
+                fn dyn_leases(&self) -> Option<&dyn Leases> {
+                    self.leases()
                 }
             }
         }
@@ -98,6 +113,22 @@ macro_rules! forward {
             fn name(&self) -> &'static str {
                 (*self.0).dyn_name()
             }
+
+            fn listing(&self) -> Option<&dyn Listing> {
+                (*self.0).dyn_listing()
+            }
+
+            fn clearing(&self) -> Option<&dyn Clearing> {
+                (*self.0).dyn_clearing()
+            }
+
+            fn owners(&self) -> Option<&dyn Owners> {
+                (*self.0).dyn_owners()
+            }
+
+            fn leases(&self) -> Option<&dyn Leases> {
+                (*self.0).dyn_leases()
+            }
         }
     };
 }
@@ -115,15 +146,6 @@ forward! {
     ensure_epoch as dyn_ensure_epoch(owner: &str, usage: Usage) -> Result<Epoch, StoreError>;
     renew_epoch as dyn_renew_epoch(owner: &str, usage: Usage) -> Result<(), StoreError>;
     metadata as dyn_metadata(id: &SessionId) -> Result<Option<Metadata>, StoreError>;
-    ids as dyn_ids(from: Cursor, limit: usize) -> Result<Page, StoreError>;
-    count as dyn_count() -> Result<u64, StoreError>;
-    clear as dyn_clear() -> Result<u64, StoreError>;
-    sweep as dyn_sweep() -> Result<Swept, StoreError>;
-    delete_idle as dyn_delete_idle(idle: Idle) -> Result<Swept, StoreError>;
-    list_owner as dyn_list_owner(owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError>;
-    lock as dyn_lock(id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError>;
-    unlock as dyn_unlock(id: &SessionId, holder: Holder) -> Result<bool, StoreError>;
-    unlocked as dyn_unlocked(id: &SessionId, at_most: Duration) -> ();
     flush as dyn_flush() -> Result<(), StoreError>;
     close as dyn_close() -> Result<(), StoreError>;
 }

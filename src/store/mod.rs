@@ -1,11 +1,14 @@
 //! The store contract: what every store promises, and the boxed form that the layer holds.
 //!
 //! - [`SessionStore`]: the contract, sentence by sentence; the conformance kit (feature `conformance`) checks each.
+//! - [`Listing`], [`Clearing`], [`Owners`], [`Leases`]: what some backends can do and others can't.
+//! - [`provided`]: what the contract provides, callable by a store that overrides it.
 //! - [`Stored`], [`Version`], [`Usage`] and the outcomes: what goes in and what comes out.
 //! - [`StoreError`]: a store that could not do it, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
 mod cached;
+pub(crate) mod capability;
 mod contract;
 mod dynamic;
 #[cfg(feature = "encryption")]
@@ -20,7 +23,9 @@ pub(crate) mod memcached;
 pub(crate) mod memory;
 pub(crate) mod observed;
 mod outcome;
+pub mod provided;
 mod seed;
+mod small;
 #[cfg(any(feature = "file", feature = "memory"))]
 mod tasks;
 mod version;
@@ -39,13 +44,14 @@ pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, Memc
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{
     cached::{CacheConfig, CacheStatistics, CachedStore},
+    capability::{Clearing, Leases, Listing, Owners},
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},
     observed::ObservedStore,
     outcome::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStatus, Stored, Swept, Touch,
-        Update, Usage,
+        Create, Cursor, End, Holder, Idle, Lock, Metadata, Owned, OwnerEpoch, Page, Refresh, Rename, SessionStatus,
+        Stored, Swept, Touch, Update, Usage,
     },
     version::Version,
 };

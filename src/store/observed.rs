@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::{
@@ -12,8 +13,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
-        Stored, Swept, Touch, Update, Usage, Version,
+        Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, capability,
     },
 };
 
@@ -189,7 +190,7 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.call("update", About::writing(id, record), call, |update| {
             Told::outcome(match update {
                 Update::Updated(_) => Outcome::Done,
-                Update::Conflict => Outcome::Conflict,
+                Update::Conflict(_) => Outcome::Conflict,
                 Update::Gone => Outcome::Absent,
             })
         })
@@ -209,7 +210,7 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.call("end", About::id(id), self.inner.end(id, expected, now), |end| {
             Told::outcome(match end {
                 End::Ended => Outcome::Done,
-                End::Conflict => Outcome::Conflict,
+                End::Conflict(_) => Outcome::Conflict,
                 End::Gone => Outcome::Absent,
             })
         })
@@ -229,7 +230,7 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.call("rename", About::writing(from, record), call, |rename| {
             Told::outcome(match rename {
                 Rename::Renamed(_) => Outcome::Done,
-                Rename::Conflict => Outcome::Conflict,
+                Rename::Conflict(_) => Outcome::Conflict,
                 Rename::Gone => Outcome::Absent,
                 Rename::Exists => Outcome::Exists,
             })
@@ -239,7 +240,7 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         self.call("refresh", About::id(id), self.inner.refresh(id, held), |refresh| match refresh {
-            Refresh::Same(_) => Told::outcome(Outcome::Done),
+            Refresh::Same { .. } => Told::outcome(Outcome::Done),
             Refresh::Changed(stored) => Told { record: Some(&stored.record), ..Told::outcome(Outcome::Changed) },
             Refresh::Gone => Told::outcome(Outcome::Absent),
         })
@@ -271,40 +272,86 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.inner.name()
     }
 
+    fn listing(&self) -> Option<&dyn Listing> {
+        self.inner.listing().map(|_| self as &dyn Listing)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        self.inner.clearing().map(|_| self as &dyn Clearing)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        self.inner.owners().map(|_| self as &dyn Owners)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        self.inner.leases().map(|_| self as &dyn Leases)
+    }
+
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         let call = self.inner.metadata(id);
         self.call("metadata", About::id(id), call, |metadata| Told::present(metadata.is_some())).await
     }
 
+    // Waiting is no operation: how long it takes says nothing of the store.
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.call("flush", About::ALL, self.inner.flush(), done).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.call("close", About::ALL, self.inner.close(), done).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Listing for ObservedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        let call = self.inner.ids(from, limit);
+        let call = capability::listing(&self.inner, "ids")?.ids(from, limit);
         self.call("ids", About::ALL, call, |page| Told::sessions(number(page.ids.len()))).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        self.call("count", About::ALL, self.inner.count(), |count| Told::sessions(*count)).await
-    }
-
-    async fn clear(&self) -> Result<u64, StoreError> {
-        self.call("clear", About::ALL, self.inner.clear(), |cleared| Told::sessions(*cleared)).await
+        self.call("count", About::ALL, capability::listing(&self.inner, "count")?.count(), |count| {
+            Told::sessions(*count)
+        })
+        .await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.call("sweep", About::ALL, self.inner.sweep(), |swept| Told::sessions(swept.deleted)).await
+        self.call("sweep", About::ALL, capability::listing(&self.inner, "sweep")?.sweep(), |swept| {
+            Told::sessions(swept.deleted)
+        })
+        .await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        let call = self.inner.delete_idle(idle);
+        let call = capability::listing(&self.inner, "delete_idle")?.delete_idle(idle);
         self.call("delete_idle", About::ALL, call, |swept| Told::sessions(swept.deleted)).await
     }
+}
 
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        let call = self.inner.list_owner(owner);
+#[async_trait]
+impl<S: SessionStore> Clearing for ObservedStore<S> {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        self.call("clear", About::ALL, capability::clearing(&self.inner, "clear")?.clear(), |cleared| {
+            Told::sessions(*cleared)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Owners for ObservedStore<S> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        let call = capability::owners(&self.inner, "list_owner")?.list_owner(owner);
         self.call("list_owner", About::ALL, call, |sessions| Told::sessions(number(sessions.len()))).await
     }
+}
 
+#[async_trait]
+impl<S: SessionStore> Leases for ObservedStore<S> {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        self.call("lock", About::id(id), self.inner.lock(id, holder, time), |lock| {
+        self.call("lock", About::id(id), capability::leases(&self.inner, "lock")?.lock(id, holder, time), |lock| {
             Told::outcome(match lock {
                 Lock::Acquired { .. } => Outcome::Done,
                 Lock::Held => Outcome::Held,
@@ -315,19 +362,15 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.call("unlock", About::id(id), self.inner.unlock(id, holder), |had| Told::present(*had)).await
+        self.call("unlock", About::id(id), capability::leases(&self.inner, "unlock")?.unlock(id, holder), |had| {
+            Told::present(*had)
+        })
+        .await
     }
 
-    // Waiting is no operation: how long it takes says nothing of the store.
     async fn unlocked(&self, id: &SessionId, at_most: Duration) {
-        self.inner.unlocked(id, at_most).await;
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.call("flush", About::ALL, self.inner.flush(), done).await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.call("close", About::ALL, self.inner.close(), done).await
+        if let Some(leases) = self.inner.leases() {
+            leases.unlocked(id, at_most).await;
+        }
     }
 }

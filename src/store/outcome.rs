@@ -6,8 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Version;
-use crate::{clock, id::SessionId, lifetime::Lifetime, record::Record};
+use super::{Version, small::SmallBytes};
+use crate::{
+    clock,
+    id::SessionId,
+    lifetime::Lifetime,
+    record::{Epoch, Record},
+};
 
 /// A record as a store holds it: with its version and its sliding expiry.
 #[derive(Debug, Clone)]
@@ -21,6 +26,51 @@ pub struct Stored {
     pub used_at: SystemTime,
     /// From when on the session is expired: never past the record's absolute limit.
     pub expires_at: SystemTime,
+    /// The present epoch of the record's owner, if the store has read it along with the record, and no earlier.
+    pub owner_epoch: OwnerEpoch,
+}
+
+/// The present epoch of a record's owner, as far as a store has read it along with the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OwnerEpoch {
+    /// It was not read: ask [`owner_epoch`](super::SessionStore::owner_epoch).
+    #[default]
+    NotAsked,
+    /// The owner has none, so every session of the owner is revoked.
+    Absent,
+    /// The owner has this one.
+    Present(Epoch),
+}
+
+impl From<Option<Epoch>> for OwnerEpoch {
+    fn from(epoch: Option<Epoch>) -> Self {
+        epoch.map_or(Self::Absent, Self::Present)
+    }
+}
+
+/// An owner's session, as [`list_owner`](super::Owners::list_owner) names it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Owned {
+    /// The session's id.
+    pub id: SessionId,
+    /// The record, if the store has it at hand. A caller who needs it and finds none loads it.
+    pub stored: Option<Stored>,
+}
+
+impl Owned {
+    /// A session of which only the id is at hand.
+    #[must_use]
+    pub fn new(id: SessionId) -> Self {
+        Self { id, stored: None }
+    }
+
+    /// The same with its record.
+    #[must_use]
+    pub fn with_stored(mut self, stored: Stored) -> Self {
+        self.stored = Some(stored);
+        self
+    }
 }
 
 impl Stored {
@@ -28,7 +78,15 @@ impl Stored {
     #[must_use]
     pub fn new(record: Arc<Record>, version: Version, usage: Usage) -> Self {
         let expires_at = usage.expires_at.min(record.absolute_limit());
-        Self { record, version, used_at: usage.used_at, expires_at }
+        Self { record, version, used_at: usage.used_at, expires_at, owner_epoch: OwnerEpoch::NotAsked }
+    }
+
+    /// The same with the present epoch of the record's owner, read with the record or after it. Don't keep it: it is true
+    /// for the call that read it.
+    #[must_use]
+    pub fn with_owner_epoch(mut self, epoch: impl Into<OwnerEpoch>) -> Self {
+        self.owner_epoch = epoch.into();
+        self
     }
 
     /// Last use and sliding expiry.
@@ -60,6 +118,24 @@ impl Usage {
         Self { used_at: now, expires_at: record.expires_at(now) }
     }
 
+    /// Last use and expiry from milliseconds since the Unix epoch, as a store may keep them.
+    #[must_use]
+    pub fn from_millis(used: u64, expires: u64) -> Self {
+        Self { used_at: clock::from_millis(used), expires_at: clock::from_millis(expires) }
+    }
+
+    /// The last use in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn used_millis(&self) -> u64 {
+        clock::to_millis(self.used_at)
+    }
+
+    /// The expiry in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn expires_millis(&self) -> u64 {
+        clock::to_millis(self.expires_at)
+    }
+
     /// A use at `now` that keeps something for `time`, whatever its lifetime says.
     #[must_use]
     pub fn keep_for(now: SystemTime, time: Duration) -> Self {
@@ -67,7 +143,7 @@ impl Usage {
     }
 }
 
-/// What came of [`create`](super::SessionStore::create).
+/// The outcome of [`create`](super::SessionStore::create).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
     /// The record is stored, in this version.
@@ -76,18 +152,44 @@ pub enum Create {
     Exists,
 }
 
-/// What came of [`update`](super::SessionStore::update).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of [`update`](super::SessionStore::update).
+///
+/// Outcomes are equal if they are of one kind and have one version: the record that a conflict may carry is not compared.
+#[derive(Clone)]
 pub enum Update {
     /// The record is replaced; this is its new version.
     Updated(Version),
-    /// The stored version is another one. The record is as it was.
-    Conflict,
+    /// The stored version is another one, and the record is as it was. A store that has the stored record at hand answers
+    /// it, which saves the caller a load.
+    Conflict(Option<Stored>),
     /// There is no live record under this id, and none was made.
     Gone,
 }
 
-/// What came of [`touch`](super::SessionStore::touch).
+impl PartialEq for Update {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Updated(version), Self::Updated(other)) => version == other,
+            (Self::Conflict(_), Self::Conflict(_)) | (Self::Gone, Self::Gone) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Update {}
+
+/// Without the record that a conflict may carry.
+impl fmt::Debug for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Updated(version) => f.debug_tuple("Updated").field(version).finish(),
+            Self::Conflict(_) => f.write_str("Conflict"),
+            Self::Gone => f.write_str("Gone"),
+        }
+    }
+}
+
+/// The outcome of [`touch`](super::SessionStore::touch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touch {
     /// The sliding expiry is moved.
@@ -96,53 +198,140 @@ pub enum Touch {
     Gone,
 }
 
-/// What came of [`end`](super::SessionStore::end).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of [`end`](super::SessionStore::end). Two conflicts are equal, whatever record they carry.
+#[derive(Clone)]
 pub enum End {
     /// This call has ended the session.
     Ended,
-    /// The stored version is another one. The record is as it was.
-    Conflict,
+    /// The stored version is another one, and the record is as it was. It is answered if the store has it at hand.
+    Conflict(Option<Stored>),
     /// There is no live record under this id.
     Gone,
 }
 
-/// What came of [`rename`](super::SessionStore::rename).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl PartialEq for End {
+    fn eq(&self, other: &Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Ended, Self::Ended) | (Self::Conflict(_), Self::Conflict(_)) | (Self::Gone, Self::Gone)
+        )
+    }
+}
+
+impl Eq for End {}
+
+/// Without the record that a conflict may carry.
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended => "Ended",
+            Self::Conflict(_) => "Conflict",
+            Self::Gone => "Gone",
+        })
+    }
+}
+
+/// The outcome of [`rename`](super::SessionStore::rename). Two conflicts are equal, whatever record they carry.
+#[derive(Clone)]
 pub enum Rename {
     /// The record is stored under the new id in this version, and the old id has a tombstone.
     Renamed(Version),
-    /// The version stored under the old id is another one. Nothing is changed.
-    Conflict,
+    /// The version stored under the old id is another one. Nothing is changed. The record stored there is answered if the
+    /// store has it at hand.
+    Conflict(Option<Stored>),
     /// There is no live record under the old id. Nothing is changed.
     Gone,
     /// There is a live record under the new id already. Nothing is changed.
     Exists,
 }
 
-/// What came of [`refresh`](super::SessionStore::refresh).
+impl PartialEq for Rename {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Renamed(version), Self::Renamed(other)) => version == other,
+            (Self::Conflict(_), Self::Conflict(_)) | (Self::Gone, Self::Gone) | (Self::Exists, Self::Exists) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Rename {}
+
+/// Without the record that a conflict may carry.
+impl fmt::Debug for Rename {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Renamed(version) => f.debug_tuple("Renamed").field(version).finish(),
+            Self::Conflict(_) => f.write_str("Conflict"),
+            Self::Gone => f.write_str("Gone"),
+            Self::Exists => f.write_str("Exists"),
+        }
+    }
+}
+
+/// The outcome of [`refresh`](super::SessionStore::refresh).
 #[derive(Debug, Clone)]
 pub enum Refresh {
     /// The record is what the caller holds; its use and expiry may have moved.
-    Same(Usage),
+    Same {
+        /// The present last use and expiry.
+        usage: Usage,
+        /// The present epoch of the record's owner, as in [`Stored::owner_epoch`].
+        owner_epoch: OwnerEpoch,
+    },
     /// The record is another one.
     Changed(Stored),
     /// There is no live record.
     Gone,
 }
 
-/// What came of [`lock`](super::SessionStore::lock).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of [`lock`](super::Leases::lock).
+#[derive(Clone)]
 pub enum Lock {
     /// The holder has the lease until this time.
     Acquired {
         /// When the lease ends by itself.
         until: SystemTime,
+        /// The record under the lease, in the version that taking it gave, if the store has it at hand. It saves the caller a
+        /// load.
+        stored: Option<Stored>,
     },
     /// Another holder has it.
     Held,
     /// There is no live record to lease.
     Absent,
+}
+
+/// Equal if they are of one kind and end at one time, whatever record they carry.
+impl PartialEq for Lock {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Acquired { until, .. }, Self::Acquired { until: other, .. }) => until == other,
+            (Self::Held, Self::Held) | (Self::Absent, Self::Absent) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Lock {}
+
+impl Lock {
+    /// The holder has the lease until this time; the record is not at hand.
+    #[must_use]
+    pub const fn acquired(until: SystemTime) -> Self {
+        Self::Acquired { until, stored: None }
+    }
+}
+
+/// Without the record that may come with the lease.
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquired { until, .. } => f.debug_struct("Acquired").field("until", until).finish(),
+            Self::Held => f.write_str("Held"),
+            Self::Absent => f.write_str("Absent"),
+        }
+    }
 }
 
 /// Who holds a lease: a random number, drawn for each.
@@ -173,7 +362,7 @@ impl Holder {
     }
 }
 
-/// Selects the sessions that [`delete_idle`](super::SessionStore::delete_idle) removes.
+/// Selects the sessions that [`delete_idle`](super::Listing::delete_idle) removes.
 ///
 /// A layer does not record every use: it touches a session that is only read when a fraction of its idle timeout has
 /// passed ([`touch_after`](crate::SessionLayerBuilder::touch_after)). So the recorded last use can be that much too
@@ -251,7 +440,7 @@ impl From<Duration> for Idle {
     }
 }
 
-/// What came of [`sweep`](super::SessionStore::sweep) and [`delete_idle`](super::SessionStore::delete_idle).
+/// The outcome of [`sweep`](super::SessionStore::sweep) and [`delete_idle`](super::Listing::delete_idle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     /// How many sessions were removed.
@@ -260,24 +449,55 @@ pub struct Swept {
     pub remaining: u64,
 }
 
-/// Where the next page of ids begins. Only the store that made it knows what it means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cursor(u64);
+/// Where the next page of ids begins: at most 31 bytes, which only the store that made them understands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(SmallBytes);
 
 impl Cursor {
-    /// The beginning.
-    pub const START: Self = Self(0);
+    /// The beginning: no bytes.
+    pub const START: Self = Self(SmallBytes::EMPTY);
 
-    /// A position of the store's choice.
+    /// A position that is a number.
     #[must_use]
-    pub const fn new(position: u64) -> Self {
-        Self(position)
+    pub const fn from_u64(position: u64) -> Self {
+        Self(SmallBytes::from_u64(position))
     }
 
-    /// The position that the store chose; 0 at the beginning.
+    /// A position of at most 31 bytes; `None` for more.
     #[must_use]
-    pub const fn position(self) -> u64 {
-        self.0
+    pub fn from_bytes(position: &[u8]) -> Option<Self> {
+        SmallBytes::from_bytes(position).map(Self)
+    }
+
+    /// The number that [`from_u64`](Self::from_u64) was given; `None` if the cursor was not made from one, and at the
+    /// beginning.
+    #[must_use]
+    pub fn to_u64(self) -> Option<u64> {
+        self.0.to_u64()
+    }
+
+    /// The bytes of the position; none at the beginning.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Whether this is the beginning.
+    #[must_use]
+    pub fn is_start(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cursor({:02x?})", self.as_bytes())
     }
 }
 

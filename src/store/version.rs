@@ -2,50 +2,53 @@
 
 use std::fmt;
 
-/// The most bytes of a version.
-const MAX_BYTES: usize = 31;
+use super::small::SmallBytes;
+use crate::id::{EntropyError, random_u64};
 
 /// A store's opaque value for one state of one record. An update names the version it was computed from.
 ///
 /// Only the store that made it knows what is in it: a counter, a compare-and-swap value with a nonce, an entity tag.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Version {
-    length: u8,
-    bytes: [u8; MAX_BYTES],
-}
+pub struct Version(SmallBytes);
 
 impl Version {
+    /// A version of 16 random bytes.
+    ///
+    /// Draw it before the write is sent. If the write is not answered, the stored version then tells whether it happened:
+    /// no other write has the same.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no random numbers to give.
+    pub fn random() -> Result<Self, EntropyError> {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&random_u64()?.to_le_bytes());
+        bytes[8..].copy_from_slice(&random_u64()?.to_le_bytes());
+        Ok(Self::from_bytes(&bytes).expect("16 bytes are a version"))
+    }
+
     /// A version that is a number.
     #[must_use]
     pub const fn from_u64(number: u64) -> Self {
-        let mut bytes = [0; MAX_BYTES];
-        let number = number.to_be_bytes();
-        let mut at = 0;
-        while at < number.len() {
-            bytes[at] = number[at];
-            at += 1;
-        }
-        Self { length: 8, bytes }
+        Self(SmallBytes::from_u64(number))
     }
 
     /// A version of at most 31 bytes; `None` for more.
     #[must_use]
-    pub fn from_bytes(from: &[u8]) -> Option<Self> {
-        let mut bytes = [0; MAX_BYTES];
-        bytes.get_mut(..from.len())?.copy_from_slice(from);
-        Some(Self { length: u8::try_from(from.len()).ok()?, bytes })
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        SmallBytes::from_bytes(bytes).map(Self)
     }
 
     /// The number that [`from_u64`](Self::from_u64) was given; `None` if the version was not made from one.
     #[must_use]
     pub fn to_u64(self) -> Option<u64> {
-        self.as_bytes().try_into().ok().map(u64::from_be_bytes)
+        self.0.to_u64()
     }
 
     /// The bytes of the version.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
+        self.0.as_bytes()
     }
 }
 
@@ -61,7 +64,7 @@ impl fmt::Debug for Version {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::small::MAX_BYTES, *};
 
     #[test]
     fn numbers_and_bytes_come_back() {
@@ -72,5 +75,12 @@ mod tests {
         assert!(Version::from_bytes(&[7; MAX_BYTES + 1]).is_none());
         assert_ne!(Version::from_bytes(&[]), Version::from_bytes(&[0]));
         assert_eq!(format!("{:?}", Version::from_u64(258)), "Version(0000000000000102)");
+    }
+
+    #[test]
+    fn a_random_version_is_never_drawn_twice() {
+        let (one, two) = (Version::random().unwrap(), Version::random().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.as_bytes().len(), 16);
     }
 }

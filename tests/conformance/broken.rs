@@ -9,9 +9,9 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, DynStore, End, Entries, Epoch, Holder, Idle, Lock, Metadata, Owner, Page, Record,
-    RecordKind, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update,
-    Usage, Version,
+    Clearing, Clock, Create, Cursor, DynStore, End, Entries, Epoch, Holder, Idle, Leases, Listing, Lock, Metadata,
+    Owned, Owner, OwnerEpoch, Owners, Page, Record, RecordKind, Refresh, Rename, SessionId, SessionStore, StoreError,
+    StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     conformance::{self, Harness},
 };
 
@@ -87,7 +87,7 @@ impl Broken {
     ) -> Result<Update, StoreError> {
         match self.inner.load(id).await? {
             None => Ok(Update::Gone),
-            Some(stored) if stored.version != *expected => Ok(Update::Conflict),
+            Some(stored) if stored.version != *expected => Ok(Update::Conflict(None)),
             Some(_) => {
                 pause().await;
                 Ok(Update::Updated(self.put(id, record, usage)))
@@ -170,6 +170,10 @@ impl SessionStore for Broken {
                 let mut stored = stored.clone();
                 stored.version = Version::from_u64(number + 1_000_000);
                 Ok(Some(stored))
+            }
+            (Defect::EpochOfTheRecord, Ok(Some(stored))) => {
+                let epoch = stored.record.owner().map(Owner::epoch);
+                Ok(Some(stored.clone().with_owner_epoch(epoch)))
             }
             (Defect::UncappedExpiry, Ok(Some(stored))) => {
                 let mut stored = stored.clone();
@@ -266,7 +270,7 @@ impl SessionStore for Broken {
                 let Some(old) = old else { return Ok(Update::Gone) };
                 let same = old.stored.version == *expected;
                 self.inner.raw().slots.insert(*id, old);
-                return Ok(if same { Update::Updated(self.put(id, record, usage)) } else { Update::Conflict });
+                return Ok(if same { Update::Updated(self.put(id, record, usage)) } else { Update::Conflict(None) });
             }
             Defect::OversizeDestroys if record.entries().as_bytes().len() > crate::reference::LARGEST => {
                 self.inner.raw().slots.remove(id);
@@ -474,7 +478,7 @@ impl SessionStore for Broken {
             Defect::EndByRemoving | Defect::EndsTwice => {
                 match self.inner.load(id).await? {
                     None => return Ok(End::Gone),
-                    Some(stored) if stored.version != *expected => return Ok(End::Conflict),
+                    Some(stored) if stored.version != *expected => return Ok(End::Conflict(None)),
                     Some(_) => pause().await,
                 }
                 let removed = self.inner.remove(id).await?;
@@ -509,7 +513,7 @@ impl SessionStore for Broken {
             self.inner.create(to, record, usage).await?;
         }
         if held.version != *expected {
-            return Ok(Rename::Conflict);
+            return Ok(Rename::Conflict(None));
         }
         match self.defect {
             Defect::TombstoneFirst => match self.inner.update(from, tombstone, expected, buried).await? {
@@ -517,7 +521,7 @@ impl SessionStore for Broken {
                     pause().await;
                     Ok(Rename::Renamed(self.put(to, record, usage)))
                 }
-                Update::Conflict => Ok(Rename::Conflict),
+                Update::Conflict(_) => Ok(Rename::Conflict(None)),
                 Update::Gone => Ok(Rename::Gone),
             },
             Defect::RenameOwnTombstone => {
@@ -575,7 +579,7 @@ impl SessionStore for Broken {
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         if self.is(Defect::RefreshAlwaysSame) {
-            return Ok(Refresh::Same(held.usage()));
+            return Ok(Refresh::Same { usage: held.usage(), owner_epoch: OwnerEpoch::NotAsked });
         }
         self.inner.refresh(id, held).await
     }
@@ -635,6 +639,42 @@ impl SessionStore for Broken {
         self.inner.metadata(id).await
     }
 
+    async fn flush(&self) -> Result<(), StoreError> {
+        if self.is(Defect::FlushTouches) {
+            for slot in self.inner.raw().slots.values_mut() {
+                let usage = hour_later(slot.stored.usage());
+                slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
+            }
+        }
+        self.inner.flush().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        if self.is(Defect::SecondCloseFails) && self.closed.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Err(StoreError::new(StoreErrorKind::Unavailable).during("close"));
+        }
+        self.inner.close().await
+    }
+
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        Some(self)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Listing for Broken {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         if self.is(Defect::IdsByBucket) {
             let (state, now) = (self.inner.raw(), self.inner.now());
@@ -643,13 +683,13 @@ impl SessionStore for Broken {
             let buckets = state.slots.len().next_power_of_two() as u64;
             let bucket = |id: &SessionId| id.as_uuid().as_u64_pair().1 % buckets;
             let mut left: Vec<_> = named.map(|(id, _)| (bucket(id), *id)).collect();
-            left.retain(|(bucket, _)| *bucket >= from.position());
+            left.retain(|(bucket, _)| *bucket >= from.to_u64().unwrap_or(0));
             left.sort_unstable();
             // Whole buckets, so that a position lies between two of them.
             let next = left.get(limit).map(|(bucket, _)| *bucket);
             let next = next.filter(|next| left.first().is_some_and(|(first, _)| first < next));
             left.retain(|(bucket, _)| next.is_none_or(|next| *bucket < next));
-            return Ok(Page { ids: left.into_iter().map(|(_, id)| id).collect(), next: next.map(Cursor::new) });
+            return Ok(Page { ids: left.into_iter().map(|(_, id)| id).collect(), next: next.map(Cursor::from_u64) });
         }
         let everything = self.is(Defect::IdsNameEverything);
         if everything || self.is(Defect::IdsByOffset) {
@@ -657,9 +697,9 @@ impl SessionStore for Broken {
             let named = |slot: &Slot| everything || slot.stored.record.is_session();
             let mut ids: Vec<_> = state.slots.iter().filter(|(_, slot)| named(slot)).map(|(id, _)| *id).collect();
             ids.sort_unstable();
-            let start = usize::try_from(from.position()).unwrap_or(usize::MAX);
+            let start = usize::try_from(from.to_u64().unwrap_or(0)).unwrap_or(usize::MAX);
             let end = start.saturating_add(limit);
-            let next = (end < ids.len()).then(|| Cursor::new(end as u64));
+            let next = (end < ids.len()).then(|| Cursor::from_u64(end as u64));
             return Ok(Page { ids: ids.into_iter().skip(start).take(limit).collect(), next });
         }
         self.inner.ids(from, limit).await
@@ -670,24 +710,6 @@ impl SessionStore for Broken {
             return Ok(self.inner.raw().slots.len() as u64);
         }
         self.inner.count().await
-    }
-
-    async fn clear(&self) -> Result<u64, StoreError> {
-        if self.is(Defect::ClearLeavesEpochs) {
-            let count = self.inner.count().await?;
-            self.inner.raw().slots.retain(|_, slot| slot.stored.record.kind() == RecordKind::Epoch);
-            return Ok(count);
-        }
-        if self.is(Defect::ClearsOneByOne) {
-            let count = self.inner.count().await?;
-            let ids: Vec<_> = self.inner.raw().slots.keys().copied().collect();
-            for id in ids {
-                pause().await;
-                self.inner.raw().slots.remove(&id);
-            }
-            return Ok(count);
-        }
-        self.inner.clear().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
@@ -713,8 +735,32 @@ impl SessionStore for Broken {
         self.inner.raw().slots.retain(|_, slot| stays(slot));
         self.inner.delete_idle(idle).await
     }
+}
 
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+#[async_trait::async_trait]
+impl Clearing for Broken {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        if self.is(Defect::ClearLeavesEpochs) {
+            let count = self.inner.count().await?;
+            self.inner.raw().slots.retain(|_, slot| slot.stored.record.kind() == RecordKind::Epoch);
+            return Ok(count);
+        }
+        if self.is(Defect::ClearsOneByOne) {
+            let count = self.inner.count().await?;
+            let ids: Vec<_> = self.inner.raw().slots.keys().copied().collect();
+            for id in ids {
+                pause().await;
+                self.inner.raw().slots.remove(&id);
+            }
+            return Ok(count);
+        }
+        self.inner.clear().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Owners for Broken {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
         let mut listed = self.inner.list_owner(owner).await?;
         let (state, now) = (self.inner.raw(), self.inner.now());
         let taken = state.slots.iter().filter(|(_, Slot { stored, .. })| {
@@ -722,13 +768,13 @@ impl SessionStore for Broken {
             let confused = held.is_some_and(|held| **held != *owner && self.confuses(owner, held));
             confused && stored.record.is_session() && !stored.is_expired(now)
         });
-        listed.extend(taken.map(|(id, slot)| (*id, slot.stored.clone())));
+        listed.extend(taken.map(|(id, slot)| Owned::new(*id).with_stored(slot.stored.clone())));
         match self.defect {
             Defect::ListsOnePage => listed.truncate(100),
             Defect::ListsCreatedOnly => {
                 let bin = self.bin.raw();
-                listed.retain(|(id, _)| {
-                    let was = bin.slots.get(id).and_then(|slot| slot.stored.record.owner());
+                listed.retain(|owned| {
+                    let was = bin.slots.get(&owned.id).and_then(|slot| slot.stored.record.owner());
                     was.is_some_and(|was| **was.name() == *owner)
                 });
             }
@@ -736,7 +782,10 @@ impl SessionStore for Broken {
         }
         Ok(listed)
     }
+}
 
+#[async_trait::async_trait]
+impl Leases for Broken {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         match self.defect {
             Defect::LockHoldsFlag => {
@@ -764,7 +813,7 @@ impl SessionStore for Broken {
                 pause().await;
                 if free && let Some(slot) = self.inner.raw().slots.get_mut(id) {
                     slot.lease = Some((holder, now + time));
-                    return Ok(Lock::Acquired { until: now + time });
+                    return Ok(Lock::acquired(now + time));
                 }
             }
             Defect::LockRevives | Defect::LockLosesUpdate => {
@@ -791,7 +840,7 @@ impl SessionStore for Broken {
             Defect::LeaseForEver => {
                 let answer = self.inner.lock(id, holder, Duration::from_secs(1_000_000)).await?;
                 return Ok(match answer {
-                    Lock::Acquired { .. } => Lock::Acquired { until: self.inner.now() + time },
+                    Lock::Acquired { .. } => Lock::acquired(self.inner.now() + time),
                     other => other,
                 });
             }
@@ -823,23 +872,6 @@ impl SessionStore for Broken {
             std::future::pending::<()>().await;
         }
         self.inner.unlocked(id, at_most).await;
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        if self.is(Defect::FlushTouches) {
-            for slot in self.inner.raw().slots.values_mut() {
-                let usage = hour_later(slot.stored.usage());
-                slot.stored = Stored::new(Arc::clone(&slot.stored.record), slot.stored.version, usage);
-            }
-        }
-        self.inner.flush().await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        if self.is(Defect::SecondCloseFails) && self.closed.fetch_add(1, Ordering::SeqCst) > 0 {
-            return Err(StoreError::new(StoreErrorKind::Unavailable).during("close"));
-        }
-        self.inner.close().await
     }
 }
 

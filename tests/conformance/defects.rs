@@ -126,6 +126,10 @@ defects! {
         /// A rename takes the last use along.
         RenameLeavesUse,
     }
+    "L6" {
+        /// The epoch with a record is the record's own.
+        EpochOfTheRecord,
+    }
     "C1" {
         /// Create is an upsert.
         CreateReplaces,

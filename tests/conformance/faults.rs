@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_layer::{
-    Check, Create, Epoch, Lifetime, Owner, Record, RecordKind, Refresh, Rename, SessionId, SessionStore, SessionToken,
-    StoreErrorKind, Stored, Touch, Update, Usage, Version,
+    Check, Create, Epoch, Lifetime, Listing, Owner, Owners, Record, RecordKind, Refresh, Rename, SessionId,
+    SessionStore, SessionToken, StoreErrorKind, Stored, Touch, Update, Usage, Version,
     conformance::{
         self, Operation,
         fault::{Bare, Ended, Fault, FaultStore, Step},
@@ -89,7 +89,7 @@ async fn a_fault_afterwards_is_a_lost_answer() {
     let error = store.update(&session.id, &session.record, &version, session.usage).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
     let again = store.update(&session.id, &session.record, &version, session.usage).await.unwrap();
-    assert_eq!(again, Update::Conflict, "the first one was done");
+    assert_eq!(again, Update::Conflict(None), "the first one was done");
     // The same answer, and nothing done.
     store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Remove));
     assert!(store.remove(&session.id).await.is_err());
@@ -130,7 +130,7 @@ async fn records_come_back_corrupt_expired_foreign_or_altered() {
     assert!(stored.is_expired(conformance::manual_clock().now()));
     assert_eq!(stored.version, version);
     match store.refresh(&session.id, &held).await.unwrap() {
-        Refresh::Same(usage) => assert_eq!(usage.expires_at, usage.used_at),
+        Refresh::Same { usage, .. } => assert_eq!(usage.expires_at, usage.used_at),
         other => panic!("the record is the held one: {other:?}"),
     }
     store.heal();
@@ -151,7 +151,10 @@ async fn records_come_back_corrupt_expired_foreign_or_altered() {
     // Only loads, if told so.
     store.heal();
     store.inject(Fault::another_check().on(Operation::Load));
-    assert_eq!(store.list_owner("bob").await.unwrap()[0].1.record.check(), session.record.check());
+    assert_eq!(
+        store.list_owner("bob").await.unwrap()[0].stored.as_ref().unwrap().record.check(),
+        session.record.check()
+    );
     assert_eq!(session.record.check(), Check::from_bytes(session.record.check().to_bytes()));
 }
 
@@ -160,7 +163,7 @@ async fn records_come_back_corrupt_expired_foreign_or_altered() {
 async fn a_gate_makes_an_interleaving_certain() {
     let store = store();
     let (session, version) = create(&store).await;
-    for (step, expected) in [(Step::Before, Update::Gone), (Step::After, Update::Conflict)] {
+    for (step, expected) in [(Step::Before, Update::Gone), (Step::After, Update::Conflict(None))] {
         let gate = store.pause(Operation::Update, step);
         assert!(!gate.is_reached());
         let (slow, id) = (store.clone(), session.id);

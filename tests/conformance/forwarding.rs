@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use session_layer::{
-    Create, DynStore, Record, SessionId, SessionStore, StoreError, Stored, Touch, Update, Usage, Version,
+    Create, Cursor, DynStore, Idle, Listing, Page, Record, SessionId, SessionStore, StoreError, Stored, Swept, Touch,
+    Update, Usage, Version,
     conformance::{
         self, Operation,
         fault::{Bare, FaultStore},
@@ -17,8 +18,13 @@ fn methods_of_the_contract() -> BTreeSet<String> {
     let source = include_str!("../../src/store/contract.rs");
     let (_, methods) = source.split_once("pub trait SessionStore").unwrap();
     let (methods, _) = methods.split_once("\n}\n").unwrap();
-    let names = methods.split("\n    fn ").skip(1).map(|method| method.split(['(', '<']).next().unwrap().to_owned());
-    names.filter(|name| !["in_memory", "overwrites", "name"].contains(&name.as_str())).collect()
+    let name = |method: &str| method.split(['(', '<']).next().unwrap().to_owned();
+    let core = methods.split("\n    fn ").skip(1).map(name);
+    let accessors = ["in_memory", "overwrites", "name", "listing", "clearing", "owners", "leases"];
+    let core = core.filter(|name| !accessors.contains(&name.as_str()));
+    let capabilities = include_str!("../../src/store/capability.rs");
+    let capabilities = capabilities.split("\npub trait ").skip(1).map(|after| after.split_once("\n}\n").unwrap().0);
+    core.chain(capabilities.flat_map(|methods| methods.split("\n    async fn ").skip(1).map(name))).collect()
 }
 
 #[test]
@@ -38,37 +44,9 @@ async fn operation_sorts_the_methods_as_the_contract_does() {
     assert!(forwarding.in_memory && forwarding.overwrites && forwarding.name);
     let missing: BTreeSet<_> = forwarding.missing.iter().copied().collect();
     assert_eq!(missing, Operation::PROVIDED.iter().chain(Operation::OPTIONAL).copied().collect());
-    // And exactly the optional ones have nothing else to do.
-    let report = conformance_of_bare(&bare).await;
-    assert_eq!(report, Operation::OPTIONAL.iter().map(|operation| operation.name()).collect::<BTreeSet<_>>());
-}
-
-/// The methods that a store with the required ones only does not have.
-async fn conformance_of_bare(bare: &impl SessionStore) -> BTreeSet<&'static str> {
-    use session_layer::{Cursor, Holder, StoreErrorKind};
-    use std::time::Duration;
-
-    let (id, second) = (SessionId::of_owner("x"), Duration::from_secs(1));
-    let answers = [
-        bare.metadata(&id).await.map(drop),
-        bare.ids(Cursor::START, 1).await.map(drop),
-        bare.count().await.map(drop),
-        bare.clear().await.map(drop),
-        bare.sweep().await.map(drop),
-        bare.delete_idle(second.into()).await.map(drop),
-        bare.list_owner("x").await.map(drop),
-        bare.lock(&id, Holder::from_u128(1), second).await.map(drop),
-        bare.unlock(&id, Holder::from_u128(1)).await.map(drop),
-        bare.flush().await,
-        bare.close().await,
-    ];
-    let errors = answers.into_iter().filter_map(Result::err);
-    errors
-        .map(|error| {
-            assert_eq!(error.kind(), StoreErrorKind::Unsupported);
-            error.operation().expect("an unsupported operation is named")
-        })
-        .collect()
+    // And no capability.
+    assert!(bare.listing().is_none() && bare.clearing().is_none());
+    assert!(bare.owners().is_none() && bare.leases().is_none());
 }
 
 #[tokio::test]
@@ -118,8 +96,30 @@ impl<S: SessionStore> SessionStore for Careless<S> {
         self.0.remove(id).await
     }
 
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: SessionStore> Listing for Careless<S> {
+    async fn ids(&self, _: Cursor, _: usize) -> Result<Page, StoreError> {
+        Ok(Page::default())
+    }
+
     async fn count(&self) -> Result<u64, StoreError> {
-        self.0.count().await
+        match self.0.listing() {
+            Some(listing) => listing.count().await,
+            None => Ok(0),
+        }
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        Ok(Swept::default())
+    }
+
+    async fn delete_idle(&self, _: Idle) -> Result<Swept, StoreError> {
+        Ok(Swept::default())
     }
 }
 

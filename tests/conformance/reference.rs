@@ -9,8 +9,9 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Record, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    Clearing, Clock, Create, Cursor, End, Epoch, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page,
+    Record, RecordKind, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage,
+    Version,
     conformance::{self, Harness},
 };
 use tokio::sync::Notify;
@@ -76,6 +77,13 @@ impl State {
     /// What a write is answered.
     fn written<T>(&mut self, answer: T) -> Result<T, StoreError> {
         self.answer(answer, StoreErrorKind::OutcomeUnknown)
+    }
+
+    /// The present epoch of an owner.
+    fn epoch(&self, owner: &str, now: SystemTime) -> Option<Epoch> {
+        let slot = self.slots.get(&SessionId::of_owner(owner)).filter(|slot| !slot.stored.is_expired(now))?;
+        let held = slot.stored.record.owner().filter(|held| **held.name() == *owner)?;
+        (slot.stored.record.kind() == RecordKind::Epoch).then(|| held.epoch())
     }
 
     pub(crate) fn put(&mut self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Version {
@@ -175,6 +183,11 @@ impl SessionStore for Reference {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let mut state = self.live(&[id]).await?;
         let stored = Self::undamaged(state.slots.get_mut(id))?.map(|slot| slot.stored.clone());
+        let now = self.now();
+        let stored = stored.map(|stored| match stored.record.owner().map(|owner| Arc::clone(owner.name())) {
+            Some(owner) if stored.record.is_session() => stored.with_owner_epoch(state.epoch(&owner, now)),
+            _ => stored,
+        });
         state.answer(stored, StoreErrorKind::Unavailable)
     }
 
@@ -200,7 +213,7 @@ impl SessionStore for Reference {
         // The version is kept apart from the bytes, so it can be compared where they are damaged.
         let updated = match state.slots.get_mut(id) {
             None => Update::Gone,
-            Some(slot) if slot.stored.version != *expected => Update::Conflict,
+            Some(slot) if slot.stored.version != *expected => Update::Conflict(None),
             Some(_) => Update::Updated(state.put(id, record, usage)),
         };
         state.written(updated)
@@ -220,7 +233,7 @@ impl SessionStore for Reference {
         let mut state = self.live(&[id]).await?;
         let ended = match Self::undamaged(state.slots.get_mut(id))? {
             None => End::Gone,
-            Some(slot) if slot.stored.version != *expected => End::Conflict,
+            Some(slot) if slot.stored.version != *expected => End::Conflict(None),
             Some(_) => {
                 state.slots.remove(id);
                 End::Ended
@@ -244,6 +257,39 @@ impl SessionStore for Reference {
         Ok(self.live(&[id]).await?.slots.get_mut(id).map(metadata))
     }
 
+    async fn close(&self) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        self.raw().closed = true;
+        Ok(())
+    }
+
+    fn in_memory(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        Some(self)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Listing for Reference {
     /// The cursor is the first eight bytes of the last id: ids with the same ones would be named together.
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let state = self.live(&[]).await?;
@@ -251,20 +297,14 @@ impl SessionStore for Reference {
         let mut ids: Vec<_> =
             state.slots.iter().filter(|(_, slot)| slot.stored.record.is_session()).map(|(id, _)| *id).collect();
         ids.sort_unstable();
-        ids.retain(|id| place(id) >= from.position());
-        let next = ids.get(limit).map(|id| Cursor::new(place(id)));
+        ids.retain(|id| place(id) >= from.to_u64().unwrap_or(0));
+        let next = ids.get(limit).map(|id| Cursor::from_u64(place(id)));
         ids.truncate(limit);
         Ok(Page { ids, next })
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
         Ok(self.live(&[]).await?.slots.values().filter(|slot| slot.stored.record.is_session()).count() as u64)
-    }
-
-    async fn clear(&self) -> Result<u64, StoreError> {
-        let count = self.count().await?;
-        self.live(&[]).await?.slots.clear();
-        Ok(count)
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
@@ -277,16 +317,31 @@ impl SessionStore for Reference {
         })
         .await
     }
+}
 
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+#[async_trait::async_trait]
+impl Clearing for Reference {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        let count = self.count().await?;
+        self.live(&[]).await?.slots.clear();
+        Ok(count)
+    }
+}
+
+#[async_trait::async_trait]
+impl Owners for Reference {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
         let state = self.live(&[]).await?;
         let theirs = |stored: &Stored| {
             stored.record.is_session() && stored.record.owner().is_some_and(|held| **held.name() == *owner)
         };
         let theirs = state.slots.iter().filter(|(_, slot)| theirs(&slot.stored));
-        Ok(theirs.map(|(id, slot)| (*id, slot.stored.clone())).collect())
+        Ok(theirs.map(|(id, slot)| Owned::new(*id).with_stored(slot.stored.clone())).collect())
     }
+}
 
+#[async_trait::async_trait]
+impl Leases for Reference {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         let now = self.now();
         let mut state = self.live(&[id]).await?;
@@ -299,7 +354,7 @@ impl SessionStore for Reference {
         }
         let until = now + time;
         slot.lease = Some((holder, until));
-        state.written(Lock::Acquired { until })
+        state.written(Lock::acquired(until))
     }
 
     async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
@@ -321,19 +376,5 @@ impl SessionStore for Reference {
         if held {
             let _ = tokio::time::timeout(at_most, given_back).await;
         }
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        tokio::task::yield_now().await;
-        self.raw().closed = true;
-        Ok(())
-    }
-
-    fn in_memory(&self) -> bool {
-        true
-    }
-
-    fn name(&self) -> &'static str {
-        "reference"
     }
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Clock, Create, Cursor, DynStore, MemoryStore, Page, Record, SessionId, SessionStore, StoreError, Stored, Touch,
-    Update, Usage, Version,
+    Clock, Create, Cursor, DynStore, Idle, Listing, MemoryStore, Page, Record, SessionId, SessionStore, StoreError,
+    Stored, Swept, Touch, Update, Usage, Version,
     conformance::{
         self, Harness, Operation,
         fault::{Bare, FaultStore},
@@ -120,6 +120,13 @@ impl SessionStore for NamesTwice {
         self.0.remove(id).await
     }
 
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Listing for NamesTwice {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let mut page = self.0.ids(from, limit).await?;
         let again: Vec<_> = page.ids.iter().rev().take(3).copied().collect();
@@ -129,6 +136,14 @@ impl SessionStore for NamesTwice {
 
     async fn count(&self) -> Result<u64, StoreError> {
         self.0.count().await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.0.sweep().await
+    }
+
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
+        self.0.delete_idle(idle).await
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 use http::StatusCode;
 use session_layer::{
     CacheConfig, CachedStore, Create, EncryptedStore, Error, ErrorKind, FileStore, FileStoreBuilder, Holder, KeyRing,
-    LazySession, Lifetime, MemoryStore, MemoryStoreBuilder, ObservedStore, Secret, Session, SessionId, SessionLayer,
-    SessionStore, SessionToken, Stored, Usage,
+    LazySession, Lifetime, Listing, MemoryStore, MemoryStoreBuilder, ObservedStore, Secret, Session, SessionId,
+    SessionLayer, SessionStore, SessionToken, Stored, Usage,
     conformance::{
         Operation,
         fault::{Bare, Fault, FaultStore},
@@ -549,16 +549,17 @@ async fn every_outcome(seen: Seen) {
     let held = faulty.inner().load(&id).await.unwrap().unwrap();
     store.refresh(&id, &held).await.unwrap();
     let (one, two) = (Holder::from_u128(1), Holder::from_u128(2));
-    store.lock(&id, one, MINUTE).await.unwrap();
+    let (leases, listing) = (store.leases().unwrap(), store.listing().unwrap());
+    leases.lock(&id, one, MINUTE).await.unwrap();
     store.refresh(&id, &held).await.unwrap();
-    store.lock(&id, two, MINUTE).await.unwrap();
-    store.unlock(&id, two).await.unwrap();
-    store.unlock(&id, one).await.unwrap();
-    store.count().await.unwrap();
-    store.ids(session_layer::Cursor::START, 10).await.unwrap();
+    leases.lock(&id, two, MINUTE).await.unwrap();
+    leases.unlock(&id, two).await.unwrap();
+    leases.unlock(&id, one).await.unwrap();
+    listing.count().await.unwrap();
+    listing.ids(session_layer::Cursor::START, 10).await.unwrap();
     store.flush().await.unwrap();
-    store.list_owner("ada").await.unwrap();
-    store.clear().await.unwrap();
+    store.owners().unwrap().list_owner("ada").await.unwrap();
+    store.clearing().unwrap().clear().await.unwrap();
     // The client disconnects while the store is at work.
     faulty.inject(Fault::hanging().on(Operation::Load));
     let mut call = Box::pin(store.load(&id));

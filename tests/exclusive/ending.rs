@@ -115,7 +115,7 @@ async fn a_request_dropped_at_any_point_leaves_no_lease() {
             }
         }
     }
-    assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"), "{:?}", site.layer);
+    assert!(format!("{:?}", site.layer).contains("leases: Lines { sessions: 0 }"), "{:?}", site.layer);
 }
 
 #[tokio::test]

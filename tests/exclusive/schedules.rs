@@ -92,7 +92,7 @@ async fn run(ways: Vec<(u64, Way)>) -> Result<(), TestCaseError> {
     }
     prop_assert!(free(&site, &jar).await);
     let layer = format!("{:?}", site.layer);
-    prop_assert!(layer.contains("Lines { sessions: 0 }"), "{}", layer);
+    prop_assert!(layer.contains("leases: Lines { sessions: 0 }"), "{}", layer);
     Ok(())
 }
 

@@ -63,7 +63,7 @@ async fn after_a_login_a_waiting_request_is_superseded() {
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "10");
     assert!(free(&site, &jar).await);
-    assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
+    assert!(format!("{:?}", site.layer).contains("leases: Lines { sessions: 0 }"));
 }
 
 /// The session ends while a request waits for it. The request does not bring it back.
@@ -88,7 +88,7 @@ async fn after_a_logout_a_waiting_request_has_no_session() {
     let next = next.await.unwrap();
     assert_eq!((next.body.as_str(), next.sets_no_cookie()), ("true Ok(None)", true));
     assert!(site.stored(&jar.id()).await.is_none());
-    assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
+    assert!(format!("{:?}", site.layer).contains("leases: Lines { sessions: 0 }"));
 }
 
 /// A logout takes no turn, and the request that has its turn can't save any more.
@@ -111,7 +111,7 @@ async fn a_lazy_logout_takes_no_turn() {
     let both = async |_: Session, lazy: LazySession| Ok::<_, Error>(lazy.destroy().await?.to_string());
     assert_eq!(site.send(&jar, both).await.body, "true");
     assert!(site.stored(&jar.id()).await.is_none());
-    assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
+    assert!(format!("{:?}", site.layer).contains("leases: Lines { sessions: 0 }"));
 }
 
 /// The lease is given back, and the visitor has no session.
@@ -128,7 +128,7 @@ async fn a_session_revoked_while_a_request_waits_is_gone() {
     hold.release();
     assert_eq!(next.await.unwrap().body, "true");
     request.await.unwrap();
-    assert!(format!("{:?}", site.layer).contains("Lines { sessions: 0 }"));
+    assert!(format!("{:?}", site.layer).contains("leases: Lines { sessions: 0 }"));
 }
 
 /// The first request with a session detects that the store has no leases. That is an error other than an outage, and an

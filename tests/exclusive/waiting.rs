@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    Create, Holder, LazySession, Lock, MemoryStore, Record, Session, SessionId, SessionRejection, SessionRejectionKind,
-    SessionStore, StoreError, Stored, Touch, Update, Usage, Version, conformance::Operation,
+    Create, Holder, LazySession, Leases, Lock, MemoryStore, Record, Session, SessionId, SessionRejection,
+    SessionRejectionKind, SessionStore, StoreError, Stored, Touch, Update, Usage, Version, conformance::Operation,
 };
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Level;
@@ -213,6 +213,13 @@ impl SessionStore for Eager {
         self.0.remove(id).await
     }
 
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Leases for Eager {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         self.0.lock(id, holder, time).await
     }

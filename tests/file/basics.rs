@@ -8,8 +8,8 @@ use std::{
 };
 
 use session_layer::{
-    Create, Cursor, DynStore, FileStore, Lifetime, Record, Refresh, Rename, SessionId, SessionStore, StoreErrorKind,
-    Swept, Touch, Update, Usage,
+    Clearing, Create, Cursor, DynStore, FileStore, Lifetime, Listing, Record, Refresh, Rename, SessionId, SessionStore,
+    StoreErrorKind, Swept, Touch, Update, Usage,
 };
 
 use crate::support::*;
@@ -305,9 +305,9 @@ async fn an_invented_cursor_is_a_position_among_the_ids() {
     let places = [(1, 3), (u32::MAX.into(), 2), (middle - 1, 2), (middle, 2), (u64::MAX >> 1, 1), (u64::MAX, 0)];
     for (place, left) in places {
         for limit in [100, usize::MAX] {
-            assert_eq!(fixture.store.ids(Cursor::new(place), limit).await.unwrap().ids.len(), left, "{place:x}");
+            assert_eq!(fixture.store.ids(Cursor::from_u64(place), limit).await.unwrap().ids.len(), left, "{place:x}");
         }
-        fixture.store.ids(Cursor::new(place), 0).await.unwrap();
+        fixture.store.ids(Cursor::from_u64(place), 0).await.unwrap();
     }
 }
 
@@ -358,10 +358,12 @@ async fn refresh_reads_no_record() {
     let id = id(5, 1);
     fixture.create(&id, 1).await;
     let held = fixture.load(&id).await.unwrap();
-    assert!(matches!(fixture.store.refresh(&id, &held).await.unwrap(), Refresh::Same(usage) if usage == held.usage()));
+    assert!(
+        matches!(fixture.store.refresh(&id, &held).await.unwrap(), Refresh::Same { usage, .. } if usage == held.usage())
+    );
     let later = start() + HOUR / 2;
     fixture.store.touch(&id, Usage::at(&record(0), later)).await.unwrap();
-    let Refresh::Same(usage) = fixture.store.refresh(&id, &held).await.unwrap() else { panic!("not the same") };
+    let Refresh::Same { usage, .. } = fixture.store.refresh(&id, &held).await.unwrap() else { panic!("not the same") };
     assert_eq!((usage.used_at, usage.expires_at), (later, later + HOUR));
     updated(fixture.store.update(&id, &record(2), &held.version, usage).await.unwrap());
     let Refresh::Changed(now) = fixture.store.refresh(&id, &held).await.unwrap() else { panic!("not changed") };
@@ -402,11 +404,12 @@ async fn equal_writes_in_one_millisecond_are_told_apart() {
             twin.update(&from, &new, &before, usage())
         );
         let (one, two) = (one.unwrap(), two.unwrap());
-        let ((Update::Updated(version), Update::Conflict) | (Update::Conflict, Update::Updated(version))) = (one, two)
+        let ((Update::Updated(version), Update::Conflict(_)) | (Update::Conflict(_), Update::Updated(version))) =
+            (&one, &two)
         else {
             panic!("{one:?} and {two:?}");
         };
-        assert_eq!(fixture.load(&from).await.unwrap().version, version);
+        assert_eq!(fixture.load(&from).await.unwrap().version, *version);
 
         let graves = [tombstone(start()), tombstone(start())];
         let (one, two) = tokio::join!(
@@ -415,8 +418,8 @@ async fn equal_writes_in_one_millisecond_are_told_apart() {
         );
         let (one, two) = (one.unwrap(), two.unwrap());
         let (version, live, absent) = match (one, two) {
-            (Rename::Renamed(version), Rename::Conflict) => (version, to, other),
-            (Rename::Conflict, Rename::Renamed(version)) => (version, other, to),
+            (Rename::Renamed(version), Rename::Conflict(_)) => (version, to, other),
+            (Rename::Conflict(None), Rename::Renamed(version)) => (version, other, to),
             both => panic!("{both:?}"),
         };
         assert_eq!(fixture.load(&live).await.unwrap().version, version);
@@ -445,7 +448,7 @@ async fn a_dropped_future_leaves_a_whole_state() {
             let stored = fixture.load(&id).await.unwrap();
             match fixture.store.update(&id, &record(round), &stored.version, usage()).await.unwrap() {
                 Update::Updated(version) => break version,
-                Update::Conflict => {}
+                Update::Conflict(_) => {}
                 Update::Gone => panic!("gone"),
             }
         };

@@ -10,7 +10,8 @@ use std::{
 };
 
 use session_layer::{
-    Durability, FileStore, Holder, Lock, Record, Rename, SessionId, SessionStore, StoreErrorKind, Usage,
+    Durability, FileStore, Holder, Leases, Listing, Lock, Record, Rename, SessionId, SessionStore, StoreErrorKind,
+    Usage,
 };
 
 use crate::support::*;

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use session_layer::{FileStore, RecordKind, SessionId, SessionStore, Usage};
+use session_layer::{FileStore, Listing, RecordKind, SessionId, SessionStore, Usage};
 
 use crate::{child, support::*};
 

@@ -2,7 +2,7 @@
 
 use std::{fs, time::SystemTime};
 
-use session_layer::{Cursor, Rename, SessionStore, StoreErrorKind, Swept};
+use session_layer::{Clearing, Cursor, Listing, Rename, SessionStore, StoreErrorKind, Swept};
 
 use crate::support::*;
 

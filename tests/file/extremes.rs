@@ -6,7 +6,9 @@ use std::{
 };
 
 use proptest::prelude::*;
-use session_layer::{Clock, Create, Durability, FileStore, Holder, Lifetime, Lock, SessionStore, Usage};
+use session_layer::{
+    Clearing, Clock, Create, Durability, FileStore, Holder, Leases, Lifetime, Listing, Lock, SessionStore, Usage,
+};
 
 use crate::support::*;
 

@@ -6,7 +6,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, os::unix::process::CommandExt, path::Path, process::Command};
 
-use session_layer::{SessionStore, StoreErrorKind};
+use session_layer::{Clearing, Listing, Owners, SessionStore, StoreErrorKind};
 
 use crate::{child, support::*};
 

@@ -2,7 +2,9 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use session_layer::{FileStore, Holder, Lock, SessionStatus, SessionStore, StoreErrorKind, Touch, Update, Usage};
+use session_layer::{
+    FileStore, Holder, Leases, Listing, Lock, SessionStatus, SessionStore, StoreErrorKind, Touch, Update, Usage,
+};
 
 use crate::support::*;
 
@@ -103,7 +105,7 @@ async fn leases_hold_across_stores() {
     let version = fixture.create(&id, 1).await;
 
     let until = start() + 30 * second;
-    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::Acquired { until });
+    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::acquired(until));
     assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
     assert!(!twin.unlock(&id, theirs).await.unwrap());
     let leased = twin.load(&id).await.unwrap().unwrap();
@@ -116,14 +118,14 @@ async fn leases_hold_across_stores() {
     let version = updated(fixture.store.update(&id, &record(2), &leased.version, usage()).await.unwrap());
     fixture.clock.advance(10 * second);
     let until = start() + 40 * second;
-    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::Acquired { until });
+    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::acquired(until));
     assert_eq!(fixture.load(&id).await.unwrap().version, version);
     assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
 
     // The lease has ended: the next holder's acquisition excludes the first holder.
     fixture.clock.set(until);
-    assert_eq!(twin.lock(&id, theirs, 30 * second).await.unwrap(), Lock::Acquired { until: until + 30 * second });
-    assert_eq!(fixture.store.update(&id, &record(3), &version, usage()).await.unwrap(), Update::Conflict);
+    assert_eq!(twin.lock(&id, theirs, 30 * second).await.unwrap(), Lock::acquired(until + 30 * second));
+    assert_eq!(fixture.store.update(&id, &record(3), &version, usage()).await.unwrap(), Update::Conflict(None));
     assert!(!fixture.store.unlock(&id, mine).await.unwrap());
     assert_eq!(fixture.store.touch(&id, usage()).await.unwrap(), Touch::Touched);
     assert_eq!(fixture.store.lock(&id, mine, second).await.unwrap(), Lock::Held, "a touch keeps the lease");

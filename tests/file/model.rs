@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use proptest::prelude::*;
 use session_layer::{
-    Create, Holder, Lock, Record, Rename, SessionId, SessionStore, Swept, Touch, Update, Usage, Version,
+    Clearing, Create, Holder, Leases, Listing, Lock, Record, Rename, SessionId, SessionStore, Swept, Touch, Update,
+    Usage, Version,
 };
 
 use crate::support::*;
@@ -80,7 +81,7 @@ async fn run(steps: Vec<Step>) {
                         assert_ne!(version, held.version);
                         *held = Held { record: fresh, version, usage, lease: held.lease };
                     }
-                    (Update::Conflict, Some(_)) if stale => {}
+                    (Update::Conflict(None), Some(_)) if stale => {}
                     (Update::Gone, None) => {}
                     (outcome, _) => panic!("{outcome:?}"),
                 }
@@ -116,13 +117,13 @@ async fn run(steps: Vec<Step>) {
                     }
                     Rename::Gone => assert!(!model.contains_key(&from)),
                     Rename::Exists => assert!(model.contains_key(&to)),
-                    Rename::Conflict => panic!("conflict"),
+                    Rename::Conflict(_) => panic!("conflict"),
                 }
             }
             Step::Lock { id, holder } => {
                 let outcome = store.lock(&key(id), Holder::from_u128(holder.into()), MINUTE * 10).await.unwrap();
                 match (outcome, model.get_mut(&id)) {
-                    (Lock::Acquired { until }, Some(held)) => {
+                    (Lock::Acquired { until, .. }, Some(held)) => {
                         assert_eq!(until, now + MINUTE * 10);
                         let version = store.load(&key(id)).await.unwrap().unwrap().version;
                         let mine = held.lease.filter(|(_, until)| now < *until).map(|(holder, _)| holder);

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use session_layer::{Epoch, Owner, Record, SessionStore, Usage};
+use session_layer::{Clearing, Epoch, Listing, Owner, Owners, Record, SessionStore, Usage};
 
 use crate::support::*;
 
@@ -12,7 +12,8 @@ fn owned(number: u64, name: &str) -> Arc<Record> {
 }
 
 async fn listed(store: &session_layer::FileStore, name: &str) -> Vec<u64> {
-    let mut numbers: Vec<_> = store.list_owner(name).await.unwrap().iter().map(|(_, stored)| number(stored)).collect();
+    let mut numbers: Vec<_> =
+        store.list_owner(name).await.unwrap().iter().map(|owned| number(owned.stored.as_ref().unwrap())).collect();
     numbers.sort_unstable();
     numbers
 }

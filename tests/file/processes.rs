@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use session_layer::{Clock, FileStore, Holder, Lock, SessionStore, StoreErrorKind, Usage};
+use session_layer::{Clock, FileStore, Holder, Leases, Lock, SessionStore, StoreErrorKind, Usage};
 
 use crate::{
     child::{self, SOON},

@@ -112,7 +112,7 @@ pub(crate) async fn increment(store: &FileStore, id: &SessionId) {
         let usage = Usage { used_at: stored.used_at, expires_at: stored.expires_at };
         match store.update(id, &next, &stored.version, usage).await.unwrap() {
             Update::Updated(_) => return,
-            Update::Conflict => {}
+            Update::Conflict(_) => {}
             Update::Gone => panic!("{id} is gone"),
         }
     }

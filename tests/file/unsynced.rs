@@ -9,7 +9,8 @@ use std::{
 };
 
 use session_layer::{
-    Cursor, Durability, Epoch, FileStore, Owner, Record, Rename, SessionId, SessionStore, StoreError, Usage,
+    Clearing, Cursor, Durability, Epoch, FileStore, Listing, Owner, Owners, Record, Rename, SessionId, SessionStore,
+    StoreError, Usage,
 };
 
 use crate::{

@@ -3,8 +3,7 @@
 use axum::{Router, body::Body, routing::any};
 use http::{Request, StatusCode, header};
 use session_layer::{
-    CookieConfig, LazySession, Session, SessionHandle, SessionLayer, SessionLayerBuilder, SessionRejection,
-    SessionStore,
+    CookieConfig, LazySession, Listing, Session, SessionHandle, SessionLayer, SessionLayerBuilder, SessionRejection,
 };
 use tower::{ServiceExt, service_fn};
 use tracing::Level;

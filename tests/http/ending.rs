@@ -10,7 +10,7 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    LazySession, Session, SessionStore, StoreErrorKind,
+    LazySession, Listing, Session, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Bare, Fault, Step},

@@ -3,8 +3,8 @@
 use axum::{body::Body, routing::any};
 use http::{Response, StatusCode};
 use session_layer::{
-    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionRejection, SessionRejectionKind, SessionStore,
-    StoreErrorKind,
+    DamagedPolicy, Error, ErrorKind, LazySession, Listing, Session, SessionRejection, SessionRejectionKind,
+    SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},

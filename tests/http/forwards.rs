@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    ConflictPolicy, EncryptedStore, Error, ErrorKind, Forward, LazySession, Lifetime, Record, Session, SessionStore,
-    StoreErrorKind, Usage,
+    ConflictPolicy, EncryptedStore, Error, ErrorKind, Forward, LazySession, Lifetime, Listing, Record, Session,
+    SessionStore, StoreErrorKind, Usage,
     conformance::{
         Operation,
         fault::{Fault, Step},

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, SessionStore, Sessions,
+    AtLimit, Error, ErrorKind, Lifetime, Listing, Session, SessionId, Sessions,
     conformance::{
         Operation,
         fault::{Fault, Gate, Step},

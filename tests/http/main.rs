@@ -20,6 +20,7 @@ mod overlap;
 mod promises;
 mod reading;
 mod review;
+mod round_trips;
 mod saving;
 mod security;
 mod simulated;

@@ -15,7 +15,7 @@ use std::{
 use axum::{Router, routing::any};
 use http::{Request, Response, StatusCode, header};
 use session_layer::{
-    CookieConfig, LazySession, Session, SessionHandle, SessionLayer, SessionRejection, SessionStore,
+    CookieConfig, LazySession, Listing, Session, SessionHandle, SessionLayer, SessionRejection, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},

@@ -8,7 +8,7 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    Error, ErrorKind, Session, SessionId, SessionStore, StoreErrorKind,
+    Error, ErrorKind, Listing, Session, SessionId, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Gate, Step},

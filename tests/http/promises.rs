@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::StatusCode;
 use proptest::{prelude::*, test_runner::TestRunner};
 use session_layer::{
-    Clock, ErrorKind, MemoryStore, Session, SessionLayer, SessionStore, Usage,
+    Clock, ErrorKind, Listing, MemoryStore, Session, SessionLayer, SessionStore, Usage,
     conformance::{
         Operation,
         fault::{Fault, FaultStore, Step},

@@ -12,7 +12,7 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionLayer, SessionStore, StoreErrorKind, Usage,
+    DamagedPolicy, Error, ErrorKind, LazySession, Listing, Session, SessionLayer, SessionStore, StoreErrorKind, Usage,
     conformance::{
         Operation,
         fault::{Bare, Fault, Step},

@@ -11,7 +11,7 @@ use std::{
 use axum::{Extension, Router, response::IntoResponse, routing::any};
 use http::StatusCode;
 use session_layer::{
-    AtLimit, ConflictPolicy, Error, ErrorKind, LazySession, Session, SessionId, SessionStore, StoreErrorKind,
+    AtLimit, ConflictPolicy, Error, ErrorKind, LazySession, Listing, Session, SessionId, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},

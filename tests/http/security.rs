@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc};
 use axum::{Router, routing::any};
 use http::StatusCode;
 use session_layer::{
-    CookieConfig, CookiePrefix, EncryptedStore, Error, ErrorKind, KeyRing, LazySession, Lifetime, SameSite, Session,
-    SessionLayer, SessionRejection, SessionStore, SessionToken, StoreErrorKind, Usage,
+    CookieConfig, CookiePrefix, EncryptedStore, Error, ErrorKind, KeyRing, LazySession, Lifetime, Listing, SameSite,
+    Session, SessionLayer, SessionRejection, SessionStore, SessionToken, StoreErrorKind, Usage,
     conformance::{
         Operation,
         fault::{Bare, Fault, Step},

@@ -6,9 +6,9 @@ use std::{
 };
 
 use session_layer::{
-    CachedStore, Check, Clock, Cursor, DynStore, EncryptedStore, Entries, KeyRing, Lifetime, ListPolicy,
-    MemcachedStore, ObservedStore, Record, RecordKind, Rename, Secret, SessionLayer, SessionStore, StoreErrorKind,
-    Touch, Update, Usage,
+    CachedStore, Check, Clearing, Clock, Cursor, DynStore, EncryptedStore, Entries, KeyRing, Leases, Lifetime,
+    ListPolicy, Listing, MemcachedStore, ObservedStore, Owners, Record, RecordKind, Rename, Secret, SessionLayer,
+    SessionStore, StoreErrorKind, Touch, Update, Usage,
 };
 
 use crate::{server::Memcached, support::*};
@@ -223,7 +223,7 @@ async fn listing_follows_the_policy() {
     let with = |policy| builder([&server]).list_policy(policy).build().unwrap();
     for policy in [ListPolicy::Ignore, ListPolicy::Warn] {
         let store = with(policy);
-        for cursor in [0, u32::MAX.into(), u64::MAX].map(Cursor::new) {
+        for cursor in [0, u32::MAX.into(), u64::MAX].map(Cursor::from_u64) {
             let page = store.ids(cursor, 10).await.unwrap();
             assert!(page.ids.is_empty() && page.next.is_none());
         }
@@ -233,7 +233,7 @@ async fn listing_follows_the_policy() {
     let store = with(ListPolicy::Error);
     let errors = [
         store.ids(Cursor::START, 10).await.unwrap_err(),
-        store.ids(Cursor::new(u64::MAX), 10).await.unwrap_err(),
+        store.ids(Cursor::from_u64(u64::MAX), 10).await.unwrap_err(),
         store.count().await.unwrap_err(),
         store.sweep().await.unwrap_err(),
     ];
@@ -323,13 +323,13 @@ async fn last_write_wins_revives_nothing() {
     // Renewed meanwhile: its tombstone stays.
     let held = loaded(&store, &id).await;
     store.rename(&id, &held.version, &tombstone(), &to, &first, usage(&first)).await.unwrap();
-    assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict);
+    assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict(None));
     assert_eq!(loaded(&store, &id).await.record.kind(), RecordKind::Tombstone);
     // One tombstone does not replace another: a logout would take a renewal's for its own.
     let grave = Arc::new(Record::tombstone(Check::from_bytes([0; 16]), Clock::system().now()));
-    assert_eq!(store.update(&id, &grave, &held.version, usage(&grave)).await.unwrap(), Update::Conflict);
+    assert_eq!(store.update(&id, &grave, &held.version, usage(&grave)).await.unwrap(), Update::Conflict(None));
     let again = store.rename(&id, &held.version, &tombstone(), &other, &first, usage(&first)).await.unwrap();
-    assert_eq!(again, Rename::Conflict);
+    assert_eq!(again, Rename::Conflict(None));
     // Removed meanwhile.
     let held = loaded(&store, &to).await;
     store.remove(&to).await.unwrap();

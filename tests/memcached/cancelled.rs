@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{Create, SessionStore, Update};
+use session_layer::{Create, Owners, SessionStore, Update};
 
 use crate::{server::Memcached, support::*};
 

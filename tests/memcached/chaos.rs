@@ -106,7 +106,7 @@ impl Client {
         let next = record(&self.value(n + 1));
         match seen.time(store.update(&self.id, &next, &held.version, usage(&next))).await {
             Ok(Update::Updated(_)) => self.acknowledged = n + 1,
-            Ok(Update::Conflict) => assert!(self.attempted > self.acknowledged, "a conflict with nobody"),
+            Ok(Update::Conflict(_)) => assert!(self.attempted > self.acknowledged, "a conflict with nobody"),
             Ok(Update::Gone) | Err(_) => {}
         }
     }

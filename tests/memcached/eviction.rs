@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use session_layer::{Epoch, Holder, MemcachedStore, Owner, Record, SessionId, SessionStore};
+use session_layer::{Epoch, Holder, Leases, MemcachedStore, Owner, Record, SessionId, SessionStore};
 use tokio::task::JoinSet;
 
 use crate::{server::Memcached, support::*};

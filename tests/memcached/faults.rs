@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Create, Lock, MemcachedStore, MemcachedStoreBuilder, RecordKind, Rename, SessionLayer, SessionStore,
-    StoreErrorKind, Touch, Update,
+    Clearing, Create, Leases, Lock, MemcachedStore, MemcachedStoreBuilder, RecordKind, Rename, SessionLayer,
+    SessionStore, StoreErrorKind, Touch, Update,
 };
 
 use crate::{

@@ -19,7 +19,7 @@ async fn increment(store: &MemcachedStore, id: &SessionId) -> bool {
         let next = record(&n.to_le_bytes());
         match store.update(id, &next, &held.version, usage(&next)).await.expect("it answers") {
             Update::Updated(_) => return true,
-            Update::Conflict => {}
+            Update::Conflict(_) => {}
             Update::Gone => return false,
         }
     }

@@ -44,9 +44,9 @@ async fn a_version_from_before_a_restart_is_another() {
         let after = create().await;
         assert_eq!(cas(&before), cas(&after), "the test's premise: the CAS values started again");
         assert_ne!(before, after);
-        assert_eq!(store.update(&id, &first, &before, usage).await.unwrap(), Update::Conflict);
+        assert_eq!(store.update(&id, &first, &before, usage).await.unwrap(), Update::Conflict(None));
         let to = crate::support::id();
-        assert_eq!(store.rename(&id, &before, &tombstone(), &to, &first, usage).await.unwrap(), Rename::Conflict);
+        assert_eq!(store.rename(&id, &before, &tombstone(), &to, &first, usage).await.unwrap(), Rename::Conflict(None));
         assert!(matches!(store.refresh(&id, &held).await.unwrap(), Refresh::Changed(_)));
         assert_eq!(loaded(&store, &id).await.version, after);
         assert!(matches!(store.update(&id, &first, &after, usage).await.unwrap(), Update::Updated(_)));

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use session_layer::{MemcachedStore, SessionId, SessionStore, StoreErrorKind};
+use session_layer::{Leases, MemcachedStore, SessionId, SessionStore, StoreErrorKind};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{server::Memcached, support::*};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session_layer::{Cursor, MemoryOpenError, MemoryStore, SessionStore, StoreErrorKind, Update, Usage};
+use session_layer::{
+    Cursor, Listing, MemoryOpenError, MemoryStore, Owners, SessionStore, StoreErrorKind, Update, Usage,
+};
 
 use super::support::{clock, create, id, record, sized};
 
@@ -171,7 +173,7 @@ async fn an_invented_cursor_does_no_harm() {
     for shard in [0, 1, 7, u64::from(u32::MAX) - 1, u32::MAX.into()] {
         for slot in slots {
             for limit in [0, 10, usize::MAX] {
-                let page = store.ids(Cursor::new(shard << 32 | slot), limit).await.unwrap();
+                let page = store.ids(Cursor::from_u64(shard << 32 | slot), limit).await.unwrap();
                 for id in &page.ids {
                     assert!(store.metadata(id).await.unwrap().is_some());
                 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Cursor, Holder, Lifetime, MemoryOpenError, MemoryStore, MemoryStoreBuilder, Record, Rename,
-    SessionId, SessionStore, StoreErrorKind, Update, Usage, Version,
+    Clearing, Clock, Create, Cursor, Holder, Leases, Lifetime, Listing, MemoryOpenError, MemoryStore,
+    MemoryStoreBuilder, Record, Rename, SessionId, SessionStore, StoreErrorKind, Update, Usage, Version,
 };
 
 use super::support::{MINUTE, clock, create, id, record, with_snapshots};
@@ -157,7 +157,7 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
                     assert_eq!(now.expect("it is there").version, version);
                     versions.note(id, next, &new);
                 }
-                Update::Conflict => assert_ne!(now.expect("it is there").version, version),
+                Update::Conflict(_) => assert_ne!(now.expect("it is there").version, version),
                 Update::Gone => assert!(now.is_none()),
             }
         }

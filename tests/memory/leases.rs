@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_layer::{Holder, Lock, MemoryStore, Rename, SessionStatus, SessionStore, Update, Usage};
+use session_layer::{Clearing, Holder, Leases, Lock, MemoryStore, Rename, SessionStatus, SessionStore, Update, Usage};
 
 use super::support::{MINUTE, clock, create, id, record};
 
@@ -12,7 +12,7 @@ async fn a_lease_is_capped_at_the_longest_lease() {
     let store = MemoryStore::builder().longest_lease(MINUTE).clock(clock.clone()).open().unwrap();
     create(&store, &id("a"), &record(&clock, None), &clock).await;
     let holder = Holder::from_u128(1);
-    let until = Lock::Acquired { until: clock.now() + MINUTE };
+    let until = Lock::acquired(clock.now() + MINUTE);
     assert_eq!(store.lock(&id("a"), holder, 9 * MINUTE).await.unwrap(), until);
     // A lease without a time lasts as long as the longest allowed.
     assert_eq!(store.lock(&id("a"), holder, Duration::ZERO).await.unwrap(), until);
@@ -35,7 +35,7 @@ async fn a_holder_whose_lease_ran_out_conflicts_with_the_next() {
     clock.advance(MINUTE);
     assert!(matches!(store.lock(&id("a"), Holder::from_u128(2), MINUTE).await.unwrap(), Lock::Acquired { .. }));
     let late = store.update(&id("a"), &session, &seen, Usage::at(&session, clock.now())).await.unwrap();
-    assert_eq!(late, Update::Conflict);
+    assert_eq!(late, Update::Conflict(None));
 }
 
 /// However a lease ends, a waiter is woken at once and does not wait for the hour to pass.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use session_layer::{Epoch, MemoryStore, Owner, Rename, SessionStore, Usage};
+use session_layer::{Epoch, Listing, MemoryStore, Owner, Owners, Rename, SessionStore, Usage};
 
 use super::support::{clock, create, id, record, revoke};
 
@@ -18,7 +18,7 @@ async fn an_owners_sessions_are_listed_and_no_others() {
         create(&store, &id(format!("bob {number}")), &record(&clock, Some("bob")), &clock).await;
         create(&store, &id(number), &record(&clock, None), &clock).await;
     }
-    let mut listed: Vec<_> = store.list_owner("alice").await.unwrap().into_iter().map(|(id, _)| id).collect();
+    let mut listed: Vec<_> = store.list_owner("alice").await.unwrap().into_iter().map(|owned| owned.id).collect();
     listed.sort_unstable();
     let mut expected: Vec<_> = (0..5).map(|number| id(format!("alice {number}"))).collect();
     expected.sort_unstable();
@@ -97,7 +97,8 @@ async fn a_commit_under_way_is_revoked_too() {
         revoke(&store, "alice", &clock).await;
         rename.await.unwrap();
         let present: Option<Epoch> = store.owner_epoch("alice").await.unwrap();
-        for (id, stored) in store.list_owner("alice").await.unwrap() {
+        for session_layer::Owned { id, stored, .. } in store.list_owner("alice").await.unwrap() {
+            let stored = stored.unwrap();
             let held = stored.record.owner().unwrap().epoch();
             assert_ne!(Some(held), present, "round {round}: {id} lives");
         }

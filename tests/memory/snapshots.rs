@@ -2,7 +2,10 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use session_layer::{MemoryOpenError, Owner, Record, RecordKind, Rename, SessionStore, StoreErrorKind, Update, Usage};
+use session_layer::{
+    Clearing, Listing, MemoryOpenError, Owner, Owners, Record, RecordKind, Rename, SessionStore, StoreErrorKind,
+    Update, Usage,
+};
 
 use super::support::{MINUTE, after_a_crash, clock, create, id, record, revoke, sized, with_snapshots};
 

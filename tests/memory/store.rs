@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session_layer::{Cursor, MemoryStore, SessionStatus, SessionStore, StoreErrorKind, Usage};
+use session_layer::{
+    Clearing, Cursor, Listing, MemoryStore, Owners, SessionStatus, SessionStore, StoreErrorKind, Usage,
+};
 
 use super::support::{MINUTE, clock, create, id, record};
 

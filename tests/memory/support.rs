@@ -7,7 +7,7 @@ use std::{
 };
 
 use session_layer::{
-    Check, Clock, Create, Entries, Epoch, Lifetime, MemoryStore, MemoryStoreBuilder, Owner, Record, SessionId,
+    Check, Clock, Create, Entries, Epoch, Lifetime, MemoryStore, MemoryStoreBuilder, Owner, Owners, Record, SessionId,
     SessionStore, Usage, Version,
 };
 
@@ -50,8 +50,8 @@ pub(crate) fn with_snapshots(path: &Path, clock: &Clock) -> MemoryStoreBuilder {
 pub(crate) async fn revoke(store: &MemoryStore, owner: &str, clock: &Clock) -> u64 {
     store.renew_epoch(owner, Usage::keep_for(clock.now(), Duration::ZERO)).await.unwrap();
     let mut removed = 0;
-    for (id, _) in store.list_owner(owner).await.unwrap() {
-        removed += u64::from(store.remove(&id).await.unwrap());
+    for owned in store.list_owner(owner).await.unwrap() {
+        removed += u64::from(store.remove(&owned.id).await.unwrap());
     }
     removed
 }

@@ -1,13 +1,10 @@
 //! A store that hides that it is in memory, so that a cache does not step aside.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use session_layer::{
-    Create, Cursor, End, Epoch, Holder, Idle, Lock, Metadata, Page, Record, Refresh, Rename, SessionId, SessionStore,
-    StoreError, Stored, Swept, Touch, Update, Usage, Version,
+    Clearing, Create, End, Epoch, Leases, Listing, Metadata, Owners, Record, Refresh, Rename, SessionId, SessionStore,
+    StoreError, Stored, Touch, Update, Usage, Version,
 };
 
 #[derive(Debug, Clone)]
@@ -26,6 +23,23 @@ macro_rules! forward {
 
             fn name(&self) -> &'static str {
                 self.0.name()
+            }
+
+            // None of them hides where the store is.
+            fn listing(&self) -> Option<&dyn Listing> {
+                self.0.listing()
+            }
+
+            fn clearing(&self) -> Option<&dyn Clearing> {
+                self.0.clearing()
+            }
+
+            fn owners(&self) -> Option<&dyn Owners> {
+                self.0.owners()
+            }
+
+            fn leases(&self) -> Option<&dyn Leases> {
+                self.0.leases()
             }
         }
     };
@@ -46,15 +60,6 @@ forward! {
     ensure_epoch(owner: &str, usage: Usage) -> Answer<Epoch>;
     renew_epoch(owner: &str, usage: Usage) -> Answer<()>;
     metadata(id: &SessionId) -> Answer<Option<Metadata>>;
-    ids(from: Cursor, limit: usize) -> Answer<Page>;
-    count() -> Answer<u64>;
-    clear() -> Answer<u64>;
-    sweep() -> Answer<Swept>;
-    delete_idle(idle: Idle) -> Answer<Swept>;
-    list_owner(owner: &str) -> Answer<Vec<(SessionId, Stored)>>;
-    lock(id: &SessionId, holder: Holder, time: Duration) -> Answer<Lock>;
-    unlock(id: &SessionId, holder: Holder) -> Answer<bool>;
-    unlocked(id: &SessionId, at_most: Duration) -> ();
     flush() -> Answer<()>;
     close() -> Answer<()>;
 }

@@ -68,7 +68,7 @@ impl Visitor {
             let record = Arc::new(Record::clone(&stored.record).with_entries(entries));
             match store.update(&self.id, &record, &stored.version, stored.usage()).await.unwrap() {
                 Update::Updated(_) => break,
-                Update::Conflict => {}
+                Update::Conflict(_) => {}
                 Update::Gone => panic!("the session is lost"),
             }
         }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use session_layer::{
-    Check, Clock, Create, EncryptedStore, Entries, Forward, KeyRing, Lifetime, MemoryStore, Owner, Record, RecordKind,
-    Refresh, Rename, SealError, SessionId, SessionStore, StoreErrorKind, Stored, Update, Usage, Version,
+    Check, Clearing, Clock, Create, EncryptedStore, Entries, Forward, KeyRing, Lifetime, MemoryStore, Owner, Owners,
+    Record, RecordKind, Refresh, Rename, SealError, SessionId, SessionStore, StoreErrorKind, Stored, Update, Usage,
+    Version,
 };
 
 use crate::conformance::{ring, secret};
@@ -99,7 +100,7 @@ async fn a_wrong_key_is_an_error_and_changes_nothing() {
     let usage = Usage::at(&fresh, start());
     assert_eq!(wrong.create(&id("a"), &fresh, usage).await.unwrap(), Create::Exists);
     let guess = Version::from_u64(u64::MAX);
-    assert_eq!(wrong.update(&id("a"), &fresh, &guess, usage).await.unwrap(), Update::Conflict);
+    assert_eq!(wrong.update(&id("a"), &fresh, &guess, usage).await.unwrap(), Update::Conflict(None));
 
     let after = inner.load(&id("a")).await.unwrap().unwrap();
     assert_eq!((after.record.to_bytes(), after.version), (before, version));
@@ -183,7 +184,7 @@ async fn servers_with_different_keys_agree_on_owners() {
         // Both list it, whichever key sealed it.
         for store in [login_at, other] {
             let listed = store.list_owner("bob").await.unwrap();
-            assert_eq!(listed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id("a")]);
+            assert_eq!(listed.iter().map(|owned| owned.id).collect::<Vec<_>>(), [id("a")]);
         }
         // Written by the other server: resealed with its own hash and epoch. Both still agree.
         let stored = other.load(&id("a")).await.unwrap().unwrap();

@@ -8,8 +8,8 @@ use std::{
 };
 
 use session_layer::{
-    Create, DynStore, End, Epoch, Record, Refresh, Rename, SessionId, SessionStore, StoreError, StoreErrorKind, Stored,
-    Touch, Update, Usage, Version,
+    Create, DynStore, End, Epoch, Owned, Owners, Record, Refresh, Rename, SessionId, SessionStore, StoreError,
+    StoreErrorKind, Stored, Touch, Update, Usage, Version,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -314,15 +314,23 @@ impl SessionStore for Gated {
         self.pass(call, self.inner.renew_epoch(owner, usage), late).await
     }
 
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        let call = Call { method: "list_owner", ids: &[], writes: false };
-        let mut listed = self.pass(call, self.inner.list_owner(owner), None).await?;
-        // Ids are random, and a schedule must be repeatable.
-        listed.sort_by_key(|(id, _)| self.gates.place(id));
-        Ok(listed)
-    }
-
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        self.inner.owners().map(|_| self as &dyn Owners)
+    }
+}
+
+#[async_trait::async_trait]
+impl Owners for Gated {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        let call = Call { method: "list_owner", ids: &[], writes: false };
+        let owners = self.inner.owners().expect("asked for, and there");
+        let mut listed = self.pass(call, owners.list_owner(owner), None).await?;
+        // Ids are random, and a schedule is to be repeated.
+        listed.sort_by_key(|owned| self.gates.place(&owned.id));
+        Ok(listed)
     }
 }

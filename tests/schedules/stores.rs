@@ -129,6 +129,8 @@ impl Below {
     /// Removes the sessions of earlier schedules if the store can do so.
     pub(crate) async fn clear(&self) {
         // Otherwise they expire or are evicted.
-        let _ = self.base.clear().await;
+        if let Some(clearing) = self.base.clearing() {
+            clearing.clear().await.unwrap();
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use session_layer::{
-    Clock, Cursor, ErrorKind, FileStore, MemoryStore, SessionId, SessionLayer, SessionStore, Sessions, StoreErrorKind,
+    Clock, Cursor, ErrorKind, FileStore, Listing, MemoryStore, SessionId, SessionLayer, SessionStore, Sessions,
+    StoreErrorKind,
     conformance::Operation,
     conformance::fault::{Fault, FaultStore},
 };
@@ -47,7 +48,11 @@ async fn reads_like_a_map(store: impl SessionStore + Clone, clock: Clock) {
 }
 
 /// Every session that lives all the while comes once, whatever comes and goes meanwhile.
-async fn iteration_goes_on_beside_writers(store: impl SessionStore + Clone, layer: SessionLayer, number: usize) {
+async fn iteration_goes_on_beside_writers(
+    store: impl SessionStore + Listing + Clone,
+    layer: SessionLayer,
+    number: usize,
+) {
     let (mut stay, mut go) = (HashSet::new(), Vec::new());
     for at in 0..number {
         stay.insert(member(&layer, &format!("stays {at}")).await);

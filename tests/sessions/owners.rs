@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_layer::{
-    AtLimit, ConflictPolicy, DEVICE, ErrorKind, SessionStore, StoreErrorKind,
+    AtLimit, ConflictPolicy, DEVICE, ErrorKind, Owners, SessionStore, StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, Step},

@@ -26,7 +26,8 @@ use std::{
 };
 
 use session_layer::{
-    Check, Durability, Entries, Epoch, FileStore, Lifetime, Owner, Record, SessionId, SessionStore, Update, Usage,
+    Check, Durability, Entries, Epoch, FileStore, Lifetime, Owner, Owners, Record, SessionId, SessionStore, Update,
+    Usage,
 };
 
 const ROUNDS: usize = 15;

@@ -123,7 +123,7 @@ impl Clients {
         let updated = self.store.update(id, &self.record, &version, usage).await.unwrap();
         VERSIONS.with(|versions| match updated {
             Update::Updated(version) => versions.borrow_mut().insert(*id, version),
-            Update::Conflict | Update::Gone => versions.borrow_mut().remove(id),
+            Update::Conflict(_) | Update::Gone => versions.borrow_mut().remove(id),
         });
     }
 }

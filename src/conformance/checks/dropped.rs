@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     record::RecordKind,
-    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version},
+    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version, capability},
 };
 
 /// How often a write is tried again over one that was dropped and may still come through.
@@ -123,7 +123,7 @@ pub(super) async fn g3_a_dropped_rename_is_whole_or_nothing(bench: Bench) -> Ver
                 whole(&g3, &stored, &[(&another, None)], "after a dropped `rename` and a whole one")?;
             }
             // The dropped one came through after all.
-            Rename::Conflict => g3.absent(&another.id, "after a `rename` that was answered Conflict").await?,
+            Rename::Conflict(_) => g3.absent(&another.id, "after a `rename` that was answered Conflict").await?,
             other => g3.broken(format!("`rename` after a dropped one answered {other:?}"))?,
         }
         let old = g3.present(&from.id, "after a dropped `rename` and a whole one, the old id").await?;
@@ -157,7 +157,7 @@ pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict 
     for cut in cuts(&g3).filter(|cut| exact || matches!(cut, Cut::Polls(2))) {
         let (session, _) = g3.created().await?;
         let (store, id, first, time) = (g3.store().clone(), session.id, holder(), g3.units(1));
-        cut.run(async move { store.lock(&id, first, time).await }).await;
+        cut.run(async move { capability::leases(&store, "lock")?.lock(&id, first, time).await }).await;
         g3.past(g3.now() + g3.units(2)).await;
         let answer = g3.lock(&session.id, holder(), g3.units(1)).await?;
         let acquired = matches!(answer, Lock::Acquired { .. });
@@ -176,7 +176,7 @@ pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
         let (store, id, first, second) = (g3.store().clone(), session.id, holder(), holder());
         let locked = g3.lock(&id, first, g3.units(20)).await?;
         g3.holds(matches!(locked, Lock::Acquired { .. }), format_args!("`lock` of a session answered {locked:?}"))?;
-        cut.run(async move { store.unlock(&id, first).await }).await;
+        cut.run(async move { capability::leases(&store, "unlock")?.unlock(&id, first).await }).await;
         g3.present(&id, "after a dropped `unlock`").await?;
         // Given back by the dropped one, or by this one.
         g3.unlock(&id, first).await?;
@@ -240,7 +240,7 @@ async fn update_at_last(g3: &Probe, sample: &Sample) -> Verdict {
         let record = Arc::clone(&sample.record);
         match g3.update(&sample.id, &record, &stored.version, sample.usage).await? {
             Update::Updated(_) => return Ok(()),
-            Update::Conflict => tokio::task::yield_now().await,
+            Update::Conflict(_) => tokio::task::yield_now().await,
             Update::Gone => return g3.broken("`update` over a dropped call answered Gone"),
         }
     }

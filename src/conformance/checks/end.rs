@@ -36,7 +36,7 @@ pub(super) async fn x1_nothing_brings_it_back(bench: Bench) -> Verdict {
     for version in [stale, version] {
         let answer = x1.update(&session.id, &session.variant(2), &version, session.usage).await?;
         x1.holds(
-            matches!(answer, Update::Gone | Update::Conflict),
+            matches!(answer, Update::Gone | Update::Conflict(_)),
             format_args!("`update` after an `end` answered {answer:?}"),
         )?;
     }
@@ -60,13 +60,13 @@ pub(super) async fn x2_a_refused_end_changes_nothing(bench: Bench) -> Verdict {
     let x2 = bench.about("X2");
     let (session, stale) = x2.created().await?;
     let version = x2.updated(&session, &session.variant(1), &stale).await?;
-    x2.equal(End::Conflict, x2.end_now(&session.id, &stale).await?, "`end` that expects an older version")?;
+    x2.equal(End::Conflict(None), x2.end_now(&session.id, &stale).await?, "`end` that expects an older version")?;
     x2.unchanged(&session.id, &session.variant(1), &version, "after an `end` that expects an older version").await?;
     // A renewal came first: its tombstone leads to the session, so it has to stay.
     let (to, left) = (x2.sample(), tombstone(session.usage.used_at));
     let renamed = x2.rename(&session.id, &version, &left, &to.id, &to.record, to.usage).await?;
     x2.holds(matches!(renamed, Rename::Renamed(_)), format_args!("`rename` of a session answered {renamed:?}"))?;
-    x2.equal(End::Conflict, x2.end_now(&session.id, &version).await?, "`end` of the version before a `rename`")?;
+    x2.equal(End::Conflict(None), x2.end_now(&session.id, &version).await?, "`end` of the version before a `rename`")?;
     let stored = x2.present(&session.id, "after a `rename` and an `end`, the old id").await?;
     x2.same_record(&left, &stored.record, "after a `rename` and an `end`, the old id")?;
     x2.present(&to.id, "after a `rename` and an `end` of the old id, the new id").await?;
@@ -96,10 +96,10 @@ pub(super) async fn x3_one_of_end_and_update_wins(bench: Bench) -> Verdict {
         let update = async move { first.update(&id, &record, &version, usage).await };
         let (updated, ended) = way.run(update, async move { second.end_now(&id, &version).await }).await;
         match (updated?, ended?) {
-            (Update::Updated(version), End::Conflict) => {
+            (Update::Updated(version), End::Conflict(_)) => {
                 x3.unchanged(&id, &session.variant(1), &version, "after an `update` that beat an `end`").await?;
             }
-            (Update::Gone | Update::Conflict, End::Ended) => {
+            (Update::Gone | Update::Conflict(_), End::Ended) => {
                 x3.over(&id, "after an `end` that beat an `update`").await?;
             }
             (updated, ended) => x3.broken(format!(
@@ -121,12 +121,12 @@ pub(super) async fn x3_one_of_end_and_rename_wins(bench: Bench) -> Verdict {
         let rename = async move { first.rename(&id, &version, &stone, &new.id, &new.record, new.usage).await };
         let (renamed, ended) = way.run(rename, async move { second.end_now(&id, &version).await }).await;
         match (renamed?, ended?) {
-            (Rename::Renamed(_), End::Conflict) => {
+            (Rename::Renamed(_), End::Conflict(_)) => {
                 let stored = x3.present(&id, "after a `rename` that beat an `end`, the old id").await?;
                 x3.same_record(&left, &stored.record, "after a `rename` that beat an `end`, the old id")?;
                 x3.present(&to.id, "after a `rename` that beat an `end`, the new id").await?;
             }
-            (Rename::Gone | Rename::Conflict, End::Ended) => {
+            (Rename::Gone | Rename::Conflict(_), End::Ended) => {
                 x3.over(&id, "after an `end` that beat a `rename`, the old id").await?;
                 x3.absent(&to.id, "after an `end` that beat a `rename`, the new id").await?;
             }

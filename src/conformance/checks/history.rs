@@ -153,7 +153,9 @@ async fn one_step(bench: &Bench, model: &mut Model, session: &Sample, change: &C
             let f1 = bench.about("F1");
             let stored = Stored::new(Arc::clone(&held.record), held.version, usage);
             match f1.refresh(id, &stored).await? {
-                Refresh::Same(now) => f1.expires(held.expires_at, now.expires_at, "`refresh` of what is held")?,
+                Refresh::Same { usage: now, .. } => {
+                    f1.expires(held.expires_at, now.expires_at, "`refresh` of what is held")?
+                }
                 answer => f1.broken(step("refresh", change, Some(&held), answer))?,
             }
         }
@@ -188,7 +190,7 @@ async fn stale_update(
     change: &Change,
 ) -> Verdict {
     let u2 = bench.about("U2");
-    let expected = if held.is_some() { Update::Conflict } else { Update::Gone };
+    let expected = if held.is_some() { Update::Conflict(None) } else { Update::Gone };
     let answer = u2.update(id, record, &stale, change.usage).await?;
     u2.holds(answer == expected, step("update with an older version", change, held, answer))
 }

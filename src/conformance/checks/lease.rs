@@ -19,7 +19,7 @@ fn holder() -> Holder {
 /// Takes a lease that nobody holds; gives its end.
 async fn acquired(probe: &Probe, session: &Sample, holder: Holder, time: Duration, when: &str) -> Verdict<SystemTime> {
     match probe.lock(&session.id, holder, time).await? {
-        Lock::Acquired { until } => Ok(until),
+        Lock::Acquired { until, .. } => Ok(until),
         other => probe.broken(format!("{when}: `lock` answered {other:?}")),
     }
 }
@@ -87,7 +87,7 @@ pub(super) async fn k2_a_lease_is_a_new_version(bench: Bench) -> Verdict {
     k2.same_record(&session.record, &leased.record, "after `lock`")?;
     k2.holds(leased.version != before, "after `lock` the record is in the version from before it")?;
     let answer = k2.update(&session.id, &session.variant(1), &before, session.usage).await?;
-    k2.equal(Update::Conflict, answer, "`update` that expects the version from before the lease")?;
+    k2.equal(Update::Conflict(None), answer, "`update` that expects the version from before the lease")?;
 
     acquired(&k2, &session, first, k2.units(20), "the holder's own lease, extended").await?;
     let extended = k2.present(&session.id, "after the lease was extended").await?;
@@ -104,7 +104,7 @@ pub(super) async fn k2_a_lease_is_a_new_version(bench: Bench) -> Verdict {
     k2.past(until).await;
     acquired(&k2, &session, second, k2.units(20), "after the first holder's time").await?;
     let answer = k2.update(&session.id, &session.variant(3), &mine, session.usage).await?;
-    k2.equal(Update::Conflict, answer, "`update` by a holder whose lease ran out, over the next one's")
+    k2.equal(Update::Conflict(None), answer, "`update` by a holder whose lease ran out, over the next one's")
 }
 
 pub(super) async fn k2_a_lease_beside_an_update(bench: Bench) -> Verdict {
@@ -127,7 +127,7 @@ pub(super) async fn k2_a_lease_beside_an_update(bench: Bench) -> Verdict {
                 k2.same_record(&session.variant(1), &stored.record, &when)?;
                 k2.holds(stored.version != version, format_args!("{when}: the version is the update's"))?;
             }
-            Update::Conflict => k2.same_record(&session.record, &stored.record, &when)?,
+            Update::Conflict(_) => k2.same_record(&session.record, &stored.record, &when)?,
             Update::Gone => k2.broken(&when)?,
         }
     }
@@ -210,7 +210,9 @@ pub(super) async fn k5_a_waiter_goes_on(bench: Bench) -> Verdict {
         let wait = async move {
             let goes_on = async {
                 loop {
-                    waiter.store().unlocked(&id, day).await;
+                    if let Some(leases) = waiter.store().leases() {
+                        leases.unlocked(&id, day).await;
+                    }
                     match waiter.lock(&id, second, waiter.units(20)).await? {
                         Lock::Held => {}
                         other => return Ok(other),

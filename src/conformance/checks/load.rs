@@ -111,13 +111,15 @@ pub(super) async fn f1_refresh_tells_what_changed(bench: Bench) -> Verdict {
     let (session, _) = f1.created().await?;
     let held = f1.present(&session.id, "after `create`").await?;
     match f1.refresh(&session.id, &held).await? {
-        Refresh::Same(usage) => f1.expires(session.usage.expires_at, usage.expires_at, "`refresh` of what is held")?,
+        Refresh::Same { usage, .. } => {
+            f1.expires(session.usage.expires_at, usage.expires_at, "`refresh` of what is held")?
+        }
         other => f1.broken(format!("`refresh` of what is held answered {}", name(&other)))?,
     }
     let later = Usage::keep_for(f1.now(), Duration::from_secs(7_200));
     f1.equal(Touch::Touched, twin.touch(&session.id, later).await?, "`touch`")?;
     match f1.refresh(&session.id, &held).await? {
-        Refresh::Same(usage) => f1.expires(later.expires_at, usage.expires_at, "`refresh` after a `touch`")?,
+        Refresh::Same { usage, .. } => f1.expires(later.expires_at, usage.expires_at, "`refresh` after a `touch`")?,
         other => f1.broken(format!("`refresh` after a `touch` answered {}", name(&other)))?,
     }
     let version = twin.updated(&session, &session.variant(1), &held.version).await?;
@@ -154,7 +156,7 @@ pub(super) async fn f1_refresh_tells_what_changed(bench: Bench) -> Verdict {
 
 fn name(refresh: &Refresh) -> &'static str {
     match refresh {
-        Refresh::Same(_) => "Same",
+        Refresh::Same { .. } => "Same",
         Refresh::Changed(_) => "Changed",
         Refresh::Gone => "Gone",
     }

@@ -102,6 +102,7 @@ macro_rules! __conformance_checks {
             rename::n4_one_of_rename_and_update_wins ["N4"]
             rename::n4_one_of_two_renames_wins ["N4"]
             load::f1_refresh_tells_what_changed ["F1"]
+            epoch::l6_the_epoch_with_a_record_is_the_present_one ["L6"]
             epoch::e1_no_epoch_is_none ["E1"]
             epoch::e2_one_epoch_for_all ["E2"]
             epoch::e3_it_lives_as_long_as_asked ["E3"]

@@ -145,7 +145,7 @@ async fn act_on(
         },
         Act::Update => match probe.update(id, &record, version, usage).await? {
             Update::Updated(version) => Given::Made(version),
-            Update::Conflict => Given::Other(Answer::Conflict),
+            Update::Conflict(_) => Given::Other(Answer::Conflict),
             Update::Gone => Given::Other(Answer::Gone),
         },
         Act::Touch => Given::Other(match probe.touch(id, usage).await? {

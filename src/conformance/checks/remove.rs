@@ -23,7 +23,7 @@ pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
             for number in 0..4 {
                 match writer.update(&busy.id, &busy.variant(number), &version, busy.usage).await? {
                     Update::Updated(new) => version = new,
-                    Update::Conflict => return writer.broken("`update` beside a `remove` alone answered Conflict"),
+                    Update::Conflict(_) => return writer.broken("`update` beside a `remove` alone answered Conflict"),
                     Update::Gone => {}
                 }
                 writer.touch(&busy.id, busy.usage).await?;

@@ -57,7 +57,7 @@ pub(super) async fn n1_record_and_tombstone(bench: Bench) -> Verdict {
     n1.expires(until, left.expires_at, "after `rename`, the tombstone")?;
     n1.holds(left.version != version, "after `rename`, the tombstone is in the version that the session was in")?;
     let answer = n1.update(&from.id, &from.variant(2), &version, from.usage).await?;
-    n1.equal(Update::Conflict, answer, "`update` of the old id in the version before the `rename`")?;
+    n1.equal(Update::Conflict(None), answer, "`update` of the old id in the version before the `rename`")?;
     if n1.exact() {
         n1.past(until).await;
         n1.absent(&from.id, "when the tombstone's time is over, the old id").await?;
@@ -78,7 +78,7 @@ pub(super) async fn n2_a_refused_rename_changes_nothing(bench: Bench) -> Verdict
     };
 
     let to = n2.sample();
-    n2.equal(Rename::Conflict, rename(&n2, &from, &stale, &to).await?, "`rename` that expects an older version")?;
+    n2.equal(Rename::Conflict(None), rename(&n2, &from, &stale, &to).await?, "`rename` that expects an older version")?;
     as_it_was("after a `rename` that expects an older version").await?;
     n2.absent(&to.id, "after a `rename` that expects an older version, the new id").await?;
 
@@ -140,11 +140,11 @@ pub(super) async fn n4_one_of_rename_and_update_wins(bench: Bench) -> Verdict {
         let updating = async move { second.update(&id, &record, &version, usage).await };
         let (renamed, updated) = way.run(moving, updating).await;
         match (renamed?, updated?) {
-            (Rename::Renamed(_), Update::Conflict) => {
+            (Rename::Renamed(_), Update::Conflict(_)) => {
                 renaming.left(&n4, &from.id, "after a `rename` that beat an `update`, the old id").await?;
                 n4.present(&to.id, "after a `rename` that beat an `update`, the new id").await?;
             }
-            (Rename::Conflict, Update::Updated(version)) => {
+            (Rename::Conflict(None), Update::Updated(version)) => {
                 let when = "after an `update` that beat a `rename`";
                 n4.unchanged(&from.id, &from.variant(1), &version, &format!("{when}, the old id")).await?;
                 n4.absent(&to.id, &format!("{when}, the new id")).await?;
@@ -167,8 +167,8 @@ pub(super) async fn n4_one_of_two_renames_wins(bench: Bench) -> Verdict {
         let [one, two] = &targets;
         let (a, b) = way.run(party(n4.clone(), one), party(n4.other(way), two)).await;
         let (winner, loser, version) = match (a?, b?) {
-            (Rename::Renamed(version), Rename::Conflict) => (one, two, version),
-            (Rename::Conflict, Rename::Renamed(version)) => (two, one, version),
+            (Rename::Renamed(version), Rename::Conflict(_)) => (one, two, version),
+            (Rename::Conflict(None), Rename::Renamed(version)) => (two, one, version),
             both => return n4.broken(format!("two `rename`s that expect one version answered {both:?}")),
         };
         winner.left(&n4, &from.id, "after two `rename`s at once, the old id").await?;

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     record::RecordKind,
-    store::{Create, End, Holder, Lock, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage},
+    store::{
+        Create, End, Holder, Lock, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, capability,
+    },
 };
 
 /// More requests than one call can need.
@@ -245,7 +247,7 @@ pub(super) async fn g6_an_unanswered_lock_is_the_holders(bench: Bench) -> Verdic
     for nth in 1..=REQUESTS {
         let (session, _) = g6.created().await?;
         let (first, second, long) = (holder(), holder(), g6.units(20));
-        let call = g6.store().lock(&session.id, first, long);
+        let call = async { capability::leases(g6.store(), "lock")?.lock(&session.id, first, long).await };
         let Some(answer) = unanswered(&g6, Operation::Lock, nth, call).await? else { break };
         let when = when(Operation::Lock, nth);
         answered(&g6, &session.id).await?;

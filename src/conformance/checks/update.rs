@@ -46,7 +46,7 @@ pub(super) async fn u2_another_version_is_a_conflict(bench: Bench) -> Verdict {
         for old in &stale {
             let later = Usage::keep_for(u2.now(), std::time::Duration::from_secs(7_200));
             let answer = u2.update(&session.id, &session.variant(100), old, later).await?;
-            u2.equal(Update::Conflict, answer, "`update` that expects an older version")?;
+            u2.equal(Update::Conflict(None), answer, "`update` that expects an older version")?;
             let when = "after an `update` that expects an older version";
             u2.unchanged(&session.id, &session.variant(number), &version, when).await?;
             let now = u2.present(&session.id, when).await?;
@@ -69,8 +69,8 @@ pub(super) async fn u3_one_of_two_updates_wins(bench: Bench) -> Verdict {
         let b = async move { second.update(&id, &record, &version, usage).await };
         let (a, b) = way.run(a, b).await;
         let (winner, version) = match (a?, b?) {
-            (Update::Updated(version), Update::Conflict) => (one, version),
-            (Update::Conflict, Update::Updated(version)) => (two, version),
+            (Update::Updated(version), Update::Conflict(_)) => (one, version),
+            (Update::Conflict(None), Update::Updated(version)) => (two, version),
             both => return u3.broken(format!("two `update`s that expect one version answered {both:?}")),
         };
         u3.unchanged(&session.id, &winner, &version, "after two `update`s that expect one version").await?;
@@ -118,7 +118,7 @@ async fn increment(u3: &Probe, session: &Sample) -> Verdict {
         let record = Arc::new((*session.record).clone().with_entries(entries(&[("n", value.as_bytes())])));
         match u3.update(&session.id, &record, &stored.version, session.usage).await? {
             Update::Updated(_) => return Ok(()),
-            Update::Conflict => {}
+            Update::Conflict(_) => {}
             Update::Gone => return u3.broken("`update` of a session that nobody removes answered Gone"),
         }
     }

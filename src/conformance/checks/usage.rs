@@ -214,7 +214,9 @@ pub(super) async fn l5_the_last_use_is_the_last_one_told(bench: Bench) -> Verdic
             let stored = probe.present(id, when).await?;
             used(&l5, usage.used_at, stored.used_at, when)?;
             match probe.refresh(id, &stored).await? {
-                Refresh::Same(now) => used(&l5, usage.used_at, now.used_at, &format!("{when}, by `refresh`"))?,
+                Refresh::Same { usage: now, .. } => {
+                    used(&l5, usage.used_at, now.used_at, &format!("{when}, by `refresh`"))?
+                }
                 other => l5.broken(format!("{when}: expected Same from `refresh`, the store answered {other:?}"))?,
             }
         }

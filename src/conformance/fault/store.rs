@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
+
 use super::{
     Call, Ended, Fault, Gate, Step,
     plan::{Alter, Effect, Injected},
@@ -15,8 +17,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored,
-        Swept, Touch, Update, Usage, Version,
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
+        Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, capability,
     },
 };
 
@@ -240,13 +242,6 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         EnsureEpoch ensure_epoch[](owner: &str, usage: Usage) -> Epoch;
         RenewEpoch renew_epoch[](owner: &str, usage: Usage) -> ();
         Metadata metadata[id](id: &SessionId) -> Option<Metadata>;
-        Ids ids[](from: Cursor, limit: usize) -> Page;
-        Count count[]() -> u64;
-        Clear clear[]() -> u64;
-        Sweep sweep[]() -> Swept;
-        DeleteIdle delete_idle[](idle: Idle) -> Swept;
-        Lock lock[id](id: &SessionId, holder: Holder, time: Duration) -> Lock;
-        Unlock unlock[id](id: &SessionId, holder: Holder) -> bool;
         Flush flush[]() -> ();
         Close close[]() -> ();
     }
@@ -260,35 +255,21 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         let alter = |answer, alters: &[Alter]| {
             let stored = match answer {
                 _ if alters.is_empty() => return answer,
-                Refresh::Same(usage) => Stored::new(Arc::clone(&held.record), held.version, usage),
+                Refresh::Same { usage, owner_epoch } => {
+                    Stored::new(Arc::clone(&held.record), held.version, usage).with_owner_epoch(owner_epoch)
+                }
                 Refresh::Changed(stored) => stored,
                 Refresh::Gone => return answer,
             };
             match altered(stored, alters) {
                 None => Refresh::Gone,
                 Some(stored) if stored.version == held.version && stored.record == held.record => {
-                    Refresh::Same(stored.usage())
+                    Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch }
                 }
                 Some(stored) => Refresh::Changed(stored),
             }
         };
         self.ask(Operation::Refresh, &[id], self.inner.refresh(id, held), alter).await
-    }
-
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        let alter = |answer: Vec<(SessionId, Stored)>, alters: &[Alter]| {
-            answer.into_iter().filter_map(|(id, stored)| Some((id, altered(stored, alters)?))).collect()
-        };
-        self.ask(Operation::ListOwner, &[], self.inner.list_owner(owner), alter).await
-    }
-
-    /// Its faults are waits: it has no error to answer.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
-        let answer = async {
-            self.inner.unlocked(id, at_most).await;
-            Ok(())
-        };
-        let _ = self.ask(Operation::Unlocked, &[id], answer, |answer, _| answer).await;
     }
 
     fn in_memory(&self) -> bool {
@@ -301,5 +282,88 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
 
     fn name(&self) -> &'static str {
         self.pose.map_or_else(|| self.inner.name(), |(name, _)| name)
+    }
+
+    fn listing(&self) -> Option<&dyn Listing> {
+        self.inner.listing().map(|_| self as &dyn Listing)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        self.inner.clearing().map(|_| self as &dyn Clearing)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        self.inner.owners().map(|_| self as &dyn Owners)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        self.inner.leases().map(|_| self as &dyn Leases)
+    }
+}
+
+/// Writes the forwarding of a capability's methods.
+macro_rules! forward_capability {
+    ($capability:ident $accessor:ident {
+        $($operation:ident $method:ident[$($id:ident),*]($($argument:ident: $type:ty),*) -> $output:ty;)*
+    } $($rest:tt)*) => {
+        #[async_trait]
+        impl<S: SessionStore> $capability for FaultStore<S> {
+            $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
+                let call = async { capability::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
+                self.ask(Operation::$operation, &[$($id),*], call, |answer, _| answer).await
+            })*
+
+            $($rest)*
+        }
+    };
+}
+
+forward_capability! {
+    Listing listing {
+        Ids ids[](from: Cursor, limit: usize) -> Page;
+        Count count[]() -> u64;
+        Sweep sweep[]() -> Swept;
+        DeleteIdle delete_idle[](idle: Idle) -> Swept;
+    }
+}
+
+forward_capability! {
+    Clearing clearing {
+        Clear clear[]() -> u64;
+    }
+}
+
+forward_capability! {
+    Leases leases {
+        Lock lock[id](id: &SessionId, holder: Holder, time: Duration) -> Lock;
+        Unlock unlock[id](id: &SessionId, holder: Holder) -> bool;
+    }
+
+    /// Its faults are waits: it has no error to answer.
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        let answer = async {
+            if let Some(leases) = self.inner.leases() {
+                leases.unlocked(id, at_most).await;
+            }
+            Ok(())
+        };
+        let _ = self.ask(Operation::Unlocked, &[id], answer, |answer, _| answer).await;
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Owners for FaultStore<S> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        let alter = |answer: Vec<Owned>, alters: &[Alter]| {
+            answer
+                .into_iter()
+                .filter_map(|owned| match owned.stored {
+                    Some(stored) => Some(Owned::new(owned.id).with_stored(altered(stored, alters)?)),
+                    None => Some(owned),
+                })
+                .collect()
+        };
+        let call = async { capability::owners(&self.inner, "list_owner")?.list_owner(owner).await };
+        self.ask(Operation::ListOwner, &[], call, alter).await
     }
 }

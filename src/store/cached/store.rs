@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
+
 use super::{
     CacheConfig, CacheStatistics,
     table::{Change, Found, Table, used},
@@ -16,8 +18,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError, Stored,
-        Swept, Touch, Update, Usage, Version,
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, capability,
     },
 };
 
@@ -119,15 +121,16 @@ impl Cache {
     ) -> Result<Option<Stored>, StoreError> {
         let fill = self.table.fill(id, self.clock.now());
         let (answer, change) = match store.refresh(id, &held).await? {
-            Refresh::Same(usage) => {
+            Refresh::Same { usage, owner_epoch } => {
                 self.report_hit(id, true);
                 self.table.count(id, |statistics| statistics.hits += 1);
-                (Some(used(&held, usage)), Change::Confirm(held.version, usage))
+                (Some(used(&held, usage).with_owner_epoch(owner_epoch)), Change::Confirm(held.version, usage))
             }
             Refresh::Changed(stored) => {
                 self.report_miss(id);
                 self.table.count(id, |statistics| statistics.misses += 1);
-                (Some(stored.clone()), Change::Put(stored))
+                let kept = stored.clone().with_owner_epoch(OwnerEpoch::NotAsked);
+                (Some(stored), Change::Put(kept))
             }
             Refresh::Gone => {
                 self.report_miss(id);
@@ -148,6 +151,8 @@ impl Cache {
             .answer(async || {
                 let fill = self.table.fill(id, self.clock.now());
                 let answer = store.load(id).await?;
+                // Whoever joined this load may have come after the owner's epoch was read, so each asks for it.
+                let answer = answer.map(|stored| stored.with_owner_epoch(OwnerEpoch::NotAsked));
                 self.report_evicted(fill.end(answer.clone().map_or(Change::Drop, Change::Put)));
                 Ok(answer)
             })
@@ -208,7 +213,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     ) -> Result<Update, StoreError> {
         let written = |outcome: &Update| match outcome {
             Update::Updated(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Update::Conflict | Update::Gone => Change::Drop,
+            Update::Conflict(_) | Update::Gone => Change::Drop,
         };
         self.write(id, self.inner.update(id, record, expected, usage), written).await
     }
@@ -240,7 +245,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     ) -> Result<Rename, StoreError> {
         let written = |outcome: &Rename| match outcome {
             Rename::Renamed(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Rename::Conflict | Rename::Gone | Rename::Exists => Change::Drop,
+            Rename::Conflict(_) | Rename::Gone | Rename::Exists => Change::Drop,
         };
         let renamed = self.write(to, self.inner.rename(from, expected, tombstone, to, record, usage), written);
         self.write(from, renamed, |_| Change::Drop).await
@@ -278,45 +283,24 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.inner.name()
     }
 
+    fn listing(&self) -> Option<&dyn Listing> {
+        self.inner.listing().map(|_| self as &dyn Listing)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        self.inner.clearing().map(|_| self as &dyn Clearing)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        self.inner.owners().map(|_| self as &dyn Owners)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        self.inner.leases().map(|_| self as &dyn Leases)
+    }
+
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         self.inner.metadata(id).await
-    }
-
-    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        self.inner.ids(from, limit).await
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        self.inner.count().await
-    }
-
-    async fn clear(&self) -> Result<u64, StoreError> {
-        self.write_all(self.inner.clear()).await
-    }
-
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.inner.sweep().await
-    }
-
-    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        self.write_all(self.inner.delete_idle(idle)).await
-    }
-
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        self.inner.list_owner(owner).await
-    }
-
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        // A lease that is acquired gives the record another version.
-        self.write(id, self.inner.lock(id, holder, time), |_| Change::Drop).await
-    }
-
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.write(id, self.inner.unlock(id, holder), |_| Change::Drop).await
-    }
-
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
-        self.inner.unlocked(id, at_most).await;
     }
 
     async fn flush(&self) -> Result<(), StoreError> {
@@ -325,6 +309,57 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.write_all(self.inner.close()).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Listing for CachedStore<S> {
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        capability::listing(&self.inner, "ids")?.ids(from, limit).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        capability::listing(&self.inner, "count")?.count().await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        capability::listing(&self.inner, "sweep")?.sweep().await
+    }
+
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
+        self.write_all(capability::listing(&self.inner, "delete_idle")?.delete_idle(idle)).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Clearing for CachedStore<S> {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        self.write_all(capability::clearing(&self.inner, "clear")?.clear()).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Owners for CachedStore<S> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        capability::owners(&self.inner, "list_owner")?.list_owner(owner).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Leases for CachedStore<S> {
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        // A lease that is acquired gives the record another version.
+        self.write(id, capability::leases(&self.inner, "lock")?.lock(id, holder, time), |_| Change::Drop).await
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.write(id, capability::leases(&self.inner, "unlock")?.unlock(id, holder), |_| Change::Drop).await
+    }
+
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        if let Some(leases) = self.inner.leases() {
+            leases.unlocked(id, at_most).await;
+        }
     }
 }
 

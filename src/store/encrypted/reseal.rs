@@ -4,7 +4,7 @@ use super::{EncryptedStore, seal, store::TARGET};
 use crate::{
     id::SessionId,
     record::RecordKind,
-    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update},
+    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update, capability},
 };
 
 /// How many ids are asked for at once.
@@ -69,7 +69,7 @@ impl<S: SessionStore> EncryptedStore<S> {
         let mut total = Resealed::default();
         let mut next = Some(Cursor::START);
         while let Some(from) = next {
-            let page = self.inner().ids(from, PAGE).await?;
+            let page = capability::listing(self.inner(), "ids")?.ids(from, PAGE).await?;
             for id in &page.ids {
                 match self.seal_one(id, plain_too).await? {
                     One::Sealed => total.sealed += 1,
@@ -109,7 +109,7 @@ impl<S: SessionStore> EncryptedStore<S> {
                     return Ok(One::Sealed);
                 }
                 Update::Gone => return Ok(One::Absent),
-                Update::Conflict => {}
+                Update::Conflict(_) => {}
             }
         }
         Err(StoreError::new(StoreErrorKind::Other).during("reseal").on(id).because("the record keeps changing"))

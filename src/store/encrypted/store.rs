@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
+
 use super::{SealError, seal};
 use crate::{
     events::{EventKind, Observer, Observers},
@@ -12,8 +14,9 @@ use crate::{
     keyring::KeyRing,
     record::{Entries, Epoch, Owner, Record, RecordKind},
     store::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
-        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        capability,
     },
 };
 
@@ -103,13 +106,20 @@ impl<S: SessionStore> EncryptedStore<S> {
             }
             Err(error) => return Err(self.refused(id, error, operation)),
         };
+        // Under another key the inner store knows the owner by another name.
+        let owner_epoch = if opened.foreign.is_none() { stored.owner_epoch } else { OwnerEpoch::NotAsked };
         let record = match opened.foreign.and_then(|id| self.ring.key(id)) {
             Some(key) if opened.record.is_session() && opened.record.owner().is_some() => {
                 self.carry_over(opened.record, |name| seal::owner_hash(key, name)).await?
             }
             _ => opened.record,
         };
-        Ok(Stored::new(record, stored.version, stored.usage()))
+        Ok(Stored::new(record, stored.version, stored.usage()).with_owner_epoch(owner_epoch))
+    }
+
+    /// Opens the record that a conflict carries. If it can't be opened the caller loads it, and sees why.
+    async fn open_newer(&self, id: &SessionId, stored: Option<Stored>, operation: &'static str) -> Option<Stored> {
+        self.open(id, stored?, operation).await.ok()
     }
 
     /// The record with its owner's epoch as the writing key knows it, if its epoch is the present one where the inner
@@ -173,7 +183,10 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         expected: &Version,
         usage: Usage,
     ) -> Result<Update, StoreError> {
-        self.inner.update(id, &self.seal(id, record, "update")?, expected, usage).await
+        Ok(match self.inner.update(id, &self.seal(id, record, "update")?, expected, usage).await? {
+            Update::Conflict(stored) => Update::Conflict(self.open_newer(id, stored, "update").await),
+            outcome => outcome,
+        })
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
@@ -185,7 +198,10 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
     }
 
     async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
-        self.inner.end(id, expected, now).await
+        Ok(match self.inner.end(id, expected, now).await? {
+            End::Conflict(stored) => End::Conflict(self.open_newer(id, stored, "end").await),
+            outcome => outcome,
+        })
     }
 
     async fn rename(
@@ -199,12 +215,22 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
     ) -> Result<Rename, StoreError> {
         // Sealed like any record and bound to the old id, so a forward that was planted in the store does not open.
         let tombstone = self.seal(from, tombstone, "rename")?;
-        self.inner.rename(from, expected, &tombstone, to, &self.seal(to, record, "rename")?, usage).await
+        let record = self.seal(to, record, "rename")?;
+        Ok(match self.inner.rename(from, expected, &tombstone, to, &record, usage).await? {
+            Rename::Conflict(stored) => Rename::Conflict(self.open_newer(from, stored, "rename").await),
+            outcome => outcome,
+        })
     }
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         Ok(match self.inner.refresh(id, held).await? {
-            Refresh::Same(usage) => Refresh::Same(Stored::new(Arc::clone(&held.record), held.version, usage).usage()),
+            Refresh::Same { usage, owner_epoch } => {
+                let usage = Stored::new(Arc::clone(&held.record), held.version, usage).usage();
+                // Under another key the inner store knows the owner by another name.
+                let is_ours = self.ring.keys().nth(1).is_none();
+                let owner_epoch = if is_ours { owner_epoch } else { OwnerEpoch::NotAsked };
+                Refresh::Same { usage, owner_epoch }
+            }
             Refresh::Changed(stored) => Refresh::Changed(self.open(id, stored, "refresh").await?),
             Refresh::Gone => Refresh::Gone,
         })
@@ -240,57 +266,24 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         self.inner.name()
     }
 
+    fn listing(&self) -> Option<&dyn Listing> {
+        self.inner.listing().map(|_| self as &dyn Listing)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        self.inner.clearing().map(|_| self as &dyn Clearing)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        self.inner.owners().map(|_| self as &dyn Owners)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        self.inner.leases().map(|_| self as &dyn Leases)
+    }
+
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         self.inner.metadata(id).await
-    }
-
-    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        self.inner.ids(from, limit).await
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        self.inner.count().await
-    }
-
-    async fn clear(&self) -> Result<u64, StoreError> {
-        self.inner.clear().await
-    }
-
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.inner.sweep().await
-    }
-
-    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        self.inner.delete_idle(idle).await
-    }
-
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        let hashes = self.hashes(owner);
-        let mut sessions: Vec<(SessionId, Stored)> = Vec::new();
-        // Once more through all but the last: a session that is sealed with another key meanwhile, from one that was
-        // not asked yet to one that was, is found there.
-        for hash in hashes.iter().chain(&hashes[..hashes.len() - 1]) {
-            for (id, stored) in self.inner.list_owner(hash).await? {
-                let stored = self.open(&id, stored, "list_owner").await?;
-                match sessions.iter_mut().find(|(seen, _)| *seen == id) {
-                    Some((_, before)) => *before = stored,
-                    None => sessions.push((id, stored)),
-                }
-            }
-        }
-        Ok(sessions)
-    }
-
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        self.inner.lock(id, holder, time).await
-    }
-
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.inner.unlock(id, holder).await
-    }
-
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
-        self.inner.unlocked(id, at_most).await;
     }
 
     async fn flush(&self) -> Result<(), StoreError> {
@@ -299,5 +292,75 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.inner.close().await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Listing for EncryptedStore<S> {
+    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
+        capability::listing(&self.inner, "ids")?.ids(from, limit).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        capability::listing(&self.inner, "count")?.count().await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        capability::listing(&self.inner, "sweep")?.sweep().await
+    }
+
+    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
+        capability::listing(&self.inner, "delete_idle")?.delete_idle(idle).await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Clearing for EncryptedStore<S> {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        capability::clearing(&self.inner, "clear")?.clear().await
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Owners for EncryptedStore<S> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        let hashes = self.hashes(owner);
+        let mut sessions: Vec<Owned> = Vec::new();
+        // Once more through all but the last: a session that is sealed with another key meanwhile, from one that was
+        // not asked yet to one that was, is found there.
+        for hash in hashes.iter().chain(&hashes[..hashes.len() - 1]) {
+            for mut owned in capability::owners(&self.inner, "list_owner")?.list_owner(hash).await? {
+                if let Some(stored) = owned.stored.take() {
+                    owned.stored = Some(self.open(&owned.id, stored, "list_owner").await?);
+                }
+                match sessions.iter_mut().find(|seen| seen.id == owned.id) {
+                    Some(before) => *before = owned,
+                    None => sessions.push(owned),
+                }
+            }
+        }
+        Ok(sessions)
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> Leases for EncryptedStore<S> {
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        Ok(match capability::leases(&self.inner, "lock")?.lock(id, holder, time).await? {
+            Lock::Acquired { until, stored } => {
+                Lock::Acquired { until, stored: self.open_newer(id, stored, "lock").await }
+            }
+            outcome => outcome,
+        })
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        capability::leases(&self.inner, "unlock")?.unlock(id, holder).await
+    }
+
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        if let Some(leases) = self.inner.leases() {
+            leases.unlocked(id, at_most).await;
+        }
     }
 }

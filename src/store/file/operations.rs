@@ -14,13 +14,22 @@ use crate::{
     id::{EntropyError, SessionId},
     record::{Record, RecordKind},
     store::{
-        Create, End, Holder, Lock, Metadata, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
-        Version,
+        Create, End, Holder, Lock, Metadata, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch,
+        Update, Usage, Version, provided,
     },
 };
 
 impl Disk {
     pub(super) fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let Some(stored) = self.load_alone(id)? else { return Ok(None) };
+        let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
+        // Read after the record, in the same blocking call.
+        let epoch = self.load_alone(&SessionId::of_owner(owner.name()))?;
+        let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
+        Ok(Some(stored.with_owner_epoch(epoch)))
+    }
+
+    fn load_alone(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let held = self.live(id)?;
         self.vouch_for(id)?;
         held.map(|held| held.stored(id)).transpose()
@@ -29,11 +38,13 @@ impl Disk {
     pub(super) fn refresh(&self, id: &SessionId, known: &Version) -> Result<Refresh, StoreError> {
         if let Some(usage) = self.peek(id, known)? {
             self.vouch_for(id)?;
-            return Ok(Refresh::Same(usage));
+            return Ok(Refresh::Same { usage, owner_epoch: OwnerEpoch::NotAsked });
         }
         Ok(match self.load(id)? {
             None => Refresh::Gone,
-            Some(stored) if stored.version == *known => Refresh::Same(stored.usage()),
+            Some(stored) if stored.version == *known => {
+                Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch }
+            }
             Some(stored) => Refresh::Changed(stored),
         })
     }
@@ -77,7 +88,7 @@ impl Disk {
     ) -> Result<Update, StoreError> {
         let Some(held) = self.live(id)? else { return Ok(Update::Gone) };
         if held.header.version() != *expected {
-            return Ok(Update::Conflict);
+            return Ok(Update::Conflict(held.stored(id).ok()));
         }
         let header = held.header.next(record, usage).map_err(no_randomness)?;
         let content = (&header, record.kind(), &record.to_bytes()[..]);
@@ -114,7 +125,7 @@ impl Disk {
     pub(super) fn end(&self, locks: &Locks, id: &SessionId, expected: &Version) -> Result<End, StoreError> {
         let Some(held) = self.live(id)? else { return Ok(End::Gone) };
         if held.header.version() != *expected {
-            return Ok(End::Conflict);
+            return Ok(End::Conflict(held.stored(id).ok()));
         }
         self.unlink(locks, id, held.header.owner)?;
         Ok(End::Ended)
@@ -131,7 +142,7 @@ impl Disk {
     ) -> Result<Rename, StoreError> {
         let Some(held) = self.live(from)? else { return Ok(Rename::Gone) };
         if held.header.version() != *expected {
-            return Ok(Rename::Conflict);
+            return Ok(Rename::Conflict(held.stored(from).ok()));
         }
         // A record that can't be read is not replaced.
         held.stored(from)?;
@@ -177,7 +188,8 @@ impl Disk {
             None => held.header.with_lease(lease).renumbered().map_err(no_randomness)?,
         };
         self.rewrite(locks, id, &held, header)?;
-        Ok(Lock::Acquired { until })
+        let stored = held.stored(id).ok().map(|stored| Stored { version: header.version(), ..stored });
+        Ok(Lock::Acquired { until, stored })
     }
 
     pub(super) fn unlock(&self, locks: &Locks, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
+
 use super::{
     disk::Disk,
     layout::Layout,
@@ -20,8 +22,8 @@ use crate::{
     id::SessionId,
     record::Record,
     store::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
-        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
+        Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
         tasks::{Running, Tasks},
     },
 };
@@ -277,7 +279,7 @@ impl SessionStore for FileStore {
             self.write("update", id, move |disk, locks| disk.update(locks, &key, &record, &expected, usage)).await?;
         match outcome {
             Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
-            Update::Conflict => tracing::info!(target: super::TARGET, %id, operation = "update", "conflict"),
+            Update::Conflict(_) => tracing::info!(target: super::TARGET, %id, operation = "update", "conflict"),
             Update::Gone => tracing::info!(target: super::TARGET, %id, operation = "update", "gone"),
         }
         Ok(outcome)
@@ -309,7 +311,7 @@ impl SessionStore for FileStore {
                 self.inner.pool.release(Layout::shard_of(id));
                 tracing::debug!(target: super::TARGET, %id, "ended");
             }
-            End::Conflict => tracing::info!(target: super::TARGET, %id, operation = "end", "conflict"),
+            End::Conflict(_) => tracing::info!(target: super::TARGET, %id, operation = "end", "conflict"),
             End::Gone => tracing::info!(target: super::TARGET, %id, operation = "end", "gone"),
         }
         Ok(outcome)
@@ -335,7 +337,7 @@ impl SessionStore for FileStore {
                 self.inner.pool.release(Layout::shard_of(from));
                 tracing::debug!(target: super::TARGET, id = %from, %to, "renamed");
             }
-            Rename::Conflict => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "conflict"),
+            Rename::Conflict(_) => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "conflict"),
             Rename::Gone => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "gone"),
             Rename::Exists => tracing::info!(target: super::TARGET, id = %to, operation = "rename", "exists"),
         }
@@ -345,7 +347,7 @@ impl SessionStore for FileStore {
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         let (key, known) = (*id, held.version);
         let outcome = self.read("refresh", Some(id), move |disk| disk.refresh(&key, &known)).await?;
-        tracing::trace!(target: super::TARGET, %id, same = matches!(outcome, Refresh::Same(_)), "refreshed");
+        tracing::trace!(target: super::TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refreshed");
         Ok(outcome)
     }
 
@@ -353,11 +355,45 @@ impl SessionStore for FileStore {
         super::NAME
     }
 
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        Some(self)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         let key = *id;
         self.read("metadata", Some(id), move |disk| disk.metadata(&key)).await
     }
 
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.flush_all(false).await.map_err(|error| report(error, "flush", None))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.tasks.stop();
+        let drained = self.inner.pool.drain().await;
+        let outcome = self.flush_all(true).await;
+        let outcome = outcome.and_then(|()| match drained {
+            true => Ok(()),
+            false => Err(StoreError::new(StoreErrorKind::Timeout).because("a blocking call has not ended")),
+        });
+        outcome.map_err(|error| report(error, "close", None))
+    }
+}
+
+#[async_trait]
+impl Listing for FileStore {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         self.read("ids", None, move |disk| disk.page(from, limit)).await
     }
@@ -372,10 +408,6 @@ impl SessionStore for FileStore {
         Ok(count)
     }
 
-    async fn clear(&self) -> Result<u64, StoreError> {
-        Ok(self.sweep_all("clear", Sweep::All).await?.deleted)
-    }
-
     async fn sweep(&self) -> Result<Swept, StoreError> {
         self.sweep_all("sweep", Sweep::Expired).await
     }
@@ -383,8 +415,18 @@ impl SessionStore for FileStore {
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
         self.sweep_all("delete_idle", Sweep::Idle(idle, self.inner.disk.now())).await
     }
+}
 
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+#[async_trait]
+impl Clearing for FileStore {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        Ok(self.sweep_all("clear", Sweep::All).await?.deleted)
+    }
+}
+
+#[async_trait]
+impl Owners for FileStore {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
         let name = owner.to_owned();
         let owned = self.read("list_owner", None, move |disk| owners::list(disk, &name)).await?;
         let owner = SessionId::of_owner(owner);
@@ -392,9 +434,12 @@ impl SessionStore for FileStore {
             let work = move |disk: &Disk, locks: &Locks| Ok(owners::unmark_stale(disk, locks, &owner, &id)?);
             self.write("list_owner", &id, work).await?;
         }
-        Ok(owned.sessions)
+        Ok(owned.sessions.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())
     }
+}
 
+#[async_trait]
+impl Leases for FileStore {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         // It dies with this future: a call that comes to its turn later takes no lease that nobody would give back.
         let caller = Arc::new(());
@@ -417,20 +462,5 @@ impl SessionStore for FileStore {
 
     async fn unlocked(&self, id: &SessionId, at_most: Duration) {
         self.inner.pool.released(Layout::shard_of(id), at_most.min(LEASE_POLL)).await;
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.flush_all(false).await.map_err(|error| report(error, "flush", None))
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.tasks.stop();
-        let drained = self.inner.pool.drain().await;
-        let outcome = self.flush_all(true).await;
-        let outcome = outcome.and_then(|()| match drained {
-            true => Ok(()),
-            false => Err(StoreError::new(StoreErrorKind::Timeout).because("a blocking call has not ended")),
-        });
-        outcome.map_err(|error| report(error, "close", None))
     }
 }

@@ -92,11 +92,11 @@ impl Disk {
     /// ids are named in their order, so what comes and goes meanwhile moves nothing.
     pub(super) fn page(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let (now, mut ids) = (self.now(), Vec::new());
-        let first = from.position().to_be_bytes()[0];
+        let first = from.to_u64().unwrap_or(0).to_be_bytes()[0];
         for shard in first..=u8::MAX {
             let mut live = Vec::new();
             self.each(shard, false, |seen| {
-                if seen.is_session && seen.expires > now && prefix(&seen.id) >= from.position() {
+                if seen.is_session && seen.expires > now && prefix(&seen.id) >= from.to_u64().unwrap_or(0) {
                     live.push(seen.id);
                 }
             })?;
@@ -104,13 +104,13 @@ impl Disk {
             for id in live {
                 // Two ids with one prefix are named on one page, since no cursor lies between them.
                 if ids.len() >= limit.max(1) && ids.last().is_some_and(|last| prefix(last) != prefix(&id)) {
-                    return Ok(Page { ids, next: Some(Cursor::new(prefix(&id))) });
+                    return Ok(Page { ids, next: Some(Cursor::from_u64(prefix(&id))) });
                 }
                 ids.push(id);
             }
             // A call of its own for each part of a long walk.
             if ids.len() >= limit.max(1) && shard < u8::MAX {
-                return Ok(Page { ids, next: Some(Cursor::new(u64::from(shard + 1) << 56)) });
+                return Ok(Page { ids, next: Some(Cursor::from_u64(u64::from(shard + 1) << 56)) });
             }
         }
         Ok(Page { ids, next: None })

@@ -9,8 +9,8 @@ use super::{
     client::{Credentials, ServerSettings, Transport},
     error::MemcachedConfigError,
     key::Keys,
-    options::{ListPolicy, Options},
-    store::MemcachedStore,
+    list_policy::ListPolicy,
+    store::{MemcachedStore, Options},
 };
 use crate::clock::Clock;
 

@@ -6,11 +6,12 @@
 use std::time::SystemTime;
 
 use super::{
-    answer::{TRIES, cas_of, stored, unexpected},
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope, expiry,
     generation::{Asked, Generation},
+    item::{cas_of, stored},
     key::Key,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{

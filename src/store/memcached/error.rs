@@ -1,4 +1,4 @@
-//! A wrong setting.
+//! What is wrong with a setting.
 
 /// A setting of a memcached store is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! A number on each server that all its records must have: a new one clears the server.
 
 use super::{
-    answer::{TRIES, unexpected},
     client::{ClientError, Command, Mode, Reply, Server, Status},
     envelope,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{

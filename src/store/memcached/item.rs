@@ -3,19 +3,19 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    answer::{TRIES, cas_of, unexpected},
     client::{Cas, ClientError, Command, Mode, Reason, Reply, Status},
     envelope::{self, Head, Held, Origin},
     events::TARGET,
     expiry,
     generation::Generation,
     key::Key,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{
     id::SessionId,
     record::Record,
-    store::{Create, End, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
+    store::{Create, End, OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
 
 /// What is under a record's key.
@@ -140,25 +140,25 @@ impl MemcachedStore {
         let Some((mut cas, origin)) = envelope::parts(expected) else {
             // No version of this store: it is stored nowhere.
             let found = self.find(&place).await?;
-            return Ok(found.live().map_or(Update::Gone, |_| Update::Conflict));
+            return Ok(found.live().map_or(Update::Gone, |held| Update::Conflict(Some(held.stored))));
         };
         // A record stays of the generation that it was loaded in: an update that was under way when everything was
         // cleared brings nothing back.
         let head = self.head(record, origin, usage)?;
         for _ in 0..TRIES {
             let outcome = self.update_once(&place, record, cas, &head).await?;
-            if outcome != Update::Conflict || !self.inner.options.last_write_wins {
+            if !matches!(outcome, Update::Conflict(_)) || !self.inner.options.last_write_wins {
                 return Ok(outcome);
             }
             // One session state wins over another, and nothing else does: of a logout and a renewal the second must see the
             // first one's tombstone.
             match self.find(&place).await? {
                 Found::Live(held) if held.stored.record.is_session() && record.is_session() => cas = held.cas,
-                Found::Live(_) => return Ok(Update::Conflict),
+                Found::Live(held) => return Ok(Update::Conflict(Some(held.stored))),
                 Found::Dead { .. } | Found::Absent => return Ok(Update::Gone),
             }
         }
-        Ok(Update::Conflict)
+        Ok(Update::Conflict(None))
     }
 
     async fn update_once(
@@ -179,10 +179,14 @@ impl MemcachedStore {
         };
         let error = match reply {
             Ok(Reply { status: Status::NotFound, .. }) => return Ok(Update::Gone),
-            Ok(Reply { status: Status::Exists, .. }) => return Ok(Update::Conflict),
+            Ok(Reply { status: Status::Exists, .. }) => return Ok(Update::Conflict(None)),
             // The version is from before a restart of the server.
             Ok(Reply { status: Status::Restarted, .. }) => {
-                return Ok(self.find(place).await?.live().map_or(Update::Gone, |_| Update::Conflict));
+                return Ok(self
+                    .find(place)
+                    .await?
+                    .live()
+                    .map_or(Update::Gone, |held| Update::Conflict(Some(held.stored))));
             }
             Ok(reply) if reply.status == Status::Done => {
                 // If it can't be told, the write stands: a cleared record stays cleared, it has the old generation.
@@ -301,7 +305,7 @@ impl MemcachedStore {
     /// Deletes a record by its CAS value, and then its lease.
     pub(super) async fn end_item(&self, id: &SessionId, expected: &Version) -> Result<End, StoreError> {
         let place = self.place(id);
-        let conflict = |found: Found| found.live().map_or(End::Gone, |_| End::Conflict);
+        let conflict = |found: Found| found.live().map_or(End::Gone, |held| End::Conflict(Some(held.stored)));
         let Some((cas, origin)) = envelope::parts(expected) else {
             // No version of this store: it is stored nowhere.
             return Ok(conflict(self.find(&place).await?));
@@ -315,7 +319,7 @@ impl MemcachedStore {
                 return match self.find(&place.renewed()).await {
                     Ok(Found::Absent | Found::Dead { .. }) => Ok(End::Ended),
                     // Another write came first, so the delete finds another CAS value and can't take effect.
-                    Ok(Found::Live(held)) if held.cas != cas => Ok(End::Conflict),
+                    Ok(Found::Live(held)) if held.cas != cas => Ok(End::Conflict(Some(held.stored))),
                     Ok(Found::Live(_)) | Err(_) => Err(error.of_write()),
                 };
             }
@@ -351,7 +355,11 @@ impl MemcachedStore {
                     let (expires_at, shift) = expiry::moved(now, held.expires_at, reply.seconds_left);
                     let usage = Usage { used_at: shift.apply(held.used_at).min(now), expires_at };
                     let usage = Stored::new(Arc::clone(&held.record), held.version, usage).usage();
-                    return Ok(if now >= usage.expires_at { Refresh::Gone } else { Refresh::Same(usage) });
+                    return Ok(if now >= usage.expires_at {
+                        Refresh::Gone
+                    } else {
+                        Refresh::Same { usage, owner_epoch: OwnerEpoch::NotAsked }
+                    });
                 }
                 Status::Done => {}
                 status => return Err(unexpected(&status)),
@@ -359,8 +367,27 @@ impl MemcachedStore {
         }
         Ok(match self.load_item(id).await? {
             None => Refresh::Gone,
-            Some(now) if now.stored.version == held.version => Refresh::Same(now.stored.usage()),
+            Some(now) if now.stored.version == held.version => {
+                Refresh::Same { usage: now.stored.usage(), owner_epoch: OwnerEpoch::NotAsked }
+            }
             Some(now) => Refresh::Changed(now.stored),
         })
+    }
+}
+
+/// The CAS value of a stored item.
+pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
+    reply.cas().ok_or_else(|| {
+        StoreError::new(StoreErrorKind::Unavailable)
+            .because("memcached gives no compare-and-swap values: start it without -C")
+    })
+}
+
+/// Whether a conditional write took place. Returns `false` if another came first, or the server was restarted.
+pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
+    match status {
+        Status::Done => Ok(true),
+        Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => Ok(false),
+        status => Err(unexpected(status)),
     }
 }

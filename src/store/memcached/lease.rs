@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
-    answer::{TRIES, cas_of, stored, unexpected},
     backoff::Backoff,
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope::{self, Held, SMALLEST_RECORD},
     expiry,
+    item::{cas_of, stored},
     key::Key,
     released::heard,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{
@@ -88,7 +89,7 @@ impl MemcachedStore {
             let now = self.now();
             let lease = Lease { holder, until: clock::later(now, time), birth, nonce: envelope::random()? };
             if self.put_lease(&place, &key, mode, lease).await? {
-                let acquired = Lock::Acquired { until: lease.until };
+                let acquired = Lock::acquired(lease.until);
                 return if extends { Ok(acquired) } else { self.bump(id, &place, record, lease, acquired).await };
             }
             (mode, extends) = match self.lease(&place, &key).await? {

@@ -1,12 +1,10 @@
 //! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
 //!
 //! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
-//! `ring`, `expiry`, `events`, `error`, `options`, `backoff`, `released`; `client/`, which knows no session; `answer`;
-//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`;
-//! `builder`.
+//! `ring`, `expiry`, `events`, `backoff`, `released`, `error`, `list_policy`; `client/`, which knows no session; `retry`;
+//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `builder`.
 
 mod address;
-mod answer;
 mod backoff;
 mod builder;
 mod client;
@@ -19,16 +17,17 @@ mod generation;
 mod item;
 mod key;
 mod lease;
-mod options;
+mod list_policy;
 mod owner;
 mod released;
+mod retry;
 mod ring;
 mod store;
 
 #[cfg(feature = "memcached-tls")]
 pub use self::client::MemcachedTls;
 pub use self::{
-    builder::MemcachedStoreBuilder, client::ServerStatistics, error::MemcachedConfigError, options::ListPolicy,
+    builder::MemcachedStoreBuilder, client::ServerStatistics, error::MemcachedConfigError, list_policy::ListPolicy,
     store::MemcachedStore,
 };
 

@@ -3,12 +3,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
-    answer::{TRIES, stored, unexpected},
     client::{ClientError, Command, Mode, Status},
     envelope,
     events::TARGET,
     expiry,
+    item::stored,
     key::Key,
+    retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{

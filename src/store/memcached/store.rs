@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -14,16 +15,17 @@ use super::{
     client::{ClientError, Command, Reply, Server, ServerSettings, ServerStatistics},
     events::TARGET,
     key::{Key, Keys},
-    options::{ListPolicy, Options},
+    list_policy::ListPolicy,
     released::Released,
     ring::Ring,
 };
 use crate::{
+    clock::Clock,
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, SessionStore, StoreError, StoreErrorKind,
-        Stored, Swept, Touch, Update, Usage, Version,
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
+        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -172,6 +174,28 @@ pub(super) struct Inner {
     pub(super) released: Released,
 }
 
+/// The settings that the client does not need.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    pub(super) last_write_wins: bool,
+    pub(super) list_policy: ListPolicy,
+    pub(super) clear_by_generation: bool,
+    pub(super) list_owners: bool,
+    pub(super) clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            last_write_wins: false,
+            list_policy: ListPolicy::default(),
+            clear_by_generation: false,
+            list_owners: true,
+            clock: Clock::system(),
+        }
+    }
+}
+
 /// Where one id's items are, and until when its operation may take.
 pub(super) struct Place<'a> {
     pub(super) server: &'a Server,
@@ -299,7 +323,7 @@ impl SessionStore for MemcachedStore {
                 tracing::debug!(target: TARGET, %id, "updated");
                 self.list_with_owner(id, record).await;
             }
-            Update::Conflict => tracing::info!(target: TARGET, %id, "not updated: another version is stored"),
+            Update::Conflict(_) => tracing::info!(target: TARGET, %id, "not updated: another version is stored"),
             Update::Gone => tracing::info!(target: TARGET, %id, "not updated: the session is gone"),
         }
         Ok(outcome)
@@ -327,7 +351,7 @@ impl SessionStore for MemcachedStore {
                 self.inner.released.ring(id);
                 tracing::debug!(target: TARGET, %id, "ended");
             }
-            End::Conflict => tracing::info!(target: TARGET, %id, "not ended: another version is stored"),
+            End::Conflict(_) => tracing::info!(target: TARGET, %id, "not ended: another version is stored"),
             End::Gone => tracing::info!(target: TARGET, %id, "not ended: the session is gone"),
         }
         Ok(outcome)
@@ -335,7 +359,7 @@ impl SessionStore for MemcachedStore {
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         let outcome = self.refresh_item(id, held).await.map_err(|error| failed("refresh", id, error))?;
-        tracing::trace!(target: TARGET, %id, same = matches!(outcome, Refresh::Same(_)), "refresh");
+        tracing::trace!(target: TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refresh");
         Ok(outcome)
     }
 
@@ -365,73 +389,27 @@ impl SessionStore for MemcachedStore {
         "memcached"
     }
 
+    /// Present unless the [`ListPolicy`] is `Error`: memcached can't list its items.
+    fn listing(&self) -> Option<&dyn Listing> {
+        (self.inner.options.list_policy != ListPolicy::Error).then_some(self as &dyn Listing)
+    }
+
+    /// Present if [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation) is set.
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        self.inner.options.clear_by_generation.then_some(self as &dyn Clearing)
+    }
+
+    /// Present unless [`list_owners`](super::MemcachedStoreBuilder::list_owners) is off.
+    fn owners(&self) -> Option<&dyn Owners> {
+        self.inner.options.list_owners.then_some(self as &dyn Owners)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         self.metadata_of(id).await.map_err(|error| failed("metadata", id, error))
-    }
-
-    async fn ids(&self, _from: Cursor, _limit: usize) -> Result<Page, StoreError> {
-        self.unlistable("ids")
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        self.unlistable("count")
-    }
-
-    /// Ends every session, if [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation) is set. Returns 0, since
-    /// the number of sessions is not known.
-    ///
-    /// Fails with `Unsupported` without that setting, whatever the [`ListPolicy`] is.
-    async fn clear(&self) -> Result<u64, StoreError> {
-        if !self.inner.options.clear_by_generation {
-            let error = StoreError::unsupported("clear");
-            return Err(error.because("memcached can't list its items: set `clear_by_generation` on the builder"));
-        }
-        self.renew_generations().await.map_err(|error| error.during("clear"))?;
-        tracing::info!(target: TARGET, "cleared: every server has a new generation");
-        Ok(0)
-    }
-
-    /// Nothing: memcached drops what has expired itself. How much it was is not known, so that the policy
-    /// [`ListPolicy::Error`] makes this an error too.
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        match self.inner.options.list_policy {
-            ListPolicy::Error => Err(StoreError::unsupported("sweep")),
-            ListPolicy::Ignore | ListPolicy::Warn => Ok(Swept::default()),
-        }
-    }
-
-    /// Fails with `Unsupported`, whatever the [`ListPolicy`] is: memcached can't list the sessions to end. It drops
-    /// sessions that were not used for their idle limit by itself.
-    async fn delete_idle(&self, _idle: Idle) -> Result<Swept, StoreError> {
-        Err(StoreError::unsupported("delete_idle")
-            .because("memcached can't list its items: give sessions an idle limit"))
-    }
-
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        if !self.inner.options.list_owners {
-            return Err(StoreError::unsupported("list_owner"));
-        }
-        let id = SessionId::of_owner(owner);
-        self.sessions_of(owner, &id).await.map_err(|error| failed("list_owner", &id, error))
-    }
-
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        let outcome = self.lock_item(id, holder, time).await.map_err(|error| failed("lock", id, error))?;
-        tracing::debug!(target: TARGET, %id, outcome = ?outcome, "lock");
-        Ok(outcome)
-    }
-
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let released = self.unlock_item(id, holder).await.map_err(|error| failed("unlock", id, error))?;
-        tracing::debug!(target: TARGET, %id, released, "unlock");
-        Ok(released)
-    }
-
-    /// Asks for the lease again and again (see [Leases](Self#leases)), and no more once it can't be asked for.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
-        let wait = self.lease_ended(id);
-        // Nothing is under way that would have to be undone.
-        let _ = tokio::time::timeout(at_most, wait).await;
     }
 
     /// Waits until every request that was sent before is answered, those of callers that have gone included.
@@ -464,5 +442,69 @@ impl SessionStore for MemcachedStore {
         }
         tracing::debug!(target: TARGET, "closed");
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Listing for MemcachedStore {
+    async fn ids(&self, _from: Cursor, _limit: usize) -> Result<Page, StoreError> {
+        self.unlistable("ids")
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.unlistable("count")
+    }
+
+    /// Nothing: memcached drops what has expired itself, and does not say how much that was.
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        Ok(Swept::default())
+    }
+
+    /// Fails with `Unsupported`: memcached can't list the sessions to end. It drops
+    /// sessions that were not used for their idle limit by itself.
+    async fn delete_idle(&self, _idle: Idle) -> Result<Swept, StoreError> {
+        Err(StoreError::unsupported("delete_idle")
+            .because("memcached can't list its items: give sessions an idle limit"))
+    }
+}
+
+#[async_trait]
+impl Clearing for MemcachedStore {
+    /// Ends every session. Returns 0, since the number of sessions is not known.
+    async fn clear(&self) -> Result<u64, StoreError> {
+        self.renew_generations().await.map_err(|error| error.during("clear"))?;
+        tracing::info!(target: TARGET, "cleared: every server has a new generation");
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl Owners for MemcachedStore {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        let id = SessionId::of_owner(owner);
+        let listed = self.sessions_of(owner, &id).await.map_err(|error| failed("list_owner", &id, error))?;
+        Ok(listed.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())
+    }
+}
+
+#[async_trait]
+impl Leases for MemcachedStore {
+    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        let outcome = self.lock_item(id, holder, time).await.map_err(|error| failed("lock", id, error))?;
+        tracing::debug!(target: TARGET, %id, outcome = ?outcome, "lock");
+        Ok(outcome)
+    }
+
+    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let released = self.unlock_item(id, holder).await.map_err(|error| failed("unlock", id, error))?;
+        tracing::debug!(target: TARGET, %id, released, "unlock");
+        Ok(released)
+    }
+
+    /// Asks for the lease again and again (see [Leases](Self#leases)), and no more once it can't be asked for.
+    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+        let wait = self.lease_ended(id);
+        // Nothing is under way that would have to be undone.
+        let _ = tokio::time::timeout(at_most, wait).await;
     }
 }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
+
 use super::{
     core::Core,
     store::{MemoryStore, refused},
@@ -15,8 +17,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Page, Refresh, Rename, SessionStore, StoreError,
-        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
+        Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, provided,
     },
 };
 
@@ -26,9 +28,16 @@ const LARGEST_PAGE: usize = 65_536;
 impl SessionStore for MemoryStore {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let core = self.core();
-        let loaded = core.table.load(id, core.now()).map_err(|error| refused("load", error.on(id)))?;
+        let now = core.now();
+        let loaded = core.table.load(id, now).map_err(|error| refused("load", error.on(id)))?;
         tracing::trace!(target: super::TARGET, %id, found = loaded.is_some(), "loaded");
-        Ok(loaded)
+        let Some(stored) = loaded else { return Ok(None) };
+        let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
+        // Read after the record.
+        let epoch =
+            core.table.load(&SessionId::of_owner(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
+        let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
+        Ok(Some(stored.with_owner_epoch(epoch)))
     }
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
@@ -53,7 +62,7 @@ impl SessionStore for MemoryStore {
         let outcome = self.settle("update", id, done).await?;
         match outcome {
             Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
-            Update::Conflict => tracing::info!(target: super::TARGET, %id, "not updated: another version"),
+            Update::Conflict(_) => tracing::info!(target: super::TARGET, %id, "not updated: another version"),
             Update::Gone => tracing::info!(target: super::TARGET, %id, "not updated: gone"),
         }
         Ok(outcome)
@@ -78,7 +87,7 @@ impl SessionStore for MemoryStore {
         let outcome = self.settle("end", id, core.table.end(id, expected, core.now())).await?;
         match outcome {
             End::Ended => tracing::debug!(target: super::TARGET, %id, "ended"),
-            End::Conflict => tracing::info!(target: super::TARGET, %id, "not ended: another version"),
+            End::Conflict(_) => tracing::info!(target: super::TARGET, %id, "not ended: another version"),
             End::Gone => tracing::info!(target: super::TARGET, %id, "not ended: gone"),
         }
         Ok(outcome)
@@ -98,7 +107,7 @@ impl SessionStore for MemoryStore {
         let outcome = self.settle("rename", from, done).await?;
         match outcome {
             Rename::Renamed(_) => tracing::debug!(target: super::TARGET, id = %from, %to, "renamed"),
-            Rename::Conflict | Rename::Gone | Rename::Exists => {
+            Rename::Conflict(_) | Rename::Gone | Rename::Exists => {
                 tracing::info!(target: super::TARGET, id = %from, %to, ?outcome, "not renamed");
             }
         }
@@ -108,7 +117,9 @@ impl SessionStore for MemoryStore {
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         Ok(match self.load(id).await? {
             None => Refresh::Gone,
-            Some(stored) if stored.version == held.version => Refresh::Same(stored.usage()),
+            Some(stored) if stored.version == held.version => {
+                Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch }
+            }
             Some(stored) => Refresh::Changed(stored),
         })
     }
@@ -135,11 +146,38 @@ impl SessionStore for MemoryStore {
         super::NAME
     }
 
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
+    }
+
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        Some(self)
+    }
+
+    fn owners(&self) -> Option<&dyn Owners> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         let core = self.core();
         core.table.metadata(id, core.now()).map_err(|error| refused("metadata", error.on(id)))
     }
 
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.core().snapshot().await.map(drop)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.close_once().await
+    }
+}
+
+#[async_trait]
+impl Listing for MemoryStore {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let core = self.core();
         let limit = limit.clamp(1, LARGEST_PAGE);
@@ -163,16 +201,6 @@ impl SessionStore for MemoryStore {
         let core = self.core();
         swept(core).await.map_err(|error| refused("count", error))?;
         Ok(core.table.shared.ledger.sessions())
-    }
-
-    async fn clear(&self) -> Result<u64, StoreError> {
-        let core = self.core();
-        // So that little is left to do while everybody waits.
-        swept(core).await.map_err(|error| refused("clear", error))?;
-        let (removed, ticket) = core.table.clear(core.now()).map_err(|error| refused("clear", error))?;
-        core.written(ticket).await.map_err(|error| refused("clear", error))?;
-        tracing::debug!(target: super::TARGET, removed, "cleared");
-        Ok(removed)
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
@@ -205,12 +233,32 @@ impl SessionStore for MemoryStore {
         core.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         Ok(swept)
     }
+}
 
-    async fn list_owner(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
+#[async_trait]
+impl Clearing for MemoryStore {
+    async fn clear(&self) -> Result<u64, StoreError> {
         let core = self.core();
-        core.table.list_owner(owner, core.now()).map_err(|error| refused("list_owner", error))
+        // So that little is left to do while everybody waits.
+        swept(core).await.map_err(|error| refused("clear", error))?;
+        let (removed, ticket) = core.table.clear(core.now()).map_err(|error| refused("clear", error))?;
+        core.written(ticket).await.map_err(|error| refused("clear", error))?;
+        tracing::debug!(target: super::TARGET, removed, "cleared");
+        Ok(removed)
     }
+}
 
+#[async_trait]
+impl Owners for MemoryStore {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        let core = self.core();
+        let listed = core.table.list_owner(owner, core.now()).map_err(|error| refused("list_owner", error))?;
+        Ok(listed.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())
+    }
+}
+
+#[async_trait]
+impl Leases for MemoryStore {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         let core = self.core();
         let longest = self.longest_lease();
@@ -237,14 +285,6 @@ impl SessionStore for MemoryStore {
         if let Ok(Some(Some((ended, left)))) = waiting {
             let _ = tokio::time::timeout(at_most.min(left), ended).await;
         }
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.core().snapshot().await.map(drop)
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.close_once().await
     }
 }
 
@@ -282,9 +322,10 @@ async fn swept(core: &Core) -> Result<u64, StoreError> {
 
 fn place(cursor: Cursor) -> Place {
     // Two halves, each of 32 bits.
-    Place { shard: (cursor.position() >> 32) as u32, slot: cursor.position() as u32 }
+    let position = cursor.to_u64().unwrap_or(0);
+    Place { shard: (position >> 32) as u32, slot: position as u32 }
 }
 
 fn cursor(place: Place) -> Cursor {
-    Cursor::new(u64::from(place.shard) << 32 | u64::from(place.slot))
+    Cursor::from_u64(u64::from(place.shard) << 32 | u64::from(place.slot))
 }

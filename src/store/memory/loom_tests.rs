@@ -166,7 +166,7 @@ fn a_removed_session_stays_removed() {
         |bench| bench.update(0, &FIRST, Some("bob")),
         |bench| bench.remove(0),
         |bench, updated, removed| {
-            assert!(removed && updated != Update::Conflict);
+            assert!(removed && updated != Update::Conflict(None));
             assert_eq!((bench.kind(0), bench.owned("alice"), bench.owned("bob")), (None, vec![], vec![]));
         },
     );

@@ -2,11 +2,11 @@
 
 mod background;
 mod builder;
-mod capacity;
 mod contract;
 mod core;
 mod disk;
 mod error;
+mod evicted;
 mod eviction;
 mod journal;
 mod keeper;

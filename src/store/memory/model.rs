@@ -17,8 +17,8 @@ use super::{
     slot::{Class, cost},
 };
 use crate::{
-    Check, Clock, Create, Cursor, Entries, Epoch, Lifetime, Owner, Record, Rename, SessionId, SessionStore,
-    StoreErrorKind, Touch, Update, Usage, Version, clock,
+    Check, Clearing, Clock, Create, Cursor, Entries, Epoch, Lifetime, Listing, Owner, Owners, Record, Rename,
+    SessionId, SessionStore, StoreErrorKind, Touch, Update, Usage, Version, clock,
 };
 
 const START: u64 = 1_800_000_000_000;
@@ -260,7 +260,7 @@ impl Pair {
                         prop_assert!(cost(&record) > self.bounds.largest(&record));
                     }
                     (Ok(outcome), None) => prop_assert_eq!(outcome, Update::Gone),
-                    (Ok(outcome), Some(_)) if stale => prop_assert_eq!(outcome, Update::Conflict),
+                    (Ok(outcome), Some(_)) if stale => prop_assert_eq!(outcome, Update::Conflict(None)),
                     (Ok(Update::Updated(version)), Some(at)) => {
                         prop_assert_ne!(version, held);
                         let before = self.model.used(at);
@@ -367,7 +367,7 @@ impl Pair {
             return Ok(());
         };
         if stale {
-            prop_assert_eq!(outcome, Rename::Conflict);
+            prop_assert_eq!(outcome, Rename::Conflict(None));
         } else if self.model.live(&to).is_some() {
             prop_assert_eq!(outcome, Rename::Exists);
         } else {
@@ -408,7 +408,8 @@ impl Pair {
             let owned = |held: &&Held| held.record.owner().is_some_and(|owner| **owner.name() == *name);
             let mut expected: Vec<_> = self.model.held.iter().filter(live).filter(owned).map(|held| held.id).collect();
             expected.sort_unstable();
-            let mut listed: Vec<_> = now(self.store.list_owner(&name)).unwrap().into_iter().map(|(id, _)| id).collect();
+            let mut listed: Vec<_> =
+                now(self.store.list_owner(&name)).unwrap().into_iter().map(|owned| owned.id).collect();
             listed.sort_unstable();
             prop_assert_eq!(listed, expected);
         }

@@ -7,7 +7,7 @@ use crate::{
     clock,
     id::SessionId,
     record::{Record, RecordKind},
-    store::{Idle, Metadata, Stored, Usage, Version},
+    store::{Idle, Metadata, OwnerEpoch, Stored, Usage, Version},
 };
 
 /// One record and its bookkeeping. Times are milliseconds since the Unix epoch.
@@ -66,7 +66,13 @@ impl Slot {
 
     pub(super) fn stored(&self) -> Stored {
         let Usage { used_at, expires_at } = self.usage();
-        Stored { record: Arc::clone(&self.record), version: Version::from_u64(self.version), used_at, expires_at }
+        Stored {
+            record: Arc::clone(&self.record),
+            version: Version::from_u64(self.version),
+            used_at,
+            expires_at,
+            owner_epoch: OwnerEpoch::NotAsked,
+        }
     }
 
     pub(super) fn metadata(&self, now: u64) -> Metadata {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{background::Background, core::Core, eviction::tell_expired, restore::Restored, table::Done};
+use super::{background::Background, core::Core, evicted::tell_expired, restore::Restored, table::Done};
 use crate::{id::SessionId, store::StoreError};
 
 /// Sessions in this process's memory: bounded, with proactive expiry, and with snapshots if asked for. Clones share one

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    eviction::Evicted,
+    evicted::Evicted,
     journal::{Journal, Ticket},
     lease::Lease,
     ledger::{Bounds, Ledger},
@@ -213,7 +213,7 @@ impl Table {
             let Some(slot) = shard.find_live(id, now) else { return Ok(Done::new(Update::Gone)) };
             let held = shard.slot(slot);
             if expected.to_u64() != Some(held.version) {
-                return Ok(Done::new(Update::Conflict));
+                return Ok(Done::new(Update::Conflict(Some(held.stored()))));
             }
             let (old_version, old_expiry) = (held.version, held.expires_at);
             let (old, version) = shard.replace(&self.shared, slot, record, usage, now);
@@ -253,7 +253,7 @@ impl Table {
         };
         let held = shard.slot(slot);
         if !held.is_expired(now) && expected.to_u64() != Some(held.version) {
-            return Ok(Done::new(End::Conflict));
+            return Ok(Done::new(End::Conflict(Some(held.stored()))));
         }
         Ok(self.take_out(shard, slot, now).map(|removed| if removed.is_some() { End::Ended } else { End::Gone }))
     }
@@ -293,14 +293,14 @@ impl Table {
 
             let (mut found, mut taken) = (None, false);
             of(first, &mut |shard| {
-                found = shard.find_live(from, now).map(|slot| (slot, shard.slot(slot).version));
+                found = shard.find_live(from, now).map(|slot| (slot, shard.slot(slot).stored()));
             });
-            let Some((slot, old_version)) = found else {
+            let Some((slot, held)) = found else {
                 return Ok(Done::new(Rename::Gone).when(self.note_absent(from)));
             };
-            if expected.to_u64() != Some(old_version) {
-                return Ok(Done::new(Rename::Conflict));
-            }
+            let Some(old_version) = expected.to_u64().filter(|_| *expected == held.version) else {
+                return Ok(Done::new(Rename::Conflict(Some(held))));
+            };
             of(second, &mut |shard| taken = shard.find_live(to, now).is_some());
             if taken {
                 return Ok(Done::new(Rename::Exists));
@@ -349,19 +349,19 @@ impl Table {
         let mut shard = self.shard(id)?;
         let Some(slot) = shard.find_live(id, now) else { return Ok((Lock::Absent, None)) };
         let until = clock::to_millis(clock::later(clock::from_millis(now), time));
-        let acquired = Lock::Acquired { until: clock::from_millis(until) };
+        let acquired = |held: &Slot| Lock::Acquired { until: clock::from_millis(until), stored: Some(held.stored()) };
         let held = shard.slot_mut(slot);
         match &mut held.lease {
             Some(lease) if now < lease.until && lease.holder == holder => {
                 lease.until = until;
-                Ok((acquired, None))
+                Ok((acquired(held), None))
             }
             Some(lease) if now < lease.until => Ok((Lock::Held, None)),
             over => {
                 let over = over.replace(Lease::new(holder, until));
                 // A holder whose lease ran out can't commit over this one.
                 held.version = self.shared.next_version();
-                Ok((acquired, over))
+                Ok((acquired(held), over))
             }
         }
     }

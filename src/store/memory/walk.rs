@@ -1,7 +1,7 @@
 //! What goes through many sessions: always a bounded step at a time, so that nobody waits long for a shard.
 
 use super::{
-    eviction::tell_expired,
+    evicted::tell_expired,
     journal::Ticket,
     line::Line,
     shard::{Fate, Shard},

@@ -43,7 +43,7 @@ impl SessionStore for MapStore {
         self.with(|map| {
             let Some(stored) = map.get_mut(id) else { return Ok(Update::Gone) };
             if stored.version != *held {
-                return Ok(Update::Conflict);
+                return Ok(Update::Conflict(None));
             }
             let version = Version::from_u64(held.to_u64().unwrap_or_default() + 1);
             *stored = Stored::new(Arc::clone(record), version, usage);

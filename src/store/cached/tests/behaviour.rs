@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::store::{
-    CacheConfig, CachedStore, Create, Holder, Lock, Refresh, Rename, SessionStore, StoreErrorKind, Stored, Touch,
-    Update, Version,
+    CacheConfig, CachedStore, Clearing, Create, Holder, Leases, Listing, Lock, Refresh, Rename, SessionStore,
+    StoreErrorKind, Stored, Touch, Update, Version,
 };
 
 type Cache = CachedStore<TestStore>;
@@ -346,7 +346,7 @@ async fn writes_go_through_into_the_cache() {
     assert_eq!((cached.version, text(Some(cached)).unwrap()), (second, "2".to_owned()));
     // A conflict shows that the cached record is stale.
     store.update(&id("a"), &record("3"), &second, usage()).await.unwrap();
-    assert_eq!(cache.update(&id("a"), &record("4"), &second, usage()).await.unwrap(), Update::Conflict);
+    assert_eq!(cache.update(&id("a"), &record("4"), &second, usage()).await.unwrap(), Update::Conflict(None));
     assert_eq!(get(&cache, "a").await.unwrap(), "3");
 }
 

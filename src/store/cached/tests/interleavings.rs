@@ -74,7 +74,7 @@ async fn run(store: &impl SessionStore, operation: Operation, held: &mut Version
                 known.saw(version);
                 *held = version;
             }
-            Update::Conflict | Update::Gone => {}
+            Update::Conflict(_) | Update::Gone => {}
         },
         Operation::Touch => {
             let removed = known.removed.load(Ordering::SeqCst);

@@ -15,7 +15,8 @@ use crate::{
     id::SessionId,
     record::Record,
     store::{
-        Create, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+        Clearing, Create, Leases, Listing, SessionStore, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Version,
         cached::sync::{Mutex, lock},
     },
 };
@@ -155,7 +156,7 @@ impl SessionStore for TestStore {
     ) -> Result<Update, StoreError> {
         self.call("update", |state| match state.sessions.get(id) {
             None => Update::Gone,
-            Some(stored) if stored.version != *expected => Update::Conflict,
+            Some(stored) if stored.version != *expected => Update::Conflict(None),
             Some(_) => Update::Updated(state.put(id, record, usage)),
         })
         .await
@@ -184,14 +185,47 @@ impl SessionStore for TestStore {
         self.0.in_memory
     }
 
-    async fn clear(&self) -> Result<u64, StoreError> {
-        self.call("clear", |state| u64::try_from(std::mem::take(&mut state.sessions).len()).unwrap()).await
+    fn listing(&self) -> Option<&dyn Listing> {
+        Some(self)
     }
 
+    fn clearing(&self) -> Option<&dyn Clearing> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Listing for TestStore {
     async fn delete_idle(&self, _: crate::store::Idle) -> Result<crate::store::Swept, StoreError> {
         self.clear().await.map(|deleted| crate::store::Swept { deleted, remaining: 0 })
     }
 
+    async fn ids(&self, _: crate::store::Cursor, _: usize) -> Result<crate::store::Page, StoreError> {
+        Err(StoreError::unsupported("ids"))
+    }
+
+    async fn sweep(&self) -> Result<crate::store::Swept, StoreError> {
+        Err(StoreError::unsupported("sweep"))
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        Err(StoreError::unsupported("count"))
+    }
+}
+
+#[async_trait::async_trait]
+impl Clearing for TestStore {
+    async fn clear(&self) -> Result<u64, StoreError> {
+        self.call("clear", |state| u64::try_from(std::mem::take(&mut state.sessions).len()).unwrap()).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Leases for TestStore {
     async fn lock(
         &self,
         id: &SessionId,
@@ -203,9 +237,13 @@ impl SessionStore for TestStore {
             None => crate::store::Lock::Absent,
             Some(stored) => {
                 state.put(id, &stored.record, stored.usage());
-                crate::store::Lock::Acquired { until }
+                crate::store::Lock::acquired(until)
             }
         })
         .await
+    }
+
+    async fn unlock(&self, _: &SessionId, _: crate::store::Holder) -> Result<bool, StoreError> {
+        Err(StoreError::unsupported("unlock"))
     }
 }

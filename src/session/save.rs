@@ -1,13 +1,6 @@
 //! Commits that the application asks for, and what becomes of those that fail.
 
-use std::sync::Arc;
-
-use super::{
-    changes::Draft,
-    commit::look_after,
-    request::Shared,
-    state::{Held, Logged},
-};
+use super::{attempt::look_after, changes::Logged, shared::Shared, state::HeldBack};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
@@ -85,7 +78,7 @@ impl Shared {
             if state.response_started { None } else { state.unsure.take() }
         };
         let Some((unsure, snapshot)) = unsure else { return Ok(()) };
-        match Box::pin(look_after(&self.settings, unsure)).await {
+        match Box::pin(look_after(&self.context, unsure)).await {
             Ok(None) => Ok(()),
             Ok(moved) => {
                 self.settle(moved, snapshot);
@@ -96,11 +89,6 @@ impl Shared {
                 Err(error)
             }
         }
-    }
-
-    /// Commits. If that fails, withdraws the change with this number.
-    pub(crate) async fn save_own(&self, number: u64) -> Result<()> {
-        self.save(Some(number)).await
     }
 
     /// Holds the changes back after a commit that the application asked for has failed.
@@ -118,7 +106,7 @@ impl Shared {
             let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
             let planned = state.planned;
             // What came while the commit was at work counts on it as much as what comes later.
-            state.held = Some(Held { error: error.clone(), written_since: state.last > planned });
+            state.held = Some(HeldBack { error: error.clone(), written_since: state.last > planned });
             state.revision += 1;
             let withdrawn = |logged: &mut Logged| {
                 Some(logged.number) == own || (is_unknown && logged.change.is_run() && logged.number <= planned)
@@ -132,39 +120,6 @@ impl Shared {
         };
         if !withdrawn.is_empty() {
             self.rebuild();
-        }
-    }
-
-    /// Rebuilds the draft from the stored record and the log. If a closure fails, the next commit fails.
-    pub(super) fn rebuild(&self) {
-        loop {
-            let (base, log, revision) = {
-                let state = self.state();
-                let base = state.live().map(|live| Arc::clone(&live.stored.record));
-                (base, state.changes(), state.revision)
-            };
-            let draft = Draft::replayed(base.clone(), &log);
-            drop(log);
-            let mut state = self.state();
-            if state.revision != revision {
-                continue;
-            }
-            state.revision += 1;
-            let dropped = match draft {
-                Ok(draft) => {
-                    state.draft = draft;
-                    Vec::new()
-                }
-                Err(error) => {
-                    state.draft = Draft::new(base);
-                    // Not only held back: to save again would find nothing to do, and be a success.
-                    state.failure = Some(error);
-                    std::mem::take(&mut state.log)
-                }
-            };
-            drop(state);
-            drop(dropped);
-            return;
         }
     }
 }

@@ -1,27 +1,10 @@
-//! What a server's reply means for the store.
+//! Whether a request is tried again, and the error if its reply is not one to go on from.
 
-use super::client::{Cas, Reply, Status};
+use super::client::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a create is tried where what is in its way keeps vanishing, and a write that loses to others.
 pub(super) const TRIES: usize = 64;
-
-/// The CAS value of a stored item.
-pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
-    reply.cas().ok_or_else(|| {
-        StoreError::new(StoreErrorKind::Unavailable)
-            .because("memcached gives no compare-and-swap values: start it without -C")
-    })
-}
-
-/// Whether a conditional write took place. Returns `false` if another came first, or the server was restarted.
-pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
-    match status {
-        Status::Done => Ok(true),
-        Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => Ok(false),
-        status => Err(unexpected(status)),
-    }
-}
 
 /// A reply that no server gives to this request, or an error of its own.
 pub(super) fn unexpected(status: &Status) -> StoreError {

@@ -1,0 +1,302 @@
+//! The session as one request sees it: a draft that lies over the loaded record.
+
+use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    lifetime::Lifetime,
+    record::{Entries, Owner, RENEWED, Record, is_reserved},
+};
+
+/// One entry, or where it would be.
+pub(crate) enum HeldEntry {
+    Value(Arc<[u8]>),
+    InRecord(Arc<Record>),
+    Absent,
+}
+
+impl HeldEntry {
+    /// The bytes of the entry that was held.
+    pub(crate) fn bytes(&self, key: &str) -> Option<&[u8]> {
+        match self {
+            Self::Value(bytes) => Some(bytes),
+            Self::InRecord(record) => record.entries().get(key),
+            Self::Absent => None,
+        }
+    }
+}
+
+/// An entry that the request has changed.
+#[derive(Clone)]
+struct Changed {
+    /// The encoded value; `None` if the entry was removed.
+    value: Option<Arc<[u8]>>,
+    /// A closure computed it from the stored value. Reading it therefore reads what others have written.
+    is_computed: bool,
+}
+
+/// The entries that are changed. Shared by a draft's clones until one of them changes it.
+#[derive(Clone, Default)]
+struct Over(Option<Arc<BTreeMap<Arc<str>, Changed>>>);
+
+impl Over {
+    fn get(&self, key: &str) -> Option<&Changed> {
+        self.0.as_ref()?.get(key)
+    }
+
+    fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn insert(&mut self, key: Arc<str>, changed: Changed) {
+        Arc::make_mut(self.0.get_or_insert_default()).insert(key, changed);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
+        self.0.iter().flat_map(|over| over.iter()).map(|(key, changed)| (&**key, changed.value.as_deref()))
+    }
+}
+
+/// The session as the request sees it: the loaded record with the changes over it.
+///
+/// Its clones are cheap: keys, values and the record are shared.
+#[derive(Clone, Default)]
+pub(crate) struct Draft {
+    base: Option<Arc<Record>>,
+    /// The base's entries are cleared away.
+    hidden: bool,
+    over: Over,
+    owner: Option<Option<Arc<str>>>,
+    lifetime: Option<Lifetime>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Draft {
+    /// The record as it is, or nothing.
+    pub(crate) fn new(base: Option<Arc<Record>>) -> Self {
+        let (count, bytes) = base.as_ref().map_or((0, 0), |record| {
+            let entries = record.entries();
+            let overhead = Entries::encoded_len(entries.len(), 0);
+            let (count, bytes) = (entries.len(), entries.as_bytes().len() - overhead);
+            match entries.get(RENEWED) {
+                Some(value) => (count - 1, bytes - RENEWED.len() - value.len()),
+                None => (count, bytes),
+            }
+        });
+        Self { base, count, bytes, ..Self::default() }
+    }
+
+    /// A hold on one entry, so that it can be decoded with no lock held. Nothing is copied.
+    pub(crate) fn held(&self, key: &str) -> HeldEntry {
+        match (self.over.get(key), &self.base) {
+            (Some(Changed { value: Some(value), .. }), _) => HeldEntry::Value(Arc::clone(value)),
+            (None, Some(record)) if !self.hidden && !is_reserved(key) => HeldEntry::InRecord(Arc::clone(record)),
+            _ => HeldEntry::Absent,
+        }
+    }
+
+    /// Whether setting this owner would take the session from its current owner.
+    pub(crate) fn leaves(&self, owner: Option<&Arc<str>>) -> bool {
+        self.owner().is_some_and(|present| Some(present) != owner)
+    }
+
+    /// The record that the changes lie over.
+    pub(crate) fn base(&self) -> Option<&Arc<Record>> {
+        self.base.as_ref()
+    }
+
+    /// Whether reading this entry shows the stored value or a closure's result, and not what the request has set or
+    /// cleared.
+    pub(crate) fn is_from_base(&self, key: &str) -> bool {
+        !self.hidden && self.over.get(key).is_none_or(|changed| changed.is_computed)
+    }
+
+    /// Whether this request has set or removed the entry.
+    pub(crate) fn is_changed(&self, key: &str) -> bool {
+        self.over.contains_key(key)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
+        match self.over.get(key) {
+            Some(changed) => changed.value.as_deref(),
+            None if is_reserved(key) => None,
+            None => self.base_entries()?.get(key),
+        }
+    }
+
+    /// Sets or removes an entry on behalf of a closure, which has seen the previous value.
+    pub(crate) fn put(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>) {
+        self.replace(key, value, true);
+    }
+
+    /// Sets or removes an entry. A closure computed it if `is_computed`.
+    pub(super) fn replace(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>, is_computed: bool) {
+        if let Some(before) = self.get(key).map(<[u8]>::len) {
+            self.count -= 1;
+            self.bytes -= key.len() + before;
+        }
+        if let Some(value) = value {
+            self.count += 1;
+            self.bytes += key.len() + value.len();
+        }
+        self.over.insert(Arc::clone(key), Changed { value: value.cloned(), is_computed });
+    }
+
+    /// The session as it was loaded.
+    pub(crate) fn loaded(&self) -> Self {
+        Self::new(self.base.clone())
+    }
+
+    /// Puts an entry back as it was loaded.
+    pub(crate) fn restore(&mut self, key: &Arc<str>) {
+        let loaded: Option<Arc<[u8]>> = self.base.as_ref().and_then(|base| base.entries().get(key)).map(Arc::from);
+        self.put(key, loaded.as_ref());
+    }
+
+    /// Hides all entries.
+    pub(super) fn clear(&mut self) {
+        self.hidden = true;
+        self.over = Over::default();
+        (self.count, self.bytes) = (0, 0);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// All entries, in the order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+        Merged {
+            base: self.base_entries().map(of_the_application).into_iter().flatten().peekable(),
+            over: self.over.iter().peekable(),
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Option<&Arc<str>> {
+        match &self.owner {
+            Some(owner) => owner.as_ref(),
+            None => self.base.as_ref()?.owner().map(Owner::name),
+        }
+    }
+
+    pub(super) fn set_owner(&mut self, owner: Option<Arc<str>>) {
+        self.owner = Some(owner);
+    }
+
+    pub(super) fn set_lifetime(&mut self, lifetime: Lifetime) {
+        self.lifetime = Some(lifetime);
+    }
+
+    /// The owner's name, if this request set one that the record's owner, with its epoch, is not.
+    pub(crate) fn new_owner(&self) -> Option<&Arc<str>> {
+        self.owner.as_ref()?.as_ref()
+    }
+
+    pub(crate) fn lifetime(&self) -> Option<Lifetime> {
+        self.lifetime.or_else(|| self.base.as_ref().map(|record| record.lifetime()))
+    }
+
+    /// Whether the folded changes make another record than the base.
+    pub(crate) fn is_dirty(&self) -> bool {
+        let Some(base) = &self.base else { return self.count > 0 || self.owner().is_some() };
+        if self.lifetime.is_some_and(|lifetime| lifetime != base.lifetime()) {
+            return true;
+        }
+        if let Some(owner) = &self.owner
+            && owner.as_ref() != base.owner().map(Owner::name)
+        {
+            return true;
+        }
+        if self.hidden && of_the_application(base.entries()).any(|(key, _)| !self.over.contains_key(key)) {
+            return true;
+        }
+        self.over.iter().any(|(key, value)| match (value, base.entries().get(key)) {
+            (Some(value), Some(before)) => value != before,
+            (None, None) => false,
+            _ => true,
+        })
+    }
+
+    /// What the entries would take as bytes.
+    pub(crate) fn entries_len(&self) -> usize {
+        Entries::encoded_len(self.count, self.bytes)
+    }
+
+    /// What the record would take as bytes, without an owner that it does not have yet.
+    pub(crate) fn encoded_len(&self) -> usize {
+        const HEAD: usize = 43;
+        let owner = self.owner().map_or(0, |name| 10 + name.len());
+        HEAD + owner + self.entries_len()
+    }
+
+    /// The same with a value of this length under this key.
+    pub(crate) fn encoded_len_with(&self, key: &str, value: usize) -> usize {
+        match self.get(key) {
+            Some(before) => self.encoded_len() - before.len() + value,
+            None => {
+                let entries = Entries::encoded_len(self.count, self.bytes);
+                self.encoded_len() - entries + Entries::encoded_len(self.count + 1, self.bytes + key.len() + value)
+            }
+        }
+    }
+
+    /// The entries with all changes applied, in a record's form, with the time of the session's last renewal.
+    pub(crate) fn entries(&self, renewed: Option<[u8; 8]>) -> Result<Entries> {
+        let renewed = renewed.as_ref().map(<[u8; 8]>::as_slice);
+        if self.over.0.is_none()
+            && let Some(entries) = self.base_entries()
+            && entries.get(RENEWED) == renewed
+        {
+            return Ok(entries.clone());
+        }
+        // Keys were checked when they were set, and `iter` yields them in order, all after the reserved key. Merged
+        // into a vector since the entries are iterated several times.
+        let pairs: Vec<_> = renewed.map(|value| (RENEWED, value)).into_iter().chain(self.iter()).collect();
+        Entries::from_sorted(pairs.iter().copied()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
+    }
+
+    fn base_entries(&self) -> Option<&Entries> {
+        if self.hidden { None } else { self.base.as_ref().map(|record| record.entries()) }
+    }
+}
+
+/// Shows the keys.
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+/// The entries that the application has set, without the crate's own.
+fn of_the_application(entries: &Entries) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+    entries.iter().filter(|(key, _)| !is_reserved(key))
+}
+
+/// Two sorted sequences as one; where both have a key, the changes hide the base.
+#[derive(Clone)]
+struct Merged<B, O> {
+    base: B,
+    over: O,
+}
+
+impl<'a, B, O> Iterator for Merged<Peekable<B>, Peekable<O>>
+where
+    B: Iterator<Item = (&'a str, &'a [u8])>,
+    O: Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+{
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(&(over, _)) = self.over.peek() else { return self.base.next() };
+            if let Some(before) = self.base.next_if(|&(base, _)| base < over) {
+                return Some(before);
+            }
+            self.base.next_if(|&(base, _)| base == over);
+            if let Some((key, Some(value))) = self.over.next() {
+                return Some((key, value));
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What is due for a session although its data has not changed: a touch, a renewal, the record of a first use.
+
+use std::time::SystemTime;
+
+use super::{changes::Renewal, context::Context, policy::SavePolicy, settings::Settings, state::State};
+use crate::{
+    clock::{duration_millis, to_millis as millis},
+    store::SessionStore,
+};
+
+/// The least age of the last renewal, in milliseconds, at which a forwarded request renews again. Before that, the
+/// response with the new token may still be under way.
+const RESCUE_AFTER: u64 = 5_000;
+
+impl State {
+    /// Whether a session that was only read is due for a touch.
+    pub(crate) fn is_touch_due(&self, settings: &Settings, now: SystemTime) -> bool {
+        let Some(live) = self.live() else { return false };
+        // A request with the old token must not look as if it had presented the new one.
+        if self.skip_touch || live.is_forwarded {
+            return false;
+        }
+        let stored = &live.stored;
+        let is_unpresented = live.is_unpresented(now);
+        let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
+        let part = stored.record.lifetime().idle_part(settings.touch_after);
+        let next = stored.record.expiry_millis(now);
+        if is_unpresented && next > expires_at {
+            return true;
+        }
+        // Where the lifetime was made longer, a touch that came late by the old one has left an expiry that is too early.
+        let is_due = now >= used_at.saturating_add(part) || next >= expires_at.saturating_add(part);
+        is_due && next > expires_at
+    }
+
+    /// Whether the first request with a renewal's token must save the session to record that use. A store may derive
+    /// the last use from the expiry. Then a touch that does not move the expiry, since the absolute limit is the next
+    /// one, would not show the use.
+    ///
+    /// Not over a store in which the last write wins: what a reader has loaded would overwrite what others have written.
+    pub(crate) fn is_first_use_untold(&self, context: &Context, now: SystemTime) -> bool {
+        let Some(live) = self.live() else { return false };
+        let next = live.stored.record.expiry_millis(millis(now));
+        !self.skip_touch
+            && !live.is_forwarded
+            && live.is_unpresented(now)
+            && next <= millis(live.stored.expires_at)
+            && !context.store.overwrites()
+    }
+
+    /// Whether the layer's periodic renewal is due.
+    ///
+    /// The response with a new token can be lost, so that the browser keeps the old one. A forwarded request therefore
+    /// renews again, but only if no request has presented the newest token and its response must have arrived by now.
+    /// If every forwarded request renewed, late responses would overwrite each other's cookies.
+    pub(crate) fn is_renewal_due(&self, settings: &Settings, now: SystemTime) -> bool {
+        let (Some(every), Some(live)) = (settings.renew_every, self.live()) else { return false };
+        // A cookie that this request sets already is a new token.
+        let is_new = self.answer.cookie.is_some();
+        if is_new || self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
+            return false;
+        }
+        let record = &live.stored.record;
+        let since = record.renewed_millis().unwrap_or_else(|| millis(record.created_at()));
+        let age = millis(now).saturating_sub(since);
+        if live.is_forwarded { live.is_unpresented(now) && age >= RESCUE_AFTER } else { age >= duration_millis(every) }
+    }
+
+    /// Whether the policy saves a session in which nothing has changed.
+    pub(crate) fn is_always_saved(&self, settings: &Settings) -> bool {
+        settings.save == SavePolicy::Always && self.live().is_some_and(|live| !self.is_ended_beside(live))
+    }
+}

@@ -1,0 +1,130 @@
+//! The sessions that a request has to do with, as it knows them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::changes::Renewal;
+use crate::{
+    clock::to_millis as millis,
+    id::{Check, SessionId, SessionToken},
+    record::{Owner, Record},
+    store::Stored,
+};
+
+/// What the request's cookie led to, as of the last load or commit.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Origin {
+    /// No session: none was there, it is not live, or this request destroyed it.
+    #[default]
+    None,
+    Live(Live),
+    /// The token was replaced by a newer one.
+    Superseded {
+        id: SessionId,
+        /// A renewal left the tombstone, so ending the session follows it to the new id.
+        is_linked: bool,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Live {
+    pub(crate) id: SessionId,
+    pub(crate) stored: Stored,
+    /// The request came with the token from before a renewal.
+    pub(crate) is_forwarded: bool,
+    pub(crate) loaded: Moment,
+}
+
+/// An instant by two clocks: the monotonic clock, and the layer's clock, which can be set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    instant: Instant,
+    time: SystemTime,
+}
+
+/// A session that the request ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Doomed {
+    pub(crate) id: SessionId,
+    /// The session as the request has seen it, if it was opened.
+    pub(crate) live: Option<Live>,
+}
+
+/// Sessions that the handler has ended by owner or id, not through its session.
+#[derive(Debug, Clone)]
+pub(crate) enum EndedBeside {
+    /// The id that was asked for, and the one where the session was: a renewal may have moved it.
+    Session([SessionId; 2]),
+    /// All sessions of an owner but the one that was kept, under either of its ids.
+    Owner {
+        name: Arc<str>,
+        kept: Option<[SessionId; 2]>,
+    },
+    All,
+}
+
+/// A move to a new token that was sent and not answered: it may have happened, or may still happen.
+///
+/// If it has, the session is under a token that nobody was given. Whoever saves again must find it there: otherwise a
+/// renewal would be a success without a cookie, and a login would begin another session, without the visitor's data.
+#[derive(Debug)]
+pub(crate) struct Unsure {
+    pub(crate) from: SessionId,
+    /// No other write leaves this tombstone: it has random bytes of its own.
+    pub(crate) tombstone: Arc<Record>,
+    pub(crate) to: SessionId,
+    pub(crate) check: Check,
+    pub(crate) token: SessionToken,
+    pub(crate) renewal: Renewal,
+}
+
+impl Moment {
+    pub(crate) fn new(time: SystemTime) -> Self {
+        Self { instant: Instant::now(), time }
+    }
+
+    /// Whether less than this time has passed, by both clocks.
+    pub(crate) fn is_within(&self, time: Duration, now: SystemTime) -> bool {
+        self.instant.elapsed() < time && now.duration_since(self.time).is_ok_and(|passed| passed < time)
+    }
+}
+
+impl Live {
+    /// Whether no request has presented the token of the last renewal yet: no use is recorded since. Requests with the
+    /// old token record no use.
+    ///
+    /// If the clock was stepped back since the renewal, no use can be recorded after it. Then the token counts as presented,
+    /// so that readers don't try to record one again and again.
+    pub(crate) fn is_unpresented(&self, now: SystemTime) -> bool {
+        let renewed = self.stored.record.renewed_millis();
+        renewed.is_some_and(|renewed| millis(self.stored.used_at) <= renewed && renewed <= millis(now))
+    }
+}
+
+impl Origin {
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        match self {
+            Self::None => None,
+            Self::Live(live) => Some(live.id),
+            Self::Superseded { id, .. } => Some(*id),
+        }
+    }
+}
+
+impl EndedBeside {
+    /// Whether this session was among those ended.
+    pub(crate) fn covers(&self, live: &Live) -> bool {
+        match self {
+            Self::Session(ids) => ids.contains(&live.id),
+            Self::Owner { name, kept } => {
+                let owner = live.stored.record.owner().map(Owner::name);
+                owner == Some(name) && !kept.is_some_and(|kept| kept.contains(&live.id))
+            }
+            Self::All => true,
+        }
+    }
+}

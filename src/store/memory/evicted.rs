@@ -1,0 +1,34 @@
+//! What has gone to make room, or has expired: reported when no lock is held.
+
+use super::slot::{Class, Slot};
+use crate::events::{EventKind, Observers};
+
+/// What was evicted: reported, and dropped, when no lock is held.
+#[derive(Debug, Default)]
+pub(super) struct Evicted(pub(super) Vec<Slot>);
+
+impl Evicted {
+    pub(super) fn report(self, observers: &Observers) {
+        for slot in self.0 {
+            let owned = Class::of(&slot.record) == Class::Owned;
+            tracing::info!(target: super::TARGET, id = %slot.id, owned, "evicted: the store is full");
+            if slot.record.is_session() {
+                observers.tell(EventKind::Evicted { id: slot.id, record: &slot.record });
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Tells of what has expired. The caller holds no lock.
+pub(super) fn tell_expired<'a>(observers: &Observers, slots: impl IntoIterator<Item = &'a Slot>) {
+    if observers.is_empty() {
+        return;
+    }
+    for slot in slots.into_iter().filter(|slot| slot.record.is_session()) {
+        observers.tell(EventKind::Expired { id: slot.id, record: Some(&slot.record) });
+    }
+}

@@ -7,10 +7,10 @@ use axum_core::{
 use http::request::Parts;
 
 use crate::{
+    admin::Sessions,
     error::Error,
     middleware::{LazySession, SessionHandle, response_in_handler},
     session::{Caller, Session, Typed, report_failed},
-    sessions::Sessions,
 };
 
 /// The visitor's session: loaded, or empty and new.

@@ -65,7 +65,7 @@
 //! |---|---|
 //! | the layer and its settings | [`SessionLayer`], [`SessionLayerBuilder`], [`CookieConfig`], [`Lifetime`] |
 //! | what handlers hold | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
-//! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] |
+//! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] (feature `url`) |
 //! | protection and speed | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
 //! | sessions from outside a request, and an owner's | [`Sessions`] |
 //! | requests one at a time, sessions limited | [`exclusive`](SessionLayerBuilder::exclusive), [`sessions_per_owner`](SessionLayerBuilder::sessions_per_owner) |
@@ -135,6 +135,7 @@
 //! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS to it |
 //! | `encryption` | | [`KeyRing`], [`EncryptedStore`], signed cookies |
 //! | `messagepack` | | [`Codec::MessagePack`] |
+//! | `url` | | [`connect()`]: a store from a URL, chosen at run time |
 //! | `metrics` | | `MetricsObserver`: what happens, as metrics of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `conformance` | | the kit for authors of stores |
 //! | `full` | | all of them but `memcached-tls`, `metrics` and `conformance` |
@@ -145,10 +146,12 @@
 //! [axum]: https://docs.rs/axum
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod admin;
 mod clock;
 pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "url")]
 mod connect;
 mod cookie;
 mod error;
@@ -162,19 +165,20 @@ mod lifetime;
 mod middleware;
 pub mod record;
 mod session;
-mod sessions;
 mod store;
 
 pub use erased_serde;
 
+#[cfg(feature = "url")]
+pub use self::connect::{ConnectError, connect, connect_observed};
 #[cfg(feature = "metrics")]
 pub use self::events::MetricsObserver;
 #[cfg(feature = "encryption")]
 pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
 pub use self::{
+    admin::{DEVICE, OwnedSession, SessionIds, SessionIter, SessionLock, Sessions},
     clock::Clock,
     codec::Codec,
-    connect::{ConnectError, connect, connect_observed},
     cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
     error::{Error, ErrorKind, Result},
     events::{DropReason, Event, EventKind, NoSessionReason, Observer, Outcome},
@@ -188,7 +192,6 @@ pub use self::{
     session::{
         AtLimit, ConflictPolicy, DamagedPolicy, InsertKey, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed,
     },
-    sessions::{DEVICE, OwnedSession, SessionIds, SessionLock, Sessions},
     store::*,
 };
 

@@ -16,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use session_layer::{Check, Entries, Lifetime, MemoryStore, Record, SessionId, SessionStore, Update, Usage, Version};
+use session_layer::{
+    Check, Cursor, Entries, Lifetime, Listing, MemoryStore, Record, SessionId, SessionStore, Update, Usage, Version,
+};
 
 /// Kills that must hit while the temporary file is there.
 const HITS: u32 = 30;
@@ -82,7 +84,7 @@ async fn child(path: &Path) -> ExitCode {
         async move {
             for number in 0.. {
                 let number = number % SESSIONS;
-                if store.contains(&id(number)).await.unwrap() {
+                if store.metadata(&id(number)).await.unwrap().is_some() {
                     assert!(store.remove(&id(number)).await.unwrap());
                     say(&format!("out {number}"));
                     // Leaves some for the next children.
@@ -186,13 +188,22 @@ fn check(path: &Path, out: &HashSet<u32>, last: u64, kills: usize) -> u64 {
     let store = MemoryStore::builder().snapshot_path(copy).open().unwrap();
     let mut restored: Option<u64> = None;
     let mut there: HashSet<u32> = HashSet::new();
-    for (id, stored) in &store {
-        if id == marker() {
-            restored = Some(text(&stored.record).parse().unwrap());
-        } else {
-            there.insert(text(&stored.record).parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut next = Some(Cursor::START);
+        while let Some(from) = next {
+            let page = store.ids(from, 1_000).await.unwrap();
+            for id in page.ids {
+                let stored = store.load(&id).await.unwrap().unwrap();
+                if id == marker() {
+                    restored = Some(text(&stored.record).parse().unwrap());
+                } else {
+                    there.insert(text(&stored.record).parse().unwrap());
+                }
+            }
+            next = page.next;
         }
-    }
+    });
     for number in out {
         assert!(!there.contains(number), "session {number} was logged out, and came back");
     }

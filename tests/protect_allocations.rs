@@ -10,7 +10,7 @@ use std::{
 };
 
 use session_layer::{
-    CacheSettings, CachedStore, Check, EncryptedStore, Entries, Epoch, KeyRing, Lifetime, MemoryStore, Owner, Record,
+    CacheConfig, CachedStore, Check, EncryptedStore, Entries, Epoch, KeyRing, Lifetime, MemoryStore, Owner, Record,
     SessionId, SessionStore, Usage,
 };
 
@@ -60,10 +60,10 @@ fn loading_the_benchmark_session_allocates_exactly_the_budget() {
     let sealed = allocations_of_a_load(&EncryptedStore::new(MemoryStore::new(), ring()), owned());
     assert_eq!(sealed - memory, 3, "and the owner's name; the budget is 3");
 
-    let trusting = CacheSettings::new().trusted(Duration::from_secs(60));
-    let cached = CachedStore::with_settings(Remote(MemoryStore::new()), trusting.clone());
+    let trusting = CacheConfig::new().trusted(Duration::from_secs(60));
+    let cached = CachedStore::with_config(Remote(MemoryStore::new()), trusting.clone());
     assert_eq!(allocations_of_a_load(&cached, reference()), 0);
-    let cached = CachedStore::with_settings(EncryptedStore::new(Remote(MemoryStore::new()), ring()), trusting);
+    let cached = CachedStore::with_config(EncryptedStore::new(Remote(MemoryStore::new()), ring()), trusting);
     assert_eq!(allocations_of_a_load(&cached, owned()), 0);
     let cached = CachedStore::new(Remote(MemoryStore::new()));
     assert_eq!(allocations_of_a_load(&cached, reference()), 0, "validated");

@@ -111,7 +111,7 @@ fn a_row_with_a_missing_test_is_a_fault() {
 /// type has a derived comparison.
 #[test]
 fn secrets_are_compared_in_constant_time() {
-    let id = read("src/id.rs").unwrap();
+    let id = read("src/id/mod.rs").unwrap();
     for name in ["Check", "SessionToken"] {
         let before = id.split(&format!("pub struct {name}(")).next().unwrap();
         let attributes = before.lines().rev().take_while(|line| !line.is_empty());

@@ -1,6 +1,6 @@
 //! The store, as the command line asks for it.
 
-use session_layer::{CacheSettings, CachedStore, DynStore, EncryptedStore, KeyRing, MetricsObserver};
+use session_layer::{CacheConfig, CachedStore, DynStore, EncryptedStore, KeyRing, MetricsObserver};
 
 use crate::{args::Args, failure::Failure};
 
@@ -13,8 +13,8 @@ pub(crate) async fn open(args: &Args, ring: Option<&KeyRing>, metrics: MetricsOb
     }
     if let Some(sessions) = args.cache {
         // In front of the sealing, so that what is cached is opened once.
-        let settings = CacheSettings::new().capacity(sessions.get()).observe(metrics);
-        store = DynStore::new(CachedStore::with_settings(store, settings));
+        let settings = CacheConfig::new().capacity(sessions.get()).observe(metrics);
+        store = DynStore::new(CachedStore::with_config(store, settings));
     }
     Ok(store)
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Failure, Harness, Operation, Skip, judge::chain, race::Way, sample::Sample};
+use super::{Failure, Harness, Operation, Skip, race::Way, sample::Sample};
 use crate::{
     clock,
     id::SessionId,
@@ -258,4 +258,16 @@ impl Probe {
         };
         Ok(lose(nth).await)
     }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

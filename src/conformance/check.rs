@@ -1,16 +1,12 @@
-//! A check, and how all of them are run.
+//! One check, and how it is run.
 
-use std::{pin::Pin, sync::Arc};
-
-use tokio::sync::Semaphore;
+use std::pin::Pin;
 
 use super::{
-    Harness, Outcome, Report, Skip,
+    Harness, Outcome, Skip,
     bench::{Bench, Stop, Verdict},
-    checks::clocks,
-    race,
+    clock,
 };
-use crate::store::SessionStore;
 
 /// One check: it drives a fresh store through one or more sentences of the contract.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +20,7 @@ pub struct Check {
 }
 
 /// The check that is done first.
-const CLOCK: &str = "g4_the_store_reads_the_harness_clock";
+pub(super) const CLOCK: &str = "g4_the_store_reads_the_harness_clock";
 
 /// What a failure says whose cause may be the clock.
 const OTHER_CLOCK: &str = ".\n    This may be because the store does not read the harness's manual clock: see the check \
@@ -34,13 +30,13 @@ const OTHER_CLOCK: &str = ".\n    This may be because the store does not read th
 const SOON: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Whether the store of this bench takes no notice of the harness's manual clock.
-async fn other_clock(bench: Bench) -> bool {
+pub(super) async fn other_clock(bench: Bench) -> bool {
     let g4 = bench.about("G4");
     if !g4.exact() {
         return false;
     }
     // In a task of its own, because it may panic; in time, because it may hang.
-    let asked = tokio::spawn(async move { tokio::time::timeout(SOON, clocks::mismatch(&g4)).await });
+    let asked = tokio::spawn(async move { tokio::time::timeout(SOON, clock::mismatch(&g4)).await });
     matches!(asked.await, Ok(Ok(Ok(Some(_)))))
 }
 
@@ -94,7 +90,7 @@ impl Check {
         Outcome { check, skipped, failure }
     }
 
-    fn not_run(&self, why: &str) -> Outcome {
+    pub(super) fn not_run(&self, why: &str) -> Outcome {
         let sentence = self.sentences.first().copied().unwrap_or_default();
         let skip = Skip { check: self.name, sentence, why: format!("not run, because {why}") };
         Outcome { check: self.name, skipped: vec![skip], failure: None }
@@ -113,68 +109,4 @@ impl Check {
         let sentence = self.sentences.first().copied().unwrap_or_default();
         super::Failure { check: self.name, sentence, what: format!("the store panicked: {text}") }
     }
-}
-
-/// Runs every check, each over a store that `open` makes: fresh and empty.
-///
-/// The report says which sentences are broken and what could not be checked; [`Report::assert_passed`] makes a test of
-/// it. [`tests!`](super::tests) makes one test of each check instead.
-///
-/// Checks that really wait, because the store has a clock of its own, are run a few at once; all others one by one. If
-/// the first check finds that the store does not read the harness's manual clock, the others are not run: they would
-/// fail for no other reason.
-///
-/// # Panics
-///
-/// Outside a multi-threaded tokio runtime: the interleavings need threads.
-pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
-    let mut report = Report { store: String::new(), outcomes: Vec::new() };
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut runs = Vec::new();
-    let mut other_clock = false;
-    for check in super::checks() {
-        if other_clock {
-            report.outcomes.push(check.not_run("the store does not read the harness's clock"));
-            continue;
-        }
-        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
-        let harness = open().await;
-        harness.store().name().clone_into(&mut report.store);
-        let waits = !harness.clock.is_manual();
-        let run = tokio::spawn(async move {
-            let outcome = check.run(harness).await;
-            drop(place);
-            outcome
-        });
-        if waits {
-            runs.push(run);
-        } else {
-            let outcome = race::joined(run).await;
-            if check.name == CLOCK && outcome.failure.is_some() {
-                other_clock = self::other_clock(Bench::new(open().await)).await;
-            }
-            report.outcomes.push(outcome);
-        }
-    }
-    for run in runs {
-        report.outcomes.push(race::joined(run).await);
-    }
-    report
-}
-
-/// How many checks that wait are run at once.
-const AT_ONCE: usize = 8;
-
-/// What one test of [`tests!`](super::tests) does.
-#[doc(hidden)]
-#[track_caller]
-pub fn verdict(outcome: &Outcome) {
-    outcome.assert_passed();
-}
-
-/// The check of this name.
-#[doc(hidden)]
-#[must_use]
-pub fn find(name: &str) -> &'static Check {
-    super::checks().iter().find(|check| check.name == name).expect("the macro and the list are made of one list")
 }

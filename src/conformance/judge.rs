@@ -13,7 +13,7 @@ use crate::{
     clock,
     id::SessionId,
     record::Record,
-    store::{StoreError, Stored, Version},
+    store::{Stored, Version},
 };
 
 /// How far expiries lie apart, at least, that a check tells from each other.
@@ -171,16 +171,4 @@ impl Probe {
             }
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

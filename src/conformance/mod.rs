@@ -72,6 +72,7 @@
 mod bench;
 mod check;
 mod checks;
+mod clock;
 pub mod fault;
 mod forward;
 mod harness;
@@ -79,18 +80,20 @@ mod judge;
 mod operation;
 mod race;
 mod report;
+mod run;
 mod sample;
 mod sentence;
 
 #[doc(hidden)]
-pub use self::check::{find, verdict};
+pub use self::run::{find, verdict};
 pub use self::{
-    check::{Check, run},
+    check::Check,
     checks::checks,
     forward::{Forwarding, forwarding},
     harness::{Harness, manual_clock},
     operation::Operation,
     report::{Failure, Outcome, Report, Skip},
+    run::run,
     sentence::{Sentence, sentences},
 };
 #[doc(inline)]

@@ -1,12 +1,12 @@
 //! The cookie's name, prefix and attributes.
 
-use std::fmt;
-
+use cookie::SameSite;
 use sha2::{Digest, Sha256};
 
 use super::{
+    prefix::{CookiePrefix, HOST, SECURE},
     scope::{is_domain, is_path},
-    write::{Cookie, HOST},
+    write::Cookie,
 };
 use crate::id::MAX_NAME_BYTES;
 
@@ -75,34 +75,6 @@ pub struct CookieConfig {
     path: String,
     domain: Option<String>,
     partitioned: bool,
-}
-
-/// The prefix by which a browser refuses a cookie whose attributes are weaker than the prefix says (RFC 6265bis,
-/// section 4.1.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum CookiePrefix {
-    /// The strongest that the other settings allow: `__Host-` for a secure cookie with the path `/` and no domain,
-    /// `__Secure-` for any other secure one, none without `Secure`.
-    #[default]
-    Auto,
-    /// The name as it is.
-    None,
-    /// `__Secure-`: asks for `Secure`.
-    Secure,
-    /// `__Host-`: asks for `Secure`, the path `/` and no domain.
-    Host,
-}
-
-/// Which requests from other sites carry the cookie (RFC 6265bis, section 4.1.2.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum SameSite {
-    /// None.
-    Strict,
-    /// Top-level navigation with a safe method.
-    #[default]
-    Lax,
-    /// All. Asks for `Secure`.
-    None,
 }
 
 /// Settings that contradict each other, or one that is out of its range.
@@ -246,7 +218,16 @@ impl CookieConfig {
             ));
         }
         let prefix = self.check_prefix()?;
-        Ok(Cookie::new(&self.name, prefix, self.flags(), &self.path, self.domain.as_deref(), self.secure.is_none()))
+        let mut cookie = cookie::Cookie::new(format!("{prefix}{}", self.name), "");
+        cookie.set_http_only(self.http_only);
+        cookie.set_same_site(self.same_site);
+        cookie.set_partitioned(self.partitioned);
+        cookie.set_secure(self.is_secure());
+        cookie.set_path(self.path.clone());
+        if let Some(domain) = &self.domain {
+            cookie.set_domain(domain.clone());
+        }
+        Ok(Cookie::new(cookie, &self.name, self.secure.is_none()))
     }
 
     fn is_secure(&self) -> bool {
@@ -317,20 +298,6 @@ impl CookieConfig {
             },
         }
     }
-
-    /// The attributes after `name=value` except path and domain, each with its `; `.
-    fn flags(&self) -> String {
-        let mut cookie = cookie::Cookie::new("", "");
-        cookie.set_http_only(self.http_only);
-        cookie.set_secure(self.is_secure());
-        cookie.set_partitioned(self.partitioned);
-        cookie.set_same_site(match self.same_site {
-            SameSite::Strict => cookie::SameSite::Strict,
-            SameSite::Lax => cookie::SameSite::Lax,
-            SameSite::None => cookie::SameSite::None,
-        });
-        cookie.to_string().trim_start_matches('=').to_owned()
-    }
 }
 
 impl Default for CookieConfig {
@@ -345,8 +312,6 @@ impl Default for Cookie {
         CookieConfig::default().build().expect("the default settings don't contradict each other")
     }
 }
-
-const SECURE: &str = "__Secure-";
 
 /// How many characters of an application's name are kept in the cookie's name.
 const MAX_APP_CHARS: usize = 48;
@@ -380,16 +345,6 @@ fn insecure(prefix: &str) -> ConfigError {
     contradiction(&format!("its prefix `{prefix}`"), "`secure(false)`", "the prefix asks for a secure cookie")
 }
 
-impl fmt::Display for SameSite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Strict => "Strict",
-            Self::Lax => "Lax",
-            Self::None => "None",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,7 +360,6 @@ mod tests {
     #[test]
     fn the_defaults_are_secure_http_only_same_site_lax_and_host_prefixed() {
         let cookie = CookieConfig::default();
-        assert_eq!(cookie.flags(), "; HttpOnly; SameSite=Lax; Secure");
         assert_eq!(name(cookie), "__Host-sid");
     }
 

@@ -1,21 +1,27 @@
 //! The session cookie, read and written. Nothing here knows a store.
 //!
-//! - [`CookieConfig`]: its name, prefix and attributes, checked as a whole.
+//! - [`CookieConfig`]: its name, [prefix](CookiePrefix) and attributes, checked as a whole.
 //! - `read`: the tokens in a request's `Cookie` lines.
 //! - `write`: the `Set-Cookie` line, and its removal.
 //! - `scope`: the paths and domains that a request's cookie can have.
 //! - `seal`: the MAC over its value, with a key ring (feature `encryption`).
 
 mod config;
+mod prefix;
 mod read;
 mod scope;
 #[cfg(feature = "encryption")]
 pub(crate) mod seal;
 mod write;
 
-pub use self::config::{ConfigError, CookieConfig, CookiePrefix, SameSite};
+pub use ::cookie::SameSite;
+
 #[cfg(fuzzing)]
 pub(crate) use self::read::fuzz as fuzz_header;
+pub use self::{
+    config::{ConfigError, CookieConfig},
+    prefix::CookiePrefix,
+};
 pub(crate) use self::{
     read::{Tokens, read},
     write::Cookie,

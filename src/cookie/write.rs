@@ -1,4 +1,4 @@
-//! The `Set-Cookie` line, its removal, and what of its value is a token.
+//! The `Set-Cookie` line, its removal, and the token in a cookie's value.
 
 #[cfg(feature = "encryption")]
 use std::time::SystemTime;
@@ -10,14 +10,12 @@ use std::{
     time::Duration,
 };
 
+use cookie::time;
 use http::{HeaderMap, HeaderValue, header};
 use zeroize::Zeroizing;
 
-use super::scope;
+use super::{prefix::HOST, scope};
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
-
-/// The prefix of cookies that only the host itself can set.
-pub(super) const HOST: &str = "__Host-";
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -28,13 +26,11 @@ const MAX_REMOVALS: usize = 16;
 /// A cookie whose settings have been checked, ready to be written.
 #[derive(Debug, Clone)]
 pub(crate) struct Cookie {
+    /// The name with its prefix, no value, and the attributes.
+    empty: cookie::Cookie<'static>,
     bare_name: String,
-    name: String,
+    /// The attributes as they follow `name=value`, each with its `; `.
     attributes: String,
-    /// The attributes that every cookie of this name has, whatever its path and domain.
-    flags: String,
-    path: String,
-    domain: Option<String>,
     /// `Some` if the cookie is `Secure` by default only; the flag says whether the warning about it was given.
     assumed_secure: Option<Arc<AtomicBool>>,
     signing: Option<Signing>,
@@ -54,21 +50,12 @@ pub(crate) struct Signing {
 }
 
 impl Cookie {
-    pub(super) fn new(
-        bare_name: &str,
-        prefix: &str,
-        flags: String,
-        path: &str,
-        domain: Option<&str>,
-        is_assumed_secure: bool,
-    ) -> Self {
+    pub(super) fn new(empty: cookie::Cookie<'static>, bare_name: &str, is_assumed_secure: bool) -> Self {
+        let attributes = empty.to_string().split_off(empty.name().len() + "=".len());
         Self {
+            empty,
             bare_name: bare_name.to_owned(),
-            name: format!("{prefix}{bare_name}"),
-            attributes: attributes(&flags, path, domain),
-            flags,
-            path: path.to_owned(),
-            domain: domain.map(str::to_owned),
+            attributes,
             assumed_secure: is_assumed_secure.then(Arc::default),
             signing: None,
         }
@@ -95,13 +82,13 @@ impl Cookie {
     pub(super) fn token(&self, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
         match &self.signing {
             None => SessionToken::parse(value).ok_or(NoSessionReason::Malformed),
-            Some(signing) => signing.token(&self.name, value, clock),
+            Some(signing) => signing.token(self.name(), value, clock),
         }
     }
 
     /// The name as it stands in the cookie.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.empty.name()
     }
 
     /// The name without prefix: what ids are derived from.
@@ -126,7 +113,7 @@ impl Cookie {
         self.replace(headers, line);
     }
 
-    /// The pair, and what follows it.
+    /// The pair, and what follows it. Not written by the `cookie` crate, which would copy the token.
     fn line(&self, token: &SessionToken, attributes: &[&str]) -> HeaderValue {
         let plain;
         let signed;
@@ -136,14 +123,14 @@ impl Cookie {
                 &*plain
             }
             Some(signing) => {
-                signed = signing.value(&self.name, token);
+                signed = signing.value(self.name(), token);
                 signed.as_bytes()
             }
         };
         // Its final length at once: it becomes the header without a copy, and nothing is left behind unwiped.
-        let length = self.name.len() + 1 + value.len() + attributes.iter().map(|text| text.len()).sum::<usize>();
+        let length = self.name().len() + 1 + value.len() + attributes.iter().map(|text| text.len()).sum::<usize>();
         let mut line = Vec::with_capacity(length);
-        line.extend_from_slice(self.name.as_bytes());
+        line.extend_from_slice(self.name().as_bytes());
         line.push(b'=');
         line.extend_from_slice(value);
         attributes.iter().for_each(|text| line.extend_from_slice(text.as_bytes()));
@@ -153,12 +140,7 @@ impl Cookie {
     /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses the
     /// line.
     pub(crate) fn remove(&self, headers: &mut HeaderMap) {
-        self.replace(headers, self.removal(&self.attributes));
-    }
-
-    fn removal(&self, attributes: &str) -> HeaderValue {
-        let line = format!("{}={attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT", self.name);
-        sensitive(line.into_bytes())
+        self.replace(headers, removal(self.empty.clone()));
     }
 
     /// Lines that remove cookies of this name for other paths and domains that a browser can have sent to this host and
@@ -169,16 +151,25 @@ impl Cookie {
     /// of its parents. If a domain is a public suffix, the browser ignores the line. A `__Host-` cookie has only one
     /// path and no domain, so there are no others.
     pub(crate) fn removals_of_others(&self, host: Option<&str>, path: Option<&str>) -> Vec<HeaderValue> {
-        if self.name.starts_with(HOST) {
+        if self.name().starts_with(HOST) {
             return Vec::new();
         }
-        let (paths, domains) = (scope::paths(&self.path, path), scope::domains(self.domain.as_deref(), host));
+        let own = (self.empty.domain(), self.empty.path().unwrap_or("/"));
+        let (paths, domains) = (scope::paths(own.1, path), scope::domains(own.0, host));
         let pairs = domains.iter().flat_map(|domain| paths.iter().map(move |path| (*domain, *path)));
-        let others = pairs.filter(|&(domain, path)| (domain, path) != (self.domain.as_deref(), &*self.path));
-        others
-            .take(MAX_REMOVALS - 1)
-            .map(|(domain, path)| self.removal(&attributes(&self.flags, path, domain)))
-            .collect()
+        let others = pairs.filter(|&pair| pair != own).take(MAX_REMOVALS - 1);
+        others.map(|(domain, path)| removal(self.at(domain, path))).collect()
+    }
+
+    /// An empty cookie of this name for another domain and path.
+    fn at(&self, domain: Option<&str>, path: &str) -> cookie::Cookie<'static> {
+        let mut other = self.empty.clone();
+        other.set_path(path.to_owned());
+        match domain {
+            Some(domain) => other.set_domain(domain.to_owned()),
+            None => other.unset_domain(),
+        }
+        other
     }
 
     /// At most one line of this name; others' are kept (RFC 6265bis, section 4.1.1).
@@ -196,14 +187,16 @@ impl Cookie {
 
     fn is_ours(&self, line: &HeaderValue) -> bool {
         let name = line.as_bytes().split(|&byte| byte == b'=').next().unwrap_or_default();
-        name.trim_ascii() == self.name.as_bytes()
+        name.trim_ascii() == self.name().as_bytes()
     }
 }
 
-/// The attributes after `name=value`, each with its `; `.
-fn attributes(flags: &str, path: &str, domain: Option<&str>) -> String {
-    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
-    format!("{flags}; Path={path}{domain}")
+/// The line that removes an empty cookie of this name and these attributes.
+fn removal(mut empty: cookie::Cookie<'static>) -> HeaderValue {
+    empty.set_max_age(time::Duration::ZERO);
+    // For browsers that ignore `Max-Age`.
+    empty.set_expires(time::OffsetDateTime::UNIX_EPOCH);
+    sensitive(empty.to_string().into_bytes())
 }
 
 #[cfg(feature = "encryption")]

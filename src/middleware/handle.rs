@@ -9,11 +9,11 @@ use super::{
     transport,
 };
 use crate::{
+    admin::Sessions,
     cookie,
     error::{Error, ErrorKind, Result},
     events::{self, EventKind},
     session::{Context, LoadFailure, Session, Settings, Shared},
-    sessions::Sessions,
 };
 
 /// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.

@@ -3,13 +3,14 @@
 use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
+use tower_layer::Layer;
 
-use super::DefaultErrorResponse;
+use super::{DefaultErrorResponse, SessionService};
 use crate::{
+    admin::Sessions,
     error::Result,
     id::SessionId,
     session::{Context, Session, Shared},
-    sessions::Sessions,
 };
 
 /// Gives every request a session: read from its cookie, loaded when a handler asks for it, saved if it has changed.
@@ -134,6 +135,14 @@ impl<R> SessionLayer<R> {
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
         let state = session.shared().state();
         state.answer.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
+    }
+}
+
+impl<S, R: Clone> Layer<S> for SessionLayer<R> {
+    type Service = SessionService<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::new(inner, Arc::clone(&self.context), self.answer.clone())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The layer: from HTTP to the session, and back.
 //!
-//! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder); `one_at_a_time`, `per_owner`: settings.
+//! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder); `exclusive` and `sessions_per_owner`: settings
+//!   that take a chapter.
 //! - [`SessionService`] and its [`ResponseFuture`]: one request's way.
 //! - [`SessionHandle`], [`LazySession`]: how a session is asked for.
 //! - [`ErrorResponse`]: what a visitor gets if the session fails.
@@ -9,15 +10,16 @@
 
 mod answer;
 mod builder;
+mod exclusive;
 mod future;
 mod handle;
 mod headers;
 mod layer;
 mod lazy;
-mod one_at_a_time;
-mod per_owner;
 mod service;
+mod sessions_per_owner;
 mod transport;
+mod turns;
 
 #[cfg(feature = "axum")]
 pub(crate) use self::answer::response_in_handler;

@@ -6,33 +6,25 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{DefaultErrorResponse, ErrorResponse, ResponseFuture, SessionHandle, SessionLayer};
-use crate::events::EventKind;
+use super::{DefaultErrorResponse, ErrorResponse, ResponseFuture, SessionHandle};
+use crate::{events::EventKind, session};
 
-/// What [`SessionLayer`] makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
+/// What [`SessionLayer`](super::SessionLayer) makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
 /// the inner service has answered.
 ///
 /// It asks nothing of the inner service but that it is one, for requests in and responses out.
 #[derive(Debug, Clone)]
 pub struct SessionService<S, R = DefaultErrorResponse> {
     inner: S,
-    layer: SessionLayer<R>,
-}
-
-impl<S, R: Clone> Layer<S> for SessionLayer<R> {
-    type Service = SessionService<S, R>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, self.clone())
-    }
+    context: Arc<session::Context>,
+    answer: R,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(super) fn new(inner: S, layer: SessionLayer<R>) -> Self {
-        Self { inner, layer }
+    pub(super) fn new(inner: S, context: Arc<session::Context>, answer: R) -> Self {
+        Self { inner, context, answer }
     }
 
     /// The inner service.
@@ -65,7 +57,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let context = &self.layer.context;
+        let context = &self.context;
         let extensions = request.extensions_mut();
         let outer = extensions.get::<SessionHandle>();
         if outer.is_some_and(|outer| outer.is_named(context.settings.cookie.name())) {
@@ -73,10 +65,10 @@ where
             if !context.nested.swap(true, Ordering::Relaxed) {
                 context.emit(EventKind::NestedLayer { cookie: context.settings.cookie.name() });
             }
-            return ResponseFuture::new(self.inner.call(request), None, self.layer.answer.clone());
+            return ResponseFuture::new(self.inner.call(request), None, self.answer.clone());
         }
         let handle = SessionHandle::new(Arc::clone(context), outer.cloned());
         extensions.insert(handle.clone());
-        ResponseFuture::new(self.inner.call(request), Some(handle), self.layer.answer.clone())
+        ResponseFuture::new(self.inner.call(request), Some(handle), self.answer.clone())
     }
 }

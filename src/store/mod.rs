@@ -16,6 +16,7 @@ mod encrypted;
 mod error;
 #[cfg(feature = "file")]
 pub(crate) mod file;
+mod links;
 #[cfg(feature = "memcached")]
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
@@ -24,7 +25,10 @@ pub(crate) mod observed;
 mod outcome;
 pub mod provided;
 pub(crate) mod required;
+mod seed;
 mod small;
+#[cfg(any(feature = "file", feature = "memory"))]
+mod tasks;
 mod version;
 
 #[cfg(all(fuzzing, feature = "encryption"))]
@@ -36,11 +40,11 @@ pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memcached-tls")]
 pub use self::memcached::MemcachedTls;
 #[cfg(feature = "memcached")]
-pub use self::memcached::{ListPolicy, MemcachedBuilder, MemcachedConfigError, MemcachedStore, ServerStatistics};
+pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, MemcachedStoreBuilder, ServerStatistics};
 #[cfg(feature = "memory")]
-pub use self::memory::{MemoryIter, MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
+pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 pub use self::{
-    cached::{CacheSettings, CacheStats, CachedStore},
+    cached::{CacheConfig, CacheStatistics, CachedStore},
     capability::{Clearing, Leases, Listing, Owners},
     contract::SessionStore,
     dynamic::DynStore,

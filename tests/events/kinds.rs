@@ -11,9 +11,9 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    CacheSettings, CachedStore, Create, EncryptedStore, Error, ErrorKind, FileStore, FileStoreBuilder, Holder, KeyRing,
-    LazySession, Lifetime, MemoryStore, MemoryStoreBuilder, ObservedStore, Secret, Session, SessionId, SessionLayer,
-    SessionStore, SessionToken, Stored, Usage,
+    CacheConfig, CachedStore, Create, EncryptedStore, Error, ErrorKind, FileStore, FileStoreBuilder, Holder, KeyRing,
+    LazySession, Lifetime, Listing, MemoryStore, MemoryStoreBuilder, ObservedStore, Secret, Session, SessionId,
+    SessionLayer, SessionStore, SessionToken, Stored, Usage,
     conformance::{
         Operation,
         fault::{Bare, Fault, FaultStore},
@@ -265,7 +265,7 @@ async fn a_save_outside_of_any_request_is_blocked_and_reported_once(seen: Seen) 
     for _ in 0..2 {
         assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Gone);
     }
-    assert!(store.inner().is_empty());
+    assert_eq!(store.inner().count().await.unwrap(), 0);
 }
 
 async fn changes_that_nobody_saves(seen: Seen) {
@@ -320,7 +320,7 @@ async fn a_record_that_can_not_be_opened(seen: Seen) {
     let (store, _, mut browser) = site(&seen).await;
     store.inject(Fault::corrupt());
     assert_eq!(browser.visit(read).await, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(store.inner().len(), 1);
+    assert_eq!(store.inner().count().await.unwrap(), 1);
 }
 
 async fn a_load_that_fails(seen: Seen) {
@@ -390,7 +390,7 @@ async fn an_eviction(seen: Seen) {
         clock.advance(MINUTE);
         send(&layer, &[], insert_lazily).await;
     }
-    assert_eq!(store.len(), 2);
+    assert_eq!(store.count().await.unwrap(), 2);
     let told = seen.all();
     seen.put_back(told.into_iter().filter(|line| line != "no_session (no cookie)"));
 }
@@ -435,7 +435,7 @@ async fn a_sweep_of_the_memory_store(seen: Seen) {
 
 async fn a_sweep_of_the_file_store(seen: Seen) {
     let (clock, dir) = (clock(), tempfile::tempdir().unwrap());
-    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_every(None);
+    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_interval(None);
     let store = seen.watch(builder, FileStoreBuilder::observe).open().await.unwrap();
     two(&store, &clock).await;
     over(store, &seen, &clock, |builder| builder).sessions().sweep().await.unwrap();
@@ -453,7 +453,7 @@ async fn idle_sessions_deleted(seen: Seen) {
 
 async fn a_damaged_file(seen: Seen) {
     let (clock, dir) = (clock(), tempfile::tempdir().unwrap());
-    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_every(None);
+    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_interval(None);
     let store = seen.watch(builder, FileStoreBuilder::observe).open().await.unwrap();
     let mut browser = Browser::new(over(store.clone(), &seen, &clock, |builder| builder));
     browser.visit(insert).await;
@@ -486,16 +486,16 @@ async fn a_record_sealed_with_another_key(seen: Seen) {
 }
 
 /// A cached store that does not step aside. Two sessions fit, one in each half.
-fn cached(seen: &Seen, clock: &session_layer::Clock, settings: CacheSettings) -> (MemoryStore, SessionLayer) {
+fn cached(seen: &Seen, clock: &session_layer::Clock, settings: CacheConfig) -> (MemoryStore, SessionLayer) {
     let inner = MemoryStore::with_clock(clock.clone());
     let remote = FaultStore::new(inner.clone()).posing_as("remote", false);
-    let settings = seen.watch(settings.clock(clock.clone()), CacheSettings::observe);
-    (inner, over(CachedStore::with_settings(remote, settings), seen, clock, |builder| builder))
+    let settings = seen.watch(settings.clock(clock.clone()), CacheConfig::observe);
+    (inner, over(CachedStore::with_config(remote, settings), seen, clock, |builder| builder))
 }
 
 async fn a_cache(seen: Seen) {
     let clock = clock();
-    let (_, layer) = cached(&seen, &clock, CacheSettings::new().capacity(1));
+    let (_, layer) = cached(&seen, &clock, CacheConfig::new().capacity(1));
     let mut browser = Browser::new(layer.clone());
     browser.visit(insert).await;
     seen.all();
@@ -511,7 +511,7 @@ async fn a_cache(seen: Seen) {
 
 async fn a_cache_that_trusts(seen: Seen) {
     let clock = clock();
-    let (_, layer) = cached(&seen, &clock, CacheSettings::new().trusted(MINUTE));
+    let (_, layer) = cached(&seen, &clock, CacheConfig::new().trusted(MINUTE));
     let mut browser = Browser::new(layer);
     browser.visit(insert).await;
     seen.all();
@@ -520,7 +520,7 @@ async fn a_cache_that_trusts(seen: Seen) {
 
 async fn a_cache_whose_store_was_changed_elsewhere(seen: Seen) {
     let clock = clock();
-    let (inner, layer) = cached(&seen, &clock, CacheSettings::new());
+    let (inner, layer) = cached(&seen, &clock, CacheConfig::new());
     let mut browser = Browser::new(layer);
     browser.visit(insert).await;
     seen.all();

@@ -11,7 +11,7 @@ use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use http::StatusCode;
 use metrics_util::debugging::DebuggingRecorder;
 use session_layer::{
-    CacheSettings, CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore,
+    CacheConfig, CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore,
     LazySession, MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, Outcome, Session, SessionLayer,
     StoreErrorKind,
     conformance::{
@@ -257,8 +257,8 @@ async fn no_token_is_shown_over_cached_and_sealed_files() {
     look_through(async |clock: Clock, shown: Shown| {
         let inner = FileStore::builder(dir.path()).clock(clock.clone()).open().await.unwrap();
         let sealed = EncryptedStore::new(inner, ring()).observe(shown.clone());
-        let settings = CacheSettings::new().clock(clock).observe(shown);
-        DynStore::new(CachedStore::with_settings(sealed, settings))
+        let settings = CacheConfig::new().clock(clock).observe(shown);
+        DynStore::new(CachedStore::with_config(sealed, settings))
     })
     .await;
 }

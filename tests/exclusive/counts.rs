@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::StatusCode;
-use session_layer::{CacheSettings, CachedStore, EncryptedStore, Error, KeyRing, Session};
+use session_layer::{CacheConfig, CachedStore, EncryptedStore, Error, KeyRing, Session};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -96,8 +96,8 @@ async fn slow_increments_all_count_over_caches_and_seals() {
         let ring = KeyRing::from_lines("NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=").unwrap();
         // A cache steps aside for a store in memory, so this store hides its kind.
         let store = base.store.clone().posing_as("remote", false);
-        let settings = CacheSettings::new().clock(base.clock.clone()).trusted(Duration::from_secs(3_600));
-        let cached = CachedStore::with_settings(EncryptedStore::new(store, ring), settings);
+        let settings = CacheConfig::new().clock(base.clock.clone()).trusted(Duration::from_secs(3_600));
+        let cached = CachedStore::with_config(EncryptedStore::new(store, ring), settings);
         Site::over(cached, base.store.clone(), base.clock.clone(), |builder| builder.exclusive(WAIT))
     });
     let jar = servers[0].visitor().await;

@@ -200,7 +200,7 @@ async fn a_killed_process_delays_its_session_for_its_lease_over_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     a_dead_process_holds_a_session_up_for_its_lease(&url_of(dir.path()), async |clock| {
-        let builder = FileStore::builder(&path).clock(clock).sweep_every(None);
+        let builder = FileStore::builder(&path).clock(clock).sweep_interval(None);
         DynStore::new(builder.durability(session_layer::Durability::None).open().await.unwrap())
     })
     .await;

@@ -518,7 +518,7 @@ async fn the_task_sweeps_expired_sessions() {
     let fixture = Fixture::new().await;
     fixture.create(&id(1, 1), 1).await;
     let path = path_of(&fixture.store, &id(1, 1));
-    let store = FileStore::builder(fixture.dir.path()).clock(fixture.clock.clone()).sweep_every(Some(HOUR));
+    let store = FileStore::builder(fixture.dir.path()).clock(fixture.clock.clone()).sweep_interval(Some(HOUR));
     let store = store.open().await.unwrap();
     fixture.clock.advance(HOUR);
     assert!(path.exists());

@@ -28,7 +28,7 @@ fn one_thread() -> Runtime {
 }
 
 async fn impatient(dir: &Path) -> FileStore {
-    let store = FileStore::builder(dir).clock(Clock::manual(start())).lock_deadline(SOON).sweep_every(None);
+    let store = FileStore::builder(dir).clock(Clock::manual(start())).lock_deadline(SOON).sweep_interval(None);
     store.durability(Durability::None).open().await.unwrap()
 }
 
@@ -116,7 +116,7 @@ pub(crate) async fn play(dir: &Path, what: &str) {
     for shard in ["01", "02", "owners"] {
         fs::rename(setup.join(shard), dir.join(shard)).unwrap();
     }
-    let builder = FileStore::builder(dir).clock(Clock::manual(start())).lock_deadline(SOON).sweep_every(None);
+    let builder = FileStore::builder(dir).clock(Clock::manual(start())).lock_deadline(SOON).sweep_interval(None);
     let store = builder.durability(Durability::Data).open().await.unwrap();
     let tell = |what: &str, kind: Option<StoreErrorKind>| match kind {
         Some(kind) => say(format!("{what}: {kind:?}")),
@@ -143,7 +143,7 @@ fn the_store_survives_the_runtime_that_opened_it() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::manual(start());
     let first = one_thread();
-    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_every(Some(HOUR));
+    let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_interval(Some(HOUR));
     let store = first.block_on(builder.open()).unwrap();
     first.block_on(create(&store, &id(1, 1), 1));
     drop(first);
@@ -167,7 +167,7 @@ fn the_store_survives_the_runtime_that_opened_it() {
 fn a_runtime_that_stands_still_delays_only_its_own_calls() {
     let dir = tempfile::tempdir().unwrap();
     let (still, other) = (one_thread(), one_thread());
-    let builder = FileStore::builder(dir.path()).clock(Clock::manual(start())).blocking_calls(2).sweep_every(None);
+    let builder = FileStore::builder(dir.path()).clock(Clock::manual(start())).blocking_calls(2).sweep_interval(None);
     let store = still.block_on(builder.open()).unwrap();
     let version = still.block_on(create(&store, &id(1, 1), 1));
     // Another process has the lock, so all of these wait.

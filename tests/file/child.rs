@@ -112,7 +112,7 @@ fn plays_its_role() {
 }
 
 async fn store(dir: &Path) -> FileStore {
-    FileStore::builder(dir).durability(Durability::None).sweep_every(None).open().await.unwrap()
+    FileStore::builder(dir).durability(Durability::None).sweep_interval(None).open().await.unwrap()
 }
 
 async fn many_increments(dir: &Path, times: &str) {
@@ -158,7 +158,7 @@ async fn take_lease(dir: &Path, _: &str) {
 /// Creates, updates, renews and removes four sessions until it is killed. It announces each step before and after:
 /// `slot ? generation number`, `slot ! generation number`, and `-` for a removal.
 async fn churn(dir: &Path, setting: &str) {
-    let store = FileStore::builder(dir).durability(durability(setting)).sweep_every(None).open().await.unwrap();
+    let store = FileStore::builder(dir).durability(durability(setting)).sweep_interval(None).open().await.unwrap();
     let base = SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64 % (1 << 36);
     let tasks: Vec<_> = (0..4_u8)
         .map(|slot| {
@@ -210,7 +210,7 @@ async fn live_and_die(store: &FileStore, slot: u8, first: u64) {
 /// trace.
 async fn trace(dir: &Path, setting: &str) {
     let clock = session_layer::Clock::manual(start());
-    let builder = FileStore::builder(dir).durability(durability(setting)).clock(clock.clone()).sweep_every(None);
+    let builder = FileStore::builder(dir).durability(durability(setting)).clock(clock.clone()).sweep_interval(None);
     let store = builder.open().await.unwrap();
     // The shards are created once, so they are created before.
     for shard in [1, 2] {
@@ -352,7 +352,7 @@ async fn unprivileged(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
     let own = dir.join("own");
-    let store = FileStore::builder(&own).durability(Durability::None).sweep_every(None).create().await.unwrap();
+    let store = FileStore::builder(&own).durability(Durability::None).sweep_interval(None).create().await.unwrap();
     let usage = Usage::keep_for(SystemTime::now(), HOUR);
     store.create(&id(1, 1), &big(1), usage).await.unwrap();
     let version = store.load(&id(1, 1)).await.unwrap().unwrap().version;

@@ -110,7 +110,7 @@ async fn check(
 
 async fn killed_at_random_moments(durability: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let store = FileStore::builder(dir.path()).durability(child::durability("none")).sweep_every(None);
+    let store = FileStore::builder(dir.path()).durability(child::durability("none")).sweep_interval(None);
     let store = store.open().await.unwrap();
     let mut seen: HashMap<_, u64> = HashMap::new();
     let (mut living, mut removed) = (Vec::new(), Vec::new());

@@ -43,7 +43,7 @@ async fn every_deadline_and_interval_works() {
     let dir = tempfile::tempdir().unwrap();
     for (number, time) in DURATIONS.into_iter().enumerate() {
         for every in [Some(time), None] {
-            let builder = FileStore::builder(dir.path()).lock_deadline(time).sweep_every(every);
+            let builder = FileStore::builder(dir.path()).lock_deadline(time).sweep_interval(every);
             let store = builder.clock(Clock::manual(start())).open().await.unwrap();
             let key = id(number as u8, 1);
             let version = create(&store, &key, 1).await;
@@ -61,7 +61,7 @@ async fn every_deadline_and_interval_works() {
 #[tokio::test]
 async fn a_deadline_of_zero_waits_for_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let builder = FileStore::builder(dir.path()).lock_deadline(Duration::ZERO).sweep_every(None);
+    let builder = FileStore::builder(dir.path()).lock_deadline(Duration::ZERO).sweep_interval(None);
     let store = builder.clock(Clock::manual(start())).open().await.unwrap();
     create(&store, &id(1, 1), 1).await;
     let lock = std::fs::File::options().write(true).open(dir.path().join("01/lock")).unwrap();
@@ -152,7 +152,7 @@ proptest! {
             let dir = tempfile::tempdir().unwrap();
             let clock = Clock::manual(now);
             let store = FileStore::builder(dir.path()).clock(clock.clone()).durability(Durability::None);
-            let store = store.lock_deadline(idle).sweep_every(Some(absolute)).open().await.unwrap();
+            let store = store.lock_deadline(idle).sweep_interval(Some(absolute)).open().await.unwrap();
             let second = Duration::from_secs(1);
             let lifetime = Lifetime::new(idle.max(second), absolute.max(second)).unwrap();
             let record = Arc::new(record_at(created, 1).as_ref().clone().with_lifetime(lifetime));

@@ -12,7 +12,8 @@ use crate::support::path_in;
 async fn harness(durability: Durability, twin: bool) -> Harness {
     let dir = tempfile::tempdir().unwrap();
     let clock = conformance::manual_clock();
-    let open = || FileStore::builder(dir.path()).clock(clock.clone()).durability(durability).sweep_every(None).open();
+    let open =
+        || FileStore::builder(dir.path()).clock(clock.clone()).durability(durability).sweep_interval(None).open();
     let root = dir.path().to_owned();
     let away = root.with_extension("away");
     let damaged = root.clone();
@@ -73,7 +74,7 @@ async fn the_required_methods_alone_pass_the_kit() {
         let dir = tempfile::tempdir().unwrap();
         let clock = conformance::manual_clock();
         let open = || {
-            let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_every(None);
+            let builder = FileStore::builder(dir.path()).clock(clock.clone()).sweep_interval(None);
             builder.durability(Durability::None).open()
         };
         let (store, twin) = (open().await.unwrap(), open().await.unwrap());

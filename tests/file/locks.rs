@@ -25,7 +25,7 @@ async fn a_held_lock_blocks_only_its_shards_writers() {
         .clock(fixture.clock.clone())
         .blocking_calls(1)
         .lock_deadline(Duration::from_secs(1))
-        .sweep_every(None)
+        .sweep_interval(None)
         .open()
         .await
         .unwrap();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 async fn real(dir: &std::path::Path) -> FileStore {
-    FileStore::builder(dir).sweep_every(None).open().await.unwrap()
+    FileStore::builder(dir).sweep_interval(None).open().await.unwrap()
 }
 
 async fn create_now(store: &FileStore, key: session_layer::SessionId) {
@@ -68,7 +68,7 @@ async fn a_stopped_process_blocks_one_shard_and_a_dead_one_none() {
     assert!(stopped.success());
 
     let held = store.load(&id(1, 1)).await.unwrap().unwrap();
-    let impatient = FileStore::builder(dir.path()).lock_deadline(SOON).sweep_every(None).open().await.unwrap();
+    let impatient = FileStore::builder(dir.path()).lock_deadline(SOON).sweep_interval(None).open().await.unwrap();
     let error = impatient.touch(&id(1, 1), held.usage()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error:?}");
     create_now(&store, id(2, 1)).await;

@@ -86,7 +86,7 @@ impl Fixture {
 }
 
 pub(crate) async fn open(dir: &Path, clock: &Clock) -> FileStore {
-    let store = FileStore::builder(dir).clock(clock.clone()).sweep_every(None);
+    let store = FileStore::builder(dir).clock(clock.clone()).sweep_interval(None);
     store.durability(session_layer::Durability::None).open().await.unwrap()
 }
 

@@ -293,7 +293,7 @@ fn owned() -> Arc<Record> {
 
 async fn open_at(dir: &Path, durability: Durability) -> FileStore {
     let clock = session_layer::Clock::manual(start());
-    FileStore::builder(dir).durability(durability).clock(clock).sweep_every(None).open().await.unwrap()
+    FileStore::builder(dir).durability(durability).clock(clock).sweep_interval(None).open().await.unwrap()
 }
 
 /// The child: one scenario.
@@ -413,7 +413,7 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
         }
         "clear" | "delete_idle" => {
             // Unused for a long time, but live.
-            let store = FileStore::builder(&root).durability(durability).sweep_every(None);
+            let store = FileStore::builder(&root).durability(durability).sweep_interval(None);
             let store = store.clock(session_layer::Clock::manual(start() + HOUR / 2)).open().await.unwrap();
             let sweep = async || match scenario {
                 "clear" => store.clear().await,

@@ -8,7 +8,7 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    ErrorKind, Session, SessionLayer,
+    ErrorKind, Listing, Session, SessionLayer,
     conformance::{Operation, fault::Fault},
 };
 use tokio::time::timeout;
@@ -32,7 +32,7 @@ async fn drain_waits_for_the_login_of_a_request_that_was_dropped_during_its_comm
     assert!(request.await.unwrap_err().is_cancelled());
     let mut drain = pin!(site.layer.drain());
     assert!(waits(&mut drain).await);
-    assert!(site.store.inner().is_empty());
+    assert_eq!(site.store.inner().count().await.unwrap(), 0);
     gate.release();
     drain.await;
     assert_eq!(site.layer.sessions().of_owner("ada").await.unwrap().len(), 1);
@@ -59,7 +59,7 @@ async fn drain_waits_for_the_logout_of_a_request_that_was_dropped_in_its_handler
         () = gate.reached() => gate.release(),
     }
     drain.await;
-    assert!(site.store.inner().is_empty());
+    assert_eq!(site.store.inner().count().await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn drain_waits_for_revocations_and_only_for_those_of_its_layer() {
     assert!(waits(&mut drain).await);
     gate.release();
     drain.await;
-    assert!(site.store.inner().is_empty());
+    assert_eq!(site.store.inner().count().await.unwrap(), 0);
 }
 
 /// A panic in a commit ends it as well.

@@ -1,7 +1,7 @@
 //! The stores and wrappers that the tests run on.
 
 use session_layer::{
-    CacheSettings, CachedStore, Clock, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore,
+    CacheConfig, CachedStore, Clock, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore,
     SessionLayerBuilder,
     conformance::fault::{Bare, FaultStore},
 };
@@ -17,7 +17,7 @@ pub fn sites() -> Vec<(&'static str, Site)> {
 /// The same with other settings of the layer.
 pub fn sites_with(settings: impl Fn(SessionLayerBuilder) -> SessionLayerBuilder) -> Vec<(&'static str, Site)> {
     let remote = |site: &Site| site.store.clone().posing_as("remote", false);
-    let cache = |site: &Site| CacheSettings::new().clock(site.clock.clone());
+    let cache = |site: &Site| CacheConfig::new().clock(site.clock.clone());
     let over = |name, wrap: &dyn Fn(&Site) -> DynStore| {
         let below = Site::new();
         (name, Site::over(wrap(&below), below.store.clone(), below.clock.clone(), &settings))
@@ -26,10 +26,10 @@ pub fn sites_with(settings: impl Fn(SessionLayerBuilder) -> SessionLayerBuilder)
         over("memory", &|site| DynStore::new(site.store.clone())),
         over("provided", &|site| DynStore::new(Bare(site.store.clone()))),
         over("sealed", &|site| DynStore::new(EncryptedStore::new(site.store.clone(), ring()))),
-        over("cached", &|site| DynStore::new(CachedStore::with_settings(remote(site), cache(site)))),
+        over("cached", &|site| DynStore::new(CachedStore::with_config(remote(site), cache(site)))),
         over("cached over sealed", &|site| {
             let sealed = EncryptedStore::new(remote(site), ring());
-            DynStore::new(CachedStore::with_settings(sealed, cache(site)))
+            DynStore::new(CachedStore::with_config(sealed, cache(site)))
         }),
     ]
 }
@@ -63,11 +63,11 @@ pub async fn places(settings: impl Fn(SessionLayerBuilder) -> SessionLayerBuilde
     let mut places = vec![Place::new("memory", DynStore::new(MemoryStore::new()), &settings)];
     for is_sealed in [false, true] {
         let dir = tempfile::tempdir().unwrap();
-        let files = FileStore::builder(dir.path()).sweep_every(None).open().await.unwrap();
+        let files = FileStore::builder(dir.path()).sweep_interval(None).open().await.unwrap();
         let server = Memcached::start(&[]);
         let remote = MemcachedStore::builder().servers([server.address()]).build().unwrap();
         let (files, remote) = if is_sealed {
-            let cached = CachedStore::with_settings(EncryptedStore::new(remote, ring()), CacheSettings::new());
+            let cached = CachedStore::with_config(EncryptedStore::new(remote, ring()), CacheConfig::new());
             (DynStore::new(EncryptedStore::new(files, ring())), DynStore::new(cached))
         } else {
             (DynStore::new(files), DynStore::new(remote))

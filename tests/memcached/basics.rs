@@ -245,7 +245,7 @@ async fn listing_follows_the_policy() {
 async fn no_policy_makes_ending_sessions_a_no_op() {
     let server = Memcached::start(&[]);
     for policy in [ListPolicy::Ignore, ListPolicy::Warn, ListPolicy::Error] {
-        let with = |builder: session_layer::MemcachedBuilder| builder.list_policy(policy).build().unwrap();
+        let with = |builder: session_layer::MemcachedStoreBuilder| builder.list_policy(policy).build().unwrap();
         let store = with(builder([&server]));
         let (id, first) = (id(), record(b"1"));
         created(&store, &id, &first).await;

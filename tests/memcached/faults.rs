@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Clearing, Create, Leases, Lock, MemcachedBuilder, MemcachedStore, RecordKind, Rename, SessionLayer, SessionStore,
-    StoreErrorKind, Touch, Update,
+    Clearing, Create, Leases, Lock, MemcachedStore, MemcachedStoreBuilder, RecordKind, Rename, SessionLayer,
+    SessionStore, StoreErrorKind, Touch, Update,
 };
 
 use crate::{
@@ -18,7 +18,7 @@ async fn behind_proxy() -> (Memcached, Proxy, MemcachedStore) {
 }
 
 async fn behind_proxy_with(
-    settings: impl FnOnce(MemcachedBuilder) -> MemcachedBuilder,
+    settings: impl FnOnce(MemcachedStoreBuilder) -> MemcachedStoreBuilder,
 ) -> (Memcached, Proxy, MemcachedStore) {
     let server = Memcached::start(&[]);
     let proxy = Proxy::start(server.port()).await;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Clock, ListPolicy, MemcachedBuilder, MemcachedStore, SessionStore,
+    Clock, ListPolicy, MemcachedStore, MemcachedStoreBuilder, SessionStore,
     conformance::{self, Harness, Operation},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The harness for these servers. memcached's clock can't be moved, so the kit really waits.
-fn harness(servers: Vec<Memcached>, builder: MemcachedBuilder) -> Harness {
+fn harness(servers: Vec<Memcached>, builder: MemcachedStoreBuilder) -> Harness {
     // More than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
     let limit = Duration::from_secs(5);
     let builder = builder.connect_timeout(limit).request_timeout(limit).list_policy(ListPolicy::Error);

@@ -56,7 +56,7 @@ impl Drop for Blocked {
 }
 
 fn stored(
-    settings: impl FnOnce(session_layer::MemcachedBuilder) -> session_layer::MemcachedBuilder,
+    settings: impl FnOnce(session_layer::MemcachedStoreBuilder) -> session_layer::MemcachedStoreBuilder,
 ) -> (Memcached, MemcachedStore, SessionId) {
     let server = Memcached::start(&[]);
     let store = settings(builder([&server]).request_timeout(Duration::from_secs(5))).build().unwrap();

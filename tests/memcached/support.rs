@@ -9,14 +9,14 @@ use std::{
 };
 
 use session_layer::{
-    Check, Create, Entries, Epoch, Lifetime, MemcachedBuilder, MemcachedStore, Owner, Record, SessionId, SessionStore,
-    SessionToken, Stored, Usage, Version,
+    Check, Create, Entries, Epoch, Lifetime, MemcachedStore, MemcachedStoreBuilder, Owner, Record, SessionId,
+    SessionStore, SessionToken, Stored, Usage, Version,
 };
 
 use crate::server::Memcached;
 
 /// Settings for these servers, with short limits.
-pub fn builder<'a>(servers: impl IntoIterator<Item = &'a Memcached>) -> MemcachedBuilder {
+pub fn builder<'a>(servers: impl IntoIterator<Item = &'a Memcached>) -> MemcachedStoreBuilder {
     MemcachedStore::builder()
         .servers(servers.into_iter().map(Memcached::address))
         .connect_timeout(Duration::from_millis(500))

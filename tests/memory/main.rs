@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
 mod bounds;
-mod dictionary;
 mod extremes;
 mod full_disk;
 mod kit;
 mod leases;
 mod owners;
 mod snapshots;
+mod store;
 mod support;
 mod tasks;

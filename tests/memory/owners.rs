@@ -5,9 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use session_layer::{Epoch, MemoryStore, Owner, Owners, Rename, SessionStore, Usage};
+use session_layer::{Epoch, Listing, MemoryStore, Owner, Owners, Rename, SessionStore, Usage};
 
-use super::support::{clock, create, id, record};
+use super::support::{clock, create, id, record, revoke};
 
 #[tokio::test]
 async fn an_owners_sessions_are_listed_and_no_others() {
@@ -23,10 +23,10 @@ async fn an_owners_sessions_are_listed_and_no_others() {
     let mut expected: Vec<_> = (0..5).map(|number| id(format!("alice {number}"))).collect();
     expected.sort_unstable();
     assert_eq!(listed, expected);
-    assert_eq!(store.remove_owner("alice").await.unwrap(), 5);
+    assert_eq!(revoke(&store, "alice", &clock).await, 5);
     assert!(store.list_owner("alice").await.unwrap().is_empty());
     assert_eq!(store.list_owner("bob").await.unwrap().len(), 5);
-    assert_eq!(store.len(), 10);
+    assert_eq!(store.count().await.unwrap(), 10);
 }
 
 /// One session is renamed continuously while others list. It is always listed, once.
@@ -84,6 +84,7 @@ async fn a_commit_under_way_is_revoked_too() {
         let barrier = Arc::new(tokio::sync::Barrier::new(2));
         let rename = tokio::spawn({
             let (store, login, barrier) = (store.clone(), Arc::clone(&login), Arc::clone(&barrier));
+            let clock = clock.clone();
             async move {
                 barrier.wait().await;
                 store
@@ -93,7 +94,7 @@ async fn a_commit_under_way_is_revoked_too() {
             }
         });
         barrier.wait().await;
-        store.remove_owner("alice").await.unwrap();
+        revoke(&store, "alice", &clock).await;
         rename.await.unwrap();
         let present: Option<Epoch> = store.owner_epoch("alice").await.unwrap();
         for session_layer::Owned { id, stored, .. } in store.list_owner("alice").await.unwrap() {

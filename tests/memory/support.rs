@@ -7,7 +7,7 @@ use std::{
 };
 
 use session_layer::{
-    Check, Clock, Create, Entries, Epoch, Lifetime, MemoryStore, MemoryStoreBuilder, Owner, Record, SessionId,
+    Check, Clock, Create, Entries, Epoch, Lifetime, MemoryStore, MemoryStoreBuilder, Owner, Owners, Record, SessionId,
     SessionStore, Usage, Version,
 };
 
@@ -44,6 +44,16 @@ pub(crate) async fn create(store: &MemoryStore, id: &SessionId, record: &Arc<Rec
 
 pub(crate) fn with_snapshots(path: &Path, clock: &Clock) -> MemoryStoreBuilder {
     MemoryStore::builder().snapshot_path(path).clock(clock.clone())
+}
+
+/// Revokes an owner's sessions and removes them. Returns how many were removed.
+pub(crate) async fn revoke(store: &MemoryStore, owner: &str, clock: &Clock) -> u64 {
+    store.renew_epoch(owner, Usage::keep_for(clock.now(), Duration::ZERO)).await.unwrap();
+    let mut removed = 0;
+    for owned in store.list_owner(owner).await.unwrap() {
+        removed += u64::from(store.remove(&owned.id).await.unwrap());
+    }
+    removed
 }
 
 /// Opens the files that a crash at this instant would leave.

@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    CacheSettings, CachedStore, Clock, Durability, EncryptedStore, FileStore, KeyRing, MemoryStore, Secret,
-    SessionStore,
+    CacheConfig, CachedStore, Clock, Durability, EncryptedStore, FileStore, KeyRing, MemoryStore, Secret, SessionStore,
     conformance::{self, Harness, Operation},
 };
 
@@ -28,7 +27,7 @@ const ROUNDS: u32 = 10;
 
 /// Small enough that the kit's checks evict. Each handle has its own cache, as in two processes.
 fn cached<S: SessionStore>(store: S, clock: &Clock) -> CachedStore<S> {
-    CachedStore::with_settings(store, CacheSettings::new().capacity(64).clock(clock.clone()))
+    CachedStore::with_config(store, CacheConfig::new().capacity(64).clock(clock.clone()))
 }
 
 /// Two handles on one memory store that hides that it is in memory.
@@ -42,7 +41,7 @@ async fn file(clock: &Clock) -> Harness {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         let builder = FileStore::builder(dir.path()).clock(clock.clone());
-        builder.durability(Durability::None).sweep_every(None).open()
+        builder.durability(Durability::None).sweep_interval(None).open()
     };
     let (store, twin) = (open().await.unwrap(), open().await.unwrap());
     Harness::new(store, clock.clone()).expects_all().twin(twin).rounds(ROUNDS).keep(dir)
@@ -75,8 +74,8 @@ kit! {
     // Trusted without a limit, so only the cache's own coherence keeps it right. The twin shares the cache: another
     // cache would be another process's.
     trusting_memory: |clock| {
-        let settings = CacheSettings::new().capacity(64).trusted(Duration::from_secs(1 << 30)).clock(clock.clone());
-        let store = CachedStore::with_settings(Remote(MemoryStore::with_clock(clock.clone())), settings);
+        let settings = CacheConfig::new().capacity(64).trusted(Duration::from_secs(1 << 30)).clock(clock.clone());
+        let store = CachedStore::with_config(Remote(MemoryStore::with_clock(clock.clone())), settings);
         Harness::new(store.clone(), clock.clone()).expects_all().twin(store).refuses(9 << 20)
     };
 }
@@ -94,7 +93,7 @@ async fn every_method_is_forwarded() {
     let inner = MemoryStore::with_clock(clock.clone());
     let aside = cached(sealed(inner.clone()), &clock);
     assert!(aside.in_memory() && sealed(cached(inner, &clock)).in_memory());
-    assert!(format!("{aside:?}").contains("stats: None"));
+    assert!(format!("{aside:?}").contains("statistics: None"));
 }
 
 /// memcached's clock can't be moved: the kit really waits, so many checks run at once.

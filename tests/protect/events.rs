@@ -6,7 +6,7 @@ use std::{
 };
 
 use session_layer::{
-    CacheSettings, CachedStore, Clock, EncryptedStore, KeyRing, MemoryStore, SessionStore, Usage,
+    CacheConfig, CachedStore, Clock, EncryptedStore, KeyRing, MemoryStore, SessionStore, Usage,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
@@ -84,17 +84,17 @@ impl Keeper {
     }
 }
 
-fn cached(settings: CacheSettings) -> CachedStore<FaultStore<MemoryStore>> {
+fn cached(settings: CacheConfig) -> CachedStore<FaultStore<MemoryStore>> {
     let clock = Clock::manual(start());
     let inner = FaultStore::new(MemoryStore::with_clock(clock.clone())).posing_as("away", false);
-    CachedStore::with_settings(inner, settings.clock(clock))
+    CachedStore::with_config(inner, settings.clock(clock))
 }
 
 #[tokio::test]
 async fn the_cache_reports_hits_misses_evictions_and_failures() {
     let (keeper, _guard) = Keeper::of("session_layer::store::cached");
     let (a, b) = (id("a"), id("b"));
-    let store = cached(CacheSettings::new().capacity(1));
+    let store = cached(CacheConfig::new().capacity(1));
     let version = create(&store, &a, record("a value")).await;
     assert_eq!(keeper.told(), [], "a write is the inner store's to tell");
 
@@ -123,14 +123,14 @@ async fn the_cache_reports_hits_misses_evictions_and_failures() {
         assert!(failed.0 == Level::WARN && failed.1.starts_with(&format!("load failed id={id} error=")), "{failed:?}");
         assert!(told[..told.len() - 1].iter().eq(&before), "{told:?}");
     }
-    let stats = store.stats();
+    let stats = store.statistics();
     assert_eq!((stats.hits, stats.misses, stats.evictions, stats.errors), (1, 4, 1, 2));
 }
 
 #[tokio::test]
 async fn a_trusting_cache_reports_hits_without_asking_the_store() {
     let (keeper, _guard) = Keeper::of("session_layer::store::cached");
-    let store = cached(CacheSettings::new().trusted(std::time::Duration::from_secs(60)));
+    let store = cached(CacheConfig::new().trusted(std::time::Duration::from_secs(60)));
     create(&store, &id("a"), record("a value")).await;
     store.load(&id("a")).await.unwrap().unwrap();
     assert_eq!(keeper.told(), [(Level::TRACE, format!("hit id={} validated=false", id("a")))]);

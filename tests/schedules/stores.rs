@@ -6,7 +6,7 @@ use std::{
 };
 
 use session_layer::{
-    CacheSettings, CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore,
+    CacheConfig, CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore,
     MemoryStore, Secret, SessionStore, conformance::fault::Bare,
 };
 use tempfile::TempDir;
@@ -80,7 +80,7 @@ impl Below {
             Base::Memory => DynStore::new(MemoryStore::with_clock(clock.clone())),
             Base::File => {
                 let path = dir.insert(tempfile::tempdir().unwrap()).path();
-                let store = FileStore::builder(path).clock(clock.clone()).sweep_every(None);
+                let store = FileStore::builder(path).clock(clock.clone()).sweep_interval(None);
                 DynStore::new(store.durability(Durability::None).open().await.unwrap())
             }
             Base::Memcached => {
@@ -107,8 +107,8 @@ impl Below {
             Wrapper::Plain => store,
             Wrapper::Sealed => DynStore::new(EncryptedStore::new(store, ring())),
             Wrapper::Cached => {
-                let settings = CacheSettings::new().capacity(64).clock(self.clock.clone());
-                DynStore::new(CachedStore::with_settings(store, settings))
+                let settings = CacheConfig::new().capacity(64).clock(self.clock.clone());
+                DynStore::new(CachedStore::with_config(store, settings))
             }
         }
     }

@@ -5,6 +5,7 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
 mod memcached;
 
+mod dictionary;
 mod entries;
 mod limit;
 mod locks;

@@ -52,6 +52,6 @@ pub(crate) async fn member(layer: &SessionLayer, owner: &str) -> SessionId {
 pub(crate) async fn files(clock: &Clock) -> (tempfile::TempDir, FileStore) {
     let folder = tempfile::tempdir().unwrap();
     let builder = FileStore::builder(folder.path()).durability(session_layer::Durability::None);
-    let store = builder.clock(clock.clone()).sweep_every(None).open().await.unwrap();
+    let store = builder.clock(clock.clone()).sweep_interval(None).open().await.unwrap();
     (folder, store)
 }

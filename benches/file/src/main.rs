@@ -26,7 +26,8 @@ use std::{
 };
 
 use session_layer::{
-    Check, Durability, Entries, Epoch, FileStore, Lifetime, Owner, Record, SessionId, SessionStore, Update, Usage,
+    Check, Durability, Entries, Epoch, FileStore, Lifetime, Owner, Owners, Record, SessionId, SessionStore, Update,
+    Usage,
 };
 
 const ROUNDS: usize = 15;
@@ -129,7 +130,7 @@ struct Filled {
 impl Filled {
     async fn new(parent: &Path, sessions: u64) -> Result<Self> {
         let dir = tempfile::tempdir_in(parent)?;
-        let store = FileStore::builder(dir.path().join("store")).durability(Durability::None).sweep_every(None);
+        let store = FileStore::builder(dir.path().join("store")).durability(Durability::None).sweep_interval(None);
         let store = store.create().await?;
         fill(&store, sessions).await?;
         Ok(Self { _dir: dir, store, sessions, times: Times::default() })

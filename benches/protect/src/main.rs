@@ -10,7 +10,7 @@ use std::{
 };
 
 use session_layer::{
-    CacheSettings, CachedStore, Check, EncryptedStore, Entries, KeyRing, Lifetime, MemoryStore, Record, SessionId,
+    CacheConfig, CachedStore, Check, EncryptedStore, Entries, KeyRing, Lifetime, MemoryStore, Record, SessionId,
     SessionStore, Usage,
 };
 
@@ -53,8 +53,8 @@ fn main() -> io::Result<()> {
     let memory = MemoryStore::new();
     let sealed = EncryptedStore::new(MemoryStore::new(), ring);
     let away = || remote::Remote(MemoryStore::new());
-    let trusted = CacheSettings::new().trusted(Duration::from_secs(3_600));
-    let trusted = CachedStore::with_settings(away(), trusted);
+    let trusted = CacheConfig::new().trusted(Duration::from_secs(3_600));
+    let trusted = CachedStore::with_config(away(), trusted);
     let validated = CachedStore::new(away());
 
     let ids: Vec<_> = (0..SESSIONS).map(|number| SessionId::of_owner(&number.to_string())).collect();

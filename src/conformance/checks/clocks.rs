@@ -1,9 +1,9 @@
 //! G4: do the store and the harness mean the same time?
 
-use super::super::bench::{Bench, Probe, Verdict};
-
-/// How many units the session lives that is asked for.
-const LIFE: u32 = 2;
+use super::super::{
+    bench::{Bench, Verdict},
+    clock::mismatch,
+};
 
 pub(in super::super) async fn g4_the_store_reads_the_harness_clock(bench: Bench) -> Verdict {
     let g4 = bench.about("G4");
@@ -11,39 +11,4 @@ pub(in super::super) async fn g4_the_store_reads_the_harness_clock(bench: Bench)
         Some(what) => g4.broken(what),
         None => Ok(()),
     }
-}
-
-/// What tells that the store does not read the harness's clock, and what to do about it.
-pub(in super::super) async fn mismatch(g4: &Probe) -> Verdict<Option<String>> {
-    let session = g4.sample().with_usage(g4.keep(LIFE));
-    let (life, late) = (g4.units(LIFE), g4.harness().late);
-    g4.create_sample(&session).await?;
-    if g4.load(&session.id).await?.is_none() {
-        return Ok(Some(format!(
-            "a session was created to live for {life:?}, and `load` answered None a moment later. The store's clock seems \
-             to be ahead of the harness's by more than that, or the harness's `unit` is too short for it. Give the store \
-             the clock that the harness has. If its backend has its own clock, call `Harness::new(store, \
-             Clock::system())` and see that both machines' clocks agree"
-        )));
-    }
-    g4.past(session.usage.expires_at).await;
-    if g4.load(&session.id).await?.is_none() {
-        return Ok(None);
-    }
-    g4.remove(&session.id).await?;
-    Ok(Some(if g4.exact() {
-        format!(
-            "a session was created to live for {life:?} and the harness's manual clock was moved past that; expected \
-             None, `load` still answered the session. The store does not read this clock. Give it the clock that the \
-             harness has, as in `let clock = conformance::manual_clock(); Harness::new(MyStore::new(clock.clone()), \
-             clock)`. If its backend has its own clock, which nobody can move, call `Harness::new(store, \
-             Clock::system())`: then the kit really waits (see `Harness::unit` and `Harness::late_by`)"
-        )
-    } else {
-        format!(
-            "a session was created to live for {life:?}; {late:?} after its expiry `load` still answered it. If the store \
-             may be later than that, because it counts whole seconds, say how late by `Harness::late_by`, which is \
-             {late:?} now. If it reads a manual clock, give the harness the same one"
-        )
-    }))
 }

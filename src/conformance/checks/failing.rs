@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict},
-    judge::chain,
+    bench::{Bench, Probe, Verdict, chain},
     sample::{Sample, of_size, tombstone},
 };
 use crate::{

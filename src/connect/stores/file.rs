@@ -19,7 +19,7 @@ pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, Con
         builder = builder.durability(durability);
     }
     if let Some(seconds) = options.number("sweep_interval_s")? {
-        builder = builder.sweep_every(Some(Duration::from_secs(seconds)).filter(|time| !time.is_zero()));
+        builder = builder.sweep_interval(Some(Duration::from_secs(seconds)).filter(|time| !time.is_zero()));
     }
     let create = options.word("create", &[("yes", true), ("no", false)])?.unwrap_or(false);
     let cache = options.number("cache")?;

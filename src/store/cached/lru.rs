@@ -1,46 +1,29 @@
 //! A bounded map that forgets what was used longest ago.
 //!
-//! A slab of nodes, linked by index in the order of use, and an index from id to node. Nothing here needs `unsafe`, and a
-//! hit allocates nothing.
+//! A slab of nodes, rings of their numbers (the order of use, and the free ones), and an index from id to node. Nothing
+//! here needs `unsafe`, and a hit allocates nothing.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+use std::collections::HashMap;
+
+use crate::{
+    id::SessionId,
+    store::{links::Links, seed::Seed},
 };
 
-use crate::id::SessionId;
+pub(super) type IdMap<T> = HashMap<SessionId, T, Seed>;
 
-/// Ids are cut from SHA-256, so eight of their bytes are as good a hash as any. Nobody can choose ids to collide here:
-/// only a session that exists is cached, and its token was drawn by the server.
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
+/// The rings: nodes in the order of use, and nodes that are free.
+const USED: u32 = 0;
+const FREE: u32 = 1;
+const RINGS: u32 = 2;
 
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some((head, _)) = bytes.split_first_chunk() {
-            self.0 = u64::from_le_bytes(*head);
-        }
-    }
-
-    /// The length that is hashed before the bytes tells nothing: it is always 16.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-pub(super) type IdMap<T> = HashMap<SessionId, T, BuildHasherDefault<IdHasher>>;
-
-const NONE: u32 = u32::MAX;
+/// More nodes could not be numbered beside the heads of the rings.
+const MOST_NODES: usize = (u32::MAX - RINGS) as usize;
 
 pub(super) struct Lru<T> {
     index: IdMap<u32>,
     nodes: Vec<Node<T>>,
-    /// The first of the unused nodes, linked by `next`.
-    free: u32,
-    newest: u32,
-    oldest: u32,
+    links: Links,
     bytes: usize,
     max_entries: usize,
     max_bytes: usize,
@@ -48,24 +31,19 @@ pub(super) struct Lru<T> {
 
 struct Node<T> {
     id: SessionId,
-    /// `None` in an unused node.
+    /// `None` in a free node.
     value: Option<T>,
     bytes: usize,
-    newer: u32,
-    older: u32,
 }
 
 impl<T> Lru<T> {
     pub(super) fn new(max_entries: usize, max_bytes: usize) -> Self {
-        let max_entries = max_entries.min(NONE as usize);
         Self {
             index: IdMap::default(),
             nodes: Vec::new(),
-            free: NONE,
-            newest: NONE,
-            oldest: NONE,
+            links: Links::new(RINGS),
             bytes: 0,
-            max_entries,
+            max_entries: max_entries.min(MOST_NODES),
             max_bytes,
         }
     }
@@ -81,9 +59,9 @@ impl<T> Lru<T> {
     /// The value, now the one used last.
     pub(super) fn get(&mut self, id: &SessionId) -> Option<&mut T> {
         let at = *self.index.get(id)?;
-        if at != self.newest {
-            self.unlink(at);
-            self.link_newest(at);
+        if self.links.last(USED) != Some(at) {
+            self.links.unlink(at);
+            self.links.push(USED, at);
         }
         self.node(at).value.as_mut()
     }
@@ -102,33 +80,33 @@ impl<T> Lru<T> {
             return 0;
         }
         let mut evicted = 0;
-        while self.index.len() >= self.max_entries || self.bytes + bytes > self.max_bytes {
-            let oldest = self.nodes[self.oldest as usize].id;
+        while (self.index.len() >= self.max_entries || self.bytes + bytes > self.max_bytes)
+            && let Some(oldest) = self.links.first(USED)
+        {
+            let oldest = self.node(oldest).id;
             self.remove(&oldest);
             evicted += 1;
         }
-        let node = Node { id, value: Some(value), bytes, newer: NONE, older: NONE };
-        let at = if self.free == NONE {
-            self.nodes.push(node);
-            u32::try_from(self.nodes.len() - 1).expect("at most u32::MAX entries, see new")
-        } else {
-            let at = self.free;
-            self.free = self.node(at).older;
+        let node = Node { id, value: Some(value), bytes };
+        let at = if let Some(at) = self.links.first(FREE) {
+            self.links.unlink(at);
             *self.node(at) = node;
             at
+        } else {
+            self.nodes.push(node);
+            u32::try_from(self.nodes.len() - 1).expect("at most MOST_NODES, see new")
         };
         self.index.insert(id, at);
         self.bytes += bytes;
-        self.link_newest(at);
+        self.links.push(USED, at);
         evicted
     }
 
     pub(super) fn remove(&mut self, id: &SessionId) -> Option<T> {
         let at = self.index.remove(id)?;
-        self.unlink(at);
-        let free = std::mem::replace(&mut self.free, at);
+        self.links.unlink(at);
+        self.links.push(FREE, at);
         let node = self.node(at);
-        node.older = free;
         let (value, bytes) = (node.value.take(), node.bytes);
         self.bytes -= bytes;
         value
@@ -140,28 +118,6 @@ impl<T> Lru<T> {
 
     fn node(&mut self, at: u32) -> &mut Node<T> {
         &mut self.nodes[at as usize]
-    }
-
-    fn unlink(&mut self, at: u32) {
-        let (newer, older) = (self.node(at).newer, self.node(at).older);
-        match newer {
-            NONE => self.newest = older,
-            newer => self.node(newer).older = older,
-        }
-        match older {
-            NONE => self.oldest = newer,
-            older => self.node(older).newer = newer,
-        }
-    }
-
-    fn link_newest(&mut self, at: u32) {
-        let before = std::mem::replace(&mut self.newest, at);
-        let node = self.node(at);
-        (node.newer, node.older) = (NONE, before);
-        match before {
-            NONE => self.oldest = at,
-            before => self.node(before).newer = at,
-        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! A write-through cache in front of any store.
 //!
-//! - [`CachedStore`]: the cache. [`CacheSettings`]: how much it keeps, and how fresh. [`CacheStats`]: what it has done.
+//! - [`CachedStore`]: the cache. [`CacheConfig`]: how much it keeps, and how fresh. [`CacheStatistics`]: what it has done.
 //!
 //! # Freshness
 //!
 //! By default every load asks the store whether the cached record is still the one
 //! ([`refresh`](crate::SessionStore::refresh)), so a session is as fresh as without the cache: a change, a logout or an
 //! expiry in another process is seen by the next load. It saves what the store has to send, and opening it if it is
-//! sealed, not the round trip. [`CacheSettings::trusted`] saves the round trip too, and says what that gives up.
+//! sealed, not the round trip. [`CacheConfig::trusted`] saves the round trip too, and says what that gives up.
 //!
 //! An owner's epoch is never cached: that all sessions of an owner are revoked is seen at once, trusted or not.
 //!
@@ -37,14 +37,14 @@
 //! | info | `evicted` | `sessions` |
 //! | warn | `load failed` | `id`, `error` |
 
+mod config;
 mod flight;
 mod lru;
-mod settings;
-mod stats;
+mod statistics;
 mod store;
 mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use self::{settings::CacheSettings, stats::CacheStats, store::CachedStore};
+pub use self::{config::CacheConfig, statistics::CacheStatistics, store::CachedStore};

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    CacheSettings, CacheStats,
+    CacheConfig, CacheStatistics,
     table::{Change, Found, Table, used},
 };
 use crate::{
@@ -54,12 +54,12 @@ impl<S: SessionStore> CachedStore<S> {
     /// A cache of 4,096 sessions and 16 MiB that validates every load.
     #[must_use]
     pub fn new(inner: S) -> Self {
-        Self::with_settings(inner, CacheSettings::new())
+        Self::with_config(inner, CacheConfig::new())
     }
 
     /// A cache with these settings.
     #[must_use]
-    pub fn with_settings(inner: S, settings: CacheSettings) -> Self {
+    pub fn with_config(inner: S, settings: CacheConfig) -> Self {
         let aside = inner.in_memory() || settings.capacity == 0;
         let cache = || {
             let observers = settings.observers.clone().of(inner.name());
@@ -76,8 +76,8 @@ impl<S: SessionStore> CachedStore<S> {
 
     /// What the cache has done so far, and holds now. All zero where it steps aside.
     #[must_use]
-    pub fn stats(&self) -> CacheStats {
-        self.cache.as_ref().map(|cache| cache.table.stats()).unwrap_or_default()
+    pub fn statistics(&self) -> CacheStatistics {
+        self.cache.as_ref().map(|cache| cache.table.statistics()).unwrap_or_default()
     }
 
     /// A write of one id: what it came to is put in, and if it is dropped, what is there is dropped.
@@ -123,18 +123,18 @@ impl Cache {
         let (answer, change) = match store.refresh(id, &held).await? {
             Refresh::Same { usage, owner_epoch } => {
                 self.report_hit(id, true);
-                self.table.count(id, |stats| stats.hits += 1);
+                self.table.count(id, |statistics| statistics.hits += 1);
                 (Some(used(&held, usage).with_owner_epoch(owner_epoch)), Change::Confirm(held.version, usage))
             }
             Refresh::Changed(stored) => {
                 self.report_miss(id);
-                self.table.count(id, |stats| stats.misses += 1);
+                self.table.count(id, |statistics| statistics.misses += 1);
                 let kept = stored.clone().with_owner_epoch(OwnerEpoch::NotAsked);
                 (Some(stored), Change::Put(kept))
             }
             Refresh::Gone => {
                 self.report_miss(id);
-                self.table.count(id, |stats| stats.misses += 1);
+                self.table.count(id, |statistics| statistics.misses += 1);
                 (None, Change::Drop)
             }
         };
@@ -192,7 +192,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         };
         answer.inspect_err(|error| {
             tracing::warn!(target: TARGET, %id, %error, "load failed");
-            cache.table.count(id, |stats| stats.errors += 1);
+            cache.table.count(id, |statistics| statistics.errors += 1);
         })
     }
 
@@ -367,7 +367,7 @@ impl<S: fmt::Debug> fmt::Debug for CachedStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedStore")
             .field("inner", &self.inner)
-            .field("stats", &self.cache.as_ref().map(|cache| cache.table.stats()))
+            .field("statistics", &self.cache.as_ref().map(|cache| cache.table.statistics()))
             .finish_non_exhaustive()
     }
 }

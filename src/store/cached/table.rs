@@ -19,7 +19,7 @@ use std::{
 };
 
 use super::{
-    CacheSettings, CacheStats,
+    CacheConfig, CacheStatistics,
     flight::Flight,
     lru::{IdMap, Lru},
     sync::{Mutex, MutexGuard, lock},
@@ -45,7 +45,7 @@ struct Shard {
     cached: Lru<Cached>,
     active: IdMap<Activity>,
     last_stamp: u64,
-    stats: CacheStats,
+    statistics: CacheStatistics,
 }
 
 struct Cached {
@@ -81,7 +81,7 @@ pub(super) enum Change {
 }
 
 impl Table {
-    pub(super) fn new(settings: &CacheSettings) -> Self {
+    pub(super) fn new(settings: &CacheConfig) -> Self {
         let shards = (settings.capacity / SESSIONS_PER_SHARD).clamp(1, MAX_SHARDS);
         let shards = if shards.is_power_of_two() { shards } else { shards.next_power_of_two() / 2 };
         let shard = |_| {
@@ -89,7 +89,7 @@ impl Table {
                 cached: Lru::new(settings.capacity / shards, settings.max_bytes / shards),
                 active: IdMap::default(),
                 last_stamp: 0,
-                stats: CacheStats::default(),
+                statistics: CacheStatistics::default(),
             })
         };
         Self { shards: (0..shards).map(shard).collect(), trusted: settings.trusted }
@@ -111,7 +111,7 @@ impl Table {
         let stored = cached.stored.clone();
         // A clock that was set back trusts nothing.
         if now.duration_since(cached.asked_at).is_ok_and(|age| age < self.trusted) {
-            shard.stats.hits += 1;
+            shard.statistics.hits += 1;
             return Found::Trusted(stored);
         }
         Found::Held(stored)
@@ -139,7 +139,7 @@ impl Table {
     pub(super) fn join<'a>(&'a self, id: &'a SessionId) -> Joined<'a> {
         let too_old = !self.trusts();
         let mut shard = self.shard(id);
-        shard.stats.misses += 1;
+        shard.statistics.misses += 1;
         let activity = shard.enter(id);
         let flight = match &activity.flight {
             Some(flight) if !(too_old && flight.has_begun()) => Arc::clone(flight),
@@ -166,15 +166,15 @@ impl Table {
         }
     }
 
-    pub(super) fn count(&self, id: &SessionId, count: impl FnOnce(&mut CacheStats)) {
-        count(&mut self.shard(id).stats);
+    pub(super) fn count(&self, id: &SessionId, count: impl FnOnce(&mut CacheStatistics)) {
+        count(&mut self.shard(id).statistics);
     }
 
-    pub(super) fn stats(&self) -> CacheStats {
-        let mut sum = CacheStats::default();
+    pub(super) fn statistics(&self) -> CacheStatistics {
+        let mut sum = CacheStatistics::default();
         for shard in &self.shards {
             let shard = lock(shard);
-            sum += CacheStats { sessions: shard.cached.len(), bytes: shard.cached.bytes(), ..shard.stats };
+            sum += CacheStatistics { sessions: shard.cached.len(), bytes: shard.cached.bytes(), ..shard.statistics };
         }
         sum
     }
@@ -217,8 +217,8 @@ impl Shard {
             Change::Put(stored) => {
                 let bytes = ENTRY_BYTES + stored.record.encoded_len();
                 let evicted = self.cached.insert(*id, Cached { stored, asked_at }, bytes);
-                self.stats.fills += 1;
-                self.stats.evictions += evicted;
+                self.statistics.fills += 1;
+                self.statistics.evictions += evicted;
                 return evicted;
             }
             Change::Confirm(version, usage) => {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Durability, FileStore, FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool};
+use super::{Durability, FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool, store::FileStore};
 use crate::{
     clock::Clock,
     events::{Observer, Observers},
@@ -28,19 +28,47 @@ pub struct FileStoreBuilder {
     durability: Durability,
     blocking_calls: u16,
     lock_deadline: Duration,
-    sweep_every: Option<Duration>,
+    sweep_interval: Option<Duration>,
     clock: Clock,
     observers: Observers,
 }
 
+impl FileStore {
+    /// Opens the store in a directory that is there, with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// If the directory is missing, is a file, can't be read, written or (except with
+    /// [`Durability::None`](super::Durability)) synced, is on a file system without locks or exact times, does not
+    /// answer in time, or belongs to another user's store. The text includes the operating system's reason, which is
+    /// also the error's [`source`](std::error::Error::source).
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
+        Self::builder(dir).open().await
+    }
+
+    /// The same, and makes the directory and its parents if they are missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), or if it can't be made.
+    pub async fn create(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
+        Self::builder(dir).create().await
+    }
+
+    /// Settings for a store in this directory.
+    pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
+        FileStoreBuilder::new(dir.as_ref())
+    }
+}
+
 impl FileStoreBuilder {
-    pub(super) fn new(dir: &Path) -> Self {
+    fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
             durability: Durability::default(),
             blocking_calls: 32,
             lock_deadline: Duration::from_secs(5),
-            sweep_every: Some(Duration::from_secs(300)),
+            sweep_interval: Some(Duration::from_secs(300)),
             clock: Clock::system(),
             observers: Observers::NONE,
         }
@@ -83,8 +111,8 @@ impl FileStoreBuilder {
     ///
     /// The task runs in the runtime that opened the store. If that runtime has ended, the next call restarts the task
     /// in its own runtime.
-    pub fn sweep_every(mut self, interval: Option<Duration>) -> Self {
-        self.sweep_every = interval;
+    pub fn sweep_interval(mut self, interval: Option<Duration>) -> Self {
+        self.sweep_interval = interval;
         self
     }
 
@@ -120,13 +148,13 @@ impl FileStoreBuilder {
     }
 
     async fn build(self, create: bool) -> Result<FileStore, FileStoreError> {
-        let Self { dir, durability, blocking_calls, lock_deadline, sweep_every, clock, observers } = self;
+        let Self { dir, durability, blocking_calls, lock_deadline, sweep_interval, clock, observers } = self;
         let pool = Pool::new(blocking_calls, lock_deadline);
         let path = dir.clone();
         let open = move || Layout::open(&path, create, durability.syncs_files());
         let layout = pool.open(&dir, open).await?;
         tracing::debug!(target: super::TARGET, dir = %layout.root().display(), ?durability, "opened");
         let disk = Disk { layout, durability, clock, dirty: Dirty::new() };
-        Ok(FileStore::assemble(disk, pool, sweep_every, observers))
+        Ok(FileStore::assemble(disk, pool, sweep_interval, observers))
     }
 }

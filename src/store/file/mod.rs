@@ -28,5 +28,6 @@ mod sweeping;
 mod times;
 mod unsynced;
 mod walk;
+mod writing;
 
 pub use self::{builder::FileStoreBuilder, durability::Durability, error::FileStoreError, store::FileStore};

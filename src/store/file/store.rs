@@ -3,20 +3,18 @@
 use std::{
     fmt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 
 use super::{
-    FileStoreBuilder, FileStoreError,
     disk::Disk,
     layout::Layout,
     locks::{Locks, Shards},
     owners,
     pool::Pool,
-    sweeping::Sweeper,
     walk::Sweep,
 };
 use crate::{
@@ -26,16 +24,20 @@ use crate::{
     store::{
         Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
         Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        tasks::{Running, Tasks},
     },
 };
 
 /// How long a waiter for a lease waits before it asks again: another process does not wake it.
 const LEASE_POLL: Duration = Duration::from_millis(50);
 
+/// The shortest time between two sweeps.
+const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// One durable file per session in a directory, which several processes of one machine can share.
 ///
 /// For applications that must survive a restart with no server beside them. Clones share one store;
-/// [`FileStoreBuilder`] has the settings.
+/// [`FileStoreBuilder`](super::FileStoreBuilder) has the settings.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -57,7 +59,7 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 ///   killed in the middle of: a file is never changed, but replaced by rename.
 /// - **Writers of all processes take turns**, by advisory locks on 256 lock files, each for a share of the sessions. A
 ///   process that dies leaves none. One that is stopped while it has one delays the writers of 1/256 of the sessions,
-///   each until the [deadline](FileStoreBuilder::lock_deadline), and keeps no thread waiting.
+///   each until the [deadline](super::FileStoreBuilder::lock_deadline), and keeps no thread waiting.
 /// - **Every call has a time limit**, the same deadline, measured by the caller's own timer. Several runtimes can share
 ///   the store, and it survives the end of the runtime that opened it.
 /// - **A change that was not synced is not acknowledged**, as far as the [`Durability`](super::Durability) promises a
@@ -122,64 +124,50 @@ pub(super) struct Inner {
     pub(super) pool: Pool,
     /// Who is told of what is swept, and of damaged files.
     pub(super) observers: Observers,
-    sweeper: Sweeper,
+    tasks: Tasks,
+    /// `None` if no task sweeps.
+    sweep_interval: Option<Duration>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.sweeper.stop();
+        self.tasks.stop();
     }
 }
 
 impl FileStore {
-    /// Opens the store in a directory that is there, with the default settings.
-    ///
-    /// # Errors
-    ///
-    /// If the directory is missing, is a file, can't be read, written or (except with
-    /// [`Durability::None`](super::Durability)) synced, is on a file system without locks or exact times, does not
-    /// answer in time, or belongs to another user's store. The text includes the operating system's reason, which is
-    /// also the error's [`source`](std::error::Error::source).
-    pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
-        Self::builder(dir).open().await
-    }
-
-    /// The same, and makes the directory and its parents if they are missing.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open), or if it can't be made.
-    pub async fn create(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
-        Self::builder(dir).create().await
-    }
-
-    /// Settings for a store in this directory.
-    pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
-        FileStoreBuilder::new(dir.as_ref())
-    }
-
     /// The directory, absolute.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.inner.disk.layout.root()
     }
 
-    pub(super) fn assemble(disk: Disk, pool: Pool, sweep_every: Option<Duration>, observers: Observers) -> Self {
+    pub(super) fn assemble(disk: Disk, pool: Pool, sweep_interval: Option<Duration>, observers: Observers) -> Self {
         let store = Self {
             inner: Arc::new(Inner {
                 disk: Arc::new(disk),
                 pool,
                 observers: observers.of(super::NAME),
-                sweeper: Sweeper::new(sweep_every),
+                tasks: Tasks::default(),
+                sweep_interval: sweep_interval.map(|interval| interval.max(LEAST_SWEEP_INTERVAL)),
             }),
         };
-        store.inner.sweeper.start(&store.inner);
+        store.keep_swept();
         store
+    }
+
+    /// Makes sure that the task that sweeps runs, if there is to be one.
+    fn keep_swept(&self) {
+        let Inner { tasks, sweep_interval: Some(interval), .. } = &*self.inner else { return };
+        tasks.start(|runtime, running| {
+            let sweeping = sweep_often(Arc::downgrade(&self.inner), *interval, running.clone());
+            vec![runtime.spawn(sweeping).abort_handle()]
+        });
     }
 
     /// Returns the directory, after making sure that the sweeper runs.
     pub(super) fn disk(&self) -> &Arc<Disk> {
-        self.inner.sweeper.start(&self.inner);
+        self.keep_swept();
         &self.inner.disk
     }
 
@@ -221,6 +209,16 @@ impl FileStore {
             self.inner.observers.tell(EventKind::NotOpened { id, operation, error: &error });
         }
         error
+    }
+}
+
+/// Sweeps from time to time, as long as the store is there.
+async fn sweep_often(store: Weak<Inner>, interval: Duration, _running: Running) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(inner) = store.upgrade() else { return };
+        // An error has its event already. The next sweep tries again.
+        let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
     }
 }
 
@@ -383,7 +381,7 @@ impl SessionStore for FileStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.inner.sweeper.stop();
+        self.inner.tasks.stop();
         let drained = self.inner.pool.drain().await;
         let outcome = self.flush_all(true).await;
         let outcome = outcome.and_then(|()| match drained {

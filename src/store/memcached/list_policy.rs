@@ -5,7 +5,7 @@
 /// much has expired.
 ///
 /// It does not apply to operations that end sessions: `delete_idle`, and `clear` without
-/// [`clear_by_generation`](super::MemcachedBuilder::clear_by_generation), always fail with
+/// [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation), always fail with
 /// [`Unsupported`](crate::StoreErrorKind::Unsupported).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ListPolicy {

@@ -2,12 +2,12 @@
 //!
 //! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
 //! `ring`, `expiry`, `events`, `backoff`, `released`, `error`, `list_policy`; `client/`, which knows no session; `retry`;
-//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `config`.
+//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `builder`.
 
 mod address;
 mod backoff;
+mod builder;
 mod client;
-mod config;
 mod envelope;
 mod epoch;
 mod error;
@@ -27,7 +27,7 @@ mod store;
 #[cfg(feature = "memcached-tls")]
 pub use self::client::MemcachedTls;
 pub use self::{
-    client::ServerStatistics, config::MemcachedBuilder, error::MemcachedConfigError, list_policy::ListPolicy,
+    builder::MemcachedStoreBuilder, client::ServerStatistics, error::MemcachedConfigError, list_policy::ListPolicy,
     store::MemcachedStore,
 };
 

@@ -69,7 +69,7 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # Runtimes and time limits
 ///
-/// Any number of runtimes can share a store. Each runtime has its own [`connections`](super::MemcachedBuilder::connections) to
+/// Any number of runtimes can share a store. Each runtime has its own [`connections`](super::MemcachedStoreBuilder::connections) to
 /// each server, made at its first request. So a runtime that is busy or has ended neither delays the others nor ends
 /// their connections. A caller enforces its time limit in its own future, with its own runtime's timer. It is answered
 /// in time even if the task that owns the connection can't run; the connection is then replaced. The limit includes the
@@ -394,12 +394,12 @@ impl SessionStore for MemcachedStore {
         (self.inner.options.list_policy != ListPolicy::Error).then_some(self as &dyn Listing)
     }
 
-    /// Present if [`clear_by_generation`](super::MemcachedBuilder::clear_by_generation) is set.
+    /// Present if [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation) is set.
     fn clearing(&self) -> Option<&dyn Clearing> {
         self.inner.options.clear_by_generation.then_some(self as &dyn Clearing)
     }
 
-    /// Present unless [`list_owners`](super::MemcachedBuilder::list_owners) is off.
+    /// Present unless [`list_owners`](super::MemcachedStoreBuilder::list_owners) is off.
     fn owners(&self) -> Option<&dyn Owners> {
         self.inner.options.list_owners.then_some(self as &dyn Owners)
     }

@@ -3,13 +3,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
+    background::Background,
     core::Core,
     error::MemoryOpenError,
     ledger::Bounds,
     restore::{self, Restored},
     store::MemoryStore,
     table::Table,
-    tasks::Tasks,
 };
 use crate::{
     clock::Clock,
@@ -21,31 +21,6 @@ const LEAST_BYTES: u64 = 64 * 1024;
 
 /// More sessions than any machine holds; what is above is a slip of the pen.
 const MOST_SESSIONS: u64 = 1 << 32;
-
-impl MemoryStore {
-    /// An empty store with the default settings: 100,000 sessions, 256 MiB, no snapshots.
-    #[must_use]
-    pub fn new() -> Self {
-        MemoryStoreBuilder::default().plain()
-    }
-
-    /// The same with this clock.
-    #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
-        MemoryStoreBuilder::default().clock(clock).plain()
-    }
-
-    /// Settings, to begin with the default ones.
-    pub fn builder() -> MemoryStoreBuilder {
-        MemoryStoreBuilder::default()
-    }
-}
-
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// The settings of a [`MemoryStore`]; made by [`MemoryStore::builder`].
 ///
@@ -78,6 +53,31 @@ pub struct MemoryStoreBuilder {
     close_timeout: Duration,
     clock: Clock,
     observers: Observers,
+}
+
+impl MemoryStore {
+    /// An empty store with the default settings: 100,000 sessions, 256 MiB, no snapshots.
+    #[must_use]
+    pub fn new() -> Self {
+        MemoryStoreBuilder::default().plain()
+    }
+
+    /// The same with this clock.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        MemoryStoreBuilder::default().clock(clock).plain()
+    }
+
+    /// Settings, to begin with the default ones.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::default()
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Default for MemoryStoreBuilder {
@@ -208,7 +208,7 @@ impl MemoryStoreBuilder {
             }
         };
         let core = Arc::new(Core::new(table, self.clock.clone(), keeper, self.observers.clone()));
-        Ok(self.store(core, restored))
+        Ok(self.assemble(core, restored))
     }
 
     fn check(&self) -> Result<(), MemoryOpenError> {
@@ -248,15 +248,15 @@ impl MemoryStoreBuilder {
         self.snapshot_interval.unwrap_or(SNAPSHOT_INTERVAL)
     }
 
-    fn store(&self, core: Arc<Core>, restored: Restored) -> MemoryStore {
-        let tasks = Tasks::new(self.sweep_interval, self.interval_of_snapshots());
-        MemoryStore::of(core, restored, tasks, self.longest_lease, self.close_timeout)
+    fn assemble(&self, core: Arc<Core>, restored: Restored) -> MemoryStore {
+        let background = Background::new(self.sweep_interval, self.interval_of_snapshots());
+        MemoryStore::of(core, restored, background, self.longest_lease, self.close_timeout)
     }
 
     /// A store with the default settings and this clock: nothing in it can fail.
     fn plain(self) -> MemoryStore {
         let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, self.clock.recent_millis());
         let core = Arc::new(Core::new(table, self.clock.clone(), None, self.observers.clone()));
-        self.store(core, Restored::default())
+        self.assemble(core, Restored::default())
     }
 }

@@ -1,5 +1,6 @@
 //! Sessions in this process's memory, for production: bounded, with proactive expiry, and snapshots if asked for.
 
+mod background;
 mod builder;
 mod contract;
 mod core;
@@ -12,7 +13,6 @@ mod keeper;
 mod lease;
 mod ledger;
 mod line;
-mod links;
 #[cfg(test)]
 mod loom_tests;
 #[cfg(test)]
@@ -20,14 +20,12 @@ mod model;
 mod owners;
 mod restore;
 mod scribe;
-mod seed;
 mod shard;
 mod slot;
 mod snapshot;
 mod store;
 mod sync;
 mod table;
-mod tasks;
 mod walk;
 mod wheel;
 
@@ -37,7 +35,7 @@ pub use self::{
     builder::MemoryStoreBuilder,
     error::MemoryOpenError,
     restore::Restored,
-    store::{MemoryIter, MemoryStatistics, MemoryStore},
+    store::{MemoryStatistics, MemoryStore},
 };
 
 /// The target of this store's events.

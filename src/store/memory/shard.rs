@@ -5,9 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     journal::Journal,
     ledger::{Bounds, Ledger},
-    links::Links,
     owners::Owners,
-    seed::Seed,
     slot::{self, CLASSES, Class, Slot},
     sync::{Apart, AtomicU64, Ordering},
     wheel::Wheel,
@@ -16,7 +14,7 @@ use crate::{
     clock,
     id::SessionId,
     record::Record,
-    store::{Stored, Usage},
+    store::{Stored, Usage, links::Links, seed::Seed},
 };
 
 /// What the shards share.

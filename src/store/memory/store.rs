@@ -1,13 +1,9 @@
-//! The store, and its use as a dictionary.
+//! The store.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{core::Core, evicted::tell_expired, restore::Restored, table::Done, tasks::Tasks, walk::Place};
-use crate::{
-    id::SessionId,
-    record::Record,
-    store::{Owned, Owners, SessionStore, StoreError, Stored, Usage},
-};
+use super::{background::Background, core::Core, evicted::tell_expired, restore::Restored, table::Done};
+use crate::{id::SessionId, store::StoreError};
 
 /// Sessions in this process's memory: bounded, with proactive expiry, and with snapshots if asked for. Clones share one
 /// store.
@@ -20,15 +16,13 @@ use crate::{
 /// # Ok::<(), session_layer::MemoryOpenError>(())
 /// ```
 ///
-/// See [`MemoryStoreBuilder`](super::MemoryStoreBuilder) for the settings. Beside the methods of [`SessionStore`] (`load`, `create`, `remove`,
-/// `ids`, `clear`, …) it can be used like a dictionary: [`get`](Self::get), [`contains`](Self::contains),
-/// [`take`](Self::take), [`get_or_insert`](Self::get_or_insert), [`iter`](Self::iter), [`len`](Self::len).
+/// See [`MemoryStoreBuilder`](super::MemoryStoreBuilder) for the settings. To use it like a dictionary, make
+/// [`Sessions`](crate::Sessions) of it, as of any other store.
 ///
 /// # Eviction
 ///
 /// A full store evicts the least recently used session, in constant time. Created, loaded, updated and touched is used;
-/// [`contains`](Self::contains), [`iter`](Self::iter), `metadata` and `list_owner` are no uses. A session that was just
-/// stored is never the one to go.
+/// `metadata`, `ids` and `list_owner` are no uses. A session that was just stored is never the one to go.
 ///
 /// Sessions without an owner go first. A 32nd part of the capacity, and of the bytes (at least 192 KiB, at most half), is
 /// kept free of sessions that have one. So anonymous visitors push out each other and never a login, not even in a
@@ -90,7 +84,7 @@ pub struct MemoryStore {
 /// What is dropped with the last clone.
 struct Handle {
     core: Arc<Core>,
-    tasks: Tasks,
+    background: Background,
     restored: Restored,
     longest_lease: Duration,
     close_timeout: Duration,
@@ -120,16 +114,16 @@ impl MemoryStore {
     pub(super) fn of(
         core: Arc<Core>,
         restored: Restored,
-        tasks: Tasks,
+        background: Background,
         longest_lease: Duration,
         close_timeout: Duration,
     ) -> Self {
-        Self { handle: Arc::new(Handle { core, tasks, restored, longest_lease, close_timeout }) }
+        Self { handle: Arc::new(Handle { core, background, restored, longest_lease, close_timeout }) }
     }
 
     /// The core, once the tasks are under way.
     pub(super) fn core(&self) -> &Arc<Core> {
-        self.handle.tasks.start(&self.handle.core);
+        self.handle.background.start(&self.handle.core);
         &self.handle.core
     }
 
@@ -138,7 +132,7 @@ impl MemoryStore {
     }
 
     pub(super) async fn close_once(&self) -> Result<(), StoreError> {
-        self.handle.tasks.stop();
+        self.handle.background.stop();
         self.handle.core.close(self.handle.close_timeout).await
     }
 
@@ -179,101 +173,6 @@ impl MemoryStore {
             bytes: self.handle.core.table.shared.ledger.bytes(),
         }
     }
-
-    /// Loads a record: the same as [`SessionStore::load`], and a use.
-    ///
-    /// # Errors
-    ///
-    /// If the store is closed.
-    pub async fn get(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.load(id).await
-    }
-
-    /// Whether there is a live record. That is no use of it.
-    ///
-    /// # Errors
-    ///
-    /// If the store is closed.
-    pub async fn contains(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let core = self.core();
-        let now = core.now();
-        let live = core.table.peek(id, |held| !held.is_expired(now));
-        Ok(live.map_err(|error| refused("contains", error.on(id)))?.unwrap_or(false))
-    }
-
-    /// Removes a record and gives it, if it was live: of two that run at once, one gets it.
-    ///
-    /// # Errors
-    ///
-    /// As [`SessionStore::remove`].
-    pub async fn take(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let core = self.core();
-        let taken = self.settle("take", id, core.table.remove(id, core.now())).await?;
-        if taken.is_some() {
-            tracing::debug!(target: super::TARGET, %id, "removed");
-        }
-        Ok(taken)
-    }
-
-    /// Loads the record that is there, or stores this one: of two that run at once, both get the same one.
-    ///
-    /// # Errors
-    ///
-    /// As [`SessionStore::create`].
-    pub async fn get_or_insert(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        usage: Usage,
-    ) -> Result<Stored, StoreError> {
-        let core = self.core();
-        let done = core.table.get_or_create(id, record, usage, core.now());
-        let (stored, created) = self.settle("get_or_insert", id, done).await?;
-        if created {
-            tracing::debug!(target: super::TARGET, %id, "created");
-        }
-        Ok(stored)
-    }
-
-    /// How many live sessions there are.
-    ///
-    /// What has expired is swept first. A closed store has none.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        let core = self.core();
-        core.table.count(core.now(), &core.observers).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
-    }
-
-    /// Whether there is no live session.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Goes through the live sessions, in no order. That is no use of them.
-    ///
-    /// Writers are not held up, and the store is not copied: some sessions are looked at at a time. A session that
-    /// lives all the while comes exactly once. A closed store has none.
-    #[must_use]
-    pub fn iter(&self) -> MemoryIter {
-        MemoryIter { store: self.clone(), place: Some(Place::default()), step: Vec::new() }
-    }
-
-    /// Ends every session of an owner: renews the epoch, which revokes also what is being committed at this moment,
-    /// and removes the sessions. How many were removed.
-    ///
-    /// # Errors
-    ///
-    /// As [`SessionStore::renew_epoch`] and [`SessionStore::remove`].
-    pub async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
-        let now = self.core().clock.now();
-        self.renew_epoch(owner, Usage { used_at: now, expires_at: now }).await?;
-        let mut removed = 0;
-        for Owned { id, .. } in self.list_owner(owner).await? {
-            removed += u64::from(self.remove(&id).await?);
-        }
-        Ok(removed)
-    }
 }
 
 /// Names the operation in an error, and reports it.
@@ -295,49 +194,9 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-impl IntoIterator for &MemoryStore {
-    type Item = (SessionId, Stored);
-    type IntoIter = MemoryIter;
-
-    fn into_iter(self) -> MemoryIter {
-        self.iter()
-    }
-}
-
-/// The live sessions of a [`MemoryStore`]; made by [`MemoryStore::iter`].
-pub struct MemoryIter {
-    store: MemoryStore,
-    place: Option<Place>,
-    step: Vec<(SessionId, Stored)>,
-}
-
-impl Iterator for MemoryIter {
-    type Item = (SessionId, Stored);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.step.is_empty() {
-            let core = &self.store.handle.core;
-            let (from, now, step) = (self.place?, core.now(), &mut self.step);
-            let walked = core.table.walk(from, |held| {
-                if held.record.is_session() && !held.is_expired(now) {
-                    step.push((held.id, held.stored()));
-                }
-            });
-            self.place = walked.ok().flatten();
-        }
-        self.step.pop()
-    }
-}
-
-impl fmt::Debug for MemoryIter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryIter").finish_non_exhaustive()
-    }
-}
-
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.tasks.stop();
+        self.background.stop();
         let Some(keeper) = &self.core.keeper else { return };
         // Closed already: nothing is left to do.
         if !self.core.table.close() {

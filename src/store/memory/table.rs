@@ -9,7 +9,6 @@ use super::{
     ledger::{Bounds, Ledger},
     line::Line,
     owners::Owners,
-    seed::Seed,
     shard::{Fate, Shard, Shared, Totals},
     slot::{self, Slot},
     sync::{Apart, AtomicU64, Mutex, MutexGuard, Ordering, lock},
@@ -20,6 +19,7 @@ use crate::{
     record::{Record, RecordKind},
     store::{
         Create, End, Holder, Lock, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+        seed::Seed,
     },
 };
 
@@ -197,31 +197,6 @@ impl Table {
         };
         let evicted = self.make_room(id);
         Ok(Done { evicted, expired, ..Done::new(Create::Created(Version::from_u64(version))) })
-    }
-
-    /// Loads what is there, or stores this record: one step. Whether it was stored.
-    pub(super) fn get_or_create(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        usage: Usage,
-        now: u64,
-    ) -> Answer<(Stored, bool)> {
-        self.fits(record)?;
-        let mut expired = None;
-        let created = {
-            let mut shard = self.shard(id)?;
-            if let Some(slot) = shard.find(id) {
-                if !shard.slot(slot).is_expired(now) {
-                    return Ok(Done::new((shard.load(slot, now), false)));
-                }
-                expired = Some(Box::new(shard.take(&self.shared, slot, Fate::Expired)));
-            }
-            let version = shard.create(&self.shared, id, record, usage, now);
-            Stored::new(Arc::clone(record), Version::from_u64(version), usage)
-        };
-        let evicted = self.make_room(id);
-        Ok(Done { evicted, expired, ..Done::new((created, true)) })
     }
 
     pub(super) fn update(

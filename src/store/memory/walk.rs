@@ -71,27 +71,6 @@ impl Table {
         Ok((sessions(&taken), all))
     }
 
-    /// Takes out everything that has expired; how many sessions.
-    pub(super) fn sweep(&self, now: u64, told: &Observers) -> Result<u64, StoreError> {
-        let mut deleted = 0;
-        for shard in 0..self.shard_count() {
-            loop {
-                let (count, all) = self.sweep_step(shard, now, told)?;
-                deleted += count;
-                if all {
-                    break;
-                }
-            }
-        }
-        Ok(deleted)
-    }
-
-    /// Live sessions, once what has expired is swept.
-    pub(super) fn count(&self, now: u64, told: &Observers) -> Result<u64, StoreError> {
-        self.sweep(now, told)?;
-        Ok(self.shared.ledger.sessions())
-    }
-
     /// Removes the idle sessions of one step. Returns where to continue.
     pub(super) fn delete_idle_step(
         &self,

@@ -1,6 +1,6 @@
 //! A hierarchical timing wheel: which sessions expire when.
 
-use super::links::Links;
+use crate::store::links::Links;
 
 /// Milliseconds of a tick. What is due within the present tick is looked at one by one.
 const TICK_MILLIS: u64 = 1_000;

@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderValue, Request, Response, header};
 use session_layer::{
     Create, Error, Record, SessionHandle, SessionId, SessionLayer, SessionStore, StoreError, Stored, Touch, Update,
-    Usage, Version, connect,
+    Usage, Version,
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -88,19 +88,5 @@ async fn a_session_lasts_over_requests() {
         request.headers_mut().insert(header::COOKIE, HeaderValue::from_str(&cookie).expect("ASCII"));
         let response = service.clone().oneshot(request).await.expect("infallible");
         assert_eq!(response.body().0, visits);
-    }
-}
-
-/// The error names the missing feature.
-#[tokio::test]
-async fn connect_names_the_feature() {
-    for store in ["memory", "file", "memcached"] {
-        let error = connect(&format!("{store}:")).await.expect_err("not compiled in");
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "the store `{store}:` is not compiled in: enable the feature `{store}` of session-layer in Cargo.toml"
-            )
-        );
     }
 }

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use engines::{Random, fresh_id, resident};
+use engines::{Random, fresh_id, now, resident};
 use session_layer::{
     Check, Create, Entries, Lifetime, MemoryStore, Owner, Record, Rename, SessionId, SessionStore, Usage,
 };
@@ -61,7 +61,7 @@ async fn main() {
     for worker in workers {
         worker.await.expect("no panics");
     }
-    let live = store.len() as u64;
+    let live = now(store.count()).expect("open");
     let end = store.statistics();
     let sum = live + end.expired + end.evicted + end.removed;
     let share = most_resident as f64 / BYTES as f64;

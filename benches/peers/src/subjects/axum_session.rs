@@ -21,24 +21,7 @@ type InMemory = Session<SessionNullPool>;
 
 pub(crate) async fn router(app: App) -> Router {
     let store = SessionStore::<SessionNullPool>::new(None, SessionConfig::default()).await.expect("good settings");
-    Router::new()
-        .route("/untouched", get(async || "ok"))
-        .route("/fill", get(fill))
-        .route("/read", get(read))
-        .route("/write", get(write))
-        .route("/create", get(create))
-        .route("/home", get(home))
-        .route("/cart", get(cart))
-        .route("/renew", get(renew))
-        .route("/key/{key}", get(key))
-        .route("/increment", get(increment))
-        .route("/slow", get(slow))
-        .route("/logout", get(logout))
-        .route("/keys", get(keys))
-        .route("/n", get(n))
-        .route("/user", get(has_user))
-        .layer(SessionLayer::new(store))
-        .with_state(app)
+    routes!().layer(SessionLayer::new(store)).with_state(app)
 }
 
 async fn fill(State(app): State<App>, session: InMemory) -> &'static str {

@@ -16,6 +16,9 @@
 //! | `/logout` | ends the session |
 //! | `/keys`, `/n`, `/user` | how many of the racers' keys are there, the counter, and whether there is a user |
 
+#[macro_use]
+mod routes;
+
 mod axum_session;
 mod kind;
 mod none;

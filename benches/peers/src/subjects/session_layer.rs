@@ -47,24 +47,7 @@ pub(crate) async fn router(kind: Kind, backend: &Backend, durability: Durability
             SessionLayer::new(store.expect("good settings"))
         }
     };
-    Router::new()
-        .route("/untouched", get(async || "ok"))
-        .route("/fill", get(fill))
-        .route("/read", get(read))
-        .route("/write", get(write))
-        .route("/create", get(create))
-        .route("/home", get(home))
-        .route("/cart", get(cart))
-        .route("/renew", get(renew))
-        .route("/key/{key}", get(key))
-        .route("/increment", get(increment))
-        .route("/slow", get(slow))
-        .route("/logout", get(logout))
-        .route("/keys", get(keys))
-        .route("/n", get(n))
-        .route("/user", get(has_user))
-        .layer(layer)
-        .with_state(app)
+    routes!().layer(layer).with_state(app)
 }
 
 /// Without the default bound on sessions, as the others are.

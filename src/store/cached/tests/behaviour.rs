@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::store::{
-    CacheSettings, CachedStore, Clearing, Create, Holder, Leases, Listing, Lock, Refresh, Rename, SessionStore,
+    CacheConfig, CachedStore, Clearing, Create, Holder, Leases, Listing, Lock, Refresh, Rename, SessionStore,
     StoreErrorKind, Stored, Touch, Update, Version,
 };
 
@@ -15,13 +15,13 @@ type Cache = CachedStore<TestStore>;
 /// Always validated.
 fn validated() -> (TestStore, Cache) {
     let store = TestStore::new(clock());
-    (store.clone(), CachedStore::with_settings(store, CacheSettings::new().clock(clock())))
+    (store.clone(), CachedStore::with_config(store, CacheConfig::new().clock(clock())))
 }
 
 /// Trusted without a limit, so that only the cache's own coherence keeps it right.
 fn trusted() -> (TestStore, Cache) {
     let store = TestStore::new(clock());
-    (store.clone(), CachedStore::with_settings(store, CacheSettings::new().trusted(FOREVER).clock(clock())))
+    (store.clone(), CachedStore::with_config(store, CacheConfig::new().trusted(FOREVER).clock(clock())))
 }
 
 async fn put(store: &impl SessionStore, name: &str, text: &str) -> Version {
@@ -57,16 +57,16 @@ async fn a_change_elsewhere_is_seen_by_the_next_load() {
     assert_eq!(get(&cache, "a").await.unwrap(), "2");
     assert!(elsewhere.remove(&id("a")).await.unwrap());
     assert_eq!(get(&cache, "a").await, None);
-    let stats = cache.stats();
-    assert_eq!((stats.hits, stats.misses, stats.sessions), (1, 2, 0));
+    let statistics = cache.statistics();
+    assert_eq!((statistics.hits, statistics.misses, statistics.sessions), (1, 2, 0));
 }
 
 #[tokio::test]
 async fn trust_lasts_for_its_time_and_no_longer() {
     let clock = clock();
     let elsewhere = TestStore::new(clock.clone());
-    let settings = CacheSettings::new().trusted(Duration::from_secs(10)).clock(clock.clone());
-    let cache = CachedStore::with_settings(elsewhere.clone(), settings);
+    let settings = CacheConfig::new().trusted(Duration::from_secs(10)).clock(clock.clone());
+    let cache = CachedStore::with_config(elsewhere.clone(), settings);
     put(&elsewhere, "a", "1").await;
     assert_eq!(get(&cache, "a").await.unwrap(), "1");
     elsewhere.remove(&id("a")).await.unwrap();
@@ -86,8 +86,8 @@ async fn trust_lasts_for_its_time_and_no_longer() {
 async fn a_touch_moves_the_expiry_and_makes_nothing_fresher() {
     let clock = clock();
     let elsewhere = TestStore::new(clock.clone());
-    let settings = CacheSettings::new().trusted(Duration::from_secs(10)).clock(clock.clone());
-    let cache = CachedStore::with_settings(elsewhere.clone(), settings);
+    let settings = CacheConfig::new().trusted(Duration::from_secs(10)).clock(clock.clone());
+    let cache = CachedStore::with_config(elsewhere.clone(), settings);
     let version = put(&cache, "a", "1").await;
     elsewhere.update(&id("a"), &record("2"), &version, usage()).await.unwrap();
     clock.advance(Duration::from_secs(6));
@@ -105,7 +105,7 @@ async fn a_touch_moves_the_expiry_and_makes_nothing_fresher() {
 async fn an_expired_entry_is_not_served() {
     let clock = clock();
     let store = TestStore::new(clock.clone());
-    let cache = CachedStore::with_settings(store.clone(), CacheSettings::new().trusted(FOREVER).clock(clock.clone()));
+    let cache = CachedStore::with_config(store.clone(), CacheConfig::new().trusted(FOREVER).clock(clock.clone()));
     put(&cache, "a", "1").await;
     put(&cache, "b", "1").await;
     clock.advance(Duration::from_secs(3_599));
@@ -317,11 +317,11 @@ async fn an_error_is_passed_on_and_nothing_is_cached() {
         assert_eq!(two.unwrap_err().kind(), StoreErrorKind::Unavailable);
         store.fail(false);
         assert_eq!(get(&cache, "a").await.unwrap(), "1");
-        assert_eq!((cache.stats().errors, store.loads()), (2, 2));
+        assert_eq!((cache.statistics().errors, store.loads()), (2, 2));
         // A failed write drops the entry, since it may have happened.
         store.fail(true);
         assert!(cache.remove(&a).await.is_err());
-        assert_eq!(cache.stats().sessions, 0);
+        assert_eq!(cache.statistics().sessions, 0);
         assert!(idle(&cache));
     }
 }
@@ -373,22 +373,22 @@ async fn epochs_are_not_cached() {
 #[tokio::test]
 async fn it_is_bounded_in_sessions_and_bytes() {
     let store = TestStore::new(clock());
-    let settings = CacheSettings::new().clock(clock()).trusted(FOREVER);
-    let cache = CachedStore::with_settings(store.clone(), settings.clone().capacity(4));
+    let settings = CacheConfig::new().clock(clock()).trusted(FOREVER);
+    let cache = CachedStore::with_config(store.clone(), settings.clone().capacity(4));
     for name in 0..10 {
         put(&cache, &name.to_string(), "1").await;
     }
-    let stats = cache.stats();
-    assert_eq!((stats.fills, stats.evictions, stats.sessions), (10, 6, 4));
+    let statistics = cache.statistics();
+    assert_eq!((statistics.fills, statistics.evictions, statistics.sessions), (10, 6, 4));
     assert!(get(&cache, "9").await.is_some() && get(&cache, "6").await.is_some());
     assert_eq!(store.loads(), 0);
 
-    let cache = CachedStore::with_settings(store.clone(), settings.max_bytes(16 * 2_000));
+    let cache = CachedStore::with_config(store.clone(), settings.max_bytes(16 * 2_000));
     for name in 10..500 {
         put(&cache, &name.to_string(), &"x".repeat(500)).await;
     }
-    let stats = cache.stats();
-    assert!(stats.bytes <= 16 * 2_000 && stats.sessions > 16, "{stats:?}");
+    let statistics = cache.statistics();
+    assert!(statistics.bytes <= 16 * 2_000 && statistics.sessions > 16, "{statistics:?}");
     put(&cache, "large", &"x".repeat(5_000)).await;
     assert_eq!(get(&cache, "large").await.unwrap().len(), 5_000, "not cached, and still there");
 }
@@ -397,12 +397,12 @@ async fn it_is_bounded_in_sessions_and_bytes() {
 async fn it_steps_aside_for_a_store_in_memory_and_at_capacity_zero() {
     let memory = CachedStore::new(TestStore::build(clock(), true));
     assert!(memory.in_memory());
-    let none = CachedStore::with_settings(TestStore::new(clock()), CacheSettings::new().capacity(0));
+    let none = CachedStore::with_config(TestStore::new(clock()), CacheConfig::new().capacity(0));
     for cache in [memory, none] {
         put(&cache, "a", "1").await;
         assert_eq!(get(&cache, "a").await.unwrap(), "1");
         assert!(cache.remove(&id("a")).await.unwrap());
-        assert_eq!(cache.stats(), Default::default());
+        assert_eq!(cache.statistics(), Default::default());
         assert_eq!(cache.inner().loads(), 1);
     }
 }
@@ -462,8 +462,8 @@ proptest! {
         let clock = clock();
         let (bare, behind) = (TestStore::new(clock.clone()), TestStore::new(clock.clone()));
         let trusted = if trust { FOREVER } else { Duration::ZERO };
-        let settings = CacheSettings::new().capacity(capacity).trusted(trusted).clock(clock.clone());
-        let cache = CachedStore::with_settings(behind, settings);
+        let settings = CacheConfig::new().capacity(capacity).trusted(trusted).clock(clock.clone());
+        let cache = CachedStore::with_config(behind, settings);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             for step in steps {
@@ -509,6 +509,6 @@ proptest! {
             }
         });
         prop_assert!(idle(&cache));
-        prop_assert!(cache.stats().sessions <= capacity);
+        prop_assert!(cache.statistics().sessions <= capacity);
     }
 }

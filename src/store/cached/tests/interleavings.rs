@@ -14,7 +14,7 @@ use std::sync::{
 };
 
 use super::*;
-use crate::store::{CacheSettings, CachedStore, Create, Rename, SessionStore, Stored, Touch, Update, Version};
+use crate::store::{CacheConfig, CachedStore, Create, Rename, SessionStore, Stored, Touch, Update, Version};
 
 /// Schedules for each of the 729 mixes.
 const RUNS: usize = 20;
@@ -177,7 +177,7 @@ fn one_process_that_trusts_its_cache_sees_no_stale_record() {
     for tasks in mixes() {
         let stores = || {
             let bare = TestStore::new(clock());
-            let cache = CachedStore::with_settings(bare.clone(), CacheSettings::new().trusted(FOREVER).clock(clock()));
+            let cache = CachedStore::with_config(bare.clone(), CacheConfig::new().trusted(FOREVER).clock(clock()));
             (bare, cache.clone(), cache.clone(), cache)
         };
         scenario(stores, tasks);
@@ -190,7 +190,7 @@ fn two_processes_that_validate_see_no_stale_record() {
     for tasks in mixes() {
         let stores = || {
             let bare = TestStore::new(clock());
-            let cache = || CachedStore::with_settings(bare.clone(), CacheSettings::new().clock(clock()));
+            let cache = || CachedStore::with_config(bare.clone(), CacheConfig::new().clock(clock()));
             let first = cache();
             (bare.clone(), first.clone(), cache(), first)
         };

@@ -24,9 +24,9 @@ use super::{
     error::Reason,
     handshake::{ServerInfo, shake},
     in_flight::{InFlight, Request, Waiter},
-    lane::Link,
+    link::Link,
     reply::{Reply, ReplyError, parse},
-    server::Shared,
+    shared::Shared,
     stream::Stream,
 };
 

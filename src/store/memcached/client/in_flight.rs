@@ -11,7 +11,7 @@ use super::{
     claim::Claim,
     command::Command,
     error::{ClientError, Reason},
-    lane::Link,
+    link::Link,
     reply::Reply,
 };
 

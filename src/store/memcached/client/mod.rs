@@ -27,8 +27,10 @@ mod error;
 mod handshake;
 mod in_flight;
 mod lane;
+mod link;
 mod reply;
 mod server;
+mod shared;
 mod stream;
 
 pub use self::server::ServerStatistics;
@@ -39,7 +41,8 @@ pub(super) use self::{
     error::{ClientError, Reason},
     handshake::Credentials,
     reply::{Reply, Status},
-    server::{Pending, Server, ServerSettings},
+    server::{Pending, Server},
+    shared::ServerSettings,
     stream::Transport,
 };
 

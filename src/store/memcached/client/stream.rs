@@ -116,7 +116,7 @@ mod tls {
         },
     };
 
-    use crate::store::memcached::MemcachedConfigError;
+    use super::super::super::error::MemcachedConfigError;
 
     /// How TLS connections to memcached (its option `-Z`) are made, by rustls.
     ///

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::id::SessionId;
 
-/// One wide multiplication, seeded at random for each store.
+/// One wide multiplication, seeded at random for each map.
 ///
 /// Ids are SHA-256 output already, but those of owners come from names that visitors choose: without a seed, names could
 /// be searched for whose ids fall into one bucket.
@@ -20,6 +20,7 @@ impl Seed {
         Self { low: random.hash_one(1u8), high: random.hash_one(2u8) }
     }
 
+    #[cfg(any(feature = "memory", test))]
     pub(super) fn hash(&self, id: &SessionId) -> u64 {
         self.mix(u128::from_le_bytes(*id.as_bytes()))
     }
@@ -34,6 +35,12 @@ impl Seed {
 fn halves(number: u128) -> (u64, u64) {
     // Both halves fit by construction.
     ((number & u128::from(u64::MAX)) as u64, (number >> 64) as u64)
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self::random()
+    }
 }
 
 impl BuildHasher for Seed {

@@ -1,4 +1,4 @@
-//! The setting that lets requests of one session run one after another.
+//! How long requests wait for their turn, and how long a turn lasts.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::{
 
 /// How long a request waits for its turn, and for how long it has it.
 #[derive(Debug, Default)]
-pub(super) struct OneAtATime {
+pub(super) struct Turns {
     pub(super) wait: Option<Duration>,
     pub(super) lease: Option<Duration>,
 }
 
-impl OneAtATime {
+impl Turns {
     /// The default of a lease's time, which is the memory store's longest, too.
     const LEASE: Duration = Duration::from_secs(30);
 

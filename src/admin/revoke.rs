@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Sessions, TARGET,
-    handle::{during, failed},
+    sessions::{during, failed},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

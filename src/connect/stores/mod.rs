@@ -51,12 +51,12 @@ fn unknown(scheme: &str, target: &str) -> ConnectError {
 /// Puts a cache in front of the store if the URL asks for one.
 #[cfg(any(feature = "file", feature = "memcached"))]
 fn cached(sessions: Option<usize>, store: impl crate::store::SessionStore, told: Told) -> DynStore {
-    use crate::store::{CacheSettings, CachedStore};
+    use crate::store::{CacheConfig, CachedStore};
     match sessions {
         Some(sessions) => {
-            let settings = CacheSettings::new().capacity(sessions);
-            let settings = told.into_iter().fold(settings, CacheSettings::observe);
-            DynStore::new(CachedStore::with_settings(store, settings))
+            let settings = CacheConfig::new().capacity(sessions);
+            let settings = told.into_iter().fold(settings, CacheConfig::observe);
+            DynStore::new(CachedStore::with_config(store, settings))
         }
         None => DynStore::new(store),
     }

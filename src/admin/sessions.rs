@@ -39,6 +39,22 @@ use crate::{
 /// What a store can't do is [`Unsupported`](crate::ErrorKind::Unsupported): memcached has no list of all ids, for one.
 /// A session that has expired, was renewed (its old id) or was revoked is absent, as for a request.
 ///
+/// # Like a dictionary
+///
+/// Over every store that can list, it reads like a map from ids to sessions, and each session like a map from keys to
+/// values:
+///
+/// | of a map | of the store | of one session |
+/// |---|---|---|
+/// | get | [`open`](Self::open) | [`get`](Self::get) |
+/// | contains | [`contains`](Self::contains) | |
+/// | insert | [`new_session`](crate::SessionLayer::new_session) | [`merge`](Self::merge) |
+/// | get or insert, update | | [`get_or_insert`](Self::get_or_insert), [`update`](Self::update) |
+/// | remove, take | [`remove`](Self::remove) | [`take`](Self::take) |
+/// | keys, iterate | [`ids`](Self::ids), [`iter`](Self::iter) | |
+/// | length | [`count`](Self::count), [`is_empty`](Self::is_empty) | |
+/// | clear | [`clear`](Self::clear) | |
+///
 /// A write counts as a use and moves the session's expiry, as a request's does; reading does not.
 ///
 /// Clones are cheap. What ends a session, or an owner's, runs to its end even if its future is dropped; what goes through

@@ -3,7 +3,7 @@
 /// What a [`CachedStore`](crate::CachedStore) has done so far, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct CacheStats {
+pub struct CacheStatistics {
     /// Loads that were answered from the cache, with or without asking the store whether it is still right.
     pub hits: u64,
     /// Loads that needed the record from the store: it was not cached, or had been changed elsewhere.
@@ -20,7 +20,7 @@ pub struct CacheStats {
     pub bytes: usize,
 }
 
-impl std::ops::AddAssign for CacheStats {
+impl std::ops::AddAssign for CacheStatistics {
     fn add_assign(&mut self, other: Self) {
         self.hits += other.hits;
         self.misses += other.misses;

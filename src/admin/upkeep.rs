@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Sessions,
-    handle::{during, failed},
+    sessions::{during, failed},
 };
 use crate::{
     error::Result,
@@ -22,6 +22,7 @@ impl Sessions {
     /// # Errors
     ///
     /// Those of the store.
+    #[doc(alias = "len")]
     pub async fn count(&self) -> Result<u64> {
         required::listing(self.store(), "count")?.count().await.map_err(during("count"))
     }

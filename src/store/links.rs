@@ -1,4 +1,4 @@
-//! Doubly linked rings over slot numbers: the order of use and the timing wheel.
+//! Doubly linked rings over slot numbers: orders of use, free slots and the timing wheel.
 
 /// Rings of slots. Each ring has a head; a slot is in one ring at most, and leaves it without our knowing which.
 ///
@@ -47,7 +47,13 @@ impl Links {
         self.slot(self.ends[at(head)].1)
     }
 
+    /// The last of a ring: the one that was pushed last.
+    pub(super) fn last(&self, head: u32) -> Option<u32> {
+        self.slot(self.ends[at(head)].0)
+    }
+
     /// The one after a slot in its ring.
+    #[cfg(any(feature = "memory", test))]
     pub(super) fn after(&self, slot: u32) -> Option<u32> {
         self.slot(self.ends[at(slot + self.heads)].1)
     }
@@ -61,9 +67,9 @@ fn at(node: u32) -> usize {
     node as usize
 }
 
-/// Slots are numbered by `u32`; `Shard::insert` sees to it that there are no more.
+/// Slots are numbered by `u32`; the users of the rings see to it that there are no more.
 fn number(at: usize) -> u32 {
-    u32::try_from(at).expect("a shard has fewer than 2^31 slots")
+    u32::try_from(at).expect("fewer than 2^32 slots and heads")
 }
 
 #[cfg(test)]
@@ -86,6 +92,7 @@ mod tests {
         }
         links.push(1, 2);
         assert_eq!((ring(&links, 0), ring(&links, 1)), (vec![0, 3, 1], vec![2]));
+        assert_eq!((links.last(0), links.last(1)), (Some(1), Some(2)));
         links.unlink(3);
         links.push(1, 3);
         links.unlink(9);
@@ -93,6 +100,6 @@ mod tests {
         for slot in [0, 1, 1] {
             links.unlink(slot);
         }
-        assert_eq!(links.first(0), None);
+        assert_eq!((links.first(0), links.last(0)), (None, None));
     }
 }

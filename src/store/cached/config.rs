@@ -9,7 +9,7 @@ use crate::{
 
 /// How much a [`CachedStore`](crate::CachedStore) keeps, and when it asks the store whether that is still right.
 #[derive(Debug, Clone)]
-pub struct CacheSettings {
+pub struct CacheConfig {
     pub(super) capacity: usize,
     pub(super) max_bytes: usize,
     pub(super) trusted: Duration,
@@ -17,7 +17,7 @@ pub struct CacheSettings {
     pub(super) observers: Observers,
 }
 
-impl CacheSettings {
+impl CacheConfig {
     /// 4,096 sessions, 16 MiB, always validated.
     #[must_use]
     pub const fn new() -> Self {
@@ -75,7 +75,7 @@ impl CacheSettings {
     }
 }
 
-impl Default for CacheSettings {
+impl Default for CacheConfig {
     fn default() -> Self {
         Self::new()
     }

@@ -4,7 +4,7 @@
 //! - [`OwnedSession`]: one of an owner's sessions, which are listed and limited in `owners`, ended in `revoke`.
 //! - `own`: the sessions of a session's owner, from the session itself.
 //! - [`SessionLock`]: a lease that is given back when it is dropped.
-//! - [`SessionIds`]: all ids, a page at a time.
+//! - [`SessionIds`] and [`SessionIter`]: all ids, or all sessions, a page at a time.
 //!
 //! # Events
 //!
@@ -19,20 +19,20 @@
 //!
 //! They hold ids, never an owner's name: names are often e-mail addresses.
 
+mod all;
 mod entries;
-mod handle;
-mod ids;
 mod lock;
 mod own;
 mod owners;
 mod revoke;
+mod sessions;
 mod upkeep;
 
 pub use self::{
-    handle::Sessions,
-    ids::SessionIds,
+    all::{SessionIds, SessionIter},
     lock::SessionLock,
     owners::{DEVICE, OwnedSession},
+    sessions::Sessions,
 };
 
 /// Where the events above go.

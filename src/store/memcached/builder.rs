@@ -20,13 +20,6 @@ const SMALLEST_ITEM: usize = 1_024;
 /// Memcached's own bound for `-I`.
 const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
 
-impl MemcachedStore {
-    /// The settings of a store; [`build`](MemcachedBuilder::build) makes it.
-    pub fn builder() -> MemcachedBuilder {
-        MemcachedBuilder::default()
-    }
-}
-
 /// The settings of a [`MemcachedStore`]. They are checked by [`build`](Self::build).
 ///
 /// ```
@@ -45,7 +38,7 @@ impl MemcachedStore {
 /// ```
 #[derive(Clone)]
 #[must_use = "settings do nothing until `build` is called"]
-pub struct MemcachedBuilder {
+pub struct MemcachedStoreBuilder {
     servers: Vec<String>,
     prefix: String,
     connections: usize,
@@ -58,7 +51,14 @@ pub struct MemcachedBuilder {
     options: Options,
 }
 
-impl Default for MemcachedBuilder {
+impl MemcachedStore {
+    /// The settings of a store; [`build`](MemcachedStoreBuilder::build) makes it.
+    pub fn builder() -> MemcachedStoreBuilder {
+        MemcachedStoreBuilder::default()
+    }
+}
+
+impl Default for MemcachedStoreBuilder {
     fn default() -> Self {
         Self {
             servers: vec!["127.0.0.1:11211".to_owned()],
@@ -75,7 +75,7 @@ impl Default for MemcachedBuilder {
     }
 }
 
-impl MemcachedBuilder {
+impl MemcachedStoreBuilder {
     /// The servers: host names, IPv4 addresses, or IPv6 addresses in brackets, each with or without a port, or absolute
     /// paths of Unix sockets. Default: `127.0.0.1:11211`. [`build`](Self::build) refuses invalid host names, so they
     /// don't fail at the first request only.
@@ -253,9 +253,9 @@ impl MemcachedBuilder {
     }
 }
 
-impl fmt::Debug for MemcachedBuilder {
+impl fmt::Debug for MemcachedStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemcachedBuilder")
+        f.debug_struct("MemcachedStoreBuilder")
             .field("servers", &self.servers)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
@@ -266,7 +266,7 @@ impl fmt::Debug for MemcachedBuilder {
 mod tests {
     use super::*;
 
-    fn refused(builder: MemcachedBuilder, setting: &str, part: &str) {
+    fn refused(builder: MemcachedStoreBuilder, setting: &str, part: &str) {
         let error = builder.build().expect_err(setting);
         assert_eq!(error.setting(), setting);
         let message = error.to_string();
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn wrong_settings_are_refused_by_name() {
         let ms = Duration::from_millis;
-        let new = MemcachedBuilder::default;
+        let new = MemcachedStoreBuilder::default;
         refused(new().servers(Vec::<String>::new()), "servers", "1 to 1,000");
         refused(new().servers(["a:b"]), "servers", "65535");
         refused(new().servers(["a", "a:11211"]), "servers", "twice");
@@ -298,8 +298,8 @@ mod tests {
 
     #[test]
     fn the_defaults_and_the_bounds_are_allowed() {
-        assert!(MemcachedBuilder::default().build().is_ok());
-        let bounds = MemcachedBuilder::default()
+        assert!(MemcachedStoreBuilder::default().build().is_ok());
+        let bounds = MemcachedStoreBuilder::default()
             .servers(["a", "b:1", "[::1]", "/run/m.sock"])
             .prefix("")
             .connections(64)

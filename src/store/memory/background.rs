@@ -1,0 +1,80 @@
+//! What the store does in the background: the sweep, and the snapshot at its interval.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::core::Core;
+use crate::{
+    events::EventKind,
+    store::tasks::{Running, Tasks},
+};
+
+/// The store's tasks with their intervals.
+#[derive(Debug)]
+pub(super) struct Background {
+    tasks: Tasks,
+    sweep_interval: Duration,
+    snapshot_interval: Duration,
+}
+
+impl Background {
+    pub(super) fn new(sweep_interval: Duration, snapshot_interval: Duration) -> Self {
+        Self { tasks: Tasks::default(), sweep_interval, snapshot_interval }
+    }
+
+    pub(super) fn start(&self, core: &Arc<Core>) {
+        self.tasks.start(|runtime, running| {
+            let sweep = runtime.spawn(sweep(Arc::downgrade(core), self.sweep_interval, running.clone()));
+            let mut handles = vec![sweep.abort_handle()];
+            if core.keeper.is_some() {
+                let snapshots = snapshots(Arc::downgrade(core), self.snapshot_interval, running.clone());
+                handles.push(runtime.spawn(snapshots).abort_handle());
+            }
+            handles
+        });
+    }
+
+    pub(super) fn stop(&self) {
+        self.tasks.stop();
+    }
+}
+
+async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(core) = core.upgrade() else { return };
+        let mut deleted = 0;
+        for shard in 0..core.table.shard_count() {
+            loop {
+                let Ok((count, all)) = core.table.sweep_step(shard, core.now(), &core.observers) else { return };
+                deleted += count;
+                // Others of this runtime have their turn between the steps.
+                tokio::task::yield_now().await;
+                if all {
+                    break;
+                }
+            }
+        }
+        if deleted > 0 {
+            tracing::debug!(target: super::TARGET, deleted, "expired sessions swept");
+        }
+        let remaining = core.table.shared.ledger.sessions();
+        core.observers.tell(EventKind::Swept { deleted, remaining });
+    }
+}
+
+async fn snapshots(core: Weak<Core>, interval: Duration, _running: Running) {
+    loop {
+        // Not kept beyond this line: the store must be dropped when its last clone is.
+        let Some(journal) = core.upgrade().and_then(|core| Some(Arc::clone(&core.keeper.as_ref()?.journal))) else {
+            return;
+        };
+        let _ = tokio::time::timeout(interval, journal.long.notified()).await;
+        drop(journal);
+        let Some(core) = core.upgrade() else { return };
+        // The keeper has told of an error; the next interval tries again.
+        let _ = core.snapshot().await;
+    }
+}

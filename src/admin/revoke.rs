@@ -12,9 +12,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     events::EventKind,
     id::SessionId,
-    record::{Epoch, Owner, Record, RecordKind},
-    session::{Caller, Context, EndedBeside, Live, end_owned, remove, within},
-    store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
+    record::{Owner, Record, RecordKind},
+    session::{Caller, Context, EndedBeside, Live, end_owned, within},
+    store::{End, SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
 /// # An owner's sessions ended
@@ -172,11 +172,11 @@ async fn carry_over(context: &Context, id: &SessionId, mut held: Stored, deadlin
     }
 }
 
-/// The ids that the store lists for an owner, with the epoch of each. A store that can't tell lists none: to remove what
-/// is revoked is to tidy up.
-async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Option<Epoch>)> {
+/// The sessions that the store lists for an owner. A store that can't list lists none: removing what is revoked only tidies up.
+async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Stored)> {
     match context.list_stored(owner).await {
-        Ok(listed) => listed.into_iter().map(|(id, stored)| (id, stored.record.owner().map(Owner::epoch))).collect(),
+        // A record may have been loaded after it was listed, and be a tombstone by then.
+        Ok(listed) => listed.into_iter().filter(|(_, stored)| stored.record.is_session()).collect(),
         Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
         Err(error) => {
             tracing::warn!(target: TARGET, %error, "an owner's sessions not listed: what is revoked expires unused");
@@ -192,7 +192,7 @@ async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Option<Epoch>
 async fn remove_listed(
     context: &Context,
     owner: &str,
-    before: &[(SessionId, Option<Epoch>)],
+    before: &[(SessionId, Stored)],
     keep: Option<&SessionId>,
 ) -> u64 {
     let before: HashSet<_> = before.iter().map(|(id, _)| id).collect();
@@ -205,12 +205,18 @@ async fn remove_listed(
         }
     };
     let mut removed = 0;
-    for (id, epoch) in now {
+    for (id, stored) in now {
+        let epoch = stored.record.owner().map(Owner::epoch);
         if keep == Some(&id) || (epoch == present && !before.contains(&id)) {
             continue;
         }
-        match remove(context, &id).await {
-            Ok(was_there) => removed += u64::from(was_there),
+        // In the version that was listed: a login over the session may have left a tombstone there since.
+        match context.store.end(&id, &stored.version, context.clock.now()).await {
+            Ok(End::Ended) => {
+                removed += 1;
+                context.emit(EventKind::Destroyed { id });
+            }
+            Ok(End::Conflict(_) | End::Gone) => {}
             Err(error) => {
                 tracing::warn!(
                     target: TARGET,

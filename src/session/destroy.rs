@@ -27,6 +27,13 @@ impl Shared {
             let seen = doomed.live.as_ref().map(|live| &live.stored.version);
             let ended = match end_seen(&self.context, &doomed.id, seen).await? {
                 Ended::Done(id) => Some(id),
+                Ended::Unsure(id) => match self.must_be_over(&doomed) {
+                    Ok(()) => Some(id),
+                    Err(error) => {
+                        failure = Some(error);
+                        None
+                    }
+                },
                 Ended::Absent => match self.ended_already(&doomed) {
                     Ok(ended) => ended,
                     Err(error) => {
@@ -67,6 +74,14 @@ impl Shared {
             return Ok(Some(live.id));
         }
         must_have_ended(&self.context, live).map(|()| None)
+    }
+
+    /// Fails if the session may have moved on to a new token so long ago that nothing leads to it any more.
+    fn must_be_over(&self, doomed: &Doomed) -> Result<()> {
+        match &doomed.live {
+            Some(live) => must_have_ended(&self.context, live),
+            None => Ok(()),
+        }
     }
 
     /// Destroys the sessions that the tokens name, without opening their records.

@@ -23,6 +23,9 @@ use crate::{
 pub(crate) enum Ended {
     /// This call has ended the session, which had this id.
     Done(SessionId),
+    /// An end of this id was not answered, and nothing is left under it. So this call has ended the session, or another has,
+    /// or the session has moved on to a new token so long ago that its tombstone has expired.
+    Unsure(SessionId),
     /// There was none, or somebody else has ended it.
     Absent,
     /// The session moved on by a login, or its tombstones can't be followed. It lives on under an id that the caller
@@ -34,8 +37,8 @@ pub(crate) enum Ended {
 struct Attempts<'a> {
     context: &'a Context,
     deadline: Instant,
-    /// An attempt under the present id was not answered: if nothing is left there, it may be what has ended it.
-    is_unsure: bool,
+    /// The version in an attempt that was not answered: if nothing is left under the id, it may be what has ended it.
+    unsure: Option<Version>,
     is_last: bool,
 }
 
@@ -80,7 +83,8 @@ pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Ve
         let held = match held {
             Ok(Some(held)) => held,
             Ok(None) => return attempts.nothing_left(&id).await,
-            // No version can be read. What is damaged leads no token anywhere, so a plain remove takes nobody's tombstone.
+            // No version can be read, so only a plain remove is left. What is damaged leads no token anywhere. (A record that
+            // only this server can't open, since it lacks a new key, can still be renewed by another before the remove.)
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 return Ok(if remove_now(context, &id).await? { Ended::Done(id) } else { Ended::Absent });
             }
@@ -91,7 +95,7 @@ pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Ve
             RecordKind::Tombstone if held.record.is_grave() => return attempts.nothing_left(&id).await,
             RecordKind::Tombstone => match held.record.forward() {
                 Ok(Some(forward)) if way.follow(&forward) => {
-                    attempts.is_unsure = false;
+                    attempts.unsure = None;
                     continue;
                 }
                 Ok(_) => return Ok(Ended::Superseded),
@@ -104,6 +108,7 @@ pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Ve
             // A record that is sealed and opened by nothing here, or an epoch, to which no token leads.
             RecordKind::Session | RecordKind::Sealed | RecordKind::Epoch => {}
         }
+        attempts.have_seen(&held.version);
         match attempts.make(&id, &held.version).await? {
             Attempt::Over(outcome) => return Ok(outcome),
             Attempt::Again(stored) => newer = stored,
@@ -113,7 +118,12 @@ pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Ve
 
 impl<'a> Attempts<'a> {
     fn new(context: &'a Context) -> Self {
-        Self { context, deadline: context.deadline(), is_unsure: false, is_last: false }
+        Self { context, deadline: context.deadline(), unsure: None, is_last: false }
+    }
+
+    /// The session is live in this version. An end of another one, if it was not answered, can't take effect any more.
+    fn have_seen(&mut self, version: &Version) {
+        self.unsure = self.unsure.filter(|unsure| unsure == version);
     }
 
     /// Ends a session in this version.
@@ -122,12 +132,18 @@ impl<'a> Attempts<'a> {
         match self.context.store.end(id, version, self.context.clock.now()).await {
             Ok(End::Ended) => return Ok(Attempt::Over(Ended::Done(*id))),
             Ok(End::Gone) => return self.nothing_left(id).await.map(Attempt::Over),
-            Ok(End::Conflict(stored)) => newer = stored,
+            Ok(End::Conflict(stored)) => {
+                // Whatever is stored is in another version.
+                self.unsure = None;
+                newer = stored;
+            }
+            // Damaged since it was seen: a load tells, and then it is removed.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 if self.is_last {
                     return Err(error.during("end").on(id).into());
                 }
-                self.is_unsure = true;
+                self.unsure = Some(*version);
             }
             Err(error) => return Err(error.during("end").on(id).into()),
         }
@@ -146,7 +162,7 @@ impl<'a> Attempts<'a> {
     /// restart; and what somebody else is just ending has certainly ended when this is answered.
     async fn nothing_left(&self, id: &SessionId) -> Result<Ended> {
         remove_now(self.context, id).await?;
-        Ok(if self.is_unsure { Ended::Done(*id) } else { Ended::Absent })
+        Ok(if self.unsure.is_some() { Ended::Unsure(*id) } else { Ended::Absent })
     }
 }
 
@@ -186,7 +202,10 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
         let ended = match context.find_owned(owner, &at).await? {
             // If the session was renewed meanwhile, this is its new id.
             Some(live) => {
-                attempts.is_unsure &= live.id == at;
+                if live.id != at {
+                    attempts.unsure = None;
+                }
+                attempts.have_seen(&live.stored.version);
                 at = live.id;
                 match attempts.make(&at, &live.stored.version).await? {
                     Attempt::Over(ended) => Some(ended),
@@ -194,11 +213,13 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
                 }
             }
             // The end that was not answered may be the reason.
-            None if attempts.is_unsure && !is_stored(context, &at).await? => Some(attempts.nothing_left(&at).await?),
+            None if attempts.unsure.is_some() && !is_stored(context, &at).await? => {
+                Some(attempts.nothing_left(&at).await?)
+            }
             None => return Ok(None),
         };
         match ended {
-            Some(Ended::Done(id)) => {
+            Some(Ended::Done(id) | Ended::Unsure(id)) => {
                 context.emit(EventKind::Destroyed { id });
                 return Ok(Some(id));
             }
@@ -212,15 +233,6 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
 async fn is_stored(context: &Context, id: &SessionId) -> Result<bool> {
     let held = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
     Ok(held.is_some_and(|held| !held.record.is_grave()))
-}
-
-/// Removes what is under an id, where it is dead already.
-pub(crate) async fn remove(context: &Context, id: &SessionId) -> Result<bool, StoreError> {
-    let was_there = remove_now(context, id).await?;
-    if was_there {
-        context.emit(EventKind::Destroyed { id: *id });
-    }
-    Ok(was_there)
 }
 
 async fn remove_now(context: &Context, id: &SessionId) -> Result<bool, StoreError> {

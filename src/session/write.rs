@@ -123,7 +123,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
 /// this, it would live on after A's login.
 async fn leave(context: &Context, id: &SessionId) -> Result<()> {
     // `Superseded`: it has been given to an owner since, and A's login is not about that one's session.
-    if let Ended::Done(id) = Box::pin(end(context, id)).await? {
+    if let Ended::Done(id) | Ended::Unsure(id) = Box::pin(end(context, id)).await? {
         context.emit(EventKind::Destroyed { id });
     }
     Ok(())

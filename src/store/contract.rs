@@ -50,7 +50,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **L6** If the record has an owner and the answer has the owner's epoch ([`Stored::with_owner_epoch`]), it is the one
     ///   that [`owner_epoch`](Self::owner_epoch) would answer now: read with the record or after it, and not kept.
     ///
-    /// A backend that can read the epoch along with the record saves a call for each request of a logged-in visitor.
+    /// A backend that can read the epoch along with the record saves a call for each request of a logged-in visitor. A wrapper
+    /// that maps ids, or chooses one of several stores by the id, answers [`OwnerEpoch::NotAsked`](super::OwnerEpoch): the
+    /// store inside has looked in its own place.
     ///
     /// # Errors
     ///
@@ -129,6 +131,9 @@ pub trait SessionStore: Send + Sync + 'static {
     ///   record is, it is `Gone`.
     /// - **X3** Of an end and an update, a rename or another end that expect one version exactly one succeeds.
     /// - **X4** An end does not wait for a lease.
+    ///
+    /// If an end is not answered and nothing is left under the id, the answer is `OutcomeUnknown`: the caller knows whether the
+    /// session can have moved on.
     ///
     /// The provided implementation updates the record to a [`Record::grave`] and then removes that. It needs two calls, and
     /// room for the write: override it if the backend has a conditional delete. `now` is the time of the grave.

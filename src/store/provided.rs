@@ -30,8 +30,8 @@ pub async fn end<S: SessionStore + ?Sized>(
             Ok(Some(held)) if held.record == grave => false,
             // Another write came first, so this one finds another version and can't take effect.
             Ok(Some(held)) if held.version != *expected => return Ok(End::Conflict(Some(held))),
-            Ok(None) => return Ok(End::Gone),
-            Ok(Some(_)) | Err(_) => return Err(error),
+            // Nothing left: whether this end or another is the reason can't be told.
+            Ok(_) | Err(_) => return Err(error),
         },
         Err(error) => return Err(error),
     };

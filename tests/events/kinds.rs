@@ -121,7 +121,7 @@ scenarios! {
     ];
     owners_others_revoked => [
         "call load done #1 +", "call list_owner done 2", "call renew_epoch done", "call ensure_epoch done",
-        "call update done #1 +", "call list_owner done 2", "call owner_epoch done", "call remove done #2",
+        "call update done #1 +", "call list_owner done 2", "call owner_epoch done", "call end done #2",
         "destroyed #2", "owner_revoked 1 #1",
     ];
     one_of_an_owners_sessions_ended => [

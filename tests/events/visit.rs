@@ -192,7 +192,7 @@ call list_owner done 1
 call renew_epoch done
 call list_owner done 1
 call owner_epoch done
-call remove done #3
+call end done #3
 destroyed #3
 owner_revoked 1
 == a second visitor comes

@@ -122,7 +122,7 @@ async fn a_session_revoked_while_a_request_waits_is_gone() {
     let (request, hold) = holding(&site, &jar).await;
     let next = tokio::spawn(site.send(&jar, async |session: Session| session.is_new().to_string()));
     asked(&site, 2).await;
-    site.store.inject(Fault::unavailable().on(Operation::Remove));
+    site.store.inject(Fault::unavailable().on(Operation::End));
     site.layer.sessions().revoke_all("ada").await.unwrap();
     site.store.heal();
     hold.release();
@@ -141,7 +141,7 @@ async fn a_store_without_leases_is_an_error() {
     assert_eq!(site.visit(&mut jar, quick).await.status, StatusCode::OK);
     site.store.inject(Fault::error(StoreErrorKind::Unsupported).on(Operation::Lock));
     let reply = site.send(&jar, quick).await;
-    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "the session can't be loaded"));
+    assert_eq!((reply.status, reply.body.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"));
     assert_eq!((reply.header("retry-after"), reply.sets_no_cookie()), (String::new(), true));
     assert_eq!(events.count(Level::ERROR, "session not loaded"), 1);
     assert!(events.all().iter().any(|event| event.contains("the store has no such operation")), "{:?}", events.all());

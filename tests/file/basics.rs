@@ -261,7 +261,7 @@ async fn far_expiries_are_exact() {
             assert_eq!(stored.version, created.version);
         }
     }
-    fixture.clock.set(year_2100 + DAY / 2);
+    fixture.clock.set(year_2100 + DAY + DAY / 2);
     assert_eq!(fixture.store.sweep().await.unwrap(), Swept { deleted: 2, remaining: 2 });
 }
 

@@ -256,7 +256,8 @@ async fn a_write_during_a_save_that_fails_makes_the_failure_the_answer() {
             session.login("ada")?;
             session.insert("second", 1)?;
             bump(&twin, &id).await;
-            twin.store.inject(Fault::unavailable().on(Operation::Load));
+            // Its second attempt, after the conflict.
+            twin.store.inject(Fault::unavailable().on(Operation::Update));
             gate.release();
             assert_eq!(saving.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
             ok()
@@ -287,7 +288,7 @@ async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     let session: Session = slot.take();
     session.insert("x", 1).unwrap();
     bump(&site, &jar.id()).await;
-    site.store.inject(Fault::unavailable().on(Operation::Load).first(1));
+    site.store.inject(Fault::unavailable().on(Operation::Rename).first(1));
     gate.release();
     let reply = sending.await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);

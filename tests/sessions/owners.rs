@@ -36,7 +36,7 @@ async fn an_owners_sessions_are_listed() {
     // Expired sessions are not listed, nor revoked ones that could not be removed.
     site.clock.advance(Duration::from_secs(3_580));
     assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
-    site.store.inject(Fault::unavailable().on(Operation::Remove));
+    site.store.inject(Fault::unavailable().on(Operation::End));
     assert_eq!(site.sessions.revoke_all("ada").await.unwrap(), 0);
     site.store.heal();
     assert_eq!(site.store.list_owner("ada").await.unwrap().len(), 1);
@@ -65,7 +65,7 @@ async fn revoke_ends_all_sessions_of_an_owner() {
 async fn revocation_needs_the_epoch_only() {
     for fault in [
         Fault::unavailable().on(Operation::ListOwner),
-        Fault::unavailable().on(Operation::Remove),
+        Fault::unavailable().on(Operation::End),
         Fault::outcome_unknown().on(Operation::RenewEpoch).first(1),
         Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::RenewEpoch).first(1),
     ] {
@@ -136,7 +136,7 @@ async fn another_owners_id_is_not_found() {
     assert!(site.sessions.contains(&bob).await.unwrap());
     // A revoked session blocks nobody.
     let (old, new) = (site.member("bob").await, {
-        site.store.inject(Fault::unavailable().on(Operation::Remove));
+        site.store.inject(Fault::unavailable().on(Operation::End));
         site.sessions.revoke_all("bob").await.unwrap();
         site.store.heal();
         site.member("bob").await
@@ -179,7 +179,7 @@ async fn revoke_others_with_every_call_failing_once() {
         Operation::RenewEpoch,
         Operation::Update,
         Operation::ListOwner,
-        Operation::Remove,
+        Operation::End,
     ];
     for operation in operations {
         for (nth, lost) in [(1, false), (2, false), (3, false), (1, true), (2, true)] {

@@ -193,7 +193,10 @@ pub(super) async fn l6_the_epoch_with_a_record_is_the_present_one(bench: Bench) 
 async fn carries(l6: &Probe, id: &SessionId, held: &Stored, expected: Option<Epoch>, when: &str) -> Verdict {
     let expected = OwnerEpoch::from(expected);
     let stored = l6.present(id, when).await?;
-    l6.equal(expected, stored.owner_epoch, format_args!("the epoch that `load` answers with the record {when}"))?;
+    // A store need not answer it each time: a cache that shares one load among several callers drops it.
+    if stored.owner_epoch != OwnerEpoch::NotAsked {
+        l6.equal(expected, stored.owner_epoch, format_args!("the epoch that `load` answers with the record {when}"))?;
+    }
     match l6.refresh(id, held).await? {
         Refresh::Same { owner_epoch: OwnerEpoch::NotAsked, .. } => Ok(()),
         Refresh::Same { owner_epoch, .. } => {

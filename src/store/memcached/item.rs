@@ -317,10 +317,10 @@ impl MemcachedStore {
             Ok(reply) => reply,
             Err(error) if error.sent => {
                 return match self.find(&place.renewed()).await {
-                    Ok(Found::Absent | Found::Dead { .. }) => Ok(End::Ended),
                     // Another write came first, so the delete finds another CAS value and can't take effect.
                     Ok(Found::Live(held)) if held.cas != cas => Ok(End::Conflict(Some(held.stored))),
-                    Ok(Found::Live(_)) | Err(_) => Err(error.of_write()),
+                    // Nothing left: whether this delete or another is the reason can't be told.
+                    Ok(_) | Err(_) => Err(error.of_write()),
                 };
             }
             Err(error) => return Err(error.of_write()),

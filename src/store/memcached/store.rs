@@ -455,9 +455,13 @@ impl Listing for MemcachedStore {
         self.unlistable("count")
     }
 
-    /// Nothing: memcached drops what has expired itself, and does not say how much that was.
+    /// Nothing: memcached drops what has expired itself, and does not say how much that was. So the policy
+    /// [`ListPolicy::Error`] makes this an error, too.
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        Ok(Swept::default())
+        match self.inner.options.list_policy {
+            ListPolicy::Error => Err(StoreError::unsupported("sweep")),
+            ListPolicy::Ignore | ListPolicy::Warn => Ok(Swept::default()),
+        }
     }
 
     /// Fails with `Unsupported`: memcached can't list the sessions to end. It drops

@@ -9,8 +9,10 @@ use std::{
 };
 
 use session_layer::{
-    Clock, Create, Record, SessionId, SessionStore, StoreError, Stored, Touch, Update, Usage, Version,
+    Clock, SessionId, SessionStore,
     conformance::{self, Harness},
+    record::Record,
+    store::{Create, StoreError, Stored, Touch, Update, Usage, Version},
 };
 
 /// Sessions in a map behind one lock. A database would put its queries where the map is.

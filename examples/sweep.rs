@@ -11,7 +11,10 @@
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
-use session_layer::{Idle, SessionStore, Swept, connect};
+use session_layer::{
+    SessionStore, connect,
+    store::{Idle, Swept},
+};
 
 const USAGE: &str = "usage: sweep URL [--idle TIME [--touch-after FRACTION]], where URL is a store's, such as file:DIR, TIME is a number and \
                      s, m, h or d, such as 30d, and FRACTION is the layer's touch_after, from 0 to 1 (default: 0.1)";

@@ -146,7 +146,7 @@
 //! [axum]: https://docs.rs/axum
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod admin;
+pub mod admin;
 mod clock;
 pub mod codec;
 #[cfg(feature = "conformance")]
@@ -155,17 +155,17 @@ pub mod conformance;
 mod connect;
 mod cookie;
 mod error;
-mod events;
+pub mod events;
 #[cfg(feature = "axum")]
 mod extract;
-mod id;
+pub mod id;
 #[cfg(feature = "encryption")]
 pub mod keyring;
 mod lifetime;
-mod middleware;
+pub mod middleware;
 pub mod record;
 mod session;
-mod store;
+pub mod store;
 
 pub use erased_serde;
 
@@ -174,25 +174,29 @@ pub use self::connect::{ConnectError, connect, connect_observed};
 #[cfg(feature = "metrics")]
 pub use self::events::MetricsObserver;
 #[cfg(feature = "encryption")]
-pub use self::keyring::{KeyId, KeyRing, KeyRingError, Secret, SecretError};
+pub use self::keyring::{KeyRing, Secret};
+#[cfg(feature = "encryption")]
+pub use self::store::EncryptedStore;
+#[cfg(feature = "memcached")]
+pub use self::store::MemcachedStore;
+#[cfg(feature = "memory")]
+pub use self::store::MemoryStore;
+#[cfg(feature = "file")]
+pub use self::store::{Durability, FileStore};
 pub use self::{
-    admin::{DEVICE, OwnedSession, SessionIds, SessionIter, SessionLock, Sessions},
+    admin::{DEVICE, OwnedSession, Sessions},
     clock::Clock,
     codec::Codec,
     cookie::{ConfigError, CookieConfig, CookiePrefix, SameSite},
     error::{Error, ErrorKind, Result},
-    events::{DropReason, Event, EventKind, NoSessionReason, Observer, Outcome},
-    id::{Check, EntropyError, ParseIdError, SessionId, SessionToken},
+    events::{Event, EventKind, Observer},
+    id::SessionId,
     lifetime::{CookieLifetime, Lifetime, LifetimeError},
-    middleware::{
-        CustomErrorResponse, DefaultErrorResponse, ErrorResponse, LazySession, ResponseFuture, SessionHandle,
-        SessionLayer, SessionLayerBuilder, SessionService,
-    },
-    record::{Entries, Epoch, Forward, Owner, Record, RecordKind},
+    middleware::{LazySession, SessionHandle, SessionLayer, SessionLayerBuilder},
     session::{
         AtLimit, ConflictPolicy, DamagedPolicy, InsertKey, IntoKey, Key, ResponseHead, SavePolicy, Session, Typed,
     },
-    store::*,
+    store::{CachedStore, DynStore, ObservedStore, SessionStore},
 };
 
 /// The README's code, compiled as a doc test.

@@ -2,7 +2,12 @@
 
 use std::{error::Error, time::SystemTime};
 
-use session_layer::{Check, Create, DynStore, Lifetime, Record, SessionId, SessionStore, Usage, connect};
+use session_layer::{
+    DynStore, Lifetime, SessionId, SessionStore, connect,
+    id::Check,
+    record::Record,
+    store::{Create, Usage},
+};
 
 async fn refused(url: &str) -> String {
     connect(url).await.expect_err(url).to_string()

@@ -17,7 +17,10 @@ use std::{
 };
 
 use session_layer::{
-    Check, Cursor, Entries, Lifetime, Listing, MemoryStore, Record, SessionId, SessionStore, Update, Usage, Version,
+    Lifetime, MemoryStore, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Record},
+    store::{Cursor, Listing, Update, Usage, Version},
 };
 
 /// Kills that must hit while the temporary file is there.

@@ -10,8 +10,10 @@ use std::{
 };
 
 use session_layer::{
-    CacheConfig, CachedStore, Check, EncryptedStore, Entries, Epoch, KeyRing, Lifetime, MemoryStore, Owner, Record,
-    SessionId, SessionStore, Usage,
+    CachedStore, EncryptedStore, KeyRing, Lifetime, MemoryStore, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Epoch, Owner, Record},
+    store::{CacheConfig, Usage},
 };
 
 #[path = "protect/remote.rs"]

@@ -10,8 +10,10 @@ use std::{
 };
 
 use session_layer::{
-    CachedStore, Check, DynStore, EncryptedStore, Entries, FileStore, KeyRing, Lifetime, MemcachedStore, Record,
-    SessionId, SessionStore, Usage,
+    CachedStore, DynStore, EncryptedStore, FileStore, KeyRing, Lifetime, MemcachedStore, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Record},
+    store::Usage,
 };
 
 #[cfg(unix)]

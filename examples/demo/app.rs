@@ -10,8 +10,8 @@ use axum::{
     routing::{any, get, post},
 };
 use session_layer::{
-    ConfigError, CookieConfig, CustomErrorResponse, DynStore, KeyRing, Lifetime, LifetimeError, MetricsObserver,
-    SessionLayer, Sessions,
+    ConfigError, CookieConfig, DynStore, KeyRing, Lifetime, LifetimeError, MetricsObserver, SessionLayer, Sessions,
+    middleware::CustomErrorResponse,
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use session_layer::{ConfigError, ConnectError, LifetimeError, SecretError, StoreError};
+use session_layer::{ConfigError, ConnectError, LifetimeError, keyring::SecretError, store::StoreError};
 use tracing_subscriber::filter::ParseError;
 
 /// Why the demo can't begin, or did not end well. Each says what to do.

@@ -1,6 +1,6 @@
 //! The store, as the command line asks for it.
 
-use session_layer::{CacheConfig, CachedStore, DynStore, EncryptedStore, KeyRing, MetricsObserver};
+use session_layer::{CachedStore, DynStore, EncryptedStore, KeyRing, MetricsObserver, store::CacheConfig};
 
 use crate::{args::Args, failure::Failure};
 

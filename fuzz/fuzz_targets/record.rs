@@ -1,7 +1,7 @@
 //! Records from a byte store: any bytes are read or refused, and what was read is written as the same bytes.
 #![no_main]
 
-use session_layer::Record;
+use session_layer::record::Record;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(record) = Record::from_bytes(data) else { return };

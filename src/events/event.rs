@@ -166,7 +166,7 @@ pub enum EventKind<'a> {
     Damaged {
         /// The session.
         id: SessionId,
-        /// Of kind [`Corrupt`](crate::StoreErrorKind::Corrupt).
+        /// Of kind [`Corrupt`](crate::store::StoreErrorKind::Corrupt).
         error: &'a StoreError,
     },
     /// A request's session could not be loaded.

@@ -33,7 +33,7 @@ const PLACEHOLDERS: [&str; 8] =
 ///
 /// # let text = "NsPzOdPmtUvk4dAsm9eEfh0bGMyn8Xg5B1kvn1pZ0Zc=";
 /// let ring = KeyRing::new(Secret::from_base64(text)?);
-/// # Ok::<(), session_layer::SecretError>(())
+/// # Ok::<(), session_layer::keyring::SecretError>(())
 /// ```
 pub struct Secret(Zeroizing<Vec<u8>>);
 

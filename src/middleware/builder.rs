@@ -123,7 +123,7 @@ impl<R> SessionLayerBuilder<R> {
     /// every request touches; with 1 no read extends the session in time.
     ///
     /// If you change it and call a store's own [`delete_idle`](crate::SessionStore::delete_idle), pass the same value:
-    /// see [`Idle`](crate::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer uses it
+    /// see [`Idle`](crate::store::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer uses it
     /// automatically.
     #[must_use]
     pub fn touch_after(mut self, part_of_idle: f64) -> Self {
@@ -247,7 +247,7 @@ impl<R> SessionLayerBuilder<R> {
     /// (`MemoryStore::builder().observe(..)`).
     ///
     /// ```
-    /// # use session_layer::{Event, EventKind, MemoryStore, NoSessionReason, SessionLayer};
+    /// # use session_layer::{Event, EventKind, MemoryStore, SessionLayer, events::NoSessionReason};
     /// let layer = SessionLayer::builder(MemoryStore::new())
     ///     .observe(|event: &Event<'_>| match event.kind {
     ///         EventKind::NoSession { reason: NoSessionReason::Forged, .. } => eprintln!("a forged cookie"),
@@ -273,7 +273,7 @@ impl<R> SessionLayerBuilder<R> {
     /// ```
     /// use axum::{Json, body::Body, response::IntoResponse};
     /// use serde_json::json;
-    /// use session_layer::{CustomErrorResponse, MemoryStore, SessionLayer};
+    /// use session_layer::{MemoryStore, SessionLayer, middleware::CustomErrorResponse};
     ///
     /// let layer: SessionLayer<CustomErrorResponse<Body>> = SessionLayer::builder(MemoryStore::new())
     ///     .error_response(|error| (error.status(), Json(json!({ "error": "try again" }))).into_response())

@@ -38,7 +38,7 @@ impl<R> SessionLayerBuilder<R> {
     ///   are extracted. Two requests that extract them in different orders wait for each other until `wait` is over, and
     ///   so does one that sends a request with its own cookie to this site.
     ///
-    /// A store without [leases](crate::Leases) is refused by [`build`](Self::build); all stores of this crate have them. So
+    /// A store without [leases](crate::store::Leases) is refused by [`build`](Self::build); all stores of this crate have them. So
     /// is a store that [overwrites](crate::SessionStore::overwrites), which is memcached's with its `last_write_wins`:
     /// there a handler that took too long would not fail.
     #[must_use]

@@ -37,7 +37,7 @@ pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The stored form of a session, immutable and shared as `Arc<Record>`.
 ///
-/// The *sliding* expiry is not part of it. The store keeps that itself (see [`Stored`](crate::Stored)), so that a touch
+/// The *sliding* expiry is not part of it. The store keeps that itself (see [`Stored`](crate::store::Stored)), so that a touch
 /// never rewrites a record. Times are whole milliseconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {

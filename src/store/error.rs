@@ -12,7 +12,7 @@ use crate::{
 /// `Display` names the operation and the id, never a token or a value. Clones share one error.
 ///
 /// ```
-/// use session_layer::{StoreError, StoreErrorKind};
+/// use session_layer::{store::{StoreError, StoreErrorKind}};
 ///
 /// let cause = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
 /// let error = StoreError::new(StoreErrorKind::Unavailable).during("load").because(cause);

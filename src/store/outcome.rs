@@ -370,7 +370,7 @@ impl Holder {
 ///
 /// ```
 /// use std::time::Duration;
-/// use session_layer::Idle;
+/// use session_layer::store::Idle;
 ///
 /// let month = Duration::from_secs(30 * 24 * 3_600);
 /// let idle = Idle::new(month).touch_after(0.5);

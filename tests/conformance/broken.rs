@@ -9,10 +9,13 @@ use std::{
 };
 
 use session_layer::{
-    Clearing, Clock, Create, Cursor, DynStore, End, Entries, Epoch, Holder, Idle, Leases, Listing, Lock, Metadata,
-    Owned, Owner, OwnerEpoch, Owners, Page, Record, RecordKind, Refresh, Rename, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    Clock, DynStore, SessionId, SessionStore,
     conformance::{self, Harness},
+    record::{Entries, Epoch, Owner, Record, RecordKind},
+    store::{
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
+        Refresh, Rename, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    },
 };
 
 use crate::{
@@ -359,7 +362,7 @@ impl SessionStore for Broken {
                 }
             }
             Defect::TouchCreates if self.inner.load(id).await?.is_none() => {
-                let check = session_layer::Check::from_bytes([0; 16]);
+                let check = session_layer::id::Check::from_bytes([0; 16]);
                 let empty = Record::session(check, usage.used_at, session_layer::Lifetime::default());
                 self.put(id, &Arc::new(empty), usage);
                 return Ok(Touch::Touched);

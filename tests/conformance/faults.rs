@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_layer::{
-    Check, Create, Epoch, Lifetime, Listing, Owner, Owners, Record, RecordKind, Refresh, Rename, SessionId,
-    SessionStore, SessionToken, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+    Lifetime, SessionId, SessionStore,
     conformance::{
         self, Operation,
         fault::{Bare, Ended, Fault, FaultStore, Step},
     },
+    id::{Check, SessionToken},
+    record::{Epoch, Owner, Record, RecordKind},
+    store::{Create, Listing, Owners, Refresh, Rename, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
 
 use crate::reference::Reference;

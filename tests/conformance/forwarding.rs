@@ -3,12 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use session_layer::{
-    CachedStore, Create, Cursor, DynStore, EncryptedStore, Event, Idle, KeyRing, Listing, ObservedStore, Owners, Page,
-    Record, Secret, SessionId, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
+    CachedStore, DynStore, EncryptedStore, Event, KeyRing, ObservedStore, Secret, SessionId, SessionStore,
     conformance::{
         self, Operation,
         fault::{Bare, FaultStore},
     },
+    record::Record,
+    store::{Create, Cursor, Idle, Listing, Owners, Page, StoreError, Stored, Swept, Touch, Update, Usage, Version},
 };
 
 use crate::reference::Reference;

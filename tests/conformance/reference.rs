@@ -9,10 +9,13 @@ use std::{
 };
 
 use session_layer::{
-    Clearing, Clock, Create, Cursor, End, Epoch, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page,
-    Record, RecordKind, SessionId, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage,
-    Version,
+    Clock, SessionId, SessionStore,
     conformance::{self, Harness},
+    record::{Epoch, Record, RecordKind},
+    store::{
+        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, StoreError,
+        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+    },
 };
 use tokio::sync::Notify;
 

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Clock, Create, Cursor, DynStore, Idle, Listing, MemoryStore, Page, Record, SessionId, SessionStore, StoreError,
-    Stored, Swept, Touch, Update, Usage, Version,
+    Clock, DynStore, MemoryStore, SessionId, SessionStore,
     conformance::{
         self, Harness, Operation,
         fault::{Bare, FaultStore},
     },
+    record::Record,
+    store::{Create, Cursor, Idle, Listing, Page, StoreError, Stored, Swept, Touch, Update, Usage, Version},
 };
 
 use crate::reference::Reference;

@@ -11,13 +11,14 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    CacheConfig, CachedStore, Create, EncryptedStore, Error, ErrorKind, FileStore, FileStoreBuilder, Holder, KeyRing,
-    LazySession, Lifetime, Listing, MemoryStore, MemoryStoreBuilder, ObservedStore, Secret, Session, SessionId,
-    SessionLayer, SessionStore, SessionToken, Stored, Usage,
+    CachedStore, EncryptedStore, Error, ErrorKind, FileStore, KeyRing, LazySession, Lifetime, MemoryStore,
+    ObservedStore, Secret, Session, SessionId, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Bare, Fault, FaultStore},
     },
+    id::SessionToken,
+    store::{CacheConfig, Create, FileStoreBuilder, Holder, Listing, MemoryStoreBuilder, Stored, Usage},
 };
 
 use crate::{crowded::*, support::*};
@@ -331,7 +332,7 @@ async fn a_load_that_fails(seen: Seen) {
 
 async fn a_commit_that_fails(seen: Seen) {
     let (store, _, mut browser) = site(&seen).await;
-    store.inject(Fault::error(session_layer::StoreErrorKind::Timeout).on(Operation::Update));
+    store.inject(Fault::error(session_layer::store::StoreErrorKind::Timeout).on(Operation::Update));
     assert_eq!(browser.visit(change).await, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -400,9 +401,9 @@ async fn insert_lazily(session: Session) -> Result<(), Error> {
 }
 
 /// A new id, and a record of this clock's time.
-fn fresh(clock: &session_layer::Clock) -> (SessionId, Arc<session_layer::Record>, Usage) {
+fn fresh(clock: &session_layer::Clock) -> (SessionId, Arc<session_layer::record::Record>, Usage) {
     let (id, check) = SessionToken::generate().unwrap().identify("sid");
-    let record = Arc::new(session_layer::Record::session(check, clock.now(), Lifetime::default()));
+    let record = Arc::new(session_layer::record::Record::session(check, clock.now(), Lifetime::default()));
     let usage = Usage::at(&record, clock.now());
     (id, record, usage)
 }
@@ -554,7 +555,7 @@ async fn every_outcome(seen: Seen) {
     leases.unlock(&id, two).await.unwrap();
     leases.unlock(&id, one).await.unwrap();
     listing.count().await.unwrap();
-    listing.ids(session_layer::Cursor::START, 10).await.unwrap();
+    listing.ids(session_layer::store::Cursor::START, 10).await.unwrap();
     store.flush().await.unwrap();
     store.owners().unwrap().list_owner("ada").await.unwrap();
     store.clearing().unwrap().clear().await.unwrap();
@@ -564,7 +565,7 @@ async fn every_outcome(seen: Seen) {
     assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(call);
     faulty.heal();
-    faulty.inject(Fault::error(session_layer::StoreErrorKind::Timeout).on(Operation::Load));
+    faulty.inject(Fault::error(session_layer::store::StoreErrorKind::Timeout).on(Operation::Load));
     store.load(&id).await.unwrap_err();
     faulty.heal();
     store.close().await.unwrap();

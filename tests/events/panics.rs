@@ -11,11 +11,12 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    Event, MemoryStore, ObservedStore, Observer, Session, SessionLayer, SessionStore, SessionToken,
+    Event, MemoryStore, ObservedStore, Observer, Session, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
     },
+    id::SessionToken,
 };
 
 use crate::support::*;

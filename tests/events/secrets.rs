@@ -11,13 +11,14 @@ use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use http::StatusCode;
 use metrics_util::debugging::DebuggingRecorder;
 use session_layer::{
-    CacheConfig, CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore,
-    LazySession, MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, Outcome, Session, SessionLayer,
-    StoreErrorKind,
+    CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore, LazySession,
+    MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, Session, SessionLayer,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
     },
+    events::Outcome,
+    store::{CacheConfig, StoreErrorKind},
 };
 
 use crate::{memcached::Memcached, support::*};

@@ -14,8 +14,8 @@ use std::{
 use axum::{Router, body::Body, handler::Handler, routing::any};
 use http::{Request, Response, StatusCode, header};
 use session_layer::{
-    Clock, Event, EventKind, KeyRing, MemoryStore, MemoryStoreBuilder, Observer, Secret, SessionId, SessionLayer,
-    SessionLayerBuilder, SessionStore, SessionToken,
+    Clock, Event, EventKind, KeyRing, MemoryStore, Observer, Secret, SessionId, SessionLayer, SessionLayerBuilder,
+    SessionStore, id::SessionToken, store::MemoryStoreBuilder,
 };
 use tower::ServiceExt;
 use tracing::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::StatusCode;
-use session_layer::{CacheConfig, CachedStore, EncryptedStore, Error, KeyRing, Session};
+use session_layer::{CachedStore, EncryptedStore, Error, KeyRing, Session, store::CacheConfig};
 use tokio::task::JoinSet;
 
 use crate::{

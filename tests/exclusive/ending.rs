@@ -292,7 +292,8 @@ async fn a_lease_that_can_not_be_given_back_runs_out() {
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
     site.clock.advance(LEASE);
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
-    site.store.inject(Fault::error(session_layer::StoreErrorKind::OutcomeUnknown).on(Operation::Unlock).first(1));
+    site.store
+        .inject(Fault::error(session_layer::store::StoreErrorKind::OutcomeUnknown).on(Operation::Unlock).first(1));
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     site.store.heal();
     assert!(free(&site, &jar).await);

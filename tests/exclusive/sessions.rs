@@ -3,8 +3,9 @@
 use axum::{Extension, Router, routing::any};
 use http::StatusCode;
 use session_layer::{
-    CookieConfig, Error, LazySession, Session, SessionHandle, StoreErrorKind,
+    CookieConfig, Error, LazySession, Session, SessionHandle,
     conformance::{Operation, fault::Fault},
+    store::StoreErrorKind,
 };
 use tower::ServiceExt as _;
 use tracing::Level;

@@ -9,8 +9,10 @@ use std::{
 };
 
 use session_layer::{
-    Create, Error, Holder, Leases, Lock, Record, Session, SessionId, SessionStore, StoreError, Stored, Touch, Update,
-    Usage, Version, conformance::Operation,
+    Error, Session, SessionId, SessionStore,
+    conformance::Operation,
+    record::Record,
+    store::{Create, Holder, Leases, Lock, StoreError, Stored, Touch, Update, Usage, Version},
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
 

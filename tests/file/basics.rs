@@ -8,8 +8,9 @@ use std::{
 };
 
 use session_layer::{
-    Clearing, Create, Cursor, DynStore, FileStore, Lifetime, Listing, Record, Refresh, Rename, SessionId, SessionStore,
-    StoreErrorKind, Swept, Touch, Update, Usage,
+    DynStore, FileStore, Lifetime, SessionId, SessionStore,
+    record::Record,
+    store::{Clearing, Create, Cursor, Listing, Refresh, Rename, StoreErrorKind, Swept, Touch, Update, Usage},
 };
 
 use crate::support::*;
@@ -80,8 +81,8 @@ async fn files_and_directories_are_readable_by_their_owner_only() {
     assert!(seen[2].starts_with("owners"));
 }
 
-fn owner(name: &str) -> session_layer::Owner {
-    session_layer::Owner::new(name, session_layer::Epoch::from_u64(1)).unwrap()
+fn owner(name: &str) -> session_layer::record::Owner {
+    session_layer::record::Owner::new(name, session_layer::record::Epoch::from_u64(1)).unwrap()
 }
 
 fn usage_now() -> Usage {
@@ -107,7 +108,7 @@ async fn links_and_foreign_files_are_left_alone() {
     let before = list(&shard);
 
     for id in [link, dangling, fifo, folder] {
-        let version = session_layer::Version::from_u64(1);
+        let version = session_layer::store::Version::from_u64(1);
         let errors = [
             store.load(&id).await.map(drop),
             store.create(&id, &record(1), usage()).await.map(drop),
@@ -535,7 +536,7 @@ async fn a_record_that_is_too_large_is_refused() {
     let id = id(1, 1);
     let version = fixture.create(&id, 1).await;
     let big = vec![0; 64 * 1024 * 1024];
-    let entries = session_layer::Entries::from_sorted([("n", &big[..])].into_iter()).unwrap();
+    let entries = session_layer::record::Entries::from_sorted([("n", &big[..])].into_iter()).unwrap();
     let big = Arc::new(Record::clone(&record(0)).with_entries(entries));
     let error = fixture.store.update(&id, &big, &version, usage()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::TooLarge);

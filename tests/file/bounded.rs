@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use session_layer::{Clock, Durability, FileStore, FileStoreError, SessionStore, StoreErrorKind, Usage};
+use session_layer::{
+    Clock, Durability, FileStore, SessionStore,
+    store::{FileStoreError, StoreErrorKind, Usage},
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{

@@ -10,8 +10,9 @@ use std::{
 };
 
 use session_layer::{
-    Durability, FileStore, Holder, Leases, Listing, Lock, Record, Rename, SessionId, SessionStore, StoreErrorKind,
-    Usage,
+    Durability, FileStore, SessionId, SessionStore,
+    record::Record,
+    store::{Holder, Leases, Listing, Lock, Rename, StoreErrorKind, Usage},
 };
 
 use crate::support::*;
@@ -182,7 +183,7 @@ async fn live_and_die(store: &FileStore, slot: u8, first: u64) {
     say(format!("{slot} ? {generation} {count}"));
     let record = fresh(count);
     let created = store.create(&id(slot, generation), &record, usage(&record)).await.unwrap();
-    let session_layer::Create::Created(mut version) = created else { panic!("it exists") };
+    let session_layer::store::Create::Created(mut version) = created else { panic!("it exists") };
     say(format!("{slot} ! {generation} {count}"));
     for step in 0..4 {
         count += 1;
@@ -245,7 +246,7 @@ async fn trace(dir: &Path, setting: &str) {
     begin("end");
 }
 
-fn unavailable<T: std::fmt::Debug>(outcome: Result<T, session_layer::StoreError>, path: &Path, cause: &str) {
+fn unavailable<T: std::fmt::Debug>(outcome: Result<T, session_layer::store::StoreError>, path: &Path, cause: &str) {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
     let text = std::error::Error::source(&error).expect("a cause").to_string();
@@ -255,7 +256,8 @@ fn unavailable<T: std::fmt::Debug>(outcome: Result<T, session_layer::StoreError>
 fn big(number: u64) -> Arc<Record> {
     let (text, filling) = (number.to_string(), vec![b'x'; 8_000]);
     let entries =
-        session_layer::Entries::from_sorted([("filling", &filling[..]), ("n", text.as_bytes())].into_iter()).unwrap();
+        session_layer::record::Entries::from_sorted([("filling", &filling[..]), ("n", text.as_bytes())].into_iter())
+            .unwrap();
     Arc::new(Record::clone(&record_at(SystemTime::now(), number)).with_entries(entries))
 }
 

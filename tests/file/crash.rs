@@ -8,7 +8,11 @@ use std::{
     time::SystemTime,
 };
 
-use session_layer::{FileStore, Listing, RecordKind, SessionId, SessionStore, Usage};
+use session_layer::{
+    FileStore, SessionId, SessionStore,
+    record::RecordKind,
+    store::{Listing, Usage},
+};
 
 use crate::{child, support::*};
 

@@ -2,7 +2,10 @@
 
 use std::{fs, time::SystemTime};
 
-use session_layer::{Clearing, Cursor, Listing, Rename, SessionStore, StoreErrorKind, Swept};
+use session_layer::{
+    SessionStore,
+    store::{Clearing, Cursor, Listing, Rename, StoreErrorKind, Swept},
+};
 
 use crate::support::*;
 

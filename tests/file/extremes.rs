@@ -7,7 +7,8 @@ use std::{
 
 use proptest::prelude::*;
 use session_layer::{
-    Clearing, Clock, Create, Durability, FileStore, Holder, Leases, Lifetime, Listing, Lock, SessionStore, Usage,
+    Clock, Durability, FileStore, Lifetime, SessionStore,
+    store::{Clearing, Create, Holder, Leases, Listing, Lock, Usage},
 };
 
 use crate::support::*;
@@ -67,12 +68,12 @@ async fn a_deadline_of_zero_waits_for_nothing() {
     let lock = std::fs::File::options().write(true).open(dir.path().join("01/lock")).unwrap();
     lock.try_lock().unwrap();
     let error = store.touch(&id(1, 1), usage()).await.unwrap_err();
-    assert_eq!(error.kind(), session_layer::StoreErrorKind::Timeout);
+    assert_eq!(error.kind(), session_layer::store::StoreErrorKind::Timeout);
     lock.unlock().unwrap();
     // The last try has found the lock taken, so the next one may come a few milliseconds later.
     let begun = std::time::Instant::now();
     while let Err(error) = store.touch(&id(1, 1), usage()).await {
-        assert_eq!(error.kind(), session_layer::StoreErrorKind::Timeout);
+        assert_eq!(error.kind(), session_layer::store::StoreErrorKind::Timeout);
         assert!(begun.elapsed() < Duration::from_secs(60), "it is free");
     }
 }

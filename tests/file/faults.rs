@@ -6,7 +6,10 @@
 
 use std::{fs, os::unix::fs::MetadataExt, os::unix::process::CommandExt, path::Path, process::Command};
 
-use session_layer::{Clearing, Listing, Owners, SessionStore, StoreErrorKind};
+use session_layer::{
+    SessionStore,
+    store::{Clearing, Listing, Owners, StoreErrorKind},
+};
 
 use crate::{child, support::*};
 

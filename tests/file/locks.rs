@@ -3,7 +3,8 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use session_layer::{
-    FileStore, Holder, Leases, Listing, Lock, SessionStatus, SessionStore, StoreErrorKind, Touch, Update, Usage,
+    FileStore, SessionStore,
+    store::{Holder, Leases, Listing, Lock, SessionStatus, StoreErrorKind, Touch, Update, Usage},
 };
 
 use crate::support::*;
@@ -89,7 +90,7 @@ async fn crossing_renames_do_not_block_each_other() {
         })
         .collect();
     for task in tasks {
-        assert!(matches!(task.await.unwrap().unwrap(), session_layer::Rename::Renamed(_)));
+        assert!(matches!(task.await.unwrap().unwrap(), session_layer::store::Rename::Renamed(_)));
     }
     assert_eq!(fixture.store.count().await.unwrap(), 50);
 }

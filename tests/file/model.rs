@@ -4,8 +4,9 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use proptest::prelude::*;
 use session_layer::{
-    Clearing, Create, Holder, Leases, Listing, Lock, Record, Rename, SessionId, SessionStore, Swept, Touch, Update,
-    Usage, Version,
+    SessionId, SessionStore,
+    record::Record,
+    store::{Clearing, Create, Holder, Leases, Listing, Lock, Rename, Swept, Touch, Update, Usage, Version},
 };
 
 use crate::support::*;
@@ -176,7 +177,7 @@ async fn run(steps: Vec<Step>) {
             }
         }
     }
-    let listed = stores[0].ids(session_layer::Cursor::START, 100).await.unwrap().ids;
+    let listed = stores[0].ids(session_layer::store::Cursor::START, 100).await.unwrap().ids;
     let now = fixture.clock.now();
     model.retain(|_, held| held.usage.expires_at > now);
     let expected: Vec<SessionId> =

@@ -2,7 +2,11 @@
 
 use std::{fs, sync::Arc};
 
-use session_layer::{Clearing, Epoch, Listing, Owner, Owners, Record, SessionStore, Usage};
+use session_layer::{
+    SessionStore,
+    record::{Epoch, Owner, Record},
+    store::{Clearing, Listing, Owners, Usage},
+};
 
 use crate::support::*;
 
@@ -59,7 +63,7 @@ async fn the_list_follows_every_change_of_owner() {
     assert_eq!(marks(&fixture), 0);
 }
 
-async fn fixture_version(store: &session_layer::FileStore, number: u64) -> session_layer::Version {
+async fn fixture_version(store: &session_layer::FileStore, number: u64) -> session_layer::store::Version {
     store.load(&id(number as u8, number)).await.unwrap().unwrap().version
 }
 

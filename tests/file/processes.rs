@@ -6,7 +6,10 @@ use std::{
     time::SystemTime,
 };
 
-use session_layer::{Clock, FileStore, Holder, Leases, Lock, SessionStore, StoreErrorKind, Usage};
+use session_layer::{
+    Clock, FileStore, SessionStore,
+    store::{Holder, Leases, Lock, StoreErrorKind, Usage},
+};
 
 use crate::{
     child::{self, SOON},

@@ -7,7 +7,10 @@ use std::{
 };
 
 use session_layer::{
-    Check, Clock, Create, Entries, FileStore, Lifetime, Record, SessionId, SessionStore, Stored, Update, Usage, Version,
+    Clock, FileStore, Lifetime, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Record},
+    store::{Create, Stored, Update, Usage, Version},
 };
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
@@ -126,7 +129,7 @@ pub(crate) fn tombstone(now: SystemTime) -> Arc<Record> {
 }
 
 /// Returns the operating system's reason, which is the error's source and in its text.
-pub(crate) fn reason(error: &session_layer::FileStoreError) -> std::io::ErrorKind {
+pub(crate) fn reason(error: &session_layer::store::FileStoreError) -> std::io::ErrorKind {
     let source = std::error::Error::source(error).expect("a source");
     let reason = source.downcast_ref::<std::io::Error>().expect("the operating system's error");
     assert!(error.to_string().contains(&reason.to_string()), "{error}: {reason}");

@@ -9,8 +9,9 @@ use std::{
 };
 
 use session_layer::{
-    Clearing, Cursor, Durability, Epoch, FileStore, Listing, Owner, Owners, Record, Rename, SessionId, SessionStore,
-    StoreError, Usage,
+    Durability, FileStore, SessionId, SessionStore,
+    record::{Epoch, Owner, Record},
+    store::{Clearing, Cursor, Listing, Owners, Rename, StoreError, Usage},
 };
 
 use crate::{
@@ -332,7 +333,7 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
     }
     let store = open_at(&root, durability).await;
     let version = match scenario {
-        "create" | "mark" | "load" | "remove again" => session_layer::Version::from_u64(1),
+        "create" | "mark" | "load" | "remove again" => session_layer::store::Version::from_u64(1),
         _ => read_version(&root, &key).await,
     };
     let load = async |what: &str, store: &FileStore, key: &SessionId| {
@@ -478,6 +479,6 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
 struct Updated;
 
 /// The stored version, read by a store that syncs nothing.
-async fn read_version(dir: &Path, key: &SessionId) -> session_layer::Version {
+async fn read_version(dir: &Path, key: &SessionId) -> session_layer::store::Version {
     open_at(dir, Durability::None).await.load(key).await.unwrap().expect("it is there").version
 }

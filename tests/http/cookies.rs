@@ -3,7 +3,7 @@
 use axum::{Router, body::Body, routing::any};
 use http::{Request, StatusCode, header};
 use session_layer::{
-    CookieConfig, Error, LazySession, Listing, Session, SessionHandle, SessionLayer, SessionLayerBuilder,
+    CookieConfig, Error, LazySession, Session, SessionHandle, SessionLayer, SessionLayerBuilder, store::Listing,
 };
 use tower::{ServiceExt, service_fn};
 use tracing::Level;

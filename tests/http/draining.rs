@@ -8,8 +8,9 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    ErrorKind, Listing, Session, SessionLayer,
+    ErrorKind, Session, SessionLayer,
     conformance::{Operation, fault::Fault},
+    store::Listing,
 };
 use tokio::time::timeout;
 

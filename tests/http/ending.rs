@@ -10,11 +10,12 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    LazySession, Listing, Session, SessionStore, StoreErrorKind,
+    LazySession, Session, SessionStore,
     conformance::{
         Operation,
         fault::{Bare, Fault, Step},
     },
+    store::{Listing, StoreErrorKind},
 };
 use tokio::sync::Barrier;
 

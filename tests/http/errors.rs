@@ -11,9 +11,10 @@ use axum::{
 use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use session_layer::{
-    CustomErrorResponse, Error, ErrorKind, LazySession, Lifetime, Session, SessionId, SessionLayer, Sessions,
-    StoreErrorKind,
+    Error, ErrorKind, LazySession, Lifetime, Session, SessionId, SessionLayer, Sessions,
     conformance::{Operation, fault::Fault},
+    middleware::CustomErrorResponse,
+    store::StoreErrorKind,
 };
 use tower::ServiceExt;
 use tracing::Level;
@@ -24,21 +25,21 @@ use crate::support::*;
 #[test]
 fn each_error_of_the_crate_converts_into_one() {
     fn converts<E: Into<Error>>() {}
-    converts::<session_layer::StoreError>();
+    converts::<session_layer::store::StoreError>();
     converts::<session_layer::ConfigError>();
     converts::<session_layer::ConnectError>();
-    converts::<session_layer::EntropyError>();
-    converts::<session_layer::KeyRingError>();
+    converts::<session_layer::id::EntropyError>();
+    converts::<session_layer::keyring::KeyRingError>();
     converts::<session_layer::LifetimeError>();
-    converts::<session_layer::ParseIdError>();
-    converts::<session_layer::SecretError>();
+    converts::<session_layer::id::ParseIdError>();
+    converts::<session_layer::keyring::SecretError>();
     converts::<session_layer::codec::CodecError>();
     converts::<session_layer::record::RecordError>();
     converts::<session_layer::record::OwnerError>();
-    converts::<session_layer::FileStoreError>();
-    converts::<session_layer::MemcachedConfigError>();
-    converts::<session_layer::MemoryOpenError>();
-    converts::<session_layer::SealError>();
+    converts::<session_layer::store::FileStoreError>();
+    converts::<session_layer::store::MemcachedConfigError>();
+    converts::<session_layer::store::MemoryOpenError>();
+    converts::<session_layer::store::SealError>();
 
     fn setup() -> Result<(), Error> {
         Lifetime::new(HOUR / 10_000_000, HOUR)?;
@@ -53,7 +54,7 @@ fn each_error_of_the_crate_converts_into_one() {
 
 /// What a visitor is told of an unavailable store: as a rejection, by a handler's `?`, and at the commit.
 async fn told_three_times(
-    layer: &SessionLayer<impl session_layer::ErrorResponse<Body> + Clone + Send + Sync + 'static>,
+    layer: &SessionLayer<impl session_layer::middleware::ErrorResponse<Body> + Clone + Send + Sync + 'static>,
     site: &Site,
 ) -> [Reply; 3] {
     let router = Router::new()

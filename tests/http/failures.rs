@@ -3,11 +3,12 @@
 use axum::{body::Body, routing::any};
 use http::{Response, StatusCode};
 use session_layer::{
-    DamagedPolicy, Error, ErrorKind, LazySession, Listing, Session, SessionStore, StoreErrorKind,
+    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},
     },
+    store::{Listing, StoreErrorKind},
 };
 use tower::ServiceExt;
 use tracing::Level;

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    ConflictPolicy, EncryptedStore, Error, ErrorKind, Forward, LazySession, Lifetime, Listing, Record, Session,
-    SessionStore, StoreErrorKind, Usage,
+    ConflictPolicy, EncryptedStore, Error, ErrorKind, LazySession, Lifetime, Session, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},
     },
+    record::{Forward, Record},
+    store::{Listing, StoreErrorKind, Usage},
 };
 use tracing::Level;
 

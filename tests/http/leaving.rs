@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    AtLimit, Error, ErrorKind, Lifetime, Listing, Session, SessionId, Sessions,
+    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, Sessions,
     conformance::{
         Operation,
         fault::{Fault, Gate, Step},
     },
+    store::Listing,
 };
 use tracing::Level;
 

@@ -15,11 +15,12 @@ use std::{
 use axum::{Router, routing::any};
 use http::{Request, Response, StatusCode, header};
 use session_layer::{
-    CookieConfig, Error, LazySession, Listing, Session, SessionHandle, SessionLayer, SessionStore,
+    CookieConfig, Error, LazySession, Session, SessionHandle, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},
     },
+    store::Listing,
 };
 use tower::{Layer, Service, ServiceExt};
 use tracing::Level;

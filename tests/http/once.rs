@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use http::StatusCode;
 use session_layer::{
-    ConflictPolicy, ErrorKind, Session, StoreErrorKind, Typed,
+    ConflictPolicy, ErrorKind, Session, Typed,
     conformance::{Operation, fault::Fault},
+    store::StoreErrorKind,
 };
 use tokio::sync::Barrier;
 

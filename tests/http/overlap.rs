@@ -8,11 +8,12 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    Error, ErrorKind, Listing, Session, SessionId, SessionStore, StoreErrorKind,
+    Error, ErrorKind, Session, SessionId, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Gate, Step},
     },
+    store::{Listing, StoreErrorKind},
 };
 use tokio::time::timeout;
 

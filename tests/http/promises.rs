@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::StatusCode;
 use proptest::{prelude::*, test_runner::TestRunner};
 use session_layer::{
-    Clock, ErrorKind, Listing, MemoryStore, Session, SessionLayer, SessionStore, Usage,
+    Clock, ErrorKind, MemoryStore, Session, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, FaultStore, Step},
     },
+    store::{Listing, Usage},
 };
 use tokio::sync::oneshot;
 

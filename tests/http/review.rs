@@ -12,11 +12,12 @@ use std::{
 
 use http::StatusCode;
 use session_layer::{
-    DamagedPolicy, Error, ErrorKind, LazySession, Listing, Session, SessionLayer, SessionStore, StoreErrorKind, Usage,
+    DamagedPolicy, Error, ErrorKind, LazySession, Session, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Bare, Fault, Step},
     },
+    store::{Listing, StoreErrorKind, Usage},
 };
 use tower::{Service, ServiceExt};
 

@@ -11,11 +11,12 @@ use std::{
 use axum::{Extension, Router, response::IntoResponse, routing::any};
 use http::StatusCode;
 use session_layer::{
-    AtLimit, ConflictPolicy, Error, ErrorKind, LazySession, Listing, Session, SessionId, StoreErrorKind,
+    AtLimit, ConflictPolicy, Error, ErrorKind, LazySession, Session, SessionId,
     conformance::{
         Operation,
         fault::{Fault, Step},
     },
+    store::{Listing, StoreErrorKind},
 };
 use tower::ServiceExt;
 use tower_http::timeout::TimeoutLayer;

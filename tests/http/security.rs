@@ -5,12 +5,14 @@ use std::{collections::HashSet, sync::Arc};
 use axum::{Router, routing::any};
 use http::StatusCode;
 use session_layer::{
-    CookieConfig, CookiePrefix, EncryptedStore, Error, ErrorKind, KeyRing, LazySession, Lifetime, Listing, SameSite,
-    Session, SessionLayer, SessionStore, SessionToken, StoreErrorKind, Usage,
+    CookieConfig, CookiePrefix, EncryptedStore, Error, ErrorKind, KeyRing, LazySession, Lifetime, SameSite, Session,
+    SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{Bare, Fault, Step},
     },
+    id::SessionToken,
+    store::{Listing, StoreErrorKind, Usage},
 };
 use tower::ServiceExt;
 use tracing::Level;
@@ -423,7 +425,7 @@ async fn ten_thousand_anonymous_visits_and_logouts_leave_no_record() {
 
 #[tokio::test]
 async fn an_expired_record_from_the_store_is_rejected() {
-    let long_ago = |mut stored: session_layer::Stored| {
+    let long_ago = |mut stored: session_layer::store::Stored| {
         let record = (*stored.record).clone().with_created_at(std::time::UNIX_EPOCH);
         stored.record = Arc::new(record);
         Some(stored)

@@ -1,9 +1,9 @@
 //! The stores and wrappers that the tests run on.
 
 use session_layer::{
-    CacheConfig, CachedStore, Clock, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore,
-    SessionLayerBuilder,
+    CachedStore, Clock, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore, SessionLayerBuilder,
     conformance::fault::{Bare, FaultStore},
+    store::CacheConfig,
 };
 
 use crate::{memcached::Memcached, support::*};

@@ -16,8 +16,10 @@ use axum::{
 };
 use http::{HeaderMap, Request, StatusCode, header};
 use session_layer::{
-    Check, Clock, DynStore, Error, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
-    SessionToken, Stored, conformance::fault::FaultStore,
+    Clock, DynStore, Error, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
+    conformance::fault::FaultStore,
+    id::{Check, SessionToken},
+    store::Stored,
 };
 use tower::ServiceExt;
 use tracing::{

@@ -6,9 +6,11 @@ use std::{
 };
 
 use session_layer::{
-    CachedStore, Check, Clearing, Clock, Cursor, DynStore, EncryptedStore, Entries, KeyRing, Leases, Lifetime,
-    ListPolicy, Listing, MemcachedStore, ObservedStore, Owners, Record, RecordKind, Rename, Secret, SessionLayer,
-    SessionStore, StoreErrorKind, Touch, Update, Usage,
+    CachedStore, Clock, DynStore, EncryptedStore, KeyRing, Lifetime, MemcachedStore, ObservedStore, Secret,
+    SessionLayer, SessionStore,
+    id::Check,
+    record::{Entries, Record, RecordKind},
+    store::{Clearing, Cursor, Leases, ListPolicy, Listing, Owners, Rename, StoreErrorKind, Touch, Update, Usage},
 };
 
 use crate::{server::Memcached, support::*};
@@ -245,7 +247,7 @@ async fn listing_follows_the_policy() {
 async fn no_policy_makes_ending_sessions_a_no_op() {
     let server = Memcached::start(&[]);
     for policy in [ListPolicy::Ignore, ListPolicy::Warn, ListPolicy::Error] {
-        let with = |builder: session_layer::MemcachedStoreBuilder| builder.list_policy(policy).build().unwrap();
+        let with = |builder: session_layer::store::MemcachedStoreBuilder| builder.list_policy(policy).build().unwrap();
         let store = with(builder([&server]));
         let (id, first) = (id(), record(b"1"));
         created(&store, &id, &first).await;
@@ -292,7 +294,7 @@ async fn clear_by_generation_leaves_nothing() {
     for (id, held) in ids.iter().zip(&held) {
         assert_eq!(other.update(id, &first, &held.version, usage).await.unwrap(), Update::Gone);
         assert_eq!(other.touch(id, usage).await.unwrap(), Touch::Gone);
-        assert!(matches!(other.refresh(id, held).await.unwrap(), session_layer::Refresh::Gone));
+        assert!(matches!(other.refresh(id, held).await.unwrap(), session_layer::store::Refresh::Gone));
         assert!(!other.remove(id).await.unwrap());
         assert!(store.load(id).await.unwrap().is_none() && other.load(id).await.unwrap().is_none());
         created(&other, id, &first).await;
@@ -420,7 +422,7 @@ async fn no_duration_panics() {
     for time in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(u32::MAX.into()), Duration::MAX] {
         let (id, first) = (id(), record(b"1"));
         created(&store, &id, &first).await;
-        let holder = session_layer::Holder::generate().unwrap();
+        let holder = session_layer::store::Holder::generate().unwrap();
         store.lock(&id, holder, time).await.unwrap();
         store.metadata(&id).await.unwrap().expect("it is there");
         store.unlocked(&id, time.min(Duration::from_millis(5))).await;

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{Create, Owners, SessionStore, Update};
+use session_layer::{
+    SessionStore,
+    store::{Create, Owners, Update},
+};
 
 use crate::{server::Memcached, support::*};
 

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use session_layer::{Create, MemcachedStore, SessionId, SessionStore, StoreError, StoreErrorKind, Update};
+use session_layer::{
+    MemcachedStore, SessionId, SessionStore,
+    store::{Create, StoreError, StoreErrorKind, Update},
+};
 
 use crate::{server::Memcached, support::*};
 

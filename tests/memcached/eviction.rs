@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use session_layer::{Epoch, Holder, Leases, MemcachedStore, Owner, Record, SessionId, SessionStore};
+use session_layer::{
+    MemcachedStore, SessionId, SessionStore,
+    record::{Epoch, Owner, Record},
+    store::{Holder, Leases},
+};
 use tokio::task::JoinSet;
 
 use crate::{server::Memcached, support::*};

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Clearing, Create, Leases, Lock, MemcachedStore, MemcachedStoreBuilder, RecordKind, Rename, SessionLayer,
-    SessionStore, StoreErrorKind, Touch, Update,
+    MemcachedStore, SessionLayer, SessionStore,
+    record::RecordKind,
+    store::{Clearing, Create, Leases, Lock, MemcachedStoreBuilder, Rename, StoreErrorKind, Touch, Update},
 };
 
 use crate::{
@@ -31,7 +32,7 @@ async fn behind_proxy_with(
 }
 
 /// Loads once the connection is back.
-async fn after_recovery(store: &MemcachedStore, id: &session_layer::SessionId) -> Option<session_layer::Stored> {
+async fn after_recovery(store: &MemcachedStore, id: &session_layer::SessionId) -> Option<session_layer::store::Stored> {
     for _ in 0..500 {
         match store.load(id).await {
             Ok(found) => return found,
@@ -324,7 +325,7 @@ async fn a_waiter_for_a_lease_polls_with_pauses_and_ends() {
     let other = MemcachedStore::builder().servers([proxy.address()]).build().unwrap();
     let (id, first) = (id(), record(b"1"));
     created(&store, &id, &first).await;
-    let [one, two] = std::array::from_fn(|_| session_layer::Holder::generate().unwrap());
+    let [one, two] = std::array::from_fn(|_| session_layer::store::Holder::generate().unwrap());
     store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
     other.load(&id).await.unwrap();
     proxy.commands();
@@ -358,7 +359,7 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     let (_server, proxy, store) = behind_proxy().await;
     let (id, first) = (id(), record(b"1"));
     created(&store, &id, &first).await;
-    let holder = session_layer::Holder::generate().unwrap();
+    let holder = session_layer::store::Holder::generate().unwrap();
     proxy.arm(":lease ", Fault::CutReply);
     let outcome = store.lock(&id, holder, Duration::from_secs(10)).await.unwrap();
     assert!(matches!(outcome, Lock::Acquired { .. }));
@@ -372,8 +373,8 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
 async fn epochs_and_generations_that_were_written_unanswered_are_read_back() {
     let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
     let (id, first) = (id(), record(b"1"));
-    let short = session_layer::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(60));
-    let long = session_layer::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(6_000));
+    let short = session_layer::store::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(60));
+    let long = session_layer::store::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(6_000));
     created(&store, &id, &first).await;
     proxy.arm(" ME ", Fault::CutReply);
     let epoch = store.ensure_epoch("alice", short).await.unwrap();

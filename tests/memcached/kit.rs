@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    Clock, ListPolicy, MemcachedStore, MemcachedStoreBuilder, SessionStore,
+    Clock, MemcachedStore, SessionStore,
     conformance::{self, Harness, Operation},
+    store::{ListPolicy, MemcachedStoreBuilder},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 

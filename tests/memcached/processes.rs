@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{MemcachedStore, SessionId, SessionStore, Update};
+use session_layer::{MemcachedStore, SessionId, SessionStore, store::Update};
 
 use crate::{server::Memcached, support::*};
 
@@ -68,7 +68,7 @@ async fn increments_add_up_and_logout_is_final_in_both() {
         assert!(increment(&store, &id).await);
     }
     // The other process does its first five hundred at its own pace; more do no harm.
-    let number = |stored: &session_layer::Stored| u64::from_le_bytes(value(stored).try_into().unwrap());
+    let number = |stored: &session_layer::store::Stored| u64::from_le_bytes(value(stored).try_into().unwrap());
     let held = loop {
         let held = loaded(&store, &id).await;
         if number(&held) >= 2 * INCREMENTS {

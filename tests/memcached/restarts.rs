@@ -3,7 +3,10 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use session_layer::{
-    Check, Epoch, MemcachedStore, Owner, Record, Refresh, Rename, SessionId, SessionStore, Update, Usage, Version,
+    MemcachedStore, SessionId, SessionStore,
+    id::Check,
+    record::{Epoch, Owner, Record},
+    store::{Refresh, Rename, Update, Usage, Version},
 };
 
 use crate::{server::Memcached, support::*};
@@ -32,8 +35,8 @@ async fn a_version_from_before_a_restart_is_another() {
         let store = store([&server]);
         let id = id();
         let create = async || match store.create(&id, &first, usage).await.unwrap() {
-            session_layer::Create::Created(version) => version,
-            session_layer::Create::Exists => panic!("it is there"),
+            session_layer::store::Create::Created(version) => version,
+            session_layer::store::Create::Exists => panic!("it is there"),
         };
         let before = create().await;
         let held = loaded(&store, &id).await;

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use session_layer::{Leases, MemcachedStore, SessionId, SessionStore, StoreErrorKind};
+use session_layer::{
+    MemcachedStore, SessionId, SessionStore,
+    store::{Leases, StoreErrorKind},
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{server::Memcached, support::*};
@@ -56,7 +59,7 @@ impl Drop for Blocked {
 }
 
 fn stored(
-    settings: impl FnOnce(session_layer::MemcachedStoreBuilder) -> session_layer::MemcachedStoreBuilder,
+    settings: impl FnOnce(session_layer::store::MemcachedStoreBuilder) -> session_layer::store::MemcachedStoreBuilder,
 ) -> (Memcached, MemcachedStore, SessionId) {
     let server = Memcached::start(&[]);
     let store = settings(builder([&server]).request_timeout(Duration::from_secs(5))).build().unwrap();
@@ -76,7 +79,7 @@ fn a_busy_runtime_delays_no_other() {
             let next = record(&[n]);
             assert!(matches!(
                 store.update(&id, &next, &held.version, usage(&next)).await.unwrap(),
-                session_layer::Update::Updated(_)
+                session_layer::store::Update::Updated(_)
             ));
         }
         store.ensure_epoch("alice", usage(&record(b"1"))).await.unwrap();
@@ -177,7 +180,7 @@ async fn a_request_that_waits_for_a_connection_ends_in_its_own_time() {
         .build()
         .unwrap();
     let (id, first) = (id(), record(b"1"));
-    let holder = session_layer::Holder::generate().unwrap();
+    let holder = session_layer::store::Holder::generate().unwrap();
     let calls = async {
         let lock = store.lock(&id, holder, Duration::MAX).await.map(drop);
         let create = store.create(&id, &first, usage(&first)).await.map(drop);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_layer::{MemcachedStore, SessionStore, StoreErrorKind};
+use session_layer::{MemcachedStore, SessionStore, store::StoreErrorKind};
 
 use crate::{server::Memcached, support::*};
 

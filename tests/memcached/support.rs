@@ -9,8 +9,10 @@ use std::{
 };
 
 use session_layer::{
-    Check, Create, Entries, Epoch, Lifetime, MemcachedStore, MemcachedStoreBuilder, Owner, Record, SessionId,
-    SessionStore, SessionToken, Stored, Usage, Version,
+    Lifetime, MemcachedStore, SessionId, SessionStore,
+    id::{Check, SessionToken},
+    record::{Entries, Epoch, Owner, Record},
+    store::{Create, MemcachedStoreBuilder, Stored, Usage, Version},
 };
 
 use crate::server::Memcached;

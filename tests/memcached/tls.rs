@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use session_layer::{MemcachedStore, MemcachedTls, SessionStore, StoreErrorKind};
+use session_layer::{
+    MemcachedStore, SessionStore,
+    store::{MemcachedTls, StoreErrorKind},
+};
 
 use crate::{server::Memcached, support::*};
 

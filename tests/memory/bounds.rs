@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use session_layer::{
-    Cursor, Listing, MemoryOpenError, MemoryStore, Owners, SessionStore, StoreErrorKind, Update, Usage,
+    MemoryStore, SessionStore,
+    store::{Cursor, Listing, MemoryOpenError, Owners, StoreErrorKind, Update, Usage},
 };
 
 use super::support::{clock, create, id, record, sized};

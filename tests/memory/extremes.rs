@@ -7,8 +7,12 @@ use std::{
 };
 
 use session_layer::{
-    Clearing, Clock, Create, Cursor, Holder, Leases, Lifetime, Listing, MemoryOpenError, MemoryStore,
-    MemoryStoreBuilder, Record, Rename, SessionId, SessionStore, StoreErrorKind, Update, Usage, Version,
+    Clock, Lifetime, MemoryStore, SessionId, SessionStore,
+    record::Record,
+    store::{
+        Clearing, Create, Cursor, Holder, Leases, Listing, MemoryOpenError, MemoryStoreBuilder, Rename, StoreErrorKind,
+        Update, Usage, Version,
+    },
 };
 
 use super::support::{MINUTE, clock, create, id, record, with_snapshots};
@@ -89,7 +93,7 @@ async fn no_instant_panics_in_any_call() {
         for used_at in instants {
             for expires_at in instants {
                 let usage = Usage { used_at, expires_at };
-                let record = Arc::new(Record::session(session_layer::Check::from_bytes([1; 16]), used_at, longest));
+                let record = Arc::new(Record::session(session_layer::id::Check::from_bytes([1; 16]), used_at, longest));
                 if let Create::Created(version) = store.create(&id("a"), &record, usage).await.unwrap() {
                     store.update(&id("a"), &record, &version, usage).await.unwrap();
                 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{SessionStore, StoreErrorKind};
+use session_layer::{SessionStore, store::StoreErrorKind};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{
     Event, Level, Metadata, Subscriber,

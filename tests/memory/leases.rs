@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use session_layer::{Clearing, Holder, Leases, Lock, MemoryStore, Rename, SessionStatus, SessionStore, Update, Usage};
+use session_layer::{
+    MemoryStore, SessionStore,
+    store::{Clearing, Holder, Leases, Lock, Rename, SessionStatus, Update, Usage},
+};
 
 use super::support::{MINUTE, clock, create, id, record};
 

@@ -3,8 +3,9 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use session_layer::{
-    Clearing, Listing, MemoryOpenError, Owner, Owners, Record, RecordKind, Rename, SessionStore, StoreErrorKind,
-    Update, Usage,
+    SessionStore,
+    record::{Owner, Record, RecordKind},
+    store::{Clearing, Listing, MemoryOpenError, Owners, Rename, StoreErrorKind, Update, Usage},
 };
 
 use super::support::{MINUTE, after_a_crash, clock, create, id, record, revoke, sized, with_snapshots};

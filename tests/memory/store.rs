@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use session_layer::{
-    Clearing, Cursor, Listing, MemoryStore, Owners, SessionStatus, SessionStore, StoreErrorKind, Usage,
+    MemoryStore, SessionStore,
+    store::{Clearing, Cursor, Listing, Owners, SessionStatus, StoreErrorKind, Usage},
 };
 
 use super::support::{MINUTE, clock, create, id, record};

@@ -7,8 +7,10 @@ use std::{
 };
 
 use session_layer::{
-    Check, Clock, Create, Entries, Epoch, Lifetime, MemoryStore, MemoryStoreBuilder, Owner, Owners, Record, SessionId,
-    SessionStore, Usage, Version,
+    Clock, Lifetime, MemoryStore, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Epoch, Owner, Record},
+    store::{Create, MemoryStoreBuilder, Owners, Usage, Version},
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);

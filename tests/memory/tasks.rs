@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{MemoryStore, SessionStore, Usage};
+use session_layer::{MemoryStore, SessionStore, store::Usage};
 use tokio::runtime::Handle;
 
 use super::support::{MINUTE, clock, create, id, record, with_snapshots};

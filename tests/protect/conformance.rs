@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use session_layer::{
-    CacheConfig, CachedStore, Clock, Durability, EncryptedStore, FileStore, KeyRing, MemoryStore, Secret, SessionStore,
+    CachedStore, Clock, Durability, EncryptedStore, FileStore, KeyRing, MemoryStore, Secret, SessionStore,
     conformance::{self, Harness, Operation},
+    store::CacheConfig,
 };
 
 use crate::remote::Remote;
@@ -99,7 +100,7 @@ async fn every_method_is_forwarded() {
 /// memcached's clock can't be moved: the kit really waits, so many checks run at once.
 #[cfg(unix)]
 mod memcached {
-    use session_layer::{ListPolicy, MemcachedStore};
+    use session_layer::{MemcachedStore, store::ListPolicy};
     use tokio::{sync::Semaphore, task::JoinSet};
 
     use super::*;

@@ -6,11 +6,12 @@ use std::{
 };
 
 use session_layer::{
-    CacheConfig, CachedStore, Clock, EncryptedStore, KeyRing, MemoryStore, SessionStore, Usage,
+    CachedStore, Clock, EncryptedStore, KeyRing, MemoryStore, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
     },
+    store::{CacheConfig, Usage},
 };
 use tracing::{
     Event, Level, Metadata, Subscriber,

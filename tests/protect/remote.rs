@@ -3,8 +3,12 @@
 use std::{sync::Arc, time::SystemTime};
 
 use session_layer::{
-    Clearing, Create, End, Epoch, Leases, Listing, Metadata, Owners, Record, Refresh, Rename, SessionId, SessionStore,
-    StoreError, Stored, Touch, Update, Usage, Version,
+    SessionId, SessionStore,
+    record::{Epoch, Record},
+    store::{
+        Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, StoreError, Stored, Touch, Update,
+        Usage, Version,
+    },
 };
 
 #[derive(Debug, Clone)]

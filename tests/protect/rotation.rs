@@ -9,7 +9,9 @@ use std::{
 };
 
 use session_layer::{
-    Clock, EncryptedStore, Entries, KeyRing, MemoryStore, Owner, Record, SessionId, SessionStore, Update, Usage,
+    Clock, EncryptedStore, KeyRing, MemoryStore, SessionId, SessionStore,
+    record::{Entries, Owner, Record},
+    store::{Update, Usage},
 };
 use tokio::sync::RwLock;
 

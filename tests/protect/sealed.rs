@@ -7,9 +7,10 @@ use std::{
 };
 
 use session_layer::{
-    Check, Clearing, Clock, Create, EncryptedStore, Entries, Forward, KeyRing, Lifetime, MemoryStore, Owner, Owners,
-    Record, RecordKind, Refresh, Rename, SealError, SessionId, SessionStore, StoreErrorKind, Stored, Update, Usage,
-    Version,
+    Clock, EncryptedStore, KeyRing, Lifetime, MemoryStore, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Forward, Owner, Record, RecordKind},
+    store::{Clearing, Create, Owners, Refresh, Rename, SealError, StoreErrorKind, Stored, Update, Usage, Version},
 };
 
 use crate::conformance::{ring, secret};

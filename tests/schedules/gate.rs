@@ -8,8 +8,11 @@ use std::{
 };
 
 use session_layer::{
-    Create, DynStore, End, Epoch, Owned, Owners, Record, Refresh, Rename, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Stored, Touch, Update, Usage, Version,
+    DynStore, SessionId, SessionStore,
+    record::{Epoch, Record},
+    store::{
+        Create, End, Owned, Owners, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+    },
 };
 use tokio::sync::{Notify, oneshot};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use session_layer::{Clock, StoreErrorKind};
+use session_layer::{Clock, store::StoreErrorKind};
 
 use crate::{
     dice::Dice,

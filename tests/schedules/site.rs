@@ -6,7 +6,9 @@ use std::{
 };
 
 use http::{Request, Response, header};
-use session_layer::{CustomErrorResponse, Error, ErrorKind, SessionHandle, SessionId, SessionLayer, SessionToken};
+use session_layer::{
+    Error, ErrorKind, SessionHandle, SessionId, SessionLayer, id::SessionToken, middleware::CustomErrorResponse,
+};
 use tower::{Layer as _, ServiceExt, service_fn};
 
 use crate::operation::{Operation, Report, Told};

@@ -6,8 +6,8 @@ use std::{
 };
 
 use session_layer::{
-    CacheConfig, CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore,
-    MemoryStore, Secret, SessionStore, conformance::fault::Bare,
+    CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore, Secret,
+    SessionStore, conformance::fault::Bare, store::CacheConfig,
 };
 use tempfile::TempDir;
 

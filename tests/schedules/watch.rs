@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use session_layer::{Event, EventKind, Record, SessionId, SessionLayer, SessionStore};
+use session_layer::{Event, EventKind, SessionId, SessionLayer, SessionStore, record::Record};
 use tokio::task::JoinHandle;
 
 use crate::{

@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use session_layer::{Epoch, Owner, Record, RecordKind, SessionId, Stored};
+use session_layer::{
+    SessionId,
+    record::{Epoch, Owner, Record, RecordKind},
+    store::Stored,
+};
 
 use crate::{
     operation::{Content, Operation, Told},

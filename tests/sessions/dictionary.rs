@@ -3,10 +3,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use session_layer::{
-    Clock, Cursor, ErrorKind, FileStore, Listing, MemoryStore, SessionId, SessionLayer, SessionStore, Sessions,
-    StoreErrorKind,
+    Clock, ErrorKind, FileStore, MemoryStore, SessionId, SessionLayer, SessionStore, Sessions,
     conformance::Operation,
     conformance::fault::{Fault, FaultStore},
+    store::{Cursor, Listing, StoreErrorKind},
 };
 
 use crate::support::{clock, files, layer, member};

@@ -1,6 +1,8 @@
 //! One session, opened by its id outside a request.
 
-use session_layer::{ErrorKind, Key, SessionId, StoreErrorKind, conformance::Operation, conformance::fault::Fault};
+use session_layer::{
+    ErrorKind, Key, SessionId, conformance::Operation, conformance::fault::Fault, store::StoreErrorKind,
+};
 
 use crate::support::Site;
 

@@ -10,11 +10,11 @@ use std::{
 
 use session_layer::{
     AtLimit, Clock, Error, ErrorKind, MemcachedStore, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
-    StoreErrorKind,
     conformance::{
         Operation,
         fault::{Fault, FaultStore, Step},
     },
+    store::StoreErrorKind,
 };
 use tokio::task::JoinSet;
 

@@ -37,7 +37,7 @@ async fn locking_an_absent_session_and_unlocking_an_unheld_lease_do_nothing() {
     let site = Site::new();
     assert!(site.sessions.lock(&SessionId::of_owner("absent"), LEASE).await.unwrap().is_none());
     let id = site.member("ada").await;
-    let holder = session_layer::Holder::from_u128(1);
+    let holder = session_layer::store::Holder::from_u128(1);
     assert!(!site.sessions.unlock(&id, holder).await.unwrap());
     let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
     assert!(!site.sessions.unlock(&id, holder).await.unwrap(), "another's");

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use session_layer::{
-    AtLimit, ConflictPolicy, DEVICE, ErrorKind, Owners, SessionStore, StoreErrorKind,
+    AtLimit, ConflictPolicy, DEVICE, ErrorKind, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},
     },
+    store::{Owners, StoreErrorKind},
 };
 
 use crate::support::Site;

@@ -1,10 +1,11 @@
 //! Sessions with every codec, over one store whose calls are counted.
 
 use session_layer::{
-    Codec, ConflictPolicy, MemoryStore, Record, Session, SessionId, SessionLayer, SessionStore,
+    Codec, ConflictPolicy, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
     codec::{CodecError, CustomCodec, Visit},
     conformance::{Operation, fault::FaultStore},
     erased_serde,
+    record::Record,
 };
 
 /// A codec that never borrows: it first decodes into its own buffer.

@@ -8,7 +8,11 @@ use std::{
     time::SystemTime,
 };
 
-use session_layer::{Check, Entries, Epoch, Lifetime, Owner, Record, SessionId, SessionToken};
+use session_layer::{
+    Lifetime, SessionId,
+    id::{Check, SessionToken},
+    record::{Entries, Epoch, Owner, Record},
+};
 
 /// Runs a call that never waits: those of a memory store without snapshots.
 pub fn now<T>(future: impl Future<Output = T>) -> T {

@@ -17,7 +17,11 @@ use std::{
 };
 
 use engines::{Random, fresh_id, now, reference, resident};
-use session_layer::{MemoryStore, Record, SessionId, SessionStore, Update, Usage, Version};
+use session_layer::{
+    MemoryStore, SessionId, SessionStore,
+    record::Record,
+    store::{Update, Usage, Version},
+};
 
 const ROUNDS: usize = 9;
 

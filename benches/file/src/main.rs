@@ -26,8 +26,10 @@ use std::{
 };
 
 use session_layer::{
-    Check, Durability, Entries, Epoch, FileStore, Lifetime, Owner, Owners, Record, SessionId, SessionStore, Update,
-    Usage,
+    Durability, FileStore, Lifetime, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Epoch, Owner, Record},
+    store::{Owners, Update, Usage},
 };
 
 const ROUNDS: usize = 15;

@@ -8,7 +8,10 @@ use std::{
 use async_memcached::AsciiProtocol;
 use mtop_client::{MemcachedClient, MemcachedClientConfig, RendezvousSelector, Server, ServerID, TcpClientFactory};
 use session_layer::{
-    Check, Entries, Lifetime, MemcachedStore, Record, SessionId, SessionStore, SessionToken, Update, Usage,
+    Lifetime, MemcachedStore, SessionId, SessionStore,
+    id::{Check, SessionToken},
+    record::{Entries, Record},
+    store::{Update, Usage},
 };
 use tokio::sync::Mutex;
 
@@ -112,7 +115,7 @@ impl Clients {
 
     /// The last write wins where two workers are at the same record; what is measured is the round trip.
     async fn update(&self, id: &SessionId) {
-        thread_local!(static VERSIONS: std::cell::RefCell<std::collections::HashMap<SessionId, session_layer::Version>> =
+        thread_local!(static VERSIONS: std::cell::RefCell<std::collections::HashMap<SessionId, session_layer::store::Version>> =
             std::cell::RefCell::default());
         let version = VERSIONS.with(|versions| versions.borrow().get(id).copied());
         let version = match version {

@@ -10,8 +10,10 @@ use std::{
 };
 
 use session_layer::{
-    CacheConfig, CachedStore, Check, EncryptedStore, Entries, KeyRing, Lifetime, MemoryStore, Record, SessionId,
-    SessionStore, Usage,
+    CachedStore, EncryptedStore, KeyRing, Lifetime, MemoryStore, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Record},
+    store::{CacheConfig, Usage},
 };
 
 #[path = "../../../tests/protect/remote.rs"]

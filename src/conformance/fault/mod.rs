@@ -5,7 +5,7 @@
 //! was asked. [`Bare`] has only the required methods, so that the provided ones run step by step over them.
 //!
 //! ```
-//! use session_layer::{SessionId, SessionStore, StoreErrorKind};
+//! use session_layer::{SessionId, SessionStore, store::StoreErrorKind};
 //! use session_layer::conformance::{Operation, fault::{Fault, FaultStore}};
 //! # #[cfg(feature = "memory")]
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -2,7 +2,7 @@
 
 use crate::keyring::KeyId;
 
-/// A stored record is not opened: the cause of a [`StoreError`](crate::StoreError) of kind `Corrupt`. The stored bytes
+/// A stored record is not opened: the cause of a [`StoreError`](crate::store::StoreError) of kind `Corrupt`. The stored bytes
 /// stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

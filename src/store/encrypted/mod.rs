@@ -11,7 +11,7 @@
 //! created, its lifetime, the check, and the owner's keyed hash and epoch. So a record that was moved to another id,
 //! given a longer life or another owner does not open. Nor does a plain one: there is no other way of reading.
 //!
-//! A sealed record is an ordinary [`Record`](crate::Record) of kind [`Sealed`](crate::RecordKind::Sealed) with one entry,
+//! A sealed record is an ordinary [`Record`](crate::record::Record) of kind [`Sealed`](crate::record::RecordKind::Sealed) with one entry,
 //! about 180 bytes larger than the plain one. The inner store needs to know nothing of it; its owner index and its
 //! epochs work on the hash.
 //!
@@ -39,7 +39,7 @@
 //!
 //! # When a record is not opened
 //!
-//! Its load is an error of kind [`Corrupt`](crate::StoreErrorKind::Corrupt) with a [`SealError`] as its source, it is
+//! Its load is an error of kind [`Corrupt`](crate::store::StoreErrorKind::Corrupt) with a [`SealError`] as its source, it is
 //! reported, and the stored bytes stay as they are: put the key back, and the session is there again. `remove` works on
 //! it. Visitors see a 500 until then; a setting of the layer starts them over with a new session instead.
 //!

@@ -14,7 +14,7 @@ use crate::{
 /// Settings of a [`FileStore`].
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), session_layer::FileStoreError> {
+/// # async fn example() -> Result<(), session_layer::store::FileStoreError> {
 /// use session_layer::{Durability, FileStore};
 ///
 /// let store = FileStore::builder("/var/lib/shop/sessions").durability(Durability::Full).create().await?;

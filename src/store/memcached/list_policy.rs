@@ -6,7 +6,7 @@
 ///
 /// It does not apply to operations that end sessions: `delete_idle`, and `clear` without
 /// [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation), always fail with
-/// [`Unsupported`](crate::StoreErrorKind::Unsupported).
+/// [`Unsupported`](crate::store::StoreErrorKind::Unsupported).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ListPolicy {
     /// The answer is empty, or 0.
@@ -14,6 +14,6 @@ pub enum ListPolicy {
     /// The same, and an event says so at warn.
     #[default]
     Warn,
-    /// The answer is an error of kind [`Unsupported`](crate::StoreErrorKind::Unsupported).
+    /// The answer is an error of kind [`Unsupported`](crate::store::StoreErrorKind::Unsupported).
     Error,
 }

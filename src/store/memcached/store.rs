@@ -76,7 +76,7 @@ const REMEMBERED: usize = 16_384;
 /// wait for a place in the queue, for a connection and for its handshake.
 ///
 /// A request that is still queued at the limit is withdrawn and never sent. The error is
-/// [`Timeout`](crate::StoreErrorKind::Timeout) or [`Unavailable`](crate::StoreErrorKind::Unavailable).
+/// [`Timeout`](crate::store::StoreErrorKind::Timeout) or [`Unavailable`](crate::store::StoreErrorKind::Unavailable).
 ///
 /// # What eviction can do
 ///
@@ -125,7 +125,7 @@ const REMEMBERED: usize = 16_384;
 ///
 /// A write that was sent and not answered is never sent again. It is read back: a number that is drawn for each write
 /// tells which write stored the item. If that does not settle it, the error is
-/// [`OutcomeUnknown`](crate::StoreErrorKind::OutcomeUnknown). A delete has no such number: if its answer is lost and
+/// [`OutcomeUnknown`](crate::store::StoreErrorKind::OutcomeUnknown). A delete has no such number: if its answer is lost and
 /// the item is gone, the delete counts as done.
 ///
 /// Servers count CAS values from 1 again after a restart. So a CAS value is used only with the incarnation of the

@@ -37,7 +37,7 @@ const MOST_SESSIONS: u64 = 1 << 32;
 /// println!("{} sessions restored", store.restored().sessions);
 /// # drop(store);
 /// # std::fs::remove_dir_all(folder).ok();
-/// # Ok::<(), session_layer::MemoryOpenError>(())
+/// # Ok::<(), session_layer::store::MemoryOpenError>(())
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `open`"]

@@ -148,7 +148,7 @@ fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::super::disk::fault;
-    use crate::{Check, Clock, Lifetime, MemoryStore, Record, SessionId, SessionStore, Usage};
+    use crate::{Clock, Lifetime, MemoryStore, SessionId, SessionStore, id::Check, record::Record, store::Usage};
 
     /// A crash could leave the snapshot before it: what was removed since that one must stay in the journal.
     #[tokio::test]

@@ -16,7 +16,10 @@ use loom::thread;
 
 use super::{ledger::Bounds, table::Table};
 use crate::{
-    Check, Create, Epoch, Lifetime, Owner, Record, RecordKind, Rename, SessionId, Touch, Update, Usage, Version,
+    Lifetime, SessionId,
+    id::Check,
+    record::{Epoch, Owner, Record, RecordKind},
+    store::{Create, Rename, Touch, Update, Usage, Version},
 };
 
 const NOW: u64 = 1_800_000_000_000;

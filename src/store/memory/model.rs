@@ -17,8 +17,10 @@ use super::{
     slot::{Class, cost},
 };
 use crate::{
-    Check, Clearing, Clock, Create, Cursor, Entries, Epoch, Lifetime, Listing, Owner, Owners, Record, Rename,
-    SessionId, SessionStore, StoreErrorKind, Touch, Update, Usage, Version, clock,
+    Clock, Lifetime, SessionId, SessionStore, clock,
+    id::Check,
+    record::{Entries, Epoch, Owner, Record},
+    store::{Clearing, Create, Cursor, Listing, Owners, Rename, StoreErrorKind, Touch, Update, Usage, Version},
 };
 
 const START: u64 = 1_800_000_000_000;

@@ -283,7 +283,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Check, Entries, Epoch, Lifetime, Owner};
+    use crate::{
+        Lifetime,
+        id::Check,
+        record::{Entries, Epoch, Owner},
+    };
 
     fn some(count: u64) -> Vec<Saved> {
         (0..count)

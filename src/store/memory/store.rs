@@ -13,7 +13,7 @@ use crate::{id::SessionId, store::StoreError};
 ///
 /// let store = MemoryStore::new();                                  // 100,000 sessions, 256 MiB
 /// let large = MemoryStore::builder().capacity(1_000_000).bytes(2 << 30).open()?;
-/// # Ok::<(), session_layer::MemoryOpenError>(())
+/// # Ok::<(), session_layer::store::MemoryOpenError>(())
 /// ```
 ///
 /// See [`MemoryStoreBuilder`](super::MemoryStoreBuilder) for the settings. To use it like a dictionary, make

@@ -8,8 +8,9 @@ use std::{
 
 use http::{HeaderValue, Request, Response, header};
 use session_layer::{
-    Create, Error, Record, SessionHandle, SessionId, SessionLayer, SessionStore, StoreError, Stored, Touch, Update,
-    Usage, Version,
+    Error, SessionHandle, SessionId, SessionLayer, SessionStore,
+    record::Record,
+    store::{Create, StoreError, Stored, Touch, Update, Usage, Version},
 };
 use tower::{Layer, ServiceExt, service_fn};
 

@@ -26,7 +26,7 @@ use std::{
 };
 
 use engines::{Random, fresh_id, now, reference};
-use session_layer::{MemoryStore, SessionId, SessionStore, Usage};
+use session_layer::{MemoryStore, SessionId, SessionStore, store::Usage};
 
 /// Nanoseconds from which on a wait is a pause.
 const PAUSE: u64 = 5_000_000;

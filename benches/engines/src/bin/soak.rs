@@ -23,7 +23,10 @@ use std::{
 
 use engines::{Random, fresh_id, now, resident};
 use session_layer::{
-    Check, Create, Entries, Lifetime, MemoryStore, Owner, Record, Rename, SessionId, SessionStore, Usage,
+    Lifetime, MemoryStore, SessionId, SessionStore,
+    id::Check,
+    record::{Entries, Owner, Record},
+    store::{Create, Rename, Usage},
 };
 
 const BYTES: u64 = 64 << 20;

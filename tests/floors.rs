@@ -41,11 +41,8 @@ const SIDE_BY_SIDE: &[(&str, &str)] = &[
 
 /// The folders whose files import each other in a circle.
 const KNOWN_CIRCLES: &[&str] = &[
-    "conformance",
     // A trait's provided methods call functions on the trait.
     "store",
-    "store/file",
-    "store/memcached/client",
 ];
 
 /// The longest known module that contains this path.

@@ -52,7 +52,7 @@ pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, L
         return Box::pin(load_several(context, tokens)).await;
     }
     let Some(token) = tokens.iter().next() else { return Ok(Loaded::NOTHING) };
-    let (id, check) = context.identify(&token);
+    let (id, check) = context.identify(token);
     // As `find` does it, but with no room for `find` in every handler's future.
     let found = if span::are_wanted() {
         Box::pin(context.find(&id, Some(check), Follow::Forward)).await
@@ -67,7 +67,7 @@ pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, L
 async fn load_several(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     let mut loaded = Loaded::NOTHING;
     for token in tokens.iter() {
-        let (id, check) = context.identify(&token);
+        let (id, check) = context.identify(token);
         let found = context.find(&id, Some(check), Follow::Forward).await;
         loaded.take(context, id, found)?;
     }

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+#[cfg(any(feature = "memory", test))]
 use crate::id::SessionId;
 
 /// One wide multiplication, seeded at random for each map.

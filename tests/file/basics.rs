@@ -414,8 +414,8 @@ async fn equal_writes_in_one_millisecond_are_told_apart() {
 
         let graves = [tombstone(start()), tombstone(start())];
         let (one, two) = tokio::join!(
-            fixture.store.rename(&from, &version, &graves[0], &to, &new, usage()),
-            twin.rename(&from, &version, &graves[1], &other, &new, usage())
+            fixture.store.rename(&from, version, &graves[0], &to, &new, usage()),
+            twin.rename(&from, version, &graves[1], &other, &new, usage())
         );
         let (one, two) = (one.unwrap(), two.unwrap());
         let (version, live, absent) = match (one, two) {

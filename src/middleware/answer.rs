@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use http::{Response, header::RETRY_AFTER};
 
-use crate::error::Error;
+use crate::{error::Error, session::Polling};
 
 /// Answers a request whose session has failed: [`DefaultErrorResponse`], or the application's function in a
 /// [`CustomErrorResponse`].
@@ -68,7 +68,10 @@ impl<B> CustomErrorResponse<B> {
 
 impl<B> ErrorResponse<B> for CustomErrorResponse<B> {
     fn response(&self, error: &Error) -> Response<B> {
-        (self.0)(error)
+        // The function may call `error.clone().into_response()`. While a handler is polled, that would call the function
+        // again, without end. It would also report the error a second time.
+        let _suspended = Polling::suspend();
+        (self.0)(&error.clone().reported())
     }
 }
 

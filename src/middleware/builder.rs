@@ -281,6 +281,20 @@ impl<R> SessionLayerBuilder<R> {
     /// # Ok::<(), session_layer::ConfigError>(())
     /// ```
     ///
+    /// In the function, `error.clone().into_response()` is the default response, so a function can change the response to
+    /// some errors only:
+    ///
+    /// ```
+    /// # use axum::response::{Html, IntoResponse};
+    /// # use session_layer::{ErrorKind, MemoryStore, SessionLayer};
+    /// # let builder = SessionLayer::builder(MemoryStore::new());
+    /// let builder = builder.error_response(|error| match error.kind() {
+    ///     ErrorKind::TwoSessions => (error.status(), Html("<p>Reload the page.")).into_response(),
+    ///     _ => error.clone().into_response(),
+    /// });
+    /// # drop(builder);
+    /// ```
+    ///
     /// The body is that of the inner service's responses. If it is not axum's `Body`, the function is used for failed
     /// commits only, since rejections and errors of axum's handlers have that body. An error that is turned into a
     /// response outside of a handler, in a task of its own, has the default response. If layers nest, the innermost one

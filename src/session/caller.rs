@@ -48,7 +48,17 @@ impl Caller {
 impl Polling {
     /// Marks this request's handler as being polled, until the returned value is dropped.
     pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
-        Self(PRESENT.try_with(|present| present.replace(Some(Arc::clone(shared)))).ok().flatten())
+        Self::replace(Some(Arc::clone(shared)))
+    }
+
+    /// Marks no handler as being polled, until the returned value is dropped. Code that runs meanwhile has no layer
+    /// around it, so an error that it turns into a response has the default one.
+    pub(crate) fn suspend() -> Self {
+        Self::replace(None)
+    }
+
+    fn replace(present: Option<Arc<Shared>>) -> Self {
+        Self(PRESENT.try_with(|before| before.replace(present)).ok().flatten())
     }
 }
 

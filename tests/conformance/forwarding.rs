@@ -187,7 +187,9 @@ async fn a_wrapper_that_answers_the_inner_stores_capability_is_named() {
     assert_eq!(lender.lent, ["owners"]);
     assert!(std::panic::catch_unwind(|| lender.assert_own_capabilities()).is_err());
     conformance::forwarding(inner(), &clock, |inner| CachedStore::new(inner)).await.assert_own_capabilities();
-    let ring = || KeyRing::new(Secret::from_bytes([7; 32]).unwrap());
+    let ring = || {
+        KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|at| (at as u8).wrapping_mul(37))).unwrap())
+    };
     conformance::forwarding(inner(), &clock, |inner| EncryptedStore::new(inner, ring()))
         .await
         .assert_own_capabilities();

@@ -108,6 +108,87 @@ async fn one_function_answers_errors_wherever_they_arise() {
     assert_eq!(reply.body, "\"InvalidKey\"");
 }
 
+/// `IntoResponse` for an `Error` calls the function, so a function that calls it in turn must get the default.
+#[tokio::test]
+async fn a_function_can_fall_back_to_the_default_answer() {
+    const TWO_SESSIONS: &str = "the request has two session cookies: sign in again, and if that does not help, delete this \
+                                site's cookies in the browser first";
+    let site = Site::new();
+    let layer = SessionLayer::builder(site.store.clone())
+        .clock(site.clock.clone())
+        .error_response(|error| match error.kind() {
+            ErrorKind::InvalidKey => StatusCode::IM_A_TEAPOT.into_response(),
+            _ => error.clone().into_response(),
+        })
+        .build()
+        .unwrap();
+    let router = Router::new()
+        .route("/rejected", any(async |_: Session| "never"))
+        .route("/returned", any(async |session: Session| session.get::<String>("n").map(drop)))
+        .route(
+            "/twice",
+            any(async |session: Session| {
+                let ours = session.insert("", 1).unwrap_err().into_response();
+                let default = session.get::<String>("n").unwrap_err().into_response();
+                (
+                    ours.status(),
+                    format!("{}, then {}", default.status(), session.insert("", 1).into_response().status()),
+                )
+            }),
+        )
+        .route("/commit", any(async |session: Session| session.insert("n", 1)));
+    // The outer layer's function must not answer for the inner one's either.
+    let outer = SessionLayer::builder(site.store.clone())
+        .clock(site.clock.clone())
+        .cookie(session_layer::CookieConfig::new("outer").secure(false))
+        .error_response(|_| StatusCode::IM_A_TEAPOT.into_response())
+        .build()
+        .unwrap();
+    let nested = router.clone().layer(layer.clone()).layer(outer);
+    let [one, two] = [site.visitor().await, site.visitor().await].map(|jar| jar.line().unwrap());
+    let both = format!("{one}; {two}");
+    for router in [router.layer(layer), nested] {
+        for (path, cookies, status, text, expected_events) in [
+            ("/rejected", Some(&both), StatusCode::BAD_REQUEST, TWO_SESSIONS, ("WARN", 1)),
+            ("/returned", Some(&one), StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error", ("ERROR", 1)),
+            (
+                "/commit",
+                None,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the session is not available now: try again later",
+                ("ERROR", 1),
+            ),
+            (
+                "/twice",
+                Some(&one),
+                StatusCode::IM_A_TEAPOT,
+                "500 Internal Server Error, then 418 I'm a teapot",
+                ("ERROR", 3),
+            ),
+        ] {
+            if path == "/commit" {
+                site.store.inject(Fault::unavailable().on(Operation::Create));
+            }
+            let (events, _guard) = Events::keep();
+            let mut request = request(cookies.map(String::as_str));
+            *request.uri_mut() = path.parse().unwrap();
+            let reply = answered(router.clone().oneshot(request).await.unwrap()).await;
+            assert_eq!((reply.status, reply.body.as_str()), (status, text), "{path}");
+            let reported: Vec<_> = events
+                .all()
+                .into_iter()
+                .filter(|event| event.starts_with("WARN") || event.starts_with("ERROR"))
+                .collect();
+            let (level, count) = expected_events;
+            assert!(
+                reported.len() == count && reported.iter().all(|event| event.starts_with(level)),
+                "{path}: {reported:#?}"
+            );
+            site.store.heal();
+        }
+    }
+}
+
 /// Another layer's function is not used, nor is one after the handler of its layer is over.
 #[tokio::test]
 async fn without_a_layer_around_it_an_error_has_the_default_answer() {

@@ -85,6 +85,26 @@ async fn a_touch_does_not_pass_the_absolute_limit() {
     assert!(loaded(&store, &id).await.expires_at <= record.absolute_limit());
 }
 
+/// Memcached expires an item at once that is touched to a time in the past.
+#[tokio::test]
+async fn a_touch_to_a_time_in_the_past_deletes_nothing() {
+    let server = Memcached::start(&[]);
+    for by_generation in [false, true] {
+        let store = builder([&server]).clear_by_generation(by_generation).build().unwrap();
+        let (id, first) = (id(), record(b"1"));
+        created(&store, &id, &first).await;
+        let before = left(&server, &id);
+        let now = Clock::system().now();
+        for expires_at in [now, now - Duration::from_secs(1), SystemTime::UNIX_EPOCH] {
+            let past = Usage { used_at: expires_at, expires_at };
+            assert_eq!(store.touch(&id, past).await.unwrap(), Touch::Touched);
+            assert_eq!(*loaded(&store, &id).await.record, *first);
+            assert!(before - left(&server, &id) <= 5);
+            assert_eq!(store.touch(&crate::support::id(), past).await.unwrap(), Touch::Gone);
+        }
+    }
+}
+
 /// The old id leads to the tombstone for a minute, then to nothing.
 #[tokio::test]
 async fn a_tombstone_lives_for_a_minute() {

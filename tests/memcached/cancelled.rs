@@ -12,8 +12,8 @@ use std::{
 };
 
 use session_layer::{
-    SessionStore,
-    store::{Create, Owners, Update},
+    Clock, SessionStore,
+    store::{Create, Owners, Update, Usage},
 };
 
 use crate::{server::Memcached, support::*};
@@ -167,4 +167,24 @@ async fn a_session_that_was_dropped_before_it_was_listed_is_listed_later() {
         drops += 1;
     }
     assert!(drops >= 3, "the create, the list that is read, and the one that is written: {drops}");
+}
+
+/// A client that disconnects drops its request's touch, at each of its waits.
+#[tokio::test]
+async fn a_dropped_touch_never_makes_the_expiry_earlier() {
+    let server = Memcached::start(&[]);
+    let store = builder([&server]).connections(1).build().unwrap();
+    let (id, grave) = (id(), tombstone());
+    created(&store, &id, &grave).await;
+    let before = loaded(&store, &id).await.expires_at;
+    for wait in 1.. {
+        let sooner = Usage::keep_for(Clock::system().now(), Duration::from_secs(10));
+        let dropped = drop_at_wait(store.touch(&id, sooner), wait).await;
+        store.flush().await.unwrap();
+        let after = loaded(&store, &id).await.expires_at;
+        assert!(after >= before, "dropped at wait {wait}: {:?} earlier", before.duration_since(after));
+        if !dropped {
+            return;
+        }
+    }
 }

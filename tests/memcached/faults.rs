@@ -1,11 +1,14 @@
 //! Connections between client and server that are cut, slowed, split and fed with garbage.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use session_layer::{
     MemcachedStore, SessionLayer, SessionStore,
     record::RecordKind,
-    store::{Clearing, Create, Leases, Lock, MemcachedStoreBuilder, Rename, StoreErrorKind, Touch, Update},
+    store::{Clearing, Create, Leases, Lock, MemcachedStoreBuilder, Rename, StoreErrorKind, Touch, Update, Usage},
 };
 
 use crate::{
@@ -52,8 +55,12 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(proxy.commands(), 1, "load");
     store.refresh(&id, &stored).await.unwrap();
     assert_eq!(proxy.commands(), 1, "refresh");
-    store.touch(&id, usage(&first)).await.unwrap();
-    assert_eq!(proxy.commands(), 1, "touch");
+    let (now, expires_at) = (stored.used_at, stored.expires_at);
+    let minute = Duration::from_secs(60);
+    store.touch(&id, Usage { used_at: now, expires_at: expires_at - minute }).await.unwrap();
+    assert_eq!(proxy.commands(), 1, "a touch that changes nothing");
+    store.touch(&id, Usage { used_at: now, expires_at: expires_at + minute }).await.unwrap();
+    assert_eq!(proxy.commands(), 2, "a touch reads the time that is left before");
     store.update(&id, &first, &version, usage(&first)).await.unwrap();
     assert_eq!(proxy.commands(), 1, "update");
     // The look before it and the release of the lease after it go in the same write.
@@ -61,6 +68,41 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(proxy.commands(), 3, "remove");
     store.owner_epoch("alice").await.unwrap();
     assert_eq!(proxy.commands(), 1, "owner_epoch");
+}
+
+/// At each command of a touch, another one moves the expiry to later.
+#[tokio::test]
+async fn of_touches_at_once_the_latest_wins() {
+    let (server, proxy, slow) = behind_proxy().await;
+    let other = store([&server]);
+    let first = record(b"1");
+    // Less than what is left, and more.
+    for asked in [600, 1_100] {
+        let (id, now) = (id(), SystemTime::now());
+        let for_seconds = |seconds| Usage::keep_for(now, Duration::from_secs(seconds));
+        slow.create(&id, &first, for_seconds(1_000)).await.unwrap();
+        proxy.delay(Duration::from_millis(200));
+        proxy.commands();
+        let touch = tokio::spawn({
+            let (slow, usage) = (slow.clone(), for_seconds(asked));
+            async move { slow.touch(&id, usage).await }
+        });
+        let mut latest = 1_000;
+        while !touch.is_finished() {
+            // The command has been sent, and its answer is held back.
+            if proxy.commands() > 0 && latest < 1_900 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                latest += 300;
+                assert_eq!(other.touch(&id, for_seconds(latest)).await.unwrap(), Touch::Touched);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(touch.await.unwrap().unwrap(), Touch::Touched);
+        proxy.delay(Duration::ZERO);
+        let kept = loaded(&other, &id).await.expires_at.duration_since(now).unwrap().as_secs();
+        assert!(kept.abs_diff(latest) <= 5, "asked for {asked} s: {kept} s instead of {latest} s");
+        assert_eq!(latest, if asked == 600 { 1_300 } else { 1_900 }, "the commands of a touch for {asked} s");
+    }
 }
 
 /// An unanswered write is read back, and never sent again.
@@ -94,8 +136,9 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     assert_eq!(loaded(&store, &id).await.version, version);
     proxy.arm("md ", Fault::CutRequest);
     assert_eq!(store.remove(&id).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
-    proxy.arm("mg ", Fault::CutRequest);
-    assert_eq!(store.touch(&id, usage(&first)).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
+    proxy.arm(" T", Fault::CutRequest);
+    let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(24 * 3_600));
+    assert_eq!(store.touch(&id, later).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
     proxy.arm("mg ", Fault::CutRequest);
     assert_eq!(store.load(&id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     // A connection that was lost before its first answer counts as down for a moment.
@@ -373,8 +416,8 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
 async fn epochs_and_generations_that_were_written_unanswered_are_read_back() {
     let (_server, proxy, store) = behind_proxy_with(|builder| builder.clear_by_generation(true)).await;
     let (id, first) = (id(), record(b"1"));
-    let short = session_layer::store::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(60));
-    let long = session_layer::store::Usage::keep_for(std::time::SystemTime::now(), Duration::from_secs(6_000));
+    let short = Usage::keep_for(SystemTime::now(), Duration::from_secs(60));
+    let long = Usage::keep_for(SystemTime::now(), Duration::from_secs(6_000));
     created(&store, &id, &first).await;
     proxy.arm(" ME ", Fault::CutReply);
     let epoch = store.ensure_epoch("alice", short).await.unwrap();

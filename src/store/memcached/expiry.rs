@@ -44,17 +44,33 @@ fn exptime_at(now: SystemTime, until: SystemTime, date: u64) -> i64 {
     i64::try_from(time).unwrap_or(-1)
 }
 
-/// The `T` that gives an item the time back that it had left, if a touch to `exptime` has left it less.
-pub(super) fn given_back(left: i64, exptime: i64) -> Option<i64> {
-    given_back_at(left, exptime, clock::to_millis(SystemTime::now()) / 1_000)
+/// Whether an item that has this time left needs no touch to `exptime`.
+pub(super) fn reaches(left: i64, exptime: i64) -> bool {
+    left >= granted(exptime, date())
 }
 
-fn given_back_at(left: i64, exptime: i64, date: u64) -> Option<i64> {
-    let date = i64::try_from(date).unwrap_or(i64::MAX);
-    let is_date = |time: i64| u64::try_from(time).is_ok_and(|time| time > LONGEST_RELATIVE);
-    let granted = if is_date(exptime) { exptime.saturating_sub(date) } else { exptime };
+/// The `T` that gives an item the time back that it had left, if a touch to `exptime` has left it less.
+pub(super) fn given_back(left: i64, exptime: i64) -> Option<i64> {
+    given_back_at(left, exptime, date())
+}
+
+fn given_back_at(left: i64, exptime: i64, date: i64) -> Option<i64> {
     let before = if is_date(left) { date.saturating_add(left).min(LAST_DATE as i64) } else { left };
-    (left > granted).then_some(before)
+    (left > granted(exptime, date)).then_some(before)
+}
+
+/// The seconds that a touch to `exptime` leaves an item.
+fn granted(exptime: i64, date: i64) -> i64 {
+    if is_date(exptime) { exptime.saturating_sub(date) } else { exptime }
+}
+
+/// Whether memcached takes a time for a date.
+fn is_date(time: i64) -> bool {
+    u64::try_from(time).is_ok_and(|time| time > LONGEST_RELATIVE)
+}
+
+fn date() -> i64 {
+    i64::try_from(clock::to_millis(SystemTime::now()) / 1_000).unwrap_or(i64::MAX)
 }
 
 /// What memcached will make of `until`: the same, unless it is beyond what it can count.
@@ -155,8 +171,26 @@ mod tests {
             (month + 2, date + month + 1, Some(date + month + 2)),
             (61, date + month + 1, None),
         ] {
-            assert_eq!(given_back_at(left, exptime, DATE), expected, "{left} left, touched to {exptime}");
+            assert_eq!(given_back_at(left, exptime, date), expected, "{left} left, touched to {exptime}");
         }
+    }
+
+    #[test]
+    fn an_item_that_has_the_time_left_needs_no_touch() {
+        let date = DATE as i64;
+        let month = LONGEST_RELATIVE as i64;
+        for (left, exptime, expected) in [
+            (60, 61, false),
+            (61, 61, true),
+            (62, 61, true),
+            (-1, 61, false),
+            (month, date + month + 1, false),
+            (month + 1, date + month + 1, true),
+            (month + 1, month, true),
+        ] {
+            assert_eq!(left >= granted(exptime, date), expected, "{left} left, asked for {exptime}");
+        }
+        assert!(reaches(61, 61) && !reaches(60, 61));
     }
 
     /// `T0` would be for ever.

@@ -231,38 +231,53 @@ impl MemcachedStore {
         }
     }
 
+    /// Moves the expiry of an item to later.
+    ///
+    /// Memcached can't touch on a condition. So the time left is read first, and an item that has enough is not touched:
+    /// a touch that gives time back afterwards would leave the shorter time if it was dropped in between. Its remaining
+    /// race: A and B read the same time left. B touches to later. A touches to less, and its answer tells the time that B
+    /// has set. A gives that back, and looks again whether another has moved it meanwhile.
     pub(super) async fn touch_item(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let place = self.place(id);
-        if self.inner.options.clear_by_generation && self.find(&place).await?.live().is_none() {
-            return Ok(Touch::Gone);
-        }
         let now = self.now();
         let until = expiry::reachable(now, usage.expires_at);
-        let exptime = expiry::exptime(now, until);
-        let reply = place.call(Command::touch(&place.key, exptime, "c")).await.map_err(ClientError::of_write)?;
-        match reply.status {
+        // Memcached would expire an item at once that is touched to a time in the past.
+        let is_past = until <= now;
+        if is_past || self.inner.options.clear_by_generation {
+            let found = self.find(&place).await?.live();
+            if is_past || found.is_none() {
+                return Ok(if found.is_some() { Touch::Touched } else { Touch::Gone });
+            }
+        }
+        let read = place.call(Command::get(&place.key, "t f")).await.map_err(ClientError::of_read)?;
+        match read.status {
             Status::Done => {}
             Status::Miss => return Ok(Touch::Gone),
             status => return Err(unexpected(&status)),
         }
-        // The item would have lived longer: a touch never makes the expiry earlier.
-        if let Some(before) = reply.seconds_left.and_then(|left| expiry::given_back(left, exptime)) {
-            place.call(Command::touch(&place.key, before, "")).await.map_err(ClientError::of_write)?;
+        // The item's flags hold its absolute limit. If another record replaces this one in between, memcached may keep
+        // that past its limit, but a load checks the limit.
+        let limit = read.client_flags.and_then(expiry::limit_from_flags);
+        if limit.is_some_and(|limit| limit <= now) {
+            return Ok(Touch::Gone);
+        }
+        let mut exptime = expiry::exptime(now, limit.map_or(until, |limit| limit.min(until)));
+        if read.seconds_left.is_some_and(|left| expiry::reaches(left, exptime)) {
             return Ok(Touch::Touched);
         }
-        // The item's flags hold its absolute limit: what was set past it is taken back.
-        match reply.client_flags.and_then(expiry::limit_from_flags).filter(|&limit| limit < until) {
-            None => Ok(Touch::Touched),
-            Some(limit) if limit <= now => {
-                place.call(Command::delete(&place.key, reply.cas())).await.map_err(ClientError::of_write)?;
-                Ok(Touch::Gone)
+        for _ in 0..TRIES {
+            let reply = place.call(Command::touch(&place.key, exptime)).await.map_err(ClientError::of_write)?;
+            match reply.status {
+                Status::Done => {}
+                Status::Miss => return Ok(Touch::Gone),
+                status => return Err(unexpected(&status)),
             }
-            Some(limit) => {
-                let touch = Command::touch(&place.key, expiry::exptime(now, limit), "");
-                place.call(touch).await.map_err(ClientError::of_write)?;
-                Ok(Touch::Touched)
+            match reply.seconds_left.and_then(|left| expiry::given_back(left, exptime)) {
+                None => return Ok(Touch::Touched),
+                Some(before) => exptime = before,
             }
         }
+        Err(StoreError::new(StoreErrorKind::Other).because("the item keeps changing"))
     }
 
     /// One round trip: looks whether a live record is there, and deletes it and its lease.

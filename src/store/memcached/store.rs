@@ -56,8 +56,9 @@ const REMEMBERED: usize = 16_384;
 ///
 /// # Round trips
 ///
-/// One for a load, an update, a create, a touch, a refresh, an end and a remove; one more for the epoch of a session with an
-/// owner, and two for the list at its login. A rename takes three, a lock three at least, an unlock three.
+/// One for a load, an update, a create, a refresh, an end and a remove; one more for the epoch of a session with an owner, and
+/// two for the list at its login. A touch takes one if the session has the time left already, otherwise two. A rename takes
+/// three, a lock three at least, an unlock three.
 ///
 /// # Leases
 ///
@@ -120,6 +121,11 @@ const REMEMBERED: usize = 16_384;
 /// own expiry, from which both are then derived: they move by the same amount, and are up to 3.25 seconds late, but
 /// never in the future. A touch that moves the expiry by less than that can't be distinguished from rounding, and moves
 /// neither. If the absolute limit caps the expiry, `used_at` moves only as far as the expiry does.
+///
+/// Memcached has no touch that only moves the expiry to later. So a touch reads the time left, and writes only if that is
+/// less than what it asks for. Of two touches at once the later one wins: if the earlier one is written last, it sees the
+/// time before it in its answer and gives it back, in one more round trip. If its caller goes away before that, the
+/// session keeps the time that the earlier one asked for. Neither deletes a session.
 ///
 /// # Unknown outcomes
 ///

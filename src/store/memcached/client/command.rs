@@ -53,12 +53,11 @@ impl Command {
         command.end()
     }
 
-    /// Moves the time of an item. The reply tells the time it had left and its client flags; with `flags` also others.
-    pub(in super::super) fn touch(key: &Key, exptime: i64, flags: &str) -> Self {
-        let mut command = Self::start(b"mg ", key, flags.len() + 32);
+    /// Moves the time of an item. The reply tells the time that it had left.
+    pub(in super::super) fn touch(key: &Key, exptime: i64) -> Self {
+        let mut command = Self::start(b"mg ", key, 32);
         // `t` stands before `T`: it is the time before the touch.
-        command.bytes.extend_from_slice(b" t f ");
-        command.bytes.extend_from_slice(flags.as_bytes());
+        command.bytes.extend_from_slice(b" t");
         command.signed(b" T", exptime);
         command.end()
     }
@@ -156,7 +155,7 @@ mod tests {
             text.replace(&format!(" O{}\r\n", command.opaque), " O#\r\n")
         };
         assert_eq!(text(Command::get(&key, "v c t f")), "mg s:a v c t f O#\r\n");
-        assert_eq!(text(Command::touch(&key, 60, "c")), "mg s:a t f c T60 O#\r\n");
+        assert_eq!(text(Command::touch(&key, 60)), "mg s:a t T60 O#\r\n");
         assert_eq!(text(Command::delete(&key, None)), "md s:a O#\r\n");
         let cas = |number| Cas { number, incarnation: 3 };
         assert_eq!(Command::delete(&key, Some(cas(1))).incarnation, Some(3));

@@ -186,7 +186,7 @@ async fn a_wrapper_that_answers_the_inner_stores_capability_is_named() {
     let lender = conformance::forwarding(inner(), &clock, Lender).await;
     assert_eq!(lender.lent, ["owners"]);
     assert!(std::panic::catch_unwind(|| lender.assert_own_capabilities()).is_err());
-    conformance::forwarding(inner(), &clock, |inner| CachedStore::new(inner)).await.assert_own_capabilities();
+    conformance::forwarding(inner(), &clock, CachedStore::new).await.assert_own_capabilities();
     let ring = || {
         KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|at| (at as u8).wrapping_mul(37))).unwrap())
     };

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::{
     id::SessionId,
     record::Record,
-    store::{Create, SessionStore, StoreError, Stored, Touch, Update, Usage, Version},
+    store::{Create, OwnerEpoch, SessionStore, StoreError, Stored, Touch, Update, Usage, Version},
 };
 
-/// Only the five required methods of a store: everything else is what the contract provides from them.
+/// Only the five required methods of a store: everything else is what the contract provides from them. Neither the owner's
+/// epoch comes with a record, nor the stored record with a conflict.
 ///
 /// `Bare(FaultStore::new(store))` shows a fault at each step of a provided `rename` or `ensure_epoch`; `Bare(store)` by
 /// itself runs the provided forms over a store that has overridden them.
@@ -17,7 +18,7 @@ pub struct Bare<S>(pub S);
 
 impl<S: SessionStore> SessionStore for Bare<S> {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.0.load(id).await
+        Ok(self.0.load(id).await?.map(|stored| stored.with_owner_epoch(OwnerEpoch::NotAsked)))
     }
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
@@ -31,7 +32,10 @@ impl<S: SessionStore> SessionStore for Bare<S> {
         expected: &Version,
         usage: Usage,
     ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
+        Ok(match self.0.update(id, record, expected, usage).await? {
+            Update::Conflict(_) => Update::Conflict(None),
+            outcome => outcome,
+        })
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {

@@ -480,8 +480,13 @@ impl Listing for MemcachedStore {
 
 #[async_trait]
 impl Clearing for MemcachedStore {
-    /// Ends every session. Returns 0, since the number of sessions is not known.
+    /// Ends every session, if [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation) is set. Returns 0,
+    /// since the number of sessions is not known.
     async fn clear(&self) -> Result<u64, StoreError> {
+        if !self.inner.options.clear_by_generation {
+            let error = StoreError::unsupported("clear");
+            return Err(error.because("memcached can't list its items: set `clear_by_generation` on the builder"));
+        }
         self.renew_generations().await.map_err(|error| error.during("clear"))?;
         tracing::info!(target: TARGET, "cleared: every server has a new generation");
         Ok(0)
@@ -491,6 +496,10 @@ impl Clearing for MemcachedStore {
 #[async_trait]
 impl Owners for MemcachedStore {
     async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+        if !self.inner.options.list_owners {
+            let error = StoreError::unsupported("list_owner");
+            return Err(error.because("its lists of owners are off: set `list_owners` on the builder"));
+        }
         let id = SessionId::of_owner(owner);
         let listed = self.sessions_of(owner, &id).await.map_err(|error| failed("list_owner", &id, error))?;
         Ok(listed.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())

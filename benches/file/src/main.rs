@@ -29,7 +29,7 @@ use session_layer::{
     Durability, FileStore, Lifetime, SessionId, SessionStore,
     id::Check,
     record::{Entries, Epoch, Owner, Record},
-    store::{Owners, Update, Usage},
+    store::{Listing, Owners, Update, Usage},
 };
 
 const ROUNDS: usize = 15;

@@ -43,7 +43,7 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = std::env::temp_dir().join(format!("session-layer-doc-{}", std::process::id()));
-/// use session_layer::{FileStore, SessionStore};
+/// use session_layer::{FileStore, SessionStore, store::Listing};
 ///
 /// let store = FileStore::create(&dir).await?;
 /// assert_eq!(store.count().await?, 0);

@@ -26,7 +26,7 @@ use session_layer::{
     Lifetime, MemoryStore, SessionId, SessionStore,
     id::Check,
     record::{Entries, Owner, Record},
-    store::{Create, Rename, Usage},
+    store::{Create, Listing, Rename, Usage},
 };
 
 const BYTES: u64 = 64 << 20;

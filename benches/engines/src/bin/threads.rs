@@ -16,7 +16,7 @@ use axum::{Router, body::Body, routing::get};
 use engines::{Random, now};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use session_layer::{Error, Key, MemoryStore, Session, SessionLayer, SessionStore};
+use session_layer::{Error, Key, MemoryStore, Session, SessionLayer, store::Listing};
 use tower::Service;
 
 const SESSIONS: usize = 100_000;
@@ -46,7 +46,7 @@ async fn seed(session: Session) -> Result<&'static str, Error> {
     let cart: Vec<_> = (0..10).map(|at| Item { sku: format!("SKU-{at:06}"), count: 1, cents: 1_999 }).collect();
     session.insert("cart", &cart)?;
     session.insert("csrf", "0123456789abcdef0123456789abcdef")?;
-    session.insert("n", &0_u64)?;
+    session.insert("n", 0_u64)?;
     Ok("ok")
 }
 

@@ -107,7 +107,7 @@ async fn renew(session: Session) -> Answer {
 
 async fn key(State(app): State<App>, Path(key): Path<String>, session: Session) -> Answer {
     app.gate().all_loaded().await;
-    session.insert(&*key, &true)?;
+    session.insert(&*key, true)?;
     Ok("ok")
 }
 
@@ -119,7 +119,7 @@ async fn increment(State(app): State<App>, session: Session) -> Answer {
 
 async fn slow(State(app): State<App>, session: Session) -> Answer {
     app.gate().work().await;
-    session.insert("late", &true)?;
+    session.insert("late", true)?;
     Ok("ok")
 }
 

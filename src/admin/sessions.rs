@@ -50,7 +50,7 @@ use crate::{
 /// | contains | [`contains`](Self::contains) | |
 /// | insert | [`new_session`](crate::SessionLayer::new_session) | [`merge`](Self::merge) |
 /// | get or insert, update | | [`get_or_insert`](Self::get_or_insert), [`update`](Self::update) |
-/// | remove, take | [`remove`](Self::remove) | [`take`](Self::take) |
+/// | remove, take | [`end`](Self::end) | [`take`](Self::take) |
 /// | keys, iterate | [`ids`](Self::ids), [`iter`](Self::iter) | |
 /// | length | [`count`](Self::count), [`is_empty`](Self::is_empty) | |
 /// | clear | [`clear`](Self::clear) | |

@@ -122,7 +122,7 @@ impl<R> SessionLayerBuilder<R> {
     /// The fraction of the idle timeout that must pass before a read extends the session: 0 to 1. Default: 0.1. With 0
     /// every request touches; with 1 no read extends the session in time.
     ///
-    /// If you change it and call a store's own [`delete_idle`](crate::SessionStore::delete_idle), pass the same value:
+    /// If you change it and call a store's own [`delete_idle`](crate::store::Listing::delete_idle), pass the same value:
     /// see [`Idle`](crate::store::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer uses it
     /// automatically.
     #[must_use]

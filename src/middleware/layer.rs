@@ -30,7 +30,7 @@ use crate::{
 /// ```
 ///
 /// It is one type whatever the store and the cookie. `R` answers errors: see
-/// [`error_response`](SessionLayerBuilder::error_response). Two
+/// [`error_response`](super::SessionLayerBuilder::error_response). Two
 /// layers with different cookie names nest: handlers get the inner one's session, and both commit. Of two with one name
 /// the inner does nothing, and says so once.
 ///

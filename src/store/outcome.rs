@@ -440,7 +440,7 @@ impl From<Duration> for Idle {
     }
 }
 
-/// The outcome of [`sweep`](super::SessionStore::sweep) and [`delete_idle`](super::Listing::delete_idle).
+/// The outcome of [`sweep`](super::Listing::sweep) and [`delete_idle`](super::Listing::delete_idle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     /// How many sessions were removed.

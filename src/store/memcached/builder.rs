@@ -165,14 +165,14 @@ impl MemcachedStoreBuilder {
         self
     }
 
-    /// What [`ids`](crate::SessionStore::ids), [`count`](crate::SessionStore::count) and `sweep` do. Default:
+    /// What [`ids`](crate::store::Listing::ids), [`count`](crate::store::Listing::count) and `sweep` do. Default:
     /// [`ListPolicy::Warn`].
     pub fn list_policy(mut self, policy: ListPolicy) -> Self {
         self.options.list_policy = policy;
         self
     }
 
-    /// Supports [`clear`](crate::SessionStore::clear): each server keeps a generation, records of another generation
+    /// Supports [`clear`](crate::store::Clearing::clear): each server keeps a generation, records of another generation
     /// are absent, and `clear` renews the generation on every server. Off by default, since every operation then reads
     /// one more item (in the same round trip). While it is off, `clear` fails with `Unsupported`.
     ///
@@ -184,7 +184,7 @@ impl MemcachedStoreBuilder {
     }
 
     /// Keeps a list of each owner's sessions. On by default: it costs two requests at each login, and lets
-    /// [`list_owner`](crate::SessionStore::list_owner) work. Off, that is `Unsupported`; revocation works all the same.
+    /// [`list_owner`](crate::store::Owners::list_owner) work. Off, that is `Unsupported`; revocation works all the same.
     pub fn list_owners(mut self, on: bool) -> Self {
         self.options.list_owners = on;
         self

@@ -1,7 +1,7 @@
 //! What a list is, in a store that has none.
 
-/// Chooses what [`ids`](crate::SessionStore::ids) and [`count`](crate::SessionStore::count) return, since memcached
-/// can't list its items, and what [`sweep`](crate::SessionStore::sweep) returns, since memcached doesn't report how
+/// Chooses what [`ids`](crate::store::Listing::ids) and [`count`](crate::store::Listing::count) return, since memcached
+/// can't list its items, and what [`sweep`](crate::store::Listing::sweep) returns, since memcached doesn't report how
 /// much has expired.
 ///
 /// It does not apply to operations that end sessions: `delete_idle`, and `clear` without

@@ -66,7 +66,7 @@ const REMEMBERED: usize = 16_384;
 /// that double from 20 to 160 ms, less a random part up to one half, and no longer than the lease has left. So each waiter
 /// costs 15 reads a second at most, and sees a release in another process after 160 ms and a round trip at the latest; in
 /// the process that gives the lease back it is woken at once. One wait ends with its time, with an error of the server's, or
-/// after about a second, when [`lock`](crate::SessionStore::lock) is to be asked whether the session is still there.
+/// after about a second, when [`lock`](crate::store::Leases::lock) is to be asked whether the session is still there.
 ///
 /// # Runtimes and time limits
 ///
@@ -88,7 +88,7 @@ const REMEMBERED: usize = 16_384;
 /// |---|---|
 /// | a session | its visitor is logged out |
 /// | an owner's epoch | all sessions of the owner are revoked |
-/// | an owner's list | [`list_owner`](crate::SessionStore::list_owner) names only sessions that are listed later, and a limit of sessions per owner counts only those; the others live on, and revocation still ends every one |
+/// | an owner's list | [`list_owner`](crate::store::Owners::list_owner) names only sessions that are listed later, and a limit of sessions per owner counts only those; the others live on, and revocation still ends every one |
 /// | a lease | another holder may take it; the first can't commit then, since taking it gives the record a new version |
 /// | a tombstone | the old id is absent, not superseded |
 /// | a generation | all sessions on that server end |

@@ -689,8 +689,8 @@ impl Listing for Broken {
             left.retain(|(bucket, _)| *bucket >= from.to_u64().unwrap_or(0));
             left.sort_unstable();
             // Whole buckets, so that a position lies between two of them.
-            let next = left.get(limit).map(|(bucket, _)| *bucket);
-            let next = next.filter(|next| left.first().is_some_and(|(first, _)| first < next));
+            let first = left.first().map(|(bucket, _)| *bucket);
+            let next = left.iter().skip(limit).map(|(bucket, _)| *bucket).find(|next| Some(*next) > first);
             left.retain(|(bucket, _)| next.is_none_or(|next| *bucket < next));
             return Ok(Page { ids: left.into_iter().map(|(_, id)| id).collect(), next: next.map(Cursor::from_u64) });
         }

@@ -45,7 +45,7 @@ macro_rules! scenarios {
 
 scenarios! {
     revoked_where_the_store_has_no_list => [
-        "call load done #1 +", "no_session (revoked) #1 +",
+        "call load done #1 +", "call owner_epoch done", "no_session (revoked) #1 +",
     ];
     another_token_of_the_same_id => ["call load done #1 +", "no_session (unknown) #1 +"];
     a_store_that_returns_the_expired => ["call load done #1 +", "no_session (expired) #1 +"];

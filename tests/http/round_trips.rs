@@ -37,7 +37,7 @@ async fn a_request_costs_as_few_calls_as_it_can() {
             site.visit(jar, async |session: Session| session.get::<u8>("n").map(drop)).await;
         };
         let write = async |site: &Site, jar: &mut Jar| {
-            site.visit(jar, async |session: Session| session.insert("n", 3)).await;
+            site.visit(jar, async |session: Session| session.update("n", |n: &mut u8| *n += 1)).await;
         };
         let login = async |site: &Site, jar: &mut Jar| {
             site.visit(jar, async |session: Session| session.login("ada")).await;

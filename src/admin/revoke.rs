@@ -14,7 +14,7 @@ use crate::{
     id::SessionId,
     record::{Owner, Record, RecordKind},
     session::{Caller, Context, EndedBeside, Live, end_owned, within},
-    store::{End, SessionStore, StoreErrorKind, Stored, Update, Usage},
+    store::{End, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage},
 };
 
 /// # An owner's sessions ended
@@ -185,6 +185,30 @@ async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Stored)> {
     }
 }
 
+/// Ends a session of an owner in the version that was listed, or in a newer one. Returns whether this call has ended it.
+///
+/// Not by a plain remove: a login over the session may have left a tombstone there since. And not in the listed version
+/// alone: another process's `revoke_others` may be carrying it over into the present epoch.
+async fn end_listed(context: &Context, owner: &str, id: &SessionId, mut held: Stored) -> Result<bool, StoreError> {
+    for _ in 0..MOST_VERSIONS {
+        let newer = match context.store.end(id, &held.version, context.clock.now()).await? {
+            End::Ended => return Ok(true),
+            End::Gone => return Ok(false),
+            End::Conflict(Some(newer)) => Some(newer),
+            End::Conflict(None) => context.store.load(id).await?,
+        };
+        let is_theirs = |stored: &Stored| stored.record.owner().is_some_and(|held| **held.name() == *owner);
+        match newer.filter(|newer| newer.record.is_session() && is_theirs(newer)) {
+            Some(newer) => held = newer,
+            None => return Ok(false),
+        }
+    }
+    Err(StoreError::new(StoreErrorKind::Other).during("end").on(id).because("the session keeps changing"))
+}
+
+/// How many versions of a listed session are tried: each is one that others wrote meanwhile.
+const MOST_VERSIONS: usize = 64;
+
 /// Removes an owner's revoked sessions, as far as the store lists them and it goes well: they are dead either way.
 ///
 /// Those are the ones without the present epoch, since who has logged in meanwhile has that and stays; and those that
@@ -210,13 +234,12 @@ async fn remove_listed(
         if keep == Some(&id) || (epoch == present && !before.contains(&id)) {
             continue;
         }
-        // In the version that was listed: a login over the session may have left a tombstone there since.
-        match context.store.end(&id, &stored.version, context.clock.now()).await {
-            Ok(End::Ended) => {
+        match end_listed(context, owner, &id, stored).await {
+            Ok(true) => {
                 removed += 1;
                 context.emit(EventKind::Destroyed { id });
             }
-            Ok(End::Conflict(_) | End::Gone) => {}
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(
                     target: TARGET,

@@ -94,8 +94,6 @@ async fn an_unsupported_operation_is_an_error_that_names_it() {
         sessions.clear().await.map(drop).unwrap_err(),
         sessions.sweep().await.map(drop).unwrap_err(),
         sessions.delete_idle(second).await.map(drop).unwrap_err(),
-        sessions.metadata(&id).await.map(drop).unwrap_err(),
-        sessions.status(&id).await.map(drop).unwrap_err(),
         sessions.unlock(&id, session_layer::store::Holder::from_u128(1)).await.map(drop).unwrap_err(),
         sessions.of_owner("ada").await.map(drop).unwrap_err(),
         sessions.admit("ada", 3, session_layer::AtLimit::Refuse).await.map(drop).unwrap_err(),

@@ -191,7 +191,7 @@ impl Error {
         Some(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1))
     }
 
-    /// What a visitor is told: nothing internal.
+    /// The text for a visitor, without internals.
     #[cfg(feature = "axum")]
     pub(crate) fn public_text(&self) -> &'static str {
         match self.0.kind {

@@ -22,7 +22,7 @@ pub struct Check {
 /// The check that is done first.
 pub(super) const CLOCK: &str = "g4_the_store_reads_the_harness_clock";
 
-/// What a failure says whose cause may be the clock.
+/// The text that is added to a failure if the clock may be its cause.
 const OTHER_CLOCK: &str = ".\n    This may be because the store does not read the harness's manual clock: see the check \
      g4_the_store_reads_the_harness_clock first";
 

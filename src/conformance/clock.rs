@@ -5,7 +5,7 @@ use super::bench::{Probe, Verdict};
 /// How many units the session lives that is asked for.
 const LIFE: u32 = 2;
 
-/// What tells that the store does not read the harness's clock, and what to do about it.
+/// Returns an explanation, and what to do, if the store does not read the harness's clock.
 pub(super) async fn mismatch(g4: &Probe) -> Verdict<Option<String>> {
     let session = g4.sample().with_usage(g4.keep(LIFE));
     let (life, late) = (g4.units(LIFE), g4.harness().late);

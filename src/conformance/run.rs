@@ -63,7 +63,7 @@ pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
 /// How many checks that wait are run at once.
 const AT_ONCE: usize = 8;
 
-/// What one test of [`tests!`](super::tests) does.
+/// Fails a test of [`tests!`](super::tests) unless its check has passed.
 #[doc(hidden)]
 #[track_caller]
 pub fn verdict(outcome: &Outcome) {

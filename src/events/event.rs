@@ -230,7 +230,7 @@ pub enum EventKind<'a> {
         /// The cookie's name.
         cookie: &'a str,
     },
-    /// A store was called and has answered. Reported for every call of a layer or of [`Sessions`](crate::Sessions).
+    /// A store call has been answered. Reported for every call of a layer or of [`Sessions`](crate::Sessions).
     ///
     /// It comes before the event that the call leads to: first the operation `create`, then [`Created`](Self::Created).
     /// It comes after events of the store during the call, such as evictions. It is not traced, since the stores trace

@@ -1,4 +1,4 @@
-//! What a ring refuses.
+//! Errors of adding a key to a ring, or of removing one.
 
 use super::key_id::KeyId;
 

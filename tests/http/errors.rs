@@ -52,7 +52,7 @@ fn each_error_of_the_crate_converts_into_one() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::InvalidId, StatusCode::BAD_REQUEST));
 }
 
-/// What a visitor is told of an unavailable store: as a rejection, by a handler's `?`, and at the commit.
+/// The answer for an unavailable store: as a rejection, by a handler's `?`, and at the commit.
 async fn told_three_times(
     layer: &SessionLayer<impl session_layer::middleware::ErrorResponse<Body> + Clone + Send + Sync + 'static>,
     site: &Site,

@@ -59,7 +59,7 @@ fn honest(g6: &Probe, error: &StoreError, done: bool, when: &str) -> Verdict {
     )
 }
 
-/// What the store took for another's doing was its own.
+/// Fails because the store took its own write for another's.
 fn mistaken<T>(g6: &Probe, expected: &str, answer: impl std::fmt::Debug, when: &str) -> Verdict<T> {
     g6.broken(format!(
         "{when}: expected {expected} or OutcomeUnknown, the store answered {answer:?}, although no other call was made. \

@@ -82,7 +82,7 @@ const LEFT: u32 = 5;
 /// How many methods are tried after it.
 const METHODS: usize = 6;
 
-/// What has set an expiry past the absolute limit.
+/// The call that set an expiry past the absolute limit.
 #[derive(Debug, Clone, Copy)]
 enum Past {
     Create,

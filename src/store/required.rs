@@ -27,3 +27,26 @@ required! {
     owners: Owners;
     leases: Leases;
 }
+
+/// The accessors of a wrapper: it has the capabilities of the store inside, and answers each from itself.
+macro_rules! own_capabilities {
+    ($inner:ident) => {
+        fn listing(&self) -> Option<&dyn crate::store::Listing> {
+            self.$inner.listing().map(|_| self as _)
+        }
+
+        fn clearing(&self) -> Option<&dyn crate::store::Clearing> {
+            self.$inner.clearing().map(|_| self as _)
+        }
+
+        fn owners(&self) -> Option<&dyn crate::store::Owners> {
+            self.$inner.owners().map(|_| self as _)
+        }
+
+        fn leases(&self) -> Option<&dyn crate::store::Leases> {
+            self.$inner.leases().map(|_| self as _)
+        }
+    };
+}
+
+pub(crate) use own_capabilities;

@@ -283,21 +283,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.inner.name()
     }
 
-    fn listing(&self) -> Option<&dyn Listing> {
-        self.inner.listing().map(|_| self as &dyn Listing)
-    }
-
-    fn clearing(&self) -> Option<&dyn Clearing> {
-        self.inner.clearing().map(|_| self as &dyn Clearing)
-    }
-
-    fn owners(&self) -> Option<&dyn Owners> {
-        self.inner.owners().map(|_| self as &dyn Owners)
-    }
-
-    fn leases(&self) -> Option<&dyn Leases> {
-        self.inner.leases().map(|_| self as &dyn Leases)
-    }
+    required::own_capabilities!(inner);
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         self.inner.metadata(id).await

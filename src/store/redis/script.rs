@@ -38,4 +38,19 @@ macro_rules! scripts {
 
 scripts! {
     LOAD: "load.lua";
+    CREATE: "create.lua";
+    UPDATE: "update.lua";
+    TOUCH: "touch.lua";
+    REMOVE: "remove.lua";
+    END: "end.lua";
+    LOCK: "lock.lua";
+    UNLOCK: "unlock.lua";
+    EPOCH: "epoch.lua";
+    ENSURE_EPOCH: "ensure_epoch.lua";
+    RENEW_EPOCH: "renew_epoch.lua";
+    LIST: "list.lua";
+    NEWEST: "newest.lua";
+    RAISE: "raise.lua";
+    WALK: "walk.lua";
+    WIPE: "wipe.lua";
 }

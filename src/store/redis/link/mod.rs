@@ -16,6 +16,6 @@ mod settings;
 pub use self::counters::RedisStatistics;
 pub(super) use self::{
     dispatch::{Link, Primary},
-    error::{Cause, LinkError, RefusalKind},
+    error::LinkError,
     settings::LinkSettings,
 };

@@ -1,0 +1,11 @@
+//! The Redis store, against real Redis and Valkey processes.
+#![cfg(unix)]
+#![allow(missing_docs, unreachable_pub, reason = "the parts of a test")]
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails, also in its helpers")]
+
+#[path = "../support/proxy.rs"]
+#[allow(dead_code, reason = "shared with the tests of another store")]
+mod proxy;
+
+mod kit;
+mod support;

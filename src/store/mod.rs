@@ -7,6 +7,8 @@
 //! - [`StoreError`]: a store that could not do it, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod backoff;
 mod cached;
 mod capability;
 mod contract;
@@ -24,6 +26,10 @@ pub(crate) mod memory;
 pub(crate) mod observed;
 mod outcome;
 pub mod provided;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod released;
 pub(crate) mod required;
 mod seed;
 mod small;
@@ -43,6 +49,8 @@ pub use self::memcached::MemcachedTls;
 pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, MemcachedStoreBuilder, ServerStatistics};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStatistics;
 pub use self::{
     cached::{CacheConfig, CacheStatistics, CachedStore},
     capability::{Clearing, Leases, Listing, Owners},

@@ -5,20 +5,18 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
-    backoff::Backoff,
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope::{self, Held, SMALLEST_RECORD},
     expiry,
     item::{cas_of, stored},
     key::Key,
-    released::heard,
     retry::{TRIES, unexpected},
     store::{MemcachedStore, Place},
 };
 use crate::{
     clock,
     id::SessionId,
-    store::{Holder, Lock, Metadata, StoreError, StoreErrorKind},
+    store::{Holder, Lock, Metadata, StoreError, StoreErrorKind, backoff::Backoff, released::heard},
 };
 
 /// A lease as it is stored: who holds it, and until when by the clock. (Memcached's own time for it ends up to two

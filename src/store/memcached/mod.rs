@@ -1,11 +1,10 @@
 //! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
 //!
 //! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
-//! `ring`, `expiry`, `events`, `backoff`, `released`, `error`, `list_policy`; `client/`, which knows no session; `retry`;
+//! `ring`, `expiry`, `events`, `error`, `list_policy`; `client/`, which knows no session; `retry`;
 //! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `builder`.
 
 mod address;
-mod backoff;
 mod builder;
 mod client;
 mod envelope;
@@ -19,7 +18,6 @@ mod key;
 mod lease;
 mod list_policy;
 mod owner;
-mod released;
 mod retry;
 mod ring;
 mod store;

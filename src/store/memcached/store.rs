@@ -16,7 +16,6 @@ use super::{
     events::TARGET,
     key::{Key, Keys},
     list_policy::ListPolicy,
-    released::Released,
     ring::Ring,
 };
 use crate::{
@@ -26,6 +25,7 @@ use crate::{
     store::{
         Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
         SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        released::Released,
     },
 };
 

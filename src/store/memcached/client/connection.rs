@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    super::{backoff::Backoff, events::TARGET},
+    super::events::TARGET,
     error::Reason,
     handshake::{ServerInfo, shake},
     in_flight::{InFlight, Request, Waiter},
@@ -29,6 +29,7 @@ use super::{
     shared::Shared,
     stream::Stream,
 };
+use crate::store::backoff::Backoff;
 
 /// How many requests one write takes at most.
 const BATCH: usize = 256;

@@ -1,0 +1,41 @@
+//! Scripts that the server runs, each in one step.
+
+use std::sync::LazyLock;
+
+/// A Lua script. It is sent by its hash, and in full only to a server that doesn't have it.
+///
+/// Every script is idempotent: it finds the nonce of its own write and answers as if it had just written. So it doesn't
+/// matter if a client sends one twice.
+#[derive(Debug)]
+pub(super) struct Script {
+    source: &'static str,
+    hash: LazyLock<String>,
+}
+
+impl Script {
+    pub(super) const fn new(source: &'static str, hash: fn() -> String) -> Self {
+        Self { source, hash: LazyLock::new(hash) }
+    }
+
+    pub(super) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+/// The scripts: `head.lua` reads a value's head, and comes before each of the others.
+macro_rules! scripts {
+    ($($name:ident: $file:literal;)*) => {
+        $(pub(super) static $name: Script = {
+            const SOURCE: &str = concat!(include_str!("scripts/head.lua"), include_str!(concat!("scripts/", $file)));
+            Script::new(SOURCE, || redis::Script::new(SOURCE).get_hash().to_owned())
+        };)*
+    };
+}
+
+scripts! {
+    LOAD: "load.lua";
+}

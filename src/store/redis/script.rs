@@ -17,6 +17,11 @@ impl Script {
         Self { source, hash: LazyLock::new(hash) }
     }
 
+    /// Whether it changes anything.
+    pub(super) fn writes(&self) -> bool {
+        true
+    }
+
     pub(super) fn source(&self) -> &'static str {
         self.source
     }

@@ -166,6 +166,8 @@ pub mod middleware;
 pub mod record;
 mod session;
 pub mod store;
+#[cfg(any(feature = "url", feature = "redis"))]
+mod url;
 
 pub use erased_serde;
 

@@ -11,13 +11,14 @@ use std::{
 /// The floors from the ground up, and the modules on each. A module may use modules on lower floors, and modules on its
 /// own floor only as listed in `SIDE_BY_SIDE`.
 const FLOORS: &[&[&str]] = &[
-    &["error", "id", "clock"],
+    &["error", "id", "clock", "url"],
     &["codec", "lifetime", "record", "keyring"],
     &["store", "cookie", "events"],
     &[
         "store/memory",
         "store/file",
         "store/memcached",
+        "store/redis",
         "store/encrypted",
         "store/cached",
         "store/observed",

@@ -1,33 +1,16 @@
 //! Opens a store from a URL, so that the store can be chosen at run time.
 //!
 //! - [`connect`], and [`connect_observed`], which also reports the store's events to an observer.
-//! - `url`: the parts of a URL, `options`: those after the `?`, with the errors about them, and `encoded`: their text.
 //! - `stores`: the options and the target of each scheme.
 //! - [`ConnectError`]: what is wrong, and what is allowed.
 
-#[cfg_attr(
-    not(all(feature = "memory", feature = "file", feature = "memcached")),
-    allow(dead_code, reason = "which parts are decoded depends on the stores that are compiled in")
-)]
-mod encoded;
 mod error;
-#[cfg_attr(
-    not(all(feature = "memory", feature = "file", feature = "memcached")),
-    allow(dead_code, reason = "which options are asked for depends on the stores that are compiled in")
-)]
-mod options;
 mod stores;
-#[cfg_attr(
-    not(all(feature = "memory", feature = "file", feature = "memcached")),
-    allow(dead_code, reason = "which parts are asked for depends on the stores that are compiled in")
-)]
-mod url;
 
 use std::sync::Arc;
 
 pub use self::error::ConnectError;
-use self::url::StoreUrl;
-use crate::{events::Observer, store::DynStore};
+use crate::{events::Observer, store::DynStore, url::StoreUrl};
 
 /// Opens the store that a URL names.
 ///

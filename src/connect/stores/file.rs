@@ -4,15 +4,15 @@ use std::{io, path::Path, time::Duration};
 
 use super::{ConnectError, DynStore, StoreUrl, Told, cached};
 use crate::{
-    connect::encoded,
     store::{Durability, FileStore, FileStoreBuilder, FileStoreError},
+    url,
 };
 
 const OPTIONS: [&str; 4] = ["durability", "create", "sweep_interval_s", "cache"];
 
 pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
     let options = url.options(&OPTIONS)?;
-    let dir = encoded::path(directory(url.target)?)?;
+    let dir = url::path(directory(url.target)?)?;
     let mut builder = told.iter().cloned().fold(FileStore::builder(&*dir), FileStoreBuilder::observe);
     let durabilities = [("none", Durability::None), ("data", Durability::Data), ("full", Durability::Full)];
     if let Some(durability) = options.word("durability", &durabilities)? {

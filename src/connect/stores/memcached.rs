@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{ConnectError, DynStore, StoreUrl, Told, cached};
 use crate::{
-    connect::encoded::decode,
     store::{ListPolicy, MemcachedStore},
+    url::decode,
 };
 
 const OPTIONS: [&str; 5] = ["timeout_ms", "connect_timeout_ms", "connections", "list", "cache"];

@@ -9,11 +9,12 @@ mod memory;
 
 use std::sync::Arc;
 
-use super::{
-    error::{ConnectError, hint},
-    url::StoreUrl,
+use super::error::ConnectError;
+use crate::{
+    events::Observer,
+    store::DynStore,
+    url::{StoreUrl, hint},
 };
-use crate::{events::Observer, store::DynStore};
 
 const SCHEMES: [&str; 3] = ["memory", "file", "memcached"];
 

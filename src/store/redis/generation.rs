@@ -5,7 +5,7 @@
 //! removes what is left of them.
 
 use super::{
-    joined::{AT_ONCE, joined},
+    joined::{AT_ONCE, boxed, joined},
     key::PARTITIONS,
     link::LinkError,
     listing::MOST,
@@ -44,8 +44,8 @@ impl RedisStore {
     async fn newest(&self, partitions: &[u16]) -> Result<u64, StoreError> {
         let mut newest = 0;
         for groups in self.groups(partitions.to_vec(), |partition| *partition).chunks(AT_ONCE) {
-            let asked = groups.iter().map(|group| self.run_on(&script::NEWEST, self.generations(group), Vec::new()));
-            for reply in joined(asked.collect()).await {
+            let ask = |group: &Vec<u16>| boxed(self.run_on(&script::NEWEST, self.generations(group), Vec::new()));
+            for reply in joined(groups.iter().map(ask).collect()).await {
                 newest = newest.max(number(reply.map_err(LinkError::of_read)?)?);
             }
         }
@@ -56,7 +56,7 @@ impl RedisStore {
     pub(super) async fn raise(&self, partitions: &[u16], to: u64) -> Result<(), StoreError> {
         let to = to.to_string();
         for groups in self.groups(partitions.to_vec(), |partition| *partition).chunks(AT_ONCE) {
-            let raised = groups.iter().map(|group| self.raise_group(group, to.as_bytes()));
+            let raised = groups.iter().map(|group| boxed(self.raise_group(group, to.as_bytes())));
             for reply in joined(raised.collect()).await {
                 reply.map_err(LinkError::of_write)?;
             }
@@ -84,7 +84,7 @@ impl RedisStore {
         let mut count = 0;
         for groups in self.groups(keys, |key| self.inner.keys.partition_of(key)).chunks(AT_ONCE) {
             let args = || vec![cleared.as_bytes(), before.as_bytes()];
-            let wiped = groups.iter().map(|keys| self.run_on(&script::WIPE, keys.clone(), args()));
+            let wiped = groups.iter().map(|keys| boxed(self.run_on(&script::WIPE, keys.clone(), args())));
             for reply in joined(wiped.collect()).await {
                 count += number(reply.map_err(LinkError::of_write)?)?;
             }

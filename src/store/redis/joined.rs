@@ -9,10 +9,16 @@ use std::{
 /// How many requests are under way at once.
 pub(super) const AT_ONCE: usize = 64;
 
+/// A request among others.
+pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+pub(super) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Boxed<'a, T> {
+    Box::pin(future)
+}
+
 /// The outputs of all futures, in their order. They are polled in the caller's task, so dropping this drops them.
-pub(super) async fn joined<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
-    let mut outputs: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+pub(super) async fn joined<T>(mut running: Vec<Boxed<'_, T>>) -> Vec<T> {
+    let mut outputs: Vec<Option<T>> = running.iter().map(|_| None).collect();
     poll_fn(move |context| {
         let mut is_ready = true;
         for (future, output) in running.iter_mut().zip(&mut outputs) {
@@ -40,7 +46,8 @@ mod tests {
             }
             n
         });
+        let numbers = numbers.map(boxed);
         assert!(joined(numbers.collect()).await.into_iter().eq(0..100));
-        assert!(joined(Vec::<std::future::Ready<()>>::new()).await.is_empty());
+        assert!(joined(Vec::<Boxed<'_, ()>>::new()).await.is_empty());
     }
 }

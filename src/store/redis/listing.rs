@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use redis::{Cmd, Value};
 
 use super::{
-    joined::{AT_ONCE, joined},
+    joined::{AT_ONCE, boxed, joined},
     key::partition,
     link::{LinkError, Primary},
     reply::{bytes, number, unexpected},
@@ -90,7 +90,7 @@ impl RedisStore {
             let (found, then) = self.step(at, MOST, Walk::Sweeps).await?;
             swept.deleted += found.removed.len() as u64;
             for ids in found.live.chunks(AT_ONCE) {
-                let ended = joined(ids.iter().map(|id| self.end_if_idle(id, idle)).collect()).await;
+                let ended = joined(ids.iter().map(|id| boxed(self.end_if_idle(id, idle))).collect()).await;
                 for (id, ended) in ids.iter().zip(ended) {
                     match ended? {
                         Some(true) => swept.deleted += 1,
@@ -179,7 +179,7 @@ impl RedisStore {
         let groups = self.groups(ids, partition);
         for groups in groups.chunks(AT_ONCE) {
             let keys = |ids: &Vec<SessionId>| ids.iter().map(|id| self.inner.keys.session(id)).collect();
-            let asked = groups.iter().map(|ids| self.run_on(&script::WALK, keys(ids), vec![mode])).collect();
+            let asked = groups.iter().map(|ids| boxed(self.run_on(&script::WALK, keys(ids), vec![mode]))).collect();
             for (ids, letters) in groups.iter().zip(joined(asked).await) {
                 let letters = bytes(letters.map_err(LinkError::of_write)?)?;
                 for (id, letter) in ids.iter().zip(letters) {

@@ -6,7 +6,7 @@ use redis::Value;
 
 use super::{
     events::TARGET,
-    joined::{AT_ONCE, joined},
+    joined::{AT_ONCE, boxed, joined},
     link::LinkError,
     reply::unexpected,
     script,
@@ -84,7 +84,7 @@ impl RedisStore {
         let ids = ids(self.inner.link.command(&command).await.map_err(LinkError::of_read)?)?;
         let (mut found, mut dead) = (Vec::with_capacity(ids.len()), Vec::new());
         for ids in ids.chunks(AT_ONCE) {
-            let found_now = joined(ids.iter().map(|id| self.find(id)).collect()).await;
+            let found_now = joined(ids.iter().map(|id| boxed(self.find(id))).collect()).await;
             for (id, held) in ids.iter().zip(found_now) {
                 match held? {
                     Some(held) if held.stored.record.owner().is_some_and(|other| **other.name() == *owner) => {

@@ -14,6 +14,12 @@ pub struct RedisStatistics {
     pub unanswered: u64,
     /// Requests that were not sent, because there was no connection or no time.
     pub not_sent: u64,
+    /// Writes that fewer replicas confirmed than the setting `replicas` asks for.
+    pub not_replicated: u64,
+    /// Requests that a cluster's node sent to another one: `MOVED` and `ASK`.
+    pub redirected: u64,
+    /// How often a cluster was asked which node has which keys.
+    pub cluster_maps: u64,
     /// Scripts that were sent in full, because the server didn't have them.
     pub scripts_sent: u64,
     /// Connections made.
@@ -41,7 +47,7 @@ macro_rules! counters {
 }
 
 counters! {
-    requests refused unanswered not_sent scripts_sent connections_made connections_failed connections_lost
+    requests refused unanswered not_sent not_replicated redirected cluster_maps scripts_sent connections_made connections_failed connections_lost
 }
 
 #[derive(Debug, Default)]

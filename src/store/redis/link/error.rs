@@ -15,6 +15,8 @@ pub(in super::super) enum LinkError {
     NotSent(Cause),
     /// The request was sent, and no answer came. It may have been carried out, or may still be.
     Unanswered(Cause),
+    /// The primary carried the request out, and fewer replicas than wanted confirmed it in time: a failover may undo it.
+    NotReplicated { confirmed: usize, wanted: usize },
 }
 
 /// Why a server carried nothing out: what it answered.
@@ -23,6 +25,24 @@ pub(in super::super) struct Refusal {
     pub(in super::super) kind: RefusalKind,
     /// The server's words.
     said: Arc<str>,
+    /// The node that has the keys, if the server said so.
+    pub(super) redirect: Option<Redirect>,
+}
+
+/// A cluster's node has said that another one has the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Redirect {
+    /// `ASK`: only for this request, while the slot is being moved. Otherwise `MOVED`.
+    pub(super) ask: bool,
+    /// `host:port`.
+    pub(super) node: Arc<str>,
+}
+
+impl Redirect {
+    fn of(error: &RedisError) -> Option<Self> {
+        let (node, _slot) = error.redirect_node()?;
+        Some(Self { ask: error.kind() == ErrorKind::Server(ServerErrorKind::Ask), node: node.into() })
+    }
 }
 
 /// What kind of refusal it is.
@@ -44,7 +64,7 @@ pub(in super::super) enum RefusalKind {
     Loading,
     /// `BUSY`: another client's script takes long.
     Busy,
-    /// `CLUSTERDOWN`, `TRYAGAIN`, `MOVED`, `ASK` and `CROSSSLOT`: the cluster is changing.
+    /// `CLUSTERDOWN`, `TRYAGAIN`, `MOVED` and `ASK`: the cluster is changing, or a part of it is down.
     Cluster,
     /// `MASTERDOWN`: a replica that has lost its primary.
     MasterDown,
@@ -75,7 +95,9 @@ impl LinkError {
     /// What an error of the client's means for a request that was handed to a connection.
     pub(in super::super) fn of_request(error: &RedisError) -> Self {
         match RefusalKind::of(error) {
-            Some(kind) => Self::Refused(Refusal { kind, said: error.to_string().into() }),
+            Some(kind) => {
+                Self::Refused(Refusal { kind, said: error.to_string().into(), redirect: Redirect::of(error) })
+            }
             None => Self::Unanswered(Cause::Lost(error.to_string().into())),
         }
     }
@@ -84,7 +106,7 @@ impl LinkError {
     pub(in super::super) fn refusal(&self) -> Option<RefusalKind> {
         match self {
             Self::Refused(refusal) => Some(refusal.kind),
-            Self::NotSent(_) | Self::Unanswered(_) => None,
+            Self::NotSent(_) | Self::Unanswered(_) | Self::NotReplicated { .. } => None,
         }
     }
 
@@ -93,6 +115,7 @@ impl LinkError {
         let kind = match &self {
             Self::Refused(refusal) => refusal.kind.store_kind(),
             Self::NotSent(cause) | Self::Unanswered(cause) => cause.kind(),
+            Self::NotReplicated { .. } => StoreErrorKind::OutcomeUnknown,
         };
         StoreError::new(kind).because(self)
     }
@@ -101,7 +124,7 @@ impl LinkError {
     pub(in super::super) fn of_write(self) -> StoreError {
         match self {
             Self::Unanswered(_) => StoreError::new(StoreErrorKind::OutcomeUnknown).because(self),
-            Self::Refused(_) | Self::NotSent(_) => self.of_read(),
+            Self::Refused(_) | Self::NotSent(_) | Self::NotReplicated { .. } => self.of_read(),
         }
     }
 }
@@ -117,8 +140,7 @@ impl RefusalKind {
                 ServerErrorKind::ClusterDown
                 | ServerErrorKind::TryAgain
                 | ServerErrorKind::Moved
-                | ServerErrorKind::Ask
-                | ServerErrorKind::CrossSlot => Self::Cluster,
+                | ServerErrorKind::Ask => Self::Cluster,
                 ServerErrorKind::MasterDown => Self::MasterDown,
                 ServerErrorKind::NoScript => Self::NoScript,
                 _ => Self::of_text(error.detail().unwrap_or_default()),
@@ -194,12 +216,16 @@ impl Cause {
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(Refusal { kind, said }) => match kind.advice() {
+            Self::Refused(Refusal { kind, said, .. }) => match kind.advice() {
                 Some(advice) => write!(f, "{advice} (it answered \"{said}\")"),
                 None => write!(f, "the server answered \"{said}\""),
             },
             Self::NotSent(cause) => write!(f, "not sent: {cause}"),
             Self::Unanswered(cause) => write!(f, "not answered: {cause}"),
+            Self::NotReplicated { confirmed, wanted } => write!(
+                f,
+                "written on the primary, but confirmed by {confirmed} replicas in time, not {wanted} (setting `replicas`)"
+            ),
         }
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! [`Link`] is all that the store uses: it sends a script or a command to the server of its first key, within the time
 //! limit, and says of an error whether the request can have been carried out ([`LinkError`]). Nothing is sent twice here,
-//! except a script that the server said it doesn't have.
+//! except what a server said it did not carry out: a script that it doesn't have, and a request for a slot that has moved.
 //!
-//! Files, from the lowest: `error`, `settings`, `counters`, `greeting`, `server`, `dispatch`.
+//! Files, from the lowest: `error`, `settings`, `counters`, `greeting`, `tls`, `target`, `server`, `slots`, `cluster`,
+//! `dispatch`.
 
+mod cluster;
 mod counters;
 mod dispatch;
 mod error;
 mod greeting;
 mod server;
 mod settings;
+mod slots;
+mod target;
+#[cfg(feature = "redis-tls")]
+mod tls;
 
 pub use self::counters::RedisStatistics;
 pub(super) use self::{

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use redis::{AsyncConnectionConfig, Client, Cmd, ProtocolVersion, PushInfo, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, PushInfo, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime,
     time::{Instant, timeout_at},
@@ -17,9 +17,10 @@ use tokio::{
 use super::{
     super::events::TARGET,
     counters::Counters,
-    error::{Cause, LinkError},
+    error::{Cause, LinkError, RefusalKind},
     greeting::{Greeting, warn_of_eviction},
     settings::LinkSettings,
+    target::Target,
 };
 use crate::store::backoff::Backoff;
 
@@ -27,10 +28,13 @@ use crate::store::backoff::Backoff;
 const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// How long a connection to a replica is kept before it is looked for the primary again: by name, or at the Sentinels.
+const REPLICA_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// One server, and the connections to it: some for each runtime that uses the store, so that no runtime depends on
 /// another to drive its requests.
 pub(super) struct Server {
-    client: Client,
+    target: Target,
     name: Arc<str>,
     settings: LinkSettings,
     counters: Arc<Counters>,
@@ -42,9 +46,27 @@ pub(super) struct Server {
 /// A place for one connection.
 struct Seat {
     runtime: runtime::Id,
+    lane: Lane,
     live: Mutex<Option<Live>>,
     /// Held by the one that connects.
     attempts: tokio::sync::Mutex<Attempts>,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Any,
+    /// Writes that wait for replicas. `WAIT` holds up all that is sent behind it on its connection.
+    Waiting,
+}
+
+/// How a command is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Delivery {
+    /// With `ASKING` before it: to the node that a slot is just being moved to.
+    pub(super) asking: bool,
+    /// With `WAIT` behind it, for this many replicas. 0: without.
+    pub(super) replicas: usize,
 }
 
 /// The attempts to connect that have failed since the last one that succeeded.
@@ -59,6 +81,7 @@ struct Attempts {
 struct Live {
     connection: MultiplexedConnection,
     state: Arc<State>,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -77,76 +100,78 @@ impl Drop for Driven {
     }
 }
 
+type Connecting<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Live, Cause>> + Send + 'a>>;
+
 impl Server {
     /// Nothing is connected yet.
-    pub(super) fn new(client: &Client, settings: LinkSettings, counters: Arc<Counters>) -> redis::RedisResult<Self> {
-        let info = client.get_connection_info().clone();
-        let name = info.addr().to_string().into();
-        // RESP3 tells us when a connection ends, so that the next request isn't lost in it.
-        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-        let client = Client::open(info.set_redis_settings(resp3).set_tcp_settings(tcp))?;
-        Ok(Self {
-            client,
-            name,
+    pub(super) fn new(target: Target, settings: LinkSettings, counters: Arc<Counters>) -> Self {
+        Self {
+            name: target.to_string().into(),
+            target,
             settings,
             counters,
             seats: Mutex::default(),
             turn: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
-        })
+        }
     }
 
-    pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.request_timeout
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Sends a command, and waits for the reply until then.
-    pub(super) async fn call(&self, command: &Cmd, deadline: Instant) -> Result<Value, LinkError> {
-        let result = self.try_call(command, deadline).await;
+    pub(super) async fn call(&self, command: &Cmd, how: Delivery, deadline: Instant) -> Result<Value, LinkError> {
+        let result = self.try_call(command, how, deadline).await;
         match &result {
             Ok(_) => {}
             Err(LinkError::Refused(_)) => self.counters.refused.count(),
             Err(LinkError::NotSent(_)) => self.counters.not_sent.count(),
             Err(LinkError::Unanswered(_)) => self.counters.unanswered.count(),
+            Err(LinkError::NotReplicated { .. }) => self.counters.not_replicated.count(),
         }
         result
     }
 
-    async fn try_call(&self, command: &Cmd, deadline: Instant) -> Result<Value, LinkError> {
+    async fn try_call(&self, command: &Cmd, how: Delivery, deadline: Instant) -> Result<Value, LinkError> {
         let overdue = || Cause::Overdue(self.settings.request_timeout);
         if self.is_closed.load(Ordering::Acquire) {
             return Err(LinkError::NotSent(Cause::Closed));
         }
-        let seat = self.seat();
+        let seat = self.seat(if how.replicas > 0 { Lane::Waiting } else { Lane::Any });
         let connected = timeout_at(deadline, self.live(&seat)).await.unwrap_or_else(|_| Err(overdue()));
         let mut live = connected.map_err(LinkError::NotSent)?;
         self.counters.requests.count();
         let before = live.state.answers.load(Ordering::Relaxed);
-        let Ok(reply) = timeout_at(deadline, live.connection.send_packed_command(command)).await else {
+        let Ok(reply) = timeout_at(deadline, deliver(&mut live.connection, command, how, deadline)).await else {
             // A connection on which nothing at all comes back may be dead without a word.
             if live.state.answers.load(Ordering::Relaxed) == before {
                 self.give_up(&seat, &live, "no answers come");
             }
             return Err(LinkError::Unanswered(overdue()));
         };
-        if reply.is_ok() {
-            live.state.answers.fetch_add(1, Ordering::Relaxed);
-        }
-        reply.and_then(Value::extract_error).map_err(|error| {
-            let error = LinkError::of_request(&error);
-            if let LinkError::Unanswered(cause) = &error {
-                self.give_up(&seat, &live, cause);
+        match &reply {
+            Ok(_) => {
+                live.state.answers.fetch_add(1, Ordering::Relaxed);
             }
-            error
-        })
+            Err(LinkError::Unanswered(cause)) => self.give_up(&seat, &live, cause),
+            // The primary has become a replica. Where the primary is now is found out by connecting again.
+            Err(LinkError::Refused(refusal))
+                if refusal.kind == RefusalKind::ReadOnly && live.since.elapsed() >= REPLICA_KEPT =>
+            {
+                self.give_up(&seat, &live, "the server is a replica");
+            }
+            Err(_) => {}
+        }
+        reply
     }
 
     /// The next of this runtime's places.
-    fn seat(&self) -> Arc<Seat> {
+    fn seat(&self, lane: Lane) -> Arc<Seat> {
         let runtime = runtime::Handle::current().id();
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = || seats.iter().filter(|seat| seat.runtime == runtime);
+        let own = || seats.iter().filter(|seat| seat.runtime == runtime && seat.lane == lane);
         let count = own().count();
         if count >= self.settings.connections
             && let Some(seat) = own().nth(self.turn.fetch_add(1, Ordering::Relaxed) % count)
@@ -156,16 +181,25 @@ impl Server {
         // Those of runtimes that have ended are left behind.
         seats.retain(|seat| seat.runtime == runtime || seat.current().is_some());
         let attempts = Attempts { backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), failed: None };
-        let seat = Arc::new(Seat { runtime, live: Mutex::default(), attempts: tokio::sync::Mutex::new(attempts) });
+        let seat =
+            Arc::new(Seat { runtime, lane, live: Mutex::default(), attempts: tokio::sync::Mutex::new(attempts) });
         seats.push(Arc::clone(&seat));
         seat
     }
 
     /// The connection of a place, made if there is none.
     async fn live(&self, seat: &Seat) -> Result<Live, Cause> {
-        if let Some(live) = seat.current() {
-            return Ok(live);
+        match seat.current() {
+            Some(live) => Ok(live),
+            // Boxed, so that not every request has room for a handshake in its future.
+            None => {
+                let connecting: Connecting<'_> = Box::pin(self.made_live(seat));
+                connecting.await
+            }
         }
+    }
+
+    async fn made_live(&self, seat: &Seat) -> Result<Live, Cause> {
         let mut attempts = seat.attempts.lock().await;
         if let Some(live) = seat.current() {
             return Ok(live);
@@ -208,9 +242,11 @@ impl Server {
             });
         let limit = self.settings.connect_timeout;
         let connecting = async {
-            let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+            let client = self.target.client().await?;
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
             let mut connection = connecting.await.map_err(|error| Cause::Down(error.to_string().into()))?;
             let greeting = Greeting::of(&mut connection).await?;
+            self.target.check_role(&greeting.role)?;
             warn_of_eviction(&mut connection, &self.name).await;
             Ok((connection, greeting))
         };
@@ -227,7 +263,7 @@ impl Server {
             role = greeting.role,
             "connected"
         );
-        Ok(Live { connection, state })
+        Ok(Live { connection, state, since: Instant::now() })
     }
 
     /// Replaces a connection at the next request. What was sent on it is answered if answers come.
@@ -241,7 +277,7 @@ impl Server {
 
     /// Waits until all that was sent before is answered: replies come in the order of the requests.
     pub(super) async fn flush(&self) -> Result<(), LinkError> {
-        let deadline = self.deadline();
+        let deadline = Instant::now() + self.settings.request_timeout;
         let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for seat in seats {
             let Some(mut live) = seat.current() else { continue };
@@ -262,6 +298,47 @@ impl Server {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner).clear();
         flushed
     }
+}
+
+/// Sends a command, and what goes with it, on one connection.
+async fn deliver(
+    connection: &mut MultiplexedConnection,
+    command: &Cmd,
+    how: Delivery,
+    deadline: Instant,
+) -> Result<Value, LinkError> {
+    let failed = |error: redis::RedisError| LinkError::of_request(&error);
+    if how == Delivery::default() {
+        return connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(failed);
+    }
+    let mut pipeline = redis::Pipeline::with_capacity(3);
+    if how.asking {
+        pipeline.cmd("ASKING");
+    }
+    pipeline.add_command(command.clone());
+    if how.replicas > 0 {
+        // The answer to the command waits for that to `WAIT`, so that must come before the deadline.
+        let left = deadline.saturating_duration_since(Instant::now()) * 9 / 10;
+        pipeline.cmd("WAIT").arg(how.replicas).arg(left.as_millis().max(1).to_string());
+    }
+    let count = pipeline.len();
+    let replies = connection.send_packed_commands(&pipeline, 0, count).await.map_err(failed)?;
+    let mut replies = replies.into_iter();
+    let mut next = || replies.next().unwrap_or(Value::Nil);
+    if how.asking {
+        next().extract_error().map_err(failed)?;
+    }
+    let reply = next().extract_error().map_err(failed)?;
+    if how.replicas > 0 {
+        let confirmed = match next() {
+            Value::Int(confirmed) => usize::try_from(confirmed).unwrap_or(0),
+            _ => 0,
+        };
+        if confirmed < how.replicas {
+            return Err(LinkError::NotReplicated { confirmed, wanted: how.replicas });
+        }
+    }
+    Ok(reply)
 }
 
 impl Seat {

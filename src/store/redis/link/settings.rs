@@ -13,6 +13,8 @@ pub(in super::super) struct LinkSettings {
     pub(in super::super) request_timeout: Duration,
     /// How many requests may wait for one connection.
     pub(in super::super) queue: usize,
+    /// How many replicas must confirm a write before it is answered. 0: none.
+    pub(in super::super) replicas: usize,
 }
 
 impl Default for LinkSettings {
@@ -22,6 +24,7 @@ impl Default for LinkSettings {
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(1),
             queue: 1_024,
+            replicas: 0,
         }
     }
 }

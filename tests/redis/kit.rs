@@ -121,7 +121,9 @@ async fn a_unix_socket_passes_the_kit() {
         let builder = RedisStore::builder().server(server.socket().display().to_string()).prefix("s*[a-z]\\:");
         harness(builder, conformance::manual_clock()).keep(server)
     };
-    run(open, &["g1_damaged_is_not_absent", "g5_damage_stays_as_it_is", "r4_damage_is_removed"]).await;
+    // The hooks are for the other tests.
+    let with_hooks = ["g1_damaged_is_not_absent", "g5_damage_stays_as_it_is", "r4_damage_is_removed"];
+    run(open, &[&with_hooks[..], &["g1_unavailable_is_not_absent", "g5_an_outage_changes_nothing"]].concat()).await;
 }
 
 /// With the server's own expiry: sessions end while the kit waits. What has expired is removed by the server, which does

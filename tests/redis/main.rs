@@ -13,6 +13,9 @@ mod proxy;
 #[path = "../support/redis.rs"]
 mod server;
 
+mod basics;
 mod kit;
+mod refusals;
+mod round_trips;
 mod servers;
 mod support;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use bench_support::http::Pages;
 use clap::{Parser, Subcommand};
 
-use crate::{over_http::Pages, scenario::Scenario, subjects::Kind};
+use crate::{scenario::Scenario, subjects::Kind};
 
 /// Whole requests with this crate's sessions beside other crates': what they cost, and what they keep.
 #[derive(Debug, Parser)]

@@ -5,38 +5,35 @@
 //! which takes some nanoseconds of each allocation from everyone.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what it is for")]
 
-mod app;
 mod arguments;
-mod call;
-mod child;
-mod content;
 mod effort;
-mod gate;
 mod machine;
 mod measure;
 mod memcached;
 mod memory;
 mod over_http;
-mod page;
 mod plot;
 mod races;
 mod report;
-mod runtime;
 mod scenario;
-mod shape;
 mod subjects;
 mod threads;
 
 use std::{process::ExitCode, time::Duration};
 
+use bench_support::{
+    app, call, child, gate,
+    http::{self, Settings},
+    runtime, shape,
+};
 use clap::Parser;
 use serde::Serialize;
 
 use self::{
     arguments::{Arguments, Command},
     effort::Effort,
-    over_http::Settings,
     report::{Growth, MemoryReport, OverHttp, Report, Table},
+    subjects::Subject,
 };
 
 fn main() -> ExitCode {
@@ -52,12 +49,15 @@ fn main() -> ExitCode {
             return answer(&threads::one(kind, sessions, &scenarios, Effort::of(quick)));
         }
         Command::ChildServe { kind } => {
-            over_http::serve(kind);
+            http::serve(async {
+                let subject = Subject::new(kind, shape::Shape::Reference).await;
+                (subject.router.clone(), subject)
+            });
             return ExitCode::SUCCESS;
         }
         Command::ChildLoad { port, pages, connections, seconds } => {
             let settings = Settings { connections, time: Duration::from_secs_f64(seconds) };
-            return answer(&over_http::load(port, pages, settings));
+            return answer(&http::load(port, pages, settings));
         }
         _ if memcached::version().is_none() => {
             eprintln!("memcached is not installed, and one of the stores is measured over it. On Debian:\n");

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) use bench_support::measure::median;
 use serde::Serialize;
 use tokio::{runtime::Runtime, task::unconstrained};
 
@@ -102,9 +103,4 @@ fn count(runtime: &Runtime, subject: &mut Subject, scenario: Scenario, times: us
         ((info.count_total - none.count_total).cast_signed(), (info.bytes_total - none.bytes_total).cast_signed())
     });
     median(counts.collect())
-}
-
-pub(crate) fn median<T: PartialOrd + Copy>(mut samples: Vec<T>) -> T {
-    samples.sort_by(|one, other| one.partial_cmp(other).expect("no NaN"));
-    samples[samples.len() / 2]
 }

@@ -1,16 +1,12 @@
 //! How the cost grows: with the size of a session, with their number, and with the threads.
 
+use bench_support::markdown::{table, thousands, time};
 use serde_json::{Value, json};
 
-use super::{
-    Report,
-    costs::Costs,
-    markdown::{table, thousands, time},
-    table::threads_cell,
-};
+use super::{Report, costs::Costs, table::threads_cell};
 use crate::{
     effort::Effort,
-    machine::Machine,
+    machine::{self, Machine},
     measure, plot, progress, runtime,
     scenario::{self, Scenario},
     shape::{self, Shape},
@@ -44,7 +40,7 @@ impl Growth {
                 rates.extend(threads::apart(kind, number, &scenario::ALL, quick));
             }
         }
-        Self { machine: Machine::here(), effort, costs: Costs(costs), numbers, rates }
+        Self { machine: machine::here(), effort, costs: Costs(costs), numbers, rates }
     }
 
     fn rate(&self, kind: Kind, sessions: usize, scenario: Scenario) -> &Rate {

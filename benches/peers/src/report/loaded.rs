@@ -1,15 +1,16 @@
 //! What was answered over HTTP.
 
-use serde_json::{Value, json};
-
-use super::{
-    Report,
+use bench_support::{
+    http::{ALL_PAGES, Pages, Settings},
     markdown::{table, thousands, time},
 };
+use serde_json::{Value, json};
+
+use super::Report;
 use crate::{
     effort::Effort,
-    machine::Machine,
-    over_http::{self, Loaded, Pages, Settings},
+    machine::{self, Machine},
+    over_http::{self, Loaded},
     plot,
     subjects::{self, Kind},
 };
@@ -26,7 +27,7 @@ impl OverHttp {
     pub(crate) fn measure(settings: Settings, quick: bool) -> Self {
         let effort = Effort::of(quick);
         let loaded = over_http::all(settings, effort);
-        Self { machine: Machine::here(), settings, rounds: effort.load_rounds, loaded }
+        Self { machine: machine::here(), settings, rounds: effort.load_rounds, loaded }
     }
 
     fn loaded(&self, kind: Kind, pages: Pages) -> &Loaded {
@@ -38,14 +39,14 @@ impl OverHttp {
 impl Report for OverHttp {
     fn markdown(&self) -> String {
         let rows = subjects::ALL.into_iter().map(|kind| {
-            let cells = over_http::ALL_PAGES.map(|pages| {
-                let loaded = self.loaded(kind, pages);
+            let cells = ALL_PAGES.map(|pages| {
+                let loaded = self.loaded(kind, pages).answered;
                 let [p50, p99, p99_9] = [loaded.p50, loaded.p99, loaded.p99_9].map(time);
                 format!("{}/s; {p50}, {p99}, {p99_9}", thousands(loaded.requests_per_second))
             });
             (kind.name().to_owned(), cells.into())
         });
-        let table = table(&over_http::ALL_PAGES.map(Pages::name), rows);
+        let table = table(&ALL_PAGES.map(Pages::name), rows);
         let Settings { connections, time } = self.settings;
         format!(
             "{table}\nRequests a second, the median of the rounds; then latencies at p50, p99 and p99.9 of all of them. HTTP/1.1 over the loopback, {connections} \
@@ -72,19 +73,19 @@ impl Report for OverHttp {
                 name: pages.name(),
                 values: PLOTTED.map(|kind| value(self.loaded(kind, pages))).into(),
             };
-            over_http::ALL_PAGES.map(group).into()
+            ALL_PAGES.map(group).into()
         };
         let rate = plot::Bars {
             title: "Throughput: more is better",
             unit: "thousand requests a second",
             decimals: 1,
-            groups: groups(|loaded| loaded.requests_per_second / 1e3),
+            groups: groups(|loaded| loaded.answered.requests_per_second / 1e3),
         };
         let latency = plot::Bars {
             title: "Latency at p99: less is better",
             unit: "ms",
             decimals: 2,
-            groups: groups(|loaded| loaded.p99 / 1e3),
+            groups: groups(|loaded| loaded.answered.p99 / 1e3),
         };
         let under =
             format!("Sessions of 0.7 KB in memory, {} connections, one server thread.", self.settings.connections);

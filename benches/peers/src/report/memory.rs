@@ -1,13 +1,11 @@
 //! What a session takes of the machine's memory.
 
+use bench_support::markdown::{table, thousands};
 use serde_json::{Value, json};
 
-use super::{
-    Report,
-    markdown::{table, thousands},
-};
+use super::Report;
 use crate::{
-    machine::Machine,
+    machine::{self, Machine},
     memory::{self, Memory},
     plot,
     subjects::{self, Kind},
@@ -24,7 +22,7 @@ impl MemoryReport {
     pub(crate) fn measure(quick: bool) -> Self {
         let sessions = if quick { vec![1_000, 2_000] } else { vec![100_000, 1_000_000] };
         let memory = sessions.iter().flat_map(|&sessions| memory::all(sessions)).collect();
-        Self { machine: Machine::here(), sessions, memory }
+        Self { machine: machine::here(), sessions, memory }
     }
 
     fn bytes(&self, kind: Kind, sessions: usize) -> f64 {

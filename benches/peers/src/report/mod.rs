@@ -4,7 +4,6 @@ mod budgets;
 mod costs;
 mod growth;
 mod loaded;
-mod markdown;
 mod memory;
 mod table;
 

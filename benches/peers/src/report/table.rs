@@ -1,17 +1,17 @@
 //! The table: every scenario for every subject, the races, and the budgets.
 
+use bench_support::markdown::{table, thousands};
 use serde_json::{Value, json};
 
 use super::{
     Report,
     budgets::{Budget, budgets},
     costs::Costs,
-    markdown::{table, thousands},
 };
 use crate::{
     effort::Effort,
     gate::RACERS,
-    machine::Machine,
+    machine::{self, Machine},
     measure::{self, REQUESTS},
     memory::{self, Memory},
     plot, progress,
@@ -45,7 +45,7 @@ impl Table {
         });
         let threads = threads.collect();
         let races = races::all(effort.races);
-        Self { machine: Machine::here(), effort, costs: Costs(costs), memory, threads, races }
+        Self { machine: machine::here(), effort, costs: Costs(costs), memory, threads, races }
     }
 
     fn budgets(&self) -> Vec<Budget> {

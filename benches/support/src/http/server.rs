@@ -5,31 +5,32 @@ use std::{
     process::{Child, Stdio},
 };
 
-use axum::serve::ListenerExt;
+use axum::{Router, serve::ListenerExt};
 use tokio::net::TcpListener;
 
-use crate::{
-    child, runtime,
-    shape::Shape,
-    subjects::{Kind, Subject},
-};
+use crate::{child, runtime};
 
-/// A child process that serves one subject. It ends when this is dropped.
+/// A child process that serves one router. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub struct Server {
     child: Child,
-    pub(super) port: u16,
+    port: u16,
 }
 
 impl Server {
-    pub(super) fn start(kind: Kind) -> Self {
-        let mut command = child::command(&["child-serve".to_owned(), kind.argument()]);
+    /// This program with these arguments, which have it call [`serve`].
+    pub fn start(arguments: &[String]) -> Self {
+        let mut command = child::command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("this program starts");
         let mut line = String::new();
         let output = child.stdout.take().expect("it is piped");
         BufReader::new(output).read_line(&mut line).expect("the child prints its port");
-        let port = line.trim().parse().unwrap_or_else(|_| panic!("{}: no port but {line:?}", kind.name()));
+        let port = line.trim().parse().unwrap_or_else(|_| panic!("{arguments:?}: no port but {line:?}"));
         Self { child, port }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 }
 
@@ -41,10 +42,10 @@ impl Drop for Server {
     }
 }
 
-/// In the child: all requests on this thread, until its input ends.
-pub(crate) fn serve(kind: Kind) {
+/// In the child: all requests on this thread, until its input ends. What is made with the router ends then.
+pub fn serve<T>(make: impl Future<Output = (Router, T)>) {
     runtime::single().block_on(async {
-        let subject = Subject::new(kind, Shape::Reference).await;
+        let (router, kept) = make.await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         writeln!(std::io::stdout(), "{port}").expect("somebody reads it");
@@ -55,10 +56,11 @@ pub(crate) fn serve(kind: Kind) {
             let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
             let _ = ended.send(());
         });
-        let server = axum::serve(listener, subject.router.clone());
+        let server = axum::serve(listener, router);
         tokio::select! {
             result = server => result.expect("a listener never ends"),
             _ = end => {}
         }
+        drop(kept);
     });
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::content::{Item, User};
 
-pub(crate) fn page(user: &User, cart: &[Item], visits: u64) -> String {
+pub fn page(user: &User, cart: &[Item], visits: u64) -> String {
     let mut html = String::with_capacity(4_096);
     html.push_str(HEAD);
     // A string takes everything.

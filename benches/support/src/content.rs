@@ -5,28 +5,28 @@ use serde::{Deserialize, Serialize};
 use crate::shape::Shape;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct User {
-    pub(crate) id: u64,
-    pub(crate) name: String,
-    pub(crate) email: String,
-    pub(crate) roles: Vec<String>,
+pub struct User {
+    pub id: u64,
+    pub name: String,
+    pub email: String,
+    pub roles: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Item {
-    pub(crate) sku: String,
-    pub(crate) count: u32,
-    pub(crate) cents: u64,
+pub struct Item {
+    pub sku: String,
+    pub count: u32,
+    pub cents: u64,
 }
 
 /// The entries beside the counter `n`. All subjects are given the same, made before anything is measured.
 #[derive(Debug)]
-pub(crate) struct Content {
-    pub(crate) user: User,
-    pub(crate) cart: Option<Vec<Item>>,
-    pub(crate) csrf: Option<&'static str>,
+pub struct Content {
+    pub user: User,
+    pub cart: Option<Vec<Item>>,
+    pub csrf: Option<&'static str>,
     /// Keys and values.
-    pub(crate) more: Vec<(String, String)>,
+    pub more: Vec<(String, String)>,
 }
 
 const CSRF: &str = "0123456789abcdef0123456789abcdef";
@@ -37,7 +37,7 @@ const LINE: usize = 54;
 const AROUND_VALUE: usize = r#""entry-000":"","#.len();
 
 impl Content {
-    pub(crate) fn of(shape: Shape) -> Self {
+    pub fn of(shape: Shape) -> Self {
         let roles = ["admin", "editor", "reader"].map(String::from).to_vec();
         let user = User { id: 4_711, name: "Ada Lovelace".into(), email: "ada@example.org".into(), roles };
         let small = Self { user, cart: None, csrf: None, more: Vec::new() };

@@ -5,12 +5,12 @@ use http::{HeaderValue, Request, Uri, header};
 use tower::Service;
 
 /// The answer to one GET.
-pub(crate) async fn get(router: &Router, path: &'static str, cookie: Option<&HeaderValue>) -> Response {
+pub async fn get(router: &Router, path: &'static str, cookie: Option<&HeaderValue>) -> Response {
     send(&mut router.clone(), &Uri::from_static(path), cookie).await
 }
 
 /// The same, with all made ready before.
-pub(crate) async fn send(router: &mut Router, uri: &Uri, cookie: Option<&HeaderValue>) -> Response {
+pub async fn send(router: &mut Router, uri: &Uri, cookie: Option<&HeaderValue>) -> Response {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = uri.clone();
     if let Some(cookie) = cookie {
@@ -24,14 +24,14 @@ pub(crate) async fn send(router: &mut Router, uri: &Uri, cookie: Option<&HeaderV
 }
 
 /// The `Cookie` line of a browser that got these.
-pub(crate) fn set_cookies<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> Option<HeaderValue> {
+pub fn set_cookies<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> Option<HeaderValue> {
     let pairs = lines.filter_map(|line| line.to_str().ok()?.split(';').next());
     let line = pairs.collect::<Vec<_>>().join("; ");
     (!line.is_empty()).then(|| HeaderValue::try_from(line).expect("it came in headers"))
 }
 
 /// The number in an answer's body.
-pub(crate) async fn number(response: Response) -> u64 {
+pub async fn number(response: Response) -> u64 {
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), 100).await.expect("a short body");
     let text = std::str::from_utf8(&body).expect("digits");

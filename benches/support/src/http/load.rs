@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::{client::Client, pages::Pages};
-use crate::runtime;
+use crate::{child, measure::median, runtime};
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) connections: usize,
-    pub(crate) time: Duration,
+pub struct Settings {
+    pub connections: usize,
+    pub time: Duration,
 }
 
 /// Before anything is recorded, the connections are opened and this part of the time goes by.
@@ -20,14 +20,19 @@ const WARM_UP: f64 = 0.2;
 
 /// How long answers took.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Answered {
-    pub(crate) seconds: f64,
+pub struct Answered {
+    pub seconds: f64,
     /// Nanoseconds, and how many answers took as long.
-    pub(crate) latencies: Vec<(u64, u64)>,
+    pub latencies: Vec<(u64, u64)>,
 }
 
 impl Answered {
-    pub(crate) fn histogram(&self) -> Histogram<u64> {
+    /// Answers a second.
+    pub fn rate(&self) -> f64 {
+        self.histogram().len() as f64 / self.seconds
+    }
+
+    fn histogram(&self) -> Histogram<u64> {
         let mut all = histogram();
         for &(nanoseconds, times) in &self.latencies {
             all.record_n(nanoseconds, times).expect("it grows");
@@ -37,12 +42,42 @@ impl Answered {
 }
 
 /// Three digits are kept.
-pub(super) fn histogram() -> Histogram<u64> {
+fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("1 to 5 digits")
 }
 
+/// What was answered in all rounds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Summary {
+    /// The median of the rounds.
+    pub requests_per_second: f64,
+    /// In microseconds, of all rounds.
+    pub p50: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+}
+
+impl Summary {
+    pub fn of(all: &[Answered]) -> Self {
+        let mut latencies = histogram();
+        for answered in all {
+            latencies.add(answered.histogram()).expect("of the same digits");
+        }
+        let at = |percent| latencies.value_at_percentile(percent) as f64 / 1e3;
+        let rates = all.iter().map(Answered::rate).collect();
+        Self { requests_per_second: median(rates), p50: at(50.0), p99: at(99.0), p99_9: at(99.9) }
+    }
+}
+
+/// Loads a server from another process: this program, called with `child-load`.
+pub fn ask(port: u16, pages: Pages, settings: Settings) -> Answered {
+    let Settings { connections, time } = settings;
+    let numbers = [port.to_string(), pages.argument(), connections.to_string(), time.as_secs_f64().to_string()];
+    child::ask(&[&["child-load".to_owned()], &numbers[..]].concat())
+}
+
 /// In the process that loads.
-pub(crate) fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
+pub fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
     runtime::single().block_on(async {
         let mut visitors = JoinSet::new();
         let begin = Instant::now() + settings.time.mul_f64(WARM_UP);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{content::Content, gate::Gate, shape::Shape};
 
 #[derive(Debug, Clone)]
-pub(crate) struct App(Arc<Inner>);
+pub struct App(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -14,15 +14,15 @@ struct Inner {
 }
 
 impl App {
-    pub(crate) fn new(shape: Shape) -> Self {
+    pub fn new(shape: Shape) -> Self {
         Self(Arc::new(Inner { gate: Gate::new(), content: Content::of(shape) }))
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
+    pub fn gate(&self) -> &Gate {
         &self.0.gate
     }
 
-    pub(crate) fn content(&self) -> &Content {
+    pub fn content(&self) -> &Content {
         &self.0.content
     }
 }

@@ -1,7 +1,7 @@
 //! Tables in Markdown.
 
 /// A table whose first column has no name.
-pub(super) fn table(columns: &[impl AsRef<str>], rows: impl IntoIterator<Item = (String, Vec<String>)>) -> String {
+pub fn table(columns: &[impl AsRef<str>], rows: impl IntoIterator<Item = (String, Vec<String>)>) -> String {
     let mut text = line("", columns.iter().map(AsRef::as_ref));
     text += &format!("|---|{}\n", "---|".repeat(columns.len()));
     for (name, cells) in rows {
@@ -19,7 +19,7 @@ fn line<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// With a comma after each three digits.
-pub(super) fn thousands(number: f64) -> String {
+pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn thousands(number: f64) -> String {
 }
 
 /// Three digits that count, with the unit.
-pub(super) fn time(microseconds: f64) -> String {
+pub fn time(microseconds: f64) -> String {
     match microseconds {
         ..100.0 => format!("{microseconds:.2} µs"),
         ..1_000.0 => format!("{microseconds:.0} µs"),

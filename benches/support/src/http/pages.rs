@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Pages {
+pub enum Pages {
     Untouched,
     Read,
     Write,
@@ -16,10 +16,10 @@ pub(crate) enum Pages {
 
 use Pages::{Create, Read, Untouched, Visit, Write};
 
-pub(crate) const ALL: [Pages; 5] = [Untouched, Read, Write, Create, Visit];
+pub const ALL: [Pages; 5] = [Untouched, Read, Write, Create, Visit];
 
 impl Pages {
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Untouched => "untouched",
             Read => "read",
@@ -30,12 +30,12 @@ impl Pages {
     }
 
     /// As on a command line.
-    pub(crate) fn argument(self) -> String {
+    pub fn argument(self) -> String {
         self.to_possible_value().expect("none is hidden").get_name().to_owned()
     }
 
     /// The paths, in order; from the last it goes on with the first.
-    pub(crate) fn paths(self) -> &'static [&'static str] {
+    pub fn paths(self) -> &'static [&'static str] {
         match self {
             Untouched => &["/untouched"],
             Read => &["/read"],
@@ -46,12 +46,12 @@ impl Pages {
     }
 
     /// Whether the visitor has a filled session at the beginning.
-    pub(crate) fn has_cookie(self) -> bool {
+    pub fn has_cookie(self) -> bool {
         matches!(self, Untouched | Read | Write)
     }
 
     /// Whether the visitor keeps the cookies of answers.
-    pub(crate) fn keeps_cookies(self) -> bool {
+    pub fn keeps_cookies(self) -> bool {
         matches!(self, Visit)
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Sizes are those of all entries as one JSON object; a KB is 1,000 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Shape {
+pub enum Shape {
     /// A user and a counter.
     Tiny,
     /// The reference session of the budgets: a user, a cart of ten, a CSRF token and a counter.
@@ -21,10 +21,10 @@ pub(crate) enum Shape {
 
 use Shape::{Huge, Large, Many, Reference, Tiny};
 
-pub(crate) const ALL: [Shape; 5] = [Tiny, Reference, Large, Huge, Many];
+pub const ALL: [Shape; 5] = [Tiny, Reference, Large, Huge, Many];
 
 impl Shape {
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Tiny => "0.1 KB, 2 entries",
             Reference => "0.7 KB, 4 entries",
@@ -34,7 +34,7 @@ impl Shape {
         }
     }
 
-    pub(crate) fn bytes(self) -> usize {
+    pub fn bytes(self) -> usize {
         match self {
             Tiny => 100,
             Reference => 700,
@@ -43,7 +43,7 @@ impl Shape {
         }
     }
 
-    pub(crate) fn entries(self) -> usize {
+    pub fn entries(self) -> usize {
         match self {
             Tiny => 2,
             Reference | Large | Huge => 4,

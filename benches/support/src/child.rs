@@ -5,13 +5,13 @@ use std::process::Command;
 use serde::de::DeserializeOwned;
 
 /// What the child printed, as JSON.
-pub(crate) fn ask<T: DeserializeOwned>(arguments: &[String]) -> T {
+pub fn ask<T: DeserializeOwned>(arguments: &[String]) -> T {
     let output = command(arguments).output().expect("this program starts");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("what this program printed")
 }
 
-pub(crate) fn command(arguments: &[String]) -> Command {
+pub fn command(arguments: &[String]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(arguments);
     command

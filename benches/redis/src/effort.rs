@@ -1,0 +1,33 @@
+//! How much is measured.
+
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// Tasks and connections at a time.
+    pub(crate) crowds: &'static [usize],
+    /// Rounds of operations, and how long each kind is repeated in one.
+    pub(crate) rounds: usize,
+    pub(crate) round: Duration,
+    /// The same through HTTP.
+    pub(crate) loads: usize,
+    pub(crate) load: Duration,
+}
+
+const FULL: Effort = Effort {
+    crowds: &[1, 16, 64, 256],
+    rounds: 9,
+    round: Duration::from_millis(300),
+    loads: 5,
+    load: Duration::from_millis(500),
+};
+
+/// To see that everything works.
+const QUICK: Effort =
+    Effort { crowds: &[1, 4], rounds: 1, round: Duration::from_millis(10), loads: 1, load: Duration::from_millis(20) };
+
+impl Effort {
+    pub(crate) fn of(quick: bool) -> Self {
+        if quick { QUICK } else { FULL }
+    }
+}

@@ -1,0 +1,12 @@
+//! Operations a second without HTTP: the store's beside the same ones of a bare connection.
+
+mod bare;
+mod clients;
+mod kind;
+mod round;
+mod tap;
+
+pub(crate) use self::{
+    kind::{ALL, Kind},
+    round::{Rates, measure, repeat},
+};

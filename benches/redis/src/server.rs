@@ -1,0 +1,72 @@
+//! A Redis or Valkey server of the bench's own.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// What installs it.
+pub(crate) const INSTALL: &str = "apt-get install -y redis-server";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `redis-server`, or what `REDIS_SERVER` names.
+fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+/// Its name and version, if it is installed.
+pub(crate) fn version() -> Option<String> {
+    let output = Command::new(program()).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+}
+
+/// It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// One that saves nothing.
+    pub(crate) fn start() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let child = Command::new(program())
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no", "--dir"])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it was found when the bench began");
+        let server = Self { child, port, _folder: folder };
+        let limit = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < limit, "{} does not answer on port {port}", program());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        server
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Processor time that it has used, in seconds, as Linux counts it in hundredths; 0 elsewhere.
+    pub(crate) fn processor_time(&self) -> f64 {
+        crate::processor::time(&self.child.id().to_string())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

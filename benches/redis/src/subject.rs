@@ -1,0 +1,98 @@
+//! What is compared through HTTP: a router with each library's Redis store.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum_session::{SessionConfig, SessionStore};
+use axum_session_redispool::SessionRedisPool;
+use bench_support::{app::App, handlers, shape::Shape};
+use clap::ValueEnum;
+use redis_pool::RedisPool;
+use session_layer::{CachedStore, RedisStore, SessionLayer, store::CacheConfig};
+use tower_sessions_redis_store::fred::prelude::{ClientLike, Config, Pool};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// This crate: every request asks the server.
+    SessionLayer,
+    TowerSessions,
+    /// Without its sessions in memory, so that every request asks the server.
+    AxumSession,
+    /// This crate, whose sessions are trusted for some seconds after they were read.
+    Cached,
+    /// As it comes: sessions stay in the memory of the process, and only writes go to the server.
+    AxumSessionKept,
+}
+
+pub(crate) const ALL: [Subject; 5] =
+    [Subject::SessionLayer, Subject::TowerSessions, Subject::AxumSession, Subject::Cached, Subject::AxumSessionKept];
+
+/// How long the cache doesn't ask the server for what it has read.
+const TRUSTED: Duration = Duration::from_secs(10);
+
+/// Connections of fred's pool: as many as its own example has.
+const POOL: usize = 6;
+
+impl Subject {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SessionLayer => "session-layer, RedisStore",
+            Self::TowerSessions => "tower-sessions 0.14, tower-sessions-redis-store 0.16",
+            Self::AxumSession => "axum_session 0.22, axum_session_redispool 0.13, nothing kept",
+            Self::Cached => "session-layer, RedisStore, cached and trusted",
+            Self::AxumSessionKept => "axum_session 0.22, axum_session_redispool 0.13, kept in memory",
+        }
+    }
+
+    /// The peers of one of ours.
+    pub(crate) fn peers(self) -> &'static [Self] {
+        match self {
+            Self::SessionLayer => &[Self::TowerSessions, Self::AxumSession],
+            Self::Cached => &[Self::AxumSessionKept],
+            _ => &[],
+        }
+    }
+
+    /// As on a command line.
+    pub(crate) fn argument(self) -> String {
+        self.to_possible_value().expect("none is hidden").get_name().to_owned()
+    }
+
+    pub(crate) async fn router(self, port: u16) -> Router {
+        let app = App::new(Shape::Reference);
+        match self {
+            Self::SessionLayer => handlers::session_layer::router(SessionLayer::new(ours(port)), app),
+            Self::Cached => {
+                let store = CachedStore::with_config(ours(port), CacheConfig::new().trusted(TRUSTED));
+                handlers::session_layer::router(SessionLayer::new(store), app)
+            }
+            Self::TowerSessions => {
+                let config = Config::from_url(&url(port)).expect("an address");
+                let pool = Pool::new(config, None, None, None, POOL).expect("good settings");
+                pool.connect();
+                pool.wait_for_connect().await.expect("the server listens");
+                handlers::tower_sessions::of_moka::router(tower_sessions_redis_store::RedisStore::new(pool), app)
+            }
+            Self::AxumSession => {
+                let config = SessionConfig::default().with_memory_lifetime(time::Duration::ZERO);
+                handlers::axum_session::router(kept(config, port).await, app)
+            }
+            Self::AxumSessionKept => handlers::axum_session::router(kept(SessionConfig::default(), port).await, app),
+        }
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}")
+}
+
+fn ours(port: u16) -> RedisStore {
+    // A machine that does something else for a while must not end the bench.
+    let builder = RedisStore::builder().server(format!("127.0.0.1:{port}")).request_timeout(Duration::from_secs(30));
+    builder.build().expect("good settings")
+}
+
+async fn kept(config: SessionConfig, port: u16) -> SessionStore<SessionRedisPool> {
+    let pool = RedisPool::from(redis::Client::open(url(port)).expect("an address"));
+    SessionStore::new(Some(pool.into()), config).await.expect("the server listens")
+}

@@ -107,7 +107,7 @@ async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are
 
 #[tokio::test]
 async fn a_server_that_is_loading_is_unavailable() {
-    let mut server = Server::start(Product::Redis, &["--appendonly", "yes", "--key-load-delay", "2000"]);
+    let mut server = Server::start(Product::Redis, &["--appendonly", "yes", "--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"]);
     let (store, id) = (store(&server), id());
     created(&store, &id, &record(b"1")).await;
     server.cli(&["DEBUG", "POPULATE", "3000"]);

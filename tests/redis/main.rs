@@ -14,6 +14,7 @@ mod proxy;
 mod server;
 
 mod basics;
+mod cancelled;
 mod greetings;
 mod kit;
 mod refusals;

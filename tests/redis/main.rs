@@ -17,6 +17,7 @@ mod basics;
 mod cancelled;
 mod greetings;
 mod kit;
+mod lost;
 mod refusals;
 mod round_trips;
 mod servers;

@@ -183,6 +183,8 @@ pub use self::store::EncryptedStore;
 pub use self::store::MemcachedStore;
 #[cfg(feature = "memory")]
 pub use self::store::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
 #[cfg(feature = "file")]
 pub use self::store::{Durability, FileStore};
 pub use self::{

@@ -8,6 +8,8 @@
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
 #[cfg(any(feature = "memcached", feature = "redis"))]
+mod address;
+#[cfg(any(feature = "memcached", feature = "redis"))]
 mod backoff;
 mod cached;
 mod capability;
@@ -50,7 +52,7 @@ pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, Memc
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 #[cfg(feature = "redis")]
-pub use self::redis::RedisStatistics;
+pub use self::redis::{RedisConfigError, RedisStatistics, RedisStore, RedisStoreBuilder};
 pub use self::{
     cached::{CacheConfig, CacheStatistics, CachedStore},
     capability::{Clearing, Leases, Listing, Owners},

@@ -6,7 +6,13 @@
 #[path = "../support/certificate.rs"]
 mod certificate;
 
+#[path = "../support/proxy.rs"]
+#[allow(dead_code, reason = "shared with the tests of another store")]
+mod proxy;
+
 #[path = "../support/redis.rs"]
 mod server;
 
+mod kit;
 mod servers;
+mod support;

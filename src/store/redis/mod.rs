@@ -1,7 +1,25 @@
 //! Sessions on Redis or Valkey.
+//!
+//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `value`, `reply`,
+//! `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`, `lease`,
+//! `listing` and `generation` do their parts; `contract`; `builder`.
 
+mod builder;
+mod contract;
+mod epoch;
+mod error;
 mod events;
+mod generation;
+mod joined;
+mod key;
+mod lease;
 mod link;
+mod listing;
+mod operations;
+mod owner;
+mod reply;
 mod script;
+mod store;
+mod value;
 
-pub use self::link::RedisStatistics;
+pub use self::{builder::RedisStoreBuilder, error::RedisConfigError, link::RedisStatistics, store::RedisStore};

@@ -10,16 +10,17 @@ use std::sync::LazyLock;
 pub(super) struct Script {
     source: &'static str,
     hash: LazyLock<String>,
+    writes: bool,
 }
 
 impl Script {
-    pub(super) const fn new(source: &'static str, hash: fn() -> String) -> Self {
-        Self { source, hash: LazyLock::new(hash) }
+    pub(super) const fn new(source: &'static str, hash: fn() -> String, writes: bool) -> Self {
+        Self { source, hash: LazyLock::new(hash), writes }
     }
 
     /// Whether it changes anything.
     pub(super) fn writes(&self) -> bool {
-        true
+        self.writes
     }
 
     pub(super) fn source(&self) -> &'static str {
@@ -33,14 +34,33 @@ impl Script {
 
 /// The scripts: `head.lua` reads a value's head, and comes before each of the others.
 macro_rules! scripts {
-    ($($name:ident: $file:literal;)*) => {
+    ($($name:ident: $does:ident $file:literal;)*) => {
         $(pub(super) static $name: Script = {
             const SOURCE: &str = concat!(include_str!("scripts/head.lua"), include_str!(concat!("scripts/", $file)));
-            Script::new(SOURCE, || redis::Script::new(SOURCE).get_hash().to_owned())
+            Script::new(SOURCE, || redis::Script::new(SOURCE).get_hash().to_owned(), $does)
         };)*
     };
 }
 
+const READS: bool = false;
+const WRITES: bool = true;
+
 scripts! {
-    LOAD: "load.lua";
+    LOAD: READS "load.lua";
+    CREATE: WRITES "create.lua";
+    UPDATE: WRITES "update.lua";
+    TOUCH: WRITES "touch.lua";
+    REMOVE: WRITES "remove.lua";
+    END: WRITES "end.lua";
+    LOCK: WRITES "lock.lua";
+    UNLOCK: WRITES "unlock.lua";
+    EPOCH: READS "epoch.lua";
+    ENSURE_EPOCH: WRITES "ensure_epoch.lua";
+    RENEW_EPOCH: WRITES "renew_epoch.lua";
+    LIST: WRITES "list.lua";
+    NEWEST: READS "newest.lua";
+    RAISE: WRITES "raise.lua";
+    // Its writes are only tidiness.
+    WALK: READS "walk.lua";
+    WIPE: WRITES "wipe.lua";
 }

@@ -22,6 +22,6 @@ mod tls;
 pub use self::counters::RedisStatistics;
 pub(super) use self::{
     dispatch::{Link, Primary},
-    error::{Cause, LinkError, RefusalKind},
+    error::LinkError,
     settings::LinkSettings,
 };

@@ -100,6 +100,8 @@ impl Drop for Driven {
     }
 }
 
+type Connecting<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Live, Cause>> + Send + 'a>>;
+
 impl Server {
     /// Nothing is connected yet.
     pub(super) fn new(target: Target, settings: LinkSettings, counters: Arc<Counters>) -> Self {
@@ -187,9 +189,17 @@ impl Server {
 
     /// The connection of a place, made if there is none.
     async fn live(&self, seat: &Seat) -> Result<Live, Cause> {
-        if let Some(live) = seat.current() {
-            return Ok(live);
+        match seat.current() {
+            Some(live) => Ok(live),
+            // Boxed, so that not every request has room for a handshake in its future.
+            None => {
+                let connecting: Connecting<'_> = Box::pin(self.made_live(seat));
+                connecting.await
+            }
         }
+    }
+
+    async fn made_live(&self, seat: &Seat) -> Result<Live, Cause> {
         let mut attempts = seat.attempts.lock().await;
         if let Some(live) = seat.current() {
             return Ok(live);

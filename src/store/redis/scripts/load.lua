@@ -1,1 +1,22 @@
-return redis.call('GET', KEYS[1])
+-- KEYS: session, generation. ARGV[3]: the nonce that the caller holds, or empty.
+local held = ARGV[3]
+if held ~= '' then
+  local head = head_of(KEYS[1])
+  if is_whole(head) and nonce(head) == held then
+    if is_live(head, generation(KEYS[2])) then
+      return 's' .. told(head)
+    end
+    return 'g'
+  end
+end
+local value = redis.call('GET', KEYS[1])
+if not value then
+  return 'g'
+end
+if not is_whole(value) then
+  return 'x'
+end
+if not is_live(value, generation(KEYS[2])) then
+  return 'g'
+end
+return 'v' .. told(value)

@@ -1,0 +1,95 @@
+//! Leases: a part of the session's value, so that a lease ends with its session.
+
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::Instant;
+
+use super::{
+    link::LinkError,
+    operations::no_randomness,
+    reply::{Reply, unexpected},
+    script,
+    store::RedisStore,
+    value::{Head, Nonce},
+};
+use crate::{
+    clock,
+    id::SessionId,
+    store::{Holder, Lock, Metadata, StoreError, backoff::Backoff, released::heard},
+};
+
+/// Pauses between two looks at the lease of another.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(160);
+
+/// When a waiter asks for the lease again even so.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+impl RedisStore {
+    pub(super) async fn lock_value(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+        let nonce = Nonce::random().map_err(no_randomness)?;
+        let until = clock::to_millis(clock::later(self.now(), time));
+        let acquired = |stored| Lock::Acquired { until: clock::from_millis(until), stored };
+        let (place, text) = (self.place(id), until.to_string());
+        let bytes = holder.to_u128().to_be_bytes();
+        let args = [&bytes[..], text.as_bytes(), nonce.as_bytes()];
+        let error = match self.run(&script::LOCK, &[&place.session, &place.generation], &args).await {
+            Ok(reply) => {
+                return match Reply::read(reply)? {
+                    Reply::Value(held) => Ok(acquired(Some(held.stored))),
+                    Reply::Leased => Ok(Lock::Held),
+                    Reply::Gone => Ok(Lock::Absent),
+                    _ => Err(unexpected("another script's reply")),
+                };
+            }
+            Err(error @ LinkError::Unanswered(_)) => error,
+            Err(error) => return Err(error.of_write()),
+        };
+        match self.find(id).await {
+            Ok(Some(held)) if held.head.lease == Some((holder, until)) => Ok(acquired(Some(held.stored))),
+            Ok(None) => Ok(Lock::Absent),
+            Ok(Some(_)) | Err(_) => Err(error.of_write()),
+        }
+    }
+
+    pub(super) async fn unlock_value(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let place = self.place(id);
+        let bytes = holder.to_u128().to_be_bytes();
+        // If it is not answered, then whether this holder had the lease can't be told.
+        let reply = self.run(&script::UNLOCK, &[&place.session, &place.generation], &[&bytes]).await;
+        match Reply::read(reply.map_err(LinkError::of_write)?)? {
+            Reply::Done(_) => Ok(true),
+            Reply::Gone => Ok(false),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// Ready when the lease may be free: given back, over, or not to be asked for.
+    pub(super) async fn lease_ended(&self, id: &SessionId) {
+        let began = Instant::now();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let (mut left, mut ring) = (LONGEST_PAUSE, self.inner.released.next(id));
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(self.inner.keys.session(id)).arg(0).arg(89);
+        while began.elapsed() < LONGEST_WAIT {
+            heard(ring, backoff.next().min(left)).await;
+            // From before the look, so that a ring beside it is heard.
+            ring = self.inner.released.next(id);
+            let Ok(Value::BulkString(bytes)) = self.inner.link.command(&command).await else { return };
+            let Some((_, until)) = Head::read(&bytes).and_then(|head| head.lease) else { return };
+            let Ok(time) = clock::from_millis(until).duration_since(self.now()) else { return };
+            left = time;
+        }
+    }
+
+    pub(super) async fn metadata_of(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
+        let Some(held) = self.find(id).await? else { return Ok(None) };
+        let now = self.now();
+        let metadata = Metadata::of(&held.stored, now);
+        Ok(Some(match held.head.lease {
+            Some((_, until)) if clock::from_millis(until) > now => metadata.with_lease(clock::from_millis(until)),
+            _ => metadata,
+        }))
+    }
+}

@@ -186,7 +186,7 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         "redis://b%3Aob:secret@a",
         "rediss://a",
         "redis+unix:///run/redis.sock",
-        "redis+unix://:secret@/run/my%20redis.sock?database=2",
+        "redis+unix://:secret@/run/my%2Dredis.sock?database=2",
         "redis-cluster://a",
         "redis-cluster://bob:secret@a,b:6380,[::1]:6381?prefix=shop%3Amain",
         "rediss-cluster://a,b",
@@ -415,7 +415,7 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("does not end in `/`", &["redis+unix:///run/"]),
         ("write `database`", &["redis+unix:///run/redis.sock?db=1"]),
         // Redis: options.
-        ("is unknown: `redis:` takes prefix", &["redis://a?retries=1", "redis://a?ca=/x", "redis://a?sentinel_user=u"]),
+        ("is unknown: `redis:` takes prefix", &["redis://a?mode=rw", "redis://a?ca=/x", "redis://a?sentinel_user=u"]),
         ("did you mean `prefix`?", &["redis://a?prefx=shop"]),
         ("ends in a colon, and one is added", &["redis://a?prefix=shop%3A", "redis://a?prefix=shop:"]),
         ("no brace", &["redis://a?prefix=%7Bshop%7D", "redis://a?prefix={shop}"]),

@@ -22,7 +22,8 @@ use crate::{
 fn harness(builder: RedisStoreBuilder, clock: Clock) -> Harness {
     // More than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
     let limit = Duration::from_secs(5);
-    let builder = builder.connect_timeout(limit).request_timeout(limit).clock(clock.clone()).value_size_limit(1_048_576);
+    let builder =
+        builder.connect_timeout(limit).request_timeout(limit).clock(clock.clone()).value_size_limit(1_048_576);
     let store = builder.clone().build().expect("good settings");
     let unit = Duration::from_secs(if clock.is_manual() { 20 } else { 1 });
     Harness::new(store, clock)

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use super::builder::RedisStoreBuilder;
+use super::{builder::RedisStoreBuilder, error::RedisConfigError, store::RedisStore};
 use crate::url::{Options, StoreUrl, UrlError, decode, decode_secret, path};
 
 /// How the servers are arranged, as the scheme says.
@@ -45,7 +45,41 @@ const SCHEMES: [(&str, Kind, bool); 14] = [
 /// The options of every scheme.
 const OPTIONS: [&str; 5] = ["prefix", "timeout_ms", "connect_timeout_ms", "connections", "replicas"];
 
+impl RedisStore {
+    /// A store from a URL, such as `redis://user:password@10.0.0.1/2?prefix=shop`. The forms are those of
+    /// [`connect`](crate::connect()), without the option `cache`. Nothing is connected yet.
+    ///
+    /// ```
+    /// use session_layer::RedisStore;
+    ///
+    /// let store = RedisStore::from_url("redis-sentinel://10.0.0.1,10.0.0.2,10.0.0.3/sessions")?;
+    /// let error = RedisStore::from_url("redis://10.0.0.1,10.0.0.2").unwrap_err();
+    /// assert!(error.to_string().contains("write `redis-cluster://HOST,HOST` for a cluster"));
+    /// # Ok::<(), session_layer::store::RedisConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If a part of the URL is wrong. The error says what to write, and contains no password.
+    pub fn from_url(url: &str) -> Result<Self, RedisConfigError> {
+        RedisStoreBuilder::from_url(url)?.build()
+    }
+}
+
+impl RedisStoreBuilder {
+    /// The settings of a URL, to which others can be added: see [`RedisStore::from_url`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisStore::from_url`].
+    pub fn from_url(url: &str) -> Result<Self, RedisConfigError> {
+        let read = StoreUrl::parse(url).and_then(|url| read(&url, &[]));
+        Ok(read.map_err(|error| RedisConfigError::of_url(&error))?.0)
+    }
+}
+
 /// The names of the schemes.
+#[cfg(feature = "url")]
 pub(crate) fn schemes() -> impl Iterator<Item = &'static str> {
     SCHEMES.iter().map(|(name, ..)| *name)
 }
@@ -194,7 +228,12 @@ impl<'a> Target<'a> {
         })
     }
 
-    fn socket(&self, builder: RedisStoreBuilder, host: &str, rest: Option<&str>) -> Result<RedisStoreBuilder, UrlError> {
+    fn socket(
+        &self,
+        builder: RedisStoreBuilder,
+        host: &str,
+        rest: Option<&str>,
+    ) -> Result<RedisStoreBuilder, UrlError> {
         let scheme = self.scheme;
         let file = rest.unwrap_or_default();
         if !host.is_empty() {
@@ -347,4 +386,29 @@ fn secured(builder: RedisStoreBuilder, scheme: &str, tls: bool, _: &Options) -> 
         "the store URL's scheme `{scheme}:` is by TLS, which is not compiled in: enable the feature `redis-tls` of \
          session-layer in Cargo.toml"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other forms are in tests/connect.rs.
+    #[test]
+    fn a_store_is_made_from_its_urls_only() {
+        for url in ["redis://a/1?prefix=shop&replicas=1", "redis-cluster://a,b", "valkey-sentinel://a/n"] {
+            assert!(RedisStore::from_url(url).is_ok(), "{url}");
+        }
+        for (url, why) in [
+            ("memcached://a", "is none of Redis: write `redis://HOST`"),
+            ("redis://a?cache=10", "`cache` is unknown"),
+            ("", "empty"),
+        ] {
+            let error = RedisStore::from_url(url).unwrap_err();
+            assert_eq!(error.setting(), "url");
+            assert!(error.to_string().contains(why), "{url}: {error}");
+        }
+        assert_eq!(RedisStore::from_url("redis://a?connections=0").unwrap_err().setting(), "connections");
+        let shown = format!("{:?}", RedisStoreBuilder::from_url("redis://bob:hunter2@a").unwrap());
+        assert!(shown.contains("\"a\"") && !shown.contains("hunter2"), "{shown}");
+    }
 }

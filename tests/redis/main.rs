@@ -13,6 +13,11 @@ mod proxy;
 #[path = "../support/redis.rs"]
 mod server;
 
+mod basics;
+mod cancelled;
+mod greetings;
 mod kit;
+mod refusals;
+mod round_trips;
 mod servers;
 mod support;

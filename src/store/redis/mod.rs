@@ -1,8 +1,8 @@
 //! Sessions on Redis or Valkey.
 //!
-//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `value`, `reply`,
-//! `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`, `lease`,
-//! `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
+//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `value`,
+//! `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
+//! `lease`, `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
 
 mod builder;
 mod contract;
@@ -14,6 +14,7 @@ mod joined;
 mod key;
 mod lease;
 mod link;
+mod listed;
 mod listing;
 mod operations;
 mod owner;

@@ -1,7 +1,5 @@
 //! An owner's sessions: a sorted set of their ids, by the time at which each ends at the latest.
 
-use std::{collections::HashSet, sync::PoisonError};
-
 use redis::Value;
 
 use super::{
@@ -18,14 +16,6 @@ use crate::{
     record::Record,
     store::{Owned, StoreError},
 };
-
-/// How many ids are remembered as listed with their owner.
-const REMEMBERED: usize = 16_384;
-
-/// Sessions that this process has put on their owner's list, where the list is on another server than the session, so
-/// that not every write asks.
-#[derive(Debug, Default)]
-pub(super) struct Listed(HashSet<SessionId>);
 
 /// A listing that is under way. If it fails, or its request is dropped, the session's next write tries again.
 struct Listing<'a> {
@@ -51,7 +41,7 @@ impl RedisStore {
 
     pub(super) fn forget_listing(&self, id: &SessionId) {
         if !self.inner.link.is_one_node() {
-            self.inner.listed.lock().unwrap_or_else(PoisonError::into_inner).0.remove(id);
+            self.inner.listed.forget(id);
         }
     }
 
@@ -59,14 +49,8 @@ impl RedisStore {
     /// that writes the session does it.) A failure is reported and no more: the list is a help, revocation does not need it.
     pub(super) async fn list_elsewhere(&self, id: &SessionId, record: &Record) {
         let Some(list) = self.list_of(record).filter(|_| !self.inner.link.is_one_node()) else { return };
-        {
-            let mut listed = self.inner.listed.lock().unwrap_or_else(PoisonError::into_inner);
-            if listed.0.len() >= REMEMBERED {
-                listed.0.clear();
-            }
-            if !listed.0.insert(*id) {
-                return;
-            }
+        if !self.inner.listed.is_first(id) {
+            return;
         }
         let mut listing = Listing { store: self, id, done: false };
         let limit = clock::to_millis(record.absolute_limit()).to_string();

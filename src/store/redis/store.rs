@@ -1,17 +1,13 @@
 //! The store: what its operations share.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-    time::SystemTime,
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use redis::Value;
 
 use super::{
     key::Keys,
     link::{Link, LinkError, RedisStatistics},
-    owner::Listed,
+    listed::Listed,
     script::Script,
 };
 use crate::{
@@ -31,7 +27,7 @@ pub(super) struct Inner {
     pub(super) link: Link,
     pub(super) keys: Keys,
     pub(super) options: Options,
-    pub(super) listed: Mutex<Listed>,
+    pub(super) listed: Listed,
     pub(super) released: Released,
 }
 
@@ -51,7 +47,7 @@ pub(super) struct Place {
 
 impl RedisStore {
     pub(super) fn new(link: Link, keys: Keys, options: Options) -> Self {
-        let (listed, released) = (Mutex::default(), Released::default());
+        let (listed, released) = (Listed::default(), Released::default());
         Self { inner: Arc::new(Inner { link, keys, options, listed, released }) }
     }
 

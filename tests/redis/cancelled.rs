@@ -130,5 +130,9 @@ async fn ten_thousand_dropped_requests_give_nobody_anothers_bytes() {
     assert!(dropped.load(Ordering::Relaxed) >= DROPPED);
     store.flush().await.unwrap();
     let seen = store.statistics();
-    assert_eq!((seen.connections_made, seen.connections_lost, seen.unanswered, seen.not_sent), (1, 0, 0, 0), "{seen:?}");
+    assert_eq!(
+        (seen.connections_made, seen.connections_lost, seen.unanswered, seen.not_sent),
+        (1, 0, 0, 0),
+        "{seen:?}"
+    );
 }

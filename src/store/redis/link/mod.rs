@@ -20,6 +20,8 @@ mod target;
 mod tls;
 
 pub use self::counters::RedisStatistics;
+#[cfg(feature = "redis-tls")]
+pub use self::tls::RedisTls;
 pub(super) use self::{
     dispatch::{Link, Primary},
     error::{Cause, LinkError},

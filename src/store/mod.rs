@@ -51,6 +51,8 @@ pub use self::memcached::MemcachedTls;
 pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, MemcachedStoreBuilder, ServerStatistics};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
+#[cfg(feature = "redis-tls")]
+pub use self::redis::RedisTls;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisConfigError, RedisStatistics, RedisStore, RedisStoreBuilder};
 pub use self::{

@@ -58,6 +58,17 @@ impl Options {
         Ok(self.raw(name).map(encoded::path).transpose()?.map(Cow::into_owned))
     }
 
+    /// Returns the text in an option.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, UrlError> {
+        Ok(self.raw(name).map(encoded::decode).transpose()?.map(Cow::into_owned))
+    }
+
+    /// Returns the text in an option, which errors don't repeat.
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<String>, UrlError> {
+        let text = self.raw(name).map(|value| encoded::decode_secret(value, &format!("option `{name}`")));
+        Ok(text.transpose()?.map(Cow::into_owned))
+    }
+
     /// Returns the whole number in an option.
     pub(crate) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, UrlError> {
         let Some(value) = self.raw(name).map(encoded::decode).transpose()? else { return Ok(None) };

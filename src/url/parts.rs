@@ -18,7 +18,9 @@ pub(crate) struct StoreUrl<'a> {
 impl<'a> StoreUrl<'a> {
     pub(crate) fn parse(url: &'a str) -> Result<Self, UrlError> {
         if url.is_empty() {
-            return Err(UrlError::new("the store URL is empty: write `memory:`, `file:DIR` or `memcached://HOST`"));
+            return Err(UrlError::new(
+                "the store URL is empty: write `memory:`, `file:DIR`, `memcached://HOST` or `redis://HOST`",
+            ));
         }
         if url.chars().any(char::is_control) {
             return Err(UrlError::new("the store URL has a line break or another control character: remove it"));
@@ -34,6 +36,11 @@ impl<'a> StoreUrl<'a> {
             None => (rest, None),
         };
         Ok(Self { scheme: scheme.to_ascii_lowercase(), target, query })
+    }
+
+    /// The part after the `?`, still encoded.
+    pub(crate) fn query(&self) -> Option<&'a str> {
+        self.query
     }
 
     /// Returns the options. Fails if the scheme does not take one of them.
@@ -58,13 +65,13 @@ fn no_scheme(url: &str) -> UrlError {
     // A URL with an `@` may contain a password, so it is not repeated.
     if url.contains('@') {
         return UrlError::new(
-            "the store URL has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`, without user and password",
+            "the store URL has no scheme: write `memory:`, `file:DIR`, `memcached://HOST` or `redis://USER:PASSWORD@HOST`",
         );
     }
     let meant = match url {
         path if path.starts_with(['/', '.']) => format!("`file:{path}`"),
         "memory" => "`memory:`".to_owned(),
-        _ => "`memory:`, `file:DIR` or `memcached://HOST`".to_owned(),
+        _ => "`memory:`, `file:DIR`, `memcached://HOST` or `redis://HOST`".to_owned(),
     };
     UrlError::new(format!("the store URL {url:?} has no scheme: write {meant}"))
 }

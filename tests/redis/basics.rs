@@ -47,7 +47,8 @@ async fn connecting_tells_at_once_what_is_wrong() {
 #[tokio::test]
 async fn stores_with_other_prefixes_share_a_database_and_see_nothing_of_each_other() {
     let server = Server::start(Product::Redis, &[]);
-    let (shop, other) = (builder(&server).prefix("shop:").build().unwrap(), builder(&server).prefix("sh*p:").build().unwrap());
+    let (shop, other) =
+        (builder(&server).prefix("shop:").build().unwrap(), builder(&server).prefix("sh*p:").build().unwrap());
     let id = id();
     created(&shop, &id, &record(b"1")).await;
     assert!(other.load(&id).await.unwrap().is_none());
@@ -66,7 +67,9 @@ async fn a_session_ends_by_the_servers_own_expiry() {
     let record = owned(owner, 1);
     created(&store, &id, &record).await;
     let until = |key: &str| server.cli(&["PEXPIRETIME", key]).number();
-    let millis = |time: std::time::SystemTime| i64::try_from(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let millis = |time: std::time::SystemTime| {
+        i64::try_from(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    };
     let stored = loaded(&store, &id).await;
     assert_eq!(until(&key(&id)), millis(stored.expires_at));
     assert_eq!(until(&format!("{}:sessions", key(&SessionId::of_owner(owner)))), millis(record.absolute_limit()));
@@ -138,7 +141,7 @@ async fn a_renewal_completes_a_clear_that_failed_half_way() {
     assert!(store.load(&from).await.unwrap().is_none() && store.load(&to).await.unwrap().is_none());
     assert_eq!(server.cli(&["GET", &generation(&from)]).text(), "7");
     // The other way round, the new session is in the newer generation and outlives the rest of the clear.
-    let (from, to) = (to, crate::support::id());
+    let (from, to) = (to, id());
     let version = created(&store, &from, &next).await;
     let outcome = store.rename(&from, &version, &tombstone(), &to, &next, usage(&next)).await.unwrap();
     assert!(matches!(outcome, Rename::Renamed(_)), "{outcome:?}");

@@ -1,17 +1,25 @@
 //! The conformance kit over a real server.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use session_layer::{
     CachedStore, Clock, EncryptedStore, KeyRing, RedisStore, Secret, SessionStore,
     conformance::{self, Harness},
-    store::{CacheConfig, RedisStoreBuilder},
+    store::{CacheConfig, RedisStoreBuilder, RedisTls},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
+    certificate::Certificate,
     proxy::Proxy,
-    server::{Product, Server},
+    server::{Cluster, MASTER, Product, Sentinels, Server, slot_of},
     support::{id, key},
 };
 
@@ -22,7 +30,8 @@ use crate::{
 fn harness(builder: RedisStoreBuilder, clock: Clock) -> Harness {
     // More than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
     let limit = Duration::from_secs(5);
-    let builder = builder.connect_timeout(limit).request_timeout(limit).clock(clock.clone()).value_size_limit(1_048_576);
+    let builder =
+        builder.connect_timeout(limit).request_timeout(limit).clock(clock.clone()).value_size_limit(1_048_576);
     let store = builder.clone().build().expect("good settings");
     let unit = Duration::from_secs(if clock.is_manual() { 20 } else { 1 });
     Harness::new(store, clock)
@@ -92,6 +101,61 @@ fn tcp(product: Product, clock: &Clock) -> Harness {
     let server = Server::start(product, &[]);
     let builder = RedisStore::builder().server(server.address());
     with_hooks(server, builder, clock.clone())
+}
+
+/// The checks that damage what is stored.
+const DAMAGE: [&str; 3] = ["g1_damaged_is_not_absent", "g5_damage_stays_as_it_is", "r4_damage_is_removed"];
+
+/// The checks that make the backend unavailable.
+const OUTAGES: [&str; 2] = ["g1_unavailable_is_not_absent", "g5_an_outage_changes_nothing"];
+
+/// A prefix that no other check of these servers has.
+fn own_prefix() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("kit-{}:", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn over_cluster(cluster: &Arc<Cluster>) -> Harness {
+    let prefix = own_prefix();
+    let builder = RedisStore::builder().cluster(cluster.addresses()).prefix(&prefix);
+    let damaged = Arc::clone(cluster);
+    harness(builder, conformance::manual_clock()).keep(Arc::clone(cluster)).damage(move |id| {
+        let key = key(&id).replacen("session:", &prefix, 1);
+        let node = damaged.primary_of(slot_of(&damaged.nodes[0], &key));
+        damaged.nodes[node].cli(&["SET", &key, "garbage"]);
+        async {}
+    })
+}
+
+/// Stops and resumes all of them.
+fn with_outages(harness: Harness, probe: RedisStoreBuilder, servers: impl Fn(bool) + Send + Sync + 'static) -> Harness {
+    harness.outage(move |is_down| {
+        servers(is_down);
+        let probe = probe.clone();
+        async move {
+            if !is_down {
+                let probe = probe.build().expect("good settings");
+                while probe.load(&id()).await.is_err() {}
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    })
+}
+
+fn set_down(server: &Server, is_down: bool) {
+    if is_down {
+        server.stop();
+    } else {
+        server.resume();
+    }
+}
+
+async fn run_some(names: &[&str], open: impl Fn() -> Harness) {
+    for name in names {
+        let check = conformance::checks().iter().find(|check| check.name == *name).expect("a check");
+        let outcome = check.run(open()).await;
+        assert!(outcome.failure.is_none() && outcome.skipped.is_empty(), "{outcome:?}");
+    }
 }
 
 fn sealed<S: SessionStore>(store: S) -> EncryptedStore<S> {
@@ -170,4 +234,69 @@ async fn answers_that_are_lost() {
             assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
         }
     }
+}
+
+/// Three primaries with a replica each. Between them the sessions, epochs and lists of one owner are on different nodes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_passes_the_kit() {
+    for product in Product::ALL {
+        let cluster = Arc::new(Cluster::start(product));
+        run(|| over_cluster(&cluster), &OUTAGES).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_away_says_so() {
+    // Nodes that are stopped together need not elect others.
+    let cluster = Arc::new(Cluster::start_with(Product::Valkey, 3, 1, &["--cluster-node-timeout", "30000"]));
+    let open = || {
+        let (probe, nodes) = (RedisStore::builder().cluster(cluster.addresses()), Arc::clone(&cluster));
+        with_outages(over_cluster(&cluster), probe, move |is_down| {
+            nodes.nodes.iter().for_each(|node| set_down(node, is_down));
+        })
+    };
+    run_some(&OUTAGES, open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_and_cached_sessions_on_a_cluster_pass_the_kit() {
+    let cluster = Arc::new(Cluster::start(Product::Redis));
+    let open = || {
+        let prefix = own_prefix();
+        let clock = conformance::manual_clock();
+        let builder = RedisStore::builder().cluster(cluster.addresses()).prefix(prefix);
+        harness(builder, clock.clone()).keep(Arc::clone(&cluster)).wrap(|store| cached(sealed(store), &clock))
+    };
+    run(open, &[&OUTAGES[..], &DAMAGE].concat()).await;
+}
+
+/// Writes wait for a replica.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_primary_that_sentinels_name_passes_the_kit() {
+    for product in Product::ALL {
+        let sentinels = Arc::new(Sentinels::start(product));
+        let open = || {
+            let prefix = own_prefix();
+            let builder = RedisStore::builder().sentinels(sentinels.addresses(), MASTER).prefix(&prefix).replicas(1);
+            let damaged = Arc::clone(&sentinels);
+            harness(builder, conformance::manual_clock()).keep(Arc::clone(&sentinels)).damage(move |id| {
+                let key = key(&id).replacen("session:", &prefix, 1);
+                damaged.servers[damaged.master()].cli(&["SET", &key, "garbage"]);
+                async {}
+            })
+        };
+        run(open, &OUTAGES).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tls_connection_passes_the_kit() {
+    let certificate = Certificate::new();
+    let server = Arc::new(Server::start_tls(&certificate, &[]));
+    let tls = RedisTls::with_roots_pem(certificate.pem().as_bytes()).unwrap();
+    let open = || {
+        let builder = RedisStore::builder().server(server.address()).tls(tls.clone()).prefix(own_prefix());
+        harness(builder, conformance::manual_clock()).keep(Arc::clone(&server))
+    };
+    run(open, &[&OUTAGES[..], &DAMAGE].concat()).await;
 }

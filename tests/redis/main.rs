@@ -14,7 +14,10 @@ mod proxy;
 mod server;
 
 mod basics;
+mod cancelled;
+mod greetings;
 mod kit;
+mod lost;
 mod refusals;
 mod round_trips;
 mod servers;

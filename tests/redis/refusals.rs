@@ -27,10 +27,15 @@ async fn a_full_server_writes_nothing_and_still_ends_sessions() {
         let (next, full) = (record(b"2"), "`maxmemory`");
         refused(store.update(&id, &next, &version, usage(&next)).await, StoreErrorKind::Unavailable, full);
         refused(store.create(&crate::support::id(), &next, usage(&next)).await, StoreErrorKind::Unavailable, full);
-        let later = session_layer::store::Usage::keep_for(std::time::SystemTime::now(), std::time::Duration::from_secs(86_400));
+        let later =
+            session_layer::store::Usage::keep_for(std::time::SystemTime::now(), std::time::Duration::from_secs(86_400));
         refused(store.touch(&id, later).await, StoreErrorKind::Unavailable, full);
         refused(store.ensure_epoch("ada", later).await, StoreErrorKind::Unavailable, full);
-        refused(store.lock(&id, session_layer::store::Holder::generate().unwrap(), std::time::Duration::from_secs(9)).await, StoreErrorKind::Unavailable, full);
+        refused(
+            store.lock(&id, session_layer::store::Holder::generate().unwrap(), std::time::Duration::from_secs(9)).await,
+            StoreErrorKind::Unavailable,
+            full,
+        );
         let stored = loaded(&store, &id).await;
         assert_eq!((stored.version, value(&stored)), (version, &b"1"[..]), "{product:?}");
         assert_eq!(store.end(&id, &version, std::time::SystemTime::now()).await.unwrap(), End::Ended);
@@ -52,9 +57,29 @@ async fn a_replica_is_refused_for_writes() {
 
 /// The commands and keys that the store's documentation lists.
 const PERMISSIONS: [&str; 23] = [
-    "~session:*", "resetchannels", "-@all", "+hello", "+ping", "+info", "+evalsha", "+eval", "+get",
-    "+getrange", "+set", "+setrange", "+pexpireat", "+pexpiretime", "+unlink", "+zadd", "+zrem", "+zcard", "+zrange",
-    "+zremrangebyscore", "+zremrangebyrank", "+scan", "+select",
+    "~session:*",
+    "resetchannels",
+    "-@all",
+    "+hello",
+    "+ping",
+    "+info",
+    "+evalsha",
+    "+eval",
+    "+get",
+    "+getrange",
+    "+set",
+    "+setrange",
+    "+pexpireat",
+    "+pexpiretime",
+    "+unlink",
+    "+zadd",
+    "+zrem",
+    "+zcard",
+    "+zrange",
+    "+zremrangebyscore",
+    "+zremrangebyrank",
+    "+scan",
+    "+select",
 ];
 
 #[tokio::test]
@@ -67,7 +92,9 @@ async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are
         let version = created(&store, &id, &owned("ada", 1)).await;
         let now = std::time::SystemTime::now();
         let next = owned("ada", 1);
-        let Update::Updated(version) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else { panic!() };
+        let Update::Updated(_) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else {
+            panic!()
+        };
         let later = session_layer::store::Usage::keep_for(now, std::time::Duration::from_secs(86_400 * 300));
         assert_eq!(store.touch(&id, later).await.unwrap(), Touch::Touched);
         store.ensure_epoch("ada", later).await.unwrap();
@@ -107,7 +134,10 @@ async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are
 
 #[tokio::test]
 async fn a_server_that_is_loading_is_unavailable() {
-    let mut server = Server::start(Product::Redis, &["--appendonly", "yes", "--key-load-delay", "2000"]);
+    let mut server = Server::start(
+        Product::Redis,
+        &["--appendonly", "yes", "--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"],
+    );
     let (store, id) = (store(&server), id());
     created(&store, &id, &record(b"1")).await;
     server.cli(&["DEBUG", "POPULATE", "3000"]);

@@ -134,7 +134,8 @@ mod tests {
     }
 
     fn placed(servers: impl Iterator<Item = String>) -> String {
-        let names: Vec<_> = servers.map(|server| Address::parse(&server, 11_211).expect("an address").ring_name(11_211)).collect();
+        let names: Vec<_> =
+            servers.map(|server| Address::parse(&server, 11_211).expect("an address").ring_name(11_211)).collect();
         let ring = Ring::new(&names);
         let digit = |server| char::from_digit(u32::try_from(server).expect("few"), 36).expect("below 36");
         (0..100).map(|n| digit(ring.server(format!("session:{n}").as_bytes()))).collect()

@@ -23,8 +23,8 @@ use crate::{
     record::{Epoch, Owner, Record},
     store::{
         Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
-        address::Address, released::Released,
+        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, address::Address,
+        released::Released,
     },
 };
 

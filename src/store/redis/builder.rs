@@ -2,21 +2,19 @@
 
 use std::{fmt, time::Duration};
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::Client;
+use zeroize::Zeroizing;
 
+#[cfg(feature = "redis-tls")]
+use super::link::RedisTls;
 use super::{
     error::RedisConfigError,
     key::Keys,
-    link::{Link, LinkError, LinkSettings},
+    link::{LinkError, LinkSettings},
+    servers::{Access, Servers},
     store::{Options, RedisStore},
 };
-use crate::{
-    clock::Clock,
-    store::{StoreError, address::Address},
-};
-
-/// The port that Redis and Valkey listen on if they are told no other.
-const DEFAULT_PORT: u16 = 6_379;
+use crate::{clock::Clock, store::StoreError};
 
 /// The largest value that Redis takes: its setting `proto-max-bulk-len`, if it is not changed.
 const LARGEST_VALUE: usize = 512 * 1_024 * 1_024;
@@ -45,20 +43,10 @@ const SMALLEST_VALUE: usize = 1_024;
 #[must_use = "settings do nothing until `build` is called"]
 pub struct RedisStoreBuilder {
     servers: Servers,
-    database: i64,
-    credentials: Option<(Option<String>, zeroize::Zeroizing<String>)>,
+    access: Access,
     prefix: String,
     settings: LinkSettings,
     options: Options,
-}
-
-/// Where the data are.
-#[derive(Clone)]
-enum Servers {
-    /// One server, by its address.
-    Address(String),
-    /// One server, by the application's client.
-    Client(Client),
 }
 
 impl RedisStore {
@@ -83,14 +71,31 @@ impl RedisStore {
     pub fn from_client(client: Client) -> Self {
         Self::builder().client(client).build().expect("the default settings are allowed, and the client is one")
     }
+
+    /// A store on a cluster, with the default settings, from clients of some of its nodes: see
+    /// [`cluster_clients`](RedisStoreBuilder::cluster_clients).
+    ///
+    /// ```
+    /// use session_layer::RedisStore;
+    ///
+    /// let nodes = ["redis://10.0.0.1/", "redis://10.0.0.2/"].map(redis::Client::open);
+    /// let store = RedisStore::from_cluster(nodes.into_iter().collect::<Result<Vec<_>, _>>()?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If there is no client, or one whose node can't be in a cluster: with a database, or a Unix socket.
+    pub fn from_cluster(nodes: impl IntoIterator<Item = Client>) -> Result<Self, RedisConfigError> {
+        Self::builder().cluster_clients(nodes).build()
+    }
 }
 
 impl Default for RedisStoreBuilder {
     fn default() -> Self {
         Self {
             servers: Servers::Address("127.0.0.1:6379".to_owned()),
-            database: 0,
-            credentials: None,
+            access: Access::default(),
             prefix: "session:".to_owned(),
             settings: LinkSettings::default(),
             options: Options { list_owners: true, value_size_limit: 16 * 1_024 * 1_024, clock: Clock::system() },
@@ -109,22 +114,101 @@ impl RedisStoreBuilder {
     /// The server of an application's client: see [`RedisStore::from_client`]. Its user, password and database are used
     /// unless they are set here.
     pub fn client(mut self, client: Client) -> Self {
-        self.database = client.get_connection_info().redis_settings().db();
+        self.access.database = client.get_connection_info().redis_settings().db();
         self.servers = Servers::Client(client);
         self
     }
 
-    /// The number of the database. Default 0.
+    /// A cluster, by the addresses of some of its nodes: host names, IPv4 addresses, or IPv6 addresses in brackets, each
+    /// with or without a port. Any that is up tells which the others are, so give several.
+    ///
+    /// Requests go to the primaries only, where the nodes say that they are: what a replica has may be old. The nodes must
+    /// be reachable at the addresses that they announce.
+    pub fn cluster<S: Into<String>>(mut self, nodes: impl IntoIterator<Item = S>) -> Self {
+        self.servers = Servers::Nodes(nodes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// A cluster, by an application's clients of some of its nodes. Their user, password and TLS are used for all nodes
+    /// unless they are set here.
+    ///
+    /// These are clients of single nodes, since redis-rs's `ClusterClient` does not tell its settings. The store doesn't
+    /// send its requests through one either: it sends them again after a lost connection, so that a write that happened
+    /// could be answered with a conflict.
+    pub fn cluster_clients(mut self, nodes: impl IntoIterator<Item = Client>) -> Self {
+        let nodes: Vec<_> = nodes.into_iter().collect();
+        if let Some(first) = nodes.first() {
+            self.access.database = first.get_connection_info().redis_settings().db();
+        }
+        self.servers = Servers::NodeClients(nodes);
+        self
+    }
+
+    /// The primary that Sentinels know by this name (`sentinel monitor NAME …`), by the addresses of some Sentinels: as
+    /// for [`cluster`](Self::cluster), with the default port 26379.
+    ///
+    /// They are asked each time that the store connects. When they have promoted a replica, the connections to the old
+    /// primary end, or their requests are not answered in time or refused, and the next requests go to the new one.
+    pub fn sentinels<S: Into<String>>(
+        mut self,
+        sentinels: impl IntoIterator<Item = S>,
+        name: impl Into<String>,
+    ) -> Self {
+        self.servers = Servers::Sentinels(sentinels.into_iter().map(Into::into).collect(), name.into());
+        self
+    }
+
+    /// The number of the database. Default 0; a cluster has no other.
     pub fn database(mut self, number: u32) -> Self {
-        self.database = i64::from(number);
+        self.access.database = i64::from(number);
         self
     }
 
     /// User and password. Without TLS, they are sent in clear unless the connection is a Unix socket.
     ///
-    /// For a server with `requirepass` and no users, the user is `default`.
+    /// `RedisStore` documents the [permissions](RedisStore#permissions) that the user needs.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.credentials = Some((Some(user.into()), zeroize::Zeroizing::new(password.into())));
+        self.access.credentials = Some((Some(user.into()), Zeroizing::new(password.into())));
+        self
+    }
+
+    /// The password of the default user: the server's `requirepass`.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.access.credentials = Some((None, Zeroizing::new(password.into())));
+        self
+    }
+
+    /// The Sentinels' own user, `None` for the default one, and password. By default they are asked without.
+    pub fn sentinel_credentials(mut self, user: Option<String>, password: impl Into<String>) -> Self {
+        self.access.sentinel_credentials = Some((user, Zeroizing::new(password.into())));
+        self
+    }
+
+    /// Connects by TLS, to Sentinels as well. Unix sockets stay as they are.
+    #[cfg(feature = "redis-tls")]
+    pub fn tls(mut self, tls: RedisTls) -> Self {
+        self.access.tls = Some(tls);
+        self
+    }
+
+    /// How many replicas must confirm a write before it is answered: 0 to 100. Default 0.
+    ///
+    /// Redis replicates after it has answered. If the primary fails before, the promoted replica lacks the last writes: a
+    /// session may be in an older state again, and a logout that was answered may be undone. With this setting, `WAIT`
+    /// follows each write, and a write that fewer replicas confirm within the [`request_timeout`](Self::request_timeout)
+    /// fails with `OutcomeUnknown`: it is on the primary, and a failover may undo it.
+    ///
+    /// - **Cost**: each write takes a further round trip between primary and replica. Writes go over connections of their
+    ///   own (as many again as [`connections`](Self::connections)), on each of which the next write waits for the one
+    ///   before. If fewer replicas are up than asked for, every write takes the whole time limit and fails.
+    /// - **What it doesn't give**: consistency. A failover may promote a replica that is not among those that confirmed,
+    ///   unless all of them must. A primary that is cut off from the others still answers reads, and confirms writes of
+    ///   replicas that are cut off with it. What was confirmed is in the replicas' memory, not on their disks.
+    ///
+    /// The server's `min-replicas-to-write` refuses writes where replicas are missing, without waiting for any. It goes
+    /// well with this setting: then nothing is written where nothing can be confirmed.
+    pub fn replicas(mut self, replicas: usize) -> Self {
+        self.settings.replicas = replicas;
         self
     }
 
@@ -213,10 +297,10 @@ impl RedisStoreBuilder {
         if !(SMALLEST_VALUE..=LARGEST_VALUE).contains(&bytes) {
             return Err(refuse("value_size_limit", bytes.to_string(), "1,024 to 536,870,912 bytes"));
         }
-        let info = self.info()?;
-        // A client can be made of it unless this build lacks TLS or Unix sockets.
-        let client = Client::open(info).and_then(|client| Link::single(&client, self.settings));
-        let link = client.map_err(|error| refuse("server", error.to_string(), "a server that this build supports"))?;
+        if settings.replicas > 100 {
+            return Err(refuse("replicas", settings.replicas.to_string(), "0 to 100"));
+        }
+        let link = self.servers.link(&self.access, self.settings)?;
         Ok(RedisStore::new(link, keys, self.options))
     }
 
@@ -229,44 +313,6 @@ impl RedisStoreBuilder {
         let store = self.build()?;
         store.ping().await.map_err(|error| crate::error::Error::setup(error.during("connect")))?;
         Ok(store)
-    }
-
-    fn info(&self) -> Result<ConnectionInfo, RedisConfigError> {
-        let refuse = |setting, given: String, allowed| RedisConfigError::new(setting, given, allowed);
-        let (info, mut redis) = match &self.servers {
-            Servers::Client(client) => {
-                let info = client.get_connection_info().clone();
-                let redis = info.redis_settings().clone();
-                (info, redis)
-            }
-            Servers::Address(text) => {
-                let address = Address::parse(text, DEFAULT_PORT).map_err(|why| {
-                    // A server with an `@` may contain a password, so it is not repeated.
-                    let given = if text.contains('@') { why.to_owned() } else { format!("{text:?} ({why})") };
-                    refuse("server", given, "`host`, `host:port`, `[ipv6]:port` or the absolute path of a Unix socket")
-                })?;
-                let address = match address {
-                    Address::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
-                    #[cfg(unix)]
-                    Address::Unix(path) => ConnectionAddr::Unix(path),
-                };
-                let info = address
-                    .into_connection_info()
-                    .map_err(|error| refuse("server", error.to_string(), "a server that this build supports"))?;
-                (info, RedisConnectionInfo::default())
-            }
-        };
-        redis = redis.set_db(self.database);
-        if let Some((user, password)) = &self.credentials {
-            if password.is_empty() {
-                return Err(refuse("credentials", "an empty password".to_owned(), "a user and a password"));
-            }
-            redis = redis.set_password(&**password);
-            if let Some(user) = user {
-                redis = redis.set_username(user);
-            }
-        }
-        Ok(info.set_redis_settings(redis))
     }
 }
 
@@ -282,11 +328,10 @@ impl RedisStore {
 
 impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = match &self.servers {
-            Servers::Address(text) => text.clone(),
-            Servers::Client(client) => client.get_connection_info().addr().to_string(),
-        };
-        f.debug_struct("RedisStoreBuilder").field("server", &server).field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("RedisStoreBuilder")
+            .field("servers", &self.servers.names())
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -317,6 +362,20 @@ mod tests {
         refused(new().request_timeout(ms(60_001)), "request_timeout", "1 ms to 60 s");
         refused(new().queue(0), "queue", "1 to");
         refused(new().value_size_limit(1_023), "value_size_limit", "1,024");
+        refused(new().replicas(101), "replicas", "0 to 100");
+        refused(new().cluster(Vec::<String>::new()), "cluster", "1 to 1,000");
+        refused(new().cluster(["a", "a:6379"]), "cluster", "twice");
+        refused(new().cluster(["a"]).database(1), "database", "0 in a cluster");
+        refused(new().cluster(["/run/redis.sock"]), "cluster", "hosts");
+        refused(new().cluster_clients([]), "cluster", "1 to 1,000");
+        let client = Client::open("redis://a/1").unwrap();
+        refused(new().cluster_clients([client]), "database", "0 in a cluster");
+        refused(new().sentinels(["a", "a:26379"], "n"), "sentinels", "twice");
+        refused(new().sentinels(Vec::<String>::new(), "n"), "sentinels", "1 to 1,000");
+        refused(new().sentinels(["a"], ""), "sentinels", "name");
+        refused(new().sentinels(["a"], "a b"), "sentinels", "name");
+        refused(new().sentinels(["a"], "n").sentinel_credentials(None, ""), "sentinel_credentials", "password");
+        refused(new().password(""), "credentials", "password");
         refused(new().credentials("u", ""), "credentials", "password");
         assert!(!format!("{:?}", new().credentials("u", "hunter2")).contains("hunter"));
         let store = new().credentials("u", "hunter2").build().unwrap();

@@ -31,11 +31,14 @@ impl RedisStore {
 
     /// Makes sure that the owner has an epoch that is kept at least until the expiry of this usage. Returns the epoch.
     pub(super) async fn keep_epoch(&self, owner: &SessionId, usage: Usage) -> Result<Epoch, StoreError> {
-        let epoch = Epoch::generate().map_err(no_randomness)?;
-        let ensure = || self.write_epoch(&script::ENSURE_EPOCH, owner, epoch, usage);
-        let reply = match ensure().await {
-            // A second time does what the first has not, and nothing else: the owner's epoch is asked for.
-            Err(LinkError::Unanswered(_)) => ensure().await,
+        let ensure = async || {
+            // If there is one, it is the answer. A second time with the same number could bring it back, if the first
+            // arrived when the owner has been revoked, and has lost the epoch of that.
+            let epoch = Epoch::generate().map_err(no_randomness)?;
+            Ok::<_, StoreError>(self.write_epoch(&script::ENSURE_EPOCH, owner, epoch, usage).await)
+        };
+        let reply = match ensure().await? {
+            Err(LinkError::Unanswered(_)) => ensure().await?,
             reply => reply,
         };
         match Reply::read(reply.map_err(LinkError::of_write)?)? {
@@ -57,6 +60,7 @@ impl RedisStore {
             Err(error @ LinkError::Unanswered(_)) => error,
             Err(error) => return Err(error.of_write()),
         };
+        // Read back, and not sent again: the first could arrive after a later renewal, and bring back its own epoch.
         match self.epoch_of(owner).await {
             Ok(Some(stored)) if stored == epoch => Ok(()),
             Ok(None) => Ok(()),

@@ -1,12 +1,13 @@
 //! What is wrong with a setting.
 
+use crate::url::UrlError;
+
 /// A setting of a Redis store is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("redis setting `{setting}` is {given}: allowed is {allowed}")]
+#[error("{message}")]
 pub struct RedisConfigError {
     setting: &'static str,
-    given: String,
-    allowed: &'static str,
+    message: String,
 }
 
 impl From<RedisConfigError> for crate::error::Error {
@@ -17,10 +18,14 @@ impl From<RedisConfigError> for crate::error::Error {
 
 impl RedisConfigError {
     pub(super) fn new(setting: &'static str, given: impl Into<String>, allowed: &'static str) -> Self {
-        Self { setting, given: given.into(), allowed }
+        Self { setting, message: format!("redis setting `{setting}` is {}: allowed is {allowed}", given.into()) }
     }
 
-    /// The name of the setting: that of the builder's method.
+    pub(super) fn of_url(error: &UrlError) -> Self {
+        Self { setting: "url", message: error.to_string() }
+    }
+
+    /// The name of the setting: that of the builder's method, or `url`.
     #[must_use]
     pub fn setting(&self) -> &'static str {
         self.setting

@@ -127,7 +127,8 @@ mod tests {
         assert_eq!(keys.sessions(&id), format!("{}:sessions", keys.session(&id)));
         assert_eq!(keys.generation(&id), "session:{249}:generation");
         assert_eq!(keys.id_of(keys.session(&id).as_bytes()), Some(id));
-        for other in [keys.epoch(&id), keys.generation(&id), format!("x{}", keys.session(&id)), "session:{".to_owned()] {
+        for other in [keys.epoch(&id), keys.generation(&id), format!("x{}", keys.session(&id)), "session:{".to_owned()]
+        {
             assert_eq!(keys.id_of(other.as_bytes()), None, "{other}");
         }
         assert_eq!(keys.id_of(b"session:{24a}:928a45b6-9b81-8a3a-8878-229e446bad14"), None, "another partition's tag");

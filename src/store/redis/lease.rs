@@ -6,8 +6,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use super::{
-    link::LinkError,
-    operations::no_randomness,
+    link::{Cause, LinkError},
     reply::{Reply, unexpected},
     script,
     store::RedisStore,
@@ -28,35 +27,36 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl RedisStore {
     pub(super) async fn lock_value(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        let nonce = Nonce::random().map_err(no_randomness)?;
         let until = clock::to_millis(clock::later(self.now(), time));
-        let acquired = |stored| Lock::Acquired { until: clock::from_millis(until), stored };
+        let reply = match self.take(id, holder, until).await {
+            // A second time extends what the first has taken. It has a nonce of its own: if the first arrives later, the
+            // session gets another nonce than it ever had.
+            Err(LinkError::Unanswered(cause)) => {
+                let again = self.take(id, holder, until).await;
+                again.map_err(|_| LinkError::Unanswered(cause).of_write())?
+            }
+            reply => reply.map_err(LinkError::of_write)?,
+        };
+        match Reply::read(reply)? {
+            Reply::Value(held) => Ok(Lock::Acquired { until: clock::from_millis(until), stored: Some(held.stored) }),
+            Reply::Leased => Ok(Lock::Held),
+            Reply::Gone => Ok(Lock::Absent),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    async fn take(&self, id: &SessionId, holder: Holder, until: u64) -> Result<Value, LinkError> {
         let (place, text) = (self.place(id), until.to_string());
         let bytes = holder.to_u128().to_be_bytes();
+        let nonce = Nonce::random().map_err(|error| LinkError::NotSent(Cause::Down(error.to_string().into())))?;
         let args = [&bytes[..], text.as_bytes(), nonce.as_bytes()];
-        let error = match self.run(&script::LOCK, &[&place.session, &place.generation], &args).await {
-            Ok(reply) => {
-                return match Reply::read(reply)? {
-                    Reply::Value(held) => Ok(acquired(Some(held.stored))),
-                    Reply::Leased => Ok(Lock::Held),
-                    Reply::Gone => Ok(Lock::Absent),
-                    _ => Err(unexpected("another script's reply")),
-                };
-            }
-            Err(error @ LinkError::Unanswered(_)) => error,
-            Err(error) => return Err(error.of_write()),
-        };
-        match self.find(id).await {
-            Ok(Some(held)) if held.head.lease == Some((holder, until)) => Ok(acquired(Some(held.stored))),
-            Ok(None) => Ok(Lock::Absent),
-            Ok(Some(_)) | Err(_) => Err(error.of_write()),
-        }
+        self.run(&script::LOCK, &[&place.session, &place.generation], &args).await
     }
 
     pub(super) async fn unlock_value(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let place = self.place(id);
         let bytes = holder.to_u128().to_be_bytes();
-        // If it is not answered, then whether this holder had the lease can't be told.
+        // It is not sent again: the first could arrive later, and end a lease that the holder has taken anew.
         let reply = self.run(&script::UNLOCK, &[&place.session, &place.generation], &[&bytes]).await;
         match Reply::read(reply.map_err(LinkError::of_write)?)? {
             Reply::Done(_) => Ok(true),

@@ -143,7 +143,8 @@ impl RedisStore {
             if primaries.contains(&at.primary) { Some(at) } else { following(&primaries, at.primary) }
         };
         let Some(at) = position else { return Ok((Found::default(), None)) };
-        let (keys, cursor) = self.scan(at.primary, at.cursor, &self.inner.keys.all_sessions(), limit.clamp(FEWEST, MOST)).await?;
+        let (keys, cursor) =
+            self.scan(at.primary, at.cursor, &self.inner.keys.all_sessions(), limit.clamp(FEWEST, MOST)).await?;
         let next = if cursor == 0 { following(&primaries, at.primary) } else { Some(Position { cursor, ..at }) };
         let ids = keys.iter().filter_map(|key| self.inner.keys.id_of(key)).collect();
         Ok((self.looked_at(ids, walk).await?, next.map(Position::write)))

@@ -2,7 +2,7 @@
 //!
 //! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `value`,
 //! `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
-//! `lease`, `listing` and `generation` do their parts; `contract`; `builder`.
+//! `lease`, `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
 
 mod builder;
 mod contract;
@@ -20,7 +20,13 @@ mod operations;
 mod owner;
 mod reply;
 mod script;
+mod servers;
 mod store;
+mod url;
 mod value;
 
+#[cfg(feature = "redis-tls")]
+pub use self::link::RedisTls;
+#[cfg(feature = "url")]
+pub(crate) use self::url::{read as read_url, schemes as url_schemes};
 pub use self::{builder::RedisStoreBuilder, error::RedisConfigError, link::RedisStatistics, store::RedisStore};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use redis::Value;
+
 use super::{
     key::partition,
     link::LinkError,
@@ -93,20 +95,14 @@ impl RedisStore {
         let expected = State::of(expected).map_or(NO_NONCE, |state| *state.nonce.as_bytes());
         let nonce = Nonce::random().map_err(no_randomness)?;
         let written = Written::new(nonce, record, usage);
-        match self.write(&script::UPDATE, id, record, &written, &expected).await {
-            Ok(reply) => match Reply::read(reply)? {
-                Reply::Done(generation) => Ok(Update::Updated(state(nonce, &generation)?.version())),
-                Reply::Conflict(held) => Ok(Update::Conflict(Some(held.stored))),
-                Reply::Gone => Ok(Update::Gone),
-                _ => Err(unexpected("another script's reply")),
-            },
-            Err(error @ LinkError::Unanswered(_)) => match self.find(id).await {
-                Ok(Some(held)) if held.head.state.nonce == nonce => Ok(Update::Updated(held.stored.version)),
-                Ok(None) => Ok(Update::Gone),
-                // The expected state: it may still arrive. Another: that may have come after this one.
-                Ok(Some(_)) | Err(_) => Err(error.of_write()),
-            },
-            Err(error) => Err(error.of_write()),
+        let (reply, again) = sent(|| self.write(&script::UPDATE, id, record, &written, &expected)).await?;
+        match reply {
+            Reply::Done(generation) => Ok(Update::Updated(state(nonce, &generation)?.version())),
+            // Another write came, which may have come after this one.
+            Reply::Conflict(_) if let Some(error) = again => Err(error),
+            Reply::Conflict(held) => Ok(Update::Conflict(Some(held.stored))),
+            Reply::Gone => Ok(Update::Gone),
+            _ => Err(unexpected("another script's reply")),
         }
     }
 
@@ -118,7 +114,7 @@ impl RedisStore {
         record: &Record,
         written: &Written,
         condition: &[u8],
-    ) -> Result<redis::Value, LinkError> {
+    ) -> Result<Value, LinkError> {
         let place = self.place(id);
         let list = self.list_of(record).filter(|_| self.inner.link.is_one_node());
         let mut keys = vec![&*place.session, &*place.generation];
@@ -143,36 +139,21 @@ impl RedisStore {
         let (used, expires) = (usage.used_millis().to_string(), usage.expires_millis().to_string());
         let place = self.place(id);
         let (keys, args) = ([&*place.session, &*place.generation], [used.as_bytes(), expires.as_bytes()]);
-        let error = match self.run(&script::TOUCH, &keys, &args).await {
-            Ok(reply) => {
-                return match Reply::read(reply)? {
-                    Reply::Done(_) => Ok(Touch::Touched),
-                    Reply::Gone => Ok(Touch::Gone),
-                    _ => Err(unexpected("another script's reply")),
-                };
-            }
-            Err(error @ LinkError::Unanswered(_)) => error,
-            Err(error) => return Err(error.of_write()),
-        };
-        match self.find(id).await {
-            Ok(None) => Ok(Touch::Gone),
-            // Whoever has done it.
-            Ok(Some(held)) => {
-                let asked = usage.expires_at.min(held.stored.record.absolute_limit());
-                let done = held.stored.used_at >= usage.used_at && held.stored.expires_at >= asked;
-                if done { Ok(Touch::Touched) } else { Err(error.of_write()) }
-            }
-            Err(_) => Err(error.of_write()),
+        match sent(|| self.run(&script::TOUCH, &keys, &args)).await?.0 {
+            Reply::Done(_) => Ok(Touch::Touched),
+            Reply::Gone => Ok(Touch::Gone),
+            _ => Err(unexpected("another script's reply")),
         }
     }
 
     pub(super) async fn remove_value(&self, id: &SessionId) -> Result<bool, StoreError> {
         let place = self.place(id);
-        // If it is not answered, then whether this call or another has removed it can't be told.
-        let reply = self.run(&script::REMOVE, &[&place.session, &place.generation], &[]).await;
-        match Reply::read(reply.map_err(LinkError::of_write)?)? {
+        let keys = [&*place.session, &*place.generation];
+        let (reply, again) = sent(|| self.run(&script::REMOVE, &keys, &[])).await?;
+        match reply {
             Reply::Done(_) => Ok(true),
-            Reply::Gone => Ok(false),
+            // Whether this call or another has removed it can't be told.
+            Reply::Gone => again.map_or(Ok(false), Err),
             _ => Err(unexpected("another script's reply")),
         }
     }
@@ -188,20 +169,15 @@ impl RedisStore {
         let used = unused_since.map(|used| used.to_string()).unwrap_or_default();
         let place = self.place(id);
         let keys = [&*place.session, &*place.generation];
-        match self.run(&script::END, &keys, &[&expected, used.as_bytes()]).await {
-            Ok(reply) => match Reply::read(reply)? {
-                Reply::Done(_) => Ok(End::Ended),
-                Reply::Conflict(held) => Ok(End::Conflict(Some(held.stored))),
-                Reply::Gone => Ok(End::Gone),
-                _ => Err(unexpected("another script's reply")),
-            },
-            Err(error @ LinkError::Unanswered(_)) => match self.find(id).await {
-                // Another write came first, so this end finds another nonce and can't take effect.
-                Ok(Some(held)) if *held.head.state.nonce.as_bytes() != expected => Ok(End::Conflict(Some(held.stored))),
-                // Nothing left: whether this end or another is the reason can't be told.
-                Ok(_) | Err(_) => Err(error.of_write()),
-            },
-            Err(error) => Err(error.of_write()),
+        let args = [&expected[..], used.as_bytes()];
+        let (reply, again) = sent(|| self.run(&script::END, &keys, &args)).await?;
+        match reply {
+            Reply::Done(_) => Ok(End::Ended),
+            // Another write came first, so that this end has found and will find another nonce.
+            Reply::Conflict(held) => Ok(End::Conflict(Some(held.stored))),
+            // Whether this end or another is the reason can't be told.
+            Reply::Gone => again.map_or(Ok(End::Gone), Err),
+            _ => Err(unexpected("another script's reply")),
         }
     }
 
@@ -248,6 +224,30 @@ impl RedisStore {
         self.forget_listing(to);
         outcome
     }
+}
+
+/// Runs a script that can be sent twice, and reads its reply. If the first is not answered, it is sent again, and the error
+/// comes with the second's reply: the script has run at least once, and which time has done what it says is for the caller.
+///
+/// The first may still arrive, also after the second is answered. So this is only for scripts that then do nothing: those
+/// that expect a nonce which they replace or remove, a touch, which only moves times to later, and a removal, whose id is
+/// not used again.
+pub(super) async fn sent<F: Future<Output = Result<Value, LinkError>>>(
+    send: impl Fn() -> F,
+) -> Result<(Reply, Option<StoreError>), StoreError> {
+    let error = match send().await {
+        Ok(reply) => return Ok((Reply::read(reply)?, None)),
+        Err(error) => error,
+    };
+    let is_unanswered = matches!(error, LinkError::Unanswered(_));
+    let error = error.of_write();
+    if is_unanswered
+        && let Ok(reply) = send().await
+        && let Ok(reply) = Reply::read(reply)
+    {
+        return Ok((reply, Some(error)));
+    }
+    Err(error)
 }
 
 fn state(nonce: Nonce, generation: &[u8]) -> Result<State, StoreError> {

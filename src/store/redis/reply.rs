@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::value::{Held, Head, damaged, split_epoch};
+use super::value::{Head, Held, damaged, split_epoch};
 use crate::store::{OwnerEpoch, StoreError, StoreErrorKind};
 
 /// The answer of a script that is about one key.

@@ -67,12 +67,7 @@ impl RedisStore {
 
     /// Runs a script with these keys and arguments, after those that each has: the time, and the prefix if the script can
     /// use all keys.
-    pub(super) async fn run(
-        &self,
-        script: &'static Script,
-        keys: &[&str],
-        args: &[&[u8]],
-    ) -> Result<Value, LinkError> {
+    pub(super) async fn run(&self, script: &'static Script, keys: &[&str], args: &[&[u8]]) -> Result<Value, LinkError> {
         let now = clock::to_millis(self.now()).to_string();
         let prefix = if self.inner.link.is_one_node() { self.inner.keys.prefix() } else { "" };
         let keys: Vec<_> = keys.iter().map(|key| key.as_bytes()).collect();

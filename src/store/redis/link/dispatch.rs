@@ -27,7 +27,7 @@ pub(in super::super) struct Link {
 #[derive(Debug)]
 enum Shape {
     /// One server has all keys. By Sentinel, it can be another one at each time.
-    Single(Server),
+    Single(Box<Server>),
     /// Each of several servers has the keys of its slots.
     Cluster(Cluster),
 }
@@ -45,9 +45,14 @@ impl Link {
         Ok(Self::to(Target::server(client)?, settings))
     }
 
-    /// A link to the primary that Sentinels know under this name. Nothing is connected yet.
-    pub(in super::super) fn sentinel(sentinels: SentinelClient, name: String, settings: LinkSettings) -> Self {
-        Self::to(Target::master(sentinels, name), settings)
+    /// A link to the primary that Sentinels know under this name, by TLS or not. Nothing is connected yet.
+    pub(in super::super) fn sentinel(
+        sentinels: SentinelClient,
+        name: String,
+        tls: bool,
+        settings: LinkSettings,
+    ) -> Self {
+        Self::to(Target::master(sentinels, name, tls), settings)
     }
 
     /// A link to a cluster, of which at least one node is given. Nothing is connected yet.
@@ -60,7 +65,7 @@ impl Link {
     fn to(target: Target, settings: LinkSettings) -> Self {
         let counters = Arc::<Counters>::default();
         let server = Server::new(target, settings.clone(), Arc::clone(&counters));
-        Self { shape: Shape::Single(server), settings, counters }
+        Self { shape: Shape::Single(Box::new(server)), settings, counters }
     }
 
     /// Whether one server has all keys, so that a script can use keys of several slots.
@@ -106,7 +111,10 @@ impl Link {
     ) -> Result<Value, LinkError> {
         match &self.shape {
             Shape::Single(server) => server.call(command, Delivery { asking: false, replicas }, deadline).await,
-            Shape::Cluster(cluster) => cluster.call(key.unwrap_or_default(), command, replicas, deadline).await,
+            // Boxed, so that a request to one server has no room for it in its future.
+            Shape::Cluster(cluster) => {
+                Box::pin(cluster.call(key.unwrap_or_default(), command, replicas, deadline)).await
+            }
         }
     }
 

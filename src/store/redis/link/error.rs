@@ -161,7 +161,7 @@ impl RefusalKind {
 
     /// What an `ERR` says. In a script, a command that the user may not use is reported so.
     fn of_text(text: &str) -> Self {
-        if text.contains("can't run this command") || text.contains("can't access") {
+        if text.contains("can't run this command") || text.contains("can't access") || text.starts_with("ACL failure") {
             Self::NotPermitted
         } else {
             Self::Other

@@ -2,7 +2,7 @@
 
 use redis::{FromRedisValue, InfoDict, Value, aio::MultiplexedConnection};
 
-use super::{super::events::TARGET, error::Cause};
+use super::error::Cause;
 
 /// The oldest version, of Redis; Valkey began with 7.2.
 const OLDEST: (u64, u64) = (7, 0);
@@ -48,22 +48,15 @@ impl Greeting {
     }
 }
 
-/// Warns of a policy by which the server evicts what it must keep. A user who may not ask is not warned.
-pub(super) async fn warn_of_eviction(connection: &mut MultiplexedConnection, server: &str) {
+/// The policy by which the server evicts sessions, if it has a limit and evicts at it. `None` also if the user may not ask.
+pub(super) async fn eviction_policy(connection: &mut MultiplexedConnection) -> Option<String> {
     let mut command = redis::cmd("INFO");
     command.arg("memory");
     let reply = connection.send_packed_command(&command).await.and_then(Value::extract_error);
-    let Some(memory) = reply.ok().and_then(|reply| InfoDict::from_redis_value(reply).ok()) else { return };
-    let policy: String = memory.get("maxmemory_policy").unwrap_or_default();
-    let limit: u64 = memory.get("maxmemory").unwrap_or(0);
-    if limit > 0 && !policy.is_empty() && policy != "noeviction" {
-        tracing::warn!(
-            target: TARGET,
-            server,
-            policy,
-            "the server evicts when it is full: visitors can be logged out; set `maxmemory-policy noeviction`"
-        );
-    }
+    let memory = InfoDict::from_redis_value(reply.ok()?).ok()?;
+    let limit: u64 = memory.get("maxmemory")?;
+    let policy: String = memory.get("maxmemory_policy")?;
+    (limit > 0 && policy != "noeviction").then_some(policy)
 }
 
 #[cfg(test)]

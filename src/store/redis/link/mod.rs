@@ -20,8 +20,10 @@ mod target;
 mod tls;
 
 pub use self::counters::RedisStatistics;
+#[cfg(feature = "redis-tls")]
+pub use self::tls::RedisTls;
 pub(super) use self::{
     dispatch::{Link, Primary},
-    error::LinkError,
+    error::{Cause, LinkError},
     settings::LinkSettings,
 };

@@ -18,7 +18,7 @@ use super::{
     super::events::TARGET,
     counters::Counters,
     error::{Cause, LinkError, RefusalKind},
-    greeting::{Greeting, warn_of_eviction},
+    greeting::{Greeting, eviction_policy},
     settings::LinkSettings,
     target::Target,
 };
@@ -41,6 +41,8 @@ pub(super) struct Server {
     seats: Mutex<Vec<Arc<Seat>>>,
     turn: AtomicUsize,
     is_closed: AtomicBool,
+    /// The server's eviction policy was warned of.
+    is_warned: AtomicBool,
 }
 
 /// A place for one connection.
@@ -113,6 +115,7 @@ impl Server {
             seats: Mutex::default(),
             turn: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
+            is_warned: AtomicBool::new(false),
         }
     }
 
@@ -247,7 +250,9 @@ impl Server {
             let mut connection = connecting.await.map_err(|error| Cause::Down(error.to_string().into()))?;
             let greeting = Greeting::of(&mut connection).await?;
             self.target.check_role(&greeting.role)?;
-            warn_of_eviction(&mut connection, &self.name).await;
+            if let Some(policy) = eviction_policy(&mut connection).await {
+                self.warn_of_eviction(&policy);
+            }
             Ok((connection, greeting))
         };
         let connected = tokio::time::timeout(limit, connecting).await;
@@ -264,6 +269,18 @@ impl Server {
             "connected"
         );
         Ok(Live { connection, state, since: Instant::now() })
+    }
+
+    /// Warns once of a policy by which the server evicts what it must keep.
+    fn warn_of_eviction(&self, policy: &str) {
+        if !self.is_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: TARGET,
+                server = %self.name,
+                policy,
+                "the server evicts sessions when it is full, which logs visitors out: set `maxmemory-policy noeviction`"
+            );
+        }
     }
 
     /// Replaces a connection at the next request. What was sent on it is answered if answers come.

@@ -14,6 +14,8 @@ pub(super) enum Target {
     Master {
         sentinels: Mutex<SentinelClient>,
         name: String,
+        #[cfg_attr(not(feature = "redis-tls"), allow(dead_code, reason = "there is no TLS"))]
+        tls: bool,
     },
 }
 
@@ -23,26 +25,33 @@ impl Target {
     }
 
     /// The primary of that name, for messages.
-    pub(super) fn master(sentinels: SentinelClient, name: String) -> Self {
-        Self::Master { sentinels: Mutex::new(sentinels), name }
+    pub(super) fn master(sentinels: SentinelClient, name: String, tls: bool) -> Self {
+        Self::Master { sentinels: Mutex::new(sentinels), name, tls }
     }
 
     /// What to connect to now.
     pub(super) async fn client(&self) -> Result<Client, Cause> {
         let down = |error: RedisError| Cause::Down(error.to_string().into());
-        let client = match self {
-            Self::Server(client) => client.clone(),
+        #[cfg(feature = "redis-tls")]
+        if self.is_by_tls() {
+            super::tls::provide_cryptography();
+        }
+        match self {
+            Self::Server(client) => Ok(client.clone()),
             // The client asks the Sentinels, and then the server whether it is a primary. It repeats only such questions.
             Self::Master { sentinels, .. } => {
                 let found = sentinels.lock().await.async_get_client().await;
-                tuned(&found.map_err(down)?).map_err(down)?
+                tuned(&found.map_err(down)?).map_err(down)
             }
-        };
-        #[cfg(feature = "redis-tls")]
-        if matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. }) {
-            super::tls::provide_cryptography();
         }
-        Ok(client)
+    }
+
+    #[cfg(feature = "redis-tls")]
+    fn is_by_tls(&self) -> bool {
+        match self {
+            Self::Server(client) => matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. }),
+            Self::Master { tls, .. } => *tls,
+        }
     }
 
     /// Refuses a server that Sentinels have named and that has become a replica since.

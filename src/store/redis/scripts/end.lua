@@ -10,7 +10,7 @@ if not is_live(head, generation(KEYS[2])) then
   return 'g'
 end
 if nonce(head) ~= ARGV[3] or (ARGV[4] ~= '' and number(head, 27) ~= tonumber(ARGV[4])) then
-  return 'c' .. told(redis.call('GET', KEYS[1]))
+  return told('c', redis.call('GET', KEYS[1]))
 end
 unlist(head, KEYS[1])
 redis.call('UNLINK', KEYS[1])

@@ -57,18 +57,18 @@ local function epoch_of(key, current)
   return ''
 end
 
--- A value, after a letter for what is known of its owner's epoch: not asked, absent, or present and 8 bytes.
-local function told(value)
+-- A letter and a value, with what is known of its owner's epoch between them: not asked, absent, or present and 8 bytes.
+local function told(letter, value)
   local owner = string.sub(value, 51, 66)
   if ARGV[2] == '' or owner == nobody then
-    return 'n' .. value
+    return letter .. 'n' .. value
   end
   local keys = partition(ARGV[2], owner)
   local epoch = epoch_of(keys .. text(owner) .. ':epoch', generation(keys .. 'generation'))
   if epoch == '' then
-    return 'a' .. value
+    return letter .. 'a' .. value
   end
-  return 'p' .. epoch .. value
+  return letter .. 'p' .. epoch .. value
 end
 
 -- The most sessions that an owner's list holds.

@@ -4,7 +4,7 @@ if held ~= '' then
   local head = head_of(KEYS[1])
   if is_whole(head) and nonce(head) == held then
     if is_live(head, generation(KEYS[2])) then
-      return 's' .. told(head)
+      return told('s', head)
     end
     return 'g'
   end
@@ -19,4 +19,4 @@ end
 if not is_live(value, generation(KEYS[2])) then
   return 'g'
 end
-return 'v' .. told(value)
+return told('v', value)

@@ -17,4 +17,4 @@ if number(head, 83) > now then
 else
   redis.call('SETRANGE', KEYS[1], 2, ARGV[5] .. string.sub(head, 19, 66) .. ARGV[3] .. packed(tonumber(ARGV[4])))
 end
-return 'v' .. told(redis.call('GET', KEYS[1]))
+return told('v', redis.call('GET', KEYS[1]))

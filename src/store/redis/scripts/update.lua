@@ -14,7 +14,7 @@ if stored ~= ARGV[7] then
   if stored == nonce(ARGV[3]) then
     return 'd' .. string.sub(head, 19, 26)
   end
-  return 'c' .. told(redis.call('GET', KEYS[1]))
+  return told('c', redis.call('GET', KEYS[1]))
 end
 local stamp = string.sub(head, 19, 26)
 local back = string.sub(ARGV[4], 1, 40) .. string.sub(head, 67, 90)

@@ -33,6 +33,12 @@ impl Record {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.encoded_len());
+        self.write_to(&mut bytes);
+        bytes
+    }
+
+    /// Appends what [`to_bytes`](Self::to_bytes) returns, for a store that puts something in front of it.
+    pub(crate) fn write_to(&self, bytes: &mut Vec<u8>) {
         let mut flags = 0;
         if self.lifetime.cookie() == CookieLifetime::Persistent {
             flags |= PERSISTENT;
@@ -52,7 +58,6 @@ impl Record {
             bytes.extend(owner.name().as_bytes());
         }
         bytes.extend(self.entries.as_bytes());
-        bytes
     }
 
     /// The number of bytes that [`to_bytes`](Self::to_bytes) returns.

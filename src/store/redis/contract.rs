@@ -90,7 +90,7 @@ impl SessionStore for RedisStore {
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         let removed = self.remove_value(id).await.map_err(|error| failed("remove", id, error))?;
-        self.forget_listing(id);
+        self.forget(id);
         self.inner.released.ring(id);
         tracing::debug!(target: TARGET, %id, removed, "remove");
         Ok(removed)
@@ -100,7 +100,7 @@ impl SessionStore for RedisStore {
         let outcome = self.end_value(id, expected, None).await.map_err(|error| failed("end", id, error))?;
         match outcome {
             End::Ended => {
-                self.forget_listing(id);
+                self.forget(id);
                 self.inner.released.ring(id);
                 tracing::debug!(target: TARGET, %id, "ended");
             }
@@ -127,7 +127,7 @@ impl SessionStore for RedisStore {
         let outcome = renamed.await.map_err(|error| failed("rename", from, error))?;
         match outcome {
             Rename::Renamed(_) => {
-                self.forget_listing(from);
+                self.forget(from);
                 self.inner.released.ring(from);
                 tracing::debug!(target: TARGET, id = %from, %to, "renamed");
             }

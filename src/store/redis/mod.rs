@@ -1,7 +1,7 @@
 //! Sessions on Redis or Valkey.
 //!
-//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `value`,
-//! `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
+//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `seen`,
+//! `value`, `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
 //! `lease`, `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
 
 mod builder;
@@ -20,6 +20,7 @@ mod operations;
 mod owner;
 mod reply;
 mod script;
+mod seen;
 mod servers;
 mod store;
 mod url;

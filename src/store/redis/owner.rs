@@ -27,7 +27,7 @@ struct Listing<'a> {
 impl Drop for Listing<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.store.forget_listing(self.id);
+            self.store.forget(self.id);
         }
     }
 }
@@ -39,7 +39,9 @@ impl RedisStore {
         Some(self.inner.keys.sessions(&SessionId::of_owner(owner.name())))
     }
 
-    pub(super) fn forget_listing(&self, id: &SessionId) {
+    /// Forgets a session that has ended, or is to be listed again.
+    pub(super) fn forget(&self, id: &SessionId) {
+        self.inner.seen.forget(id);
         if !self.inner.link.is_one_node() {
             self.inner.listed.forget(id);
         }

@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::value::{Head, Held, damaged, split_epoch};
+use super::value::{Head, Held, damaged, read_epoch};
 use crate::store::{OwnerEpoch, StoreError, StoreErrorKind};
 
 /// The answer of a script that is about one key.
@@ -27,11 +27,21 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// Reads a reply. What is under the key may be damaged, and a reply that no script gives is an error as well.
+    /// Reads a reply: a string, or a string and a value. What is under the key may be damaged, and a reply that no script
+    /// gives is an error as well.
     pub(super) fn read(reply: Value) -> Result<Self, StoreError> {
-        let bytes = bytes(reply)?;
-        let (letter, rest) = bytes.split_first().ok_or_else(|| unexpected("nothing"))?;
-        let told = || split_epoch(rest).ok_or_else(|| unexpected("no value"));
+        let (said, value) = match reply {
+            Value::Array(parts) => {
+                let [said, value] = <[Value; 2]>::try_from(parts).map_err(|_| unexpected("an array"))?;
+                (bytes(said)?, Some(bytes(value)?))
+            }
+            reply => (bytes(reply)?, None),
+        };
+        let (letter, rest) = said.split_first().ok_or_else(|| unexpected("nothing"))?;
+        let told = || {
+            let told = read_epoch(rest).zip(value.as_deref());
+            told.ok_or_else(|| unexpected("no value"))
+        };
         let held = || told().and_then(|(epoch, value)| Held::read(value, epoch)).map(Box::new);
         Ok(match letter {
             b'd' => Self::Done(rest.to_vec()),
@@ -65,7 +75,7 @@ pub(super) fn number(reply: Value) -> Result<u64, StoreError> {
     digits(&bytes(reply)?)
 }
 
-fn digits(bytes: &[u8]) -> Result<u64, StoreError> {
+pub(super) fn digits(bytes: &[u8]) -> Result<u64, StoreError> {
     let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
     number.ok_or_else(|| unexpected("no number"))
 }
@@ -104,8 +114,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_replies_never_panic(letter in "[dgecvshox?]", rest: Vec<u8>) {
-            let _ = Reply::read(Value::BulkString([letter.as_bytes(), &rest].concat()));
+        fn hostile_replies_never_panic(letter in "[dgecvshox?][nap]?", rest: Vec<u8>, value: Vec<u8>) {
+            let said = Value::BulkString([letter.as_bytes(), &rest].concat());
+            let _ = Reply::read(said.clone());
+            let _ = Reply::read(Value::Array(vec![said, Value::BulkString(value)]));
         }
     }
 }

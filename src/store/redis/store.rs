@@ -9,6 +9,7 @@ use super::{
     link::{Link, LinkError, RedisStatistics},
     listed::Listed,
     script::Script,
+    seen::Seen,
 };
 use crate::{
     clock::{self, Clock},
@@ -29,6 +30,7 @@ pub(super) struct Inner {
     pub(super) options: Options,
     pub(super) listed: Listed,
     pub(super) released: Released,
+    pub(super) seen: Seen,
 }
 
 /// The settings that connections don't need.
@@ -47,8 +49,8 @@ pub(super) struct Place {
 
 impl RedisStore {
     pub(super) fn new(link: Link, keys: Keys, options: Options) -> Self {
-        let (listed, released) = (Listed::default(), Released::default());
-        Self { inner: Arc::new(Inner { link, keys, options, listed, released }) }
+        let (listed, released, seen) = (Listed::default(), Released::default(), Seen::default());
+        Self { inner: Arc::new(Inner { link, keys, options, listed, released, seen }) }
     }
 
     /// What was done with the servers since the store was made.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::{
     clock,
     id::{EntropyError, SessionId, fill_random},
@@ -23,6 +25,7 @@ const HEAD_BYTES: usize = 90;
 
 /// Where the part after the generation begins.
 const USED: usize = 26;
+const OWNER: usize = 50;
 const HOLDER: usize = 66;
 
 /// 16 random bytes, drawn for each write: they tell which write stored a value.
@@ -63,36 +66,36 @@ impl State {
     }
 }
 
-/// What is written of a record, in the parts that a script puts together.
+/// What is written of a record.
 pub(super) struct Written {
-    /// Format to nonce.
-    pub(super) front: [u8; 18],
-    /// Last use to the end of the head.
-    pub(super) back: [u8; HEAD_BYTES - USED],
-    pub(super) record: Vec<u8>,
+    /// The whole value, without a lease.
+    pub(super) value: Vec<u8>,
     /// In milliseconds since the Unix epoch, as Redis reads it.
     pub(super) expiry: String,
     /// The record's absolute limit, likewise.
     pub(super) limit: String,
+    /// The owner's id.
+    pub(super) owner: Option<SessionId>,
 }
 
 impl Written {
-    pub(super) fn new(nonce: Nonce, record: &Record, usage: Usage) -> Self {
-        let mut front = [FORMAT; 18];
-        front[1] = u8::from(record.is_session());
-        front[2..].copy_from_slice(&nonce.0);
+    pub(super) fn new(state: State, record: &Record, usage: Usage) -> Self {
         let limit = clock::to_millis(record.absolute_limit());
         let expires = usage.expires_millis().min(limit);
-        let mut back = [0; HEAD_BYTES - USED];
-        back[..8].copy_from_slice(&usage.used_millis().to_be_bytes());
-        back[8..16].copy_from_slice(&expires.to_be_bytes());
-        back[16..24].copy_from_slice(&limit.to_be_bytes());
-        if let Some(owner) = record.owner() {
-            back[24..40].copy_from_slice(SessionId::of_owner(owner.name()).as_bytes());
+        let mut value = Vec::with_capacity(Self::size(record));
+        value.extend([FORMAT, u8::from(record.is_session())]);
+        value.extend(state.nonce.0);
+        for number in [state.generation, usage.used_millis(), expires, limit] {
+            value.extend(number.to_be_bytes());
         }
+        let owner = record.owner().map(|owner| SessionId::of_owner(owner.name()));
+        if let Some(owner) = &owner {
+            value.extend(owner.as_bytes());
+        }
+        value.resize(HEAD_BYTES, 0);
+        record.write_to(&mut value);
         // Redis refuses a time of 0.
-        let (expiry, limit) = (expires.max(1).to_string(), limit.max(1).to_string());
-        Self { front, back, record: record.to_bytes(), expiry, limit }
+        Self { value, expiry: expires.max(1).to_string(), limit: limit.max(1).to_string(), owner }
     }
 
     /// How many bytes the value of a record takes.
@@ -106,6 +109,8 @@ impl Written {
 pub(super) struct Head {
     pub(super) state: State,
     pub(super) usage: Usage,
+    /// The owner's id.
+    pub(super) owner: Option<SessionId>,
     /// The lease, which may be over.
     pub(super) lease: Option<(Holder, u64)>,
 }
@@ -124,10 +129,11 @@ impl Head {
             array.copy_from_slice(&head[at..at + 16]);
             array
         };
-        let until = number(HOLDER + 16);
+        let (owner, until) = (array(OWNER), number(HOLDER + 16));
         Some(Self {
             state: State { nonce: Nonce(array(2)), generation: number(18) },
             usage: Usage::from_millis(number(USED), number(USED + 8)),
+            owner: (owner != [0; 16]).then(|| SessionId::from_uuid(Uuid::from_bytes(owner))),
             lease: (until > 0).then(|| (Holder::from_u128(u128::from_be_bytes(array(HOLDER))), until)),
         })
     }
@@ -154,17 +160,27 @@ pub(super) fn damaged(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) 
     StoreError::new(StoreErrorKind::Corrupt).because(why)
 }
 
-/// What a script says of the owner's epoch, and the value after it.
-pub(super) fn split_epoch(told: &[u8]) -> Option<(OwnerEpoch, &[u8])> {
-    match told.split_first()? {
-        (b'n', value) => Some((OwnerEpoch::NotAsked, value)),
-        (b'a', value) => Some((OwnerEpoch::Absent, value)),
-        (b'p', rest) => {
-            let (epoch, value) = rest.split_first_chunk::<8>()?;
-            Some((OwnerEpoch::Present(Epoch::from_u64(u64::from_be_bytes(*epoch))), value))
-        }
+/// What a script says of the owner's epoch, after the reply's letter.
+pub(super) fn read_epoch(told: &[u8]) -> Option<OwnerEpoch> {
+    match told {
+        [b'n'] => Some(OwnerEpoch::NotAsked),
+        [b'a'] => Some(OwnerEpoch::Absent),
+        [b'p', epoch @ ..] => Some(present(*epoch.first_chunk().filter(|_| epoch.len() == 8)?)),
         _ => None,
     }
+}
+
+/// The epoch in the value under an owner's epoch key, if it is one of this generation or later that has not expired at
+/// this time, in milliseconds. `epoch_of` in `scripts/head.lua` reads the same.
+pub(super) fn read_epoch_value(value: &[u8], generation: u64, now: u64) -> OwnerEpoch {
+    let Ok([1, rest @ ..]) = <&[u8; 25]>::try_from(value) else { return OwnerEpoch::Absent };
+    let [epoch, stamp, until] =
+        [0, 8, 16].map(|at| u64::from_be_bytes(rest[at..at + 8].try_into().unwrap_or_default()));
+    if until > now && stamp >= generation { present(epoch.to_be_bytes()) } else { OwnerEpoch::Absent }
+}
+
+fn present(epoch: [u8; 8]) -> OwnerEpoch {
+    OwnerEpoch::Present(Epoch::from_u64(u64::from_be_bytes(epoch)))
 }
 
 #[cfg(test)]
@@ -187,15 +203,15 @@ mod tests {
         Record::session(Check::from_bytes([7; 16]), created, lifetime).with_owner(Some(owner))
     }
 
-    fn whole(written: &Written, generation: u64) -> Vec<u8> {
-        [&written.front[..], &generation.to_be_bytes(), &written.back, &written.record].concat()
+    fn state(generation: u64) -> State {
+        State { nonce: Nonce([9; 16]), generation }
     }
 
     /// Values written by 0.1.0 must be read by every later version.
     #[test]
     fn frozen_vector() {
         let usage = Usage::from_millis(1_800_000_001_000, 1_800_000_601_000);
-        let bytes = whole(&Written::new(Nonce([9; 16]), &record(), usage), 0x0102);
+        let bytes = Written::new(state(0x0102), &record(), usage).value;
         let hex: String = bytes[..HEAD_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
@@ -207,27 +223,42 @@ mod tests {
         let held = Held::read(&bytes, OwnerEpoch::NotAsked).unwrap();
         assert_eq!(*held.stored.record, record());
         assert_eq!(held.stored.usage(), usage);
-        assert_eq!(State::of(&held.stored.version), Some(State { nonce: Nonce([9; 16]), generation: 0x0102 }));
-        assert_eq!(held.head.lease, None);
+        assert_eq!(State::of(&held.stored.version), Some(state(0x0102)));
+        assert_eq!((held.head.owner, held.head.lease), (Some(SessionId::of_owner("alice")), None));
     }
 
     #[test]
     fn the_limit_caps_the_expiry() {
         let usage = Usage::from_millis(1_800_000_001_000, u64::MAX);
-        let written = Written::new(Nonce([9; 16]), &record(), usage);
+        let written = Written::new(state(0), &record(), usage);
         assert_eq!(written.expiry, "1800003600123");
         assert_eq!(written.limit, written.expiry);
-        assert_eq!(Written::size(&record()), whole(&written, 0).len());
-        assert_eq!(&written.back[50 - USED..HOLDER - USED], SessionId::of_owner("alice").as_bytes());
+        assert_eq!(Written::size(&record()), written.value.len());
+        assert_eq!(&written.value[OWNER..HOLDER], SessionId::of_owner("alice").as_bytes());
+    }
+
+    #[test]
+    fn an_epoch_counts_until_it_expires_or_all_is_cleared() {
+        let value = [&[1][..], &7u64.to_be_bytes(), &3u64.to_be_bytes(), &1_000u64.to_be_bytes()].concat();
+        assert_eq!(read_epoch_value(&value, 3, 999), OwnerEpoch::Present(Epoch::from_u64(7)));
+        assert_eq!(read_epoch_value(&value, 3, 1_000), OwnerEpoch::Absent);
+        assert_eq!(read_epoch_value(&value, 4, 999), OwnerEpoch::Absent);
+        assert_eq!(read_epoch_value(&value[..24], 3, 999), OwnerEpoch::Absent);
+        assert_eq!(read_epoch(b"p\0\0\0\0\0\0\0\x07"), Some(OwnerEpoch::Present(Epoch::from_u64(7))));
+        assert_eq!(
+            [&b"a"[..], b"n", b"p", b"nn"].map(read_epoch),
+            [Some(OwnerEpoch::Absent), Some(OwnerEpoch::NotAsked), None, None]
+        );
     }
 
     proptest! {
         #[test]
         fn hostile_values_never_panic(bytes: Vec<u8>, cut in 0..200usize) {
             let _ = Held::read(&bytes, OwnerEpoch::NotAsked);
-            let _ = split_epoch(&bytes);
+            let _ = read_epoch(&bytes);
+            let _ = read_epoch_value(&bytes, 1, 2);
             let usage = Usage::from_millis(1, 2);
-            let mut value = whole(&Written::new(Nonce([9; 16]), &record(), usage), 3);
+            let mut value = Written::new(state(3), &record(), usage).value;
             value.truncate(cut);
             value.extend(bytes);
             let _ = Held::read(&value, OwnerEpoch::NotAsked);

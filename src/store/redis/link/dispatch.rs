@@ -163,8 +163,9 @@ impl Link {
 }
 
 fn invocation(verb: &str, script: &str, keys: &[&[u8]], args: &[&[u8]]) -> Cmd {
-    let mut command = redis::cmd(verb);
-    command.arg(script).arg(keys.len());
+    let bytes = keys.iter().chain(args).map(|part| part.len()).sum::<usize>();
+    let mut command = Cmd::with_capacity(3 + keys.len() + args.len(), verb.len() + script.len() + 2 + bytes);
+    command.arg(verb).arg(script).arg(keys.len());
     for part in keys.iter().chain(args) {
         command.arg(*part);
     }

@@ -1,6 +1,5 @@
 -- KEYS: session, generation, the owner's list if the session goes on it here.
--- ARGV: 3 format to nonce, 4 used at to the end of the head, 5 record, 6 expiry, 7 the generation of the session that is
--- renewed, or empty, 8 id, 9 limit.
+-- ARGV: 3 value, 4 expiry, 5 the generation of the session that is renewed, or empty, 6 id, 7 limit.
 local head = head_of(KEYS[1])
 local current = generation(KEYS[2])
 if head ~= '' then
@@ -14,17 +13,21 @@ if head ~= '' then
     return 'e'
   end
 end
-if ARGV[7] ~= '' then
-  local from = tonumber(ARGV[7])
+if ARGV[5] ~= '' then
+  local from = tonumber(ARGV[5])
   -- Cleared since the old session was stored: it is gone, or about to be.
   if from < current then
     return 'o' .. digits(current)
   end
   current = from
 end
-local stamp = packed(current)
-redis.call('SET', KEYS[1], ARGV[3] .. stamp .. ARGV[4] .. ARGV[5], 'PXAT', ARGV[6])
+local value, stamp = ARGV[3], packed(current)
+-- Most callers are right about the generation.
+if string.sub(value, 19, 26) ~= stamp then
+  value = string.sub(value, 1, 18) .. stamp .. string.sub(value, 27)
+end
+redis.call('SET', KEYS[1], value, 'PXAT', ARGV[4])
 if KEYS[3] then
-  list(KEYS[3], ARGV[8], ARGV[9])
+  list(KEYS[3], ARGV[6], ARGV[7])
 end
 return 'd' .. stamp

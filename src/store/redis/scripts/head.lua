@@ -3,8 +3,11 @@
 --
 -- A value's head, positions counted from 1:
 --   1 format | 2 is a session | 3 nonce | 19 generation | 27 used at | 35 expires at | 43 limit | 51 owner | 67 holder | 83 until
+--
+-- All of this runs at each call, and a function that is made costs as much as a few lines that run. So what only rare
+-- cases need is within the function for them. Numbers for commands are strings, which needn't be formatted. A value is never
+-- joined to another string, which would copy and hash it again.
 local now = tonumber(ARGV[1])
-local nobody = string.rep('\0', 16)
 
 local function number(bytes, at)
   return (struct.unpack('>I8', bytes, at))
@@ -24,7 +27,7 @@ local function generation(key)
 end
 
 local function head_of(key)
-  return redis.call('GETRANGE', key, 0, 89)
+  return redis.call('GETRANGE', key, '0', '89')
 end
 
 local function is_whole(head)
@@ -32,20 +35,12 @@ local function is_whole(head)
 end
 
 local function is_live(head, current)
-  return number(head, 35) > now and number(head, 19) >= current
+  local stamp, _, expires = struct.unpack('>I8I8I8', head, 19)
+  return expires > now and stamp >= current
 end
 
 local function nonce(head)
   return string.sub(head, 3, 18)
-end
-
-local function partition(prefix, id)
-  local first, second = string.byte(id, 1, 2)
-  return prefix .. '{' .. string.format('%03x', first * 4 + math.floor(second / 64)) .. '}:'
-end
-
-local function text(id)
-  return string.format('%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x', string.byte(id, 1, 16))
 end
 
 -- The present epoch of an owner as 8 bytes; empty if there is none.
@@ -57,32 +52,42 @@ local function epoch_of(key, current)
   return ''
 end
 
--- A letter and a value, with what is known of its owner's epoch between them: not asked, absent, or present and 8 bytes.
-local function told(letter, value)
-  local owner = string.sub(value, 51, 66)
-  if ARGV[2] == '' or owner == nobody then
-    return letter .. 'n' .. value
+-- What the keys of an owner begin with, and the key of their generation; nothing if there is no owner, or the owner's keys
+-- may be on another server.
+local function keys_of_owner(head)
+  local first, second = string.byte(head, 51, 52)
+  if ARGV[2] == '' or string.sub(head, 51, 66) == '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' then
+    return nil
   end
-  local keys = partition(ARGV[2], owner)
-  local epoch = epoch_of(keys .. text(owner) .. ':epoch', generation(keys .. 'generation'))
-  if epoch == '' then
-    return letter .. 'a' .. value
-  end
-  return letter .. 'p' .. epoch .. value
+  local partition = ARGV[2] .. '{' .. string.format('%03x', first * 4 + math.floor(second / 64)) .. '}:'
+  local form = '%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x'
+  return partition .. string.format(form, string.byte(head, 51, 66)), partition .. 'generation'
 end
 
--- The most sessions that an owner's list holds.
-local MOST = 10000
+-- A value, after a letter and what is known of its owner's epoch: not asked, absent, or present and 8 bytes.
+local function told(letter, value)
+  local owner, generation_key = keys_of_owner(value)
+  if not owner then
+    return { letter .. 'n', value }
+  end
+  local epoch = epoch_of(owner .. ':epoch', generation(generation_key))
+  if epoch == '' then
+    return { letter .. 'a', value }
+  end
+  return { letter .. 'p' .. epoch, value }
+end
 
 -- Puts a session on its owner's list. The list is a help: if this fails, the session is stored all the same.
 local function list(key, id, limit)
+  -- The most sessions that a list holds.
+  local most = 10000
   if redis.pcall('ZADD', key, 'CH', limit, id) == 0 then
     return
   end
   redis.pcall('ZREMRANGEBYSCORE', key, '-inf', digits(now))
   local count = redis.pcall('ZCARD', key)
-  if type(count) == 'number' and count > MOST then
-    redis.pcall('ZREMRANGEBYRANK', key, 0, count - MOST - 1)
+  if type(count) == 'number' and count > most then
+    redis.pcall('ZREMRANGEBYRANK', key, 0, count - most - 1)
   end
   local till = redis.pcall('PEXPIRETIME', key)
   if type(till) == 'number' and till < tonumber(limit) then
@@ -92,9 +97,9 @@ end
 
 -- Takes a session off its owner's list.
 local function unlist(head, key)
-  local owner = string.sub(head, 51, 66)
-  if ARGV[2] ~= '' and owner ~= nobody then
-    redis.pcall('ZREM', partition(ARGV[2], owner) .. text(owner) .. ':sessions', string.sub(key, -36))
+  local owner = keys_of_owner(head)
+  if owner then
+    redis.pcall('ZREM', owner .. ':sessions', string.sub(key, -36))
   end
 end
 

@@ -9,5 +9,5 @@ end
 if not is_live(head, generation(KEYS[2])) or string.sub(head, 67, 82) ~= ARGV[3] or number(head, 83) <= now then
   return 'g'
 end
-redis.call('SETRANGE', KEYS[1], 66, nobody .. packed(0))
+redis.call('SETRANGE', KEYS[1], 66, '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0')
 return 'd'

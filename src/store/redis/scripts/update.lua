@@ -1,4 +1,5 @@
--- KEYS and ARGV as for create, with the expected nonce as ARGV[7]. The lease stays as it is.
+-- KEYS and ARGV as for create, with the expected nonce as ARGV[5]. The value has the generation of the expected state. The
+-- lease stays as it is.
 local head = head_of(KEYS[1])
 if head == '' then
   return 'g'
@@ -10,20 +11,22 @@ if not is_live(head, generation(KEYS[2])) then
   return 'g'
 end
 local stored = nonce(head)
-if stored ~= ARGV[7] then
+if stored ~= ARGV[5] then
   if stored == nonce(ARGV[3]) then
     return 'd' .. string.sub(head, 19, 26)
   end
   return told('c', redis.call('GET', KEYS[1]))
 end
-local stamp = string.sub(head, 19, 26)
-local back = string.sub(ARGV[4], 1, 40) .. string.sub(head, 67, 90)
-redis.call('SET', KEYS[1], ARGV[3] .. stamp .. back .. ARGV[5], 'PXAT', ARGV[6])
+redis.call('SET', KEYS[1], ARGV[3], 'PXAT', ARGV[4])
+local lease = string.sub(head, 67, 90)
+if lease ~= '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' then
+  redis.call('SETRANGE', KEYS[1], 66, lease)
+end
 -- A tombstone is no session of anybody's.
-if string.byte(ARGV[3], 2) == 0 or string.sub(ARGV[4], 25, 40) ~= string.sub(head, 51, 66) then
+if string.byte(ARGV[3], 2) == 0 or string.sub(ARGV[3], 51, 66) ~= string.sub(head, 51, 66) then
   unlist(head, KEYS[1])
 end
 if KEYS[3] then
-  list(KEYS[3], ARGV[8], ARGV[9])
+  list(KEYS[3], ARGV[6], ARGV[7])
 end
-return 'd' .. stamp
+return 'd' .. string.sub(head, 19, 26)

@@ -45,7 +45,9 @@ async fn an_update_a_touch_and_a_lock_are_told_whichever_was_lost() {
         let version = created(store, &id, &record(b"1")).await;
         let next = record(b"2");
         lossy.lose(fault.clone());
-        let Update::Updated(updated) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else { panic!() };
+        let Update::Updated(updated) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else {
+            panic!()
+        };
         let stored = loaded(store, &id).await;
         assert_eq!((stored.version, value(&stored)), (updated, &b"2"[..]));
         let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3 * 3_600));

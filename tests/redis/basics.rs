@@ -141,7 +141,7 @@ async fn a_renewal_completes_a_clear_that_failed_half_way() {
     assert!(store.load(&from).await.unwrap().is_none() && store.load(&to).await.unwrap().is_none());
     assert_eq!(server.cli(&["GET", &generation(&from)]).text(), "7");
     // The other way round, the new session is in the newer generation and outlives the rest of the clear.
-    let (from, to) = (to, crate::support::id());
+    let (from, to) = (to, id());
     let version = created(&store, &from, &next).await;
     let outcome = store.rename(&from, &version, &tombstone(), &to, &next, usage(&next)).await.unwrap();
     assert!(matches!(outcome, Rename::Renamed(_)), "{outcome:?}");

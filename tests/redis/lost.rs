@@ -26,6 +26,11 @@ impl Lossy {
         let proxy = Proxy::start(server.port()).await;
         let builder = RedisStore::builder().server(proxy.address()).connections(1);
         let store = builder.request_timeout(Duration::from_secs(5)).build().unwrap();
+        // The server has the scripts, so that none is refused in place of being lost.
+        let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3_600));
+        created(&store, &id(), &record(b"1")).await;
+        store.ensure_epoch("warm", later).await.unwrap();
+        store.renew_epoch("warm", later).await.unwrap();
         Self { proxy, store, _server: server }
     }
 

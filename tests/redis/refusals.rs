@@ -92,7 +92,7 @@ async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are
         let version = created(&store, &id, &owned("ada", 1)).await;
         let now = std::time::SystemTime::now();
         let next = owned("ada", 1);
-        let Update::Updated(version) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else {
+        let Update::Updated(_) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else {
             panic!()
         };
         let later = session_layer::store::Usage::keep_for(now, std::time::Duration::from_secs(86_400 * 300));

@@ -29,8 +29,8 @@ async fn login(session: Session) -> Result<(), session_layer::Error> {
     session.login("ada")
 }
 
-async fn logout(session: Session) {
-    session.destroy();
+async fn logout(session: Session) -> Result<(), session_layer::Error> {
+    session.destroy()
 }
 
 #[tokio::test]

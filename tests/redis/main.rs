@@ -15,10 +15,13 @@ mod server;
 
 mod basics;
 mod cancelled;
+mod cluster;
 mod greetings;
 mod kit;
 mod lost;
 mod refusals;
 mod round_trips;
+mod sentinel;
 mod servers;
 mod support;
+mod tls;

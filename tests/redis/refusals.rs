@@ -56,7 +56,7 @@ async fn a_replica_is_refused_for_writes() {
 }
 
 /// The commands and keys that the store's documentation lists.
-const PERMISSIONS: [&str; 23] = [
+pub const PERMISSIONS: [&str; 23] = [
     "~session:*",
     "resetchannels",
     "-@all",
@@ -81,6 +81,12 @@ const PERMISSIONS: [&str; 23] = [
     "+scan",
     "+select",
 ];
+
+#[test]
+fn the_documentation_lists_the_permissions() {
+    let documented = include_str!("../../src/store/redis/store.rs").replace("\n///", "");
+    assert!(documented.contains(&PERMISSIONS.join(" ")));
+}
 
 #[tokio::test]
 async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are_told() {
@@ -168,4 +174,45 @@ async fn a_key_of_another_type_is_damage() {
     refused(store.create(&id, &next, usage(&next)).await, StoreErrorKind::Corrupt, "another type");
     assert!(store.remove(&id).await.unwrap());
     created(&store, &id, &next).await;
+}
+
+#[tokio::test]
+async fn a_server_that_can_not_save_or_lacks_replicas_writes_nothing() {
+    for product in Product::ALL {
+        let server = Server::start(product, &[]);
+        let (store, id, next) = (store(&server), id(), record(b"2"));
+        let version = created(&store, &id, &record(b"1")).await;
+        // Where the snapshot would be is a folder.
+        std::fs::create_dir(server.folder().join("dump.rdb")).unwrap();
+        server.cli(&["CONFIG", "SET", "save", "3600 1"]);
+        server.cli(&["BGSAVE"]);
+        wait_until("the snapshot has failed", || server.info("rdb_last_bgsave_status") == "err");
+        refused(store.update(&id, &next, &version, usage(&next)).await, StoreErrorKind::Unavailable, "can't save");
+        server.cli(&["CONFIG", "SET", "save", ""]);
+        server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        refused(
+            store.update(&id, &next, &version, usage(&next)).await,
+            StoreErrorKind::Unavailable,
+            "min-replicas-to-write",
+        );
+        assert_eq!(loaded(&store, &id).await.version, version);
+        server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        assert!(matches!(store.update(&id, &next, &version, usage(&next)).await.unwrap(), Update::Updated(_)));
+    }
+}
+
+#[tokio::test]
+async fn scripts_that_the_server_has_lost_are_sent_again() {
+    for product in Product::ALL {
+        let server = Server::start(product, &[]);
+        let (store, id) = (store(&server), id());
+        created(&store, &id, &record(b"1")).await;
+        loaded(&store, &id).await;
+        let sent = store.statistics().scripts_sent;
+        server.cli(&["SCRIPT", "FLUSH"]);
+        for _ in 0..3 {
+            loaded(&store, &id).await;
+        }
+        assert_eq!(store.statistics().scripts_sent, sent + 1, "{product:?}");
+    }
 }

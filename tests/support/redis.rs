@@ -112,6 +112,11 @@ impl Server {
         })
     }
 
+    /// Whether its process runs, be it stopped.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Starts one whose default user has this password.
     pub fn start_with_password(product: Product, password: &str) -> Self {
         let mut server = Self::new(product, &["--requirepass", password], free_port(), |port| {
@@ -444,7 +449,15 @@ impl Cluster {
     }
 
     pub fn start_with(product: Product, primaries: usize, replicas: usize, arguments: &[&str]) -> Self {
-        let nodes: Vec<_> = (0..primaries * (1 + replicas)).map(|_| node(product, arguments)).collect();
+        Self::join((0..primaries * (1 + replicas)).map(|_| node(product, arguments)).collect(), primaries)
+    }
+
+    /// Three primaries without replicas, which talk by TLS with their clients and with each other.
+    pub fn start_tls(certificate: &Certificate) -> Self {
+        Self::join((0..3).map(|_| tls_node(certificate)).collect(), 3)
+    }
+
+    fn join(nodes: Vec<Server>, primaries: usize) -> Self {
         for (index, one) in nodes.iter().enumerate() {
             one.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
             for other in nodes.iter().take(index) {
@@ -547,6 +560,12 @@ fn node(product: Product, arguments: &[&str]) -> Server {
         let words = ["--port", &port.to_string(), "--cluster-port", &free_port().to_string()];
         words.map(str::to_owned).into()
     })
+}
+
+fn tls_node(certificate: &Certificate) -> Server {
+    let bus = free_port().to_string();
+    let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &bus];
+    Server::start_tls(certificate, &[&arguments[..], &["--tls-cluster", "yes", "--tls-replication", "yes"]].concat())
 }
 
 fn bus_port(server: &Server) -> u16 {

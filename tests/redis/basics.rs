@@ -1,11 +1,14 @@
 //! What the kit doesn't know of: keys, prefixes, lists, generations, clients and settings.
 
+use std::time::{Duration, SystemTime};
+
 use session_layer::{
     RedisStore, SessionId, SessionStore,
-    store::{Cursor, End, Rename, Update},
+    store::{Cursor, End, OwnerEpoch, Rename, Update, Usage},
 };
 
 use crate::{
+    proxy::Proxy,
     server::{Product, Reply, Server},
     support::*,
 };
@@ -179,14 +182,75 @@ async fn what_was_done_is_counted_and_a_closed_store_answers_nothing() {
     let version = created(&store, &id, &record(b"1")).await;
     server.cli(&["SCRIPT", "FLUSH"]);
     assert_eq!(value(&loaded(&store, &id).await), b"1");
+    let next = record(b"2");
+    let Update::Updated(version) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else { panic!() };
     let seen = store.statistics();
     assert!(seen.scripts_sent >= 2 && seen.connections_made >= 1, "{seen:?}");
     assert_eq!((seen.unanswered, seen.not_sent, seen.connections_lost), (0, 0, 0));
     store.flush().await.unwrap();
     store.close().await.unwrap();
     store.close().await.unwrap();
-    let error = store.update(&id, &record(b"2"), &version, usage(&record(b"2"))).await.unwrap_err();
+    let error = store.update(&id, &next, &version, usage(&next)).await.unwrap_err();
     assert!(cause(&error).contains("closed"), "{error:?}");
+}
+
+/// What a process remembers of a session may be out of date: another process has changed its owner.
+#[tokio::test]
+async fn the_epoch_of_a_session_that_changes_its_owner_elsewhere_is_that_of_the_new_owner() {
+    for product in Product::ALL {
+        let server = Server::start(product, &[]);
+        let (here, there, id) = (store(&server), store(&server), id());
+        let kept = Usage::keep_for(SystemTime::now(), Duration::from_secs(60));
+        let ada = here.ensure_epoch("ada", kept).await.unwrap();
+        let bob = here.ensure_epoch("bob", kept).await.unwrap();
+        let mut version = created(&here, &id, &record(b"1")).await;
+        assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::NotAsked);
+        for (owner, epoch) in [("ada", ada), ("bob", bob)] {
+            let next = owned(owner, epoch.to_u64());
+            let updated = there.update(&id, &next, &version, usage(&next)).await.unwrap();
+            let Update::Updated(new) = updated else { panic!("{updated:?}") };
+            version = new;
+            // The first load finds that it has asked for the wrong epoch.
+            assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::NotAsked);
+            assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::Present(epoch));
+        }
+        there.renew_epoch("bob", kept).await.unwrap();
+        let renewed = here.owner_epoch("bob").await.unwrap().unwrap();
+        assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::Present(renewed));
+        server.cli(&["DEL", &format!("{}:epoch", key(&SessionId::of_owner("bob")))]);
+        assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::Absent);
+        assert!(there.remove(&id).await.unwrap());
+        assert!(here.load(&id).await.unwrap().is_none());
+    }
+}
+
+/// Requests share a connection, which costs the least, but don't wait for each other where that takes long.
+#[tokio::test]
+async fn a_second_connection_is_made_only_when_the_first_is_held_up() {
+    let server = Server::start(Product::Valkey, &[]);
+    let proxy = Proxy::start(server.port()).await;
+    let store = RedisStore::builder().server(proxy.address()).request_timeout(Duration::from_secs(20)).build().unwrap();
+    for _ in 0..100 {
+        store.load(&id()).await.unwrap();
+    }
+    assert_eq!(store.statistics().connections_made, 1);
+    proxy.delay(Duration::from_secs(10));
+    let (sent, slow) = (
+        store.statistics().requests,
+        tokio::spawn({
+            let store = store.clone();
+            async move { store.load(&id()).await }
+        }),
+    );
+    while store.statistics().requests == sent {
+        tokio::task::yield_now().await;
+    }
+    // One that waits behind it, until its visitor has gone.
+    tokio::time::timeout(Duration::from_millis(5), store.load(&id())).await.unwrap_err();
+    proxy.delay(Duration::ZERO);
+    store.load(&id()).await.unwrap();
+    slow.abort();
+    assert_eq!(store.statistics().connections_made, 2);
 }
 
 /// A request that is sent on a connection that the server has closed would have an unknown outcome.

@@ -56,7 +56,7 @@ async fn a_replica_is_refused_for_writes() {
 }
 
 /// The commands and keys that the store's documentation lists.
-pub const PERMISSIONS: [&str; 23] = [
+pub const PERMISSIONS: [&str; 24] = [
     "~session:*",
     "resetchannels",
     "-@all",
@@ -66,6 +66,7 @@ pub const PERMISSIONS: [&str; 23] = [
     "+evalsha",
     "+eval",
     "+get",
+    "+mget",
     "+getrange",
     "+set",
     "+setrange",

@@ -16,8 +16,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What a line begins with that is a request of a store: memcached's meta commands, and Redis's scripts.
-const VERBS: [&[u8]; 4] = [b"mg ", b"ms ", b"md ", b"EVAL"];
+/// What a line begins with that is a request of a store: memcached's meta commands, and Redis's scripts and
+/// reads.
+const VERBS: [&[u8]; 5] = [b"mg ", b"ms ", b"md ", b"EVAL", b"MGET"];
 
 /// A fault that happens once, at the first request that contains the armed text.
 #[derive(Debug, Clone, PartialEq, Eq)]

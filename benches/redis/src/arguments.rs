@@ -14,6 +14,9 @@ pub(crate) struct Arguments {
     /// Tasks and connections at a time, in place of 1, 16, 64 and 256.
     #[arg(long, global = true, value_name = "NUMBERS", value_delimiter = ',')]
     pub(crate) crowds: Vec<usize>,
+    /// How many connections the store has, in place of its default.
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) connections: Option<usize>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -35,5 +38,5 @@ pub(crate) enum Command {
     #[command(hide = true)]
     ChildServe { subject: Subject, redis: u16 },
     #[command(hide = true)]
-    ChildLoad { port: u16, pages: Pages, connections: usize, seconds: f64 },
+    ChildLoad { port: u16, pages: Pages, visitors: usize, seconds: f64 },
 }

@@ -16,10 +16,10 @@ pub(crate) struct Effort {
 
 const FULL: Effort = Effort {
     crowds: &[1, 16, 64, 256],
-    rounds: 9,
-    round: Duration::from_millis(300),
-    loads: 5,
-    load: Duration::from_millis(500),
+    rounds: 15,
+    round: Duration::from_millis(200),
+    loads: 15,
+    load: Duration::from_millis(200),
 };
 
 /// To see that everything works.

@@ -13,7 +13,6 @@ mod arguments;
 mod effort;
 mod operations;
 mod over_http;
-mod processor;
 mod report;
 mod server;
 mod subject;
@@ -45,7 +44,7 @@ const PACKAGES: [&str; 9] = [
 ];
 
 fn main() -> ExitCode {
-    let Arguments { quick, crowds, command } = Arguments::parse();
+    let Arguments { quick, crowds, connections, command } = Arguments::parse();
     let effort = Effort::of(quick);
     let crowds = if crowds.is_empty() { effort.crowds.to_vec() } else { crowds };
     let Some(version) = server::version() else {
@@ -56,22 +55,22 @@ fn main() -> ExitCode {
         None => {
             print!(
                 "{}\n{}",
-                report::rates(&operations::measure(&crowds, effort)),
-                report::loads(&over_http::measure(&crowds, effort))
+                report::rates(&operations::measure(&crowds, connections, effort)),
+                report::loads(&over_http::measure(&crowds, connections, effort))
             );
         }
-        Some(Command::Operations) => print!("{}", report::rates(&operations::measure(&crowds, effort))),
-        Some(Command::Http) => print!("{}", report::loads(&over_http::measure(&crowds, effort))),
+        Some(Command::Operations) => print!("{}", report::rates(&operations::measure(&crowds, connections, effort))),
+        Some(Command::Http) => print!("{}", report::loads(&over_http::measure(&crowds, connections, effort))),
         Some(Command::Repeat { kind, tasks, seconds }) => {
-            operations::repeat(kind, tasks, Duration::from_secs_f64(seconds));
+            operations::repeat(kind, tasks, connections, Duration::from_secs_f64(seconds));
             return ExitCode::SUCCESS;
         }
         Some(Command::ChildServe { subject, redis }) => {
-            http::serve(async { (subject.router(redis).await, ()) });
+            http::serve(async { (subject.router(redis, connections).await, ()) });
             return ExitCode::SUCCESS;
         }
-        Some(Command::ChildLoad { port, pages, connections, seconds }) => {
-            let settings = Settings { connections, time: Duration::from_secs_f64(seconds) };
+        Some(Command::ChildLoad { port, pages, visitors, seconds }) => {
+            let settings = Settings { connections: visitors, time: Duration::from_secs_f64(seconds) };
             let answered = http::load(port, pages, settings);
             println!("{}", serde_json::to_string(&answered).expect("numbers can be JSON"));
             return ExitCode::SUCCESS;

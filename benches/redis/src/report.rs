@@ -35,7 +35,7 @@ pub(crate) fn rates(all: &[Rates]) -> String {
             budgets.push(budget(name, ratio(&rates.rounds, &other.rounds), OF_BARE));
         }
     }
-    let head = ["operations a second", "lowest to highest", "processor here", "in the server"];
+    let head = ["operations a second", "lowest to highest", "processor here", "in Redis"];
     format!("{}\n{}", table(&head, rows), verdicts(budgets))
 }
 
@@ -47,13 +47,15 @@ pub(crate) fn loads(all: &[Loaded]) -> String {
             range(&loaded.rounds),
             time(loaded.all.p50),
             time(loaded.all.p99),
+            time(loaded.subject_time),
+            time(loaded.redis_time),
         ];
         (
             format!("{}, {}, {}", loaded.pages.name(), of(loaded.connections, "connection"), loaded.subject.name()),
             cells.into(),
         )
     });
-    let head = ["requests a second", "lowest to highest", "median", "99th percentile"];
+    let head = ["requests a second", "lowest to highest", "median", "99th percentile", "processor here", "in Redis"];
     let table = table(&head, rows);
     let mut budgets = Vec::new();
     for loaded in all {

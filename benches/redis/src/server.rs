@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bench_support::processor;
 use tempfile::TempDir;
 
 /// What installs it.
@@ -58,9 +59,9 @@ impl Server {
         self.port
     }
 
-    /// Processor time that it has used, in seconds, as Linux counts it in hundredths; 0 elsewhere.
+    /// Processor time that it has used, in seconds.
     pub(crate) fn processor_time(&self) -> f64 {
-        crate::processor::time(&self.child.id().to_string())
+        processor::time(&self.child.id().to_string())
     }
 }
 

@@ -58,12 +58,12 @@ impl Subject {
         self.to_possible_value().expect("none is hidden").get_name().to_owned()
     }
 
-    pub(crate) async fn router(self, port: u16) -> Router {
+    pub(crate) async fn router(self, port: u16, connections: Option<usize>) -> Router {
         let app = App::new(Shape::Reference);
         match self {
-            Self::SessionLayer => handlers::session_layer::router(SessionLayer::new(ours(port)), app),
+            Self::SessionLayer => handlers::session_layer::router(SessionLayer::new(store(port, connections)), app),
             Self::Cached => {
-                let store = CachedStore::with_config(ours(port), CacheConfig::new().trusted(TRUSTED));
+                let store = CachedStore::with_config(store(port, connections), CacheConfig::new().trusted(TRUSTED));
                 handlers::session_layer::router(SessionLayer::new(store), app)
             }
             Self::TowerSessions => {
@@ -86,9 +86,11 @@ fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-fn ours(port: u16) -> RedisStore {
+/// This crate's store.
+pub(crate) fn store(port: u16, connections: Option<usize>) -> RedisStore {
     // A machine that does something else for a while must not end the bench.
     let builder = RedisStore::builder().server(format!("127.0.0.1:{port}")).request_timeout(Duration::from_secs(30));
+    let builder = if let Some(connections) = connections { builder.connections(connections) } else { builder };
     builder.build().expect("good settings")
 }
 

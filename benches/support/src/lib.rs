@@ -13,5 +13,6 @@ pub mod machine;
 pub mod markdown;
 pub mod measure;
 pub mod page;
+pub mod processor;
 pub mod runtime;
 pub mod shape;

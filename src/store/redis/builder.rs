@@ -220,8 +220,10 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How many connections each runtime that uses the store has to the server: 1 to 64. Default: 2, so that a large
-    /// record does not hold up all requests behind it.
+    /// How many connections each runtime that uses the store has to the server at most: 1 to 64. Default: 2.
+    ///
+    /// Requests share one connection, which costs the least. One that finds it held up, so that nothing has been answered
+    /// on it for 2 ms (by a large record, say), goes over the next one.
     pub fn connections(mut self, connections: usize) -> Self {
         self.settings.connections = connections;
         self

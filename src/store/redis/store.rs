@@ -56,6 +56,10 @@ use crate::{
 /// its list is one more at its first write in each process (in a rename, beside the second). So on one server a request
 /// that reads takes one round trip, one that writes takes two, a login four and a logout two.
 ///
+/// A load is one `MGET` if the process has seen the session before, since it then knows which epoch to ask for; it remembers the
+/// owners of 16,384 sessions. Otherwise it is a script, which takes the server longer. An owner that has changed elsewhere since
+/// then costs the next load one more round trip.
+///
 /// # Leases
 ///
 /// A lease is a part of the session's value: it ends with the session, and taking it is one round trip. A waiter in the
@@ -81,7 +85,7 @@ use crate::{
 /// # Runtimes and time limits
 ///
 /// Any number of runtimes can share a store. Each has its own [`connections`](super::RedisStoreBuilder::connections) to each
-/// server, made at its first request. A dropped request gives its bytes to nobody else. A caller enforces its time limit in
+/// server, made when they are needed. A dropped request gives its bytes to nobody else. A caller enforces its time limit in
 /// its own future. While a server is down, requests fail at once; it is connected to again after pauses that double from
 /// 20 ms to 1 s, less a random part.
 ///
@@ -132,8 +136,8 @@ use crate::{
 /// `+cluster|slots +asking` in a cluster, `+role` with Sentinels, and `+wait` with the setting `replicas`.
 ///
 /// ```text
-/// ~session:* resetchannels -@all +hello +ping +info +evalsha +eval +get +getrange +set +setrange +pexpireat +pexpiretime
-/// +unlink +zadd +zrem +zcard +zrange +zremrangebyscore +zremrangebyrank +scan
+/// ~session:* resetchannels -@all +hello +ping +info +evalsha +eval +get +mget +getrange +set +setrange +pexpireat
+/// +pexpiretime +unlink +zadd +zrem +zcard +zrange +zremrangebyscore +zremrangebyrank +scan
 /// ```
 ///
 /// `session:` is the prefix. Without `+info`, nothing warns of an eviction policy.

@@ -1,9 +1,6 @@
 //! The store and the bare connection, over the same sessions.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use bench_support::{content::Content, shape::Shape};
 use serde_json::to_vec;
@@ -11,7 +8,7 @@ use session_layer::{
     Lifetime, RedisStore, SessionId, SessionStore,
     id::{Check, SessionToken},
     record::{Entries, Owner, Record},
-    store::{Create, RedisStoreBuilder, Stored, Update, Usage, Version},
+    store::{Create, Stored, Update, Usage, Version},
 };
 use tokio::sync::Mutex;
 
@@ -20,6 +17,7 @@ use super::{
     bare::{Bare, Template},
     tap::{Tap, Words},
 };
+use crate::subject::store;
 
 /// How many sessions of each kind a task walks through.
 const SESSIONS: usize = 8;
@@ -49,10 +47,10 @@ pub(super) struct Clients {
 
 impl Clients {
     /// With sessions for so many tasks.
-    pub(super) async fn connect(port: u16, tasks: usize) -> Self {
+    pub(super) async fn connect(port: u16, connections: Option<usize>, tasks: usize) -> Self {
         let record = reference();
         let tap = Tap::before(port).await;
-        let tapped = builder(tap.port()).connections(1).build().expect("good settings");
+        let tapped = store(tap.port(), Some(1));
         let epoch = tapped.ensure_epoch("ada", usage(&record)).await.expect("an epoch");
         let owner = Owner::new("ada", epoch).expect("a good name");
         let owned = Arc::new((*record).clone().with_owner(Some(owner)));
@@ -64,7 +62,7 @@ impl Clients {
             sessions
         };
         Self {
-            store: builder(port).build().expect("good settings"),
+            store: store(port, connections),
             bare: Bare::connect(port).await,
             loaded: several(&record).await,
             owned: several(&owned).await,
@@ -115,11 +113,6 @@ impl Session {
         let load = Template::of_read(of(&id, tap.commands()));
         Self { id, key: load.key(&id.to_string()), load, version: Mutex::new(second), update: Mutex::new(update) }
     }
-}
-
-fn builder(port: u16) -> RedisStoreBuilder {
-    // A machine that does something else for a while must not end the bench.
-    RedisStore::builder().server(format!("127.0.0.1:{port}")).request_timeout(Duration::from_secs(30))
 }
 
 /// The reference session.

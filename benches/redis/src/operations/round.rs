@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bench_support::runtime;
+use bench_support::{processor, runtime};
 
 use super::{ALL, Kind, clients::Clients};
-use crate::{effort::Effort, processor, progress, server::Server};
+use crate::{effort::Effort, progress, server::Server};
 
 /// What was measured of one kind, by so many tasks at a time.
 #[derive(Debug)]
@@ -22,11 +22,11 @@ pub(crate) struct Rates {
     pub(crate) server: f64,
 }
 
-pub(crate) fn measure(tasks: &[usize], effort: Effort) -> Vec<Rates> {
+pub(crate) fn measure(tasks: &[usize], connections: Option<usize>, effort: Effort) -> Vec<Rates> {
     let server = Server::start();
     let most = tasks.iter().copied().max().unwrap_or(1);
     runtime::two_threads().block_on(async {
-        let clients = Arc::new(Clients::connect(server.port(), most).await);
+        let clients = Arc::new(Clients::connect(server.port(), connections, most).await);
         let mut all = Vec::new();
         for &tasks in tasks {
             progress(&format!("operations by {tasks} tasks"));
@@ -50,10 +50,10 @@ pub(crate) fn measure(tasks: &[usize], effort: Effort) -> Vec<Rates> {
 }
 
 /// One kind alone, for a profiler.
-pub(crate) fn repeat(kind: Kind, tasks: usize, time: Duration) {
+pub(crate) fn repeat(kind: Kind, tasks: usize, connections: Option<usize>, time: Duration) {
     let server = Server::start();
     runtime::two_threads().block_on(async {
-        let clients = Arc::new(Clients::connect(server.port(), tasks).await);
+        let clients = Arc::new(Clients::connect(server.port(), connections, tasks).await);
         let done = one(&clients, &server, kind, tasks, time).await;
         progress(&format!(
             "{:.0} operations a second, {:.1} µs here, {:.1} µs there",

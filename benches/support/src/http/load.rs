@@ -22,6 +22,8 @@ const WARM_UP: f64 = 0.2;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Answered {
     pub seconds: f64,
+    /// All requests, those of the warm-up included.
+    pub sent: u64,
     /// Nanoseconds, and how many answers took as long.
     pub latencies: Vec<(u64, u64)>,
 }
@@ -85,25 +87,26 @@ pub fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
         for _ in 0..settings.connections {
             visitors.spawn(visit(port, pages, begin, end));
         }
-        let (mut all, mut last) = (histogram(), end);
-        for (latencies, answered) in visitors.join_all().await {
+        let (mut all, mut last, mut sent) = (histogram(), end, 0);
+        for (latencies, answered, by_this) in visitors.join_all().await {
+            sent += by_this;
             all.add(latencies).expect("of the same digits");
             last = last.max(answered);
         }
         let latencies = all.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value()));
-        Answered { seconds: (last - begin).as_secs_f64(), latencies: latencies.collect() }
+        Answered { seconds: (last - begin).as_secs_f64(), sent, latencies: latencies.collect() }
     })
 }
 
 /// One visitor, who asks from `begin` until `end`, and at least once. Also tells when the last answer came: the slowest
-/// must not be left out because it came too late.
-async fn visit(port: u16, pages: Pages, begin: Instant, end: Instant) -> (Histogram<u64>, Instant) {
+/// must not be left out because it came too late. And how many requests it sent.
+async fn visit(port: u16, pages: Pages, begin: Instant, end: Instant) -> (Histogram<u64>, Instant, u64) {
     let mut latencies = histogram();
     let mut client = Client::connect(port).await;
     if pages.has_cookie() {
         client.get("/fill", true).await;
     }
-    let mut at = 0;
+    let (mut at, mut asked) = (0, 0);
     loop {
         if pages.keeps_cookies() && at == 0 {
             client.forget();
@@ -111,10 +114,11 @@ async fn visit(port: u16, pages: Pages, begin: Instant, end: Instant) -> (Histog
         let sent = Instant::now();
         client.get(pages.paths()[at], pages.keeps_cookies()).await;
         let answered = Instant::now();
+        asked += 1;
         if sent >= begin {
             latencies.record((answered - sent).as_nanos() as u64).expect("it grows");
             if answered >= end {
-                return (latencies, answered);
+                return (latencies, answered, asked);
             }
         }
         at = (at + 1) % pages.paths().len();

@@ -8,7 +8,7 @@ use std::{
 use axum::{Router, serve::ListenerExt};
 use tokio::net::TcpListener;
 
-use crate::{child, runtime};
+use crate::{child, processor, runtime};
 
 /// A child process that serves one router. It ends when this is dropped.
 #[derive(Debug)]
@@ -31,6 +31,11 @@ impl Server {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Processor time that it has used, in seconds.
+    pub fn processor_time(&self) -> f64 {
+        processor::time(&self.child.id().to_string())
     }
 }
 

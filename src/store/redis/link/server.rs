@@ -31,6 +31,10 @@ const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long a connection to a replica is kept before it is looked for the primary again: by name, or at the Sentinels.
 const REPLICA_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// A connection on which requests are under way and nothing has been answered for this long is held up: by a large value, or
+/// by a script or a command that takes long.
+const HELD_UP: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// One server, and the connections to it: some for each runtime that uses the store, so that no runtime depends on
 /// another to drive its requests.
 pub(super) struct Server {
@@ -40,6 +44,8 @@ pub(super) struct Server {
     counters: Arc<Counters>,
     seats: Mutex<Vec<Arc<Seat>>>,
     turn: AtomicUsize,
+    /// What [`Progress`] counts from.
+    made: Instant,
     is_closed: AtomicBool,
     /// The server's eviction policy was warned of.
     is_warned: AtomicBool,
@@ -50,8 +56,40 @@ struct Seat {
     runtime: runtime::Id,
     lane: Lane,
     live: Mutex<Option<Live>>,
+    progress: Progress,
     /// Held by the one that connects.
     attempts: tokio::sync::Mutex<Attempts>,
+}
+
+/// What is under way on a connection, and when something last went on.
+#[derive(Default)]
+struct Progress {
+    under_way: AtomicUsize,
+    /// When the first of these was sent, or the last answer came: microseconds since the server was made.
+    moved: AtomicU64,
+}
+
+/// A request that is under way. If it is dropped, its answer may still be on its way, which nobody waits for.
+struct UnderWay<'a>(&'a Progress);
+
+impl Progress {
+    fn begin(&self, micros: u64) -> UnderWay<'_> {
+        if self.under_way.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.moved.store(micros, Ordering::Relaxed);
+        }
+        UnderWay(self)
+    }
+
+    fn is_held_up(&self, micros: u64) -> bool {
+        let still = micros.saturating_sub(self.moved.load(Ordering::Relaxed));
+        u128::from(still) > HELD_UP.as_micros() && self.under_way.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What a connection is for.
@@ -114,6 +152,7 @@ impl Server {
             counters,
             seats: Mutex::default(),
             turn: AtomicUsize::new(0),
+            made: Instant::now(),
             is_closed: AtomicBool::new(false),
             is_warned: AtomicBool::new(false),
         }
@@ -142,11 +181,12 @@ impl Server {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(LinkError::NotSent(Cause::Closed));
         }
-        let seat = self.seat(if how.replicas > 0 { Lane::Waiting } else { Lane::Any });
+        let seat = self.seat(if how.replicas > 0 { Lane::Waiting } else { Lane::Any }, self.micros());
         let connected = timeout_at(deadline, self.live(&seat)).await.unwrap_or_else(|_| Err(overdue()));
         let mut live = connected.map_err(LinkError::NotSent)?;
         self.counters.requests.count();
         let before = live.state.answers.load(Ordering::Relaxed);
+        let _under_way = seat.progress.begin(self.micros());
         let Ok(reply) = timeout_at(deadline, deliver(&mut live.connection, command, how, deadline)).await else {
             // A connection on which nothing at all comes back may be dead without a word.
             if live.state.answers.load(Ordering::Relaxed) == before {
@@ -157,6 +197,7 @@ impl Server {
         match &reply {
             Ok(_) => {
                 live.state.answers.fetch_add(1, Ordering::Relaxed);
+                seat.progress.moved.store(self.micros(), Ordering::Relaxed);
             }
             Err(LinkError::Unanswered(cause)) => self.give_up(&seat, &live, cause),
             // The primary has become a replica. Where the primary is now is found out by connecting again.
@@ -170,11 +211,21 @@ impl Server {
         reply
     }
 
-    /// The next of this runtime's places.
-    fn seat(&self, lane: Lane) -> Arc<Seat> {
+    fn micros(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The first of this runtime's places that is not held up at this time, or the next one if all are.
+    ///
+    /// Not each one in turn: many requests on one connection are sent and answered by few system calls, and the same on two
+    /// took a third more of the processor, here and in the server.
+    fn seat(&self, lane: Lane, micros: u64) -> Arc<Seat> {
         let runtime = runtime::Handle::current().id();
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let own = || seats.iter().filter(|seat| seat.runtime == runtime && seat.lane == lane);
+        if let Some(seat) = own().find(|seat| !seat.progress.is_held_up(micros)) {
+            return Arc::clone(seat);
+        }
         let count = own().count();
         if count >= self.settings.connections
             && let Some(seat) = own().nth(self.turn.fetch_add(1, Ordering::Relaxed) % count)
@@ -184,8 +235,13 @@ impl Server {
         // Those of runtimes that have ended are left behind.
         seats.retain(|seat| seat.runtime == runtime || seat.current().is_some());
         let attempts = Attempts { backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), failed: None };
-        let seat =
-            Arc::new(Seat { runtime, lane, live: Mutex::default(), attempts: tokio::sync::Mutex::new(attempts) });
+        let seat = Arc::new(Seat {
+            runtime,
+            lane,
+            live: Mutex::default(),
+            progress: Progress::default(),
+            attempts: tokio::sync::Mutex::new(attempts),
+        });
         seats.push(Arc::clone(&seat));
         seat
     }
@@ -368,5 +424,26 @@ impl Seat {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("name", &self.name).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_held_up_when_requests_are_under_way_and_nothing_goes_on() {
+        let progress = Progress::default();
+        assert!(!progress.is_held_up(1_000_000), "nothing is under way");
+        let first = progress.begin(1_000_000);
+        assert!(!progress.is_held_up(1_002_000));
+        let second = progress.begin(1_002_000);
+        assert!(progress.is_held_up(1_002_001), "the first still waits");
+        progress.moved.store(1_002_002, Ordering::Relaxed);
+        drop(first);
+        assert!(!progress.is_held_up(1_004_002));
+        assert!(progress.is_held_up(1_004_003));
+        drop(second);
+        assert!(!progress.is_held_up(1_004_003));
     }
 }

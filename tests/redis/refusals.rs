@@ -92,9 +92,7 @@ async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are
         let version = created(&store, &id, &owned("ada", 1)).await;
         let now = std::time::SystemTime::now();
         let next = owned("ada", 1);
-        let Update::Updated(_) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else {
-            panic!()
-        };
+        let Update::Updated(_) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else { panic!() };
         let later = session_layer::store::Usage::keep_for(now, std::time::Duration::from_secs(86_400 * 300));
         assert_eq!(store.touch(&id, later).await.unwrap(), Touch::Touched);
         store.ensure_epoch("ada", later).await.unwrap();

@@ -65,7 +65,7 @@
 //! |---|---|
 //! | the layer and its settings | [`SessionLayer`], [`SessionLayerBuilder`], [`CookieConfig`], [`Lifetime`] |
 //! | what handlers hold | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
-//! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] (feature `url`) |
+//! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], [`RedisStore`], or by URL: [`connect()`] (feature `url`) |
 //! | protection and speed | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
 //! | sessions from outside a request, and an owner's | [`Sessions`] |
 //! | requests one at a time, sessions limited | [`exclusive`](SessionLayerBuilder::exclusive), [`sessions_per_owner`](SessionLayerBuilder::sessions_per_owner) |
@@ -133,12 +133,13 @@
 //! | `memory` | yes | [`MemoryStore`] |
 //! | `file` | | [`FileStore`] |
 //! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS to it |
+//! | `redis`, `redis-tls` | | [`RedisStore`] on Redis or Valkey, and TLS to it |
 //! | `encryption` | | [`KeyRing`], [`EncryptedStore`], signed cookies |
 //! | `messagepack` | | [`Codec::MessagePack`] |
 //! | `url` | | [`connect()`]: a store from a URL, chosen at run time |
 //! | `metrics` | | `MetricsObserver`: what happens, as metrics of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `conformance` | | the kit for authors of stores |
-//! | `full` | | all of them but `memcached-tls`, `metrics` and `conformance` |
+//! | `full` | | all of them but `memcached-tls`, `redis-tls`, `metrics` and `conformance` |
 //!
 //! Features only add: none changes a signature.
 //!

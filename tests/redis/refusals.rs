@@ -82,6 +82,12 @@ pub const PERMISSIONS: [&str; 23] = [
     "+select",
 ];
 
+#[test]
+fn the_documentation_lists_the_permissions() {
+    let documented = include_str!("../../src/store/redis/store.rs").replace("\n///", "");
+    assert!(documented.contains(&PERMISSIONS.join(" ")));
+}
+
 #[tokio::test]
 async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are_told() {
     for product in Product::ALL {

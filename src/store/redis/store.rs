@@ -34,15 +34,15 @@ use crate::{
 ///
 /// # What is kept, and where
 ///
-/// `{249}` stands for the partition of an id: its first ten bits, in braces, so that a cluster keeps all keys of a partition
+/// `{24a}` stands for the partition of an id: its first ten bits, in braces, so that a cluster keeps all keys of a partition
 /// in one slot. There are 1,024.
 ///
 /// | key (after the prefix) | type | value | expires |
 /// |---|---|---|---|
-/// | `{249}:ID` | string | a head of 90 bytes, and the record: a session or a tombstone | with the session |
-/// | `{249}:OWNER:epoch` | string | an owner's epoch, 25 bytes; `OWNER` is [`SessionId::of_owner`] | as long as it was asked for |
-/// | `{249}:OWNER:sessions` | sorted set | the ids of an owner's sessions, by the time at which each ends at the latest | with the last of them |
-/// | `{249}:generation` | string | a number; made by the first `clear` | never |
+/// | `{24a}:ID` | string | a head of 90 bytes, and the record: a session or a tombstone | with the session |
+/// | `{24a}:OWNER:epoch` | string | an owner's epoch, 25 bytes; `OWNER` is [`SessionId::of_owner`] | as long as it was asked for |
+/// | `{24a}:OWNER:sessions` | sorted set | the ids of an owner's sessions, by the time at which each ends at the latest | with the last of them |
+/// | `{24a}:generation` | string | a number; made by the first `clear` | never |
 ///
 /// The head has the nonce that is the session's version, last use, expiry, absolute limit, generation, the owner's id, and
 /// the lease.

@@ -84,6 +84,7 @@ impl Load {
                         done.fetch_add(1, Ordering::SeqCst);
                     } else {
                         unknown.fetch_add(1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                     tokio::task::yield_now().await;
                 }
@@ -129,8 +130,7 @@ async fn a_slot_that_moves_under_load_loses_no_update() {
         assert!(store.statistics().redirected > 0, "{:?}", store.statistics());
         let (done, unknown) = load.stop().await;
         let number = number(&store, &id).await;
-        assert!((done..=done + unknown).contains(&number), "{number} of {done} and {unknown}");
-        println!("{product:?}: {done} done, {unknown} not, {:?}", store.statistics());
+        assert!((done..=done + unknown).contains(&number), "{product:?}: {number} of {done} and {unknown}");
     }
 }
 
@@ -212,10 +212,8 @@ async fn a_primary_that_fails_is_replaced_by_its_replica() {
         for (load, id) in loads.into_iter().zip(&ids) {
             let (done, unknown) = load.stop().await;
             let number = number(&store, id).await;
-            println!("{product:?}: {number} of {done} done and {unknown} not");
             assert!((done..=done + unknown).contains(&number), "{product:?}: {number} of {done} and {unknown}");
         }
-        println!("{product:?}: {:?}", store.statistics());
     }
 }
 
@@ -237,7 +235,7 @@ async fn a_cluster_that_lacks_a_part_says_so_and_serves_again() {
     // By default, a cluster that lacks slots answers for none.
     let error = store.load(&other).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
-    assert!(cause(&error).contains("CLUSTERDOWN"), "{error:?}");
+    assert!(cause(&error).contains("the cluster is changing, or a part of it is down"), "{error:?}");
     cluster.nodes[0].restart();
     cluster.nodes[3].restart();
     cluster.wait_until_healthy();

@@ -8,12 +8,13 @@ use session_layer::{
 };
 
 use crate::{
+    refusals::PERMISSIONS,
     server::{MASTER, Product, Sentinels, wait_until},
     support::*,
 };
 
 fn builder(sentinels: &Sentinels) -> RedisStoreBuilder {
-    let limit = Duration::from_millis(500);
+    let limit = Duration::from_secs(1);
     RedisStore::builder().sentinels(sentinels.addresses(), MASTER).connect_timeout(limit).request_timeout(limit)
 }
 
@@ -93,6 +94,30 @@ async fn a_name_that_the_sentinels_do_not_know_is_an_error() {
     assert!(RedisStore::from_url(&url).unwrap().load(&id()).await.unwrap().is_none());
 }
 
+/// What the store's documentation lists for Sentinel, beside what one server needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_with_the_documented_permissions_are_enough() {
+    for product in Product::ALL {
+        let sentinels = Sentinels::start(product);
+        for server in &sentinels.servers {
+            server.cli(&[&["ACL", "SETUSER", "app", "on", ">hunter2"][..], &PERMISSIONS, &["+role", "+wait"]].concat());
+        }
+        for sentinel in &sentinels.sentinels {
+            let permissions = ["-@all", "+hello", "+role", "+sentinel|masters"];
+            sentinel.cli(&[&["ACL", "SETUSER", "watcher", "on", ">hunter3"][..], &permissions].concat());
+            sentinel.cli(&["ACL", "SETUSER", "default", "off"]);
+        }
+        let with_user = || builder(&sentinels).credentials("app", "hunter2").replicas(1);
+        let by_watcher = with_user().sentinel_credentials(Some("watcher".to_owned()), "hunter3").build().unwrap();
+        let id = id();
+        created(&by_watcher, &id, &record(b"1")).await;
+        assert_eq!(value(&loaded(&by_watcher, &id).await), b"1", "{product:?}");
+        let error = with_user().build().unwrap().load(&id).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+        assert!(!format!("{error:?}").contains("hunter"), "{error:?}");
+    }
+}
+
 /// What a failover does to a logout that the primary has answered and that no replica has: it is undone. A store that
 /// waits for a replica says that it doesn't know.
 #[tokio::test(flavor = "multi_thread")]
@@ -107,6 +132,8 @@ async fn a_logout_that_no_replica_has_is_undone_by_a_failover_and_waiting_tells(
         let primary = sentinels.master();
         let replicas: Vec<_> = (0..3).filter(|index| *index != primary).collect();
         replicas.iter().for_each(|index| sentinels.servers[*index].stop());
+        // What was sent to them would be read when they are resumed.
+        sentinels.servers[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]);
         assert!(quick.remove(&first).await.unwrap(), "logged out, says the primary");
         let error = waiting.remove(&second).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{error:?}");

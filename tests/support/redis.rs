@@ -224,6 +224,12 @@ impl Server {
         field.map(ToOwned::to_owned).unwrap_or_default()
     }
 
+    /// How many replicas it replicates to. One that is in sync is not among them until it has confirmed something, which
+    /// it does once a second; until then it doesn't count for `WAIT`.
+    pub fn online_replicas(&self) -> usize {
+        self.cli(&["INFO", "replication"]).text().matches("state=online").count()
+    }
+
     /// Records every command that it runs from now on.
     pub fn monitor(&self) -> Monitor<'_> {
         let mut connection = Connection::open(self).expect("it accepts");
@@ -492,6 +498,7 @@ impl Cluster {
             wait_until("all slots are served and replicas in sync", || {
                 node.cli(&["CLUSTER", "INFO"]).text().contains("cluster_state:ok")
                     && (node.info("role") == "master" || node.info("master_link_status") == "up")
+                    && node.info("connected_slaves") == node.online_replicas().to_string()
             });
         }
         // Each node's view of the slots, which clients ask for, is complete as well.
@@ -602,6 +609,7 @@ impl Sentinels {
         for replica in &servers[1..] {
             wait_until("the replicas are in sync", || replica.info("master_link_status") == "up");
         }
+        wait_until("the master knows it", || servers[0].online_replicas() == servers.len() - 1);
         let sentinels: Vec<_> = (0..3).map(|_| sentinel(product, &port)).collect();
         let started = Self { servers, sentinels };
         for sentinel in &started.sentinels {

@@ -195,8 +195,8 @@ impl RedisStoreBuilder {
     ///
     /// Redis replicates after it has answered. If the primary fails before, the promoted replica lacks the last writes: a
     /// session may be in an older state again, and a logout that was answered may be undone. With this setting, `WAIT`
-    /// follows each write, and a write that fewer replicas confirm within the [`request_timeout`](Self::request_timeout)
-    /// fails with `OutcomeUnknown`: it is on the primary, and a failover may undo it.
+    /// follows each write, and a write that fewer replicas confirm within three quarters of the time that is left of its
+    /// [`request_timeout`](Self::request_timeout) fails with `OutcomeUnknown`: it is on the primary, and a failover may undo it.
     ///
     /// - **Cost**: each write takes a further round trip between primary and replica. Writes go over connections of their
     ///   own (as many again as [`connections`](Self::connections)), on each of which the next write waits for the one

@@ -35,15 +35,15 @@ use crate::{
 ///
 /// # What is kept, and where
 ///
-/// `{249}` stands for the partition of an id: its first ten bits, in braces, so that a cluster keeps all keys of a partition
+/// `{24a}` stands for the partition of an id: its first ten bits, in braces, so that a cluster keeps all keys of a partition
 /// in one slot. There are 1,024.
 ///
 /// | key (after the prefix) | type | value | expires |
 /// |---|---|---|---|
-/// | `{249}:ID` | string | a head of 90 bytes, and the record: a session or a tombstone | with the session |
-/// | `{249}:OWNER:epoch` | string | an owner's epoch, 25 bytes; `OWNER` is [`SessionId::of_owner`] | as long as it was asked for |
-/// | `{249}:OWNER:sessions` | sorted set | the ids of an owner's sessions, by the time at which each ends at the latest | with the last of them |
-/// | `{249}:generation` | string | a number; made by the first `clear` | never |
+/// | `{24a}:ID` | string | a head of 90 bytes, and the record: a session or a tombstone | with the session |
+/// | `{24a}:OWNER:epoch` | string | an owner's epoch, 25 bytes; `OWNER` is [`SessionId::of_owner`] | as long as it was asked for |
+/// | `{24a}:OWNER:sessions` | sorted set | the ids of an owner's sessions, by the time at which each ends at the latest | with the last of them |
+/// | `{24a}:generation` | string | a number; made by the first `clear` | never |
 ///
 /// The head has the nonce that is the session's version, last use, expiry, absolute limit, generation, the owner's id, and
 /// the lease.
@@ -89,6 +89,20 @@ use crate::{
 /// its own future. While a server is down, requests fail at once; it is connected to again after pauses that double from
 /// 20 ms to 1 s, less a random part.
 ///
+/// # Clusters and Sentinels
+///
+/// In a cluster, the nodes tell which of them has which keys. Requests go to primaries only, also those that read: what a
+/// replica has may be old. A request that a node refuses because the slot has moved (`MOVED`, `ASK`) goes to the node that
+/// it names. While a slot is being moved key by key, the keys of one partition are on both nodes for a moment (`TRYAGAIN`);
+/// requests for its sessions then wait, as they do while the cluster elects a primary (`CLUSTERDOWN`), at most for their
+/// time limit. If the node of a session can't be connected to, and the others know no other one, its requests fail at once.
+///
+/// The Sentinels are asked at each attempt to connect. When they have promoted a replica, the store learns of it by what
+/// happens to its connections: the old primary closes them, or refuses a write as a replica, or does not answer in time.
+///
+/// A failover takes as long as the servers need to notice (`cluster-node-timeout`, `down-after-milliseconds`) and to elect
+/// another primary. Until then requests for its sessions are errors, never "absent".
+///
 /// # Unknown outcomes
 ///
 /// If the answer to a write is lost, the write may have happened, or may still happen. An update, a touch, a lock, an end and
@@ -133,7 +147,8 @@ use crate::{
 /// # Permissions
 ///
 /// The commands and keys that a user needs, as in `ACL SETUSER`. Further ones are `+select` for another database than 0,
-/// `+cluster|slots +asking` in a cluster, `+role` with Sentinels, and `+wait` with the setting `replicas`.
+/// `+cluster|slots +asking` in a cluster, `+role` with Sentinels, and `+wait` with the setting `replicas`. A user of the
+/// Sentinels needs `+hello +role +sentinel|masters`.
 ///
 /// ```text
 /// ~session:* resetchannels -@all +hello +ping +info +evalsha +eval +get +mget +getrange +set +setrange +pexpireat
@@ -162,6 +177,7 @@ use crate::{
 /// | warn | the server evicts sessions when it is full (once for each server) | `server`, `policy` |
 /// | warn | connection lost | `server`, `reason` |
 /// | warn | server down: its sessions are unavailable (once, until it is back) | `server`, `cause` |
+/// | warn | no node of the cluster answers | `error` |
 /// | warn | failed (an operation) | `id`, `operation`, `error`, `cause` |
 /// | warn | not listed with its owner | `id`, `error` |
 /// | error | failed: the stored bytes are no record | `id`, `operation`, `error`, `cause` |

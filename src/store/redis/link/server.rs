@@ -391,7 +391,7 @@ async fn deliver(
     pipeline.add_command(command.clone());
     if how.replicas > 0 {
         // The answer to the command waits for that to `WAIT`, so that must come before the deadline.
-        let left = deadline.saturating_duration_since(Instant::now()) * 9 / 10;
+        let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
         pipeline.cmd("WAIT").arg(how.replicas).arg(left.as_millis().max(1).to_string());
     }
     let count = pipeline.len();

@@ -152,7 +152,9 @@ pub(crate) fn from_millis(millis: u64) -> SystemTime {
 
 /// A duration in milliseconds, at most the distance to the year 9999.
 pub(crate) fn duration_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(LAST_MILLIS).min(LAST_MILLIS)
+    // `as_millis` divides 128 bits.
+    let millis = duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()));
+    millis.min(LAST_MILLIS)
 }
 
 /// `time + by`, at most the end of the year 9999.

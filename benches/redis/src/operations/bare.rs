@@ -1,6 +1,8 @@
 //! A multiplexed connection of redis-rs with nothing around it.
 
-use redis::{Client, Cmd, IntoConnectionInfo, Value, aio::MultiplexedConnection};
+use std::time::Duration;
+
+use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Value, aio::MultiplexedConnection};
 
 use super::tap::Words;
 
@@ -62,7 +64,10 @@ impl Bare {
         let info = format!("redis://127.0.0.1:{port}").into_connection_info().expect("an address");
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let client = Client::open(info.set_tcp_settings(tcp)).expect("an address");
-        Self(client.get_multiplexed_async_connection().await.expect("the server listens"))
+        // The store has a time limit as well.
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        Self(connecting.await.expect("the server listens"))
     }
 
     pub(super) async fn get(&self, key: &[u8]) -> usize {

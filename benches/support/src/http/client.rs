@@ -7,7 +7,7 @@ use tokio::{
 
 /// One connection that is kept, and the cookies of its visitor.
 #[derive(Debug)]
-pub struct Client {
+pub(super) struct Client {
     stream: TcpStream,
     /// What was read; the next answer takes its place.
     answer: Vec<u8>,
@@ -31,19 +31,19 @@ struct Head {
 }
 
 impl Client {
-    pub async fn connect(port: u16) -> Self {
+    pub(super) async fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
         Self { stream, answer: Vec::with_capacity(CHUNK), request: Vec::new(), cookies: Vec::new() }
     }
 
     /// As a new visitor.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.cookies.clear();
     }
 
     /// Sends a GET and reads its whole answer.
-    pub async fn get(&mut self, path: &str, keeps_cookies: bool) {
+    pub(super) async fn get(&mut self, path: &str, keeps_cookies: bool) {
         self.write_request(path);
         self.stream.write_all(&self.request).await.expect("the server reads");
         self.answer.clear();

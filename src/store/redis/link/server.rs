@@ -212,7 +212,8 @@ impl Server {
     }
 
     fn micros(&self) -> u64 {
-        u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let passed = self.made.elapsed();
+        passed.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(passed.subsec_micros()))
     }
 
     /// The first of this runtime's places that is not held up at this time, or the next one if all are.

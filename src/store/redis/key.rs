@@ -1,5 +1,6 @@
 //! The keys under which values are kept.
 
+use redis::Cmd;
 use uuid::fmt::Hyphenated;
 
 use crate::id::SessionId;
@@ -42,6 +43,25 @@ impl Keys {
     /// Where a record is: `PREFIX{8a6}:ID`.
     pub(super) fn session(&self, id: &SessionId) -> String {
         self.of(id, "")
+    }
+
+    /// The command that reads a session, its generation and, with an owner, the owner's epoch and its generation.
+    pub(super) fn read(&self, id: &SessionId, owner: Option<&SessionId>) -> Cmd {
+        let mut command = Cmd::with_capacity(5, 4 + 4 * self.longest());
+        command.arg("MGET");
+        let mut key = String::with_capacity(self.longest());
+        for (id, suffix) in [(Some(id), ""), (owner, ":epoch")] {
+            let Some(id) = id else { continue };
+            key.clear();
+            self.push_id(&mut key, id);
+            key.push_str(suffix);
+            command.arg(&*key);
+            // What comes before the id.
+            key.truncate(self.prefix.len() + 6);
+            key.push_str(GENERATION);
+            command.arg(&*key);
+        }
+        command
     }
 
     /// Where an owner's epoch is, by the owner's id.
@@ -104,11 +124,19 @@ impl Keys {
 
     // Not by `format!`, which takes ten times as long, and each request makes two to five keys.
     fn of(&self, id: &SessionId, suffix: &str) -> String {
-        let mut key = String::with_capacity(self.prefix.len() + 6 + Hyphenated::LENGTH + suffix.len());
-        self.push_partition(&mut key, partition(id));
-        key.push_str(id.as_uuid().as_hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]));
+        let mut key = String::with_capacity(self.longest());
+        self.push_id(&mut key, id);
         key.push_str(suffix);
         key
+    }
+
+    fn longest(&self) -> usize {
+        self.prefix.len() + 6 + Hyphenated::LENGTH + ":sessions".len()
+    }
+
+    fn push_id(&self, key: &mut String, id: &SessionId) {
+        self.push_partition(key, partition(id));
+        key.push_str(id.as_uuid().as_hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]));
     }
 
     /// `PREFIX{8a6}:`
@@ -148,6 +176,21 @@ mod tests {
         assert_eq!(keys.id_of(b"session:{249}:928a45b6-9b81-8a3a-8878-229e446bad14"), None, "another partition's tag");
         assert!(partition(&id) < PARTITIONS);
         assert_eq!(keys.partition_of(&keys.epoch(&id)), partition(&id));
+    }
+
+    #[test]
+    fn a_read_names_the_keys_of_the_session_and_of_its_owner() {
+        let (id, owner, keys) =
+            (SessionId::of_owner("id"), SessionId::of_owner("alice"), Keys::new("session:").unwrap());
+        let words = |command: Cmd| {
+            let bytes = command.get_packed_command();
+            let lines = String::from_utf8(bytes).unwrap();
+            lines.split("\r\n").skip(2).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (session, generation) = (keys.session(&id), keys.generation(&id));
+        assert_eq!(words(keys.read(&id, None)), ["MGET", &session, &generation]);
+        let all = ["MGET", &session, &generation, &keys.epoch(&owner), &keys.generation(&owner)];
+        assert_eq!(words(keys.read(&id, Some(&owner))), all);
     }
 
     #[test]

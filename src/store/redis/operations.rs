@@ -53,12 +53,7 @@ impl RedisStore {
     /// Reads a record whose owner is known, by a plain command: the server is through with it in a fraction of a script's
     /// time. `None` if there is no string under the key, of which the script can say why.
     async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Option<Held>>, StoreError> {
-        let keys = &self.inner.keys;
-        let mut command = redis::Cmd::with_capacity(5, 256);
-        command.arg("MGET").arg(keys.session(id)).arg(keys.generation(id));
-        if let Some(owner) = &owner {
-            command.arg(keys.epoch(owner)).arg(keys.generation(owner));
-        }
+        let command = self.inner.keys.read(id, owner.as_ref());
         let now = clock::to_millis(self.now());
         let reply = self.inner.link.command(&command).await.map_err(LinkError::of_read)?;
         let Value::Array(values) = reply else { return Err(unexpected("no array")) };

@@ -31,9 +31,9 @@ const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long a connection to a replica is kept before it is looked for the primary again: by name, or at the Sentinels.
 const REPLICA_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// A connection on which requests are under way and nothing has been answered for this long is held up: by a large value, or
-/// by a script or a command that takes long.
-const HELD_UP: std::time::Duration = std::time::Duration::from_millis(2);
+/// A connection on which requests are under way and nothing has been answered for this long, in microseconds, is held up: by
+/// a large value, or by a script or a command that takes long.
+const HELD_UP_MICROS: u64 = 2_000;
 
 /// One server, and the connections to it: some for each runtime that uses the store, so that no runtime depends on
 /// another to drive its requests.
@@ -61,28 +61,43 @@ struct Seat {
     attempts: tokio::sync::Mutex<Attempts>,
 }
 
-/// What is under way on a connection, and when something last went on.
+/// What is under way on a connection, and whether anything goes on. Only who looks for a connection reads a clock, which each
+/// request does anyway.
 #[derive(Default)]
 struct Progress {
     under_way: AtomicUsize,
-    /// When the first of these was sent, or the last answer came: microseconds since the server was made.
-    moved: AtomicU64,
+    /// Requests that were begun on an idle connection, and answers.
+    moves: AtomicU64,
+    /// How many of them there were at the last look, and since when: microseconds since the server was made.
+    seen: AtomicU64,
+    since: AtomicU64,
 }
 
 /// A request that is under way. If it is dropped, its answer may still be on its way, which nobody waits for.
 struct UnderWay<'a>(&'a Progress);
 
 impl Progress {
-    fn begin(&self, micros: u64) -> UnderWay<'_> {
+    fn begin(&self) -> UnderWay<'_> {
         if self.under_way.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.moved.store(micros, Ordering::Relaxed);
+            self.answered();
         }
         UnderWay(self)
     }
 
+    fn answered(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether requests are under way, and nothing has gone on for a while. Looks race each other, which costs at most an
+    /// unneeded connection.
     fn is_held_up(&self, micros: u64) -> bool {
-        let still = micros.saturating_sub(self.moved.load(Ordering::Relaxed));
-        u128::from(still) > HELD_UP.as_micros() && self.under_way.load(Ordering::Relaxed) > 0
+        let moves = self.moves.load(Ordering::Relaxed);
+        if self.seen.swap(moves, Ordering::Relaxed) != moves {
+            self.since.store(micros, Ordering::Relaxed);
+            return false;
+        }
+        let still = micros.saturating_sub(self.since.load(Ordering::Relaxed));
+        still > HELD_UP_MICROS && self.under_way.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -181,12 +196,15 @@ impl Server {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(LinkError::NotSent(Cause::Closed));
         }
-        let seat = self.seat(if how.replicas > 0 { Lane::Waiting } else { Lane::Any }, self.micros());
+        // The deadline was set when the request began.
+        let age = deadline.saturating_duration_since(self.made).saturating_sub(self.settings.request_timeout);
+        let micros = age.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(age.subsec_micros()));
+        let seat = self.seat(if how.replicas > 0 { Lane::Waiting } else { Lane::Any }, micros);
         let connected = timeout_at(deadline, self.live(&seat)).await.unwrap_or_else(|_| Err(overdue()));
         let mut live = connected.map_err(LinkError::NotSent)?;
         self.counters.requests.count();
         let before = live.state.answers.load(Ordering::Relaxed);
-        let _under_way = seat.progress.begin(self.micros());
+        let _under_way = seat.progress.begin();
         let Ok(reply) = timeout_at(deadline, deliver(&mut live.connection, command, how, deadline)).await else {
             // A connection on which nothing at all comes back may be dead without a word.
             if live.state.answers.load(Ordering::Relaxed) == before {
@@ -197,7 +215,7 @@ impl Server {
         match &reply {
             Ok(_) => {
                 live.state.answers.fetch_add(1, Ordering::Relaxed);
-                seat.progress.moved.store(self.micros(), Ordering::Relaxed);
+                seat.progress.answered();
             }
             Err(LinkError::Unanswered(cause)) => self.give_up(&seat, &live, cause),
             // The primary has become a replica. Where the primary is now is found out by connecting again.
@@ -209,11 +227,6 @@ impl Server {
             Err(_) => {}
         }
         reply
-    }
-
-    fn micros(&self) -> u64 {
-        let passed = self.made.elapsed();
-        passed.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(passed.subsec_micros()))
     }
 
     /// The first of this runtime's places that is not held up at this time, or the next one if all are.
@@ -436,15 +449,16 @@ mod tests {
     fn a_connection_is_held_up_when_requests_are_under_way_and_nothing_goes_on() {
         let progress = Progress::default();
         assert!(!progress.is_held_up(1_000_000), "nothing is under way");
-        let first = progress.begin(1_000_000);
-        assert!(!progress.is_held_up(1_002_000));
-        let second = progress.begin(1_002_000);
-        assert!(progress.is_held_up(1_002_001), "the first still waits");
-        progress.moved.store(1_002_002, Ordering::Relaxed);
+        let first = progress.begin();
+        assert!(!progress.is_held_up(2_000_000), "it has just begun");
+        let second = progress.begin();
+        assert!(!progress.is_held_up(2_002_000));
+        assert!(progress.is_held_up(2_002_001), "the first still waits");
+        progress.answered();
         drop(first);
-        assert!(!progress.is_held_up(1_004_002));
-        assert!(progress.is_held_up(1_004_003));
+        assert!(!progress.is_held_up(3_000_000), "there was an answer");
+        assert!(progress.is_held_up(3_002_001));
         drop(second);
-        assert!(!progress.is_held_up(1_004_003));
+        assert!(!progress.is_held_up(3_002_001), "nothing is under way");
     }
 }

@@ -1,20 +1,20 @@
 -- KEYS and ARGV as for create, with the expected nonce as ARGV[7]. The lease stays as it is.
 local head = head_of(KEYS[1])
 if head == '' then
-  return 'g'
+  return unwritten('g')
 end
 if not is_whole(head) then
-  return 'x'
+  return unwritten('x')
 end
 if not is_live(head, generation(KEYS[2])) then
-  return 'g'
+  return unwritten('g')
 end
 local stored = nonce(head)
 if stored ~= ARGV[7] then
   if stored == nonce(ARGV[3]) then
-    return 'd' .. string.sub(head, 19, 26)
+    return unwritten('d' .. string.sub(head, 19, 26))
   end
-  return told('c', redis.call('GET', KEYS[1]))
+  return unwritten(told('c', redis.call('GET', KEYS[1])))
 end
 local stamp = string.sub(head, 19, 26)
 local back = string.sub(ARGV[4], 1, 40) .. string.sub(head, 67, 90)

@@ -56,7 +56,7 @@ async fn a_replica_is_refused_for_writes() {
 }
 
 /// The commands and keys that the store's documentation lists.
-pub const PERMISSIONS: [&str; 23] = [
+pub const PERMISSIONS: [&str; 22] = [
     "~session:*",
     "resetchannels",
     "-@all",
@@ -79,7 +79,6 @@ pub const PERMISSIONS: [&str; 23] = [
     "+zremrangebyscore",
     "+zremrangebyrank",
     "+scan",
-    "+select",
 ];
 
 #[test]

@@ -77,6 +77,13 @@ pub async fn loaded(store: &RedisStore, id: &SessionId) -> Stored {
     store.load(id).await.expect("the store answers").expect("it is there")
 }
 
+/// A session that is stored.
+pub async fn stored(store: &RedisStore) -> SessionId {
+    let id = id();
+    created(store, &id, &record(b"1")).await;
+    id
+}
+
 /// Random numbers, different in each run.
 pub fn random() -> u64 {
     let (one, two) = id().as_uuid().as_u64_pair();

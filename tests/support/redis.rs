@@ -219,7 +219,10 @@ impl Server {
 
     /// A field of `INFO`.
     pub fn info(&self, name: &str) -> String {
-        let text = self.cli(&["INFO", "everything"]).text();
+        let words = ["INFO", "everything"];
+        // A Sentinel that makes it a replica closes all connections, and this one may be among them.
+        let reply = self.ask(&words).unwrap_or_else(|_| self.cli(&words));
+        let text = reply.text();
         let field = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         field.map(ToOwned::to_owned).unwrap_or_default()
     }

@@ -41,7 +41,7 @@ impl RedisStore {
     }
 
     /// The newest generation of these partitions.
-    async fn newest(&self, partitions: &[u16]) -> Result<u64, StoreError> {
+    pub(super) async fn newest(&self, partitions: &[u16]) -> Result<u64, StoreError> {
         let mut newest = 0;
         for groups in self.groups(partitions.to_vec(), |partition| *partition).chunks(AT_ONCE) {
             let ask = |group: &Vec<u16>| boxed(self.run_on(&script::NEWEST, self.generations(group), Vec::new()));

@@ -55,7 +55,8 @@ impl RedisStore {
     async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Option<Held>>, StoreError> {
         let command = self.inner.keys.read(id, owner.as_ref());
         let now = clock::to_millis(self.now());
-        let reply = self.inner.link.command(&command).await.map_err(LinkError::of_read)?;
+        let absent = self.inner.keys.absent(id);
+        let reply = self.inner.link.read(&absent, command).await.map_err(LinkError::of_read)?;
         let Value::Array(values) = reply else { return Err(unexpected("no array")) };
         let mut values = values.into_iter();
         let mut next = || match values.next() {

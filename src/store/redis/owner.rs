@@ -65,9 +65,8 @@ impl RedisStore {
 
     pub(super) async fn sessions_of(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
         let list = self.inner.keys.sessions(&SessionId::of_owner(owner));
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(&list).arg(0).arg(-1);
-        let ids = ids(self.inner.link.command(&command).await.map_err(LinkError::of_read)?)?;
+        let members = self.run(&script::MEMBERS, &[&list], &[]).await;
+        let ids = ids(members.map_err(LinkError::of_read)?)?;
         let (mut found, mut dead) = (Vec::with_capacity(ids.len()), Vec::new());
         for ids in ids.chunks(AT_ONCE) {
             let found_now = joined(ids.iter().map(|id| boxed(self.find(id))).collect()).await;

@@ -58,6 +58,7 @@ scripts! {
     ENSURE_EPOCH: WRITES "ensure_epoch.lua";
     RENEW_EPOCH: WRITES "renew_epoch.lua";
     LIST: WRITES "list.lua";
+    MEMBERS: READS "members.lua";
     NEWEST: READS "newest.lua";
     RAISE: WRITES "raise.lua";
     // Its writes are only tidiness.

@@ -112,6 +112,9 @@ use crate::{
 /// [`OutcomeUnknown`](crate::store::StoreErrorKind::OutcomeUnknown): the second is not answered either, another write has
 /// come, or nothing is left, so that whether this call or another has ended the session can't be told.
 ///
+/// A replica answers nothing: what it holds may be old, or missing while it fetches the primary's data. Its refusal,
+/// `READONLY`, is an error for reads as well.
+///
 /// What the server refuses (`OOM`, `READONLY`, `NOPERM`, `LOADING`, `CLUSTERDOWN` and so on) has changed nothing. The error
 /// is [`Unavailable`](crate::store::StoreErrorKind::Unavailable), and its source says what to do.
 ///

@@ -76,14 +76,18 @@ impl Bare {
         value.len()
     }
 
-    /// Reads by these commands, and returns how many bytes were answered.
+    /// Reads by these commands in one pipeline, and returns how many bytes were answered.
     pub(super) async fn read(&self, template: &Template) -> usize {
         let mut connection = self.0.clone();
-        let mut bytes = 0;
-        for words in &template.commands {
-            bytes += length(&send(&mut connection, words).await);
+        if let [words] = &template.commands[..] {
+            return length(&send(&mut connection, words).await);
         }
-        bytes
+        let mut pipeline = redis::pipe();
+        for words in &template.commands {
+            pipeline.add_command(command(words));
+        }
+        let replies: Vec<Value> = pipeline.query_async(&mut connection).await.expect("answers");
+        replies.iter().map(length).sum()
     }
 
     /// Writes by these commands.
@@ -97,11 +101,15 @@ impl Bare {
 }
 
 async fn send(connection: &mut MultiplexedConnection, words: &Words) -> Value {
+    command(words).query_async(connection).await.expect("an answer")
+}
+
+fn command(words: &Words) -> Cmd {
     let mut command = Cmd::new();
     for word in words {
         command.arg(&word[..]);
     }
-    command.query_async(connection).await.expect("an answer")
+    command
 }
 
 fn length(value: &Value) -> usize {

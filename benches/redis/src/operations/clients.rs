@@ -150,6 +150,7 @@ fn nonce(version: &Version) -> [u8; 16] {
 /// The commands that name this session: the handshake does not.
 fn of(id: &SessionId, mut commands: Vec<Words>) -> Vec<Words> {
     let id = id.to_string();
-    commands.retain(|words| words.iter().any(|word| word.ends_with(id.as_bytes())));
+    let names = |word: &Vec<u8>| word.windows(id.len()).any(|part| part == id.as_bytes());
+    commands.retain(|words| words.iter().any(names));
     commands
 }

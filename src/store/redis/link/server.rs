@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use redis::{AsyncConnectionConfig, Cmd, PushInfo, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime,
     time::{Instant, timeout_at},
@@ -115,6 +115,23 @@ enum Lane {
     Waiting,
 }
 
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    Command(&'a Cmd, Delivery),
+    /// A command that a replica refuses, and one that reads.
+    Guarded(&'a Pipeline),
+}
+
+impl Request<'_> {
+    fn lane(&self) -> Lane {
+        match self {
+            Self::Command(_, how) if how.replicas > 0 => Lane::Waiting,
+            Self::Command(..) | Self::Guarded(_) => Lane::Any,
+        }
+    }
+}
+
 /// How a command is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Delivery {
@@ -180,7 +197,16 @@ impl Server {
 
     /// Sends a command, and waits for the reply until then.
     pub(super) async fn call(&self, command: &Cmd, how: Delivery, deadline: Instant) -> Result<Value, LinkError> {
-        let result = self.try_call(command, how, deadline).await;
+        self.counted(Request::Command(command, how), deadline).await
+    }
+
+    /// Sends a command that reads, behind one that a replica refuses; see [`Link::read`](super::dispatch::Link::read).
+    pub(super) async fn read(&self, guarded: &Pipeline, deadline: Instant) -> Result<Value, LinkError> {
+        self.counted(Request::Guarded(guarded), deadline).await
+    }
+
+    async fn counted(&self, request: Request<'_>, deadline: Instant) -> Result<Value, LinkError> {
+        let result = self.try_call(request, deadline).await;
         match &result {
             Ok(_) => {}
             Err(LinkError::Refused(_)) => self.counters.refused.count(),
@@ -191,7 +217,7 @@ impl Server {
         result
     }
 
-    async fn try_call(&self, command: &Cmd, how: Delivery, deadline: Instant) -> Result<Value, LinkError> {
+    async fn try_call(&self, request: Request<'_>, deadline: Instant) -> Result<Value, LinkError> {
         let overdue = || Cause::Overdue(self.settings.request_timeout);
         if self.is_closed.load(Ordering::Acquire) {
             return Err(LinkError::NotSent(Cause::Closed));
@@ -199,23 +225,23 @@ impl Server {
         // The deadline was set when the request began.
         let age = deadline.saturating_duration_since(self.made).saturating_sub(self.settings.request_timeout);
         let micros = age.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(age.subsec_micros()));
-        let seat = self.seat(if how.replicas > 0 { Lane::Waiting } else { Lane::Any }, micros);
+        let seat = self.seat(request.lane(), micros);
         let connected = timeout_at(deadline, self.live(&seat)).await.unwrap_or_else(|_| Err(overdue()));
         let mut live = connected.map_err(LinkError::NotSent)?;
         self.counters.requests.count();
         let before = live.state.answers.load(Ordering::Relaxed);
         let _under_way = seat.progress.begin();
-        let Ok(reply) = timeout_at(deadline, deliver(&mut live.connection, command, how, deadline)).await else {
+        let Ok(reply) = timeout_at(deadline, deliver(&mut live.connection, request, deadline)).await else {
             // A connection on which nothing at all comes back may be dead without a word.
             if live.state.answers.load(Ordering::Relaxed) == before {
                 self.give_up(&seat, &live, "no answers come");
             }
             return Err(LinkError::Unanswered(overdue()));
         };
+        seat.progress.answered();
         match &reply {
             Ok(_) => {
                 live.state.answers.fetch_add(1, Ordering::Relaxed);
-                seat.progress.answered();
             }
             Err(LinkError::Unanswered(cause)) => self.give_up(&seat, &live, cause),
             // The primary has become a replica. Where the primary is now is found out by connecting again.
@@ -387,18 +413,32 @@ impl Server {
     }
 }
 
-/// Sends a command, and what goes with it, on one connection.
+/// Sends a request on one connection.
 async fn deliver(
     connection: &mut MultiplexedConnection,
-    command: &Cmd,
-    how: Delivery,
+    request: Request<'_>,
     deadline: Instant,
 ) -> Result<Value, LinkError> {
     let failed = |error: redis::RedisError| LinkError::of_request(&error);
+    let (command, how) = match request {
+        Request::Command(command, how) => (command, how),
+        Request::Guarded(guarded) => {
+            let mut replies = connection.send_packed_commands(guarded, 0, guarded.len()).await.map_err(failed)?;
+            let reply = replies.pop().unwrap_or(Value::Nil);
+            let guard = replies.pop().unwrap_or(Value::Nil).extract_error().map_err(failed);
+            // Other errors concern only those who write.
+            if let Err(LinkError::Refused(refusal)) = guard
+                && refusal.kind == RefusalKind::ReadOnly
+            {
+                return Err(LinkError::Refused(refusal));
+            }
+            return reply.extract_error().map_err(failed);
+        }
+    };
     if how == Delivery::default() {
         return connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(failed);
     }
-    let mut pipeline = redis::Pipeline::with_capacity(3);
+    let mut pipeline = Pipeline::with_capacity(3);
     if how.asking {
         pipeline.cmd("ASKING");
     }

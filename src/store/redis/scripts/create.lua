@@ -4,20 +4,20 @@ local head = head_of(KEYS[1])
 local current = generation(KEYS[2])
 if head ~= '' then
   if not is_whole(head) then
-    return 'x'
+    return unwritten('x')
   end
   if nonce(head) == nonce(ARGV[3]) then
-    return 'd' .. string.sub(head, 19, 26)
+    return unwritten('d' .. string.sub(head, 19, 26))
   end
   if is_live(head, current) then
-    return 'e'
+    return unwritten('e')
   end
 end
 if ARGV[5] ~= '' then
   local from = tonumber(ARGV[5])
   -- Cleared since the old session was stored: it is gone, or about to be.
   if from < current then
-    return 'o' .. digits(current)
+    return unwritten('o' .. digits(current))
   end
   current = from
 end

@@ -1,6 +1,6 @@
 -- KEYS: epoch, generation.
 local epoch = epoch_of(KEYS[1], generation(KEYS[2]))
 if epoch == '' then
-  return 'g'
+  return unwritten('g')
 end
-return 'd' .. epoch
+return unwritten('d' .. epoch)

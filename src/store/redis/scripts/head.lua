@@ -77,6 +77,17 @@ local function told(letter, value)
   return { letter .. 'p' .. epoch, value }
 end
 
+-- An answer for which nothing was written. A replica refuses a script at its first write only, and what it holds may be
+-- old, or missing while it fetches the primary's data: so it must not answer that a session is gone, nor what is stored. A
+-- removal of what is never there changes nothing, and a replica refuses it.
+local function unwritten(answer)
+  local probe = redis.pcall('UNLINK', KEYS[1] .. ':none')
+  if type(probe) == 'table' and probe.err and string.find(probe.err, 'READONLY', 1, true) then
+    return probe
+  end
+  return answer
+end
+
 -- Puts a session on its owner's list. The list is a help: if this fails, the session is stored all the same.
 local function list(key, id, limit)
   -- The most sessions that a list holds.

@@ -4,19 +4,19 @@ if held ~= '' then
   local head = head_of(KEYS[1])
   if is_whole(head) and nonce(head) == held then
     if is_live(head, generation(KEYS[2])) then
-      return told('s', head)
+      return unwritten(told('s', head))
     end
-    return 'g'
+    return unwritten('g')
   end
 end
 local value = redis.call('GET', KEYS[1])
 if not value then
-  return 'g'
+  return unwritten('g')
 end
 if not is_whole(value) then
-  return 'x'
+  return unwritten('x')
 end
 if not is_live(value, generation(KEYS[2])) then
-  return 'g'
+  return unwritten('g')
 end
-return told('v', value)
+return unwritten(told('v', value))

@@ -1,17 +1,17 @@
 -- KEYS: session, generation. ARGV: 3 holder, 4 until, 5 the nonce that the session gets with a new holder.
 local head = head_of(KEYS[1])
 if head == '' then
-  return 'g'
+  return unwritten('g')
 end
 if not is_whole(head) then
-  return 'x'
+  return unwritten('x')
 end
 if not is_live(head, generation(KEYS[2])) then
-  return 'g'
+  return unwritten('g')
 end
 if number(head, 83) > now then
   if string.sub(head, 67, 82) ~= ARGV[3] then
-    return 'h'
+    return unwritten('h')
   end
   redis.call('SETRANGE', KEYS[1], 82, packed(tonumber(ARGV[4])))
 else

@@ -3,4 +3,4 @@ local newest = 0
 for _, key in ipairs(KEYS) do
   newest = math.max(newest, generation(key))
 end
-return digits(newest)
+return unwritten(digits(newest))

@@ -4,4 +4,4 @@ for _, key in ipairs(KEYS) do
     redis.call('SET', key, ARGV[3])
   end
 end
-return 'd'
+return unwritten('d')

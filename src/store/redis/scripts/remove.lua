@@ -3,7 +3,7 @@ local head = redis.pcall('GETRANGE', KEYS[1], 0, 89)
 local was_there = true
 if type(head) == 'string' then
   if head == '' then
-    return 'g'
+    return unwritten('g')
   end
   if is_whole(head) then
     was_there = is_live(head, generation(KEYS[2]))

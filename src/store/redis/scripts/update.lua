@@ -2,20 +2,20 @@
 -- lease stays as it is.
 local head = head_of(KEYS[1])
 if head == '' then
-  return 'g'
+  return unwritten('g')
 end
 if not is_whole(head) then
-  return 'x'
+  return unwritten('x')
 end
 if not is_live(head, generation(KEYS[2])) then
-  return 'g'
+  return unwritten('g')
 end
 local stored = nonce(head)
 if stored ~= ARGV[5] then
   if stored == nonce(ARGV[3]) then
-    return 'd' .. string.sub(head, 19, 26)
+    return unwritten('d' .. string.sub(head, 19, 26))
   end
-  return told('c', redis.call('GET', KEYS[1]))
+  return unwritten(told('c', redis.call('GET', KEYS[1])))
 end
 redis.call('SET', KEYS[1], ARGV[3], 'PXAT', ARGV[4])
 local lease = string.sub(head, 67, 90)

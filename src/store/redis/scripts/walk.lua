@@ -26,4 +26,4 @@ for i, key in ipairs(KEYS) do
   end
   told[i] = letter
 end
-return table.concat(told)
+return unwritten(table.concat(told))

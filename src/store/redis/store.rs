@@ -58,7 +58,8 @@ use crate::{
 ///
 /// A load is one `MGET` if the process has seen the session before, since it then knows which epoch to ask for; it remembers the
 /// owners of 16,384 sessions. Otherwise it is a script, which takes the server longer. An owner that has changed elsewhere since
-/// then costs the next load one more round trip.
+/// then costs the next load one more round trip. The `UNLINK` of a key that is never there, with `:none` behind the session's,
+/// goes with each `MGET`, so that no replica answers it.
 ///
 /// # Leases
 ///

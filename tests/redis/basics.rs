@@ -70,7 +70,7 @@ async fn a_session_ends_by_the_servers_own_expiry() {
     let record = owned(owner, 1);
     created(&store, &id, &record).await;
     let until = |key: &str| server.cli(&["PEXPIRETIME", key]).number();
-    let millis = |time: std::time::SystemTime| {
+    let millis = |time: SystemTime| {
         i64::try_from(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
     };
     let stored = loaded(&store, &id).await;
@@ -94,7 +94,7 @@ async fn an_owners_list_holds_what_lives_and_is_repaired_where_it_is_read() {
     // An end, a removal and a tombstone take it off at once.
     store.remove(&one).await.unwrap();
     assert_eq!(members(), 3);
-    let now = std::time::SystemTime::now();
+    let now = SystemTime::now();
     assert_eq!(store.end(&two, &versions[1], now).await.unwrap(), End::Ended);
     assert_eq!(members(), 2);
     let next = owned("ada", 1);

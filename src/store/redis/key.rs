@@ -64,11 +64,6 @@ impl Keys {
         command
     }
 
-    /// A key beside a session's that is never there. `unwritten` in `scripts/head.lua` uses it as well.
-    pub(super) fn absent(&self, id: &SessionId) -> String {
-        self.of(id, ":none")
-    }
-
     /// Where an owner's epoch is, by the owner's id.
     pub(super) fn epoch(&self, owner: &SessionId) -> String {
         self.of(owner, ":epoch")

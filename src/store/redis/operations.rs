@@ -51,12 +51,12 @@ impl RedisStore {
     }
 
     /// Reads a record whose owner is known, by a plain command: the server is through with it in a fraction of a script's
-    /// time. `None` if there is no string under the key, of which the script can say why.
+    /// time. `None` if there is no string under the key: the script says why, and a replica
+    /// does not answer it.
     async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Option<Held>>, StoreError> {
         let command = self.inner.keys.read(id, owner.as_ref());
         let now = clock::to_millis(self.now());
-        let absent = self.inner.keys.absent(id);
-        let reply = self.inner.link.read(&absent, command).await.map_err(LinkError::of_read)?;
+        let reply = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
         let Value::Array(values) = reply else { return Err(unexpected("no array")) };
         let mut values = values.into_iter();
         let mut next = || match values.next() {

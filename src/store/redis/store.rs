@@ -58,8 +58,9 @@ use crate::{
 ///
 /// A load is one `MGET` if the process has seen the session before, since it then knows which epoch to ask for; it remembers the
 /// owners of 16,384 sessions. Otherwise it is a script, which takes the server longer. An owner that has changed elsewhere since
-/// then costs the next load one more round trip. The `UNLINK` of a key that is never there, with `:none` behind the session's,
-/// goes with each `MGET`, so that no replica answers it.
+/// then costs the next load one more round trip. A server that has become a replica is noticed within 100 ms: that often, the
+/// `UNLINK` of a key that is never there goes with the `MGET`. Until then it answers what it still has, and never that a
+/// session is gone.
 ///
 /// # Leases
 ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{Arg, Client, Cmd, Pipeline, Value, sentinel::SentinelClient};
+use redis::{Arg, Client, Cmd, Value, sentinel::SentinelClient};
 use tokio::time::Instant;
 
 use super::{
@@ -102,18 +102,17 @@ impl Link {
         self.call(key, command, 0, self.deadline()).await
     }
 
-    /// Sends a command that reads to the server of its first key, and no replica answers it: what a replica holds may be
-    /// old, or missing while it fetches the primary's data.
+    /// Sends a command that reads to the server of its first argument, which is a key. A server that was a primary and has
+    /// become a replica answers for 100 ms more at most: what it holds may be old, or missing while it fetches the primary's
+    /// data. So the caller must not conclude from an answer that a key is gone.
     ///
-    /// A replica of a cluster refuses to read by itself. Elsewhere, the removal of a key that is never there, `absent`, goes
-    /// before the command: it changes nothing, and a replica refuses it.
-    pub(in super::super) async fn read(&self, absent: &str, command: Cmd) -> Result<Value, LinkError> {
-        let Shape::Single(server) = &self.shape else { return self.command(&command).await };
-        let mut guard = Cmd::with_capacity(2, "UNLINK".len() + absent.len());
-        guard.arg("UNLINK").arg(absent);
-        let mut guarded = Pipeline::with_capacity(2);
-        guarded.add_command(guard).add_command(command);
-        server.read(&guarded, self.deadline()).await
+    /// A replica of a cluster refuses to read by itself. Elsewhere, the removal of a key that is never there, the command's
+    /// with `:none` behind it, goes before the command every 100 ms: it changes nothing, and a replica refuses it.
+    pub(in super::super) async fn read(&self, command: &Cmd) -> Result<Value, LinkError> {
+        match &self.shape {
+            Shape::Single(server) => server.read(command, self.deadline()).await,
+            Shape::Cluster(_) => self.command(command).await,
+        }
     }
 
     async fn call(

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, Value, aio::MultiplexedConnection};
+use redis::{Arg, AsyncConnectionConfig, Cmd, Pipeline, PushInfo, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime,
     time::{Instant, timeout_at},
@@ -34,6 +34,10 @@ const REPLICA_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
 /// A connection on which requests are under way and nothing has been answered for this long, in microseconds, is held up: by
 /// a large value, or by a script or a command that takes long.
 const HELD_UP_MICROS: u64 = 2_000;
+
+/// For how long a connection's server is taken for a primary since it last carried out what a replica refuses, in
+/// microseconds. Such a command with each read would take a sixth more of the processor for each request.
+const PRIMARY_MICROS: u64 = 100_000;
 
 /// One server, and the connections to it: some for each runtime that uses the store, so that no runtime depends on
 /// another to drive its requests.
@@ -119,15 +123,16 @@ enum Lane {
 #[derive(Clone, Copy)]
 enum Request<'a> {
     Command(&'a Cmd, Delivery),
-    /// A command that a replica refuses, and one that reads.
-    Guarded(&'a Pipeline),
+    /// A command that reads, and whose first argument is a key: on a connection of which it is not known that the server was a
+    /// primary just now, behind one that a replica refuses.
+    Read(&'a Cmd),
 }
 
 impl Request<'_> {
     fn lane(&self) -> Lane {
         match self {
             Self::Command(_, how) if how.replicas > 0 => Lane::Waiting,
-            Self::Command(..) | Self::Guarded(_) => Lane::Any,
+            Self::Command(..) | Self::Read(_) => Lane::Any,
         }
     }
 }
@@ -161,6 +166,8 @@ struct State {
     /// Nothing that is sent now arrives.
     is_lost: AtomicBool,
     answers: AtomicU64,
+    /// Until when reads are sent without a guard: microseconds since the server was made.
+    primary_until: AtomicU64,
 }
 
 /// Dropped with the task that drives a connection, however that ends.
@@ -200,9 +207,9 @@ impl Server {
         self.counted(Request::Command(command, how), deadline).await
     }
 
-    /// Sends a command that reads, behind one that a replica refuses; see [`Link::read`](super::dispatch::Link::read).
-    pub(super) async fn read(&self, guarded: &Pipeline, deadline: Instant) -> Result<Value, LinkError> {
-        self.counted(Request::Guarded(guarded), deadline).await
+    /// Sends a command that reads, where no replica answers it; see [`Link::read`](super::dispatch::Link::read).
+    pub(super) async fn read(&self, command: &Cmd, deadline: Instant) -> Result<Value, LinkError> {
+        self.counted(Request::Read(command), deadline).await
     }
 
     async fn counted(&self, request: Request<'_>, deadline: Instant) -> Result<Value, LinkError> {
@@ -231,7 +238,7 @@ impl Server {
         self.counters.requests.count();
         let before = live.state.answers.load(Ordering::Relaxed);
         let _under_way = seat.progress.begin();
-        let Ok(reply) = timeout_at(deadline, deliver(&mut live.connection, request, deadline)).await else {
+        let Ok(reply) = timeout_at(deadline, deliver(&mut live, request, deadline, micros)).await else {
             // A connection on which nothing at all comes back may be dead without a word.
             if live.state.answers.load(Ordering::Relaxed) == before {
                 self.give_up(&seat, &live, "no answers come");
@@ -415,22 +422,26 @@ impl Server {
 
 /// Sends a request on one connection.
 async fn deliver(
-    connection: &mut MultiplexedConnection,
+    Live { connection, state, .. }: &mut Live,
     request: Request<'_>,
     deadline: Instant,
+    micros: u64,
 ) -> Result<Value, LinkError> {
     let failed = |error: redis::RedisError| LinkError::of_request(&error);
     let (command, how) = match request {
         Request::Command(command, how) => (command, how),
-        Request::Guarded(guarded) => {
-            let mut replies = connection.send_packed_commands(guarded, 0, guarded.len()).await.map_err(failed)?;
+        Request::Read(command) if state.was_primary(micros) => (command, Delivery::default()),
+        Request::Read(command) => {
+            let mut replies = connection.send_packed_commands(&guarded(command), 0, 2).await.map_err(failed)?;
             let reply = replies.pop().unwrap_or(Value::Nil);
             let guard = replies.pop().unwrap_or(Value::Nil).extract_error().map_err(failed);
             // Other errors concern only those who write.
-            if let Err(LinkError::Refused(refusal)) = guard
-                && refusal.kind == RefusalKind::ReadOnly
-            {
-                return Err(LinkError::Refused(refusal));
+            match guard {
+                Err(LinkError::Refused(refusal)) if refusal.kind == RefusalKind::ReadOnly => {
+                    return Err(LinkError::Refused(refusal));
+                }
+                Ok(_) => state.primary_until.store(micros.saturating_add(PRIMARY_MICROS), Ordering::Relaxed),
+                Err(_) => {}
             }
             return reply.extract_error().map_err(failed);
         }
@@ -466,6 +477,24 @@ async fn deliver(
         }
     }
     Ok(reply)
+}
+
+/// A command behind one that changes nothing, and that a replica refuses: the removal of a key that is never there.
+fn guarded(command: &Cmd) -> Pipeline {
+    let mut guard = Cmd::with_capacity(2, 256);
+    guard.arg("UNLINK");
+    if let Some(Arg::Simple(key)) = command.args_iter().nth(1) {
+        guard.arg([key, b":none"].concat());
+    }
+    let mut pipeline = Pipeline::with_capacity(2);
+    pipeline.add_command(guard).add_command(command.clone());
+    pipeline
+}
+
+impl State {
+    fn was_primary(&self, micros: u64) -> bool {
+        micros < self.primary_until.load(Ordering::Relaxed)
+    }
 }
 
 impl Seat {

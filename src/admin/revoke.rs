@@ -13,8 +13,8 @@ use crate::{
     events::EventKind,
     id::SessionId,
     record::{Owner, Record, RecordKind},
-    session::{Caller, Context, EndedBeside, Live, end_owned, within},
-    store::{End, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage},
+    session::{Caller, Context, Ended, EndedBeside, Live, end_listed, end_owned, within},
+    store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
 /// # An owner's sessions ended
@@ -31,8 +31,8 @@ impl Sessions {
     ///
     /// If the store can't change the epoch: then the sessions may live on.
     pub async fn revoke_all(&self, owner: impl Display) -> Result<u64> {
-        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), owner.to_string());
-        let name = Arc::from(&*owner);
+        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner.to_string()));
+        let name = Arc::clone(&owner);
         let revoked: Result<u64> = self
             .context
             .running
@@ -73,8 +73,8 @@ impl Sessions {
     ///
     /// If the store can't; [`Contended`](ErrorKind::Contended) if the kept session changes again and again.
     pub async fn revoke_others(&self, owner: impl Display, keep: &SessionId) -> Result<bool> {
-        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), owner.to_string());
-        let (name, keep) = (Arc::from(&*owner), *keep);
+        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner.to_string()));
+        let (name, keep) = (Arc::clone(&owner), *keep);
         let kept: Result<Option<SessionId>> = self
             .context
             .running
@@ -185,37 +185,13 @@ async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Stored)> {
     }
 }
 
-/// Ends a session of an owner in the version that was listed, or in a newer one. Returns whether this call has ended it.
-///
-/// Not by a plain remove: a login over the session may have left a tombstone there since. And not in the listed version
-/// alone: another process's `revoke_others` may be carrying it over into the present epoch.
-async fn end_listed(context: &Context, owner: &str, id: &SessionId, mut held: Stored) -> Result<bool, StoreError> {
-    for _ in 0..MOST_VERSIONS {
-        let newer = match context.store.end(id, &held.version, context.clock.now()).await? {
-            End::Ended => return Ok(true),
-            End::Gone => return Ok(false),
-            End::Conflict(Some(newer)) => Some(newer),
-            End::Conflict(None) => context.store.load(id).await?,
-        };
-        let is_theirs = |stored: &Stored| stored.record.owner().is_some_and(|held| **held.name() == *owner);
-        match newer.filter(|newer| newer.record.is_session() && is_theirs(newer)) {
-            Some(newer) => held = newer,
-            None => return Ok(false),
-        }
-    }
-    Err(StoreError::new(StoreErrorKind::Other).during("end").on(id).because("the session keeps changing"))
-}
-
-/// How many versions of a listed session are tried: each is one that others wrote meanwhile.
-const MOST_VERSIONS: usize = 64;
-
 /// Removes an owner's revoked sessions, as far as the store lists them and it goes well: they are dead either way.
 ///
 /// Those are the ones without the present epoch, since who has logged in meanwhile has that and stays; and those that
 /// were there `before` the epoch was renewed, whatever epoch somebody carried them into since.
 async fn remove_listed(
     context: &Context,
-    owner: &str,
+    owner: &Arc<str>,
     before: &[(SessionId, Stored)],
     keep: Option<&SessionId>,
 ) -> u64 {
@@ -234,12 +210,12 @@ async fn remove_listed(
         if keep == Some(&id) || (epoch == present && !before.contains(&id)) {
             continue;
         }
-        match end_listed(context, owner, &id, stored).await {
-            Ok(true) => {
+        match end_listed(context, owner, &id, &stored.version).await {
+            Ok(Ended::Done(id) | Ended::Unsure(id)) => {
                 removed += 1;
                 context.emit(EventKind::Destroyed { id });
             }
-            Ok(false) => {}
+            Ok(Ended::Absent | Ended::Superseded) => {}
             Err(error) => {
                 tracing::warn!(
                     target: TARGET,

@@ -52,7 +52,8 @@ enum Attempt {
 /// How far an end has followed the session: the id that was asked for, or one that its renewals' tombstones lead to.
 struct Way {
     id: SessionId,
-    /// The owner at the renewals that were followed; `None` if none was.
+    /// The owner that the session must have: the one it was listed with, or had at the renewals that were followed. `None`
+    /// if any will do.
     owner: Option<Option<Arc<str>>>,
     hops: usize,
 }
@@ -65,8 +66,16 @@ pub(crate) async fn end(context: &Context, id: &SessionId) -> Result<Ended> {
 
 /// The same for a session that was seen in this version: no load is needed unless it has changed since.
 pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Version>) -> Result<Ended> {
+    end_along(context, Way { id: *id, owner: None, hops: 0 }, seen).await
+}
+
+/// The same for a session that was listed with its owner. If it has another owner since, it is left as it is.
+pub(crate) async fn end_listed(context: &Context, owner: &Arc<str>, id: &SessionId, listed: &Version) -> Result<Ended> {
+    end_along(context, Way { id: *id, owner: Some(Some(Arc::clone(owner))), hops: 0 }, Some(listed)).await
+}
+
+async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> Result<Ended> {
     let mut attempts = Attempts::new(context);
-    let mut way = Way { id: *id, owner: None, hops: 0 };
     let mut newer = None;
     if let Some(version) = seen {
         match attempts.make(&way.id, version).await? {

@@ -60,7 +60,7 @@ pub(crate) use self::caller::report_failed;
 pub(crate) use self::{
     caller::{Caller, Polling},
     context::{Context, within},
-    end::{Ended, end, end_owned},
+    end::{Ended, end, end_listed, end_owned},
     find::{Follow, Found},
     lease::{Taken, take as take_lease},
     limit::make_room,

@@ -11,12 +11,14 @@ use std::{
 use session_layer::{
     Error, Session, SessionId, SessionStore,
     conformance::Operation,
-    record::Record,
-    store::{Create, Holder, Leases, Lock, StoreError, Stored, Touch, Update, Usage, Version},
+    store::{Holder, Leases, Lock, StoreError},
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-use crate::site::{Jar, Reply, Site};
+use crate::{
+    forward::forward,
+    site::{Jar, Reply, Site},
+};
 
 pub(crate) const WAIT: Duration = Duration::from_secs(10);
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -30,31 +32,7 @@ pub(crate) fn site() -> Site {
 pub(crate) struct Eager<S>(pub(crate) S);
 
 impl<S: SessionStore> SessionStore for Eager<S> {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.0.load(id).await
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.0.create(id, record, usage).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        self.0.touch(id, usage).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.0.remove(id).await
-    }
+    forward!(0: load, create, update, touch, remove);
 
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)

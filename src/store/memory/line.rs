@@ -89,7 +89,7 @@ impl Line {
 /// Versions from this one on are refused. Real ones are far below, and counting on from a larger one could overflow.
 pub(super) const MOST_VERSION: u64 = 1 << 63;
 
-/// Writes the head of a journal. Versions above `version` were not given before the journal was begun.
+/// Writes the head of a journal. No version above `version` was given before the journal was begun.
 pub(super) fn write_head(version: u64, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     bytes.extend(MAGIC);

@@ -26,7 +26,7 @@ use super::{
 /// unknown, but far smaller.
 const VERSION_GAP_BITS: u32 = 40;
 
-/// The number of gaps below the first version of the last store that this process opened.
+/// The first version of the last store that this process opened, in gaps.
 static LAST_GAP: AtomicU64 = AtomicU64::new(0);
 
 /// Returns the version with which a store begins. It is above all versions in the store's files, and above all versions

@@ -195,7 +195,7 @@ pub trait SessionStore: Send + Sync + 'static {
         provided::refresh(self, id, held)
     }
 
-    /// Returns an owner's current epoch, or `None` if the owner has none, which revokes every session of the owner.
+    /// Returns an owner's current epoch, or `None` if the owner has none. Every session of the owner is revoked then.
     ///
     /// - **E1** An owner that never had an epoch, or whose epoch was lost, has none.
     ///

@@ -1,4 +1,4 @@
-//! The error that a store returns.
+//! Errors of store operations.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use crate::{
     id::SessionId,
 };
 
-/// The error that a store returns if an operation fails. It never means that a session is absent.
+/// A store operation failed. That never means that a session is absent.
 ///
 /// `Display` names the operation and the id, never a token or a value. Clones share one allocation.
 ///

@@ -41,7 +41,7 @@ impl Flight {
             // Yields to the scheduler once, so that loads that were woken together share the flight.
             yield_once().await;
             let _turn = self.turn.lock().await;
-            // A load that reads `false` here has begun before the call.
+            // A load that still reads `false` began before this call.
             self.begun.store(true, Ordering::SeqCst);
             call().await
         });

@@ -6,8 +6,8 @@
 //!
 //! By default, every load asks the store whether the cached record is still current
 //! ([`refresh`](crate::SessionStore::refresh)). So a session is as fresh as without the cache: a change, a logout or an
-//! expiry in another process is visible to the next load. The cache saves the transfer of the record, and its opening
-//! if it is sealed, but not the round trip. [`CacheConfig::trusted`] saves the round trip, too; its documentation says
+//! expiry in another process is visible to the next load. The cache saves the transfer of the record, and opening it if
+//! it is sealed, but not the round trip. [`CacheConfig::trusted`] saves the round trip, too; its documentation says
 //! what that gives up.
 //!
 //! An owner's epoch is never cached: revoking all sessions of an owner is visible at once, whether sessions are trusted

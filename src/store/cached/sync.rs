@@ -1,5 +1,5 @@
-//! The lock of the cache: the standard library's, or shuttle's if schedules are searched (`--cfg
-//! session_layer_shuttle`).
+//! The lock of the cache: the standard library's, or shuttle's under `--cfg session_layer_shuttle`, which searches
+//! schedules.
 
 #[cfg(all(test, session_layer_shuttle))]
 pub(super) use shuttle::sync::{Mutex, MutexGuard};

@@ -1,8 +1,8 @@
-//! The error of opening a sealed record.
+//! Errors when opening sealed records.
 
 use crate::keyring::KeyId;
 
-/// The error of opening a stored record: the source of a [`StoreError`](crate::store::StoreError) of kind `Corrupt`.
+/// A stored record can't be opened. This is the source of a [`StoreError`](crate::store::StoreError) of kind `Corrupt`.
 /// The stored bytes stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

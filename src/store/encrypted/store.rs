@@ -23,9 +23,11 @@ use crate::{
 /// The target of this module's events.
 pub(super) const TARGET: &str = "session_layer::store::encrypted";
 
-/// Wraps a store and seals its records with the keys of a ring. Ids, times, sizes and lifetimes stay readable in the
-/// store, as do an owner's sessions under a keyed hash of the name. Sealing does not detect that somebody with write
-/// access has put back an older version of a record.
+/// Wraps a store, and seals its records with the keys of a ring.
+///
+/// Entries and owners' names are encrypted. Ids, times, lifetimes, sizes, and which sessions share an owner stay
+/// readable in the store. If somebody with write access to the store puts back an older version of a record, that is
+/// not detected.
 ///
 /// ```
 /// # #[cfg(feature = "memory")] {

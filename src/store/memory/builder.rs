@@ -103,8 +103,8 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(300);
 
 impl MemoryStoreBuilder {
     /// Sets how many sessions the store holds at most. Default: 100,000. Beyond that, the least recently used session
-    /// is evicted, those without an owner first. Tombstones and epochs are not counted. [`open`](Self::open) accepts 1
-    /// to 2^32.
+    /// is evicted, sessions without an owner first. Tombstones and epochs are not counted. [`open`](Self::open) accepts
+    /// 1 to 2^32.
     pub fn capacity(mut self, sessions: u64) -> Self {
         self.capacity = sessions;
         self
@@ -132,9 +132,9 @@ impl MemoryStoreBuilder {
 
     /// Sets the path of a snapshot, so that a restart loses no session. Default: none. Missing folders are created.
     ///
-    /// Beside it are its journal (`.journal`), its lock (`.lock`), and `.tmp` files while the others are written. They
-    /// contain every session's data; on Unix, only this user can read them. They don't contain tokens, so nothing in
-    /// them opens a session.
+    /// Beside it are its journal (`.journal`), its lock (`.lock`), and `.tmp` files during writes. They contain every
+    /// session's data; on Unix, only this user can read them. They don't contain tokens, so nothing in them opens a
+    /// session.
     pub fn snapshot_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot_path = Some(path.into());
         self

@@ -1,9 +1,9 @@
-//! The error of opening a memory store.
+//! Errors when opening a memory store.
 
 use std::{io, path::PathBuf};
 
-/// The error of opening a [`MemoryStore`](crate::MemoryStore). The files stay as they are, except that damaged ones may
-/// have been moved aside already, if that was asked for.
+/// A [`MemoryStore`](crate::MemoryStore) can't be opened. Nothing stored is lost: files stay as they are, except that
+/// damaged ones may have been moved aside already, if that was asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryOpenError {

@@ -16,9 +16,9 @@ use super::{
 
 /// The removals since the last snapshot, written by a separate thread.
 ///
-/// A line is queued under the shard's lock, in one step with the removal. So if the caller is dropped meanwhile, the
-/// line is written all the same. The caller then waits until its line is on the disk before it returns. Lines that
-/// arrive during a write go together into the next one.
+/// A line is queued under the shard's lock, in one step with the removal, and is written even if the caller is dropped
+/// meanwhile. The caller waits until its line is on the disk before it returns. Lines that arrive during a write go
+/// together into the next one.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,

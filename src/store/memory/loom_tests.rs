@@ -260,7 +260,7 @@ fn eviction_keeps_the_bound_and_evicts_no_more_than_needed() {
     );
 }
 
-/// A session created during a clear is there or cleared, whole.
+/// A session that is renamed during a clear is cleared under both of its ids.
 #[test]
 fn clear_is_atomic() {
     every_schedule(

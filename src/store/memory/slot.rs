@@ -122,7 +122,7 @@ pub(super) fn cost(record: &Record) -> u64 {
     (used + used / UNUSABLE + if entries > LARGE { entries / UNUSABLE_LARGE } else { 0 }) as u64
 }
 
-/// The size of an allocation: eight bytes of header, rounded up to 16 bytes, at least 32.
+/// The size of an allocation, with a header of eight bytes: a multiple of 16, at least 32.
 fn allocated(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16).max(32)
 }

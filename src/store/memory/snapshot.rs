@@ -134,7 +134,7 @@ fn end(blocks: u64, entries: u64) -> [u8; 20] {
     end
 }
 
-/// The error of reading a snapshot.
+/// A snapshot can't be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
     Io(io::Error),

@@ -31,7 +31,7 @@ use crate::{id::SessionId, store::StoreError};
 /// `TooLarge`. (A store with a capacity of one reserves nothing.)
 ///
 /// Tombstones and epochs cost bytes but are not counted as sessions. An epoch is evicted only if its owner has no
-/// session here, since it would revoke them.
+/// session here, since losing it would revoke them.
 ///
 /// Below a capacity of 1,024, the order of eviction is strict. Above, there are up to 64 shards, and the victim is the
 /// oldest session of the shard that needs room. Since ids are random, that is one of the oldest of all.

@@ -1,9 +1,11 @@
 //! Doubly linked rings over slot numbers: orders of use, free slots and the timing wheel.
 
-/// Rings of slots. Each ring has a head; a slot is in one ring at most, and leaves it without our knowing which.
+/// Rings of slots. Each ring has a head. A slot is in at most one ring, and can leave it without the caller knowing
+/// which.
 ///
-/// The links stand by themselves, eight bytes a slot, not in the slots: moving a session to the end of its ring touches
-/// two neighbours, and their links are far more likely to be in the processor's cache than the neighbours are.
+/// The links are kept apart from the slots, at eight bytes per slot. Moving a session to the end of its ring writes to
+/// the links of two neighbours, and these are far more likely to be in the processor's cache than the neighbours
+/// themselves.
 ///
 /// ```text
 /// ends: │ head 0 │ head 1 │ … │ slot 0 │ slot 1 │ …      each: (before, after)
@@ -15,12 +17,12 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Empty rings with the heads `0..heads`.
+    /// Creates empty rings with the heads `0..heads`.
     pub(super) fn new(heads: u32) -> Self {
         Self { ends: (0..heads).map(|head| (head, head)).collect(), heads }
     }
 
-    /// Appends a slot to a ring. The slot is in no ring.
+    /// Appends a slot, which must be in no ring, to a ring.
     pub(super) fn push(&mut self, head: u32, slot: u32) {
         let node = slot + self.heads;
         while self.ends.len() <= at(node) {
@@ -33,7 +35,7 @@ impl Links {
         self.ends[at(head)].0 = node;
     }
 
-    /// Takes a slot out of its ring; out of none is fine.
+    /// Takes a slot out of its ring. Does nothing if it is in none.
     pub(super) fn unlink(&mut self, slot: u32) {
         let node = slot + self.heads;
         let Some(&(before, after)) = self.ends.get(at(node)) else { return };
@@ -42,17 +44,17 @@ impl Links {
         self.ends[at(node)] = (node, node);
     }
 
-    /// The first of a ring: the one that was pushed longest ago.
+    /// The first slot of a ring: the one that was pushed longest ago.
     pub(super) fn first(&self, head: u32) -> Option<u32> {
         self.slot(self.ends[at(head)].1)
     }
 
-    /// The last of a ring: the one that was pushed last.
+    /// The last slot of a ring: the one that was pushed most recently.
     pub(super) fn last(&self, head: u32) -> Option<u32> {
         self.slot(self.ends[at(head)].0)
     }
 
-    /// The one after a slot in its ring.
+    /// The slot after this one in its ring.
     #[cfg(any(feature = "memory", test))]
     pub(super) fn after(&self, slot: u32) -> Option<u32> {
         self.slot(self.ends[at(slot + self.heads)].1)

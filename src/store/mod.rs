@@ -1,10 +1,11 @@
-//! The store contract: what every store promises, and the boxed form that the layer holds.
+//! The store contract, and the boxed store that the layer holds.
 //!
-//! - [`SessionStore`]: the contract, sentence by sentence; the conformance kit (feature `conformance`) checks each.
-//! - [`Listing`], [`Clearing`], [`Owners`], [`Leases`]: what some backends can do and others can't.
-//! - [`provided`]: what the contract provides, callable by a store that overrides it.
-//! - [`Stored`], [`Version`], [`Usage`] and the outcomes: what goes in and what comes out.
-//! - [`StoreError`]: a store that could not do it, which never means "absent".
+//! - [`SessionStore`]: the contract; the conformance kit (feature `conformance`) checks each of its sentences.
+//! - [`Listing`], [`Clearing`], [`Owners`], [`Leases`]: optional capabilities, which some backends have and others
+//!   don't.
+//! - [`provided`]: the contract's provided methods as functions, for a store that overrides them.
+//! - [`Stored`], [`Version`], [`Usage`] and the outcomes: the arguments and results of the methods.
+//! - [`StoreError`]: a failed operation, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
 mod cached;

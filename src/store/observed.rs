@@ -1,4 +1,4 @@
-//! A wrapper that tells of every call.
+//! A wrapper that reports every call to an observer.
 
 use std::{
     sync::Arc,
@@ -18,11 +18,10 @@ use crate::{
     },
 };
 
-/// Any store, with every call told to an observer: operation, outcome and duration
-/// ([`EventKind::Operation`]).
+/// Wraps a store and reports every call to an observer: its operation, outcome and duration ([`EventKind::Operation`]).
 ///
-/// A layer that has an observer calls its store through this already. It is for looking at one further down, such as the
-/// store behind a cache:
+/// A layer that has an observer already calls its store through this wrapper. Use it to observe a store further down,
+/// such as the store behind a cache:
 ///
 /// ```
 /// # fn over(store: impl session_layer::SessionStore) {
@@ -46,7 +45,7 @@ impl<S: SessionStore> ObservedStore<S> {
         Self { inner, observers }
     }
 
-    /// The store inside.
+    /// The inner store.
     #[must_use]
     pub fn inner(&self) -> &S {
         &self.inner
@@ -69,7 +68,7 @@ impl<S: SessionStore> ObservedStore<S> {
     }
 }
 
-/// The store as the layer calls it: observed, if anybody listens.
+/// Wraps the store of a layer that has observers.
 pub(crate) fn observed(store: DynStore, observers: &Observers) -> DynStore {
     if observers.is_empty() {
         store
@@ -78,14 +77,14 @@ pub(crate) fn observed(store: DynStore, observers: &Observers) -> DynStore {
     }
 }
 
-/// What is known of a call before it is answered.
+/// What is known about a call before it is answered.
 #[derive(Clone, Copy)]
 struct About<'a> {
     id: Option<&'a SessionId>,
     record: Option<&'a Arc<Record>>,
 }
 
-/// What is told of an answer.
+/// What is reported about an answer.
 #[derive(Clone, Copy)]
 struct Told<'a> {
     outcome: Outcome<'a>,
@@ -93,7 +92,7 @@ struct Told<'a> {
     sessions: Option<u64>,
 }
 
-/// A call under way. Dropped before it is over, it tells that.
+/// A call under way. If it is dropped before it is over, it reports [`Outcome::Dropped`].
 struct Call<'a> {
     observers: &'a Observers,
     operation: &'static str,
@@ -119,7 +118,7 @@ impl<'a> Told<'a> {
         Self { outcome, record: None, sessions: None }
     }
 
-    /// Done if something was there.
+    /// `Done` if the record was present, otherwise `Absent`.
     fn present(is_present: bool) -> Self {
         Self::outcome(if is_present { Outcome::Done } else { Outcome::Absent })
     }
@@ -279,7 +278,6 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.call("metadata", About::id(id), call, |metadata| Told::present(metadata.is_some())).await
     }
 
-    // Waiting is no operation: how long it takes says nothing of the store.
     async fn flush(&self) -> Result<(), StoreError> {
         self.call("flush", About::ALL, self.inner.flush(), done).await
     }
@@ -352,6 +350,7 @@ impl<S: SessionStore> Leases for ObservedStore<S> {
         .await
     }
 
+    // Not reported as an operation: the length of a wait says nothing about the store.
     async fn unlocked(&self, id: &SessionId, at_most: Duration) {
         if let Some(leases) = self.inner.leases() {
             leases.unlocked(id, at_most).await;

@@ -1,4 +1,4 @@
-//! What goes into a store and what comes out.
+//! The arguments and results of store operations.
 
 use std::{
     fmt,
@@ -14,31 +14,31 @@ use crate::{
     record::{Epoch, Record},
 };
 
-/// A record as a store holds it: with its version and its sliding expiry.
+/// A record as stored: with its version, its last use and its sliding expiry.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Stored {
     /// The record, shared.
     pub record: Arc<Record>,
-    /// The state of the record that an update must name.
+    /// The version of this state, which an update must name.
     pub version: Version,
     /// When the session was last used: created, updated or touched.
     pub used_at: SystemTime,
-    /// From when on the session is expired: never past the record's absolute limit.
+    /// From when on the session is expired. Never later than the record's absolute limit.
     pub expires_at: SystemTime,
-    /// The present epoch of the record's owner, if the store has read it along with the record, and no earlier.
+    /// The current epoch of the record's owner, if the store read it along with the record or after it.
     pub owner_epoch: OwnerEpoch,
 }
 
-/// The present epoch of a record's owner, as far as a store has read it along with the record.
+/// The current epoch of a record's owner, if a store has read it along with the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OwnerEpoch {
-    /// It was not read: ask [`owner_epoch`](super::SessionStore::owner_epoch).
+    /// It was not read: call [`owner_epoch`](super::SessionStore::owner_epoch).
     #[default]
     NotAsked,
     /// The owner has none, so every session of the owner is revoked.
     Absent,
-    /// The owner has this one.
+    /// The owner has this epoch.
     Present(Epoch),
 }
 
@@ -48,24 +48,24 @@ impl From<Option<Epoch>> for OwnerEpoch {
     }
 }
 
-/// An owner's session, as [`list_owner`](super::Owners::list_owner) names it.
+/// An owner's session, as listed by [`list_owner`](super::Owners::list_owner).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Owned {
     /// The session's id.
     pub id: SessionId,
-    /// The record, if the store has it at hand. A caller who needs it and finds none loads it.
+    /// The record, if the store has it at hand. If it is `None`, a caller that needs the record loads it.
     pub stored: Option<Stored>,
 }
 
 impl Owned {
-    /// A session of which only the id is at hand.
+    /// A session without its record.
     #[must_use]
     pub fn new(id: SessionId) -> Self {
         Self { id, stored: None }
     }
 
-    /// The same with its record.
+    /// Adds the record.
     #[must_use]
     pub fn with_stored(mut self, stored: Stored) -> Self {
         self.stored = Some(stored);
@@ -74,14 +74,14 @@ impl Owned {
 }
 
 impl Stored {
-    /// A stored record. The expiry is capped by the record's absolute limit.
+    /// Creates a stored record. The expiry is capped by the record's absolute limit.
     #[must_use]
     pub fn new(record: Arc<Record>, version: Version, usage: Usage) -> Self {
         let expires_at = usage.expires_at.min(record.absolute_limit());
         Self { record, version, used_at: usage.used_at, expires_at, owner_epoch: OwnerEpoch::NotAsked }
     }
 
-    /// The same with the present epoch of the record's owner, read with the record or after it. Don't keep it: it is true
+    /// Adds the current epoch of the record's owner, read with the record or after it. Don't cache it: it is valid only
     /// for the call that read it.
     #[must_use]
     pub fn with_owner_epoch(mut self, epoch: impl Into<OwnerEpoch>) -> Self {
@@ -89,20 +89,20 @@ impl Stored {
         self
     }
 
-    /// Last use and sliding expiry.
+    /// The last use and the sliding expiry.
     #[must_use]
     pub fn usage(&self) -> Usage {
         Usage { used_at: self.used_at, expires_at: self.expires_at }
     }
 
-    /// Whether the session is expired at this time: from `expires_at` on.
+    /// Whether the session is expired at this time: true from `expires_at` on.
     #[must_use]
     pub fn is_expired(&self, now: SystemTime) -> bool {
         now >= self.expires_at
     }
 }
 
-/// The sliding side of a session: when it was last used, and from when on it is expired.
+/// The sliding times of a session: when it was last used, and from when on it is expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Usage {
     /// When the session was last used.
@@ -112,13 +112,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What a use at `now` means for this record: expiry by the idle limit, capped by the absolute one.
+    /// The usage after a use at `now`: the expiry follows from the record's idle timeout, capped by its absolute limit.
     #[must_use]
     pub fn at(record: &Record, now: SystemTime) -> Self {
         Self { used_at: now, expires_at: record.expires_at(now) }
     }
 
-    /// Last use and expiry from milliseconds since the Unix epoch, as a store may keep them.
+    /// Creates a usage from milliseconds since the Unix epoch, as a store may keep them.
     #[must_use]
     pub fn from_millis(used: u64, expires: u64) -> Self {
         Self { used_at: clock::from_millis(used), expires_at: clock::from_millis(expires) }
@@ -136,7 +136,7 @@ impl Usage {
         clock::to_millis(self.expires_at)
     }
 
-    /// A use at `now` that keeps something for `time`, whatever its lifetime says.
+    /// The usage after a use at `now` that keeps a record for `time`, whatever its lifetime.
     #[must_use]
     pub fn keep_for(now: SystemTime, time: Duration) -> Self {
         Self { used_at: now, expires_at: clock::later(now, time) }
@@ -146,23 +146,24 @@ impl Usage {
 /// The outcome of [`create`](super::SessionStore::create).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
-    /// The record is stored, in this version.
+    /// The record was stored in this version.
     Created(Version),
-    /// There is a live record under this id. It is as it was.
+    /// There is a live record under this id. It stays as it is.
     Exists,
 }
 
 /// The outcome of [`update`](super::SessionStore::update).
 ///
-/// Outcomes are equal if they are of one kind and have one version: the record that a conflict may carry is not compared.
+/// Outcomes are equal if they are of the same kind and have the same version: the record that a conflict may carry is
+/// not compared.
 #[derive(Clone)]
 pub enum Update {
-    /// The record is replaced; this is its new version.
+    /// The record was replaced. This is its new version.
     Updated(Version),
-    /// The stored version is another one, and the record is as it was. A store that has the stored record at hand answers
-    /// it, which saves the caller a load.
+    /// The stored version is another one, and the record stays as it is. A store that has the stored record at hand
+    /// returns it, which saves the caller a load.
     Conflict(Option<Stored>),
-    /// There is no live record under this id, and none was made.
+    /// There is no live record under this id, and none was created.
     Gone,
 }
 
@@ -178,7 +179,7 @@ impl PartialEq for Update {
 
 impl Eq for Update {}
 
-/// Without the record that a conflict may carry.
+/// Omits the record that a conflict may carry.
 impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -192,18 +193,18 @@ impl fmt::Debug for Update {
 /// The outcome of [`touch`](super::SessionStore::touch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touch {
-    /// The sliding expiry is moved.
+    /// The last use and the sliding expiry were moved.
     Touched,
     /// There is no live record under this id.
     Gone,
 }
 
-/// The outcome of [`end`](super::SessionStore::end). Two conflicts are equal, whatever record they carry.
+/// The outcome of [`end`](super::SessionStore::end). Two conflicts are equal, whatever records they carry.
 #[derive(Clone)]
 pub enum End {
-    /// This call has ended the session.
+    /// This call ended the session.
     Ended,
-    /// The stored version is another one, and the record is as it was. It is answered if the store has it at hand.
+    /// The stored version is another one, and the record stays as it is. It is returned if the store has it at hand.
     Conflict(Option<Stored>),
     /// There is no live record under this id.
     Gone,
@@ -220,7 +221,7 @@ impl PartialEq for End {
 
 impl Eq for End {}
 
-/// Without the record that a conflict may carry.
+/// Omits the record that a conflict may carry.
 impl fmt::Debug for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -231,17 +232,17 @@ impl fmt::Debug for End {
     }
 }
 
-/// The outcome of [`rename`](super::SessionStore::rename). Two conflicts are equal, whatever record they carry.
+/// The outcome of [`rename`](super::SessionStore::rename). Two conflicts are equal, whatever records they carry.
 #[derive(Clone)]
 pub enum Rename {
-    /// The record is stored under the new id in this version, and the old id has a tombstone.
+    /// The record was stored under the new id in this version, and the old id has a tombstone.
     Renamed(Version),
-    /// The version stored under the old id is another one. Nothing is changed. The record stored there is answered if the
-    /// store has it at hand.
+    /// The version stored under the old id is another one. Nothing was changed. The record stored there is returned if
+    /// the store has it at hand.
     Conflict(Option<Stored>),
-    /// There is no live record under the old id. Nothing is changed.
+    /// There is no live record under the old id. Nothing was changed.
     Gone,
-    /// There is a live record under the new id already. Nothing is changed.
+    /// There is already a live record under the new id. Nothing was changed.
     Exists,
 }
 
@@ -257,7 +258,7 @@ impl PartialEq for Rename {
 
 impl Eq for Rename {}
 
-/// Without the record that a conflict may carry.
+/// Omits the record that a conflict may carry.
 impl fmt::Debug for Rename {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -272,14 +273,14 @@ impl fmt::Debug for Rename {
 /// The outcome of [`refresh`](super::SessionStore::refresh).
 #[derive(Debug, Clone)]
 pub enum Refresh {
-    /// The record is what the caller holds; its use and expiry may have moved.
+    /// The record is the one that the caller holds. Its last use and expiry may have moved.
     Same {
-        /// The present last use and expiry.
+        /// The current last use and expiry.
         usage: Usage,
-        /// The present epoch of the record's owner, as in [`Stored::owner_epoch`].
+        /// The current epoch of the record's owner, as in [`Stored::owner_epoch`].
         owner_epoch: OwnerEpoch,
     },
-    /// The record is another one.
+    /// The record has changed.
     Changed(Stored),
     /// There is no live record.
     Gone,
@@ -292,17 +293,17 @@ pub enum Lock {
     Acquired {
         /// When the lease ends by itself.
         until: SystemTime,
-        /// The record under the lease, in the version that taking it gave, if the store has it at hand. It saves the caller a
+        /// The record in the version that taking the lease gave it, if the store has it at hand. It saves the caller a
         /// load.
         stored: Option<Stored>,
     },
-    /// Another holder has it.
+    /// Another holder has the lease.
     Held,
     /// There is no live record to lease.
     Absent,
 }
 
-/// Equal if they are of one kind and end at one time, whatever record they carry.
+/// Outcomes are equal if they are of the same kind and end at the same time: the record is not compared.
 impl PartialEq for Lock {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -316,14 +317,14 @@ impl PartialEq for Lock {
 impl Eq for Lock {}
 
 impl Lock {
-    /// The holder has the lease until this time; the record is not at hand.
+    /// The holder has the lease until this time. The record is not at hand.
     #[must_use]
     pub const fn acquired(until: SystemTime) -> Self {
         Self::Acquired { until, stored: None }
     }
 }
 
-/// Without the record that may come with the lease.
+/// Omits the record that may come with the lease.
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -334,7 +335,7 @@ impl fmt::Debug for Lock {
     }
 }
 
-/// Who holds a lease: a random number, drawn for each.
+/// The holder of a lease: a random number, drawn for each holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Holder(u128);
 
@@ -343,19 +344,19 @@ impl Holder {
     ///
     /// # Errors
     ///
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     pub fn generate() -> Result<Self, crate::id::EntropyError> {
         let (high, low) = (crate::id::random_u64()?, crate::id::random_u64()?);
         Ok(Self(u128::from(high) << 64 | u128::from(low)))
     }
 
-    /// The holder as a number, for a store that writes it down.
+    /// The holder as a number, for a store that saves it.
     #[must_use]
     pub const fn to_u128(self) -> u128 {
         self.0
     }
 
-    /// A holder read back from where a store kept it.
+    /// The holder of this number, for a store that has saved it.
     #[must_use]
     pub const fn from_u128(number: u128) -> Self {
         Self(number)
@@ -364,9 +365,9 @@ impl Holder {
 
 /// Selects the sessions that [`delete_idle`](super::Listing::delete_idle) removes.
 ///
-/// A layer does not record every use: it touches a session that is only read when a fraction of its idle timeout has
-/// passed ([`touch_after`](crate::SessionLayerBuilder::touch_after)). So the recorded last use can be that much too
-/// early. A session is deleted only if it was idle even so.
+/// A layer does not record every use: it touches a session that is only read once a fraction of its idle timeout has
+/// passed ([`touch_after`](crate::SessionLayerBuilder::touch_after)). So the recorded last use can be too early by that
+/// much. A session is deleted only if it was idle even so.
 ///
 /// ```
 /// use std::time::Duration;
@@ -415,8 +416,8 @@ impl Idle {
         self.unused_for
     }
 
-    /// Whether a session with this lifetime and recorded use is idle at `now`, even if the record of its use is as late
-    /// as it can be.
+    /// Whether a session with this lifetime and recorded last use is idle at `now`, even if it was used as long after
+    /// that as [`touch_after`](Self::touch_after) allows.
     #[must_use]
     pub fn includes(&self, lifetime: Lifetime, used_at: SystemTime, now: SystemTime) -> bool {
         self.includes_millis(lifetime, clock::to_millis(used_at), clock::to_millis(now))
@@ -427,8 +428,8 @@ impl Idle {
         used_at.saturating_add(late) <= self.cutoff(now)
     }
 
-    /// The latest recorded use that makes a session idle, in milliseconds since the Unix epoch, if uses were recorded
-    /// exactly.
+    /// The latest time of last use with which a session is idle, in milliseconds since the Unix epoch, if every use
+    /// were recorded.
     pub(crate) fn cutoff(&self, now: u64) -> u64 {
         now.saturating_sub(clock::duration_millis(self.unused_for))
     }
@@ -449,7 +450,7 @@ pub struct Swept {
     pub remaining: u64,
 }
 
-/// Where the next page of ids begins: at most 31 bytes, which only the store that made them understands.
+/// Where the next page of ids begins: at most 31 bytes, opaque to everyone but the store that made them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(SmallBytes);
 
@@ -457,20 +458,20 @@ impl Cursor {
     /// The beginning: no bytes.
     pub const START: Self = Self(SmallBytes::EMPTY);
 
-    /// A position that is a number.
+    /// Creates a position from a number.
     #[must_use]
     pub const fn from_u64(position: u64) -> Self {
         Self(SmallBytes::from_u64(position))
     }
 
-    /// A position of at most 31 bytes; `None` for more.
+    /// Creates a position from at most 31 bytes; `None` if there are more.
     #[must_use]
     pub fn from_bytes(position: &[u8]) -> Option<Self> {
         SmallBytes::from_bytes(position).map(Self)
     }
 
-    /// The number that [`from_u64`](Self::from_u64) was given; `None` if the cursor was not made from one, and at the
-    /// beginning.
+    /// The number that was given to [`from_u64`](Self::from_u64); `None` at the beginning, or if the cursor was not
+    /// made from a number.
     #[must_use]
     pub fn to_u64(self) -> Option<u64> {
         self.0.to_u64()
@@ -501,35 +502,35 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// Some of a store's ids, and where the others begin.
+/// A page of a store's ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// Ids of live sessions.
     pub ids: Vec<SessionId>,
-    /// Where to go on; `None` at the end.
+    /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
 }
 
-/// What is known of a session beside its data.
+/// Information about a session besides its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// When the absolute clock was started.
+    /// When the session's absolute lifetime began.
     pub created_at: SystemTime,
     /// When the session was last used, as far as the store knows.
     pub used_at: SystemTime,
     /// From when on the session is expired.
     pub expires_at: SystemTime,
-    /// How often the session was loaded, where the store counts it.
+    /// How often the session was loaded, if the store counts it.
     pub access_count: Option<u64>,
-    /// Until when the session is leased, where it is and the store can tell.
+    /// Until when the session is leased, if it is and the store can tell.
     pub locked_until: Option<SystemTime>,
     /// Active, expired or locked.
     pub status: SessionStatus,
 }
 
 impl Metadata {
-    /// What a stored record says of itself at this time.
+    /// The metadata of a stored record at this time.
     #[must_use]
     pub fn of(stored: &Stored, now: SystemTime) -> Self {
         Self {
@@ -542,14 +543,15 @@ impl Metadata {
         }
     }
 
-    /// The same with how often the session was loaded.
+    /// Adds how often the session was loaded.
     #[must_use]
     pub fn with_access_count(mut self, count: u64) -> Self {
         self.access_count = Some(count);
         self
     }
 
-    /// The same with a lease that lasts until then. An expired session stays expired.
+    /// Adds a lease that lasts until `until`. The status becomes `Locked`, except that an expired session stays
+    /// `Expired`.
     #[must_use]
     pub fn with_lease(mut self, until: SystemTime) -> Self {
         self.locked_until = Some(until);
@@ -564,11 +566,11 @@ impl Metadata {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionStatus {
-    /// Live, and leased by nobody.
+    /// Live and not leased.
     Active,
-    /// Past its expiry, and not swept yet.
+    /// Expired and not swept yet.
     Expired,
-    /// Live, and leased.
+    /// Live and leased.
     Locked,
 }
 

@@ -1,8 +1,8 @@
-//! A capability that an operation needs, or the error that says what is missing.
+//! Access to the capability that an operation needs, with an error if the store lacks it.
 
 use super::{Clearing, Leases, Listing, Owners, SessionStore, StoreError};
 
-/// The capability of a store, or the error of an operation that needs it.
+/// Defines functions that return a store's capability, or an error for the operation that needs it.
 macro_rules! required {
     ($($accessor:ident: $capability:ident;)*) => {
         $(pub(crate) fn $accessor<'a, S: SessionStore>(
@@ -28,7 +28,7 @@ required! {
     leases: Leases;
 }
 
-/// The accessors of a wrapper: it has the capabilities of the store inside, and answers each from itself.
+/// The accessors of a wrapper. It has the capabilities of the inner store, and returns itself for each of them.
 macro_rules! own_capabilities {
     ($inner:ident) => {
         fn listing(&self) -> Option<&dyn crate::store::Listing> {

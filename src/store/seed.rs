@@ -1,14 +1,14 @@
-//! The hash of ids.
+//! The hash function for ids.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 #[cfg(any(feature = "memory", test))]
 use crate::id::SessionId;
 
-/// One wide multiplication, seeded at random for each map.
+/// Hashes by one wide multiplication, seeded at random for each map.
 ///
-/// Ids are SHA-256 output already, but those of owners come from names that visitors choose: without a seed, names could
-/// be searched for whose ids fall into one bucket.
+/// Ids are SHA-256 output already, but those of owners come from names that visitors choose. Without a seed, a visitor
+/// could search for names whose ids fall into one bucket.
 #[derive(Debug, Clone)]
 pub(super) struct Seed {
     low: u64,
@@ -52,7 +52,7 @@ impl BuildHasher for Seed {
     }
 }
 
-/// Hashes what a `SessionId` feeds: one piece of 16 bytes.
+/// Hashes the input of a `SessionId`: one piece of 16 bytes.
 #[derive(Debug)]
 pub(super) struct IdHasher {
     seed: Seed,
@@ -68,7 +68,7 @@ impl Hasher for IdHasher {
         }
     }
 
-    /// The length of the array, the same for every id.
+    /// Ignores the length of the array, which is the same for every id.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {

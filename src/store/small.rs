@@ -1,9 +1,9 @@
-//! A few bytes that only the store that made them understands.
+//! A few bytes that are opaque to everyone but the store that made them.
 
-/// The most bytes.
+/// The capacity in bytes.
 pub(super) const MAX_BYTES: usize = 31;
 
-/// At most [`MAX_BYTES`] bytes, with no allocation.
+/// At most [`MAX_BYTES`] bytes, without an allocation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SmallBytes {
     length: u8,

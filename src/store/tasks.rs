@@ -20,8 +20,8 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts the tasks in the caller's runtime: `spawn` returns their handles, and each task keeps a clone of the
-    /// guard. If they run already, this costs one relaxed load.
+    /// Starts the tasks in the caller's runtime. `spawn` returns their handles, and each task keeps a clone of the
+    /// guard. If the tasks are running already, this costs one relaxed load.
     pub(super) fn start(&self, spawn: impl FnOnce(&Handle, &Running) -> Vec<AbortHandle>) {
         if self.state.load(Ordering::Relaxed) == IDLE {
             self.start_first(spawn);
@@ -38,7 +38,7 @@ impl Tasks {
         *handles = spawn(&runtime, &Running(Arc::new(State(Arc::clone(&self.state)))));
     }
 
-    /// Ends the tasks for good.
+    /// Stops the tasks permanently.
     pub(super) fn stop(&self) {
         self.state.store(STOPPED, Ordering::Release);
         let handles = std::mem::take(&mut *self.handles.lock().unwrap_or_else(PoisonError::into_inner));
@@ -46,7 +46,7 @@ impl Tasks {
     }
 }
 
-/// Tells that a task runs. The last clone is dropped with the last task, also if its runtime ends.
+/// Marks the tasks as running. The last clone is dropped with the last task, also when its runtime ends.
 #[derive(Clone)]
 pub(super) struct Running(#[expect(dead_code, reason = "held for its drop")] Arc<State>);
 

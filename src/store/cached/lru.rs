@@ -1,7 +1,7 @@
-//! A bounded map that forgets what was used longest ago.
+//! A bounded map that evicts the least recently used entry.
 //!
-//! A slab of nodes, rings of their numbers (the order of use, and the free ones), and an index from id to node. Nothing
-//! here needs `unsafe`, and a hit allocates nothing.
+//! It consists of a slab of nodes, rings of their numbers (the order of use, and the free nodes), and an index from id
+//! to node. It needs no `unsafe`, and a hit allocates nothing.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::{
 
 pub(super) type IdMap<T> = HashMap<SessionId, T, Seed>;
 
-/// The rings: nodes in the order of use, and nodes that are free.
+/// The rings: nodes in their order of use, and free nodes.
 const USED: u32 = 0;
 const FREE: u32 = 1;
 const RINGS: u32 = 2;
 
-/// More nodes could not be numbered beside the heads of the rings.
+/// The most nodes. More could not be numbered, since the heads of the rings take numbers, too.
 const MOST_NODES: usize = (u32::MAX - RINGS) as usize;
 
 pub(super) struct Lru<T> {
@@ -56,7 +56,7 @@ impl<T> Lru<T> {
         self.bytes
     }
 
-    /// The value, now the one used last.
+    /// Returns the value, and makes it the most recently used.
     pub(super) fn get(&mut self, id: &SessionId) -> Option<&mut T> {
         let at = *self.index.get(id)?;
         if self.links.last(USED) != Some(at) {
@@ -66,14 +66,14 @@ impl<T> Lru<T> {
         self.node(at).value.as_mut()
     }
 
-    /// The value, without a use.
+    /// Returns the value, without counting as a use.
     pub(super) fn peek(&mut self, id: &SessionId) -> Option<&mut T> {
         let at = *self.index.get(id)?;
         self.node(at).value.as_mut()
     }
 
-    /// Puts a value of this size in place of what is there. Returns how many others were forgotten for it; it is not
-    /// kept itself if it is larger than the whole map may be.
+    /// Inserts a value of this size, replacing the one under this id. Returns how many other values were evicted for
+    /// it. If it is larger than the map's limit, it is not kept.
     pub(super) fn insert(&mut self, id: SessionId, value: T, bytes: usize) -> u64 {
         self.remove(&id);
         if bytes > self.max_bytes || self.max_entries == 0 {
@@ -131,7 +131,7 @@ mod tests {
         SessionId::of_owner(&number.to_string())
     }
 
-    /// The same in the plainest form: a list, the newest last.
+    /// The same map as a plain list, the most recently used last.
     #[derive(Default)]
     struct Model(Vec<(u8, u16, usize)>);
 

@@ -1,4 +1,4 @@
-//! The wrapper that caches.
+//! The caching wrapper.
 
 use std::{
     fmt,
@@ -26,9 +26,10 @@ use crate::{
 /// The target of this module's events.
 const TARGET: &str = "session_layer::store::cached";
 
-/// Any store with a write-through cache in front of it. Clones share one cache.
+/// Wraps a store in a write-through cache. Clones share one cache.
 ///
-/// The module's documentation says what is fresh when. It steps aside for a store that is in memory itself.
+/// By default, every load is validated with the store; see [`CacheConfig::trusted`] for a less fresh cache that saves
+/// round trips. The cache is bypassed if the store keeps its records in memory.
 ///
 /// ```
 /// # fn over(store: impl session_layer::SessionStore) {
@@ -40,7 +41,7 @@ const TARGET: &str = "session_layer::store::cached";
 #[derive(Clone)]
 pub struct CachedStore<S> {
     inner: S,
-    /// `None` where the cache steps aside.
+    /// `None` if the cache is bypassed.
     pub(super) cache: Option<Arc<Cache>>,
 }
 
@@ -51,13 +52,13 @@ pub(super) struct Cache {
 }
 
 impl<S: SessionStore> CachedStore<S> {
-    /// A cache of 4,096 sessions and 16 MiB that validates every load.
+    /// Creates a cache of 4,096 sessions and 16 MiB that validates every load.
     #[must_use]
     pub fn new(inner: S) -> Self {
         Self::with_config(inner, CacheConfig::new())
     }
 
-    /// A cache with these settings.
+    /// Creates a cache with these settings.
     #[must_use]
     pub fn with_config(inner: S, settings: CacheConfig) -> Self {
         let aside = inner.in_memory() || settings.capacity == 0;
@@ -74,13 +75,13 @@ impl<S: SessionStore> CachedStore<S> {
         &self.inner
     }
 
-    /// What the cache has done so far, and holds now. All zero where it steps aside.
+    /// Returns the statistics of the cache. All are zero if it is bypassed.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {
         self.cache.as_ref().map(|cache| cache.table.statistics()).unwrap_or_default()
     }
 
-    /// A write of one id: what it came to is put in, and if it is dropped, what is there is dropped.
+    /// Runs a write of one id and caches its result. If the write is dropped, the entry is dropped.
     async fn write<T>(
         &self,
         id: &SessionId,
@@ -94,7 +95,7 @@ impl<S: SessionStore> CachedStore<S> {
         outcome
     }
 
-    /// A write of many ids.
+    /// Runs a write of many ids, after which the cache is emptied, even if the write fails or is dropped.
     async fn write_all<T>(&self, call: impl Future<Output = T>) -> T {
         struct DropAll<'a>(Option<&'a Cache>);
 
@@ -112,7 +113,7 @@ impl<S: SessionStore> CachedStore<S> {
 }
 
 impl Cache {
-    /// Asks whether the held record is still the one.
+    /// Asks the store whether the held record is still current.
     async fn validate(
         &self,
         store: &impl SessionStore,
@@ -142,7 +143,7 @@ impl Cache {
         Ok(answer)
     }
 
-    /// Loads from the store, together with all others who miss this id.
+    /// Loads from the store, in one call with all other loads that miss this id.
     async fn fetch(&self, store: &impl SessionStore, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         self.report_miss(id);
         let joined = self.table.join(id);
@@ -151,7 +152,8 @@ impl Cache {
             .answer(async || {
                 let fill = self.table.fill(id, self.clock.now());
                 let answer = store.load(id).await?;
-                // Whoever joined this load may have come after the owner's epoch was read, so each asks for it.
+                // A load that joined this one may have begun after the owner's epoch was read, so each must read the
+                // epoch itself.
                 let answer = answer.map(|stored| stored.with_owner_epoch(OwnerEpoch::NotAsked));
                 self.report_evicted(fill.end(answer.clone().map_or(Change::Drop, Change::Put)));
                 Ok(answer)
@@ -252,7 +254,8 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // Whoever asks holds a record: another cache, in front of this one. Only the store's word is worth the question.
+        // The caller holds a record, so it is another cache in front of this one. It needs the store's answer, not this
+        // cache's.
         self.inner.refresh(id, held).await
     }
 
@@ -261,7 +264,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-        // The epoch may be a record that somebody loaded under its id.
+        // The epoch may be a record that was loaded, and cached, under its id.
         let id = SessionId::of_owner(owner);
         self.write(&id, self.inner.ensure_epoch(owner, usage), |_| Change::Drop).await
     }
@@ -334,7 +337,7 @@ impl<S: SessionStore> Owners for CachedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Leases for CachedStore<S> {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        // A lease that is acquired gives the record another version.
+        // Acquiring a lease gives the record a new version.
         self.write(id, required::leases(&self.inner, "lock")?.lock(id, holder, time), |_| Change::Drop).await
     }
 

@@ -1,4 +1,4 @@
-//! The wrapper that seals and opens.
+//! The encrypting wrapper.
 
 use std::{
     sync::Arc,
@@ -23,7 +23,11 @@ use crate::{
 /// The target of this module's events.
 pub(super) const TARGET: &str = "session_layer::store::encrypted";
 
-/// Any store, with its records sealed by the keys of a ring. The module's documentation says what stays readable.
+/// Wraps a store, and seals its records with the keys of a ring.
+///
+/// Entries and owners' names are encrypted. Ids, times, lifetimes, sizes, and which sessions share an owner stay
+/// readable in the store. If somebody with write access to the store puts back an older version of a record, that is
+/// not detected.
 ///
 /// ```
 /// # #[cfg(feature = "memory")] {
@@ -44,21 +48,21 @@ pub struct EncryptedStore<S> {
 }
 
 impl<S> EncryptedStore<S> {
-    /// Wraps a store. A store that holds plain records is sealed once with
-    /// [`seal_existing`](EncryptedStore::seal_existing); until then its sessions are errors.
+    /// Wraps a store. If it contains plain records, seal them once with
+    /// [`seal_existing`](EncryptedStore::seal_existing); until then, loading them is an error.
     #[must_use]
     pub fn new(inner: S, ring: KeyRing) -> Self {
         Self { inner, ring, observers: Observers::NONE }
     }
 
-    /// Tells an observer of each record that is not opened, whoever asked for it. Called again, it adds one.
+    /// Adds an observer of records that can't be opened, whatever the operation. Default: no observers.
     #[must_use]
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(observer);
         self
     }
 
-    /// The store inside, which holds what is sealed.
+    /// The inner store, which contains the sealed records.
     #[must_use]
     pub fn inner(&self) -> &S {
         &self.inner
@@ -82,7 +86,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             .map_err(|error| StoreError::new(StoreErrorKind::Other).during(operation).on(id).because(error))
     }
 
-    /// Opens what the inner store gave. The expiry is capped by the limits that were sealed.
+    /// Opens a record from the inner store. The expiry is capped by the limits that were sealed.
     pub(super) async fn open(
         &self,
         id: &SessionId,
@@ -90,23 +94,23 @@ impl<S: SessionStore> EncryptedStore<S> {
         operation: &'static str,
     ) -> Result<Stored, StoreError> {
         if stored.record.is_grave() {
-            // An inner store without an `end` of its own writes it unsealed. It says that the session has ended, as its
-            // absence would, and nothing else that is in it counts.
+            // An inner store that uses the provided `end` writes the grave unsealed. It says that the session has
+            // ended, as the record's absence would, and nothing else in it counts.
             let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
             return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()));
         }
         let opened = match seal::open(&self.ring, id, &stored.record) {
             Ok(opened) => opened,
             Err(error @ SealError::UnknownKey(_)) if stored.record.kind() == RecordKind::Tombstone => {
-                // Its key was retired since. It still says "superseded", and no more than one that leads nowhere. As an
-                // error it would be removed by a logout, which then said that the session had ended.
+                // Its key was retired. The tombstone still says "superseded", like one that leads nowhere. If it were
+                // an error, a logout would remove it and then report that the session had ended.
                 self.refused(id, error, operation);
                 let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
                 return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()));
             }
             Err(error) => return Err(self.refused(id, error, operation)),
         };
-        // Under another key the inner store knows the owner by another name.
+        // Under another key, the inner store has the owner under another name.
         let owner_epoch = if opened.foreign.is_none() { stored.owner_epoch } else { OwnerEpoch::NotAsked };
         let record = match opened.foreign.and_then(|id| self.ring.key(id)) {
             Some(key) if opened.record.is_session() && opened.record.owner().is_some() => {
@@ -117,16 +121,19 @@ impl<S: SessionStore> EncryptedStore<S> {
         Ok(Stored::new(record, stored.version, stored.usage()).with_owner_epoch(owner_epoch))
     }
 
-    /// Opens the record that a conflict carries. If it can't be opened the caller loads it, and sees why.
+    /// Opens the record that a conflict carries. Returns `None` if it can't be opened: the caller then loads it and
+    /// gets the error.
     async fn open_newer(&self, id: &SessionId, stored: Option<Stored>, operation: &'static str) -> Option<Stored> {
         self.open(id, stored?, operation).await.ok()
     }
 
-    /// The record with its owner's epoch as the writing key knows it, if its epoch is the present one where the inner
-    /// store knows the owner by `known_as`. A revoked record stays as it is: its epoch is nobody's present one.
+    /// Returns the record with the owner's epoch under the writing key, if its own epoch is the current one of the name
+    /// `known_as` in the inner store. A revoked record stays as it is, since its epoch is not the current one anywhere.
     ///
-    /// Our own epoch is read first. Renewals go twice through all keys (see `renew_epoch`), so one that has reached
-    /// ours before this read has been at the other one too, and one that has not reached it makes ours stale.
+    /// The epoch under the writing key is read first. A renewal goes twice through all keys (see `renew_epoch`). If its
+    /// last renewal under the writing key came before this read, the epoch under the other key has been renewed as
+    /// well, and the record is found to be revoked. If it comes after this read, the epoch that was read here becomes
+    /// stale.
     pub(super) async fn carry_over(
         &self,
         record: Arc<Record>,
@@ -153,7 +160,7 @@ impl<S: SessionStore> EncryptedStore<S> {
         error
     }
 
-    /// The owner's hash under the key that writes.
+    /// The owner's hash under the writing key.
     fn hash(&self, owner: &str) -> String {
         seal::owner_hash(self.ring.writing(), owner)
     }
@@ -213,7 +220,8 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         record: &Arc<Record>,
         usage: Usage,
     ) -> Result<Rename, StoreError> {
-        // Sealed like any record and bound to the old id, so a forward that was planted in the store does not open.
+        // The tombstone is sealed like any record and bound to the old id, so a forward that was planted in the store
+        // does not open.
         let tombstone = self.seal(from, tombstone, "rename")?;
         let record = self.seal(to, record, "rename")?;
         Ok(match self.inner.rename(from, expected, &tombstone, to, &record, usage).await? {
@@ -226,7 +234,7 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         Ok(match self.inner.refresh(id, held).await? {
             Refresh::Same { usage, owner_epoch } => {
                 let usage = Stored::new(Arc::clone(&held.record), held.version, usage).usage();
-                // Under another key the inner store knows the owner by another name.
+                // Under another key, the inner store has the owner under another name.
                 let is_ours = self.ring.keys().nth(1).is_none();
                 let owner_epoch = if is_ours { owner_epoch } else { OwnerEpoch::NotAsked };
                 Refresh::Same { usage, owner_epoch }
@@ -246,8 +254,8 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
         let hashes = self.hashes(owner);
-        // Twice through all: the last renewal under each key comes after the first one under every other, whichever of
-        // them is the one that writes on another server. `carry_over` relies on it.
+        // Renews twice under every key. So the last renewal under each key comes after the first one under every other,
+        // whichever of them another server writes with. `carry_over` relies on that.
         for hash in hashes.iter().chain(if hashes.len() > 1 { &hashes[..] } else { &[] }) {
             self.inner.renew_epoch(hash, usage).await?;
         }
@@ -312,8 +320,8 @@ impl<S: SessionStore> Owners for EncryptedStore<S> {
     async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
         let hashes = self.hashes(owner);
         let mut sessions: Vec<Owned> = Vec::new();
-        // Once more through all but the last: a session that is sealed with another key meanwhile, from one that was
-        // not asked yet to one that was, is found there.
+        // Lists all but the last hash a second time. Suppose that a session is resealed meanwhile, from a key that was
+        // not listed yet to one that was: the second pass finds it.
         for hash in hashes.iter().chain(&hashes[..hashes.len() - 1]) {
             for mut owned in required::owners(&self.inner, "list_owner")?.list_owner(hash).await? {
                 if let Some(stored) = owned.stored.take() {

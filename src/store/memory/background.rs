@@ -1,4 +1,4 @@
-//! What the store does in the background: the sweep, and the snapshot at its interval.
+//! The background tasks of a memory store: the sweep, and the snapshots.
 
 use std::{
     sync::{Arc, Weak},
@@ -11,7 +11,7 @@ use crate::{
     store::tasks::{Running, Tasks},
 };
 
-/// The store's tasks with their intervals.
+/// The store's tasks and their intervals.
 #[derive(Debug)]
 pub(super) struct Background {
     tasks: Tasks,
@@ -50,7 +50,7 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
             loop {
                 let Ok((count, all)) = core.table.sweep_step(shard, core.now(), &core.observers) else { return };
                 deleted += count;
-                // Others of this runtime have their turn between the steps.
+                // Lets other tasks of this runtime run between the steps.
                 tokio::task::yield_now().await;
                 if all {
                     break;
@@ -67,14 +67,14 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
 
 async fn snapshots(core: Weak<Core>, interval: Duration, _running: Running) {
     loop {
-        // Not kept beyond this line: the store must be dropped when its last clone is.
+        // The core is not kept beyond this line, since the store must be dropped with its last clone.
         let Some(journal) = core.upgrade().and_then(|core| Some(Arc::clone(&core.keeper.as_ref()?.journal))) else {
             return;
         };
         let _ = tokio::time::timeout(interval, journal.long.notified()).await;
         drop(journal);
         let Some(core) = core.upgrade() else { return };
-        // The keeper has told of an error; the next interval tries again.
+        // The keeper has reported an error. The next interval tries again.
         let _ = core.snapshot().await;
     }
 }

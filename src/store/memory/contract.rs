@@ -1,4 +1,4 @@
-//! The memory store keeps the contract.
+//! Implements the store contract for the memory store.
 
 use std::{
     sync::Arc,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The most ids of one page, whatever was asked for.
+/// The most ids on one page, whatever limit is given.
 const LARGEST_PAGE: usize = 65_536;
 
 impl SessionStore for MemoryStore {
@@ -33,7 +33,7 @@ impl SessionStore for MemoryStore {
         tracing::trace!(target: super::TARGET, %id, found = loaded.is_some(), "loaded");
         let Some(stored) = loaded else { return Ok(None) };
         let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
-        // Read after the record.
+        // The epoch is read after the record (L6).
         let epoch =
             core.table.load(&SessionId::of_owner(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
         let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
@@ -226,7 +226,7 @@ impl Listing for MemoryStore {
             last = ticket.or(last);
             from = next;
         }
-        // Lines are written in order: with the last one, all are.
+        // Lines are written in order, so with the last one all are written.
         core.written(last).await.map_err(failed)?;
         swept.remaining = core.table.shared.ledger.sessions();
         tracing::debug!(target: super::TARGET, deleted = swept.deleted, remaining = swept.remaining, "idle deleted");
@@ -239,7 +239,7 @@ impl Listing for MemoryStore {
 impl Clearing for MemoryStore {
     async fn clear(&self) -> Result<u64, StoreError> {
         let core = self.core();
-        // So that little is left to do while everybody waits.
+        // Sweep first, so that little is left to do while all shards are locked.
         swept(core).await.map_err(|error| refused("clear", error))?;
         let (removed, ticket) = core.table.clear(core.now()).map_err(|error| refused("clear", error))?;
         core.written(ticket).await.map_err(|error| refused("clear", error))?;
@@ -288,12 +288,12 @@ impl Leases for MemoryStore {
     }
 }
 
-/// Lets others of the runtime have their turn, every some steps.
+/// Yields to the runtime's other tasks every few steps.
 #[derive(Default)]
 struct Breath(u32);
 
 impl Breath {
-    /// Steps between two turns: some 10,000 sessions.
+    /// Steps between two yields: about 10,000 sessions.
     const STEPS: u32 = 32;
 
     async fn take(&mut self) {
@@ -304,7 +304,7 @@ impl Breath {
     }
 }
 
-/// Takes out everything that has expired; how many sessions.
+/// Takes out everything that has expired. Returns how many sessions that were.
 async fn swept(core: &Core) -> Result<u64, StoreError> {
     let (mut deleted, mut breath) = (0, Breath::default());
     for shard in 0..core.table.shard_count() {
@@ -321,7 +321,7 @@ async fn swept(core: &Core) -> Result<u64, StoreError> {
 }
 
 fn place(cursor: Cursor) -> Place {
-    // Two halves, each of 32 bits.
+    // The shard and the slot, 32 bits each.
     let position = cursor.to_u64().unwrap_or(0);
     Place { shard: (position >> 32) as u32, slot: position as u32 }
 }

@@ -1,4 +1,4 @@
-//! What the clones of a store and its tasks share.
+//! State that the clones of a store share with its tasks.
 
 use std::{
     sync::{Arc, mpsc},
@@ -19,15 +19,15 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// The table, the clock, and what keeps the table on the disk, if anything does.
+/// The table, the clock, and the keeper of snapshots, if there are any.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) table: Table,
     pub(super) clock: Clock,
     pub(super) keeper: Option<Keeper>,
-    /// Who is told of what goes by itself.
+    /// Observers of evictions, expiries and sweeps.
     pub(super) observers: Observers,
-    /// How `close` ended, once it has.
+    /// The result of `close`, once it has ended.
     end: watch::Sender<Option<Result<(), StoreError>>>,
 }
 
@@ -42,14 +42,14 @@ impl Core {
         self.clock.recent_millis()
     }
 
-    /// Ready when the journal has the line.
+    /// Waits until the journal has the line.
     pub(super) async fn written(&self, ticket: Option<Ticket>) -> Result<(), StoreError> {
         let (Some(ticket), Some(keeper)) = (ticket, &self.keeper) else { return Ok(()) };
         let written = keeper.journal.written(ticket).await;
         written.map_err(|error| StoreError::new(StoreErrorKind::OutcomeUnknown).because(error))
     }
 
-    /// Writes a snapshot on a thread of its own, which goes on if this future is dropped.
+    /// Writes a snapshot on its own thread, which continues if this future is dropped.
     pub(super) async fn snapshot(self: &Arc<Self>) -> Result<Option<Written>, StoreError> {
         let Some(keeper) = &self.keeper else { return Ok(None) };
         let (tell, told) = oneshot::channel();
@@ -65,14 +65,14 @@ impl Core {
         }
     }
 
-    /// Refuses all calls, writes the last snapshot and lets go of the path; at most this long. The second time it
-    /// waits for the first and tells how that ended.
+    /// Refuses all calls, writes the last snapshot and releases the path. Waits for at most `at_most`. A second call
+    /// waits for the first and returns its result.
     pub(super) async fn close(self: &Arc<Self>, at_most: Duration) -> Result<(), StoreError> {
         let mut end = self.end.subscribe();
         if self.table.close() {
             let core = Arc::clone(self);
             let closing = spawn("session-close", move || {
-                // Told to whoever waits, through `end`.
+                // The result reaches all waiting callers through `end`.
                 let _ = core.finish(at_most);
             });
             if let Err(error) = closing {
@@ -81,12 +81,12 @@ impl Core {
         }
         match end.wait_for(Option::is_some).await {
             Ok(end) => end.clone().unwrap_or(Ok(())),
-            // The sender is `self`, so it is there.
+            // `self` is the sender, so it still exists.
             Err(_) => Ok(()),
         }
     }
 
-    /// The blocking side of `close`, once the table is closed.
+    /// The blocking part of `close`, after the table is closed.
     pub(super) fn finish(self: &Arc<Self>, at_most: Duration) -> Result<(), StoreError> {
         let result = match &self.keeper {
             None => Ok(()),

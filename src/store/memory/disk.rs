@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Files that are replaced atomically.
 
 use std::{
     ffi::OsString,
@@ -7,36 +7,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// `path` with something appended to its name.
+/// Appends a suffix to the name of a path.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// What a file is called while it is written.
+/// The name of a file while it is written.
 pub(super) fn temporary(path: &Path) -> PathBuf {
     beside(path, ".tmp")
 }
 
-/// A file that is in the place of an old one.
+/// A file that has replaced an old one.
 #[derive(Debug)]
 pub(super) struct Replaced {
-    /// It is open.
+    /// The new file, open.
     pub(super) file: File,
-    /// Whether the disk has its name. If not, a crash of the machine may leave the old file in its place.
+    /// Whether its name is on the disk. If not, a crash of the machine may leave the old file in its place.
     pub(super) lasts: io::Result<()>,
 }
 
-/// Writes a file beside `path`, syncs it, puts it in the place of `path` and syncs the folder. An error says that the old
-/// file stays and the new one is gone.
+/// Writes a file beside `path`, syncs it, renames it to `path` and syncs the folder. After an error, the old file is in
+/// place and the new one is removed.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<Replaced> {
     let temporary = temporary(path);
     let written = create(&temporary).and_then(|mut file| {
         write(&mut file)?;
         file.flush()?;
         file.sync_all()?;
-        // Opened before: once the new file has its place, there is no way back.
+        // The folder is opened first, since after the rename there is no way back.
         let folder = Folder::of(path)?;
         fs::rename(&temporary, path)?;
         Ok(Replaced { file, lasts: folder.sync() })
@@ -46,8 +46,8 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<(
     })
 }
 
-/// A new file that only we may read, in a folder that is made if need be. What a crash left in its place goes first, so
-/// that no link planted there is followed.
+/// Creates a file that only this user can read, and its folder if need be. A file that a crash left in its place is
+/// removed first, so that no link planted there is followed.
 fn create(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -59,7 +59,7 @@ fn create(path: &Path) -> io::Result<File> {
     private().create_new(true).open(path)
 }
 
-/// Opens for reading and writing; on Unix, what is made is readable by its owner only.
+/// Options for reading and writing. On Unix, a created file is accessible to its owner only.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
@@ -68,7 +68,7 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// The folder that a path is in, open. Elsewhere than on Unix folders can't be synced.
+/// The open folder of a path. Folders can be synced on Unix only.
 #[derive(Debug)]
 pub(super) struct Folder {
     #[cfg(unix)]
@@ -89,7 +89,7 @@ impl Folder {
         })
     }
 
-    /// Makes renames in the folder last.
+    /// Makes renames in the folder durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         #[cfg(test)]
         fault::strike(&self.path, fault::Step::Sync)?;
@@ -116,7 +116,7 @@ pub(super) mod fault {
 
     static FAULTS: Mutex<Vec<(PathBuf, Step)>> = Mutex::new(Vec::new());
 
-    /// From now on this step fails for the folder of this file.
+    /// Makes this step fail for the folder of this file.
     pub(in super::super) fn inject(path: &Path, step: Step) {
         FAULTS.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), step));
     }
@@ -151,7 +151,7 @@ mod tests {
         assert!(!temporary(&path).exists());
     }
 
-    /// The new file has its place: whoever goes on writing must write to it.
+    /// The new file is in place, so later writes must go to it.
     #[test]
     fn a_folder_that_can_not_be_synced_is_reported_with_the_new_file() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! What has gone to make room, or has expired: reported when no lock is held.
+//! Reports evicted and expired records, after all locks are released.
 
 use super::slot::{Class, Slot};
 use crate::events::{EventKind, Observers};
 
-/// What was evicted: reported, and dropped, when no lock is held.
+/// Evicted records, to be reported and dropped after all locks are released.
 #[derive(Debug, Default)]
 pub(super) struct Evicted(pub(super) Vec<Slot>);
 
@@ -23,7 +23,7 @@ impl Evicted {
     }
 }
 
-/// Tells of what has expired. The caller holds no lock.
+/// Reports expired sessions. The caller holds no lock.
 pub(super) fn tell_expired<'a>(observers: &Observers, slots: impl IntoIterator<Item = &'a Slot>) {
     if observers.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Snapshots: when they are written, and by whom.
+//! Writes snapshots.
 
 use std::{
     fs::File,
@@ -19,12 +19,12 @@ use super::{
 };
 use crate::record::RecordKind;
 
-/// Keeps a table's snapshot up to date. It has the lock on the snapshot's path until it is released.
+/// Keeps a table's snapshot up to date. Holds the lock on the snapshot's path until it is released.
 #[derive(Debug)]
 pub(super) struct Keeper {
     path: PathBuf,
     pub(super) journal: Arc<Journal>,
-    /// Held while a snapshot is written: one at a time.
+    /// Locked while a snapshot is written, so that they are written one at a time.
     held: Mutex<Option<Held>>,
 }
 
@@ -34,7 +34,7 @@ struct Held {
     journal: JoinHandle<()>,
 }
 
-/// What a snapshot has.
+/// Statistics of a written snapshot.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Written {
     pub(super) entries: u64,
@@ -67,8 +67,9 @@ impl Keeper {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a snapshot, and blocks until it is in its place. Requests go on: each shard is locked for short steps
-    /// only. It holds every session that lives all the while; the journal has what it missed.
+    /// Writes a snapshot, and blocks until it is in place. Requests continue meanwhile: each shard is locked for short
+    /// steps only. The snapshot contains every session that lives throughout; the journal has the removals that it
+    /// missed.
     pub(super) fn snapshot(&self, table: &Table, now: u64) -> Result<Written, SnapshotError> {
         let held = self.held();
         if held.is_none() {
@@ -81,7 +82,7 @@ impl Keeper {
             entries = write(BufWriter::new(file), table, now)?;
             Ok(())
         });
-        // If a crash could leave the old snapshot in its place, the journal must go on as it is.
+        // If a crash could leave the old snapshot in place, the journal must continue as it is.
         match written.and_then(|Replaced { file, lasts }| lasts.and_then(|()| file.metadata())) {
             Ok(metadata) => {
                 self.journal.snapshot_succeeded(version(table));
@@ -105,11 +106,11 @@ impl Keeper {
         }
     }
 
-    /// Ends the journal's thread when all is written, and gives the path free.
+    /// Ends the journal's thread once everything is written, and releases the path.
     pub(super) fn release(&self) {
         if let Some(held) = self.held().take() {
             self.journal.stop();
-            // It panics only where we would.
+            // The thread panics only where this code would.
             let _ = held.journal.join();
         }
     }
@@ -121,14 +122,15 @@ fn version(table: &Table) -> u64 {
 
 fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
     let mut writer = SnapshotWriter::begin(to, version(table), now)?;
-    // Epochs last: every session in the snapshot finds the epoch that it was made with, or a later one that revokes it.
+    // Epochs come last, so every session in the snapshot finds the epoch that it was created with, or a later one that
+    // revokes it.
     for epochs in [false, true] {
         let mut place = Some(Place::default());
         while let Some(from) = place {
-            // On a busy machine this thread is taken off its core now and then. Better here than under the shard's lock,
-            // where requests would wait for its return.
+            // On a busy machine this thread is preempted now and then. Better here than under the shard's lock, where
+            // requests would wait for it.
             std::thread::yield_now();
-            // Encoded and written when the shard is free again.
+            // The records are encoded and written after the shard's lock is released.
             let mut step = Vec::new();
             place = table.walk_even_closed(from, |held| {
                 if !held.is_expired(now) && (held.record.kind() == RecordKind::Epoch) == epochs {
@@ -150,7 +152,7 @@ mod tests {
     use super::super::disk::fault;
     use crate::{Clock, Lifetime, MemoryStore, SessionId, SessionStore, id::Check, record::Record, store::Usage};
 
-    /// A crash could leave the snapshot before it: what was removed since that one must stay in the journal.
+    /// A crash could leave the previous snapshot in place, so removals since then must stay in the journal.
     #[tokio::test]
     async fn a_snapshot_that_may_not_last_shortens_no_journal() {
         let folder = tempfile::tempdir().unwrap();
@@ -164,7 +166,7 @@ mod tests {
         store.remove(&id).await.unwrap();
         fault::inject(&path, fault::Step::Sync);
         store.flush().await.unwrap_err();
-        // The journal's thread is through with all that came before this line.
+        // The journal's thread has handled everything before this line.
         store.remove(&SessionId::of_owner("marker")).await.unwrap();
 
         let crashed = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the whole table holds, and how much it may.
+//! The totals of the whole table, and their limits.
 
 use super::{
     slot::{self, Class},
@@ -6,8 +6,8 @@ use super::{
 };
 use crate::record::Record;
 
-/// How much a table may hold. What is kept free of owned sessions is there for the others, so that making anonymous
-/// sessions never pushes out a login, not even in a store that is full of logins.
+/// How much a table may hold. A part is reserved for sessions without an owner, so that creating anonymous sessions
+/// never evicts a login, not even in a store that is full of logins.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) capacity: u64,
@@ -16,22 +16,22 @@ pub(super) struct Bounds {
     owned_bytes: u64,
 }
 
-/// One part in this many is kept for sessions without an owner.
+/// One part in this many is reserved for sessions without an owner.
 const RESERVE: u64 = 32;
 
-/// At least this many bytes are kept for them (the layer's largest record by default, with what it costs), unless that
-/// is more than half.
+/// At least this many bytes are reserved for them, unless that is more than half. It is the cost of the layer's largest
+/// record by default.
 const RESERVE_BYTES: u64 = 192 * 1024;
 
 impl Bounds {
     pub(super) fn new(capacity: u64, bytes: u64) -> Self {
-        // With room for one session only, there is nothing to reserve.
+        // With a capacity of one session, there is nothing to reserve.
         let reserve = if capacity < 2 { 0 } else { (capacity / RESERVE).max(1) };
         let reserve_bytes = (bytes / RESERVE).max(RESERVE_BYTES.min(bytes / 2));
         Self { capacity, bytes, owned_capacity: capacity - reserve, owned_bytes: bytes - reserve_bytes }
     }
 
-    /// The largest cost of one record: an ownerless one must fit into what is reserved.
+    /// The largest cost that one record may have. A record without an owner must fit into the reserved part.
     pub(super) fn largest(&self, record: &Record) -> u64 {
         match Class::of(record) {
             Class::Owned | Class::Epoch => self.owned_bytes,
@@ -52,13 +52,13 @@ impl Bounds {
 
 /// The running totals of all shards.
 ///
-/// Whoever added last to one of them sees all that was added to it, and makes room; so no total is ever left too high.
+/// The last caller that adds to a total sees everything that was added, and makes room. So no total stays too high.
 #[derive(Debug)]
 pub(super) struct Ledger {
     sessions: AtomicU64,
     owned_sessions: AtomicU64,
     bytes: AtomicU64,
-    /// Of owned sessions and epochs.
+    /// The bytes of owned sessions and epochs.
     owned_bytes: AtomicU64,
 }
 
@@ -80,7 +80,7 @@ impl Ledger {
         self.book(record, |total, by| total.fetch_sub(by, Ordering::AcqRel));
     }
 
-    /// Starts over. The caller holds every shard's lock.
+    /// Resets all totals. The caller holds every shard's lock.
     pub(super) fn clear(&self) {
         for total in [&self.sessions, &self.owned_sessions, &self.bytes, &self.owned_bytes] {
             total.store(0, Ordering::Release);
@@ -101,7 +101,7 @@ impl Ledger {
         }
     }
 
-    /// Sessions, live or not yet swept.
+    /// The number of sessions, live or not yet swept.
     pub(super) fn sessions(&self) -> u64 {
         self.sessions.load(Ordering::Acquire)
     }
@@ -110,7 +110,7 @@ impl Ledger {
         self.bytes.load(Ordering::Acquire)
     }
 
-    /// Which classes to evict from, in this order, if there is too much.
+    /// Which classes to evict from, in this order, if a bound is exceeded.
     pub(super) fn excess(&self, bounds: &Bounds) -> Option<&'static [Class]> {
         if self.owned_sessions.load(Ordering::Acquire) > bounds.owned_capacity && bounds.capacity > 1 {
             Some(&[Class::Owned])

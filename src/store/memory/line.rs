@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::id::SessionId;
 
-/// `session-layer journal`, form 1.
+/// `session-layer journal`, format 1.
 const MAGIC: [u8; 8] = *b"SLJRNL\0\x01";
 
 /// Magic, version, checksum.
@@ -16,13 +16,14 @@ pub(super) const LINE_BYTES: usize = 1 + 16 + 8 + 8 + 4;
 const ONE: u8 = 1;
 const ALL: u8 = 2;
 
-/// "No state of this id up to this version lives beyond this time." A removal says time 0.
+/// A line of the journal: "no state of this id up to this version lives beyond this time." For a removal, the time is
+/// 0.
 ///
-/// Versions ascend over all ids and restarts, so a line can be applied twice, late, or to a snapshot that was taken
-/// after it, and does no harm to what came later.
+/// Versions ascend over all ids and restarts. So a line can be applied twice, late, or to a snapshot that was taken
+/// after it, without harm to later states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line {
-    /// `None`: every id.
+    /// `None` stands for every id.
     id: Option<SessionId>,
     version: u64,
     not_after: u64,
@@ -58,11 +59,12 @@ impl Line {
         Self::parse(content)
     }
 
-    /// The last line of a journal, if it is right or torn: zeros are in the place of its end. `Some(None)` if too little
-    /// of it is there to tell what it says.
+    /// Reads the last line of a journal, which may be torn: it then ends in zeros. Returns `None` if the line is
+    /// damaged, and `Some(None)` if too little of it is left to tell what it says.
     fn read_last(bytes: &[u8; LINE_BYTES]) -> Option<Option<Self>> {
         let (content, sum) = bytes.split_last_chunk::<4>()?;
-        // A tear that left any of the checksum left all that comes before it, and then that much must be right.
+        // If any of the checksum is left, all that comes before it is, too. That part of the checksum must then be
+        // right.
         let there = sum.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         if sum[..there] != crc32fast::hash(content).to_le_bytes()[..there] {
             return None;
@@ -84,10 +86,10 @@ impl Line {
     }
 }
 
-/// The largest version that is accepted. Real ones are far below; counting on from a larger one could overflow.
+/// Versions from this one on are refused. Real ones are far below, and counting on from a larger one could overflow.
 pub(super) const MOST_VERSION: u64 = 1 << 63;
 
-/// The head of a journal: no version above `version` was given before it was begun.
+/// Writes the head of a journal. No version above `version` was given before the journal was begun.
 pub(super) fn write_head(version: u64, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     bytes.extend(MAGIC);
@@ -96,7 +98,7 @@ pub(super) fn write_head(version: u64, bytes: &mut Vec<u8>) {
     bytes.extend(sum.to_le_bytes());
 }
 
-/// What a journal says: which states are not to be restored.
+/// The contents of a journal: which states are not to be restored.
 #[derive(Debug, Default)]
 pub(super) struct Removals {
     /// The latest version that the journal names.
@@ -109,12 +111,12 @@ pub(super) struct Removals {
 impl Removals {
     /// Reads a journal.
     ///
-    /// A last line that is cut off or ends in zeros, and zeros after the last line, are what a crash leaves: nobody was
-    /// told that such a line was written.
+    /// A crash can leave a last line that is cut off or ends in zeros, or zeros after the last line. That is not
+    /// damage, since no such line was reported as written.
     ///
     /// # Errors
     ///
-    /// If it is no journal, or damaged anywhere else.
+    /// If the bytes are not a journal, or are damaged anywhere else.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or("it is too short for a journal")?;
         let (content, sum) = head.split_at(HEAD_BYTES - 4);
@@ -129,7 +131,7 @@ impl Removals {
         const WRONG: &str = "the checksum of one of its lines is wrong";
         let (lines, cut_off) = rest.as_chunks::<LINE_BYTES>();
         let written = lines.iter().rposition(|line| line.iter().any(|&byte| byte != 0)).map_or(0, |last| last + 1);
-        // A line that another follows, or the beginning of one, was whole before that was written.
+        // A line that is followed by another one, or by the beginning of one, was complete before that was written.
         let whole = if cut_off.iter().all(|&byte| byte == 0) { written.saturating_sub(1) } else { written };
         for line in &lines[..whole] {
             removals.add(Line::read(line).ok_or(WRONG)?);
@@ -152,7 +154,7 @@ impl Removals {
         }
     }
 
-    /// Until when this state of a session may live at most, in milliseconds; 0 if it was removed.
+    /// Returns until when this state of a session may live at most, in milliseconds; 0 if it was removed.
     pub(super) fn limit(&self, id: &SessionId, version: u64) -> u64 {
         if version <= self.all {
             return 0;
@@ -162,7 +164,7 @@ impl Removals {
     }
 }
 
-/// A journal whose checksums are right, with these bytes as its lines.
+/// A journal with valid checksums and these bytes as its lines.
 #[cfg(fuzzing)]
 pub(super) fn of_lines(bytes: &[u8]) -> Vec<u8> {
     let mut journal = Vec::new();
@@ -204,7 +206,7 @@ mod tests {
         assert_eq!((removals.limit(&c, 8), removals.limit(&c, 9)), (0, u64::MAX));
     }
 
-    /// A crash cuts the last line off, or leaves zeros; what was acknowledged before it stays.
+    /// A crash cuts the last line off, or leaves zeros. What was acknowledged before it stays.
     #[test]
     fn a_torn_end_is_no_damage() {
         let whole = journal(&some_lines());
@@ -215,7 +217,7 @@ mod tests {
         assert!(Removals::read(&whole[..HEAD_BYTES - 1]).is_err());
     }
 
-    /// The file's length reached the disk and its last page did not: zeros are in the place of a line's end.
+    /// The file's length reached the disk but its last page did not: a line ends in zeros.
     #[test]
     fn zeros_in_the_place_of_a_lines_end_are_no_damage() {
         for last in [Line::one(&SessionId::of_owner("c"), MOST_VERSION - 1, u64::MAX), Line::all(13)] {
@@ -225,14 +227,14 @@ mod tests {
                 let end = torn.len();
                 torn[end - cut..].fill(0);
                 torn.resize(end + after, 0);
-                // Up to three bytes of the checksum may be missing: the line is known to be right by the others.
+                // Up to three bytes of the checksum may be missing: the others show that the line is right.
                 let whole = if cut < 4 { lines.len() } else { lines.len() - 1 };
                 assert_eq!(Removals::read(&torn).unwrap().lines, lines[..whole], "{cut} bytes, {after} after them");
             }
         }
     }
 
-    /// What follows was written later, so the line was on the disk before.
+    /// What follows was written later, so the line was complete on the disk before.
     #[test]
     fn zeros_in_the_middle_are_damage() {
         for cut in 1..LINE_BYTES {
@@ -244,7 +246,7 @@ mod tests {
         }
     }
 
-    /// Versions are counted on from the latest one: a wrapped counter would repeat them.
+    /// Versions are counted on from the latest one. A counter that wraps around would repeat them.
     #[test]
     fn versions_that_could_not_be_counted_on_from_are_damage() {
         assert!(Removals::read(&journal(&[Line::all(MOST_VERSION - 1)])).is_ok());
@@ -253,7 +255,7 @@ mod tests {
         }
     }
 
-    /// Zeros at the end excuse nothing that comes before them.
+    /// Zeros at the end are no excuse for damage before them.
     #[test]
     fn a_wrong_line_with_a_part_of_its_checksum_is_damage() {
         for missing in 0..4 {
@@ -272,7 +274,7 @@ mod tests {
             let _ = Removals::read(&[&journal(&[])[..], &bytes[..]].concat());
         }
 
-        /// No flipped bit makes a removal of ours disappear unnoticed.
+        /// No flipped bit makes a removal disappear unnoticed.
         #[test]
         fn flipped_bits_are_found(at: proptest::sample::Index, bit in 0u8..8) {
             let mut bytes = journal(&some_lines());

@@ -1,4 +1,4 @@
-//! Every schedule of two or three calls, by loom, over the very code that runs in production.
+//! Runs every schedule of two or three calls under loom, on the code that runs in production.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg session_layer_loom" CARGO_TARGET_DIR=target/loom LOOM_MAX_PREEMPTIONS=3 \
@@ -44,7 +44,7 @@ fn usage() -> Usage {
 /// Two shards, and ids in both of them.
 struct Bench {
     table: Table,
-    /// In the first shard, in the second, in the first.
+    /// In the first, the second and the first shard.
     ids: [SessionId; 3],
 }
 
@@ -90,7 +90,7 @@ impl Bench {
         ids
     }
 
-    /// Totals, ledger and owner index agree with what is there.
+    /// Checks that totals, ledger and owner index agree with the records.
     fn settled(&self) {
         let kinds: Vec<_> = (0..3).filter_map(|at| self.kind(at)).collect();
         let sessions = kinds.iter().filter(|kind| **kind == RecordKind::Session).count() as u64;
@@ -108,7 +108,7 @@ impl Bench {
     }
 }
 
-/// Runs both in every schedule.
+/// Runs both calls in every schedule.
 fn every_schedule<A: Send + 'static, B: Send + 'static>(
     prepare: impl Fn() -> Arc<Bench> + Send + Sync + 'static,
     first: impl Fn(&Bench) -> A + Copy + Send + Sync + 'static,
@@ -161,7 +161,7 @@ fn one_of_two_updates_wins() {
     );
 }
 
-/// No update, touch or rename brings it back.
+/// No update or touch brings a removed session back.
 #[test]
 fn a_removed_session_stays_removed() {
     every_schedule(
@@ -184,7 +184,7 @@ fn a_removed_session_stays_removed() {
     );
 }
 
-/// Over two shards and within one.
+/// A rename over two shards, and one within a shard.
 #[test]
 fn a_rename_loses_no_update_and_revives_nothing() {
     for to in [1, 2] {
@@ -260,7 +260,7 @@ fn eviction_keeps_the_bound_and_evicts_no_more_than_needed() {
     );
 }
 
-/// A session created during a clear is there or cleared, whole.
+/// A session that is renamed during a clear is cleared under both of its ids.
 #[test]
 fn clear_is_atomic() {
     every_schedule(
@@ -269,7 +269,7 @@ fn clear_is_atomic() {
         |bench| bench.rename(0, &FIRST, 1, Some("alice")),
         |bench, cleared, renamed| {
             assert_eq!(cleared, 1);
-            // Renamed before the clear, or gone after it.
+            // It was renamed before the clear, or is gone after it.
             assert!(matches!(renamed, Rename::Renamed(_) | Rename::Gone));
             assert_eq!((bench.kind(0), bench.kind(1)), (None, None));
         },

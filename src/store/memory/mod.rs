@@ -1,4 +1,4 @@
-//! Sessions in this process's memory, for production: bounded, with proactive expiry, and snapshots if asked for.
+//! Sessions in this process's memory, for production use: bounded, with proactive expiry, and with optional snapshots.
 
 mod background;
 mod builder;
@@ -41,5 +41,5 @@ pub use self::{
 /// The target of this store's events.
 const TARGET: &str = "session_layer::store::memory";
 
-/// What kind of store it is.
+/// The store's name in events and metrics.
 const NAME: &str = "memory";

@@ -1,4 +1,4 @@
-//! The journal's thread: the lines in the file, and the lines that wait to be written.
+//! Writes the journal: the lines in the file, and the backlog.
 
 use std::{
     collections::VecDeque,
@@ -21,9 +21,9 @@ const PROBE: usize = 64;
 
 /// Writes the journal.
 ///
-/// A refused write costs as much as its own lines, not as the whole backlog: while the disk refuses, each call tries
-/// one short piece of the backlog, and a longer one only after a shorter one was written. Otherwise every removal on a
-/// full disk would try all removals before it, and 8,000 of them would cost four times as much as 4,000.
+/// A refused write costs no more than a short piece of the backlog. While the disk refuses writes, each call tries one
+/// short piece, and a longer one only after a shorter one was written. Otherwise, every removal on a full disk would
+/// try to write all removals before it: 8,000 of them would cost four times as much as 4,000.
 #[derive(Debug)]
 pub(super) struct Scribe {
     path: PathBuf,
@@ -47,7 +47,8 @@ pub(super) struct Scribe {
 pub(super) struct Renewal {
     pub(super) version: u64,
     pub(super) lines: Vec<Line>,
-    /// How many lines had been queued when the snapshot was in place. The snapshot or `lines` contains them.
+    /// The number of lines that were queued by the time the snapshot was in place. The snapshot or `lines` contains
+    /// them.
     pub(super) pushed: u64,
 }
 
@@ -60,13 +61,12 @@ struct Unsure {
     /// All lines in the file.
     lines: Vec<Line>,
     error: Arc<io::Error>,
-    /// How many calls there were since it was begun.
+    /// The number of calls since it was begun.
     calls: usize,
 }
 
 impl Unsure {
-    /// Whether to begin the file once more. The longer it is, the more calls pass in between, so that they share the
-    /// cost.
+    /// Whether to begin the file once more. The longer it is, the more calls must share the cost.
     fn is_due(&self) -> bool {
         self.calls.saturating_mul(PROBE) >= self.lines.len()
     }
@@ -90,11 +90,11 @@ impl Scribe {
         })
     }
 
-    /// Writes these lines, the last of which is number `pushed`, after the backlog.
+    /// Writes the backlog and then these lines, the last of which has the number `pushed`.
     ///
     /// # Errors
     ///
-    /// If a line is not on the disk for certain. Such lines are tried again with the next ones.
+    /// If a line is not certain to be on the disk. Such lines are tried again with the next ones.
     pub(super) fn write(
         &mut self,
         lines: Vec<Line>,
@@ -126,7 +126,7 @@ impl Scribe {
         self.unsure.as_ref().map_or(Ok(()), |unsure| Err(Arc::clone(&unsure.error)))
     }
 
-    /// Replaces this journal by one of these lines. If that fails, this one stays in use.
+    /// Replaces this journal by a new one with these lines. If that fails, this one stays in use.
     fn begin_again(&mut self, version: u64, lines: Vec<Line>) {
         #[cfg(test)]
         (self.tried += lines.len());
@@ -246,7 +246,7 @@ mod tests {
         (folder, scribe)
     }
 
-    /// Removals one by one, each of which is refused. The lines that were tried for them.
+    /// Writes removals one by one, each of which is refused. Returns how many lines were tried for them.
     fn refused(scribe: &mut Scribe, removals: std::ops::RangeInclusive<u64>) -> usize {
         let before = scribe.tried;
         for number in removals {
@@ -263,19 +263,19 @@ mod tests {
         let second = refused(&mut scribe, 4_001..=8_000);
         assert!(first <= 4_000 * PROBE, "{first} lines were tried for 4,000 removals");
         assert!(second <= 4_000 * PROBE, "{second} lines were tried for 4,000 more");
-        // There is space again: all is written once, in order.
+        // There is space again: everything is written once, in order.
         scribe.writer.file = disk::private().open(&scribe.path).unwrap();
         let before = scribe.tried;
         scribe.write(vec![line(8_001)], 8_001, None).unwrap();
         assert_eq!(scribe.tried - before, 8_001);
         assert!(written(&scribe.path) == lines(1..=8_001));
-        // And from then on at once.
+        // From then on, lines are written immediately.
         let before = scribe.tried;
         scribe.write(lines(8_002..=9_000), 9_000, None).unwrap();
         assert_eq!(scribe.tried - before, 999);
     }
 
-    /// The name of a new journal does not last for a long time.
+    /// For a long time, the name of a new journal is not durable.
     #[test]
     fn a_journal_whose_name_does_not_last_is_not_begun_again_for_every_removal() {
         let (_folder, mut scribe) = scribe();
@@ -283,7 +283,7 @@ mod tests {
         scribe.write(Vec::new(), 0, Some(Renewal { version: 9, lines: Vec::new(), pushed: 0 })).unwrap_err();
         let first = refused(&mut scribe, 1..=4_000);
         let second = refused(&mut scribe, 4_001..=8_000);
-        // Each removal is appended; what the repetitions cost is shared by the calls between them.
+        // Each removal is appended. The cost of a repetition is shared by the calls since the last one.
         assert!(first <= 4_000 * (PROBE + 2), "{first} lines were tried for 4,000 removals");
         assert!(second <= 4_000 * (PROBE + 2), "{second} lines were tried for 4,000 more");
         assert!(written(&scribe.path) == lines(1..=8_000), "they are in the file that is in its place");
@@ -293,7 +293,7 @@ mod tests {
         assert!(written(&scribe.path) == lines(1..=last));
     }
 
-    /// A new journal has what the snapshot may have missed, and nothing that the snapshot has.
+    /// A new journal has the lines that the snapshot may have missed, and none that the snapshot contains.
     #[test]
     fn a_new_journal_takes_over_only_lines_from_after_the_snapshot() {
         let (_folder, mut scribe) = scribe();

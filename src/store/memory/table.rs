@@ -1,4 +1,4 @@
-//! The table: shards, and what one call does under their locks.
+//! The table: its shards, and the calls on them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,16 +23,16 @@ use crate::{
     },
 };
 
-/// A shortening of the expiry below this is not written to the journal, since a restart takes longer.
+/// A shortening of the expiry by up to this much is not written to the journal, since a restart takes longer.
 const SHORTER_MILLIS: u64 = 1_000;
 
-/// Sessions expected per shard at least: below it, more shards would only blur the order of eviction.
+/// The least capacity per shard. With less, more shards would only blur the order of eviction.
 const SESSIONS_PER_SHARD: u64 = 512;
 
 const MOST_SHARDS: u64 = 64;
 
-/// Sharded by the id's hash. Every method is synchronous and short; none takes a second shard's lock, but for a rename
-/// and what concerns all shards, which lock in ascending order.
+/// Shards, selected by the id's hash. Every method is synchronous and short. No method holds the locks of two shards,
+/// except a rename and the methods that concern all shards, which lock in ascending order.
 ///
 /// ```text
 /// eviction ─▶ shards, ascending ─▶ one part of the owner index, or the journal's queue
@@ -42,11 +42,11 @@ pub(super) struct Table {
     shards: Box<[Apart<Mutex<Shard>>]>,
     seed: Seed,
     pub(super) shared: Shared,
-    /// One evicts at a time, so that two do not both make room for the same excess.
+    /// Held during eviction, so that two callers don't both make room for the same excess.
     pub(super) evicting: Mutex<()>,
 }
 
-/// What came of a call, and the journal's line that must be written before it is told.
+/// The result of a call, and the journal's line that must be written before it is returned.
 #[derive(Debug)]
 pub(super) struct Done<T> {
     pub(super) outcome: T,
@@ -77,7 +77,7 @@ type Answer<T> = Result<Done<T>, StoreError>;
 impl Table {
     pub(super) fn new(bounds: Bounds, version: u64, journal: Option<Arc<Journal>>, now: u64) -> Self {
         let shards = (bounds.capacity / SESSIONS_PER_SHARD).clamp(1, MOST_SHARDS);
-        // A power of two, at most as many as that.
+        // The largest power of two that is not above that.
         Self::with_shards(1 << shards.ilog2(), bounds, version, journal, now)
     }
 
@@ -89,7 +89,8 @@ impl Table {
         now: u64,
     ) -> Self {
         let seed = Seed::random();
-        // loom runs one schedule after the other, and each must ask for the same locks: in one part all owners do.
+        // loom replays schedules, and each must take the same locks. The index hashes owners at random, so it has one
+        // part only.
         let parts = if cfg!(session_layer_loom) { 1 } else { shards };
         Self {
             shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(seed.clone(), now)))).collect(),
@@ -109,7 +110,7 @@ impl Table {
         self.shards.len()
     }
 
-    /// The shard of an id. From the middle of the hash: the map in the shard uses both ends.
+    /// The shard of an id. Taken from the middle of the hash, since the map in the shard uses both ends.
     pub(super) fn shard_of(&self, id: &SessionId) -> usize {
         (self.seed.hash(id) >> 32) as usize % self.shards.len()
     }
@@ -127,12 +128,12 @@ impl Table {
         self.shard_at(self.shard_of(id))
     }
 
-    /// Every shard, locked in ascending order.
+    /// Locks every shard, in ascending order.
     pub(super) fn all_shards(&self) -> Result<Vec<MutexGuard<'_, Shard>>, StoreError> {
         (0..self.shards.len()).map(|at| self.shard_at(at)).collect()
     }
 
-    /// From now on every call is refused. Whether this call did it.
+    /// Refuses every call from now on. Returns whether this call closed the table.
     pub(super) fn close(&self) -> bool {
         let mut guards: Vec<_> = self.shards.iter().map(|shard| lock(shard)).collect();
         let first = guards.iter().all(|shard| !shard.closed);
@@ -146,13 +147,14 @@ impl Table {
         sum
     }
 
-    /// Writes a removal down: no state of `id` up to `version` is restored, or none that lives longer than `not_after`.
+    /// Records in the journal that no state of `id` up to `version` is to be restored, or to live longer than
+    /// `not_after`.
     fn note(&self, id: &SessionId, version: u64, not_after: u64) -> Option<Ticket> {
         self.shared.journal.as_ref().map(|journal| journal.push(Line::one(id, version, not_after)))
     }
 
-    /// Writes down that an id is absent, though nothing was removed: a snapshot may still hold it, since evictions are
-    /// not written down.
+    /// Records in the journal that an id is absent, even if nothing was removed: a snapshot may still contain it, since
+    /// evictions are not recorded.
     fn note_absent(&self, id: &SessionId) -> Option<Ticket> {
         self.note(id, self.shared.version.load(Ordering::Acquire), 0)
     }
@@ -236,7 +238,7 @@ impl Table {
         Ok(Done::new(Touch::Touched))
     }
 
-    /// Removes; what was there and live.
+    /// Removes a record. Returns it if it was live.
     pub(super) fn remove(&self, id: &SessionId, now: u64) -> Answer<Option<Stored>> {
         let shard = self.shard(id)?;
         match shard.find(id) {
@@ -245,7 +247,7 @@ impl Table {
         }
     }
 
-    /// Removes a session that is in the expected version.
+    /// Removes a session if it has the expected version.
     pub(super) fn end(&self, id: &SessionId, expected: &Version, now: u64) -> Answer<End> {
         let shard = self.shard(id)?;
         let Some(slot) = shard.find(id) else {
@@ -258,7 +260,7 @@ impl Table {
         Ok(self.take_out(shard, slot, now).map(|removed| if removed.is_some() { End::Ended } else { End::Gone }))
     }
 
-    /// Takes out a slot and notes that it is not to return; what was there and live.
+    /// Takes out a slot and records in the journal that it must not return. Returns its record if it was live.
     fn take_out(&self, mut shard: MutexGuard<'_, Shard>, slot: u32, now: u64) -> Done<Option<Stored>> {
         let fate = if shard.slot(slot).is_expired(now) { Fate::Expired } else { Fate::Removed };
         let taken = shard.take(&self.shared, slot, fate);
@@ -305,7 +307,8 @@ impl Table {
             if taken {
                 return Ok(Done::new(Rename::Exists));
             }
-            // First the new one: the owner is never seen without a session, or its epoch might be evicted.
+            // The new record is created first. Otherwise the owner would have no session for a moment, and its epoch
+            // might be evicted.
             let mut version = 0;
             of(second, &mut |shard| {
                 expired = shard.find(to).map(|slot| Box::new(shard.take(&self.shared, slot, Fate::Expired)));
@@ -324,7 +327,7 @@ impl Table {
         Ok(Done { evicted, expired, ..Done::new(Rename::Renamed(Version::from_u64(version))) }.when(ticket))
     }
 
-    /// Replaces an owner's epoch, if there is one; if there is none, sees to it that none is restored.
+    /// Replaces an owner's epoch, if there is one. If not, makes sure that none is restored.
     pub(super) fn renew_epoch(&self, id: &SessionId, record: &Arc<Record>, usage: Usage, now: u64) -> Answer<()> {
         let mut shard = self.shard(id)?;
         let Some(slot) = shard.find_live(id, now) else {
@@ -359,14 +362,14 @@ impl Table {
             Some(lease) if now < lease.until => Ok((Lock::Held, None)),
             over => {
                 let over = over.replace(Lease::new(holder, until));
-                // A holder whose lease ran out can't commit over this one.
+                // A holder whose lease has run out can't commit over this one (K2).
                 held.version = self.shared.next_version();
                 Ok((acquired(held), over))
             }
         }
     }
 
-    /// Gives a lease back. The caller drops it outside of the lock, which wakes who waits.
+    /// Gives a lease back. The caller drops it after the lock is released, which wakes the waiters.
     pub(super) fn unlock(&self, id: &SessionId, holder: Holder, now: u64) -> Result<Option<Box<Lease>>, StoreError> {
         let mut shard = self.shard(id)?;
         let Some(slot) = shard.find_live(id, now) else { return Ok(None) };
@@ -376,8 +379,8 @@ impl Table {
     }
 }
 
-/// Whether the old state must not come back after the new one was acknowledged, as that of a removed session must not:
-/// a login changed hands, an epoch was renewed, or the session became a tombstone.
+/// Whether the old state must not come back once the new one was acknowledged, like that of a removed session: the
+/// session's owner changed, an epoch was renewed, or the session became a tombstone.
 fn is_ended_by(old: &Record, new: &Record) -> bool {
     let ends = old.kind() == RecordKind::Epoch || old.is_session();
     ends && (old.owner() != new.owner() || old.is_session() != new.is_session())

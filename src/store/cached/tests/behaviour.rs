@@ -18,7 +18,7 @@ fn validated() -> (TestStore, Cache) {
     (store.clone(), CachedStore::with_config(store, CacheConfig::new().clock(clock())))
 }
 
-/// Trusted without a limit, so that only the cache's own coherence keeps it right.
+/// Trusted without a time limit, so that only the cache's own coherence keeps it right.
 fn trusted() -> (TestStore, Cache) {
     let store = TestStore::new(clock());
     (store.clone(), CachedStore::with_config(store, CacheConfig::new().trusted(FOREVER).clock(clock())))

@@ -27,7 +27,7 @@ fn id(name: &str) -> SessionId {
     SessionId::of_owner(name)
 }
 
-/// A session whose one entry is this text.
+/// A session with this text as its only entry.
 fn record(text: &str) -> Arc<Record> {
     let entries = Entries::from_sorted([("text", text.as_bytes())].into_iter()).unwrap();
     Arc::new(Record::session(Check::from_bytes([0; 16]), start(), Lifetime::default()).with_entries(entries))

@@ -1,4 +1,4 @@
-//! The plainest store there is, which can be stopped inside a call.
+//! A minimal store that can be stopped inside a call.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! The form of a sealed record: what is inside, what is outside, and what binds the two.
+//! The format of a sealed record: what is encrypted, what is not, and how both are bound together.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     record::{Entries, Owner, Record, RecordError, RecordKind},
 };
 
-/// The form that this version writes. Every later version opens it.
+/// The format that this version writes. Every later version opens it.
 const FORMAT: u8 = 1;
 
 /// The key of the one entry that a sealed record has.
@@ -24,38 +24,38 @@ const ENTRY: &str = "sealed";
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 
-/// Format, inside, length of the owner's name, id of the key.
+/// The length of format, inside, length of the owner's name, and id of the key.
 const HEAD_BYTES: usize = 1 + 1 + 2 + KEY_ID_BYTES;
 
-/// Bytes of an owner's hash, and of its text.
+/// The length of an owner's hash in bytes, and of its text in characters.
 const OWNER_HASH_BYTES: usize = 24;
 const OWNER_HASH_CHARS: usize = 32;
 
-/// Head, kind, id, created, idle, absolute, cookie, check, whether there is an owner, its hash, its epoch; then zeros up to
-/// a multiple of 64 bytes. What follows in the MAC then begins where Poly1305 takes four blocks at a time.
+/// The length of head, kind, id, created, idle, absolute, cookie, check, whether there is an owner, its hash, its
+/// epoch; then zeros up to a multiple of 64 bytes. So the rest of the MAC's input begins where Poly1305 takes four
+/// blocks at a time.
 const BOUND_BYTES: usize =
     (HEAD_BYTES + 1 + 16 + 8 + 8 + 8 + 1 + 16 + 1 + OWNER_HASH_CHARS + 8_usize).next_multiple_of(64);
 
-/// Up to this size a record with an owner is opened on the stack, with no allocation but its own. It is not wiped there:
-/// the opened record itself lies in memory as long as the request does.
+/// Up to this size, a record with an owner is decrypted on the stack, without a temporary allocation. The stack is not
+/// wiped: the opened record itself stays in memory as long as the request.
 const STACK_BYTES: usize = 2_048;
 
-/// A record that was opened, and with which key.
+/// An opened record.
 pub(super) struct Opened {
     pub(super) record: Arc<Record>,
-    /// The key, if it is not the one that writes.
+    /// The key that sealed it, if it is not the writing key.
     pub(super) foreign: Option<KeyId>,
 }
 
-/// The keyed hash under which the inner store knows an owner:
-/// `base64url(HMAC-SHA-256(owner key, name)[..24])`.
+/// Returns the keyed hash under which the inner store has an owner:
 pub(super) fn owner_hash(key: &RingKey, name: &str) -> String {
     let mut mac = key.owner.clone();
     mac.update(name.as_bytes());
     Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()[..OWNER_HASH_BYTES])
 }
 
-/// Seals a record for this id with the key that writes.
+/// Seals a record for this id with the writing key.
 pub(super) fn seal(ring: &KeyRing, id: &SessionId, record: &Record) -> Result<Arc<Record>, EntropyError> {
     let key = ring.writing();
     let mut nonce = [0; NONCE_BYTES];
@@ -68,7 +68,7 @@ pub(super) fn seal(ring: &KeyRing, id: &SessionId, record: &Record) -> Result<Ar
 /// sealed: owner's name, entries │ tag: 16 bytes
 /// ```
 ///
-/// `inside` is 1 where the sealed record was a sealed one itself (two wrappers), else 0.
+/// `inside` is 1 if the record inside is a sealed one itself (two wrappers), otherwise 0.
 fn seal_with(key: &RingKey, nonce: &[u8; NONCE_BYTES], id: &SessionId, record: &Record) -> Arc<Record> {
     let kind = match record.kind() {
         RecordKind::Session | RecordKind::Sealed => RecordKind::Sealed,
@@ -105,8 +105,8 @@ fn seal_with(key: &RingKey, nonce: &[u8; NONCE_BYTES], id: &SessionId, record: &
     Arc::new(outer.with_entries(entries.expect("one entry is in order; records are limited far below 4 GiB")))
 }
 
-/// Opens what the inner store holds under this id. What is plain and tells nothing is let through as it is: a tombstone
-/// without owner and entries, and the epoch of an owner's hash.
+/// Opens the record that the inner store has under this id. Plain records that reveal nothing are returned as they are:
+/// a tombstone without owner and entries, and the epoch of an owner's hash.
 pub(super) fn open(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> Result<Opened, SealError> {
     let plain = Opened { record: Arc::clone(outer), foreign: None };
     match (outer.kind(), outer.owner(), outer.entries().is_empty()) {
@@ -145,7 +145,7 @@ pub(super) fn open(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> Resul
         rebuild(outer, inside, name, Entries::from_bytes(entries))
     };
     let record = if name_length == 0 {
-        // What is opened are the entries, in their own allocation.
+        // Only entries are sealed, so decrypt them into their final allocation.
         let mut entries = vec![0; sealed.len()].into_boxed_slice();
         decrypt(&mut entries)?;
         rebuild(outer, inside, &[], Entries::from_boxed(entries))
@@ -157,7 +157,8 @@ pub(super) fn open(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> Resul
     Ok(Opened { record: Arc::new(record?), foreign: (key_id != ring.writes_with()).then_some(key_id) })
 }
 
-/// Times, check and epoch stand outside and are bound; the rest comes from inside.
+/// Builds the opened record. Times, check and epoch are taken from the outer record, to which they are bound; the rest
+/// was encrypted.
 fn rebuild(
     outer: &Record,
     inside: u8,
@@ -179,7 +180,8 @@ fn rebuild(
     Ok(outer.opened(kind, owner, entries.map_err(|_| SealError::Form)?))
 }
 
-/// Everything that a sealed record must not be separated from. Each field has a fixed place and length.
+/// The associated data: everything that a sealed record must not be separated from. Each field has a fixed place and
+/// length.
 fn bound(head: &[u8], id: &SessionId, outer: &Record) -> [u8; BOUND_BYTES] {
     let mut bytes = [0; BOUND_BYTES];
     let mut rest = &mut bytes[..];
@@ -209,7 +211,7 @@ fn bound(head: &[u8], id: &SessionId, outer: &Record) -> [u8; BOUND_BYTES] {
     bytes
 }
 
-/// For the fuzz target: what was not sealed by this ring for this id does not open.
+/// For the fuzz target: a record that this ring did not seal for this id does not open.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) {
     use std::time::{Duration, UNIX_EPOCH};
@@ -253,7 +255,7 @@ pub(crate) fn fuzz(data: &[u8]) {
     };
     match open(&ring, &id, &opened) {
         Err(_) => {}
-        // Plain, and nothing in it.
+        // Plain, and empty.
         Ok(found) if Arc::ptr_eq(&found.record, &opened) => {
             assert!(opened.entries().is_empty() && !opened.is_session());
         }

@@ -41,7 +41,7 @@ fn refusal(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> SealError {
     }
 }
 
-/// What 0.1.0 sealed, every later version opens. Computed by another implementation (in Python, from the drafts).
+/// Every later version opens what 0.1.0 sealed. Computed by another implementation (in Python, from the drafts).
 #[test]
 fn frozen_vector() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

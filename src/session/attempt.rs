@@ -57,7 +57,7 @@ pub(super) async fn create(context: &Context, work: &mut Work, deadline: Instant
         let usage = Usage::at(&record, now);
         let version = match context.store.create(&id, &record, usage).await {
             Ok(Create::Created(version)) => Some(version),
-            // Two 192-bit tokens have the same id. The store returns arbitrary answers, or somebody copies ids.
+            // Two 192-bit tokens have the same id: the store gives random answers, or somebody copies ids.
             Ok(Create::Exists) => None,
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 // Nobody has the token yet. If nothing was written, the loop tries again under another token.

@@ -22,7 +22,8 @@ pub(crate) enum Change {
     Lifetime(Lifetime),
     /// Runs a closure of the application on the entries as they are at that time.
     Run(Replay),
-    /// As `Run`, for a closure that gives a value to one request only: it is replayed under every conflict policy.
+    /// Like `Run`, but for a closure that gives a value to one request only. It is replayed under every conflict
+    /// policy.
     Exactly(Replay),
 }
 

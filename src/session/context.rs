@@ -92,13 +92,13 @@ impl Context {
         self.commits.front(id, deadline).await
     }
 
-    /// As [`commit_turn`](Self::commit_turn), but returns `None` instead of waiting if another commit has the turn or
+    /// Like [`commit_turn`](Self::commit_turn), but returns `None` instead of waiting if another commit has the turn or
     /// waits for it.
     pub(crate) fn try_commit_turn(&self, id: SessionId) -> Option<Front> {
         self.commits.try_front(id)
     }
 
-    /// As [`commit_turn`](Self::commit_turn), for the logins and revocations of one owner.
+    /// Like [`commit_turn`](Self::commit_turn), but for the logins and revocations of one owner.
     pub(crate) async fn owner_turn(&self, owner: &str, deadline: Instant) -> Option<Front> {
         self.commits.front(SessionId::of_owner(owner), deadline).await
     }

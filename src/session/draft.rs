@@ -230,7 +230,7 @@ impl Draft {
         HEAD + owner + self.entries_len()
     }
 
-    /// As [`encoded_len`](Self::encoded_len), with a value of this length under this key.
+    /// Like [`encoded_len`](Self::encoded_len), but with a value of this length under this key.
     pub(crate) fn encoded_len_with(&self, key: &str, value: usize) -> usize {
         match self.get(key) {
             Some(before) => self.encoded_len() - before.len() + value,

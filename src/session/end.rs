@@ -64,7 +64,7 @@ pub(crate) async fn end(context: &Context, id: &SessionId) -> Result<Ended> {
     end_seen(context, id, None).await
 }
 
-/// As [`end`], for a session that was seen in this version. Loads it only if it has changed since.
+/// Like [`end`], but for a session that was seen in this version. Loads it only if it has changed since.
 pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Version>) -> Result<Ended> {
     let mut attempts = Attempts::new(context);
     let mut way = Way { id: *id, owner: None, hops: 0 };
@@ -206,7 +206,7 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
     let mut at = *id;
     loop {
         let ended = match context.find_owned(owner, &at).await? {
-            // If the session was renewed meanwhile, this is its new id.
+            // If the session was renewed in the meantime, this is its new id.
             Some(live) => {
                 if live.id != at {
                     attempts.unsure = None;

@@ -89,7 +89,7 @@ impl Context {
         })
     }
 
-    /// As [`find`](Self::find), without a span.
+    /// Like [`find`](Self::find), but without a span.
     pub(super) async fn look_up(
         &self,
         id: &SessionId,

@@ -14,7 +14,7 @@ pub enum ConflictPolicy {
     /// Removing an entry that is already gone succeeds.
     #[default]
     Merge,
-    /// As [`Merge`](Self::Merge), but if two requests set one entry, the later one wins even if it has read the entry
+    /// Like [`Merge`](Self::Merge), but if two requests set one entry, the later one wins even if it has read the entry
     /// before: **an update by `get` and `insert` can be lost.** `update` closures still run again.
     MergeLastWriteWins,
     /// The commit fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and the response is 409. A write that

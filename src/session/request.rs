@@ -204,7 +204,6 @@ impl Shared {
 
     /// Handles a request that was dropped before it was answered. Its changes are dropped, but the sessions that it
     /// destroys still end.
-    /// happen.
     pub(crate) fn abandon(self: &Arc<Self>) {
         let (dropped, reason, id, doomed, turn) = {
             let mut state = self.state();

@@ -76,7 +76,7 @@ impl Shared {
         }
     }
 
-    /// As [`run`](Self::run), but commits at once and returns the result of the closure's last run.
+    /// Like [`run`](Self::run), but commits at once and returns the result of the closure's last run.
     pub(super) async fn run_now<R: Send + 'static>(
         self: Arc<Self>,
         key: Option<&str>,

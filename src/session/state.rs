@@ -301,7 +301,7 @@ impl State {
         !self.doomed.is_empty() || self.has_changes()
     }
 
-    /// As [`is_unsaved`](Self::is_unsaved), without the sessions to be destroyed.
+    /// Like [`is_unsaved`](Self::is_unsaved), but without the sessions to be destroyed.
     pub(crate) fn has_changes(&self) -> bool {
         (self.renews() && !self.is_periodic) || self.draft.is_dirty()
     }

@@ -170,7 +170,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
         shared.run_now(None, Again::Merged, run).await
     }
 
-    /// As [`update_now`](Self::update_now), with a closure that can refuse. If its first run refuses, nothing is
+    /// Like [`update_now`](Self::update_now), but with a closure that can refuse. If its first run refuses, nothing is
     /// committed.
     ///
     /// # Errors
@@ -188,8 +188,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     /// Sets the fields that differ from what this request sees, and no others.
     ///
     /// Use it with [`get`](Self::get): if another request has changed one of these fields since they were read, the
-    /// commit fails with [`Conflict`](crate::ErrorKind::Conflict), as for [`Session::insert`]. Fields that this call leaves
-    /// alone don't conflict. Prefer [`update`](Self::update), which never conflicts.
+    /// commit fails with [`Conflict`](crate::ErrorKind::Conflict), as for [`Session::insert`]. Fields that this call
+    /// leaves alone don't conflict. Prefer [`update`](Self::update), which never conflicts.
     ///
     /// # Errors
     ///

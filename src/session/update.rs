@@ -145,7 +145,7 @@ impl Session {
         Ok(self.run(key.name(), None, move |value| Ran::kept(f(value)))?.0)
     }
 
-    /// As [`modify`](Self::modify), with a closure that can refuse; see [`try_update`](Self::try_update).
+    /// Like [`modify`](Self::modify), but with a closure that can refuse; see [`try_update`](Self::try_update).
     ///
     /// # Errors
     ///
@@ -183,8 +183,8 @@ impl Session {
         self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value)))).await
     }
 
-    /// As [`update_now`](Self::update_now), with a closure that can refuse. If it returns `Err`, the entry is left
-    /// unchanged. If the first run refuses, nothing is committed.
+    /// Like [`update_now`](Self::update_now), but with a closure that can refuse. If it returns `Err`, the entry is
+    /// left unchanged. If the first run refuses, nothing is committed.
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ impl Session {
         self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value)))).await
     }
 
-    /// As [`update_now`](Self::update_now), with a closure that sees whether the entry exists.
+    /// Like [`update_now`](Self::update_now), but with a closure that sees whether the entry exists.
     ///
     /// # Errors
     ///
@@ -273,7 +273,7 @@ impl Session {
         Ok(value)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), but commits everything that this request has changed at
+    /// Like [`get_or_insert_with`](Self::get_or_insert_with), but commits everything that this request has changed at
     /// once, and returns the stored value. Concurrent requests all get the same value.
     ///
     /// # Errors
@@ -316,7 +316,7 @@ impl Session {
         self.shared().run(Some(key), Again::Merged, run)
     }
 
-    /// As [`run`](Self::run), but commits at once and returns the result of the closure's last run.
+    /// Like [`run`](Self::run), but commits at once and returns the result of the closure's last run.
     async fn run_now<T, R>(
         &self,
         key: &str,

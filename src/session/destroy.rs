@@ -19,7 +19,8 @@ impl Shared {
         !self.state().doomed.is_empty()
     }
 
-    /// Ends the doomed sessions now, regardless of other failures. Returns `true` if one of them existed.
+    /// Ends the doomed sessions now, even if the request has failed otherwise. Returns `true` if one of them existed.
+    /// If the store fails, the remaining ones stay doomed.
     pub(crate) async fn destroy_doomed(&self) -> Result<bool> {
         let (mut destroyed, mut failure) = (false, None);
         loop {

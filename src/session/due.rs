@@ -31,8 +31,8 @@ impl State {
         if is_unpresented && next > expires_at {
             return true;
         }
-        // After the lifetime was made longer, a late touch with the old lifetime may have left an expiry that is too
-        // early.
+        // After the lifetime was made longer, a late touch with the old lifetime may have moved the last use and left
+        // an expiry that is too early.
         let is_due = now >= used_at.saturating_add(part) || next >= expires_at.saturating_add(part);
         is_due && next > expires_at
     }

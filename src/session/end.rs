@@ -186,8 +186,8 @@ impl Way {
     }
 }
 
-/// Fails with [`Unconfirmed`](ErrorKind::Unconfirmed) unless a session that is absent when it is to be ended has
-/// certainly ended.
+/// Fails with [`Unconfirmed`](ErrorKind::Unconfirmed) if a session that was to be ended is absent but may not have
+/// ended.
 ///
 /// It may instead have moved to a new token, and the tombstone at the old id may have expired since. That is ruled out
 /// if the session was loaded less than a tombstone's lifetime ago. A session past its absolute limit has ended anyway.

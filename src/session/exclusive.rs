@@ -22,8 +22,8 @@ use crate::{
 /// Looks up the session that the request's tokens name, waits for its lease, and looks it up again. The second look-up
 /// sees what the previous holder has written, and returns the version that taking the lease gave.
 ///
-/// Because of the first look-up, a token that names no session takes no lease and no place in a line. Returns no turn
-/// if there is no session to lease.
+/// Because of the first look-up, a token that names no session takes no lease and no place in a line. Returns no
+/// [`Turn`] if there is no session to lease.
 pub(crate) async fn load_in_turn(
     context: &Arc<Context>,
     exclusive: Exclusive,

@@ -14,7 +14,7 @@
 //! | `work`, `attempt`, `write` | writes the changes of one commit |
 //! | `state`, `due` | the state of a request's session, and what is due for it |
 //! | `shared`, `debug` | [`Session`], the state that its clones share, and its `Debug` output |
-//! | `destroy`, `commit`, `save`, `run` | what requests do with it: end, commit, save on demand, run closures |
+//! | `destroy`, `commit`, `save`, `run` | operations on that state: end, commit, save on demand, run closures |
 //! | `request` | one request's life in order |
 //! | `caller` | records whose handler is being polled |
 //! | `key`, `access`, `update`, `lifecycle`, `fields`, [`Typed`] | what handlers call |

@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     pub(crate) limit: Option<Limit>,
 }
 
-/// Makes the requests of one session run one after another.
+/// How the requests of one session wait for each other, so that they run one after another.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exclusive {
     /// How long a request waits for the lease.

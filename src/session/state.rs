@@ -102,8 +102,8 @@ pub(crate) struct State {
     pub(crate) unopened: Vec<SessionId>,
     /// Sessions of the request's tokens that are revoked. A fresh session ends them.
     pub(crate) revoked: Vec<SessionId>,
-    /// How often this request has destroyed its session. A commit that began before the last time must not keep its
-    /// result.
+    /// How often this request has destroyed its session. If a commit began before that and stores a session, that
+    /// session ends as well.
     pub(crate) ended: u64,
     /// A commit that brings a new token is under way.
     pub(crate) is_renewing: bool,

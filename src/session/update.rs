@@ -273,8 +273,8 @@ impl Session {
         Ok(value)
     }
 
-    /// Like [`get_or_insert_with`](Self::get_or_insert_with), but commits everything that this request has changed at
-    /// once, and returns the stored value. Concurrent requests all get the same value.
+    /// Like [`get_or_insert_with`](Self::get_or_insert_with), but commits at once, together with everything else that
+    /// this request has changed, and returns the stored value. Concurrent requests all get the same value.
     ///
     /// # Errors
     ///

@@ -168,8 +168,8 @@ impl Work {
         if let (Some(owner), Some(kept)) = (&owner, kept)
             && record.absolute_limit() > kept.absolute_limit()
         {
-            // The session now lives longer than it was to live at its login, so the epoch that it is compared with
-            // must, too.
+            // The session now lives longer than it was to live at its login. The epoch that it is compared with must
+            // live as long.
             Box::pin(enroll(context, Arc::clone(owner.name()), &record, now)).await?;
         }
         let record = record.with_owner(owner);

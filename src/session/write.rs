@@ -90,7 +90,8 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             }
             Attempt::Gone => work.start_over(live.id)?,
             Attempt::Revoked => work.meet_revocation(live.id)?,
-            // A renewal, or recording a first use, changes no data that this request could overwrite.
+            // Another request that only renewed, or recorded a first use, changed no data that this one could
+            // overwrite.
             Attempt::Conflict(newer)
                 if work.rejects && !Box::pin(work.meets_same_data(context, &live, newer.clone())).await =>
             {
@@ -115,7 +116,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
     }
 }
 
-/// Ends the session that a login's old token leads to, if the request is too late to continue with it. This comes
+/// Ends the session that a login's old token leads to but that the request is too late to continue with. This comes
 /// before the login is stored: if it fails, nobody is logged in.
 ///
 /// The request need not have been too late when it was loaded. A loads the session to log in over it. B renews it. A

@@ -1,4 +1,4 @@
-//! One commit of a request: what it has to do, and how the session goes on from it.
+//! One commit of a request: what it has to do, and how the session continues from it.
 
 use std::sync::Arc;
 
@@ -36,11 +36,11 @@ enum Plan {
 }
 
 impl Shared {
-    /// Ends the sessions that the request destroys, and writes its changes. The caller holds `committing`.
+    /// Ends the sessions that the request destroys and writes its changes. The caller must hold `committing`.
     pub(super) async fn commit(&self) -> Result<()> {
         let span = if span::are_wanted() { span::commit(self.state().id()) } else { Span::none() };
         let commit = async {
-            // Boxed in pieces, so that no block is larger than 1 KiB: larger ones are slow to allocate.
+            // Boxed in pieces so that no allocation is larger than 1 KiB: larger ones are slow.
             if self.has_doomed() {
                 Box::pin(self.destroy_doomed()).await?;
             }
@@ -53,7 +53,7 @@ impl Shared {
             match plan {
                 Plan::Nothing => Ok(()),
                 Plan::Touch(live) => {
-                    // A touch that fails does not change the answer.
+                    // A failed touch does not change the response.
                     let _ = Box::pin(self.touch_now(live)).await;
                     Ok(())
                 }
@@ -71,7 +71,7 @@ impl Shared {
         commit.instrument(span).await
     }
 
-    /// Goes on from what a write has stored, or has found out when it failed.
+    /// Continues from what a write has stored or, if it failed, from what it has found out.
     fn go_on(&self, work: Work, snapshot: Snapshot, outcome: Result<Option<Written>>) -> Result<()> {
         self.state().revoked.retain(|id| work.revoked.contains(id));
         match outcome {
@@ -89,7 +89,7 @@ impl Shared {
         }
     }
 
-    /// Keeps what a failed write has found out.
+    /// Records what a failed write has found out.
     fn note_failure(&self, work: Work, snapshot: Snapshot) {
         let mut state = self.state();
         state.is_revoked = work.is_revoked;
@@ -97,20 +97,23 @@ impl Shared {
             state.newer = work.newer;
             state.unsure = work.unsure.map(|unsure| (unsure, snapshot));
         } else {
-            // The request has destroyed its session meanwhile. That includes what this write may have left.
+            // The request has destroyed its session in the meantime. That includes the one that this write may have
+            // left.
             state.doomed.extend(work.unsure.map(|unsure| Doomed { id: unsure.to, live: None }));
         }
     }
 
     /// Decides what a commit has to do. The log is copied and the draft stays, so that reads still see the changes.
-    /// Also returns a log that changes nothing, to be dropped with no lock held.
+    ///
+    /// Also returns the log if it changes nothing. It must be dropped with no lock held.
     fn plan(&self) -> (Plan, Vec<Logged>) {
         let mut state = self.state();
         let now = self.context.clock.recent();
         let is_saved = state.is_always_saved(self.settings()) || state.is_first_use_untold(&self.context, now);
         if state.renews() || state.draft.is_dirty() || is_saved {
-            // With `exclusive`, the new token is sent with the response. If `save` renewed already, a request that
-            // waits for the lease under the new id could get it before this handler is done.
+            // With `exclusive`, the new token is sent with the response, so a `save` before it leaves the renewal to
+            // the last commit. If `save` renewed, another request could take the lease under the new id while this
+            // handler is still running.
             let is_early = self.exclusive && !state.response_started && state.renewal == Renewal::Renew;
             let renewal = if is_early { Renewal::Keep } else { state.renewal };
             if is_early && !state.draft.is_dirty() {
@@ -125,7 +128,8 @@ impl Shared {
                 rejects: self.exclusive || self.settings().conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 is_periodic: state.is_periodic,
-                // Whoever has waited for a lease must not overwrite the next holder, whose lease changes the version alone.
+                // A request whose lease has run out must not overwrite the session of the next holder. Taking a lease
+                // changes the version and no data, so equal data doesn't rule out another holder.
                 merges_same_data: !self.exclusive && !self.settings().holds_lease,
                 follow: if state.response_started { Follow::Link } else { Follow::Forward },
                 revoked: state.revoked.clone(),
@@ -147,12 +151,12 @@ impl Shared {
         }
     }
 
-    /// Reports a write that would have brought its session back.
+    /// Reports a write that would have brought back an ended or superseded session.
     fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
         let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) else { return };
         {
             let mut state = self.state();
-            // What the layer renews by itself is no write of the application.
+            // A renewal by the layer itself is not a write by the application.
             let is_quiet = !state.has_changes() || state.is_blocked;
             state.is_blocked |= !is_quiet;
             if is_quiet {
@@ -162,7 +166,7 @@ impl Shared {
         self.context.emit(EventKind::WriteBlocked { id, error });
     }
 
-    /// Continues from the stored state after a commit. Changes that came during the commit are replayed on top.
+    /// Continues from the stored state after a commit. Changes made during the commit are replayed on top.
     pub(super) fn settle(&self, written: Option<Written>, snapshot: Snapshot) {
         let committed: Vec<_>;
         {
@@ -174,7 +178,7 @@ impl Shared {
                 state.doomed.push(Doomed { id: live.id, live: Some(live) });
                 return;
             }
-            // Usually no change came during the commit, and the whole log is handed out.
+            // Usually no change was made during the commit, so the log moves out whole and `later` is empty.
             let later = state.log.iter().position(|logged| logged.number > snapshot.last).unwrap_or(state.log.len());
             let later = state.log.split_off(later);
             committed = std::mem::replace(&mut state.log, later);
@@ -182,10 +186,10 @@ impl Shared {
             if !snapshot.is_early && state.renewal_number <= snapshot.last {
                 state.renewal = Renewal::Keep;
             }
-            // What was ended before this was written is not this.
+            // Whatever was ended before this write is not the session that it has stored.
             let before = snapshot.ended_beside.min(state.ended_beside.len());
             state.ended_beside.drain(..before);
-            // A request that has renewed the session has not come with its new token.
+            // If this request has renewed the session, it did not come with the new token.
             let is_forwarded = live.is_forwarded || (token.is_some() && record.renewed_millis().is_some());
             state.go_on_from(Live { is_forwarded, ..live }, &snapshot.shown);
             if let Some(token) = token {
@@ -202,7 +206,8 @@ impl Shared {
         self.rebuild();
     }
 
-    /// Rebuilds the draft from the stored record and the log. If a closure fails, the next commit fails.
+    /// Rebuilds the draft from the stored record and the log. If a closure fails, the log is dropped and the next
+    /// commit fails.
     pub(super) fn rebuild(&self) {
         loop {
             let (base, log, revision) = {
@@ -224,7 +229,8 @@ impl Shared {
                 }
                 Err(error) => {
                     state.draft = Draft::new(base);
-                    // Not only held back: to save again would find nothing to do, and be a success.
+                    // Holding the error back in `held` is not enough: the next `save` would find nothing to do and
+                    // succeed.
                     state.failure = Some(error);
                     std::mem::take(&mut state.log)
                 }
@@ -235,7 +241,7 @@ impl Shared {
         }
     }
 
-    /// Extends the session, and records the new times in this request's state.
+    /// Extends the session and records the new times in this request's state.
     pub(crate) async fn touch_now(&self, live: Live) -> Result<()> {
         let mut usage = Usage::at(&live.stored.record, self.context.clock.now());
         if live.is_forwarded {

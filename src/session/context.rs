@@ -1,4 +1,4 @@
-//! What a session needs of its layer: the settings, the store, the clock, the observers, and the lines in which the
+//! What sessions share within a layer: the settings, the store, the clock, the observers, and the lines in which the
 //! commits and the requests of one session wait for each other.
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -19,10 +19,10 @@ use crate::{
     store::DynStore,
 };
 
-/// What all sessions and requests of a layer share.
+/// The state shared by all sessions and requests of a layer.
 ///
-/// Aligned so that it shares no cache line with the reference count of its `Arc`, which every request changes. Otherwise
-/// the requests of each thread would evict from the other threads' caches what all of them read.
+/// Aligned so that it shares no cache line with the reference count of its `Arc`. Every request changes that count,
+/// which would evict the settings, read by all requests, from the caches of all other threads.
 #[derive(Debug, Clone)]
 #[repr(align(128))]
 pub(crate) struct Context {
@@ -30,13 +30,13 @@ pub(crate) struct Context {
     pub(crate) store: DynStore,
     pub(crate) observers: Observers,
     pub(crate) clock: Clock,
-    /// Whether a layer nested under its own name was reported.
+    /// Set once a layer that is nested inside another of the same cookie name was reported.
     pub(crate) nested: Arc<AtomicBool>,
-    /// What goes on if its caller is dropped.
+    /// The operations that continue when their callers are dropped.
     pub(crate) running: Running,
-    /// Where the commits of one session, and the logins of one owner, wait for each other.
+    /// The lines in which the commits of one session, and the logins of one owner, wait for each other.
     commits: Arc<Lines>,
-    /// Where the requests of one session wait for its lease.
+    /// The lines in which the requests of one session wait for its lease.
     leases: Arc<Lines>,
 }
 
@@ -54,12 +54,12 @@ impl Context {
         }
     }
 
-    /// The default settings over this store.
+    /// Creates a context with the default settings for this store.
     pub(crate) fn over(store: DynStore) -> Self {
         Self::new(Settings::default(), store, Observers::NONE, Clock::system())
     }
 
-    /// The same for a holder of the session's lease.
+    /// Returns a copy with the settings for a holder of the session's lease.
     pub(crate) fn of_a_lease_holder(&self) -> Self {
         Self { settings: self.settings.of_a_lease_holder(), ..self.clone() }
     }
@@ -68,46 +68,48 @@ impl Context {
         self.observers.emit(kind);
     }
 
-    /// Reports why there is no session of this id.
+    /// Reports why there is no session with this id.
     pub(crate) fn no_session(&self, reason: NoSessionReason, id: &SessionId, record: Option<&Arc<Record>>) {
         self.emit(EventKind::NoSession { reason, id: Some(*id), record });
     }
 
-    /// The store's key and the check of a token.
+    /// Returns a token's id (the store's key) and check.
     pub(crate) fn identify(&self, token: &SessionToken) -> (SessionId, Check) {
         token.identify(self.settings.cookie.bare_name())
     }
 
-    /// Until when a write that meets conflicts is tried again.
+    /// Returns the time until which a write is tried again after conflicts.
     pub(crate) fn deadline(&self) -> Instant {
         clock::deadline(self.settings.retry_for)
     }
 
-    /// Waits until no other commit of this session in this process has the turn; `None` if that took until the deadline.
+    /// Waits until no other commit of this session in this process has the turn. Returns `None` if the deadline passes
+    /// first.
     ///
-    /// A hundred commits that meet conflicts and try again at once would each fail up to a hundred times. One after
-    /// another, each reloads once.
+    /// If a hundred commits met conflicts and tried again at once, each would fail up to a hundred times. If they take
+    /// turns, each reloads once.
     pub(crate) async fn commit_turn(&self, id: SessionId, deadline: Instant) -> Option<Front> {
         self.commits.front(id, deadline).await
     }
 
-    /// The same if nobody has the turn or waits for it.
+    /// Like [`commit_turn`](Self::commit_turn), but returns `None` instead of waiting if another commit has the turn or
+    /// waits for it.
     pub(crate) fn try_commit_turn(&self, id: SessionId) -> Option<Front> {
         self.commits.try_front(id)
     }
 
-    /// The same for logins and revocations of one owner.
+    /// Like [`commit_turn`](Self::commit_turn), but for the logins and revocations of one owner.
     pub(crate) async fn owner_turn(&self, owner: &str, deadline: Instant) -> Option<Front> {
         self.commits.front(SessionId::of_owner(owner), deadline).await
     }
 
-    /// Joins the line of the requests of this process that wait for a session's lease.
+    /// Joins the line of this process's requests that wait for a session's lease.
     pub(super) fn join_lease_line(&self, id: SessionId) -> Place {
         self.leases.join(id)
     }
 }
 
-/// Fails if the time to try again is over.
+/// Returns [`Contended`](ErrorKind::Contended) if the deadline has passed.
 pub(crate) fn within(deadline: Instant, id: &SessionId) -> Result<()> {
     if Instant::now() < deadline { Ok(()) } else { Err(Error::session(ErrorKind::Contended, *id)) }
 }

@@ -1,11 +1,11 @@
-//! How a session is shown to a person.
+//! The `Debug` output of a session.
 
 use std::fmt;
 
 use super::shared::Shared;
 use crate::clock::Shown;
 
-/// Shows what a person wants to know of a session, and none of its values.
+/// Shows the session's metadata and keys, but none of its values.
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
@@ -22,7 +22,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// The value without its `Some`.
+/// Shows the value without its `Some`.
 struct Brief<T>(Option<T>);
 
 impl<T: fmt::Debug> fmt::Debug for Brief<T> {

@@ -19,7 +19,8 @@ impl Shared {
         !self.state().doomed.is_empty()
     }
 
-    /// Destroys doomed sessions now, regardless of other failures. Returns `true` if a session was there.
+    /// Ends the doomed sessions now, even if the request has failed otherwise. Returns `true` if one of them existed.
+    /// If the store fails, the remaining ones stay doomed.
     pub(crate) async fn destroy_doomed(&self) -> Result<bool> {
         let (mut destroyed, mut failure) = (false, None);
         loop {
@@ -60,14 +61,14 @@ impl Shared {
             }
         }
         match failure {
-            // One that may live on is not made up for by another that was ended.
+            // If one session may live on, ending another does not make up for it.
             Some(error) if !destroyed || error.kind() == ErrorKind::Unconfirmed => Err(error),
             _ => Ok(destroyed),
         }
     }
 
-    /// Handles a doomed session that is absent. Returns its id if this request's handler has ended it, `None` if
-    /// another has.
+    /// Handles a doomed session that is absent. Returns its id if this request's handler has ended it, or `None` if
+    /// somebody else has.
     fn ended_already(&self, doomed: &Doomed) -> Result<Option<SessionId>> {
         let Some(live) = &doomed.live else { return Ok(None) };
         if self.state().is_ended_beside(live) {
@@ -76,7 +77,7 @@ impl Shared {
         must_have_ended(&self.context, live).map(|()| None)
     }
 
-    /// Fails if the session may have moved on to a new token so long ago that nothing leads to it any more.
+    /// Fails if the session may have moved to a new token so long ago that no tombstone leads to it any more.
     fn must_be_over(&self, doomed: &Doomed) -> Result<()> {
         match &doomed.live {
             Some(live) => must_have_ended(&self.context, live),
@@ -84,7 +85,7 @@ impl Shared {
         }
     }
 
-    /// Destroys the sessions that the tokens name, without opening their records.
+    /// Ends the sessions that the tokens name, without opening their records.
     pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
         let ids = tokens.iter().map(|token| self.context.identify(token).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));

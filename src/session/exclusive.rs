@@ -1,4 +1,4 @@
-//! A request's session where requests of one session run one after another: loaded once it is this one's turn.
+//! Loads a request's session where requests of one session run one after another.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// Looks up the request's tokens, waits for the lease of the session that they name, and looks it up again: what the
-/// holder before has written is seen, and the version is the one that taking the lease gave.
+/// Looks up the session that the request's tokens name, waits for its lease, and looks it up again. The second look-up
+/// sees what the previous holder has written, and returns the version that taking the lease gave.
 ///
-/// Looked up first, so that a token that names no session takes no lease and stands in no line. `None`: there is no
-/// session to lease.
+/// Because of the first look-up, a token that names no session takes no lease and no place in a line. Returns no
+/// [`Turn`] if there is no session to lease.
 pub(crate) async fn load_in_turn(
     context: &Arc<Context>,
     exclusive: Exclusive,
@@ -51,12 +51,12 @@ pub(crate) async fn load_in_turn(
                 return Err(refused(context, denied, exclusive, id));
             }
             (found, turn) => {
-                // The session that was leased is gone, so give the turn back.
+                // The session that was leased is gone, so release the lease.
                 if let Some(turn) = turn {
                     turn.end().await;
                 }
                 match found {
-                    // The session was renewed while this request waited: wait on in the line of the new id.
+                    // The session was renewed while this request waited. Wait in the line of the new id.
                     Ok(Found::Live(live)) => loaded.origin = Origin::Live(live),
                     found => return loaded.without(context, exclusive, id, found).map(|loaded| (loaded, None)),
                 }
@@ -99,7 +99,7 @@ impl Loaded {
 
 fn refused(context: &Context, denied: Denied, exclusive: Exclusive, id: SessionId) -> LoadFailure {
     match denied {
-        // Told where it was denied.
+        // Reported where it was denied.
         Denied::Locked => LoadFailure::Locked { retry_after: exclusive.wait.min(exclusive.lease) },
         Denied::Unsupported(error) => {
             context.emit(EventKind::LoadFailed { id, error: &error });

@@ -1,4 +1,4 @@
-//! Finds a session in the store: by its id, as one of its owner's, and where a renewal has moved it.
+//! Finds a session in the store: by its id, by its owner, or where a renewal has moved it.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -16,33 +16,34 @@ use crate::{
     store::{Owned, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, required},
 };
 
-/// What a stored record is to a request that holds the token of this check.
+/// The result of a look-up.
 pub(crate) enum Found {
     Live(Live),
     /// A newer token has replaced this one, and this request may not follow the tombstone to the session.
     Superseded {
         is_linked: bool,
     },
-    /// Not there, or not for this token; the reason is an event.
+    /// Not stored, or not for this token. The reason is emitted as an event.
     Absent,
-    /// There, and its owner's sessions were revoked since it was logged in.
+    /// Stored, but its owner's sessions were revoked after its login.
     Revoked,
 }
 
 /// How far a tombstone is followed to the renewed session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follow {
-    /// Until the forward's `until`: for a request that came with the old token.
+    /// Until the forward's `until`. For a request that came with the old token.
     Forward,
-    /// As long as the tombstone lives: for a caller that ends the session or knows its old id.
+    /// As long as the tombstone lives. For a caller that ends the session or knows its old id.
     Link,
 }
 
-/// How many tombstones are followed. A session that is renewed every few minutes has one or two with a valid forward.
+/// The maximum number of tombstones followed for a request. A session that is renewed every few minutes has one or two
+/// with a valid forward.
 pub(crate) const MOST_HOPS: usize = 8;
 
-/// How many are followed by those who end the session, or know its old id. A tombstone lives for an hour and the grace, and
-/// the layer renews at most once in a minute, unless the application does so itself.
+/// The maximum number of tombstones followed for a caller that ends the session or knows its old id. A tombstone lives
+/// for an hour and the grace, and the layer renews at most once a minute. The application may renew more often.
 pub(crate) const MOST_LINKS: usize = 64;
 
 /// The record that is stored under an id, without following tombstones.
@@ -53,7 +54,8 @@ enum Looked {
 }
 
 impl Context {
-    /// Finds the session of an id. Without a check (a job that knows the id, not the token), the record's own is accepted.
+    /// Finds the session with this id. `check` is `None` for a job that knows the id but not the token; then any check
+    /// is accepted.
     pub(crate) async fn find(&self, id: &SessionId, check: Option<Check>, follow: Follow) -> Result<Found, StoreError> {
         if span::are_wanted() {
             return Box::pin(self.look_up(id, check, follow).instrument(span::load(id))).await;
@@ -63,7 +65,7 @@ impl Context {
 
     /// Finds a session again, where it is now. A request that came with an old token still counts as forwarded.
     ///
-    /// `newer` is the record that is stored in its place, if the store has just answered it: that saves a load.
+    /// `newer` is the record that is stored in its place, if the store has just returned it. That saves a load.
     pub(crate) async fn find_again(
         &self,
         live: &Live,
@@ -87,7 +89,7 @@ impl Context {
         })
     }
 
-    /// As [`find`](Self::find), without a span.
+    /// Like [`find`](Self::find), but without a span.
     pub(super) async fn look_up(
         &self,
         id: &SessionId,
@@ -101,7 +103,7 @@ impl Context {
     async fn found(&self, id: &SessionId, looked: Looked, follow: Follow) -> Result<Found, StoreError> {
         match looked {
             Looked::Session(live) => self.unless_revoked(live).await,
-            // Boxed: few requests come with an old token, and unboxed it would enlarge every handler's future.
+            // Boxed: few requests come with an old token, and unboxed, this would enlarge every handler's future.
             Looked::Tombstone(tombstone) => Box::pin(self.go_on(id, tombstone, follow)).await,
             Looked::Absent => Ok(Found::Absent),
         }
@@ -117,10 +119,10 @@ impl Context {
         }
     }
 
-    /// Reports that the store has nothing under an id that it would hand out.
+    /// Reports that the store has returned nothing for an id.
     ///
-    /// If somebody observes the reason, a store in this process's memory is asked whether it has an expired session. Another
-    /// store is not: it would be a second round trip for each token that a client makes up.
+    /// If anybody observes the reason, also checks whether a store in this process's memory still has the expired
+    /// session. With any other store, that would be a second round trip for each token that a client makes up.
     async fn nothing_stored(&self, id: &SessionId) {
         let mut reason = NoSessionReason::Unknown;
         if self.observers.hear_reasons()
@@ -133,7 +135,7 @@ impl Context {
         self.no_session(reason, id, None);
     }
 
-    /// Classifies a record by itself, without its owner.
+    /// Classifies a record on its own, without comparing its owner's epoch.
     fn judge(&self, id: &SessionId, check: Option<Check>, stored: Stored) -> Result<Looked, StoreError> {
         let record = &stored.record;
         if check.is_some_and(|check| check != record.check()) {
@@ -181,10 +183,12 @@ impl Context {
 
     /// Follows the tombstones from a session's old id to its current id.
     ///
-    /// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token could
-    /// follow the session into the victim's login, and a renewal would allow session fixation. If a tombstone leads to a
-    /// session that is gone, the token counts as superseded, not as unknown, since the session did exist. It counts as linked
-    /// all the same, so that a second logout with the old token fails no more than one with the new token.
+    /// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token
+    /// could follow the session into the victim's login, and a renewal would allow session fixation.
+    ///
+    /// If a tombstone leads to a session that is gone, the token counts as superseded, not as unknown, since the
+    /// session did exist. It still counts as linked, so that a second logout with the old token fails no more than one
+    /// with the new token.
     async fn go_on(&self, id: &SessionId, mut tombstone: Arc<Record>, follow: Follow) -> Result<Found, StoreError> {
         let first = Arc::clone(&tombstone);
         let superseded = |is_linked| {
@@ -223,8 +227,8 @@ impl Context {
 
 /// # The sessions of one owner
 impl Context {
-    /// Returns the live session of this id, or of the id to which a renewal has moved it. Returns `None` unless `owner`
-    /// owns it, so that an id taken from a form can't reach another owner's session.
+    /// Returns the live session with this id, or at the id to which a renewal has moved it. Returns `None` unless
+    /// `owner` owns it, so that an id taken from a form can't reach another owner's session.
     pub(crate) async fn find_owned(&self, owner: &str, id: &SessionId) -> Result<Option<Live>> {
         Ok(match self.find(id, None, Follow::Link).await? {
             Found::Live(live) if live.stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(live),
@@ -232,7 +236,8 @@ impl Context {
         })
     }
 
-    /// Every session that the store lists for an owner, revoked or not, with its record: loaded if the list has only the id.
+    /// Returns all sessions that the store lists for an owner, revoked or not. Loads the record if the list has only
+    /// the id.
     pub(crate) async fn list_stored(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
         let owners = required::owners(&self.store, "list_owner")?;
         let listed = owners.list_owner(owner).await.map_err(|error| error.during("list_owner"))?;
@@ -247,11 +252,12 @@ impl Context {
         Ok(sessions)
     }
 
-    /// The owner's live sessions, the most recently used first. Revoked ones are not among them.
+    /// Returns the owner's live sessions, most recently used first, without revoked ones.
     pub(crate) async fn list_owned(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>> {
         let failed = |operation| move |error: StoreError| Error::from(error.during(operation));
         let mut sessions = self.list_stored(owner).await?;
-        // Read after the list: what is revoked in between is left out, and a later login is not in it yet.
+        // Read after the list: sessions that are revoked in between are left out, and a later login is not in the list
+        // yet.
         let present = self.store.owner_epoch(owner).await.map_err(failed("owner_epoch"))?;
         let now = self.clock.now();
         sessions.retain(|(_, stored)| {

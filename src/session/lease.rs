@@ -1,4 +1,4 @@
-//! Asking a store for a lease, again and again until the time to wait is over.
+//! Takes a lease from a store, trying again until the time to wait is over.
 
 use std::{
     pin::pin,
@@ -13,21 +13,22 @@ use crate::{
     store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, Stored, required},
 };
 
-/// What came of asking.
+/// The outcome of taking a lease.
 #[derive(Debug, Clone)]
 pub(crate) enum Taken {
-    /// It is ours until then. With the record under the lease, if the store has answered it.
+    /// We have the lease until then. Includes the record under the lease, if the store has returned it.
     Until { until: SystemTime, stored: Option<Stored> },
     /// There is nothing to lease.
     Absent,
-    /// Another had it all the time.
+    /// Another holder had it the whole time.
     Held,
 }
 
-/// Takes the lease, and waits for it until the deadline; `freed` wakes it as the store does.
+/// Takes the lease, waiting for it until the deadline. Both the store and `freed` can end a wait early.
 ///
-/// `may_have` is told whether the lease may be ours: before each time the store is asked, so that whoever is dropped
-/// meanwhile knows that it has something to give back, and once the answer says otherwise.
+/// `may_have` is called with whether the lease may be ours. It is called with `true` before each call of the store, so
+/// that a caller that is dropped during the call knows that it may have a lease to release. It is called with `false`
+/// if the store's answer rules that out.
 pub(crate) async fn take(
     store: &DynStore,
     id: &SessionId,
@@ -65,12 +66,12 @@ pub(crate) async fn take(
             }
         };
         first_of(leases.unlocked(id, left), woken).await;
-        // A store may say at once that the lease may be free. Whoever has it must be able to go on.
+        // A store may report at once that the lease may be free. Yield, so that the holder can make progress.
         tokio::task::yield_now().await;
     }
 }
 
-/// Waits for either.
+/// Waits until one of the futures is ready.
 async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     std::future::poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! The life of a session: its clocks, its owner, its renewal and its end.
+//! The life of a session: its clocks, owner, renewal and end.
 
 use std::{fmt::Display, sync::Arc, time::SystemTime};
 
@@ -19,30 +19,32 @@ use crate::{
 
 /// # Without HTTP
 impl Session {
-    /// An empty session over this store, with the default settings and no request: for tests and background jobs.
+    /// Creates an empty session over this store, with the default settings and without a request: for tests and
+    /// background jobs.
     ///
-    /// [`save`](Self::save) writes it. For the settings of a layer see
+    /// [`save`](Self::save) stores it. For a session with a layer's settings, use
     /// [`SessionLayer::new_session`](crate::SessionLayer::new_session).
     #[must_use]
     pub fn new(store: impl SessionStore) -> Self {
         Self::of(Shared::detached(Arc::new(Context::over(DynStore::new(store))), Origin::None))
     }
 
-    /// The session of this id, with the default settings and no request; `None` if no such session is live.
+    /// Opens the session with this id, with the default settings and without a request. Returns `None` if no such
+    /// session is live.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](ErrorKind::Unavailable) if the store can't tell, [`Damaged`](ErrorKind::Damaged) if it can't open
-    /// the record.
+    /// [`Unavailable`](ErrorKind::Unavailable) if the store can't answer, [`Damaged`](ErrorKind::Damaged) if it can't
+    /// open the record.
     pub async fn open(store: impl SessionStore, id: SessionId) -> Result<Option<Self>> {
         Self::open_with(Arc::new(Context::over(DynStore::new(store))), id).await
     }
 
     pub(crate) async fn open_with(context: Arc<Context>, id: SessionId) -> Result<Option<Self>> {
         match context.find(&id, None, Follow::Link).await? {
-            // A caller that knows the id is not a browser with an old token, so its use counts as any other.
+            // A caller that knows the id is not a browser with an old token, so its use counts like any other.
             Found::Live(live) => {
-                // Unless nobody has come with the session's new token yet: a job must not seem to have.
+                // But if no request has presented the session's new token yet, the job must not appear to have done so.
                 let is_forwarded = live.is_unpresented(context.clock.recent());
                 let origin = Origin::Live(Live { is_forwarded, ..live });
                 Ok(Some(Self::of(Shared::detached(context, origin))))
@@ -52,24 +54,25 @@ impl Session {
     }
 }
 
-/// # What is known of it
+/// # Identity, owner and lifetime
 impl Session {
-    /// The store's key of the session: safe in logs. `None` for a new one that is not stored yet.
+    /// Returns the id of the session, which is the store's key and safe to log. Returns `None` for a new session that
+    /// is not stored yet.
     ///
-    /// After [`login`](Self::login) or [`renew`](Self::renew) it is the old one until they are committed.
+    /// After [`login`](Self::login) or [`renew`](Self::renew), this is the old id until the change is committed.
     #[must_use]
     #[doc(alias("session_id", "sessionID", "get_session_id"))]
     pub fn id(&self) -> Option<SessionId> {
         self.shared.state().live().map(|live| live.id)
     }
 
-    /// Whether no session is stored for this visitor yet.
+    /// Returns `true` if no session is stored for this visitor yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.shared.state().live().is_none()
     }
 
-    /// When the absolute clock was started: at creation, and anew at each login. `None` for a new session.
+    /// Returns when the absolute clock was started: at creation, and again at each login. `None` for a new session.
     #[must_use]
     pub fn created_at(&self) -> Option<SystemTime> {
         self.shared.state().live().map(|live| live.stored.record.created_at())
@@ -89,15 +92,16 @@ impl Session {
         self.shared.state().live().map(|live| live.stored.expires_at)
     }
 
-    /// How long the session lives: what this request set, or what its record says, or the layer's default.
+    /// Returns how long the session lives: the lifetime that this request has set, or else the record's, or else the
+    /// layer's default.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
         self.shared.state().draft.lifetime().unwrap_or(self.shared.settings().lifetime)
     }
 
-    /// Sets how long this session lives ("remember me"), whatever the layer's default.
+    /// Sets how long this session lives ("remember me"), instead of the layer's default.
     ///
-    /// A cookie's own expiry is sent when the session is created or renewed, so call this together with
+    /// The cookie's own expiry is sent only when the session is created or renewed, so call this together with
     /// [`login`](Self::login), before or after it. **Every login starts from the layer's default,** even one that only
     /// confirms the visitor's identity. To keep the lifetime, set it again at each login.
     ///
@@ -112,7 +116,7 @@ impl Session {
         Ok(())
     }
 
-    /// The name of the session's owner, or `None` if nobody is logged in. To compare it, use
+    /// Returns the name of the session's owner, or `None` if nobody is logged in. To compare it, use
     /// [`is_owned_by`](Self::is_owned_by), or `session.owner().as_deref() == Some("bob")`.
     #[must_use]
     #[doc(alias("user", "user_id", "identity"))]
@@ -120,7 +124,7 @@ impl Session {
         self.shared.state().draft.owner().cloned()
     }
 
-    /// Whether the session belongs to this owner, in any type that [`login`](Self::login) takes.
+    /// Returns `true` if the session belongs to this owner. Takes the same types as [`login`](Self::login).
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -131,17 +135,17 @@ impl Session {
     /// ```
     #[must_use]
     pub fn is_owned_by(&self, owner: impl Display) -> bool {
-        // Formatted before the lock is taken: `Display` is the application's code.
+        // Format before taking the lock: `Display` is the application's code.
         let Ok(owner) = OwnerName::new(owner) else { return false };
         self.shared.state().draft.owner().is_some_and(|present| **present == *owner.as_str())
     }
 
-    /// Sets the session's owner. At a login, use [`login`](Self::login) instead.
+    /// Sets the session's owner. For a login, use [`login`](Self::login) instead.
     ///
     /// A session without an owner keeps its token and its data. **A session that is taken from its owner begins anew:**
     /// its entries and its lifetime are dropped, and the commit gives it a new token and id, so that the next person
-    /// finds nothing of the last one. What this request writes afterwards is kept. If another request gives the session
-    /// to another owner at the same time, the commit fails with [`Conflict`](ErrorKind::Conflict).
+    /// finds no data of the previous one. Changes that this request makes afterwards are kept. If another request gives
+    /// the session to another owner at the same time, the commit fails with [`Conflict`](ErrorKind::Conflict).
     ///
     /// # Errors
     ///
@@ -151,12 +155,12 @@ impl Session {
         self.change_owner(Some(named(owner)?))
     }
 
-    /// Takes the session from its owner, as [`set_owner`](Self::set_owner) of another owner does. It then belongs to
-    /// nobody. To log somebody out, [`destroy`](Self::destroy) the session.
+    /// Takes the session from its owner, with the same effects as when [`set_owner`](Self::set_owner) sets another
+    /// owner. It then belongs to nobody. To log somebody out, [`destroy`](Self::destroy) the session.
     ///
     /// # Errors
     ///
-    /// As [`set_owner`](Self::set_owner).
+    /// Same as for [`set_owner`](Self::set_owner).
     pub fn clear_owner(&self) -> Result<()> {
         self.change_owner(None)
     }
@@ -176,19 +180,19 @@ impl Session {
     /// Keeps this request from extending the session and from renewing its token: for polling, which isn't user
     /// activity.
     ///
-    /// The opposite is [`touch`](Self::touch); the later call counts.
+    /// [`touch`](Self::touch) does the opposite. The later of the two calls wins.
     pub fn skip_touch(&self) {
         let mut state = self.shared.state();
         (state.skip_touch, state.wants_touch) = (true, false);
     }
 
-    /// Extends the session when the handler has answered, even if it was extended recently. A response that saves
+    /// Extends the session after the handler has answered, even if it was extended recently. A response that saves
     /// nothing (5xx) doesn't extend it either.
     ///
     /// Each request extends the session anyway, within the precision of
-    /// [`touch_after`](crate::SessionLayerBuilder::touch_after), and each write does. Call this if
-    /// [`last_used_at`](Self::last_used_at) must be exact. It costs a touch of the store and no write of the record. Does
-    /// nothing for a new session.
+    /// [`touch_after`](crate::SessionLayerBuilder::touch_after), and so does each write. Call this if
+    /// [`last_used_at`](Self::last_used_at) must be exact. It costs a touch of the store but no write of the record.
+    /// Does nothing for a new session.
     #[doc(alias("keep_alive", "refresh"))]
     pub fn touch(&self) {
         let mut state = self.shared.state();
@@ -198,12 +202,13 @@ impl Session {
     /// Extends the session now, even if it was extended recently: for a socket or a stream that is in use but makes no
     /// requests. Does nothing for a new session, which is not stored yet.
     ///
-    /// If another request has renewed the session since, this extends the renewed one, for up to an hour after the renewal.
-    /// It costs a load and a touch.
+    /// If another request has renewed the session since, this extends the renewed one, for up to an hour after the
+    /// renewal. It costs a load and a touch.
     ///
     /// # Errors
     ///
-    /// [`Gone`](ErrorKind::Gone) if the session has ended, [`Superseded`](ErrorKind::Superseded), and those of the store.
+    /// [`Gone`](ErrorKind::Gone) if the session has ended, [`Superseded`](ErrorKind::Superseded), and the store's
+    /// errors.
     pub async fn touch_now(&self) -> Result<()> {
         let live = {
             let state = self.shared.state();
@@ -211,8 +216,8 @@ impl Session {
             state.live().cloned()
         };
         let Some(live) = live else { return Ok(()) };
-        // Where it is now, and only if it is still live: a touch alone would find the tombstone of a renewal, or a session
-        // that was revoked, and say that all is well.
+        // Find out where the session is now and whether it is still live. A touch alone would touch a renewal's
+        // tombstone, or a revoked session, and report success.
         match self.shared.context.find_again(&live, Follow::Link, None).await? {
             Found::Live(now) => self.shared.touch_now(now).await,
             Found::Absent | Found::Revoked => Err(Error::session(ErrorKind::Gone, live.id)),
@@ -224,18 +229,18 @@ impl Session {
 /// # Renewal and end
 impl Session {
     /// Logs `owner` in. The session gets a new token and id, and both clocks start again, so that a token planted
-    /// before the login is worth nothing (OWASP ASVS 5.0, 7.2.4).
+    /// before the login is worthless (OWASP ASVS 5.0, 7.2.4).
     ///
-    /// The entries of an anonymous visitor (the cart) or of the same owner are kept. Over another owner's session, the
-    /// session starts empty, so that the next person on a shared machine finds nothing of the last one. What this
-    /// request inserts after the login is always kept. The lifetime is the layer's default, or what this request
-    /// [sets](Self::set_lifetime).
+    /// The entries of an anonymous visitor (the cart) or of the same owner are kept. If the session belongs to another
+    /// owner, it starts empty, so that the next person on a shared machine finds no data of the previous one. Entries
+    /// that this request inserts after the login are always kept. The lifetime is the layer's default, or the one that
+    /// this request [sets](Self::set_lifetime).
     ///
-    /// If the request comes with the token from before a [`renew`](Self::renew), the login replaces the renewed session
+    /// If the request comes with a token from before a [`renew`](Self::renew), the login replaces the renewed session
     /// and ends it.
     ///
-    /// The owner's name is whatever the application knows its users by: a string, a number, a UUID or another id that
-    /// implements `Display`. Choose one that stays the same for as long as the user exists.
+    /// The owner's name is whatever identifies the user in the application: a string, a number, a UUID or another id
+    /// that implements `Display`. Choose one that stays the same for as long as the user exists.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -250,7 +255,7 @@ impl Session {
     /// # Errors
     ///
     /// [`InvalidOwner`](ErrorKind::InvalidOwner) unless the name has 1 to 1,024 bytes, and
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted).
+    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the response has begun.
     #[doc(alias("cycle_id", "regenerate", "sign_in", "log_in", "authenticate"))]
     pub fn login(&self, owner: impl Display) -> Result<()> {
         let owner = named(owner)?;
@@ -263,14 +268,14 @@ impl Session {
     }
 
     /// Gives the session a new token and id. Its data and its absolute clock stay. Use it when rights change without a
-    /// login. A session that is not stored yet gets a fresh token anyway.
+    /// login. A session that is not stored yet gets a new token anyway.
     ///
     /// Parallel requests that come with the old token continue with the renewed session for
-    /// [`renewal_grace`](crate::SessionLayerBuilder::renewal_grace). Their changes merge into it, and they get no new
-    /// cookie. If two requests renew at once, one hands out the token.
+    /// [`renewal_grace`](crate::SessionLayerBuilder::renewal_grace). Their changes are merged into it, and they get no
+    /// new cookie. If two requests renew at the same time, only one of them sends the new token.
     ///
-    /// **This does not protect from session fixation:** an attacker who has planted the old token is led to the new
-    /// session as well. When somebody signs in, use [`login`](Self::login), after which the old token is worth nothing.
+    /// **This does not protect against session fixation:** an attacker who has planted the old token is led to the new
+    /// session as well. When somebody signs in, use [`login`](Self::login), which makes the old token worthless.
     ///
     /// # Errors
     ///
@@ -284,35 +289,35 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session when the handler has answered, whatever the answer is (OWASP ASVS 5.0, 7.4.1). If it can't be
-    /// confirmed that the session has ended, the answer is an error.
+    /// Ends the session after the handler has answered, whatever the response is (OWASP ASVS 5.0, 7.4.1). If the end
+    /// can't be confirmed, the response is an error.
     ///
-    /// A request with the token from before a [`renew`](Self::renew) ends the renewed session. What the request writes
-    /// afterwards goes into a new session, with a new token.
+    /// A request with a token from before a [`renew`](Self::renew) ends the renewed session. Changes that the request
+    /// makes afterwards go into a new session with a new token.
     ///
     /// # Errors
     ///
     /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login, and
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the response has begun. Then
-    /// [`destroy_now`](Self::destroy_now) still works.
+    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the response has begun. In that case, use
+    /// [`destroy_now`](Self::destroy_now), which still works.
     #[doc(alias("flush", "invalidate", "purge", "logout", "log_out", "sign_out", "forget", "delete"))]
     pub fn destroy(&self) -> Result<()> {
         self.shared.state().can_set_cookie()?;
         self.doom()
     }
 
-    /// Ends the session at once. Returns `true` if it was there.
+    /// Ends the session at once. Returns `true` if it existed.
     ///
-    /// The operation runs to its end even if this future is dropped.
+    /// The operation runs to completion even if this future is dropped.
     ///
     /// # Errors
     ///
     /// - [`Superseded`](ErrorKind::Superseded) if the token is from before a login.
-    /// - [`Unconfirmed`](ErrorKind::Unconfirmed) if the session is not there but may have moved on to a new token: this
-    ///   request loaded it more than a minute ago, so the tombstone that would tell may have expired.
-    /// - [`Unavailable`](ErrorKind::Unavailable) and the store's other errors. Then the session may live on, and
-    ///   **ending it is tried again when the handler has answered**. A logout is never given up. It is the only
-    ///   operation that can still happen after its failure was reported.
+    /// - [`Unconfirmed`](ErrorKind::Unconfirmed) if the session is not there but may have moved to a new token: this
+    ///   request loaded it more than a minute ago, so the tombstone that would lead to it may have expired.
+    /// - [`Unavailable`](ErrorKind::Unavailable) and the store's other errors. The session may then live on, and
+    ///   **ending it is tried again when the handler has answered**. A logout is never given up: this is the only
+    ///   operation that can still take effect after its failure was reported.
     #[doc(alias("flush", "invalidate"))]
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
@@ -323,49 +328,49 @@ impl Session {
     fn doom(&self) -> Result<()> {
         let dropped = {
             let mut state = self.shared.state();
-            // A renewal's tombstone leads to the session that the caller means.
+            // If a renewal left the tombstone, it leads to the session that the caller means.
             if !matches!(state.origin, Origin::Superseded { is_linked: true, .. }) {
                 state.not_superseded()?;
             }
             state.doom()
         };
-        // Dropped with no lock held: a closure may hold a clone of this session.
+        // Drop closures with no lock held: one may hold a clone of this session.
         drop(dropped);
         Ok(())
     }
 
-    /// Commits now what this request has changed. Later reads see what others wrote meanwhile, and a later 5xx does not
-    /// undo the commit.
+    /// Commits the changes that this request has made so far. Later reads see what other requests have written in the
+    /// meantime, and a later 5xx does not undo the commit.
     ///
-    /// The operation runs to its end even if this future is dropped.
+    /// The operation runs to completion even if this future is dropped.
     ///
     /// # Errors
     ///
     /// [`Gone`](ErrorKind::Gone), [`Superseded`](ErrorKind::Superseded), [`Conflict`](ErrorKind::Conflict),
     /// [`Contended`](ErrorKind::Contended), [`TooLarge`](ErrorKind::TooLarge),
-    /// [`TooManySessions`](ErrorKind::TooManySessions) at a login, those of the store, and those of closures
-    /// that run again.
+    /// [`TooManySessions`](ErrorKind::TooManySessions) at a login, the store's errors, and those of closures that run
+    /// again.
     ///
-    /// **A change that failed to save does not happen later unless it is asked for again.** The changes stay in the
-    /// session, so reads still see them and `save` can be tried again. The end of the request writes neither them nor
-    /// anything that is changed after the failure: it drops them and reports
+    /// **A change that failed to save does not happen later unless it is requested again.** The changes stay in the
+    /// session, so reads still see them and `save` can be tried again. The end of the request writes neither these
+    /// changes nor any made after the failure: it drops them and reports
     /// [`ChangesDropped`](crate::EventKind::ChangesDropped). If nothing was changed after the failure, the handler's
-    /// answer stands. Otherwise the answer relies on changes that are missing, and this error is answered instead. To
-    /// take the changes back and go on writing to the session, use [`discard`](Self::discard).
+    /// response stands. Otherwise that response relies on changes that are missing, so this error replaces it. To take
+    /// the changes back and go on writing to the session, use [`discard`](Self::discard).
     ///
-    /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the changes may have been written. Values that were set are
-    /// kept for another try. `update` closures are not, since they could run on their own result.
+    /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown), the changes may have been written. Values that were set are
+    /// kept for another try. `update` closures are dropped, since they could run on their own result.
     #[doc(alias("commit", "update"))]
     pub async fn save(&self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         self.shared.context.running.to_its_end(async move { shared.save(None).await }).await
     }
 
-    /// Takes back what this request has changed and not saved, including a login or a renewal. A session that it
-    /// destroys is destroyed all the same.
+    /// Takes back the unsaved changes of this request, including a login or a renewal. A session that this request
+    /// destroys still ends.
     ///
     /// After a [`Conflict`](ErrorKind::Conflict), reads see what is stored now, so that a handler can compute its
-    /// change anew.
+    /// change again.
     #[doc(alias("rollback", "reset"))]
     pub fn discard(&self) {
         let dropped = self.shared.state().discard();
@@ -373,12 +378,12 @@ impl Session {
         drop(dropped);
     }
 
-    /// Loads the session anew, to see what others wrote meanwhile.
+    /// Loads the session again, to see what other requests have written in the meantime.
     ///
     /// # Errors
     ///
-    /// [`UnsavedChanges`](ErrorKind::UnsavedChanges) if that would drop changes, [`Gone`](ErrorKind::Gone) or
-    /// [`Superseded`](ErrorKind::Superseded) if there is nothing to load, and those of the store.
+    /// [`UnsavedChanges`](ErrorKind::UnsavedChanges) if changes would be lost, [`Gone`](ErrorKind::Gone) or
+    /// [`Superseded`](ErrorKind::Superseded) if there is nothing to load, and the store's errors.
     #[doc(alias("load"))]
     pub async fn reload(&self) -> Result<()> {
         let (live, revision) = {
@@ -402,7 +407,7 @@ impl Session {
                 return Err(Error::request(ErrorKind::UnsavedChanges));
             }
             state.newer = Some(Origin::Live(now));
-            // Changes that came to nothing on the old record are none on the new one.
+            // Changes that had no effect on the old record must not take effect on the new one.
             state.discard()
         };
         drop(idle);
@@ -410,7 +415,7 @@ impl Session {
     }
 }
 
-/// The name, if it can be an owner's.
+/// Checks that the name can be an owner's.
 fn named(owner: impl Display) -> Result<Arc<str>> {
     Ok(OwnerName::new(owner)?.as_str().into())
 }

@@ -1,4 +1,4 @@
-//! How many sessions an owner can have.
+//! Limits the number of sessions per owner.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::{
     id::SessionId,
 };
 
-/// Where the events go: those of an owner's sessions.
+/// The `tracing` target of events about an owner's sessions.
 const TARGET: &str = "session_layer::sessions";
 
-/// The place of a login that is under way among its owner's sessions.
+/// A login that was admitted under its owner's limit and is not stored yet.
 pub(super) struct Admission<'a> {
     context: &'a Context,
     limit: Limit,
     owner: Arc<str>,
-    /// The logins of one owner in this process come one after another, and revocations take the same turn.
+    /// The logins of one owner in this process take turns, and revocations wait in the same line.
     _turn: Front,
 }
 
-/// Makes room for a login, or refuses it. The sessions that it replaces don't count.
+/// Makes room for a login, or refuses it. The sessions that it replaces are not counted.
 pub(super) async fn admit<'a>(
     context: &'a Context,
     limit: Limit,
@@ -41,7 +41,7 @@ pub(super) async fn admit<'a>(
     Ok(Admission { context, limit, owner, _turn: turn })
 }
 
-/// Sees to it that one more session has room beside the others. `false` if it is to be refused.
+/// Makes room for one more session beside the others. Returns `false` if it must be refused.
 pub(crate) async fn make_room(context: &Context, owner: &str, limit: Limit, replaced: &[SessionId]) -> Result<bool> {
     let mut others = context.list_owned(owner).await?;
     others.retain(|(id, _)| !replaced.contains(id));
@@ -52,7 +52,7 @@ pub(crate) async fn make_room(context: &Context, owner: &str, limit: Limit, repl
         return Ok(false);
     }
     for (id, _) in &others[limit.most - 1..] {
-        // `false`: it ended by itself meanwhile.
+        // `None`: the session has ended by itself in the meantime.
         if end_owned(context, owner, id).await?.is_some() {
             tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended to make room");
         }
@@ -61,8 +61,8 @@ pub(crate) async fn make_room(context: &Context, owner: &str, limit: Limit, repl
 }
 
 impl Admission<'_> {
-    /// Counts again after the login is stored. Another process may have let one in at the same moment. The one that is
-    /// stored last sees all of them, so the limit holds when all are answered.
+    /// Counts again after the login is stored, since another process may have admitted a login at the same moment. The
+    /// login that is stored last counts all of them, so the limit holds once all are answered.
     pub(super) async fn confirm(self, new: &SessionId) -> Result<()> {
         let Self { context, limit, ref owner, .. } = self;
         let Some(mut listed) = counted(context, owner, new).await else { return Ok(()) };
@@ -73,8 +73,8 @@ impl Admission<'_> {
             end_surplus(context, owner, new).await;
             return Err(refused(context, limit));
         }
-        // One at a time, and counted again: others end the same ones, since all agree on the order, and a store that reads
-        // its list piece by piece may still show one that has ended.
+        // End one session at a time and count again. Other processes end the same ones, since all agree on the order,
+        // and a store that reads its list piece by piece may still list one that has ended.
         for _ in limit.most..listed.len() {
             let Some(oldest) = listed.last().filter(|_| listed.len() > limit.most) else { break };
             end_surplus(context, owner, oldest).await;
@@ -87,7 +87,7 @@ impl Admission<'_> {
     }
 }
 
-/// The owner's sessions, the most recently used first.
+/// Returns the owner's sessions, most recently used first. If that fails, logs it and returns `None`.
 async fn counted(context: &Context, owner: &str, new: &SessionId) -> Option<Vec<SessionId>> {
     match context.list_owned(owner).await {
         Ok(listed) => Some(listed.into_iter().map(|(id, _)| id).collect()),

@@ -1,4 +1,4 @@
-//! From the request's tokens to the session that they name.
+//! Finds the session that the request's tokens name.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// Why the request's session could not be told.
+/// Why the request's session could not be loaded.
 #[derive(Debug, Clone)]
 pub(crate) enum LoadFailure {
     /// The store could not answer.
@@ -24,36 +24,37 @@ pub(crate) enum LoadFailure {
     Damaged(StoreError),
     /// Two cookies name two live sessions.
     TwoSessions,
-    /// Other requests have the session; this one's time to wait is over, or too many wait already.
+    /// Other requests have the session. Either this one's time to wait is over, or too many are waiting already.
     Locked { retry_after: Duration },
-    /// Requests are to run one after another, and the store has no leases.
+    /// Requests must run one after another, and the store has no leases.
     NoLeases(StoreError),
 }
 
-/// What the request's tokens led to.
+/// The result of looking up the request's tokens.
 pub(crate) struct Loaded {
     pub(crate) origin: Origin,
     /// Sessions that could not be opened. They are left alone unless the request destroys its session.
     pub(crate) unopened: Vec<SessionId>,
     /// Sessions that are revoked. They end when the request destroys its session or begins a fresh one.
     ///
-    /// A session can be revoked for a moment only: `revoke_others` revokes the one that it keeps, and then carries it
-    /// over. If a logout came just then and left it alone, it would answer "logged out", and the session would live on.
-    /// If a login left it alone, it would live on under a token that the browser has dropped.
+    /// A session may be revoked for a moment only: `revoke_others` also revokes the session that it keeps, and then
+    /// carries it over. If a logout at that moment left the session alone, it would answer "logged out", and the
+    /// session would live on. If a login left it alone, it would live on under a token that the browser has dropped.
     pub(crate) revoked: Vec<SessionId>,
-    /// Another session to which a forward leads. A later token can still make both of them give way.
+    /// Another session that a forward leads to. Both give way to a session that a later token names directly.
     rival: Option<SessionId>,
 }
 
-/// Looks up what the tokens name. One live session is the request's; two are refused, since one of them was planted.
+/// Looks up what the tokens name. If one session is live, it is the request's. Two are refused, since one of them was
+/// planted.
 pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     if tokens.are_several() {
-        // Boxed: hardly a request has several, and every handler's future has room for what is not boxed.
+        // Boxed: hardly any request has several tokens, and unboxed, this would enlarge every handler's future.
         return Box::pin(load_several(context, tokens)).await;
     }
     let Some(token) = tokens.iter().next() else { return Ok(Loaded::NOTHING) };
     let (id, check) = context.identify(token);
-    // As `find` does it, but with no room for `find` in every handler's future.
+    // The same as `find`, but without the space that it would take in every handler's future.
     let found = if span::are_wanted() {
         Box::pin(context.find(&id, Some(check), Follow::Forward)).await
     } else {
@@ -78,7 +79,7 @@ async fn load_several(context: &Context, tokens: &Tokens) -> Result<Loaded, Load
 impl Loaded {
     const NOTHING: Self = Self { origin: Origin::None, unopened: Vec::new(), revoked: Vec::new(), rival: None };
 
-    /// Takes in what the next token led to.
+    /// Adds the result of looking up the next token.
     fn take(&mut self, context: &Context, id: SessionId, found: Result<Found, StoreError>) -> Result<(), LoadFailure> {
         match found {
             Ok(Found::Live(live)) => match &self.origin {
@@ -115,7 +116,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Refuses two sessions to both of which only forwards lead.
+    /// Refuses two sessions if only forwards lead to them.
     fn is_one(&self, context: &Context) -> Result<(), LoadFailure> {
         match (&self.origin, self.rival) {
             (Origin::Live(live), Some(rival)) if live.is_forwarded && live.id != rival => {

@@ -1,22 +1,22 @@
 //! One request's session.
 //!
-//! From the ground up; each file uses those above it.
+//! The files from the bottom up; each uses those above it.
 //!
 //! | | |
 //! |---|---|
 //! | `policy`, `settings` | what an application chooses for a layer: plain data |
-//! | `draft`, `changes`, `seen` | a draft over the loaded record, the changes that can be replayed, the entries that the request has read |
-//! | `live` | the sessions that a request knows |
-//! | `running` | counts what goes on if its caller is dropped |
+//! | `draft`, `changes`, `seen` | the draft over the loaded record, replayable changes, the entries that were read |
+//! | `live` | the sessions that a request deals with |
+//! | `running` | counts operations that continue if their caller is dropped |
 //! | `queue`, `context` | what the requests of a layer share: settings, store, clock, observers, and lines to wait in |
 //! | `find`, `end`, `limit` | finds a session, ends one, makes room for one |
-//! | `lease`, `turn`, `load`, `exclusive` | from a request's tokens to its session, and to its turn where requests run one after another |
+//! | `lease`, `turn`, `load`, `exclusive` | loads the session that a request's tokens name, with its lease if needed |
 //! | `work`, `attempt`, `write` | writes the changes of one commit |
-//! | `state`, `due` | what a request knows of its session, and what is due for it |
-//! | `shared`, `debug` | [`Session`], the state that its clones share, and how it is shown |
-//! | `destroy`, `commit`, `save`, `run` | what requests do with that state: end sessions, commit, save on demand, run closures |
+//! | `state`, `due` | the state of a request's session, and what is due for it |
+//! | `shared`, `debug` | [`Session`], the state that its clones share, and its `Debug` output |
+//! | `destroy`, `commit`, `save`, `run` | operations on that state: end, commit, save on demand, run closures |
 //! | `request` | one request's life in order |
-//! | `caller` | whose handler is being polled |
+//! | `caller` | records whose handler is being polled |
 //! | `key`, `access`, `update`, `lifecycle`, `fields`, [`Typed`] | what handlers call |
 
 mod access;

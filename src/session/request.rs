@@ -1,5 +1,5 @@
-//! The life of one request's session, told in order: it is loaded, the handler changes it and answers, and what is due is
-//! committed. A request that is dropped before ends in [`Shared::abandon`].
+//! The life of one request's session, in order: it is loaded, the handler changes it and answers, and whatever is due
+//! is committed. A request that is dropped before it is answered ends in [`Shared::abandon`].
 
 use std::sync::Arc;
 
@@ -32,17 +32,17 @@ pub(crate) enum Due {
         /// The commit renews or destroys, and must not be interrupted.
         to_its_end: bool,
     },
-    /// There is nothing to write, but the lease must be given back.
+    /// There is nothing to write, but the lease must be released.
     EndTurn,
 }
 
 impl Shared {
-    /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
+    /// Loads the session that the tokens name. This happens once per request; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
             let (Loaded { origin, unopened, revoked, .. }, turn) = match self.settings().exclusive {
-                // Boxed, so that the future doesn't grow for layers without turns. After the response has begun,
-                // nothing would end a turn, so none is taken.
+                // Boxed, so that the future doesn't grow for layers without leases. No lease is taken once the response
+                // has begun, since nothing would release it.
                 Some(exclusive) if !self.state().response_started => {
                     Box::pin(load_in_turn(&self.context, exclusive, tokens)).await?
                 }
@@ -50,11 +50,11 @@ impl Shared {
             };
             let mut state = self.state();
             // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps
-            // what it dooms.
+            // the sessions that it doomed.
             state.begin(origin);
             state.unopened = unopened;
             state.revoked = revoked;
-            // If the turn came after the request was over, give it back, with no lock held.
+            // If the lease came after the request was over, release it with no lock held.
             let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
             drop(state);
             drop(late);
@@ -63,8 +63,8 @@ impl Shared {
         outcome.await.clone()
     }
 
-    /// The handler has answered, or has failed. From now on, only the last commit can set a cookie. `saves` says whether
-    /// the answer lets changes be saved.
+    /// Notes that the handler has answered or failed, and returns what is due. From now on, only the last commit can
+    /// set a cookie. `saves` says whether the response allows changes to be saved.
     pub(crate) fn answered(&self, saves: bool) -> Due {
         let (dropped, reason, id);
         let due = {
@@ -94,7 +94,7 @@ impl Shared {
             state.answered = state.last;
             state.planned = state.last;
             if !state.doomed.is_empty() || must_write {
-                // A renewal, a logout, and the ending of an owner's sessions to make room must not stop half way.
+                // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
                 let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
                 let to_its_end = !state.doomed.is_empty() || state.renews() || state.is_renewing || changes_owner;
                 Due::Commit { to_its_end }
@@ -108,11 +108,11 @@ impl Shared {
         due
     }
 
-    /// Takes back changes that must not be saved at the end of the request. The caller drops the returned log with no
-    /// lock held.
+    /// Takes back changes that must not be saved at the end of the request. The caller must drop the returned log with
+    /// no lock held.
     ///
-    /// Changes that were reported as failed must not be saved now. If the handler has changed more since, its answer
-    /// relies on changes that are missing, so the failure replaces it.
+    /// Changes that were reported as failed must not be saved now. If the handler has made more changes since, its
+    /// response relies on changes that are missing, so the failure replaces it.
     fn take_back(&self, state: &mut State, saves: bool) -> (Vec<Logged>, Option<DropReason>) {
         let has_changes = state.has_changes();
         if !saves {
@@ -131,12 +131,12 @@ impl Shared {
         }
     }
 
-    /// Makes the last commit of the request, and drops changes that could not be written. An error replaces the handler's
-    /// answer.
+    /// Makes the last commit of the request, and drops changes that could not be written. An error replaces the
+    /// handler's response.
     ///
-    /// `Gone` is no error here: it is as if the write had come before the end.
+    /// `Gone` is not an error here: it is as if the write had come before the end of the session.
     pub(crate) async fn last_commit(&self) -> Result<()> {
-        // Taken out of the state, so that it is given back even if the commit panics or is dropped.
+        // Taken out of the state, so that it is released even if the commit panics or is dropped.
         let turn = self.state().turn.take();
         let (outcome, is_handlers) = self.commit_or_give_up().await;
         if let Some(turn) = turn {
@@ -151,16 +151,16 @@ impl Shared {
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.context.emit(EventKind::CommitFailed { id, error: &error });
         }
-        // A revoked session is not gone for certain. A loads it. B ends the owner's other sessions, and for a moment A's is
-        // revoked as well. A commits just then, after a conflict. If the answer were a success, A's session would live on
-        // without what A has written.
+        // A revoked session is not certainly gone. A loads it. B ends the owner's other sessions, which revokes A's
+        // session as well for a moment. A commits just then, after a conflict. If the response were a success, A's
+        // session would live on without what A has written.
         let is_gone = error.kind() == ErrorKind::Gone && !is_revoked;
         if is_gone || !is_handlers { Ok(()) } else { Err(error) }
     }
 
-    /// Also returns whether the handler has asked for any of it. If not, a failure does not change its answer: the layer
-    /// itself renews, or marks a first use, and the next request makes up for it. A stream that has written since, and
-    /// whose changes are written along with that, learns of the failure when it saves.
+    /// Also returns whether the handler has asked for any part of the commit. If it has not, a failure does not change
+    /// its response: the layer itself renews or records a first use, and the next request makes up for it. If a
+    /// stream's later changes were written along with that, the stream learns of the failure when it saves.
     async fn commit_or_give_up(&self) -> (Result<()>, bool) {
         let _one = self.committing.lock().await;
         let (failed, is_handlers) = {
@@ -174,7 +174,8 @@ impl Shared {
             }
             _ => self.commit().await,
         };
-        // Before the next commit can begin: a stream's `save` that waits must not write what the answer says has failed.
+        // Before the next commit can begin: a stream's waiting `save` must not write what the response reports as
+        // failed.
         let (dropped, has_more) = {
             let mut state = self.state();
             state.is_answering = false;
@@ -188,12 +189,12 @@ impl Shared {
         (outcome, is_handlers)
     }
 
-    /// Takes what the response has to say of the session. Each part is returned once.
+    /// Takes what the response must say about the session. Each part is returned once.
     pub(crate) fn take_answer(&self) -> Answer {
         std::mem::take(&mut self.state().answer)
     }
 
-    /// Gives the lease back, if this request holds it.
+    /// Releases the lease if this request holds it.
     pub(crate) async fn end_turn(&self) {
         let turn = self.state().turn.take();
         if let Some(turn) = turn {
@@ -201,8 +202,8 @@ impl Shared {
         }
     }
 
-    /// Handles a request that was dropped before it was answered: its changes are dropped, but its destroys still
-    /// happen.
+    /// Handles a request that was dropped before it was answered. Its changes are dropped, but the sessions that it
+    /// destroys still end.
     pub(crate) fn abandon(self: &Arc<Self>) {
         let (dropped, reason, id, doomed, turn) = {
             let mut state = self.state();
@@ -213,7 +214,7 @@ impl Shared {
         };
         self.tell_dropped(reason, id);
         drop(dropped);
-        // Gives the lease back in a background task.
+        // Releases the lease in a background task.
         drop(turn);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
             let (shared, operation) = (Arc::clone(self), self.context.running.begin());

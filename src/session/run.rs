@@ -16,12 +16,12 @@ pub(super) struct Ran<R> {
     pub(super) keep: bool,
 }
 
-/// How a change is replayed when another request has written first.
+/// How a change is replayed if another request has written first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// The closure runs again, unless the layer's policy is that the last write wins.
+    /// The closure runs again, unless the layer's policy is to let the last write win.
     Merged,
-    /// The closure always runs again, since it gives a value to one request only.
+    /// The closure always runs again, since it gives a value to only one request.
     Exactly,
 }
 
@@ -38,8 +38,8 @@ impl<R, E> Ran<Result<R, E>> {
 }
 
 impl Shared {
-    /// Runs a closure on the draft and logs it. Returns the closure's result and the number of the change, `None` if
-    /// the change is not kept.
+    /// Runs a closure on the draft and logs it. Returns the closure's result and the number of the change, or `None`
+    /// instead of the number if the change is not kept.
     pub(super) fn run<R>(
         &self,
         key: Option<&str>,
@@ -76,7 +76,7 @@ impl Shared {
         }
     }
 
-    /// As [`run`](Self::run), but commits at once and returns the result of the closure's last run.
+    /// Like [`run`](Self::run), but commits at once and returns the result of the closure's last run.
     pub(super) async fn run_now<R: Send + 'static>(
         self: Arc<Self>,
         key: Option<&str>,

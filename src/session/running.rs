@@ -1,13 +1,13 @@
-//! Counts operations that run to their end in tasks of their own, so that a shutdown can wait for them.
+//! Counts operations that run to completion in their own tasks, so that a shutdown can wait for them.
 
 use tokio::{runtime::Handle, sync::watch};
 use tracing::Instrument;
 
-/// The operations of one layer that go on if their callers are dropped.
+/// The operations of one layer that continue if their callers are dropped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running(watch::Sender<usize>);
 
-/// One such operation. It has ended when this is dropped.
+/// One such operation. It is over when this is dropped.
 #[must_use]
 pub(crate) struct Operation(Running);
 
@@ -18,7 +18,7 @@ impl Running {
         Operation(self.clone())
     }
 
-    /// Runs a future to its end even if the caller is dropped.
+    /// Runs a future to completion even if the caller is dropped. Without a tokio runtime, awaits it in place.
     pub(crate) async fn to_its_end<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
         let Ok(runtime) = Handle::try_current() else { return future.await };
         let operation = self.begin();
@@ -36,9 +36,9 @@ impl Running {
         }
     }
 
-    /// Waits until none is running.
+    /// Waits until no operation is running.
     pub(crate) async fn drained(&self) {
-        // An error would mean that the sender is gone, and this is one.
+        // An error would mean that there is no sender left, but `self` is one.
         let _ = self.0.subscribe().wait_for(|running| *running == 0).await;
     }
 }

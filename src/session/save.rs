@@ -1,4 +1,4 @@
-//! Commits that the application asks for, and what becomes of those that fail.
+//! Commits that the application asks for, and what happens to those that fail.
 
 use super::{attempt::look_after, changes::Logged, shared::Shared, state::HeldBack};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        // A closure that panics when it runs again does so before anything is written. So nothing has failed, and the
+        // A closure that panics when it runs again does so before anything is written. Nothing has failed then, and the
         // changes stay for the next commit.
         if std::thread::panicking() {
             self.shared.state().is_renewing = false;
@@ -24,9 +24,10 @@ impl Drop for Asked<'_> {
 }
 
 impl Shared {
-    /// Commits because the application asks for it. If that fails, nothing is written until the application asks again.
+    /// Commits because the application asks for it. If the commit fails, nothing is written until the application asks
+    /// again.
     ///
-    /// `own` is the number of a change that is withdrawn on failure: its caller learns of the error and would make the
+    /// `own` is the number of a change that is withdrawn on failure, since its caller gets the error and would make the
     /// change again.
     pub(crate) async fn save(&self, own: Option<u64>) -> Result<()> {
         let unknowns = self.state().unknowns;
@@ -44,13 +45,14 @@ impl Shared {
         outcome
     }
 
-    /// Fails if there is nothing left to save, or it can't be saved any more. Otherwise, lets go of what was held back: the
-    /// application asks again.
+    /// Fails if the changes were withdrawn after an unknown outcome, or if they can't be saved any more. Otherwise
+    /// clears what was held back, since the application asks again. Returns how often the session was destroyed.
     fn begin_save(&self, own: Option<u64>, unknowns: u64) -> Result<u64> {
         let (refused, ended) = {
             let mut state = self.state();
-            // Two clones of a session save at once. A's commit takes B's closure along, and its outcome is unknown, so both
-            // are withdrawn. B must not find an empty log, and report as done what may not have happened.
+            // Two clones of a session save at the same time. A's commit includes B's closure, and its outcome is
+            // unknown, so both closures are withdrawn. B must not find an empty log and report success for a change
+            // that may not have happened.
             let is_lost = match own {
                 Some(own) => own > state.committed && !state.log.iter().any(|logged| logged.number == own),
                 None => state.unknowns != unknowns,
@@ -71,7 +73,8 @@ impl Shared {
         refused.map(|()| ended)
     }
 
-    /// If the last commit moved the session to a new token and was not answered: goes on from what has become of it.
+    /// Follows up on a move to a new token that the last commit sent without getting an answer, and continues from its
+    /// outcome.
     async fn look_after(&self) -> Result<()> {
         let unsure = {
             let mut state = self.state();
@@ -93,19 +96,19 @@ impl Shared {
 
     /// Holds the changes back after a commit that the application asked for has failed.
     ///
-    /// They stay in the log, so that it can try again. After an unknown outcome, closures are withdrawn, since they
-    /// could run on their own result.
+    /// They stay in the log, so that the application can try again. After an unknown outcome, closures are withdrawn,
+    /// since they could run on their own result.
     fn hold_back(&self, error: Error, ended: u64, own: Option<u64>) {
         let withdrawn: Vec<_> = {
             let mut state = self.state();
             state.is_renewing = false;
-            // A destroy since then has dropped the changes, so there is nothing to hold back.
+            // If the session was destroyed since, the changes were dropped, so there is nothing to hold back.
             if state.ended != ended {
                 return;
             }
             let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
             let planned = state.planned;
-            // What came while the commit was at work counts on it as much as what comes later.
+            // Changes made during the commit rely on it as much as later ones do.
             state.held = Some(HeldBack { error: error.clone(), written_since: state.last > planned });
             state.revision += 1;
             let withdrawn = |logged: &mut Logged| {

@@ -5,45 +5,45 @@ use std::{any::Any, sync::Arc, time::Duration};
 use super::policy::{ConflictPolicy, DamagedPolicy, Limit, SaveIf, SavePolicy};
 use crate::{codec::Codec, cookie::Cookie, lifetime::Lifetime, store::Idle};
 
-/// How the sessions of one layer behave. Chosen once, when the layer is built.
+/// The settings of one layer, chosen once, when the layer is built.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) codec: Codec,
     pub(crate) lifetime: Lifetime,
-    /// A touch is due once this part of the idle time has passed.
+    /// The fraction of the idle timeout that must pass before a read extends the session.
     pub(crate) touch_after: f64,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) save: SavePolicy,
     pub(crate) damaged: DamagedPolicy,
-    /// Whether a response lets the changes of its request be saved.
+    /// Decides whether the changes of a request are saved, given its response.
     pub(crate) save_if: SaveIf,
-    /// The largest record, in bytes of its wire form.
+    /// The maximum size of a record, in bytes of its encoded form.
     pub(crate) max_record: usize,
-    /// How long a commit that meets conflicts is tried again.
+    /// How long a commit is tried again after conflicts.
     pub(crate) retry_for: Duration,
     pub(crate) cookie: Cookie,
-    /// Whether responses say how far they may be cached.
+    /// Whether responses say how they may be cached.
     pub(crate) cache_headers: bool,
-    /// The application's response to errors, a `CustomErrorResponse` of any body.
+    /// The application's response to errors: a `CustomErrorResponse` with any body type.
     pub(crate) error_response: Option<Arc<dyn Any + Send + Sync>>,
     /// The caller holds the lease of the session that it opens.
     pub(crate) holds_lease: bool,
     /// How long a request with the token from before a renewal is served.
     pub(crate) renewal_grace: Duration,
-    /// How old a token gets before the layer renews it; `None` if it doesn't.
+    /// The age at which the layer renews a token, or `None` if it doesn't.
     pub(crate) renew_every: Option<Duration>,
     /// Requests of one session run one after another.
     pub(crate) exclusive: Option<Exclusive>,
-    /// How many sessions an owner can have.
+    /// The maximum number of sessions per owner.
     pub(crate) limit: Option<Limit>,
 }
 
-/// How requests of one session run one after another.
+/// How the requests of one session wait for each other, so that they run one after another.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exclusive {
-    /// How long a request waits for its turn.
+    /// How long a request waits for the lease.
     pub(crate) wait: Duration,
-    /// How long a lease is asked for.
+    /// For how long a lease is taken.
     pub(crate) lease: Duration,
 }
 
@@ -72,8 +72,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings for a holder of the session's lease. A conflict at a commit is then an error: the lease has run out,
-    /// or somebody has not asked for it.
+    /// Returns the settings for a holder of the session's lease. A conflict at a commit is then an error: either the
+    /// lease has expired, or somebody has written without taking it.
     pub(crate) fn of_a_lease_holder(&self) -> Self {
         Self {
             conflicts: ConflictPolicy::Reject,

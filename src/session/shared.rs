@@ -1,4 +1,4 @@
-//! A session, and the state that its clones share.
+//! A session and the state that its clones share.
 
 use std::{
     fmt,
@@ -21,20 +21,20 @@ use crate::events::{DropReason, EventKind};
 
 /// The session of one visitor in one request.
 ///
-/// A handler asks for it as an argument. It is loaded by then, so everything but talking to the store is synchronous;
-/// it is committed when the handler has answered, if it has changed. Clones share one state, and so does every other
-/// extraction in the same request.
+/// A handler takes it as an argument. It is already loaded then, so only calls that reach the store are asynchronous.
+/// If it has changed, it is committed after the handler has answered. All clones and all other extractions in the same
+/// request share one state.
 ///
 /// # If a handler does not compile
 ///
-/// axum says only that the function is no `Handler`. Put `#[axum::debug_handler]` (axum's feature `macros`) on the handler,
-/// and the compiler names the argument. With this crate's types these are the usual reasons:
+/// axum only reports that the function is not a `Handler`. Put `#[axum::debug_handler]` (axum's feature `macros`) on
+/// the handler, and the compiler names the argument. With this crate's types, the usual reasons are:
 ///
 /// - An argument that consumes the body (`String`, `Form`, `Json`) is not the last one.
 /// - The argument is a reference: handlers take `Session`, not `&Session`.
-/// - The crate's feature `axum` is off, or another version of axum than 0.8 is in use, so that `Session` implements another
-///   `FromRequestParts`. `cargo tree -d -i axum-core` shows that.
-/// - The future is not `Send`, for example because a lock guard of the application lives across an `await`.
+/// - The crate's feature `axum` is off, or a version of axum other than 0.8 is in use, so that `Session` implements a
+///   different `FromRequestParts`. `cargo tree -d -i axum-core` shows this.
+/// - The future is not `Send`, for example because a lock guard of the application is held across an `await`.
 ///
 /// ```compile_fail,E0277
 /// # use axum::{Router, routing::post};
@@ -52,16 +52,16 @@ use crate::events::{DropReason, EventKind};
 ///
 /// # After the response has begun
 ///
-/// A stream or a socket can keep a clone. What it changes then is written by [`save`](Self::save); what nobody saves is
-/// dropped, with an event. A cookie can't be sent any more, so what would need one is
-/// [`ResponseStarted`](crate::ErrorKind::ResponseStarted).
+/// A stream or a socket can keep a clone. Changes that it makes then must be written by [`save`](Self::save). Unsaved
+/// changes are dropped, and [`ChangesDropped`](crate::EventKind::ChangesDropped) is reported. A cookie can't be sent
+/// any more, so a call that needs one fails with [`ResponseStarted`](crate::ErrorKind::ResponseStarted).
 #[derive(Clone)]
 pub struct Session {
     pub(super) shared: Arc<Shared>,
 }
 
 impl Session {
-    /// The session of what was loaded.
+    /// Creates a handle to this state.
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
@@ -102,7 +102,7 @@ impl Shared {
         })
     }
 
-    /// A session outside of a request.
+    /// Creates the state of a session outside a request.
     pub(crate) fn detached(context: Arc<Context>, origin: Origin) -> Arc<Self> {
         Arc::new(Self {
             context,
@@ -114,24 +114,25 @@ impl Shared {
         })
     }
 
-    /// The settings of the layer.
+    /// Returns the settings of the layer.
     pub(crate) fn settings(&self) -> &Settings {
         &self.context.settings
     }
 
-    /// Whether loading the session waits for a turn.
+    /// Whether loading the session waits for its lease.
     pub(crate) fn takes_turns(&self) -> bool {
         self.exclusive && !self.was_asked_for()
     }
 
-    /// Whether loading the session was tried, successfully or not.
+    /// Whether loading the session was attempted, successfully or not.
     pub(crate) fn was_asked_for(&self) -> bool {
         self.loaded.initialized()
     }
 
-    /// Returns `true` at the first call, so that problems with the request's cookies are reported once.
+    /// Returns `true` at the first call only, so that problems with the request's cookies are reported once.
     pub(crate) fn is_first_reading(&self) -> bool {
-        // Relaxed is enough: no other data depends on it, and of two concurrent callers both may report.
+        // Relaxed is enough: no other data depends on the flag, and it does no harm if two concurrent callers both
+        // report.
         let first = !self.was_read.load(Ordering::Relaxed);
         if first {
             self.was_read.store(true, Ordering::Relaxed);
@@ -139,7 +140,7 @@ impl Shared {
         first
     }
 
-    /// Notes that the answer depends on the request's cookies, whether or not a session is loaded.
+    /// Notes that the response depends on the request's cookies, whether or not a session is loaded.
     pub(crate) fn consult(&self) {
         self.state().consulted = true;
     }

@@ -1,4 +1,4 @@
-//! Where one request's session stands.
+//! The state of one request's session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ pub(crate) struct HeldBack {
     pub(crate) written_since: bool,
 }
 
-/// The state that a commit began with: what came later is not in it.
+/// The state that a commit began with. Later changes are not in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     /// The session's id.
@@ -39,22 +39,22 @@ pub(crate) struct Snapshot {
     pub(crate) last: u64,
     /// How often the session had been destroyed.
     pub(crate) ended: u64,
-    /// How many sessions the handler had ended beside it.
+    /// How many entries `ended_beside` had.
     pub(crate) ended_beside: usize,
     /// The renewal is left to a later commit.
     pub(crate) is_early: bool,
 }
 
-/// What the response says of the session.
+/// What the response must say about the session.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    /// The token to set, and for how long the browser may keep it (`None`: until its window is closed).
+    /// The token to set, and for how long the browser may keep it (`None`: until the browser is closed).
     pub(crate) cookie: Option<(SessionToken, Option<Duration>)>,
     /// This request destroyed the session that the cookie named.
     pub(crate) destroyed: bool,
     /// The request brought the cookies of two live sessions, and was refused.
     pub(crate) two_sessions: bool,
-    /// Lines that remove other cookies of the same name, if the request brought several.
+    /// `Set-Cookie` values that remove other cookies of the same name, if the request brought several.
     pub(crate) removals: Vec<HeaderValue>,
     /// The request seems to have come over plain HTTP, where a browser drops a `Secure` cookie.
     pub(crate) over_http: bool,
@@ -83,11 +83,11 @@ pub(crate) struct State {
     pub(crate) planned: u64,
     /// The number of the last change that the handler made before it answered. Later ones are a stream's.
     pub(crate) answered: u64,
-    /// The error of the last commit whose outcome is unknown and that had closures in it, which were withdrawn; and how
-    /// many such commits there were. Another caller's closure can be among them.
+    /// The error of the last commit that had an unknown outcome and whose closures were withdrawn, and the number of
+    /// such commits. The closures may include those of other callers.
     pub(crate) unknown: Option<Error>,
     pub(crate) unknowns: u64,
-    /// The last commit has failed, and that was reported: nothing is written until the application asks again.
+    /// The last commit has failed, and this was reported. Nothing is written until the application asks again.
     pub(crate) held: Option<HeldBack>,
     /// The stored state, if the last commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
@@ -98,31 +98,32 @@ pub(crate) struct State {
     /// Sessions that this request destroys.
     pub(crate) doomed: Vec<Doomed>,
     pub(crate) ended_beside: Vec<EndedBeside>,
-    /// Sessions of the request's tokens that could not be opened, and over which the visitor started anew.
+    /// Sessions of the request's tokens that could not be opened, in place of which the visitor started anew.
     pub(crate) unopened: Vec<SessionId>,
     /// Sessions of the request's tokens that are revoked. A fresh session ends them.
     pub(crate) revoked: Vec<SessionId>,
-    /// How often this request has destroyed its session: what a commit brings that began before is not kept.
+    /// How often this request has destroyed its session. If a commit began before that and stores a session, that
+    /// session ends as well.
     pub(crate) ended: u64,
-    /// A commit is under way that brings a new token.
+    /// A commit that brings a new token is under way.
     pub(crate) is_renewing: bool,
     /// The last commit has found the session revoked.
     pub(crate) is_revoked: bool,
-    /// A blocked write was reported already.
+    /// A blocked write was already reported.
     pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.
     pub(crate) consulted: bool,
     pub(crate) answer: Answer,
-    /// The handler has answered: no cookie can be set any more, except by the commit that follows.
+    /// The handler has answered. No cookie can be set any more, except by the last commit.
     pub(crate) response_started: bool,
-    /// That commit is not over yet.
+    /// The last commit is not over yet.
     pub(crate) is_answering: bool,
     pub(crate) skip_touch: bool,
-    /// The application asks for a touch, whether or not one is due.
+    /// The application asks for a touch, even if none is due.
     pub(crate) wants_touch: bool,
     /// The lease of the session, where requests run one after another.
     pub(crate) turn: Option<Box<Turn>>,
-    /// Counts changes, so that what was computed with no lock held is known to be still true.
+    /// Counts changes, to detect whether a result that was computed with no lock held is still current.
     pub(crate) revision: u64,
 }
 
@@ -133,7 +134,7 @@ impl State {
         state
     }
 
-    /// What the request's cookie led to. Nothing has changed it yet.
+    /// Starts from what the request's cookie led to, before any change.
     pub(crate) fn begin(&mut self, origin: Origin) {
         self.origin = origin;
         self.draft = self.fresh_draft();
@@ -143,11 +144,11 @@ impl State {
         Draft::new(self.live().map(|live| Arc::clone(&live.stored.record)))
     }
 
-    /// Continues from the state that a commit has stored. The commit began with the session as it was `shown`.
+    /// Continues from the state that a commit has stored. `shown` is the session as it was when the commit began.
     pub(crate) fn go_on_from(&mut self, live: Live, shown: &Draft) {
         let now = &live.stored.record;
         self.seen.carry_over(shown, now);
-        // A change made during the commit does not conflict if it was computed from the value that is stored now.
+        // A change made during the commit is no conflict if it was computed from the value that is stored now.
         for Logged { change, .. } in &mut self.log {
             if let Change::Set(key, _, Some(seen)) | Change::Remove(key, Some(seen)) = change
                 && shown.get(key) == now.entries().get(key)
@@ -164,7 +165,7 @@ impl State {
         self.revision += 1;
     }
 
-    /// Whether nothing was done by a request that has not loaded its session.
+    /// Whether a request that has not loaded its session has done nothing else with it either.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.consulted && self.doomed.is_empty() && !self.answer.destroyed && self.answer.cookie.is_none()
     }
@@ -176,12 +177,12 @@ impl State {
         }
     }
 
-    /// Which session this is about: the one that it has, or the one that it ends.
+    /// Returns the id of the session that this is about: the one that the request has, or the one that it ends.
     pub(crate) fn id(&self) -> Option<SessionId> {
         self.origin.id().or(self.doomed.last().map(|doomed| doomed.id))
     }
 
-    /// Refuses what a superseded request changes, unless it logs in.
+    /// Fails if the session was superseded, unless the request logs in.
     pub(crate) fn not_superseded(&self) -> Result<()> {
         match &self.origin {
             Origin::Superseded { id, .. } if self.renewal < Renewal::Login => {
@@ -219,20 +220,20 @@ impl State {
         self.ended_beside.iter().any(|ended| ended.covers(live))
     }
 
-    /// Notes that the request reads an entry.
+    /// Notes that the request reads an entry. Only [`ConflictPolicy::Merge`] needs it.
     pub(crate) fn see(&mut self, key: &str, settings: &Settings) {
         if settings.conflicts == ConflictPolicy::Merge {
             self.seen.note(&self.draft, key);
         }
     }
 
-    /// Applies and logs a change that runs no closure. A change that sets or removes an entry names the record in which
-    /// the request has read it.
+    /// Applies and logs a change that runs no closure. If it sets or removes an entry, it gets the record in which the
+    /// request has read that entry.
     pub(crate) fn change(&mut self, mut change: Change) {
         if let Change::Set(key, _, baseline) | Change::Remove(key, baseline) = &mut change {
             *baseline = self.seen.baseline(&self.draft, key);
         }
-        // Nothing but a `Run` can fail, and that is not applied here.
+        // Only closures can fail, and they are not applied here.
         let _ = change.apply(&mut self.draft);
         self.record(change);
     }
@@ -242,7 +243,7 @@ impl State {
         if let (Change::Set(key, _, baseline), Some(last)) = (&mut change, self.log.last())
             && let Change::Set(before, _, first) = &last.change
             && before == key
-            // A stream's change does not take the place of the handler's, which is in the last commit.
+            // A stream's change must not replace the handler's, which is in the last commit.
             && last.number > self.answered
         {
             // Keep the baseline of the first set: what the request had read before it still counts.
@@ -260,12 +261,12 @@ impl State {
         self.chosen_lifetime = Some((self.last, lifetime));
     }
 
-    /// The lifetime of a session that begins in this request.
+    /// Returns the lifetime of a session that begins in this request.
     pub(crate) fn first_lifetime(&self, settings: &Settings) -> Lifetime {
         self.chosen_lifetime.map_or(settings.lifetime, |(_, lifetime)| lifetime)
     }
 
-    /// Asks for a new token at the next commit.
+    /// Requests a new token at the next commit.
     pub(crate) fn renew(&mut self, renewal: Renewal) {
         self.note_change();
         self.renewal = self.renewal.max(renewal);
@@ -285,28 +286,28 @@ impl State {
         self.log.iter().map(|logged| logged.change.clone()).collect()
     }
 
-    /// Whether a closure of the application is in the log: run again, it may leave other entries than now.
+    /// Whether the log contains a closure of the application. If it runs again, it may leave other entries than now.
     pub(crate) fn has_run(&self) -> bool {
         self.log.iter().any(|logged| logged.change.is_run())
     }
 
-    /// Whether a closure that has left no such entry may leave one when it runs again.
+    /// Whether this entry, if a closure has left it absent, may be set when the closure runs again.
     pub(crate) fn may_come_back(&self, key: &str) -> bool {
         self.draft.is_changed(key) && self.has_run()
     }
 
-    /// Whether something that no store has yet would be lost if this were dropped.
+    /// Whether dropping this state would lose something that is not stored yet.
     pub(crate) fn is_unsaved(&self) -> bool {
         !self.doomed.is_empty() || self.has_changes()
     }
 
-    /// As [`is_unsaved`](Self::is_unsaved), without the sessions to be destroyed.
+    /// Like [`is_unsaved`](Self::is_unsaved), but without the sessions to be destroyed.
     pub(crate) fn has_changes(&self) -> bool {
         (self.renews() && !self.is_periodic) || self.draft.is_dirty()
     }
 
-    /// Whether a part of the last commit is what the handler has asked for, not what the layer does by itself or a stream
-    /// has written since.
+    /// Whether the handler has asked for a part of the last commit. What the layer does by itself and what a stream has
+    /// written since don't count.
     pub(crate) fn has_work_of_the_handler(&self, settings: &Settings) -> bool {
         !self.doomed.is_empty()
             || self.failure.is_some()
@@ -320,8 +321,8 @@ impl State {
         self.renewal == Renewal::Login || (self.renewal > Renewal::Keep && self.live().is_some())
     }
 
-    /// Hands out a log that came to nothing. Kept, it would be replayed over what others write, and keep alive what its
-    /// closures hold.
+    /// Takes the log if it changes nothing. If it were kept, it would be replayed over what others write, and would
+    /// keep alive what its closures hold.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn take_idle_log(&mut self) -> Vec<Logged> {
         if self.renews() || self.draft.is_dirty() {
@@ -330,12 +331,13 @@ impl State {
         std::mem::take(&mut self.log)
     }
 
-    /// Takes back the handler's changes after the last commit of its request has failed. A stream's stay for it to save, on
-    /// top of the newest state that is known, once the caller has rebuilt the draft, whether or not the commit has
-    /// tried them. Returns what was dropped.
+    /// Takes back the handler's changes after the last commit of its request has failed. Returns the dropped changes.
     ///
-    /// After an unknown outcome, closures that the commit has tried can't stay: they could run on their own result. The
-    /// next `save` reports that.
+    /// A stream's changes stay, whether or not the commit has tried them, so that the stream can save them on top of
+    /// the newest state that is known. The caller must rebuild the draft for them.
+    ///
+    /// After an unknown outcome, closures that the commit has tried can't stay, since they could run on their own
+    /// result. The next `save` reports that.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn give_up(&mut self, error: &Error) -> Vec<Logged> {
         let answered = self.answered;
@@ -387,13 +389,14 @@ impl State {
         }
         let unopened = self.unopened.drain(..).chain(self.revoked.drain(..));
         self.doomed.extend(unopened.map(|id| Doomed { id, live: None }));
-        // Where a login or a renewal may have moved it.
+        // An unanswered login or renewal may have moved the session, so end it there as well.
         self.doomed.extend(self.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
         self.ended += 1;
         self.newer = None;
         self.answer.cookie = None;
         let dropped = self.discard();
-        // Whoever begins a session after the end of this one has chosen nothing for it yet, also if this one's was saved.
+        // For a session that begins after the end of this one, nothing was chosen yet, even if this one's lifetime was
+        // saved.
         self.chosen_lifetime = None;
         dropped
     }

@@ -1,4 +1,4 @@
-//! One request of a session after another: by the store's lease, with a line in front of it in this process.
+//! Runs the requests of a session one after another, by the store's lease and a line in front of it in this process.
 
 use std::{fmt, sync::Arc};
 
@@ -17,20 +17,20 @@ use crate::{
     store::{Holder, SessionStore, StoreError, StoreErrorKind, Stored},
 };
 
-/// A request's turn: the lease of its session. [`end`](Self::end) gives it back.
+/// A request's lease of its session. [`end`](Self::end) releases it.
 ///
-/// Dropped without that, it is given back in the background where a tokio runtime is at hand; elsewhere, and if the
-/// process ends, it runs out at its time.
+/// If it is dropped instead, the lease is released in the background, provided that a tokio runtime is available.
+/// Without a runtime, or if the process ends, the lease expires by itself.
 pub(crate) struct Turn {
     context: Arc<Context>,
     place: Place,
-    /// `None`: there is nothing to give back.
+    /// `None` if there is no lease to release.
     holder: Option<Holder>,
 }
 
-/// Why a request does not get its turn.
+/// Why a request does not get the lease.
 pub(crate) enum Denied {
-    /// Others had the session for as long as this one was to wait, or too many wait already.
+    /// Other requests had the session for as long as this one could wait, or too many are waiting already.
     Locked,
     /// The store has no leases.
     Unsupported(StoreError),
@@ -38,10 +38,10 @@ pub(crate) enum Denied {
 }
 
 impl Turn {
-    /// Waits for the lease of this session until the deadline. Returns the turn, with the record under the lease if the store
-    /// has answered it, or `None` if the session is gone.
+    /// Waits for the lease of this session until the deadline. Returns the lease, with the record under it if the store
+    /// has returned that, or `None` if the session is gone.
     ///
-    /// If the future is dropped at any point, it leaves the line and gives back a lease that it may have been given.
+    /// If the future is dropped at any point, it leaves the line and releases a lease that it may have been given.
     pub(crate) async fn take(
         context: &Arc<Context>,
         exclusive: Exclusive,
@@ -58,12 +58,13 @@ impl Turn {
         let holder = Holder::generate()
             .map_err(|error| Denied::Store(StoreError::new(StoreErrorKind::Other).on(&id).because(error)))?;
         let mut turn = Self { context: Arc::clone(context), place, holder: None };
-        // Dropped while the store is at work, it gives back what it may have been given.
+        // If this is dropped during the call, it releases the lease that the store may have given it.
         let may_have = |may: bool| turn.holder = may.then_some(holder);
         let freed = Some(turn.place.freed());
         match lease::take(&context.store, &id, holder, exclusive.lease, deadline, freed, may_have).await {
             Ok(Taken::Until { stored, .. }) => {
-                // The next one asks from now on: if this lease runs out, it must not wait for its request.
+                // From now on, the next in the line asks for the lease. If this lease expires, it must not have to wait
+                // for this request.
                 drop((front, room));
                 Ok(Some((turn, stored)))
             }
@@ -74,11 +75,11 @@ impl Turn {
         }
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     pub(crate) async fn end(mut self) {
         if let Some(holder) = self.holder {
             give_back(&self.context, &self.place, holder).await;
-            // Only now: a future that is dropped before leaves it to `drop`.
+            // Only now: if the future is dropped earlier, `drop` releases the lease.
             self.holder = None;
         }
     }
@@ -99,10 +100,10 @@ impl Drop for Turn {
 
 async fn give_back(context: &Context, place: &Place, holder: Holder) {
     let id = place.id();
-    // Without leases there is none to give back.
+    // A store without leases has none to release.
     if let Some(leases) = context.store.leases() {
         let released = match leases.unlock(&id, holder).await {
-            // If the first one arrived, the second changes nothing.
+            // If the first call arrived, the second changes nothing.
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => leases.unlock(&id, holder).await,
             outcome => outcome,
         };

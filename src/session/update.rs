@@ -1,4 +1,4 @@
-//! Changes entries by closures that can run again, or exactly once.
+//! Changes entries with closures that can run again, or exactly once.
 
 use std::sync::Arc;
 
@@ -20,17 +20,17 @@ use crate::{
 
 /// # Updates
 impl Session {
-    /// Changes an entry by a closure and returns the closure's result. If there is no entry, the closure starts from
+    /// Changes an entry with a closure and returns the closure's result. If there is no entry, the closure starts from
     /// the type's default.
     ///
-    /// If another request changed the session in between, **the closure runs again** on the newer value when this
+    /// If another request has changed the session in between, **the closure runs again** on the newer value when this
     /// request is committed, so that no update is lost. The result returned here is from the first run. To get the
     /// result of the last run, use [`update_now`](Self::update_now). A closure that ignores its argument overwrites
     /// what others wrote.
     ///
     /// If there is no entry and the closure leaves the default unchanged, nothing is stored. A default that differs
-    /// each time (a random token) is made anew when the closure runs again: use
-    /// [`get_or_insert_with`](Self::get_or_insert_with) for that.
+    /// each time (a random token) is created again when the closure runs again. For such a value, use
+    /// [`get_or_insert_with`](Self::get_or_insert_with).
     ///
     /// The closure's changes are stored whatever it returns. For a closure that can refuse, use
     /// [`try_update`](Self::try_update).
@@ -77,7 +77,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get) and [`insert`](Self::insert).
+    /// Same as for [`get`](Self::get) and [`insert`](Self::insert).
     #[doc(alias("update_or", "modify"))]
     pub fn update<T, R>(&self, key: impl IntoKey<T>, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R>
     where
@@ -86,8 +86,8 @@ impl Session {
         Ok(self.run(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
     }
 
-    /// Changes an entry by a closure that can refuse. After an `Err` the entry is as it was, whatever the closure did
-    /// to its argument. The outer error is the session's, the inner one the closure's.
+    /// Changes an entry with a closure that can refuse. If it returns `Err`, the entry is left unchanged, whatever the
+    /// closure did to its argument. The outer error is the session's, the inner one the closure's.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -108,7 +108,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Same as for [`update`](Self::update).
     pub fn try_update<T, R, E>(
         &self,
         key: impl IntoKey<T>,
@@ -120,7 +120,7 @@ impl Session {
         Ok(self.run(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
     }
 
-    /// Changes an entry by a closure that sees whether it is there. Setting it to `None` removes the entry.
+    /// Changes an entry with a closure that sees whether it exists. Setting it to `None` removes the entry.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -133,7 +133,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Same as for [`update`](Self::update).
     pub fn modify<T, R>(
         &self,
         key: impl IntoKey<T>,
@@ -145,11 +145,11 @@ impl Session {
         Ok(self.run(key.name(), None, move |value| Ran::kept(f(value)))?.0)
     }
 
-    /// As [`modify`](Self::modify), with a closure that can refuse; see [`try_update`](Self::try_update).
+    /// Like [`modify`](Self::modify), but with a closure that can refuse; see [`try_update`](Self::try_update).
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Same as for [`update`](Self::update).
     pub fn try_modify<T, R, E>(
         &self,
         key: impl IntoKey<T>,
@@ -161,16 +161,16 @@ impl Session {
         Ok(self.run(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
     }
 
-    /// Changes an entry by a closure, commits everything that this request has changed, and returns the closure's
+    /// Changes an entry with a closure, commits everything that this request has changed, and returns the closure's
     /// result **of its last run**.
     ///
-    /// If the commit fails, this change is withdrawn, so calling it again makes one change, not two. Other unsaved
+    /// If the commit fails, this change is withdrawn, so calling this again makes one change, not two. Other unsaved
     /// changes of this request are held back, as after a failed [`save`](Self::save).
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update) and [`save`](Self::save). After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the change
-    /// may have been made.
+    /// Same as for [`update`](Self::update) and [`save`](Self::save). After
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown), the change may have been made.
     pub async fn update_now<T, R>(
         &self,
         key: impl IntoKey<T>,
@@ -183,12 +183,12 @@ impl Session {
         self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value)))).await
     }
 
-    /// As [`update_now`](Self::update_now), with a closure that can refuse. After an `Err` the entry is as it was. If
-    /// the first run refuses, nothing is committed.
+    /// Like [`update_now`](Self::update_now), but with a closure that can refuse. If it returns `Err`, the entry is
+    /// left unchanged. If the first run refuses, nothing is committed.
     ///
     /// # Errors
     ///
-    /// As [`update_now`](Self::update_now).
+    /// Same as for [`update_now`](Self::update_now).
     pub async fn try_update_now<T, R, E>(
         &self,
         key: impl IntoKey<T>,
@@ -202,11 +202,11 @@ impl Session {
         self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value)))).await
     }
 
-    /// As [`update_now`](Self::update_now), with a closure that sees whether the entry is there.
+    /// Like [`update_now`](Self::update_now), but with a closure that sees whether the entry exists.
     ///
     /// # Errors
     ///
-    /// As [`update_now`](Self::update_now).
+    /// Same as for [`update_now`](Self::update_now).
     pub async fn modify_now<T, R>(
         &self,
         key: impl IntoKey<T>,
@@ -220,7 +220,7 @@ impl Session {
     }
 
     /// Removes an entry, commits everything that this request has changed, and returns the entry's value **to at most
-    /// one of all requests that take it.** For one-time tokens, OAuth's `state`, vouchers.
+    /// one of all requests that take it.** Use it for one-time tokens, OAuth's `state`, or vouchers.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -235,12 +235,12 @@ impl Session {
     /// # }).unwrap();
     /// ```
     ///
-    /// No conflict policy weakens this guarantee. If the store does not answer, no request gets the value: the error is
-    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
+    /// No conflict policy weakens this guarantee. If the store does not answer, no request gets the value, and the
+    /// error is [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
     ///
     /// # Errors
     ///
-    /// As [`update_now`](Self::update_now); [`Decode`](ErrorKind::Decode), and then the entry stays; and
+    /// Same as for [`update_now`](Self::update_now); [`Decode`](ErrorKind::Decode), in which case the entry stays; and
     /// [`Unsupported`](ErrorKind::Unsupported) over a store that [overwrites](crate::SessionStore::overwrites).
     pub async fn take_now<T>(&self, key: impl IntoKey<T>) -> Result<Option<T>>
     where
@@ -258,13 +258,13 @@ impl Session {
 
     /// Returns the value of an entry. If there is none, sets the entry to the result of `make`.
     ///
-    /// If another request sets it first, the other's value stays, and this request has returned a value that is not
-    /// stored. To get the stored value, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). The call never
-    /// causes a conflict, so pages that load at once can share a CSRF token or the id of a cart.
+    /// If another request sets the entry first, the other's value stays, and the value returned here is not stored. To
+    /// get the stored value, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). This call never causes a
+    /// conflict, so pages that load at the same time can share a CSRF token or the id of a cart.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get) and [`insert`](Self::insert).
+    /// Same as for [`get`](Self::get) and [`insert`](Self::insert).
     pub fn get_or_insert_with<T>(&self, key: impl IntoKey<T>, make: impl FnOnce() -> T) -> Result<T>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -273,27 +273,27 @@ impl Session {
         Ok(value)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), but commits at once, with everything that this request has
-    /// changed, and returns the stored value. Concurrent requests all get the same value.
+    /// Like [`get_or_insert_with`](Self::get_or_insert_with), but commits at once, together with everything else that
+    /// this request has changed, and returns the stored value. Concurrent requests all get the same value.
     ///
     /// # Errors
     ///
-    /// As [`get_or_insert_with`](Self::get_or_insert_with) and [`save`](Self::save).
+    /// Same as for [`get_or_insert_with`](Self::get_or_insert_with) and [`save`](Self::save).
     pub async fn get_or_insert_with_now<T>(&self, key: impl IntoKey<T>, make: impl FnOnce() -> T) -> Result<T>
     where
         T: Serialize + DeserializeOwned + 'static,
     {
         let key: Arc<str> = key.name().into();
-        // What was made does not live across the await: it need not be `Send`.
+        // The value does not live across the await, so it need not be `Send`.
         match self.get_or_make(&key, make)? {
             (_, Some(number)) => self.save_own(number).await?,
-            // Set by this request, and not saved: another can still be first.
+            // Set by this request but not saved: another request can still be first.
             (_, None) if self.shared.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
         }
         let held = {
             let mut state = self.shared.state();
-            // The caller is shown what is stored.
+            // The caller sees the stored value.
             state.see(&key, self.shared.settings());
             state.draft.held(&key)
         };
@@ -316,7 +316,7 @@ impl Session {
         self.shared().run(Some(key), Again::Merged, run)
     }
 
-    /// As [`run`](Self::run), but commits at once and returns the result of the closure's last run.
+    /// Like [`run`](Self::run), but commits at once and returns the result of the closure's last run.
     async fn run_now<T, R>(
         &self,
         key: &str,
@@ -332,7 +332,7 @@ impl Session {
         let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
         let (key, shared): (Arc<str>, _) = (key.into(), Arc::clone(self.shared()));
         let result = Arc::clone(&shared).run_now(Some(&key), again, run).await?;
-        // The closure was shown what is stored, and so was its caller.
+        // The closure has seen the stored value, and so has its caller.
         shared.state().see(&key, shared.settings());
         Ok(result)
     }
@@ -361,7 +361,7 @@ impl Session {
         state.writable()?;
         if state.draft.get(&key).is_some() {
             drop(state);
-            // A clone of this session has set the entry in between.
+            // A clone of this session has set the entry in the meantime.
             return Ok((self.get::<T>(&*key)?.unwrap_or(value), None));
         }
         self.check_size(&state.draft, &key, bytes.len())?;
@@ -377,7 +377,7 @@ impl Session {
     }
 }
 
-/// Returns the value, which is the type's default if there was no entry.
+/// Returns the value. If there was no entry, this is the type's default.
 fn present<T>(value: &mut Option<T>) -> &mut T {
     value.as_mut().expect("where there is no entry, the closure is given the default")
 }

@@ -1,4 +1,4 @@
-//! Writes the changes of a commit to the store: once, whole, and never over what another request wrote.
+//! Writes the changes of a commit to the store: once, completely, and never over what another request wrote.
 
 use super::{
     attempt::{Attempt, Written, create, rename, update},
@@ -15,13 +15,13 @@ use crate::{
     id::SessionId,
 };
 
-/// Writes the changes, unless they give an owner one session too many. `None`: there was nothing to write, since the
-/// visitor has no session and stores nothing.
+/// Writes the changes, unless they would give an owner one session too many. Returns `None` if there was nothing to
+/// write, since the visitor has no session and stores nothing.
 pub(super) async fn write(context: &Context, work: &mut Work) -> Result<Option<Written>> {
     let (Some(limit), Some(owner)) = (context.settings.limit, work.joins()) else {
         return make_attempts(context, work).await;
     };
-    // Boxed: a layer without a limit has no larger future for it.
+    // Boxed, so that the future doesn't grow for layers without a limit.
     let admission = Box::pin(limit::admit(context, limit, owner, &work.replaces())).await?;
     let written = make_attempts(context, work).await?;
     if let Some(written) = &written {
@@ -30,7 +30,7 @@ pub(super) async fn write(context: &Context, work: &mut Work) -> Result<Option<W
     Ok(written)
 }
 
-/// Makes one attempt after another until one is done. After each conflict, the changes are put on the newer record.
+/// Makes attempts until one is done. After each conflict, the changes are replayed on the newer record.
 async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Written>> {
     let deadline = context.deadline();
     let mut turn = None;
@@ -39,7 +39,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
         if work.is_ended {
             let id = live.id;
             work.start_over(id)?;
-            // Ended by its owner's name, it is only revoked as far as this request knows.
+            // If the handler ended it by its owner, this request knows only that it was revoked.
             work.revoked.push(id);
         } else if let Some(key) = conflict(Some(&live.stored.record), &work.log) {
             // Another request changed the entry after this one had read it, and an earlier `save` loaded the newer
@@ -69,7 +69,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             }
         };
         let attempt = match work.renewal {
-            // Another request has renewed the session, and nothing is left to write.
+            // Another request has renewed the session, and there is nothing left to write.
             Renewal::Keep if tries > 1 && !work.draft.is_dirty() => {
                 return Ok(Some(Written { live, token: None }));
             }
@@ -90,7 +90,8 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             }
             Attempt::Gone => work.start_over(live.id)?,
             Attempt::Revoked => work.meet_revocation(live.id)?,
-            // A renewal, or the record of a first use, changes no data that this request could overwrite.
+            // Another request that only renewed, or recorded a first use, changed no data that this one could
+            // overwrite.
             Attempt::Conflict(newer)
                 if work.rejects && !Box::pin(work.meets_same_data(context, &live, newer.clone())).await =>
             {
@@ -105,7 +106,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
                 if turn.is_none() {
                     let contended = || Error::session(ErrorKind::Contended, live.id);
                     turn = Some(Box::pin(context.commit_turn(live.id, deadline)).await.ok_or_else(contended)?);
-                    // Others have written while this request waited.
+                    // Others have written while this request waited, so load the record again.
                     newer = None;
                 }
                 tries += 1;
@@ -115,14 +116,15 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
     }
 }
 
-/// Ends the session that a login's old token leads to, too late to be served it, before the login is stored: if that fails,
-/// nobody is logged in.
+/// Ends the session that a login's old token leads to but that the request is too late to continue with. This comes
+/// before the login is stored: if it fails, nobody is logged in.
 ///
-/// It need not have been so when the request was loaded. A loads the session to log in over it. B renews it. More than the
-/// grace later A commits: its rename meets the tombstone, and what that leads to is not A's to go on with any more. Without
-/// this, it would live on after A's login.
+/// The request need not have been too late when it was loaded. A loads the session to log in over it. B renews it. A
+/// commits after the grace is over: its rename meets the tombstone, and A may no longer continue with the session that
+/// it leads to. Without this, that session would live on after A's login.
 async fn leave(context: &Context, id: &SessionId) -> Result<()> {
-    // `Superseded`: it has been given to an owner since, and A's login is not about that one's session.
+    // `Superseded`: the session was given to an owner in the meantime, and A's login doesn't concern that owner's
+    // session.
     if let Ended::Done(id) | Ended::Unsure(id) = Box::pin(end(context, id)).await? {
         context.emit(EventKind::Destroyed { id });
     }
@@ -131,9 +133,9 @@ async fn leave(context: &Context, id: &SessionId) -> Result<()> {
 
 /// Ends the revoked sessions that the request's tokens name, before the browser gets the token of a fresh one.
 ///
-/// `revoke_others` revokes the session that it keeps, and then carries it over. A request that was loaded in between
-/// begins a fresh session. Without this, the kept one would live on under a token that the browser has dropped, and
-/// nobody could log it out.
+/// `revoke_others` also revokes the session that it keeps, and then carries it over. A loads that session in between,
+/// so A begins a fresh one. Without this, the kept session would live on under a token that the browser has dropped,
+/// and nobody could log it out.
 async fn leave_revoked(context: &Context, work: &mut Work) -> Result<()> {
     while let Some(id) = work.revoked.last() {
         leave(context, id).await?;

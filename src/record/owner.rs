@@ -1,4 +1,4 @@
-//! Whom a session belongs to.
+//! The owner of a session, and its epoch.
 
 use std::{
     fmt::{self, Write},
@@ -8,9 +8,9 @@ use std::{
 /// The longest name of an owner, in bytes.
 pub const MAX_OWNER_BYTES: usize = 1_024;
 
-/// The application's name for whom a session belongs to, with the epoch in which it logged in.
+/// The application's name for the user or account that a session belongs to, with the epoch in which it logged in.
 ///
-/// `Debug` shows the epoch only: names are often e-mail addresses.
+/// `Debug` shows only the epoch, since names are often e-mail addresses.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Owner {
     name: Arc<str>,
@@ -18,7 +18,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// An owner of this name in this epoch.
+    /// Creates an owner with this name and epoch.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Owner {
     }
 }
 
-/// An owner's name as text: written on the stack, so that a name costs one allocation whatever type it has.
+/// An owner's name as text, written on the stack, so that a name of any type costs only one allocation.
 pub(crate) struct OwnerName {
     bytes: [u8; MAX_OWNER_BYTES],
     len: usize,

@@ -107,8 +107,8 @@ impl Record {
     /// A check that no token has.
     const NO_TOKEN: Check = Check::from_bytes([0; 16]);
 
-    /// Creates the record of an owner's current epoch. It never expires by itself, since it must outlive the owner's
-    /// sessions.
+    /// Creates the record of an owner's current epoch. Its lifetime is the longest possible, since it must outlive the
+    /// owner's sessions.
     #[must_use]
     pub fn epoch(owner: Owner, at: SystemTime) -> Self {
         let forever = clock::duration_millis(Duration::MAX);

@@ -49,7 +49,7 @@
 //! [`run`] runs all checks in one call and returns a [`Report`]. If the store has more than the minimum, tell the
 //! [`Harness`]:
 //!
-//! | what the store has | what to say | what it adds |
+//! | the store has | setting | effect |
 //! |---|---|---|
 //! | some of the [optional methods](Operation::OPTIONAL) | [`expects`](Harness::expects) | a missing method is a failure instead of a skip |
 //! | several handles or processes on one backend | [`twin`](Harness::twin) | every interleaving between two of them |

@@ -7,7 +7,8 @@
 //!
 //! The arguments are the time in seconds (600 by default) and the sizes of the values: `spread` (the default), `alike`
 //! or `tailed`. Two threads create, load, update, touch, rename and remove sessions. Some sessions have owners, and
-//! lifetimes are short. The soak fails if the memory exceeds the bound by more than 10 %, or if the counts don't add up.
+//! lifetimes are short. The soak fails if the memory exceeds the bound by more than 10 %, or if the counts don't
+//! add up.
 //!
 //! glibc gives each thread an arena, and each arena keeps its largest extent. Here sessions are created and removed
 //! within a second, so if the machine holds a thread up for part of a second, the arenas' shares shift, and the sum of

@@ -39,7 +39,7 @@ fn main() {
     }
 }
 
-/// One process: loads and writes on command, through a cache and the encryption, in either order.
+/// One process: loads and writes on command, through a cache and the sealing, in either order.
 async fn child(store: &str) {
     let (kind, place) = store.split_once(' ').unwrap();
     let (kind, order) = kind.split_once('/').unwrap();

@@ -12,7 +12,7 @@ pub(crate) async fn open(args: &Args, ring: Option<&KeyRing>, metrics: MetricsOb
         store = DynStore::new(EncryptedStore::new(store, ring.clone()).observe(metrics));
     }
     if let Some(sessions) = args.cache {
-        // In front of the encryption, so that a cached record is opened only once.
+        // In front of the sealing, so that a cached record is opened only once.
         let settings = CacheConfig::new().capacity(sessions.get()).observe(metrics);
         store = DynStore::new(CachedStore::with_config(store, settings));
     }

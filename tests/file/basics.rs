@@ -325,7 +325,7 @@ async fn pages_name_each_live_session_once() {
             assert!(page.ids.len() <= limit.max(1));
             seen.extend(page.ids);
             from = page.next;
-            // Sessions that come and go meanwhile shift nothing.
+            // Sessions that are created and removed in the meantime shift nothing.
             let passing = id(0, 10_000);
             fixture.create(&passing, 0).await;
             assert!(fixture.store.remove(&passing).await.unwrap());

@@ -149,7 +149,8 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     assert!(store.load(&other).await.unwrap().is_none());
 }
 
-/// A generation that can't be read beside a write does not affect the write, which was sent and has its own answer.
+/// A generation that can't be read together with a write doesn't affect the write, which was sent and has its own
+/// answer.
 #[tokio::test]
 async fn a_write_beside_an_unreadable_generation_counts_by_its_own_answer() {
     let no_generation = || Fault::Replace(b"SERVER_ERROR out of memory storing object\r\n".to_vec());

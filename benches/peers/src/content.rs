@@ -19,7 +19,7 @@ pub(crate) struct Item {
     pub(crate) cents: u64,
 }
 
-/// The entries beside the counter `n`. All subjects get the same ones, created before anything is measured.
+/// The entries besides the counter `n`. All subjects get the same ones, created before anything is measured.
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) user: User,

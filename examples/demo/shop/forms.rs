@@ -45,7 +45,8 @@ pub(crate) async fn log_in(
     Ok(Redirect::to("/"))
 }
 
-/// Handles `POST /logout`. With `delay_ms` the answer is delayed: a client that leaves meanwhile is still logged out.
+/// Handles `POST /logout`. With `delay_ms` the answer is delayed: a client that disconnects in the
+/// meantime is still logged out.
 ///
 /// Uses the lazy session, so that it works if the session can't be opened, and for a visitor with two live cookies.
 pub(crate) async fn log_out(Query(delay): Query<Delay>, session: LazySession) -> Result<Redirect> {

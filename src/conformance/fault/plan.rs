@@ -169,7 +169,7 @@ impl Fault {
         self.at(Step::After)
     }
 
-    /// Sets the step at which the fault strikes. [`alter`](Self::alter) and its kin always strike after the call.
+    /// Sets the step at which the fault strikes. A fault that alters records always strikes after the call.
     pub fn at(mut self, step: Step) -> Self {
         if !matches!(self.effect, Effect::Alter(_)) {
             self.step = step;

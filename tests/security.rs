@@ -107,8 +107,8 @@ fn a_row_with_a_missing_test_is_a_fault() {
     assert_eq!(faults(&page(good)), Vec::<String>::new());
 }
 
-/// Timing can't be tested reliably, so this reads the source: the two comparisons with secrets use `subtle`, and neither
-/// type has a derived comparison.
+/// Timing can't be tested reliably, so this reads the source: the two comparisons with secrets use `subtle`, and
+/// neither type has a derived comparison.
 #[test]
 fn secrets_are_compared_in_constant_time() {
     let id = read("src/id/mod.rs").unwrap();

@@ -195,8 +195,8 @@ impl Harness {
         self
     }
 
-    /// Puts a wrapper around the store and its twin. A sealed, cached or observed store must pass the same checks as the
-    /// store below it.
+    /// Puts a wrapper around the store and its twin. A sealed, cached or observed store must pass the same checks as
+    /// the store below it.
     pub fn wrap<S: SessionStore>(mut self, wrap: impl Fn(DynStore) -> S) -> Self {
         self.store = DynStore::new(wrap(self.store));
         self.twin = self.twin.map(|twin| DynStore::new(wrap(twin)));

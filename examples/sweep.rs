@@ -19,7 +19,7 @@ use session_layer::{
 const USAGE: &str = "usage: sweep URL [--idle TIME [--touch-after FRACTION]], where URL is a store's, such as file:DIR, TIME is a number and \
                      s, m, h or d, such as 30d, and FRACTION is the layer's touch_after, from 0 to 1 (default: 0.1)";
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) url: String,

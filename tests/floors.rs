@@ -55,20 +55,20 @@ fn floor_of(module: &str) -> usize {
     FLOORS.iter().position(|floor| floor.contains(&module)).expect("FLOORS names each module")
 }
 
-/// The code of a file, without comments and its own tests, which may import anything.
+/// Returns the code of a file, without comments and its own tests, which may import anything.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The module of a file: `store/mod.rs` is `store`, and so would `store.rs` be.
+/// Returns the module of a file: `store/mod.rs` is `store`, and so would `store.rs` be.
 fn module_path(path: &str) -> &str {
     let module = path.trim_end_matches(".rs");
     module.strip_suffix("/mod").unwrap_or(module)
 }
 
-/// What a module names of this crate, as paths: `crate::store::memory::X` is `store/memory/X`, and in `session/find.rs`
-/// `super::live::Live` is `session/live/Live`.
+/// Returns the items of this crate that a module names, as paths: `crate::store::memory::X` is `store/memory/X`, and in
+/// `session/find.rs` `super::live::Live` is `session/live/Live`.
 fn imports(module: &str, text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let code = code(text);
@@ -127,7 +127,7 @@ fn expand(tree: &str, prefix: &str, found: &mut BTreeSet<String>) -> usize {
     end
 }
 
-/// The violations in a file with this path, relative to `src`, and this text.
+/// Returns the violations in a file with this path, relative to `src`, and this text.
 fn violations(path: &str, text: &str, reexports: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let own = module_path(path);
     let Some(own_module) = module_of(own) else {
@@ -159,7 +159,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The file of a name that the crate's root re-exports: `crate::MemoryStore` is in `store/memory`.
+/// Returns the file of a name that the crate's root re-exports: `crate::MemoryStore` is in `store/memory`.
 fn at_the_root(import: &str) -> Option<String> {
     let stores = [
         ("Memory", "store/memory"),
@@ -184,7 +184,7 @@ fn at_the_root(import: &str) -> Option<String> {
     Some((*module).to_owned())
 }
 
-/// The files of the crate, by their path in `src`, without test modules in files of their own.
+/// Returns the files of the crate, by their path in `src`, without test modules in separate files.
 fn sources() -> BTreeMap<String, String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = Vec::new();
@@ -197,7 +197,8 @@ fn sources() -> BTreeMap<String, String> {
     named.filter(|(path, _)| !is_test(path)).collect()
 }
 
-/// Which files of a folder import which others, and by which path. Names are without `.rs`; a subfolder counts as one file.
+/// The files of a folder, the files that each imports, and the paths by which it does. Names are without `.rs`; a
+/// subfolder counts as one file.
 type Graph = BTreeMap<String, BTreeMap<String, String>>;
 
 fn folder(name: &str, sources: &BTreeMap<String, String>) -> Graph {
@@ -207,7 +208,7 @@ fn folder(name: &str, sources: &BTreeMap<String, String>) -> Graph {
     };
     let mut graph: Graph =
         sources.keys().filter_map(|path| Some((inside(module_path(path))?, BTreeMap::new()))).collect();
-    // An item that the folder's module re-exports is in the file from which it comes.
+    // An item that the folder's module re-exports is in the file that defines it.
     let modules = [format!("{name}/mod.rs"), format!("{name}.rs")];
     let module = modules.iter().find_map(|path| sources.get(path)).map_or("", String::as_str);
     let mut home = BTreeMap::new();
@@ -230,7 +231,7 @@ fn folder(name: &str, sources: &BTreeMap<String, String>) -> Graph {
     graph
 }
 
-/// The `pub use` and `pub(crate) use` items of a module.
+/// Returns the `pub use` and `pub(crate) use` items of a module.
 fn reexports(text: &str) -> String {
     let code = code(text);
     let uses = code.split(';').filter_map(|item| {
@@ -241,7 +242,7 @@ fn reexports(text: &str) -> String {
     uses.collect()
 }
 
-/// A circle in what files import, if there is one.
+/// Returns a circle in the imports of files, if there is one.
 fn circle(graph: &Graph) -> Option<Vec<&str>> {
     fn visit<'a>(
         file: &'a str,
@@ -264,7 +265,7 @@ fn circle(graph: &Graph) -> Option<Vec<&str>> {
     graph.keys().find_map(|file| visit(file, graph, &mut done, &mut way))
 }
 
-/// Writes a circle out: each file, and what it imports of the next.
+/// Formats a circle: each file, and what it imports from the next.
 fn written_out(circle: &[&str], graph: &Graph) -> String {
     let nexts = circle.iter().cycle().skip(1);
     let steps = circle.iter().zip(nexts).map(|(file, next)| format!("{file} uses `{}`", graph[*file][*next]));
@@ -343,7 +344,7 @@ fn imports_point_down() {
     assert!(unused.is_empty(), "exceptions that nobody uses: {unused:?}");
 }
 
-/// Which modules a file uses from its own.
+/// Returns the modules that a file uses, each with its own module.
 fn pairs(path: &str, text: &str) -> BTreeSet<(&'static str, &'static str)> {
     let own = module_path(path);
     let Some(own_module) = module_of(own) else { return BTreeSet::new() };

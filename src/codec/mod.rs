@@ -18,10 +18,10 @@ use self::unborrowed::Unborrowed;
 
 /// How values are encoded. Entries are encoded one by one.
 ///
-/// Each stored value begins with a byte that names its codec, so the codec of a layer can be changed without losing
-/// what was written before: an entry is read with the codec that wrote it and written with the present one. A value
-/// whose codec is not at hand is an error; it is never tried with another.
-/// # What can't be read back is refused
+/// Each stored value begins with a byte that names its codec, so a layer's codec can be changed without losing stored
+/// values: an entry is read with the codec that wrote it, and written with the layer's current one. If that codec is
+/// not available, reading the value is an error; no other codec is tried.
+/// # Values that can't be read back are refused
 ///
 /// A built-in codec refuses to write a value that it could not read. The error has the kind
 /// [`Encode`](crate::ErrorKind::Encode) and a source that says why, and the old value stays:
@@ -56,11 +56,11 @@ pub enum Codec {
     /// MessagePack with field names: smaller than JSON, and as tolerant of fields that come and go.
     #[cfg(feature = "messagepack")]
     MessagePack,
-    /// The application's own.
+    /// The application's own codec.
     Custom(Arc<dyn CustomCodec>),
 }
 
-/// An encoding of the application's own.
+/// An application's own encoding.
 ///
 /// ```
 /// use session_layer::codec::{CodecError, CustomCodec, Visit};
@@ -126,7 +126,7 @@ impl CodecError {
         Self(message.into())
     }
 
-    /// The type can't read what it wrote.
+    /// An error for a value that its own type can't read back.
     pub(crate) fn unreadable(why: impl fmt::Display) -> Self {
         Self(format!("the type can't read what it wrote: {why}; see `Session::insert`"))
     }
@@ -137,7 +137,7 @@ const MESSAGE_PACK: u8 = 2;
 const FIRST_CUSTOM: u8 = 128;
 
 impl Codec {
-    /// An application's own codec.
+    /// Creates a codec from an application's own encoding.
     pub fn custom(codec: impl CustomCodec) -> Self {
         Self::Custom(Arc::new(codec))
     }
@@ -186,7 +186,7 @@ impl Codec {
         }
     }
 
-    /// The same for a serde seed, which must be of an owned type, since a custom codec lends nothing.
+    /// Decodes for a serde seed. Its type must be owned, since a custom codec lends nothing.
     pub(crate) fn decode_seed<'de, S>(&self, seed: S, tagged: &'de [u8]) -> Result<S::Value, CodecError>
     where
         S: DeserializeSeed<'de>,
@@ -213,8 +213,8 @@ impl Codec {
         }
     }
 
-    /// In a build with debug assertions, checks that the type can read its own encoding. The value read back need not
-    /// encode alike: a `HashMap` has another order each time.
+    /// In a build with debug assertions, checks that the type can read its own encoding. The decoded value may encode
+    /// differently: a `HashMap` has another order each time.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Translates serde's messages into reasons that don't contain the value.
+//! Maps serde's messages to reasons that don't contain the value.
 //!
 //! A codec's messages contain pieces of the value, and those of a type's own code can contain all of it. They are only
 //! matched here, never repeated: every reason is one of these constants.

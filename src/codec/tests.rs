@@ -174,7 +174,7 @@ impl Serialize for Lists {
     }
 }
 
-/// The same levels as lists, and in each other form that a type can take.
+/// Nests in the same number of levels as lists, and in each other form that a type can take.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 enum Nest {
     End,
@@ -233,7 +233,7 @@ where
     }
 }
 
-/// For every form of level.
+/// Checks the limit for every form of level.
 fn every_form(codec: &Codec, most: u16) {
     type Wrap = fn(Nest) -> Nest;
     let list: Wrap = |value| Nest::List(vec![value]);

@@ -1,4 +1,4 @@
-//! The store under test as a check sees it: every call is bounded in time and made for the sake of one sentence.
+//! The store under test, as a check sees it: each call is limited in time and made for one sentence.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,17 +16,17 @@ use crate::{
     },
 };
 
-/// What a check ends with.
+/// The result of a check or of a part of it.
 pub(super) type Verdict<T = ()> = Result<T, Stop>;
 
-/// Why a check does not go on.
+/// Why a check stopped.
 #[derive(Debug)]
 pub(super) enum Stop {
     Broken(Failure),
     Skipped(Skip),
 }
 
-/// A harness that is shared by the tasks of one check.
+/// A harness, shared by the tasks of one check.
 #[derive(Clone)]
 pub(super) struct Bench(Arc<Inner>);
 
@@ -52,13 +52,13 @@ impl Bench {
         }
     }
 
-    /// From here on, what the store answers is judged for this sentence.
+    /// Returns a probe whose calls are judged for this sentence.
     pub(super) fn about(&self, sentence: &'static str) -> Probe {
         Probe { store: self.0.harness.store.clone(), bench: self.clone(), sentence }
     }
 }
 
-/// The store, asked for the sake of one sentence.
+/// Calls the store on behalf of one sentence.
 #[derive(Clone)]
 pub(super) struct Probe {
     pub(super) bench: Bench,
@@ -66,7 +66,7 @@ pub(super) struct Probe {
     pub(super) sentence: &'static str,
 }
 
-/// One method of the contract: bounded in time, its errors judged.
+/// Generates the methods of the contract, with a time limit and a verdict on errors.
 macro_rules! asks {
     ($($operation:ident $method:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         $(pub(super) async fn $method(&self, $($argument: $type),*) -> Verdict<$output> {
@@ -76,7 +76,7 @@ macro_rules! asks {
     };
 }
 
-/// One method of a capability. A store without it skips what needs it.
+/// Generates the methods of the capabilities. If the store lacks the capability, the rest of the check is skipped.
 macro_rules! asks_of_capabilities {
     ($($operation:ident $accessor:ident $method:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         $(pub(super) async fn $method(&self, $($argument: $type),*) -> Verdict<$output> {
@@ -116,14 +116,14 @@ impl Probe {
         Unlock leases unlock(id: &SessionId, holder: Holder) -> bool;
     }
 
-    /// Waits as [`Leases::unlocked`](crate::store::Leases::unlocked) does.
+    /// Calls [`Leases::unlocked`](crate::store::Leases::unlocked).
     pub(super) async fn unlocked(&self, id: &SessionId, at_most: Duration) -> Verdict {
         let leases = required::leases(&self.store, "unlocked");
         let leases = self.judge(Operation::Unlocked, leases)?;
         self.in_time(Operation::Unlocked, leases.unlocked(id, at_most)).await
     }
 
-    /// Ends with "it hangs" if the call takes longer than the harness has patience.
+    /// Fails the check if the call takes longer than the harness's patience.
     pub(super) async fn in_time<T>(&self, operation: Operation, call: impl Future<Output = T>) -> Verdict<T> {
         let patience = self.harness().patience;
         match tokio::time::timeout(patience, call).await {
@@ -148,12 +148,13 @@ impl Probe {
         &self.bench.0.harness
     }
 
-    /// The store itself, for calls whose errors are expected.
+    /// The store itself, for calls that are expected to fail.
     pub(super) fn store(&self) -> &DynStore {
         &self.store
     }
 
-    /// The same sentence, asked through the twin in every other round if the harness has one.
+    /// Returns a probe for the same sentence. If the harness has a twin, the probe uses it whenever one call is held
+    /// back, and in every other pair of rounds on threads.
     pub(super) fn other(&self, way: Way) -> Self {
         let through_twin = match way {
             Way::Threads(round) => round / 2 % 2 == 1,
@@ -168,28 +169,28 @@ impl Probe {
         Way::all(self.harness().rounds)
     }
 
-    /// The present time of the store's clock.
+    /// The current time of the store's clock.
     pub(super) fn now(&self) -> SystemTime {
         self.harness().clock.now()
     }
 
-    /// So many of the harness's units of time.
+    /// This many of the harness's units of time.
     pub(super) fn units(&self, units: u32) -> Duration {
-        // A longer duration can't be added to the present time.
+        // A longer duration can't be added to the current time.
         self.harness().unit.saturating_mul(units).min(Duration::from_millis(clock::LAST_MILLIS))
     }
 
-    /// A use now that keeps something for so many units.
+    /// A use at the current time that keeps a session for this many units.
     pub(super) fn keep(&self, units: u32) -> Usage {
         Usage::keep_for(self.now(), self.units(units))
     }
 
-    /// Whether time passes only when it is told to.
+    /// Whether the clock is manual.
     pub(super) fn exact(&self) -> bool {
         self.harness().clock.is_manual()
     }
 
-    /// Lets time pass until this instant.
+    /// Lets time pass until this instant: moves a manual clock, or sleeps.
     pub(super) async fn until(&self, instant: SystemTime) {
         let Ok(left) = instant.duration_since(self.now()) else { return };
         let clock = &self.harness().clock;
@@ -200,24 +201,24 @@ impl Probe {
         }
     }
 
-    /// Lets time pass until something is expired that expires then, also in a store that counts whole seconds.
+    /// Lets time pass until something with this expiry has expired, even in a store that counts whole seconds.
     pub(super) async fn past(&self, expires_at: SystemTime) {
         self.until(clock::later(expires_at, self.harness().late)).await;
     }
 
-    /// A session that is not stored yet.
+    /// A session that isn't stored yet.
     pub(super) fn sample(&self) -> Sample {
         Sample::new(self.now())
     }
 
-    /// A session that was just created.
+    /// Creates a session.
     pub(super) async fn created(&self) -> Verdict<(Sample, Version)> {
         let sample = self.sample();
         let version = self.create_sample(&sample).await?;
         Ok((sample, version))
     }
 
-    /// Creates a sample, which must not be there yet.
+    /// Creates a sample, which must not exist yet.
     pub(super) async fn create_sample(&self, sample: &Sample) -> Verdict<Version> {
         match self.create(&sample.id, &sample.record, sample.usage).await? {
             Create::Created(version) => Ok(version),
@@ -225,7 +226,7 @@ impl Probe {
         }
     }
 
-    /// Updates a record that must be in this version.
+    /// Updates a record, which must be in this version.
     pub(super) async fn updated(&self, sample: &Sample, record: &Arc<Record>, expected: &Version) -> Verdict<Version> {
         match self.update(&sample.id, record, expected, sample.usage).await? {
             Update::Updated(version) => Ok(version),
@@ -233,7 +234,7 @@ impl Probe {
         }
     }
 
-    /// Damages what is stored under the id.
+    /// Damages the bytes that are stored under the id.
     pub(super) async fn damage(&self, id: &SessionId) -> Verdict {
         let Some(damage) = &self.harness().damage else {
             return self.skip("the harness has no way to damage a record; see `Harness::damage`");
@@ -242,7 +243,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Takes the backend away, or gives it back.
+    /// Makes the backend unavailable, or available again.
     pub(super) async fn outage(&self, down: bool) -> Verdict {
         let Some(outage) = &self.harness().outage else {
             return self.skip("the harness has no way to take the backend away; see `Harness::outage`");
@@ -251,7 +252,8 @@ impl Probe {
         Ok(())
     }
 
-    /// Loses the answer to the n-th request from now on, or stops. Whether one was lost since the last time.
+    /// Loses the answer to the n-th request from now on; `None` stops this. Returns whether an answer was lost since
+    /// the last call.
     pub(super) async fn lose_answer(&self, nth: Option<u32>) -> Verdict<bool> {
         let Some(lose) = &self.harness().lose_answers else {
             return self.skip("the harness has no way to lose an answer of the backend; see `Harness::lose_answers`");
@@ -260,7 +262,7 @@ impl Probe {
     }
 }
 
-/// An error with its causes, in one line.
+/// Formats an error and its causes in one line.
 pub(super) fn chain(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

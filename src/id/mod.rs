@@ -1,4 +1,4 @@
-//! The token in the cookie, and the id and the check that are derived from it one way.
+//! The token in the cookie, and the id and the check that a one-way hash derives from it.
 
 mod text;
 
@@ -16,14 +16,14 @@ pub(crate) use self::text::CHARS as TOKEN_CHARS;
 /// Bytes of a token: 192 bits, above the 128 that OWASP ASVS 5.0 7.2.3 asks for.
 const TOKEN_BYTES: usize = text::BYTES;
 
-/// How many tokens one call into the operating system draws. 10 × 24 bytes stay under the 256 bytes up to which
+/// How many tokens one call into the operating system draws. 10 × 24 bytes stay below 256 bytes, up to which
 /// `getrandom(2)` is never interrupted.
 const TOKENS_PER_DRAW: usize = 10;
 
 /// Domain separation of the id's hash: the scheme and its version.
 const DOMAIN: &[u8; 16] = b"session-layer/1\0";
 
-/// The longest cookie name, without its prefix, that fits into the hash, where one byte holds its length.
+/// The longest cookie name, without its prefix, that can be hashed: one byte holds its length.
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 
 /// 192 random bits from the operating system, held by the cookie and nowhere else.
@@ -36,14 +36,14 @@ impl SessionToken {
     /// Draws a token from the operating system's random number generator.
     ///
     /// Several tokens are drawn at once and handed out one by one; each is wiped from the pool when it is handed out. A
-    /// forked process begins with a draw of its own.
+    /// forked process starts with its own draw.
     ///
     /// # Errors
     ///
     /// If the operating system provides no random numbers.
     pub fn generate() -> Result<Self, EntropyError> {
         static POOL: Mutex<Pool> = Mutex::new(Pool::new());
-        // After a panic inside `take`, tokens can be missing from the pool, but none is handed out twice: see there.
+        // After a panic inside `take`, tokens can be missing from the pool, but none is handed out twice; see `take`.
         POOL.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
@@ -62,16 +62,16 @@ impl SessionToken {
         Zeroizing::new(std::str::from_utf8(&*self.text()).unwrap_or_default().to_owned())
     }
 
-    /// The same without an allocation.
+    /// Returns the same text without an allocation.
     pub(crate) fn text(&self) -> Zeroizing<[u8; text::CHARS]> {
         Zeroizing::new(text::encode(&self.0))
     }
 
-    /// Derives the store's key and the check half for a cookie of this name (without its `__Host-` or `__Secure-`).
+    /// Derives the store's key and the check for a cookie of this name (without its `__Host-` or `__Secure-`).
     ///
-    /// `h = SHA-256("session-layer/1\0" ‖ length of the name in one byte ‖ name ‖ token)`; the id is `h[..16]` as a
-    /// version 8 UUID (RFC 9562, section 5.8), the check is `h[16..]`. The name is part of the hash, so a token of one
-    /// cookie is no token of another that shares the store.
+    /// `h = SHA-256("session-layer/1\0" ‖ length of the name in one byte ‖ name ‖ token)`. The id is `h[..16]` as a
+    /// version 8 UUID (RFC 9562, section 5.8), and the check is `h[16..]`. The name is part of the hash, so a token of
+    /// one cookie is not valid for another cookie that shares the store.
     #[must_use]
     pub fn identify(&self, cookie_name: &str) -> (SessionId, Check) {
         debug_assert!(cookie_name.len() <= MAX_NAME_BYTES, "the cookie's settings refuse longer names");
@@ -101,12 +101,12 @@ impl fmt::Debug for SessionToken {
 #[error("the operating system's random number generator failed: {0}")]
 pub struct EntropyError(String);
 
-/// 64 random bits from the operating system.
+/// Returns 64 random bits from the operating system.
 pub(crate) fn random_u64() -> Result<u64, EntropyError> {
     getrandom::u64().map_err(|error| EntropyError(error.to_string()))
 }
 
-/// Random bytes from the operating system.
+/// Fills the buffer with random bytes from the operating system.
 pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), EntropyError> {
     getrandom::fill(bytes).map_err(|error| EntropyError(error.to_string()))
 }
@@ -141,10 +141,10 @@ impl Pool {
     }
 }
 
-/// The store's key of one session. It is derived from the token one way, so it is safe in logs, lists and file names.
+/// The store's key of one session. It is a one-way hash of the token, so it is safe in logs, lists and file names.
 ///
-/// Written as a lower-case hyphenated UUID (RFC 9562), also by serde: a handler can take `Path<SessionId>`, or a form with
-/// an id in it.
+/// `Display` and serde write it as a lower-case hyphenated UUID (RFC 9562), so a handler can take `Path<SessionId>`, or
+/// a form with an id in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Uuid);
 
@@ -155,7 +155,7 @@ impl SessionId {
         self.0
     }
 
-    /// Creates an id from the UUID that a store has kept.
+    /// Creates an id from a UUID that a store read back.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
@@ -167,7 +167,7 @@ impl SessionId {
         self.0.as_bytes()
     }
 
-    /// Returns the id under which an owner's epoch is kept; see
+    /// Returns the id under which an owner's epoch is stored; see
     /// [`SessionStore::owner_epoch`](crate::SessionStore::owner_epoch).
     ///
     /// `SHA-256("session-layer/owner/1\0" ‖ owner)[..16]` as a version 8 UUID.
@@ -192,7 +192,7 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// In the form that `Display` writes, whatever the data format.
+/// Writes the form of `Display`, whatever the data format.
 impl Serialize for SessionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut form = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -200,7 +200,7 @@ impl Serialize for SessionId {
     }
 }
 
-/// From the form that `Display` writes, for forms, paths and JSON.
+/// Reads the form of `Display`, for forms, paths and JSON.
 impl<'de> Deserialize<'de> for SessionId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Form;
@@ -213,7 +213,7 @@ impl<'de> Deserialize<'de> for SessionId {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<SessionId, E> {
-                // The text is a client's, so it is not repeated.
+                // The text comes from a client, so it is not repeated.
                 text.parse().map_err(E::custom)
             }
         }
@@ -238,9 +238,9 @@ impl FromStr for SessionId {
 #[error("not a session id: expected a lower-case hyphenated UUID such as 0b1cbf4c-2d0e-8a53-9f3e-6a5dbb9f3a10")]
 pub struct ParseIdError;
 
-/// The half of the token's hash that is not the id: kept in the record and compared in constant time on load.
+/// The half of the token's hash that is not the id. The record stores it, and loading compares it in constant time.
 ///
-/// It makes guessing cost the token's full strength even where ids are known. `==` runs in constant time.
+/// With it, guessing costs the token's full strength even if ids are known. `==` runs in constant time.
 #[derive(Clone, Copy)]
 pub struct Check([u8; 16]);
 
@@ -251,7 +251,7 @@ impl Check {
         self.0
     }
 
-    /// Creates a check from the bytes that a store has kept.
+    /// Creates a check from the bytes that a store read back.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)

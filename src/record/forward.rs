@@ -35,10 +35,10 @@ pub struct Forward {
 }
 
 impl Record {
-    /// The tombstone of a session that got a new token at this time, with an optional forward to it.
+    /// Creates the tombstone of a session that got a new token at this time, with an optional forward to the session.
     ///
-    /// Each tombstone has 16 random bytes, so that no two are equal. If a tombstone is read back, it therefore tells
-    /// which write stored it.
+    /// Each tombstone has 16 random bytes, so no two are equal. A tombstone that is read back therefore shows which
+    /// write stored it.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Record {
         })
     }
 
-    /// The forward in this tombstone; `None` if there is none, or if the record is not a tombstone.
+    /// Returns the forward in this tombstone, or `None` if there is none or the record is not a tombstone.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! - [`Record`]: created, lifetime, check, owner and entries; immutable and shared.
 //! - [`Entries`]: the encoded values by key, in one allocation.
-//! - [`Owner`] and [`Epoch`]: whom a session belongs to.
+//! - [`Owner`] and [`Epoch`]: the user or account that a session belongs to.
 //! - [`Forward`]: leads to a renewed session; stored in the tombstone at the old id.
 //! - [`Record::to_bytes`] and [`Record::from_bytes`]: the versioned wire form.
 
@@ -32,13 +32,13 @@ use crate::{
     lifetime::{CookieLifetime, Lifetime},
 };
 
-/// How long a login's tombstone lives, and requests with the old token are answered as superseded.
+/// How long a login's tombstone lives. Until then, requests with the old token are answered as superseded.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The stored form of a session, immutable and shared as `Arc<Record>`.
 ///
-/// The *sliding* expiry is not part of it. The store keeps that itself (see [`Stored`](crate::store::Stored)), so that a touch
-/// never rewrites a record. Times are whole milliseconds.
+/// The *sliding* expiry is not part of it. The store manages that separately (see [`Stored`](crate::store::Stored)), so
+/// that a touch never rewrites a record. Times are whole milliseconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     kind: RecordKind,
@@ -55,7 +55,7 @@ pub struct Record {
 pub enum RecordKind {
     /// A session.
     Session,
-    /// Left at the old id by a renewal or a login: no data, only "superseded".
+    /// The record that a renewal or a login leaves at the old id. It has no session data and says "superseded".
     Tombstone,
     /// An owner's current epoch.
     Epoch,
@@ -88,17 +88,17 @@ impl Record {
         }
     }
 
-    /// A tombstone that no token matches: it ends a session whose record it replaces, so that late requests find none. It
-    /// lives for [`TOMBSTONE_LIFETIME`], and random bytes tell it from every other.
+    /// Creates a tombstone that no token matches. It ends the session whose record it replaces: late requests find no
+    /// session. It lives for [`TOMBSTONE_LIFETIME`], and its random bytes distinguish it from every other.
     ///
     /// # Errors
     ///
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     pub fn grave(at: SystemTime) -> Result<Self, EntropyError> {
         Self::superseded(Self::NO_TOKEN, at, TOMBSTONE_LIFETIME, None)
     }
 
-    /// Whether this is a [`grave`](Self::grave): the session that was stored here has ended.
+    /// Whether this is a [`grave`](Self::grave), which means that the session stored here has ended.
     #[must_use]
     pub fn is_grave(&self) -> bool {
         self.kind == RecordKind::Tombstone && self.check == Self::NO_TOKEN
@@ -107,8 +107,8 @@ impl Record {
     /// A check that no token has.
     const NO_TOKEN: Check = Check::from_bytes([0; 16]);
 
-    /// Creates the record of an owner's current epoch. It has no limit of its own, since it must outlive the owner's
-    /// sessions.
+    /// Creates the record of an owner's current epoch. Its lifetime is the longest possible, since it must outlive the
+    /// owner's sessions.
     #[must_use]
     pub fn epoch(owner: Owner, at: SystemTime) -> Self {
         let forever = clock::duration_millis(Duration::MAX);
@@ -177,13 +177,13 @@ impl Record {
         clock::from_millis(self.created_millis)
     }
 
-    /// The same in milliseconds since the Unix epoch.
+    /// [`created_at`](Self::created_at) in milliseconds since the Unix epoch.
     #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "sealing binds the number"))]
     pub(crate) fn created_millis(&self) -> u64 {
         self.created_millis
     }
 
-    /// The record with this kind, owner and entries, and with the same times, lifetime and check.
+    /// Returns a record with this kind, owner and entries, and with this record's times, lifetime and check.
     #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "only a sealed record stands for another"))]
     pub(crate) fn opened(&self, kind: RecordKind, owner: Option<Owner>, entries: Entries) -> Self {
         let &Self { created_millis, lifetime, check, .. } = self;
@@ -196,7 +196,7 @@ impl Record {
         self.lifetime
     }
 
-    /// The check half of the token's hash.
+    /// The check: the half of the token's hash that is not the id.
     #[must_use]
     pub fn check(&self) -> Check {
         self.check
@@ -232,7 +232,7 @@ impl Record {
     }
 }
 
-/// Shows keys and sizes only, since values are the application's secrets.
+/// Shows only keys and sizes, since values are the application's secrets.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")

@@ -1,4 +1,4 @@
-//! The time of the last renewal without a login, in an entry that applications don't see.
+//! The time of the last renewal that was not a login, in an entry that applications don't see.
 
 use std::time::SystemTime;
 
@@ -22,8 +22,8 @@ pub(crate) fn renewed_value(at: SystemTime) -> [u8; 8] {
 }
 
 impl Record {
-    /// Whether the application would see the same session in this record: entries, owner and lifetime. The id, the token and
-    /// the time of a renewal may differ.
+    /// Whether this record holds the same session as far as the application can see: entries, owner, lifetime and
+    /// creation time. The id, the token and the time of a renewal may differ.
     pub(crate) fn has_data_of(&self, other: &Self) -> bool {
         let own = |(key, _): &(&str, &[u8])| !is_reserved(key);
         self.owner() == other.owner()
@@ -32,8 +32,8 @@ impl Record {
             && self.entries().iter().filter(own).eq(other.entries().iter().filter(own))
     }
 
-    /// When the session got its present token by a renewal, in milliseconds since the Unix epoch; `None` if the token
-    /// is from its creation or login.
+    /// When a renewal gave the session its current token, in milliseconds since the Unix epoch. Returns `None` if the
+    /// token is from the session's creation or login.
     pub(crate) fn renewed_millis(&self) -> Option<u64> {
         let bytes = self.entries().get(RENEWED)?;
         bytes.try_into().ok().map(u64::from_le_bytes)

@@ -62,8 +62,8 @@ impl Record {
         HEAD_BYTES + owner + self.entries.as_bytes().len()
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) of this or an earlier version wrote. Any other bytes are an error, and
-    /// never a panic.
+    /// Reads the form that [`to_bytes`](Self::to_bytes) of this or an earlier version wrote. Any other bytes are an
+    /// error, and never cause a panic.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], RecordError> {
     Ok(*head)
 }
 
-/// Reads a time or duration. One beyond the year 9999 was never written by this crate.
+/// Reads a time or duration. This crate never writes one beyond the year 9999.
 fn take_millis(rest: &mut &[u8]) -> Result<u64, RecordError> {
     let millis = u64::from_le_bytes(take(rest)?);
     if clock::to_millis(clock::from_millis(millis)) == millis {
@@ -154,7 +154,7 @@ mod tests {
             .with_entries(Entries::from_sorted(pairs.into_iter()).unwrap())
     }
 
-    /// Bytes written by 0.1.0 must be read by every later version.
+    /// Bytes that 0.1.0 wrote must be readable by every later version.
     #[test]
     fn frozen_vectors() {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

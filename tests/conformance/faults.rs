@@ -1,4 +1,4 @@
-//! The fault store does what its faults say, at the calls that they name, and tells of every call.
+//! The fault store applies its faults to the calls that they select, and logs every call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,7 @@ async fn a_fault_afterwards_is_a_lost_answer() {
     assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
     let again = store.update(&session.id, &session.record, &version, session.usage).await.unwrap();
     assert_eq!(again, Update::Conflict(None), "the first one was done");
-    // The same answer, and nothing done.
+    // The same answer, with nothing done.
     store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Remove));
     assert!(store.remove(&session.id).await.is_err());
     assert_eq!(load_kind(&store, &session.id).await, Ok(true));
@@ -150,7 +150,7 @@ async fn records_come_back_corrupt_expired_foreign_or_altered() {
     assert_eq!(store.list_owner("bob").await.unwrap().len(), 0);
     assert_eq!(load_kind(&store, &session.id).await, Ok(false));
     assert!(matches!(store.refresh(&session.id, &held).await.unwrap(), Refresh::Gone));
-    // Only loads, if told so.
+    // Only loads, if the fault selects them.
     store.heal();
     store.inject(Fault::another_check().on(Operation::Load));
     assert_eq!(
@@ -160,7 +160,8 @@ async fn records_come_back_corrupt_expired_foreign_or_altered() {
     assert_eq!(session.record.check(), Check::from_bytes(session.record.check().to_bytes()));
 }
 
-/// K1, made to happen: an update that has compared, but not written, while the session is removed.
+/// The interleaving of K1 (SECURITY.md), forced: the session is removed while an update has compared its version, but
+/// not yet written.
 #[tokio::test]
 async fn a_gate_makes_an_interleaving_certain() {
     let store = store();
@@ -180,7 +181,7 @@ async fn a_gate_makes_an_interleaving_certain() {
             assert_eq!(update.await.unwrap().unwrap(), expected);
             store.create(&session.id, &session.record, session.usage).await.unwrap();
         } else {
-            // The next call of the method is not stopped: a paused call is one call.
+            // The next call of the method isn't stopped, since only one call is paused.
             let second = store.update(&session.id, &session.record, &version, session.usage).await.unwrap();
             assert_eq!(second, expected);
             gate.release();
@@ -248,7 +249,8 @@ async fn the_log_tells_every_call_and_its_end() {
     assert_eq!(store.log()[0].ended, Ended::Dropped);
 }
 
-/// K15: whichever step of the provided rename fails, one live session is left: the old one or the new one.
+/// K15 (SECURITY.md): whichever step of the provided rename fails, one live session is left, either the old one or the
+/// new one.
 #[tokio::test]
 async fn k15_each_step_of_a_provided_rename_can_fail() {
     for afterwards in [false, true] {

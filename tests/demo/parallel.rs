@@ -62,7 +62,8 @@ async fn counts_add_up(demo: Demo) {
     demo.stop();
 }
 
-/// One at a time: each request counts or is told to retry. A retry when the line is shorter counts as well.
+/// One at a time: each request counts or is refused. A refused one that is retried when the line is shorter counts as
+/// well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_counts_one_at_a_time() {
     let demo = Demo::start(&["--plain-http", "--exclusive"]);

@@ -1,5 +1,5 @@
-//! Every `tracing` event of sessions is in the table on the crate's page, with its target, level and fields, and each
-//! row of the table happens.
+//! Every `tracing` event of sessions is listed in the table on the crate's page, with its target, level and fields, and
+//! each row of the table occurs.
 
 use axum::{Router, body::Body, routing::get};
 use session_layer::Session;
@@ -15,7 +15,7 @@ struct Row {
     fields: Vec<String>,
 }
 
-/// The parts in backticks.
+/// Returns the parts in backticks.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -31,7 +31,7 @@ macro_rules! scenarios {
         pub(crate) const SCENARIOS: &[(&str, Scenario, &[&str])] =
             &[$((stringify!($name), |seen| Box::pin($name(seen)), &[$($line),*])),*];
 
-        /// Each scenario as its own test, so that a failure has its name.
+        /// Each scenario as a separate test, so that a failure has its name.
         mod alone {
             $(#[tokio::test]
             async fn $name() {
@@ -400,7 +400,7 @@ async fn insert_lazily(session: Session) -> Result<(), Error> {
     session.insert("n", 1)
 }
 
-/// A new id, and a record of this clock's time.
+/// A new id, and a record created at this clock's time.
 fn fresh(clock: &session_layer::Clock) -> (SessionId, Arc<session_layer::record::Record>, Usage) {
     let (id, check) = SessionToken::generate().unwrap().identify("sid");
     let record = Arc::new(session_layer::record::Record::session(check, clock.now(), Lifetime::default()));

@@ -4,7 +4,7 @@ use session_layer::{Lifetime, MemoryStore, Session, SessionLayer};
 
 use crate::support::*;
 
-/// Two people, a shop, and most kinds of interaction between them.
+/// Two people, a shop, and most kinds of interactions between them.
 pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
     let clock = clock();
     let layer = watched(seen, &clock, |builder| builder.sign(ring()));

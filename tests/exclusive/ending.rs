@@ -169,7 +169,7 @@ async fn a_request_that_outlasts_its_lease_overwrites_nothing() {
         assert_eq!(site.entry(&jar, "m").await, None);
         assert!(free(&site, &jar).await);
     }
-    // If no other request came meanwhile, the commit succeeds.
+    // If no other request came in the meantime, the commit succeeds.
     let site = site();
     let jar = site.visitor().await;
     let (late, hold) = holding(&site, &jar).await;
@@ -215,7 +215,7 @@ async fn writes_that_take_no_lease_are_conflicts() {
         assert!(free(&site, &jar).await);
     }
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "22");
-    // Jobs of the same layer follow its policy: they merge, also beside a request that has its turn.
+    // Jobs of the same layer follow its policy: they merge, even while a request has its turn.
     let (request, hold) = holding(&site, &jar).await;
     let merged = site.layer.sessions().update(&jar.id(), "n", |n: &mut u64| *n += 10).await.unwrap();
     assert_eq!(merged, Some(()));

@@ -44,7 +44,7 @@ async fn opening_fails_with_the_reason() {
     FileStore::create(&missing).await.expect("one that is there is opened");
 }
 
-/// A later change of the working directory does not matter.
+/// A later change of the working directory doesn't matter.
 #[tokio::test]
 async fn relative_paths_become_absolute() {
     let dir = tempfile::tempdir_in(".").unwrap();
@@ -89,7 +89,7 @@ fn usage_now() -> Usage {
     Usage::keep_for(SystemTime::now(), HOUR)
 }
 
-/// A file that has a session's name but is none is an error, and stays.
+/// A file with a session's name that isn't a session's file is an error, and stays.
 #[tokio::test]
 async fn links_and_foreign_files_are_left_alone() {
     let fixture = Fixture::new().await;
@@ -325,7 +325,7 @@ async fn pages_name_each_live_session_once() {
             assert!(page.ids.len() <= limit.max(1));
             seen.extend(page.ids);
             from = page.next;
-            // Sessions that come and go meanwhile shift nothing.
+            // Sessions that are created and removed in the meantime shift nothing.
             let passing = id(0, 10_000);
             fixture.create(&passing, 0).await;
             assert!(fixture.store.remove(&passing).await.unwrap());

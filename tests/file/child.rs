@@ -53,7 +53,7 @@ pub(crate) fn run(mut command: Command) -> Vec<String> {
     out.lines().filter_map(said).collect()
 }
 
-/// The child's text in this line.
+/// Returns the child's text in this line.
 pub(crate) fn said(line: &str) -> Option<String> {
     line.split_once(MARK).map(|(_, said)| said.to_owned())
 }
@@ -207,8 +207,8 @@ async fn live_and_die(store: &FileStore, slot: u8, first: u64) {
     say(format!("{slot} ! {generation} -"));
 }
 
-/// One operation after another, each after a look at a path that does not exist, which marks its beginning in the
-/// trace.
+/// Runs one operation after another. Before each one it looks up a path that doesn't exist, which marks the operation's
+/// beginning in the trace.
 async fn trace(dir: &Path, setting: &str) {
     let clock = session_layer::Clock::manual(start());
     let builder = FileStore::builder(dir).durability(durability(setting)).clock(clock.clone()).sweep_interval(None);

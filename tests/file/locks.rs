@@ -142,7 +142,7 @@ async fn leases_hold_across_stores() {
     );
 }
 
-/// Giving a lease back wakes a waiter in this process at once; the clock stands still here.
+/// Giving a lease back wakes a waiter in this process at once; time is paused here.
 #[tokio::test(start_paused = true)]
 async fn unlock_wakes_the_waiter() {
     let fixture = Fixture::new().await;

@@ -1,4 +1,4 @@
-//! The end of a session beside whatever else happens to it.
+//! The end of a session, concurrent with other changes to it.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ type Change = fn(&Session) -> Result<(), session_layer::Error>;
 
 const RENEWALS: [Change; 2] = [|session| session.renew(), |session| session.login("ada")];
 
-/// Over a store without its own `end` and `rename`.
+/// A site over a store without its own `end` and `rename`.
 fn bare() -> Site {
     let below = Site::new();
     Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder)

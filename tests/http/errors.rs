@@ -1,4 +1,4 @@
-//! One error of the crate, and one answer to it wherever it arises.
+//! The crate's single error type, and its response wherever it arises.
 #![allow(clippy::needless_borrows_for_generic_args, reason = "that references are taken is what is tested")]
 
 use axum::{
@@ -52,7 +52,7 @@ fn each_error_of_the_crate_converts_into_one() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::InvalidId, StatusCode::BAD_REQUEST));
 }
 
-/// The answer for an unavailable store: as a rejection, by a handler's `?`, and at the commit.
+/// Collects the responses for an unavailable store: as a rejection, by a handler's `?`, and at the commit.
 async fn told_three_times(
     layer: &SessionLayer<impl session_layer::middleware::ErrorResponse<Body> + Clone + Send + Sync + 'static>,
     site: &Site,
@@ -92,7 +92,7 @@ async fn an_error_has_the_same_answer_as_a_rejection_from_a_handler_and_at_the_c
 #[tokio::test]
 async fn one_function_answers_errors_wherever_they_arise() {
     let site = Site::new();
-    // The layer has a name, although the function is a closure.
+    // The layer's type can be named, although the function is a closure.
     let layer: SessionLayer<CustomErrorResponse<Body>> = SessionLayer::builder(site.store.clone())
         .clock(site.clock.clone())
         .error_response(|error| (StatusCode::IM_A_TEAPOT, Json(format!("{:?}", error.kind()))).into_response())

@@ -279,7 +279,7 @@ async fn a_commit_out_of_retries_is_503() {
     let handler = async move |session: Session| {
         session.insert("n", 2)?;
         twin.send(&other, async |session: Session| session.insert("n", 1_000)).await;
-        // The first attempt meets the other request's write, the second one meets another.
+        // The first attempt conflicts with the other request's write, and the second one with yet another write.
         let pause = pause.lock().unwrap().take().unwrap();
         twin.store.inject(pause);
         ok()

@@ -1,4 +1,5 @@
-//! A parallel request after a renewal is not a stranger; one after a login, a logout or a revocation is.
+//! After a renewal, a parallel request with the old token is still served. After a login, a logout or a revocation it
+//! is not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -191,7 +192,7 @@ async fn a_planted_token_does_not_follow_a_renewal_into_a_login() {
     }
 }
 
-/// The same for a request under way: it has loaded before the renewal, and commits after the login.
+/// The same for a request under way, which loaded before the renewal and commits after the login.
 #[tokio::test]
 async fn a_request_under_way_with_a_planted_token_does_not_write_into_a_login() {
     for (name, site) in sites() {
@@ -406,7 +407,7 @@ async fn an_end_beside_a_renewal_or_a_login_leaves_nothing_alive_at_any_await_po
                         kept.push(keys(&site, jar).await);
                     }
                 }
-                // A login after the end begins a session of its own, without the old one's data.
+                // A login after the end begins a separate session, without the old one's data.
                 assert!(!ended || kept.iter().all(String::is_empty), "{place}: {kept:?}");
                 // A session that was not ended is alive under one of the two tokens.
                 assert!(ended || kept.iter().any(|keys| keys == "n"), "{place}: {kept:?}");
@@ -443,7 +444,7 @@ async fn two_renewals_whose_answers_are_lost_leave_one_session() {
             assert!(is_live(&site, &jar).await, "{place}");
             assert_eq!(site.send(&jar, async |session: Session| session.destroy()).await.status, StatusCode::OK);
             assert!(!is_live(&site, &old).await, "{place}");
-            // An interrupted rename of the provided form can leave a record under a token that nobody has.
+            // An interrupted rename of the provided implementation can leave a record under a token that nobody has.
             if name != "provided" {
                 assert_eq!(live(&site).await, before - 1, "{place}");
             }
@@ -656,7 +657,7 @@ async fn a_periodic_renewal_issues_a_new_token_once_the_old_one_has_the_set_age(
         let seen = site.send(&jar, async |s: Session| format!("{:?} {}", s.owner(), s.keys().join(","))).await;
         assert_eq!(seen.body, r#"Some("ada") m,n"#, "{name}");
         assert!(is_live(&site, &old).await, "{name}");
-        // A moment later the token is new.
+        // Right afterwards, the token is new.
         assert!(site.visit(&mut jar, async |_: Session| ()).await.sets_no_cookie(), "{name}");
     }
 }
@@ -760,7 +761,8 @@ async fn where_requests_run_one_after_another_those_that_wait_move_on_to_the_ren
     }
 }
 
-/// Without sealing, write access to the store would be enough to lead one's own token to another's session.
+/// If tombstones were not sealed, write access to the store would be enough to make one's own token lead to another's
+/// session.
 #[tokio::test]
 async fn a_planted_forward_that_is_not_sealed_is_a_damaged_record_to_a_sealing_store() {
     let below = Site::new();
@@ -876,7 +878,7 @@ async fn a_logout_after_a_forwarded_save_is_confirmed() {
                 session.save().await?;
                 if ended_by_another {
                     let (sessions, id) = (sessions.clone(), session.id().unwrap());
-                    // In a task of its own, so that the end is not attributed to this request's handler.
+                    // In a separate task, so that the end is not attributed to this request's handler.
                     assert!(tokio::spawn(async move { sessions.end(&id).await }).await.unwrap()?);
                 }
                 session.destroy_now().await.map(|was_there| was_there.to_string())

@@ -1,4 +1,4 @@
-//! Nothing of one person is left to the next, and a revoked session stays revoked.
+//! Nothing of one person is left for the next, and a revoked session stays revoked.
 
 use std::{sync::Arc, time::Duration};
 
@@ -378,9 +378,9 @@ async fn writes_after_a_saved_login_over_a_revoked_session_are_stored() {
     }
 }
 
-/// `revoke_others` renews the owner's epoch and then carries the kept session over. A request that is loaded in between
-/// finds its session revoked, begins a fresh one, and the browser gets that one's token. Kept under a token that nobody has
-/// any more, the old session could not be logged out.
+/// `revoke_others` renews the owner's epoch and then carries the kept session over. A request that loads in between
+/// finds its session revoked and begins a fresh one, and the browser gets the new session's token. If the old session
+/// were kept, nobody would have its token any more, so it could not be logged out.
 #[tokio::test]
 async fn a_fresh_session_over_one_that_is_revoked_for_a_moment_ends_that_one() {
     // A login, and a plain insert.
@@ -403,7 +403,7 @@ async fn a_fresh_session_over_one_that_is_revoked_for_a_moment_ends_that_one() {
     }
 }
 
-/// The session that a login ends does not take a place of its owner's.
+/// The session that a login ends doesn't count towards its owner's limit.
 #[tokio::test]
 async fn a_login_over_a_session_that_is_revoked_for_a_moment_makes_room_for_itself() {
     for at_limit in [AtLimit::Refuse, AtLimit::EndOldest] {
@@ -482,7 +482,7 @@ async fn begin_anew_beside_revoke_others(
     reply
 }
 
-/// The layer's own renewal does not ask for a new session; a handler's `renew` does.
+/// The layer's own renewal doesn't request a new session; a handler's `renew` does.
 #[tokio::test]
 async fn a_renewal_that_meets_a_logout_begins_a_session_only_where_the_handler_asks_for_it() {
     for asks in [false, true] {

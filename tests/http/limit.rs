@@ -30,14 +30,14 @@ async fn a_login_over_the_limit_is_409_and_keeps_the_anonymous_session() {
     assert_eq!(events.count(Level::WARN, "login refused: its owner has as many sessions as are allowed"), 1);
     assert_eq!(events.count(Level::ERROR, ""), 0, "{:?}", events.all());
     assert!(!events.all().iter().any(|event| event.contains("ada")));
-    // A first-time visitor gets no session by it.
+    // The response gives a first-time visitor no session.
     let mut new = site.jar();
     assert_eq!(site.visit(&mut new, log_in).await.status, StatusCode::CONFLICT);
     assert_eq!(new.value, None);
     assert_eq!(site.layer.sessions().count().await.unwrap(), 3);
 }
 
-/// Its changes under way are not saved either.
+/// The ended session's changes under way are not saved either.
 #[tokio::test]
 async fn the_oldest_session_ends_at_once_when_a_login_makes_room() {
     let site = Site::with(|builder| builder.sessions_per_owner(1, AtLimit::EndOldest));

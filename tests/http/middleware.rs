@@ -225,7 +225,7 @@ async fn once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     poll_fn(move |cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// The client disconnects at every await point of a logout. Once the handler has called `destroy`, the session ends.
+/// A client disconnects at every await point of a logout. Once the handler has called `destroy`, the session ends.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_disconnects_during_a_logout_is_logged_out() {
     let mut finished = false;

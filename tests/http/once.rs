@@ -43,8 +43,8 @@ async fn one_of_a_hundred_concurrent_takes_gets_the_value() {
     }
 }
 
-/// The take was done and its answer lost, or it was never done. The taker can't tell which, so a value whose take may
-/// be another request's is given to nobody.
+/// The take is done and its answer lost, or it is never done. The taker can't tell which, so a value that another
+/// request may have taken is given to nobody.
 #[tokio::test]
 async fn a_value_whose_take_was_not_answered_is_given_at_most_once() {
     let faults = [
@@ -183,7 +183,7 @@ async fn a_closure_that_leaves_the_default_as_it_was_writes_nothing() {
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.sets_no_cookie());
     assert_eq!(site.store.total(), 0);
-    // A stored value is changed to the default all the same, and `modify` sets `Some(default)`.
+    // A stored value is still changed to the default, and `modify` sets `Some(default)`.
     let jar = site.visitor().await;
     site.send(&jar, async |session: Session| {
         session.update("n", |n: &mut u8| *n = 0)?;

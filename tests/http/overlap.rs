@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::support::*;
 
-/// More time than anything here takes.
+/// More time than any test here needs.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Passes a value between a handler and the test, such as a clone of the session.
@@ -57,7 +57,7 @@ async fn bump(site: &Site, id: &SessionId) {
     site.store.inner().update(id, &held.record, &held.version, held.usage()).await.unwrap();
 }
 
-/// The error's kind, or the value, as text.
+/// Formats the error's kind or the value.
 fn told<T: Debug>(outcome: Result<T, Error>) -> String {
     format!("{:?}", outcome.map_err(|error| error.kind()))
 }
@@ -113,7 +113,7 @@ fn increment(n: &mut u32) -> u32 {
     *n
 }
 
-/// One commit carries both changes and isn't answered, so neither caller may take its change for done.
+/// One commit carries both changes and isn't answered, so neither caller may treat its change as done.
 #[tokio::test]
 async fn of_two_exact_changes_in_one_unanswered_commit_neither_is_acknowledged() {
     for (fault, stored) in [(Fault::outcome_unknown(), Some("1")), (Fault::error(StoreErrorKind::OutcomeUnknown), None)]
@@ -211,7 +211,7 @@ async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behin
     if !behind_a_save {
         gate.reached().await;
     }
-    // All tasks share this thread: after these turns, the handler has answered.
+    // All tasks share this thread. After these turns of the scheduler, the handler has answered.
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -257,7 +257,7 @@ async fn a_write_during_a_save_that_fails_makes_the_failure_the_answer() {
             session.login("ada")?;
             session.insert("second", 1)?;
             bump(&twin, &id).await;
-            // Its second attempt, after the conflict.
+            // The save's second attempt, after the conflict.
             twin.store.inject(Fault::unavailable().on(Operation::Update));
             gate.release();
             assert_eq!(saving.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
@@ -301,8 +301,8 @@ async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     }
 }
 
-/// A stream writes after the handler has answered and before the last commit begins, or even saves just then, which makes
-/// the renewal. The handler has asked for neither.
+/// A stream writes after the handler has answered and before the last commit begins. Or it even saves at that moment,
+/// which performs the renewal. The handler requested neither.
 #[tokio::test]
 async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the_answer_as_it_is() {
     for saves in [false, true] {
@@ -416,7 +416,7 @@ async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("3"));
 }
 
-/// Lets the other tasks of this thread go on for a while.
+/// Lets the other tasks of this thread run for a while.
 async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;

@@ -5,7 +5,7 @@ use session_layer::{Error, ErrorKind, Session};
 
 use crate::{stores::sites, support::*};
 
-/// The ids of the owner's other sessions, `None` if the store can't list.
+/// Returns the ids of the owner's other sessions, or `None` if the store can't list them.
 async fn listed(session: &Session) -> Result<Option<Vec<String>>, Error> {
     match session.others().await {
         Ok(others) => Ok(Some(others.iter().map(|other| other.id().to_string()).collect())),

@@ -1,4 +1,4 @@
-//! An entry that a request has read and another has changed since is not overwritten silently.
+//! An entry that a request has read, and that another has changed since, is not overwritten silently.
 
 use std::sync::Arc;
 

@@ -177,7 +177,7 @@ async fn a_failed_login_does_not_log_in() {
     for (name, site) in sites() {
         for fault in [refused(), Fault::unavailable().on(Operation::EnsureEpoch)] {
             let mut jar = site.visitor().await;
-            // The provided forms have no such call: their first step fails.
+            // The provided implementations have no such call, so their first step fails.
             site.store.inject(if name == "provided" { refused().first(1) } else { fault.first(1) });
             let reply = site
                 .visit(&mut jar, async |session: Session| {
@@ -195,8 +195,8 @@ async fn a_failed_login_does_not_log_in() {
     }
 }
 
-/// Step by step: the `save` of a login fails, and the handler goes on as if the visitor were logged in. Committed by
-/// itself, its next write would land in the session from before the login, whose token may be planted.
+/// Step by step: the `save` of a login fails, and the handler continues as if the visitor were logged in. If its next
+/// write were committed, it would go into the session from before the login, whose token may be planted.
 #[tokio::test]
 async fn writes_after_a_failed_save_are_held_back_and_the_failure_is_the_answer() {
     for (name, site) in sites() {
@@ -578,7 +578,7 @@ async fn after_a_save_and_a_touch_a_session_reports_the_stored_times() {
     }
 }
 
-/// A read extends the session once a tenth of its idle time has passed; `touch` whenever it is asked.
+/// A read extends the session only after a tenth of its idle timeout; `touch` always does.
 #[tokio::test]
 async fn a_touch_extends_the_session_at_the_end_of_the_request_and_writes_no_record() {
     for (name, site) in sites() {
@@ -595,7 +595,7 @@ async fn a_touch_extends_the_session_at_the_end_of_the_request_and_writes_no_rec
         assert_eq!(touched(|_| {}).await, (false, 0, 0), "{name}");
         assert_eq!(touched(|session| session.touch()).await, (true, 1, 0), "{name}");
         site.clock.advance(Duration::from_secs(1));
-        // The later call counts.
+        // The later call takes precedence.
         let skipped = |session: &Session| {
             session.touch();
             session.skip_touch();
@@ -607,7 +607,7 @@ async fn a_touch_extends_the_session_at_the_end_of_the_request_and_writes_no_rec
         };
         assert_eq!(touched(asked).await, (true, 1, 0), "{name}");
         site.clock.advance(Duration::from_secs(1));
-        // A write is a use anyway.
+        // A write is a use in any case.
         let written = |session: &Session| {
             session.touch();
             session.update("n", |n: &mut u8| *n += 1).unwrap();
@@ -714,7 +714,7 @@ async fn a_destroy_now_that_failed_is_tried_again_and_its_failure_is_the_answer(
     assert!(is_live(&site, &jar).await);
 }
 
-/// After the response has begun, a conflict is an error of `save`: there is no answer left to replace.
+/// After the response has begun, a conflict is an error of `save`, since there is no answer left to replace.
 #[tokio::test]
 async fn a_stream_learns_of_a_conflict_from_its_save() {
     let site = Site::new();

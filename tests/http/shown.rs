@@ -1,4 +1,4 @@
-//! What `Debug` shows of a session: what a person looks for, no value and no token.
+//! The `Debug` output of a session: useful for people, without values and tokens.
 
 use session_layer::{LazySession, Session, Typed};
 

@@ -23,7 +23,7 @@ fn lasting(days: u64) -> Arc<Record> {
     Arc::new(record.with_entries(entries))
 }
 
-/// The time left for a session according to memcached, in seconds.
+/// Returns the time left for a session according to memcached, in seconds.
 fn left(server: &Memcached, id: &session_layer::SessionId) -> u64 {
     let answer = server.ask(&format!("mg session:{id} t\r\n"), "HD t");
     answer[0].strip_prefix("HD t").expect("a time").parse().expect("seconds")

@@ -1,4 +1,4 @@
-//! What a full server evicts, and what it must keep.
+//! What a full server evicts, and what it must not evict.
 
 use std::{sync::Arc, time::Duration};
 
@@ -81,7 +81,7 @@ async fn anonymous_sessions_log_no_idle_user_out() {
     }
 }
 
-/// If an epoch is lost all the same, its owner's sessions are revoked, not restored.
+/// If an epoch is lost despite this, its owner's sessions are revoked, not restored.
 #[tokio::test]
 async fn a_lost_epoch_revokes() {
     let servers = Memcached::cluster(3);

@@ -63,20 +63,20 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(proxy.commands(), 2, "a touch reads the time that is left before");
     store.update(&id, &first, &version, usage(&first)).await.unwrap();
     assert_eq!(proxy.commands(), 1, "update");
-    // The look before it and the release of the lease after it go in the same write.
+    // The preceding check and the subsequent release of the lease go in the same write.
     store.remove(&id).await.unwrap();
     assert_eq!(proxy.commands(), 3, "remove");
     store.owner_epoch("alice").await.unwrap();
     assert_eq!(proxy.commands(), 1, "owner_epoch");
 }
 
-/// At each command of a touch, another one moves the expiry to later.
+/// At each command of a touch, another touch moves the expiry to later.
 #[tokio::test]
 async fn of_touches_at_once_the_latest_wins() {
     let (server, proxy, slow) = behind_proxy().await;
     let other = store([&server]);
     let first = record(b"1");
-    // Less than what is left, and more.
+    // Less time than is left, and more.
     for asked in [600, 1_100] {
         let (id, now) = (id(), SystemTime::now());
         let for_seconds = |seconds| Usage::keep_for(now, Duration::from_secs(seconds));
@@ -149,7 +149,8 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     assert!(store.load(&other).await.unwrap().is_none());
 }
 
-/// A generation that can't be read beside a write does not affect the write, which was sent and has its own answer.
+/// A generation that can't be read together with a write doesn't affect the write, which was sent and has its own
+/// answer.
 #[tokio::test]
 async fn a_write_beside_an_unreadable_generation_counts_by_its_own_answer() {
     let no_generation = || Fault::Replace(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
@@ -205,7 +206,7 @@ async fn a_rename_between_two_servers_does_not_outlive_a_clear() {
     while proxies[0].commands() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // By now its reply may have come to the proxy, which has looked at the delay.
+    // By now the reply may have reached the proxy, which has read the delay.
     tokio::time::sleep(Duration::from_millis(300)).await;
     proxies[0].delay(Duration::ZERO);
     let renamed = renaming.rename(&from, &version, &tombstone(), &to, &new, usage(&new)).await;

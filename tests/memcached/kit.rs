@@ -89,13 +89,13 @@ async fn one_server_passes_the_kit() {
     run(|| with_hooks(Memcached::start(&[])), None).await;
 }
 
-/// A write that memcached has carried out and that was not answered happens once, at each of its round trips.
+/// A write that memcached carries out but doesn't answer takes effect once, whichever of its round trips is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost() {
     for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
         let server = Memcached::start(&[]);
         let proxy = Arc::new(Proxy::start(server.port()).await);
-        // One connection: a request of another would be counted as well.
+        // One connection, since requests of another one would be counted as well.
         let builder = MemcachedStore::builder().servers([proxy.address()]).connections(1);
         let harness = harness(vec![server], builder).lose_answers(move |nth| {
             let lost = proxy.lose_answer(nth);

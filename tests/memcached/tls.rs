@@ -15,7 +15,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// For 127.0.0.1, signed by itself.
+    /// Creates a self-signed certificate for 127.0.0.1.
     pub fn new() -> Self {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
         let folder = std::env::temp_dir().join(format!("session-layer-tls-{}-{}", std::process::id(), random()));

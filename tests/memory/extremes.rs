@@ -168,7 +168,7 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
         for round in 0..40u32 {
             clock.advance(Duration::from_millis(1));
             let (one, two) = (id(round % 5), id(5 + round % 3));
-            // The content differs in its time only, and sometimes not at all.
+            // The content differs only in its time, and sometimes not at all.
             let new = record(&clock, (round % 4 == 0).then_some("ada"));
             let usage = Usage::at(&new, clock.now());
             if let Create::Created(version) = store.create(&one, &new, usage).await.unwrap() {

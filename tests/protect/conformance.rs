@@ -26,7 +26,7 @@ fn sealed<S: SessionStore>(store: S) -> EncryptedStore<S> {
 /// How often a race is run. The stores' own tests run them more often, and shuttle explores the cache's.
 const ROUNDS: u32 = 10;
 
-/// Small enough that the kit's checks evict. Each handle has its own cache, as in two processes.
+/// A cache so small that the kit's checks cause evictions. Each handle has its own cache, as in two processes.
 fn cached<S: SessionStore>(store: S, clock: &Clock) -> CachedStore<S> {
     CachedStore::with_config(store, CacheConfig::new().capacity(64).clock(clock.clone()))
 }
@@ -72,8 +72,8 @@ kit! {
     cached_file: |clock| file(clock).await.wrap(|store| cached(store, clock));
     cached_sealed_file: |clock| file(clock).await.wrap(|store| cached(sealed(store), clock));
     sealed_cached_file: |clock| file(clock).await.wrap(|store| sealed(cached(store, clock)));
-    // Trusted without a limit, so only the cache's own coherence keeps it right. The twin shares the cache: another
-    // cache would be another process's.
+    // Trusted without a limit, so that only the cache's own coherence keeps it correct. The twin shares the cache,
+    // since a separate cache would be another process's.
     trusting_memory: |clock| {
         let settings = CacheConfig::new().capacity(64).trusted(Duration::from_secs(1 << 30)).clock(clock.clone());
         let store = CachedStore::with_config(Remote(MemoryStore::with_clock(clock.clone())), settings);
@@ -97,7 +97,7 @@ async fn every_method_is_forwarded() {
     assert!(format!("{aside:?}").contains("statistics: None"));
 }
 
-/// memcached's clock can't be moved: the kit really waits, so many checks run at once.
+/// memcached's clock can't be moved, so the kit really waits, and many checks run at once.
 #[cfg(unix)]
 mod memcached {
     use session_layer::{MemcachedStore, store::ListPolicy};

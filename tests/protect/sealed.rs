@@ -56,7 +56,7 @@ async fn login(store: &impl SessionStore, id: &SessionId, owner: &str) -> Versio
     create(store, id, record.with_owner(Some(Owner::new(owner, epoch).unwrap()))).await
 }
 
-/// Whether the session is logged in, as the layer judges it.
+/// Whether the session is logged in, by the layer's rules.
 async fn lives(store: &impl SessionStore, id: &SessionId) -> bool {
     let stored = store.load(id).await.unwrap().unwrap();
     let owner = stored.record.owner().unwrap();
@@ -122,7 +122,7 @@ async fn a_record_copied_to_another_id_does_not_open() {
     assert_eq!(error.source().unwrap().downcast_ref(), Some(&SealError::Broken));
 }
 
-/// With write access to the store, tombstones and epochs can end sessions, and open none.
+/// With write access to the store, tombstones and epochs can end sessions, but open none.
 #[tokio::test]
 async fn tombstones_and_epochs_open_nothing() {
     let inner = memory();

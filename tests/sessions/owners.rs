@@ -61,7 +61,7 @@ async fn revoke_ends_all_sessions_of_an_owner() {
     assert_eq!(site.sessions.of_owner("ada").await.unwrap()[0].id(), new);
 }
 
-/// The epoch alone ends them: if the store can't list, can't remove, or the answer was lost.
+/// The epoch alone ends them: if the store can't list or can't remove, or if the answer was lost.
 #[tokio::test]
 async fn revocation_needs_the_epoch_only() {
     for fault in [
@@ -233,7 +233,7 @@ async fn a_limit_ends_the_oldest_sessions_of_an_owner() {
     assert_eq!(site.sessions.of_owner("bob").await.unwrap().len(), 1);
 }
 
-/// A session renewed between the look and the write is ended under its new id.
+/// A session that is renewed between the load and the write is ended under its new id.
 #[tokio::test]
 async fn a_session_renewed_meanwhile_is_ended_under_its_new_id() {
     let site = Site::new();
@@ -284,7 +284,7 @@ async fn a_session_is_ended_by_a_write_whose_answer_was_lost() {
     }
 }
 
-/// The caller is dropped while the oldest sessions are being ended. All that had to end do.
+/// The caller is dropped while the oldest sessions are being ended. All that had to end are ended.
 #[tokio::test]
 async fn making_room_completes_when_its_caller_is_dropped() {
     let site = Site::new();

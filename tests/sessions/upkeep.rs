@@ -44,7 +44,7 @@ async fn ids_are_paged_and_each_appears_once() {
     assert_eq!(site.sessions.ids().next().await.unwrap(), None);
 }
 
-/// Those of all owners and of anonymous visitors; a save under way does not bring one back.
+/// Sessions of all owners and of anonymous visitors. A save under way doesn't bring one back.
 #[tokio::test]
 async fn clear_ends_every_session() {
     let site = Site::new();

@@ -100,7 +100,7 @@ async fn json_says_that_the_key_of_an_object_is_a_string() {
     refused::<Pairs>(json(), HashMap::new, || HashMap::from([((1, 2), 3)]), reason).await;
 }
 
-/// Detected only in builds with debug assertions, as tests are.
+/// Detected only in builds with debug assertions, such as tests.
 #[cfg(debug_assertions)]
 mod found {
     use super::*;

@@ -1,4 +1,4 @@
-//! What the programs here share: the reference session, a small random number generator, and the memory in use.
+//! Shared by the programs here: the reference session, a small random number generator, and the memory in use.
 #![allow(clippy::missing_panics_doc, reason = "a bench has no caller to tell")]
 
 use std::{
@@ -14,7 +14,7 @@ use session_layer::{
     record::{Entries, Epoch, Owner, Record},
 };
 
-/// Runs a call that never waits: those of a memory store without snapshots.
+/// Runs a call that never waits, such as those of a memory store without snapshots.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -36,18 +36,18 @@ pub fn reference(number: u64) -> Arc<Record> {
     Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
 }
 
-/// The same with an owner.
+/// The reference session with an owner.
 pub fn owned(number: u64) -> Arc<Record> {
     let owner = Owner::new(format!("ada{number:08}@example.org"), Epoch::from_u64(number)).expect("a name");
     Arc::new((*reference(number)).clone().with_owner(Some(owner)))
 }
 
-/// An id as the layer makes them.
+/// A new id, generated as the layer does.
 pub fn fresh_id() -> SessionId {
     SessionToken::generate().expect("random numbers").identify("sid").0
 }
 
-/// xorshift64*: good enough to pick sessions.
+/// A pseudo-random generator (xorshift64*), good enough to pick sessions.
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
 
@@ -66,7 +66,7 @@ impl Random {
     }
 }
 
-/// Resident bytes of this process, from `/proc` (Linux only).
+/// Returns the resident bytes of this process, from `/proc` (Linux only).
 pub fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");

@@ -1,4 +1,4 @@
-//! What a run's figures depend on: the day, the machine, and the versions.
+//! What a run's figures depend on: the day, the machine and the versions.
 
 use std::process::Command;
 
@@ -7,19 +7,19 @@ use time::OffsetDateTime;
 
 use crate::memcached;
 
-/// Says which releases were built.
+/// Contains the releases that were built.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 const PACKAGES: [&str; 6] = ["axum", "tokio", "tower-sessions", "tower-sessions-moka-store", "moka", "axum_session"];
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
-    /// In UTC, as `YYYY-MM-DD`.
+    /// The day in UTC, as `YYYY-MM-DD`.
     date: String,
     processor: String,
-    /// How many threads run at once.
+    /// The number of threads that can run at once.
     cores: usize,
     rustc: String,
-    /// Names with versions.
+    /// The packages' names and versions.
     versions: Vec<String>,
 }
 
@@ -36,14 +36,14 @@ impl Machine {
         }
     }
 
-    /// One line of text.
+    /// Formats this in one line.
     pub(crate) fn line(&self) -> String {
         let Self { date, processor, cores, rustc, versions } = self;
         format!("{date}, {cores} cores of {processor}, {rustc}; {}.", versions.join(", "))
     }
 }
 
-/// Every version of this package in the lock file.
+/// Returns every version of this package in the lock file.
 fn locked(package: &str) -> Vec<String> {
     let name = format!("name = \"{package}\"");
     let mut lines = LOCK.lines();

@@ -1,4 +1,4 @@
-//! What sealing and caching cost a load, beside the memory store's: `cargo run --release -p bench-protect`.
+//! Measures what sealing and caching add to a load of the memory store: `cargo run --release -p bench-protect`.
 
 use std::{
     hint::black_box,
@@ -19,7 +19,7 @@ use session_layer::{
 #[path = "../../../tests/protect/remote.rs"]
 mod remote;
 
-/// Many and short, so that the median is one that nothing else on the machine came into.
+/// Many and short rounds, so that nothing else on the machine affects the median.
 const ROUNDS: usize = 301;
 const LOADS: usize = 500;
 const SESSIONS: usize = 1_000;
@@ -34,7 +34,7 @@ fn reference() -> Record {
     Record::session(Check::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
 }
 
-/// Nothing here waits: one poll is the whole call.
+/// Runs a call that never waits: one poll completes it.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -68,7 +68,7 @@ fn main() -> io::Result<()> {
         now(trusted.create(id, &record, usage)).expect("it does not fail");
         now(validated.create(id, &record, usage)).expect("it does not fail");
     }
-    // Interleaved, so that what the machine does besides meets all alike.
+    // Interleaved, so that whatever else the machine does affects all of them.
     let mut times = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         times[0].push(round(&memory, &ids));

@@ -1,4 +1,4 @@
-//! G4: do the store and the harness mean the same time?
+//! G4: whether the store reads the harness's clock.
 
 use super::super::{
     bench::{Bench, Verdict},

@@ -38,7 +38,7 @@ pub(super) async fn c2_one_of_two_creates_wins(bench: Bench) -> Verdict {
     for (number, way) in c2.ways().enumerate() {
         let session = c2.sample();
         if number % 4 == 3 {
-            // An id that was in use before: what is left of it must not help either.
+            // An id that was in use before: its remains must not help either call.
             c2.create_sample(&session).await?;
             c2.remove(&session.id).await?;
         }

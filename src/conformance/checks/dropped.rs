@@ -1,4 +1,4 @@
-//! G3: a future that is dropped leaves the old state or the new one, whole, and holds nothing back.
+//! G3: a dropped future leaves the old state or the new one, whole, and holds nothing back.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version, required},
 };
 
-/// How often a write is tried again over one that was dropped and may still come through.
+/// How often a write is retried over a dropped one, which may still take effect.
 const TRIES: usize = 20;
 
 fn cuts(g3: &Probe) -> impl Iterator<Item = Cut> + use<> {
@@ -102,7 +102,7 @@ pub(super) async fn g3_a_dropped_rename_is_whole_or_nothing(bench: Bench) -> Ver
             store.rename(&id, &version, &tombstone(new.usage.used_at), &new.id, &new.record, new.usage).await
         })
         .await;
-        // In this order: a rename that still comes through makes `to` before the tombstone.
+        // In this order: a rename that still takes effect stores `to` before the tombstone.
         let old = g3.present(&from.id, "after a dropped `rename`, the old id").await?;
         let new = g3.load(&to.id).await?;
         if old.record.kind() == RecordKind::Tombstone {
@@ -122,7 +122,7 @@ pub(super) async fn g3_a_dropped_rename_is_whole_or_nothing(bench: Bench) -> Ver
                 let stored = g3.present(&another.id, "after a dropped `rename` and a whole one").await?;
                 whole(&g3, &stored, &[(&another, None)], "after a dropped `rename` and a whole one")?;
             }
-            // The dropped one came through after all.
+            // The dropped one took effect after all.
             Rename::Conflict(_) => g3.absent(&another.id, "after a `rename` that was answered Conflict").await?,
             other => g3.broken(format!("`rename` after a dropped one answered {other:?}"))?,
         }
@@ -139,7 +139,7 @@ pub(super) async fn g3_a_dropped_load_holds_nothing(bench: Bench) -> Verdict {
     for cut in cuts(&g3) {
         let (store, id) = (g3.store().clone(), one.id);
         cut.run(async move { store.load(&id).await }).await;
-        // Another session first: a reply that was left in a connection must not be taken for this one's.
+        // Loads the other session first: a reply that was left in the connection must not be taken for its own.
         g3.unchanged(&two.id, &two.record, &version_of_two, "after a dropped `load` of another session").await?;
         g3.unchanged(&one.id, &one.record, &version_of_one, "after a dropped `load`").await?;
     }
@@ -150,7 +150,7 @@ pub(super) async fn g3_a_dropped_load_holds_nothing(bench: Bench) -> Verdict {
 pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict {
     let g3 = bench.about("G3");
     let holder = || Holder::generate().expect("the operating system gives random numbers");
-    // A store with a clock of its own makes us wait in each round.
+    // If the store has its own clock, each round really waits.
     let exact = g3.exact();
     let (probe, _) = g3.created().await?;
     g3.lock(&probe.id, holder(), g3.units(1)).await?;
@@ -178,7 +178,7 @@ pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
         g3.holds(matches!(locked, Lock::Acquired { .. }), format_args!("`lock` of a session answered {locked:?}"))?;
         cut.run(async move { required::leases(&store, "unlock")?.unlock(&id, first).await }).await;
         g3.present(&id, "after a dropped `unlock`").await?;
-        // Given back by the dropped one, or by this one.
+        // The dropped `unlock` or this one gave the lease back.
         g3.unlock(&id, first).await?;
         let locked = g3.lock(&id, second, g3.units(20)).await?;
         let acquired = matches!(locked, Lock::Acquired { .. });
@@ -220,7 +220,7 @@ fn newer(g3: &Probe, session: &Sample, number: usize) -> Sample {
     Sample { id: session.id, record: session.variant(number), usage }
 }
 
-/// One of these states, with its record, its expiry and, where it is known, its version.
+/// Fails unless the stored state is one of these, with its record, its expiry and, if known, its version.
 fn whole(g3: &Probe, stored: &Stored, states: &[(&Sample, Option<Version>)], when: &str) -> Verdict {
     let is = |(sample, version): &(&Sample, Option<Version>)| {
         *stored.record == *sample.record
@@ -233,7 +233,7 @@ fn whole(g3: &Probe, stored: &Stored, states: &[(&Sample, Option<Version>)], whe
     )
 }
 
-/// Updates over whatever is there: what was dropped may still come through and cost a try.
+/// Updates whatever is stored. A dropped call may still take effect and cost a try.
 async fn update_at_last(g3: &Probe, sample: &Sample) -> Verdict {
     for _ in 0..TRIES {
         let stored = g3.present(&sample.id, "before an `update` over a dropped call").await?;

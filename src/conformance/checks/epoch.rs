@@ -20,7 +20,7 @@ pub(super) async fn e1_no_epoch_is_none(bench: Bench) -> Verdict {
         let answer = e1.owner_epoch(other).await?;
         e1.equal(None, answer, format_args!("`owner_epoch` of {other:?} where only \"somebody\" has one"))?;
     }
-    // Where the epoch is an ordinary record, it can be lost like one: removed, evicted, expired.
+    // If the epoch is an ordinary record, it can be lost like one: removed, evicted, expired.
     if e1.remove(&SessionId::of_owner("somebody")).await? {
         e1.equal(None, e1.owner_epoch("somebody").await?, "`owner_epoch` after its record was lost")?;
     }
@@ -72,7 +72,7 @@ pub(super) async fn e3_it_lives_as_long_as_asked(bench: Bench) -> Verdict {
 
 pub(super) async fn e3_the_longest_of_two_counts(bench: Bench) -> Verdict {
     let e3 = bench.about("E3");
-    // Where time passes by itself, the first owners must not have expired when the last ones are made.
+    // If time passes by itself, the first owners must not have expired when the last ones are made.
     let ways: Vec<_> = if e3.exact() { e3.ways().collect() } else { e3.ways().take(10).collect() };
     for (number, way) in ways.iter().enumerate() {
         let owner = format!("owner {number}");
@@ -88,7 +88,7 @@ pub(super) async fn e3_the_longest_of_two_counts(bench: Bench) -> Verdict {
     }
     let id = |number| SessionId::of_owner(&format!("owner {number}"));
     if !e3.exact() {
-        // Nobody waits for a minute: where epochs are ordinary records, their expiry tells.
+        // The check doesn't wait for a minute. If epochs are ordinary records, their expiry shows how long they live.
         for number in 0..ways.len() {
             if let Some(stored) = e3.load(&id(number)).await? {
                 let left = stored.expires_at.duration_since(e3.now()).unwrap_or_default();
@@ -166,7 +166,7 @@ pub(super) async fn l6_the_epoch_with_a_record_is_the_present_one(bench: Bench) 
     carries(&l6, &session.id, &stored, Some(epoch), "after `ensure_epoch`").await?;
     for round in 0..3 {
         l6.renew_epoch("l6", l6.keep(1_000)).await?;
-        // A renewed epoch may be none at all, until somebody asks for one.
+        // After a renewal there may be no epoch until the next `ensure_epoch`.
         let present = l6.owner_epoch("l6").await?;
         for (probe, by) in [(&l6, "the same handle"), (&l6.other(super::load::THROUGH_TWIN), "another handle")] {
             let when = format!("after `renew_epoch` number {}, through {by}", round + 1);
@@ -189,11 +189,11 @@ pub(super) async fn l6_the_epoch_with_a_record_is_the_present_one(bench: Bench) 
     Ok(())
 }
 
-/// Checks the epoch that `load` and `refresh` answer.
+/// Checks the epoch that `load` and `refresh` return with a record.
 async fn carries(l6: &Probe, id: &SessionId, held: &Stored, expected: Option<Epoch>, when: &str) -> Verdict {
     let expected = OwnerEpoch::from(expected);
     let stored = l6.present(id, when).await?;
-    // A store need not answer it each time: a cache that shares one load among several callers drops it.
+    // A store need not return it each time: a cache that shares one load among several callers drops it.
     if stored.owner_epoch != OwnerEpoch::NotAsked {
         l6.equal(expected, stored.owner_epoch, format_args!("the epoch that `load` answers with the record {when}"))?;
     }

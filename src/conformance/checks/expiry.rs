@@ -1,4 +1,4 @@
-//! G4: expired is absent.
+//! G4: an expired record is absent.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const ODD: std::time::Duration = std::time::Duration::from_millis(437);
 pub(super) async fn g4_expired_is_absent_for_every_method(bench: Bench) -> Verdict {
     let g4 = bench.about("G4");
     let usage = g4.keep(LIFE);
-    // One each: the first call that finds an expired session may remove it.
+    // One session for each call, since the first call that finds an expired session may remove it.
     let (loaded, _) = short(&g4, usage).await?;
     let (updated, version_of_updated) = short(&g4, usage).await?;
     let (touched, _) = short(&g4, usage).await?;
@@ -77,15 +77,15 @@ pub(super) async fn g4_expired_is_absent_for_every_method(bench: Bench) -> Verdi
 
 pub(super) async fn g4_it_lives_until_its_time(bench: Bench) -> Verdict {
     let g4 = bench.about("G4");
-    // Not at a whole second: a store that rounds would be early or late.
+    // Not at a whole second, so that a store that rounds is early or late.
     let odd = |usage: Usage| Usage { expires_at: clock::later(usage.expires_at, ODD), ..usage };
     let usage = odd(g4.keep(LIFE));
     let (session, version) = short(&g4, usage).await?;
     let (touched, _) = short(&g4, usage).await?;
-    // Nobody else asks for this one before it has expired.
+    // Nothing else loads this one before it has expired.
     let (late, _) = short(&g4, usage).await?;
     if !g4.exact() {
-        // Nobody can look at the last instant before a time that passes by itself.
+        // If time passes by itself, the last instant before the expiry can't be hit.
         g4.until(clock::later(usage.used_at, g4.units(1))).await;
         return g4.unchanged(&session.id, &session.record, &version, "in the first third of its life").await;
     }

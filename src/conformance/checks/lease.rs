@@ -1,4 +1,4 @@
-//! K1-K5: one holder at a time.
+//! K1-K5: a lease has one holder at a time.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ fn holder() -> Holder {
     Holder::generate().expect("the operating system gives random numbers")
 }
 
-/// Takes a lease that nobody holds; gives its end.
+/// Takes or extends a lease that no other holder has, and returns its end.
 async fn acquired(probe: &Probe, session: &Sample, holder: Holder, time: Duration, when: &str) -> Verdict<SystemTime> {
     match probe.lock(&session.id, holder, time).await? {
         Lock::Acquired { until, .. } => Ok(until),
@@ -94,7 +94,7 @@ pub(super) async fn k2_a_lease_is_a_new_version(bench: Bench) -> Verdict {
     k2.equal(leased.version, extended.version, "the version after the lease was extended")?;
     let version = k2.updated(&session, &session.variant(2), &leased.version).await?;
 
-    // The first holder's time runs out, the second takes over: the first can't commit any more.
+    // The first holder's time runs out, and the second takes over. Then the first can't commit any more.
     let until = acquired(&k2, &session, first, k2.units(2), "the holder's own lease, shortened").await?;
     let end = until.max(clock::later(k2.now(), k2.units(2)));
     k2.unlock(&session.id, first).await?;
@@ -137,7 +137,7 @@ pub(super) async fn k2_a_lease_beside_an_update(bench: Bench) -> Verdict {
 pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     let k3 = bench.about("K3");
     let (first, second) = (holder(), holder());
-    // With its session: removed and created again, it is free.
+    // A lease ends with its session: if that is removed and created again, it is free.
     let (session, _) = k3.created().await?;
     acquired(&k3, &session, first, k3.units(20), "a free session").await?;
     k3.remove(&session.id).await?;
@@ -146,7 +146,7 @@ pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     acquired(&k3, &session, second, k3.units(20), "a session that was created again after a leased one").await?;
     k3.equal(false, k3.unlock(&session.id, first).await?, "`unlock` by the holder from before the removal")?;
 
-    // By itself.
+    // A lease ends by itself.
     let (session, _) = k3.created().await?;
     let until = acquired(&k3, &session, first, k3.units(2), "a free session").await?;
     if k3.exact() {
@@ -195,7 +195,7 @@ pub(super) async fn k4_only_the_holder_unlocks(bench: Bench) -> Verdict {
 
 pub(super) async fn k5_a_waiter_goes_on(bench: Bench) -> Verdict {
     let k5 = bench.about("K5");
-    // A wait by itself ends, whatever the store knows of the id.
+    // A single wait ends, whatever the store knows of the id.
     k5.unlocked(&identity().0, Duration::from_millis(20)).await?;
     let (session, _) = k5.created().await?;
     let (first, second) = (holder(), holder());
@@ -205,7 +205,7 @@ pub(super) async fn k5_a_waiter_goes_on(bench: Bench) -> Verdict {
     k5.equal(Lock::Held, k5.lock(&session.id, second, k5.units(1)).await?, "`lock` after a wait in vain")?;
 
     for way in k5.ways().take(20) {
-        // The wait is far longer than the patience: it ends because the lease is given back, or early.
+        // The wait is far longer than the patience, so it must end because the lease is given back, or early.
         let (waiter, id) = (k5.other(way), session.id);
         let wait = async move {
             let goes_on = async {

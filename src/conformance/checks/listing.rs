@@ -1,4 +1,4 @@
-//! I1-I3: which sessions there are.
+//! I1-I3: listing and counting sessions.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use crate::{
     store::Cursor,
 };
 
-/// More pages than any walk here can need.
+/// More pages than any walk here needs.
 const PAGES: usize = 10_000;
 
-/// Every id, a page at a time.
+/// Returns every id of a walk in pages.
 pub(super) async fn walk(probe: &Probe, limit: usize) -> Verdict<Vec<SessionId>> {
     let (mut ids, mut from) = (Vec::new(), Cursor::START);
     for _ in 0..PAGES {
@@ -37,7 +37,7 @@ pub(super) async fn several(probe: &Probe, number: usize) -> Verdict<Vec<Sample>
     Ok(sessions)
 }
 
-/// Each of these sessions, however often.
+/// Fails unless each of these sessions was named at least once.
 fn all_of(probe: &Probe, expected: &[Sample], named: &[SessionId], when: &str) -> Verdict {
     let named: HashSet<_> = named.iter().collect();
     let missed = expected.iter().filter(|session| !named.contains(&session.id)).count();
@@ -48,7 +48,7 @@ fn all_of(probe: &Probe, expected: &[Sample], named: &[SessionId], when: &str) -
     )
 }
 
-/// Pages after which a walk goes on without new sessions, so that it can end.
+/// The number of pages after which no more sessions are created, so that the walk can end.
 const BUSY_PAGES: usize = 100;
 
 pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
@@ -62,7 +62,7 @@ pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
         let what = format!("how many different ids a walk with pages of {limit} names");
         i1.equal(sessions.len(), different.len(), what)?;
     }
-    // Others come and go during the walk, between its pages and beside them.
+    // Others are created and removed during the walk, between its pages and concurrently.
     for limit in [1, 4, 9] {
         let churn = i1.clone();
         let churn = tokio::spawn(async move {
@@ -100,7 +100,7 @@ pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
     Ok(())
 }
 
-/// How many sessions come at once, so that a table of keys must grow, and go again, so that it may shrink.
+/// How many sessions are created at once, so that a hash table must grow, and then removed, so that it may shrink.
 const CROWD: usize = 300;
 
 pub(super) async fn i1_a_table_that_grows_and_shrinks(bench: Bench) -> Verdict {
@@ -108,7 +108,7 @@ pub(super) async fn i1_a_table_that_grows_and_shrinks(bench: Bench) -> Verdict {
     i1.ids(Cursor::START, 1).await?;
     let kept = several(&i1, 40).await?;
     let limit = 4;
-    // The pages before which the crowd comes and goes.
+    // The pages before which the crowd is created and removed.
     for (comes, goes) in [(0, CROWD / limit / 2), (4, usize::MAX), (4, CROWD / limit / 2)] {
         let (mut named, mut from, mut crowd) = (Vec::new(), Some(Cursor::START), Vec::new());
         for page in 0.. {
@@ -135,7 +135,7 @@ pub(super) async fn i1_a_table_that_grows_and_shrinks(bench: Bench) -> Verdict {
     Ok(())
 }
 
-/// Live sessions among all that is none; gives the live ones.
+/// Creates live sessions among records that are none, and returns the live ones.
 pub(super) async fn mixed(probe: &Probe) -> Verdict<Vec<Sample>> {
     let mut live = several(probe, 4).await?;
     let sealed = probe.sample();

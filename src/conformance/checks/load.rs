@@ -1,4 +1,4 @@
-//! L1-L3 and F1: what comes back is what was stored.
+//! L1-L3 and F1: the store returns the stored records.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     store::{Refresh, Rename, Stored, Touch, Usage},
 };
 
-/// The way through the twin, where there is one.
+/// The way that uses the twin, if there is one.
 pub(super) const THROUGH_TWIN: Way = Way::FirstHeld(0);
 
 pub(super) async fn l1_every_record_comes_back(bench: Bench) -> Verdict {
@@ -25,7 +25,7 @@ pub(super) async fn l1_every_record_comes_back(bench: Bench) -> Verdict {
         l1.unchanged(&session.id, &session.record, &version, &format!("after `create` of {shape}")).await?;
         sessions.push((shape, session, version));
     }
-    // Each takes the next one's record: every shape is also an update.
+    // Each session takes the next one's record, so that every shape is also stored by an update.
     let records: Vec<_> = sessions.iter().map(|(shape, session, _)| (shape.clone(), session.clone())).collect();
     let mut next = records.iter().cycle().skip(1);
     for (_, session, version) in &mut sessions {

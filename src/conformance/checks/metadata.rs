@@ -1,4 +1,4 @@
-//! M1: looking is no use.
+//! M1: reading metadata is not a use.
 
 use super::super::{
     bench::{Bench, Verdict},

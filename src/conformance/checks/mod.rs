@@ -26,8 +26,8 @@ mod usage;
 
 use super::check::Check;
 
-/// Names every check once: its module, its name and its sentences. The list of checks and the tests that
-/// [`tests!`](super::tests) writes are both made of it.
+/// Lists every check once: its module, its name and its sentences. The list of checks and the tests that
+/// [`tests!`](super::tests) generates are both made from it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_checks {

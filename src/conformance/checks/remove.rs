@@ -17,7 +17,7 @@ pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
     for way in r1.ways() {
         let (session, version) = r1.created().await?;
         let (writer, remover, busy) = (r1.clone(), r1.other(way), session.clone());
-        // What a busy session's requests do: update, touch, update what was read.
+        // The calls of a busy session's requests: update, touch, update the version that was read.
         let write = async move {
             let mut version = version;
             for number in 0..4 {
@@ -95,7 +95,7 @@ pub(super) async fn r4_a_lease_is_not_waited_for(bench: Bench) -> Verdict {
     let holder = Holder::generate().expect("the operating system gives random numbers");
     let lease = r4.lock(&session.id, holder, r4.units(20)).await?;
     r4.holds(matches!(lease, Lock::Acquired { .. }), format_args!("`lock` of a session answered {lease:?}"))?;
-    // Half the lease's time: a remove that waits for its end takes longer, or for ever with a manual clock.
+    // Half the lease's time: a `remove` that waits for the lease takes longer, or hangs with a manual clock.
     let Ok(removed) = tokio::time::timeout(r4.units(10), r4.remove(&session.id)).await else {
         return r4.broken("`remove` of a leased session waits");
     };

@@ -28,7 +28,7 @@ impl Renaming {
         probe.rename(from, expected, tombstone, &to.id, &to.record, to.usage).await
     }
 
-    /// Checks that the old id holds the given tombstone.
+    /// Fails unless the old id holds this tombstone.
     async fn left(&self, probe: &Probe, from: &SessionId, when: &str) -> Verdict {
         let stored = probe.present(from, when).await?;
         probe.same_record(&self.tombstone, &stored.record, when)

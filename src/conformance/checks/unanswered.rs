@@ -1,4 +1,4 @@
-//! G6: a write whose answer is lost takes effect at most once.
+//! G6: a write takes effect at most once, even if its answer is lost.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::{
     },
 };
 
-/// More requests than one call can need.
+/// More requests than a single call needs.
 const REQUESTS: u32 = 16;
 
-/// How often the second of two parties looks for what the first has written.
+/// How often the second party looks for the first party's write.
 const LOOKS: usize = 50;
 
-/// Makes a call that loses the answer to its n-th request; `None` if it has fewer.
+/// Makes a call and loses the answer to its n-th request. Returns `None` if it has fewer.
 async fn unanswered<T>(
     g6: &Probe,
     operation: Operation,
@@ -47,7 +47,7 @@ fn when(operation: Operation, nth: u32) -> String {
     format!("`{operation}`, which the backend carried out and whose answer number {nth} was lost")
 }
 
-/// An error that promises that nothing was changed must not come with a change.
+/// Fails if an error promises that nothing was changed, but something was.
 fn honest(g6: &Probe, error: &StoreError, done: bool, when: &str) -> Verdict {
     g6.holds(
         !done || error.kind() == StoreErrorKind::OutcomeUnknown,
@@ -59,7 +59,7 @@ fn honest(g6: &Probe, error: &StoreError, done: bool, when: &str) -> Verdict {
     )
 }
 
-/// Fails because the store took its own write for another's.
+/// Fails because the store took its own write for another caller's.
 fn mistaken<T>(g6: &Probe, expected: &str, answer: impl std::fmt::Debug, when: &str) -> Verdict<T> {
     g6.broken(format!(
         "{when}: expected {expected} or OutcomeUnknown, the store answered {answer:?}, although no other call was made. \
@@ -122,7 +122,7 @@ pub(super) async fn g6_an_unanswered_update_never_comes_again(bench: Bench) -> V
         g6.lose_answer(Some(1)).await?;
         let (store, Sample { id, usage, .. }, record) = (g6.store().clone(), session.clone(), Arc::clone(&one));
         let first = async move { store.update(&id, &record, &version, usage).await.is_ok() };
-        // Goes on from what the first has written, as another request would.
+        // Continues from what the first has written, as another request would.
         let (store, record) = (g6.other(way).store().clone(), Arc::clone(&two));
         let second = async move {
             for _ in 0..LOOKS {
@@ -242,7 +242,7 @@ pub(super) async fn g6_an_unanswered_lock_is_the_holders(bench: Bench) -> Verdic
     let g6 = bench.about("G6");
     let holder = || Holder::generate().expect("the operating system gives random numbers");
     let (probe, _) = g6.created().await?;
-    // Asked first, so that a store without leases is skipped for that reason.
+    // Called first, so that a store without leases is skipped for that reason.
     g6.lock(&probe.id, holder(), g6.units(1)).await?;
     for nth in 1..=REQUESTS {
         let (session, _) = g6.created().await?;
@@ -257,7 +257,7 @@ pub(super) async fn g6_an_unanswered_lock_is_the_holders(bench: Bench) -> Verdic
                 g6.equal(Lock::Held, answer, format_args!("{when}, `lock` by another"))?;
             }
             Ok(answer) => mistaken(&g6, "Acquired", answer, &when)?,
-            // Whether it has the lease or not, this holder can take it.
+            // Whether this holder has the lease or not, it can take it.
             Err(_) => {
                 let answer = g6.lock(&session.id, first, long).await?;
                 let acquired = matches!(answer, Lock::Acquired { .. });

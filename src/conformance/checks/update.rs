@@ -1,4 +1,4 @@
-//! U1-U5: `update` replaces the expected version and nothing else.
+//! U1-U5: `update` replaces only the expected version.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -137,7 +137,7 @@ pub(super) async fn u4_every_version_is_new(bench: Bench) -> Verdict {
         let mut version = u4.create_sample(&session).await?;
         seen.insert(version);
         for number in 0..6 {
-            // Back and forth between two contents, one of them the created one: equal states are different ones too.
+            // Alternates between two contents, one of them the created one: equal contents are different states, too.
             let record = if number % 2 == 0 { Arc::clone(&session.record) } else { session.variant(1) };
             version = u4.updated(&session, &record, &version).await?;
             u4.holds(

@@ -22,98 +22,100 @@ use crate::{
     },
 };
 
-/// A store around another one: without faults it does what that one does, and keeps a log.
+/// Wraps a store. Without faults it only forwards each call and logs it.
 ///
 /// Clones share the store, the faults and the log, so one clone goes into the layer and another stays with the test.
-/// Every method of the contract is forwarded as it is: a provided `rename` below is one call here (see
-/// [`Bare`](super::Bare) for its steps).
+/// Each method of the contract is forwarded as one call, also if the inner store uses the provided implementation of
+/// it, such as `rename`. To see its steps, use [`Bare`](super::Bare).
 #[derive(Debug, Clone)]
 pub struct FaultStore<S> {
     inner: S,
     state: Arc<Mutex<State>>,
-    /// Name and whether it is in memory, if it says something else than the store inside.
+    /// The name and `in_memory` to answer instead of the inner store's.
     pose: Option<(&'static str, bool)>,
-    /// The same for whether it overwrites.
+    /// The `overwrites` to answer instead of the inner store's.
     overwrites: Option<bool>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Injected>,
-    /// The answer that is to be lost, and the number of its call.
+    /// The fault that loses an answer, and the number of the call whose answer is lost.
     losing: Option<(u64, Injected)>,
     log: Vec<Call>,
-    /// How often the log was emptied: a call that began before does not write into the new one.
+    /// How often the log was emptied. A call that began before the last time doesn't write into the new log.
     emptied: u64,
 }
 
 impl<S> FaultStore<S> {
-    /// A store around this one, without faults.
+    /// Wraps a store, without faults.
     pub fn new(inner: S) -> Self {
         Self { inner, state: Arc::default(), pose: None, overwrites: None }
     }
 
-    /// The same, with another name, and said to be in this process's memory or not: a cache steps aside for one that is.
+    /// Answers this name and this [`in_memory`](SessionStore::in_memory) instead of the inner store's. A cache steps
+    /// aside for a store in memory.
     #[must_use]
     pub fn posing_as(mut self, name: &'static str, in_memory: bool) -> Self {
         self.pose = Some((name, in_memory));
         self
     }
 
-    /// The same, and said to [overwrite](SessionStore::overwrites) or not. What its updates do stays the same.
+    /// Answers this [`overwrites`](SessionStore::overwrites) instead of the inner store's. Its updates stay as they
+    /// are.
     #[must_use]
     pub fn posing_as_overwriting(mut self, overwrites: bool) -> Self {
         self.overwrites = Some(overwrites);
         self
     }
 
-    /// The store inside.
+    /// The wrapped store.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Adds a fault. Calls are counted from now on; where several faults strike one call, all do, in this order, until
-    /// one ends it with an error.
+    /// Adds a fault and begins to count its calls. If several faults strike one call, they apply in the order in which
+    /// they were added, until one fails it.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push(Injected::new(fault));
     }
 
-    /// Loses the answer to the n-th call from now on, once: the store inside does it, and the caller is answered
-    /// `OutcomeUnknown`. With `None` no answer is lost any more. Returns whether one was lost since the last time.
+    /// Loses the answer to the n-th call from now on, once: the inner store carries the call out, and the caller gets
+    /// `OutcomeUnknown`. `None` stops this. Returns whether an answer was lost since the last call of this method.
     ///
-    /// This is what [`Harness::lose_answers`](crate::conformance::Harness::lose_answers) needs.
+    /// [`Harness::lose_answers`](crate::conformance::Harness::lose_answers) needs this.
     pub fn lose_answer(&self, nth: Option<u32>) -> bool {
         let losing = nth.map(|nth| (u64::from(nth), Injected::new(Fault::outcome_unknown().nth(nth.into()))));
         let before = std::mem::replace(&mut self.state().losing, losing);
         before.is_some_and(|(nth, injected)| injected.matched() >= nth)
     }
 
-    /// Takes all faults away. Calls that already hang or wait go on hanging and waiting.
+    /// Removes all faults. Calls that already hang or wait continue to do so.
     pub fn heal(&self) {
         self.state().faults.clear();
     }
 
-    /// Stops the next call of this method at this step, until the gate is released. For more choice see
-    /// [`Fault::pause`].
+    /// Stops the next call of this method at this step, until the gate is released. [`Fault::pause`] offers more
+    /// choice.
     pub fn pause(&self, operation: Operation, step: Step) -> Gate {
         let (fault, gate) = Fault::pause();
         self.inject(fault.on(operation).at(step).first(1));
         gate
     }
 
-    /// Every call since the log was emptied, in the order in which they began.
+    /// Returns every call since the log was emptied, in the order in which they began.
     #[must_use]
     pub fn log(&self) -> Vec<Call> {
         self.state().log.clone()
     }
 
-    /// How many calls of this method there were since the log was emptied.
+    /// The number of calls of this method since the log was emptied.
     #[must_use]
     pub fn calls(&self, operation: Operation) -> usize {
         self.state().log.iter().filter(|call| call.operation == operation).count()
     }
 
-    /// How many calls there were since the log was emptied.
+    /// The number of calls since the log was emptied.
     #[must_use]
     pub fn total(&self) -> usize {
         self.state().log.len()
@@ -130,7 +132,7 @@ impl<S> FaultStore<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the call down and finds out what is to go wrong with it.
+    /// Logs the call and collects the faults that strike it.
     fn enter(&self, operation: Operation, ids: &[&SessionId]) -> Entered {
         let mut state = self.state();
         let State { faults, losing, .. } = &mut *state;
@@ -148,7 +150,7 @@ impl<S> FaultStore<S> {
         answer: impl Future<Output = Result<T, StoreError>>,
         alter: impl FnOnce(T, &[Alter]) -> T,
     ) -> Result<T, StoreError> {
-        // Counted at the first poll, like everything that a future does.
+        // Logged and counted at the first poll: a future does nothing before.
         let entered = self.enter(operation, ids);
         let answer: Result<T, StoreError> = async {
             entered.strike(Step::Before).await?;
@@ -221,7 +223,7 @@ fn altered(stored: Stored, alters: &[Alter]) -> Option<Stored> {
     alters.iter().try_fold(stored, |stored, alter| alter(stored))
 }
 
-/// Writes the forwarding of the methods that answer no record.
+/// Forwards the methods whose answers contain no record.
 macro_rules! forward {
     ($($operation:ident $method:ident[$($id:ident),*]($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
@@ -287,7 +289,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
     required::own_capabilities!(inner);
 }
 
-/// Writes the forwarding of a capability's methods.
+/// Forwards the methods of a capability.
 macro_rules! forward_capability {
     ($capability:ident $accessor:ident {
         $($operation:ident $method:ident[$($id:ident),*]($($argument:ident: $type:ty),*) -> $output:ty;)*
@@ -325,7 +327,7 @@ forward_capability! {
         Unlock unlock[id](id: &SessionId, holder: Holder) -> bool;
     }
 
-    /// Its faults are waits: it has no error to answer.
+    /// Faults can only delay this method, since it returns no error.
     async fn unlocked(&self, id: &SessionId, at_most: Duration) {
         let answer = async {
             if let Some(leases) = self.inner.leases() {

@@ -1,4 +1,4 @@
-//! Who loads: visitors who each have a connection, and ask again as soon as they are answered.
+//! The load: visitors with one connection each, who send the next request as soon as the last one is answered.
 
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,14 @@ pub(crate) struct Settings {
     pub(crate) time: Duration,
 }
 
-/// Before anything is recorded, the connections are opened and this part of the time goes by.
+/// The part of the time that passes before anything is recorded, while the connections are opened.
 const WARM_UP: f64 = 0.2;
 
-/// How long answers took.
+/// The latencies of the responses.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Answered {
     pub(crate) seconds: f64,
-    /// Nanoseconds, and how many answers took as long.
+    /// Pairs of nanoseconds and the number of responses that took as long.
     pub(crate) latencies: Vec<(u64, u64)>,
 }
 
@@ -36,12 +36,12 @@ impl Answered {
     }
 }
 
-/// Three digits are kept.
+/// Creates a histogram that keeps three significant digits.
 pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("1 to 5 digits")
 }
 
-/// In the process that loads.
+/// Runs the load, in the child.
 pub(crate) fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
     runtime::single().block_on(async {
         let mut visitors = JoinSet::new();
@@ -60,8 +60,8 @@ pub(crate) fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
     })
 }
 
-/// One visitor, who asks from `begin` until `end`, and at least once. Also tells when the last answer came: the slowest
-/// must not be left out because it came too late.
+/// Runs one visitor, who sends requests from `begin` until `end`, and at least one. Also returns when the last response
+/// came, so that the slowest one is not left out for being too late.
 async fn visit(port: u16, pages: Pages, begin: Instant, end: Instant) -> (Histogram<u64>, Instant) {
     let mut latencies = histogram();
     let mut client = Client::connect(port).await;

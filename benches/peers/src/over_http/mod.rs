@@ -1,4 +1,4 @@
-//! The same through a real HTTP connection: a server in one process, and who loads it in another.
+//! The same over a real HTTP connection, with the server in one process and the load in another.
 
 mod client;
 mod load;

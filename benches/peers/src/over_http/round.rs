@@ -1,4 +1,4 @@
-//! All subjects in turn.
+//! Loads all subjects in turn.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{child, effort::Effort, measure::median, progress, subjects, subjects::Kind};
 
-/// What one subject answered, in all rounds.
+/// The results of one subject, over all rounds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Loaded {
     #[serde(rename = "subject")]
@@ -17,7 +17,7 @@ pub(crate) struct Loaded {
     pub(crate) pages: Pages,
     /// The median of the rounds.
     pub(crate) requests_per_second: f64,
-    /// In microseconds, of all rounds.
+    /// In microseconds, over all rounds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p99_9: f64,

@@ -1,4 +1,4 @@
-//! The process that is loaded.
+//! The process that serves the requests.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -35,20 +35,20 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its store's files and processes go when its input ends; it is not killed.
+        // Its store's files and processes are removed when its input ends, so it isn't killed.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// In the child: all requests on this thread, until its input ends.
+/// Serves all requests on this thread, in the child, until its input ends.
 pub(crate) fn serve(kind: Kind) {
     runtime::single().block_on(async {
         let subject = Subject::new(kind, Shape::Reference).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         writeln!(std::io::stdout(), "{port}").expect("somebody reads it");
-        // Answers are one write each, and nothing waits for more.
+        // Each response is one write, so it is sent without waiting for more.
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a TCP socket"));
         let (ended, end) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {

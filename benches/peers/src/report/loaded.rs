@@ -1,4 +1,4 @@
-//! What was answered over HTTP.
+//! The results over HTTP.
 
 use serde_json::{Value, json};
 
@@ -92,5 +92,5 @@ impl Report for OverHttp {
     }
 }
 
-/// What is compared in the plot.
+/// The subjects in the plot.
 const PLOTTED: [Kind; 5] = [Kind::Empty, Kind::Memory, Kind::TowerMemory, Kind::TowerMoka, Kind::AxumSession];

@@ -1,4 +1,4 @@
-//! What a session takes of the machine's memory.
+//! The memory that a session takes.
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
-//! What is compared: one router each, with the same routes, by each library's own means.
+//! The subjects: one router each, with the same routes, written as each library intends.
 //!
 //! | route | what its handler does |
 //! |---|---|
-//! | `/untouched` | nothing, and asks for no session |
+//! | `/untouched` | nothing, and uses no session |
 //! | `/fill` | fills a session with all entries |
 //! | `/read` | decodes `user` |
 //! | `/write` | reads `n` and writes `n + 1` |

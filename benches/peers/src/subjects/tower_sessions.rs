@@ -1,4 +1,4 @@
-//! tower-sessions, once over its memory store and once, in the release that it is made for, over its moka store.
+//! tower-sessions: over its memory store, and over its moka store in the release that the latter supports.
 
 use axum::{Router, routing::get};
 
@@ -13,7 +13,7 @@ pub(crate) fn moka(app: App) -> Router {
     of_moka::routes().layer(of_moka::SessionManagerLayer::new(store)).with_state(app)
 }
 
-/// The two releases have the same interface in different types.
+/// The two releases have the same interface with different types.
 macro_rules! release {
     ($name:ident, $library:ident) => {
         mod $name {

@@ -87,8 +87,8 @@ pub(super) fn reachable(now: SystemTime, until: SystemTime) -> SystemTime {
 /// Returns the sliding expiry of an item, and how far a touch has moved it.
 ///
 /// Memcached reports the whole seconds that are left. The item itself contains the exact expiry that was set when it
-/// was written. The two agree unless a touch has moved memcached's. After a touch, the returned expiry is never earlier
-/// than the touch has set it, and up to three seconds later.
+/// was written. The two agree unless a touch has moved memcached's. If it was moved by more than [`LATE`], the returned
+/// expiry is never earlier than the touch has set it, and up to three seconds later. A smaller move may not be noticed.
 pub(super) fn moved(now: SystemTime, written: SystemTime, seconds_left: Option<i64>) -> (SystemTime, Shift) {
     let Some(left) = seconds_left.and_then(|left| u64::try_from(left).ok()) else { return (written, Shift::None) };
     let told = clock::later(now, Duration::from_secs(left));

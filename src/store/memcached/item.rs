@@ -37,7 +37,7 @@ impl Found {
     }
 }
 
-/// The fate of a write that was not answered.
+/// The result of reading back a write that was not answered.
 enum Settled {
     /// It took place, with this CAS value.
     Ours(Cas),

@@ -164,8 +164,8 @@ impl MemcachedStore {
         self.release(id, &place, holder, held.head.birth).await
     }
 
-    /// Waits until the lease may be free: released, expired, lost, or unreadable. Returns after [`LONGEST_WAIT`] in any
-    /// case.
+    /// Waits until the lease may be free: released, expired, lost, or unreadable. Returns after about [`LONGEST_WAIT`]
+    /// in any case.
     pub(super) async fn lease_ended(&self, id: &SessionId) {
         let (began, key) = (Instant::now(), self.inner.keys.lease(id));
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);

@@ -21,8 +21,8 @@ use crate::{
 /// The format that this version writes.
 const FORMAT: u8 = 1;
 
-/// The length of the longest list. In a full list, a new session replaces the one that was listed first. That session
-/// lives on, and is revoked like the others.
+/// The length of the longest list. In a full list, a new session replaces the one that was listed longest ago. That
+/// session lives on, and is revoked like the others.
 const MOST: usize = 1_000;
 
 /// The number of entries for which the shortest list has room. They make it at least as large as the smallest record.

@@ -438,7 +438,7 @@ impl SessionStore for MemcachedStore {
     /// Refuses further requests, waits for the replies to those under way, and disconnects.
     async fn close(&self) -> Result<(), StoreError> {
         let ending = self.inner.servers.iter().flat_map(Server::close);
-        // All time limits begin at once.
+        // All time limits begin at the same time.
         let ending: Vec<_> = ending.map(|closing| (Instant::now() + closing.limit(), closing)).collect();
         if ending.is_empty() {
             return Ok(());

@@ -80,7 +80,7 @@ impl FileStoreBuilder {
         self
     }
 
-    /// How many blocking calls run at once. Default: 32; at least 1. Each uses a blocking thread of the caller's
+    /// How many blocking calls run at once. Default: 32; 0 counts as 1. Each uses a blocking thread of the caller's
     /// runtime and at most four open files. Further calls wait, without a thread.
     pub fn blocking_calls(mut self, calls: u16) -> Self {
         self.blocking_calls = calls;

@@ -86,8 +86,8 @@ impl Locks {
 impl Drop for Locks {
     fn drop(&mut self) {
         for file in self.files.iter().flatten() {
-            // Closing the file is not enough while a child process is being started: until that runs its program, it
-            // has a copy of the file descriptor.
+            // Closing the file is not enough while a child process is being started: until the child runs its program,
+            // it has a copy of the file descriptor.
             let _ = file.unlock();
         }
     }

@@ -19,7 +19,7 @@ const FURTHER_CLEARING_PASSES: usize = 8;
 impl FileStore {
     /// Sweeps every shard, in many blocking calls, so that requests get their turn in between.
     ///
-    /// If another process keeps the lock of a shard, the other shards are still swept. The error is returned in the
+    /// If another process keeps the lock of a shard, the other shards are still swept. The error is returned at the
     /// end.
     pub(super) async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
         let mut swept = self.sweep_once(operation, sweep).await?;

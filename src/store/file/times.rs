@@ -2,9 +2,9 @@
 //! keeps.
 //!
 //! - The modification time is the expiry, the access time the last use.
-//! - Both are whole milliseconds. The digits below are a sign for the kind of the record, in steps of 100 ns (the
-//!   resolution of NTFS). A time without such a sign was set by another program (a copy, a backup, `touch`). The values
-//!   in the file's header, from its last write, are then used instead.
+//! - Both are whole milliseconds. The digits below the milliseconds are a sign for the kind of the record, in steps of
+//!   100 ns (the resolution of NTFS). A time without such a sign was set by another program (a copy, a backup,
+//!   `touch`). The values in the file's header, from its last write, are then used instead.
 //! - File systems differ in the latest time that they can hold. With XFS without `bigtime` and with ext3, times end in
 //!   January 2038. An expiry from the year 2100 on is stored only in the header, and the file's time is a mark.
 

@@ -88,8 +88,8 @@ impl Sweep {
 }
 
 impl Disk {
-    /// Returns ids of live sessions from a cursor on. The cursor is the first eight bytes of the first id on the page.
-    /// Ids are returned in order, so sessions that come and go meanwhile don't shift the others.
+    /// Returns a page of ids of live sessions. It begins with the first id whose first eight bytes are not below the
+    /// cursor. Ids are returned in order, so sessions that come and go meanwhile don't shift the others.
     pub(super) fn page(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let (now, mut ids) = (self.now(), Vec::new());
         let first = from.to_u64().unwrap_or(0).to_be_bytes()[0];

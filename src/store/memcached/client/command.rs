@@ -7,7 +7,7 @@ use std::{
 
 use super::super::key::Key;
 
-/// An item's size without its key and value, in bytes: header, CAS value, client flags, and the ends of key and value.
+/// The overhead of an item, in bytes: header, CAS value, client flags, and the ends of key and value.
 pub(in super::super) const ITEM_OVERHEAD: usize = 48 + 8 + 4 + 1 + 2;
 
 /// One encoded request, with the opaque number that its reply must repeat.

@@ -96,7 +96,7 @@ impl InFlight {
         self.lock().is_empty()
     }
 
-    /// Takes the oldest request. The next reply must be to it.
+    /// Takes the oldest request, to which the next reply must belong.
     pub(super) fn take(&self) -> Option<(u64, Waiter)> {
         self.lock().pop_front()
     }

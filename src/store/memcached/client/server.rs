@@ -206,8 +206,8 @@ impl Closing {
         self.link.is_idle()
     }
 
-    /// How long the connection may take to end. If its runtime doesn't run at all, it never ends. That matters only
-    /// while requests are under way, so otherwise the limit is short.
+    /// How long the connection may take to end. If its runtime doesn't run, it never ends. That matters only while
+    /// requests are under way, so the limit is short if there are none.
     pub(in super::super) fn limit(&self) -> Duration {
         if self.is_idle() {
             return CLOSE_GRACE;

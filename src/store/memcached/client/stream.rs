@@ -36,7 +36,7 @@ impl Stream {
     }
 }
 
-/// The settings of a connection beside its address.
+/// The settings of a connection, apart from its address.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Transport {
     #[cfg(feature = "memcached-tls")]

@@ -1,4 +1,4 @@
-//! What was written and not synced, so that a flush knows what to sync.
+//! Tracks unsynced changes, so that a flush can sync them.
 
 use std::{
     collections::HashMap,
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::id::SessionId;
 
-/// How many ids are remembered; when there are more, a flush syncs every file of the shards concerned.
+/// How many ids are remembered. If there are more, a flush syncs every file in the shards concerned.
 const MOST_IDS: usize = 1 << 16;
 
-/// What this process has written and not synced.
+/// The changes that this process has made and not synced.
 ///
 /// Each item has the number of its last change. It stays here until a sync that began after that change has succeeded.
 /// A flush therefore removes nothing while it syncs, and a concurrent flush, or one after a failure, syncs the same
@@ -51,14 +51,14 @@ pub(super) struct Unsynced {
     pub(super) is_lost: bool,
 }
 
-/// What a flush has to sync.
+/// The changes that a flush has to sync.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ToSync {
     pub(super) files: Vec<(SessionId, Unsynced)>,
     /// Each with the number of its last change.
     pub(super) shards: Vec<(u8, u64)>,
     pub(super) owners: Vec<(u8, u64)>,
-    /// If there were too many ids, all files of the shards must be synced: the number of the last change.
+    /// Set if there were too many ids, so that all files in the shards must be synced: the number of the last change.
     pub(super) all: Option<u64>,
 }
 
@@ -87,7 +87,7 @@ impl Dirty {
         Self { shards: names(), owners: names(), ids: Mutex::default() }
     }
 
-    /// A file has taken its place.
+    /// Notes that a file was renamed into place.
     pub(super) fn wrote(&self, durability: Durability, id: &SessionId) {
         if durability.syncs_dirs(false) {
             return;
@@ -106,7 +106,7 @@ impl Dirty {
         }
     }
 
-    /// A file was removed.
+    /// Notes that a file was removed.
     pub(super) fn removed(&self, durability: Durability, id: &SessionId) {
         if durability.syncs_dirs(true) {
             return;
@@ -149,7 +149,7 @@ impl Dirty {
         }
     }
 
-    /// Notes that a file could not be synced: its content counts as just written, and as lost.
+    /// Notes that a file could not be synced. Its content counts as just written, and as lost.
     pub(super) fn lost_file(&self, id: &SessionId) {
         let mut ids = self.ids();
         ids.last += 1;

@@ -3,7 +3,7 @@
 use super::{Durability, dirty::Dirty, layout::Layout};
 use crate::clock::{self, Clock};
 
-/// The directory with how it is used. `found` reads in it, `writing` writes.
+/// The directory with its settings. `found` reads files in it, `writing` writes them.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) layout: Layout,

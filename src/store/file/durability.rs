@@ -1,18 +1,19 @@
 //! What survives a power cut.
 
-/// What of a [`FileStore`](super::FileStore) survives a power cut or a crash of the operating system.
+/// Sets which changes to a [`FileStore`](super::FileStore) survive a power cut or a crash of the operating system.
 ///
-/// A crash of the *process* loses nothing in any setting: what was acknowledged is then in the system's cache.
+/// A crash of the *process* loses no acknowledged change, whatever the setting: the change is then in the operating
+/// system's cache.
 ///
 /// | | write of a session | removal, renewal, revocation | touch |
 /// |---|---|---|---|
 /// | `None` | write, rename | unlink | set the times |
 /// | `Data` | write, fsync, rename | the same, then fsync of the directory | set the times |
-/// | `Full` | write, fsync, rename, fsync of the directory | the same, then fsync of the directory | set the times, fsync |
+/// | `Full` | write, fsync, rename, fsync of the directory | as with `Data` | set the times, fsync |
 ///
-/// So with `Data` a power cut may set a session back to an earlier whole state, and never undoes a logout. With `None` it
-/// may do both, and may leave a file without content, which is then a damaged one. A touch that is lost only ends the
-/// session earlier.
+/// So with `Data`, a power cut may set a session back to an earlier complete state, but never undoes a logout. With
+/// `None`, it may do both, and may leave a file without content, which then counts as damaged. A lost touch only ends
+/// the session earlier.
 ///
 /// # If a sync fails
 ///
@@ -26,7 +27,7 @@
 /// - A file whose own sync fails never replaces the old one. If a [`flush`](crate::SessionStore::flush) fails, the next
 ///   one writes the file anew: the kernel forgets content that it could not write, so a second sync of the same file
 ///   proves nothing.
-/// - A touch whose sync fails (`Full`) is taken back.
+/// - A touch whose sync fails (`Full`) is undone.
 ///
 /// Give all processes that share a directory the same durability: a process with `None` leaves no mark for its unsynced
 /// changes. `flush` syncs everything that this process has written and not synced, except touches.
@@ -35,20 +36,20 @@
 pub enum Durability {
     /// Nothing is synced until [`flush`](crate::SessionStore::flush).
     None,
-    /// Files are synced before they take their place; directories where a session ends.
+    /// Files are synced before they are renamed into place, and directories when a session ends.
     #[default]
     Data,
-    /// Files and directories are synced before an operation is answered.
+    /// Files and directories are synced before an operation returns.
     Full,
 }
 
 impl Durability {
-    /// Whether a file is synced before it takes its place.
+    /// Whether a file is synced before it is renamed into place.
     pub(super) const fn syncs_files(self) -> bool {
         !matches!(self, Self::None)
     }
 
-    /// Whether a directory is synced after a change that may (`ends_session`) or may not end a session.
+    /// Whether a directory is synced after a change. `ends_session` says whether the change may end a session.
     pub(super) const fn syncs_dirs(self, ends_session: bool) -> bool {
         match self {
             Self::None => false,

@@ -1,12 +1,12 @@
 //! One durable file per session in a directory, shared by several processes.
 //!
 //! - [`FileStore`] and its settings, [`FileStoreBuilder`] and [`Durability`].
-//! - [`FileStoreError`]: which file, what failed, what to do.
+//! - [`FileStoreError`]: what failed, on which file, and what to do about it.
 
-/// The target of all events.
+/// The `tracing` target of the store's events.
 pub(super) const TARGET: &str = "session_layer::store::file";
 
-/// What kind of store it is.
+/// The name of this kind of store.
 const NAME: &str = "file";
 
 mod builder;

@@ -1,5 +1,5 @@
-//! Blocking calls: off the async threads, a limited number at once, one writer in each shard, and a time limit for
-//! each.
+//! Runs blocking calls off the async threads: a limited number at once, one writer in each shard, and a time limit for
+//! each call.
 
 use std::{
     io,
@@ -55,7 +55,7 @@ pub(super) struct Pool {
     wait: Duration,
 }
 
-/// The calls that run.
+/// The running calls.
 #[derive(Debug)]
 struct Places {
     most: u32,
@@ -149,11 +149,11 @@ impl Claim {
     }
 }
 
-/// The end of a call's time.
+/// The time limits of a call.
 struct Limit {
-    /// For waiting.
+    /// For the wait until the call can run.
     wait: Instant,
-    /// For the answer.
+    /// For the call's result.
     answer: Instant,
 }
 
@@ -166,8 +166,8 @@ impl Pool {
         Self { places: Arc::new(places), released: notifies(), wait }
     }
 
-    /// Opens the directory, which is the first call. Outside of a runtime it fails, since there is no blocking thread
-    /// and no timer.
+    /// Opens the directory, which is the first call. Outside of a tokio runtime there is neither a blocking thread nor
+    /// a timer, so the directory is opened on the caller's thread, without a time limit.
     pub(super) async fn open<T: Send + 'static>(
         &self,
         dir: &Path,
@@ -247,17 +247,18 @@ impl Pool {
         run(self.limit().answer, move |_| work()).await?
     }
 
-    /// Waits until a lease in this shard is given back in this process, at most this long.
+    /// Waits until a lease in this shard is released in this process, at most this long.
     pub(super) async fn released(&self, shard: u8, at_most: Duration) {
         let _ = timeout(at_most, self.released[usize::from(shard)].notified()).await;
     }
 
-    /// Wakes those that wait for a lease in this shard.
+    /// Wakes the tasks that wait for a lease in this shard.
     pub(super) fn release(&self, shard: u8) {
         self.released[usize::from(shard)].notify_waiters();
     }
 
-    /// Lets no further call begin, and waits for those that run, at most for the deadline. `false` if one goes on.
+    /// Refuses further calls, and waits for the running ones at most until the time limit. Returns `false` if one is
+    /// still running.
     pub(super) async fn drain(&self) -> bool {
         let until = self.limit().answer;
         self.places.state().closed = true;
@@ -278,9 +279,9 @@ impl Pool {
         Limit { wait: clock::deadline(self.wait), answer: clock::deadline(self.wait.max(LEAST_TIME)) }
     }
 
-    /// Waits until a call may begin. It holds nothing meanwhile: the call's thread takes the place.
+    /// Waits until a call may begin. Holds nothing meanwhile: the call's thread takes the place.
     async fn ready(&self, shards: Option<Shards>, until: Instant) -> Result<(), Full> {
-        // Queue behind the callers that wait already.
+        // Queues behind the callers that already wait.
         let mut full = match self.places.look(shards, true) {
             Ok(()) => return Ok(()),
             Err(full) => full,
@@ -327,7 +328,7 @@ impl Places {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks whether a call could begin now; with `behind`, not before the callers that wait already.
+    /// Checks whether a call could begin now. With `behind`, it may not begin before the callers that already wait.
     fn look(&self, shards: Option<Shards>, behind: bool) -> Result<(), Full> {
         self.state().look(self.most, shards, behind)
     }
@@ -360,7 +361,7 @@ impl State {
 }
 
 impl Place<'_> {
-    /// Another process has the lock of one of these shards; it is not known of which one.
+    /// Notes that another process has the lock of one of these shards. It is not known which one.
     fn busy(&self) {
         let mut state = self.places.state();
         for shard in self.shards.iter().flat_map(Shards::iter) {
@@ -443,13 +444,13 @@ async fn run<T: Send + 'static>(
     }
 }
 
-/// The error if the time is over and nothing was changed, nor will be.
+/// The error if the time limit has passed, and nothing was or will be changed.
 fn in_time() -> StoreError {
     StoreError::new(StoreErrorKind::Timeout)
         .because("neither a blocking thread nor the disk has answered in time; see whether the disk is stalled")
 }
 
-/// The call panicked, or the runtime is shutting down.
+/// Returns the error for a call that panicked or whose runtime is shutting down.
 fn ended(error: JoinError, caller: &Caller) -> StoreError {
     let kind = match caller.leave() {
         true if error.is_cancelled() => StoreErrorKind::Unavailable,

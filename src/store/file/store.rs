@@ -1,4 +1,4 @@
-//! The file store as the contract sees it.
+//! The file store's implementation of the contract.
 
 use std::{
     fmt,
@@ -28,15 +28,15 @@ use crate::{
     },
 };
 
-/// How long a waiter for a lease waits before it asks again: another process does not wake it.
+/// How long a waiter for a lease waits before it tries again, since a release in another process does not wake it.
 const LEASE_POLL: Duration = Duration::from_millis(50);
 
 /// The shortest time between two sweeps.
 const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One durable file per session in a directory, which several processes of one machine can share.
+/// A session store with one durable file per session, in a directory that several processes of one machine can share.
 ///
-/// For applications that must survive a restart with no server beside them. Clones share one store;
+/// It is for applications whose sessions must survive a restart without a separate server. Clones share one store.
 /// [`FileStoreBuilder`](super::FileStoreBuilder) has the settings.
 ///
 /// ```
@@ -53,27 +53,29 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// # }
 /// ```
 ///
-/// # What it promises
+/// # Guarantees
 ///
-/// - **A reader takes no lock** and sees a whole old or a whole new record, whatever a writer does, is stopped or
-///   killed in the middle of: a file is never changed, but replaced by rename.
-/// - **Writers of all processes take turns**, by advisory locks on 256 lock files, each for a share of the sessions. A
-///   process that dies leaves none. One that is stopped while it has one delays the writers of 1/256 of the sessions,
-///   each until the [deadline](super::FileStoreBuilder::lock_deadline), and keeps no thread waiting.
+/// - **Readers take no lock.** A reader sees the old or the new record, and always a complete one, even if a writer is
+///   stopped or killed in the middle of a change: a file is never changed in place, but replaced by rename.
+/// - **Writers of all processes exclude each other** by advisory locks on 256 lock files, each for a share of the
+///   sessions. A process that dies leaves no lock. A process that is stopped while it holds a lock delays the writers
+///   of 1/256 of the sessions, each until the [deadline](super::FileStoreBuilder::lock_deadline), and keeps no thread
+///   waiting.
 /// - **Every call has a time limit**, the same deadline, measured by the caller's own timer. Several runtimes can share
 ///   the store, and it survives the end of the runtime that opened it.
 /// - **A change that was not synced is not acknowledged**, as far as the [`Durability`](super::Durability) promises a
-///   sync; its documentation says what happens if a sync fails.
-/// - **A touch writes no content, and a sweep opens no file**: expiry and last use are the file's modification and access
-///   time. Times that somebody else has set (a backup, a copy without `-p`) are recognised, and those of the last write
-///   count.
-/// - **Nothing that is no session is read as one**: links, devices, other users' files and files that were renamed are an
-///   error for their id and left alone; other names are no concern of the store.
-/// - **A damaged file** (a checksum is wrong) is `Corrupt` for its session and an event with the path. It is not
-///   overwritten. It goes when the session is removed or would have expired; if even that can't be read in it, a week after
-///   it was last changed.
-/// - **A full, read-only or unmounted disk** is `Unavailable`, never "absent"; the old state stays, and it goes on when the
-///   cause is gone. A directory that is emptied by hand while the store is open is an empty store.
+///   sync. Its documentation says what happens if a sync fails.
+/// - **A touch writes no content, and a sweep opens only files that it removes**: expiry and last use are the file's
+///   modification and access time. Times that another program has set (a backup, a copy without `-p`) are recognised,
+///   and those of the last write are used instead.
+/// - **Only a session's own file is read as that session.** Links, devices, other users' files and files that were
+///   renamed are an error for their id, and are left alone. Files with other names are ignored.
+/// - **A damaged file** (a checksum is wrong) is a `Corrupt` error for its session, and is logged with its path. It is
+///   not overwritten. It is removed when the session is removed or would have expired. If its expiry can't be read
+///   either, it is removed a week after its last change.
+/// - **A full, read-only or unmounted disk** is an `Unavailable` error, and never makes a session absent. The old state
+///   stays, and the store works again when the cause is gone. A directory that is emptied by hand while the store is
+///   open is an empty store.
 ///
 /// # The directory
 ///
@@ -85,23 +87,25 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// DIR/owners/cd/<hash of owner>.<id>            an empty file: this session is this owner's
 /// ```
 ///
-/// Directories are made with mode 0700 and files with 0600, and all processes must run as one user. Values are not
-/// encrypted. It has to be a local file system with locks and with times to the microsecond; opening checks both.
+/// Directories are created with mode 0700 and files with 0600, and all processes must run as one user. Values are not
+/// encrypted. The directory must be on a local file system with locks and with times exact to the microsecond. Opening
+/// the store checks both.
 ///
 /// # Costs
 ///
 /// A load opens and reads one file and, unless the durability is `None`, looks at the shard's lock file. An update
 /// writes a file and renames it. A sweep, a count or a walk through the ids looks at every file's times. `delete_idle`
 /// opens the files that seem idle. `list_owner` lists 1/256 of all marks of owners and opens the owner's sessions. A
-/// lease is kept in the session's file: taking, extending and giving it back are one write each, as durable as all
+/// lease is kept in the session's file: taking, extending and releasing it are one write each, as durable as all
 /// others. `benches/file` compares the store with plain file operations.
 ///
 /// # Systems
 ///
-/// Tested on Linux (ext4, tmpfs). Other Unixes have no way to read a file without moving its access time: there, after the
-/// first load the last use is worked out from the expiry, which is exact until the absolute limit caps it. On Windows,
-/// NTFS times are fine enough, a rename replaces a file that readers have open (Windows 10 1809 on), and directories are not
-/// synced, since NTFS journals names; rights are inherited from the directory. Neither was run.
+/// The store is tested on Linux (ext4, tmpfs). Other Unix systems can't read a file without moving its access time.
+/// There, after the first load, the last use is derived from the expiry, which is exact until the absolute limit caps
+/// the expiry. On Windows, NTFS times are exact enough, a rename replaces a file that readers have open (Windows 10
+/// 1809 and later), directories are not synced, since NTFS journals names, and permissions are inherited from the
+/// directory. The store was not run on these systems.
 ///
 /// # Events
 ///
@@ -110,7 +114,8 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// | level | events |
 /// |---|---|
 /// | trace | `loaded`, `refreshed` |
-/// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `ended`, `renamed`, `swept`, `lease asked for`, `lease given back` |
+/// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `ended`, `renamed`, `swept` |
+/// | debug | `lease asked for`, `lease given back` |
 /// | info | `conflict`, `exists` and `gone`, with the operation |
 /// | warn | a timeout; a record that is too large; a directory that other users can look into |
 /// | error | `damaged session file`, with the path; any other failure, with operation, id and cause |
@@ -122,7 +127,7 @@ pub struct FileStore {
 pub(super) struct Inner {
     disk: Arc<Disk>,
     pub(super) pool: Pool,
-    /// Who is told of what is swept, and of damaged files.
+    /// The observers of sweeps and of damaged files.
     pub(super) observers: Observers,
     tasks: Tasks,
     /// `None` if no task sweeps.
@@ -136,7 +141,7 @@ impl Drop for Inner {
 }
 
 impl FileStore {
-    /// The directory, absolute.
+    /// Returns the store's directory as an absolute path.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.inner.disk.layout.root()
@@ -156,7 +161,7 @@ impl FileStore {
         store
     }
 
-    /// Makes sure that the task that sweeps runs, if there is to be one.
+    /// Makes sure that the sweeping task runs, unless sweeping is turned off.
     fn keep_swept(&self) {
         let Inner { tasks, sweep_interval: Some(interval), .. } = &*self.inner else { return };
         tasks.start(|runtime, running| {
@@ -212,17 +217,17 @@ impl FileStore {
     }
 }
 
-/// Sweeps from time to time, as long as the store is there.
+/// Sweeps at every interval until the store is dropped.
 async fn sweep_often(store: Weak<Inner>, interval: Duration, _running: Running) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(inner) = store.upgrade() else { return };
-        // An error has its event already. The next sweep tries again.
+        // The error is logged already. The next sweep tries again.
         let _ = FileStore { inner }.sweep_all("sweep", Sweep::Expired).await;
     }
 }
 
-/// Names operation and session, and tells the log of what failed.
+/// Adds the operation and the session to an error, and logs it.
 fn report(error: StoreError, operation: &'static str, id: Option<&SessionId>) -> StoreError {
     let error = error.during(operation);
     let error = match id {
@@ -231,10 +236,10 @@ fn report(error: StoreError, operation: &'static str, id: Option<&SessionId>) ->
     };
     let cause = std::error::Error::source(&error).map(tracing::field::display);
     match error.kind() {
-        // The damage itself has an event of its own, with the path.
         StoreErrorKind::TooLarge | StoreErrorKind::Timeout => {
             tracing::warn!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}");
         }
+        // A damaged file is also logged by `Damaged::report`, with its path.
         _ => tracing::error!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}"),
     }
     error
@@ -441,7 +446,8 @@ impl Owners for FileStore {
 #[async_trait]
 impl Leases for FileStore {
     async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        // It dies with this future: a call that comes to its turn later takes no lease that nobody would give back.
+        // Dropped with this future. If the call gets its turn later than that, it takes no lease, since nobody would
+        // release it.
         let caller = Arc::new(());
         let (key, waiting) = (*id, Arc::downgrade(&caller));
         let work = move |disk: &Disk, locks: &Locks| disk.lock(locks, &key, holder, time, &waiting);

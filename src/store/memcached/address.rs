@@ -1,4 +1,4 @@
-//! Where a memcached server listens.
+//! The address of a memcached server.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 #[cfg(unix)]
 use std::path::PathBuf;
 
-/// The port that memcached listens on if it is told no other.
+/// Memcached's default port.
 pub(super) const DEFAULT_PORT: u16 = 11_211;
 
 /// A host and a port, or the path of a Unix socket.
@@ -24,8 +24,8 @@ pub(super) enum Address {
 
 impl Address {
     /// Parses `host`, `host:port`, `127.0.0.1:11211`, `[::1]:11211`, `/run/memcached.sock` or
-    /// `unix:/run/memcached.sock`. The error says what is wrong, since a wrong host name would otherwise be noticed
-    /// only when it is looked up at the first request.
+    /// `unix:/run/memcached.sock`. The error says what is wrong. A wrong host name is refused here, since it would
+    /// otherwise be noticed only when it is looked up at the first request.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("it has 1 to 255 characters and no space");
@@ -34,7 +34,7 @@ impl Address {
             return Err("it has no scheme: give `host:port`");
         }
         if let Some(path) = text.strip_prefix("unix:") {
-            // `unix:///run/memcached.sock` is another spelling.
+            // `unix:///run/memcached.sock` is also accepted.
             return Self::unix(path.strip_prefix("//").unwrap_or(path));
         }
         if text.starts_with('/') {
@@ -52,7 +52,7 @@ impl Address {
         }
     }
 
-    /// Parses what follows a `[`.
+    /// Parses the part after a `[`.
     fn ipv6(text: &str) -> Result<Self, &'static str> {
         let (host, rest) = text.split_once(']').ok_or("its `[` is not closed")?;
         let port = match rest {
@@ -96,7 +96,7 @@ impl Address {
         Err("Unix sockets need a Unix system")
     }
 
-    /// The name under which libmemcached puts a server into its ring: without the port if it is the default one.
+    /// The server's name in libmemcached's ring. The port is left out if it is the default one.
     pub(super) fn ring_name(&self) -> String {
         match self {
             Self::Tcp { host, port: DEFAULT_PORT } => host.clone(),
@@ -113,8 +113,9 @@ fn port(text: &str) -> Result<u16, &'static str> {
     port.ok_or("its port is not between 1 and 65535")
 }
 
-/// Checks a name as in DNS (RFC 1123, section 2.1; underscores are common in container networks) or an IPv4 address. A
-/// name whose last part is a number must be an address: resolvers take `11211` for 0.0.43.203.
+/// Checks a DNS name (RFC 1123, section 2.1) or an IPv4 address. Underscores are allowed, since they are common in
+/// container networks. A name whose last part is a number must be an IPv4 address, since resolvers read `11211` as
+/// 0.0.43.203.
 fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() {
         return Err("it has no host");

@@ -1,4 +1,4 @@
-//! Records as items: load, create, update, touch, remove and refresh.
+//! Records as items: load, create, update, touch, remove, end and refresh.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -18,11 +18,11 @@ use crate::{
     store::{Create, End, OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
 
-/// What is under a record's key.
+/// The item under a record's key.
 pub(super) enum Found {
     /// Nothing.
     Absent,
-    /// An item that stands for nothing: expired by the clock, of another generation, empty or stale.
+    /// An item that counts as absent: expired by the clock, of another generation, empty or stale.
     Dead { cas: Option<Cas> },
     /// A record.
     Live(Held),
@@ -37,13 +37,13 @@ impl Found {
     }
 }
 
-/// What became of a write that was not answered.
+/// The result of reading back a write that was not answered.
 enum Settled {
-    /// It took place; this is the CAS value.
+    /// It took place, with this CAS value.
     Ours(Cas),
-    /// There is no live record, so that it did not take place or was overtaken by a removal.
+    /// There is no live record: the write did not take place, or the record was removed after it.
     Absent,
-    /// Neither is certain.
+    /// It is not known whether the write took place.
     Unknown,
 }
 
@@ -56,14 +56,14 @@ impl MemcachedStore {
         Ok(self.find(&self.place(id)).await?.live())
     }
 
-    /// Reads what is under a record's key, in one round trip.
+    /// Reads the item under a record's key, in one round trip.
     pub(super) async fn find(&self, place: &Place<'_>) -> Result<Found, StoreError> {
         let generation = self.ask_generation(place).await?;
         let reply = place.call(Command::get(&place.key, "v c t")).await.map_err(ClientError::of_read)?;
         self.read(reply, generation.answer().await?)
     }
 
-    /// What a reply to a get says, for records of this generation.
+    /// Interprets the reply to a get. Records of another generation are dead.
     pub(super) fn read(&self, reply: Reply, generation: Generation) -> Result<Found, StoreError> {
         match reply.status {
             Status::Miss => return Ok(Found::Absent),
@@ -81,14 +81,14 @@ impl MemcachedStore {
         Ok(Found::Live(held))
     }
 
-    /// Writes a record.
+    /// Returns the command that writes a record.
     pub(super) fn write(&self, key: &Key, mode: Mode, head: &Head, record: &Record) -> Command {
         let exptime = expiry::exptime(self.now(), head.usage.expires_at);
         let flags = expiry::limit_to_flags(record.absolute_limit());
         Command::set(key, mode, exptime, flags, &[&head.to_bytes(), &record.to_bytes()])
     }
 
-    /// The head of a write, with an expiry that memcached can keep.
+    /// Creates the head of a write, with an expiry that memcached can keep.
     pub(super) fn head(&self, record: &Record, origin: Origin, usage: Usage) -> Result<Head, StoreError> {
         let expires_at = expiry::reachable(self.now(), usage.expires_at.min(record.absolute_limit()));
         Head::new(origin, Usage { expires_at, ..usage })
@@ -116,7 +116,7 @@ impl MemcachedStore {
             };
             match reply.status {
                 Status::Done => return Ok(Create::Created(head.version(cas_of(&reply)?))),
-                // In the way is a record, or what is left of one.
+                // A record or a dead item is in the way, or the dead item to be replaced has changed.
                 Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => {}
                 status => return Err(unexpected(&status)),
             }
@@ -138,20 +138,20 @@ impl MemcachedStore {
     ) -> Result<Update, StoreError> {
         let place = self.place(id);
         let Some((mut cas, origin)) = envelope::parts(expected) else {
-            // No version of this store: it is stored nowhere.
+            // The version is not one of this store, so no stored record has it.
             let found = self.find(&place).await?;
             return Ok(found.live().map_or(Update::Gone, |held| Update::Conflict(Some(held.stored))));
         };
-        // A record stays of the generation that it was loaded in: an update that was under way when everything was
-        // cleared brings nothing back.
+        // The update keeps the generation in which the record was loaded. So an update that is under way during a clear
+        // brings nothing back.
         let head = self.head(record, origin, usage)?;
         for _ in 0..TRIES {
             let outcome = self.update_once(&place, record, cas, &head).await?;
             if !matches!(outcome, Update::Conflict(_)) || !self.inner.options.last_write_wins {
                 return Ok(outcome);
             }
-            // One session state wins over another, and nothing else does: of a logout and a renewal the second must see the
-            // first one's tombstone.
+            // Only a session replaces a session. A tombstone is a conflict even here: of a logout and a renewal, the
+            // second must see the tombstone of the first.
             match self.find(&place).await? {
                 Found::Live(held) if held.stored.record.is_session() && record.is_session() => cas = held.cas,
                 Found::Live(held) => return Ok(Update::Conflict(Some(held.stored))),
@@ -171,7 +171,7 @@ impl MemcachedStore {
         let command = self.write(&place.key, Mode::Cas(cas), head, record);
         let (reply, generation) = match place.server.submit(place.lane, command, place.deadline).await {
             Ok(pending) => {
-                // Asked after the write: a clear that comes later is later.
+                // The generation is read after the write, so a clear that it does not show came after the write.
                 let generation = self.ask_generation(place).await;
                 (pending.answer().await, generation)
             }
@@ -189,7 +189,8 @@ impl MemcachedStore {
                     .map_or(Update::Gone, |held| Update::Conflict(Some(held.stored))));
             }
             Ok(reply) if reply.status == Status::Done => {
-                // If it can't be told, the write stands: a cleared record stays cleared, it has the old generation.
+                // If the generation can't be read, the write stands. A record that was cleared stays cleared, since it
+                // has the old generation.
                 let alive = match generation {
                     Ok(asked) => asked.answer().await.map_or(true, |now| now.is(head.generation)),
                     Err(_) => true,
@@ -207,7 +208,7 @@ impl MemcachedStore {
         }
     }
 
-    /// An update was answered with an error of the server's.
+    /// Finds out what is stored after the server answered an update with an error.
     async fn dropped(&self, place: &Place<'_>, status: &Status) -> Result<Update, StoreError> {
         let error = unexpected(status);
         tracing::error!(target: TARGET, cause = ?status, "memcached could not store an update");
@@ -218,7 +219,8 @@ impl MemcachedStore {
         }
     }
 
-    /// Reads back after a write that was not answered. It is never sent again: it may still arrive.
+    /// Reads the record back after a write that was not answered. The write is never sent again, since it may still
+    /// arrive.
     async fn settle(&self, place: &Place<'_>, head: &Head, error: &ClientError) -> Settled {
         if !error.sent || matches!(error.reason, Reason::Closed) {
             return Settled::Unknown;
@@ -226,22 +228,25 @@ impl MemcachedStore {
         match self.find(&place.renewed()).await {
             Ok(Found::Live(held)) if held.head.nonce == head.nonce => Settled::Ours(held.cas),
             Ok(Found::Absent | Found::Dead { .. }) => Settled::Absent,
-            // The state before: the write did not happen, or has not yet. Another's: it may have come after ours.
+            // If this is the old record, the write has not taken place, or not yet. If it is another write's record,
+            // that may have replaced ours.
             Ok(Found::Live(_)) | Err(_) => Settled::Unknown,
         }
     }
 
     /// Moves the expiry of an item to later.
     ///
-    /// Memcached can't touch on a condition. So the time left is read first, and an item that has enough is not touched:
-    /// a touch that gives time back afterwards would leave the shorter time if it was dropped in between. Its remaining
-    /// race: A and B read the same time left. B touches to later. A touches to less, and its answer tells the time that B
-    /// has set. A gives that back, and looks again whether another has moved it meanwhile.
+    /// Memcached has no conditional touch. So the time left is read first, and an item that has enough is not touched.
+    /// A touch that restores the time afterwards would leave the shorter time if it was dropped in between.
+    ///
+    /// One race remains. A and B read the same time left. B touches the item to a later time. A touches it to an
+    /// earlier one, and the reply to A contains the time that B has set. A restores that time, and checks again whether
+    /// another touch has moved it meanwhile.
     pub(super) async fn touch_item(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let place = self.place(id);
         let now = self.now();
         let until = expiry::reachable(now, usage.expires_at);
-        // Memcached would expire an item at once that is touched to a time in the past.
+        // If an item is touched to a time in the past, memcached expires it at once.
         let is_past = until <= now;
         if is_past || self.inner.options.clear_by_generation {
             let found = self.find(&place).await?.live();
@@ -255,8 +260,8 @@ impl MemcachedStore {
             Status::Miss => return Ok(Touch::Gone),
             status => return Err(unexpected(&status)),
         }
-        // The item's flags hold its absolute limit. If another record replaces this one in between, memcached may keep
-        // that past its limit, but a load checks the limit.
+        // The item's flags contain its absolute limit. If another record replaces this one before the touch, memcached
+        // may keep that record past its limit, but a load checks the limit.
         let limit = read.client_flags.and_then(expiry::limit_from_flags);
         if limit.is_some_and(|limit| limit <= now) {
             return Ok(Touch::Gone);
@@ -280,7 +285,7 @@ impl MemcachedStore {
         Err(StoreError::new(StoreErrorKind::Other).because("the item keeps changing"))
     }
 
-    /// One round trip: looks whether a live record is there, and deletes it and its lease.
+    /// Deletes a record and its lease in one round trip. Returns whether there was a live record.
     pub(super) async fn remove_item(&self, id: &SessionId) -> Result<bool, StoreError> {
         let place = self.place(id);
         let submit = |command| place.server.submit(place.lane, command, place.deadline);
@@ -288,8 +293,9 @@ impl MemcachedStore {
         let before = submit(Command::get(&place.key, "v c t")).await.map_err(ClientError::of_read)?;
         let delete = submit(Command::delete(&place.key, None)).await.map_err(ClientError::of_read)?;
         let lease = submit(Command::delete(&self.inner.keys.lease(id), None)).await;
-        // The delete is sent: from here on only its own answer says whether it took place. What can't be read counts as
-        // there: damaged bytes, which are deleted like others, or a generation that was not answered.
+        // The delete is sent: from here on, only its own reply says whether it took place. A record that can't be read
+        // counts as present: its bytes may be damaged, which are deleted like others, or the generation was not
+        // answered.
         let before = before.answer().await;
         let nothing = matches!(&before, Ok(reply) if reply.status == Status::Miss);
         let found = match (before, generation.answer().await) {
@@ -300,10 +306,10 @@ impl MemcachedStore {
             Ok(reply) => match reply.status {
                 Status::Done => {
                     if let Ok(lease) = lease {
-                        // It would run out by itself.
+                        // If this fails, the lease runs out by itself.
                         let _ = lease.answer().await;
                     }
-                    // Where there was nothing before, what was deleted was created in between.
+                    // If there was nothing before, the deleted item was created in between.
                     Ok(found || nothing)
                 }
                 Status::NotFound => Ok(false),
@@ -317,12 +323,12 @@ impl MemcachedStore {
         }
     }
 
-    /// Deletes a record by its CAS value, and then its lease.
+    /// Deletes a record if it has the expected CAS value, and then its lease.
     pub(super) async fn end_item(&self, id: &SessionId, expected: &Version) -> Result<End, StoreError> {
         let place = self.place(id);
         let conflict = |found: Found| found.live().map_or(End::Gone, |held| End::Conflict(Some(held.stored)));
         let Some((cas, origin)) = envelope::parts(expected) else {
-            // No version of this store: it is stored nowhere.
+            // The version is not one of this store, so no stored record has it.
             return Ok(conflict(self.find(&place).await?));
         };
         let generation = self.ask_generation(&place).await?;
@@ -334,7 +340,8 @@ impl MemcachedStore {
                 return match self.find(&place.renewed()).await {
                     // Another write came first, so the delete finds another CAS value and can't take effect.
                     Ok(Found::Live(held)) if held.cas != cas => Ok(End::Conflict(Some(held.stored))),
-                    // Nothing left: whether this delete or another is the reason can't be told.
+                    // The record is gone, and either this delete or another one is the reason. Or it is unchanged, and
+                    // the delete may still arrive. Or it can't be read.
                     Ok(_) | Err(_) => Err(error.of_write()),
                 };
             }
@@ -344,7 +351,7 @@ impl MemcachedStore {
             Status::Done => {
                 // Not waited for: the lease would run out by itself.
                 drop(submit(Command::delete(&self.inner.keys.lease(id), None)).await);
-                // A record of an older generation has been absent before. If the generation can't be told, the delete
+                // A record of an older generation was already absent. If the generation can't be read, the delete
                 // stands.
                 let was_cleared = generation.answer().await.is_ok_and(|now| !now.is(origin.generation));
                 Ok(if was_cleared { End::Gone } else { End::Ended })
@@ -356,8 +363,8 @@ impl MemcachedStore {
     }
 
     pub(super) async fn refresh_item(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // An equal CAS value of the same incarnation is the same state. The generation can be compared by its value
-        // only.
+        // An equal CAS value of the same incarnation means the same state. But it doesn't show whether the generation
+        // has changed, so with generations the record is loaded.
         if !self.inner.options.clear_by_generation
             && let Some((cas, _)) = envelope::parts(&held.version)
         {
@@ -390,7 +397,7 @@ impl MemcachedStore {
     }
 }
 
-/// The CAS value of a stored item.
+/// Returns the CAS value of a stored item. Fails if the server has compare-and-swap turned off.
 pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
     reply.cas().ok_or_else(|| {
         StoreError::new(StoreErrorKind::Unavailable)
@@ -398,7 +405,7 @@ pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
     })
 }
 
-/// Whether a conditional write took place. Returns `false` if another came first, or the server was restarted.
+/// Whether a conditional write took place. Returns `false` if another write came first, or the server was restarted.
 pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
     match status {
         Status::Done => Ok(true),

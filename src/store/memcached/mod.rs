@@ -1,8 +1,9 @@
-//! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
+//! Sessions on a cluster of memcached servers: the store, its ring, and its own small client.
 //!
 //! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
-//! `ring`, `expiry`, `events`, `backoff`, `released`, `error`, `list_policy`; `client/`, which knows no session; `retry`;
-//! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `builder`.
+//! `ring`, `expiry`, `events`, `backoff`, `released`, `error`, `list_policy`; `client/`, which has no notion of
+//! sessions; `retry`; `envelope`, the encoding of an item; `store` with `generation`, `item`, `epoch`, `lease` and
+//! `owner`; `builder`.
 
 mod address;
 mod backoff;

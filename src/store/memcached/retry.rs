@@ -1,12 +1,13 @@
-//! Whether a request is tried again, and the error if its reply is not one to go on from.
+//! The number of tries, and the error for an unexpected reply.
 
 use super::client::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How often a create is tried where what is in its way keeps vanishing, and a write that loses to others.
+/// How often a conditional write is tried: a create, while the item in its way keeps vanishing, and any other write,
+/// while others keep coming first.
 pub(super) const TRIES: usize = 64;
 
-/// A reply that no server gives to this request, or an error of its own.
+/// The error for a server error, or for a reply that no server gives to this request.
 pub(super) fn unexpected(status: &Status) -> StoreError {
     match status {
         Status::ServerError(line) if line.contains("too large") => {

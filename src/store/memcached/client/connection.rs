@@ -30,26 +30,28 @@ use super::{
     stream::Stream,
 };
 
-/// How many requests one write takes at most.
+/// How many requests are taken from the queue for one write.
 const BATCH: usize = 256;
 
 /// A write takes requests until they have this many bytes. Requests that are not in a write yet can still be withdrawn.
 const BATCH_BYTES: usize = 64 * 1_024;
 
-/// The buffers' first size, and the size above which a buffer is given back after use.
+/// The initial size of a buffer, and the size to which a larger one shrinks after use.
 const BUFFER_BYTES: usize = 32 * 1_024;
 
-/// A reply's value can be a little longer than the item limit says: the limit counts overhead that some versions lack.
+/// How much longer than the item limit a reply's value may be, in bytes: the limit counts overhead that some versions
+/// lack.
 const VALUE_SLACK: usize = 1_024;
 
-/// Pauses between attempts to connect. With a connect limit of a second, a server that is back serves again within two.
+/// Pauses between attempts to connect. With a connect limit of one second, a server that comes back is used again
+/// within two.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Owns one connection to one server for as long as `queue` has senders: connects, serves, and connects again.
 ///
-/// Answers every request that it takes from the queue, at the latest at the request's deadline; while the server is
-/// down, at once. If the runtime does not run this task, callers notice it by `link` and start another.
+/// Answers every request that it takes from the queue: at the latest at the request's deadline, or at once while the
+/// server is down. If the runtime does not run this task, callers notice that by `link` and start another.
 pub(super) async fn run(link: Arc<Link>, queue: mpsc::Receiver<Request>) {
     let mut serving = pin!(serve(Arc::clone(&link.shared), queue));
     poll_fn(|context| {
@@ -74,24 +76,24 @@ async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) {
 struct Connection {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Request>,
-    /// Taken from the queue and not sent: they wait for a connection.
+    /// Requests that were taken from the queue and are not sent yet.
     waiting: VecDeque<Request>,
     backoff: Backoff,
-    /// Why there is no connection, once that is known: requests then fail at once.
+    /// Why there is no connection, once that is known. Requests then fail at once.
     down: Option<Arc<str>>,
     connected: bool,
 }
 
 /// How serving a connection ended.
 enum End {
-    /// Nobody can send requests any more, and all are answered.
+    /// No more requests can come, and all are answered.
     Closed,
     /// The connection can't be used any more.
     Lost(Reason),
 }
 
 impl Connection {
-    /// Connects and serves once; `None` if nobody can send requests any more.
+    /// Connects and serves once. Returns `None` if no more requests can come.
     async fn turn(&mut self) -> Option<()> {
         match self.dial().await? {
             Ok((stream, info)) => {
@@ -110,7 +112,7 @@ impl Connection {
                     server = %self.shared.name, %reason, "connection lost"
                 );
                 if answered.into_inner() {
-                    // It worked until now: the next attempt is made at once, and requests wait for it.
+                    // The connection worked until now, so the next attempt is made at once, and requests wait for it.
                     self.backoff.reset();
                     self.down = None;
                     return Some(());
@@ -122,7 +124,7 @@ impl Connection {
         self.pause().await
     }
 
-    /// Connects, while requests wait for it, or fail at once if the last attempt has failed.
+    /// Connects. Meanwhile requests wait, or fail at once if the last attempt has failed.
     async fn dial(&mut self) -> Option<Result<(Stream, ServerInfo), Arc<str>>> {
         let shared = Arc::clone(&self.shared);
         let mut dialling = pin!(dial(&shared));
@@ -145,7 +147,7 @@ impl Connection {
                     match (request, &self.down) {
                         (Some(request), None) => self.waiting.push_back(request),
                         (Some(request), Some(cause)) => request.waiter.fail_unsent(Reason::Down(Arc::clone(cause))),
-                        // What waits is still served.
+                        // Waiting requests are still served.
                         (None, _) => open = false,
                     }
                 }
@@ -173,7 +175,7 @@ impl Connection {
         self.down = Some(cause);
     }
 
-    /// Waits before the next attempt, while requests fail at once.
+    /// Waits before the next attempt. Meanwhile requests fail at once.
     async fn pause(&mut self) -> Option<()> {
         let mut pause = pin!(sleep(self.backoff.next()));
         loop {
@@ -275,7 +277,7 @@ async fn dial(shared: &Shared) -> Result<(Stream, ServerInfo), Arc<str>> {
     }
 }
 
-/// Writes what is queued, in batches.
+/// Writes queued requests in batches.
 struct Writer<'a> {
     shared: &'a Shared,
     queue: &'a mut mpsc::Receiver<Request>,
@@ -285,7 +287,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Until the queue is closed.
+    /// Runs until the queue is closed.
     async fn run(&mut self, mut write: impl AsyncWrite + Unpin) -> std::io::Result<()> {
         let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BUFFER_BYTES));
         loop {
@@ -295,8 +297,9 @@ impl Writer<'_> {
                 }
                 self.waiting.extend(batch.drain(..));
                 if self.waiting.len() < self.shared.in_flight() {
-                    // Others are at it. The runtime runs a task that was woken before those that wait: without this
-                    // turn, every request would be written alone.
+                    // More requests are under way than were taken here, so other callers may be about to queue theirs.
+                    // The runtime runs a task that was just woken before those that were ready earlier. If this task
+                    // did not yield, every request would be written alone.
                     yield_now().await;
                     while self.waiting.len() < BATCH
                         && let Ok(request) = self.queue.try_recv()
@@ -305,7 +308,7 @@ impl Writer<'_> {
                     }
                 }
             }
-            // The rest stays for the next write, or for the next connection.
+            // What doesn't fit stays for the next write, or for the next connection.
             self.encode(&mut bytes);
             if !bytes.is_empty() {
                 write.write_all(&bytes).await?;
@@ -316,7 +319,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Puts what is still wanted into `bytes` and in flight. From here on it counts as sent.
+    /// Moves requests into `bytes` and in flight, except those that have failed or were withdrawn. From here on they
+    /// count as sent.
     fn encode(&mut self, bytes: &mut Vec<u8>) {
         let (now, limit) = (Instant::now(), self.shared.item_limit());
         let mut in_flight = self.in_flight.lock();
@@ -326,7 +330,7 @@ impl Writer<'_> {
             if waiter.deadline <= now {
                 waiter.fail_unsent(Reason::Overdue(self.shared.settings.request_timeout));
             } else if command.item_size > limit {
-                // It would destroy the item that is there.
+                // Sending it would destroy the stored item.
                 waiter.fail_unsent(Reason::TooLarge { bytes: command.item_size, limit });
             } else if command.incarnation.is_some_and(|given_by| given_by != self.incarnation) {
                 waiter.answer(Reply::restarted());
@@ -348,11 +352,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Until the connection ends, a request is overdue, or the queue is closed and everything is answered.
+    /// Runs until the connection ends, a request is overdue, or the queue is closed and everything is answered.
     async fn run(&mut self, mut read: impl AsyncRead + Unpin) -> End {
         let limit = self.shared.settings.request_timeout;
         let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-        // One timer for all requests: it fires at the deadline of the oldest, or looks again after a while.
+        // One timer for all requests. It fires at the deadline of the oldest one, or after `limit` if there is none.
         let mut watch = pin!(sleep(limit));
         loop {
             tokio::select! {
@@ -401,9 +405,9 @@ impl Reader<'_> {
     }
 }
 
-/// Gives a reply to its request, if it is that request's.
+/// Hands a reply to a request, if the reply has that request's opaque.
 fn check(reply: Reply, opaque: u64, waiter: Waiter) -> Result<(), ReplyError> {
-    // An error line carries no opaque.
+    // Error lines have no opaque.
     if reply.opaque == Some(opaque) || matches!(reply.status, super::reply::Status::ServerError(_)) {
         waiter.answer(reply);
         return Ok(());
@@ -421,5 +425,6 @@ fn is_send(link: Arc<Link>, queue: mpsc::Receiver<Request>) -> impl Send {
     run(link, queue)
 }
 
-/// How long closing waits for a connection's task after the deadline of its last request, or in all if there is none.
+/// How long closing waits for a connection's task: after the deadline of the last request, or in total if there is
+/// none.
 pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! What is asked of a server before the first request.
+//! The exchange with a server before the first request.
 
 use std::{fmt, io};
 
@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 use super::stream::Wire;
 use crate::id::random_u64;
 
-/// The first version whose replies to the meta protocol are the ones that this client reads (`HD`).
+/// The first version with the meta protocol's replies that this client reads (`HD`).
 const OLDEST: [u32; 3] = [1, 6, 10];
 
-/// Its conditional delete did not look at the CAS value: it would delete what another has written.
+/// A version whose conditional delete ignores the CAS value: it would delete what another caller has written.
 const BROKEN: [u32; 3] = [1, 6, 12];
 
-/// More than any server's settings, so that a server that never stops talking is not listened to for ever.
+/// The most bytes that are read. All servers' replies are shorter; a server that never stops sending is cut off.
 const MAX_BYTES: usize = 64 * 1_024;
 
 /// User and password for memcached's ASCII authentication (its option `-Y`).
@@ -25,7 +25,7 @@ pub(in super::super) struct Credentials {
 }
 
 impl Credentials {
-    /// The error says which of the two is wrong and what is allowed.
+    /// Checks user and password. The error says which of the two is wrong and what is allowed.
     pub(in super::super) fn new(user: &str, password: &str) -> Result<Self, (&'static str, &'static str)> {
         let plain = |text: &str| !text.is_empty() && text.len() <= 250 && !text.chars().any(char::is_control);
         if !plain(user) || user.contains([' ', ':']) {
@@ -44,14 +44,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The bits that an incarnation can have.
+/// A mask of the bits that an incarnation can have.
 const INCARNATION_BITS: u64 = (1 << 56) - 1;
 
-/// What a server says of itself.
+/// The properties that a server reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerInfo {
     pub(super) version: String,
-    /// The largest item, in bytes with all its overhead.
+    /// The largest item, in bytes, including all overhead.
     pub(super) item_size_max: Option<usize>,
     /// Distinguishes this server process from earlier and later ones at the same address. It consists of the second in
     /// which the process was started and its process id. (Even if every process has the id 1, two that start in the
@@ -60,8 +60,8 @@ pub(super) struct ServerInfo {
     pub(super) incarnation: u64,
 }
 
-/// Signs in if there are credentials, and asks for the version, the settings and the incarnation. The error says what
-/// is wrong.
+/// Authenticates if there are credentials, and requests the version, the settings and the incarnation. The error says
+/// what is wrong.
 pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>) -> io::Result<ServerInfo> {
     let mut lines = Lines { wire, buffer: BytesMut::new(), read: 0 };
     if let Some(credentials) = credentials {
@@ -136,7 +136,8 @@ async fn incarnation(lines: &mut Lines<'_>) -> io::Result<u64> {
     Ok(number & INCARNATION_BITS)
 }
 
-/// Refuses versions that can't be worked with. What is no number, as in a fork's own scheme, is believed to be recent.
+/// Refuses unsupported versions. A version that isn't numeric, such as one in a fork's own scheme, is assumed to be
+/// recent.
 fn check_version(version: &str) -> io::Result<()> {
     let mut parts = version.split(['.', '-', '_', ' ']).map(str::parse);
     let (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) = (parts.next(), parts.next(), parts.next()) else {

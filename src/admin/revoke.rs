@@ -63,8 +63,8 @@ impl Sessions {
     ///   at that moment, it can't save or renew.
     /// - A logout or a login at that moment ends the kept session all the same. So does a request that begins a fresh
     ///   session, since the token of the fresh session replaces the browser's.
-    /// - If the second step fails, this call returns an error. The kept session has then ended as well, unless the write
-    ///   arrived after all. An error never brings a session back.
+    /// - If the second step fails, this call returns an error. The kept session has then ended as well, unless the
+    ///   write arrived after all. An error never brings a session back.
     ///
     /// For the handler of the kept session, this is a change from outside. The handler's own changes are merged with
     /// it. Under [`ConflictPolicy::Reject`](crate::ConflictPolicy::Reject), or before a `login`, the handler should

@@ -116,7 +116,7 @@ impl SessionHandle {
     }
 }
 
-/// Marks the error as reported: the load has emitted an event.
+/// The error is marked as reported, since the load has emitted an event.
 impl From<LoadFailure> for Error {
     fn from(failure: LoadFailure) -> Self {
         match failure {

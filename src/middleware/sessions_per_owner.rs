@@ -10,8 +10,7 @@ impl<R> SessionLayerBuilder<R> {
     ///
     /// The limit is applied when a [`login`](crate::Session::login) or a [`set_owner`](crate::Session::set_owner) is
     /// committed: at the end of the request, or in [`save`](crate::Session::save), where the handler can see the
-    /// error. If a session logs in again, the session that it replaces
-    /// doesn't count.
+    /// error. If a session logs in again, the session that it replaces doesn't count.
     ///
     /// - With [`AtLimit::EndOldest`], the least recently used sessions are ended first, and then the login is stored.
     ///   If they can't be ended, the login fails. If the login can't be stored, they have ended all the same. Requests

@@ -1,5 +1,12 @@
 //! Sessions for [tower] and [axum]: a random token in the visitor's cookie, the data in a store on the server.
 //!
+//! [`SessionLayer`] wraps the router, and handlers take a [`Session`]. The data is in memory ([`MemoryStore`]), in
+//! files ([`FileStore`]), in memcached ([`MemcachedStore`]), or in a [custom store](SessionStore). Concurrent requests
+//! lose no updates, and a logout is final.
+//!
+//! After the example: [guarantees](#guarantees), [an index of the crate](#where-to-go-next), [events](#events) and
+//! [features](#features).
+//!
 //! ```
 //! use axum::{Router, response::Redirect, routing::{get, post}};
 //! use session_layer::{Error, Key, LazySession, MemoryStore, Session, SessionLayer, SessionStore};
@@ -43,45 +50,49 @@
 //! # let _ = serve;
 //! ```
 //!
-//! For development over plain HTTP the cookie must not be `Secure`: see [`CookieConfig::secure`]. `SameSite=Lax` does
-//! not stop login CSRF by a form on another site, since that form needs no cookie; `tower_http::csrf` (0.7, feature
-//! `csrf`) does.
+//! Over plain HTTP, during development, the cookie must not be `Secure`: see [`CookieConfig::secure`]. `SameSite=Lax`
+//! does not stop login CSRF: a login form on another site needs no cookie. `tower_http::csrf` (0.7, feature `csrf`)
+//! stops it.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! - No lost update: concurrent requests' changes are merged key by key, and `update` closures run again. Setting a key
-//!   that this request has read and another has changed since is a conflict (409). Setting a key without having read it
-//!   overwrites the other's value.
-//! - A logout is final: no request that was under way brings a session back.
-//! - A store that is down is an error, never an anonymous session, and overwrites nothing.
-//! - The token is in the cookie and nowhere else: stores, logs and `Debug` know an id derived from it one way.
-//! - A visitor who stores nothing costs no write and gets no cookie; a handler that asks for no session, no load.
+//! - **No lost update.** Changes of concurrent requests are merged key by key, and `update` closures run again.
+//!   Setting a key that this request has read and another has changed since is a conflict (409). Setting a key without
+//!   having read it overwrites the other request's value.
+//! - **A logout is final.** No request that was under way brings the session back.
+//! - **Unavailable is not absent.** If the store is down, the request fails. It never gets an anonymous session, and
+//!   nothing is overwritten.
+//! - **The token is in the cookie and nowhere else.** Stores, logs and `Debug` output have only an id, which is derived
+//!   from the token one way.
+//! - **Visitors without data cost nothing.** No write and no cookie, and no load unless a handler asks for the session.
 //!
-//! `ARCHITECTURE.md` says how, and which settings give something up.
+//! If a setting gives up one of these, its documentation says so. `ARCHITECTURE.md` says how they are kept.
 //!
-//! # Where to go on
+//! # Where to go next
 //!
 //! | for | see |
 //! |---|---|
 //! | the layer and its settings | [`SessionLayer`], [`SessionLayerBuilder`], [`CookieConfig`], [`Lifetime`] |
-//! | what handlers hold | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
-//! | a store | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] (feature `url`) |
-//! | protection and speed | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
-//! | sessions from outside a request, and an owner's | [`Sessions`] |
-//! | requests one at a time, sessions limited | [`exclusive`](SessionLayerBuilder::exclusive), [`sessions_per_owner`](SessionLayerBuilder::sessions_per_owner) |
-//! | what happens, as events and metrics | [`Observer`], [`EventKind`], `MetricsObserver` |
-//! | a store of one's own | [`SessionStore`], [`conformance`] |
-//! | without axum | [`SessionHandle`] |
+//! | sessions in handlers | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
+//! | stores | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] (feature `url`) |
+//! | encryption and caching | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
+//! | sessions outside a request, and the sessions of one owner | [`Sessions`] |
+//! | one request of a session at a time | [`exclusive`](SessionLayerBuilder::exclusive) |
+//! | a limit of sessions per owner | [`sessions_per_owner`](SessionLayerBuilder::sessions_per_owner) |
+//! | events and metrics | [`Observer`], [`EventKind`], `MetricsObserver` |
+//! | a custom store | [`SessionStore`], [`conformance`] |
+//! | use without axum | [`SessionHandle`] |
 //!
 //! # Events
 //!
-//! What happens to sessions is told from one place to two sides, and neither ever has a token or an entry's value:
+//! Events of sessions go to two places. Neither ever receives a token or an entry's value.
 //!
-//! - to [observers](Observer) of the application, given to the layer ([`SessionLayerBuilder::observe`]), to [`Sessions`]
-//!   and to stores: typed, with the record where whoever tells has it, and each call of the store with its duration.
-//!   `MetricsObserver` (feature `metrics`) makes metrics of it. Who has none pays a comparison for each event, and no clock is read;
-//! - through [`tracing`](https://docs.rs/tracing), with `session.id` where there is one. At debug level there are spans,
-//!   `session load` and `session commit`.
+//! - [Observers](Observer) of the application receive typed events, with the record when available, and each store call
+//!   with its duration. Give them to the layer ([`SessionLayerBuilder::observe`]), to [`Sessions`] and to stores.
+//!   `MetricsObserver` (feature `metrics`) turns events into metrics. Without observers, an event costs one comparison,
+//!   and no clock is read.
+//! - [`tracing`](https://docs.rs/tracing) receives the events in the table below, with the field `session.id` where
+//!   there is a session. At debug level it also has the spans `session load` and `session commit`.
 //!
 //! | target | level | event | further fields | observers get |
 //! |---|---|---|---|---|
@@ -118,12 +129,13 @@
 //! | `session_layer::layer` | error | `a handler asked for a session where no SessionLayer wraps its route` | | |
 //! | `session_layer::observer` | error | `an observer panicked` | `event` | |
 //!
-//! Each store's documentation has a table of its own `tracing` events. Observers get [`Evicted`](EventKind::Evicted),
-//! [`Expired`](EventKind::Expired), [`Swept`](EventKind::Swept), [`NotOpened`](EventKind::NotOpened) and the cache's from
-//! the stores that they are given to, and [`Operation`](EventKind::Operation) of every call of a store.
+//! The `tracing` events of each store are in a table in that store's documentation. An observer that is given to a
+//! store receives [`Evicted`](EventKind::Evicted), [`Expired`](EventKind::Expired), [`Swept`](EventKind::Swept),
+//! [`NotOpened`](EventKind::NotOpened) and the events of a cache. An observer that is given to a layer or to
+//! [`Sessions`] receives [`Operation`](EventKind::Operation) for every store call.
 //!
-//! Whether a session of an unknown token has expired only a store in this process's memory can tell, until it has swept
-//! it; elsewhere the reason is `unknown`.
+//! The reason `expired` comes only from a store in this process's memory, until it has swept the session. Other stores
+//! can't tell whether the session has expired or never existed, so the reason is `unknown`.
 //!
 //! # Features
 //!
@@ -132,13 +144,13 @@
 //! | `axum` | yes | extractors, and errors as responses |
 //! | `memory` | yes | [`MemoryStore`] |
 //! | `file` | | [`FileStore`] |
-//! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS to it |
+//! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS connections to memcached |
 //! | `encryption` | | [`KeyRing`], [`EncryptedStore`], signed cookies |
 //! | `messagepack` | | [`Codec::MessagePack`] |
 //! | `url` | | [`connect()`]: a store from a URL, chosen at run time |
-//! | `metrics` | | `MetricsObserver`: what happens, as metrics of the [`metrics`](https://docs.rs/metrics) facade |
-//! | `conformance` | | the kit for authors of stores |
-//! | `full` | | all of them but `memcached-tls`, `metrics` and `conformance` |
+//! | `metrics` | | `MetricsObserver`: events as metrics, through the [`metrics`](https://docs.rs/metrics) facade |
+//! | `conformance` | | the test kit for authors of stores |
+//! | `full` | | all features except `memcached-tls`, `metrics` and `conformance` |
 //!
 //! Features only add: none changes a signature.
 //!
@@ -204,7 +216,7 @@ pub use self::{
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-/// What the fuzz targets call; only with `--cfg fuzzing`.
+/// Entry points of the fuzz targets, compiled with `--cfg fuzzing` only.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
@@ -214,13 +226,13 @@ pub mod fuzzing {
         crate::store::memcached::fuzz_reply(data);
     }
 
-    /// Opens bytes as a sealed record, and seals that were tampered with as the bytes say.
+    /// Opens bytes as a sealed record, and opens valid seals after tampering with them as the bytes say.
     #[cfg(feature = "encryption")]
     pub fn sealed_record(data: &[u8]) {
         crate::store::fuzz_sealed(data);
     }
 
-    /// Reads bytes as a signed cookie's value, and values that were tampered with as the bytes say.
+    /// Reads bytes as a signed cookie's value, and reads valid values after tampering with them as the bytes say.
     #[cfg(feature = "encryption")]
     pub fn signed_cookie(data: &[u8]) {
         crate::cookie::seal::fuzz(data);
@@ -237,7 +249,8 @@ pub mod fuzzing {
         crate::store::memory::fuzz_snapshot(data);
     }
 
-    /// Changes bytes as three of `data` say at a time: a place and what is flipped there. The last two may cut it off.
+    /// Flips bits of `bytes`. Each three bytes of `data` are a position (little-endian `u16`) and the bits to flip
+    /// there. If two bytes of `data` remain, they are the length to which `bytes` is truncated.
     pub(crate) fn tamper(bytes: &mut Vec<u8>, data: &[u8]) {
         let (edits, rest) = data.as_chunks::<3>();
         for &[low, high, flip] in edits {

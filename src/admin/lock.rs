@@ -19,28 +19,30 @@ use crate::{
 
 /// # Leases
 impl Sessions {
-    /// Takes the lease of a session for this long (a store may grant less: see [`SessionLock::until`]): of all who lock it,
-    /// over all processes that share the store, one has it. `None` if another has it, or no such session is live.
+    /// Takes the lease of a session for this long. Over all processes that share the store, one holder has it at a
+    /// time. Returns `None` if another holder has it, or if no such session is live. A store may grant less time: see
+    /// [`SessionLock::until`].
     ///
-    /// It binds those who lock. Requests of a layer that does not ask for the lease go on as ever; what they save while
-    /// it is held is seen by [`SessionLock::session`]. Removing a session never waits for it. Over a store that
-    /// [overwrites](crate::SessionStore::overwrites), such as memcached's with last write wins, a holder whose lease ran out
-    /// overwrites what the next one saved.
+    /// The lease only excludes others that take it. Requests of a layer without
+    /// [`exclusive`](crate::SessionLayerBuilder::exclusive) go on as usual, and [`SessionLock::session`] sees what
+    /// they save. Ending a session never waits for its lease. If the store
+    /// [overwrites](crate::SessionStore::overwrites), such as memcached's with `last_write_wins`, a holder whose lease
+    /// ran out overwrites what the next one saved.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](ErrorKind::Unsupported) where the store has no leases, [`Entropy`](ErrorKind::Entropy), and the
-    /// failures of the store.
+    /// [`Unsupported`](ErrorKind::Unsupported) if the store has no leases, [`Entropy`](ErrorKind::Entropy), and the
+    /// store's errors.
     pub async fn lock(&self, id: &SessionId, time: Duration) -> Result<Option<SessionLock>> {
         self.lock_within(id, time, Duration::ZERO).await
     }
 
-    /// The same, waiting for the lease of another for at most `wait`. Who waits has no place in a queue: when the lease
-    /// is given back, any of them may get it.
+    /// The same as [`lock`](Self::lock), but if another holder has the lease, waits for it for at most `wait`. There
+    /// is no queue: when the lease is given back, any of the waiters may get it.
     ///
     /// # Errors
     ///
-    /// As [`lock`](Self::lock).
+    /// The same as [`lock`](Self::lock).
     pub async fn lock_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLock>> {
         let holder = Holder::generate().map_err(|error| Error::session(ErrorKind::Entropy, *id).because(error))?;
         let deadline = clock::deadline(wait);
@@ -49,7 +51,7 @@ impl Sessions {
         let Found::Live(Live { id, .. }) = self.context.find(id, None, Follow::Link).await? else { return Ok(None) };
         let id = &id;
         let mut guard = SessionLock { sessions: self.clone(), id: *id, holder, until: None };
-        // Dropped while the store is at work, the guard gives back what it may have been given.
+        // If this future is dropped during the store call, the guard gives back the lease that it may have got.
         let may_have = |may: bool| guard.until = may.then_some(SystemTime::UNIX_EPOCH);
         let taken = take_lease(self.store(), id, holder, time, deadline, None, may_have).await?;
         let Taken::Until { until, .. } = taken else { return Ok(None) };
@@ -57,11 +59,12 @@ impl Sessions {
         Ok(Some(guard))
     }
 
-    /// Gives back the lease of this holder, which [`SessionLock::keep`] told. `true` if it had it.
+    /// Gives back the lease of this holder, which [`SessionLock::keep`] has returned. Returns `true` if the holder had
+    /// it.
     ///
     /// # Errors
     ///
-    /// As [`lock`](Self::lock).
+    /// The same as [`lock`](Self::lock).
     pub async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool> {
         required::leases(self.store(), "unlock")?.unlock(id, holder).await.map_err(failed("unlock", id))
     }
@@ -69,8 +72,8 @@ impl Sessions {
 
 /// The lease of a session. [`release`](Self::release) gives it back.
 ///
-/// Dropped without that, it is given back in the background where a tokio runtime is at hand; elsewhere, and if the
-/// process ends, it runs out at its time.
+/// If this is dropped instead, a background task gives the lease back. Outside a tokio runtime, or if the process
+/// ends, the lease runs out at its time.
 #[must_use = "the lease is given back when this is dropped"]
 pub struct SessionLock {
     sessions: Sessions,
@@ -81,41 +84,43 @@ pub struct SessionLock {
 }
 
 impl SessionLock {
-    /// The session that is leased.
+    /// Returns the id of the leased session.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// When the lease runs out.
+    /// Returns the time at which the lease runs out, or the Unix epoch after [`extend`](Self::extend) has returned
+    /// `false`.
     #[must_use]
     pub fn until(&self) -> SystemTime {
         self.until.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// The session as it is now; `None` if it has ended, or was renewed: a renewal moves it to another id, which this lease
-    /// does not cover.
+    /// Returns the session as it is now, or `None` if it has ended or was renewed. A renewal moves it to another id,
+    /// which this lease does not cover.
     ///
-    /// What is saved through it never merges: if the session was changed since, by a request that asked for no lease or
-    /// by the next holder after this lease ran out, [`Session::save`] is [`Conflict`](ErrorKind::Conflict) and writes
+    /// Its changes are never merged. If the session was changed since, by a request without a lease or by the next
+    /// holder after this lease ran out, [`Session::save`] fails with [`Conflict`](ErrorKind::Conflict) and writes
     /// nothing. (Taking a lease is such a change.)
     ///
     /// # Errors
     ///
-    /// As [`Sessions::open`].
+    /// The same as [`Sessions::open`].
     pub async fn session(&self) -> Result<Option<Session>> {
         let context = Arc::new(self.sessions.context.of_a_lease_holder());
         let session = Session::open_with(context, self.id).await?;
-        // A renewal has moved it to another id, and the lease was that of the old one.
+        // If a renewal has moved it to another id: the lease is on the old one.
         let session = session.filter(|session| session.id() == Some(self.id));
         Ok(session.inspect(Session::skip_touch))
     }
 
-    /// Extends the lease to this long from now. `false` if it had run out and another has it, or the session has ended.
+    /// Extends the lease to this long from now. Returns `false` if it had run out and another holder has it, or if the
+    /// session has ended.
     ///
     /// # Errors
     ///
-    /// As [`Sessions::lock`].
+    /// The same as [`Sessions::lock`].
     pub async fn extend(&mut self, time: Duration) -> Result<bool> {
         let locked = match required::leases(self.sessions.store(), "lock") {
             Ok(leases) => leases.lock(&self.id, self.holder, time).await,
@@ -133,22 +138,23 @@ impl SessionLock {
         })
     }
 
-    /// Gives the lease back. `false` if it had run out, or the session has ended.
+    /// Gives the lease back. Returns `false` if it had run out, or if the session has ended.
     ///
     /// # Errors
     ///
-    /// As [`Sessions::lock`]: then it runs out at its time.
+    /// The same as [`Sessions::lock`]. After an error, the lease runs out at its time.
     pub async fn release(mut self) -> Result<bool> {
         if self.until.is_none() {
             return Ok(false);
         }
         let released = self.sessions.unlock(&self.id, self.holder).await;
-        // Only now: a future that is dropped before leaves it to `drop`.
+        // Cleared only now: if this future is dropped earlier, `drop` gives the lease back.
         self.until = None;
         released
     }
 
-    /// Leaves the lease to its time, or to [`Sessions::unlock`] with this holder, possibly in another process.
+    /// Keeps the lease, and returns its holder. The lease ends at its time, or by [`Sessions::unlock`] with this
+    /// holder, possibly in another process.
     #[must_use = "only this holder can give the lease back"]
     pub fn keep(mut self) -> Holder {
         self.until = None;

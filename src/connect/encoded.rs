@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::error::ConnectError;
 
-/// Percent-decoded text.
+/// Percent-decodes text. Refuses incomplete escapes, and control characters.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     let wrong = |what: &str| ConnectError::new(format!("the store URL's part {text:?} {what}"));
     let is_encoded =
@@ -21,7 +21,7 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     Ok(decoded)
 }
 
-/// Decodes a path of the file system. Refuses what a shell would have replaced, since nothing is replaced here.
+/// Decodes a file system path. Refuses characters that a shell would have expanded, since nothing is expanded here.
 pub(super) fn path(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     let wrong = |what: &str| Err(ConnectError::new(format!("the store URL's path {text:?} {what}")));
     if text.trim_start_matches('/').starts_with('~') {

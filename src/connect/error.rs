@@ -1,4 +1,4 @@
-//! A store URL is wrong, or its store can't be opened.
+//! The error of opening a store from a URL.
 
 use std::error::Error as StdError;
 
@@ -24,7 +24,7 @@ impl ConnectError {
         Self { message: message.into(), source: None }
     }
 
-    /// The store could not be opened.
+    /// Creates the error for a store that could not be opened.
     #[cfg(any(feature = "memory", feature = "file", feature = "memcached"))]
     pub(super) fn opening(store: &str, source: impl StdError + Send + Sync + 'static) -> Self {
         let mut message = format!("the {store} store can't be opened");

@@ -1,9 +1,10 @@
 //! Opens a store from a URL, so that the store can be chosen at run time.
 //!
 //! - [`connect`], and [`connect_observed`], which also reports the store's events to an observer.
-//! - `url`: the parts of a URL, `options`: those after the `?`, with the errors about them, and `encoded`: their text.
+//! - `url`: the parts of a URL. `options`: the options after the `?`, and the errors about them. `encoded`: the
+//!   percent-encoded text of both.
 //! - `stores`: the options and the target of each scheme.
-//! - [`ConnectError`]: what is wrong, and what is allowed.
+//! - [`ConnectError`]: the error. It says what is wrong and what is allowed.
 
 #[cfg_attr(
     not(all(feature = "memory", feature = "file", feature = "memcached")),
@@ -37,9 +38,9 @@ use crate::{events::Observer, store::DynStore};
 /// | `file:DIR` | [`FileStore`](crate::FileStore) | `durability=none\|data\|full`, `create=yes\|no`, `sweep_interval_s` (0: never), `cache` |
 /// | `memcached://HOST[:PORT],…[/PREFIX]` | [`MemcachedStore`](crate::MemcachedStore) | `timeout_ms`, `connect_timeout_ms`, `connections`, `list=ignore\|warn\|error`, `cache` |
 ///
-/// `cache=N` puts a [`CachedStore`](crate::CachedStore) of N sessions in front, always validated; with 0 there is none.
-/// The prefix of memcached keys is followed by a colon; the default is `session:`. Secrets can't be given in URLs,
-/// which end up in logs and process lists: use the store's own builder.
+/// `cache=N` puts a [`CachedStore`](crate::CachedStore) of N sessions in front, which always validates; 0 means no
+/// cache. The prefix of memcached keys is followed by a colon; the default is `session:`. URLs can't contain secrets,
+/// since they end up in logs and process lists: use the store's own builder.
 ///
 /// # How a URL is read
 ///
@@ -85,7 +86,8 @@ pub async fn connect(url: &str) -> Result<DynStore, ConnectError> {
     stores::open(&StoreUrl::parse(url)?, None).await
 }
 
-/// The same, with an observer of what the store does by itself: evictions, sweeps, hits and misses of the cache.
+/// The same as [`connect`](connect()), with an observer of the store's own events: evictions, sweeps, hits and misses
+/// of the cache.
 ///
 /// ```
 /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
@@ -101,7 +103,7 @@ pub async fn connect(url: &str) -> Result<DynStore, ConnectError> {
 ///
 /// # Errors
 ///
-/// As [`connect`].
+/// The same as [`connect`](connect()).
 pub async fn connect_observed(url: &str, observer: impl Observer) -> Result<DynStore, ConnectError> {
     stores::open(&StoreUrl::parse(url)?, Some(Arc::new(observer))).await
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::id::MAX_NAME_BYTES;
 
-/// The cookie's name, without prefix, unless the configuration says otherwise.
+/// The default name of the cookie, without prefix.
 pub(crate) const DEFAULT_NAME: &str = "sid";
 
 /// The session cookie's name, prefix and attributes (RFC 6265bis).
@@ -77,7 +77,7 @@ pub struct CookieConfig {
     partitioned: bool,
 }
 
-/// Settings that contradict each other, or one that is out of its range.
+/// The error of a configuration: settings contradict each other, or a setting is out of its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);
@@ -95,9 +95,9 @@ impl ConfigError {
 }
 
 impl CookieConfig {
-    /// A cookie of this name, secure by default.
+    /// Creates the configuration of a cookie with this name, secure by default.
     ///
-    /// The name may bring its prefix along (`__Host-sid`); otherwise [`CookiePrefix::Auto`] chooses one.
+    /// The name may include a prefix (`__Host-sid`). Otherwise [`CookiePrefix::Auto`] chooses one.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let mut name = name.into();
@@ -120,7 +120,8 @@ impl CookieConfig {
         }
     }
 
-    /// A cookie that is named after an application, so that several applications on one host have different cookies.
+    /// Creates the configuration of a cookie that is named after an application, so that several applications on one
+    /// host have different cookies.
     ///
     /// The name is that of the application in lower case, with `-` in place of spaces, `-`, `_` and `.`, followed by
     /// `-sid`. Other characters become `-` as well, and the name is cut after 48 characters; in both cases the first
@@ -139,14 +140,14 @@ impl CookieConfig {
         Self::new(name_for(app))
     }
 
-    /// The prefix. Default: the strongest that the other settings allow.
+    /// Sets the prefix. Default: the strongest that the other settings allow.
     #[must_use]
     pub fn prefix(mut self, prefix: CookiePrefix) -> Self {
         self.prefix = prefix;
         self
     }
 
-    /// Whether the cookie is sent over HTTPS only. Default: yes.
+    /// Sets whether the cookie is sent over HTTPS only. Default: yes.
     ///
     /// **Over plain HTTP a browser drops such a cookie, and every request is anonymous.** For development without TLS,
     /// set `secure(false)`, which also drops the prefix. Don't rely on `localhost`: Chrome, Firefox and curl (7.79 or
@@ -163,35 +164,36 @@ impl CookieConfig {
         self
     }
 
-    /// Whether scripts can't see the cookie. Default: yes.
+    /// Sets whether the cookie is hidden from scripts. Default: yes.
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Which requests from other sites carry the cookie. Default: [`SameSite::Lax`].
+    /// Sets which requests from other sites carry the cookie. Default: [`SameSite::Lax`].
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Below which path the cookie is sent. Default: `/`.
+    /// Sets the path below which the cookie is sent. Default: `/`.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// To which domain, subdomains included, the cookie is sent. Default: none, so to the very host that set it.
+    /// Sets the domain to which the cookie is sent, including its subdomains. Default: none, so the cookie is sent
+    /// only to the host that set it.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Whether the cookie is kept apart for each top-level site (CHIPS). Default: no.
+    /// Sets whether browsers keep a separate cookie for each top-level site (CHIPS). Default: no.
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
@@ -246,7 +248,8 @@ impl CookieConfig {
         if name.len() > MAX_NAME_BYTES {
             return refuse("it has more than 255 bytes");
         }
-        // Browsers compare prefixes without regard to case; a server that does not would read what they never check.
+        // Browsers compare prefixes case-insensitively. A server that doesn't would read cookies that no browser has
+        // checked.
         if ["__host-", "__secure-"].iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix)) {
             return refuse("write one prefix, as `__Host-` or `__Secure-`");
         }
@@ -273,7 +276,7 @@ impl CookieConfig {
         )))
     }
 
-    /// The prefix's text.
+    /// Checks the prefix against the other settings, and returns its text.
     fn check_prefix(&self) -> Result<&'static str, ConfigError> {
         match self.prefix {
             CookiePrefix::None => Ok(""),

@@ -1,6 +1,6 @@
-//! The session cookie, read and written. Nothing here knows a store.
+//! Reads and writes the session cookie. Nothing here depends on a store.
 //!
-//! - [`CookieConfig`]: its name, [prefix](CookiePrefix) and attributes, checked as a whole.
+//! - [`CookieConfig`]: its name, [prefix](CookiePrefix) and attributes, checked against each other.
 //! - `read`: the tokens in a request's `Cookie` lines.
 //! - `write`: the `Set-Cookie` line, and its removal.
 //! - `scope`: the paths and domains that a request's cookie can have.

@@ -5,8 +5,8 @@ use http::{HeaderMap, header};
 use super::write::Cookie;
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
-/// How many cookies of this name are looked up. Browsers send several if they differ in path or domain. The limit
-/// bounds the store calls of one request.
+/// At most this many cookies of the session's name are looked up. Browsers send several if they differ in path or
+/// domain. The limit bounds the store calls of one request.
 const MAX_TOKENS: usize = 4;
 
 /// The well-formed tokens of a request, in its order.
@@ -72,7 +72,7 @@ pub(crate) fn read(
     tokens
 }
 
-/// The value of the pair, if it has this name.
+/// Returns the value of the pair, if it has this name.
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     trim(pair).strip_prefix(name)?.strip_prefix(b"=")
 }

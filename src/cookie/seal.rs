@@ -19,13 +19,13 @@ use crate::{
     keyring::{KEY_ID_BYTES, KeyId, KeyRing, RingKey},
 };
 
-/// Bytes of a signature: 192 bits, as the token.
+/// The length of a signature in bytes: 192 bits, like the token.
 const SIGNATURE_BYTES: usize = 24;
 
 const KEY_ID_CHARS: usize = 8;
 const SIGNATURE_CHARS: usize = 32;
 
-/// Characters of a signed value.
+/// The length of a signed value in characters.
 pub(crate) const SEALED_CHARS: usize = TOKEN_CHARS + 1 + KEY_ID_CHARS + 1 + SIGNATURE_CHARS;
 
 const SEPARATOR: char = '.';
@@ -57,7 +57,7 @@ impl CookieSeal {
         Self { ring }
     }
 
-    /// Returns the cookie's value for this token, signed by the key that writes.
+    /// Returns the cookie's value for this token, signed by the ring's writing key.
     pub(crate) fn seal(&self, cookie_name: &str, token: &SessionToken) -> Zeroizing<String> {
         let key = self.ring.writing();
         let token = token.reveal();

@@ -66,7 +66,7 @@ impl Cookie {
         self.assumed_secure.as_ref().is_some_and(|reported| !reported.load(Ordering::Relaxed))
     }
 
-    /// Returns `true` once for each layer: then report that a browser can't send the cookie back.
+    /// Returns `true` once for each layer. The caller then reports that a browser can't send the cookie back.
     pub(crate) fn reports_insecure(&self) -> bool {
         self.assumed_secure.as_ref().is_some_and(|reported| !reported.swap(true, Ordering::Relaxed))
     }
@@ -78,7 +78,7 @@ impl Cookie {
         self
     }
 
-    /// The token in a value that a client sent, or why it has none.
+    /// Returns the token in a value that a client sent, or the reason why there is none.
     pub(super) fn token(&self, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
         match &self.signing {
             None => SessionToken::parse(value).ok_or(NoSessionReason::Malformed),
@@ -86,22 +86,23 @@ impl Cookie {
         }
     }
 
-    /// The name as it stands in the cookie.
+    /// Returns the name as it is in the cookie, with its prefix.
     pub(crate) fn name(&self) -> &str {
         self.empty.name()
     }
 
-    /// The name without prefix: what ids are derived from.
+    /// Returns the name without prefix, from which ids are derived.
     pub(crate) fn bare_name(&self) -> &str {
         &self.bare_name
     }
 
-    /// The pair that a client sends back.
+    /// Returns the pair that a client sends back.
     pub(crate) fn pair(&self, token: &SessionToken) -> HeaderValue {
         self.line(token, &[])
     }
 
-    /// Sets the cookie in a response. `max_age`: how long the browser keeps it, or until its window is closed.
+    /// Sets the cookie in a response. `max_age` is how long the browser keeps it; `None` is until the browser is
+    /// closed.
     pub(crate) fn set(&self, headers: &mut HeaderMap, token: &SessionToken, max_age: Option<Duration>) {
         let line = match max_age {
             Some(age) => {
@@ -113,7 +114,8 @@ impl Cookie {
         self.replace(headers, line);
     }
 
-    /// The pair, and what follows it. Not written by the `cookie` crate, which would copy the token.
+    /// Returns the pair, followed by the attributes. The `cookie` crate is not used here, since it would copy the
+    /// token.
     fn line(&self, token: &SessionToken, attributes: &[&str]) -> HeaderValue {
         let plain;
         let signed;
@@ -127,7 +129,8 @@ impl Cookie {
                 signed.as_bytes()
             }
         };
-        // Its final length at once: it becomes the header without a copy, and nothing is left behind unwiped.
+        // Allocated with its final length, so that it becomes the header without a copy, and no unwiped copy of the
+        // token is left behind.
         let length = self.name().len() + 1 + value.len() + attributes.iter().map(|text| text.len()).sum::<usize>();
         let mut line = Vec::with_capacity(length);
         line.extend_from_slice(self.name().as_bytes());
@@ -137,14 +140,14 @@ impl Cookie {
         sensitive(line)
     }
 
-    /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses the
-    /// line.
+    /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses
+    /// the line.
     pub(crate) fn remove(&self, headers: &mut HeaderMap) {
         self.replace(headers, removal(self.empty.clone()));
     }
 
-    /// Lines that remove cookies of this name for other paths and domains that a browser can have sent to this host and
-    /// path. [`remove`](Self::remove) leaves these alone.
+    /// Returns lines that remove cookies of this name for other paths and domains that a browser can have sent to this
+    /// host and path. [`remove`](Self::remove) doesn't remove these.
     ///
     /// A cookie is removed only by a line with exactly its path and domain, and a request doesn't say these (RFC
     /// 6265bis, sections 5.5 and 5.6). But its path is one of the request's prefixes, and its domain is the host or one
@@ -161,7 +164,7 @@ impl Cookie {
         others.map(|(domain, path)| removal(self.at(domain, path))).collect()
     }
 
-    /// An empty cookie of this name for another domain and path.
+    /// Returns an empty cookie of this name for another domain and path.
     fn at(&self, domain: Option<&str>, path: &str) -> cookie::Cookie<'static> {
         let mut other = self.empty.clone();
         other.set_path(path.to_owned());
@@ -172,7 +175,8 @@ impl Cookie {
         other
     }
 
-    /// At most one line of this name; others' are kept (RFC 6265bis, section 4.1.1).
+    /// Adds the line in place of any other line of this name, since there must be at most one (RFC 6265bis, section
+    /// 4.1.1). Lines of other cookies are kept.
     fn replace(&self, headers: &mut HeaderMap, line: HeaderValue) {
         if headers.contains_key(header::SET_COOKIE) {
             let others: Vec<_> =
@@ -191,7 +195,7 @@ impl Cookie {
     }
 }
 
-/// The line that removes an empty cookie of this name and these attributes.
+/// Returns the line that removes a cookie with this name and these attributes.
 fn removal(mut empty: cookie::Cookie<'static>) -> HeaderValue {
     empty.set_max_age(time::Duration::ZERO);
     // For browsers that ignore `Max-Age`.
@@ -201,7 +205,7 @@ fn removal(mut empty: cookie::Cookie<'static>) -> HeaderValue {
 
 #[cfg(feature = "encryption")]
 impl Signing {
-    /// The name with its prefix is signed: two layers of one bare name and different prefixes are two cookies.
+    /// Signs the name with its prefix: two layers with one bare name and different prefixes have two cookies.
     fn value(&self, name: &str, token: &SessionToken) -> Zeroizing<String> {
         self.seal.seal(name, token)
     }
@@ -228,7 +232,7 @@ impl Signing {
     }
 }
 
-/// The line as a header that `Debug` does not show.
+/// Returns the line as a header value that `Debug` doesn't show.
 fn sensitive(line: Vec<u8>) -> HeaderValue {
     // Names, paths, domains and tokens were checked to be visible ASCII.
     let mut value = HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static(""));
@@ -334,7 +338,7 @@ mod tests {
             removals(CookieConfig::new("id").domain("example.org"), host, Some("/")),
             ["example.org /", "- /", "a.example.org /"]
         );
-        // What a client writes there itself gets into no line.
+        // Hostile values of a client get into no line.
         for hostile in ["", "127.0.0.1", "[::1]:80", "a;b.example", "a b.c", "..", "é.example", "org"] {
             assert_eq!(removals(plain(), Some(hostile), Some("/a;b")), ["- /"], "{hostile:?}");
         }

@@ -93,7 +93,7 @@ pub enum EventKind<'a> {
     OwnerRevoked {
         /// The one that was kept.
         kept: Option<SessionId>,
-        /// How many were removed at once. The others can no longer be loaded, and expire.
+        /// How many were removed right away. The others can no longer be loaded, and expire.
         removed: u64,
     },
     /// A store has removed an expired session. Not reported: sessions that the backend removes by itself (memcached),

@@ -9,8 +9,9 @@ use crate::record::Record;
 
 /// Turns events into metrics, through the [`metrics`](https://docs.rs/metrics) facade.
 ///
-/// Give it to the layer, and to the store for the store's own events. It writes to the recorder that is installed at the
-/// time of an event. Install the recorder before calling [`new`](Self::new), which registers descriptions and units.
+/// Give it to the layer, and to the store for the store's own events. It writes to the recorder that is installed at
+/// the time of an event. Install the recorder before calling [`new`](Self::new), which registers descriptions and
+/// units.
 ///
 /// ```
 /// use session_layer::{MemoryStore, MetricsObserver, SessionLayer};
@@ -23,9 +24,9 @@ use crate::record::Record;
 ///
 /// # Metrics
 ///
-/// Names and labels follow OpenTelemetry's semantic conventions for database clients and for errors where they apply. An
-/// exporter for Prometheus writes `_` for each dot. All metrics have the label `db.system.name`: the kind of store, such
-/// as `memory`. No label contains an id, an owner, or another value of high cardinality.
+/// Names and labels follow OpenTelemetry's semantic conventions for database clients and for errors where they apply.
+/// An exporter for Prometheus writes `_` for each dot. All metrics have the label `db.system.name`: the kind of store,
+/// such as `memory`. No label contains an id, an owner, or another value of high cardinality.
 ///
 /// | metric | kind | unit | further labels |
 /// |---|---|---|---|
@@ -57,8 +58,8 @@ use crate::record::Record;
 ///
 /// - The gauge is set when the number is known: by every sweep of an observed store, and by
 ///   [`Sessions::count`](crate::Sessions::count). Sessions are never counted for the gauge alone.
-/// - Durations are those of whole store calls as the layer makes them: with a cache in front, the cache's. To measure the
-///   store behind it, use [`ObservedStore`](crate::ObservedStore) instead; both have the same labels.
+/// - Durations are those of whole store calls as the layer makes them: with a cache in front, the cache's. To measure
+///   the store behind it, use [`ObservedStore`](crate::ObservedStore) instead; both have the same labels.
 /// - The record's size is measured at each create, save and renewal, in bytes of its wire form.
 /// - Failures are those of a request or a job. A failed call whose retry succeeded appears in the durations only.
 #[derive(Clone, Copy)]

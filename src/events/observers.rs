@@ -46,7 +46,7 @@ impl Observers {
         self.all.is_none()
     }
 
-    /// Whether the reason for a missing session is of interest to `tracing` or an observer.
+    /// Whether `tracing` or an observer is interested in the reason for a missing session.
     pub(crate) fn hear_reasons(&self) -> bool {
         !self.is_empty() || trace::tells_reasons()
     }
@@ -75,7 +75,7 @@ fn tell_all(all: &[Arc<Listener>], event: &Event<'_>) {
 
 impl Listener {
     fn tell(&self, event: &Event<'_>) {
-        // An observer that panics leaves only its own state half done: it gets this crate's data by shared reference.
+        // A panic can leave only the observer's own state inconsistent: it gets this crate's data by shared reference.
         let told = catch_unwind(AssertUnwindSafe(|| self.observer.observe(event)));
         let Err(payload) = told else { return };
         // The panic's payload may panic when it is dropped. In that case it is leaked.

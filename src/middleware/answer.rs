@@ -1,4 +1,4 @@
-//! What a visitor gets in place of an answer when a session has failed.
+//! The responses to session errors.
 
 #[cfg(feature = "axum")]
 use std::any::Any;
@@ -8,8 +8,8 @@ use http::{Response, header::RETRY_AFTER};
 
 use crate::{error::Error, session::Polling};
 
-/// Answers a request whose session has failed: [`DefaultErrorResponse`], or the application's function in a
-/// [`CustomErrorResponse`].
+/// Builds the response to a request whose session has failed. Implemented by [`DefaultErrorResponse`], and by
+/// [`CustomErrorResponse`] with the application's function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't answer with a `Response<{B}>`",
     label = "this layer can't make a body of type `{B}`",
@@ -19,17 +19,18 @@ use crate::{error::Error, session::Polling};
             layer in the `ServiceBuilder`, which makes it the outer one"
 )]
 pub trait ErrorResponse<B> {
-    /// The answer for this error; [`Error::status`] has the status that fits.
+    /// Returns the response to this error. [`Error::status`] is the status that fits.
     fn response(&self, error: &Error) -> Response<B>;
 }
 
-/// The default: the error's [status](Error::status), `Retry-After` where it is known, and a short text for the visitor.
+/// The default response: the error's [status](Error::status), `Retry-After` if [known](Error::retry_after), and a short
+/// text for the visitor.
 ///
-/// The text is sent if the body is axum's `Body`. Any other body is its type's default, which is empty.
+/// The text is sent only if the body is axum's `Body`. Any other body is its type's default, which is empty.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DefaultErrorResponse;
 
-// Shows the notes above instead of one for `Default`.
+// Makes the compiler show the notes above, not one about `Default`.
 #[diagnostic::do_not_recommend]
 impl<B: Default + 'static> ErrorResponse<B> for DefaultErrorResponse {
     fn response(&self, error: &Error) -> Response<B> {
@@ -54,8 +55,8 @@ fn write_text<B: 'static>(response: &mut Response<B>, text: &'static str) {
     }
 }
 
-/// The application's function, set by [`error_response`](super::SessionLayerBuilder::error_response). A layer with one is
-/// a `SessionLayer<CustomErrorResponse<Body>>`.
+/// The application's error response, set by [`error_response`](super::SessionLayerBuilder::error_response). A layer
+/// that has one is a `SessionLayer<CustomErrorResponse<Body>>`.
 pub struct CustomErrorResponse<B>(Arc<Respond<B>>);
 
 type Respond<B> = dyn Fn(&Error) -> Response<B> + Send + Sync;
@@ -68,8 +69,8 @@ impl<B> CustomErrorResponse<B> {
 
 impl<B> ErrorResponse<B> for CustomErrorResponse<B> {
     fn response(&self, error: &Error) -> Response<B> {
-        // The function may call `error.clone().into_response()`. While a handler is polled, that would call the function
-        // again, without end. It would also report the error a second time.
+        // The function may call `error.clone().into_response()`. While a handler is being polled, that would call the
+        // function again, endlessly. It would also report the error a second time.
         let _suspended = Polling::suspend();
         (self.0)(&error.clone().reported())
     }
@@ -87,7 +88,7 @@ impl<B> fmt::Debug for CustomErrorResponse<B> {
     }
 }
 
-/// The response to an error in a handler. `custom` is the [`CustomErrorResponse`] of the layer around it.
+/// Returns the response to an error in a handler. `custom` is the [`CustomErrorResponse`] of the layer around it.
 #[cfg(feature = "axum")]
 pub(crate) fn response_in_handler(
     error: &Error,

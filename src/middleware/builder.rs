@@ -18,7 +18,7 @@ use crate::{
     store::{DynStore, SessionStore, observed::observed},
 };
 
-/// The settings of a [`SessionLayer`]. What contradicts itself is refused by [`build`](Self::build).
+/// The settings of a [`SessionLayer`]. [`build`](Self::build) refuses settings that contradict each other.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct SessionLayerBuilder<R = DefaultErrorResponse> {
     answer: R,
 }
 
-/// With what the cookie is signed, and until when it need not be.
+/// The keys that sign the cookie, and the time until which unsigned cookies are accepted.
 #[derive(Debug, Default)]
 struct Signing {
     #[cfg(feature = "encryption")]
@@ -52,7 +52,8 @@ struct Signing {
 }
 
 impl SessionLayer {
-    /// A layer over this store with the default settings: the cookie `__Host-sid`, one hour idle, 24 hours at most.
+    /// Creates a layer over this store with the default settings: the cookie `__Host-sid`, one hour idle, 24 hours at
+    /// most.
     #[must_use]
     pub fn new(store: impl SessionStore) -> Self {
         match Self::builder(store).build() {
@@ -61,7 +62,7 @@ impl SessionLayer {
         }
     }
 
-    /// A layer over this store, with settings of one's own.
+    /// Returns a builder for a layer over this store with other settings.
     #[must_use]
     pub fn builder(store: impl SessionStore) -> SessionLayerBuilder {
         SessionLayerBuilder::new(store)
@@ -84,7 +85,7 @@ impl SessionLayerBuilder {
 }
 
 impl<R> SessionLayerBuilder<R> {
-    /// The cookie's name, prefix and attributes. Default: `__Host-sid; Secure; HttpOnly; SameSite=Lax; Path=/`.
+    /// Sets the cookie's name, prefix and attributes. Default: `__Host-sid; Secure; HttpOnly; SameSite=Lax; Path=/`.
     #[must_use]
     pub fn cookie(mut self, cookie: CookieConfig) -> Self {
         self.cookie = cookie;
@@ -92,9 +93,10 @@ impl<R> SessionLayerBuilder<R> {
     }
 
     /// Signs the cookie's value, so that a forged one costs no store call. The signature is bound to the cookie's name.
+    /// Default: not signed.
     ///
-    /// One key of the ring signs, all of them are accepted. A cookie whose key is on no ring is treated as forged: the
-    /// visitor starts anew.
+    /// One key of the ring signs, and the signatures of all its keys are accepted. A cookie that none of them has
+    /// signed is treated as forged: the visitor starts anew.
     #[cfg(feature = "encryption")]
     #[must_use]
     pub fn sign(mut self, ring: crate::keyring::KeyRing) -> Self {
@@ -102,9 +104,9 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// Accepts tokens that are not signed until this time, so that turning [`sign`](Self::sign) on logs nobody out: the
-    /// date on which the last unsigned session reaches its absolute limit. **Until then a forged token costs a store
-    /// call**, as without signing.
+    /// Accepts unsigned tokens until this time, so that turning [`sign`](Self::sign) on logs nobody out. Use the time
+    /// at which the last unsigned session reaches its absolute limit. **Until then a forged token costs a store
+    /// call**, as without signing. Default: none is accepted.
     #[cfg(feature = "encryption")]
     #[must_use]
     pub fn accept_unsigned_until(mut self, time: SystemTime) -> Self {
@@ -112,49 +114,49 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// How long a session lives, unless it says so itself. Default: [`Lifetime::aal2`].
+    /// Sets the lifetime of sessions that don't have one of their own. Default: [`Lifetime::aal2`].
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.settings.lifetime = lifetime;
         self
     }
 
-    /// The fraction of the idle timeout that must pass before a read extends the session: 0 to 1. Default: 0.1. With 0
-    /// every request touches; with 1 no read extends the session in time.
+    /// Sets the fraction of the idle timeout that must pass before a read extends the session: 0 to 1. Default: 0.1.
+    /// With 0, every request touches the session. With 1, no read extends the session in time.
     ///
-    /// If you change it and call a store's own [`delete_idle`](crate::store::Listing::delete_idle), pass the same value:
-    /// see [`Idle`](crate::store::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer uses it
-    /// automatically.
+    /// If you change it and call a store's own [`delete_idle`](crate::store::Listing::delete_idle), pass the same
+    /// value: see [`Idle`](crate::store::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer
+    /// uses it automatically.
     #[must_use]
     pub fn touch_after(mut self, part_of_idle: f64) -> Self {
         self.settings.touch_after = part_of_idle;
         self
     }
 
-    /// What happens when another request changed the session meanwhile. Default: [`ConflictPolicy::Merge`].
+    /// Sets what happens if another request has changed the session meanwhile. Default: [`ConflictPolicy::Merge`].
     #[must_use]
     pub fn conflicts(mut self, policy: ConflictPolicy) -> Self {
         self.settings.conflicts = policy;
         self
     }
 
-    /// How long a commit that meets conflicts is tried again. Default: 5 s.
+    /// Sets how long a commit that meets conflicts is retried. Default: 5 s.
     #[must_use]
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.settings.retry_for = time;
         self
     }
 
-    /// When a session that exists is saved. Default: [`SavePolicy::Changed`].
+    /// Sets when an existing session is saved. Default: [`SavePolicy::Changed`].
     #[must_use]
     pub fn save(mut self, policy: SavePolicy) -> Self {
         self.settings.save = policy;
         self
     }
 
-    /// Decides by the response whether the changes of its request are saved. Default: unless the response [is a
-    /// failure](ResponseHead::is_failure): a server error (5xx) or 408 Request Timeout, after which the handler may
-    /// have been cut off half way. Other client errors (4xx) save.
+    /// Decides by the response whether the request's changes are saved. By default they are saved unless the response
+    /// [is a failure](ResponseHead::is_failure): a server error (5xx), or 408 Request Timeout, after which the handler
+    /// may have been cut off half way. After other client errors (4xx), changes are saved.
     ///
     /// Unsaved changes are dropped, and [`ChangesDropped`](crate::EventKind::ChangesDropped) is reported. Changes are
     /// also dropped if the inner service fails without a response. `destroy` takes effect in any case, and what
@@ -179,10 +181,10 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// How long parallel requests that come with the token from before a [`renew`](crate::Session::renew) are served
-    /// the renewed session. Default: 60 s; at most a day. Zero turns it off: such requests then have no session.
+    /// Sets how long after a [`renew`](crate::Session::renew) requests with the old token still get the renewed
+    /// session. Default: 60 s; at most a day. Zero turns this off: such requests then have no session.
     ///
-    /// It does not apply to a login, a logout or a revocation: after these the old token is worth nothing at once.
+    /// It does not apply to a login, a logout or a revocation: after these, the old token is worthless at once.
     #[must_use]
     pub fn renewal_grace(mut self, time: Duration) -> Self {
         self.settings.renewal_grace = time;
@@ -190,11 +192,12 @@ impl<R> SessionLayerBuilder<R> {
     }
 
     /// Renews a session's token once it is this old, at the next response that saves (OWASP Session Management Cheat
-    /// Sheet, "Renewal Timeout"). At least the [`renewal_grace`](Self::renewal_grace). Default: off.
+    /// Sheet, "Renewal Timeout"). It must be at least the [`renewal_grace`](Self::renewal_grace). Default: off.
     ///
-    /// Data, owner and both clocks stay. Requests that are under way continue by the grace. So does a browser that
-    /// never gets the response with the new token: one of its next requests within the grace is given another. A
-    /// request that calls [`skip_touch`](crate::Session::skip_touch) renews nothing.
+    /// The session keeps its data and its owner, and both time limits continue. Requests that are under way are served
+    /// within the grace. If the response with the new token doesn't reach the browser, one of the browser's next
+    /// requests within the grace gets another new token. A request that calls
+    /// [`skip_touch`](crate::Session::skip_touch) renews nothing.
     ///
     /// **One race remains:** if the response with the new token arrives after that of a login in the same browser, the
     /// late cookie replaces the login's, and the visitor has to log in again.
@@ -204,46 +207,46 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// What happens when a record can't be opened. Default: [`DamagedPolicy::Fail`].
+    /// Sets what happens if a record can't be opened. Default: [`DamagedPolicy::Fail`].
     #[must_use]
     pub fn damaged(mut self, policy: DamagedPolicy) -> Self {
         self.settings.damaged = policy;
         self
     }
 
-    /// How values are encoded. Default: JSON.
+    /// Sets how values are encoded. Default: JSON.
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.settings.codec = codec;
         self
     }
 
-    /// The largest record, in bytes. Default: 128 KiB.
+    /// Sets the largest size of a record, in bytes. Default: 128 KiB.
     #[must_use]
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_record = bytes;
         self
     }
 
-    /// Whether responses say `Vary: Cookie` and `Cache-Control` where they depend on the session. Default: yes. **Without
-    /// them a cache can hand one visitor's page, or cookie, to another.**
+    /// Sets whether responses that depend on the session have the headers `Vary: Cookie` and `Cache-Control`. Default:
+    /// yes. **Without them, a cache can serve one visitor's page, or cookie, to another.**
     #[must_use]
     pub fn cache_headers(mut self, send: bool) -> Self {
         self.settings.cache_headers = send;
         self
     }
 
-    /// Where the layer reads the time. Default: the system's clock.
+    /// Sets the clock from which the layer reads the time. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Tells an observer of all that happens to the layer's sessions, and of each call of the store with its duration.
-    /// Called again, it adds one. Default: nobody is told, and no call is timed.
+    /// Adds an observer, which receives all events of the layer's sessions, and each store call with its duration. Can
+    /// be called more than once. Default: no observers, and store calls are not timed.
     ///
-    /// What a store does by itself, such as evicting, is told to those whom its own settings name
+    /// Events of the store itself, such as evictions, go to the observers in the store's own settings
     /// (`MemoryStore::builder().observe(..)`).
     ///
     /// ```
@@ -263,12 +266,11 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// Sets the response to errors of the session, wherever they arise: a rejected extraction, an
-    /// [`Error`](crate::Error) that a handler returns, and a commit that fails after the handler has answered. Default:
-    /// [`DefaultErrorResponse`].
+    /// Sets the response to session errors, wherever they arise: in an extractor, in a handler that returns an
+    /// [`Error`](crate::Error), or in a commit after the handler has answered. Default: [`DefaultErrorResponse`].
     ///
-    /// The function chooses status, headers and body. The layer adds its own headers. Send nothing internal in the body:
-    /// the error's text names keys, types and ids.
+    /// The function chooses status, headers and body, and the layer adds its own headers. Don't send the error's
+    /// message to the visitor: it contains keys, types and ids.
     ///
     /// ```
     /// use axum::{Json, body::Body, response::IntoResponse};
@@ -281,8 +283,8 @@ impl<R> SessionLayerBuilder<R> {
     /// # Ok::<(), session_layer::ConfigError>(())
     /// ```
     ///
-    /// In the function, `error.clone().into_response()` is the default response, so a function can change the response to
-    /// some errors only:
+    /// In the function, `error.clone().into_response()` is the default response. So the function can change the
+    /// responses to some errors only:
     ///
     /// ```
     /// # use axum::response::{Html, IntoResponse};
@@ -295,10 +297,10 @@ impl<R> SessionLayerBuilder<R> {
     /// # drop(builder);
     /// ```
     ///
-    /// The body is that of the inner service's responses. If it is not axum's `Body`, the function is used for failed
-    /// commits only, since rejections and errors of axum's handlers have that body. An error that is turned into a
-    /// response outside of a handler, in a task of its own, has the default response. If layers nest, the innermost one
-    /// answers for handlers.
+    /// `B` must be the body of the inner service's responses. If it is not axum's `Body`, the function is used for
+    /// failed commits only, since rejections and the errors of axum's handlers have axum's body. An error that becomes
+    /// a response outside a handler, in a separate task, becomes the default response. If layers are nested, the
+    /// innermost one's function is used for handlers.
     #[must_use]
     pub fn error_response<B: 'static>(
         mut self,
@@ -310,11 +312,12 @@ impl<R> SessionLayerBuilder<R> {
         SessionLayerBuilder { settings, store, observers, clock, cookie, signing, turns, answer }
     }
 
-    /// The layer.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// If settings contradict each other or are out of their range; the error names both sides.
+    /// If settings contradict each other (the error names both), if a setting is out of its range, or if the store
+    /// lacks a capability that a setting needs.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
         let Self { mut settings, store, observers, clock, cookie, signing, turns, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
@@ -389,7 +392,7 @@ impl Signing {
     }
 }
 
-/// Head, and an owner of the longest name.
+/// The size of a record without entries, and with an owner whose name has the maximum length.
 const MIN_RECORD_BYTES: usize = 43 + 10 + crate::record::MAX_OWNER_BYTES;
 
 impl<R> fmt::Debug for SessionLayerBuilder<R> {

@@ -1,4 +1,4 @@
-//! One request's way out.
+//! The response future: polls the inner service, commits, and adds the session's headers.
 
 use std::{
     fmt,
@@ -21,9 +21,9 @@ use crate::{
 };
 
 pin_project! {
-    /// The future of a [`SessionService`](super::SessionService): the inner one, then the commit.
+    /// The response future of a [`SessionService`](super::SessionService): polls the inner future, then commits.
     ///
-    /// Only a commit is boxed.
+    /// Only a commit, or the return of a lease, is boxed.
     pub struct ResponseFuture<F, T, R> {
         #[pin]
         stage: Stage<F, T>,
@@ -36,15 +36,16 @@ pin_project! {
     #[project = StageProjection]
     enum Stage<F, T> {
         Handler { #[pin] future: F },
-        // With the handler's answer.
+        // `output` is the handler's answer.
         Commit { future: Pin<Box<dyn Future<Output = SessionResult<()>> + Send>>, output: Option<T> },
     }
 }
 
-/// The session of a request that is not answered yet. Dropped with it, it keeps what `destroy` was asked for.
+/// The session of a request that is not answered yet. If the request is dropped, dropping this carries out a `destroy`
+/// that the handler has called.
 struct InFlight {
     handle: Option<SessionHandle>,
-    /// A commit has begun that runs to its end by itself.
+    /// Whether a commit has begun that runs to its end even if this is dropped.
     runs_on: bool,
 }
 
@@ -121,7 +122,7 @@ where
 }
 
 impl InFlight {
-    /// The output with what it says of the session. An error of the inner service has no headers to say it in.
+    /// Adds the session's headers to the response. An error of the inner service has no headers.
     fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
         if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {
             let answer: Answer = handle.shared.take_answer();
@@ -139,7 +140,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // The client has gone while its request was under way: a logout is carried out all the same.
+        // The client has disconnected before it was answered. A logout is carried out all the same.
         if let Some(handle) = self.handle.take()
             && !self.runs_on
         {

@@ -1,4 +1,4 @@
-//! The request's own way to its session.
+//! Access to the session of a request.
 
 use std::{fmt, sync::Arc};
 
@@ -16,9 +16,10 @@ use crate::{
     session::{Context, LoadFailure, Session, Settings, Shared},
 };
 
-/// What the layer puts into each request's extensions: the way to the session, which nobody has asked for yet.
+/// Gives access to a request's session. The layer puts a handle into the extensions of each request; the session is
+/// loaded on first use.
 ///
-/// axum's extractors use it; without axum, take it from the extensions (`examples/hyper.rs`).
+/// axum's extractors use it. Without axum, take it from the extensions (`examples/hyper.rs`).
 #[derive(Clone)]
 pub struct SessionHandle {
     pub(super) shared: Arc<Shared>,
@@ -39,7 +40,7 @@ impl SessionHandle {
         self.shared.settings()
     }
 
-    /// Whether this layer, or one around it, has the cookie of this name.
+    /// Whether this layer, or a layer around it, uses this cookie name.
     pub(super) fn is_named(&self, name: &str) -> bool {
         self.settings().cookie.name() == name || self.outer.as_ref().is_some_and(|outer| outer.is_named(name))
     }
@@ -49,11 +50,11 @@ impl SessionHandle {
         self.outer.is_some()
     }
 
-    /// The handle of the innermost layer around this request.
+    /// Returns the handle of the innermost layer around the request.
     ///
     /// # Errors
     ///
-    /// If no layer wraps it.
+    /// [`MissingLayer`](ErrorKind::MissingLayer) if no layer wraps it.
     pub fn of(extensions: &Extensions) -> Result<&Self> {
         extensions.get().ok_or_else(|| {
             events::missing_layer();
@@ -61,35 +62,37 @@ impl SessionHandle {
         })
     }
 
-    /// The session that the request's `Cookie` lines name. It is loaded once in each request.
+    /// Returns the session that the request's `Cookie` headers name, or a new one. It is loaded once in each request.
     ///
     /// # Errors
     ///
-    /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
+    /// [`Unavailable`](ErrorKind::Unavailable) if the store can't tell, [`Damaged`](ErrorKind::Damaged) if the record
+    /// can't be opened, [`TwoSessions`](ErrorKind::TwoSessions) if two live sessions are named, and
+    /// [`Locked`](ErrorKind::Locked) if the request's turn doesn't come in time.
     pub async fn session(&self, headers: &HeaderMap) -> Result<Session> {
         self.session_at(headers, None).await
     }
 
-    /// As [`session`](Self::session), for a request whose URI is known as well.
+    /// The same as [`session`](Self::session), for a request whose URI is known, too.
     pub(crate) async fn session_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> Result<Session> {
-        // Loaded once: whoever comes later gets that, whatever the tokens.
+        // Loaded once: later calls get the same session, whatever the tokens.
         let tokens = if self.shared.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers, uri) };
         load(&self.shared, &tokens).await
     }
 
-    /// All sessions of the layer's store, with its settings.
+    /// Returns a handle on all sessions of the layer's store, with the layer's settings.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         Sessions::with(Arc::clone(&self.shared.context))
     }
 
-    /// The session, to be loaded only if it is needed.
+    /// Returns the session without loading it. [`LazySession::session`] loads it.
     #[must_use]
     pub fn lazy(&self, headers: &HeaderMap) -> LazySession {
         self.lazy_at(headers, None)
     }
 
-    /// As [`lazy`](Self::lazy), for a request whose URI is known as well.
+    /// The same as [`lazy`](Self::lazy), for a request whose URI is known, too.
     pub(crate) fn lazy_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> LazySession {
         LazySession::of(Arc::clone(&self.shared), self.tokens(headers, uri))
     }
@@ -101,7 +104,7 @@ impl SessionHandle {
                 context.emit(EventKind::NoSession { reason, id: None, record: None });
             }
         });
-        // Noted now, since headers and URI are not kept.
+        // Computed now, since headers and URI are not kept.
         if tokens.are_several() {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let removals = settings.cookie.removals_of_others(host, uri.map(Uri::path));
@@ -113,7 +116,7 @@ impl SessionHandle {
     }
 }
 
-/// Whoever loads has reported the failure.
+/// The error is marked as reported, since the load has emitted an event.
 impl From<LoadFailure> for Error {
     fn from(failure: LoadFailure) -> Self {
         match failure {

@@ -1,10 +1,10 @@
-//! The layer: from HTTP to the session, and back.
+//! The tower middleware: the layer, its settings, and access to the session of a request.
 //!
-//! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder); `exclusive` and `sessions_per_owner`: settings
-//!   that take a chapter.
-//! - [`SessionService`] and its [`ResponseFuture`]: one request's way.
-//! - [`SessionHandle`], [`LazySession`]: how a session is asked for.
-//! - [`ErrorResponse`]: what a visitor gets if the session fails.
+//! - [`SessionLayer`] and its [builder](SessionLayerBuilder). The settings `exclusive` and `sessions_per_owner` have
+//!   files of their own.
+//! - [`SessionService`] and its [`ResponseFuture`]: the request's way in, and the response's way out.
+//! - [`SessionHandle`], [`LazySession`]: access to the session.
+//! - [`ErrorResponse`]: the responses to session errors.
 //! - `headers`: the response headers about the session.
 //! - `transport`: detects requests over plain HTTP.
 

@@ -1,31 +1,33 @@
-//! The setting that limits an owner's sessions.
+//! The setting that limits the number of an owner's sessions.
 
 use super::SessionLayerBuilder;
 use crate::session::{AtLimit, Limit};
 
 /// # Sessions per owner
 impl<R> SessionLayerBuilder<R> {
-    /// How many sessions an owner can have at a time, and what becomes of a login beyond that. Default: no limit.
+    /// Limits how many sessions an owner can have at a time, and sets what happens at a login beyond the limit.
+    /// Default: no limit.
     ///
-    /// It is applied when a [`login`](crate::Session::login), or a [`set_owner`](crate::Session::set_owner), is
-    /// committed: at the end of the request, or in [`save`](crate::Session::save), where a handler can see the error. A
-    /// session that logs in again makes room for itself.
+    /// The limit is applied when a [`login`](crate::Session::login) or a [`set_owner`](crate::Session::set_owner) is
+    /// committed: at the end of the request, or in [`save`](crate::Session::save), where the handler can see the
+    /// error. If a session logs in again, the session that it replaces doesn't count.
     ///
-    /// - With [`AtLimit::EndOldest`] the sessions that were used longest ago are ended first, and then the login is
-    ///   stored: if they can't be ended, it is an error, and if the login can't be stored, they have ended all the
-    ///   same. Their requests that are under way can save nothing any more.
-    /// - With [`AtLimit::Refuse`] the commit is [`TooManySessions`](crate::ErrorKind::TooManySessions): 409, and
-    ///   [`error_response`](Self::error_response) can choose another answer. The visitor's session stays as it was.
+    /// - With [`AtLimit::EndOldest`], the least recently used sessions are ended first, and then the login is stored.
+    ///   If they can't be ended, the login fails. If the login can't be stored, they have ended all the same. Requests
+    ///   of the ended sessions that are under way can't save anything.
+    /// - With [`AtLimit::Refuse`], the commit fails with [`TooManySessions`](crate::ErrorKind::TooManySessions) (409);
+    ///   [`error_response`](Self::error_response) can choose another response. The visitor's session stays as it was.
     ///
-    /// **At the same moment**: within one process and layer, logins of one owner come one after another, and the limit is
-    /// never passed. Several processes can each let one in; each counts again after it has stored its own, and ends the
-    /// surplus, so the limit holds again when all are answered. Under `EndOldest` that can end a session that has just
-    /// begun; under `Refuse` each of two that took the last place can be refused, and then its visitor starts anew.
+    /// **Simultaneous logins**: within one process and layer, logins of one owner take turns, and the limit is never
+    /// exceeded. Several processes can each admit one login at the same moment. Each process then counts again after
+    /// it has stored its own session, and ends the surplus, so the limit holds again when all logins are answered.
+    /// With `EndOldest`, this can end a session that has just begun. With `Refuse`, if two logins took the last place,
+    /// both can be refused, and their visitors start anew.
     ///
-    /// It counts the sessions that the store lists. [`MemoryStore`](crate::MemoryStore) and
+    /// Only sessions that the store lists are counted. [`MemoryStore`](crate::MemoryStore) and
     /// [`FileStore`](crate::FileStore) list exactly. memcached lists the last 1,000 sessions in an item that can be
-    /// evicted: sessions that are not on it are not counted. On a store that can't list, a login is an error:
-    /// [`Unsupported`](crate::ErrorKind::Unsupported), 500. If the store does not answer, the error is 503.
+    /// evicted; sessions that are not in it are not counted. If the store can't list, a login fails with
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) (500). If the store does not answer, it fails with 503.
     ///
     /// ```
     /// use session_layer::{AtLimit, MemoryStore, SessionLayer};

@@ -1,4 +1,4 @@
-//! How long requests wait for their turn, and how long a turn lasts.
+//! The settings of `exclusive`, checked.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     store::{DynStore, SessionStore},
 };
 
-/// How long a request waits for its turn, and for how long it has it.
+/// How long a request waits for its turn, and how long a turn can be. `None` if not set.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     pub(super) wait: Option<Duration>,
@@ -16,10 +16,10 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// The default of a lease's time, which is the memory store's longest, too.
+    /// The default time of a lease. It is also the longest that the memory store grants by default.
     const LEASE: Duration = Duration::from_secs(30);
 
-    /// The setting, unless it contradicts others or itself.
+    /// Returns the setting. Fails if it contradicts itself, other settings or the store.
     pub(super) fn checked(self, conflicts: ConflictPolicy, store: &DynStore) -> Result<Option<Exclusive>, ConfigError> {
         match (self.wait, self.lease) {
             (None, None) => Ok(None),
@@ -29,7 +29,8 @@ impl Turns {
             (Some(_), Some(lease)) if lease < Duration::from_millis(1) => {
                 Err(ConfigError::new(format!("exclusive_lease is {lease:?}: a turn takes at least a millisecond")))
             }
-            // What a job or a stream saves would overwrite what the request whose turn it is has saved.
+            // A job or a stream takes no lease, and its save would overwrite what the request whose turn it is has
+            // saved.
             (Some(_), _) if conflicts == ConflictPolicy::LastWriteWins => Err(ConfigError::new(
                 "exclusive contradicts ConflictPolicy::LastWriteWins: who has the turn is not to be overwritten",
             )),

@@ -4,7 +4,7 @@ use std::{error::Error, time::SystemTime};
 
 use session_layer::{
     DynStore, Lifetime, SessionId, SessionStore, connect,
-    id::Check,
+    id::TokenCheck,
     record::Record,
     store::{Create, Usage},
 };
@@ -15,8 +15,8 @@ async fn refused(url: &str) -> String {
 
 async fn holds_a_session(store: &DynStore) {
     let now = SystemTime::now();
-    let record = std::sync::Arc::new(Record::session(Check::from_bytes([7; 16]), now, Lifetime::default()));
-    let id = SessionId::of_owner("any id will do");
+    let record = std::sync::Arc::new(Record::session(TokenCheck::from_bytes([7; 16]), now, Lifetime::default()));
+    let id = SessionId::for_epoch("any id will do");
     let created = store.create(&id, &record, Usage::at(&record, now)).await.expect("a store that is open");
     assert!(matches!(created, Create::Created(_)));
     assert!(store.load(&id).await.expect("a store that is open").is_some());
@@ -39,7 +39,7 @@ async fn a_memory_store_with_a_snapshot_opens() {
     holds_a_session(&store).await;
     store.close().await.expect("a last snapshot");
     let store = connect(&url).await.expect("a snapshot that can be read");
-    assert!(store.load(&SessionId::of_owner("any id will do")).await.expect("a store that is open").is_some());
+    assert!(store.load(&SessionId::for_epoch("any id will do")).await.expect("a store that is open").is_some());
     store.close().await.expect("a last snapshot");
 }
 
@@ -326,7 +326,7 @@ async fn all_forms_of_a_path_name_one_directory() {
     for form in ["file:", "FILE:", "file://", "file://localhost", "file://LocalHost"] {
         let store =
             connect(&format!("{form}{encoded}{options}no")).await.unwrap_or_else(|error| panic!("{form}: {error}"));
-        let id = SessionId::of_owner("any id will do");
+        let id = SessionId::for_epoch("any id will do");
         assert!(store.load(&id).await.expect("a store that is open").is_some(), "{form}");
     }
     // A path without a slash is relative to the working directory, and the error shows that directory.

@@ -18,7 +18,7 @@ use std::{
 
 use session_layer::{
     Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Record},
     store::{Cursor, Listing, Update, Usage, Version},
 };
@@ -38,18 +38,18 @@ fn main() -> ExitCode {
 }
 
 fn id(number: u32) -> SessionId {
-    SessionId::of_owner(&format!("session {number}"))
+    SessionId::for_epoch(&format!("session {number}"))
 }
 
 fn marker() -> SessionId {
-    SessionId::of_owner("marker")
+    SessionId::for_epoch("marker")
 }
 
 fn record(value: &str) -> Arc<Record> {
     let padding = [b'x'; 700];
     let pairs = [("n", value.as_bytes()), ("padding", &padding[..])];
     let entries = Entries::from_sorted(pairs.into_iter()).unwrap();
-    let record = Record::session(Check::from_bytes([1; 16]), std::time::SystemTime::now(), Lifetime::default());
+    let record = Record::session(TokenCheck::from_bytes([1; 16]), std::time::SystemTime::now(), Lifetime::default());
     Arc::new(record.with_entries(entries))
 }
 

@@ -4,7 +4,7 @@
 //!   whole store.
 //! - [`OwnedSession`]: one of an owner's sessions. `owners` lists and limits them, `revoke` ends them.
 //! - `own`: the sessions of a session's owner, from the session itself.
-//! - [`SessionLock`]: a lease that is given back when it is dropped.
+//! - [`SessionLease`]: a lease that is given back when it is dropped.
 //! - [`SessionIds`] and [`SessionIter`]: all ids, or all sessions, a page at a time.
 //!
 //! # Events
@@ -23,7 +23,7 @@
 
 mod all;
 mod entries;
-mod lock;
+mod lease;
 mod own;
 mod owners;
 mod revoke;
@@ -32,7 +32,7 @@ mod upkeep;
 
 pub use self::{
     all::{SessionIds, SessionIter},
-    lock::SessionLock,
+    lease::SessionLease,
     owners::{DEVICE, OwnedSession},
     sessions::Sessions,
 };

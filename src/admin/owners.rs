@@ -45,7 +45,7 @@ impl OwnedSession {
     }
 
     /// Returns when it was last used, as far as that was stored. By default, the actual last use can be later by up to
-    /// a tenth of the idle timeout (see [`touch_after`](crate::SessionLayerBuilder::touch_after)).
+    /// a tenth of the idle timeout (see [`touch_fraction`](crate::SessionLayerBuilder::touch_fraction)).
     #[must_use]
     pub fn last_used_at(&self) -> SystemTime {
         self.stored.used_at

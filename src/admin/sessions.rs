@@ -54,12 +54,12 @@ use crate::{
 /// | remove, take | [`end`](Self::end) | [`take`](Self::take) |
 /// | keys, iterate | [`ids`](Self::ids), [`iter`](Self::iter) | |
 /// | length | [`count`](Self::count), [`is_empty`](Self::is_empty) | |
-/// | clear | [`clear`](Self::clear) | |
+/// | clear | [`end_all`](Self::end_all) | |
 ///
 /// A write counts as a use and moves the session's expiry, as in a request. Reading does not.
 ///
 /// Clones are cheap. If the future of a method that ends a session, or an owner's sessions, is dropped, the operation
-/// still runs to completion. Operations on the whole store ([`clear`](Self::clear),
+/// still runs to completion. Operations on the whole store ([`end_all`](Self::end_all),
 /// [`delete_idle`](Self::delete_idle)) stop where they are.
 #[derive(Clone)]
 pub struct Sessions {

@@ -33,7 +33,8 @@ impl Sessions {
     ///
     /// The store's errors; sessions may then live on. [`Unsupported`](crate::ErrorKind::Unsupported) if the store can't
     /// clear: memcached needs the setting `clear_by_generation`.
-    pub async fn clear(&self) -> Result<u64> {
+    #[doc(alias = "clear")]
+    pub async fn end_all(&self) -> Result<u64> {
         let caller = Caller::present();
         let cleared = required::clearing(self.store(), "clear")?.clear().await.map_err(during("clear"))?;
         caller.has_ended(Some(EndedBeside::All));
@@ -56,7 +57,7 @@ impl Sessions {
     /// The store's errors.
     pub async fn delete_idle(&self, unused_for: Duration) -> Result<Swept> {
         required::listing(self.store(), "delete_idle")?
-            .delete_idle(Idle::new(unused_for).touch_after(self.context.settings.touch_after))
+            .delete_idle(Idle::new(unused_for).touch_fraction(self.context.settings.touch_fraction))
             .await
             .map_err(during("delete_idle"))
     }

@@ -11,8 +11,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, Cursor, DynStore, End, Holder, Idle, Lock, Metadata, Owned, Page, Refresh, Rename, SessionStore,
-        StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, required,
+        Acquire, Create, Cursor, DynStore, End, Holder, Idle, ListedSession, Metadata, Page, Refresh, Rename,
+        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, required,
     },
 };
 
@@ -111,16 +111,16 @@ impl Probe {
         Sweep listing sweep() -> Swept;
         DeleteIdle listing delete_idle(idle: Idle) -> Swept;
         Clear clearing clear() -> u64;
-        ListOwner owners list_owner(owner: &str) -> Vec<Owned>;
-        Lock leases lock(id: &SessionId, holder: Holder, time: Duration) -> Lock;
-        Unlock leases unlock(id: &SessionId, holder: Holder) -> bool;
+        ListOwner owners list_owner(owner: &str) -> Vec<ListedSession>;
+        Acquire leases acquire(id: &SessionId, holder: Holder, time: Duration) -> Acquire;
+        Release leases release(id: &SessionId, holder: Holder) -> bool;
     }
 
-    /// Calls [`Leases::unlocked`](crate::store::Leases::unlocked).
-    pub(super) async fn unlocked(&self, id: &SessionId, at_most: Duration) -> Verdict {
-        let leases = required::leases(&self.store, "unlocked");
-        let leases = self.judge(Operation::Unlocked, leases)?;
-        self.in_time(Operation::Unlocked, leases.unlocked(id, at_most)).await
+    /// Calls [`Leases::released`](crate::store::Leases::released).
+    pub(super) async fn released(&self, id: &SessionId, at_most: Duration) -> Verdict {
+        let leases = required::leases(&self.store, "released");
+        let leases = self.judge(Operation::Released, leases)?;
+        self.in_time(Operation::Released, leases.released(id, at_most)).await
     }
 
     /// Fails the check if the call takes longer than the harness's patience.

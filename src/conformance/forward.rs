@@ -140,7 +140,7 @@ where
         let answer = call.make(operation, &wrapper).await;
         if inner.calls(operation) == 0 {
             forwarding.missing.push(operation);
-        } else if answer.is_ok() && operation != Operation::Unlocked {
+        } else if answer.is_ok() && operation != Operation::Released {
             forwarding.swallowed.push(operation);
         }
     }
@@ -190,8 +190,8 @@ impl Call {
             Operation::OwnerEpoch => wrapper.owner_epoch("somebody").await.map(drop),
             Operation::EnsureEpoch => wrapper.ensure_epoch("somebody", *usage).await.map(drop),
             Operation::RenewEpoch => wrapper.renew_epoch("somebody", *usage).await,
-            Operation::Unlocked => {
-                required::leases(wrapper, "unlocked")?.unlocked(id, Duration::from_millis(1)).await;
+            Operation::Released => {
+                required::leases(wrapper, "released")?.released(id, Duration::from_millis(1)).await;
                 Ok(())
             }
             Operation::Flush => wrapper.flush().await,
@@ -206,10 +206,10 @@ impl Call {
                 .await
                 .map(drop),
             Operation::ListOwner => required::owners(wrapper, "list_owner")?.list_owner("somebody").await.map(drop),
-            Operation::Lock => {
-                required::leases(wrapper, "lock")?.lock(id, holder, Duration::from_secs(1)).await.map(drop)
+            Operation::Acquire => {
+                required::leases(wrapper, "acquire")?.acquire(id, holder, Duration::from_secs(1)).await.map(drop)
             }
-            Operation::Unlock => required::leases(wrapper, "unlock")?.unlock(id, holder).await.map(drop),
+            Operation::Release => required::leases(wrapper, "release")?.release(id, holder).await.map(drop),
         }
     }
 }

@@ -63,9 +63,9 @@ operations! {
         Sweep = "sweep",
         DeleteIdle = "delete_idle",
         ListOwner = "list_owner",
-        Lock = "lock",
-        Unlock = "unlock",
-        Unlocked = "unlocked",
+        Acquire = "acquire",
+        Release = "release",
+        Released = "released",
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     clock,
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     lifetime::Lifetime,
     record::{Entries, Epoch, Forward, MAX_KEY_BYTES, MAX_OWNER_BYTES, Owner, Record, RecordKind},
     store::Usage,
@@ -49,7 +49,7 @@ impl Sample {
 }
 
 /// A new id with its check.
-pub(super) fn identity() -> (SessionId, Check) {
+pub(super) fn identity() -> (SessionId, TokenCheck) {
     SessionToken::generate().expect("the operating system gives random numbers").identify("conformance")
 }
 
@@ -57,7 +57,7 @@ pub(super) fn identity() -> (SessionId, Check) {
 pub(super) fn tombstone(now: SystemTime) -> Arc<Record> {
     let (to, check) = identity();
     let forward = Forward { to, until: clock::later(now, Duration::from_secs(30)), owner: Some("bob".into()) };
-    let tombstone = Record::superseded(check, now, Duration::from_secs(90), Some(&forward));
+    let tombstone = Record::tombstone(check, now, Duration::from_secs(90), Some(&forward));
     Arc::new(tombstone.expect("the operating system gives random numbers"))
 }
 
@@ -125,9 +125,12 @@ pub(super) fn shapes(now: SystemTime, largest: usize) -> Vec<(String, Record)> {
             let longest = Lifetime::new(Duration::MAX, Duration::MAX);
             session().with_lifetime(longest.expect("longer than a second"))
         }),
-        ("an all-zero check".to_owned(), session().with_check(Check::from_bytes([0; 16])).with_entries(small())),
-        ("an all-ones check".to_owned(), session().with_check(Check::from_bytes([0xff; 16])).with_entries(small())),
-        ("a plain tombstone".to_owned(), Record::tombstone(identity().1, now)),
+        ("an all-zero check".to_owned(), session().with_check(TokenCheck::from_bytes([0; 16])).with_entries(small())),
+        (
+            "an all-ones check".to_owned(),
+            session().with_check(TokenCheck::from_bytes([0xff; 16])).with_entries(small()),
+        ),
+        ("a plain tombstone".to_owned(), Record::plain_tombstone(identity().1, now)),
         ("a tombstone with a forward".to_owned(), Record::clone(&tombstone(now))),
         ("an epoch".to_owned(), Record::epoch(owner("bob@example.org"), now)),
         ("a sealed record".to_owned(), {

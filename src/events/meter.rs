@@ -49,7 +49,7 @@ use crate::record::Record;
 /// | `session_layer.cookie.doubled` | counter | | |
 /// | `session_layer.turn.refused` | counter | | `session_layer.outcome`: the reason |
 /// | `session_layer.login.refused` | counter | | |
-/// | `session_layer.failure` | counter | | `db.operation.name`: `load`, `commit`, `touch` or `unlock`; `error.type` |
+/// | `session_layer.failure` | counter | | `db.operation.name`: `load`, `commit`, `touch` or `release`; `error.type` |
 /// | `session_layer.record.unopened` | counter | | `db.operation.name`; `error.type` |
 /// | `session_layer.record.size` | histogram | bytes | |
 /// | `session_layer.cache.hit` | counter | | `session_layer.outcome`: `validated` or `trusted` |

@@ -73,7 +73,7 @@ impl SessionToken {
     /// version 8 UUID (RFC 9562, section 5.8), and the check is `h[16..]`. The name is part of the hash, so a token of
     /// one cookie is not valid for another cookie that shares the store.
     #[must_use]
-    pub fn identify(&self, cookie_name: &str) -> (SessionId, Check) {
+    pub fn identify(&self, cookie_name: &str) -> (SessionId, TokenCheck) {
         debug_assert!(cookie_name.len() <= MAX_NAME_BYTES, "the cookie's settings refuse longer names");
         let mut hash = Sha256::new();
         hash.update(DOMAIN);
@@ -172,7 +172,7 @@ impl SessionId {
     ///
     /// `SHA-256("session-layer/owner/1\0" ‖ owner)[..16]` as a version 8 UUID.
     #[must_use]
-    pub fn of_owner(owner: &str) -> Self {
+    pub fn for_epoch(owner: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"session-layer/owner/1\0");
         hash.update(owner.as_bytes());
@@ -242,9 +242,9 @@ pub struct ParseIdError;
 ///
 /// With it, guessing costs the token's full strength even if ids are known. `==` runs in constant time.
 #[derive(Clone, Copy)]
-pub struct Check([u8; 16]);
+pub struct TokenCheck([u8; 16]);
 
-impl Check {
+impl TokenCheck {
     /// Returns the check's bytes, for a store with its own form of records.
     #[must_use]
     pub const fn to_bytes(&self) -> [u8; 16] {
@@ -258,25 +258,25 @@ impl Check {
     }
 }
 
-impl PartialEq for Check {
+impl PartialEq for TokenCheck {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-impl Eq for Check {}
+impl Eq for TokenCheck {}
 
-impl fmt::Debug for Check {
+impl fmt::Debug for TokenCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Check(redacted)")
     }
 }
 
-fn split(hash: &[u8; 32]) -> (SessionId, Check) {
+fn split(hash: &[u8; 32]) -> (SessionId, TokenCheck) {
     let (mut id, mut check) = ([0; 16], [0; 16]);
     id.copy_from_slice(&hash[..16]);
     check.copy_from_slice(&hash[16..]);
-    (SessionId(Uuid::new_v8(id)), Check(check))
+    (SessionId(Uuid::new_v8(id)), TokenCheck(check))
 }
 
 #[cfg(test)]
@@ -297,7 +297,7 @@ mod tests {
         let (id, check) = token.identify("sid");
         assert_eq!(id.to_string(), "8a66d325-5f53-8099-a2c2-ecd48b23b823");
         assert_eq!(check.to_bytes().map(|byte| format!("{byte:02x}")).concat(), "1b1dabd622fffff062a8710c044324d8");
-        assert_eq!(SessionId::of_owner("alice").to_string(), "928a45b6-9b81-8a3a-8878-229e446bad14");
+        assert_eq!(SessionId::for_epoch("alice").to_string(), "928a45b6-9b81-8a3a-8878-229e446bad14");
     }
 
     #[test]

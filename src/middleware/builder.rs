@@ -27,7 +27,7 @@ use crate::{
 /// let layer = SessionLayer::builder(MemoryStore::new())
 ///     .cookie(CookieConfig::new("shop").domain("example.org"))
 ///     .lifetime(Lifetime::aal3())
-///     .conflicts(ConflictPolicy::Reject)
+///     .conflict_policy(ConflictPolicy::Reject)
 ///     .build()?;
 /// # Ok::<(), session_layer::ConfigError>(())
 /// ```
@@ -128,14 +128,14 @@ impl<R> SessionLayerBuilder<R> {
     /// value: see [`Idle`](crate::store::Idle). [`Sessions::delete_idle`](crate::Sessions::delete_idle) of this layer
     /// uses it automatically.
     #[must_use]
-    pub fn touch_after(mut self, part_of_idle: f64) -> Self {
-        self.settings.touch_after = part_of_idle;
+    pub fn touch_fraction(mut self, part_of_idle: f64) -> Self {
+        self.settings.touch_fraction = part_of_idle;
         self
     }
 
     /// Sets what happens if another request has changed the session meanwhile. Default: [`ConflictPolicy::Merge`].
     #[must_use]
-    pub fn conflicts(mut self, policy: ConflictPolicy) -> Self {
+    pub fn conflict_policy(mut self, policy: ConflictPolicy) -> Self {
         self.settings.conflicts = policy;
         self
     }
@@ -149,7 +149,7 @@ impl<R> SessionLayerBuilder<R> {
 
     /// Sets when an existing session is saved. Default: [`SavePolicy::Changed`].
     #[must_use]
-    pub fn save(mut self, policy: SavePolicy) -> Self {
+    pub fn save_policy(mut self, policy: SavePolicy) -> Self {
         self.settings.save = policy;
         self
     }
@@ -209,7 +209,7 @@ impl<R> SessionLayerBuilder<R> {
 
     /// Sets what happens if a record can't be opened. Default: [`DamagedPolicy::Fail`].
     #[must_use]
-    pub fn damaged(mut self, policy: DamagedPolicy) -> Self {
+    pub fn damaged_policy(mut self, policy: DamagedPolicy) -> Self {
         self.settings.damaged = policy;
         self
     }
@@ -322,10 +322,10 @@ impl<R> SessionLayerBuilder<R> {
         let Self { mut settings, store, observers, clock, cookie, signing, turns, answer } = self;
         let cookie = signing.sign(cookie.build()?)?;
         settings.exclusive = turns.checked(settings.conflicts, &store)?;
-        if !(0.0..=1.0).contains(&settings.touch_after) {
-            let given = settings.touch_after;
+        if !(0.0..=1.0).contains(&settings.touch_fraction) {
+            let given = settings.touch_fraction;
             return Err(ConfigError::new(format!(
-                "touch_after is {given}: it is a part of the idle time, from 0 to 1"
+                "touch_fraction is {given}: it is a part of the idle time, from 0 to 1"
             )));
         }
         check_renewal(&settings)?;
@@ -417,22 +417,22 @@ mod tests {
     fn what_is_out_of_range_is_refused() {
         let builder = || SessionLayer::builder(MemoryStore::new());
         assert_eq!(
-            refused(builder().touch_after(1.5)),
-            "touch_after is 1.5: it is a part of the idle time, from 0 to 1"
+            refused(builder().touch_fraction(1.5)),
+            "touch_fraction is 1.5: it is a part of the idle time, from 0 to 1"
         );
-        assert!(refused(builder().touch_after(f64::NAN)).contains("NaN"));
+        assert!(refused(builder().touch_fraction(f64::NAN)).contains("NaN"));
         assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));
         assert!(refused(builder().sessions_per_owner(0, crate::AtLimit::Refuse)).contains("sessions_per_owner is 0"));
         assert!(refused(builder().exclusive_lease(Duration::from_secs(1))).contains("add `exclusive(wait)`"));
         let exclusive = || builder().exclusive(Duration::ZERO);
         assert!(refused(exclusive().exclusive_lease(Duration::ZERO)).contains("exclusive_lease is 0ns"));
-        assert!(refused(exclusive().conflicts(ConflictPolicy::LastWriteWins)).contains("LastWriteWins"));
+        assert!(refused(exclusive().conflict_policy(ConflictPolicy::LastWriteWins)).contains("LastWriteWins"));
         let every = |seconds| builder().renew_every(Duration::from_secs(seconds));
         assert!(refused(every(900).renewal_grace(Duration::ZERO)).contains("renewal_grace of zero"));
         assert!(refused(every(59)).contains("renew_every is 59s, less than the renewal_grace of 60s"));
         assert!(refused(builder().renewal_grace(Duration::MAX)).contains("at most a day"));
         assert!(every(60).build().is_ok());
-        assert!(exclusive().conflicts(ConflictPolicy::Reject).build().is_ok());
+        assert!(exclusive().conflict_policy(ConflictPolicy::Reject).build().is_ok());
         assert!(builder().build().is_ok());
     }
 }

@@ -23,11 +23,11 @@ impl<R> SessionLayerBuilder<R> {
     ///   request waits.
     /// - **Order**: within one process, first come, first served. Between processes there is no order: when a lease is
     ///   given back, the first process to ask gets it. So a process with a long line can keep another one waiting until
-    ///   its `wait` is over. Leases taken by [`Sessions::lock`](crate::Sessions::lock) count like any other.
+    ///   its `wait` is over. Leases taken by [`Sessions::lease`](crate::Sessions::lease) count like any other.
     /// - **Time**: a lease that is not given back, because its process died, ends after
     ///   [`exclusive_lease`](Self::exclusive_lease). A handler that takes longer loses its turn. It goes on, but if
     ///   the next turn has begun, its commit fails with 409 and writes nothing.
-    /// - **Conflicts** are refused with 409, whatever [`conflicts`](Self::conflicts) says. A turn meets a conflict
+    /// - **Conflicts** are refused with 409, whatever [`conflict_policy`](Self::conflict_policy) says. A turn meets a conflict
     ///   only if it took too long, or if something that takes no lease has written: a job with
     ///   [`Sessions::update`](crate::Sessions::update), a revocation of the owner's other sessions, or a layer without
     ///   this setting. If a handler makes such a call itself, it should [`reload`](crate::Session::reload) before it

@@ -28,7 +28,7 @@ pub use self::{
 };
 use crate::{
     clock,
-    id::{Check, EntropyError},
+    id::{EntropyError, TokenCheck},
     lifetime::{CookieLifetime, Lifetime},
 };
 
@@ -44,7 +44,7 @@ pub struct Record {
     kind: RecordKind,
     created_millis: u64,
     lifetime: Lifetime,
-    check: Check,
+    check: TokenCheck,
     owner: Option<Owner>,
     entries: Entries,
 }
@@ -66,7 +66,7 @@ pub enum RecordKind {
 impl Record {
     /// Creates an empty session, created at this time.
     #[must_use]
-    pub fn session(check: Check, created_at: SystemTime, lifetime: Lifetime) -> Self {
+    pub fn session(check: TokenCheck, created_at: SystemTime, lifetime: Lifetime) -> Self {
         Self {
             kind: RecordKind::Session,
             created_millis: clock::to_millis(created_at),
@@ -78,9 +78,9 @@ impl Record {
     }
 
     /// Creates an empty tombstone, which lives for [`TOMBSTONE_LIFETIME`]. A layer uses
-    /// [`superseded`](Self::superseded) instead, whose tombstones are unique.
+    /// [`tombstone`](Self::tombstone) instead, whose tombstones are unique.
     #[must_use]
-    pub fn tombstone(check: Check, at: SystemTime) -> Self {
+    pub fn plain_tombstone(check: TokenCheck, at: SystemTime) -> Self {
         let millis = clock::duration_millis(TOMBSTONE_LIFETIME);
         Self {
             kind: RecordKind::Tombstone,
@@ -95,7 +95,7 @@ impl Record {
     ///
     /// If the operating system provides no random numbers.
     pub fn grave(at: SystemTime) -> Result<Self, EntropyError> {
-        Self::superseded(Self::NO_TOKEN, at, TOMBSTONE_LIFETIME, None)
+        Self::tombstone(Self::NO_TOKEN, at, TOMBSTONE_LIFETIME, None)
     }
 
     /// Whether this is a [`grave`](Self::grave), which means that the session stored here has ended.
@@ -105,7 +105,7 @@ impl Record {
     }
 
     /// A check that no token has.
-    const NO_TOKEN: Check = Check::from_bytes([0; 16]);
+    const NO_TOKEN: TokenCheck = TokenCheck::from_bytes([0; 16]);
 
     /// Creates the record of an owner's current epoch. Its lifetime is the longest possible, since it must outlive the
     /// owner's sessions.
@@ -146,7 +146,7 @@ impl Record {
 
     /// The same record with the check of another token.
     #[must_use]
-    pub fn with_check(mut self, check: Check) -> Self {
+    pub fn with_check(mut self, check: TokenCheck) -> Self {
         self.check = check;
         self
     }
@@ -198,7 +198,7 @@ impl Record {
 
     /// The check: the half of the token's hash that is not the id.
     #[must_use]
-    pub fn check(&self) -> Check {
+    pub fn check(&self) -> TokenCheck {
         self.check
     }
 

@@ -3,7 +3,7 @@
 use super::{Entries, Epoch, Owner, Record, RecordError, RecordKind};
 use crate::{
     clock,
-    id::Check,
+    id::TokenCheck,
     lifetime::{CookieLifetime, Lifetime},
 };
 
@@ -85,7 +85,7 @@ impl Record {
         if idle == 0 || absolute == 0 {
             return Err(RecordError::new("its lifetime is zero"));
         }
-        let check = Check::from_bytes(take(&mut rest)?);
+        let check = TokenCheck::from_bytes(take(&mut rest)?);
         let owner = if flags & HAS_OWNER == 0 { None } else { Some(take_owner(&mut rest)?) };
         let entries = Entries::from_bytes(rest)?;
         Ok(Self {
@@ -149,7 +149,7 @@ mod tests {
         let created = UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
         let lifetime = Lifetime::new(Duration::from_secs(3_600), Duration::from_secs(86_400)).unwrap().persistent();
         let pairs = [("n", &b"\x0142"[..]), ("user", &b"\x01\"bob\""[..])];
-        Record::session(Check::from_bytes(*b"0123456789abcdef"), created, lifetime)
+        Record::session(TokenCheck::from_bytes(*b"0123456789abcdef"), created, lifetime)
             .with_owner(Some(Owner::new("bob@example.org", Epoch::from_u64(7)).unwrap()))
             .with_entries(Entries::from_sorted(pairs.into_iter()).unwrap())
     }
@@ -162,7 +162,7 @@ mod tests {
             hex(&reference().to_bytes()),
             "0100037b505c18a301000080ee360000000000005c2605000000003031323334353637383961626364656607000000000000000f00626f62406578616d706c652e6f7267020000000500000010000000016e01343204757365720122626f6222"
         );
-        let tombstone = Record::tombstone(Check::from_bytes([9; 16]), UNIX_EPOCH + Duration::from_secs(1));
+        let tombstone = Record::plain_tombstone(TokenCheck::from_bytes([9; 16]), UNIX_EPOCH + Duration::from_secs(1));
         assert_eq!(
             hex(&tombstone.to_bytes()),
             "010100e80300000000000060ea00000000000060ea00000000000009090909090909090909090909090909"

@@ -20,7 +20,7 @@ use crate::{
     clock,
     error::{Error, ErrorKind, Result},
     events::EventKind,
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     record::{Forward, Owner, Record, TOMBSTONE_LIFETIME},
     store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
 };
@@ -172,11 +172,11 @@ fn tombstone(
     } else {
         TOMBSTONE_LIFETIME
     };
-    Record::superseded(before.check(), now, life, forward.as_ref())
+    Record::tombstone(before.check(), now, life, forward.as_ref())
         .map_err(|error| Error::request(ErrorKind::Entropy).because(error))
 }
 
-fn draw(context: &Context) -> Result<(SessionToken, SessionId, Check)> {
+fn draw(context: &Context) -> Result<(SessionToken, SessionId, TokenCheck)> {
     let token = SessionToken::generate().map_err(|error| Error::request(ErrorKind::Entropy).because(error))?;
     let (id, check) = context.identify(&token);
     Ok((token, id, check))

@@ -168,14 +168,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        id::Check,
+        id::TokenCheck,
         record::{Entries, Epoch},
     };
 
     fn record(pairs: &BTreeMap<String, Vec<u8>>, owner: Option<&str>) -> Arc<Record> {
         let entries = Entries::from_sorted(pairs.iter().map(|(key, value)| (key.as_str(), value.as_slice()))).unwrap();
         let owner = owner.map(|name| Owner::new(name, Epoch::from_u64(1)).unwrap());
-        let record = Record::session(Check::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default());
+        let record = Record::session(TokenCheck::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default());
         Arc::new(record.with_entries(entries).with_owner(owner))
     }
 

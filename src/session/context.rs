@@ -14,7 +14,7 @@ use crate::{
     clock::{self, Clock},
     error::{Error, ErrorKind, Result},
     events::{EventKind, NoSessionReason, Observers},
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     record::Record,
     store::DynStore,
 };
@@ -74,7 +74,7 @@ impl Context {
     }
 
     /// Returns a token's id (the store's key) and check.
-    pub(crate) fn identify(&self, token: &SessionToken) -> (SessionId, Check) {
+    pub(crate) fn identify(&self, token: &SessionToken) -> (SessionId, TokenCheck) {
         token.identify(self.settings.cookie.bare_name())
     }
 
@@ -100,7 +100,7 @@ impl Context {
 
     /// Like [`commit_turn`](Self::commit_turn), but for the logins and revocations of one owner.
     pub(crate) async fn owner_turn(&self, owner: &str, deadline: Instant) -> Option<Front> {
-        self.commits.front(SessionId::of_owner(owner), deadline).await
+        self.commits.front(SessionId::for_epoch(owner), deadline).await
     }
 
     /// Joins the line of this process's requests that wait for a session's lease.

@@ -26,7 +26,7 @@ impl State {
         let stored = &live.stored;
         let is_unpresented = live.is_unpresented(now);
         let (now, used_at, expires_at) = (millis(now), millis(stored.used_at), millis(stored.expires_at));
-        let part = stored.record.lifetime().idle_part(settings.touch_after);
+        let part = stored.record.lifetime().idle_part(settings.touch_fraction);
         let next = stored.record.expiry_millis(now);
         if is_unpresented && next > expires_at {
             return true;

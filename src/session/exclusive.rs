@@ -46,7 +46,7 @@ pub(crate) async fn load_in_turn(
                 return Ok((loaded, Some(Box::new(turn))));
             }
             (Ok(Found::Live(live)), None) if live.id == id => {
-                let error = StoreError::new(StoreErrorKind::Other).during("lock").on(&id);
+                let error = StoreError::new(StoreErrorKind::Other).during("acquire").on(&id);
                 let denied = Denied::Store(error.because("the store leases nothing where it has a session"));
                 return Err(refused(context, denied, exclusive, id));
             }

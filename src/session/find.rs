@@ -11,9 +11,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     events::{NoSessionReason, span},
-    id::{Check, SessionId},
+    id::{SessionId, TokenCheck},
     record::{Forward, Owner, Record, RecordKind},
-    store::{Owned, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, required},
+    store::{ListedSession, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, required},
 };
 
 /// The result of a look-up.
@@ -56,7 +56,12 @@ enum Looked {
 impl Context {
     /// Finds the session with this id. `check` is `None` for a job that knows the id but not the token; then any check
     /// is accepted.
-    pub(crate) async fn find(&self, id: &SessionId, check: Option<Check>, follow: Follow) -> Result<Found, StoreError> {
+    pub(crate) async fn find(
+        &self,
+        id: &SessionId,
+        check: Option<TokenCheck>,
+        follow: Follow,
+    ) -> Result<Found, StoreError> {
         if span::are_wanted() {
             return Box::pin(self.look_up(id, check, follow).instrument(span::load(id))).await;
         }
@@ -93,7 +98,7 @@ impl Context {
     pub(super) async fn look_up(
         &self,
         id: &SessionId,
-        check: Option<Check>,
+        check: Option<TokenCheck>,
         follow: Follow,
     ) -> Result<Found, StoreError> {
         let looked = self.look_at(id, check).await?;
@@ -109,7 +114,7 @@ impl Context {
         }
     }
 
-    async fn look_at(&self, id: &SessionId, check: Option<Check>) -> Result<Looked, StoreError> {
+    async fn look_at(&self, id: &SessionId, check: Option<TokenCheck>) -> Result<Looked, StoreError> {
         match self.store.load(id).await.map_err(|error| error.during("load").on(id))? {
             Some(stored) => self.judge(id, check, stored),
             None => {
@@ -136,7 +141,7 @@ impl Context {
     }
 
     /// Classifies a record on its own, without comparing its owner's epoch.
-    fn judge(&self, id: &SessionId, check: Option<Check>, stored: Stored) -> Result<Looked, StoreError> {
+    fn judge(&self, id: &SessionId, check: Option<TokenCheck>, stored: Stored) -> Result<Looked, StoreError> {
         let record = &stored.record;
         if check.is_some_and(|check| check != record.check()) {
             self.no_session(NoSessionReason::Unknown, id, Some(record));
@@ -242,7 +247,7 @@ impl Context {
         let owners = required::owners(&self.store, "list_owner")?;
         let listed = owners.list_owner(owner).await.map_err(|error| error.during("list_owner"))?;
         let mut sessions = Vec::with_capacity(listed.len());
-        for Owned { id, stored, .. } in listed {
+        for ListedSession { id, stored, .. } in listed {
             let stored = match stored {
                 Some(stored) => Some(stored),
                 None => self.store.load(&id).await.map_err(|error| error.during("load").on(&id))?,

@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     id::SessionId,
-    store::{DynStore, Holder, Lock, StoreError, StoreErrorKind, Stored, required},
+    store::{Acquire, DynStore, Holder, StoreError, StoreErrorKind, Stored, required},
 };
 
 /// The outcome of taking a lease.
@@ -38,21 +38,21 @@ pub(crate) async fn take(
     freed: Option<&Notify>,
     mut may_have: impl FnMut(bool),
 ) -> Result<Taken, StoreError> {
-    let leases = required::leases(store, "lock").map_err(|error| error.on(id))?;
+    let leases = required::leases(store, "acquire").map_err(|error| error.on(id))?;
     loop {
         may_have(true);
-        match leases.lock(id, holder, time).await {
-            Ok(Lock::Acquired { until, stored }) => return Ok(Taken::Until { until, stored }),
-            Ok(Lock::Absent) => {
+        match leases.acquire(id, holder, time).await {
+            Ok(Acquire::Acquired { until, stored }) => return Ok(Taken::Until { until, stored }),
+            Ok(Acquire::Absent) => {
                 may_have(false);
                 return Ok(Taken::Absent);
             }
-            Ok(Lock::Held) => may_have(false),
+            Ok(Acquire::Held) => may_have(false),
             Err(error) => {
                 if error.kind() == StoreErrorKind::Unsupported {
                     may_have(false);
                 }
-                return Err(error.during("lock").on(id));
+                return Err(error.during("acquire").on(id));
             }
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -65,7 +65,7 @@ pub(crate) async fn take(
                 None => std::future::pending().await,
             }
         };
-        first_of(leases.unlocked(id, left), woken).await;
+        first_of(leases.released(id, left), woken).await;
         // A store may report at once that the lease may be free. Yield, so that the holder can make progress.
         tokio::task::yield_now().await;
     }

@@ -190,7 +190,7 @@ impl Session {
     /// nothing (5xx) doesn't extend it either.
     ///
     /// Each request extends the session anyway, within the precision of
-    /// [`touch_after`](crate::SessionLayerBuilder::touch_after), and so does each write. Call this if
+    /// [`touch_fraction`](crate::SessionLayerBuilder::touch_fraction), and so does each write. Call this if
     /// [`last_used_at`](Self::last_used_at) must be exact. It costs a touch of the store but no write of the record.
     /// Does nothing for a new session.
     #[doc(alias("keep_alive", "refresh"))]

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::changes::Renewal;
 use crate::{
     clock::to_millis as millis,
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     record::{Owner, Record},
     store::Stored,
 };
@@ -78,7 +78,7 @@ pub(crate) struct Unsure {
     /// No other write leaves this tombstone: it contains random bytes.
     pub(crate) tombstone: Arc<Record>,
     pub(crate) to: SessionId,
-    pub(crate) check: Check,
+    pub(crate) check: TokenCheck,
     pub(crate) token: SessionToken,
     pub(crate) renewal: Renewal,
 }

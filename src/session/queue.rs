@@ -159,7 +159,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_after_another_and_nothing_stays() {
         let lines = lines();
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let first = lines.front(id, soon()).await.unwrap();
         assert!(lines.front(id, soon()).await.is_none(), "the time is bounded");
         assert_eq!(lines.all().len(), 1);
@@ -175,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dropped_waiter_leaves_no_turn_behind() {
         let lines = lines();
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let first = lines.front(id, soon()).await.unwrap();
         {
             let second = lines.front(id, soon());
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_bounded_line_has_room_for_some_and_is_free_again_when_they_leave() {
         let lines = Arc::new(Lines::bounded());
-        let place = lines.join(SessionId::of_owner("x"));
+        let place = lines.join(SessionId::for_epoch("x"));
         let mut rooms: Vec<_> = (0..=BEHIND).map(|_| place.room().unwrap()).collect();
         assert!(place.room().is_none());
         rooms.pop();

@@ -76,11 +76,13 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::{id::Check, lifetime::Lifetime, record::Entries, session::changes::Change};
+    use crate::{id::TokenCheck, lifetime::Lifetime, record::Entries, session::changes::Change};
 
     fn record(pairs: &[(&str, &str)]) -> Arc<Record> {
         let entries = Entries::from_sorted(pairs.iter().map(|(key, value)| (*key, value.as_bytes()))).unwrap();
-        Arc::new(Record::session(Check::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default()).with_entries(entries))
+        Arc::new(
+            Record::session(TokenCheck::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default()).with_entries(entries),
+        )
     }
 
     fn draft(base: &Arc<Record>) -> Draft {

@@ -11,7 +11,7 @@ pub(crate) struct Settings {
     pub(crate) codec: Codec,
     pub(crate) lifetime: Lifetime,
     /// The fraction of the idle timeout that must pass before a read extends the session.
-    pub(crate) touch_after: f64,
+    pub(crate) touch_fraction: f64,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) save: SavePolicy,
     pub(crate) damaged: DamagedPolicy,
@@ -52,7 +52,7 @@ impl Default for Settings {
         Self {
             codec: Codec::Json,
             lifetime: Lifetime::default(),
-            touch_after: Idle::DEFAULT_TOUCH_AFTER,
+            touch_fraction: Idle::DEFAULT_TOUCH_AFTER,
             conflicts: ConflictPolicy::default(),
             save: SavePolicy::default(),
             damaged: DamagedPolicy::default(),

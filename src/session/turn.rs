@@ -102,9 +102,9 @@ async fn give_back(context: &Context, place: &Place, holder: Holder) {
     let id = place.id();
     // A store without leases has none to release.
     if let Some(leases) = context.store.leases() {
-        let released = match leases.unlock(&id, holder).await {
+        let released = match leases.release(&id, holder).await {
             // If the first call arrived, the second changes nothing.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => leases.unlock(&id, holder).await,
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => leases.release(&id, holder).await,
             outcome => outcome,
         };
         if let Err(error) = released {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    id::{Check, SessionId},
+    id::{SessionId, TokenCheck},
     record::{Owner, Record, renewed_value},
     store::{SessionStore, Stored, Usage},
 };
@@ -156,7 +156,7 @@ impl Work {
             Renewal::Leave | Renewal::Login => None,
         };
         let lifetime = self.draft.lifetime().unwrap_or(context.settings.lifetime);
-        let check = base.map_or(Check::from_bytes([0; 16]), |base| base.check());
+        let check = base.map_or(TokenCheck::from_bytes([0; 16]), |base| base.check());
         let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries(renewed)?);
         let owner = match (self.draft.new_owner().cloned(), base.and_then(|base| base.owner())) {
             (Some(name), held) => match held.filter(|held| *held.name() == name && self.renewal < Renewal::Login) {

@@ -28,7 +28,7 @@ use std::{any::type_name, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Cursor, Holder, Idle, Lock, Owned, Page, StoreError, Swept};
+use super::{Acquire, Cursor, Holder, Idle, ListedSession, Page, StoreError, Swept};
 use crate::id::SessionId;
 
 /// Walks through all sessions.
@@ -113,7 +113,7 @@ pub trait Owners: Send + Sync {
     /// # Errors
     ///
     /// As [`load`](super::SessionStore::load).
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError>;
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError>;
 
     /// The implementing type. The conformance kit uses it to detect a wrapper that returns the inner store's
     /// capability.
@@ -137,7 +137,7 @@ pub trait Leases: Send + Sync {
     /// # Errors
     ///
     /// If the store can't do it.
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError>;
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError>;
 
     /// Gives a lease back. Returns `true` if this holder had it.
     ///
@@ -146,15 +146,15 @@ pub trait Leases: Send + Sync {
     /// # Errors
     ///
     /// If the store can't do it. The lease then ends when its time is over.
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError>;
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError>;
 
-    /// Waits until the lease may be free, for at most `at_most`. It may return early: call [`lock`](Self::lock) again.
+    /// Waits until the lease may be free, for at most `at_most`. It may return early: call [`acquire`](Self::acquire) again.
     ///
     /// - **K5** The wait ends soon after the lease is given back, and after `at_most` at the latest. It takes no lease.
     ///
     /// The provided implementation waits for at most 50 milliseconds. A store that can do better wakes the waiter when
     /// the lease is given back.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let _ = id;
         tokio::time::sleep(at_most.min(LEASE_POLL)).await;
     }
@@ -167,5 +167,5 @@ pub trait Leases: Send + Sync {
     }
 }
 
-/// How long the provided [`Leases::unlocked`] waits before the caller tries again.
+/// How long the provided [`Leases::released`] waits before the caller tries again.
 const LEASE_POLL: Duration = Duration::from_millis(50);

@@ -199,7 +199,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// - **E1** An owner that never had an epoch, or whose epoch was lost, has none.
     ///
-    /// The provided implementation keeps epochs as ordinary records under [`SessionId::of_owner`].
+    /// The provided implementation keeps epochs as ordinary records under [`SessionId::for_epoch`].
     ///
     /// # Errors
     ///

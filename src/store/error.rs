@@ -42,7 +42,7 @@ pub enum StoreErrorKind {
     /// The record is larger than the store can hold. The stored record stays as it is.
     TooLarge,
     /// Another holder has the lease.
-    Locked,
+    Leased,
     /// The store has no such operation.
     Unsupported,
     /// A write was sent, but no answer came. It may or may not have happened, as a whole.
@@ -113,7 +113,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Timeout => "the store did not answer in time",
             Self::Corrupt => "the stored record can't be opened",
             Self::TooLarge => "the record is too large for the store",
-            Self::Locked => "the session is leased by another holder",
+            Self::Leased => "the session is leased by another holder",
             Self::Unsupported => "the store has no such operation",
             Self::OutcomeUnknown => "the write was not answered: it may or may not have happened",
             Self::Other => "the store failed",
@@ -155,7 +155,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::Unavailable | StoreErrorKind::Timeout => ErrorKind::Unavailable,
             StoreErrorKind::Corrupt => ErrorKind::Damaged,
             StoreErrorKind::TooLarge => ErrorKind::TooLarge,
-            StoreErrorKind::Locked => ErrorKind::Locked,
+            StoreErrorKind::Leased => ErrorKind::Locked,
             StoreErrorKind::Unsupported => ErrorKind::Unsupported,
             StoreErrorKind::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             StoreErrorKind::Other => ErrorKind::Other,
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn it_names_operation_id_and_cause() {
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let error = StoreError::new(StoreErrorKind::Timeout).during("update").on(&id).because("250 ms are over");
         assert_eq!(error.to_string(), format!("update of session {id}: the store did not answer in time"));
         assert_eq!(error.source().unwrap().to_string(), "250 ms are over");

@@ -52,8 +52,8 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     observed::ObservedStore,
     outcome::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Owned, OwnerEpoch, Page, Refresh, Rename, SessionStatus,
-        Stored, Swept, Touch, Update, Usage,
+        Acquire, Create, Cursor, End, Holder, Idle, ListedSession, Metadata, OwnerEpoch, Page, Refresh, Rename,
+        SessionStatus, Stored, Swept, Touch, Update, Usage,
     },
     version::Version,
 };

@@ -13,8 +13,9 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
+        Acquire, Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, ListedSession, Listing, Metadata,
+        Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
+        required,
     },
 };
 
@@ -324,7 +325,7 @@ impl<S: SessionStore> Clearing for ObservedStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> Owners for ObservedStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let call = required::owners(&self.inner, "list_owner")?.list_owner(owner);
         self.call("list_owner", About::ALL, call, |sessions| Told::sessions(number(sessions.len()))).await
     }
@@ -332,28 +333,33 @@ impl<S: SessionStore> Owners for ObservedStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> Leases for ObservedStore<S> {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        self.call("lock", About::id(id), required::leases(&self.inner, "lock")?.lock(id, holder, time), |lock| {
-            Told::outcome(match lock {
-                Lock::Acquired { .. } => Outcome::Done,
-                Lock::Held => Outcome::Held,
-                Lock::Absent => Outcome::Absent,
-            })
-        })
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
+        self.call(
+            "acquire",
+            About::id(id),
+            required::leases(&self.inner, "acquire")?.acquire(id, holder, time),
+            |lock| {
+                Told::outcome(match lock {
+                    Acquire::Acquired { .. } => Outcome::Done,
+                    Acquire::Held => Outcome::Held,
+                    Acquire::Absent => Outcome::Absent,
+                })
+            },
+        )
         .await
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.call("unlock", About::id(id), required::leases(&self.inner, "unlock")?.unlock(id, holder), |had| {
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.call("release", About::id(id), required::leases(&self.inner, "release")?.release(id, holder), |had| {
             Told::present(*had)
         })
         .await
     }
 
     // Not reported as an operation: the length of a wait says nothing about the store.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         if let Some(leases) = self.inner.leases() {
-            leases.unlocked(id, at_most).await;
+            leases.released(id, at_most).await;
         }
     }
 }

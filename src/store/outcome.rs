@@ -51,14 +51,14 @@ impl From<Option<Epoch>> for OwnerEpoch {
 /// An owner's session, as listed by [`list_owner`](super::Owners::list_owner).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Owned {
+pub struct ListedSession {
     /// The session's id.
     pub id: SessionId,
     /// The record, if the store has it at hand. If it is `None`, a caller that needs the record loads it.
     pub stored: Option<Stored>,
 }
 
-impl Owned {
+impl ListedSession {
     /// A session without its record.
     #[must_use]
     pub fn new(id: SessionId) -> Self {
@@ -286,9 +286,9 @@ pub enum Refresh {
     Gone,
 }
 
-/// The outcome of [`lock`](super::Leases::lock).
+/// The outcome of [`acquire`](super::Leases::acquire).
 #[derive(Clone)]
-pub enum Lock {
+pub enum Acquire {
     /// The holder has the lease until this time.
     Acquired {
         /// When the lease ends by itself.
@@ -304,7 +304,7 @@ pub enum Lock {
 }
 
 /// Outcomes are equal if they are of the same kind and end at the same time: the record is not compared.
-impl PartialEq for Lock {
+impl PartialEq for Acquire {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Acquired { until, .. }, Self::Acquired { until: other, .. }) => until == other,
@@ -314,9 +314,9 @@ impl PartialEq for Lock {
     }
 }
 
-impl Eq for Lock {}
+impl Eq for Acquire {}
 
-impl Lock {
+impl Acquire {
     /// The holder has the lease until this time. The record is not at hand.
     #[must_use]
     pub const fn acquired(until: SystemTime) -> Self {
@@ -325,7 +325,7 @@ impl Lock {
 }
 
 /// Omits the record that may come with the lease.
-impl fmt::Debug for Lock {
+impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Acquired { until, .. } => f.debug_struct("Acquired").field("until", until).finish(),
@@ -366,7 +366,7 @@ impl Holder {
 /// Selects the sessions that [`delete_idle`](super::Listing::delete_idle) removes.
 ///
 /// A layer does not record every use: it touches a session that is only read once a fraction of its idle timeout has
-/// passed ([`touch_after`](crate::SessionLayerBuilder::touch_after)). So the recorded last use can be too early by that
+/// passed ([`touch_fraction`](crate::SessionLayerBuilder::touch_fraction)). So the recorded last use can be too early by that
 /// much. A session is deleted only if it was idle even so.
 ///
 /// ```
@@ -374,33 +374,33 @@ impl Holder {
 /// use session_layer::store::Idle;
 ///
 /// let month = Duration::from_secs(30 * 24 * 3_600);
-/// let idle = Idle::new(month).touch_after(0.5);
+/// let idle = Idle::new(month).touch_fraction(0.5);
 /// # assert_eq!(idle.unused_for(), month);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Idle {
     unused_for: Duration,
-    touch_after: f64,
+    touch_fraction: f64,
 }
 
 impl Idle {
     /// Selects sessions that have not been used for this long, under layers with the default
-    /// [`touch_after`](crate::SessionLayerBuilder::touch_after) of 0.1.
+    /// [`touch_fraction`](crate::SessionLayerBuilder::touch_fraction) of 0.1.
     #[must_use]
     pub const fn new(unused_for: Duration) -> Self {
-        Self { unused_for, touch_after: Self::DEFAULT_TOUCH_AFTER }
+        Self { unused_for, touch_fraction: Self::DEFAULT_TOUCH_AFTER }
     }
 
     /// The default fraction of the idle timeout that passes before a read touches a session.
     pub(crate) const DEFAULT_TOUCH_AFTER: f64 = 0.1;
 
-    /// Sets the largest [`touch_after`](crate::SessionLayerBuilder::touch_after) of the layers that share the store,
+    /// Sets the largest [`touch_fraction`](crate::SessionLayerBuilder::touch_fraction) of the layers that share the store,
     /// from 0 to 1. If it is too small, sessions that were used recently are deleted. A value outside the range is
     /// clamped.
     #[must_use]
-    pub const fn touch_after(mut self, fraction_of_idle: f64) -> Self {
+    pub const fn touch_fraction(mut self, fraction_of_idle: f64) -> Self {
         // `NaN` counts as 1, which deletes fewer sessions.
-        self.touch_after = if fraction_of_idle >= 0.0 {
+        self.touch_fraction = if fraction_of_idle >= 0.0 {
             fraction_of_idle.min(1.0)
         } else if fraction_of_idle < 0.0 {
             0.0
@@ -417,14 +417,14 @@ impl Idle {
     }
 
     /// Whether a session with this lifetime and recorded last use is idle at `now`, even if it was used as long after
-    /// that as [`touch_after`](Self::touch_after) allows.
+    /// that as [`touch_fraction`](Self::touch_fraction) allows.
     #[must_use]
     pub fn includes(&self, lifetime: Lifetime, used_at: SystemTime, now: SystemTime) -> bool {
         self.includes_millis(lifetime, clock::to_millis(used_at), clock::to_millis(now))
     }
 
     pub(crate) fn includes_millis(&self, lifetime: Lifetime, used_at: u64, now: u64) -> bool {
-        let late = lifetime.idle_part(self.touch_after);
+        let late = lifetime.idle_part(self.touch_fraction);
         used_at.saturating_add(late) <= self.cutoff(now)
     }
 
@@ -524,7 +524,7 @@ pub struct Metadata {
     /// How often the session was loaded, if the store counts it.
     pub access_count: Option<u64>,
     /// Until when the session is leased, if it is and the store can tell.
-    pub locked_until: Option<SystemTime>,
+    pub leased_until: Option<SystemTime>,
     /// Active, expired or locked.
     pub status: SessionStatus,
 }
@@ -538,7 +538,7 @@ impl Metadata {
             used_at: stored.used_at,
             expires_at: stored.expires_at,
             access_count: None,
-            locked_until: None,
+            leased_until: None,
             status: if stored.is_expired(now) { SessionStatus::Expired } else { SessionStatus::Active },
         }
     }
@@ -554,9 +554,9 @@ impl Metadata {
     /// `Expired`.
     #[must_use]
     pub fn with_lease(mut self, until: SystemTime) -> Self {
-        self.locked_until = Some(until);
+        self.leased_until = Some(until);
         if self.status == SessionStatus::Active {
-            self.status = SessionStatus::Locked;
+            self.status = SessionStatus::Leased;
         }
         self
     }
@@ -571,7 +571,7 @@ pub enum SessionStatus {
     /// Expired and not swept yet.
     Expired,
     /// Live and leased.
-    Locked,
+    Leased,
 }
 
 impl fmt::Display for SessionStatus {
@@ -579,7 +579,7 @@ impl fmt::Display for SessionStatus {
         f.write_str(match self {
             Self::Active => "active",
             Self::Expired => "expired",
-            Self::Locked => "locked",
+            Self::Leased => "leased",
         })
     }
 }

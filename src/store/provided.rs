@@ -109,13 +109,13 @@ pub async fn refresh<S: SessionStore + ?Sized>(
     })
 }
 
-/// [`SessionStore::owner_epoch`]: loads the epoch, which is a record under [`SessionId::of_owner`].
+/// [`SessionStore::owner_epoch`]: loads the epoch, which is a record under [`SessionId::for_epoch`].
 ///
 /// # Errors
 ///
 /// As [`SessionStore::load`].
 pub async fn owner_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str) -> Result<Option<Epoch>, StoreError> {
-    Ok(store.load(&SessionId::of_owner(owner)).await?.and_then(|stored| epoch_in(&stored, owner)))
+    Ok(store.load(&SessionId::for_epoch(owner)).await?.and_then(|stored| epoch_in(&stored, owner)))
 }
 
 /// [`SessionStore::ensure_epoch`]: keeps the epoch as a record.
@@ -124,7 +124,7 @@ pub async fn owner_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str) -> Re
 ///
 /// As [`SessionStore::ensure_epoch`].
 pub async fn ensure_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-    let id = SessionId::of_owner(owner);
+    let id = SessionId::for_epoch(owner);
     for _ in 0..EPOCH_TRIES {
         if let Some(stored) = store.load(&id).await? {
             let Some(epoch) = epoch_in(&stored, owner) else { return Err(foreign_epoch(&id)) };
@@ -150,7 +150,7 @@ pub async fn ensure_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str, usag
 ///
 /// As [`SessionStore::renew_epoch`].
 pub async fn renew_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str, usage: Usage) -> Result<(), StoreError> {
-    let id = SessionId::of_owner(owner);
+    let id = SessionId::for_epoch(owner);
     for _ in 0..EPOCH_TRIES {
         // A missing epoch revokes as well as a new one.
         let Some(stored) = store.load(&id).await? else { return Ok(()) };

@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn the_map_and_the_shards_hash_alike_and_stores_differ() {
-        let id = SessionId::of_owner("alice");
+        let id = SessionId::for_epoch("alice");
         let seed = Seed::random();
         assert_eq!(seed.hash_one(id), seed.hash(&id));
         assert_ne!(seed.hash(&id), Seed::random().hash(&id));
-        assert_ne!(seed.hash(&id), seed.hash(&SessionId::of_owner("bob")));
+        assert_ne!(seed.hash(&id), seed.hash(&SessionId::for_epoch("bob")));
     }
 }

@@ -39,9 +39,9 @@ defects! {
         TombstoneFirst,
         /// A load sets a flag while it runs, and nothing clears the flag if the load is dropped.
         LoadHoldsFlag,
-        /// The same with `lock`.
+        /// The same with `acquire`.
         LockHoldsFlag,
-        /// The same with `unlock`.
+        /// The same with `release`.
         UnlockHoldsFlag,
         /// The same with an owner's epoch.
         EpochHoldsFlag,

@@ -9,7 +9,7 @@ use session_layer::{
         self, Operation,
         fault::{Bare, Ended, Fault, FaultStore, Step},
     },
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Epoch, Owner, Record, RecordKind},
     store::{Create, Listing, Owners, Refresh, Rename, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
@@ -157,7 +157,7 @@ async fn records_come_back_corrupt_expired_foreign_or_altered() {
         store.list_owner("bob").await.unwrap()[0].stored.as_ref().unwrap().record.check(),
         session.record.check()
     );
-    assert_eq!(session.record.check(), Check::from_bytes(session.record.check().to_bytes()));
+    assert_eq!(session.record.check(), TokenCheck::from_bytes(session.record.check().to_bytes()));
 }
 
 /// The interleaving of K1 (SECURITY.md), forced: the session is removed while an update has compared its version, but
@@ -259,7 +259,7 @@ async fn k15_each_step_of_a_provided_rename_can_fail() {
             let store = Bare(faults.clone());
             let (from, version) = create(&store).await;
             let to = session();
-            let tombstone = Arc::new(Record::tombstone(from.record.check(), to.usage.used_at));
+            let tombstone = Arc::new(Record::plain_tombstone(from.record.check(), to.usage.used_at));
             let fault = Fault::outcome_unknown().nth(step);
             let fault = if afterwards { fault } else { fault.at(Step::Before) };
             faults.inject(fault);

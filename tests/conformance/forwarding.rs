@@ -115,7 +115,7 @@ async fn what_is_not_passed_on_is_named() {
     assert!(!forwarding.in_memory);
     assert!(!forwarding.overwrites);
     assert!(!forwarding.name);
-    for missing in [Operation::Touch, Operation::Rename, Operation::Flush, Operation::Lock, Operation::Unlocked] {
+    for missing in [Operation::Touch, Operation::Rename, Operation::Flush, Operation::Acquire, Operation::Released] {
         assert!(forwarding.missing.contains(&missing), "{missing}");
     }
     for passed_on in [Operation::Create, Operation::Update, Operation::Remove, Operation::Count] {

@@ -13,8 +13,8 @@ use session_layer::{
     conformance::{self, Harness},
     record::{Epoch, Record, RecordKind},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, StoreError,
-        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 use tokio::sync::Notify;
@@ -84,7 +84,7 @@ impl State {
 
     /// Returns the current epoch of an owner.
     fn epoch(&self, owner: &str, now: SystemTime) -> Option<Epoch> {
-        let slot = self.slots.get(&SessionId::of_owner(owner)).filter(|slot| !slot.stored.is_expired(now))?;
+        let slot = self.slots.get(&SessionId::for_epoch(owner)).filter(|slot| !slot.stored.is_expired(now))?;
         let held = slot.stored.record.owner().filter(|held| **held.name() == *owner)?;
         (slot.stored.record.kind() == RecordKind::Epoch).then(|| held.epoch())
     }
@@ -334,34 +334,34 @@ impl Clearing for Reference {
 
 #[async_trait::async_trait]
 impl Owners for Reference {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let state = self.live(&[]).await?;
         let theirs = |stored: &Stored| {
             stored.record.is_session() && stored.record.owner().is_some_and(|held| **held.name() == *owner)
         };
         let theirs = state.slots.iter().filter(|(_, slot)| theirs(&slot.stored));
-        Ok(theirs.map(|(id, slot)| Owned::new(*id).with_stored(slot.stored.clone())).collect())
+        Ok(theirs.map(|(id, slot)| ListedSession::new(*id).with_stored(slot.stored.clone())).collect())
     }
 }
 
 #[async_trait::async_trait]
 impl Leases for Reference {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
         let now = self.now();
         let mut state = self.live(&[id]).await?;
         let version = state.next_version();
-        let Some(slot) = state.slots.get_mut(id) else { return Ok(Lock::Absent) };
+        let Some(slot) = state.slots.get_mut(id) else { return Ok(Acquire::Absent) };
         match slot.leased_by(now) {
-            Some(other) if other != holder => return Ok(Lock::Held),
+            Some(other) if other != holder => return Ok(Acquire::Held),
             Some(_) => {}
             None => slot.stored.version = version,
         }
         let until = now + time;
         slot.lease = Some((holder, until));
-        state.written(Lock::acquired(until))
+        state.written(Acquire::acquired(until))
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let now = self.now();
         let mut state = self.live(&[id]).await?;
         let Some(slot) = state.slots.get_mut(id) else { return Ok(false) };
@@ -373,7 +373,7 @@ impl Leases for Reference {
         Ok(true)
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let given_back = self.shared.unlocked.notified();
         let now = self.now();
         let held = self.raw().slots.get(id).is_some_and(|slot| slot.leased_by(now).is_some());

@@ -549,11 +549,11 @@ async fn every_outcome(seen: Seen) {
     store.refresh(&id, &held).await.unwrap();
     let (one, two) = (Holder::from_u128(1), Holder::from_u128(2));
     let (leases, listing) = (store.leases().unwrap(), store.listing().unwrap());
-    leases.lock(&id, one, MINUTE).await.unwrap();
+    leases.acquire(&id, one, MINUTE).await.unwrap();
     store.refresh(&id, &held).await.unwrap();
-    leases.lock(&id, two, MINUTE).await.unwrap();
-    leases.unlock(&id, two).await.unwrap();
-    leases.unlock(&id, one).await.unwrap();
+    leases.acquire(&id, two, MINUTE).await.unwrap();
+    leases.release(&id, two).await.unwrap();
+    leases.release(&id, one).await.unwrap();
     listing.count().await.unwrap();
     listing.ids(session_layer::store::Cursor::START, 10).await.unwrap();
     store.flush().await.unwrap();

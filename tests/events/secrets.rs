@@ -164,7 +164,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     faulty.inject(Fault::unavailable().on(Operation::Create).on(Operation::Update));
     ada.visit(async |session: Session| session.insert("n", "unsaved")).await;
     faulty.heal();
-    let starting_over = SessionLayer::builder(faulty.clone()).damaged(DamagedPolicy::StartOver).build().unwrap();
+    let starting_over = SessionLayer::builder(faulty.clone()).damaged_policy(DamagedPolicy::StartOver).build().unwrap();
     shown.debug(&starting_over);
     shown.debug(&layer);
     shown.debug(&layer.sessions());

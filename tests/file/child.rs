@@ -12,7 +12,7 @@ use std::{
 use session_layer::{
     Durability, FileStore, SessionId, SessionStore,
     record::Record,
-    store::{Holder, Leases, Listing, Lock, Rename, StoreErrorKind, Usage},
+    store::{Acquire, Holder, Leases, Listing, Rename, StoreErrorKind, Usage},
 };
 
 use crate::support::*;
@@ -150,8 +150,8 @@ fn hold_lock(dir: &Path, shard: &str) {
 
 async fn take_lease(dir: &Path, _: &str) {
     let store = store(dir).await;
-    let lease = store.lock(&id(1, 1), Holder::from_u128(1), DAY).await.unwrap();
-    assert!(matches!(lease, Lock::Acquired { .. }));
+    let lease = store.acquire(&id(1, 1), Holder::from_u128(1), DAY).await.unwrap();
+    assert!(matches!(lease, Acquire::Acquired { .. }));
     say("leased");
     listen();
 }

@@ -19,7 +19,7 @@ fn the_command_line_is_checked() {
     assert_eq!(command::parse(&["file:/a/b"]), options(None));
     assert_eq!(command::parse(&["file:/a/b", "--idle", "30d"]), options(Some((DAY * 30).into())));
     assert_eq!(command::parse(&["--idle", "90m", "file:/a/b"]), options(Some((HOUR * 3 / 2).into())));
-    let half = session_layer::store::Idle::new(DAY).touch_after(0.5);
+    let half = session_layer::store::Idle::new(DAY).touch_fraction(0.5);
     assert_eq!(command::parse(&["file:/a/b", "--idle", "1d", "--touch-after", "0.5"]), options(Some(half)));
     for wrong in [
         &[][..],

@@ -251,7 +251,7 @@ struct End {
 
 #[tokio::test]
 async fn an_id_travels_in_paths_forms_and_json() {
-    let id = SessionId::of_owner("x");
+    let id = SessionId::for_epoch("x");
     let json = format!("{{\"id\":\"{id}\"}}");
     assert_eq!(serde_json::to_string(&End { id }).unwrap(), json);
     assert_eq!(serde_json::from_str::<End>(&json).unwrap(), End { id });

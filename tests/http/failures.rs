@@ -64,7 +64,7 @@ async fn a_damaged_record_is_500_and_stays() {
 
 #[tokio::test]
 async fn a_damaged_session_can_start_over_under_a_new_id() {
-    let site = Site::with(|builder| builder.damaged(DamagedPolicy::StartOver));
+    let site = Site::with(|builder| builder.damaged_policy(DamagedPolicy::StartOver));
     let old = site.visitor().await;
     let mut jar = old.clone();
     site.store.inject(Fault::corrupt());

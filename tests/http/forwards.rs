@@ -248,7 +248,7 @@ async fn a_request_that_was_under_way_at_the_renewal_is_merged() {
 #[tokio::test]
 async fn the_read_rule_holds_over_a_forward() {
     for policy in [ConflictPolicy::Merge, ConflictPolicy::LastWriteWins] {
-        let site = Site::with(|builder| builder.conflicts(policy));
+        let site = Site::with(|builder| builder.conflict_policy(policy));
         let old = site.visitor().await;
         let new = Arc::new(std::sync::Mutex::new(old.clone()));
         let (twin, slot) = (site.clone(), Arc::clone(&new));
@@ -543,7 +543,7 @@ async fn a_job_that_knows_the_old_id_finds_and_leases_the_renewed_session() {
     let sessions = site.layer.sessions();
     assert!(sessions.contains(&old.id()).await.unwrap());
     assert_eq!(sessions.open(&old.id()).await.unwrap().unwrap().id(), Some(new.id()));
-    let lock = sessions.lock(&old.id(), MINUTE).await.unwrap().unwrap();
+    let lock = sessions.lease(&old.id(), MINUTE).await.unwrap().unwrap();
     assert_eq!(lock.id(), new.id());
     lock.release().await.unwrap();
     assert!(sessions.revoke_others("ada", &old.id()).await.unwrap());
@@ -772,7 +772,7 @@ async fn a_planted_forward_that_is_not_sealed_is_a_damaged_record_to_a_sealing_s
     let attacker = site.visitor().await;
     let (id, check) = attacker.identify();
     let forward = Forward { to: victim.id(), until: site.clock.now() + HOUR, owner: None };
-    let tombstone = Arc::new(Record::superseded(check, site.clock.now(), HOUR, Some(&forward)).unwrap());
+    let tombstone = Arc::new(Record::tombstone(check, site.clock.now(), HOUR, Some(&forward)).unwrap());
     site.store.inner().remove(&id).await.unwrap();
     site.store.inner().create(&id, &tombstone, Usage::at(&tombstone, site.clock.now())).await.unwrap();
     let error = site.outer.load(&id).await.unwrap_err();
@@ -850,12 +850,12 @@ async fn a_lock_does_not_cover_the_session_after_a_renewal() {
     let site = Site::new();
     let jar = site.visitor().await;
     let sessions = site.layer.sessions();
-    let lock = sessions.lock(&jar.id(), MINUTE).await.unwrap().unwrap();
+    let lock = sessions.lease(&jar.id(), MINUTE).await.unwrap().unwrap();
     assert!(lock.session().await.unwrap().is_some());
     let newer = renewed(&site, &jar).await;
     assert!(lock.session().await.unwrap().is_none());
     // Another holder gets the lease of the renewed session, and saves under it.
-    let second = sessions.lock(&jar.id(), MINUTE).await.unwrap().unwrap();
+    let second = sessions.lease(&jar.id(), MINUTE).await.unwrap().unwrap();
     assert_eq!(second.id(), newer.id());
     let session = second.session().await.unwrap().unwrap();
     session.insert("by", 2).unwrap();
@@ -908,7 +908,7 @@ async fn a_clock_that_is_stepped_back_after_a_renewal_makes_no_reader_write() {
 #[tokio::test]
 async fn under_the_reject_policy_another_requests_renewal_is_no_conflict_and_its_change_is_one() {
     for changes in [false, true] {
-        let site = Site::with(|builder| builder.renew_every(10 * MINUTE).conflicts(ConflictPolicy::Reject));
+        let site = Site::with(|builder| builder.renew_every(10 * MINUTE).conflict_policy(ConflictPolicy::Reject));
         let jar = site.visitor().await;
         site.clock.advance(11 * MINUTE);
         // The other request's renewal is the periodic one.

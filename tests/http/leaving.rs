@@ -163,7 +163,7 @@ impl Way {
             Self::Revoke => sessions.revoke_all("ada").await.map(drop),
             Self::RevokeOne => sessions.revoke_one("ada", id).await.map(|was| assert!(was)),
             Self::Remove => sessions.end(id).await.map(|was| assert!(was)),
-            Self::Clear => sessions.clear().await.map(drop),
+            Self::Clear => sessions.end_all().await.map(drop),
         }
     }
 }

@@ -69,7 +69,7 @@ async fn a_touch_is_due_after_a_tenth_of_the_idle_time() {
     let stored = site.stored(&jar.id()).await.unwrap();
     assert_eq!((stored.used_at, stored.expires_at), (site.clock.now(), site.clock.now() + HOUR));
     for (part, touches) in [(0.0, 2), (1.0, 0)] {
-        let site = Site::with(|builder| builder.touch_after(part));
+        let site = Site::with(|builder| builder.touch_fraction(part));
         let jar = site.visitor().await;
         for _ in 0..2 {
             site.clock.advance(MINUTE);
@@ -158,7 +158,7 @@ async fn a_session_can_have_its_own_lifetime() {
 
 #[tokio::test]
 async fn the_always_policy_saves_every_extracted_session_and_no_others() {
-    let site = Site::with(|builder| builder.save(SavePolicy::Always));
+    let site = Site::with(|builder| builder.save_policy(SavePolicy::Always));
     let jar = site.visitor().await;
     site.clock.advance(MINUTE);
     site.send(&jar, async |_: Session| "page").await;

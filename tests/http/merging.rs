@@ -111,7 +111,7 @@ async fn changes_merge_key_by_key() {
 
 #[tokio::test]
 async fn the_reject_policy_answers_409_and_keeps_the_other_requests_change() {
-    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::Reject));
+    let site = Site::with(|builder| builder.conflict_policy(ConflictPolicy::Reject));
     let jar = site.visitor().await;
     let reply =
         race(&site, &jar, |session| session.insert("a", 1).unwrap(), |session| session.insert("b", 2).unwrap()).await;
@@ -122,7 +122,7 @@ async fn the_reject_policy_answers_409_and_keeps_the_other_requests_change() {
 
 #[tokio::test]
 async fn the_last_write_can_win_but_never_revives() {
-    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
+    let site = Site::with(|builder| builder.conflict_policy(ConflictPolicy::LastWriteWins));
     let jar = site.visitor().await;
     let mine = |session: &Session| session.insert("a", 1).unwrap();
     let reply = race(&site, &jar, mine, |session| session.insert("b", 2).unwrap()).await;

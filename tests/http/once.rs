@@ -18,7 +18,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_a_hundred_concurrent_takes_gets_the_value() {
     for policy in [ConflictPolicy::Merge, ConflictPolicy::LastWriteWins] {
-        for place in places(move |builder| builder.conflicts(policy)).await {
+        for place in places(move |builder| builder.conflict_policy(policy)).await {
             let (site, name) = (&place.site, place.name);
             let mut jar = site.jar();
             site.visit(&mut jar, async |session: Session| session.insert("state", "once")).await;
@@ -74,7 +74,7 @@ async fn a_value_whose_take_was_not_answered_is_given_at_most_once() {
 /// A request that writes other entries meanwhile does not bring the value back.
 #[tokio::test]
 async fn a_taken_value_does_not_come_back_under_last_write_wins() {
-    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
+    let site = Site::with(|builder| builder.conflict_policy(ConflictPolicy::LastWriteWins));
     let mut jar = site.jar();
     site.visit(&mut jar, async |session: Session| session.insert("state", "once")).await;
     let (twin, other) = (site.clone(), jar.clone());

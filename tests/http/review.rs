@@ -224,7 +224,7 @@ async fn a_closure_that_changed_nothing_is_dropped_with_the_request() {
 /// `destroy` works on a damaged record, also with the policy that starts over.
 #[tokio::test]
 async fn destroy_ends_a_damaged_session_that_was_started_over() {
-    let site = Site::with(|builder| builder.damaged(DamagedPolicy::StartOver));
+    let site = Site::with(|builder| builder.damaged_policy(DamagedPolicy::StartOver));
     let jar = site.visitor().await;
     site.store.inject(Fault::corrupt());
     let reply = site.send(&jar, async |session: Session| session.destroy()).await;
@@ -232,7 +232,7 @@ async fn destroy_ends_a_damaged_session_that_was_started_over() {
     assert!(site.stored(&jar.id()).await.is_none(), "the key may come back, and the session with it");
     assert!(reply.cookies()[0].contains("Max-Age=0"));
     // The same with a `LazySession`.
-    let site = Site::with(|builder| builder.damaged(DamagedPolicy::StartOver));
+    let site = Site::with(|builder| builder.damaged_policy(DamagedPolicy::StartOver));
     let jar = site.visitor().await;
     site.store.inject(Fault::corrupt());
     let reply = site.send(&jar, async |lazy: LazySession| Ok::<_, Error>(lazy.destroy().await?.to_string())).await;

@@ -476,7 +476,7 @@ async fn the_application_decides_which_responses_save() {
 #[tokio::test]
 async fn after_a_conflict_discard_continues_from_the_newer_record() {
     for policy in [ConflictPolicy::Merge, ConflictPolicy::Reject] {
-        let site = Site::with(|builder| builder.conflicts(policy));
+        let site = Site::with(|builder| builder.conflict_policy(policy));
         let jar = site.visitor().await;
         let (twin, other) = (site.clone(), jar.clone());
         let reply = site

@@ -18,7 +18,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use session_layer::{
     Clock, DynStore, Error, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
     conformance::fault::FaultStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     store::Stored,
 };
 use tower::ServiceExt;
@@ -228,7 +228,7 @@ impl Jar {
         self.identify().0
     }
 
-    pub fn identify(&self) -> (SessionId, Check) {
+    pub fn identify(&self) -> (SessionId, TokenCheck) {
         let token = SessionToken::parse(self.value.as_deref().unwrap()).unwrap();
         let bare = self.name.trim_start_matches("__Host-").trim_start_matches("__Secure-");
         token.identify(bare)

@@ -43,7 +43,7 @@ async fn flood(store: &MemcachedStore, size: usize, bytes: usize) {
                 let id = id();
                 created(&store, &id, &value).await;
                 if number % 4 == 0 {
-                    let _ = store.lock(&id, holder, Duration::from_secs(3_600)).await.unwrap();
+                    let _ = store.acquire(&id, holder, Duration::from_secs(3_600)).await.unwrap();
                 }
             }
         });
@@ -86,7 +86,7 @@ async fn anonymous_sessions_log_no_idle_user_out() {
 async fn a_lost_epoch_revokes() {
     let servers = Memcached::cluster(3);
     let store = store(&servers);
-    let owner = SessionId::of_owner("alice");
+    let owner = SessionId::for_epoch("alice");
     let home = &servers[store.server_of(&owner)];
     let first = owned("alice", 1);
     let epoch = store.ensure_epoch("alice", usage(&first)).await.unwrap();

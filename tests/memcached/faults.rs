@@ -8,7 +8,7 @@ use std::{
 use session_layer::{
     MemcachedStore, SessionLayer, SessionStore,
     record::RecordKind,
-    store::{Clearing, Create, Leases, Lock, MemcachedStoreBuilder, Rename, StoreErrorKind, Touch, Update, Usage},
+    store::{Acquire, Clearing, Create, Leases, MemcachedStoreBuilder, Rename, StoreErrorKind, Touch, Update, Usage},
 };
 
 use crate::{
@@ -370,32 +370,32 @@ async fn a_waiter_for_a_lease_polls_with_pauses_and_ends() {
     let (id, first) = (id(), record(b"1"));
     created(&store, &id, &first).await;
     let [one, two] = std::array::from_fn(|_| session_layer::store::Holder::generate().unwrap());
-    store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+    store.acquire(&id, one, Duration::from_secs(60)).await.unwrap();
     other.load(&id).await.unwrap();
     proxy.commands();
-    other.unlocked(&id, Duration::from_millis(300)).await;
+    other.released(&id, Duration::from_millis(300)).await;
     let asked = proxy.commands();
     assert!(asked <= 5, "asked {asked} times in 300 ms");
     // The wait ends by itself after a second, so that a caller notices if the session has moved.
-    other.unlocked(&id, Duration::from_secs(86_400)).await;
+    other.released(&id, Duration::from_secs(86_400)).await;
     let asked = proxy.commands();
     assert!((1..=15).contains(&asked), "asked {asked} times in a second");
 
     // Woken at once in the process that gives it back, and in time in another one; also if the session is removed.
     for waiter in [&store, &other] {
         let wait = async {
-            while waiter.lock(&id, two, Duration::from_secs(60)).await.unwrap() == Lock::Held {
-                waiter.unlocked(&id, Duration::from_secs(60)).await;
+            while waiter.acquire(&id, two, Duration::from_secs(60)).await.unwrap() == Acquire::Held {
+                waiter.released(&id, Duration::from_secs(60)).await;
             }
         };
-        let (released, ()) = tokio::join!(store.unlock(&id, one), wait);
+        let (released, ()) = tokio::join!(store.release(&id, one), wait);
         assert!(released.unwrap());
-        assert!(store.unlock(&id, two).await.unwrap());
-        store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+        assert!(store.release(&id, two).await.unwrap());
+        store.acquire(&id, one, Duration::from_secs(60)).await.unwrap();
     }
-    let (removed, ()) = tokio::join!(store.remove(&id), other.unlocked(&id, Duration::from_secs(60)));
+    let (removed, ()) = tokio::join!(store.remove(&id), other.released(&id, Duration::from_secs(60)));
     assert!(removed.unwrap());
-    assert_eq!(other.lock(&id, two, Duration::from_secs(60)).await.unwrap(), Lock::Absent);
+    assert_eq!(other.acquire(&id, two, Duration::from_secs(60)).await.unwrap(), Acquire::Absent);
 }
 
 #[tokio::test]
@@ -405,9 +405,9 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     created(&store, &id, &first).await;
     let holder = session_layer::store::Holder::generate().unwrap();
     proxy.arm(":lease ", Fault::CutReply);
-    let outcome = store.lock(&id, holder, Duration::from_secs(10)).await.unwrap();
-    assert!(matches!(outcome, Lock::Acquired { .. }));
-    assert!(store.unlock(&id, holder).await.unwrap());
+    let outcome = store.acquire(&id, holder, Duration::from_secs(10)).await.unwrap();
+    assert!(matches!(outcome, Acquire::Acquired { .. }));
+    assert!(store.release(&id, holder).await.unwrap());
     assert_eq!(proxy.fired(), 1);
     assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);
 }

@@ -23,7 +23,7 @@ fn harness(servers: Vec<Memcached>, builder: MemcachedStoreBuilder) -> Harness {
     let store = builder.clone().build().expect("good settings");
     Harness::new(store, Clock::system())
         .twin(builder.build().expect("good settings"))
-        .expects([Operation::ListOwner, Operation::Lock, Operation::Unlock, Operation::Metadata])
+        .expects([Operation::ListOwner, Operation::Acquire, Operation::Release, Operation::Metadata])
         .unit(Duration::from_secs(1))
         // Expiry is in whole seconds, rounded up, on a clock that ticks once a second; the call takes time as well.
         .late_by(Duration::from_millis(2_500))

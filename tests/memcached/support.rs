@@ -10,7 +10,7 @@ use std::{
 
 use session_layer::{
     Lifetime, MemcachedStore, SessionId, SessionStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Epoch, Owner, Record},
     store::{Create, MemcachedStoreBuilder, Stored, Usage, Version},
 };
@@ -42,7 +42,9 @@ pub fn id_on(store: &MemcachedStore, server: usize) -> SessionId {
 /// Creates a session with this value under `n`.
 pub fn record(n: &[u8]) -> Arc<Record> {
     let entries = Entries::from_sorted([("n", n)].into_iter()).expect("one entry");
-    Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
+    Arc::new(
+        Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries),
+    )
 }
 
 /// Creates a session with an owner.
@@ -79,8 +81,8 @@ pub fn random() -> u64 {
 
 /// A tombstone like a login's.
 pub(crate) fn tombstone() -> Arc<Record> {
-    let check = Check::from_bytes([9; 16]);
+    let check = TokenCheck::from_bytes([9; 16]);
     let life = Duration::from_secs(60);
     let now = session_layer::Clock::system().now();
-    Arc::new(Record::superseded(check, now, life, None).unwrap())
+    Arc::new(Record::tombstone(check, now, life, None).unwrap())
 }

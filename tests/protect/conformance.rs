@@ -113,7 +113,7 @@ mod memcached {
         let builder = builder.connect_timeout(limit).request_timeout(limit);
         Harness::new(builder.clone().build().unwrap(), Clock::system())
             .twin(builder.build().unwrap())
-            .expects([Operation::ListOwner, Operation::Lock, Operation::Unlock, Operation::Metadata])
+            .expects([Operation::ListOwner, Operation::Acquire, Operation::Release, Operation::Metadata])
             .unit(Duration::from_secs(1))
             .late_by(Duration::from_millis(2_500))
             .refuses(1_048_576)

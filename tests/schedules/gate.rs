@@ -11,7 +11,8 @@ use session_layer::{
     DynStore, SessionId, SessionStore,
     record::{Epoch, Record},
     store::{
-        Create, End, Owned, Owners, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+        Create, End, ListedSession, Owners, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Version,
     },
 };
 use tokio::sync::{Notify, oneshot};
@@ -328,7 +329,7 @@ impl SessionStore for Gated {
 
 #[async_trait::async_trait]
 impl Owners for Gated {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let call = Call { method: "list_owner", ids: &[], writes: false };
         let owners = self.inner.owners().expect("asked for, and there");
         let mut listed = self.pass(call, owners.list_owner(owner), None).await?;

@@ -137,7 +137,7 @@ async fn run(model: &Model, below: &Below, search: &mut Search, check: &impl Fn(
         panic!("{wrong}");
     }
     // Removes the sessions and epochs of this run, which the next one would find. (Clearing the store takes longer.)
-    for id in watch.world.ids().into_iter().chain(OWNERS.map(SessionId::of_owner)) {
+    for id in watch.world.ids().into_iter().chain(OWNERS.map(SessionId::for_epoch)) {
         below.seen.remove(&id).await.unwrap();
     }
     let end = End { replies, after, has_lost };
@@ -265,7 +265,7 @@ fn a_double_logout_does_not_fail() {
 #[test]
 fn a_revocation_beside_a_renewal_leaves_nothing_alive() {
     // The model knows its session's id; this one stands in for it.
-    let id = SessionId::of_owner("bob");
+    let id = SessionId::for_epoch("bob");
     for end in [Op::Revoke("bob"), Op::RevokeOne("bob", id), Op::Remove(id)] {
         let runs = explore_all(BOBS, &[(Nothing, end), (Cookie, Op::RenewAndUpdate)], |end| {
             ended(end, 0);

@@ -16,17 +16,17 @@ const LEASE: Duration = Duration::from_secs(20);
 async fn a_lease_has_one_holder_until_it_is_released() {
     let site = Site::new();
     let (sessions, id) = (&site.sessions, site.member("ada").await);
-    let lock = sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let lock = sessions.lease(&id, LEASE).await.unwrap().unwrap();
     assert_eq!((lock.id(), lock.until()), (id, site.clock.now() + LEASE));
-    assert!(sessions.lock(&id, LEASE).await.unwrap().is_none());
+    assert!(sessions.lease(&id, LEASE).await.unwrap().is_none());
     assert!(lock.release().await.unwrap());
-    let mut lock = sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let mut lock = sessions.lease(&id, LEASE).await.unwrap().unwrap();
     site.clock.advance(LEASE / 2);
     assert!(lock.extend(LEASE).await.unwrap());
     site.clock.advance(LEASE / 2);
-    assert!(sessions.lock(&id, LEASE).await.unwrap().is_none(), "it was extended");
+    assert!(sessions.lease(&id, LEASE).await.unwrap().is_none(), "it was extended");
     site.clock.advance(LEASE / 2);
-    let other = sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let other = sessions.lease(&id, LEASE).await.unwrap().unwrap();
     assert!(!lock.extend(LEASE).await.unwrap(), "it ran out, and another has it");
     assert!(!lock.release().await.unwrap());
     assert!(other.release().await.unwrap());
@@ -35,39 +35,39 @@ async fn a_lease_has_one_holder_until_it_is_released() {
 #[tokio::test]
 async fn locking_an_absent_session_and_unlocking_an_unheld_lease_do_nothing() {
     let site = Site::new();
-    assert!(site.sessions.lock(&SessionId::of_owner("absent"), LEASE).await.unwrap().is_none());
+    assert!(site.sessions.lease(&SessionId::for_epoch("absent"), LEASE).await.unwrap().is_none());
     let id = site.member("ada").await;
     let holder = session_layer::store::Holder::from_u128(1);
-    assert!(!site.sessions.unlock(&id, holder).await.unwrap());
-    let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
-    assert!(!site.sessions.unlock(&id, holder).await.unwrap(), "another's");
+    assert!(!site.sessions.release(&id, holder).await.unwrap());
+    let lock = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
+    assert!(!site.sessions.release(&id, holder).await.unwrap(), "another's");
     site.clock.advance(2 * LEASE);
     assert!(!lock.release().await.unwrap(), "it ran out");
     // Removing never waits, and a lease ends with its session.
-    let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let lock = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
     assert!(site.sessions.end(&id).await.unwrap());
     assert!(!lock.release().await.unwrap());
     // A revoked session can't be leased. The id from before a renewal leases the renewed session.
     let id = site.member("ada").await;
     site.sessions.revoke_all("ada").await.unwrap();
-    assert!(site.sessions.lock(&id, LEASE).await.unwrap().is_none());
+    assert!(site.sessions.lease(&id, LEASE).await.unwrap().is_none());
     let id = site.member("ada").await;
     let session = site.sessions.open(&id).await.unwrap().unwrap();
     session.renew().unwrap();
     session.save().await.unwrap();
-    let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let lock = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
     assert_eq!(Some(lock.id()), session.id());
-    assert!(site.sessions.lock(&session.id().unwrap(), LEASE).await.unwrap().is_none(), "it is the same lease");
+    assert!(site.sessions.lease(&session.id().unwrap(), LEASE).await.unwrap().is_none(), "it is the same lease");
 }
 
 #[tokio::test]
 async fn a_dropped_lease_is_released_and_goes_to_a_waiter() {
     let site = Site::new();
     let id = site.member("ada").await;
-    let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let lock = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
     let sessions = site.sessions.clone();
-    let waiter = tokio::spawn(async move { sessions.lock_within(&id, LEASE, LEASE).await });
-    while site.store.calls(Operation::Unlocked) == 0 {
+    let waiter = tokio::spawn(async move { sessions.lease_within(&id, LEASE, LEASE).await });
+    while site.store.calls(Operation::Released) == 0 {
         tokio::task::yield_now().await;
     }
     drop(lock);
@@ -75,17 +75,17 @@ async fn a_dropped_lease_is_released_and_goes_to_a_waiter() {
     // A kept lease outlives its guard, and its holder can release it from anywhere.
     let holder = lock.keep();
     tokio::task::yield_now().await;
-    assert!(site.sessions.lock(&id, LEASE).await.unwrap().is_none());
-    assert!(site.sessions.unlock(&id, holder).await.unwrap());
+    assert!(site.sessions.lease(&id, LEASE).await.unwrap().is_none());
+    assert!(site.sessions.release(&id, holder).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
 async fn waiting_is_bounded() {
     let site = Site::new();
     let id = site.member("ada").await;
-    let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let lock = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
     let begun = tokio::time::Instant::now();
-    assert!(site.sessions.lock_within(&id, LEASE, LEASE).await.unwrap().is_none());
+    assert!(site.sessions.lease_within(&id, LEASE, LEASE).await.unwrap().is_none());
     assert!(begun.elapsed() >= LEASE);
     assert!(lock.release().await.unwrap());
 }
@@ -95,7 +95,7 @@ async fn waiting_is_bounded() {
 async fn a_wait_without_a_limit_does_not_panic() {
     let site = Site::new();
     let id = site.member("ada").await;
-    let lock = site.sessions.lock_within(&id, LEASE, Duration::MAX).await.unwrap().unwrap();
+    let lock = site.sessions.lease_within(&id, LEASE, Duration::MAX).await.unwrap().unwrap();
     assert!(lock.release().await.unwrap());
 }
 
@@ -104,18 +104,18 @@ async fn a_wait_without_a_limit_does_not_panic() {
 async fn a_dropped_lock_call_leaves_no_lease() {
     let site = Site::new();
     let id = site.member("ada").await;
-    let gate = site.store.pause(Operation::Lock, Step::After);
+    let gate = site.store.pause(Operation::Acquire, Step::After);
     let sessions = site.sessions.clone();
-    let task = tokio::spawn(async move { sessions.lock(&id, LEASE).await });
+    let task = tokio::spawn(async move { sessions.lease(&id, LEASE).await });
     gate.reached().await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     gate.release();
-    while site.store.calls(Operation::Unlock) == 0 {
+    while site.store.calls(Operation::Release) == 0 {
         tokio::task::yield_now().await;
     }
     tokio::task::yield_now().await;
-    let lock = site.sessions.lock_within(&id, LEASE, LEASE).await.unwrap();
+    let lock = site.sessions.lease_within(&id, LEASE, LEASE).await.unwrap();
     assert!(lock.is_some());
 }
 
@@ -126,7 +126,7 @@ async fn a_save_under_way_merges() {
     let id = site.member("ada").await;
     let request = site.layer.open_session(id).await.unwrap().unwrap();
     request.update(N, |n| *n += 1).unwrap();
-    let lock = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let lock = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
     request.save().await.unwrap();
     assert_eq!(site.sessions.get(&id, N).await.unwrap(), Some(2));
     assert!(lock.release().await.unwrap());
@@ -137,13 +137,13 @@ async fn a_save_under_way_merges() {
 async fn a_holder_whose_lease_ran_out_conflicts() {
     let site = Site::new();
     let id = site.member("ada").await;
-    let first = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let first = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
     let held = first.session().await.unwrap().unwrap();
     held.insert(N, &10).unwrap();
     held.save().await.unwrap();
     held.insert(N, &11).unwrap();
     site.clock.advance(2 * LEASE);
-    let second = site.sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let second = site.sessions.lease(&id, LEASE).await.unwrap().unwrap();
     assert_eq!(held.save().await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(site.sessions.get(&id, N).await.unwrap(), Some(10));
     let held = second.session().await.unwrap().unwrap();

@@ -123,8 +123,8 @@ async fn another_owners_id_is_not_found() {
     nobody.insert("n", 1).unwrap();
     nobody.save().await.unwrap();
     let nobody = nobody.id().unwrap();
-    let epoch = session_layer::SessionId::of_owner("bob");
-    for id in [bob, nobody, epoch, session_layer::SessionId::of_owner("absent")] {
+    let epoch = session_layer::SessionId::for_epoch("bob");
+    for id in [bob, nobody, epoch, session_layer::SessionId::for_epoch("absent")] {
         assert!(!site.sessions.revoke_one("ada", &id).await.unwrap());
         assert!(!site.sessions.revoke_others("ada", &id).await.unwrap());
     }

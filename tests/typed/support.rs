@@ -48,7 +48,7 @@ impl Bench {
 
     pub(crate) async fn with(codec: Codec, conflicts: ConflictPolicy, fill: impl FnOnce(&Session)) -> Self {
         let store = FaultStore::new(MemoryStore::new());
-        let layer = SessionLayer::builder(store.clone()).codec(codec).conflicts(conflicts).build().unwrap();
+        let layer = SessionLayer::builder(store.clone()).codec(codec).conflict_policy(conflicts).build().unwrap();
         let session = layer.new_session();
         session.insert("other", 1).unwrap();
         fill(&session);

@@ -10,7 +10,7 @@ use std::{
 
 use session_layer::{
     Lifetime, SessionId,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Epoch, Owner, Record},
 };
 
@@ -33,7 +33,9 @@ pub fn reference(number: u64) -> Arc<Record> {
     let csrf = "\u{1}\"0123456789abcdef0123456789abcdef\"";
     let pairs = [("cart", cart.as_bytes()), ("csrf", csrf.as_bytes()), ("n", b"\x0142"), ("user", user.as_bytes())];
     let entries = Entries::from_sorted(pairs.into_iter()).expect("sorted");
-    Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
+    Arc::new(
+        Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries),
+    )
 }
 
 /// The reference session with an owner.

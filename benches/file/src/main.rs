@@ -27,7 +27,7 @@ use std::{
 
 use session_layer::{
     Durability, FileStore, Lifetime, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Epoch, Owner, Record},
     store::{Listing, Owners, Update, Usage},
 };
@@ -60,7 +60,7 @@ fn record(number: u64) -> Result<Arc<Record>> {
     let entries = [("cart", &cart[..]), ("csrf", &[b's'; 32][..]), ("n", counter.as_bytes()), ("user", &user[..])];
     // Every tenth session has an owner, and each owner has ten of them.
     let owner = number.is_multiple_of(10).then(|| Owner::new(format!("user-{}", number / 100), Epoch::from_u64(1)));
-    let record = Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
+    let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
     Ok(Arc::new(record.with_owner(owner.transpose()?).with_entries(Entries::from_sorted(entries.into_iter())?)))
 }
 

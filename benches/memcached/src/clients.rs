@@ -9,7 +9,7 @@ use async_memcached::AsciiProtocol;
 use mtop_client::{MemcachedClient, MemcachedClientConfig, RendezvousSelector, Server, ServerID, TcpClientFactory};
 use session_layer::{
     Lifetime, MemcachedStore, SessionId, SessionStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Record},
     store::{Update, Usage},
 };
@@ -60,7 +60,7 @@ impl Clients {
             .unwrap();
         let value = vec![b'x'; 440];
         let entries = Entries::from_sorted([("user", &value[..])].into_iter()).unwrap();
-        let record = Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
+        let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
         let record = Arc::new(record.with_entries(entries));
         let ids: Vec<_> = (0..TASKS * KEYS).map(|_| SessionToken::generate().unwrap().identify("sid").0).collect();
         for id in &ids {

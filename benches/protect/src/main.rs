@@ -11,7 +11,7 @@ use std::{
 
 use session_layer::{
     CachedStore, EncryptedStore, KeyRing, Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Record},
     store::{CacheConfig, Usage},
 };
@@ -31,7 +31,7 @@ fn reference() -> Record {
     let cart = format!("[{}]", [item; 10].join(","));
     let pairs = [("cart", cart.as_bytes()), ("csrf", &[b'c'; 34][..]), ("n", &b"42"[..]), ("user", &user[..])];
     let entries = Entries::from_sorted(pairs.into_iter()).expect("they are in order");
-    Record::session(Check::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
+    Record::session(TokenCheck::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
 }
 
 /// Runs a call that never waits: one poll completes it.
@@ -59,7 +59,7 @@ fn main() -> io::Result<()> {
     let trusted = CachedStore::with_config(away(), trusted);
     let validated = CachedStore::new(away());
 
-    let ids: Vec<_> = (0..SESSIONS).map(|number| SessionId::of_owner(&number.to_string())).collect();
+    let ids: Vec<_> = (0..SESSIONS).map(|number| SessionId::for_epoch(&number.to_string())).collect();
     let record = Arc::new(reference());
     for id in &ids {
         let usage = Usage::at(&record, SystemTime::now());

@@ -12,7 +12,7 @@ use crate::{
 pub(super) async fn c1_create_never_replaces(bench: Bench) -> Verdict {
     let c1 = bench.about("C1");
     let plain = c1.sample();
-    let tombstone = Sample::of(plain.id, Record::tombstone(plain.record.check(), c1.now()), c1.now());
+    let tombstone = Sample::of(plain.id, Record::plain_tombstone(plain.record.check(), c1.now()), c1.now());
     let another = c1.sample();
     let epoch = Sample::of(another.id, Record::epoch(owner("c1"), c1.now()), c1.now());
     for there in [c1.sample(), tombstone, epoch] {

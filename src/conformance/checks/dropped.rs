@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     record::RecordKind,
-    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version, required},
+    store::{Acquire, Holder, Rename, SessionStore, Stored, Touch, Update, Usage, Version, required},
 };
 
 /// How often a write is retried over a dropped one, which may still take effect.
@@ -153,17 +153,17 @@ pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict 
     // If the store has its own clock, each round really waits.
     let exact = g3.exact();
     let (probe, _) = g3.created().await?;
-    g3.lock(&probe.id, holder(), g3.units(1)).await?;
+    g3.acquire(&probe.id, holder(), g3.units(1)).await?;
     for cut in cuts(&g3).filter(|cut| exact || matches!(cut, Cut::Polls(2))) {
         let (session, _) = g3.created().await?;
         let (store, id, first, time) = (g3.store().clone(), session.id, holder(), g3.units(1));
-        cut.run(async move { required::leases(&store, "lock")?.lock(&id, first, time).await }).await;
+        cut.run(async move { required::leases(&store, "acquire")?.acquire(&id, first, time).await }).await;
         g3.past(g3.now() + g3.units(2)).await;
-        let answer = g3.lock(&session.id, holder(), g3.units(1)).await?;
-        let acquired = matches!(answer, Lock::Acquired { .. });
-        g3.holds(acquired, format_args!("`lock` after the time of a dropped `lock` answered {answer:?}"))?;
+        let answer = g3.acquire(&session.id, holder(), g3.units(1)).await?;
+        let acquired = matches!(answer, Acquire::Acquired { .. });
+        g3.holds(acquired, format_args!("`acquire` after the time of a dropped `acquire` answered {answer:?}"))?;
         update_at_last(&g3, &newer(&g3, &session, 1)).await?;
-        g3.equal(true, g3.remove(&session.id).await?, "`remove` after a dropped `lock`")?;
+        g3.equal(true, g3.remove(&session.id).await?, "`remove` after a dropped `acquire`")?;
     }
     Ok(())
 }
@@ -174,15 +174,18 @@ pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
     for cut in cuts(&g3) {
         let (session, _) = g3.created().await?;
         let (store, id, first, second) = (g3.store().clone(), session.id, holder(), holder());
-        let locked = g3.lock(&id, first, g3.units(20)).await?;
-        g3.holds(matches!(locked, Lock::Acquired { .. }), format_args!("`lock` of a session answered {locked:?}"))?;
-        cut.run(async move { required::leases(&store, "unlock")?.unlock(&id, first).await }).await;
-        g3.present(&id, "after a dropped `unlock`").await?;
-        // The dropped `unlock` or this one gave the lease back.
-        g3.unlock(&id, first).await?;
-        let locked = g3.lock(&id, second, g3.units(20)).await?;
-        let acquired = matches!(locked, Lock::Acquired { .. });
-        g3.holds(acquired, format_args!("`lock` after a dropped `unlock` and a whole one answered {locked:?}"))?;
+        let locked = g3.acquire(&id, first, g3.units(20)).await?;
+        g3.holds(
+            matches!(locked, Acquire::Acquired { .. }),
+            format_args!("`acquire` of a session answered {locked:?}"),
+        )?;
+        cut.run(async move { required::leases(&store, "release")?.release(&id, first).await }).await;
+        g3.present(&id, "after a dropped `release`").await?;
+        // The dropped `release` or this one gave the lease back.
+        g3.release(&id, first).await?;
+        let locked = g3.acquire(&id, second, g3.units(20)).await?;
+        let acquired = matches!(locked, Acquire::Acquired { .. });
+        g3.holds(acquired, format_args!("`acquire` after a dropped `release` and a whole one answered {locked:?}"))?;
     }
     Ok(())
 }

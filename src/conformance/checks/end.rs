@@ -8,7 +8,7 @@ use super::super::{
 };
 use crate::{
     id::SessionId,
-    store::{End, Holder, Lock, Rename, Touch, Update, Version},
+    store::{Acquire, End, Holder, Rename, Touch, Update, Version},
 };
 
 impl Probe {
@@ -158,9 +158,9 @@ pub(super) async fn x4_a_lease_is_not_waited_for(bench: Bench) -> Verdict {
     let x4 = bench.about("X4");
     let (session, _) = x4.created().await?;
     let holder = Holder::generate().expect("the operating system gives random numbers");
-    let lease = x4.lock(&session.id, holder, x4.units(20)).await?;
-    x4.holds(matches!(lease, Lock::Acquired { .. }), format_args!("`lock` of a session answered {lease:?}"))?;
-    let version = x4.present(&session.id, "after `lock`").await?.version;
+    let lease = x4.acquire(&session.id, holder, x4.units(20)).await?;
+    x4.holds(matches!(lease, Acquire::Acquired { .. }), format_args!("`acquire` of a session answered {lease:?}"))?;
+    let version = x4.present(&session.id, "after `acquire`").await?.version;
     // Half the lease's time: an `end` that waits for the lease takes longer, or hangs with a manual clock.
     let Ok(ended) = tokio::time::timeout(x4.units(10), x4.end_now(&session.id, &version)).await else {
         return x4.broken("`end` of a leased session waits");

@@ -21,7 +21,7 @@ pub(super) async fn e1_no_epoch_is_none(bench: Bench) -> Verdict {
         e1.equal(None, answer, format_args!("`owner_epoch` of {other:?} where only \"somebody\" has one"))?;
     }
     // If the epoch is an ordinary record, it can be lost like one: removed, evicted, expired.
-    if e1.remove(&SessionId::of_owner("somebody")).await? {
+    if e1.remove(&SessionId::for_epoch("somebody")).await? {
         e1.equal(None, e1.owner_epoch("somebody").await?, "`owner_epoch` after its record was lost")?;
     }
     let short = e1.keep(2);
@@ -86,7 +86,7 @@ pub(super) async fn e3_the_longest_of_two_counts(bench: Bench) -> Verdict {
         a?;
         b?;
     }
-    let id = |number| SessionId::of_owner(&format!("owner {number}"));
+    let id = |number| SessionId::for_epoch(&format!("owner {number}"));
     if !e3.exact() {
         // The check doesn't wait for a minute. If epochs are ordinary records, their expiry shows how long they live.
         for number in 0..ways.len() {

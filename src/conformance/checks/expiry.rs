@@ -8,7 +8,7 @@ use super::super::{
 };
 use crate::{
     clock,
-    store::{Holder, Lock, Refresh, Rename, Stored, Touch, Update, Usage, Version},
+    store::{Acquire, Holder, Refresh, Rename, Stored, Touch, Update, Usage, Version},
 };
 
 /// How many units the sessions of these checks live.
@@ -63,8 +63,8 @@ pub(super) async fn g4_expired_is_absent_for_every_method(bench: Bench) -> Verdi
     g4.equal(None, g4.owner_epoch("g4-epoch").await?, "`owner_epoch` of an expired epoch")?;
 
     let holder = Holder::generate().expect("the operating system gives random numbers");
-    if let Some(answer) = g4.optional(g4.lock(&locked.id, holder, g4.units(1)).await)? {
-        g4.equal(Lock::Absent, answer, "`lock` of an expired session")?;
+    if let Some(answer) = g4.optional(g4.acquire(&locked.id, holder, g4.units(1)).await)? {
+        g4.equal(Acquire::Absent, answer, "`acquire` of an expired session")?;
     }
     if let Some(ids) = g4.optional(super::listing::walk(&g4, 10).await)? {
         g4.holds(!ids.contains(&listed.id), "`ids` names an expired session")?;

@@ -147,7 +147,7 @@ pub(super) async fn mixed(probe: &Probe) -> Verdict<Vec<Sample>> {
     let (removed, _) = probe.created().await?;
     probe.remove(&removed.id).await?;
     let (id, check) = identity();
-    probe.create_sample(&Sample::of(id, Record::tombstone(check, probe.now()), probe.now())).await?;
+    probe.create_sample(&Sample::of(id, Record::plain_tombstone(check, probe.now()), probe.now())).await?;
     probe.ensure_epoch("somebody", probe.keep(1_000)).await?;
     let (from, version) = probe.created().await?;
     let to = probe.sample();

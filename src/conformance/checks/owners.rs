@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     record::{MAX_OWNER_BYTES, RecordKind},
-    store::Owned,
+    store::ListedSession,
 };
 
 pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
@@ -53,7 +53,7 @@ pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
     let listed = o1.list_owner("alice").await?;
     for session in &alices {
         match listed.iter().find(|owned| owned.id == session.id) {
-            Some(Owned { stored: Some(stored), .. }) => {
+            Some(ListedSession { stored: Some(stored), .. }) => {
                 o1.same_record(&session.record, &stored.record, "a session in `list_owner`")?;
             }
             Some(_) => {}

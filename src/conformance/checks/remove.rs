@@ -4,7 +4,7 @@ use super::super::{
     bench::{Bench, Verdict},
     sample::{Sample, identity, shapes},
 };
-use crate::store::{Holder, Lock, Touch, Update};
+use crate::store::{Acquire, Holder, Touch, Update};
 
 pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
     let r1 = bench.about("R1");
@@ -50,13 +50,13 @@ pub(super) async fn r1_a_remove_beats_a_lock(bench: Bench) -> Verdict {
         let (session, _) = r1.created().await?;
         let (first, second, id) = (r1.clone(), r1.other(way), session.id);
         let (holder, time) = (Holder::generate().expect("the operating system gives random numbers"), r1.units(20));
-        let lock = async move { first.lock(&id, holder, time).await };
+        let lock = async move { first.acquire(&id, holder, time).await };
         let (locked, removed) = way.run(lock, async move { second.remove(&id).await }).await;
         let (locked, removed) = (locked?, removed?);
-        let when = format!("after `lock` ({locked:?}) and `remove` ({removed}) at once");
+        let when = format!("after `acquire` ({locked:?}) and `remove` ({removed}) at once");
         r1.absent(&id, &when).await?;
-        r1.holds(removed, "`remove` beside a `lock` answered false")?;
-        r1.equal(Lock::Absent, r1.lock(&id, holder, time).await?, format_args!("{when}, `lock`"))?;
+        r1.holds(removed, "`remove` beside a `acquire` answered false")?;
+        r1.equal(Acquire::Absent, r1.acquire(&id, holder, time).await?, format_args!("{when}, `acquire`"))?;
     }
     Ok(())
 }
@@ -93,8 +93,8 @@ pub(super) async fn r4_a_lease_is_not_waited_for(bench: Bench) -> Verdict {
     let r4 = bench.about("R4");
     let (session, _) = r4.created().await?;
     let holder = Holder::generate().expect("the operating system gives random numbers");
-    let lease = r4.lock(&session.id, holder, r4.units(20)).await?;
-    r4.holds(matches!(lease, Lock::Acquired { .. }), format_args!("`lock` of a session answered {lease:?}"))?;
+    let lease = r4.acquire(&session.id, holder, r4.units(20)).await?;
+    r4.holds(matches!(lease, Acquire::Acquired { .. }), format_args!("`acquire` of a session answered {lease:?}"))?;
     // Half the lease's time: a `remove` that waits for the lease takes longer, or hangs with a manual clock.
     let Ok(removed) = tokio::time::timeout(r4.units(10), r4.remove(&session.id)).await else {
         return r4.broken("`remove` of a leased session waits");

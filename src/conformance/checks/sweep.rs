@@ -28,7 +28,7 @@ pub(super) async fn w1_expired_are_swept(bench: Bench) -> Verdict {
     }
     // Records that are not sessions stay, too, and are not counted.
     let (id, check) = identity();
-    let tombstone = Sample::of(id, Record::tombstone(check, w1.now()), w1.now());
+    let tombstone = Sample::of(id, Record::plain_tombstone(check, w1.now()), w1.now());
     w1.create_sample(&tombstone).await?;
     w1.ensure_epoch("somebody", w1.keep(1_000)).await?;
     let early = w1.sweep().await?;

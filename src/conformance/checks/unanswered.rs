@@ -13,7 +13,7 @@ use super::{
 use crate::{
     record::RecordKind,
     store::{
-        Create, End, Holder, Lock, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, required,
+        Acquire, Create, End, Holder, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, required,
     },
 };
 
@@ -243,25 +243,25 @@ pub(super) async fn g6_an_unanswered_lock_is_the_holders(bench: Bench) -> Verdic
     let holder = || Holder::generate().expect("the operating system gives random numbers");
     let (probe, _) = g6.created().await?;
     // Called first, so that a store without leases is skipped for that reason.
-    g6.lock(&probe.id, holder(), g6.units(1)).await?;
+    g6.acquire(&probe.id, holder(), g6.units(1)).await?;
     for nth in 1..=REQUESTS {
         let (session, _) = g6.created().await?;
         let (first, second, long) = (holder(), holder(), g6.units(20));
-        let call = async { required::leases(g6.store(), "lock")?.lock(&session.id, first, long).await };
-        let Some(answer) = unanswered(&g6, Operation::Lock, nth, call).await? else { break };
-        let when = when(Operation::Lock, nth);
+        let call = async { required::leases(g6.store(), "acquire")?.acquire(&session.id, first, long).await };
+        let Some(answer) = unanswered(&g6, Operation::Acquire, nth, call).await? else { break };
+        let when = when(Operation::Acquire, nth);
         answered(&g6, &session.id).await?;
         match answer {
-            Ok(Lock::Acquired { .. }) => {
-                let answer = g6.lock(&session.id, second, long).await?;
-                g6.equal(Lock::Held, answer, format_args!("{when}, `lock` by another"))?;
+            Ok(Acquire::Acquired { .. }) => {
+                let answer = g6.acquire(&session.id, second, long).await?;
+                g6.equal(Acquire::Held, answer, format_args!("{when}, `acquire` by another"))?;
             }
             Ok(answer) => mistaken(&g6, "Acquired", answer, &when)?,
             // Whether this holder has the lease or not, it can take it.
             Err(_) => {
-                let answer = g6.lock(&session.id, first, long).await?;
-                let acquired = matches!(answer, Lock::Acquired { .. });
-                g6.holds(acquired, format_args!("{when}, `lock` by the same holder again answered {answer:?}"))?;
+                let answer = g6.acquire(&session.id, first, long).await?;
+                let acquired = matches!(answer, Acquire::Acquired { .. });
+                g6.holds(acquired, format_args!("{when}, `acquire` by the same holder again answered {answer:?}"))?;
             }
         }
     }

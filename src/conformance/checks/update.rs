@@ -6,7 +6,7 @@ use super::super::{
     bench::{Bench, Probe, Verdict},
     sample::{Sample, entries},
 };
-use crate::store::{Holder, Lock, Stored, Update, Usage, Version};
+use crate::store::{Acquire, Holder, Stored, Update, Usage, Version};
 
 pub(super) async fn u1_update_never_creates(bench: Bench) -> Verdict {
     let u1 = bench.about("U1");
@@ -146,12 +146,12 @@ pub(super) async fn u4_every_version_is_new(bench: Bench) -> Verdict {
             )?;
         }
         let holder = Holder::generate().expect("the operating system gives random numbers");
-        let leased = u4.lock(&session.id, holder, u4.units(10)).await;
-        if let Some(Lock::Acquired { .. }) = u4.optional(leased)? {
-            let stored = u4.present(&session.id, "after `lock`").await?;
+        let leased = u4.acquire(&session.id, holder, u4.units(10)).await;
+        if let Some(Acquire::Acquired { .. }) = u4.optional(leased)? {
+            let stored = u4.present(&session.id, "after `acquire`").await?;
             seen.insert(stored.version);
             let version = u4.updated(&session, &session.variant(1), &stored.version).await?;
-            u4.holds(seen.insert(version), "an update after a `lock` answered a version that was there before")?;
+            u4.holds(seen.insert(version), "an update after a `acquire` answered a version that was there before")?;
         }
         u4.remove(&session.id).await?;
     }

@@ -15,7 +15,7 @@
 //! // The second load from now on fails, once.
 //! store.inject(Fault::unavailable().on(Operation::Load).nth(2));
 //!
-//! let id = SessionId::of_owner("somebody");
+//! let id = SessionId::for_epoch("somebody");
 //! assert!(store.load(&id).await.is_ok());
 //! assert_eq!(store.load(&id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 //! assert!(store.load(&id).await.is_ok());

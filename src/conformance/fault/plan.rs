@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::gate::{Gate, Posts};
 use crate::{
     conformance::Operation,
-    id::{Check, SessionId},
+    id::{SessionId, TokenCheck},
     store::{StoreErrorKind, Stored},
 };
 
@@ -109,7 +109,7 @@ impl Fault {
     pub fn another_check() -> Self {
         Self::alter(|mut stored| {
             let check = stored.record.check().to_bytes().map(|byte| !byte);
-            stored.record = Arc::new((*stored.record).clone().with_check(Check::from_bytes(check)));
+            stored.record = Arc::new((*stored.record).clone().with_check(TokenCheck::from_bytes(check)));
             Some(stored)
         })
     }

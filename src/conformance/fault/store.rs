@@ -17,8 +17,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
     },
 };
 
@@ -323,30 +323,30 @@ forward_capability! {
 
 forward_capability! {
     Leases leases {
-        Lock lock[id](id: &SessionId, holder: Holder, time: Duration) -> Lock;
-        Unlock unlock[id](id: &SessionId, holder: Holder) -> bool;
+        Acquire acquire[id](id: &SessionId, holder: Holder, time: Duration) -> Acquire;
+        Release release[id](id: &SessionId, holder: Holder) -> bool;
     }
 
     /// Faults can only delay this method, since it returns no error.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let answer = async {
             if let Some(leases) = self.inner.leases() {
-                leases.unlocked(id, at_most).await;
+                leases.released(id, at_most).await;
             }
             Ok(())
         };
-        let _ = self.ask(Operation::Unlocked, &[id], answer, |answer, _| answer).await;
+        let _ = self.ask(Operation::Released, &[id], answer, |answer, _| answer).await;
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Owners for FaultStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        let alter = |answer: Vec<Owned>, alters: &[Alter]| {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
+        let alter = |answer: Vec<ListedSession>, alters: &[Alter]| {
             answer
                 .into_iter()
                 .filter_map(|owned| match owned.stored {
-                    Some(stored) => Some(Owned::new(owned.id).with_stored(altered(stored, alters)?)),
+                    Some(stored) => Some(ListedSession::new(owned.id).with_stored(altered(stored, alters)?)),
                     None => Some(owned),
                 })
                 .collect()

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     fn id(number: u8) -> SessionId {
-        SessionId::of_owner(&number.to_string())
+        SessionId::for_epoch(&number.to_string())
     }
 
     /// The same map as a plain list, the most recently used last.

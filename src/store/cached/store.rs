@@ -18,8 +18,9 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, OwnerEpoch,
+        Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
+        required,
     },
 };
 
@@ -265,12 +266,12 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
         // The epoch may be a record that was loaded, and cached, under its id.
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         self.write(&id, self.inner.ensure_epoch(owner, usage), |_| Change::Drop).await
     }
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         self.write(&id, self.inner.renew_epoch(owner, usage), |()| Change::Drop).await
     }
 
@@ -329,25 +330,25 @@ impl<S: SessionStore> Clearing for CachedStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> Owners for CachedStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         required::owners(&self.inner, "list_owner")?.list_owner(owner).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Leases for CachedStore<S> {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
         // Acquiring a lease gives the record a new version.
-        self.write(id, required::leases(&self.inner, "lock")?.lock(id, holder, time), |_| Change::Drop).await
+        self.write(id, required::leases(&self.inner, "acquire")?.acquire(id, holder, time), |_| Change::Drop).await
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.write(id, required::leases(&self.inner, "unlock")?.unlock(id, holder), |_| Change::Drop).await
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.write(id, required::leases(&self.inner, "release")?.release(id, holder), |_| Change::Drop).await
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         if let Some(leases) = self.inner.leases() {
-            leases.unlocked(id, at_most).await;
+            leases.released(id, at_most).await;
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::{
     keyring::KeyRing,
     record::{Entries, Epoch, Owner, Record, RecordKind},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
-        required,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, OwnerEpoch,
+        Owners, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage,
+        Version, required,
     },
 };
 
@@ -317,9 +317,9 @@ impl<S: SessionStore> Clearing for EncryptedStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> Owners for EncryptedStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let hashes = self.hashes(owner);
-        let mut sessions: Vec<Owned> = Vec::new();
+        let mut sessions: Vec<ListedSession> = Vec::new();
         // Lists all but the last hash a second time. Suppose that a session is resealed meanwhile, from a key that was
         // not listed yet to one that was: the second pass finds it.
         for hash in hashes.iter().chain(&hashes[..hashes.len() - 1]) {
@@ -339,22 +339,22 @@ impl<S: SessionStore> Owners for EncryptedStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> Leases for EncryptedStore<S> {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        Ok(match required::leases(&self.inner, "lock")?.lock(id, holder, time).await? {
-            Lock::Acquired { until, stored } => {
-                Lock::Acquired { until, stored: self.open_newer(id, stored, "lock").await }
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
+        Ok(match required::leases(&self.inner, "acquire")?.acquire(id, holder, time).await? {
+            Acquire::Acquired { until, stored } => {
+                Acquire::Acquired { until, stored: self.open_newer(id, stored, "lock").await }
             }
             outcome => outcome,
         })
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        required::leases(&self.inner, "unlock")?.unlock(id, holder).await
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        required::leases(&self.inner, "release")?.release(id, holder).await
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         if let Some(leases) = self.inner.leases() {
-            leases.unlocked(id, at_most).await;
+            leases.released(id, at_most).await;
         }
     }
 }

@@ -57,7 +57,7 @@ impl Header {
             used: clock::to_millis(usage.used_at),
             expires: clock::to_millis(usage.expires_at).min(limit),
             limit,
-            owner: record.owner().filter(|_| record.is_session()).map(|owner| SessionId::of_owner(owner.name())),
+            owner: record.owner().filter(|_| record.is_session()).map(|owner| SessionId::for_epoch(owner.name())),
             lease: None,
         })
     }
@@ -182,10 +182,10 @@ mod tests {
             used: 1_800_000_000_123,
             expires: 1_800_003_600_123,
             limit: 1_800_086_400_123,
-            owner: Some(SessionId::of_owner("alice")),
+            owner: Some(SessionId::for_epoch("alice")),
             lease: Some(Lease { holder: 7, until: 1_800_000_030_000 }),
         };
-        (SessionId::of_owner("x"), header)
+        (SessionId::for_epoch("x"), header)
     }
 
     /// Files written by 0.1.0 must be read by every later version.
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(decode(&id, &with(0, b'S')), Err("it is not a session's file"));
         assert_eq!(decode(&id, &with(7, 2)), Err("it is of a later version"));
         assert_eq!(decode(&id, &with(HEADER_BYTES, b'R')), Err("its checksum is wrong"));
-        assert_eq!(decode(&SessionId::of_owner("y"), &whole), Err("it is the file of another session"));
+        assert_eq!(decode(&SessionId::for_epoch("y"), &whole), Err("it is the file of another session"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     id::{EntropyError, SessionId},
     record::{Record, RecordKind},
     store::{
-        Create, End, Holder, Lock, Metadata, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch,
+        Acquire, Create, End, Holder, Metadata, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch,
         Update, Usage, Version, provided,
     },
 };
@@ -25,7 +25,7 @@ impl Disk {
         let Some(stored) = self.load_alone(id)? else { return Ok(None) };
         let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
         // The epoch is read after the record, in the same blocking call.
-        let epoch = self.load_alone(&SessionId::of_owner(owner.name()))?;
+        let epoch = self.load_alone(&SessionId::for_epoch(owner.name()))?;
         let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
         Ok(Some(stored.with_owner_epoch(epoch)))
     }
@@ -158,7 +158,7 @@ impl Disk {
         if let Err(error) = self.put(locks, from, content, held.header.owner, true) {
             if error.kind() != StoreErrorKind::OutcomeUnknown {
                 // Nobody has the new session's token. If its removal fails, too, it expires unused.
-                let owner = record.owner().map(|owner| SessionId::of_owner(owner.name()));
+                let owner = record.owner().map(|owner| SessionId::for_epoch(owner.name()));
                 let _ = self.unlink(locks, to, owner);
             }
             return Err(error.into());
@@ -166,35 +166,35 @@ impl Disk {
         Ok(Rename::Renamed(version))
     }
 
-    pub(super) fn lock(
+    pub(super) fn acquire(
         &self,
         locks: &Locks,
         id: &SessionId,
         holder: Holder,
         time: Duration,
         caller: &Weak<()>,
-    ) -> Result<Lock, StoreError> {
-        let Some(held) = self.live(id)? else { return Ok(Lock::Absent) };
+    ) -> Result<Acquire, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(Acquire::Absent) };
         let now = self.clock.now();
         // The caller is checked after the time is read. So the lease of a caller that has gone never ends later than
         // that caller requested.
         if caller.strong_count() == 0 {
-            return Ok(Lock::Held);
+            return Ok(Acquire::Held);
         }
         let until = clock::later(now, time);
         let lease = Some(Lease { holder: holder.to_u128(), until: clock::to_millis(until) });
         let header = match held.header.lease_at(clock::to_millis(now)) {
-            Some(other) if other.holder != holder.to_u128() => return Ok(Lock::Held),
+            Some(other) if other.holder != holder.to_u128() => return Ok(Acquire::Held),
             Some(_) => held.header.with_lease(lease),
             // The version changes, so a holder whose lease has run out can't commit over this one.
             None => held.header.with_lease(lease).renumbered().map_err(no_randomness)?,
         };
         self.rewrite(locks, id, &held, header)?;
         let stored = held.stored(id).ok().map(|stored| Stored { version: header.version(), ..stored });
-        Ok(Lock::Acquired { until, stored })
+        Ok(Acquire::Acquired { until, stored })
     }
 
-    pub(super) fn unlock(&self, locks: &Locks, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    pub(super) fn release(&self, locks: &Locks, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let Some(held) = self.live(id)? else { return Ok(false) };
         match held.header.lease_at(self.now()) {
             Some(lease) if lease.holder == holder.to_u128() => {}

@@ -80,7 +80,7 @@ pub(super) struct Owned {
 
 /// Returns the live sessions of an owner, and the ids with a stale mark.
 pub(super) fn list(disk: &Disk, name: &str) -> Result<Owned, StoreError> {
-    let owner = SessionId::of_owner(name);
+    let owner = SessionId::for_epoch(name);
     let mut owned = Owned::default();
     for id in marked(disk, &owner)? {
         let found = disk.find(&id)?;

@@ -22,8 +22,8 @@ use crate::{
     id::SessionId,
     record::Record,
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
         tasks::{Running, Tasks},
     },
 };
@@ -431,42 +431,42 @@ impl Clearing for FileStore {
 
 #[async_trait]
 impl Owners for FileStore {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let name = owner.to_owned();
         let owned = self.read("list_owner", None, move |disk| owners::list(disk, &name)).await?;
-        let owner = SessionId::of_owner(owner);
+        let owner = SessionId::for_epoch(owner);
         for id in owned.stale {
             let work = move |disk: &Disk, locks: &Locks| Ok(owners::unmark_stale(disk, locks, &owner, &id)?);
             self.write("list_owner", &id, work).await?;
         }
-        Ok(owned.sessions.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())
+        Ok(owned.sessions.into_iter().map(|(id, stored)| ListedSession::new(id).with_stored(stored)).collect())
     }
 }
 
 #[async_trait]
 impl Leases for FileStore {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
         // Dropped with this future. If the call gets its turn later than that, it takes no lease, since nobody would
         // release it.
         let caller = Arc::new(());
         let (key, waiting) = (*id, Arc::downgrade(&caller));
-        let work = move |disk: &Disk, locks: &Locks| disk.lock(locks, &key, holder, time, &waiting);
-        let outcome = self.write("lock", id, work).await;
+        let work = move |disk: &Disk, locks: &Locks| disk.acquire(locks, &key, holder, time, &waiting);
+        let outcome = self.write("acquire", id, work).await;
         drop(caller);
         let outcome = outcome?;
         tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
         Ok(outcome)
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let key = *id;
-        let had = self.write("unlock", id, move |disk, locks| disk.unlock(locks, &key, holder)).await?;
+        let had = self.write("release", id, move |disk, locks| disk.release(locks, &key, holder)).await?;
         self.inner.pool.release(Layout::shard_of(id));
         tracing::debug!(target: super::TARGET, %id, had, "lease given back");
         Ok(had)
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         self.inner.pool.released(Layout::shard_of(id), at_most.min(LEASE_POLL)).await;
     }
 }

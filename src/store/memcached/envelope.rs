@@ -173,10 +173,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{id::Check, lifetime::Lifetime};
+    use crate::{id::TokenCheck, lifetime::Lifetime};
 
     fn record() -> Record {
-        Record::session(Check::from_bytes([7; 16]), UNIX_EPOCH + Duration::from_secs(5), Lifetime::default())
+        Record::session(TokenCheck::from_bytes([7; 16]), UNIX_EPOCH + Duration::from_secs(5), Lifetime::default())
     }
 
     fn head() -> Head {
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn no_record_is_smaller() {
-        let tombstone = Record::tombstone(Check::from_bytes([7; 16]), UNIX_EPOCH);
+        let tombstone = Record::plain_tombstone(TokenCheck::from_bytes([7; 16]), UNIX_EPOCH);
         for record in [record(), tombstone] {
             assert!(HEAD_BYTES + record.to_bytes().len() >= SMALLEST_RECORD);
         }

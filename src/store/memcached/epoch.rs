@@ -214,7 +214,7 @@ mod tests {
     fn an_epoch_is_in_a_class_below_every_session_lease_and_list() {
         for percent in [105, 108, 110, 115, 120, 125] {
             for prefix in 0..=100 {
-                let (keys, owner) = (Keys::new(&"p".repeat(prefix)).unwrap(), SessionId::of_owner("x"));
+                let (keys, owner) = (Keys::new(&"p".repeat(prefix)).unwrap(), SessionId::for_epoch("x"));
                 let class = |key: Key, value: usize, flags: usize| {
                     let size = ITEM_OVERHEAD - 4 + flags + key.as_bytes().len() + value;
                     slab_classes(percent).position(|chunk| chunk >= size).expect("a class")

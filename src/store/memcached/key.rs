@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_leaves_room() {
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let keys = Keys::new(&"p".repeat(MAX_PREFIX_BYTES)).unwrap();
         assert!(keys.sessions(&id).as_bytes().len() <= MAX_KEY_BYTES);
         assert_eq!(Keys::new("").unwrap().record(&id).as_bytes(), id.to_string().as_bytes());

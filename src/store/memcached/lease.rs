@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock,
     id::SessionId,
-    store::{Holder, Lock, Metadata, StoreError, StoreErrorKind},
+    store::{Acquire, Holder, Metadata, StoreError, StoreErrorKind},
 };
 
 /// A stored lease: its holder, and its end by the store's clock. (Memcached's own expiry for it is up to two seconds
@@ -82,9 +82,14 @@ impl Lease {
 }
 
 impl MemcachedStore {
-    pub(super) async fn lock_item(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    pub(super) async fn acquire_item(
+        &self,
+        id: &SessionId,
+        holder: Holder,
+        time: Duration,
+    ) -> Result<Acquire, StoreError> {
         let (place, key) = (self.place(id), self.inner.keys.lease(id));
-        let Some(record) = self.find(&place).await?.live() else { return Ok(Lock::Absent) };
+        let Some(record) = self.find(&place).await?.live() else { return Ok(Acquire::Absent) };
         let birth = record.head.birth;
         let mut mode = Mode::Absent;
         let mut extends = false;
@@ -92,18 +97,20 @@ impl MemcachedStore {
             let now = self.now();
             let lease = Lease { holder, until: clock::later(now, time), birth, nonce: envelope::random()? };
             if self.put_lease(&place, &key, mode, lease).await? {
-                let acquired = Lock::acquired(lease.until);
+                let acquired = Acquire::acquired(lease.until);
                 return if extends { Ok(acquired) } else { self.bump(id, &place, record, lease, acquired).await };
             }
             (mode, extends) = match self.lease(&place, &key).await? {
                 None => (Mode::Absent, false),
-                Some((Some(other), _)) if other.holder != holder && other.binds(birth, now) => return Ok(Lock::Held),
+                Some((Some(other), _)) if other.holder != holder && other.binds(birth, now) => {
+                    return Ok(Acquire::Held);
+                }
                 Some((held, cas)) => {
                     (Mode::Cas(cas), held.is_some_and(|held| held.holder == holder && held.binds(birth, now)))
                 }
             };
         }
-        Ok(Lock::Held)
+        Ok(Acquire::Held)
     }
 
     /// Stores a lease. Returns whether the condition of `mode` held. If the outcome is unknown, the lease is read back.
@@ -130,14 +137,14 @@ impl MemcachedStore {
         place: &Place<'_>,
         record: Held,
         lease: Lease,
-        acquired: Lock,
-    ) -> Result<Lock, StoreError> {
+        acquired: Acquire,
+    ) -> Result<Acquire, StoreError> {
         let outcome = self.rewrite(place, record).await;
         if !matches!(outcome, Ok(true)) {
             // If this fails too, the lease runs out by itself.
             let _ = self.release(id, &place.renewed(), lease.holder, lease.birth).await;
         }
-        Ok(if outcome? { acquired } else { Lock::Absent })
+        Ok(if outcome? { acquired } else { Acquire::Absent })
     }
 
     async fn rewrite(&self, place: &Place<'_>, mut held: Held) -> Result<bool, StoreError> {
@@ -157,7 +164,7 @@ impl MemcachedStore {
         Err(StoreError::new(StoreErrorKind::Other).because("the record keeps changing"))
     }
 
-    pub(super) async fn unlock_item(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    pub(super) async fn release_item(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let place = self.place(id);
         // If the session is gone, its lease is void.
         let Some(held) = self.find(&place).await?.live() else { return Ok(false) };

@@ -99,7 +99,7 @@ impl MemcachedStore {
             return;
         }
         let mut listing = Listing { store: self, id, done: false };
-        let owner = SessionId::of_owner(owner.name());
+        let owner = SessionId::for_epoch(owner.name());
         match self.add_to_list(&owner, id, record.absolute_limit()).await {
             Ok(()) => listing.done = true,
             Err(error) => {
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded_pruned_and_without_duplicates() {
-        let id = |n: usize| SessionId::of_owner(&n.to_string());
+        let id = |n: usize| SessionId::for_epoch(&n.to_string());
         let mut sessions = Sessions::default();
         sessions.add(&id(0), at(10), at(0));
         sessions.add(&id(1), at(20), at(0));

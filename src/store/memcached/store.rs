@@ -24,8 +24,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        Refresh, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -67,7 +67,7 @@ const REMEMBERED: usize = 16_384;
 /// Pauses double from 20 to 160 ms, less a random part of up to one half, and are no longer than the time that the
 /// lease has left. So each waiter makes at most 15 reads a second. It notices a release in another process after at
 /// most 160 ms and a round trip, and a release in its own process at once. A wait ends at its time limit, at a server
-/// error, or after about a second. Then [`lock`](crate::store::Leases::lock) must be called to find out whether the
+/// error, or after about a second. Then [`acquire`](crate::store::Leases::acquire) must be called to find out whether the
 /// session is still there.
 ///
 /// # Runtimes and time limits
@@ -378,12 +378,12 @@ impl SessionStore for MemcachedStore {
     }
 
     async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         self.epoch_of(&id).await.map_err(|error| failed("owner_epoch", &id, error))
     }
 
     async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         // A name that is not a valid owner has no epoch.
         Owner::new(owner, Epoch::from_u64(0))
             .map_err(|error| StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because(error))?;
@@ -391,7 +391,7 @@ impl SessionStore for MemcachedStore {
     }
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         self.change_epoch(&id, usage).await.map_err(|error| failed("renew_epoch", &id, error))
     }
 
@@ -503,33 +503,33 @@ impl Clearing for MemcachedStore {
 
 #[async_trait]
 impl Owners for MemcachedStore {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         if !self.inner.options.list_owners {
             let error = StoreError::unsupported("list_owner");
             return Err(error.because("its lists of owners are off: set `list_owners` on the builder"));
         }
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         let listed = self.sessions_of(owner, &id).await.map_err(|error| failed("list_owner", &id, error))?;
-        Ok(listed.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())
+        Ok(listed.into_iter().map(|(id, stored)| ListedSession::new(id).with_stored(stored)).collect())
     }
 }
 
 #[async_trait]
 impl Leases for MemcachedStore {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        let outcome = self.lock_item(id, holder, time).await.map_err(|error| failed("lock", id, error))?;
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
+        let outcome = self.acquire_item(id, holder, time).await.map_err(|error| failed("acquire", id, error))?;
         tracing::debug!(target: TARGET, %id, outcome = ?outcome, "lock");
         Ok(outcome)
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let released = self.unlock_item(id, holder).await.map_err(|error| failed("unlock", id, error))?;
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let released = self.release_item(id, holder).await.map_err(|error| failed("release", id, error))?;
         tracing::debug!(target: TARGET, %id, released, "unlock");
         Ok(released)
     }
 
     /// Polls the lease (see [Leases](Self#leases)), and stops when it can't be read.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let wait = self.lease_ended(id);
         // A wait that is cut off leaves nothing to undo.
         let _ = tokio::time::timeout(at_most, wait).await;

@@ -17,8 +17,9 @@ use crate::{
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, provided,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        provided,
     },
 };
 
@@ -35,7 +36,7 @@ impl SessionStore for MemoryStore {
         let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
         // The epoch is read after the record (L6).
         let epoch =
-            core.table.load(&SessionId::of_owner(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
+            core.table.load(&SessionId::for_epoch(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
         let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
         Ok(Some(stored.with_owner_epoch(epoch)))
     }
@@ -125,7 +126,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             StoreError::new(StoreErrorKind::Other).during("renew_epoch").on(&id).because(error)
         };
@@ -250,33 +251,33 @@ impl Clearing for MemoryStore {
 
 #[async_trait]
 impl Owners for MemoryStore {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let core = self.core();
         let listed = core.table.list_owner(owner, core.now()).map_err(|error| refused("list_owner", error))?;
-        Ok(listed.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())
+        Ok(listed.into_iter().map(|(id, stored)| ListedSession::new(id).with_stored(stored)).collect())
     }
 }
 
 #[async_trait]
 impl Leases for MemoryStore {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
         let core = self.core();
         let longest = self.longest_lease();
         let time = if time.is_zero() { longest } else { time.min(longest) };
-        let locked = core.table.lock(id, holder, time, core.now());
-        let (outcome, _over) = locked.map_err(|error| refused("lock", error.on(id)))?;
+        let locked = core.table.acquire(id, holder, time, core.now());
+        let (outcome, _over) = locked.map_err(|error| refused("acquire", error.on(id)))?;
         tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
         Ok(outcome)
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let core = self.core();
-        let lease = core.table.unlock(id, holder, core.now()).map_err(|error| refused("unlock", error.on(id)))?;
+        let lease = core.table.release(id, holder, core.now()).map_err(|error| refused("release", error.on(id)))?;
         tracing::debug!(target: super::TARGET, %id, held = lease.is_some(), "lease given back");
         Ok(lease.is_some())
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let core = self.core();
         let now = core.now();
         let waiting = core

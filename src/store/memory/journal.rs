@@ -198,7 +198,7 @@ mod tests {
     };
 
     fn line(number: u64) -> Line {
-        Line::one(&SessionId::of_owner(&number.to_string()), number, 0)
+        Line::one(&SessionId::for_epoch(&number.to_string()), number, 0)
     }
 
     fn written(path: &Path) -> Vec<Line> {

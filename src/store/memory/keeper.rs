@@ -150,7 +150,7 @@ fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::super::disk::fault;
-    use crate::{Clock, Lifetime, MemoryStore, SessionId, SessionStore, id::Check, record::Record, store::Usage};
+    use crate::{Clock, Lifetime, MemoryStore, SessionId, SessionStore, id::TokenCheck, record::Record, store::Usage};
 
     /// A crash could leave the previous snapshot in place, so removals since then must stay in the journal.
     #[tokio::test]
@@ -158,8 +158,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, journal) = (folder.path().join("sessions"), folder.path().join("sessions.journal"));
         let store = MemoryStore::builder().snapshot_path(&path).open().unwrap();
-        let (id, now) = (SessionId::of_owner("a"), Clock::system().now());
-        let record = std::sync::Arc::new(Record::session(Check::from_bytes([1; 16]), now, Lifetime::default()));
+        let (id, now) = (SessionId::for_epoch("a"), Clock::system().now());
+        let record = std::sync::Arc::new(Record::session(TokenCheck::from_bytes([1; 16]), now, Lifetime::default()));
         store.create(&id, &record, Usage::at(&record, now)).await.unwrap();
         store.flush().await.unwrap();
         let before = std::fs::read(&path).unwrap();
@@ -167,7 +167,7 @@ mod tests {
         fault::inject(&path, fault::Step::Sync);
         store.flush().await.unwrap_err();
         // The journal's thread has handled everything before this line.
-        store.remove(&SessionId::of_owner("marker")).await.unwrap();
+        store.remove(&SessionId::for_epoch("marker")).await.unwrap();
 
         let crashed = tempfile::tempdir().unwrap();
         let copy = crashed.path().join("sessions");

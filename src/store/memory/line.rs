@@ -192,13 +192,13 @@ mod tests {
     }
 
     fn some_lines() -> Vec<Line> {
-        let id = SessionId::of_owner("a");
-        vec![Line::one(&id, 10, 0), Line::one(&SessionId::of_owner("b"), 12, 5_000), Line::all(8)]
+        let id = SessionId::for_epoch("a");
+        vec![Line::one(&id, 10, 0), Line::one(&SessionId::for_epoch("b"), 12, 5_000), Line::all(8)]
     }
 
     #[test]
     fn lines_end_states_up_to_their_version() {
-        let (a, b, c) = (SessionId::of_owner("a"), SessionId::of_owner("b"), SessionId::of_owner("c"));
+        let (a, b, c) = (SessionId::for_epoch("a"), SessionId::for_epoch("b"), SessionId::for_epoch("c"));
         let removals = Removals::read(&journal(&some_lines())).unwrap();
         assert_eq!((removals.version, removals.lines.as_slice()), (12, some_lines().as_slice()));
         assert_eq!((removals.limit(&a, 10), removals.limit(&a, 11)), (0, u64::MAX));
@@ -220,7 +220,7 @@ mod tests {
     /// The file's length reached the disk but its last page did not: a line ends in zeros.
     #[test]
     fn zeros_in_the_place_of_a_lines_end_are_no_damage() {
-        for last in [Line::one(&SessionId::of_owner("c"), MOST_VERSION - 1, u64::MAX), Line::all(13)] {
+        for last in [Line::one(&SessionId::for_epoch("c"), MOST_VERSION - 1, u64::MAX), Line::all(13)] {
             let lines = [&some_lines()[..], &[last]].concat();
             for (cut, after) in (1..=LINE_BYTES).flat_map(|cut| [0, 1, LINE_BYTES, 100].map(|after| (cut, after))) {
                 let mut torn = journal(&lines);
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn versions_that_could_not_be_counted_on_from_are_damage() {
         assert!(Removals::read(&journal(&[Line::all(MOST_VERSION - 1)])).is_ok());
-        for line in [Line::all(MOST_VERSION), Line::one(&SessionId::of_owner("a"), u64::MAX, 0)] {
+        for line in [Line::all(MOST_VERSION), Line::one(&SessionId::for_epoch("a"), u64::MAX, 0)] {
             assert_eq!(Removals::read(&journal(&[line])).unwrap_err(), "a version in it is out of range");
         }
     }

@@ -17,7 +17,7 @@ use loom::thread;
 use super::{ledger::Bounds, table::Table};
 use crate::{
     Lifetime, SessionId,
-    id::Check,
+    id::TokenCheck,
     record::{Epoch, Owner, Record, RecordKind},
     store::{Create, Rename, Touch, Update, Usage, Version},
 };
@@ -30,11 +30,11 @@ fn now() -> SystemTime {
 
 fn record(owner: Option<&str>) -> Arc<Record> {
     let owner = owner.map(|name| Owner::new(name, Epoch::from_u64(1)).unwrap());
-    Arc::new(Record::session(Check::from_bytes([1; 16]), now(), Lifetime::default()).with_owner(owner))
+    Arc::new(Record::session(TokenCheck::from_bytes([1; 16]), now(), Lifetime::default()).with_owner(owner))
 }
 
 fn tombstone() -> Arc<Record> {
-    Arc::new(Record::tombstone(Check::from_bytes([1; 16]), now()))
+    Arc::new(Record::plain_tombstone(TokenCheck::from_bytes([1; 16]), now()))
 }
 
 fn usage() -> Usage {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Clock, Lifetime, SessionId, SessionStore, clock,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Epoch, Owner, Record},
     store::{Clearing, Create, Cursor, Listing, Owners, Rename, StoreErrorKind, Touch, Update, Usage, Version},
 };
@@ -208,7 +208,7 @@ impl Pair {
         let lifetime = Lifetime::new(hour, hour).expect("an hour");
         // Three of the six numbers stand for no owner.
         let owner = owner.checked_sub(3).map(|owner| Owner::new(name(owner), Epoch::from_u64(1)).expect("a name"));
-        let record = Record::session(Check::from_bytes([1; 16]), self.clock.now(), lifetime);
+        let record = Record::session(TokenCheck::from_bytes([1; 16]), self.clock.now(), lifetime);
         Arc::new(record.with_entries(entries).with_owner(owner))
     }
 
@@ -302,7 +302,7 @@ impl Pair {
             Step::Rename { from, to, owner, stale } => self.rename(session(from), session(to), owner, stale)?,
             Step::Login(owner) => {
                 let name = name(owner);
-                let id = SessionId::of_owner(&name);
+                let id = SessionId::for_epoch(&name);
                 let usage = self.usage(3_600_000);
                 let before = self.model.live(&id);
                 let epoch = now(self.store.ensure_epoch(&name, usage)).unwrap();
@@ -363,7 +363,7 @@ impl Pair {
         let at = self.model.live(&from);
         let held = at.map_or(Version::from_u64(0), |at| self.model.held[at].version);
         let expected = if stale { Version::from_u64(u64::MAX) } else { held };
-        let tombstone = Arc::new(Record::tombstone(Check::from_bytes([1; 16]), usage.used_at));
+        let tombstone = Arc::new(Record::plain_tombstone(TokenCheck::from_bytes([1; 16]), usage.used_at));
         let outcome = now(self.store.rename(&from, &expected, &tombstone, &to, &record, usage)).unwrap();
         let Some(at) = at else {
             prop_assert_eq!(outcome, Rename::Gone);
@@ -435,7 +435,7 @@ impl MemoryStore {
 }
 
 fn session(number: u8) -> SessionId {
-    SessionId::of_owner(&format!("session {number}"))
+    SessionId::for_epoch(&format!("session {number}"))
 }
 
 fn name(owner: u8) -> String {
@@ -485,9 +485,9 @@ fn the_order_of_eviction_deviates_little() {
     let capacity = 64_000;
     let store = MemoryStoreBuilder::default().capacity(capacity).clock(clock.clone()).open().unwrap();
     assert_eq!(store.core().table.shard_count(), 64);
-    let record = Arc::new(Record::session(Check::from_bytes([1; 16]), clock.now(), Lifetime::default()));
+    let record = Arc::new(Record::session(TokenCheck::from_bytes([1; 16]), clock.now(), Lifetime::default()));
     let usage = Usage::at(&record, clock.now());
-    let id = |number: u64| SessionId::of_owner(&number.to_string());
+    let id = |number: u64| SessionId::for_epoch(&number.to_string());
     for number in 0..capacity {
         now(store.create(&id(number), &record, usage)).unwrap();
     }

@@ -229,7 +229,7 @@ mod tests {
     };
 
     fn line(number: u64) -> Line {
-        Line::one(&SessionId::of_owner(&number.to_string()), number, 0)
+        Line::one(&SessionId::for_epoch(&number.to_string()), number, 0)
     }
 
     fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<Line> {

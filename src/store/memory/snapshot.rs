@@ -258,12 +258,12 @@ pub(super) fn of_numbers(data: &[u8]) -> Vec<u8> {
     for chunk in data.as_chunks::<41>().0 {
         let number = |at: usize| u64::from_le_bytes(chunk[at..at + 8].try_into().expect("eight bytes"));
         let created = clock::from_millis(number(33));
-        let check = crate::id::Check::from_bytes([7; 16]);
+        let check = crate::id::TokenCheck::from_bytes([7; 16]);
         let owner = crate::record::Owner::new("alice", crate::record::Epoch::from_u64(1)).expect("a name");
         let record = Record::session(check, created, crate::lifetime::Lifetime::default())
             .with_owner((chunk[0] & 0x80 != 0).then_some(owner));
         let saved = Saved {
-            id: SessionId::of_owner(&(chunk[0] & 7).to_string()),
+            id: SessionId::for_epoch(&(chunk[0] & 7).to_string()),
             record: Arc::new(record),
             version: number(1),
             used_at: number(9),
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
     use crate::{
         Lifetime,
-        id::Check,
+        id::TokenCheck,
         record::{Entries, Epoch, Owner},
     };
 
@@ -296,11 +296,11 @@ mod tests {
                 let value = format!("\x01{number}");
                 let entries = Entries::from_sorted([("n", value.as_bytes())].into_iter()).unwrap();
                 let owner = (number % 2 == 0).then(|| Owner::new("alice", Epoch::from_u64(number)).unwrap());
-                let record = Record::session(Check::from_bytes([7; 16]), created, Lifetime::default())
+                let record = Record::session(TokenCheck::from_bytes([7; 16]), created, Lifetime::default())
                     .with_entries(entries)
                     .with_owner(owner);
                 Saved {
-                    id: SessionId::of_owner(&number.to_string()),
+                    id: SessionId::for_epoch(&number.to_string()),
                     record: Arc::new(record),
                     version: number + 1,
                     used_at: 1_800_000_000_000,

@@ -18,8 +18,8 @@ use crate::{
     id::SessionId,
     record::{Record, RecordKind},
     store::{
-        Create, End, Holder, Lock, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
-        seed::Seed,
+        Acquire, Create, End, Holder, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Version, seed::Seed,
     },
 };
 
@@ -342,24 +342,25 @@ impl Table {
         Ok(Done::new(()).when(ticket))
     }
 
-    pub(super) fn lock(
+    pub(super) fn acquire(
         &self,
         id: &SessionId,
         holder: Holder,
         time: Duration,
         now: u64,
-    ) -> Result<(Lock, Option<Box<Lease>>), StoreError> {
+    ) -> Result<(Acquire, Option<Box<Lease>>), StoreError> {
         let mut shard = self.shard(id)?;
-        let Some(slot) = shard.find_live(id, now) else { return Ok((Lock::Absent, None)) };
+        let Some(slot) = shard.find_live(id, now) else { return Ok((Acquire::Absent, None)) };
         let until = clock::to_millis(clock::later(clock::from_millis(now), time));
-        let acquired = |held: &Slot| Lock::Acquired { until: clock::from_millis(until), stored: Some(held.stored()) };
+        let acquired =
+            |held: &Slot| Acquire::Acquired { until: clock::from_millis(until), stored: Some(held.stored()) };
         let held = shard.slot_mut(slot);
         match &mut held.lease {
             Some(lease) if now < lease.until && lease.holder == holder => {
                 lease.until = until;
                 Ok((acquired(held), None))
             }
-            Some(lease) if now < lease.until => Ok((Lock::Held, None)),
+            Some(lease) if now < lease.until => Ok((Acquire::Held, None)),
             over => {
                 let over = over.replace(Lease::new(holder, until));
                 // A holder whose lease has run out can't commit over this one (K2).
@@ -370,7 +371,7 @@ impl Table {
     }
 
     /// Gives a lease back. The caller drops it after the lock is released, which wakes the waiters.
-    pub(super) fn unlock(&self, id: &SessionId, holder: Holder, now: u64) -> Result<Option<Box<Lease>>, StoreError> {
+    pub(super) fn release(&self, id: &SessionId, holder: Holder, now: u64) -> Result<Option<Box<Lease>>, StoreError> {
         let mut shard = self.shard(id)?;
         let Some(slot) = shard.find_live(id, now) else { return Ok(None) };
         let lease = &mut shard.slot_mut(slot).lease;

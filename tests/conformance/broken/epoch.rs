@@ -23,7 +23,7 @@ impl Broken {
         {
             return Ok(epoch);
         }
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         if self.is(Defect::EnsureExtendsByTouch)
             && let Some(stored) = self.inner.load(&id).await?
             && stored.expires_at < usage.expires_at

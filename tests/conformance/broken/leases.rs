@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use session_layer::{
     SessionId,
-    store::{Holder, Leases, Lock, StoreError},
+    store::{Acquire, Holder, Leases, StoreError},
 };
 
 use super::{Broken, pause, unknown};
@@ -12,16 +12,16 @@ use crate::{defects::Defect, reference::Slot};
 
 #[async_trait::async_trait]
 impl Leases for Broken {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
         match self.defect {
             Defect::LockHoldsFlag => {
                 self.flag().await;
-                let locked = self.inner.lock(id, holder, time).await;
+                let locked = self.inner.acquire(id, holder, time).await;
                 self.flag.store(false, Ordering::SeqCst);
                 return locked;
             }
             Defect::LeaseOutlivesSession => {
-                let locked = self.inner.lock(id, holder, time).await;
+                let locked = self.inner.acquire(id, holder, time).await;
                 if let Some(slot) = self.inner.raw().slots.get(id).cloned() {
                     self.bin.raw().slots.insert(*id, slot);
                 }
@@ -39,12 +39,12 @@ impl Leases for Broken {
                 pause().await;
                 if free && let Some(slot) = self.inner.raw().slots.get_mut(id) {
                     slot.lease = Some((holder, now + time));
-                    return Ok(Lock::acquired(now + time));
+                    return Ok(Acquire::acquired(now + time));
                 }
             }
             Defect::LockRevives | Defect::LockLosesUpdate => {
-                let locked = self.inner.lock(id, holder, time).await?;
-                if let Lock::Acquired { .. } = locked {
+                let locked = self.inner.acquire(id, holder, time).await?;
+                if let Acquire::Acquired { .. } = locked {
                     let slot = self.inner.raw().slots.get(id).cloned();
                     pause().await;
                     if let Some(mut slot) = slot {
@@ -57,32 +57,32 @@ impl Leases for Broken {
             }
             Defect::LockKeepsVersion => {
                 let before = self.raw(id);
-                let locked = self.inner.lock(id, holder, time).await?;
+                let locked = self.inner.acquire(id, holder, time).await?;
                 if let (Some(slot), Some(before)) = (self.inner.raw().slots.get_mut(id), before) {
                     slot.stored.version = before.version;
                 }
                 return Ok(locked);
             }
             Defect::LeaseForEver => {
-                let answer = self.inner.lock(id, holder, Duration::from_secs(1_000_000)).await?;
+                let answer = self.inner.acquire(id, holder, Duration::from_secs(1_000_000)).await?;
                 return Ok(match answer {
-                    Lock::Acquired { .. } => Lock::acquired(self.inner.now() + time),
+                    Acquire::Acquired { .. } => Acquire::acquired(self.inner.now() + time),
                     other => other,
                 });
             }
             Defect::LockTakenForAnothers => {
-                let locked = self.inner.lock(id, holder, time).await;
-                return if unknown(&locked) { Ok(Lock::Held) } else { locked };
+                let locked = self.inner.acquire(id, holder, time).await;
+                return if unknown(&locked) { Ok(Acquire::Held) } else { locked };
             }
             _ => {}
         }
-        self.inner.lock(id, holder, time).await
+        self.inner.acquire(id, holder, time).await
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         if self.is(Defect::UnlockHoldsFlag) {
             self.flag().await;
-            let unlocked = self.inner.unlock(id, holder).await;
+            let unlocked = self.inner.release(id, holder).await;
             self.flag.store(false, Ordering::SeqCst);
             return unlocked;
         }
@@ -90,13 +90,13 @@ impl Leases for Broken {
             let lease = self.inner.raw().slots.get_mut(id).and_then(|slot| slot.lease.take());
             return Ok(lease.is_some());
         }
-        self.inner.unlock(id, holder).await
+        self.inner.release(id, holder).await
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         if self.is(Defect::WaiterSleeps) {
             std::future::pending::<()>().await;
         }
-        self.inner.unlocked(id, at_most).await;
+        self.inner.released(id, at_most).await;
     }
 }

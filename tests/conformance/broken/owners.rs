@@ -2,7 +2,7 @@
 
 use session_layer::{
     record::Owner,
-    store::{Owned, Owners, StoreError},
+    store::{ListedSession, Owners, StoreError},
 };
 
 use super::Broken;
@@ -10,7 +10,7 @@ use crate::{defects::Defect, reference::Slot};
 
 #[async_trait::async_trait]
 impl Owners for Broken {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let mut listed = self.inner.list_owner(owner).await?;
         let (state, now) = (self.inner.raw(), self.inner.now());
         let taken = state.slots.iter().filter(|(_, Slot { stored, .. })| {
@@ -18,7 +18,7 @@ impl Owners for Broken {
             let confused = held.is_some_and(|held| **held != *owner && self.confuses(owner, held));
             confused && stored.record.is_session() && !stored.is_expired(now)
         });
-        listed.extend(taken.map(|(id, slot)| Owned::new(*id).with_stored(slot.stored.clone())));
+        listed.extend(taken.map(|(id, slot)| ListedSession::new(*id).with_stored(slot.stored.clone())));
         match self.defect {
             Defect::ListsOnePage => listed.truncate(100),
             Defect::ListsCreatedOnly => {

@@ -43,7 +43,7 @@ impl Broken {
             Defect::RemoveRespectsLease => {
                 let leased = self.inner.raw().slots.get(id).is_some_and(|slot| slot.lease.is_some());
                 if leased {
-                    return Err(StoreError::new(StoreErrorKind::Locked).on(id));
+                    return Err(StoreError::new(StoreErrorKind::Leased).on(id));
                 }
             }
             Defect::RemoveWaitsForLease => {

@@ -39,7 +39,7 @@ impl Broken {
                 Update::Gone => Ok(Rename::Gone),
             },
             Defect::RenameOwnTombstone => {
-                let own = Arc::new(Record::tombstone(held.record.check(), usage.used_at));
+                let own = Arc::new(Record::plain_tombstone(held.record.check(), usage.used_at));
                 self.inner.rename(from, expected, &own, to, record, usage).await
             }
             Defect::RenameWithoutTombstone => match self.inner.create(to, record, usage).await? {

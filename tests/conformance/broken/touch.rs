@@ -40,7 +40,7 @@ impl Broken {
                 }
             }
             Defect::TouchCreates if self.inner.load(id).await?.is_none() => {
-                let check = session_layer::id::Check::from_bytes([0; 16]);
+                let check = session_layer::id::TokenCheck::from_bytes([0; 16]);
                 let empty = Record::session(check, usage.used_at, session_layer::Lifetime::default());
                 self.put(id, &Arc::new(empty), usage);
                 return Ok(Touch::Touched);

@@ -26,7 +26,7 @@ use std::{
 use engines::{Random, fresh_id, now, resident};
 use session_layer::{
     Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Owner, Record},
     store::{Create, Listing, Rename, Usage},
 };
@@ -114,7 +114,7 @@ fn record(sizes: Sizes, random: &mut Random) -> Arc<Record> {
     let entries = Entries::from_sorted([("n", &value[..])].into_iter()).expect("one key");
     let lifetime =
         Lifetime::new(Duration::from_secs(1 + random.number() % 20), Duration::from_secs(60)).expect("seconds");
-    Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), lifetime).with_entries(entries))
+    Arc::new(Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), lifetime).with_entries(entries))
 }
 
 async fn work(store: MemoryStore, sizes: Sizes, stop: Arc<AtomicBool>, calls: Arc<AtomicU64>, mut random: Random) {
@@ -146,7 +146,7 @@ async fn work(store: MemoryStore, sizes: Sizes, stop: Arc<AtomicBool>, calls: Ar
                         store.update(&id, &made, &stored.version, usage).await.expect("open");
                     } else if random.below(8) == 0 {
                         let to = fresh_id();
-                        let tombstone = Arc::new(Record::tombstone(stored.record.check(), usage.used_at));
+                        let tombstone = Arc::new(Record::plain_tombstone(stored.record.check(), usage.used_at));
                         let renamed =
                             store.rename(&id, &stored.version, &tombstone, &to, &made, usage).await.expect("open");
                         if matches!(renamed, Rename::Renamed(_)) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::store::{
-    CacheConfig, CachedStore, Clearing, Create, Holder, Leases, Listing, Lock, Refresh, Rename, SessionStore,
+    Acquire, CacheConfig, CachedStore, Clearing, Create, Holder, Leases, Listing, Refresh, Rename, SessionStore,
     StoreErrorKind, Stored, Touch, Update, Version,
 };
 
@@ -355,8 +355,8 @@ async fn a_lease_gives_another_version() {
     let (_, cache) = trusted();
     let before = put(&cache, "a", "1").await;
     let holder = Holder::from_u128(1);
-    let lock = cache.lock(&id("a"), holder, Duration::from_secs(1)).await.unwrap();
-    assert!(matches!(lock, Lock::Acquired { .. }));
+    let lock = cache.acquire(&id("a"), holder, Duration::from_secs(1)).await.unwrap();
+    assert!(matches!(lock, Acquire::Acquired { .. }));
     assert_ne!(cache.load(&id("a")).await.unwrap().unwrap().version, before);
 }
 

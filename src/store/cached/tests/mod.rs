@@ -11,7 +11,7 @@ use std::{
 use self::store::TestStore;
 use crate::{
     Clock,
-    id::{Check, SessionId},
+    id::{SessionId, TokenCheck},
     lifetime::Lifetime,
     record::{Entries, Record},
     store::Usage,
@@ -24,17 +24,17 @@ fn start() -> SystemTime {
 }
 
 fn id(name: &str) -> SessionId {
-    SessionId::of_owner(name)
+    SessionId::for_epoch(name)
 }
 
 /// A session with this text as its only entry.
 fn record(text: &str) -> Arc<Record> {
     let entries = Entries::from_sorted([("text", text.as_bytes())].into_iter()).unwrap();
-    Arc::new(Record::session(Check::from_bytes([0; 16]), start(), Lifetime::default()).with_entries(entries))
+    Arc::new(Record::session(TokenCheck::from_bytes([0; 16]), start(), Lifetime::default()).with_entries(entries))
 }
 
 fn tombstone() -> Arc<Record> {
-    Arc::new(Record::tombstone(Check::from_bytes([0; 16]), start()))
+    Arc::new(Record::plain_tombstone(TokenCheck::from_bytes([0; 16]), start()))
 }
 
 fn usage() -> Usage {

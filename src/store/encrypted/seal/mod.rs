@@ -112,7 +112,7 @@ pub(super) fn open(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> Resul
     match (outer.kind(), outer.owner(), outer.entries().is_empty()) {
         (RecordKind::Session, ..) => return Err(SealError::NotSealed),
         (RecordKind::Tombstone, None, true) => return Ok(plain),
-        (RecordKind::Epoch, Some(owner), true) if *id == SessionId::of_owner(owner.name()) => return Ok(plain),
+        (RecordKind::Epoch, Some(owner), true) if *id == SessionId::for_epoch(owner.name()) => return Ok(plain),
         _ => {}
     }
     let value = outer.entries().get(ENTRY).filter(|_| outer.entries().len() == 1).ok_or(SealError::Form)?;
@@ -216,17 +216,17 @@ fn bound(head: &[u8], id: &SessionId, outer: &Record) -> [u8; BOUND_BYTES] {
 pub(crate) fn fuzz(data: &[u8]) {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use crate::{id::Check, keyring::Secret, lifetime::Lifetime, record::Epoch};
+    use crate::{id::TokenCheck, keyring::Secret, lifetime::Lifetime, record::Epoch};
 
     let secret = |first: u8| {
         let bytes: [u8; 32] = std::array::from_fn(|i| (i as u8).wrapping_mul(37).wrapping_add(first));
         Secret::from_bytes(bytes).expect("different bytes")
     };
     let ring = KeyRing::new(secret(1)).opening(secret(2)).expect("another secret");
-    let id = SessionId::of_owner("x");
+    let id = SessionId::for_epoch("x");
     let created = UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
     let pairs = [("n", &b"\x0142"[..]), ("user", &b"\x01\"bob\""[..])];
-    let plain = Record::session(Check::from_bytes([5; 16]), created, Lifetime::default())
+    let plain = Record::session(TokenCheck::from_bytes([5; 16]), created, Lifetime::default())
         .with_entries(Entries::from_sorted(pairs.into_iter()).expect("in order"));
     let Some((&how, data)) = data.split_first() else { return };
     let owner = (how & 0x80 != 0).then(|| Owner::new("bob@example.org", Epoch::from_u64(7)).expect("a name"));

@@ -14,17 +14,17 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     session::{Follow, Found, Live, Session, Taken, take_lease},
-    store::{Holder, Lock, required},
+    store::{Acquire, Holder, required},
 };
 
 /// # Leases
 impl Sessions {
     /// Takes the lease of a session for this long. Over all processes that share the store, one holder has it at a
     /// time. Returns `None` if another holder has it, or if no such session is live. A store may grant less time: see
-    /// [`SessionLock::until`].
+    /// [`SessionLease::until`].
     ///
     /// The lease only excludes others that take it. Requests of a layer without
-    /// [`exclusive`](crate::SessionLayerBuilder::exclusive) go on as usual, and [`SessionLock::session`] sees what
+    /// [`exclusive`](crate::SessionLayerBuilder::exclusive) go on as usual, and [`SessionLease::session`] sees what
     /// they save. Ending a session never waits for its lease. If the store
     /// [overwrites](crate::SessionStore::overwrites), such as memcached's with `last_write_wins`, a holder whose lease
     /// ran out overwrites what the next one saved.
@@ -33,24 +33,24 @@ impl Sessions {
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) if the store has no leases, [`Entropy`](ErrorKind::Entropy), and the
     /// store's errors.
-    pub async fn lock(&self, id: &SessionId, time: Duration) -> Result<Option<SessionLock>> {
-        self.lock_within(id, time, Duration::ZERO).await
+    pub async fn lease(&self, id: &SessionId, time: Duration) -> Result<Option<SessionLease>> {
+        self.lease_within(id, time, Duration::ZERO).await
     }
 
-    /// The same as [`lock`](Self::lock), but if another holder has the lease, waits for it for at most `wait`. There
+    /// The same as [`lease`](Self::lease), but if another holder has the lease, waits for it for at most `wait`. There
     /// is no queue: when the lease is given back, any of the waiters may get it.
     ///
     /// # Errors
     ///
-    /// The same as [`lock`](Self::lock).
-    pub async fn lock_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLock>> {
+    /// The same as [`lease`](Self::lease).
+    pub async fn lease_within(&self, id: &SessionId, time: Duration, wait: Duration) -> Result<Option<SessionLease>> {
         let holder = Holder::generate().map_err(|error| Error::session(ErrorKind::Entropy, *id).because(error))?;
         let deadline = clock::deadline(wait);
         // A tombstone or a revoked session can't be leased. If a renewal has moved the session, lease it under its new
         // id.
         let Found::Live(Live { id, .. }) = self.context.find(id, None, Follow::Link).await? else { return Ok(None) };
         let id = &id;
-        let mut guard = SessionLock { sessions: self.clone(), id: *id, holder, until: None };
+        let mut guard = SessionLease { sessions: self.clone(), id: *id, holder, until: None };
         // If this future is dropped during the store call, the guard gives back the lease that it may have got.
         let may_have = |may: bool| guard.until = may.then_some(SystemTime::UNIX_EPOCH);
         let taken = take_lease(self.store(), id, holder, time, deadline, None, may_have).await?;
@@ -59,14 +59,14 @@ impl Sessions {
         Ok(Some(guard))
     }
 
-    /// Gives back the lease of this holder, which [`SessionLock::keep`] has returned. Returns `true` if the holder had
+    /// Gives back the lease of this holder, which [`SessionLease::keep`] has returned. Returns `true` if the holder had
     /// it.
     ///
     /// # Errors
     ///
-    /// The same as [`lock`](Self::lock).
-    pub async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool> {
-        required::leases(self.store(), "unlock")?.unlock(id, holder).await.map_err(failed("unlock", id))
+    /// The same as [`lease`](Self::lease).
+    pub async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool> {
+        required::leases(self.store(), "release")?.release(id, holder).await.map_err(failed("release", id))
     }
 }
 
@@ -75,7 +75,7 @@ impl Sessions {
 /// If this is dropped instead, a background task gives the lease back. Outside a tokio runtime, or if the process
 /// ends, the lease runs out at its time.
 #[must_use = "the lease is given back when this is dropped"]
-pub struct SessionLock {
+pub struct SessionLease {
     sessions: Sessions,
     id: SessionId,
     holder: Holder,
@@ -83,7 +83,7 @@ pub struct SessionLock {
     until: Option<SystemTime>,
 }
 
-impl SessionLock {
+impl SessionLease {
     /// Returns the id of the leased session.
     #[must_use]
     pub fn id(&self) -> SessionId {
@@ -120,18 +120,18 @@ impl SessionLock {
     ///
     /// # Errors
     ///
-    /// The same as [`Sessions::lock`].
+    /// The same as [`Sessions::lease`].
     pub async fn extend(&mut self, time: Duration) -> Result<bool> {
-        let locked = match required::leases(self.sessions.store(), "lock") {
-            Ok(leases) => leases.lock(&self.id, self.holder, time).await,
+        let locked = match required::leases(self.sessions.store(), "acquire") {
+            Ok(leases) => leases.acquire(&self.id, self.holder, time).await,
             Err(error) => Err(error),
         };
-        Ok(match locked.map_err(failed("lock", &self.id))? {
-            Lock::Acquired { until, .. } => {
+        Ok(match locked.map_err(failed("acquire", &self.id))? {
+            Acquire::Acquired { until, .. } => {
                 self.until = Some(until);
                 true
             }
-            Lock::Held | Lock::Absent => {
+            Acquire::Held | Acquire::Absent => {
                 self.until = None;
                 false
             }
@@ -142,18 +142,18 @@ impl SessionLock {
     ///
     /// # Errors
     ///
-    /// The same as [`Sessions::lock`]. After an error, the lease runs out at its time.
+    /// The same as [`Sessions::lease`]. After an error, the lease runs out at its time.
     pub async fn release(mut self) -> Result<bool> {
         if self.until.is_none() {
             return Ok(false);
         }
-        let released = self.sessions.unlock(&self.id, self.holder).await;
+        let released = self.sessions.release(&self.id, self.holder).await;
         // Cleared only now: if this future is dropped earlier, `drop` gives the lease back.
         self.until = None;
         released
     }
 
-    /// Keeps the lease, and returns its holder. The lease ends at its time, or by [`Sessions::unlock`] with this
+    /// Keeps the lease, and returns its holder. The lease ends at its time, or by [`Sessions::release`] with this
     /// holder, possibly in another process.
     #[must_use = "only this holder can give the lease back"]
     pub fn keep(mut self) -> Holder {
@@ -162,22 +162,22 @@ impl SessionLock {
     }
 }
 
-impl Drop for SessionLock {
+impl Drop for SessionLease {
     fn drop(&mut self) {
         let (Some(_), Ok(runtime)) = (self.until.take(), Handle::try_current()) else { return };
         let (sessions, id, holder) = (self.sessions.clone(), self.id, self.holder);
         let operation = sessions.context.running.begin();
         runtime.spawn(async move {
             let _operation = operation;
-            if let Err(error) = sessions.unlock(&id, holder).await {
+            if let Err(error) = sessions.release(&id, holder).await {
                 tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it runs out at its time");
             }
         });
     }
 }
 
-impl fmt::Debug for SessionLock {
+impl fmt::Debug for SessionLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLock").field("id", &self.id).field("until", &self.until).finish_non_exhaustive()
+        f.debug_struct("SessionLease").field("id", &self.id).field("until", &self.until).finish_non_exhaustive()
     }
 }

@@ -162,7 +162,7 @@ impl Observer for MetricsObserver {
                 counter!("session_layer.turn.refused", STORE => store, OUTCOME => reason).increment(1);
             }
             EventKind::LoginRefused { .. } => count("session_layer.login.refused"),
-            EventKind::ReleaseFailed { error, .. } => failed("session_layer.failure", store, "unlock", error.kind()),
+            EventKind::ReleaseFailed { error, .. } => failed("session_layer.failure", store, "release", error.kind()),
             EventKind::CommitFailed { error, .. } => failed("session_layer.failure", store, "commit", error.kind()),
             EventKind::NotOpened { operation, error, .. } => {
                 failed("session_layer.record.unopened", store, operation, error.kind());

@@ -117,6 +117,10 @@
 //! | `session_layer::sessions` | debug | `an owner's sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
 //! | `session_layer::sessions` | debug | `an owner's other sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
 //! | `session_layer::sessions` | debug | `a session of an owner ended` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::sessions` | warn | `an owner's sessions could not be listed: revoked sessions expire unused` | `error` | |
+//! | `session_layer::sessions` | warn | `revoked sessions not removed: they expire unused` | `error` | |
+//! | `session_layer::sessions` | warn | `revoked session not removed: it expires unused` | `error` | |
+//! | `session_layer::sessions` | warn | `lease not given back` | `error` | |
 //! | `session_layer::session` | info | `session in use by another request` | `reason`: too many wait, waited too long | [`TurnRefused`](EventKind::TurnRefused) |
 //! | `session_layer::session` | warn | `lease not given back: it runs out at its time` | `error` | [`ReleaseFailed`](EventKind::ReleaseFailed) |
 //! | `session_layer::sessions` | warn | `login refused: its owner has as many sessions as are allowed` | `most` | [`LoginRefused`](EventKind::LoginRefused) |
@@ -133,6 +137,11 @@
 //! store receives [`Evicted`](EventKind::Evicted), [`Expired`](EventKind::Expired), [`Swept`](EventKind::Swept),
 //! [`NotOpened`](EventKind::NotOpened) and the events of a cache. An observer that is given to a layer or to
 //! [`Sessions`] receives [`Operation`](EventKind::Operation) for every store call.
+//!
+//! If a record can't be opened, a layer and its store report it separately. [`Damaged`](EventKind::Damaged) is the layer's
+//! event: a request has brought the token of such a session. [`NotOpened`](EventKind::NotOpened) is the event of the store
+//! that reads the record, [`FileStore`] or [`EncryptedStore`], at any operation, including those of jobs, and names that
+//! operation. An observer that is given to both receives both.
 //!
 //! The reason `expired` comes only from a store in this process's memory, until it has swept the session. Other stores
 //! can't tell whether the session has expired or never existed, so the reason is `unknown`.

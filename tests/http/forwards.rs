@@ -255,9 +255,9 @@ async fn a_job_that_knows_the_old_id_finds_and_leases_the_renewed_session() {
     let sessions = site.layer.sessions();
     assert!(sessions.contains(&old.id()).await.unwrap());
     assert_eq!(sessions.open(&old.id()).await.unwrap().unwrap().id(), Some(new.id()));
-    let lock = sessions.lease(&old.id(), MINUTE).await.unwrap().unwrap();
-    assert_eq!(lock.id(), new.id());
-    lock.release().await.unwrap();
+    let lease = sessions.lease(&old.id(), MINUTE).await.unwrap().unwrap();
+    assert_eq!(lease.id(), new.id());
+    lease.release().await.unwrap();
     assert!(sessions.revoke_others("ada", &old.id()).await.unwrap());
     assert!(is_live(&site, &new).await);
     // The tombstone lives for an hour and the grace.
@@ -362,14 +362,14 @@ async fn a_planted_forward_that_is_not_sealed_is_a_damaged_record_to_a_sealing_s
 }
 
 #[tokio::test]
-async fn a_lock_does_not_cover_the_session_after_a_renewal() {
+async fn a_lease_does_not_cover_the_session_after_a_renewal() {
     let site = Site::new();
     let jar = site.visitor().await;
     let sessions = site.layer.sessions();
-    let lock = sessions.lease(&jar.id(), MINUTE).await.unwrap().unwrap();
-    assert!(lock.session().await.unwrap().is_some());
+    let lease = sessions.lease(&jar.id(), MINUTE).await.unwrap().unwrap();
+    assert!(lease.session().await.unwrap().is_some());
     let newer = renewed(&site, &jar).await;
-    assert!(lock.session().await.unwrap().is_none());
+    assert!(lease.session().await.unwrap().is_none());
     // Another holder gets the lease of the renewed session, and saves under it.
     let second = sessions.lease(&jar.id(), MINUTE).await.unwrap().unwrap();
     assert_eq!(second.id(), newer.id());

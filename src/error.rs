@@ -257,12 +257,12 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MissingLayer => {
-                "can't be had: no SessionLayer wraps this route; add `.layer(SessionLayer::new(store))` to the router, after \
+                "is not available: no SessionLayer wraps this route; add `.layer(SessionLayer::new(store))` to the router, after \
                  the route"
             }
-            Self::TwoSessions => "can't be told: the request has the cookies of two live sessions",
+            Self::TwoSessions => "is ambiguous: the request has the cookies of two live sessions",
             Self::NoOwner => "has no owner: nobody is logged in",
-            Self::InvalidId => "has another form of id",
+            Self::InvalidId => "has an invalid id",
             Self::Setup => "can't be set up",
             Self::Encode => "could not be encoded",
             Self::Decode => "could not be decoded",
@@ -274,15 +274,15 @@ impl fmt::Display for ErrorKind {
             Self::Unconfirmed => "may live on under a newer token: it was not found under this one",
             Self::Conflict => "was changed by another request",
             Self::Contended => "was changed by other requests again and again",
-            Self::TooManySessions => "can't begin: its owner has as many as are allowed",
+            Self::TooManySessions => "was refused: its owner has the maximum number of sessions",
             Self::ResponseStarted => "can't get a cookie any more: the response has begun",
             Self::UnsavedChanges => "has changes that are not saved: call save first",
             Self::Locked => "is leased by another holder",
             Self::Unavailable => "could not be reached: its store is unavailable",
             Self::OutcomeUnknown => "may or may not have been written: its store did not answer",
             Self::Damaged => "can't be opened: its record is damaged or sealed with an unknown key",
-            Self::Unsupported => "can't do this: its store has no such operation",
-            Self::Entropy => "can't get a token: the system has no random numbers",
+            Self::Unsupported => "doesn't support this operation: its store lacks it",
+            Self::Entropy => "can't get a token: the system provided no random numbers",
             Self::Other => "failed in its store",
         })
     }

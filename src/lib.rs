@@ -4,8 +4,8 @@
 //! files ([`FileStore`]), in memcached ([`MemcachedStore`]), or in a [custom store](SessionStore). Concurrent requests
 //! lose no updates, and a logout is final.
 //!
-//! After the example: [guarantees](#guarantees), [an index of the crate](#where-to-go-next), [events](#events) and
-//! [features](#features).
+//! After the example: [guarantees](#guarantees), [an index of the crate](#where-to-go-next),
+//! [coming from tower-sessions](#coming-from-tower-sessions), [events](#events) and [features](#features).
 //!
 //! ```
 //! use axum::{Router, response::Redirect, routing::{get, post}};
@@ -16,13 +16,15 @@
 //! const VISITS: Key<u64> = Key::new("visits");
 //!
 //! async fn home(session: Session) -> Result<String, Error> {
-//!     let visits = session.update(VISITS, |n| { *n += 1; *n })?; // runs again if another request got in between
+//!     // Runs again if another request changed it meanwhile, so every visit counts. `visits` is the first run's result: two
+//!     // requests at once may show the same number. `update_now(..).await` returns the stored one.
+//!     let visits = session.update(VISITS, |n| { *n += 1; *n })?;
 //!     Ok(format!("visit {visits}"))
 //! }
 //!
 //! async fn sign_in(session: Session) -> Result<Redirect, Error> {
 //!     // Check the password here.
-//!     session.login("bob")?; // new token and id: a planted token is worth nothing
+//!     session.login("bob")?; // new token and id: a planted token is worthless
 //!     Ok(Redirect::to("/"))
 //! }
 //!
@@ -83,6 +85,37 @@
 //! | a custom store | [`SessionStore`], [`conformance`] |
 //! | use without axum | [`SessionHandle`] |
 //!
+//! # Coming from tower-sessions
+//!
+//! As of tower-sessions 0.15. Both cookies and stored records have other formats, so visitors begin with new sessions.
+//!
+//! | tower-sessions | here |
+//! |---|---|
+//! | `SessionManagerLayer::new(store)` | [`SessionLayer::new`], or [`SessionLayer::builder`] for settings |
+//! | `Session` loads at the first call | [`Session`] loads when it is extracted, so a store that is down rejects the request with 503. `Result<Session, Error>` leaves that to the handler, and [`LazySession`] loads only if it is used. |
+//! | `insert(..).await`, `get(..).await` | [`insert`](Session::insert), [`get`](Session::get): without `.await` |
+//! | `remove::<T>` (returns the value) | [`take`](Session::take). [`remove`](Session::remove) returns only whether there was one. |
+//! | `get_value`, `insert_value`, `remove_value` | `get`, `insert` and `take` with `serde_json::Value` |
+//! | `get`, then `insert` | [`update`](Session::update), which loses no concurrent change |
+//! | `clear`: empties the data, and with it a login that is stored there | [`clear`](Session::clear) empties the data, and the owner stays logged in. It is no logout. |
+//! | `flush`, `delete` | [`destroy`](Session::destroy), or [`destroy_now`](Session::destroy_now) to end it at once |
+//! | `cycle_id` at a login | [`login`](Session::login), which takes the user's name or id |
+//! | `cycle_id` otherwise | [`renew`](Session::renew) |
+//! | `save`, `load` | [`save`](Session::save), [`reload`](Session::reload) |
+//! | `id()`: the secret in the cookie | [`id()`](Session::id): safe to log, since no cookie can be made from it |
+//! | `with_expiry`, `set_expiry` | [`lifetime`](SessionLayerBuilder::lifetime), [`set_lifetime`](Session::set_lifetime) with a [`Lifetime`]: an idle and an absolute limit |
+//! | `Expiry::OnSessionEnd` (on the server: two weeks) | the default: the cookie ends with the browser, the session after 1 h idle or 24 h |
+//! | `Expiry::OnInactivity(time)`, counted from the last write | [`Lifetime::new(time, absolute)`](Lifetime::new), counted from the last use. With [`persistent`](Lifetime::persistent), the browser keeps the cookie when it is closed. |
+//! | `Expiry::AtDateTime(time)` | the absolute limit, from the session's creation or login on |
+//! | `expiry_date`, `expiry_age` | [`expires_at`](Session::expires_at) |
+//! | `with_always_save(true)` | rarely needed, since reads extend a session: [`save_policy`](SessionLayerBuilder::save_policy) with [`SavePolicy::Always`] |
+//! | `with_name`, `with_secure`, `with_same_site`, … | [`cookie`](SessionLayerBuilder::cookie) with a [`CookieConfig`] |
+//! | `with_signed(key)` | [`sign`](SessionLayerBuilder::sign) (feature `encryption`); the token is random, so this only saves store calls for forged ones |
+//! | `with_private(key)` | not needed, since the cookie contains nothing but the random token. [`EncryptedStore`] encrypts the data. |
+//! | `CachingSessionStore` | [`CachedStore`] |
+//! | `ExpiredDeletion::continuously_delete_expired` | not needed: the stores sweep by themselves. [`Sessions::sweep`] does it at once. |
+//! | `impl SessionStore` | [`SessionStore`]: `load`, `create`, `update` by version instead of `save`, `touch`, and `remove` instead of `delete`. [`conformance`] tests it. |
+//!
 //! # Events
 //!
 //! Events of sessions go to two places. Neither ever receives a token or an entry's value.
@@ -117,6 +150,10 @@
 //! | `session_layer::sessions` | debug | `an owner's sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
 //! | `session_layer::sessions` | debug | `an owner's other sessions revoked` | `removed` | [`OwnerRevoked`](EventKind::OwnerRevoked) |
 //! | `session_layer::sessions` | debug | `a session of an owner ended` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::sessions` | warn | `an owner's sessions could not be listed: revoked sessions expire unused` | `error` | |
+//! | `session_layer::sessions` | warn | `revoked sessions not removed: they expire unused` | `error` | |
+//! | `session_layer::sessions` | warn | `revoked session not removed: it expires unused` | `error` | |
+//! | `session_layer::sessions` | warn | `lease not given back` | `error` | |
 //! | `session_layer::session` | info | `session in use by another request` | `reason`: too many wait, waited too long | [`TurnRefused`](EventKind::TurnRefused) |
 //! | `session_layer::session` | warn | `lease not given back: it runs out at its time` | `error` | [`ReleaseFailed`](EventKind::ReleaseFailed) |
 //! | `session_layer::sessions` | warn | `login refused: its owner has as many sessions as are allowed` | `most` | [`LoginRefused`](EventKind::LoginRefused) |
@@ -133,6 +170,11 @@
 //! store receives [`Evicted`](EventKind::Evicted), [`Expired`](EventKind::Expired), [`Swept`](EventKind::Swept),
 //! [`NotOpened`](EventKind::NotOpened) and the events of a cache. An observer that is given to a layer or to
 //! [`Sessions`] receives [`Operation`](EventKind::Operation) for every store call.
+//!
+//! If a record can't be opened, a layer and its store report it separately. [`Damaged`](EventKind::Damaged) is the layer's
+//! event: a request has brought the token of such a session. [`NotOpened`](EventKind::NotOpened) is the event of the store
+//! that reads the record, [`FileStore`] or [`EncryptedStore`], at any operation, including those of jobs, and names that
+//! operation. An observer that is given to both receives both.
 //!
 //! The reason `expired` comes only from a store in this process's memory, until it has swept the session. Other stores
 //! can't tell whether the session has expired or never existed, so the reason is `unknown`.

@@ -32,7 +32,7 @@ impl Error {
     }
 
     pub(crate) fn nobody() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "nobody is logged in")
+        Self::new(StatusCode::UNAUTHORIZED, "you are not logged in")
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -188,7 +188,7 @@ async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Stored)> {
         Ok(listed) => listed.into_iter().filter(|(_, stored)| stored.record.is_session()).collect(),
         Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
         Err(error) => {
-            tracing::warn!(target: TARGET, %error, "an owner's sessions not listed: what is revoked expires unused");
+            tracing::warn!(target: TARGET, %error, "an owner's sessions could not be listed: revoked sessions expire unused");
             Vec::new()
         }
     }

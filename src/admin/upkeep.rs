@@ -81,8 +81,10 @@ impl Sessions {
         Ok(self.metadata(id).await?.map(|metadata| metadata.status))
     }
 
-    /// Makes all writes so far durable, as far as the store can: writes a snapshot, syncs, or waits for the last
-    /// replies.
+    /// Makes all writes so far durable. Not a logout: to end a session, use [`Session::destroy`](crate::Session::destroy)
+    /// or [`end`](Self::end).
+    ///
+    /// The store does what it can: it writes a snapshot, syncs files, or waits for the last replies.
     ///
     /// # Errors
     ///

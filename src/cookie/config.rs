@@ -158,6 +158,7 @@ impl CookieConfig {
     /// ([`SecureCookieOverHttp`](crate::EventKind::SecureCookieOverHttp)) when it creates a session for a request that
     /// seems to have come over plain HTTP: its `Host` is not a loopback name, and neither `X-Forwarded-Proto`,
     /// `Forwarded`, `Sec-Fetch-Site` nor the URI's scheme says that TLS was used. `secure(true)` silences the warning.
+    #[doc(alias = "with_secure")]
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = Some(secure);

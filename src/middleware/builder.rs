@@ -98,6 +98,7 @@ impl<R> SessionLayerBuilder<R> {
     /// One key of the ring signs, and the signatures of all its keys are accepted. A cookie that none of them has
     /// signed is treated as forged: the visitor starts anew.
     #[cfg(feature = "encryption")]
+    #[doc(alias = "with_signed")]
     #[must_use]
     pub fn sign(mut self, ring: crate::keyring::KeyRing) -> Self {
         self.signing.ring = Some(ring);
@@ -114,7 +115,10 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// Sets the lifetime of sessions that don't have one of their own. Default: [`Lifetime::aal2`].
+    /// Sets the lifetime of sessions, unless [`set_lifetime`](crate::Session::set_lifetime) gave one another. Default:
+    /// [`Lifetime::aal2`], one hour idle and 24 hours at most. [`Lifetime::aal1`] is 30 days with no shorter idle limit,
+    /// and [`Lifetime::aal3`] is 15 minutes idle and 12 hours at most.
+    #[doc(alias = "with_expiry")]
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.settings.lifetime = lifetime;
@@ -148,6 +152,7 @@ impl<R> SessionLayerBuilder<R> {
     }
 
     /// Sets when an existing session is saved. Default: [`SavePolicy::Changed`].
+    #[doc(alias = "with_always_save")]
     #[must_use]
     pub fn save_policy(mut self, policy: SavePolicy) -> Self {
         self.settings.save = policy;

@@ -14,8 +14,8 @@ use crate::{events::EventKind, session};
 /// The service that [`SessionLayer`](super::SessionLayer) creates. It puts a [`SessionHandle`] into each request's
 /// extensions, and commits when the inner service has answered.
 ///
-/// The inner service can be any service from HTTP requests to HTTP responses. It needs no other bounds, such as
-/// `Clone` or `Send`.
+/// The inner service can be any `Service<Request<_>, Response = Response<_>>`. It needs no other bounds, such as `Clone`
+/// or `Send`.
 #[derive(Debug, Clone)]
 pub struct SessionService<S, R = DefaultErrorResponse> {
     inner: S,

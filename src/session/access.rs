@@ -119,7 +119,7 @@ impl Session {
         Ok(())
     }
 
-    /// Removes an entry. Returns `true` if it existed.
+    /// Removes an entry. Returns `true` if it existed. To get the value, use [`take`](Self::take).
     ///
     /// If this request has read the entry and another request has changed it since, the commit fails with a conflict,
     /// as for [`insert`](Self::insert). If the other request has removed it, there is no conflict.

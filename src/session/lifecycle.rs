@@ -360,7 +360,7 @@ impl Session {
     ///
     /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown), the changes may have been written. Values that were set are
     /// kept for another try. `update` closures are dropped, since they could run on their own result.
-    #[doc(alias("commit", "update"))]
+    #[doc(alias = "commit")]
     pub async fn save(&self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         self.shared.context.running.to_its_end(async move { shared.save(None).await }).await

@@ -78,7 +78,7 @@ impl Session {
     /// # Errors
     ///
     /// Same as for [`get`](Self::get) and [`insert`](Self::insert).
-    #[doc(alias("update_or", "modify"))]
+    #[doc(alias = "update_or")]
     pub fn update<T, R>(&self, key: impl IntoKey<T>, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R>
     where
         T: Serialize + DeserializeOwned + Default + 'static,

@@ -283,8 +283,9 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
-    /// Makes earlier writes durable, as far as the store can: writes a snapshot, syncs files, or waits for the last
-    /// replies.
+    /// Makes earlier writes durable. Not a logout: it ends no session.
+    ///
+    /// The store does what it can: it writes a snapshot, syncs files, or waits for the last replies.
     ///
     /// - **D1** A flush changes nothing that can be loaded.
     ///

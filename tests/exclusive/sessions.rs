@@ -167,8 +167,8 @@ async fn a_store_that_fails_while_a_turn_is_taken_is_an_error() {
         site.store.heal();
         assert_eq!(site.entry(&jar, "n").await.unwrap(), "1", "{case}");
         // A lease already taken is given back in the background.
-        let lock = site.layer.sessions().lease_within(&jar.id(), LEASE, LEASE).await.unwrap().unwrap();
-        assert!(lock.release().await.unwrap(), "{case}");
+        let lease = site.layer.sessions().lease_within(&jar.id(), LEASE, LEASE).await.unwrap().unwrap();
+        assert!(lease.release().await.unwrap(), "{case}");
     }
     // A record can no longer be opened when its request's turn comes. The visitor starts over if the policy says so.
     let base = Site::new();

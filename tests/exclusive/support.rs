@@ -121,9 +121,9 @@ pub(crate) async fn asked(site: &Site, times: usize) {
 
 /// Whether nobody has leased the session.
 pub(crate) async fn free(site: &Site, jar: &Jar) -> bool {
-    let lock = site.layer.sessions().lease(&jar.id(), LEASE).await.unwrap();
-    match lock {
-        Some(lock) => lock.release().await.unwrap(),
+    let lease = site.layer.sessions().lease(&jar.id(), LEASE).await.unwrap();
+    match lease {
+        Some(lease) => lease.release().await.unwrap(),
         None => false,
     }
 }

@@ -144,17 +144,17 @@ async fn leases_of_jobs_are_honoured() {
     let site = site();
     let jar = site.visitor().await;
     let sessions = site.layer.sessions();
-    let lock = sessions.lease(&jar.id(), LEASE).await.unwrap().unwrap();
+    let lease = sessions.lease(&jar.id(), LEASE).await.unwrap().unwrap();
     let begun = Instant::now();
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
     assert_eq!(begun.elapsed(), WAIT);
-    let session = lock.session().await.unwrap().unwrap();
+    let session = lease.session().await.unwrap().unwrap();
     session.insert("n", 41).unwrap();
     session.save().await.unwrap();
     let calls = site.store.calls(Operation::Acquire);
     let waiting = tokio::spawn(site.send(&jar, quick));
     asked(&site, calls + 1).await;
-    assert!(lock.release().await.unwrap());
+    assert!(lease.release().await.unwrap());
     assert_eq!(waiting.await.unwrap().status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "42");
     // And the reverse.

@@ -212,6 +212,24 @@ async fn what_the_load_has_reported_is_not_reported_again_by_the_answer() {
     }
 }
 
+/// An error of this crate that becomes a server error was reported with its reason; the visitor sees only the status.
+#[tokio::test]
+async fn an_entry_that_can_not_be_decoded_is_an_event_that_names_key_and_type() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (events, _kept) = Events::keep();
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.insert("dropped", 1)?;
+            session.get::<Vec<String>>("n").map(drop)
+        })
+        .await;
+    assert_eq!((reply.status, &*reply.body), (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"));
+    assert_eq!(events.count(Level::ERROR, "a handler answered with a session error"), 1);
+    let told = events.all().into_iter().find(|line| line.contains("a handler answered")).unwrap();
+    assert!(told.contains(r#""n""#) && told.contains("Vec<alloc::string::String>"), "{told}");
+}
+
 #[tokio::test]
 async fn an_owner_is_named_by_whatever_the_application_has() {
     let site = Site::new();

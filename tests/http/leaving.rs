@@ -4,18 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, Sessions,
+    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, SessionStore, Sessions,
     conformance::{
         Operation,
         fault::{Fault, Gate, Step},
     },
-    store::Listing,
+    store::{Listing, Usage},
 };
 use tracing::Level;
 
 use crate::{stores::sites, support::*};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+
 const BLOCKED: &str = "write to a session that is gone was blocked";
 
 fn remembered() -> Lifetime {
@@ -47,6 +48,28 @@ async fn a_login_does_not_inherit_the_previous_sessions_lifetime() {
             assert_eq!(seen(&site, &jar).await, format!(r#"{keys} Some("ada") 1s"#), "{name} {owner:?}");
         }
     }
+}
+
+/// The session is revoked between the request's load and its login.
+#[tokio::test]
+async fn a_login_over_a_revoked_session_takes_no_data_along() {
+    let site = Site::new();
+    let mut jar = site.member("ada").await;
+    let store = site.store.inner().clone();
+    let clock = site.clock.clone();
+    let old = jar.id();
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            let until = clock.now() + 48 * HOUR;
+            store.renew_epoch("ada", Usage { used_at: clock.now(), expires_at: until }).await.unwrap();
+            session.insert("own", 1)?;
+            session.login("ada")
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_ne!(jar.id(), old);
+    assert_eq!(site.entry(&jar, "own").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "n").await, None, "data of the revoked session");
 }
 
 #[tokio::test]
@@ -121,6 +144,28 @@ async fn removing_the_owner_starts_an_empty_session_under_a_new_token() {
             site.visit(&mut jar, async |session: Session| session.login("alice")).await;
             let keys = if next.is_some() { "" } else { "after" };
             assert_eq!(seen(&site, &jar).await, format!(r#"{keys} Some("alice") 1s"#), "{name}");
+        }
+    }
+}
+
+/// The session is revoked before the request that removes its owner commits.
+#[tokio::test]
+async fn removing_the_owner_revives_no_revoked_session() {
+    for next in [None, Some("bob")] {
+        for renews in [false, true] {
+            let site = Site::new();
+            let mut jar = site.member("ada").await;
+            let store = site.store.inner().clone();
+            let clock = site.clock.clone();
+            site.visit(&mut jar, async move |session: Session| {
+                let until = clock.now() + 48 * HOUR;
+                store.renew_epoch("ada", Usage { used_at: clock.now(), expires_at: until }).await.unwrap();
+                next.map_or_else(|| session.clear_owner(), |next| session.set_owner(next))?;
+                if renews { session.renew() } else { Ok(()) }
+            })
+            .await;
+            let reply = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+            assert_eq!(reply.body, "", "the data of a revoked session is back: {next:?}, {renews}");
         }
     }
 }

@@ -156,6 +156,20 @@ async fn a_session_can_have_its_own_lifetime() {
     assert!(!is_live(&site, &jar).await);
 }
 
+/// If the lifetime grows after the login, the owner's epoch is extended to last as long as the session.
+#[tokio::test]
+async fn a_longer_lifetime_extends_the_owners_epoch() {
+    let site = Site::new();
+    let jar = site.member("ada").await;
+    let long = Lifetime::new(30 * 24 * HOUR, 90 * 24 * HOUR).unwrap();
+    site.send(&jar, async move |session: Session| session.set_lifetime(long)).await;
+    for _ in 0..4 {
+        site.clock.advance(20 * 24 * HOUR);
+        let reply = site.send(&jar, async |session: Session| format!("{:?}", session.owner())).await;
+        assert_eq!(reply.body, "Some(\"ada\")", "it was taken for revoked");
+    }
+}
+
 #[tokio::test]
 async fn the_always_policy_saves_every_extracted_session_and_no_others() {
     let site = Site::with(|builder| builder.save_policy(SavePolicy::Always));

@@ -466,3 +466,47 @@ async fn a_renewal_that_was_saved_in_the_handler_is_written_once() {
     let calls = [Operation::Rename, Operation::Update, Operation::Touch].map(|operation| site.store.calls(operation));
     assert_eq!(calls, [1, 0, 0]);
 }
+
+/// A spawned `save` is moving the session to a new token when the handler answers. The response carries the new cookie.
+#[tokio::test]
+async fn a_response_waits_for_the_cookie_of_a_save_under_way() {
+    let site = Site::new();
+    let mut jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::After);
+    let shared = Arc::new(Mutex::new(Some(gate)));
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.renew()?;
+            let gate = shared.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}
+
+/// A spawned `save` is creating the session when the handler answers 5xx. The response carries the cookie, since the
+/// save is not undone.
+#[tokio::test]
+async fn a_5xx_waits_for_the_cookie_of_a_save_under_way() {
+    let site = Site::new();
+    let mut jar = site.jar();
+    let gate = site.store.pause(Operation::Create, Step::After);
+    let shared = Arc::new(Mutex::new(Some(gate)));
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.insert("n", 1).unwrap();
+            let gate = shared.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+        .await;
+    assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}

@@ -16,7 +16,8 @@ use axum::{
 };
 use http::{HeaderMap, Request, StatusCode, header};
 use session_layer::{
-    Clock, DynStore, Error, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
+    Clock, DynStore, Error, ErrorKind, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder,
+    SessionStore,
     conformance::fault::FaultStore,
     id::{SessionToken, TokenCheck},
     store::Stored,
@@ -60,6 +61,11 @@ pub struct Jar {
 /// A common handler result.
 pub fn ok() -> Result<&'static str, Error> {
     Ok("ok")
+}
+
+/// The kind of the error, which must be there.
+pub fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {
+    outcome.map(drop).unwrap_err().kind()
 }
 
 impl Site {

@@ -21,7 +21,7 @@ use tracing::{
 };
 
 use crate::{
-    conformance::{ring, secret},
+    kit::{ring, secret},
     sealed::{create, id, record, start},
 };
 

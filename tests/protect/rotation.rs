@@ -16,7 +16,7 @@ use session_layer::{
 use tokio::sync::RwLock;
 
 use crate::{
-    conformance::secret,
+    kit::secret,
     sealed::{create, id, record, start, text},
 };
 

@@ -13,7 +13,7 @@ use session_layer::{
     store::{Clearing, Create, Owners, Refresh, Rename, SealError, StoreErrorKind, Stored, Update, Usage, Version},
 };
 
-use crate::conformance::{ring, secret};
+use crate::kit::{ring, secret};
 
 pub(crate) fn start() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)

@@ -68,9 +68,9 @@ async fn sweeps_remove_expired_and_idle_sessions_and_are_reported() {
     site.clock.advance(Duration::from_secs(3_000));
     let new = site.member("ada").await;
     assert_eq!(site.sessions.status(&old).await.unwrap(), Some(SessionStatus::Active));
-    let lock = site.sessions.lease(&new, Duration::from_secs(10)).await.unwrap().unwrap();
+    let lease = site.sessions.lease(&new, Duration::from_secs(10)).await.unwrap().unwrap();
     assert_eq!(site.sessions.status(&new).await.unwrap(), Some(SessionStatus::Leased));
-    assert!(lock.release().await.unwrap());
+    assert!(lease.release().await.unwrap());
     let swept = site.sessions.delete_idle(Duration::from_secs(2_000)).await.unwrap();
     assert_eq!((swept.deleted, swept.remaining), (1, 1));
     assert!(!site.sessions.contains(&old).await.unwrap());

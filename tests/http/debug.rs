@@ -29,7 +29,7 @@ async fn debug_shows_id_owner_keys_times_and_whether_it_has_changed() {
         )
     };
     let (before, after) = (shown(r#"["n"]"#, false), shown(r#"["cart", "n"]"#, true));
-    let typed = format!("Typed<http::shown::Shop>({after})");
+    let typed = format!("Typed<http::debug::Shop>({after})");
     let lazy = format!("LazySession {{ has_cookie: true, session: {after} }}");
     assert_eq!(reply.body.lines().collect::<Vec<_>>(), [before, after, typed, lazy]);
     let token = jar.value.as_deref().unwrap();

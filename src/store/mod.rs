@@ -8,6 +8,8 @@
 //! - [`StoreError`]: a failed operation, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
+#[cfg(any(feature = "file", feature = "memory"))]
+mod background_tasks;
 mod cached;
 mod capability;
 mod contract;
@@ -17,7 +19,7 @@ mod encrypted;
 mod error;
 #[cfg(feature = "file")]
 pub(crate) mod file;
-mod links;
+mod id_hash;
 #[cfg(feature = "memcached")]
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
@@ -26,10 +28,8 @@ pub(crate) mod observed;
 mod outcome;
 pub mod provided;
 pub(crate) mod required;
-mod seed;
-mod small;
-#[cfg(any(feature = "file", feature = "memory"))]
-mod tasks;
+mod slot_rings;
+mod small_bytes;
 mod version;
 
 #[cfg(all(fuzzing, feature = "encryption"))]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Version, small::SmallBytes};
+use super::{Version, small_bytes::SmallBytes};
 use crate::{
     clock,
     id::SessionId,

@@ -24,7 +24,7 @@ use crate::{
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
         Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
-        tasks::{Running, Tasks},
+        background_tasks::{Running, Tasks},
     },
 };
 

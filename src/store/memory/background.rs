@@ -8,7 +8,7 @@ use std::{
 use super::core::Core;
 use crate::{
     events::EventKind,
-    store::tasks::{Running, Tasks},
+    store::background_tasks::{Running, Tasks},
 };
 
 /// The store's tasks and their intervals.

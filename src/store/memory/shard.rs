@@ -14,7 +14,7 @@ use crate::{
     clock,
     id::SessionId,
     record::Record,
-    store::{Stored, Usage, links::Links, seed::Seed},
+    store::{Stored, Usage, id_hash::IdHash, slot_rings::SlotRings},
 };
 
 /// State that the shards share.
@@ -71,11 +71,11 @@ impl Totals {
 /// expired.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: HashMap<SessionId, u32, Seed>,
+    index: HashMap<SessionId, u32, IdHash>,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     /// One ring per class, the least recently used first.
-    order: Links,
+    order: SlotRings,
     wheel: Wheel,
     last_stamp: u64,
     pub(super) totals: Totals,
@@ -84,12 +84,12 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(seed: Seed, now: u64) -> Self {
+    pub(super) fn new(id_hash: IdHash, now: u64) -> Self {
         Self {
-            index: HashMap::with_hasher(seed),
+            index: HashMap::with_hasher(id_hash),
             slots: Vec::new(),
             free: Vec::new(),
-            order: Links::new(CLASSES as u32),
+            order: SlotRings::new(CLASSES as u32),
             wheel: Wheel::new(now),
             last_stamp: 0,
             totals: Totals::default(),
@@ -295,8 +295,8 @@ impl Shard {
     /// holds every shard's lock and clears the state that they share.
     pub(super) fn clear(&mut self, now: u64) -> Vec<Option<Slot>> {
         self.totals.removed += self.totals.present();
-        let seed = self.index.hasher().clone();
-        let fresh = Self { totals: self.totals, last_stamp: self.last_stamp, ..Self::new(seed, now) };
+        let id_hash = self.index.hasher().clone();
+        let fresh = Self { totals: self.totals, last_stamp: self.last_stamp, ..Self::new(id_hash, now) };
         std::mem::replace(self, fresh).slots
     }
 }

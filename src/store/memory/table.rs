@@ -19,7 +19,7 @@ use crate::{
     record::{Record, RecordKind},
     store::{
         Acquire, Create, End, Holder, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
-        Version, seed::Seed,
+        Version, id_hash::IdHash,
     },
 };
 
@@ -40,7 +40,7 @@ const MOST_SHARDS: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Box<[Apart<Mutex<Shard>>]>,
-    seed: Seed,
+    id_hash: IdHash,
     pub(super) shared: Shared,
     /// Held during eviction, so that two callers don't both make room for the same excess.
     pub(super) evicting: Mutex<()>,
@@ -88,13 +88,13 @@ impl Table {
         journal: Option<Arc<Journal>>,
         now: u64,
     ) -> Self {
-        let seed = Seed::random();
+        let id_hash = IdHash::random();
         // loom replays schedules, and each must take the same locks. The index hashes owners at random, so it has one
         // part only.
         let parts = if cfg!(session_layer_loom) { 1 } else { shards };
         Self {
-            shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(seed.clone(), now)))).collect(),
-            seed,
+            shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(id_hash.clone(), now)))).collect(),
+            id_hash,
             shared: Shared {
                 bounds,
                 ledger: Apart(Ledger::new()),
@@ -112,7 +112,7 @@ impl Table {
 
     /// The shard of an id. Taken from the middle of the hash, since the map in the shard uses both ends.
     pub(super) fn shard_of(&self, id: &SessionId) -> usize {
-        (self.seed.hash(id) >> 32) as usize % self.shards.len()
+        (self.id_hash.hash(id) >> 32) as usize % self.shards.len()
     }
 
     pub(super) fn shard_at(&self, at: usize) -> Result<MutexGuard<'_, Shard>, StoreError> {

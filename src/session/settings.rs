@@ -52,7 +52,7 @@ impl Default for Settings {
         Self {
             codec: Codec::Json,
             lifetime: Lifetime::default(),
-            touch_fraction: Idle::DEFAULT_TOUCH_AFTER,
+            touch_fraction: Idle::DEFAULT_TOUCH_FRACTION,
             conflicts: ConflictPolicy::default(),
             save: SavePolicy::default(),
             damaged: DamagedPolicy::default(),

@@ -19,17 +19,23 @@ mod encrypted;
 mod error;
 #[cfg(feature = "file")]
 pub(crate) mod file;
+mod holder;
 mod id_hash;
+mod idle;
 #[cfg(feature = "memcached")]
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+mod metadata;
 pub(crate) mod observed;
 mod outcome;
+mod page;
 pub mod provided;
 pub(crate) mod required;
 mod slot_rings;
 mod small_bytes;
+mod stored;
+mod usage;
 mod version;
 
 #[cfg(all(fuzzing, feature = "encryption"))]
@@ -50,10 +56,13 @@ pub use self::{
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},
+    holder::Holder,
+    idle::{Idle, Swept},
+    metadata::{Metadata, SessionStatus},
     observed::ObservedStore,
-    outcome::{
-        Acquire, Create, Cursor, End, Holder, Idle, ListedSession, Metadata, OwnerEpoch, Page, Refresh, Rename,
-        SessionStatus, Stored, Swept, Touch, Update, Usage,
-    },
+    outcome::{Acquire, Create, End, Refresh, Rename, Touch, Update},
+    page::{Cursor, Page},
+    stored::{ListedSession, OwnerEpoch, Stored},
+    usage::Usage,
     version::Version,
 };

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::SessionId,
     session::{Follow, Found, Live, Session, Taken, take_lease},
-    store::{Acquire, Holder, required},
+    store::{Acquire, Holder, require},
 };
 
 /// # Leases
@@ -66,7 +66,7 @@ impl Sessions {
     ///
     /// The same as [`lease`](Self::lease).
     pub async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool> {
-        required::leases(self.store(), "release")?.release(id, holder).await.map_err(failed("release", id))
+        require::leases(self.store(), "release")?.release(id, holder).await.map_err(failed("release", id))
     }
 }
 
@@ -122,7 +122,7 @@ impl SessionLease {
     ///
     /// The same as [`Sessions::lease`].
     pub async fn extend(&mut self, time: Duration) -> Result<bool> {
-        let locked = match required::leases(self.sessions.store(), "acquire") {
+        let locked = match require::leases(self.sessions.store(), "acquire") {
             Ok(leases) => leases.acquire(&self.id, self.holder, time).await,
             Err(error) => Err(error),
         };

@@ -12,7 +12,7 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Acquire, Create, Cursor, DynStore, End, Holder, Idle, ListedSession, Metadata, Page, Refresh, Rename,
-        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, required,
+        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, require,
     },
 };
 
@@ -80,7 +80,7 @@ macro_rules! asks {
 macro_rules! asks_of_capabilities {
     ($($operation:ident $accessor:ident $method:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         $(pub(super) async fn $method(&self, $($argument: $type),*) -> Verdict<$output> {
-            let call = async { required::$accessor(&self.store, stringify!($method))?.$method($($argument),*).await };
+            let call = async { require::$accessor(&self.store, stringify!($method))?.$method($($argument),*).await };
             let answer = self.in_time(Operation::$operation, call).await?;
             self.judge(Operation::$operation, answer)
         })*
@@ -118,7 +118,7 @@ impl Probe {
 
     /// Calls [`Leases::released`](crate::store::Leases::released).
     pub(super) async fn released(&self, id: &SessionId, at_most: Duration) -> Verdict {
-        let leases = required::leases(&self.store, "released");
+        let leases = require::leases(&self.store, "released");
         let leases = self.judge(Operation::Released, leases)?;
         self.in_time(Operation::Released, leases.released(id, at_most)).await
     }

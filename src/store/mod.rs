@@ -31,13 +31,13 @@ pub(crate) mod observed;
 mod outcome;
 mod page;
 pub mod provided;
-pub(crate) mod required;
 mod slot_rings;
 mod small_bytes;
 mod stored;
 mod usage;
 mod version;
 
+pub(crate) use self::capability::{own_capabilities, require};
 #[cfg(all(fuzzing, feature = "encryption"))]
 pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     record::RecordKind,
     store::{
-        Acquire, Create, End, Holder, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, required,
+        Acquire, Create, End, Holder, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, require,
     },
 };
 
@@ -247,7 +247,7 @@ pub(super) async fn g6_an_unanswered_lock_is_the_holders(bench: Bench) -> Verdic
     for nth in 1..=REQUESTS {
         let (session, _) = g6.created().await?;
         let (first, second, long) = (holder(), holder(), g6.units(20));
-        let call = async { required::leases(g6.store(), "acquire")?.acquire(&session.id, first, long).await };
+        let call = async { require::leases(g6.store(), "acquire")?.acquire(&session.id, first, long).await };
         let Some(answer) = unanswered(&g6, Operation::Acquire, nth, call).await? else { break };
         let when = when(Operation::Acquire, nth);
         answered(&g6, &session.id).await?;

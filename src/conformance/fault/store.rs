@@ -18,7 +18,8 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, own_capabilities,
+        require,
     },
 };
 
@@ -286,7 +287,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         self.pose.map_or_else(|| self.inner.name(), |(name, _)| name)
     }
 
-    required::own_capabilities!(inner);
+    own_capabilities!(inner);
 }
 
 /// Forwards the methods of a capability.
@@ -297,7 +298,7 @@ macro_rules! forward_capability {
         #[async_trait]
         impl<S: SessionStore> $capability for FaultStore<S> {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
-                let call = async { required::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
+                let call = async { require::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
                 self.ask(Operation::$operation, &[$($id),*], call, |answer, _| answer).await
             })*
 
@@ -351,7 +352,7 @@ impl<S: SessionStore> Owners for FaultStore<S> {
                 })
                 .collect()
         };
-        let call = async { required::owners(&self.inner, "list_owner")?.list_owner(owner).await };
+        let call = async { require::owners(&self.inner, "list_owner")?.list_owner(owner).await };
         self.ask(Operation::ListOwner, &[], call, alter).await
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, OwnerEpoch,
         Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
-        required,
+        own_capabilities, require,
     },
 };
 
@@ -287,7 +287,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.inner.name()
     }
 
-    required::own_capabilities!(inner);
+    own_capabilities!(inner);
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         self.inner.metadata(id).await
@@ -305,33 +305,33 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Listing for CachedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        required::listing(&self.inner, "ids")?.ids(from, limit).await
+        require::listing(&self.inner, "ids")?.ids(from, limit).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        required::listing(&self.inner, "count")?.count().await
+        require::listing(&self.inner, "count")?.count().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        required::listing(&self.inner, "sweep")?.sweep().await
+        require::listing(&self.inner, "sweep")?.sweep().await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        self.write_all(required::listing(&self.inner, "delete_idle")?.delete_idle(idle)).await
+        self.write_all(require::listing(&self.inner, "delete_idle")?.delete_idle(idle)).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Clearing for CachedStore<S> {
     async fn clear(&self) -> Result<u64, StoreError> {
-        self.write_all(required::clearing(&self.inner, "clear")?.clear()).await
+        self.write_all(require::clearing(&self.inner, "clear")?.clear()).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Owners for CachedStore<S> {
     async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
-        required::owners(&self.inner, "list_owner")?.list_owner(owner).await
+        require::owners(&self.inner, "list_owner")?.list_owner(owner).await
     }
 }
 
@@ -339,11 +339,11 @@ impl<S: SessionStore> Owners for CachedStore<S> {
 impl<S: SessionStore> Leases for CachedStore<S> {
     async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
         // Acquiring a lease gives the record a new version.
-        self.write(id, required::leases(&self.inner, "acquire")?.acquire(id, holder, time), |_| Change::Drop).await
+        self.write(id, require::leases(&self.inner, "acquire")?.acquire(id, holder, time), |_| Change::Drop).await
     }
 
     async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.write(id, required::leases(&self.inner, "release")?.release(id, holder), |_| Change::Drop).await
+        self.write(id, require::leases(&self.inner, "release")?.release(id, holder), |_| Change::Drop).await
     }
 
     async fn released(&self, id: &SessionId, at_most: Duration) {

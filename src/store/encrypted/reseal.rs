@@ -4,7 +4,7 @@ use super::{EncryptedStore, seal, store::TARGET};
 use crate::{
     id::SessionId,
     record::RecordKind,
-    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update, required},
+    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update, require},
 };
 
 /// How many ids are listed at once.
@@ -69,7 +69,7 @@ impl<S: SessionStore> EncryptedStore<S> {
         let mut total = Resealed::default();
         let mut next = Some(Cursor::START);
         while let Some(from) = next {
-            let page = required::listing(self.inner(), "ids")?.ids(from, PAGE).await?;
+            let page = require::listing(self.inner(), "ids")?.ids(from, PAGE).await?;
             for id in &page.ids {
                 match self.seal_one(id, plain_too).await? {
                     One::Sealed => total.sealed += 1,

@@ -16,7 +16,7 @@ use crate::{
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, OwnerEpoch,
         Owners, Page, Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage,
-        Version, required,
+        Version, own_capabilities, require,
     },
 };
 
@@ -274,7 +274,7 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         self.inner.name()
     }
 
-    required::own_capabilities!(inner);
+    own_capabilities!(inner);
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         self.inner.metadata(id).await
@@ -292,26 +292,26 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Listing for EncryptedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        required::listing(&self.inner, "ids")?.ids(from, limit).await
+        require::listing(&self.inner, "ids")?.ids(from, limit).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        required::listing(&self.inner, "count")?.count().await
+        require::listing(&self.inner, "count")?.count().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        required::listing(&self.inner, "sweep")?.sweep().await
+        require::listing(&self.inner, "sweep")?.sweep().await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        required::listing(&self.inner, "delete_idle")?.delete_idle(idle).await
+        require::listing(&self.inner, "delete_idle")?.delete_idle(idle).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Clearing for EncryptedStore<S> {
     async fn clear(&self) -> Result<u64, StoreError> {
-        required::clearing(&self.inner, "clear")?.clear().await
+        require::clearing(&self.inner, "clear")?.clear().await
     }
 }
 
@@ -323,7 +323,7 @@ impl<S: SessionStore> Owners for EncryptedStore<S> {
         // Lists all but the last hash a second time. Suppose that a session is resealed meanwhile, from a key that was
         // not listed yet to one that was: the second pass finds it.
         for hash in hashes.iter().chain(&hashes[..hashes.len() - 1]) {
-            for mut owned in required::owners(&self.inner, "list_owner")?.list_owner(hash).await? {
+            for mut owned in require::owners(&self.inner, "list_owner")?.list_owner(hash).await? {
                 if let Some(stored) = owned.stored.take() {
                     owned.stored = Some(self.open(&owned.id, stored, "list_owner").await?);
                 }
@@ -340,7 +340,7 @@ impl<S: SessionStore> Owners for EncryptedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Leases for EncryptedStore<S> {
     async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
-        Ok(match required::leases(&self.inner, "acquire")?.acquire(id, holder, time).await? {
+        Ok(match require::leases(&self.inner, "acquire")?.acquire(id, holder, time).await? {
             Acquire::Acquired { until, stored } => {
                 Acquire::Acquired { until, stored: self.open_newer(id, stored, "lock").await }
             }
@@ -349,7 +349,7 @@ impl<S: SessionStore> Leases for EncryptedStore<S> {
     }
 
     async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        required::leases(&self.inner, "release")?.release(id, holder).await
+        require::leases(&self.inner, "release")?.release(id, holder).await
     }
 
     async fn released(&self, id: &SessionId, at_most: Duration) {

@@ -121,8 +121,8 @@ fn secrets_are_compared_in_constant_time() {
     let comparison = id.split("impl PartialEq for Check {").nth(1).unwrap().split("\n}").next().unwrap();
     assert!(comparison.contains(".ct_eq("), "{comparison}");
     assert!(!id.contains("impl PartialEq for SessionToken"));
-    let seal = read("src/cookie/seal.rs").unwrap();
-    let code = seal.split("#[cfg(test)]").next().unwrap();
+    let signature = read("src/cookie/signature.rs").unwrap();
+    let code = signature.split("#[cfg(test)]").next().unwrap();
     assert!(code.contains("expected.ct_eq(&claimed)"));
     assert!(!code.contains("expected ==") && !code.contains("claimed =="));
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{
     prefix::{CookiePrefix, HOST, SECURE},
     scope::{is_domain, is_path},
-    write::Cookie,
+    session_cookie::SessionCookie,
 };
 use crate::id::MAX_NAME_BYTES;
 
@@ -201,7 +201,7 @@ impl CookieConfig {
     }
 
     /// Checks the settings against each other.
-    pub(crate) fn build(&self) -> Result<Cookie, ConfigError> {
+    pub(crate) fn build(&self) -> Result<SessionCookie, ConfigError> {
         self.check_name()?;
         self.check_path()?;
         self.check_domain()?;
@@ -229,7 +229,7 @@ impl CookieConfig {
         if let Some(domain) = &self.domain {
             cookie.set_domain(domain.clone());
         }
-        Ok(Cookie::new(cookie, &self.name, self.secure.is_none()))
+        Ok(SessionCookie::new(cookie, &self.name, self.secure.is_none()))
     }
 
     fn is_secure(&self) -> bool {
@@ -310,7 +310,7 @@ impl Default for CookieConfig {
 }
 
 /// The default cookie: `__Host-sid`.
-impl Default for Cookie {
+impl Default for SessionCookie {
     fn default() -> Self {
         CookieConfig::default().build().expect("the default settings don't contradict each other")
     }

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::*;
+use super::{
+    tag::{FIRST_CUSTOM, JSON, MESSAGE_PACK},
+    *,
+};
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct User {

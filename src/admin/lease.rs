@@ -8,7 +8,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{Sessions, TARGET, sessions::failed};
+use super::{Sessions, events::TARGET, sessions::failed};
 use crate::{
     clock,
     error::{Error, ErrorKind, Result},

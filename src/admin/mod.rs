@@ -23,6 +23,7 @@
 
 mod all;
 mod entries;
+mod events;
 mod lease;
 mod own;
 mod owners;
@@ -36,6 +37,3 @@ pub use self::{
     owners::{DEVICE, OwnedSession},
     sessions::Sessions,
 };
-
-/// The target of the events above.
-const TARGET: &str = "session_layer::sessions";

@@ -7,6 +7,7 @@
 //! - `guard`: refuses values that could not be read back. `reason`: the messages about them.
 //! - `unborrowed`: deserializers that lend nothing, for custom codecs.
 
+#[expect(clippy::module_inception, reason = "the file has the type `Codec`")]
 mod codec;
 mod custom;
 mod error;

@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, marker::PhantomData};
 
-use super::{
-    tag::{FIRST_CUSTOM, JSON, MESSAGE_PACK},
-    *,
-};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{tag::JSON, *};
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct User {

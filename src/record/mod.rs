@@ -12,6 +12,7 @@ mod error;
 mod forward;
 mod kind;
 mod owner;
+#[expect(clippy::module_inception, reason = "the file has the type `Record`")]
 mod record;
 mod renewed;
 mod reserved;

@@ -54,7 +54,7 @@ pub(super) struct Damaged {
 impl Damaged {
     /// Logs the damage and returns the error, for all operations but removal. The file stays as it is.
     pub(super) fn report(self, id: &SessionId) -> StoreError {
-        tracing::error!(target: super::TARGET, %id, error = %self.error, "damaged session file");
+        tracing::error!(target: super::events::TARGET, %id, error = %self.error, "damaged session file");
         self.error.into()
     }
 }

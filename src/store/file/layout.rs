@@ -81,7 +81,7 @@ impl Layout {
             shards.iter().for_each(|shard| layout.kept.shards[usize::from(*shard)].store(true, Ordering::Release));
         }
         if platform::open_to_others(&metadata) {
-            tracing::warn!(target: super::TARGET, dir = %layout.root.display(),
+            tracing::warn!(target: super::events::TARGET, dir = %layout.root.display(),
                 "other users can look into the directory of the file store; chmod 700 keeps them out");
         }
         Ok(layout)

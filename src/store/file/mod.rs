@@ -3,18 +3,13 @@
 //! - [`FileStore`] and its settings, [`FileStoreBuilder`] and [`Durability`].
 //! - [`FileStoreError`]: what failed, on which file, and what to do about it.
 
-/// The `tracing` target of the store's events.
-pub(super) const TARGET: &str = "session_layer::store::file";
-
-/// The name of this kind of store.
-const NAME: &str = "file";
-
 mod builder;
 mod content;
 mod dirty;
 mod disk;
 mod durability;
 mod error;
+mod events;
 mod flushing;
 mod found;
 mod layout;

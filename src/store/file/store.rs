@@ -152,7 +152,7 @@ impl FileStore {
             inner: Arc::new(Inner {
                 disk: Arc::new(disk),
                 pool,
-                observers: observers.of(super::NAME),
+                observers: observers.of(super::events::NAME),
                 tasks: Tasks::default(),
                 sweep_interval: sweep_interval.map(|interval| interval.max(LEAST_SWEEP_INTERVAL)),
             }),
@@ -237,10 +237,12 @@ fn report(error: StoreError, operation: &'static str, id: Option<&SessionId>) ->
     let cause = std::error::Error::source(&error).map(tracing::field::display);
     match error.kind() {
         StoreErrorKind::TooLarge | StoreErrorKind::Timeout => {
-            tracing::warn!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}");
+            tracing::warn!(target: super::events::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}");
         }
         // A damaged file is also logged by `Damaged::report`, with its path.
-        _ => tracing::error!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}"),
+        _ => {
+            tracing::error!(target: super::events::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}")
+        }
     }
     error
 }
@@ -258,7 +260,7 @@ impl SessionStore for FileStore {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let key = *id;
         let stored = self.read("load", Some(id), move |disk| disk.load(&key)).await?;
-        tracing::trace!(target: super::TARGET, %id, found = stored.is_some(), "loaded");
+        tracing::trace!(target: super::events::TARGET, %id, found = stored.is_some(), "loaded");
         Ok(stored)
     }
 
@@ -266,8 +268,8 @@ impl SessionStore for FileStore {
         let (key, record) = (*id, Arc::clone(record));
         let outcome = self.write("create", id, move |disk, locks| disk.create(locks, &key, &record, usage)).await?;
         match outcome {
-            Create::Created(_) => tracing::debug!(target: super::TARGET, %id, "created"),
-            Create::Exists => tracing::info!(target: super::TARGET, %id, operation = "create", "exists"),
+            Create::Created(_) => tracing::debug!(target: super::events::TARGET, %id, "created"),
+            Create::Exists => tracing::info!(target: super::events::TARGET, %id, operation = "create", "exists"),
         }
         Ok(outcome)
     }
@@ -283,9 +285,9 @@ impl SessionStore for FileStore {
         let outcome =
             self.write("update", id, move |disk, locks| disk.update(locks, &key, &record, &expected, usage)).await?;
         match outcome {
-            Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
-            Update::Conflict(_) => tracing::info!(target: super::TARGET, %id, operation = "update", "conflict"),
-            Update::Gone => tracing::info!(target: super::TARGET, %id, operation = "update", "gone"),
+            Update::Updated(_) => tracing::debug!(target: super::events::TARGET, %id, "updated"),
+            Update::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, operation = "update", "conflict"),
+            Update::Gone => tracing::info!(target: super::events::TARGET, %id, operation = "update", "gone"),
         }
         Ok(outcome)
     }
@@ -294,8 +296,8 @@ impl SessionStore for FileStore {
         let key = *id;
         let outcome = self.write("touch", id, move |disk, locks| disk.touch(locks, &key, usage)).await?;
         match outcome {
-            Touch::Touched => tracing::debug!(target: super::TARGET, %id, "touched"),
-            Touch::Gone => tracing::info!(target: super::TARGET, %id, operation = "touch", "gone"),
+            Touch::Touched => tracing::debug!(target: super::events::TARGET, %id, "touched"),
+            Touch::Gone => tracing::info!(target: super::events::TARGET, %id, operation = "touch", "gone"),
         }
         Ok(outcome)
     }
@@ -304,7 +306,7 @@ impl SessionStore for FileStore {
         let key = *id;
         let removed = self.write("remove", id, move |disk, locks| disk.remove(locks, &key)).await?;
         self.inner.pool.release(Layout::shard_of(id));
-        tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
+        tracing::debug!(target: super::events::TARGET, %id, was_there = removed, "removed");
         Ok(removed)
     }
 
@@ -314,10 +316,10 @@ impl SessionStore for FileStore {
         match outcome {
             End::Ended => {
                 self.inner.pool.release(Layout::shard_of(id));
-                tracing::debug!(target: super::TARGET, %id, "ended");
+                tracing::debug!(target: super::events::TARGET, %id, "ended");
             }
-            End::Conflict(_) => tracing::info!(target: super::TARGET, %id, operation = "end", "conflict"),
-            End::Gone => tracing::info!(target: super::TARGET, %id, operation = "end", "gone"),
+            End::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, operation = "end", "conflict"),
+            End::Gone => tracing::info!(target: super::events::TARGET, %id, operation = "end", "gone"),
         }
         Ok(outcome)
     }
@@ -340,11 +342,13 @@ impl SessionStore for FileStore {
         match outcome {
             Rename::Renamed(_) => {
                 self.inner.pool.release(Layout::shard_of(from));
-                tracing::debug!(target: super::TARGET, id = %from, %to, "renamed");
+                tracing::debug!(target: super::events::TARGET, id = %from, %to, "renamed");
             }
-            Rename::Conflict(_) => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "conflict"),
-            Rename::Gone => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "gone"),
-            Rename::Exists => tracing::info!(target: super::TARGET, id = %to, operation = "rename", "exists"),
+            Rename::Conflict(_) => {
+                tracing::info!(target: super::events::TARGET, id = %from, operation = "rename", "conflict")
+            }
+            Rename::Gone => tracing::info!(target: super::events::TARGET, id = %from, operation = "rename", "gone"),
+            Rename::Exists => tracing::info!(target: super::events::TARGET, id = %to, operation = "rename", "exists"),
         }
         Ok(outcome)
     }
@@ -352,12 +356,12 @@ impl SessionStore for FileStore {
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         let (key, known) = (*id, held.version);
         let outcome = self.read("refresh", Some(id), move |disk| disk.refresh(&key, &known)).await?;
-        tracing::trace!(target: super::TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refreshed");
+        tracing::trace!(target: super::events::TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refreshed");
         Ok(outcome)
     }
 
     fn name(&self) -> &'static str {
-        super::NAME
+        super::events::NAME
     }
 
     fn listing(&self) -> Option<&dyn Listing> {
@@ -454,7 +458,7 @@ impl Leases for FileStore {
         let outcome = self.write("acquire", id, work).await;
         drop(caller);
         let outcome = outcome?;
-        tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
+        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "lease asked for");
         Ok(outcome)
     }
 
@@ -462,7 +466,7 @@ impl Leases for FileStore {
         let key = *id;
         let had = self.write("release", id, move |disk, locks| disk.release(locks, &key, holder)).await?;
         self.inner.pool.release(Layout::shard_of(id));
-        tracing::debug!(target: super::TARGET, %id, had, "lease given back");
+        tracing::debug!(target: super::events::TARGET, %id, had, "lease given back");
         Ok(had)
     }
 

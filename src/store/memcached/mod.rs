@@ -27,12 +27,9 @@ mod store;
 
 #[cfg(feature = "memcached-tls")]
 pub use self::client::MemcachedTls;
+#[cfg(fuzzing)]
+pub(crate) use self::client::fuzz_reply;
 pub use self::{
     builder::MemcachedStoreBuilder, client::ServerStatistics, error::MemcachedConfigError, list_policy::ListPolicy,
     store::MemcachedStore,
 };
-
-#[cfg(fuzzing)]
-pub(crate) fn fuzz_reply(data: &[u8]) {
-    client::fuzz_reply(data);
-}

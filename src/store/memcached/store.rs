@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     address::Address,
     client::{ClientError, Command, Reply, Server, ServerSettings, ServerStatistics},
-    events::TARGET,
+    events::{NAME, TARGET},
     key::{Key, Keys},
     list_policy::ListPolicy,
     released::Released,
@@ -400,7 +400,7 @@ impl SessionStore for MemcachedStore {
     }
 
     fn name(&self) -> &'static str {
-        "memcached"
+        NAME
     }
 
     /// Present unless the [`ListPolicy`] is `Error`: memcached can't list its items.

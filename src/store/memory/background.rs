@@ -58,7 +58,7 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
             }
         }
         if deleted > 0 {
-            tracing::debug!(target: super::TARGET, deleted, "expired sessions swept");
+            tracing::debug!(target: super::events::TARGET, deleted, "expired sessions swept");
         }
         let remaining = core.table.shared.ledger.sessions();
         core.observers.tell(EventKind::Swept { deleted, remaining });

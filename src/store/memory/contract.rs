@@ -31,7 +31,7 @@ impl SessionStore for MemoryStore {
         let core = self.core();
         let now = core.now();
         let loaded = core.table.load(id, now).map_err(|error| refused("load", error.on(id)))?;
-        tracing::trace!(target: super::TARGET, %id, found = loaded.is_some(), "loaded");
+        tracing::trace!(target: super::events::TARGET, %id, found = loaded.is_some(), "loaded");
         let Some(stored) = loaded else { return Ok(None) };
         let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
         // The epoch is read after the record (L6).
@@ -45,8 +45,8 @@ impl SessionStore for MemoryStore {
         let core = self.core();
         let outcome = self.settle("create", id, core.table.create(id, record, usage, core.now())).await?;
         match outcome {
-            Create::Created(_) => tracing::debug!(target: super::TARGET, %id, "created"),
-            Create::Exists => tracing::info!(target: super::TARGET, %id, "not created: the id is taken"),
+            Create::Created(_) => tracing::debug!(target: super::events::TARGET, %id, "created"),
+            Create::Exists => tracing::info!(target: super::events::TARGET, %id, "not created: the id is taken"),
         }
         Ok(outcome)
     }
@@ -62,9 +62,9 @@ impl SessionStore for MemoryStore {
         let done = core.table.update(id, record, expected, usage, core.now());
         let outcome = self.settle("update", id, done).await?;
         match outcome {
-            Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
-            Update::Conflict(_) => tracing::info!(target: super::TARGET, %id, "not updated: another version"),
-            Update::Gone => tracing::info!(target: super::TARGET, %id, "not updated: gone"),
+            Update::Updated(_) => tracing::debug!(target: super::events::TARGET, %id, "updated"),
+            Update::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, "not updated: another version"),
+            Update::Gone => tracing::info!(target: super::events::TARGET, %id, "not updated: gone"),
         }
         Ok(outcome)
     }
@@ -72,14 +72,14 @@ impl SessionStore for MemoryStore {
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let core = self.core();
         let outcome = self.settle("touch", id, core.table.touch(id, usage, core.now())).await?;
-        tracing::debug!(target: super::TARGET, %id, ?outcome, "touched");
+        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "touched");
         Ok(outcome)
     }
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         let core = self.core();
         let removed = self.settle("remove", id, core.table.remove(id, core.now())).await?.is_some();
-        tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
+        tracing::debug!(target: super::events::TARGET, %id, was_there = removed, "removed");
         Ok(removed)
     }
 
@@ -87,9 +87,9 @@ impl SessionStore for MemoryStore {
         let core = self.core();
         let outcome = self.settle("end", id, core.table.end(id, expected, core.now())).await?;
         match outcome {
-            End::Ended => tracing::debug!(target: super::TARGET, %id, "ended"),
-            End::Conflict(_) => tracing::info!(target: super::TARGET, %id, "not ended: another version"),
-            End::Gone => tracing::info!(target: super::TARGET, %id, "not ended: gone"),
+            End::Ended => tracing::debug!(target: super::events::TARGET, %id, "ended"),
+            End::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, "not ended: another version"),
+            End::Gone => tracing::info!(target: super::events::TARGET, %id, "not ended: gone"),
         }
         Ok(outcome)
     }
@@ -107,9 +107,9 @@ impl SessionStore for MemoryStore {
         let done = core.table.rename((from, to), expected, tombstone, record, usage, core.now());
         let outcome = self.settle("rename", from, done).await?;
         match outcome {
-            Rename::Renamed(_) => tracing::debug!(target: super::TARGET, id = %from, %to, "renamed"),
+            Rename::Renamed(_) => tracing::debug!(target: super::events::TARGET, id = %from, %to, "renamed"),
             Rename::Conflict(_) | Rename::Gone | Rename::Exists => {
-                tracing::info!(target: super::TARGET, id = %from, %to, ?outcome, "not renamed");
+                tracing::info!(target: super::events::TARGET, id = %from, %to, ?outcome, "not renamed");
             }
         }
         Ok(outcome)
@@ -135,7 +135,7 @@ impl SessionStore for MemoryStore {
         let record = Arc::new(Record::epoch(owner, usage.used_at));
         let core = self.core();
         self.settle("renew_epoch", &id, core.table.renew_epoch(&id, &record, usage, core.now())).await?;
-        tracing::debug!(target: super::TARGET, %id, "epoch renewed");
+        tracing::debug!(target: super::events::TARGET, %id, "epoch renewed");
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl SessionStore for MemoryStore {
     }
 
     fn name(&self) -> &'static str {
-        super::NAME
+        super::events::NAME
     }
 
     fn listing(&self) -> Option<&dyn Listing> {
@@ -208,7 +208,7 @@ impl Listing for MemoryStore {
         let core = self.core();
         let deleted = swept(core).await.map_err(|error| refused("sweep", error))?;
         let remaining = core.table.shared.ledger.sessions();
-        tracing::debug!(target: super::TARGET, deleted, remaining, "swept");
+        tracing::debug!(target: super::events::TARGET, deleted, remaining, "swept");
         core.observers.tell(EventKind::Swept { deleted, remaining });
         Ok(Swept { deleted, remaining })
     }
@@ -230,7 +230,7 @@ impl Listing for MemoryStore {
         // Lines are written in order, so with the last one all are written.
         core.written(last).await.map_err(failed)?;
         swept.remaining = core.table.shared.ledger.sessions();
-        tracing::debug!(target: super::TARGET, deleted = swept.deleted, remaining = swept.remaining, "idle deleted");
+        tracing::debug!(target: super::events::TARGET, deleted = swept.deleted, remaining = swept.remaining, "idle deleted");
         core.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         Ok(swept)
     }
@@ -244,7 +244,7 @@ impl Clearing for MemoryStore {
         swept(core).await.map_err(|error| refused("clear", error))?;
         let (removed, ticket) = core.table.clear(core.now()).map_err(|error| refused("clear", error))?;
         core.written(ticket).await.map_err(|error| refused("clear", error))?;
-        tracing::debug!(target: super::TARGET, removed, "cleared");
+        tracing::debug!(target: super::events::TARGET, removed, "cleared");
         Ok(removed)
     }
 }
@@ -266,14 +266,14 @@ impl Leases for MemoryStore {
         let time = if time.is_zero() { longest } else { time.min(longest) };
         let locked = core.table.acquire(id, holder, time, core.now());
         let (outcome, _over) = locked.map_err(|error| refused("acquire", error.on(id)))?;
-        tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
+        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "lease asked for");
         Ok(outcome)
     }
 
     async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let core = self.core();
         let lease = core.table.release(id, holder, core.now()).map_err(|error| refused("release", error.on(id)))?;
-        tracing::debug!(target: super::TARGET, %id, held = lease.is_some(), "lease given back");
+        tracing::debug!(target: super::events::TARGET, %id, held = lease.is_some(), "lease given back");
         Ok(lease.is_some())
     }
 

@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    NAME,
+    events::NAME,
     journal::Ticket,
     keeper::{Keeper, Written},
     table::Table,

@@ -88,7 +88,7 @@ impl Keeper {
                 self.journal.snapshot_succeeded(version(table));
                 let written = Written { entries, bytes: metadata.len(), took: began.elapsed() };
                 tracing::debug!(
-                    target: super::TARGET, path = %self.path.display(), entries = written.entries,
+                    target: super::events::TARGET, path = %self.path.display(), entries = written.entries,
                     bytes = written.bytes, took_ms = written.took.as_millis(), "snapshot written"
                 );
                 Ok(written)
@@ -97,7 +97,7 @@ impl Keeper {
                 self.journal.snapshot_failed();
                 let error = self.failed(error);
                 tracing::error!(
-                    target: super::TARGET, path = %self.path.display(),
+                    target: super::events::TARGET, path = %self.path.display(),
                     error = &error.source as &dyn std::error::Error,
                     "the snapshot could not be written: the last good one stays, the next interval tries again"
                 );

@@ -6,6 +6,7 @@ mod contract;
 mod core;
 mod disk;
 mod error;
+mod events;
 mod evicted;
 mod eviction;
 mod journal;
@@ -37,9 +38,3 @@ pub use self::{
     restore::Restored,
     store::{MemoryStatistics, MemoryStore},
 };
-
-/// The target of this store's events.
-const TARGET: &str = "session_layer::store::memory";
-
-/// The store's name in events and metrics.
-const NAME: &str = "memory";

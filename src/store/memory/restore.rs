@@ -75,7 +75,7 @@ pub(super) fn open(
         Err(MemoryOpenError::Damaged { path: damaged, problem }) if move_aside => {
             restored = Restored { moved_aside: aside(&[&path, &journal_path], now)?, ..Restored::default() };
             tracing::warn!(
-                target: super::TARGET, path = %damaged.display(), problem, moved_to = ?restored.moved_aside,
+                target: super::events::TARGET, path = %damaged.display(), problem, moved_to = ?restored.moved_aside,
                 "a damaged file was set aside: the store starts empty"
             );
             Default::default()
@@ -91,7 +91,7 @@ pub(super) fn open(
     restored.evicted = table.restore(saved);
     restored.sessions = table.shared.ledger.sessions();
     tracing::debug!(
-        target: super::TARGET, path = %path.display(), sessions = restored.sessions, expired = restored.expired,
+        target: super::events::TARGET, path = %path.display(), sessions = restored.sessions, expired = restored.expired,
         removed = restored.removed, evicted = restored.evicted, "restored"
     );
     Ok((table, Keeper::new(path, lock, journal, thread), restored))

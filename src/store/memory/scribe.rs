@@ -173,7 +173,7 @@ impl Scribe {
 
     fn report(&self, error: &io::Error) {
         tracing::error!(
-            target: super::TARGET, path = %self.path.display(), waiting = self.backlog.len(),
+            target: super::events::TARGET, path = %self.path.display(), waiting = self.backlog.len(),
             error = error as &dyn std::error::Error,
             "the removal journal could not be written: what is removed now could come back after a crash"
         );

@@ -184,7 +184,7 @@ impl MemoryStore {
 pub(super) fn refused(operation: &'static str, error: StoreError) -> StoreError {
     let error = error.during(operation);
     let source = std::error::Error::source(&error);
-    tracing::warn!(target: super::TARGET, error = source, "{error}");
+    tracing::warn!(target: super::events::TARGET, error = source, "{error}");
     error
 }
 
@@ -208,12 +208,12 @@ impl Drop for Handle {
             return;
         }
         tracing::warn!(
-            target: super::TARGET, path = %keeper.path().display(),
+            target: super::events::TARGET, path = %keeper.path().display(),
             "the store was dropped without `close`: the last snapshot is written now, and holds this thread up"
         );
         if let Err(error) = self.core.finish(self.close_timeout) {
             tracing::error!(
-                target: super::TARGET, path = %keeper.path().display(), error = std::error::Error::source(&error),
+                target: super::events::TARGET, path = %keeper.path().display(), error = std::error::Error::source(&error),
                 "what was created or changed since the last snapshot is lost"
             );
         }

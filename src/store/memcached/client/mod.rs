@@ -51,4 +51,4 @@ pub(super) use self::command::ITEM_OVERHEAD;
 
 /// See [`reply::fuzz`].
 #[cfg(fuzzing)]
-pub(super) use self::reply::fuzz as fuzz_reply;
+pub(crate) use self::reply::fuzz as fuzz_reply;

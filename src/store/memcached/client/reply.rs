@@ -180,7 +180,7 @@ fn signed(token: &[u8]) -> Option<i64> {
 
 /// Checks for the fuzz target that bytes are read alike whether they come at once or one by one.
 #[cfg(fuzzing)]
-pub(in super::super) fn fuzz(data: &[u8]) {
+pub(crate) fn fuzz(data: &[u8]) {
     let read = |size: usize| {
         let (mut buffer, mut replies) = (BytesMut::new(), Vec::new());
         for piece in data.chunks(size) {

@@ -170,7 +170,7 @@ impl Drop for SessionLease {
         runtime.spawn(async move {
             let _operation = operation;
             if let Err(error) = sessions.release(&id, holder).await {
-                tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it runs out at its time");
+                tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it ends when it expires");
             }
         });
     }

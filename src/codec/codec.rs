@@ -174,5 +174,5 @@ fn decode_custom<T>(
         value = Some(read(deserializer).map_err(|_| CodecError::new("the stored value does not fit the type"))?);
         Ok(())
     })?;
-    value.ok_or_else(|| CodecError::new("the codec gave no deserializer"))
+    value.ok_or_else(|| CodecError::new("the codec provided no deserializer"))
 }

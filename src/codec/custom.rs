@@ -8,7 +8,7 @@ use super::CodecError;
 /// use session_layer::codec::{CodecError, CustomCodec, Visit};
 /// use session_layer::erased_serde::{Deserializer, Serialize};
 ///
-/// /// JSON under a tag of its own, to keep the example short.
+/// /// JSON under its own tag, to keep the example short.
 /// struct Mine;
 ///
 /// impl CustomCodec for Mine {

@@ -102,7 +102,7 @@ impl Check {
             Ok(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
                 (Some(text), _) => text.clone(),
                 (None, Some(text)) => (*text).to_owned(),
-                (None, None) => "with something that is no text".to_owned(),
+                (None, None) => "with a payload that is not a string".to_owned(),
             },
             Err(error) => error.to_string(),
         };

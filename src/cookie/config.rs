@@ -61,7 +61,7 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 /// let error = SessionLayer::builder(MemoryStore::new()).cookie(contradiction).build().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "the cookie's prefix `__Host-` contradicts its path `/shop`: the prefix asks for the path `/`"
+///     "the cookie's prefix `__Host-` contradicts its path `/shop`: the prefix requires the path `/`"
 /// );
 /// ```
 #[derive(Debug, Clone)]
@@ -206,18 +206,10 @@ impl CookieConfig {
         self.check_path()?;
         self.check_domain()?;
         if !self.is_secure() && self.same_site == SameSite::None {
-            return Err(contradiction(
-                "`SameSite=None`",
-                "`secure(false)`",
-                "browsers refuse the one without the other",
-            ));
+            return Err(contradiction("`SameSite=None`", "`secure(false)`", "browsers refuse it without `Secure`"));
         }
         if !self.is_secure() && self.partitioned {
-            return Err(contradiction(
-                "`partitioned(true)`",
-                "`secure(false)`",
-                "browsers refuse the one without the other",
-            ));
+            return Err(contradiction("`partitioned(true)`", "`secure(false)`", "browsers refuse it without `Secure`"));
         }
         let prefix = self.check_prefix()?;
         let mut cookie = cookie::Cookie::new(format!("{prefix}{}", self.name), "");
@@ -262,7 +254,7 @@ impl CookieConfig {
             return Ok(());
         }
         Err(ConfigError::new(format!(
-            "the cookie's path {path:?} is refused: it begins with `/` and has visible ASCII characters but `;`"
+            "the cookie's path {path:?} is refused: it must begin with `/` and contain only visible ASCII characters except `;`"
         )))
     }
 
@@ -289,14 +281,14 @@ impl CookieConfig {
             CookiePrefix::Host if self.path != "/" => Err(contradiction(
                 "its prefix `__Host-`",
                 &format!("its path `{}`", self.path),
-                "the prefix asks for the path `/`",
+                "the prefix requires the path `/`",
             )),
             CookiePrefix::Host => match &self.domain {
                 None => Ok(HOST),
                 Some(domain) => Err(contradiction(
                     "its prefix `__Host-`",
                     &format!("its domain `{domain}`"),
-                    "the prefix asks for no domain",
+                    "the prefix allows no domain",
                 )),
             },
         }
@@ -345,7 +337,7 @@ fn contradiction(one: &str, other: &str, why: &str) -> ConfigError {
 }
 
 fn insecure(prefix: &str) -> ConfigError {
-    contradiction(&format!("its prefix `{prefix}`"), "`secure(false)`", "the prefix asks for a secure cookie")
+    contradiction(&format!("its prefix `{prefix}`"), "`secure(false)`", "the prefix requires a secure cookie")
 }
 
 #[cfg(test)]
@@ -414,19 +406,19 @@ mod tests {
     fn contradictions_name_both_sides() {
         assert_eq!(
             error(CookieConfig::new("__Host-id").secure(false)),
-            "the cookie's prefix `__Host-` contradicts `secure(false)`: the prefix asks for a secure cookie"
+            "the cookie's prefix `__Host-` contradicts `secure(false)`: the prefix requires a secure cookie"
         );
         assert_eq!(
             error(CookieConfig::new("__Host-id").domain("example.org")),
-            "the cookie's prefix `__Host-` contradicts its domain `example.org`: the prefix asks for no domain"
+            "the cookie's prefix `__Host-` contradicts its domain `example.org`: the prefix allows no domain"
         );
         assert_eq!(
             error(CookieConfig::new("id").prefix(CookiePrefix::Secure).secure(false)),
-            "the cookie's prefix `__Secure-` contradicts `secure(false)`: the prefix asks for a secure cookie"
+            "the cookie's prefix `__Secure-` contradicts `secure(false)`: the prefix requires a secure cookie"
         );
         assert_eq!(
             error(CookieConfig::new("id").same_site(SameSite::None).secure(false)),
-            "the cookie's `SameSite=None` contradicts `secure(false)`: browsers refuse the one without the other"
+            "the cookie's `SameSite=None` contradicts `secure(false)`: browsers refuse it without `Secure`"
         );
         assert!(error(CookieConfig::new("id").partitioned(true).secure(false)).contains("partitioned"));
     }

@@ -184,7 +184,7 @@ pub(crate) mod require {
             ) -> Result<&'a dyn $capability, StoreError> {
                 store.$accessor().ok_or_else(|| {
                     let why = format!(
-                        "the store `{}` has no `{}` as it is configured; see its documentation",
+                        "the store `{}` does not support `{}` in this configuration; see its documentation",
                         store.name(),
                         stringify!($accessor)
                     );

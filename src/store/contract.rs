@@ -79,7 +79,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Replaces a record if it still has the expected version.
     ///
-    /// - **U1** Where no live record is, the answer is `Gone`: `update` never creates.
+    /// - **U1** If there is no live record, returns `Gone`: `update` never creates.
     /// - **U2** If the stored version is another one, returns `Conflict` and leaves the record as it is.
     /// - **U3** Of two updates that expect the same version, exactly one returns `Updated`.
     /// - **U4** An update yields a version that no state of this id had before.

@@ -48,7 +48,7 @@ pub(super) async fn e2_one_epoch_for_all(bench: Bench) -> Verdict {
         };
         let (a, b) = way.run(party(e2.clone(), 100), party(e2.other(way), 101)).await;
         let (a, b) = (a?, b?);
-        e2.equal(a, b, "what the second of two `ensure_epoch`s at once answered, beside the first")?;
+        e2.equal(a, b, "the answer of the second of two concurrent `ensure_epoch`s, compared with the first")?;
         e2.equal(Some(a), e2.owner_epoch(&owner).await?, "`owner_epoch` after two `ensure_epoch`s at once")?;
     }
     Ok(())
@@ -147,7 +147,7 @@ pub(super) async fn e4_a_renewed_epoch_is_another(bench: Bench) -> Verdict {
         };
         renewed?;
         let now = e4.owner_epoch(&owner).await?;
-        e4.holds(now != Some(before), "`owner_epoch` after a renewal beside another call is the one from before it")?;
+        e4.holds(now != Some(before), "`owner_epoch` after a renewal during another call is the one from before it")?;
     }
     Ok(())
 }
@@ -179,7 +179,7 @@ pub(super) async fn l6_the_epoch_with_a_record_is_the_present_one(bench: Bench) 
         let (first, second, id) = (l6.clone(), l6.other(way), session.id);
         let usage = l6.keep(1_000);
         let renew = async move { first.renew_epoch("l6", usage).await };
-        let (renewed, loaded) = way.run(renew, async move { second.present(&id, "beside `renew_epoch`").await }).await;
+        let (renewed, loaded) = way.run(renew, async move { second.present(&id, "during `renew_epoch`").await }).await;
         renewed?;
         loaded?;
         let present = l6.owner_epoch("l6").await?;

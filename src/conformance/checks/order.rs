@@ -187,7 +187,7 @@ fn state_of(
     match (record, version, expiry) {
         (Some(record), Some(version), Some(expiry)) => Ok(State { record, version, expiry }),
         _ => g2.broken(format!(
-            "`load` beside another call answered a state that nobody stored: record of {record:?}, version of \
+            "`load` during another call answered a state that nobody stored: record of {record:?}, version of \
              {version:?}, expiry of {expiry:?}"
         )),
     }

@@ -121,7 +121,7 @@ pub(super) async fn n3_a_remove_beats_a_rename(bench: Bench) -> Verdict {
                 n3.unchanged(&to.id, &to.record, &version, &format!("{when}, the new id")).await?;
             }
             Rename::Gone => n3.absent(&to.id, &format!("{when}, the new id")).await?,
-            other => n3.broken(format!("`rename` beside a `remove` answered {other:?}"))?,
+            other => n3.broken(format!("`rename` concurrent with a `remove` answered {other:?}"))?,
         }
     }
     Ok(())

@@ -141,7 +141,7 @@ pub(super) async fn g6_an_unanswered_update_never_comes_again(bench: Bench) -> V
         let stored = answered(&g6, &session.id).await?;
         if acknowledged && stored.is_none_or(|stored| *stored.record != *two) {
             return g6.broken(
-                "an `update` whose answer was lost, beside one that went on from what it had stored: the second was \
+                "an `update` whose answer was lost, concurrent with one that went on from what it had stored: the second was \
                  answered Updated, and is not what `load` answers afterwards. The first must not be sent again, in \
                  whatever version: it has happened",
             );

@@ -44,7 +44,7 @@ fn directory(target: &str) -> Result<&str, ConnectError> {
                 host if host.eq_ignore_ascii_case("localhost") => path,
                 host => {
                     return Err(ConnectError::new(format!(
-                        "the store URL has {host:?} where a host stands, and files are on this one: write \
+                        "the store URL names the host {host:?}, but files are local: write \
                          `file:/{host}{path}`, or `file:{host}{path}` for a path from the working directory"
                     )));
                 }

@@ -75,8 +75,8 @@
 //! | level | event | fields |
 //! |---|---|---|
 //! | error | `record not opened` | `id`, `operation`, `error` |
-//! | debug | `record sealed anew` | `id` |
-//! | info | `records sealed anew` | `sealed`, `current`, `refused` |
+//! | debug | `record resealed` | `id` |
+//! | info | `records resealed` | `sealed`, `current`, `refused` |
 
 mod error;
 mod reseal;

@@ -81,7 +81,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             next = page.next;
         }
         let Resealed { sealed, current, refused } = total;
-        tracing::info!(target: TARGET, sealed, current, refused, "records sealed anew");
+        tracing::info!(target: TARGET, sealed, current, refused, "records resealed");
         Ok(total)
     }
 
@@ -105,7 +105,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             };
             match self.inner().update(id, &self.seal(id, &record, "reseal")?, &version, usage).await? {
                 Update::Updated(_) => {
-                    tracing::debug!(target: TARGET, %id, "record sealed anew");
+                    tracing::debug!(target: TARGET, %id, "record resealed");
                     return Ok(One::Sealed);
                 }
                 Update::Gone => return Ok(One::Absent),

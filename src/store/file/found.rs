@@ -164,7 +164,7 @@ impl Disk {
         if metadata.is_symlink() {
             Some("a symbolic link is in its place")
         } else if !metadata.is_file() {
-            Some("something that is no regular file is in its place")
+            Some("something other than a regular file is in its place")
         } else if !self.layout.is_ours(metadata) {
             Some("a file of another user is in its place")
         } else {

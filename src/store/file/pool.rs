@@ -314,7 +314,7 @@ impl Pool {
             (Full::Shard(shard), Some(disk)) => {
                 let found = format!("another writer has held it for {:?}", self.wait);
                 FileStoreError::found(StoreErrorKind::Timeout, "get the lock", disk.layout.lock(*shard), found)
-                    .advise("see which process has it (fuser), and whether it is stopped")
+                    .advise("find the process that holds it (fuser), and check whether it is stopped")
                     .into()
             }
             _ => StoreError::new(StoreErrorKind::Timeout)
@@ -447,7 +447,7 @@ async fn run<T: Send + 'static>(
 /// The error if the time limit has passed, and nothing was or will be changed.
 fn in_time() -> StoreError {
     StoreError::new(StoreErrorKind::Timeout)
-        .because("neither a blocking thread nor the disk has answered in time; see whether the disk is stalled")
+        .because("no blocking thread was free in time, or the disk did not answer; check whether the disk is stalled")
 }
 
 /// Returns the error for a call that panicked or whose runtime is shutting down.

@@ -115,7 +115,7 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// |---|---|
 /// | trace | `loaded`, `refreshed` |
 /// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `ended`, `renamed`, `swept` |
-/// | debug | `lease asked for`, `lease given back` |
+/// | debug | `lease requested`, `lease released` |
 /// | info | `conflict`, `exists` and `gone`, with the operation |
 /// | warn | a timeout; a record that is too large; a directory that other users can look into |
 /// | error | `damaged session file`, with the path; any other failure, with operation, id and cause |
@@ -458,7 +458,7 @@ impl Leases for FileStore {
         let outcome = self.write("acquire", id, work).await;
         drop(caller);
         let outcome = outcome?;
-        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "lease asked for");
+        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "lease requested");
         Ok(outcome)
     }
 
@@ -466,7 +466,7 @@ impl Leases for FileStore {
         let key = *id;
         let had = self.write("release", id, move |disk, locks| disk.release(locks, &key, holder)).await?;
         self.inner.pool.release(Layout::shard_of(id));
-        tracing::debug!(target: super::events::TARGET, %id, had, "lease given back");
+        tracing::debug!(target: super::events::TARGET, %id, had, "lease released");
         Ok(had)
     }
 

@@ -75,7 +75,7 @@ impl MemcachedStore {
             // Nothing of the record was sent yet. If this is not answered, the create did not happen.
             place.call(command).await.map_err(ClientError::of_read)?;
         }
-        Err(StoreError::new(StoreErrorKind::Unavailable).because("the server does not keep its generation"))
+        Err(StoreError::new(StoreErrorKind::Unavailable).because("the server keeps losing its generation"))
     }
 
     /// Gives every server a new generation. Tries all servers and returns the first error.

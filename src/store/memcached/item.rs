@@ -401,7 +401,7 @@ impl MemcachedStore {
 pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
     reply.cas().ok_or_else(|| {
         StoreError::new(StoreErrorKind::Unavailable)
-            .because("memcached gives no compare-and-swap values: start it without -C")
+            .because("memcached returns no compare-and-swap values: start it without -C")
     })
 }
 

@@ -452,7 +452,7 @@ impl SessionStore for MemcachedStore {
         }
         if late {
             let error = StoreError::new(StoreErrorKind::Timeout).during("close");
-            return Err(error.because("a server did not answer what was under way"));
+            return Err(error.because("a server did not answer the pending requests"));
         }
         tracing::debug!(target: TARGET, "closed");
         Ok(())
@@ -506,7 +506,7 @@ impl Owners for MemcachedStore {
     async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         if !self.inner.options.list_owners {
             let error = StoreError::unsupported("list_owner");
-            return Err(error.because("its lists of owners are off: set `list_owners` on the builder"));
+            return Err(error.because("owner lists are turned off: set `list_owners` on the builder"));
         }
         let id = SessionId::for_epoch(owner);
         let listed = self.sessions_of(owner, &id).await.map_err(|error| failed("list_owner", &id, error))?;

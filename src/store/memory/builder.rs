@@ -204,7 +204,7 @@ impl MemoryStoreBuilder {
         let (table, keeper, restored) = match &self.snapshot_path {
             None => (Table::new(bounds, 0, None, now), None, Restored::default()),
             Some(path) => {
-                let failed = |source| MemoryOpenError::Io { operation: "find", path: path.clone(), source };
+                let failed = |source| MemoryOpenError::Io { operation: "resolve", path: path.clone(), source };
                 let path = std::path::absolute(path).map_err(failed)?;
                 let (table, keeper, restored) =
                     restore::open(path, bounds, self.sync_removals, self.move_damaged_aside, now)?;
@@ -233,7 +233,7 @@ impl MemoryStoreBuilder {
         ];
         for (setting, time) in times {
             if time.is_zero() {
-                return wrong(setting, "is zero: it must be a time");
+                return wrong(setting, "is zero: it must be longer");
             }
         }
         match (&self.snapshot_path, self.snapshot_interval) {

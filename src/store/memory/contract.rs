@@ -266,14 +266,14 @@ impl Leases for MemoryStore {
         let time = if time.is_zero() { longest } else { time.min(longest) };
         let locked = core.table.acquire(id, holder, time, core.now());
         let (outcome, _over) = locked.map_err(|error| refused("acquire", error.on(id)))?;
-        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "lease asked for");
+        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "lease requested");
         Ok(outcome)
     }
 
     async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let core = self.core();
         let lease = core.table.release(id, holder, core.now()).map_err(|error| refused("release", error.on(id)))?;
-        tracing::debug!(target: super::events::TARGET, %id, held = lease.is_some(), "lease given back");
+        tracing::debug!(target: super::events::TARGET, %id, held = lease.is_some(), "lease released");
         Ok(lease.is_some())
     }
 

@@ -61,7 +61,7 @@ impl Core {
         .map_err(|error| unavailable(keeper.failed(error)))?;
         match told.await {
             Ok(written) => written.map_err(unavailable),
-            Err(_) => Err(unavailable(keeper.failed(std::io::Error::other("the snapshot's thread died")))),
+            Err(_) => Err(unavailable(keeper.failed(std::io::Error::other("the snapshot thread panicked")))),
         }
     }
 
@@ -103,7 +103,7 @@ impl Core {
                 });
                 let written = spawned.map_err(|error| keeper.failed(error)).and_then(|()| {
                     told.recv_timeout(at_most).unwrap_or_else(|_| {
-                        let late = format!("it was not done after {at_most:?}, and goes on");
+                        let late = format!("not done after {at_most:?}; it continues in the background");
                         Err(keeper.failed(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))
                     })
                 });

@@ -99,7 +99,7 @@ impl Keeper {
                 tracing::error!(
                     target: super::events::TARGET, path = %self.path.display(),
                     error = &error.source as &dyn std::error::Error,
-                    "the snapshot could not be written: the last good one stays, the next interval tries again"
+                    "the snapshot could not be written: the last good one stays; will try again at the next interval"
                 );
                 Err(error)
             }

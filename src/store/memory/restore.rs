@@ -65,7 +65,7 @@ pub(super) fn open(
     now: u64,
 ) -> Result<(Table, Keeper, Restored), MemoryOpenError> {
     if path.is_dir() {
-        let problem = format!("names a folder: {}", path.display());
+        let problem = format!("names a directory: {}", path.display());
         return Err(MemoryOpenError::Setting { setting: "snapshot_path", problem });
     }
     let lock = lock(&path)?;
@@ -103,7 +103,7 @@ fn lock(path: &Path) -> Result<File, MemoryOpenError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|source| {
             let path = folder.to_owned();
-            MemoryOpenError::Io { operation: "make the folder", path, source }
+            MemoryOpenError::Io { operation: "create the directory", path, source }
         })?;
     }
     let failed = |source| MemoryOpenError::Io { operation: "lock", path: lock.clone(), source };

@@ -209,7 +209,7 @@ impl Drop for Handle {
         }
         tracing::warn!(
             target: super::events::TARGET, path = %keeper.path().display(),
-            "the store was dropped without `close`: the last snapshot is written now, and holds this thread up"
+            "the store was dropped without `close`: writing the last snapshot now, which blocks this thread"
         );
         if let Err(error) = self.core.finish(self.close_timeout) {
             tracing::error!(

@@ -164,8 +164,10 @@ impl Table {
         if cost <= most {
             return Ok(());
         }
-        let cause =
-            format!("it would take {cost} bytes of the store's {}, and {most} at most", self.shared.bounds.bytes);
+        let cause = format!(
+            "it would take {cost} of the store's {} bytes; one record may take at most {most}",
+            self.shared.bounds.bytes
+        );
         Err(StoreError::new(StoreErrorKind::TooLarge).because(cause))
     }
 

@@ -397,7 +397,7 @@ impl Reader<'_> {
         while !buffer.is_empty() {
             let Some(mut reply) = parse(buffer, max_value)? else { break };
             reply.incarnation = self.incarnation;
-            let (opaque, waiter) = self.in_flight.take().ok_or(ReplyError::Garbage("a reply that nobody asked for"))?;
+            let (opaque, waiter) = self.in_flight.take().ok_or(ReplyError::Garbage("a reply without a request"))?;
             check(reply, opaque, waiter)?;
             self.answered.store(true, Ordering::Relaxed);
         }

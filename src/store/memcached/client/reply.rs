@@ -76,7 +76,7 @@ pub(in super::super) enum Status {
 /// Bytes that are not a reply, or a reply after which the connection can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in super::super) enum ReplyError {
-    #[error("it answered out of protocol: {0}")]
+    #[error("protocol violation: {0}")]
     Garbage(&'static str),
     #[error("it answered \"{0}\"")]
     Refused(Box<str>),

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Call, Ended, Fault, Gate, Step,
+    Call, CallOutcome, Fault, Gate, Step,
     plan::{Alter, Effect, Injected},
 };
 use crate::{
@@ -139,7 +139,7 @@ impl<S> FaultStore<S> {
         let State { faults, losing, .. } = &mut *state;
         let faults = faults.iter_mut().chain(losing.as_mut().map(|(_, lost)| lost));
         let strikes = faults.filter_map(|fault| fault.strikes(operation, ids)).collect();
-        state.log.push(Call { operation, id: ids.first().map(|id| **id), ended: Ended::Pending });
+        state.log.push(Call { operation, id: ids.first().map(|id| **id), outcome: CallOutcome::Pending });
         let (index, emptied) = (state.log.len() - 1, state.emptied);
         Entered { state: Arc::clone(&self.state), index, emptied, operation, id: ids.first().map(|id| **id), strikes }
     }
@@ -160,7 +160,8 @@ impl<S> FaultStore<S> {
             Ok(alter(answer, &entered.alters()))
         }
         .await;
-        entered.ended(answer.as_ref().map_or_else(|error| Ended::Failed(error.kind()), |_| Ended::Answered));
+        entered
+            .ended(answer.as_ref().map_or_else(|error| CallOutcome::Failed(error.kind()), |_| CallOutcome::Answered));
         answer
     }
 }
@@ -203,20 +204,20 @@ impl Entered {
         self.strikes.iter().filter_map(alter).collect()
     }
 
-    fn ended(&self, ended: Ended) {
+    fn ended(&self, outcome: CallOutcome) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.emptied == self.emptied
             && let Some(call) = state.log.get_mut(self.index)
-            && call.ended == Ended::Pending
+            && call.outcome == CallOutcome::Pending
         {
-            call.ended = ended;
+            call.outcome = outcome;
         }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.ended(Ended::Dropped);
+        self.ended(CallOutcome::Dropped);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reports evicted and expired records, after all locks are released.
+//! Records that have left the table by eviction or expiry, reported after all locks are released.
 
 use super::slot::{Class, Slot};
 use crate::events::{EventKind, Observers};

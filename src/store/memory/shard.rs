@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     journal::Journal,
-    ledger::{Bounds, Ledger},
+    occupancy::{Bounds, Occupancy},
     owners::Owners,
     slot::{self, CLASSES, Class, Slot},
     sync::{Apart, AtomicU64, Ordering},
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bounds: Bounds,
-    pub(super) ledger: Apart<Ledger>,
+    pub(super) occupancy: Apart<Occupancy>,
     pub(super) owners: Owners,
     /// The last version that was given to a record.
     pub(super) version: Apart<AtomicU64>,
@@ -166,7 +166,7 @@ impl Shard {
         if slot.record.is_session() {
             self.totals.created += 1;
         }
-        shared.ledger.add(&slot.record);
+        shared.occupancy.add(&slot.record);
         shared.owners.add(slot.id, &slot.record);
         let (id, class, expires_at) = (slot.id, Class::of(&slot.record), slot.expires_at);
         let number = match self.free.pop() {
@@ -207,8 +207,8 @@ impl Shard {
             (false, true) => self.totals.created += 1,
             _ => {}
         }
-        shared.ledger.subtract(&old);
-        shared.ledger.add(record);
+        shared.occupancy.subtract(&old);
+        shared.occupancy.add(record);
         if old.owner().map(|owner| owner.name()) != record.owner().map(|owner| owner.name())
             || old.is_session() != record.is_session()
         {
@@ -247,7 +247,7 @@ impl Shard {
             self.slots[slot as usize].take().expect("the index, the rings and the wheel name slots in use only");
         self.free.push(slot);
         self.index.remove(&taken.id);
-        shared.ledger.subtract(&taken.record);
+        shared.occupancy.subtract(&taken.record);
         shared.owners.forget(&taken.id, &taken.record);
         if taken.record.is_session() {
             let total = match fate {

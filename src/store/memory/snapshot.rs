@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{line::MOST_VERSION, slot::Slot};
+use super::{journal_line::MOST_VERSION, slot::Slot};
 use crate::{clock, id::SessionId, record::Record};
 
 /// `session-layer snapshot`, format 1.

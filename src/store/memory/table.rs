@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    evicted::Evicted,
+    departed::Evicted,
     journal::{Journal, Ticket},
+    journal_line::JournalLine,
     lease::Lease,
-    ledger::{Bounds, Ledger},
-    line::Line,
+    occupancy::{Bounds, Occupancy},
     owners::Owners,
     shard::{Fate, Shard, Shared, Totals},
     slot::{self, Slot},
@@ -97,7 +97,7 @@ impl Table {
             id_hash,
             shared: Shared {
                 bounds,
-                ledger: Apart(Ledger::new()),
+                occupancy: Apart(Occupancy::new()),
                 owners: Owners::new(parts),
                 version: Apart(AtomicU64::new(version)),
                 journal,
@@ -150,7 +150,7 @@ impl Table {
     /// Records in the journal that no state of `id` up to `version` is to be restored, or to live longer than
     /// `not_after`.
     fn note(&self, id: &SessionId, version: u64, not_after: u64) -> Option<Ticket> {
-        self.shared.journal.as_ref().map(|journal| journal.push(Line::one(id, version, not_after)))
+        self.shared.journal.as_ref().map(|journal| journal.push(JournalLine::one(id, version, not_after)))
     }
 
     /// Records in the journal that an id is absent, even if nothing was removed: a snapshot may still contain it, since

@@ -92,7 +92,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             let version = stored.version;
             let record = if plain_too && stored.record.kind() == RecordKind::Session {
                 // Until now, the inner store had the owner under its plain name.
-                self.carry_over(stored.record, str::to_owned).await?
+                self.rehash_owner(stored.record, str::to_owned).await?
             } else {
                 match seal::open(self.ring(), id, &stored.record) {
                     Ok(opened) if opened.foreign.is_none() => return Ok(One::Current),

@@ -10,7 +10,8 @@ use super::{
     error::MemcachedConfigError,
     key::Keys,
     list_policy::ListPolicy,
-    store::{MemcachedStore, Options},
+    options::Options,
+    store::MemcachedStore,
 };
 use crate::clock::Clock;
 

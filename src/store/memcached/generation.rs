@@ -3,8 +3,9 @@
 use super::{
     client::{ClientError, Command, Mode, Reply, Server, Status},
     envelope,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     clock,

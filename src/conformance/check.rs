@@ -4,8 +4,9 @@ use std::pin::Pin;
 
 use super::{
     Harness, Outcome, Skip,
-    bench::{Bench, Stop, Verdict},
+    bench::Bench,
     clock,
+    verdict::{Stop, Verdict},
 };
 
 /// A check: tests a fresh store against one or more sentences of the contract.

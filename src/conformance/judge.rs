@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Failure, Skip,
-    bench::{Probe, Stop, Verdict},
+    probe::Probe,
+    verdict::{Stop, Verdict},
 };
 use crate::{
     clock,

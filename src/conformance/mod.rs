@@ -84,11 +84,13 @@ mod forward;
 mod harness;
 mod judge;
 mod operation;
+mod probe;
 mod race;
 mod report;
 mod run;
 mod sample;
 mod sentence;
+mod verdict;
 
 #[doc(hidden)]
 pub use self::run::{find, verdict};

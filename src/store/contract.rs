@@ -18,6 +18,23 @@ use crate::{
 /// store in about 60 lines. The conformance kit (feature `conformance`) tests whether a store is correct: **every
 /// numbered sentence below has a check in it.**
 ///
+/// The letter of a sentence says which methods it is about:
+///
+/// | letter | methods |
+/// |---|---|
+/// | G | every method |
+/// | L, C, U, T, R | `load`, `create`, `update`, `touch`, `remove` |
+/// | X | `end` |
+/// | N | `rename` |
+/// | F | `refresh` |
+/// | E | `owner_epoch`, `ensure_epoch`, `renew_epoch` |
+/// | M | `metadata` |
+/// | D | `flush`, `close` |
+/// | I | `ids` and `count` of [`Listing`]; I4 is about `clear` of [`Clearing`] |
+/// | W | `sweep` and `delete_idle` of [`Listing`] |
+/// | O | `list_owner` of [`Owners`] |
+/// | K | `acquire`, `release` and `released` of [`Leases`] |
+///
 /// # What holds for every method
 ///
 /// - **G1** An error never means "absent": if the store can't tell, it returns an error.

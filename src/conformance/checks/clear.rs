@@ -2,8 +2,9 @@
 
 use super::{
     super::{
-        bench::{Bench, Verdict},
+        bench::Bench,
         sample::{Sample, tombstone},
+        verdict::Verdict,
     },
     listing::{mixed, several},
 };

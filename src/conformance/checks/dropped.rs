@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
     judge::APART,
+    probe::Probe,
     race::Cut,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     record::RecordKind,

@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity},
+    verdict::Verdict,
 };
 use crate::{
     clock,

@@ -2,7 +2,7 @@
 
 use super::{
     clear, clocks, create, dropped, end, epoch, expiry, failing, history, lease, listing, load, metadata, order,
-    owners, remove, rename, shutdown, sweep, touch, unanswered, update, usage,
+    owners, refresh, remove, rename, shutdown, sweep, touch, unanswered, update, usage,
 };
 use crate::conformance::check::Check;
 
@@ -81,8 +81,8 @@ macro_rules! __conformance_checks {
             rename::n3_a_remove_beats_a_rename ["N3"]
             rename::n4_one_of_rename_and_update_wins ["N4"]
             rename::n4_one_of_two_renames_wins ["N4"]
-            load::f1_refresh_tells_what_changed ["F1"]
-            epoch::l6_the_epoch_with_a_record_is_the_present_one ["L6"]
+            refresh::f1_refresh_tells_what_changed ["F1"]
+            load::l6_the_epoch_with_a_record_is_the_present_one ["L6"]
             epoch::e1_no_epoch_is_none ["E1"]
             epoch::e2_one_epoch_for_all ["E2"]
             epoch::e3_it_lives_as_long_as_asked ["E3"]

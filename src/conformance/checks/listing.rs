@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,

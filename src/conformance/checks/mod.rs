@@ -16,6 +16,7 @@ mod load;
 mod metadata;
 mod order;
 mod owners;
+mod refresh;
 mod remove;
 mod rename;
 mod shutdown;

@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::super::{
-    bench::{Bench, Probe, Verdict},
-    judge::APART,
-    race::Way,
-    sample::Sample,
-};
+use super::super::{bench::Bench, judge::APART, probe::Probe, race::Way, sample::Sample, verdict::Verdict};
 use crate::store::{Create, Stored, Touch, Update, Usage, Version};
 
 /// The call that a party makes.

@@ -1,8 +1,9 @@
 //! R1-R4: a removed session stays removed.
 
 use super::super::{
-    bench::{Bench, Verdict},
+    bench::Bench,
     sample::{Sample, identity, shapes},
+    verdict::Verdict,
 };
 use crate::store::{Acquire, Holder, Touch, Update};
 

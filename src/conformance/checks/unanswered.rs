@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::{
     super::{
         Operation,
-        bench::{Bench, Probe, Verdict},
+        bench::Bench,
+        probe::Probe,
         sample::{Sample, tombstone},
+        verdict::Verdict,
     },
     failing::answered,
 };

@@ -3,8 +3,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, entries},
+    verdict::Verdict,
 };
 use crate::store::{Acquire, Holder, Stored, Update, Usage, Version};
 

@@ -132,7 +132,7 @@
 //! | `session_layer::session` | trace | `session loaded` | | [`Loaded`](EventKind::Loaded) |
 //! | `session_layer::session` | trace | `no session` | `reason`: no cookie | [`NoSession`](EventKind::NoSession) |
 //! | `session_layer::session` | debug | `no session` | `reason`: malformed, unknown, expired, superseded, revoked | [`NoSession`](EventKind::NoSession) |
-//! | `session_layer::session` | warn | `a session cookie that no key of the ring signed` | `reason`: forged | [`NoSession`](EventKind::NoSession) |
+//! | `session_layer::session` | warn | `session cookie not signed by any key of the ring` | `reason`: forged | [`NoSession`](EventKind::NoSession) |
 //! | `session_layer::session` | debug | `session created` | `login` | [`Created`](EventKind::Created) |
 //! | `session_layer::session` | debug | `session saved` | | [`Saved`](EventKind::Saved) |
 //! | `session_layer::session` | debug | `session touched` | | [`Touched`](EventKind::Touched) |
@@ -155,15 +155,15 @@
 //! | `session_layer::sessions` | warn | `revoked session not removed: it expires unused` | `error` | |
 //! | `session_layer::sessions` | warn | `lease not given back` | `error` | |
 //! | `session_layer::session` | info | `session in use by another request` | `reason`: too many wait, waited too long | [`TurnRefused`](EventKind::TurnRefused) |
-//! | `session_layer::session` | warn | `lease not given back: it runs out at its time` | `error` | [`ReleaseFailed`](EventKind::ReleaseFailed) |
-//! | `session_layer::sessions` | warn | `login refused: its owner has as many sessions as are allowed` | `most` | [`LoginRefused`](EventKind::LoginRefused) |
+//! | `session_layer::session` | warn | `lease not given back: it ends when it expires` | `error` | [`ReleaseFailed`](EventKind::ReleaseFailed) |
+//! | `session_layer::sessions` | warn | `login refused: its owner has the maximum number of sessions` | `most` | [`LoginRefused`](EventKind::LoginRefused) |
 //! | `session_layer::sessions` | debug | `a session of an owner ended to make room` | | [`Destroyed`](EventKind::Destroyed) |
 //! | `session_layer::sessions` | debug | `a session of an owner ended: one too many` | | [`Destroyed`](EventKind::Destroyed) |
 //! | `session_layer::sessions` | warn | `an owner's sessions not counted again` | `error` | |
 //! | `session_layer::sessions` | warn | `a session too many could not be ended` | `error` | |
 //! | `session_layer::layer` | warn | `two session layers with one cookie name` | `cookie` | [`NestedLayer`](EventKind::NestedLayer) |
 //! | `session_layer::layer` | warn | `a session was created over plain HTTP` | `cookie` | [`SecureCookieOverHttp`](EventKind::SecureCookieOverHttp) |
-//! | `session_layer::layer` | error | `a handler asked for a session where no SessionLayer wraps its route` | | |
+//! | `session_layer::layer` | error | `a handler extracted a session, but no SessionLayer wraps its route` | | |
 //! | `session_layer::observer` | error | `an observer panicked` | `event` | |
 //!
 //! The `tracing` events of each store are in a table in that store's documentation. An observer that is given to a
@@ -277,7 +277,7 @@ pub mod fuzzing {
     /// Reads bytes as a signed cookie's value, and reads valid values after tampering with them as the bytes say.
     #[cfg(feature = "encryption")]
     pub fn signed_cookie(data: &[u8]) {
-        crate::cookie::seal::fuzz(data);
+        crate::cookie::fuzz_signed(data);
     }
 
     /// Reads lines of bytes as `Cookie` headers.

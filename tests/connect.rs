@@ -211,10 +211,10 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("it takes yes, no", &["file:/x?create=true", "file:/x?create=1"]),
         ("did you mean `yes`?", &["file:/x?create=Yes"]),
         ("it must be 1 to", &["memory:?capacity=0"]),
-        ("it must be a time", &["memory:?sweep_interval_s=0"]),
+        ("it must be longer", &["memory:?sweep_interval_s=0"]),
         ("`snapshot_path` is not", &["memory:?snapshot_interval_s=5"]),
         (
-            "allowed is 1 ms to 60 s",
+            "allowed: 1 ms to 60 s",
             &["memcached://a?timeout_ms=0", "memcached://a?connect_timeout_ms=18446744073709551615"],
         ),
         // Paths.
@@ -272,7 +272,7 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
             "between 1 and 65535",
             &["memcached://a:%2B80", "memcached://a:-1", "memcached://[::1]:", "memcached://a:/shop"],
         ),
-        ("it has no host", &["memcached://:11211", "memcached://:11211/shop", "memcached://a,:1"]),
+        ("the host is missing", &["memcached://:11211", "memcached://:11211/shop", "memcached://a,:1"]),
         ("in brackets: `[::1]`", &["memcached://::1", "memcached://::1:11211", "memcached://a:1:2"]),
         (
             "no IPv6 address",

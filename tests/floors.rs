@@ -1,5 +1,5 @@
-//! Imports point down only, and files of one folder don't import each other in a circle (ARCHITECTURE.md, "Floors").
-//! Reads the paths that the files in `src/` name.
+//! Imports point down only, and files of one folder don't import each other in a circle (ARCHITECTURE.md, "Floors"). A
+//! `mod.rs` has only documentation, `mod` and `pub use` (CONTRIBUTING.md). Reads the files in `src/`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -342,6 +342,71 @@ fn imports_point_down() {
     assert!(wrong.is_empty(), "imports that point up, or to the side:\n{}", wrong.join("\n"));
     let unused: Vec<_> = SIDE_BY_SIDE.iter().filter(|pair| !used.contains(*pair)).collect();
     assert!(unused.is_empty(), "exceptions that nobody uses: {unused:?}");
+}
+
+/// Returns the first words of each item that a `mod.rs` must not have: all but `mod x;` and `pub use`.
+fn code_in_mod(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let mut rest = lines.collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    loop {
+        rest = rest.trim_start().to_owned();
+        if let Some(attribute) = rest.strip_prefix('#') {
+            let mut open = 0;
+            let end = attribute.find(|c| {
+                open += i32::from(c == '[') - i32::from(c == ']');
+                c == ']' && open == 0
+            });
+            rest = attribute[end.expect("an attribute ends") + 1..].to_owned();
+            continue;
+        }
+        let Some(end) = rest.find([';', '{']) else { break };
+        let item = &rest[..end];
+        let is_public = item.starts_with("pub");
+        let words = item.trim_start_matches("pub").trim_start();
+        let words = if words.starts_with('(') { words.split_once(") ").expect("pub(in path)").1 } else { words };
+        let is_mod = words.starts_with("mod ") && rest[end..].starts_with(';');
+        let is_public_use = is_public && words.starts_with("use ");
+        if !(is_mod || is_public_use) {
+            found.push(item.trim().to_owned());
+            break;
+        }
+        let end = rest.find(';').expect("`mod` and `use` end");
+        rest = rest[end + 1..].to_owned();
+    }
+    found
+}
+
+#[test]
+fn a_mod_rs_has_only_documentation_and_public_imports() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&src, &mut all);
+    let mods: Vec<_> = all.iter().filter(|path| path.ends_with("mod.rs")).collect();
+    assert!(mods.len() > 15, "the sources are found");
+    let wrong: Vec<_> = mods
+        .into_iter()
+        .map(|path| (path.strip_prefix(&src).unwrap(), code_in_mod(&fs::read_to_string(path).unwrap())))
+        .filter(|(_, code)| !code.is_empty())
+        .collect();
+    assert!(wrong.is_empty(), "move it to a file that is named after it: {wrong:?}");
+}
+
+#[test]
+fn code_in_a_mod_rs_is_caught() {
+    for (text, code) in [
+        ("const A: u8 = 1;", "const A: u8 = 1"),
+        ("mod a;\n\nuse std::fmt;", "use std::fmt"),
+        ("pub use self::a::{B, C};\nimpl B {\n    fn f() {}\n}", "impl B"),
+        ("#[cfg(test)]\nmod tests {\n    use super::*;\n}", "mod tests"),
+        ("pub fn f() {}", "pub fn f()"),
+        ("macro_rules! m { () => {} }", "macro_rules! m"),
+    ] {
+        assert_eq!(code_in_mod(text), [code], "{text}");
+    }
+    let good = "//! Docs; with a { brace.\n\n#[cfg_attr(not(all(x)), allow(dead_code, reason = \"[x]\"))]\nmod a;\n\
+                pub(crate) mod b;\n\n#[doc(inline)]\npub use self::a::{B, c::{D, E}};\npub(in crate::x) use self::b::*;\n";
+    assert_eq!(code_in_mod(good), Vec::<String>::new());
 }
 
 /// Returns the modules that a file uses, each with its own module.

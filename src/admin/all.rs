@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     id::SessionId,
     session::Session,
-    store::{Cursor, DynStore, required},
+    store::{Cursor, DynStore, require},
 };
 
 /// The number of ids in a page.
@@ -105,7 +105,7 @@ impl SessionIds {
                 return Ok(Some(id));
             }
             let Some(from) = self.next else { return Ok(None) };
-            let page = required::listing(&self.store, "ids")?.ids(from, PAGE).await.map_err(during("ids"))?;
+            let page = require::listing(&self.store, "ids")?.ids(from, PAGE).await.map_err(during("ids"))?;
             self.page = page.ids.into_iter();
             self.next = page.next;
         }

@@ -8,13 +8,13 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{Sessions, TARGET, sessions::failed};
+use super::{Sessions, events::TARGET, sessions::failed};
 use crate::{
     clock,
     error::{Error, ErrorKind, Result},
     id::SessionId,
     session::{Follow, Found, Live, Session, Taken, take_lease},
-    store::{Acquire, Holder, required},
+    store::{Acquire, Holder, require},
 };
 
 /// # Leases
@@ -66,7 +66,7 @@ impl Sessions {
     ///
     /// The same as [`lease`](Self::lease).
     pub async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool> {
-        required::leases(self.store(), "release")?.release(id, holder).await.map_err(failed("release", id))
+        require::leases(self.store(), "release")?.release(id, holder).await.map_err(failed("release", id))
     }
 }
 
@@ -122,7 +122,7 @@ impl SessionLease {
     ///
     /// The same as [`Sessions::lease`].
     pub async fn extend(&mut self, time: Duration) -> Result<bool> {
-        let locked = match required::leases(self.sessions.store(), "acquire") {
+        let locked = match require::leases(self.sessions.store(), "acquire") {
             Ok(leases) => leases.acquire(&self.id, self.holder, time).await,
             Err(error) => Err(error),
         };
@@ -170,7 +170,7 @@ impl Drop for SessionLease {
         runtime.spawn(async move {
             let _operation = operation;
             if let Err(error) = sessions.release(&id, holder).await {
-                tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it runs out at its time");
+                tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it ends when it expires");
             }
         });
     }

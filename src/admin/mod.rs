@@ -15,6 +15,7 @@
 
 mod all;
 mod entries;
+mod events;
 mod lease;
 mod own;
 mod owners;
@@ -28,6 +29,3 @@ pub use self::{
     owners::{DEVICE, OwnedSession},
     sessions::Sessions,
 };
-
-/// The target of the events above.
-const TARGET: &str = "session_layer::sessions";

@@ -5,7 +5,8 @@ use std::{collections::HashSet, fmt::Display, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Sessions, TARGET,
+    Sessions,
+    events::TARGET,
     sessions::{during, failed},
 };
 use crate::{

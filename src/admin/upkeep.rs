@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     id::SessionId,
     session::{Caller, EndedBeside},
-    store::{Idle, Metadata, SessionStatus, SessionStore, Swept, required},
+    store::{Idle, Metadata, SessionStatus, SessionStore, Swept, require},
 };
 
 /// # The store as a whole
@@ -24,7 +24,7 @@ impl Sessions {
     /// The store's errors.
     #[doc(alias = "len")]
     pub async fn count(&self) -> Result<u64> {
-        required::listing(self.store(), "count")?.count().await.map_err(during("count"))
+        require::listing(self.store(), "count")?.count().await.map_err(during("count"))
     }
 
     /// Ends all sessions of all owners and visitors. Returns how many there were, or 0 if the store can't count.
@@ -36,7 +36,7 @@ impl Sessions {
     #[doc(alias = "clear")]
     pub async fn end_all(&self) -> Result<u64> {
         let caller = Caller::present();
-        let cleared = required::clearing(self.store(), "clear")?.clear().await.map_err(during("clear"))?;
+        let cleared = require::clearing(self.store(), "clear")?.clear().await.map_err(during("clear"))?;
         caller.has_ended(Some(EndedBeside::All));
         Ok(cleared)
     }
@@ -47,7 +47,7 @@ impl Sessions {
     ///
     /// The store's errors.
     pub async fn sweep(&self) -> Result<Swept> {
-        required::listing(self.store(), "sweep")?.sweep().await.map_err(during("sweep"))
+        require::listing(self.store(), "sweep")?.sweep().await.map_err(during("sweep"))
     }
 
     /// Ends sessions that have not been used for this long, and removes expired ones.
@@ -56,7 +56,7 @@ impl Sessions {
     ///
     /// The store's errors.
     pub async fn delete_idle(&self, unused_for: Duration) -> Result<Swept> {
-        required::listing(self.store(), "delete_idle")?
+        require::listing(self.store(), "delete_idle")?
             .delete_idle(Idle::new(unused_for).touch_fraction(self.context.settings.touch_fraction))
             .await
             .map_err(during("delete_idle"))

@@ -11,10 +11,10 @@ const WIDE: &str = "a 128-bit integer can't be read behind `flatten`, `untagged`
 
 /// The beginnings of serde's messages when it can't serialise a value, with the reason for each.
 const WRITES: [(&str, &str); 8] = [
-    ("can only flatten structs and maps", "`#[serde(flatten)]` is on what is no struct or map"),
+    ("can only flatten structs and maps", "`#[serde(flatten)]` is on a field that is not a struct or map"),
     (
         "cannot serialize tagged newtype variant",
-        "a variant of an internally tagged enum holds what is no struct or map",
+        "a variant of an internally tagged enum holds a value that is not a struct or map",
     ),
     ("path contains invalid UTF-8 characters", "a path is not UTF-8"),
     ("SystemTime must be later than UNIX_EPOCH", "a time is before 1970"),

@@ -4,8 +4,9 @@ use std::pin::Pin;
 
 use super::{
     Harness, Outcome, Skip,
-    bench::{Bench, Stop, Verdict},
+    bench::Bench,
     clock,
+    verdict::{Stop, Verdict},
 };
 
 /// A check: tests a fresh store against one or more sentences of the contract.
@@ -102,7 +103,7 @@ impl Check {
             Ok(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
                 (Some(text), _) => text.clone(),
                 (None, Some(text)) => (*text).to_owned(),
-                (None, None) => "with something that is no text".to_owned(),
+                (None, None) => "with a payload that is not a string".to_owned(),
             },
             Err(error) => error.to_string(),
         };

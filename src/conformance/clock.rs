@@ -1,6 +1,6 @@
 //! Finds out whether the store reads the harness's clock.
 
-use super::bench::{Probe, Verdict};
+use super::{probe::Probe, verdict::Verdict};
 
 /// The lifetime of the test session, in units.
 const LIFE: u32 = 2;

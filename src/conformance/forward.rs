@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version, required},
+    store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version, require},
 };
 
 /// The methods that a wrapper doesn't forward to the store that it wraps; see [`forwarding`].
@@ -191,25 +191,25 @@ impl Call {
             Operation::EnsureEpoch => wrapper.ensure_epoch("somebody", *usage).await.map(drop),
             Operation::RenewEpoch => wrapper.renew_epoch("somebody", *usage).await,
             Operation::Released => {
-                required::leases(wrapper, "released")?.released(id, Duration::from_millis(1)).await;
+                require::leases(wrapper, "released")?.released(id, Duration::from_millis(1)).await;
                 Ok(())
             }
             Operation::Flush => wrapper.flush().await,
             Operation::Close => wrapper.close().await,
             Operation::Metadata => wrapper.metadata(id).await.map(drop),
-            Operation::Ids => required::listing(wrapper, "ids")?.ids(Cursor::START, 10).await.map(drop),
-            Operation::Count => required::listing(wrapper, "count")?.count().await.map(drop),
-            Operation::Clear => required::clearing(wrapper, "clear")?.clear().await.map(drop),
-            Operation::Sweep => required::listing(wrapper, "sweep")?.sweep().await.map(drop),
-            Operation::DeleteIdle => required::listing(wrapper, "delete_idle")?
+            Operation::Ids => require::listing(wrapper, "ids")?.ids(Cursor::START, 10).await.map(drop),
+            Operation::Count => require::listing(wrapper, "count")?.count().await.map(drop),
+            Operation::Clear => require::clearing(wrapper, "clear")?.clear().await.map(drop),
+            Operation::Sweep => require::listing(wrapper, "sweep")?.sweep().await.map(drop),
+            Operation::DeleteIdle => require::listing(wrapper, "delete_idle")?
                 .delete_idle(Idle::new(Duration::from_secs(60)))
                 .await
                 .map(drop),
-            Operation::ListOwner => required::owners(wrapper, "list_owner")?.list_owner("somebody").await.map(drop),
+            Operation::ListOwner => require::owners(wrapper, "list_owner")?.list_owner("somebody").await.map(drop),
             Operation::Acquire => {
-                required::leases(wrapper, "acquire")?.acquire(id, holder, Duration::from_secs(1)).await.map(drop)
+                require::leases(wrapper, "acquire")?.acquire(id, holder, Duration::from_secs(1)).await.map(drop)
             }
-            Operation::Release => required::leases(wrapper, "release")?.release(id, holder).await.map(drop),
+            Operation::Release => require::leases(wrapper, "release")?.release(id, holder).await.map(drop),
         }
     }
 }

@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Failure, Skip,
-    bench::{Probe, Stop, Verdict},
+    probe::Probe,
+    verdict::{Stop, Verdict},
 };
 use crate::{
     clock,
@@ -139,7 +140,7 @@ impl Probe {
         self.holds(
             by <= self.harness().late,
             format_args!(
-                "{when}: `expires_at` has moved by {by:?}, although nobody has moved it (the harness allows `late_by` {:?})",
+                "{when}: `expires_at` has moved by {by:?}, although no call moved it (the harness allows `late_by` {:?})",
                 self.harness().late
             ),
         )

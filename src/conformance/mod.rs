@@ -12,7 +12,7 @@
 //! A failure names the sentence and quotes it:
 //!
 //! ```text
-//! U1: Where no live record is, the answer is `Gone`: `update` never creates.
+//! U1: If there is no live record, returns `Gone`: `update` never creates.
 //!     broken: `update` of a removed session: expected Gone, the store answered Updated(Version(0000000000000003))
 //!     found by the check u1_update_never_creates
 //! ```
@@ -84,11 +84,13 @@ mod forward;
 mod harness;
 mod judge;
 mod operation;
+mod probe;
 mod race;
 mod report;
 mod run;
 mod sample;
 mod sentence;
+mod verdict;
 
 #[doc(hidden)]
 pub use self::run::{find, verdict};

@@ -13,7 +13,7 @@ macro_rules! operations {
         pub enum Operation {
             $(#[doc = concat!("`", $required_name, "`: required.")] $required,)*
             $(#[doc = concat!("`", $provided_name, "`: provided from the required ones.")] $provided,)*
-            $(#[doc = concat!("`", $optional_name, "`: of a capability, which a store has or has not.")] $optional,)*
+            $(#[doc = concat!("`", $optional_name, "`: of a capability, which a store may lack.")] $optional,)*
         }
 
         impl Operation {

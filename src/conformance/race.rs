@@ -199,7 +199,7 @@ pub(super) async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => unreachable!("nobody aborts the task: {error}"),
+            Err(error) => unreachable!("the task is never aborted: {error}"),
         },
     }
 }

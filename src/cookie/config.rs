@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{
     prefix::{CookiePrefix, HOST, SECURE},
     scope::{is_domain, is_path},
-    write::Cookie,
+    session_cookie::SessionCookie,
 };
 use crate::id::MAX_NAME_BYTES;
 
@@ -61,7 +61,7 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 /// let error = SessionLayer::builder(MemoryStore::new()).cookie(contradiction).build().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "the cookie's prefix `__Host-` contradicts its path `/shop`: the prefix asks for the path `/`"
+///     "the cookie's prefix `__Host-` contradicts its path `/shop`: the prefix requires the path `/`"
 /// );
 /// ```
 #[derive(Debug, Clone)]
@@ -202,23 +202,15 @@ impl CookieConfig {
     }
 
     /// Checks the settings against each other.
-    pub(crate) fn build(&self) -> Result<Cookie, ConfigError> {
+    pub(crate) fn build(&self) -> Result<SessionCookie, ConfigError> {
         self.check_name()?;
         self.check_path()?;
         self.check_domain()?;
         if !self.is_secure() && self.same_site == SameSite::None {
-            return Err(contradiction(
-                "`SameSite=None`",
-                "`secure(false)`",
-                "browsers refuse the one without the other",
-            ));
+            return Err(contradiction("`SameSite=None`", "`secure(false)`", "browsers refuse it without `Secure`"));
         }
         if !self.is_secure() && self.partitioned {
-            return Err(contradiction(
-                "`partitioned(true)`",
-                "`secure(false)`",
-                "browsers refuse the one without the other",
-            ));
+            return Err(contradiction("`partitioned(true)`", "`secure(false)`", "browsers refuse it without `Secure`"));
         }
         let prefix = self.check_prefix()?;
         let mut cookie = cookie::Cookie::new(format!("{prefix}{}", self.name), "");
@@ -230,7 +222,7 @@ impl CookieConfig {
         if let Some(domain) = &self.domain {
             cookie.set_domain(domain.clone());
         }
-        Ok(Cookie::new(cookie, &self.name, self.secure.is_none()))
+        Ok(SessionCookie::new(cookie, &self.name, self.secure.is_none()))
     }
 
     fn is_secure(&self) -> bool {
@@ -263,7 +255,7 @@ impl CookieConfig {
             return Ok(());
         }
         Err(ConfigError::new(format!(
-            "the cookie's path {path:?} is refused: it begins with `/` and has visible ASCII characters but `;`"
+            "the cookie's path {path:?} is refused: it must begin with `/` and contain only visible ASCII characters except `;`"
         )))
     }
 
@@ -290,14 +282,14 @@ impl CookieConfig {
             CookiePrefix::Host if self.path != "/" => Err(contradiction(
                 "its prefix `__Host-`",
                 &format!("its path `{}`", self.path),
-                "the prefix asks for the path `/`",
+                "the prefix requires the path `/`",
             )),
             CookiePrefix::Host => match &self.domain {
                 None => Ok(HOST),
                 Some(domain) => Err(contradiction(
                     "its prefix `__Host-`",
                     &format!("its domain `{domain}`"),
-                    "the prefix asks for no domain",
+                    "the prefix allows no domain",
                 )),
             },
         }
@@ -311,7 +303,7 @@ impl Default for CookieConfig {
 }
 
 /// The default cookie: `__Host-sid`.
-impl Default for Cookie {
+impl Default for SessionCookie {
     fn default() -> Self {
         CookieConfig::default().build().expect("the default settings don't contradict each other")
     }
@@ -346,7 +338,7 @@ fn contradiction(one: &str, other: &str, why: &str) -> ConfigError {
 }
 
 fn insecure(prefix: &str) -> ConfigError {
-    contradiction(&format!("its prefix `{prefix}`"), "`secure(false)`", "the prefix asks for a secure cookie")
+    contradiction(&format!("its prefix `{prefix}`"), "`secure(false)`", "the prefix requires a secure cookie")
 }
 
 #[cfg(test)]
@@ -415,19 +407,19 @@ mod tests {
     fn contradictions_name_both_sides() {
         assert_eq!(
             error(CookieConfig::new("__Host-id").secure(false)),
-            "the cookie's prefix `__Host-` contradicts `secure(false)`: the prefix asks for a secure cookie"
+            "the cookie's prefix `__Host-` contradicts `secure(false)`: the prefix requires a secure cookie"
         );
         assert_eq!(
             error(CookieConfig::new("__Host-id").domain("example.org")),
-            "the cookie's prefix `__Host-` contradicts its domain `example.org`: the prefix asks for no domain"
+            "the cookie's prefix `__Host-` contradicts its domain `example.org`: the prefix allows no domain"
         );
         assert_eq!(
             error(CookieConfig::new("id").prefix(CookiePrefix::Secure).secure(false)),
-            "the cookie's prefix `__Secure-` contradicts `secure(false)`: the prefix asks for a secure cookie"
+            "the cookie's prefix `__Secure-` contradicts `secure(false)`: the prefix requires a secure cookie"
         );
         assert_eq!(
             error(CookieConfig::new("id").same_site(SameSite::None).secure(false)),
-            "the cookie's `SameSite=None` contradicts `secure(false)`: browsers refuse the one without the other"
+            "the cookie's `SameSite=None` contradicts `secure(false)`: browsers refuse it without `Secure`"
         );
         assert!(error(CookieConfig::new("id").partitioned(true).secure(false)).contains("partitioned"));
     }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header};
 
-use super::write::Cookie;
+use super::session_cookie::SessionCookie;
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
 /// At most this many cookies of the session's name are looked up. Browsers send several if they differ in path or
@@ -49,7 +49,7 @@ impl Tokens {
 /// Malformed values, and values without a valid signature if signing is on, are rejected without a store call.
 pub(crate) fn read(
     headers: &HeaderMap,
-    cookie: &Cookie,
+    cookie: &SessionCookie,
     clock: &Clock,
     mut refuse: impl FnMut(NoSessionReason),
 ) -> Tokens {

@@ -1,21 +1,12 @@
-//! The `Set-Cookie` line, its removal, and the token in a cookie's value.
+//! The `Set-Cookie` line of the session cookie, and its removal.
 
-#[cfg(feature = "encryption")]
-use std::time::SystemTime;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use cookie::time;
 use http::{HeaderMap, HeaderValue, header};
-use zeroize::Zeroizing;
 
-use super::{prefix::HOST, scope};
-use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
+use super::{prefix::HOST, scope, session_cookie::SessionCookie};
+use crate::id::SessionToken;
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -23,79 +14,7 @@ const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// At most this many lines of one response remove cookies. They take 2 KB, which fits into the buffers of proxies.
 const MAX_REMOVALS: usize = 16;
 
-/// A cookie whose settings have been checked, ready to be written.
-#[derive(Debug, Clone)]
-pub(crate) struct Cookie {
-    /// The name with its prefix, no value, and the attributes.
-    empty: cookie::Cookie<'static>,
-    bare_name: String,
-    /// The attributes as they follow `name=value`, each with its `; `.
-    attributes: String,
-    /// `Some` if the cookie is `Secure` by default only; the flag says whether the warning about it was given.
-    assumed_secure: Option<Arc<AtomicBool>>,
-    signing: Option<Signing>,
-}
-
-/// How the cookie's value is signed, if it is.
-#[derive(Debug, Clone)]
-pub(crate) struct Signing {
-    #[cfg(feature = "encryption")]
-    seal: super::seal::CookieSeal,
-    /// Until when unsigned tokens are accepted.
-    #[cfg(feature = "encryption")]
-    unsigned_until: Option<SystemTime>,
-    /// Without the feature there is nothing to sign with.
-    #[cfg(not(feature = "encryption"))]
-    never: std::convert::Infallible,
-}
-
-impl Cookie {
-    pub(super) fn new(empty: cookie::Cookie<'static>, bare_name: &str, is_assumed_secure: bool) -> Self {
-        let attributes = empty.to_string().split_off(empty.name().len() + "=".len());
-        Self {
-            empty,
-            bare_name: bare_name.to_owned(),
-            attributes,
-            assumed_secure: is_assumed_secure.then(Arc::default),
-            signing: None,
-        }
-    }
-
-    /// Whether the cookie is `Secure` by default only, and the warning was not given yet.
-    pub(crate) fn is_assumed_secure(&self) -> bool {
-        self.assumed_secure.as_ref().is_some_and(|reported| !reported.load(Ordering::Relaxed))
-    }
-
-    /// Returns `true` once for each layer. The caller then reports that a browser can't send the cookie back.
-    pub(crate) fn reports_insecure(&self) -> bool {
-        self.assumed_secure.as_ref().is_some_and(|reported| !reported.swap(true, Ordering::Relaxed))
-    }
-
-    /// The same cookie with a signed value.
-    #[cfg(feature = "encryption")]
-    pub(crate) fn signed(mut self, ring: crate::keyring::KeyRing, unsigned_until: Option<SystemTime>) -> Self {
-        self.signing = Some(Signing { seal: super::seal::CookieSeal::new(ring), unsigned_until });
-        self
-    }
-
-    /// Returns the token in a value that a client sent, or the reason why there is none.
-    pub(super) fn token(&self, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
-        match &self.signing {
-            None => SessionToken::parse(value).ok_or(NoSessionReason::Malformed),
-            Some(signing) => signing.token(self.name(), value, clock),
-        }
-    }
-
-    /// Returns the name as it is in the cookie, with its prefix.
-    pub(crate) fn name(&self) -> &str {
-        self.empty.name()
-    }
-
-    /// Returns the name without prefix, from which ids are derived.
-    pub(crate) fn bare_name(&self) -> &str {
-        &self.bare_name
-    }
-
+impl SessionCookie {
     /// Returns the pair that a client sends back.
     pub(crate) fn pair(&self, token: &SessionToken) -> HeaderValue {
         self.line(token, &[])
@@ -201,35 +120,6 @@ fn removal(mut empty: cookie::Cookie<'static>) -> HeaderValue {
     // For browsers that ignore `Max-Age`.
     empty.set_expires(time::OffsetDateTime::UNIX_EPOCH);
     sensitive(empty.to_string().into_bytes())
-}
-
-#[cfg(feature = "encryption")]
-impl Signing {
-    /// Signs the name with its prefix: two layers with one bare name and different prefixes have two cookies.
-    fn value(&self, name: &str, token: &SessionToken) -> Zeroizing<String> {
-        self.seal.seal(name, token)
-    }
-
-    fn token(&self, name: &str, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
-        use super::seal::Opened;
-        match self.seal.open(name, value) {
-            Opened::Valid(token) => Ok(token),
-            Opened::Unsigned(token) if self.unsigned_until.is_some_and(|until| clock.now() < until) => Ok(token),
-            Opened::Unsigned(_) | Opened::Forged => Err(NoSessionReason::Forged),
-            Opened::Malformed => Err(NoSessionReason::Malformed),
-        }
-    }
-}
-
-#[cfg(not(feature = "encryption"))]
-impl Signing {
-    fn value(&self, _: &str, _: &SessionToken) -> Zeroizing<String> {
-        match self.never {}
-    }
-
-    fn token(&self, _: &str, _: &str, _: &Clock) -> Result<SessionToken, NoSessionReason> {
-        match self.never {}
-    }
 }
 
 /// Returns the line as a header value that `Debug` doesn't show.

@@ -52,11 +52,11 @@ pub(super) fn trace(kind: &EventKind<'_>) {
         }
         EventKind::ReleaseFailed { id, error } => {
             let error = error as &dyn std::error::Error;
-            warn!(target: SESSION, { session.id = %id, error }, "lease not given back: it runs out at its time");
+            warn!(target: SESSION, { session.id = %id, error }, "lease not given back: it ends when it expires");
         }
         // Without the owner's name: names are often e-mail addresses.
         EventKind::LoginRefused { most } => {
-            warn!(target: SESSIONS, { most }, "login refused: its owner has as many sessions as are allowed");
+            warn!(target: SESSIONS, { most }, "login refused: its owner has the maximum number of sessions");
         }
         EventKind::Damaged { id, error } => {
             let error = error as &dyn std::error::Error;
@@ -77,7 +77,7 @@ pub(super) fn trace(kind: &EventKind<'_>) {
             warn!(
                 target: LAYER, { cookie },
                 "a session was created over plain HTTP, where browsers drop its `Secure` cookie: use HTTPS, or for development \
-                 `CookieConfig::secure(false)`. If a proxy ends TLS, let it send `X-Forwarded-Proto`, or set `secure(true)`"
+                 `CookieConfig::secure(false)`. If a proxy terminates TLS, have it send `X-Forwarded-Proto`, or set `secure(true)`"
             );
         }
         // Traced where they occur, with a target of their own.
@@ -103,7 +103,7 @@ fn no_session(reason: NoSessionReason, id: Option<crate::id::SessionId>) {
     match reason {
         NoSessionReason::NoCookie => trace!(target: SESSION, { reason = reason.as_str() }, "no session"),
         NoSessionReason::Forged => {
-            warn!(target: SESSION, { reason = reason.as_str() }, "a session cookie that no key of the ring signed");
+            warn!(target: SESSION, { reason = reason.as_str() }, "session cookie not signed by any key of the ring");
         }
         _ => debug!(target: SESSION, { session.id = id, reason = reason.as_str() }, "no session"),
     }
@@ -113,7 +113,7 @@ fn no_session(reason: NoSessionReason, id: Option<crate::id::SessionId>) {
 pub(crate) fn missing_layer() {
     error!(
         target: LAYER,
-        "a handler asked for a session where no SessionLayer wraps its route: add `.layer(SessionLayer::new(store))` to the \
+        "a handler extracted a session, but no SessionLayer wraps its route: add `.layer(SessionLayer::new(store))` to the \
          router, after the route"
     );
 }
@@ -121,6 +121,6 @@ pub(crate) fn missing_layer() {
 pub(super) fn observer_panicked(event: &'static str) {
     error!(
         target: OBSERVER, event,
-        "an observer panicked: what it was told of is done all the same, and further panics of it are not reported"
+        "an observer panicked: the reported operation is unaffected, and further panics of this observer are not reported"
     );
 }

@@ -7,10 +7,10 @@ use super::key_id::KeyId;
 #[non_exhaustive]
 pub enum KeyRingError {
     /// The secret is already on the ring.
-    #[error("the key {0} is on the ring already: each secret is named once")]
+    #[error("the key {0} is already on the ring: name each secret once")]
     Twice(KeyId),
     /// The key is the one that writes, so it can't be removed.
-    #[error("the key {0} writes: make a ring on which another writes")]
+    #[error("the key {0} is the writing key: create a ring with another writing key")]
     Writing(KeyId),
 }
 

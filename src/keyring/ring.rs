@@ -228,10 +228,10 @@ mod tests {
 
     #[test]
     fn no_secret_and_a_secret_twice_are_refused() {
-        assert!(KeyRing::from_lines("# none\n").unwrap_err().to_string().starts_with("the secret: there is none"));
+        assert!(KeyRing::from_lines("# none\n").unwrap_err().to_string().starts_with("the secret: it is missing"));
         let error = KeyRing::from_lines(&format!("{0}\n{0}\n", base64(1))).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("is on the ring already"), "{source}");
+        assert!(source.contains("is already on the ring"), "{source}");
     }
 
     #[test]

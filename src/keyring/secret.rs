@@ -204,8 +204,8 @@ impl fmt::Display for SecretError {
             Reason::Weak(weakness) => f.write_str(weakness)?,
             Reason::NotBase64 => f.write_str("it is not base64")?,
             Reason::Unreadable(_) => return f.write_str("it can't be read"),
-            Reason::NotSet => f.write_str("it is not set, or is no text")?,
-            Reason::Empty => f.write_str("there is none")?,
+            Reason::NotSet => f.write_str("it is not set, or is not valid UTF-8")?,
+            Reason::Empty => f.write_str("it is missing")?,
             Reason::Ring(_) => return f.write_str("it can't be on the ring"),
         }
         f.write_str("; make one with: openssl rand -base64 32")

@@ -10,7 +10,7 @@ use super::{CustomErrorResponse, DefaultErrorResponse, SessionLayer, turns::Turn
 use crate::{
     clock::Clock,
     codec::Codec,
-    cookie::{ConfigError, Cookie, CookieConfig},
+    cookie::{ConfigError, CookieConfig, SessionCookie},
     error::Error,
     events::{Observer, Observers},
     lifetime::Lifetime,
@@ -381,7 +381,7 @@ fn check_renewal(settings: &Settings) -> Result<(), ConfigError> {
 
 impl Signing {
     #[cfg(feature = "encryption")]
-    fn sign(self, cookie: Cookie) -> Result<Cookie, ConfigError> {
+    fn sign(self, cookie: SessionCookie) -> Result<SessionCookie, ConfigError> {
         match (self.ring, self.unsigned_until) {
             (Some(ring), until) => Ok(cookie.signed(ring, until)),
             (None, None) => Ok(cookie),
@@ -392,7 +392,7 @@ impl Signing {
     }
 
     #[cfg(not(feature = "encryption"))]
-    fn sign(self, cookie: Cookie) -> Result<Cookie, ConfigError> {
+    fn sign(self, cookie: SessionCookie) -> Result<SessionCookie, ConfigError> {
         Ok(cookie)
     }
 }

@@ -72,7 +72,7 @@ impl Record {
         let mut rest = bytes;
         let [version, kind, flags] = take(&mut rest)?;
         if version != VERSION {
-            return Err(RecordError::new("it is of another version than 1"));
+            return Err(RecordError::new("its version is not 1"));
         }
         let kind = kind_from_byte(kind).ok_or(RecordError::new("its kind is unknown"))?;
         if flags & !(PERSISTENT | HAS_OWNER) != 0 {
@@ -192,10 +192,7 @@ mod tests {
     fn another_version_is_an_error_that_says_so() {
         let mut bytes = reference().to_bytes();
         bytes[0] = 2;
-        assert_eq!(
-            Record::from_bytes(&bytes).unwrap_err().to_string(),
-            "not a record: it is of another version than 1"
-        );
+        assert_eq!(Record::from_bytes(&bytes).unwrap_err().to_string(), "not a record: its version is not 1");
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use crate::{
     events::{NoSessionReason, span},
     id::{SessionId, TokenCheck},
     record::{Forward, Owner, Record, RecordKind},
-    store::{ListedSession, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, required},
+    store::{ListedSession, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, require},
 };
 
 /// The result of a look-up.
@@ -244,7 +244,7 @@ impl Context {
     /// Returns all sessions that the store lists for an owner, revoked or not. Loads the record if the list has only
     /// the id.
     pub(crate) async fn list_stored(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        let owners = required::owners(&self.store, "list_owner")?;
+        let owners = require::owners(&self.store, "list_owner")?;
         let listed = owners.list_owner(owner).await.map_err(|error| error.during("list_owner"))?;
         let mut sessions = Vec::with_capacity(listed.len());
         for ListedSession { id, stored, .. } in listed {

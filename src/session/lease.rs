@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     id::SessionId,
-    store::{Acquire, DynStore, Holder, StoreError, StoreErrorKind, Stored, required},
+    store::{Acquire, DynStore, Holder, StoreError, StoreErrorKind, Stored, require},
 };
 
 /// The outcome of taking a lease.
@@ -38,7 +38,7 @@ pub(crate) async fn take(
     freed: Option<&Notify>,
     mut may_have: impl FnMut(bool),
 ) -> Result<Taken, StoreError> {
-    let leases = required::leases(store, "acquire").map_err(|error| error.on(id))?;
+    let leases = require::leases(store, "acquire").map_err(|error| error.on(id))?;
     loop {
         may_have(true);
         match leases.acquire(id, holder, time).await {

@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use super::policy::{ConflictPolicy, DamagedPolicy, Limit, SaveIf, SavePolicy};
-use crate::{codec::Codec, cookie::Cookie, lifetime::Lifetime, store::Idle};
+use crate::{codec::Codec, cookie::SessionCookie, lifetime::Lifetime, store::Idle};
 
 /// The settings of one layer, chosen once, when the layer is built.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     pub(crate) max_record: usize,
     /// How long a commit is tried again after conflicts.
     pub(crate) retry_for: Duration,
-    pub(crate) cookie: Cookie,
+    pub(crate) cookie: SessionCookie,
     /// Whether responses say how they may be cached.
     pub(crate) cache_headers: bool,
     /// The application's response to errors: a `CustomErrorResponse` with any body type.
@@ -52,14 +52,14 @@ impl Default for Settings {
         Self {
             codec: Codec::Json,
             lifetime: Lifetime::default(),
-            touch_fraction: Idle::DEFAULT_TOUCH_AFTER,
+            touch_fraction: Idle::DEFAULT_TOUCH_FRACTION,
             conflicts: ConflictPolicy::default(),
             save: SavePolicy::default(),
             damaged: DamagedPolicy::default(),
             save_if: SaveIf::default(),
             max_record: 128 * 1_024,
             retry_for: Duration::from_secs(5),
-            cookie: Cookie::default(),
+            cookie: SessionCookie::default(),
             cache_headers: true,
             error_response: None,
             holds_lease: false,

@@ -18,6 +18,23 @@ use crate::{
 /// store in about 60 lines. The conformance kit (feature `conformance`) tests whether a store is correct: **every
 /// numbered sentence below has a check in it.**
 ///
+/// The letter of a sentence says which methods it is about:
+///
+/// | letter | methods |
+/// |---|---|
+/// | G | every method |
+/// | L, C, U, T, R | `load`, `create`, `update`, `touch`, `remove` |
+/// | X | `end` |
+/// | N | `rename` |
+/// | F | `refresh` |
+/// | E | `owner_epoch`, `ensure_epoch`, `renew_epoch` |
+/// | M | `metadata` |
+/// | D | `flush`, `close` |
+/// | I | `ids` and `count` of [`Listing`]; I4 is about `clear` of [`Clearing`] |
+/// | W | `sweep` and `delete_idle` of [`Listing`] |
+/// | O | `list_owner` of [`Owners`] |
+/// | K | `acquire`, `release` and `released` of [`Leases`] |
+///
 /// # What holds for every method
 ///
 /// - **G1** An error never means "absent": if the store can't tell, it returns an error.
@@ -79,7 +96,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Replaces a record if it still has the expected version.
     ///
-    /// - **U1** Where no live record is, the answer is `Gone`: `update` never creates.
+    /// - **U1** If there is no live record, returns `Gone`: `update` never creates.
     /// - **U2** If the stored version is another one, returns `Conflict` and leaves the record as it is.
     /// - **U3** Of two updates that expect the same version, exactly one returns `Updated`.
     /// - **U4** An update yields a version that no state of this id had before.

@@ -114,7 +114,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Corrupt => "the stored record can't be opened",
             Self::TooLarge => "the record is too large for the store",
             Self::Leased => "the session is leased by another holder",
-            Self::Unsupported => "the store has no such operation",
+            Self::Unsupported => "the store does not support this operation",
             Self::OutcomeUnknown => "the write was not answered: it may or may not have happened",
             Self::Other => "the store failed",
         })

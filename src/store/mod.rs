@@ -8,6 +8,8 @@
 //! - [`StoreError`]: a failed operation, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
+#[cfg(any(feature = "file", feature = "memory"))]
+mod background_tasks;
 mod cached;
 mod capability;
 mod contract;
@@ -17,21 +19,25 @@ mod encrypted;
 mod error;
 #[cfg(feature = "file")]
 pub(crate) mod file;
-mod links;
+mod holder;
+mod id_hash;
+mod idle;
 #[cfg(feature = "memcached")]
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+mod metadata;
 pub(crate) mod observed;
 mod outcome;
+mod page;
 pub mod provided;
-pub(crate) mod required;
-mod seed;
-mod small;
-#[cfg(any(feature = "file", feature = "memory"))]
-mod tasks;
+mod slot_rings;
+mod small_bytes;
+mod stored;
+mod usage;
 mod version;
 
+pub(crate) use self::capability::{own_capabilities, require};
 #[cfg(all(fuzzing, feature = "encryption"))]
 pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]
@@ -50,10 +56,13 @@ pub use self::{
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},
+    holder::Holder,
+    idle::{Idle, Swept},
+    metadata::{Metadata, SessionStatus},
     observed::ObservedStore,
-    outcome::{
-        Acquire, Create, Cursor, End, Holder, Idle, ListedSession, Metadata, OwnerEpoch, Page, Refresh, Rename,
-        SessionStatus, Stored, Swept, Touch, Update, Usage,
-    },
+    outcome::{Acquire, Create, End, Refresh, Rename, Touch, Update},
+    page::{Cursor, Page},
+    stored::{ListedSession, OwnerEpoch, Stored},
+    usage::Usage,
     version::Version,
 };

@@ -15,7 +15,7 @@ use crate::{
     store::{
         Acquire, Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, ListedSession, Listing, Metadata,
         Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
-        required,
+        own_capabilities, require,
     },
 };
 
@@ -272,7 +272,7 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.inner.name()
     }
 
-    required::own_capabilities!(inner);
+    own_capabilities!(inner);
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         let call = self.inner.metadata(id);
@@ -291,24 +291,24 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Listing for ObservedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        let call = required::listing(&self.inner, "ids")?.ids(from, limit);
+        let call = require::listing(&self.inner, "ids")?.ids(from, limit);
         self.call("ids", About::ALL, call, |page| Told::sessions(number(page.ids.len()))).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        self.call("count", About::ALL, required::listing(&self.inner, "count")?.count(), |count| Told::sessions(*count))
+        self.call("count", About::ALL, require::listing(&self.inner, "count")?.count(), |count| Told::sessions(*count))
             .await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.call("sweep", About::ALL, required::listing(&self.inner, "sweep")?.sweep(), |swept| {
+        self.call("sweep", About::ALL, require::listing(&self.inner, "sweep")?.sweep(), |swept| {
             Told::sessions(swept.deleted)
         })
         .await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        let call = required::listing(&self.inner, "delete_idle")?.delete_idle(idle);
+        let call = require::listing(&self.inner, "delete_idle")?.delete_idle(idle);
         self.call("delete_idle", About::ALL, call, |swept| Told::sessions(swept.deleted)).await
     }
 }
@@ -316,7 +316,7 @@ impl<S: SessionStore> Listing for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Clearing for ObservedStore<S> {
     async fn clear(&self) -> Result<u64, StoreError> {
-        self.call("clear", About::ALL, required::clearing(&self.inner, "clear")?.clear(), |cleared| {
+        self.call("clear", About::ALL, require::clearing(&self.inner, "clear")?.clear(), |cleared| {
             Told::sessions(*cleared)
         })
         .await
@@ -326,7 +326,7 @@ impl<S: SessionStore> Clearing for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Owners for ObservedStore<S> {
     async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
-        let call = required::owners(&self.inner, "list_owner")?.list_owner(owner);
+        let call = require::owners(&self.inner, "list_owner")?.list_owner(owner);
         self.call("list_owner", About::ALL, call, |sessions| Told::sessions(number(sessions.len()))).await
     }
 }
@@ -337,7 +337,7 @@ impl<S: SessionStore> Leases for ObservedStore<S> {
         self.call(
             "acquire",
             About::id(id),
-            required::leases(&self.inner, "acquire")?.acquire(id, holder, time),
+            require::leases(&self.inner, "acquire")?.acquire(id, holder, time),
             |lock| {
                 Told::outcome(match lock {
                     Acquire::Acquired { .. } => Outcome::Done,
@@ -350,7 +350,7 @@ impl<S: SessionStore> Leases for ObservedStore<S> {
     }
 
     async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.call("release", About::id(id), required::leases(&self.inner, "release")?.release(id, holder), |had| {
+        self.call("release", About::id(id), require::leases(&self.inner, "release")?.release(id, holder), |had| {
             Told::present(*had)
         })
         .await

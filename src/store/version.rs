@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::small::SmallBytes;
+use super::small_bytes::SmallBytes;
 use crate::id::{EntropyError, random_u64};
 
 /// A store's opaque value for one state of one record. An update names the version it was computed from.
@@ -65,7 +65,7 @@ impl fmt::Debug for Version {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::small::MAX_BYTES, *};
+    use super::{super::small_bytes::MAX_BYTES, *};
 
     #[test]
     fn numbers_and_bytes_come_back() {

@@ -30,7 +30,7 @@ fn the_kit_reads_every_sentence_and_its_text() {
         assert!(sentence.text.ends_with(['.', ')']), "cut off: {sentence}");
     }
     let u1 = sentences().iter().find(|sentence| sentence.number == "U1").expect("there is a U1");
-    assert_eq!(u1.to_string(), "U1: Where no live record is, the answer is `Gone`: `update` never creates.");
+    assert_eq!(u1.to_string(), "U1: If there is no live record, returns `Gone`: `update` never creates.");
 }
 
 #[test]
@@ -142,7 +142,7 @@ async fn a_failure_names_the_sentence_its_text_and_the_answer() {
     assert!(!report.passed());
     let text = report.to_string();
     for part in [
-        "U1: Where no live record is, the answer is `Gone`: `update` never creates.",
+        "U1: If there is no live record, returns `Gone`: `update` never creates.",
         "`update` of an id that was never created: expected Gone, the store answered Updated",
         "found by the check u1_update_never_creates",
     ] {
@@ -172,7 +172,7 @@ async fn a_store_that_panics_is_a_failure_and_the_other_checks_go_on() {
 async fn a_lost_method_fails_and_a_missing_one_is_named() {
     let lost = conformance::run(|| async { Reference::open().await.wrap(Bare) }).await;
     let failure = lost.failures().find(|failure| failure.sentence == "I3").expect("`count` is lost");
-    assert!(failure.what.contains("`count` failed: count: the store has no such operation"), "{failure}");
+    assert!(failure.what.contains("`count` failed: count: the store does not support this operation"), "{failure}");
 
     let never = conformance::run(|| async {
         let clock = conformance::manual_clock();

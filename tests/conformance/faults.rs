@@ -7,7 +7,7 @@ use session_layer::{
     Lifetime, SessionId, SessionStore,
     conformance::{
         self, Operation,
-        fault::{Bare, Ended, Fault, FaultStore, Step},
+        fault::{Bare, CallOutcome, Fault, FaultStore, Step},
     },
     id::{SessionToken, TokenCheck},
     record::{Epoch, Owner, Record, RecordKind},
@@ -112,7 +112,10 @@ async fn slow_and_hanging_are_of_tokios_time() {
     let hour = Duration::from_secs(3_600);
     assert!(tokio::time::timeout(hour, store.remove(&session.id)).await.is_err());
     assert_eq!(load_kind(&store, &session.id).await, Ok(false), "it was done");
-    assert_eq!(store.log().iter().find(|call| call.operation == Operation::Remove).unwrap().ended, Ended::Dropped);
+    assert_eq!(
+        store.log().iter().find(|call| call.operation == Operation::Remove).unwrap().outcome,
+        CallOutcome::Dropped
+    );
 }
 
 #[tokio::test]
@@ -174,7 +177,7 @@ async fn a_gate_makes_an_interleaving_certain() {
         let update = tokio::spawn(async move { slow.update(&id, &record, &version, usage).await });
         gate.reached().await;
         assert!(gate.is_reached());
-        assert_eq!(store.log().last().unwrap().ended, Ended::Pending);
+        assert_eq!(store.log().last().unwrap().outcome, CallOutcome::Pending);
         if step == Step::Before {
             assert!(store.remove(&session.id).await.unwrap());
             gate.release();
@@ -219,13 +222,13 @@ async fn the_log_tells_every_call_and_its_end() {
     store.inject(Fault::unavailable().on(Operation::Touch));
     let _ = store.touch(&session.id, session.usage).await;
     store.count().await.unwrap();
-    let log: Vec<_> = store.log().into_iter().map(|call| (call.operation, call.id, call.ended)).collect();
+    let log: Vec<_> = store.log().into_iter().map(|call| (call.operation, call.id, call.outcome)).collect();
     assert_eq!(
         log,
         [
-            (Operation::Create, Some(session.id), Ended::Answered),
-            (Operation::Touch, Some(session.id), Ended::Failed(StoreErrorKind::Unavailable)),
-            (Operation::Count, None, Ended::Answered),
+            (Operation::Create, Some(session.id), CallOutcome::Answered),
+            (Operation::Touch, Some(session.id), CallOutcome::Failed(StoreErrorKind::Unavailable)),
+            (Operation::Count, None, CallOutcome::Answered),
         ]
     );
     assert_eq!(store.total(), 3);
@@ -243,10 +246,10 @@ async fn the_log_tells_every_call_and_its_end() {
     }
     gate.release();
     load.await.unwrap().unwrap();
-    assert_eq!(store.log()[0].ended, Ended::Pending);
+    assert_eq!(store.log()[0].outcome, CallOutcome::Pending);
     hanging.abort();
     assert!(hanging.await.unwrap_err().is_cancelled());
-    assert_eq!(store.log()[0].ended, Ended::Dropped);
+    assert_eq!(store.log()[0].outcome, CallOutcome::Dropped);
 }
 
 /// K15 (SECURITY.md): whichever step of the provided rename fails, one live session is left, either the old one or the

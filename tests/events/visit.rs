@@ -257,7 +257,7 @@ TRACE session_layer::session session loaded session.id=#4
 DEBUG session_layer::session session destroyed session.id=#4
 WARN session_layer::session session commit{session.id=#4}: write to a session that is gone was blocked session.id=#4 why=session #4 is gone: it was destroyed, revoked or has expired
 == somebody guesses
-WARN session_layer::session a session cookie that no key of the ring signed reason="forged"
+WARN session_layer::session session cookie not signed by any key of the ring reason="forged"
 == somebody sends nonsense
 DEBUG session_layer::session no session reason="malformed"
 == a cookie of another site with the same key

@@ -290,7 +290,7 @@ async fn a_lease_that_can_not_be_given_back_runs_out() {
     site.store.inject(Fault::unavailable().on(Operation::Release));
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     site.store.heal();
-    assert_eq!(events.count(Level::WARN, "lease not given back: it runs out at its time"), 1);
+    assert_eq!(events.count(Level::WARN, "lease not given back: it ends when it expires"), 1);
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
     site.clock.advance(LEASE);
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);

@@ -27,7 +27,7 @@ async fn a_login_over_the_limit_is_409_and_keeps_the_anonymous_session() {
     assert_eq!(jar.value, before);
     let whose = async |session: Session| format!("{:?} {:?}", session.owner(), session.get::<u8>("n"));
     assert_eq!(site.visit(&mut jar, whose).await.body, "None Ok(Some(1))");
-    assert_eq!(events.count(Level::WARN, "login refused: its owner has as many sessions as are allowed"), 1);
+    assert_eq!(events.count(Level::WARN, "login refused: its owner has the maximum number of sessions"), 1);
     assert_eq!(events.count(Level::ERROR, ""), 0, "{:?}", events.all());
     assert!(!events.all().iter().any(|event| event.contains("ada")));
     // The response gives a first-time visitor no session.

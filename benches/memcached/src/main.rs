@@ -56,13 +56,13 @@ async fn main() {
         }
         let middle = |client: usize| median(&rates[client]).1;
         let best = clients::PUBLISHED.map(middle).into_iter().fold(0.0, f64::max);
-        println!("  the store beside the best published client     {:>8.2}x", middle(clients::STORE) / best);
+        println!("  the store compared with the best published one {:>8.2}x", middle(clients::STORE) / best);
         println!(
-            "  the store beside the bare multiplexed client   {:>8.2}x",
+            "  the store compared with a bare multiplexed one {:>8.2}x",
             middle(clients::STORE) / middle(clients::BARE)
         );
         println!(
-            "  update beside load                             {:>8.2}x\n",
+            "  update compared with load                      {:>8.2}x\n",
             middle(clients::UPDATE) / middle(clients::STORE)
         );
     }

@@ -2,8 +2,9 @@
 
 use super::{
     super::{
-        bench::{Bench, Verdict},
+        bench::Bench,
         sample::{Sample, tombstone},
+        verdict::Verdict,
     },
     listing::{mixed, several},
 };
@@ -22,7 +23,7 @@ pub(super) async fn i4_clear_leaves_nothing(bench: Bench) -> Verdict {
     let cleared = i4.clear().await?;
     // A store that can't count can't be compared.
     if let Some(counted) = counted {
-        i4.equal(counted, cleared, "how many live sessions `clear` says there were, beside `count`")?;
+        i4.equal(counted, cleared, "the live sessions that `clear` returns, compared with `count`")?;
     }
     for session in live.iter().chain([&from, &to]) {
         i4.absent(&session.id, "after `clear`").await?;

@@ -1,8 +1,9 @@
 //! C1-C3: `create` never replaces.
 
 use super::super::{
-    bench::{Bench, Verdict},
+    bench::Bench,
     sample::{Sample, owner},
+    verdict::Verdict,
 };
 use crate::{
     record::Record,

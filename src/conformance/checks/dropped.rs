@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
     judge::APART,
+    probe::Probe,
     race::Cut,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     record::RecordKind,
-    store::{Acquire, Holder, Rename, SessionStore, Stored, Touch, Update, Usage, Version, required},
+    store::{Acquire, Holder, Rename, SessionStore, Stored, Touch, Update, Usage, Version, require},
 };
 
 /// How often a write is retried over a dropped one, which may still take effect.
@@ -157,7 +159,7 @@ pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict 
     for cut in cuts(&g3).filter(|cut| exact || matches!(cut, Cut::Polls(2))) {
         let (session, _) = g3.created().await?;
         let (store, id, first, time) = (g3.store().clone(), session.id, holder(), g3.units(1));
-        cut.run(async move { required::leases(&store, "acquire")?.acquire(&id, first, time).await }).await;
+        cut.run(async move { require::leases(&store, "acquire")?.acquire(&id, first, time).await }).await;
         g3.past(g3.now() + g3.units(2)).await;
         let answer = g3.acquire(&session.id, holder(), g3.units(1)).await?;
         let acquired = matches!(answer, Acquire::Acquired { .. });
@@ -179,7 +181,7 @@ pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
             matches!(locked, Acquire::Acquired { .. }),
             format_args!("`acquire` of a session answered {locked:?}"),
         )?;
-        cut.run(async move { required::leases(&store, "release")?.release(&id, first).await }).await;
+        cut.run(async move { require::leases(&store, "release")?.release(&id, first).await }).await;
         g3.present(&id, "after a dropped `release`").await?;
         // The dropped `release` or this one gave the lease back.
         g3.release(&id, first).await?;

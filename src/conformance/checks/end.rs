@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,
@@ -48,7 +50,7 @@ pub(super) async fn x1_nothing_brings_it_back(bench: Bench) -> Verdict {
         let touch = async move { first.touch(&id, usage).await };
         let (touched, ended) = way.run(touch, async move { second.end_now(&id, &version).await }).await;
         let (touched, ended) = (touched?, ended?);
-        x1.equal(End::Ended, ended, "`end` beside a `touch`")?;
+        x1.equal(End::Ended, ended, "`end` concurrent with a `touch`")?;
         let when = format!("after `touch` ({touched:?}) and `end` at once");
         x1.over(&id, &when).await?;
         x1.other(way).over(&id, &when).await?;

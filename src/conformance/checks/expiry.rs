@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, owner, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     clock,

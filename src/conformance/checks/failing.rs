@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict, chain},
+    bench::Bench,
+    probe::{Probe, chain},
     sample::{Sample, of_size, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,

@@ -3,8 +3,10 @@
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,

@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity},
+    verdict::Verdict,
 };
 use crate::{
     clock,
@@ -161,7 +163,11 @@ pub(super) async fn k3_a_lease_ends(bench: Bench) -> Verdict {
     k3.past(until).await;
     acquired(&k3, &session, second, k3.units(20), "at the end of another's lease").await?;
     k3.equal(false, k3.release(&session.id, first).await?, "`release` by a holder whose time is over")?;
-    k3.equal(Acquire::Held, k3.acquire(&session.id, first, k3.units(1)).await?, "`acquire` beside the next holder")
+    k3.equal(
+        Acquire::Held,
+        k3.acquire(&session.id, first, k3.units(1)).await?,
+        "`acquire` during the next holder's lease",
+    )
 }
 
 pub(super) async fn k3_a_lease_ends_with_an_expired_session(bench: Bench) -> Verdict {
@@ -186,8 +192,8 @@ pub(super) async fn k4_only_the_holder_unlocks(bench: Bench) -> Verdict {
     let (first, second, long) = (holder(), holder(), k4.units(20));
     k4.equal(false, k4.release(&identity().0, first).await?, "`release` of an id that was never created")?;
     let (session, version) = k4.created().await?;
-    k4.equal(false, k4.release(&session.id, first).await?, "`release` of a session that nobody has leased")?;
-    k4.unchanged(&session.id, &session.record, &version, "after an `release` of what nobody has leased").await?;
+    k4.equal(false, k4.release(&session.id, first).await?, "`release` of a session without a lease")?;
+    k4.unchanged(&session.id, &session.record, &version, "after an `release` of a session without a lease").await?;
     acquired(&k4, &session, first, long, "a free session").await?;
     let version = k4.present(&session.id, "a leased session").await?.version;
     k4.equal(false, k4.release(&session.id, second).await?, "`release` by another than the holder")?;
@@ -232,7 +238,7 @@ pub(super) async fn k5_a_waiter_goes_on(bench: Bench) -> Verdict {
         let unlocker = k5.clone();
         let unlock = async move { unlocker.release(&id, first).await };
         let (waited, unlocked) = way.run(wait, unlock).await;
-        k5.equal(true, unlocked?, "`release` by the holder beside a waiter")?;
+        k5.equal(true, unlocked?, "`release` by the holder during a wait")?;
         let waited = waited?;
         let went_on = matches!(waited, Acquire::Acquired { .. });
         k5.holds(went_on, format_args!("a waiter whose lease was given back was answered {waited:?} by `acquire`"))?;

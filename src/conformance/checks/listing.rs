@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,
@@ -93,7 +95,7 @@ pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
         }
         match churn.await {
             Ok(verdict) => verdict?,
-            Err(error) => return i1.broken(format!("a call beside `ids` panicked: {error}")),
+            Err(error) => return i1.broken(format!("a call concurrent with `ids` panicked: {error}")),
         }
         all_of(&i1, &sessions, &named, &format!("a walk with pages of {limit} while others come and go"))?;
     }
@@ -174,7 +176,11 @@ pub(super) async fn i2_only_live_sessions_are_named(bench: Bench) -> Verdict {
         };
         i2.broken(format!("`ids` names {what}"))?;
     }
-    i2.equal(live.len(), named.len(), "how many ids are named beside tombstones, epochs and expired ones")
+    i2.equal(
+        live.len(),
+        named.len(),
+        "the number of ids returned, with tombstones, epochs and expired records in the store",
+    )
 }
 
 pub(super) async fn i3_the_count_is_the_number_of_ids(bench: Bench) -> Verdict {
@@ -182,10 +188,10 @@ pub(super) async fn i3_the_count_is_the_number_of_ids(bench: Bench) -> Verdict {
     i3.equal(0, i3.count().await?, "`count` of an empty store")?;
     let live = mixed(&i3).await?;
     let expected = u64::try_from(live.len()).unwrap_or(u64::MAX);
-    i3.equal(expected, i3.count().await?, "`count` beside tombstones, epochs and expired ones")?;
+    i3.equal(expected, i3.count().await?, "`count`, with tombstones, epochs and expired records in the store")?;
     if let Some(named) = i3.optional(walk(&i3, 3).await)? {
         let different: HashSet<_> = named.into_iter().collect();
-        i3.equal(different.len(), live.len(), "`count`, beside the number of different ids that `ids` names")?;
+        i3.equal(different.len(), live.len(), "`count`, compared with the number of different ids that `ids` returns")?;
     }
     for session in &live {
         i3.remove(&session.id).await?;

@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::super::{
-    bench::{Bench, Probe, Verdict},
-    judge::APART,
-    race::Way,
-    sample::Sample,
-};
+use super::super::{bench::Bench, judge::APART, probe::Probe, race::Way, sample::Sample, verdict::Verdict};
 use crate::store::{Create, Stored, Touch, Update, Usage, Version};
 
 /// The call that a party makes.
@@ -187,7 +182,7 @@ fn state_of(
     match (record, version, expiry) {
         (Some(record), Some(version), Some(expiry)) => Ok(State { record, version, expiry }),
         _ => g2.broken(format!(
-            "`load` beside another call answered a state that nobody stored: record of {record:?}, version of \
+            "`load` during another call answered a state that nobody stored: record of {record:?}, version of \
              {version:?}, expiry of {expiry:?}"
         )),
     }

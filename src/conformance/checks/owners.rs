@@ -2,8 +2,9 @@
 
 use super::{
     super::{
-        bench::{Bench, Verdict},
+        bench::Bench,
         sample::{Sample, owner, tombstone},
+        verdict::Verdict,
     },
     listing::several,
 };

@@ -1,8 +1,9 @@
 //! R1-R4: a removed session stays removed.
 
 use super::super::{
-    bench::{Bench, Verdict},
+    bench::Bench,
     sample::{Sample, identity, shapes},
+    verdict::Verdict,
 };
 use crate::store::{Acquire, Holder, Touch, Update};
 
@@ -23,7 +24,9 @@ pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
             for number in 0..4 {
                 match writer.update(&busy.id, &busy.variant(number), &version, busy.usage).await? {
                     Update::Updated(new) => version = new,
-                    Update::Conflict(_) => return writer.broken("`update` beside a `remove` alone answered Conflict"),
+                    Update::Conflict(_) => {
+                        return writer.broken("`update` concurrent with only a `remove` answered Conflict");
+                    }
                     Update::Gone => {}
                 }
                 writer.touch(&busy.id, busy.usage).await?;
@@ -34,7 +37,7 @@ pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
         let remove = async move { remover.remove(&id).await };
         let (written, removed) = way.run(write, remove).await;
         written?;
-        r1.equal(true, removed?, "`remove` beside updates and touches")?;
+        r1.equal(true, removed?, "`remove` concurrent with updates and touches")?;
         r1.absent(&id, "after updates, touches and a `remove` at once").await?;
         let answer = r1.update(&id, &session.variant(9), &version, session.usage).await?;
         r1.equal(Update::Gone, answer, "`update` after a `remove`")?;
@@ -55,7 +58,7 @@ pub(super) async fn r1_a_remove_beats_a_lock(bench: Bench) -> Verdict {
         let (locked, removed) = (locked?, removed?);
         let when = format!("after `acquire` ({locked:?}) and `remove` ({removed}) at once");
         r1.absent(&id, &when).await?;
-        r1.holds(removed, "`remove` beside a `acquire` answered false")?;
+        r1.holds(removed, "`remove` concurrent with an `acquire` answered false")?;
         r1.equal(Acquire::Absent, r1.acquire(&id, holder, time).await?, format_args!("{when}, `acquire`"))?;
     }
     Ok(())

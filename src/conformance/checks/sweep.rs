@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity},
+    verdict::Verdict,
 };
 use crate::{
     lifetime::Lifetime,

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity, shapes, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     lifetime::Lifetime,
@@ -57,7 +59,7 @@ pub(super) async fn t2_a_remove_beats_a_touch(bench: Bench) -> Verdict {
         let when = format!("after `touch` ({touched:?}) and `remove` ({removed}) at once");
         t2.absent(&session.id, &when).await?;
         t2.other(way).absent(&session.id, &when).await?;
-        t2.holds(removed, "`remove` beside a `touch` answered false")?;
+        t2.holds(removed, "`remove` concurrent with a `touch` answered false")?;
     }
     Ok(())
 }

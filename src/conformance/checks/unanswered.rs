@@ -5,15 +5,17 @@ use std::sync::Arc;
 use super::{
     super::{
         Operation,
-        bench::{Bench, Probe, Verdict},
+        bench::Bench,
+        probe::Probe,
         sample::{Sample, tombstone},
+        verdict::Verdict,
     },
     failing::answered,
 };
 use crate::{
     record::RecordKind,
     store::{
-        Acquire, Create, End, Holder, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, required,
+        Acquire, Create, End, Holder, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, require,
     },
 };
 
@@ -141,7 +143,7 @@ pub(super) async fn g6_an_unanswered_update_never_comes_again(bench: Bench) -> V
         let stored = answered(&g6, &session.id).await?;
         if acknowledged && stored.is_none_or(|stored| *stored.record != *two) {
             return g6.broken(
-                "an `update` whose answer was lost, beside one that went on from what it had stored: the second was \
+                "an `update` whose answer was lost, concurrent with one that went on from what it had stored: the second was \
                  answered Updated, and is not what `load` answers afterwards. The first must not be sent again, in \
                  whatever version: it has happened",
             );
@@ -247,7 +249,7 @@ pub(super) async fn g6_an_unanswered_lock_is_the_holders(bench: Bench) -> Verdic
     for nth in 1..=REQUESTS {
         let (session, _) = g6.created().await?;
         let (first, second, long) = (holder(), holder(), g6.units(20));
-        let call = async { required::leases(g6.store(), "acquire")?.acquire(&session.id, first, long).await };
+        let call = async { require::leases(g6.store(), "acquire")?.acquire(&session.id, first, long).await };
         let Some(answer) = unanswered(&g6, Operation::Acquire, nth, call).await? else { break };
         let when = when(Operation::Acquire, nth);
         answered(&g6, &session.id).await?;

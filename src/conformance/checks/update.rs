@@ -3,8 +3,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, entries},
+    verdict::Verdict,
 };
 use crate::store::{Acquire, Holder, Stored, Update, Usage, Version};
 
@@ -119,7 +121,7 @@ async fn increment(u3: &Probe, session: &Sample) -> Verdict {
         match u3.update(&session.id, &record, &stored.version, session.usage).await? {
             Update::Updated(_) => return Ok(()),
             Update::Conflict(_) => {}
-            Update::Gone => return u3.broken("`update` of a session that nobody removes answered Gone"),
+            Update::Gone => return u3.broken("`update` of a session that is never removed answered Gone"),
         }
     }
 }
@@ -171,7 +173,7 @@ pub(super) async fn u5_a_remove_beats_an_update(bench: Bench) -> Verdict {
         let when = format!("after `update` ({updated:?}) and `remove` ({removed}) at once");
         u5.absent(&session.id, &when).await?;
         u5.other(way).absent(&session.id, &when).await?;
-        u5.holds(removed, "`remove` beside an `update` answered false")?;
+        u5.holds(removed, "`remove` concurrent with an `update` answered false")?;
     }
     Ok(())
 }

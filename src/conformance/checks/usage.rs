@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     super::{
-        bench::{Bench, Probe, Verdict},
+        bench::Bench,
         judge::APART,
+        probe::Probe,
         sample::{Sample, identity, owner, tombstone},
+        verdict::Verdict,
     },
     load::THROUGH_TWIN,
 };

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 ///
 /// Dropping a gate releases it, so a failing test doesn't hang.
 #[derive(Debug)]
-#[must_use = "a gate that is dropped is open"]
+#[must_use = "dropping a gate releases it"]
 pub struct Gate(Arc<Posts>);
 
 /// The state that calls share with their gate.

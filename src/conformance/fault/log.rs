@@ -11,12 +11,12 @@ pub struct Call {
     /// The session that it concerned: the old id for a rename, `None` for an owner's epoch.
     pub id: Option<SessionId>,
     /// How it ended.
-    pub ended: Ended,
+    pub outcome: CallOutcome,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum CallOutcome {
     /// The call is still under way.
     Pending,
     /// The call returned `Ok`.

@@ -44,7 +44,7 @@ mod store;
 pub use self::{
     bare::Bare,
     gate::Gate,
-    log::{Call, Ended},
+    log::{Call, CallOutcome},
     plan::{Fault, Step},
     store::FaultStore,
 };

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Call, Ended, Fault, Gate, Step,
+    Call, CallOutcome, Fault, Gate, Step,
     plan::{Alter, Effect, Injected},
 };
 use crate::{
@@ -18,7 +18,8 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, own_capabilities,
+        require,
     },
 };
 
@@ -138,7 +139,7 @@ impl<S> FaultStore<S> {
         let State { faults, losing, .. } = &mut *state;
         let faults = faults.iter_mut().chain(losing.as_mut().map(|(_, lost)| lost));
         let strikes = faults.filter_map(|fault| fault.strikes(operation, ids)).collect();
-        state.log.push(Call { operation, id: ids.first().map(|id| **id), ended: Ended::Pending });
+        state.log.push(Call { operation, id: ids.first().map(|id| **id), outcome: CallOutcome::Pending });
         let (index, emptied) = (state.log.len() - 1, state.emptied);
         Entered { state: Arc::clone(&self.state), index, emptied, operation, id: ids.first().map(|id| **id), strikes }
     }
@@ -159,7 +160,8 @@ impl<S> FaultStore<S> {
             Ok(alter(answer, &entered.alters()))
         }
         .await;
-        entered.ended(answer.as_ref().map_or_else(|error| Ended::Failed(error.kind()), |_| Ended::Answered));
+        entered
+            .ended(answer.as_ref().map_or_else(|error| CallOutcome::Failed(error.kind()), |_| CallOutcome::Answered));
         answer
     }
 }
@@ -202,20 +204,20 @@ impl Entered {
         self.strikes.iter().filter_map(alter).collect()
     }
 
-    fn ended(&self, ended: Ended) {
+    fn ended(&self, outcome: CallOutcome) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.emptied == self.emptied
             && let Some(call) = state.log.get_mut(self.index)
-            && call.ended == Ended::Pending
+            && call.outcome == CallOutcome::Pending
         {
-            call.ended = ended;
+            call.outcome = outcome;
         }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.ended(Ended::Dropped);
+        self.ended(CallOutcome::Dropped);
     }
 }
 
@@ -286,7 +288,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         self.pose.map_or_else(|| self.inner.name(), |(name, _)| name)
     }
 
-    required::own_capabilities!(inner);
+    own_capabilities!(inner);
 }
 
 /// Forwards the methods of a capability.
@@ -297,7 +299,7 @@ macro_rules! forward_capability {
         #[async_trait]
         impl<S: SessionStore> $capability for FaultStore<S> {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
-                let call = async { required::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
+                let call = async { require::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
                 self.ask(Operation::$operation, &[$($id),*], call, |answer, _| answer).await
             })*
 
@@ -351,7 +353,7 @@ impl<S: SessionStore> Owners for FaultStore<S> {
                 })
                 .collect()
         };
-        let call = async { required::owners(&self.inner, "list_owner")?.list_owner(owner).await };
+        let call = async { require::owners(&self.inner, "list_owner")?.list_owner(owner).await };
         self.ask(Operation::ListOwner, &[], call, alter).await
     }
 }

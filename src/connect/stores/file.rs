@@ -2,18 +2,18 @@
 
 use std::{io, path::Path, time::Duration};
 
-use super::{ConnectError, DynStore, StoreUrl, Told, cached};
+use super::{cached::cached, observer::StoreObserver};
 use crate::{
-    connect::encoded,
-    store::{Durability, FileStore, FileStoreBuilder, FileStoreError},
+    connect::{encoded, error::ConnectError, url::StoreUrl},
+    store::{Durability, DynStore, FileStore, FileStoreBuilder, FileStoreError},
 };
 
 const OPTIONS: [&str; 4] = ["durability", "create", "sweep_interval_s", "cache"];
 
-pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
+pub(super) async fn open(url: &StoreUrl<'_>, observer: StoreObserver) -> Result<DynStore, ConnectError> {
     let options = url.options(&OPTIONS)?;
     let dir = encoded::path(directory(url.target)?)?;
-    let mut builder = told.iter().cloned().fold(FileStore::builder(&*dir), FileStoreBuilder::observe);
+    let mut builder = observer.iter().cloned().fold(FileStore::builder(&*dir), FileStoreBuilder::observe);
     let durabilities = [("none", Durability::None), ("data", Durability::Data), ("full", Durability::Full)];
     if let Some(durability) = options.word("durability", &durabilities)? {
         builder = builder.durability(durability);
@@ -24,7 +24,7 @@ pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, Con
     let create = options.word("create", &[("yes", true), ("no", false)])?.unwrap_or(false);
     let cache = options.number("cache")?;
     let opened = if create { builder.create().await } else { builder.open().await };
-    Ok(cached(cache, opened.map_err(|error| failed(Path::new(&*dir), create, error))?, told))
+    Ok(cached(cache, opened.map_err(|error| failed(Path::new(&*dir), create, error))?, observer))
 }
 
 /// Returns the directory's path: `file:/var/lib/x`, `file:x`, and, as in RFC 8089, `file:///var/lib/x` and
@@ -44,7 +44,7 @@ fn directory(target: &str) -> Result<&str, ConnectError> {
                 host if host.eq_ignore_ascii_case("localhost") => path,
                 host => {
                     return Err(ConnectError::new(format!(
-                        "the store URL has {host:?} where a host stands, and files are on this one: write \
+                        "the store URL names the host {host:?}, but files are local: write \
                          `file:/{host}{path}`, or `file:{host}{path}` for a path from the working directory"
                     )));
                 }

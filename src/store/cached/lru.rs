@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use crate::{
     id::SessionId,
-    store::{links::Links, seed::Seed},
+    store::{id_hash::IdHash, slot_rings::SlotRings},
 };
 
-pub(super) type IdMap<T> = HashMap<SessionId, T, Seed>;
+pub(super) type IdMap<T> = HashMap<SessionId, T, IdHash>;
 
 /// The rings: nodes in their order of use, and free nodes.
 const USED: u32 = 0;
@@ -23,7 +23,7 @@ const MOST_NODES: usize = (u32::MAX - RINGS) as usize;
 pub(super) struct Lru<T> {
     index: IdMap<u32>,
     nodes: Vec<Node<T>>,
-    links: Links,
+    rings: SlotRings,
     bytes: usize,
     max_entries: usize,
     max_bytes: usize,
@@ -41,7 +41,7 @@ impl<T> Lru<T> {
         Self {
             index: IdMap::default(),
             nodes: Vec::new(),
-            links: Links::new(RINGS),
+            rings: SlotRings::new(RINGS),
             bytes: 0,
             max_entries: max_entries.min(MOST_NODES),
             max_bytes,
@@ -59,9 +59,9 @@ impl<T> Lru<T> {
     /// Returns the value, and makes it the most recently used.
     pub(super) fn get(&mut self, id: &SessionId) -> Option<&mut T> {
         let at = *self.index.get(id)?;
-        if self.links.last(USED) != Some(at) {
-            self.links.unlink(at);
-            self.links.push(USED, at);
+        if self.rings.last(USED) != Some(at) {
+            self.rings.unlink(at);
+            self.rings.push(USED, at);
         }
         self.node(at).value.as_mut()
     }
@@ -81,15 +81,15 @@ impl<T> Lru<T> {
         }
         let mut evicted = 0;
         while (self.index.len() >= self.max_entries || self.bytes + bytes > self.max_bytes)
-            && let Some(oldest) = self.links.first(USED)
+            && let Some(oldest) = self.rings.first(USED)
         {
             let oldest = self.node(oldest).id;
             self.remove(&oldest);
             evicted += 1;
         }
         let node = Node { id, value: Some(value), bytes };
-        let at = if let Some(at) = self.links.first(FREE) {
-            self.links.unlink(at);
+        let at = if let Some(at) = self.rings.first(FREE) {
+            self.rings.unlink(at);
             *self.node(at) = node;
             at
         } else {
@@ -98,14 +98,14 @@ impl<T> Lru<T> {
         };
         self.index.insert(id, at);
         self.bytes += bytes;
-        self.links.push(USED, at);
+        self.rings.push(USED, at);
         evicted
     }
 
     pub(super) fn remove(&mut self, id: &SessionId) -> Option<T> {
         let at = self.index.remove(id)?;
-        self.links.unlink(at);
-        self.links.push(FREE, at);
+        self.rings.unlink(at);
+        self.rings.push(FREE, at);
         let node = self.node(at);
         let (value, bytes) = (node.value.take(), node.bytes);
         self.bytes -= bytes;

@@ -1,31 +1,20 @@
-//! The caching wrapper.
+//! The caching wrapper, and how its calls use the cache.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
-
-use async_trait::async_trait;
+use std::{fmt, sync::Arc};
 
 use super::{
     CacheConfig, CacheStatistics,
-    table::{Change, Found, Table, used},
+    table::{Change, Table, used},
 };
 use crate::{
     clock::Clock,
     events::{EventKind, Observers},
     id::SessionId,
-    record::{Epoch, Record},
-    store::{
-        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, OwnerEpoch,
-        Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
-        required,
-    },
+    store::{OwnerEpoch, Refresh, SessionStore, StoreError, Stored},
 };
 
 /// The target of this module's events.
-const TARGET: &str = "session_layer::store::cached";
+pub(super) const TARGET: &str = "session_layer::store::cached";
 
 /// Wraps a store in a write-through cache. Clones share one cache.
 ///
@@ -39,16 +28,53 @@ const TARGET: &str = "session_layer::store::cached";
 /// let store = CachedStore::new(store); // 4,096 sessions, always validated
 /// # }
 /// ```
+///
+/// # Freshness
+///
+/// By default, every load asks the store whether the cached record is still current
+/// ([`refresh`](crate::SessionStore::refresh)). So a session is as fresh as without the cache: a change, a logout or an
+/// expiry in another process is visible to the next load. The cache saves the transfer of the record, and opening it if
+/// it is sealed, but not the round trip. [`CacheConfig::trusted`] saves the round trip, too; its documentation says
+/// what that gives up.
+///
+/// An owner's epoch is never cached: revoking all sessions of an owner is visible at once, whether sessions are trusted
+/// or not.
+///
+/// # Coherence
+///
+/// A write goes to the store first, and into the cache only after the store has answered. If two writes of one id
+/// overlap, the cache keeps neither. A write that is dropped or fails removes its id from the cache. What was read
+/// before a write of the same id was over is not cached after it, so a late fill does not bring a removed session back.
+/// `clear`, `delete_idle` and `close` empty the cache. `sweep` need not, since no entry is served past its expiry.
+///
+/// Concurrent loads that miss the same id share one call to the store. If the load that makes the call is dropped, the
+/// next waiting load makes it. If every load is validated, a load never gets an answer that was read before it began: a
+/// load that arrives while a call is under way shares the next call with all others that do. If the cache is trusted
+/// for a time, it shares the call that is under way.
+///
+/// The cache is bypassed in front of a store that keeps its records in this process's memory, even if that store is
+/// wrapped.
+///
+/// # Events
+///
+/// Target `session_layer::store::cached`; the inner store reports its own.
+///
+/// | level | event | fields |
+/// |---|---|---|
+/// | trace | `hit` | `id`, `validated` |
+/// | trace | `miss` | `id` |
+/// | info | `evicted` | `sessions` |
+/// | warn | `load failed` | `id`, `error` |
 #[derive(Clone)]
 pub struct CachedStore<S> {
-    inner: S,
+    pub(super) inner: S,
     /// `None` if the cache is bypassed.
     pub(super) cache: Option<Arc<Cache>>,
 }
 
 pub(super) struct Cache {
     pub(super) table: Table,
-    clock: Clock,
+    pub(super) clock: Clock,
     observers: Observers,
 }
 
@@ -83,7 +109,7 @@ impl<S: SessionStore> CachedStore<S> {
     }
 
     /// Runs a write of one id and caches its result. If the write is dropped, the entry is dropped.
-    async fn write<T>(
+    pub(super) async fn write<T>(
         &self,
         id: &SessionId,
         call: impl Future<Output = Result<T, StoreError>>,
@@ -97,7 +123,7 @@ impl<S: SessionStore> CachedStore<S> {
     }
 
     /// Runs a write of many ids, after which the cache is emptied, even if the write fails or is dropped.
-    async fn write_all<T>(&self, call: impl Future<Output = T>) -> T {
+    pub(super) async fn write_all<T>(&self, call: impl Future<Output = T>) -> T {
         struct DropAll<'a>(Option<&'a Cache>);
 
         impl Drop for DropAll<'_> {
@@ -115,7 +141,7 @@ impl<S: SessionStore> CachedStore<S> {
 
 impl Cache {
     /// Asks the store whether the held record is still current.
-    async fn validate(
+    pub(super) async fn validate(
         &self,
         store: &impl SessionStore,
         id: &SessionId,
@@ -145,7 +171,7 @@ impl Cache {
     }
 
     /// Loads from the store, in one call with all other loads that miss this id.
-    async fn fetch(&self, store: &impl SessionStore, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+    pub(super) async fn fetch(&self, store: &impl SessionStore, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         self.report_miss(id);
         let joined = self.table.join(id);
         let answer = joined
@@ -164,7 +190,7 @@ impl Cache {
         answer
     }
 
-    fn report_hit(&self, id: &SessionId, validated: bool) {
+    pub(super) fn report_hit(&self, id: &SessionId, validated: bool) {
         tracing::trace!(target: TARGET, %id, validated, "hit");
         self.observers.tell(EventKind::CacheHit { id: *id, validated });
     }
@@ -178,177 +204,6 @@ impl Cache {
         if sessions > 0 {
             tracing::info!(target: TARGET, sessions, "evicted");
             self.observers.tell(EventKind::CacheEvicted { sessions });
-        }
-    }
-}
-
-impl<S: SessionStore> SessionStore for CachedStore<S> {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let Some(cache) = &self.cache else { return self.inner.load(id).await };
-        let answer = match cache.table.find(id, cache.clock.now()) {
-            Found::Trusted(stored) => {
-                cache.report_hit(id, false);
-                return Ok(Some(stored));
-            }
-            Found::Held(stored) => cache.validate(&self.inner, id, stored).await,
-            Found::Nothing => cache.fetch(&self.inner, id).await,
-        };
-        answer.inspect_err(|error| {
-            tracing::warn!(target: TARGET, %id, %error, "load failed");
-            cache.table.count(id, |statistics| statistics.errors += 1);
-        })
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        let written = |outcome: &Create| match outcome {
-            Create::Created(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Create::Exists => Change::Drop,
-        };
-        self.write(id, self.inner.create(id, record, usage), written).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        let written = |outcome: &Update| match outcome {
-            Update::Updated(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Update::Conflict(_) | Update::Gone => Change::Drop,
-        };
-        self.write(id, self.inner.update(id, record, expected, usage), written).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        let touched = |outcome: &Touch| match outcome {
-            Touch::Touched => Change::Use(usage),
-            Touch::Gone => Change::Drop,
-        };
-        self.write(id, self.inner.touch(id, usage), touched).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.write(id, self.inner.remove(id), |_| Change::Drop).await
-    }
-
-    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
-        self.write(id, self.inner.end(id, expected, now), |_| Change::Drop).await
-    }
-
-    async fn rename(
-        &self,
-        from: &SessionId,
-        expected: &Version,
-        tombstone: &Arc<Record>,
-        to: &SessionId,
-        record: &Arc<Record>,
-        usage: Usage,
-    ) -> Result<Rename, StoreError> {
-        let written = |outcome: &Rename| match outcome {
-            Rename::Renamed(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Rename::Conflict(_) | Rename::Gone | Rename::Exists => Change::Drop,
-        };
-        let renamed = self.write(to, self.inner.rename(from, expected, tombstone, to, record, usage), written);
-        self.write(from, renamed, |_| Change::Drop).await
-    }
-
-    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // The caller holds a record, so it is another cache in front of this one. It needs the store's answer, not this
-        // cache's.
-        self.inner.refresh(id, held).await
-    }
-
-    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
-        self.inner.owner_epoch(owner).await
-    }
-
-    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-        // The epoch may be a record that was loaded, and cached, under its id.
-        let id = SessionId::for_epoch(owner);
-        self.write(&id, self.inner.ensure_epoch(owner, usage), |_| Change::Drop).await
-    }
-
-    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::for_epoch(owner);
-        self.write(&id, self.inner.renew_epoch(owner, usage), |()| Change::Drop).await
-    }
-
-    fn in_memory(&self) -> bool {
-        self.inner.in_memory()
-    }
-
-    fn overwrites(&self) -> bool {
-        self.inner.overwrites()
-    }
-
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    required::own_capabilities!(inner);
-
-    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
-        self.inner.metadata(id).await
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.inner.flush().await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.write_all(self.inner.close()).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Listing for CachedStore<S> {
-    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        required::listing(&self.inner, "ids")?.ids(from, limit).await
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        required::listing(&self.inner, "count")?.count().await
-    }
-
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        required::listing(&self.inner, "sweep")?.sweep().await
-    }
-
-    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        self.write_all(required::listing(&self.inner, "delete_idle")?.delete_idle(idle)).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Clearing for CachedStore<S> {
-    async fn clear(&self) -> Result<u64, StoreError> {
-        self.write_all(required::clearing(&self.inner, "clear")?.clear()).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Owners for CachedStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
-        required::owners(&self.inner, "list_owner")?.list_owner(owner).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Leases for CachedStore<S> {
-    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
-        // Acquiring a lease gives the record a new version.
-        self.write(id, required::leases(&self.inner, "acquire")?.acquire(id, holder, time), |_| Change::Drop).await
-    }
-
-    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.write(id, required::leases(&self.inner, "release")?.release(id, holder), |_| Change::Drop).await
-    }
-
-    async fn released(&self, id: &SessionId, at_most: Duration) {
-        if let Some(leases) = self.inner.leases() {
-            leases.released(id, at_most).await;
         }
     }
 }

@@ -11,10 +11,10 @@ pub enum SealError {
     #[error("the record is not sealed: if the store was in use before it was wrapped, call seal_existing once")]
     NotSealed,
     /// The seal has an unknown format: the record is damaged, or was written by a later version.
-    #[error("the seal has an unknown form: the record is damaged, or written by a later version")]
+    #[error("the seal has an unknown format: the record is damaged, or was written by a later version")]
     Form,
     /// The key that sealed the record is not on the ring.
-    #[error("it is sealed with the key {0}, which is not on the ring: put it back as one that opens")]
+    #[error("the record is sealed with the key {0}, which is not on the ring: add it as an opening key")]
     UnknownKey(KeyId),
     /// The record was changed, or moved here from another session.
     #[error("the seal is broken: the record was changed, or moved here from another id")]

@@ -4,7 +4,7 @@ use super::{EncryptedStore, seal, store::TARGET};
 use crate::{
     id::SessionId,
     record::RecordKind,
-    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update, required},
+    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update, require},
 };
 
 /// How many ids are listed at once.
@@ -69,7 +69,7 @@ impl<S: SessionStore> EncryptedStore<S> {
         let mut total = Resealed::default();
         let mut next = Some(Cursor::START);
         while let Some(from) = next {
-            let page = required::listing(self.inner(), "ids")?.ids(from, PAGE).await?;
+            let page = require::listing(self.inner(), "ids")?.ids(from, PAGE).await?;
             for id in &page.ids {
                 match self.seal_one(id, plain_too).await? {
                     One::Sealed => total.sealed += 1,
@@ -81,7 +81,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             next = page.next;
         }
         let Resealed { sealed, current, refused } = total;
-        tracing::info!(target: TARGET, sealed, current, refused, "records sealed anew");
+        tracing::info!(target: TARGET, sealed, current, refused, "records resealed");
         Ok(total)
     }
 
@@ -92,7 +92,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             let version = stored.version;
             let record = if plain_too && stored.record.kind() == RecordKind::Session {
                 // Until now, the inner store had the owner under its plain name.
-                self.carry_over(stored.record, str::to_owned).await?
+                self.rehash_owner(stored.record, str::to_owned).await?
             } else {
                 match seal::open(self.ring(), id, &stored.record) {
                     Ok(opened) if opened.foreign.is_none() => return Ok(One::Current),
@@ -105,7 +105,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             };
             match self.inner().update(id, &self.seal(id, &record, "reseal")?, &version, usage).await? {
                 Update::Updated(_) => {
-                    tracing::debug!(target: TARGET, %id, "record sealed anew");
+                    tracing::debug!(target: TARGET, %id, "record resealed");
                     return Ok(One::Sealed);
                 }
                 Update::Gone => return Ok(One::Absent),

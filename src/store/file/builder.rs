@@ -153,7 +153,7 @@ impl FileStoreBuilder {
         let path = dir.clone();
         let open = move || Layout::open(&path, create, durability.syncs_files());
         let layout = pool.open(&dir, open).await?;
-        tracing::debug!(target: super::TARGET, dir = %layout.root().display(), ?durability, "opened");
+        tracing::debug!(target: super::events::TARGET, dir = %layout.root().display(), ?durability, "opened");
         let disk = Disk { layout, durability, clock, dirty: Dirty::new() };
         Ok(FileStore::assemble(disk, pool, sweep_interval, observers))
     }

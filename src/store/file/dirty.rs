@@ -36,7 +36,7 @@ struct Names {
 
 #[derive(Default)]
 struct Ids {
-    files: HashMap<SessionId, Unsynced>,
+    files: HashMap<SessionId, DirtyFile>,
     last: u64,
     /// The number of the last change that was not kept by id, since there were too many.
     overflown: u64,
@@ -45,7 +45,7 @@ struct Ids {
 
 /// A session's file that is not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unsynced {
+pub(super) struct DirtyFile {
     number: u64,
     /// A sync has failed, so the content must be written anew.
     pub(super) is_lost: bool,
@@ -54,7 +54,7 @@ pub(super) struct Unsynced {
 /// The changes that a flush has to sync.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ToSync {
-    pub(super) files: Vec<(SessionId, Unsynced)>,
+    pub(super) files: Vec<(SessionId, DirtyFile)>,
     /// Each with the number of its last change.
     pub(super) shards: Vec<(u8, u64)>,
     pub(super) owners: Vec<(u8, u64)>,
@@ -98,7 +98,7 @@ impl Dirty {
         }
         let mut ids = self.ids();
         ids.last += 1;
-        let unsynced = Unsynced { number: ids.last, is_lost: false };
+        let unsynced = DirtyFile { number: ids.last, is_lost: false };
         if ids.files.len() < MOST_IDS || ids.files.contains_key(id) {
             ids.files.insert(*id, unsynced);
         } else {
@@ -142,7 +142,7 @@ impl Dirty {
     }
 
     /// Notes that a file was synced in this state.
-    pub(super) fn synced_file(&self, id: &SessionId, unsynced: Unsynced) {
+    pub(super) fn synced_file(&self, id: &SessionId, unsynced: DirtyFile) {
         let mut ids = self.ids();
         if ids.files.get(id).is_some_and(|now| now.number == unsynced.number) {
             ids.files.remove(id);
@@ -154,7 +154,7 @@ impl Dirty {
         let mut ids = self.ids();
         ids.last += 1;
         let number = ids.last;
-        ids.files.insert(*id, Unsynced { number, is_lost: true });
+        ids.files.insert(*id, DirtyFile { number, is_lost: true });
     }
 
     /// Notes that all files written up to this number were synced.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     FileStoreError,
-    dirty::{ToSync, Unsynced},
+    dirty::{DirtyFile, ToSync},
     disk::Disk,
     layout::Layout,
     locks::{Locks, Shards},
@@ -96,7 +96,7 @@ impl Disk {
     }
 
     /// Syncs a session's file. A file whose sync has failed before is written anew.
-    fn sync_session(&self, id: &SessionId, unsynced: Option<Unsynced>) -> Result<(), StoreError> {
+    fn sync_session(&self, id: &SessionId, unsynced: Option<DirtyFile>) -> Result<(), StoreError> {
         if !unsynced.is_some_and(|unsynced| unsynced.is_lost) {
             let path = self.layout.session(id);
             match platform::reading().open(&path).and_then(|file| platform::sync_file(&file)) {

@@ -54,7 +54,7 @@ pub(super) struct Damaged {
 impl Damaged {
     /// Logs the damage and returns the error, for all operations but removal. The file stays as it is.
     pub(super) fn report(self, id: &SessionId) -> StoreError {
-        tracing::error!(target: super::TARGET, %id, error = %self.error, "damaged session file");
+        tracing::error!(target: super::events::TARGET, %id, error = %self.error, "damaged session file");
         self.error.into()
     }
 }
@@ -164,7 +164,7 @@ impl Disk {
         if metadata.is_symlink() {
             Some("a symbolic link is in its place")
         } else if !metadata.is_file() {
-            Some("something that is no regular file is in its place")
+            Some("something other than a regular file is in its place")
         } else if !self.layout.is_ours(metadata) {
             Some("a file of another user is in its place")
         } else {

@@ -81,8 +81,8 @@ impl Layout {
             shards.iter().for_each(|shard| layout.kept.shards[usize::from(*shard)].store(true, Ordering::Release));
         }
         if platform::open_to_others(&metadata) {
-            tracing::warn!(target: super::TARGET, dir = %layout.root.display(),
-                "other users can look into the directory of the file store; chmod 700 keeps them out");
+            tracing::warn!(target: super::events::TARGET, dir = %layout.root.display(),
+                "other users have access to the file store's directory; run chmod 700 on it");
         }
         Ok(layout)
     }
@@ -172,7 +172,7 @@ impl Layout {
     /// missing file does not mean that the session is absent.
     pub(super) fn confirm(&self) -> Result<(), FileStoreError> {
         let metadata = fs::metadata(&self.root).map_err(|error| {
-            FileStoreError::io("find the directory", &self.root, error).advise("bring it back; the store goes on then")
+            FileStoreError::io("find the directory", &self.root, error).advise("restore it; the store then continues")
         })?;
         if platform::device(&metadata) != self.device || !metadata.is_dir() {
             let found = "another file system is there than when the store was opened";
@@ -278,7 +278,7 @@ fn sync_parents(dir: &Path) -> Result<(), FileStoreError> {
 }
 
 fn no_directory(path: &Path) -> FileStoreError {
-    let found = "something is there that is no directory";
+    let found = "something other than a directory is in its place";
     FileStoreError::found(StoreErrorKind::Unavailable, "use", path, found).advise("move it away")
 }
 
@@ -292,7 +292,8 @@ fn try_writing(root: &Path) -> Result<u32, FileStoreError> {
     let file = platform::private_file().create_new(true).open(&path).map_err(failed)?;
     let outcome = (|| {
         if !super::times::are_kept(&file).map_err(failed)? {
-            let found = "its file system does not keep times to the microsecond, where expiries are kept";
+            let found =
+                "its file system's times are too coarse: expiries are stored as file times and need microseconds";
             return Err(FileStoreError::found(StoreErrorKind::Unavailable, "use the directory", root, found)
                 .advise("choose one on another file system"));
         }

@@ -1,35 +1,27 @@
-//! The file store's implementation of the contract.
+//! The file store, and how its calls get to the blocking threads.
 
 use std::{
     fmt,
     path::Path,
     sync::{Arc, Weak},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
-
-use async_trait::async_trait;
 
 use super::{
     disk::Disk,
     layout::Layout,
     locks::{Locks, Shards},
-    owners,
     pool::Pool,
     walk::Sweep,
 };
 use crate::{
     events::{EventKind, Observers},
     id::SessionId,
-    record::Record,
     store::{
-        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
-        tasks::{Running, Tasks},
+        StoreError, StoreErrorKind,
+        background_tasks::{Running, Tasks},
     },
 };
-
-/// How long a waiter for a lease waits before it tries again, since a release in another process does not wake it.
-const LEASE_POLL: Duration = Duration::from_millis(50);
 
 /// The shortest time between two sweeps.
 const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -115,7 +107,7 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// |---|---|
 /// | trace | `loaded`, `refreshed` |
 /// | debug | `opened`, `created`, `updated`, `touched`, `removed`, `ended`, `renamed`, `swept` |
-/// | debug | `lease asked for`, `lease given back` |
+/// | debug | `lease requested`, `lease released` |
 /// | info | `conflict`, `exists` and `gone`, with the operation |
 /// | warn | a timeout; a record that is too large; a directory that other users can look into |
 /// | error | `damaged session file`, with the path; any other failure, with operation, id and cause |
@@ -125,11 +117,11 @@ pub struct FileStore {
 }
 
 pub(super) struct Inner {
-    disk: Arc<Disk>,
+    pub(super) disk: Arc<Disk>,
     pub(super) pool: Pool,
     /// The observers of sweeps and of damaged files.
     pub(super) observers: Observers,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     /// `None` if no task sweeps.
     sweep_interval: Option<Duration>,
 }
@@ -152,7 +144,7 @@ impl FileStore {
             inner: Arc::new(Inner {
                 disk: Arc::new(disk),
                 pool,
-                observers: observers.of(super::NAME),
+                observers: observers.of(super::events::NAME),
                 tasks: Tasks::default(),
                 sweep_interval: sweep_interval.map(|interval| interval.max(LEAST_SWEEP_INTERVAL)),
             }),
@@ -187,7 +179,7 @@ impl FileStore {
         outcome.map_err(|error| self.report(error, operation, id))
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
         id: &SessionId,
@@ -228,7 +220,7 @@ async fn sweep_often(store: Weak<Inner>, interval: Duration, _running: Running) 
 }
 
 /// Adds the operation and the session to an error, and logs it.
-fn report(error: StoreError, operation: &'static str, id: Option<&SessionId>) -> StoreError {
+pub(super) fn report(error: StoreError, operation: &'static str, id: Option<&SessionId>) -> StoreError {
     let error = error.during(operation);
     let error = match id {
         Some(id) => error.on(id),
@@ -237,10 +229,12 @@ fn report(error: StoreError, operation: &'static str, id: Option<&SessionId>) ->
     let cause = std::error::Error::source(&error).map(tracing::field::display);
     match error.kind() {
         StoreErrorKind::TooLarge | StoreErrorKind::Timeout => {
-            tracing::warn!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}");
+            tracing::warn!(target: super::events::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}");
         }
         // A damaged file is also logged by `Damaged::report`, with its path.
-        _ => tracing::error!(target: super::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}"),
+        _ => {
+            tracing::error!(target: super::events::TARGET, operation, id = id.map(tracing::field::display), cause, "{error}")
+        }
     }
     error
 }
@@ -251,222 +245,5 @@ impl fmt::Debug for FileStore {
             .field("dir", &self.dir())
             .field("durability", &self.inner.disk.durability)
             .finish_non_exhaustive()
-    }
-}
-
-impl SessionStore for FileStore {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let key = *id;
-        let stored = self.read("load", Some(id), move |disk| disk.load(&key)).await?;
-        tracing::trace!(target: super::TARGET, %id, found = stored.is_some(), "loaded");
-        Ok(stored)
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        let (key, record) = (*id, Arc::clone(record));
-        let outcome = self.write("create", id, move |disk, locks| disk.create(locks, &key, &record, usage)).await?;
-        match outcome {
-            Create::Created(_) => tracing::debug!(target: super::TARGET, %id, "created"),
-            Create::Exists => tracing::info!(target: super::TARGET, %id, operation = "create", "exists"),
-        }
-        Ok(outcome)
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        let (key, record, expected) = (*id, Arc::clone(record), *expected);
-        let outcome =
-            self.write("update", id, move |disk, locks| disk.update(locks, &key, &record, &expected, usage)).await?;
-        match outcome {
-            Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
-            Update::Conflict(_) => tracing::info!(target: super::TARGET, %id, operation = "update", "conflict"),
-            Update::Gone => tracing::info!(target: super::TARGET, %id, operation = "update", "gone"),
-        }
-        Ok(outcome)
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        let key = *id;
-        let outcome = self.write("touch", id, move |disk, locks| disk.touch(locks, &key, usage)).await?;
-        match outcome {
-            Touch::Touched => tracing::debug!(target: super::TARGET, %id, "touched"),
-            Touch::Gone => tracing::info!(target: super::TARGET, %id, operation = "touch", "gone"),
-        }
-        Ok(outcome)
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let key = *id;
-        let removed = self.write("remove", id, move |disk, locks| disk.remove(locks, &key)).await?;
-        self.inner.pool.release(Layout::shard_of(id));
-        tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
-        Ok(removed)
-    }
-
-    async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
-        let (key, expected) = (*id, *expected);
-        let outcome = self.write("end", id, move |disk, locks| disk.end(locks, &key, &expected)).await?;
-        match outcome {
-            End::Ended => {
-                self.inner.pool.release(Layout::shard_of(id));
-                tracing::debug!(target: super::TARGET, %id, "ended");
-            }
-            End::Conflict(_) => tracing::info!(target: super::TARGET, %id, operation = "end", "conflict"),
-            End::Gone => tracing::info!(target: super::TARGET, %id, operation = "end", "gone"),
-        }
-        Ok(outcome)
-    }
-
-    async fn rename(
-        &self,
-        from: &SessionId,
-        expected: &Version,
-        tombstone: &Arc<Record>,
-        to: &SessionId,
-        record: &Arc<Record>,
-        usage: Usage,
-    ) -> Result<Rename, StoreError> {
-        let (old, new, expected) = (*from, *to, *expected);
-        let (tombstone, record) = (Arc::clone(tombstone), Arc::clone(record));
-        let shards = Shards::both(Layout::shard_of(from), Layout::shard_of(to));
-        let work =
-            move |disk: &Disk, locks: &Locks| disk.rename(locks, (&old, &new), &expected, (&tombstone, &record), usage);
-        let outcome = self.write_shards("rename", Some(from), shards, work).await?;
-        match outcome {
-            Rename::Renamed(_) => {
-                self.inner.pool.release(Layout::shard_of(from));
-                tracing::debug!(target: super::TARGET, id = %from, %to, "renamed");
-            }
-            Rename::Conflict(_) => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "conflict"),
-            Rename::Gone => tracing::info!(target: super::TARGET, id = %from, operation = "rename", "gone"),
-            Rename::Exists => tracing::info!(target: super::TARGET, id = %to, operation = "rename", "exists"),
-        }
-        Ok(outcome)
-    }
-
-    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        let (key, known) = (*id, held.version);
-        let outcome = self.read("refresh", Some(id), move |disk| disk.refresh(&key, &known)).await?;
-        tracing::trace!(target: super::TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refreshed");
-        Ok(outcome)
-    }
-
-    fn name(&self) -> &'static str {
-        super::NAME
-    }
-
-    fn listing(&self) -> Option<&dyn Listing> {
-        Some(self)
-    }
-
-    fn clearing(&self) -> Option<&dyn Clearing> {
-        Some(self)
-    }
-
-    fn owners(&self) -> Option<&dyn Owners> {
-        Some(self)
-    }
-
-    fn leases(&self) -> Option<&dyn Leases> {
-        Some(self)
-    }
-
-    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
-        let key = *id;
-        self.read("metadata", Some(id), move |disk| disk.metadata(&key)).await
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.flush_all(false).await.map_err(|error| report(error, "flush", None))
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.tasks.stop();
-        let drained = self.inner.pool.drain().await;
-        let outcome = self.flush_all(true).await;
-        let outcome = outcome.and_then(|()| match drained {
-            true => Ok(()),
-            false => Err(StoreError::new(StoreErrorKind::Timeout).because("a blocking call has not ended")),
-        });
-        outcome.map_err(|error| report(error, "close", None))
-    }
-}
-
-#[async_trait]
-impl Listing for FileStore {
-    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        self.read("ids", None, move |disk| disk.page(from, limit)).await
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        let (mut count, mut next) = (0, Some(0));
-        while let Some(first) = next {
-            let looked = self.read("count", None, move |disk| disk.look_on(first, Sweep::Expired)).await?;
-            count += looked.shards.iter().map(|(_, found)| found.remaining).sum::<u64>();
-            next = looked.next;
-        }
-        Ok(count)
-    }
-
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.sweep_all("sweep", Sweep::Expired).await
-    }
-
-    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        self.sweep_all("delete_idle", Sweep::Idle(idle, self.inner.disk.now())).await
-    }
-}
-
-#[async_trait]
-impl Clearing for FileStore {
-    async fn clear(&self) -> Result<u64, StoreError> {
-        Ok(self.sweep_all("clear", Sweep::All).await?.deleted)
-    }
-}
-
-#[async_trait]
-impl Owners for FileStore {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
-        let name = owner.to_owned();
-        let owned = self.read("list_owner", None, move |disk| owners::list(disk, &name)).await?;
-        let owner = SessionId::for_epoch(owner);
-        for id in owned.stale {
-            let work = move |disk: &Disk, locks: &Locks| Ok(owners::unmark_stale(disk, locks, &owner, &id)?);
-            self.write("list_owner", &id, work).await?;
-        }
-        Ok(owned.sessions.into_iter().map(|(id, stored)| ListedSession::new(id).with_stored(stored)).collect())
-    }
-}
-
-#[async_trait]
-impl Leases for FileStore {
-    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
-        // Dropped with this future. If the call gets its turn later than that, it takes no lease, since nobody would
-        // release it.
-        let caller = Arc::new(());
-        let (key, waiting) = (*id, Arc::downgrade(&caller));
-        let work = move |disk: &Disk, locks: &Locks| disk.acquire(locks, &key, holder, time, &waiting);
-        let outcome = self.write("acquire", id, work).await;
-        drop(caller);
-        let outcome = outcome?;
-        tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
-        Ok(outcome)
-    }
-
-    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let key = *id;
-        let had = self.write("release", id, move |disk, locks| disk.release(locks, &key, holder)).await?;
-        self.inner.pool.release(Layout::shard_of(id));
-        tracing::debug!(target: super::TARGET, %id, had, "lease given back");
-        Ok(had)
-    }
-
-    async fn released(&self, id: &SessionId, at_most: Duration) {
-        self.inner.pool.released(Layout::shard_of(id), at_most.min(LEASE_POLL)).await;
     }
 }

@@ -34,7 +34,7 @@ impl FileStore {
                 }
             }
         }
-        tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
+        tracing::debug!(target: super::events::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
         self.inner.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         Ok(swept)
     }

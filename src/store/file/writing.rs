@@ -57,7 +57,7 @@ impl Disk {
         let bytes = content::encode(id, header, record);
         let (path, temporary) = (self.layout.session(id), self.layout.temporary(shard));
         if bytes.len() as u64 > content::MAX_FILE_BYTES {
-            let found = format!("it would have {} bytes; {} is the most", bytes.len(), content::MAX_FILE_BYTES);
+            let found = format!("it would have {} bytes; the limit is {}", bytes.len(), content::MAX_FILE_BYTES);
             return Err(FileStoreError::found(StoreErrorKind::TooLarge, "write", path, found));
         }
         // Steps that can fail come before the rename, which changes the state. Only the sync of the directory follows

@@ -28,10 +28,10 @@ impl Address {
     /// otherwise be noticed only when it is looked up at the first request.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err("it has 1 to 255 characters and no space");
+            return Err("it must have 1 to 255 characters and no spaces");
         }
         if text.contains("://") && !text.starts_with("unix://") {
-            return Err("it has no scheme: give `host:port`");
+            return Err("a scheme is not allowed: write `host:port`");
         }
         if let Some(path) = text.strip_prefix("unix:") {
             // `unix:///run/memcached.sock` is also accepted.
@@ -41,10 +41,10 @@ impl Address {
             return Self::unix(text);
         }
         if text.contains([',', ';', '|']) {
-            return Err("each server is given by itself; in a store URL, commas separate them");
+            return Err("pass each server separately; in a store URL, separate them by commas");
         }
         if text.contains('@') {
-            return Err("it has no user and no password: give them by `credentials`");
+            return Err("user and password are not allowed here: use `credentials`");
         }
         match text.strip_prefix('[') {
             Some(rest) => Self::ipv6(rest),
@@ -118,7 +118,7 @@ fn port(text: &str) -> Result<u16, &'static str> {
 /// 0.0.43.203.
 fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() {
-        return Err("it has no host");
+        return Err("the host is missing");
     }
     if !host.is_ascii() {
         return Err("a host name is ASCII: write the `xn--` form of other letters");

@@ -10,7 +10,8 @@ use super::{
     error::MemcachedConfigError,
     key::Keys,
     list_policy::ListPolicy,
-    store::{MemcachedStore, Options},
+    options::Options,
+    store::MemcachedStore,
 };
 use crate::clock::Clock;
 
@@ -33,7 +34,7 @@ const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
 ///     .build()?;
 ///
 /// let error = MemcachedStore::builder().connections(0).build().unwrap_err();
-/// assert_eq!(error.to_string(), "memcached setting `connections` is 0: allowed is 1 to 64 a server");
+/// assert_eq!(error.to_string(), "memcached setting `connections` is 0; allowed: 1 to 64 a server");
 /// # Ok::<(), session_layer::store::MemcachedConfigError>(())
 /// ```
 #[derive(Clone)]

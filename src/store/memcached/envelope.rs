@@ -69,7 +69,7 @@ impl Head {
     fn split(value: &[u8]) -> Result<(Self, &[u8]), StoreError> {
         let (head, record) = value.split_first_chunk::<HEAD_BYTES>().ok_or_else(|| corrupt("it is cut off"))?;
         if head[0] != FORMAT {
-            return Err(corrupt("it is of another format than 1, or not written by this store"));
+            return Err(corrupt("its format is not 1, or another program wrote it"));
         }
         let number = |index: usize| {
             let mut bytes = [0; 8];

@@ -11,8 +11,9 @@ use super::{
     generation::{Asked, Generation},
     item::{cas_of, stored},
     key::Key,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     id::SessionId,

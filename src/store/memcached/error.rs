@@ -2,7 +2,7 @@
 
 /// An invalid setting of a memcached store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("memcached setting `{setting}` is {given}: allowed is {allowed}")]
+#[error("memcached setting `{setting}` is {given}; allowed: {allowed}")]
 pub struct MemcachedConfigError {
     setting: &'static str,
     given: String,

@@ -3,8 +3,9 @@
 use super::{
     client::{ClientError, Command, Mode, Reply, Server, Status},
     envelope,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     clock,
@@ -75,7 +76,7 @@ impl MemcachedStore {
             // Nothing of the record was sent yet. If this is not answered, the create did not happen.
             place.call(command).await.map_err(ClientError::of_read)?;
         }
-        Err(StoreError::new(StoreErrorKind::Unavailable).because("the server does not keep its generation"))
+        Err(StoreError::new(StoreErrorKind::Unavailable).because("the server keeps losing its generation"))
     }
 
     /// Gives every server a new generation. Tries all servers and returns the first error.

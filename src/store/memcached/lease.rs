@@ -11,9 +11,10 @@ use super::{
     expiry,
     item::{cas_of, stored},
     key::Key,
+    place::Place,
     released::heard,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     clock,

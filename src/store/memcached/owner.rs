@@ -9,8 +9,9 @@ use super::{
     expiry,
     item::stored,
     key::Key,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     id::SessionId,
@@ -83,7 +84,7 @@ struct Listing<'a> {
 impl Drop for Listing<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.store.forget_listing(self.id);
+            self.store.inner.listed.forget(self.id);
         }
     }
 }
@@ -95,7 +96,7 @@ impl MemcachedStore {
         let Some(owner) = record.owner().filter(|_| record.is_session() && self.inner.options.list_owners) else {
             return;
         };
-        if !self.first_listing(id) {
+        if !self.inner.listed.mark(id) {
             return;
         }
         let mut listing = Listing { store: self, id, done: false };

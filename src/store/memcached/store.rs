@@ -1,36 +1,18 @@
-//! The store: the state that its operations share, and the implementation of the contract.
+//! The store: the state that its clones share.
 
-use std::{
-    collections::HashSet,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
-};
-
-use async_trait::async_trait;
-use tokio::time::{Instant, timeout_at};
+use std::{fmt, sync::Arc};
 
 use super::{
     address::Address,
-    client::{ClientError, Command, Reply, Server, ServerSettings, ServerStatistics},
-    events::TARGET,
-    key::{Key, Keys},
-    list_policy::ListPolicy,
+    client::{Server, ServerSettings, ServerStatistics},
+    key::Keys,
+    listed::Listed,
+    options::Options,
+    place::Place,
     released::Released,
     ring::Ring,
 };
-use crate::{
-    clock::Clock,
-    id::SessionId,
-    record::{Epoch, Owner, Record},
-    store::{
-        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
-        Refresh, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
-    },
-};
-
-/// How many ids are remembered as listed with their owner.
-const REMEMBERED: usize = 16_384;
+use crate::id::SessionId;
 
 /// A session store on a cluster of memcached servers, shared by any number of processes. Clones share one store.
 ///
@@ -182,58 +164,15 @@ pub(super) struct Inner {
     ring: Ring,
     pub(super) keys: Keys,
     pub(super) options: Options,
-    /// Sessions that this process has put on their owner's list, so that not every update reads the list.
-    listed: Mutex<HashSet<SessionId>>,
+    pub(super) listed: Listed,
     pub(super) released: Released,
-}
-
-/// The settings that the client does not need.
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    pub(super) last_write_wins: bool,
-    pub(super) list_policy: ListPolicy,
-    pub(super) clear_by_generation: bool,
-    pub(super) list_owners: bool,
-    pub(super) clock: Clock,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            last_write_wins: false,
-            list_policy: ListPolicy::default(),
-            clear_by_generation: false,
-            list_owners: true,
-            clock: Clock::system(),
-        }
-    }
-}
-
-/// The server and key of one id, and the deadline of the operation on it.
-pub(super) struct Place<'a> {
-    pub(super) server: &'a Server,
-    pub(super) lane: usize,
-    pub(super) deadline: Instant,
-    /// The record's key.
-    pub(super) key: Key,
-}
-
-impl Place<'_> {
-    pub(super) async fn call(&self, command: Command) -> Result<Reply, ClientError> {
-        self.server.call(self.lane, command, self.deadline).await
-    }
-
-    /// The same place with a new deadline.
-    pub(super) fn renewed(&self) -> Self {
-        Self { server: self.server, lane: self.lane, deadline: self.server.deadline(), key: self.key }
-    }
 }
 
 impl MemcachedStore {
     pub(super) fn new(addresses: Vec<Address>, settings: Arc<ServerSettings>, keys: Keys, options: Options) -> Self {
         let names: Vec<_> = addresses.iter().map(Address::ring_name).collect();
         let servers = addresses.into_iter().map(|address| Server::new(address, Arc::clone(&settings))).collect();
-        let (ring, listed, released) = (Ring::new(&names), Mutex::default(), Released::default());
+        let (ring, listed, released) = (Ring::new(&names), Listed::default(), Released::default());
         Self { inner: Arc::new(Inner { servers, ring, keys, options, listed, released }) }
     }
 
@@ -257,31 +196,6 @@ impl MemcachedStore {
         // An id is a hash, so any of its bytes is evenly distributed.
         Place { server, lane: usize::from(id.as_bytes()[15]), deadline: server.deadline(), key }
     }
-
-    /// Marks a session as listed with its owner by this process. Returns `false` if it is marked already.
-    pub(super) fn first_listing(&self, id: &SessionId) -> bool {
-        let mut listed = self.inner.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if listed.len() >= REMEMBERED {
-            listed.clear();
-        }
-        listed.insert(*id)
-    }
-
-    pub(super) fn forget_listing(&self, id: &SessionId) {
-        self.inner.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-
-    /// Answers an operation that memcached doesn't have, as the policy says.
-    fn unlistable<T: Default>(&self, operation: &'static str) -> Result<T, StoreError> {
-        match self.inner.options.list_policy {
-            ListPolicy::Ignore => Ok(T::default()),
-            ListPolicy::Warn => {
-                tracing::warn!(target: TARGET, operation, "memcached can't do this: the answer is empty");
-                Ok(T::default())
-            }
-            ListPolicy::Error => Err(StoreError::unsupported(operation)),
-        }
-    }
 }
 
 impl fmt::Debug for MemcachedStore {
@@ -290,248 +204,5 @@ impl fmt::Debug for MemcachedStore {
             .field("servers", &self.inner.servers)
             .field("options", &self.inner.options)
             .finish_non_exhaustive()
-    }
-}
-
-/// Adds the operation and the id to an error, and logs it.
-pub(super) fn failed(operation: &'static str, id: &SessionId, error: StoreError) -> StoreError {
-    let error = error.during(operation).on(id);
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
-    match error.kind() {
-        StoreErrorKind::Corrupt => tracing::error!(target: TARGET, %id, operation, %error, cause, "failed"),
-        _ => tracing::warn!(target: TARGET, %id, operation, %error, cause, "failed"),
-    }
-    error
-}
-
-impl SessionStore for MemcachedStore {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let loaded = self.load_item(id).await.map_err(|error| failed("load", id, error))?;
-        tracing::trace!(target: TARGET, %id, found = loaded.is_some(), "load");
-        Ok(loaded.map(|held| held.stored))
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        let outcome = self.create_item(id, record, usage).await.map_err(|error| failed("create", id, error))?;
-        match outcome {
-            Create::Created(_) => tracing::debug!(target: TARGET, %id, "created"),
-            Create::Exists => tracing::info!(target: TARGET, %id, "not created: the id is taken"),
-        }
-        if matches!(outcome, Create::Created(_)) {
-            self.list_with_owner(id, record).await;
-        }
-        Ok(outcome)
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        let outcome =
-            self.update_item(id, record, expected, usage).await.map_err(|error| failed("update", id, error))?;
-        match outcome {
-            Update::Updated(_) => {
-                tracing::debug!(target: TARGET, %id, "updated");
-                self.list_with_owner(id, record).await;
-            }
-            Update::Conflict(_) => tracing::info!(target: TARGET, %id, "not updated: another version is stored"),
-            Update::Gone => tracing::info!(target: TARGET, %id, "not updated: the session is gone"),
-        }
-        Ok(outcome)
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        let outcome = self.touch_item(id, usage).await.map_err(|error| failed("touch", id, error))?;
-        tracing::debug!(target: TARGET, %id, outcome = ?outcome, "touch");
-        Ok(outcome)
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let removed = self.remove_item(id).await.map_err(|error| failed("remove", id, error))?;
-        self.forget_listing(id);
-        self.inner.released.ring(id);
-        tracing::debug!(target: TARGET, %id, removed, "remove");
-        Ok(removed)
-    }
-
-    async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
-        let outcome = self.end_item(id, expected).await.map_err(|error| failed("end", id, error))?;
-        match outcome {
-            End::Ended => {
-                self.forget_listing(id);
-                self.inner.released.ring(id);
-                tracing::debug!(target: TARGET, %id, "ended");
-            }
-            End::Conflict(_) => tracing::info!(target: TARGET, %id, "not ended: another version is stored"),
-            End::Gone => tracing::info!(target: TARGET, %id, "not ended: the session is gone"),
-        }
-        Ok(outcome)
-    }
-
-    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        let outcome = self.refresh_item(id, held).await.map_err(|error| failed("refresh", id, error))?;
-        tracing::trace!(target: TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refresh");
-        Ok(outcome)
-    }
-
-    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
-        let id = SessionId::for_epoch(owner);
-        self.epoch_of(&id).await.map_err(|error| failed("owner_epoch", &id, error))
-    }
-
-    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-        let id = SessionId::for_epoch(owner);
-        // A name that is not a valid owner has no epoch.
-        Owner::new(owner, Epoch::from_u64(0))
-            .map_err(|error| StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because(error))?;
-        self.keep_epoch(&id, usage).await.map_err(|error| failed("ensure_epoch", &id, error))
-    }
-
-    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::for_epoch(owner);
-        self.change_epoch(&id, usage).await.map_err(|error| failed("renew_epoch", &id, error))
-    }
-
-    fn overwrites(&self) -> bool {
-        self.inner.options.last_write_wins
-    }
-
-    fn name(&self) -> &'static str {
-        "memcached"
-    }
-
-    /// Present unless the [`ListPolicy`] is `Error`: memcached can't list its items.
-    fn listing(&self) -> Option<&dyn Listing> {
-        (self.inner.options.list_policy != ListPolicy::Error).then_some(self as &dyn Listing)
-    }
-
-    /// Present if [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation) is set.
-    fn clearing(&self) -> Option<&dyn Clearing> {
-        self.inner.options.clear_by_generation.then_some(self as &dyn Clearing)
-    }
-
-    /// Present unless [`list_owners`](super::MemcachedStoreBuilder::list_owners) is off.
-    fn owners(&self) -> Option<&dyn Owners> {
-        self.inner.options.list_owners.then_some(self as &dyn Owners)
-    }
-
-    fn leases(&self) -> Option<&dyn Leases> {
-        Some(self)
-    }
-
-    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
-        self.metadata_of(id).await.map_err(|error| failed("metadata", id, error))
-    }
-
-    /// Waits until every request that was sent before is answered, including those whose callers have gone.
-    async fn flush(&self) -> Result<(), StoreError> {
-        for server in &self.inner.servers {
-            let probe = || Command::get(&self.inner.keys.probe(), "t");
-            server.flush(probe).await.map_err(|error| error.of_read().during("flush"))?;
-        }
-        Ok(())
-    }
-
-    /// Refuses further requests, waits for the replies to those under way, and disconnects.
-    async fn close(&self) -> Result<(), StoreError> {
-        let ending = self.inner.servers.iter().flat_map(Server::close);
-        // All time limits begin at the same time.
-        let ending: Vec<_> = ending.map(|closing| (Instant::now() + closing.limit(), closing)).collect();
-        if ending.is_empty() {
-            return Ok(());
-        }
-        let mut late = false;
-        for (deadline, mut closing) in ending {
-            if timeout_at(deadline, &mut closing.task).await.is_err() {
-                closing.task.abort();
-                late |= !closing.is_idle();
-            }
-        }
-        if late {
-            let error = StoreError::new(StoreErrorKind::Timeout).during("close");
-            return Err(error.because("a server did not answer what was under way"));
-        }
-        tracing::debug!(target: TARGET, "closed");
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Listing for MemcachedStore {
-    async fn ids(&self, _from: Cursor, _limit: usize) -> Result<Page, StoreError> {
-        self.unlistable("ids")
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        self.unlistable("count")
-    }
-
-    /// Does nothing: memcached drops expired items itself, and does not report how many. So this fails under
-    /// [`ListPolicy::Error`].
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        match self.inner.options.list_policy {
-            ListPolicy::Error => Err(StoreError::unsupported("sweep")),
-            ListPolicy::Ignore | ListPolicy::Warn => Ok(Swept::default()),
-        }
-    }
-
-    /// Fails with `Unsupported`: memcached can't list the sessions to end. It drops sessions by itself once their idle
-    /// limit has passed.
-    async fn delete_idle(&self, _idle: Idle) -> Result<Swept, StoreError> {
-        Err(StoreError::unsupported("delete_idle")
-            .because("memcached can't list its items: give sessions an idle limit"))
-    }
-}
-
-#[async_trait]
-impl Clearing for MemcachedStore {
-    /// Ends every session, if [`clear_by_generation`](super::MemcachedStoreBuilder::clear_by_generation) is set.
-    /// Returns 0, since the number of sessions is not known.
-    async fn clear(&self) -> Result<u64, StoreError> {
-        if !self.inner.options.clear_by_generation {
-            let error = StoreError::unsupported("clear");
-            return Err(error.because("memcached can't list its items: set `clear_by_generation` on the builder"));
-        }
-        self.renew_generations().await.map_err(|error| error.during("clear"))?;
-        tracing::info!(target: TARGET, "cleared: every server has a new generation");
-        Ok(0)
-    }
-}
-
-#[async_trait]
-impl Owners for MemcachedStore {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
-        if !self.inner.options.list_owners {
-            let error = StoreError::unsupported("list_owner");
-            return Err(error.because("its lists of owners are off: set `list_owners` on the builder"));
-        }
-        let id = SessionId::for_epoch(owner);
-        let listed = self.sessions_of(owner, &id).await.map_err(|error| failed("list_owner", &id, error))?;
-        Ok(listed.into_iter().map(|(id, stored)| ListedSession::new(id).with_stored(stored)).collect())
-    }
-}
-
-#[async_trait]
-impl Leases for MemcachedStore {
-    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
-        let outcome = self.acquire_item(id, holder, time).await.map_err(|error| failed("acquire", id, error))?;
-        tracing::debug!(target: TARGET, %id, outcome = ?outcome, "lock");
-        Ok(outcome)
-    }
-
-    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let released = self.release_item(id, holder).await.map_err(|error| failed("release", id, error))?;
-        tracing::debug!(target: TARGET, %id, released, "unlock");
-        Ok(released)
-    }
-
-    /// Polls the lease (see [Leases](Self#leases)), and stops when it can't be read.
-    async fn released(&self, id: &SessionId, at_most: Duration) {
-        let wait = self.lease_ended(id);
-        // A wait that is cut off leaves nothing to undo.
-        let _ = tokio::time::timeout(at_most, wait).await;
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use super::core::Core;
 use crate::{
     events::EventKind,
-    store::tasks::{Running, Tasks},
+    store::background_tasks::{Running, Tasks},
 };
 
 /// The store's tasks and their intervals.
@@ -28,7 +28,7 @@ impl Background {
         self.tasks.start(|runtime, running| {
             let sweep = runtime.spawn(sweep(Arc::downgrade(core), self.sweep_interval, running.clone()));
             let mut handles = vec![sweep.abort_handle()];
-            if core.keeper.is_some() {
+            if core.snapshotter.is_some() {
                 let snapshots = snapshots(Arc::downgrade(core), self.snapshot_interval, running.clone());
                 handles.push(runtime.spawn(snapshots).abort_handle());
             }
@@ -58,9 +58,9 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
             }
         }
         if deleted > 0 {
-            tracing::debug!(target: super::TARGET, deleted, "expired sessions swept");
+            tracing::debug!(target: super::events::TARGET, deleted, "expired sessions swept");
         }
-        let remaining = core.table.shared.ledger.sessions();
+        let remaining = core.table.shared.occupancy.sessions();
         core.observers.tell(EventKind::Swept { deleted, remaining });
     }
 }
@@ -68,13 +68,14 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
 async fn snapshots(core: Weak<Core>, interval: Duration, _running: Running) {
     loop {
         // The core is not kept beyond this line, since the store must be dropped with its last clone.
-        let Some(journal) = core.upgrade().and_then(|core| Some(Arc::clone(&core.keeper.as_ref()?.journal))) else {
+        let Some(journal) = core.upgrade().and_then(|core| Some(Arc::clone(&core.snapshotter.as_ref()?.journal)))
+        else {
             return;
         };
         let _ = tokio::time::timeout(interval, journal.long.notified()).await;
         drop(journal);
         let Some(core) = core.upgrade() else { return };
-        // The keeper has reported an error. The next interval tries again.
+        // The snapshotter has reported an error. The next interval tries again.
         let _ = core.snapshot().await;
     }
 }

@@ -6,7 +6,7 @@ use super::{
     background::Background,
     core::Core,
     error::MemoryOpenError,
-    ledger::Bounds,
+    occupancy::Bounds,
     restore::{self, Restored},
     store::MemoryStore,
     table::Table,
@@ -201,17 +201,17 @@ impl MemoryStoreBuilder {
         self.check()?;
         let bounds = Bounds::new(self.capacity, self.bytes);
         let now = self.clock.recent_millis();
-        let (table, keeper, restored) = match &self.snapshot_path {
+        let (table, snapshotter, restored) = match &self.snapshot_path {
             None => (Table::new(bounds, 0, None, now), None, Restored::default()),
             Some(path) => {
-                let failed = |source| MemoryOpenError::Io { operation: "find", path: path.clone(), source };
+                let failed = |source| MemoryOpenError::Io { operation: "resolve", path: path.clone(), source };
                 let path = std::path::absolute(path).map_err(failed)?;
-                let (table, keeper, restored) =
+                let (table, snapshotter, restored) =
                     restore::open(path, bounds, self.sync_removals, self.move_damaged_aside, now)?;
-                (table, Some(keeper), restored)
+                (table, Some(snapshotter), restored)
             }
         };
-        let core = Arc::new(Core::new(table, self.clock.clone(), keeper, self.observers.clone()));
+        let core = Arc::new(Core::new(table, self.clock.clone(), snapshotter, self.observers.clone()));
         Ok(self.assemble(core, restored))
     }
 
@@ -233,7 +233,7 @@ impl MemoryStoreBuilder {
         ];
         for (setting, time) in times {
             if time.is_zero() {
-                return wrong(setting, "is zero: it must be a time");
+                return wrong(setting, "is zero: it must be longer");
             }
         }
         match (&self.snapshot_path, self.snapshot_interval) {

@@ -8,9 +8,9 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    NAME,
+    events::NAME,
     journal::Ticket,
-    keeper::{Keeper, Written},
+    snapshotter::{Snapshotter, Written},
     table::Table,
 };
 use crate::{
@@ -19,12 +19,12 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// The table, the clock, and the keeper of snapshots, if there are any.
+/// The table, the clock, and the snapshotter, if there are snapshots.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) table: Table,
     pub(super) clock: Clock,
-    pub(super) keeper: Option<Keeper>,
+    pub(super) snapshotter: Option<Snapshotter>,
     /// Observers of evictions, expiries and sweeps.
     pub(super) observers: Observers,
     /// The result of `close`, once it has ended.
@@ -32,9 +32,9 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(table: Table, clock: Clock, keeper: Option<Keeper>, observers: Observers) -> Self {
+    pub(super) fn new(table: Table, clock: Clock, snapshotter: Option<Snapshotter>, observers: Observers) -> Self {
         let observers = observers.of(NAME);
-        Self { table, clock, keeper, observers, end: watch::Sender::new(None) }
+        Self { table, clock, snapshotter, observers, end: watch::Sender::new(None) }
     }
 
     /// The time in milliseconds since the Unix epoch.
@@ -44,24 +44,25 @@ impl Core {
 
     /// Waits until the journal has the line.
     pub(super) async fn written(&self, ticket: Option<Ticket>) -> Result<(), StoreError> {
-        let (Some(ticket), Some(keeper)) = (ticket, &self.keeper) else { return Ok(()) };
-        let written = keeper.journal.written(ticket).await;
+        let (Some(ticket), Some(snapshotter)) = (ticket, &self.snapshotter) else { return Ok(()) };
+        let written = snapshotter.journal.written(ticket).await;
         written.map_err(|error| StoreError::new(StoreErrorKind::OutcomeUnknown).because(error))
     }
 
     /// Writes a snapshot on its own thread, which continues if this future is dropped.
     pub(super) async fn snapshot(self: &Arc<Self>) -> Result<Option<Written>, StoreError> {
-        let Some(keeper) = &self.keeper else { return Ok(None) };
+        let Some(snapshotter) = &self.snapshotter else { return Ok(None) };
         let (tell, told) = oneshot::channel();
         let core = Arc::clone(self);
         spawn("session-snapshot", move || {
-            let written = core.keeper.as_ref().map(|keeper| keeper.snapshot(&core.table, core.now())).transpose();
+            let written =
+                core.snapshotter.as_ref().map(|snapshotter| snapshotter.snapshot(&core.table, core.now())).transpose();
             let _ = tell.send(written);
         })
-        .map_err(|error| unavailable(keeper.failed(error)))?;
+        .map_err(|error| unavailable(snapshotter.failed(error)))?;
         match told.await {
             Ok(written) => written.map_err(unavailable),
-            Err(_) => Err(unavailable(keeper.failed(std::io::Error::other("the snapshot's thread died")))),
+            Err(_) => Err(unavailable(snapshotter.failed(std::io::Error::other("the snapshot thread panicked")))),
         }
     }
 
@@ -88,23 +89,23 @@ impl Core {
 
     /// The blocking part of `close`, after the table is closed.
     pub(super) fn finish(self: &Arc<Self>, at_most: Duration) -> Result<(), StoreError> {
-        let result = match &self.keeper {
+        let result = match &self.snapshotter {
             None => Ok(()),
-            Some(keeper) => {
+            Some(snapshotter) => {
                 let (tell, told) = mpsc::channel();
                 let core = Arc::clone(self);
                 let spawned = spawn("session-snapshot", move || {
-                    let written = core.keeper.as_ref().map(|keeper| {
-                        let written = keeper.snapshot(&core.table, core.now());
-                        keeper.release();
+                    let written = core.snapshotter.as_ref().map(|snapshotter| {
+                        let written = snapshotter.snapshot(&core.table, core.now());
+                        snapshotter.release();
                         written
                     });
                     let _ = tell.send(written.transpose());
                 });
-                let written = spawned.map_err(|error| keeper.failed(error)).and_then(|()| {
+                let written = spawned.map_err(|error| snapshotter.failed(error)).and_then(|()| {
                     told.recv_timeout(at_most).unwrap_or_else(|_| {
-                        let late = format!("it was not done after {at_most:?}, and goes on");
-                        Err(keeper.failed(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))
+                        let late = format!("not done after {at_most:?}; it continues in the background");
+                        Err(snapshotter.failed(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))
                     })
                 });
                 written.map(drop).map_err(unavailable)
@@ -115,7 +116,7 @@ impl Core {
     }
 }
 
-fn unavailable(error: super::keeper::SnapshotError) -> StoreError {
+fn unavailable(error: super::snapshotter::SnapshotError) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable).during("snapshot").because(error)
 }
 

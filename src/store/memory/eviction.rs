@@ -1,7 +1,7 @@
 //! Eviction: which session makes room when there are too many.
 
 use super::{
-    evicted::Evicted,
+    departed::Evicted,
     shard::Fate,
     slot::{Class, Slot},
     sync::lock,
@@ -16,11 +16,11 @@ impl Table {
     /// Ids are random, so that is a random shard. Other shards are tried only if that shard has none of the class.
     pub(super) fn make_room(&self, newest: &SessionId) -> Evicted {
         let mut evicted = Evicted::default();
-        if self.shared.ledger.excess(&self.shared.bounds).is_none() {
+        if self.shared.occupancy.excess(&self.shared.bounds).is_none() {
             return evicted;
         }
         let _one_at_a_time = lock(&self.evicting);
-        while let Some(classes) = self.shared.ledger.excess(&self.shared.bounds) {
+        while let Some(classes) = self.shared.occupancy.excess(&self.shared.bounds) {
             match classes.iter().find_map(|&class| self.evict(class, newest)) {
                 Some(slot) => evicted.0.push(slot),
                 None => break,

@@ -10,8 +10,8 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 use super::{
-    line::Line,
-    scribe::{Renewal, Scribe},
+    journal_line::JournalLine,
+    journal_writer::{JournalWriter, Renewal},
 };
 
 /// The removals since the last snapshot, written by a separate thread.
@@ -31,11 +31,11 @@ pub(super) struct Journal {
 
 #[derive(Debug, Default)]
 struct Queue {
-    lines: Vec<Line>,
+    lines: Vec<JournalLine>,
     /// The number of lines that were ever queued.
     pushed: u64,
     /// While a snapshot is written: the lines that it may miss, with which the next journal begins.
-    missed: Option<Vec<Line>>,
+    missed: Option<Vec<JournalLine>>,
     /// If set, the thread begins a new journal.
     renewal: Option<Renewal>,
     stop: bool,
@@ -43,7 +43,7 @@ struct Queue {
 
 /// The work that the thread takes out of the queue at once.
 struct Batch {
-    lines: Vec<Line>,
+    lines: Vec<JournalLine>,
     /// The number of lines that were ever queued, including these.
     pushed: u64,
     renewal: Option<Renewal>,
@@ -75,13 +75,13 @@ impl Journal {
         path: PathBuf,
         sync: bool,
         version: u64,
-        lines: &[Line],
+        lines: &[JournalLine],
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
-        let scribe = Scribe::begin(path.clone(), sync, version, lines)?;
-        Self::with_scribe(path, scribe)
+        let writer = JournalWriter::begin(path.clone(), sync, version, lines)?;
+        Self::with_writer(path, writer)
     }
 
-    fn with_scribe(path: PathBuf, scribe: Scribe) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+    fn with_writer(path: PathBuf, writer: JournalWriter) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let journal = Arc::new(Self {
             path,
             queue: Mutex::default(),
@@ -90,7 +90,7 @@ impl Journal {
             long: Notify::new(),
         });
         let runner = Arc::clone(&journal);
-        let thread = std::thread::Builder::new().name("session-journal".into()).spawn(move || runner.run(scribe))?;
+        let thread = std::thread::Builder::new().name("session-journal".into()).spawn(move || runner.run(writer))?;
         Ok((journal, thread))
     }
 
@@ -99,7 +99,7 @@ impl Journal {
     }
 
     /// Queues a line. The caller holds the shard's lock.
-    pub(super) fn push(&self, line: Line) -> Ticket {
+    pub(super) fn push(&self, line: JournalLine) -> Ticket {
         let mut queue = self.queue();
         queue.lines.push(line);
         queue.pushed += 1;
@@ -151,14 +151,14 @@ impl Journal {
         self.work.notify_one();
     }
 
-    fn run(&self, mut scribe: Scribe) {
+    fn run(&self, mut writer: JournalWriter) {
         loop {
             let Batch { lines, pushed, renewal, stop } = self.next();
             let is_idle = lines.is_empty() && renewal.is_none();
-            match scribe.write(lines, pushed, renewal) {
+            match writer.write(lines, pushed, renewal) {
                 Ok(()) => {
                     self.progress.send_modify(|progress| progress.written = pushed);
-                    if scribe.is_long() {
+                    if writer.is_long() {
                         self.long.notify_one();
                     }
                 }
@@ -194,14 +194,14 @@ mod tests {
     use super::*;
     use crate::{
         SessionId,
-        store::memory::{disk::fault, line::Removals},
+        store::memory::{atomic_file::fault, journal_line::Removals},
     };
 
-    fn line(number: u64) -> Line {
-        Line::one(&SessionId::for_epoch(&number.to_string()), number, 0)
+    fn line(number: u64) -> JournalLine {
+        JournalLine::one(&SessionId::for_epoch(&number.to_string()), number, 0)
     }
 
-    fn written(path: &Path) -> Vec<Line> {
+    fn written(path: &Path) -> Vec<JournalLine> {
         Removals::read(&std::fs::read(path).unwrap()).unwrap().lines
     }
 
@@ -243,9 +243,9 @@ mod tests {
     async fn a_line_that_could_not_be_written_is_an_error_and_is_retried() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let mut scribe = Scribe::begin(path.clone(), true, 1, &[]).unwrap();
-        scribe.refuse_writes();
-        let (journal, thread) = Journal::with_scribe(path.clone(), scribe).unwrap();
+        let mut writer = JournalWriter::begin(path.clone(), true, 1, &[]).unwrap();
+        writer.refuse_writes();
+        let (journal, thread) = Journal::with_writer(path.clone(), writer).unwrap();
         for number in 1..3 {
             let error = journal.written(journal.push(line(number))).await.unwrap_err();
             assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");

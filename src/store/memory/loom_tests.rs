@@ -14,7 +14,7 @@ use std::{
 
 use loom::thread;
 
-use super::{ledger::Bounds, table::Table};
+use super::{occupancy::Bounds, table::Table};
 use crate::{
     Lifetime, SessionId,
     id::TokenCheck,
@@ -90,14 +90,14 @@ impl Bench {
         ids
     }
 
-    /// Checks that totals, ledger and owner index agree with the records.
+    /// Checks that totals, occupancy and owner index agree with the records.
     fn settled(&self) {
         let kinds: Vec<_> = (0..3).filter_map(|at| self.kind(at)).collect();
         let sessions = kinds.iter().filter(|kind| **kind == RecordKind::Session).count() as u64;
-        assert_eq!(self.table.shared.ledger.sessions(), sessions);
+        assert_eq!(self.table.shared.occupancy.sessions(), sessions);
         assert_eq!(self.table.totals().present(), sessions);
         let cost = |at: &usize| self.table.peek(&self.ids[*at], |held| super::slot::cost(&held.record)).unwrap();
-        assert_eq!(self.table.shared.ledger.bytes(), (0..3).filter_map(|at| cost(&at)).sum::<u64>());
+        assert_eq!(self.table.shared.occupancy.bytes(), (0..3).filter_map(|at| cost(&at)).sum::<u64>());
         let owners: std::collections::HashSet<_> = (0..3)
             .filter_map(|at| {
                 let owner = |held: &super::slot::Slot| held.record.owner().map(|owner| owner.name().clone());
@@ -253,7 +253,7 @@ fn eviction_keeps_the_bound_and_evicts_no_more_than_needed() {
         |bench| bench.create(2, None).is_some(),
         |bench, first, second| {
             assert!(first && second);
-            assert_eq!(bench.table.shared.ledger.sessions(), 2);
+            assert_eq!(bench.table.shared.occupancy.sessions(), 2);
             assert_eq!(bench.kind(0), Some(RecordKind::Session));
             assert_eq!(bench.table.totals().evicted, 1);
         },

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{
     MemoryStore, MemoryStoreBuilder,
-    ledger::Bounds,
+    occupancy::Bounds,
     slot::{Class, cost},
 };
 use crate::{

@@ -12,13 +12,13 @@ use std::{
 };
 
 use super::{
-    disk,
+    atomic_file,
     error::MemoryOpenError,
     journal::Journal,
-    keeper::Keeper,
-    ledger::Bounds,
-    line::Removals,
+    journal_line::Removals,
+    occupancy::Bounds,
     snapshot::{self, ReadError, Saved},
+    snapshotter::Snapshotter,
     table::Table,
 };
 
@@ -63,19 +63,19 @@ pub(super) fn open(
     sync: bool,
     move_aside: bool,
     now: u64,
-) -> Result<(Table, Keeper, Restored), MemoryOpenError> {
+) -> Result<(Table, Snapshotter, Restored), MemoryOpenError> {
     if path.is_dir() {
-        let problem = format!("names a folder: {}", path.display());
+        let problem = format!("names a directory: {}", path.display());
         return Err(MemoryOpenError::Setting { setting: "snapshot_path", problem });
     }
     let lock = lock(&path)?;
-    let journal_path = disk::beside(&path, ".journal");
+    let journal_path = atomic_file::beside(&path, ".journal");
     let mut restored = Restored::default();
     let (saved, removals) = match read(&path, &journal_path, now, &mut restored) {
         Err(MemoryOpenError::Damaged { path: damaged, problem }) if move_aside => {
             restored = Restored { moved_aside: aside(&[&path, &journal_path], now)?, ..Restored::default() };
             tracing::warn!(
-                target: super::TARGET, path = %damaged.display(), problem, moved_to = ?restored.moved_aside,
+                target: super::events::TARGET, path = %damaged.display(), problem, moved_to = ?restored.moved_aside,
                 "a damaged file was set aside: the store starts empty"
             );
             Default::default()
@@ -89,25 +89,25 @@ pub(super) fn open(
         .map_err(|source| MemoryOpenError::Io { operation: "write", path: journal_path, source })?;
     let table = Table::new(bounds, version, Some(Arc::clone(&journal)), now);
     restored.evicted = table.restore(saved);
-    restored.sessions = table.shared.ledger.sessions();
+    restored.sessions = table.shared.occupancy.sessions();
     tracing::debug!(
-        target: super::TARGET, path = %path.display(), sessions = restored.sessions, expired = restored.expired,
+        target: super::events::TARGET, path = %path.display(), sessions = restored.sessions, expired = restored.expired,
         removed = restored.removed, evicted = restored.evicted, "restored"
     );
-    Ok((table, Keeper::new(path, lock, journal, thread), restored))
+    Ok((table, Snapshotter::new(path, lock, journal, thread), restored))
 }
 
 /// Locks the path against a second store, in this process or another one.
 fn lock(path: &Path) -> Result<File, MemoryOpenError> {
-    let lock = disk::beside(path, ".lock");
+    let lock = atomic_file::beside(path, ".lock");
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|source| {
             let path = folder.to_owned();
-            MemoryOpenError::Io { operation: "make the folder", path, source }
+            MemoryOpenError::Io { operation: "create the directory", path, source }
         })?;
     }
     let failed = |source| MemoryOpenError::Io { operation: "lock", path: lock.clone(), source };
-    let file = disk::private().create(true).truncate(false).open(&lock).map_err(failed)?;
+    let file = atomic_file::private().create(true).truncate(false).open(&lock).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(MemoryOpenError::InUse { path: path.to_owned(), lock }),
@@ -164,10 +164,10 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 fn aside(paths: &[&Path], now: u64) -> Result<Vec<PathBuf>, MemoryOpenError> {
     let mut moved = Vec::new();
     for path in paths.iter().filter(|path| path.exists()) {
-        let free = (0u32..).map(|number| disk::beside(path, &format!(".damaged-{now}-{number}")));
-        let to = free.into_iter().find(|to| !to.exists()).unwrap_or_else(|| disk::beside(path, ".damaged"));
+        let free = (0u32..).map(|number| atomic_file::beside(path, &format!(".damaged-{now}-{number}")));
+        let to = free.into_iter().find(|to| !to.exists()).unwrap_or_else(|| atomic_file::beside(path, ".damaged"));
         let move_aside = || {
-            let folder = disk::Folder::of(path)?;
+            let folder = atomic_file::Folder::of(path)?;
             fs::rename(path, &to)?;
             folder.sync()
         };
@@ -213,7 +213,7 @@ pub(crate) fn fuzz(data: &[u8]) {
     let Some((&how, data)) = data.split_first() else { return };
     let (journal, data) = data.split_at(data.len().min(usize::from(how >> 2) * 8));
     // The checksums are made valid, since otherwise no input would get past them.
-    let removals = Removals::read(&super::line::of_lines(journal)).expect("its lines are whole");
+    let removals = Removals::read(&super::journal_line::of_lines(journal)).expect("its lines are whole");
     let _ = Removals::read(journal);
     let bytes = match how & 3 {
         0 => data.to_vec(),
@@ -231,7 +231,7 @@ pub(crate) fn fuzz(data: &[u8]) {
     let version = ((head.version.max(removals.version) >> VERSION_GAP_BITS) + 1) << VERSION_GAP_BITS;
     let table = Table::new(Bounds::new(2, 1 << 20), version, None, NOW);
     let evicted = table.restore(saved);
-    assert!(evicted <= ids.len() as u64 && table.shared.ledger.sessions() <= 2);
+    assert!(evicted <= ids.len() as u64 && table.shared.occupancy.sessions() <= 2);
     for id in &ids {
         if let Some(stored) = table.load(id, NOW).expect("it is open") {
             assert!(stored.expires_at > crate::clock::from_millis(NOW));

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     journal::Journal,
-    ledger::{Bounds, Ledger},
+    occupancy::{Bounds, Occupancy},
     owners::Owners,
     slot::{self, CLASSES, Class, Slot},
     sync::{Apart, AtomicU64, Ordering},
@@ -14,14 +14,14 @@ use crate::{
     clock,
     id::SessionId,
     record::Record,
-    store::{Stored, Usage, links::Links, seed::Seed},
+    store::{Stored, Usage, id_hash::IdHash, slot_rings::SlotRings},
 };
 
 /// State that the shards share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bounds: Bounds,
-    pub(super) ledger: Apart<Ledger>,
+    pub(super) occupancy: Apart<Occupancy>,
     pub(super) owners: Owners,
     /// The last version that was given to a record.
     pub(super) version: Apart<AtomicU64>,
@@ -71,11 +71,11 @@ impl Totals {
 /// expired.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: HashMap<SessionId, u32, Seed>,
+    index: HashMap<SessionId, u32, IdHash>,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     /// One ring per class, the least recently used first.
-    order: Links,
+    order: SlotRings,
     wheel: Wheel,
     last_stamp: u64,
     pub(super) totals: Totals,
@@ -84,12 +84,12 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(seed: Seed, now: u64) -> Self {
+    pub(super) fn new(id_hash: IdHash, now: u64) -> Self {
         Self {
-            index: HashMap::with_hasher(seed),
+            index: HashMap::with_hasher(id_hash),
             slots: Vec::new(),
             free: Vec::new(),
-            order: Links::new(CLASSES as u32),
+            order: SlotRings::new(CLASSES as u32),
             wheel: Wheel::new(now),
             last_stamp: 0,
             totals: Totals::default(),
@@ -166,7 +166,7 @@ impl Shard {
         if slot.record.is_session() {
             self.totals.created += 1;
         }
-        shared.ledger.add(&slot.record);
+        shared.occupancy.add(&slot.record);
         shared.owners.add(slot.id, &slot.record);
         let (id, class, expires_at) = (slot.id, Class::of(&slot.record), slot.expires_at);
         let number = match self.free.pop() {
@@ -207,8 +207,8 @@ impl Shard {
             (false, true) => self.totals.created += 1,
             _ => {}
         }
-        shared.ledger.subtract(&old);
-        shared.ledger.add(record);
+        shared.occupancy.subtract(&old);
+        shared.occupancy.add(record);
         if old.owner().map(|owner| owner.name()) != record.owner().map(|owner| owner.name())
             || old.is_session() != record.is_session()
         {
@@ -247,7 +247,7 @@ impl Shard {
             self.slots[slot as usize].take().expect("the index, the rings and the wheel name slots in use only");
         self.free.push(slot);
         self.index.remove(&taken.id);
-        shared.ledger.subtract(&taken.record);
+        shared.occupancy.subtract(&taken.record);
         shared.owners.forget(&taken.id, &taken.record);
         if taken.record.is_session() {
             let total = match fate {
@@ -295,8 +295,8 @@ impl Shard {
     /// holds every shard's lock and clears the state that they share.
     pub(super) fn clear(&mut self, now: u64) -> Vec<Option<Slot>> {
         self.totals.removed += self.totals.present();
-        let seed = self.index.hasher().clone();
-        let fresh = Self { totals: self.totals, last_stamp: self.last_stamp, ..Self::new(seed, now) };
+        let id_hash = self.index.hasher().clone();
+        let fresh = Self { totals: self.totals, last_stamp: self.last_stamp, ..Self::new(id_hash, now) };
         std::mem::replace(self, fresh).slots
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{line::MOST_VERSION, slot::Slot};
+use super::{journal_line::MOST_VERSION, slot::Slot};
 use crate::{clock, id::SessionId, record::Record};
 
 /// `session-layer snapshot`, format 1.
@@ -193,7 +193,7 @@ pub(super) fn read(mut from: impl Read, size: u64, mut keep: impl FnMut(Saved)) 
         blocks += 1;
         let mut rest = &block[..];
         while !rest.is_empty() {
-            let saved = entry(&mut rest).ok_or(ReadError::Damaged("a block holds something else than records"))?;
+            let saved = entry(&mut rest).ok_or(ReadError::Damaged("a block contains something other than records"))?;
             version = version.max(saved.version);
             if saved.stamp >= MOST_STAMP {
                 return Err(ReadError::Damaged("an order of use in it is out of range"));

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{background::Background, core::Core, evicted::tell_expired, restore::Restored, table::Done};
+use super::{background::Background, core::Core, departed::tell_expired, restore::Restored, table::Done};
 use crate::{id::SessionId, store::StoreError};
 
 /// A store in this process's memory: bounded, with proactive expiry, and with optional snapshots. Clones share one
@@ -175,7 +175,7 @@ impl MemoryStore {
             expired: totals.expired,
             evicted: totals.evicted,
             removed: totals.removed,
-            bytes: self.handle.core.table.shared.ledger.bytes(),
+            bytes: self.handle.core.table.shared.occupancy.bytes(),
         }
     }
 }
@@ -184,7 +184,7 @@ impl MemoryStore {
 pub(super) fn refused(operation: &'static str, error: StoreError) -> StoreError {
     let error = error.during(operation);
     let source = std::error::Error::source(&error);
-    tracing::warn!(target: super::TARGET, error = source, "{error}");
+    tracing::warn!(target: super::events::TARGET, error = source, "{error}");
     error
 }
 
@@ -193,7 +193,7 @@ impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = &self.handle.core;
         f.debug_struct("MemoryStore")
-            .field("sessions", &core.table.shared.ledger.sessions())
+            .field("sessions", &core.table.shared.occupancy.sessions())
             .field("capacity", &core.table.shared.bounds.capacity)
             .finish_non_exhaustive()
     }
@@ -202,18 +202,18 @@ impl fmt::Debug for MemoryStore {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.background.stop();
-        let Some(keeper) = &self.core.keeper else { return };
+        let Some(snapshotter) = &self.core.snapshotter else { return };
         // The store is closed already, so nothing is left to do.
         if !self.core.table.close() {
             return;
         }
         tracing::warn!(
-            target: super::TARGET, path = %keeper.path().display(),
-            "the store was dropped without `close`: the last snapshot is written now, and holds this thread up"
+            target: super::events::TARGET, path = %snapshotter.path().display(),
+            "the store was dropped without `close`: writing the last snapshot now, which blocks this thread"
         );
         if let Err(error) = self.core.finish(self.close_timeout) {
             tracing::error!(
-                target: super::TARGET, path = %keeper.path().display(), error = std::error::Error::source(&error),
+                target: super::events::TARGET, path = %snapshotter.path().display(), error = std::error::Error::source(&error),
                 "what was created or changed since the last snapshot is lost"
             );
         }

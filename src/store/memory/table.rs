@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    evicted::Evicted,
+    departed::Evicted,
     journal::{Journal, Ticket},
+    journal_line::JournalLine,
     lease::Lease,
-    ledger::{Bounds, Ledger},
-    line::Line,
+    occupancy::{Bounds, Occupancy},
     owners::Owners,
     shard::{Fate, Shard, Shared, Totals},
     slot::{self, Slot},
@@ -19,7 +19,7 @@ use crate::{
     record::{Record, RecordKind},
     store::{
         Acquire, Create, End, Holder, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
-        Version, seed::Seed,
+        Version, id_hash::IdHash,
     },
 };
 
@@ -40,7 +40,7 @@ const MOST_SHARDS: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Box<[Apart<Mutex<Shard>>]>,
-    seed: Seed,
+    id_hash: IdHash,
     pub(super) shared: Shared,
     /// Held during eviction, so that two callers don't both make room for the same excess.
     pub(super) evicting: Mutex<()>,
@@ -88,16 +88,16 @@ impl Table {
         journal: Option<Arc<Journal>>,
         now: u64,
     ) -> Self {
-        let seed = Seed::random();
+        let id_hash = IdHash::random();
         // loom replays schedules, and each must take the same locks. The index hashes owners at random, so it has one
         // part only.
         let parts = if cfg!(session_layer_loom) { 1 } else { shards };
         Self {
-            shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(seed.clone(), now)))).collect(),
-            seed,
+            shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(id_hash.clone(), now)))).collect(),
+            id_hash,
             shared: Shared {
                 bounds,
-                ledger: Apart(Ledger::new()),
+                occupancy: Apart(Occupancy::new()),
                 owners: Owners::new(parts),
                 version: Apart(AtomicU64::new(version)),
                 journal,
@@ -112,7 +112,7 @@ impl Table {
 
     /// The shard of an id. Taken from the middle of the hash, since the map in the shard uses both ends.
     pub(super) fn shard_of(&self, id: &SessionId) -> usize {
-        (self.seed.hash(id) >> 32) as usize % self.shards.len()
+        (self.id_hash.hash(id) >> 32) as usize % self.shards.len()
     }
 
     pub(super) fn shard_at(&self, at: usize) -> Result<MutexGuard<'_, Shard>, StoreError> {
@@ -150,7 +150,7 @@ impl Table {
     /// Records in the journal that no state of `id` up to `version` is to be restored, or to live longer than
     /// `not_after`.
     fn note(&self, id: &SessionId, version: u64, not_after: u64) -> Option<Ticket> {
-        self.shared.journal.as_ref().map(|journal| journal.push(Line::one(id, version, not_after)))
+        self.shared.journal.as_ref().map(|journal| journal.push(JournalLine::one(id, version, not_after)))
     }
 
     /// Records in the journal that an id is absent, even if nothing was removed: a snapshot may still contain it, since
@@ -164,8 +164,10 @@ impl Table {
         if cost <= most {
             return Ok(());
         }
-        let cause =
-            format!("it would take {cost} bytes of the store's {}, and {most} at most", self.shared.bounds.bytes);
+        let cause = format!(
+            "it would take {cost} of the store's {} bytes; one record may take at most {most}",
+            self.shared.bounds.bytes
+        );
         Err(StoreError::new(StoreErrorKind::TooLarge).because(cause))
     }
 

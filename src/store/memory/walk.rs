@@ -1,9 +1,9 @@
 //! Walks over many sessions, in bounded steps, so that no caller waits long for a shard.
 
 use super::{
-    evicted::tell_expired,
+    departed::tell_expired,
     journal::Ticket,
-    line::Line,
+    journal_line::JournalLine,
     shard::{Fate, Shard},
     slot::Slot,
     sync::Ordering,
@@ -94,7 +94,7 @@ impl Table {
             };
             let taken = shard.take(&self.shared, slot, Fate::Removed);
             if let Some(journal) = &self.shared.journal {
-                deleted.ticket = Some(journal.push(Line::one(&id, taken.version, 0)));
+                deleted.ticket = Some(journal.push(JournalLine::one(&id, taken.version, 0)));
             }
             drop(shard);
             deleted.sessions += 1;
@@ -110,12 +110,12 @@ impl Table {
         for shard in &mut shards {
             shard.expire(&self.shared, now, usize::MAX, &mut swept);
         }
-        let live = self.shared.ledger.sessions();
+        let live = self.shared.occupancy.sessions();
         let contents: Vec<_> = shards.iter_mut().map(|shard| shard.clear(now)).collect();
-        self.shared.ledger.clear();
+        self.shared.occupancy.clear();
         self.shared.owners.clear();
         let version = self.shared.version.load(Ordering::Acquire);
-        let ticket = self.shared.journal.as_ref().map(|journal| journal.push(Line::all(version)));
+        let ticket = self.shared.journal.as_ref().map(|journal| journal.push(JournalLine::all(version)));
         drop(shards);
         drop((contents, swept));
         Ok((live, ticket))

@@ -1,6 +1,6 @@
 //! A hierarchical timing wheel for the expiry of sessions.
 
-use crate::store::links::Links;
+use crate::store::slot_rings::SlotRings;
 
 /// The length of a tick in milliseconds. What is due within the current tick is checked one by one.
 const TICK_MILLIS: u64 = 1_000;
@@ -23,7 +23,7 @@ const LEVELS: u32 = 7;
 /// ```
 #[derive(Debug)]
 pub(super) struct Wheel {
-    links: Links,
+    rings: SlotRings,
     /// The tick up to which everything due was taken out.
     now: u64,
     /// The buckets of each level that may be occupied. A bit can be stale: its bucket is then found to be empty.
@@ -32,7 +32,7 @@ pub(super) struct Wheel {
 
 impl Wheel {
     pub(super) fn new(now_millis: u64) -> Self {
-        Self { links: Links::new(LEVELS << BITS), now: now_millis / TICK_MILLIS, occupied: [0; LEVELS as usize] }
+        Self { rings: SlotRings::new(LEVELS << BITS), now: now_millis / TICK_MILLIS, occupied: [0; LEVELS as usize] }
     }
 
     /// Schedules a slot that is not scheduled.
@@ -42,12 +42,12 @@ impl Wheel {
         let level = if apart == 0 { 0 } else { (apart.ilog2() / BITS).min(LEVELS - 1) };
         let bucket = (tick >> (level * BITS)) % BUCKETS;
         self.occupied[level as usize] |= 1 << bucket;
-        self.links.push(head(level, bucket), slot);
+        self.rings.push(head(level, bucket), slot);
     }
 
     /// Cancels a slot. Does nothing if it is not scheduled.
     pub(super) fn cancel(&mut self, slot: u32) {
-        self.links.unlink(slot);
+        self.rings.unlink(slot);
     }
 
     /// Moves the slots that have expired at `now_millis` into `due`. Returns `false` if it has stopped after about
@@ -74,12 +74,12 @@ impl Wheel {
                 self.take_expired(head(level, bucket), now_millis, &expiry, due);
                 return true;
             }
-            while let Some(slot) = self.links.first(head(level, bucket)) {
+            while let Some(slot) = self.rings.first(head(level, bucket)) {
                 if left == 0 {
                     return false;
                 }
                 left -= 1;
-                self.links.unlink(slot);
+                self.rings.unlink(slot);
                 let expires = expiry(slot);
                 // A slot here may not have expired yet, if it was scheduled while the clock was behind the wheel.
                 if level == 0 && expires <= now_millis { due.push(slot) } else { self.schedule(slot, expires) }
@@ -92,11 +92,11 @@ impl Wheel {
 
     /// Takes out the expired slots of the current tick.
     fn take_expired(&mut self, head: u32, now_millis: u64, expiry: &impl Fn(u32) -> u64, due: &mut Vec<u32>) {
-        let mut next = self.links.first(head);
+        let mut next = self.rings.first(head);
         while let Some(slot) = next {
-            next = self.links.after(slot);
+            next = self.rings.after(slot);
             if expiry(slot) <= now_millis {
-                self.links.unlink(slot);
+                self.rings.unlink(slot);
                 due.push(slot);
             }
         }
@@ -129,7 +129,7 @@ impl Wheel {
         if self.occupied[level as usize] & (1 << bucket) == 0 {
             return false;
         }
-        let holds = self.links.first(head(level, bucket)).is_some();
+        let holds = self.rings.first(head(level, bucket)).is_some();
         if !holds {
             self.occupied[level as usize] &= !(1 << bucket);
         }

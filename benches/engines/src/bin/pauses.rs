@@ -66,7 +66,7 @@ async fn main() {
         watch(&mut without, &store, &ids, work).await;
     }
     with.show("snapshots");
-    without.show("the same work beside the store");
+    without.show("the same work without the store");
     let bytes = std::fs::metadata(&path).expect("a snapshot").len();
     let began = Instant::now();
     store.close().await.expect("the disk has room");

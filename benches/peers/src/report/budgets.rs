@@ -48,7 +48,7 @@ pub(super) fn budgets(costs: &Costs, memory: &[Memory], threads: &[Rate]) -> Vec
 fn time(costs: &Costs, scenario: Scenario) -> Option<Budget> {
     let (most, ratio) = (scenario.most_time()?, costs.ratio(Kind::Memory, scenario, Reference));
     Some(Budget {
-        what: format!("{}: overhead in time, beside tower-sessions 0.15's", scenario.name()),
+        what: format!("{}: overhead in time, compared with tower-sessions 0.15's", scenario.name()),
         measured: format!("×{ratio:.2}"),
         budget: format!("×{most:.2}"),
         met: ratio <= most,

@@ -43,7 +43,7 @@ impl Report for MemoryReport {
         });
         let table = table(&columns, rows);
         format!(
-            "{table}\nResident bytes (VmRSS) for each session of 0.7 KB, each number in a process of its own.\n\n{}\n",
+            "{table}\nResident bytes (VmRSS) for each session of 0.7 KB, each number in a separate process.\n\n{}\n",
             self.machine.line()
         )
     }

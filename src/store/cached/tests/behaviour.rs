@@ -4,10 +4,10 @@ use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{sample::*, store::TestStore};
 use crate::store::{
     Acquire, CacheConfig, CachedStore, Clearing, Create, Holder, Leases, Listing, Refresh, Rename, SessionStore,
-    StoreErrorKind, Stored, Touch, Update, Version,
+    StoreErrorKind, Stored, Touch, Update, Usage, Version,
 };
 
 type Cache = CachedStore<TestStore>;

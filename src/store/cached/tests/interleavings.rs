@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use super::*;
+use super::{sample::*, store::TestStore};
 use crate::store::{CacheConfig, CachedStore, Create, Rename, SessionStore, Stored, Touch, Update, Version};
 
 /// Schedules for each of the 729 mixes.
@@ -83,7 +83,7 @@ async fn run(store: &impl SessionStore, operation: Operation, held: &mut Version
         Operation::Rename => {
             let to = id(&format!("to {number}"));
             if let Rename::Renamed(version) =
-                store.rename(&a, held, &super::tombstone(), &to, &record("moved"), usage()).await.unwrap()
+                store.rename(&a, held, &tombstone(), &to, &record("moved"), usage()).await.unwrap()
             {
                 // The tombstone was written after the new record.
                 known.saw(version);

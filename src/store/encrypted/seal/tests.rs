@@ -1,9 +1,18 @@
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::{id::TokenCheck, keyring::Secret, lifetime::Lifetime, record::Epoch};
+use super::{form::*, owner_hash::*};
+use crate::{
+    id::{SessionId, TokenCheck},
+    keyring::{KEY_ID_BYTES, KeyRing, Secret},
+    lifetime::Lifetime,
+    record::{Entries, Epoch, Owner, Record, RecordKind},
+    store::SealError,
+};
 
 fn ring(first: u8) -> KeyRing {
     let bytes: [u8; 32] = std::array::from_fn(|i| u8::try_from(i).unwrap().wrapping_mul(37).wrapping_add(first));

@@ -11,11 +11,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     sync::mpsc,
-    task::yield_now,
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
@@ -23,25 +21,13 @@ use super::{
     super::{backoff::Backoff, events::TARGET},
     error::Reason,
     handshake::{ServerInfo, shake},
-    in_flight::{InFlight, Request, Waiter},
+    in_flight::{InFlight, Request},
     link::Link,
-    reply::{Reply, ReplyError, parse},
+    reader::{End, Reader},
     shared::Shared,
     stream::Stream,
+    writer::Writer,
 };
-
-/// How many requests are taken from the queue for one write.
-const BATCH: usize = 256;
-
-/// A write takes requests until they have this many bytes. Requests that are not in a write yet can still be withdrawn.
-const BATCH_BYTES: usize = 64 * 1_024;
-
-/// The initial size of a buffer, and the size to which a larger one shrinks after use.
-const BUFFER_BYTES: usize = 32 * 1_024;
-
-/// How much longer than the item limit a reply's value may be, in bytes: the limit counts overhead that some versions
-/// lack.
-const VALUE_SLACK: usize = 1_024;
 
 /// Pauses between attempts to connect. With a connect limit of one second, a server that comes back is used again
 /// within two.
@@ -82,14 +68,6 @@ struct Connection {
     /// Why there is no connection, once that is known. Requests then fail at once.
     down: Option<Arc<str>>,
     connected: bool,
-}
-
-/// How serving a connection ended.
-enum End {
-    /// No more requests can come, and all are answered.
-    Closed,
-    /// The connection can't be used any more.
-    Lost(Reason),
 }
 
 impl Connection {
@@ -275,149 +253,6 @@ async fn dial(shared: &Shared) -> Result<(Stream, ServerInfo), Arc<str>> {
                 .into())
         }
     }
-}
-
-/// Writes queued requests in batches.
-struct Writer<'a> {
-    shared: &'a Shared,
-    queue: &'a mut mpsc::Receiver<Request>,
-    waiting: &'a mut VecDeque<Request>,
-    in_flight: &'a InFlight,
-    incarnation: u64,
-}
-
-impl Writer<'_> {
-    /// Runs until the queue is closed.
-    async fn run(&mut self, mut write: impl AsyncWrite + Unpin) -> std::io::Result<()> {
-        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BUFFER_BYTES));
-        loop {
-            if self.waiting.is_empty() {
-                if self.queue.recv_many(&mut batch, BATCH).await == 0 {
-                    return Ok(());
-                }
-                self.waiting.extend(batch.drain(..));
-                if self.waiting.len() < self.shared.in_flight() {
-                    // More requests are under way than were taken here, so other callers may be about to queue theirs.
-                    // The runtime runs a task that was just woken before those that were ready earlier. If this task
-                    // did not yield, every request would be written alone.
-                    yield_now().await;
-                    while self.waiting.len() < BATCH
-                        && let Ok(request) = self.queue.try_recv()
-                    {
-                        self.waiting.push_back(request);
-                    }
-                }
-            }
-            // What doesn't fit stays for the next write, or for the next connection.
-            self.encode(&mut bytes);
-            if !bytes.is_empty() {
-                write.write_all(&bytes).await?;
-                write.flush().await?;
-            }
-            bytes.clear();
-            bytes.shrink_to(BUFFER_BYTES);
-        }
-    }
-
-    /// Moves requests into `bytes` and in flight, except those that have failed or were withdrawn. From here on they
-    /// count as sent.
-    fn encode(&mut self, bytes: &mut Vec<u8>) {
-        let (now, limit) = (Instant::now(), self.shared.item_limit());
-        let mut in_flight = self.in_flight.lock();
-        while bytes.len() < BATCH_BYTES
-            && let Some(Request { command, waiter }) = self.waiting.pop_front()
-        {
-            if waiter.deadline <= now {
-                waiter.fail_unsent(Reason::Overdue(self.shared.settings.request_timeout));
-            } else if command.item_size > limit {
-                // Sending it would destroy the stored item.
-                waiter.fail_unsent(Reason::TooLarge { bytes: command.item_size, limit });
-            } else if command.incarnation.is_some_and(|given_by| given_by != self.incarnation) {
-                waiter.answer(Reply::restarted());
-            } else if waiter.write() {
-                bytes.extend_from_slice(&command.bytes);
-                in_flight.push_back((command.opaque, waiter));
-            }
-        }
-    }
-}
-
-/// Reads replies and hands them out.
-struct Reader<'a> {
-    shared: &'a Shared,
-    in_flight: &'a InFlight,
-    closing: &'a AtomicBool,
-    answered: &'a AtomicBool,
-    incarnation: u64,
-}
-
-impl Reader<'_> {
-    /// Runs until the connection ends, a request is overdue, or the queue is closed and everything is answered.
-    async fn run(&mut self, mut read: impl AsyncRead + Unpin) -> End {
-        let limit = self.shared.settings.request_timeout;
-        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-        // One timer for all requests. It fires at the deadline of the oldest one, or after `limit` if there is none.
-        let mut watch = pin!(sleep(limit));
-        loop {
-            tokio::select! {
-                biased;
-                result = read.read_buf(&mut buffer) => match result {
-                    Ok(0) => return lost("the server closed it"),
-                    Ok(_) => {}
-                    Err(error) => return lost(&error.to_string()),
-                },
-                () = &mut watch => {
-                    let now = Instant::now();
-                    match self.in_flight.next_deadline() {
-                        Some(deadline) if deadline <= now => return End::Lost(Reason::Overdue(limit)),
-                        Some(deadline) => watch.as_mut().reset(deadline),
-                        None => watch.as_mut().reset(now + limit),
-                    }
-                    continue;
-                }
-            }
-            if let Err(error) = self.hand_out(&mut buffer) {
-                tracing::error!(
-                    target: TARGET,
-                    server = %self.shared.name, %error, "protocol violated: connection closed"
-                );
-                return lost(&error.to_string());
-            }
-            if self.closing.load(Ordering::Relaxed) && self.in_flight.is_empty() {
-                return End::Closed;
-            }
-            if buffer.capacity() < BUFFER_BYTES / 4 {
-                buffer.reserve(BUFFER_BYTES);
-            }
-        }
-    }
-
-    fn hand_out(&self, buffer: &mut BytesMut) -> Result<(), ReplyError> {
-        let max_value = self.shared.item_limit().saturating_add(VALUE_SLACK);
-        while !buffer.is_empty() {
-            let Some(mut reply) = parse(buffer, max_value)? else { break };
-            reply.incarnation = self.incarnation;
-            let (opaque, waiter) = self.in_flight.take().ok_or(ReplyError::Garbage("a reply that nobody asked for"))?;
-            check(reply, opaque, waiter)?;
-            self.answered.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
-/// Hands a reply to a request, if the reply has that request's opaque.
-fn check(reply: Reply, opaque: u64, waiter: Waiter) -> Result<(), ReplyError> {
-    // Error lines have no opaque.
-    if reply.opaque == Some(opaque) || matches!(reply.status, super::reply::Status::ServerError(_)) {
-        waiter.answer(reply);
-        return Ok(());
-    }
-    waiter.fail_sent(Reason::Lost("a reply to another request".into()));
-    Err(ReplyError::Garbage("a reply to another request"))
-}
-
-fn lost(cause: &str) -> End {
-    End::Lost(Reason::Lost(cause.into()))
 }
 
 #[allow(dead_code, reason = "a bound that is checked when this is compiled: the task must be able to move")]

@@ -83,7 +83,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
         return Err(refused(if line.starts_with("CLIENT_ERROR") {
             "it asks for authentication: set `credentials` (SASL, its option -S, is not supported; -Y is)"
         } else {
-            "it is no memcached: it does not tell its version"
+            "it is not memcached: it does not report its version"
         }));
     };
     check_version(version)?;
@@ -96,7 +96,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
             break;
         }
         let Some(setting) = line.strip_prefix("STAT ") else {
-            return Err(refused("it does not tell its settings (`stats settings`)"));
+            return Err(refused("it does not report its settings (`stats settings`)"));
         };
         match setting.split_once(' ') {
             Some(("item_size_max", bytes)) => item_size_max = bytes.parse().ok(),
@@ -110,7 +110,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
     lines.wire.flush().await?;
     let incarnation = incarnation(&mut lines).await?;
     if !lines.buffer.is_empty() {
-        return Err(refused("it sent more than it was asked for"));
+        return Err(refused("it sent more than was requested"));
     }
     Ok(ServerInfo { version: version.to_owned(), item_size_max, incarnation })
 }
@@ -171,7 +171,7 @@ impl Lines<'_> {
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             if self.read > MAX_BYTES {
-                return Err(refused("it is no memcached: its answer does not end"));
+                return Err(refused("it is not memcached: its reply does not end"));
             }
             let read = self.wire.read_buf(&mut self.buffer).await?;
             if read == 0 {

@@ -28,10 +28,12 @@ mod handshake;
 mod in_flight;
 mod lane;
 mod link;
+mod reader;
 mod reply;
 mod server;
 mod shared;
 mod stream;
+mod writer;
 
 pub use self::server::ServerStatistics;
 #[cfg(feature = "memcached-tls")]
@@ -49,6 +51,5 @@ pub(super) use self::{
 #[cfg(test)]
 pub(super) use self::command::ITEM_OVERHEAD;
 
-/// See [`reply::fuzz`].
 #[cfg(fuzzing)]
-pub(super) use self::reply::fuzz as fuzz_reply;
+pub(crate) use self::reply::fuzz as fuzz_reply;

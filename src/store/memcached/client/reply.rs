@@ -76,7 +76,7 @@ pub(in super::super) enum Status {
 /// Bytes that are not a reply, or a reply after which the connection can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in super::super) enum ReplyError {
-    #[error("it answered out of protocol: {0}")]
+    #[error("protocol violation: {0}")]
     Garbage(&'static str),
     #[error("it answered \"{0}\"")]
     Refused(Box<str>),
@@ -180,7 +180,7 @@ fn signed(token: &[u8]) -> Option<i64> {
 
 /// Checks for the fuzz target that bytes are read alike whether they come at once or one by one.
 #[cfg(fuzzing)]
-pub(in super::super) fn fuzz(data: &[u8]) {
+pub(crate) fn fuzz(data: &[u8]) {
     let read = |size: usize| {
         let (mut buffer, mut replies) = (BytesMut::new(), Vec::new());
         for piece in data.chunks(size) {

@@ -124,7 +124,7 @@ impl Server {
     ) -> Result<(Pending<'a>, Option<(mpsc::Sender<Request>, Request)>), ClientError> {
         self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
         let runtime = runtime::Handle::try_current()
-            .map_err(|_| self.error(Reason::Down("there is no tokio runtime here".into())))?;
+            .map_err(|_| self.error(Reason::Down("called outside of a tokio runtime".into())))?;
         let mut drivers = lane.lock();
         let is_ours = |driver: &Driver| driver.runtime == runtime.id() && !driver.queue.is_closed();
         let at = if let Some(at) = drivers.iter().position(is_ours) {

@@ -10,6 +10,9 @@ use std::{
 
 use super::{super::address::Address, handshake::Credentials, stream::Transport};
 
+/// The initial size of a buffer, and the size to which a larger one shrinks after use.
+pub(super) const BUFFER_BYTES: usize = 32 * 1_024;
+
 /// The largest item of a server that was started without `-I`.
 const DEFAULT_ITEM_SIZE: usize = 1_024 * 1_024;
 

@@ -160,7 +160,7 @@ mod tls {
 
         pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
             let name = ServerName::try_from(host.to_owned())
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that TLS can check"))?;
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "TLS can't verify this host name"))?;
             TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await
         }
     }

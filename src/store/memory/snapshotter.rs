@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    disk::{self, Replaced},
+    atomic_file::{self, Replaced},
     journal::Journal,
     snapshot::{Saved, SnapshotWriter},
     sync::Ordering,
@@ -21,7 +21,7 @@ use crate::record::RecordKind;
 
 /// Keeps a table's snapshot up to date. Holds the lock on the snapshot's path until it is released.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct Snapshotter {
     path: PathBuf,
     pub(super) journal: Arc<Journal>,
     /// Locked while a snapshot is written, so that they are written one at a time.
@@ -50,7 +50,7 @@ pub(super) struct SnapshotError {
     source: io::Error,
 }
 
-impl Keeper {
+impl Snapshotter {
     pub(super) fn new(path: PathBuf, lock: File, journal: Arc<Journal>, thread: JoinHandle<()>) -> Self {
         Self { path, journal, held: Mutex::new(Some(Held { _lock: lock, journal: thread })) }
     }
@@ -78,7 +78,7 @@ impl Keeper {
         let began = std::time::Instant::now();
         self.journal.snapshot_begins();
         let mut entries = 0;
-        let written = disk::replace(&self.path, |file| {
+        let written = atomic_file::replace(&self.path, |file| {
             entries = write(BufWriter::new(file), table, now)?;
             Ok(())
         });
@@ -88,7 +88,7 @@ impl Keeper {
                 self.journal.snapshot_succeeded(version(table));
                 let written = Written { entries, bytes: metadata.len(), took: began.elapsed() };
                 tracing::debug!(
-                    target: super::TARGET, path = %self.path.display(), entries = written.entries,
+                    target: super::events::TARGET, path = %self.path.display(), entries = written.entries,
                     bytes = written.bytes, took_ms = written.took.as_millis(), "snapshot written"
                 );
                 Ok(written)
@@ -97,9 +97,9 @@ impl Keeper {
                 self.journal.snapshot_failed();
                 let error = self.failed(error);
                 tracing::error!(
-                    target: super::TARGET, path = %self.path.display(),
+                    target: super::events::TARGET, path = %self.path.display(),
                     error = &error.source as &dyn std::error::Error,
-                    "the snapshot could not be written: the last good one stays, the next interval tries again"
+                    "the snapshot could not be written: the last good one stays; will try again at the next interval"
                 );
                 Err(error)
             }
@@ -149,7 +149,7 @@ fn write(to: impl io::Write, table: &Table, now: u64) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::fault;
+    use super::super::atomic_file::fault;
     use crate::{Clock, Lifetime, MemoryStore, SessionId, SessionStore, id::TokenCheck, record::Record, store::Usage};
 
     /// A crash could leave the previous snapshot in place, so removals since then must stay in the journal.

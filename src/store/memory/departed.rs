@@ -1,4 +1,4 @@
-//! Reports evicted and expired records, after all locks are released.
+//! Records that have left the table by eviction or expiry, reported after all locks are released.
 
 use super::slot::{Class, Slot};
 use crate::events::{EventKind, Observers};
@@ -11,7 +11,7 @@ impl Evicted {
     pub(super) fn report(self, observers: &Observers) {
         for slot in self.0 {
             let owned = Class::of(&slot.record) == Class::Owned;
-            tracing::info!(target: super::TARGET, id = %slot.id, owned, "evicted: the store is full");
+            tracing::info!(target: super::events::TARGET, id = %slot.id, owned, "evicted: the store is full");
             if slot.record.is_session() {
                 observers.tell(EventKind::Evicted { id: slot.id, record: &slot.record });
             }

@@ -10,12 +10,12 @@ use crate::id::SessionId;
 /// Ids are SHA-256 output already, but those of owners come from names that visitors choose. Without a seed, a visitor
 /// could search for names whose ids fall into one bucket.
 #[derive(Debug, Clone)]
-pub(super) struct Seed {
+pub(super) struct IdHash {
     low: u64,
     high: u64,
 }
 
-impl Seed {
+impl IdHash {
     pub(super) fn random() -> Self {
         let random = RandomState::new();
         Self { low: random.hash_one(1u8), high: random.hash_one(2u8) }
@@ -38,24 +38,24 @@ fn halves(number: u128) -> (u64, u64) {
     ((number & u128::from(u64::MAX)) as u64, (number >> 64) as u64)
 }
 
-impl Default for Seed {
+impl Default for IdHash {
     fn default() -> Self {
         Self::random()
     }
 }
 
-impl BuildHasher for Seed {
+impl BuildHasher for IdHash {
     type Hasher = IdHasher;
 
     fn build_hasher(&self) -> IdHasher {
-        IdHasher { seed: self.clone(), hash: 0 }
+        IdHasher { id_hash: self.clone(), hash: 0 }
     }
 }
 
 /// Hashes the input of a `SessionId`: one piece of 16 bytes.
 #[derive(Debug)]
 pub(super) struct IdHasher {
-    seed: Seed,
+    id_hash: IdHash,
     hash: u64,
 }
 
@@ -64,7 +64,7 @@ impl Hasher for IdHasher {
         for piece in bytes.chunks(16) {
             let mut whole = [0; 16];
             whole[..piece.len()].copy_from_slice(piece);
-            self.hash = self.hash.rotate_left(5) ^ self.seed.mix(u128::from_le_bytes(whole));
+            self.hash = self.hash.rotate_left(5) ^ self.id_hash.mix(u128::from_le_bytes(whole));
         }
     }
 
@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn the_map_and_the_shards_hash_alike_and_stores_differ() {
         let id = SessionId::for_epoch("alice");
-        let seed = Seed::random();
-        assert_eq!(seed.hash_one(id), seed.hash(&id));
-        assert_ne!(seed.hash(&id), Seed::random().hash(&id));
-        assert_ne!(seed.hash(&id), seed.hash(&SessionId::for_epoch("bob")));
+        let id_hash = IdHash::random();
+        assert_eq!(id_hash.hash_one(id), id_hash.hash(&id));
+        assert_ne!(id_hash.hash(&id), IdHash::random().hash(&id));
+        assert_ne!(id_hash.hash(&id), id_hash.hash(&SessionId::for_epoch("bob")));
     }
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    disk::{self, Replaced},
-    line::{LINE_BYTES, Line, write_head},
+    atomic_file::{self, Replaced},
+    journal_line::{JournalLine, LINE_BYTES, write_head},
 };
 
 /// The size in bytes from which a snapshot is requested, which empties the journal.
@@ -25,12 +25,12 @@ const PROBE: usize = 64;
 /// short piece, and a longer one only after a shorter one was written. Otherwise, every removal on a full disk would
 /// try to write all removals before it: 8,000 of them would cost four times as much as 4,000.
 #[derive(Debug)]
-pub(super) struct Scribe {
+pub(super) struct JournalWriter {
     path: PathBuf,
     sync: bool,
-    writer: Writer,
+    open: OpenJournal,
     /// Lines that are not in the file yet, in order.
-    backlog: VecDeque<Line>,
+    backlog: VecDeque<JournalLine>,
     /// The last write failed.
     is_refused: bool,
     unsure: Option<Unsure>,
@@ -46,7 +46,7 @@ pub(super) struct Scribe {
 #[derive(Debug)]
 pub(super) struct Renewal {
     pub(super) version: u64,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<JournalLine>,
     /// The number of lines that were queued by the time the snapshot was in place. The snapshot or `lines` contains
     /// them.
     pub(super) pushed: u64,
@@ -59,7 +59,7 @@ pub(super) struct Renewal {
 struct Unsure {
     version: u64,
     /// All lines in the file.
-    lines: Vec<Line>,
+    lines: Vec<JournalLine>,
     error: Arc<io::Error>,
     /// The number of calls since it was begun.
     calls: usize,
@@ -72,15 +72,15 @@ impl Unsure {
     }
 }
 
-impl Scribe {
+impl JournalWriter {
     /// Begins a journal with these lines.
-    pub(super) fn begin(path: PathBuf, sync: bool, version: u64, lines: &[Line]) -> io::Result<Self> {
-        let (writer, lasts) = Writer::begin(&path, version, lines)?;
+    pub(super) fn begin(path: PathBuf, sync: bool, version: u64, lines: &[JournalLine]) -> io::Result<Self> {
+        let (open, lasts) = OpenJournal::begin(&path, version, lines)?;
         lasts?;
         Ok(Self {
             path,
             sync,
-            writer,
+            open,
             backlog: VecDeque::new(),
             is_refused: false,
             unsure: None,
@@ -97,7 +97,7 @@ impl Scribe {
     /// If a line is not certain to be on the disk. Such lines are tried again with the next ones.
     pub(super) fn write(
         &mut self,
-        lines: Vec<Line>,
+        lines: Vec<JournalLine>,
         pushed: u64,
         renewal: Option<Renewal>,
     ) -> Result<(), Arc<io::Error>> {
@@ -127,12 +127,12 @@ impl Scribe {
     }
 
     /// Replaces this journal by a new one with these lines. If that fails, this one stays in use.
-    fn begin_again(&mut self, version: u64, lines: Vec<Line>) {
+    fn begin_again(&mut self, version: u64, lines: Vec<JournalLine>) {
         #[cfg(test)]
         (self.tried += lines.len());
-        let lasts = match Writer::begin(&self.path, version, &lines) {
-            Ok((writer, lasts)) => {
-                (self.writer, self.unsure, self.long) = (writer, None, LONG);
+        let lasts = match OpenJournal::begin(&self.path, version, &lines) {
+            Ok((open, lasts)) => {
+                (self.open, self.unsure, self.long) = (open, None, LONG);
                 self.backlog.clear();
                 lasts
             }
@@ -152,7 +152,7 @@ impl Scribe {
             let count = most.min(self.backlog.len());
             #[cfg(test)]
             (self.tried += count);
-            self.writer.append(self.backlog.range(..count), self.sync)?;
+            self.open.append(self.backlog.range(..count), self.sync)?;
             let written = self.backlog.drain(..count);
             if let Some(unsure) = &mut self.unsure {
                 unsure.lines.extend(written);
@@ -164,16 +164,16 @@ impl Scribe {
 
     /// Whether to request a snapshot.
     pub(super) fn is_long(&mut self) -> bool {
-        let is_long = self.writer.bytes > self.long;
+        let is_long = self.open.bytes > self.long;
         if is_long {
-            self.long = self.writer.bytes.saturating_mul(2);
+            self.long = self.open.bytes.saturating_mul(2);
         }
         is_long
     }
 
     fn report(&self, error: &io::Error) {
         tracing::error!(
-            target: super::TARGET, path = %self.path.display(), waiting = self.backlog.len(),
+            target: super::events::TARGET, path = %self.path.display(), waiting = self.backlog.len(),
             error = error as &dyn std::error::Error,
             "the removal journal could not be written: what is removed now could come back after a crash"
         );
@@ -182,30 +182,30 @@ impl Scribe {
     /// Makes every write fail, until a new journal is begun.
     #[cfg(test)]
     pub(super) fn refuse_writes(&mut self) {
-        self.writer.file = File::open(&self.path).expect("the journal is there");
+        self.open.file = File::open(&self.path).expect("the journal is there");
     }
 }
 
 /// The open file.
 #[derive(Debug)]
-struct Writer {
+struct OpenJournal {
     file: File,
     /// The length of its whole lines. The rest of a failed write is overwritten.
     bytes: u64,
 }
 
-impl Writer {
+impl OpenJournal {
     /// Replaces the old journal by a new one, atomically. The inner result says whether it is still in place after a
     /// crash.
-    fn begin(path: &Path, version: u64, lines: &[Line]) -> io::Result<(Self, io::Result<()>)> {
+    fn begin(path: &Path, version: u64, lines: &[JournalLine]) -> io::Result<(Self, io::Result<()>)> {
         let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES + 32);
         write_head(version, &mut bytes);
         lines.iter().for_each(|line| line.write(&mut bytes));
-        let Replaced { file, lasts } = disk::replace(path, |file| file.write_all(&bytes))?;
+        let Replaced { file, lasts } = atomic_file::replace(path, |file| file.write_all(&bytes))?;
         Ok((Self { file, bytes: bytes.len() as u64 }, lasts))
     }
 
-    fn append<'a>(&mut self, lines: impl ExactSizeIterator<Item = &'a Line>, sync: bool) -> io::Result<()> {
+    fn append<'a>(&mut self, lines: impl ExactSizeIterator<Item = &'a JournalLine>, sync: bool) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(lines.len() * LINE_BYTES);
         lines.for_each(|line| line.write(&mut bytes));
         self.file.seek(SeekFrom::Start(self.bytes))?;
@@ -225,95 +225,95 @@ mod tests {
     use super::*;
     use crate::{
         SessionId,
-        store::memory::{disk::fault, line::Removals},
+        store::memory::{atomic_file::fault, journal_line::Removals},
     };
 
-    fn line(number: u64) -> Line {
-        Line::one(&SessionId::for_epoch(&number.to_string()), number, 0)
+    fn line(number: u64) -> JournalLine {
+        JournalLine::one(&SessionId::for_epoch(&number.to_string()), number, 0)
     }
 
-    fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<Line> {
+    fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<JournalLine> {
         numbers.map(line).collect()
     }
 
-    fn written(path: &Path) -> Vec<Line> {
+    fn written(path: &Path) -> Vec<JournalLine> {
         Removals::read(&std::fs::read(path).unwrap()).unwrap().lines
     }
 
-    fn scribe() -> (tempfile::TempDir, Scribe) {
+    fn writer() -> (tempfile::TempDir, JournalWriter) {
         let folder = tempfile::tempdir().unwrap();
-        let scribe = Scribe::begin(folder.path().join("journal"), true, 1, &[]).unwrap();
-        (folder, scribe)
+        let writer = JournalWriter::begin(folder.path().join("journal"), true, 1, &[]).unwrap();
+        (folder, writer)
     }
 
     /// Writes removals one by one, each of which is refused. Returns how many lines were tried for them.
-    fn refused(scribe: &mut Scribe, removals: std::ops::RangeInclusive<u64>) -> usize {
-        let before = scribe.tried;
+    fn refused(writer: &mut JournalWriter, removals: std::ops::RangeInclusive<u64>) -> usize {
+        let before = writer.tried;
         for number in removals {
-            scribe.write(vec![line(number)], number, None).unwrap_err();
+            writer.write(vec![line(number)], number, None).unwrap_err();
         }
-        scribe.tried - before
+        writer.tried - before
     }
 
     #[test]
     fn refused_removals_cost_the_same_however_many_wait() {
-        let (_folder, mut scribe) = scribe();
-        scribe.refuse_writes();
-        let first = refused(&mut scribe, 1..=4_000);
-        let second = refused(&mut scribe, 4_001..=8_000);
+        let (_folder, mut writer) = writer();
+        writer.refuse_writes();
+        let first = refused(&mut writer, 1..=4_000);
+        let second = refused(&mut writer, 4_001..=8_000);
         assert!(first <= 4_000 * PROBE, "{first} lines were tried for 4,000 removals");
         assert!(second <= 4_000 * PROBE, "{second} lines were tried for 4,000 more");
         // There is space again: everything is written once, in order.
-        scribe.writer.file = disk::private().open(&scribe.path).unwrap();
-        let before = scribe.tried;
-        scribe.write(vec![line(8_001)], 8_001, None).unwrap();
-        assert_eq!(scribe.tried - before, 8_001);
-        assert!(written(&scribe.path) == lines(1..=8_001));
+        writer.open.file = atomic_file::private().open(&writer.path).unwrap();
+        let before = writer.tried;
+        writer.write(vec![line(8_001)], 8_001, None).unwrap();
+        assert_eq!(writer.tried - before, 8_001);
+        assert!(written(&writer.path) == lines(1..=8_001));
         // From then on, lines are written immediately.
-        let before = scribe.tried;
-        scribe.write(lines(8_002..=9_000), 9_000, None).unwrap();
-        assert_eq!(scribe.tried - before, 999);
+        let before = writer.tried;
+        writer.write(lines(8_002..=9_000), 9_000, None).unwrap();
+        assert_eq!(writer.tried - before, 999);
     }
 
     /// For a long time, the name of a new journal is not durable.
     #[test]
     fn a_journal_whose_name_does_not_last_is_not_begun_again_for_every_removal() {
-        let (_folder, mut scribe) = scribe();
-        fault::inject(&scribe.path, fault::Step::Sync);
-        scribe.write(Vec::new(), 0, Some(Renewal { version: 9, lines: Vec::new(), pushed: 0 })).unwrap_err();
-        let first = refused(&mut scribe, 1..=4_000);
-        let second = refused(&mut scribe, 4_001..=8_000);
+        let (_folder, mut writer) = writer();
+        fault::inject(&writer.path, fault::Step::Sync);
+        writer.write(Vec::new(), 0, Some(Renewal { version: 9, lines: Vec::new(), pushed: 0 })).unwrap_err();
+        let first = refused(&mut writer, 1..=4_000);
+        let second = refused(&mut writer, 4_001..=8_000);
         // Each removal is appended. The cost of a repetition is shared by the calls since the last one.
         assert!(first <= 4_000 * (PROBE + 2), "{first} lines were tried for 4,000 removals");
         assert!(second <= 4_000 * (PROBE + 2), "{second} lines were tried for 4,000 more");
-        assert!(written(&scribe.path) == lines(1..=8_000), "they are in the file that is in its place");
-        fault::heal(&scribe.path);
-        let acknowledged = (8_001..=8_200).find(|&number| scribe.write(vec![line(number)], number, None).is_ok());
+        assert!(written(&writer.path) == lines(1..=8_000), "they are in the file that is in its place");
+        fault::heal(&writer.path);
+        let acknowledged = (8_001..=8_200).find(|&number| writer.write(vec![line(number)], number, None).is_ok());
         let last = acknowledged.expect("it is begun again soon");
-        assert!(written(&scribe.path) == lines(1..=last));
+        assert!(written(&writer.path) == lines(1..=last));
     }
 
     /// A new journal has the lines that the snapshot may have missed, and none that the snapshot contains.
     #[test]
     fn a_new_journal_takes_over_only_lines_from_after_the_snapshot() {
-        let (_folder, mut scribe) = scribe();
-        scribe.refuse_writes();
-        refused(&mut scribe, 1..=100);
+        let (_folder, mut writer) = writer();
+        writer.refuse_writes();
+        refused(&mut writer, 1..=100);
         // 99 and 100 were queued while the snapshot was written, 101 and 102 afterwards.
         let renewal = Renewal { version: 9, lines: lines(99..=100), pushed: 100 };
-        scribe.write(lines(101..=102), 102, Some(renewal)).unwrap();
-        assert_eq!(written(&scribe.path), lines(99..=102));
-        scribe.write(vec![line(103)], 103, None).unwrap();
-        assert_eq!(written(&scribe.path), lines(99..=103));
+        writer.write(lines(101..=102), 102, Some(renewal)).unwrap();
+        assert_eq!(written(&writer.path), lines(99..=102));
+        writer.write(vec![line(103)], 103, None).unwrap();
+        assert_eq!(written(&writer.path), lines(99..=103));
     }
 
     #[test]
     fn a_failing_snapshot_is_retried_less_and_less_often() {
-        let (_folder, mut scribe) = scribe();
+        let (_folder, mut writer) = writer();
         let mut asked = 0;
         for bytes in (0..1_000).map(|step| LONG + (step << 20)) {
-            scribe.writer.bytes = bytes;
-            asked += usize::from(scribe.is_long());
+            writer.open.bytes = bytes;
+            asked += usize::from(writer.is_long());
         }
         assert_eq!(asked, 5, "at 65, 131, 263, 527 and 1,055 MiB");
     }

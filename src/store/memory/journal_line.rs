@@ -22,14 +22,14 @@ const ALL: u8 = 2;
 /// Versions ascend over all ids and restarts. So a line can be applied twice, late, or to a snapshot that was taken
 /// after it, without harm to later states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct JournalLine {
     /// `None` stands for every id.
     id: Option<SessionId>,
     version: u64,
     not_after: u64,
 }
 
-impl Line {
+impl JournalLine {
     pub(super) fn one(id: &SessionId, version: u64, not_after: u64) -> Self {
         Self { id: Some(*id), version, not_after }
     }
@@ -103,7 +103,7 @@ pub(super) fn write_head(version: u64, bytes: &mut Vec<u8>) {
 pub(super) struct Removals {
     /// The latest version that the journal names.
     pub(super) version: u64,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<JournalLine>,
     all: u64,
     one: HashMap<SessionId, Vec<(u64, u64)>>,
 }
@@ -134,10 +134,10 @@ impl Removals {
         // A line that is followed by another one, or by the beginning of one, was complete before that was written.
         let whole = if cut_off.iter().all(|&byte| byte == 0) { written.saturating_sub(1) } else { written };
         for line in &lines[..whole] {
-            removals.add(Line::read(line).ok_or(WRONG)?);
+            removals.add(JournalLine::read(line).ok_or(WRONG)?);
         }
         for line in &lines[whole..written] {
-            Line::read_last(line).ok_or(WRONG)?.into_iter().for_each(|line| removals.add(line));
+            JournalLine::read_last(line).ok_or(WRONG)?.into_iter().for_each(|line| removals.add(line));
         }
         if removals.version >= MOST_VERSION {
             return Err("a version in it is out of range");
@@ -145,7 +145,7 @@ impl Removals {
         Ok(removals)
     }
 
-    fn add(&mut self, line: Line) {
+    fn add(&mut self, line: JournalLine) {
         self.version = self.version.max(line.version);
         self.lines.push(line);
         match line.id {
@@ -173,7 +173,7 @@ pub(super) fn of_lines(bytes: &[u8]) -> Vec<u8> {
         let number = |at: usize| u64::from_le_bytes(line[at..at + 8].try_into().expect("eight bytes"));
         let id = uuid::Uuid::from_slice(&line[1..17]).map(SessionId::from_uuid).expect("16 bytes");
         let id = (line[0] & 1 == 0).then_some(id);
-        Line { id, version: number(17) % MOST_VERSION, not_after: number(25) }.write(&mut journal);
+        JournalLine { id, version: number(17) % MOST_VERSION, not_after: number(25) }.write(&mut journal);
     }
     journal
 }
@@ -184,16 +184,16 @@ mod tests {
 
     use super::*;
 
-    fn journal(lines: &[Line]) -> Vec<u8> {
+    fn journal(lines: &[JournalLine]) -> Vec<u8> {
         let mut bytes = Vec::new();
         write_head(7, &mut bytes);
         lines.iter().for_each(|line| line.write(&mut bytes));
         bytes
     }
 
-    fn some_lines() -> Vec<Line> {
+    fn some_lines() -> Vec<JournalLine> {
         let id = SessionId::for_epoch("a");
-        vec![Line::one(&id, 10, 0), Line::one(&SessionId::for_epoch("b"), 12, 5_000), Line::all(8)]
+        vec![JournalLine::one(&id, 10, 0), JournalLine::one(&SessionId::for_epoch("b"), 12, 5_000), JournalLine::all(8)]
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
     /// The file's length reached the disk but its last page did not: a line ends in zeros.
     #[test]
     fn zeros_in_the_place_of_a_lines_end_are_no_damage() {
-        for last in [Line::one(&SessionId::for_epoch("c"), MOST_VERSION - 1, u64::MAX), Line::all(13)] {
+        for last in [JournalLine::one(&SessionId::for_epoch("c"), MOST_VERSION - 1, u64::MAX), JournalLine::all(13)] {
             let lines = [&some_lines()[..], &[last]].concat();
             for (cut, after) in (1..=LINE_BYTES).flat_map(|cut| [0, 1, LINE_BYTES, 100].map(|after| (cut, after))) {
                 let mut torn = journal(&lines);
@@ -249,8 +249,8 @@ mod tests {
     /// Versions are counted on from the latest one. A counter that wraps around would repeat them.
     #[test]
     fn versions_that_could_not_be_counted_on_from_are_damage() {
-        assert!(Removals::read(&journal(&[Line::all(MOST_VERSION - 1)])).is_ok());
-        for line in [Line::all(MOST_VERSION), Line::one(&SessionId::for_epoch("a"), u64::MAX, 0)] {
+        assert!(Removals::read(&journal(&[JournalLine::all(MOST_VERSION - 1)])).is_ok());
+        for line in [JournalLine::all(MOST_VERSION), JournalLine::one(&SessionId::for_epoch("a"), u64::MAX, 0)] {
             assert_eq!(Removals::read(&journal(&[line])).unwrap_err(), "a version in it is out of range");
         }
     }

@@ -11,12 +11,12 @@
 /// ends: │ head 0 │ head 1 │ … │ slot 0 │ slot 1 │ …      each: (before, after)
 /// ```
 #[derive(Debug)]
-pub(super) struct Links {
+pub(super) struct SlotRings {
     ends: Vec<(u32, u32)>,
     heads: u32,
 }
 
-impl Links {
+impl SlotRings {
     /// Creates empty rings with the heads `0..heads`.
     pub(super) fn new(heads: u32) -> Self {
         Self { ends: (0..heads).map(|head| (head, head)).collect(), heads }
@@ -78,9 +78,9 @@ fn number(at: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn ring(links: &Links, head: u32) -> Vec<u32> {
-        let mut slots: Vec<_> = links.first(head).into_iter().collect();
-        while let Some(next) = slots.last().and_then(|&last| links.after(last)) {
+    fn ring(rings: &SlotRings, head: u32) -> Vec<u32> {
+        let mut slots: Vec<_> = rings.first(head).into_iter().collect();
+        while let Some(next) = slots.last().and_then(|&last| rings.after(last)) {
             slots.push(next);
         }
         slots
@@ -88,20 +88,20 @@ mod tests {
 
     #[test]
     fn slots_move_between_rings() {
-        let mut links = Links::new(2);
+        let mut rings = SlotRings::new(2);
         for slot in [0, 3, 1] {
-            links.push(0, slot);
+            rings.push(0, slot);
         }
-        links.push(1, 2);
-        assert_eq!((ring(&links, 0), ring(&links, 1)), (vec![0, 3, 1], vec![2]));
-        assert_eq!((links.last(0), links.last(1)), (Some(1), Some(2)));
-        links.unlink(3);
-        links.push(1, 3);
-        links.unlink(9);
-        assert_eq!((ring(&links, 0), ring(&links, 1)), (vec![0, 1], vec![2, 3]));
+        rings.push(1, 2);
+        assert_eq!((ring(&rings, 0), ring(&rings, 1)), (vec![0, 3, 1], vec![2]));
+        assert_eq!((rings.last(0), rings.last(1)), (Some(1), Some(2)));
+        rings.unlink(3);
+        rings.push(1, 3);
+        rings.unlink(9);
+        assert_eq!((ring(&rings, 0), ring(&rings, 1)), (vec![0, 1], vec![2, 3]));
         for slot in [0, 1, 1] {
-            links.unlink(slot);
+            rings.unlink(slot);
         }
-        assert_eq!((links.first(0), links.last(0)), (None, None));
+        assert_eq!((rings.first(0), rings.last(0)), (None, None));
     }
 }

@@ -1,4 +1,4 @@
-//! The totals of the whole table, and their limits.
+//! What the whole table holds, and the bounds on it.
 
 use super::{
     slot::{self, Class},
@@ -54,7 +54,7 @@ impl Bounds {
 ///
 /// The last caller that adds to a total sees everything that was added, and makes room. So no total stays too high.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct Occupancy {
     sessions: AtomicU64,
     owned_sessions: AtomicU64,
     bytes: AtomicU64,
@@ -62,7 +62,7 @@ pub(super) struct Ledger {
     owned_bytes: AtomicU64,
 }
 
-impl Ledger {
+impl Occupancy {
     pub(super) fn new() -> Self {
         Self {
             sessions: AtomicU64::new(0),

@@ -26,7 +26,7 @@ const KEY_ID_CHARS: usize = 8;
 const SIGNATURE_CHARS: usize = 32;
 
 /// The length of a signed value in characters.
-pub(crate) const SEALED_CHARS: usize = TOKEN_CHARS + 1 + KEY_ID_CHARS + 1 + SIGNATURE_CHARS;
+pub(crate) const SIGNED_CHARS: usize = TOKEN_CHARS + 1 + KEY_ID_CHARS + 1 + SIGNATURE_CHARS;
 
 const SEPARATOR: char = '.';
 
@@ -35,13 +35,13 @@ const DOMAIN: &[u8] = b"session-layer/cookie/1\0";
 
 /// Signs tokens and checks signatures with the keys of a ring.
 #[derive(Debug, Clone)]
-pub(crate) struct CookieSeal {
+pub(crate) struct CookieSigner {
     ring: KeyRing,
 }
 
 /// The result of reading a cookie's value.
 #[derive(Debug)]
-pub(crate) enum Opened {
+pub(crate) enum Verified {
     /// A token that was signed for this cookie.
     Valid(SessionToken),
     /// A well-formed token with no signature. Whether it is accepted is a setting.
@@ -52,17 +52,17 @@ pub(crate) enum Opened {
     Malformed,
 }
 
-impl CookieSeal {
+impl CookieSigner {
     pub(crate) fn new(ring: KeyRing) -> Self {
         Self { ring }
     }
 
     /// Returns the cookie's value for this token, signed by the ring's writing key.
-    pub(crate) fn seal(&self, cookie_name: &str, token: &SessionToken) -> Zeroizing<String> {
+    pub(crate) fn sign(&self, cookie_name: &str, token: &SessionToken) -> Zeroizing<String> {
         let key = self.ring.writing();
         let token = token.reveal();
-        let signature = sign(key, cookie_name, &token);
-        let mut value = Zeroizing::new(String::with_capacity(SEALED_CHARS));
+        let signature = signature(key, cookie_name, &token);
+        let mut value = Zeroizing::new(String::with_capacity(SIGNED_CHARS));
         value.push_str(&token);
         value.push(SEPARATOR);
         value.push_str(&key.id.to_string());
@@ -71,24 +71,24 @@ impl CookieSeal {
         value
     }
 
-    /// Reads a cookie's value. The signature is compared in constant time; the value's form and the key's id are not
+    /// Reads a cookie's value and verifies its signature. The signature is compared in constant time; the value's form and the key's id are not
     /// secret.
-    pub(crate) fn open(&self, cookie_name: &str, value: &str) -> Opened {
+    pub(crate) fn verify(&self, cookie_name: &str, value: &str) -> Verified {
         if value.len() == TOKEN_CHARS {
-            return SessionToken::parse(value).map_or(Opened::Malformed, Opened::Unsigned);
+            return SessionToken::parse(value).map_or(Verified::Malformed, Verified::Unsigned);
         }
-        let Some((token, id, mut claimed)) = parse(value) else { return Opened::Malformed };
-        let Some(key) = self.ring.key(id) else { return Opened::Forged };
-        let expected = sign(key, cookie_name, &value[..TOKEN_CHARS]);
+        let Some((token, id, mut claimed)) = parse(value) else { return Verified::Malformed };
+        let Some(key) = self.ring.key(id) else { return Verified::Forged };
+        let expected = signature(key, cookie_name, &value[..TOKEN_CHARS]);
         let valid: bool = expected.ct_eq(&claimed).into();
         claimed.zeroize();
-        if valid { Opened::Valid(token) } else { Opened::Forged }
+        if valid { Verified::Valid(token) } else { Verified::Forged }
     }
 }
 
 fn parse(value: &str) -> Option<(SessionToken, KeyId, [u8; SIGNATURE_BYTES])> {
     // Checked before it is split into three parts of fixed lengths, all ASCII.
-    if value.len() != SEALED_CHARS || !value.is_ascii() {
+    if value.len() != SIGNED_CHARS || !value.is_ascii() {
         return None;
     }
     let (token, rest) = value.split_at(TOKEN_CHARS);
@@ -107,7 +107,7 @@ fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     (length == N).then_some(bytes)
 }
 
-fn sign(key: &RingKey, cookie_name: &str, token: &str) -> [u8; SIGNATURE_BYTES] {
+fn signature(key: &RingKey, cookie_name: &str, token: &str) -> [u8; SIGNATURE_BYTES] {
     let mut mac: Hmac<Sha256> = key.cookie.clone();
     mac.update(DOMAIN);
     mac.update(&u32::try_from(cookie_name.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -122,9 +122,9 @@ fn sign(key: &RingKey, cookie_name: &str, token: &str) -> [u8; SIGNATURE_BYTES] 
 pub(crate) fn fuzz(data: &[u8]) {
     let bytes: [u8; 32] = std::array::from_fn(|i| (i as u8).wrapping_mul(37).wrapping_add(1));
     let secret = crate::keyring::Secret::from_bytes(bytes).expect("different bytes");
-    let seal = CookieSeal::new(KeyRing::new(secret));
+    let signer = CookieSigner::new(KeyRing::new(secret));
     let token = SessionToken::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYX").expect("a token");
-    let signed = seal.seal("sid", &token);
+    let signed = signer.sign("sid", &token);
     let Some((&how, data)) = data.split_first() else { return };
     let mut value = Vec::new();
     if how & 1 == 0 {
@@ -134,12 +134,12 @@ pub(crate) fn fuzz(data: &[u8]) {
         crate::fuzzing::tamper(&mut value, data);
     }
     let Ok(value) = std::str::from_utf8(&value) else { return };
-    match seal.open("sid", value) {
-        Opened::Valid(_) => assert_eq!(value, signed.as_str(), "a forged value is valid"),
-        Opened::Unsigned(token) => assert_eq!(*token.reveal(), value),
-        Opened::Forged | Opened::Malformed => assert_ne!(value, signed.as_str()),
+    match signer.verify("sid", value) {
+        Verified::Valid(_) => assert_eq!(value, signed.as_str(), "a forged value is valid"),
+        Verified::Unsigned(token) => assert_eq!(*token.reveal(), value),
+        Verified::Forged | Verified::Malformed => assert_ne!(value, signed.as_str()),
     }
-    assert!(!matches!(seal.open("other", value), Opened::Valid(_)));
+    assert!(!matches!(signer.verify("other", value), Verified::Valid(_)));
 }
 
 #[cfg(test)]
@@ -156,18 +156,18 @@ mod tests {
         .unwrap()
     }
 
-    fn seal(first: u8) -> CookieSeal {
-        CookieSeal::new(KeyRing::new(secret(first)))
+    fn signer(first: u8) -> CookieSigner {
+        CookieSigner::new(KeyRing::new(secret(first)))
     }
 
     fn token() -> SessionToken {
         SessionToken::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYX").unwrap()
     }
 
-    fn is_valid(seal: &CookieSeal, name: &str, value: &str) -> bool {
-        match seal.open(name, value) {
-            Opened::Valid(opened) => {
-                assert_eq!(*opened.reveal(), value[..TOKEN_CHARS]);
+    fn is_valid(signer: &CookieSigner, name: &str, value: &str) -> bool {
+        match signer.verify(name, value) {
+            Verified::Valid(token) => {
+                assert_eq!(*token.reveal(), value[..TOKEN_CHARS]);
                 true
             }
             _ => false,
@@ -177,79 +177,79 @@ mod tests {
     /// Every later version accepts a cookie that 0.1.0 signed. Computed by another implementation (Python's `hmac`).
     #[test]
     fn frozen_vector() {
-        let value = seal(1).seal("sid", &token());
+        let value = signer(1).sign("sid", &token());
         assert_eq!(value.as_str(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX.Y7mvN39I.qHZz3WOWHYw2P643dCp_T_FHLwOp1lKB");
-        assert!(is_valid(&seal(1), "sid", &value));
+        assert!(is_valid(&signer(1), "sid", &value));
     }
 
     #[test]
     fn unsigned_and_malformed_are_told_apart() {
-        let seal = seal(1);
-        assert!(matches!(seal.open("sid", &token().reveal()), Opened::Unsigned(_)));
-        let signed = seal.seal("sid", &token());
+        let signer = signer(1);
+        assert!(matches!(signer.verify("sid", &token().reveal()), Verified::Unsigned(_)));
+        let signed = signer.sign("sid", &token());
         let dots = signed.replace('.', "-");
-        let wide = format!("{}é", &signed[..SEALED_CHARS - 2]);
+        let wide = format!("{}é", &signed[..SIGNED_CHARS - 2]);
         for value in ["", "x", &signed[1..], &format!("{}A", *signed), &dots, &wide, &"é".repeat(16), &"=".repeat(32)]
         {
-            assert!(matches!(seal.open("sid", value), Opened::Malformed), "{value}");
+            assert!(matches!(signer.verify("sid", value), Verified::Malformed), "{value}");
         }
     }
 
     /// The signature is bound to the cookie's name and to where the name ends.
     #[test]
     fn another_cookies_value_is_forged() {
-        let seal = seal(1);
-        let value = seal.seal("sid", &token());
+        let signer = signer(1);
+        let value = signer.sign("sid", &token());
         for name in ["sid2", "si", "", "SID", "__Host-sid"] {
-            assert!(matches!(seal.open(name, &value), Opened::Forged), "{name}");
+            assert!(matches!(signer.verify(name, &value), Verified::Forged), "{name}");
         }
     }
 
     #[test]
     fn every_changed_character_is_refused() {
-        let seal = seal(1);
-        let value = seal.seal("sid", &token());
+        let signer = signer(1);
+        let value = signer.sign("sid", &token());
         for at in 0..value.len() {
             for with in (0..=127u8).map(char::from).filter(|&with| value.as_bytes()[at] != with as u8) {
                 let mut changed = value.to_string();
                 changed.replace_range(at..=at, with.encode_utf8(&mut [0; 4]));
-                assert!(!is_valid(&seal, "sid", &changed), "{at} {with:?}");
+                assert!(!is_valid(&signer, "sid", &changed), "{at} {with:?}");
             }
         }
         for cut in 0..value.len() {
-            assert!(!is_valid(&seal, "sid", &value[..cut]), "{cut}");
+            assert!(!is_valid(&signer, "sid", &value[..cut]), "{cut}");
         }
     }
 
     #[test]
     fn signatures_of_two_tokens_and_two_keys_are_not_exchanged() {
-        let (one, two) = (seal(1), seal(2));
+        let (one, two) = (signer(1), signer(2));
         let other = SessionToken::generate().unwrap();
-        let (a, b, c) = (one.seal("sid", &token()), one.seal("sid", &other), two.seal("sid", &token()));
+        let (a, b, c) = (one.sign("sid", &token()), one.sign("sid", &other), two.sign("sid", &token()));
         let swapped = format!("{}{}", &a[..TOKEN_CHARS], &b[TOKEN_CHARS..]);
-        assert!(matches!(one.open("sid", &swapped), Opened::Forged));
+        assert!(matches!(one.verify("sid", &swapped), Verified::Forged));
         // One key's id before the other key's signature, on a ring with both.
-        let both = CookieSeal::new(KeyRing::new(secret(1)).opening(secret(2)).unwrap());
+        let both = CookieSigner::new(KeyRing::new(secret(1)).opening(secret(2)).unwrap());
         let at = TOKEN_CHARS + 1 + KEY_ID_CHARS;
-        assert!(matches!(both.open("sid", &format!("{}{}", &a[..at], &c[at..])), Opened::Forged));
+        assert!(matches!(both.verify("sid", &format!("{}{}", &a[..at], &c[at..])), Verified::Forged));
         assert!(is_valid(&both, "sid", &a) && is_valid(&both, "sid", &c));
     }
 
     #[test]
     fn a_key_that_is_to_write_later_opens_and_a_revoked_one_does_not() {
         let old = KeyRing::new(secret(1));
-        let value = CookieSeal::new(KeyRing::new(secret(2))).seal("sid", &token());
-        let prepared = CookieSeal::new(old.clone().opening(secret(2)).unwrap());
+        let value = CookieSigner::new(KeyRing::new(secret(2))).sign("sid", &token());
+        let prepared = CookieSigner::new(old.clone().opening(secret(2)).unwrap());
         assert!(is_valid(&prepared, "sid", &value));
-        assert!(matches!(CookieSeal::new(old).open("sid", &value), Opened::Forged));
+        assert!(matches!(CookieSigner::new(old).verify("sid", &value), Verified::Forged));
     }
 
     proptest! {
         #[test]
         fn hostile_values_are_never_valid_and_never_panic(value: String, dotted in "[A-Za-z0-9_-]{32}\\.[A-Za-z0-9_-]{8}\\.[A-Za-z0-9_-]{32}") {
-            let seal = seal(1);
-            prop_assert!(!is_valid(&seal, "sid", &value));
-            prop_assert!(!is_valid(&seal, "sid", &dotted));
+            let signer = signer(1);
+            prop_assert!(!is_valid(&signer, "sid", &value));
+            prop_assert!(!is_valid(&signer, "sid", &dotted));
         }
     }
 }

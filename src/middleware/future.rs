@@ -68,7 +68,7 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Handler { future } => {
                     let Some(handle) = &this.in_flight.handle else { return future.poll(cx) };
-                    let polling = Polling::begin(&handle.shared);
+                    let polling = Polling::begin(&handle.request);
                     let output = ready!(future.poll(cx));
                     drop(polling);
                     let saves = output.as_ref().is_ok_and(|response| {
@@ -78,25 +78,25 @@ where
                             extensions: response.extensions(),
                         })
                     });
-                    match handle.shared.answered(saves) {
+                    match handle.request.answered(saves) {
                         Due::Untouched => {
                             this.in_flight.handle = None;
                             return Poll::Ready(output);
                         }
                         Due::Clean => return Poll::Ready(this.in_flight.answered(output)),
                         Due::EndTurn => {
-                            let shared = Arc::clone(&handle.shared);
+                            let request = Arc::clone(&handle.request);
                             let future = Box::pin(async move {
-                                shared.end_turn().await;
+                                request.end_turn().await;
                                 Ok(())
                             });
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
                         Due::Commit { to_its_end: whole } => {
-                            let shared = Arc::clone(&handle.shared);
-                            let commit = async move { shared.last_commit().await };
+                            let request = Arc::clone(&handle.request);
+                            let commit = async move { request.last_commit().await };
                             let future: Pin<Box<dyn Future<Output = _> + Send>> = if whole {
-                                let running = handle.shared.context.running.clone();
+                                let running = handle.request.context.running.clone();
                                 Box::pin(async move { running.to_its_end(commit).await })
                             } else {
                                 Box::pin(commit)
@@ -125,7 +125,7 @@ impl InFlight {
     /// Adds the session's headers to the response. An error of the inner service has no headers.
     fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
         if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {
-            let answer: Answer = handle.shared.take_answer();
+            let answer: Answer = handle.request.take_answer();
             let (settings, status) = (handle.settings(), response.status());
             if answer.over_http && answer.cookie.is_some() && settings.cookie.reports_insecure() {
                 handle.context().emit(EventKind::SecureCookieOverHttp { cookie: settings.cookie.name() });
@@ -144,7 +144,7 @@ impl Drop for InFlight {
         if let Some(handle) = self.handle.take()
             && !self.runs_on
         {
-            handle.shared.abandon();
+            handle.request.abandon();
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     admin::Sessions,
     error::Result,
     id::SessionId,
-    session::{Context, Session, Shared},
+    session::{Context, RequestSession, Session},
 };
 
 /// Gives every request a session: found by its cookie, loaded when a handler asks for it, and saved if it has changed.
@@ -83,7 +83,7 @@ impl<R> SessionLayer<R> {
     /// (`examples/testing.rs`).
     #[must_use]
     pub fn new_session(&self) -> Session {
-        Session::of(Shared::detached(Arc::clone(&self.context), Default::default()))
+        Session::of(RequestSession::detached(Arc::clone(&self.context), Default::default()))
     }
 
     /// Opens the session with this id and this layer's settings, outside a request. Returns `None` if no such session
@@ -139,7 +139,7 @@ impl<R> SessionLayer<R> {
     /// logged in since it was created or opened. For any other session this is `None`, since tokens are not stored.
     #[must_use]
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
-        let state = session.shared().state();
+        let state = session.request().state();
         state.answer.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
     }
 }

@@ -8,7 +8,7 @@ use super::{
     changes::Change,
     draft::Draft,
     key::{InsertKey, IntoKey, check},
-    shared::Session,
+    session::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -30,8 +30,8 @@ impl Session {
     pub fn get<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
         let held = {
-            let mut state = self.shared.state();
-            state.see(key, self.shared.settings());
+            let mut state = self.request.state();
+            state.see(key, self.request.settings());
             state.draft.held(key)
         };
         self.decode(key, held.bytes(key))
@@ -103,12 +103,12 @@ impl Session {
         let type_name = key.type_name().unwrap_or_else(|| std::any::type_name::<V>().trim_start_matches('&'));
         let key = key.name();
         check(key)?;
-        let codec = &self.shared.settings().codec;
+        let codec = &self.request.settings().codec;
         let failed = |error| Error::entry(ErrorKind::Encode, key, Some(type_name)).because(error);
         let bytes = codec.encode(&value).map_err(failed)?;
         verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
         let bytes: Arc<[u8]> = bytes.into();
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         state.writable()?;
         // If a closure is in the log, running it again may leave another value, so the change is needed.
         if state.draft.get(key) == Some(&*bytes) && !state.has_run() {
@@ -130,7 +130,7 @@ impl Session {
     #[doc(alias("delete", "remove_value"))]
     pub fn remove(&self, key: impl AsRef<str>) -> Result<bool> {
         let key = key.as_ref();
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         state.not_superseded()?;
         let was_there = state.draft.get(key).is_some();
         if was_there || state.may_come_back(key) {
@@ -153,13 +153,13 @@ impl Session {
         let key = key.name();
         loop {
             let (held, revision) = {
-                let mut state = self.shared.state();
+                let mut state = self.request.state();
                 state.not_superseded()?;
-                state.see(key, self.shared.settings());
+                state.see(key, self.request.settings());
                 (state.draft.held(key), state.revision)
             };
             let value = self.decode(key, held.bytes(key))?;
-            let mut state = self.shared.state();
+            let mut state = self.request.state();
             if state.revision == revision {
                 if value.is_some() || state.may_come_back(key) {
                     state.change(Change::Remove(key.into(), None));
@@ -173,8 +173,8 @@ impl Session {
     #[must_use]
     #[doc(alias("contains_key", "has"))]
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
-        let mut state = self.shared.state();
-        state.see(key.as_ref(), self.shared.settings());
+        let mut state = self.request.state();
+        state.see(key.as_ref(), self.request.settings());
         state.draft.get(key.as_ref()).is_some()
     }
 
@@ -182,13 +182,13 @@ impl Session {
     #[must_use]
     #[doc(alias("entries"))]
     pub fn keys(&self) -> Vec<String> {
-        self.shared.state().draft.iter().map(|(key, _)| key.to_owned()).collect()
+        self.request.state().draft.iter().map(|(key, _)| key.to_owned()).collect()
     }
 
     /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.state().draft.len()
+        self.request.state().draft.len()
     }
 
     /// Returns `true` if there are no entries.
@@ -206,19 +206,19 @@ impl Session {
     ///
     /// [`Superseded`](ErrorKind::Superseded).
     pub fn clear(&self) -> Result<()> {
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         state.not_superseded()?;
         state.change(Change::Clear);
         Ok(())
     }
 
     pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, bytes: Option<&[u8]>) -> Result<Option<T>> {
-        let decode = |bytes| self.shared.settings().codec.decode(bytes);
+        let decode = |bytes| self.request.settings().codec.decode(bytes);
         bytes.map(decode).transpose().map_err(|error| entry::<T>(ErrorKind::Decode, key).because(error))
     }
 
     pub(super) fn check_size(&self, draft: &Draft, key: &str, value: usize) -> Result<()> {
-        let (after, limit) = (draft.encoded_len_with(key, value), self.shared.settings().max_record);
+        let (after, limit) = (draft.encoded_len_with(key, value), self.request.settings().max_record);
         // A change that shrinks a record that is already too large is allowed.
         if after > limit && after > draft.encoded_len() {
             return Err(Error::too_large(Some(key), after, limit));

@@ -11,7 +11,7 @@ use super::{
     find::Follow,
     live::{Doomed, Live, Origin},
     policy::ConflictPolicy,
-    shared::Shared,
+    request_session::RequestSession,
     state::Snapshot,
     work::Work,
     write::write,
@@ -35,7 +35,7 @@ enum Plan {
     Write(Work, Snapshot),
 }
 
-impl Shared {
+impl RequestSession {
     /// Ends the sessions that the request destroys and writes its changes. The caller must hold `committing`.
     pub(super) async fn commit(&self) -> Result<()> {
         let span = if span::are_wanted() { span::commit(self.state().id()) } else { Span::none() };

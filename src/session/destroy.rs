@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     end::{Ended, end_seen, must_have_ended},
     live::Doomed,
-    shared::Shared,
+    request_session::RequestSession,
 };
 use crate::{
     cookie::Tokens,
@@ -14,7 +14,7 @@ use crate::{
     id::SessionId,
 };
 
-impl Shared {
+impl RequestSession {
     pub(super) fn has_doomed(&self) -> bool {
         !self.state().doomed.is_empty()
     }
@@ -89,7 +89,7 @@ impl Shared {
     pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
         let ids = tokens.iter().map(|token| self.context.identify(token).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
-        let shared = Arc::clone(self);
-        self.context.running.to_its_end(async move { shared.destroy_doomed().await }).await
+        let request = Arc::clone(self);
+        self.context.running.to_its_end(async move { request.destroy_doomed().await }).await
     }
 }

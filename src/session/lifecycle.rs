@@ -7,7 +7,8 @@ use super::{
     context::Context,
     find::{Follow, Found},
     live::{Live, Origin},
-    shared::{Session, Shared},
+    request_session::RequestSession,
+    session::Session,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -26,7 +27,7 @@ impl Session {
     /// [`SessionLayer::new_session`](crate::SessionLayer::new_session).
     #[must_use]
     pub fn new(store: impl SessionStore) -> Self {
-        Self::of(Shared::detached(Arc::new(Context::over(DynStore::new(store))), Origin::None))
+        Self::of(RequestSession::detached(Arc::new(Context::over(DynStore::new(store))), Origin::None))
     }
 
     /// Opens the session with this id, with the default settings and without a request. Returns `None` if no such
@@ -47,7 +48,7 @@ impl Session {
                 // But if no request has presented the session's new token yet, the job must not appear to have done so.
                 let is_forwarded = live.is_unpresented(context.clock.recent());
                 let origin = Origin::Live(Live { is_forwarded, ..live });
-                Ok(Some(Self::of(Shared::detached(context, origin))))
+                Ok(Some(Self::of(RequestSession::detached(context, origin))))
             }
             Found::Superseded { .. } | Found::Absent | Found::Revoked => Ok(None),
         }
@@ -63,40 +64,40 @@ impl Session {
     #[must_use]
     #[doc(alias("session_id", "sessionID", "get_session_id"))]
     pub fn id(&self) -> Option<SessionId> {
-        self.shared.state().live().map(|live| live.id)
+        self.request.state().live().map(|live| live.id)
     }
 
     /// Returns `true` if no session is stored for this visitor yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.shared.state().live().is_none()
+        self.request.state().live().is_none()
     }
 
     /// Returns when the absolute clock was started: at creation, and again at each login. `None` for a new session.
     #[must_use]
     pub fn created_at(&self) -> Option<SystemTime> {
-        self.shared.state().live().map(|live| live.stored.record.created_at())
+        self.request.state().live().map(|live| live.stored.record.created_at())
     }
 
     /// Returns when the session was last used, as recorded in the store: by the request before this one, as precisely
     /// as throttled touches allow, or by what this request has saved or touched. `None` for a new session.
     #[must_use]
     pub fn last_used_at(&self) -> Option<SystemTime> {
-        self.shared.state().live().map(|live| live.stored.used_at)
+        self.request.state().live().map(|live| live.stored.used_at)
     }
 
     /// Returns when the session expires if nothing more is written, as recorded in the store. `None` for a new session.
     #[must_use]
     #[doc(alias("expiry", "expiry_date", "expiry_age"))]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.shared.state().live().map(|live| live.stored.expires_at)
+        self.request.state().live().map(|live| live.stored.expires_at)
     }
 
     /// Returns how long the session lives: the lifetime that this request has set, or else the record's, or else the
     /// layer's default.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
-        self.shared.state().draft.lifetime().unwrap_or(self.shared.settings().lifetime)
+        self.request.state().draft.lifetime().unwrap_or(self.request.settings().lifetime)
     }
 
     /// Sets how long this session lives ("remember me"), instead of the layer's default.
@@ -110,7 +111,7 @@ impl Session {
     /// [`Superseded`](ErrorKind::Superseded).
     #[doc(alias("set_expiry", "set_expiration", "max_age", "maxAge", "set_longterm", "remember_me", "session_ttl"))]
     pub fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         state.not_superseded()?;
         state.choose_lifetime(lifetime);
         Ok(())
@@ -121,7 +122,7 @@ impl Session {
     #[must_use]
     #[doc(alias("user", "user_id", "identity"))]
     pub fn owner(&self) -> Option<Arc<str>> {
-        self.shared.state().draft.owner().cloned()
+        self.request.state().draft.owner().cloned()
     }
 
     /// Returns `true` if the session belongs to this owner. Takes the same types as [`login`](Self::login).
@@ -137,7 +138,7 @@ impl Session {
     pub fn is_owned_by(&self, owner: impl Display) -> bool {
         // Format before taking the lock: `Display` is the application's code.
         let Ok(owner) = OwnerName::new(owner) else { return false };
-        self.shared.state().draft.owner().is_some_and(|present| **present == *owner.as_str())
+        self.request.state().draft.owner().is_some_and(|present| **present == *owner.as_str())
     }
 
     /// Sets the session's owner. For a login, use [`login`](Self::login) instead.
@@ -166,13 +167,13 @@ impl Session {
     }
 
     fn change_owner(&self, owner: Option<Arc<str>>) -> Result<()> {
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         state.writable()?;
         if state.draft.leaves(owner.as_ref()) {
             state.can_set_cookie()?;
             state.renew(Renewal::Leave);
         }
-        let lifetime = state.first_lifetime(self.shared.settings());
+        let lifetime = state.first_lifetime(self.request.settings());
         state.change(Change::Owner(owner, lifetime));
         Ok(())
     }
@@ -182,7 +183,7 @@ impl Session {
     ///
     /// [`touch`](Self::touch) does the opposite. The later of the two calls wins.
     pub fn skip_touch(&self) {
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         (state.skip_touch, state.wants_touch) = (true, false);
     }
 
@@ -195,7 +196,7 @@ impl Session {
     /// Does nothing for a new session.
     #[doc(alias("keep_alive", "refresh"))]
     pub fn touch(&self) {
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         (state.skip_touch, state.wants_touch) = (false, true);
     }
 
@@ -211,15 +212,15 @@ impl Session {
     /// errors.
     pub async fn touch_now(&self) -> Result<()> {
         let live = {
-            let state = self.shared.state();
+            let state = self.request.state();
             state.not_superseded()?;
             state.live().cloned()
         };
         let Some(live) = live else { return Ok(()) };
         // Find out where the session is now and whether it is still live. A touch alone would touch a renewal's
         // tombstone, or a revoked session, and report success.
-        match self.shared.context.find_again(&live, Follow::Link, None).await? {
-            Found::Live(now) => self.shared.touch_now(now).await,
+        match self.request.context.find_again(&live, Follow::Link, None).await? {
+            Found::Live(now) => self.request.touch_now(now).await,
             Found::Absent | Found::Revoked => Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => Err(Error::session(ErrorKind::Superseded, live.id)),
         }
@@ -259,10 +260,10 @@ impl Session {
     #[doc(alias("cycle_id", "regenerate", "sign_in", "log_in", "authenticate"))]
     pub fn login(&self, owner: impl Display) -> Result<()> {
         let owner = named(owner)?;
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         state.can_set_cookie()?;
         state.renew(Renewal::Login);
-        let lifetime = state.first_lifetime(self.shared.settings());
+        let lifetime = state.first_lifetime(self.request.settings());
         state.change(Change::Login(owner, lifetime));
         Ok(())
     }
@@ -282,7 +283,7 @@ impl Session {
     /// [`Superseded`](ErrorKind::Superseded) and [`ResponseStarted`](ErrorKind::ResponseStarted).
     #[doc(alias("cycle_id", "regenerate", "regenerate_id", "rotate"))]
     pub fn renew(&self) -> Result<()> {
-        let mut state = self.shared.state();
+        let mut state = self.request.state();
         state.not_superseded()?;
         state.can_set_cookie()?;
         state.renew(Renewal::Renew);
@@ -302,7 +303,7 @@ impl Session {
     /// [`destroy_now`](Self::destroy_now), which still works.
     #[doc(alias("flush", "invalidate", "purge", "logout", "log_out", "sign_out", "forget", "delete"))]
     pub fn destroy(&self) -> Result<()> {
-        self.shared.state().can_set_cookie()?;
+        self.request.state().can_set_cookie()?;
         self.doom()
     }
 
@@ -321,13 +322,13 @@ impl Session {
     #[doc(alias("flush", "invalidate"))]
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
-        let shared = Arc::clone(&self.shared);
-        self.shared.context.running.to_its_end(async move { shared.destroy_doomed().await }).await
+        let request = Arc::clone(&self.request);
+        self.request.context.running.to_its_end(async move { request.destroy_doomed().await }).await
     }
 
     fn doom(&self) -> Result<()> {
         let dropped = {
-            let mut state = self.shared.state();
+            let mut state = self.request.state();
             // If a renewal left the tombstone, it leads to the session that the caller means.
             if !matches!(state.origin, Origin::Superseded { is_linked: true, .. }) {
                 state.not_superseded()?;
@@ -362,8 +363,8 @@ impl Session {
     /// kept for another try. `update` closures are dropped, since they could run on their own result.
     #[doc(alias("commit", "update"))]
     pub async fn save(&self) -> Result<()> {
-        let shared = Arc::clone(&self.shared);
-        self.shared.context.running.to_its_end(async move { shared.save(None).await }).await
+        let request = Arc::clone(&self.request);
+        self.request.context.running.to_its_end(async move { request.save(None).await }).await
     }
 
     /// Takes back the unsaved changes of this request, including a login or a renewal. A session that this request
@@ -373,7 +374,7 @@ impl Session {
     /// change again.
     #[doc(alias("rollback", "reset"))]
     pub fn discard(&self) {
-        let dropped = self.shared.state().discard();
+        let dropped = self.request.state().discard();
         // Drop the closures with no lock held: one may hold a clone of this session.
         drop(dropped);
     }
@@ -387,7 +388,7 @@ impl Session {
     #[doc(alias("load"))]
     pub async fn reload(&self) -> Result<()> {
         let (live, revision) = {
-            let state = self.shared.state();
+            let state = self.request.state();
             if state.is_unsaved() {
                 return Err(Error::request(ErrorKind::UnsavedChanges));
             }
@@ -396,13 +397,13 @@ impl Session {
                 None => return state.not_superseded(),
             }
         };
-        let now = match self.shared.context.find_again(&live, Follow::Forward, None).await? {
+        let now = match self.request.context.find_again(&live, Follow::Forward, None).await? {
             Found::Live(now) => now,
             Found::Absent | Found::Revoked => return Err(Error::session(ErrorKind::Gone, live.id)),
             Found::Superseded { .. } => return Err(Error::session(ErrorKind::Superseded, live.id)),
         };
         let idle = {
-            let mut state = self.shared.state();
+            let mut state = self.request.state();
             if state.revision != revision {
                 return Err(Error::request(ErrorKind::UnsavedChanges));
             }

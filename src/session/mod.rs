@@ -13,7 +13,8 @@
 //! | `lease`, `turn`, `load`, `exclusive` | loads the session that a request's tokens name, with its lease if needed |
 //! | `work`, `attempt`, `write` | writes the changes of one commit |
 //! | `state`, `due` | the state of a request's session, and what is due for it |
-//! | `shared`, `debug` | [`Session`], the state that its clones share, and its `Debug` output |
+//! | `request_session`, `debug` | the session of one request, shared by all its handles, and its `Debug` output |
+//! | `session` | the handle: [`Session`] |
 //! | `destroy`, `commit`, `save`, `run` | operations on that state: end, commit, save on demand, run closures |
 //! | `request` | one request's life in order |
 //! | `caller` | records whose handler is being polled |
@@ -42,12 +43,14 @@ mod load;
 mod policy;
 mod queue;
 mod request;
+mod request_session;
 mod run;
 mod running;
 mod save;
 mod seen;
+#[allow(clippy::module_inception, reason = "a file is named after what it holds, here the type `Session`")]
+mod session;
 mod settings;
-mod shared;
 mod state;
 mod turn;
 mod typed;
@@ -68,13 +71,13 @@ pub(crate) use self::{
     load::LoadFailure,
     policy::{Limit, SaveIf},
     request::Due,
+    request_session::RequestSession,
     settings::{Exclusive, Settings},
-    shared::Shared,
     state::Answer,
 };
 pub use self::{
     key::{InsertKey, IntoKey, Key},
     policy::{AtLimit, ConflictPolicy, DamagedPolicy, ResponseHead, SavePolicy},
-    shared::Session,
+    session::Session,
     typed::Typed,
 };

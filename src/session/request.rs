@@ -1,5 +1,5 @@
 //! The life of one request's session, in order: it is loaded, the handler changes it and answers, and whatever is due
-//! is committed. A request that is dropped before it is answered ends in [`Shared::abandon`].
+//! is committed. A request that is dropped before it is answered ends in [`RequestSession::abandon`].
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
     changes::{Logged, Renewal},
     exclusive::load_in_turn,
     load::{LoadFailure, Loaded, load},
-    shared::Shared,
+    request_session::RequestSession,
     state::{Answer, HeldBack, State},
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) enum Due {
     EndTurn,
 }
 
-impl Shared {
+impl RequestSession {
     /// Loads the session that the tokens name. This happens once per request; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
@@ -217,11 +217,11 @@ impl Shared {
         // Releases the lease in a background task.
         drop(turn);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
-            let (shared, operation) = (Arc::clone(self), self.context.running.begin());
+            let (request, operation) = (Arc::clone(self), self.context.running.begin());
             let destroy = async move {
                 let _operation = operation;
-                if let Err(error) = shared.destroy_doomed().await {
-                    shared.context.emit(EventKind::CommitFailed { id: None, error: &error });
+                if let Err(error) = request.destroy_doomed().await {
+                    request.context.emit(EventKind::CommitFailed { id: None, error: &error });
                 }
             };
             runtime.spawn(destroy.in_current_span());

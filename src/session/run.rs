@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{
     changes::{Change, Replay},
     draft::Draft,
-    shared::Shared,
+    request_session::RequestSession,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -37,7 +37,7 @@ impl<R, E> Ran<Result<R, E>> {
     }
 }
 
-impl Shared {
+impl RequestSession {
     /// Runs a closure on the draft and logs it. Returns the closure's result and the number of the change, or `None`
     /// instead of the number if the change is not kept.
     pub(super) fn run<R>(

@@ -1,12 +1,12 @@
 //! Commits that the application asks for, and what happens to those that fail.
 
-use super::{attempt::look_after, changes::Logged, shared::Shared, state::HeldBack};
+use super::{attempt::look_after, changes::Logged, request_session::RequestSession, state::HeldBack};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
 /// outcome is unknown.
 struct Asked<'a> {
-    shared: &'a Shared,
+    request: &'a RequestSession,
     ended: u64,
     is_over: bool,
 }
@@ -16,14 +16,14 @@ impl Drop for Asked<'_> {
         // A closure that panics when it runs again does so before anything is written. Nothing has failed then, and the
         // changes stay for the next commit.
         if std::thread::panicking() {
-            self.shared.state().is_renewing = false;
+            self.request.state().is_renewing = false;
         } else if !self.is_over {
-            self.shared.hold_back(Error::request(ErrorKind::OutcomeUnknown), self.ended, None);
+            self.request.hold_back(Error::request(ErrorKind::OutcomeUnknown), self.ended, None);
         }
     }
 }
 
-impl Shared {
+impl RequestSession {
     /// Commits because the application asks for it. If the commit fails, nothing is written until the application asks
     /// again.
     ///
@@ -33,7 +33,7 @@ impl Shared {
         let unknowns = self.state().unknowns;
         let _one = self.committing.lock().await;
         let ended = self.begin_save(own, unknowns)?;
-        let mut asked = Asked { shared: self, ended, is_over: false };
+        let mut asked = Asked { request: self, ended, is_over: false };
         let outcome = match self.look_after().await {
             Ok(()) => self.commit().await,
             Err(error) => Err(error),

@@ -10,7 +10,7 @@ use super::{
     draft::Draft,
     key::{IntoKey, check},
     run::{Again, Ran},
-    shared::Session,
+    session::Session,
 };
 use crate::{
     codec::{Codec, CodecError},
@@ -246,7 +246,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Send + 'static,
     {
-        if self.shared.context.store.overwrites() {
+        if self.request.context.store.overwrites() {
             return Err(Error::request(ErrorKind::Unsupported));
         }
         let take = |value: &mut Option<T>| {
@@ -288,13 +288,13 @@ impl Session {
         match self.get_or_make(&key, make)? {
             (_, Some(number)) => self.save_own(number).await?,
             // Set by this request but not saved: another request can still be first.
-            (_, None) if self.shared.state().draft.is_changed(&key) => self.save().await?,
+            (_, None) if self.request.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
         }
         let held = {
-            let mut state = self.shared.state();
+            let mut state = self.request.state();
             // The caller sees the stored value.
-            state.see(&key, self.shared.settings());
+            state.see(&key, self.request.settings());
             state.draft.held(&key)
         };
         // This request or another has set the entry. It is missing only if another has removed it since.
@@ -312,8 +312,8 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
-        self.shared().run(Some(key), Again::Merged, run)
+        let run = on_entry(self.request().settings().codec.clone(), key.into(), default, f);
+        self.request().run(Some(key), Again::Merged, run)
     }
 
     /// Like [`run`](Self::run), but commits at once and returns the result of the closure's last run.
@@ -329,18 +329,18 @@ impl Session {
         R: Send + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
-        let (key, shared): (Arc<str>, _) = (key.into(), Arc::clone(self.shared()));
-        let result = Arc::clone(&shared).run_now(Some(&key), again, run).await?;
+        let run = on_entry(self.request().settings().codec.clone(), key.into(), default, f);
+        let (key, request): (Arc<str>, _) = (key.into(), Arc::clone(self.request()));
+        let result = Arc::clone(&request).run_now(Some(&key), again, run).await?;
         // The closure has seen the stored value, and so has its caller.
-        shared.state().see(&key, shared.settings());
+        request.state().see(&key, request.settings());
         Ok(result)
     }
 
     /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
-        let shared = Arc::clone(self.shared());
-        self.shared().context.running.to_its_end(async move { shared.save(Some(number)).await }).await
+        let request = Arc::clone(self.request());
+        self.request().context.running.to_its_end(async move { request.save(Some(number)).await }).await
     }
 
     /// Returns the value, and the number of the change if the value was made.
@@ -353,11 +353,11 @@ impl Session {
             return Ok((value, None));
         }
         let value = make();
-        let codec = &self.shared().settings().codec;
+        let codec = &self.request().settings().codec;
         let encoded = codec.encode(&value).and_then(|bytes| codec.verify::<T>(&bytes).map(|()| bytes));
         let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
         let key: Arc<str> = key.into();
-        let mut state = self.shared().state();
+        let mut state = self.request().state();
         state.writable()?;
         if state.draft.get(&key).is_some() {
             drop(state);

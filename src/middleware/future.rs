@@ -94,7 +94,7 @@ where
                         }
                         Due::Commit { to_its_end: whole } => {
                             let request = Arc::clone(&handle.request);
-                            let commit = async move { request.last_commit().await };
+                            let commit = async move { request.final_commit().await };
                             let future: Pin<Box<dyn Future<Output = _> + Send>> = if whole {
                                 let running = handle.request.context.running.clone();
                                 Box::pin(async move { running.to_its_end(commit).await })

@@ -112,7 +112,7 @@ impl RequestSession {
         let is_saved = state.is_always_saved(self.settings()) || state.is_first_use_untold(&self.context, now);
         if state.renews() || state.draft.is_dirty() || is_saved {
             // With `exclusive`, the new token is sent with the response, so a `save` before it leaves the renewal to
-            // the last commit. If `save` renewed, another request could take the lease under the new id while this
+            // the final commit. If `save` renewed, another request could take the lease under the new id while this
             // handler is still running.
             let is_early = self.exclusive && !state.response_started && state.renewal == Renewal::Renew;
             let renewal = if is_early { Renewal::Keep } else { state.renewal };

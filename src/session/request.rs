@@ -63,7 +63,7 @@ impl RequestSession {
         outcome.await.clone()
     }
 
-    /// Notes that the handler has answered or failed, and returns what is due. From now on, only the last commit can
+    /// Notes that the handler has answered or failed, and returns what is due. From now on, only the final commit can
     /// set a cookie. `saves` says whether the response allows changes to be saved.
     pub(crate) fn answered(&self, saves: bool) -> Due {
         let (dropped, reason, id);
@@ -131,11 +131,11 @@ impl RequestSession {
         }
     }
 
-    /// Makes the last commit of the request, and drops changes that could not be written. An error replaces the
+    /// Makes the final commit of the request, and drops changes that could not be written. An error replaces the
     /// handler's response.
     ///
     /// `Gone` is not an error here: it is as if the write had come before the end of the session.
-    pub(crate) async fn last_commit(&self) -> Result<()> {
+    pub(crate) async fn final_commit(&self) -> Result<()> {
         // Taken out of the state, so that it is released even if the commit panics or is dropped.
         let turn = self.state().turn.take();
         let (outcome, is_handlers) = self.commit_or_give_up().await;

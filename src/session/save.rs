@@ -73,7 +73,7 @@ impl RequestSession {
         refused.map(|()| ended)
     }
 
-    /// Follows up on a move to a new token that the last commit sent without getting an answer, and continues from its
+    /// Follows up on a move to a new token that the latest commit sent without getting an answer, and continues from its
     /// outcome.
     async fn look_after(&self) -> Result<()> {
         let unsure = {

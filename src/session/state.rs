@@ -79,17 +79,17 @@ pub(crate) struct State {
     chosen_lifetime: Option<(u64, Lifetime)>,
     /// The number of the last change that is stored.
     pub(crate) committed: u64,
-    /// The number of the last change that the last commit was to store.
+    /// The number of the last change that the latest commit was to store.
     pub(crate) planned: u64,
     /// The number of the last change that the handler made before it answered. Later ones are a stream's.
     pub(crate) answered: u64,
-    /// The error of the last commit that had an unknown outcome and whose closures were withdrawn, and the number of
+    /// The error of the latest commit that had an unknown outcome and whose closures were withdrawn, and the number of
     /// such commits. The closures may include those of other callers.
     pub(crate) unknown: Option<Error>,
     pub(crate) unknowns: u64,
-    /// The last commit has failed, and this was reported. Nothing is written until the application asks again.
+    /// The latest commit has failed, and this was reported. Nothing is written until the application asks again.
     pub(crate) held: Option<HeldBack>,
-    /// The stored state, if the last commit met a conflict that it could not merge.
+    /// The stored state, if the latest commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered, and what was committed with it.
     pub(crate) unsure: Option<(Box<Unsure>, Snapshot)>,
@@ -107,16 +107,16 @@ pub(crate) struct State {
     pub(crate) ended: u64,
     /// A commit that brings a new token is under way.
     pub(crate) is_renewing: bool,
-    /// The last commit has found the session revoked.
+    /// The latest commit has found the session revoked.
     pub(crate) is_revoked: bool,
     /// A blocked write was already reported.
     pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.
     pub(crate) consulted: bool,
     pub(crate) answer: Answer,
-    /// The handler has answered. No cookie can be set any more, except by the last commit.
+    /// The handler has answered. No cookie can be set any more, except by the final commit.
     pub(crate) response_started: bool,
-    /// The last commit is not over yet.
+    /// The final commit is not over yet.
     pub(crate) is_answering: bool,
     pub(crate) skip_touch: bool,
     /// The application asks for a touch, even if none is due.
@@ -243,7 +243,7 @@ impl State {
         if let (Change::Set(key, _, baseline), Some(last)) = (&mut change, self.log.last())
             && let Change::Set(before, _, first) = &last.change
             && before == key
-            // A stream's change must not replace the handler's, which is in the last commit.
+            // A stream's change must not replace the handler's, which is in the final commit.
             && last.number > self.answered
         {
             // Keep the baseline of the first set: what the request had read before it still counts.
@@ -306,7 +306,7 @@ impl State {
         (self.renews() && !self.is_periodic) || self.draft.is_dirty()
     }
 
-    /// Whether the handler has asked for a part of the last commit. What the layer does by itself and what a stream has
+    /// Whether the handler has asked for a part of the final commit. What the layer does by itself and what a stream has
     /// written since don't count.
     pub(crate) fn has_work_of_the_handler(&self, settings: &Settings) -> bool {
         !self.doomed.is_empty()
@@ -331,7 +331,7 @@ impl State {
         std::mem::take(&mut self.log)
     }
 
-    /// Takes back the handler's changes after the last commit of its request has failed. Returns the dropped changes.
+    /// Takes back the handler's changes after the final commit of its request has failed. Returns the dropped changes.
     ///
     /// A stream's changes stay, whether or not the commit has tried them, so that the stream can save them on top of
     /// the newest state that is known. The caller must rebuild the draft for them.

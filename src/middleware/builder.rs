@@ -39,7 +39,7 @@ pub struct SessionLayerBuilder<R = DefaultErrorResponse> {
     cookie: CookieConfig,
     signing: Signing,
     pub(super) turns: Turns,
-    answer: R,
+    error_response: R,
 }
 
 /// The keys that sign the cookie, and the time until which unsigned cookies are accepted.
@@ -79,7 +79,7 @@ impl SessionLayerBuilder {
             cookie: CookieConfig::default(),
             signing: Signing::default(),
             turns: Turns::default(),
-            answer: DefaultErrorResponse,
+            error_response: DefaultErrorResponse,
         }
     }
 }
@@ -306,10 +306,10 @@ impl<R> SessionLayerBuilder<R> {
         mut self,
         respond: impl Fn(&Error) -> Response<B> + Send + Sync + 'static,
     ) -> SessionLayerBuilder<CustomErrorResponse<B>> {
-        let answer = CustomErrorResponse::new(respond);
-        self.settings.error_response = Some(Arc::new(answer.clone()));
-        let Self { settings, store, observers, clock, cookie, signing, turns, answer: _ } = self;
-        SessionLayerBuilder { settings, store, observers, clock, cookie, signing, turns, answer }
+        let error_response = CustomErrorResponse::new(respond);
+        self.settings.error_response = Some(Arc::new(error_response.clone()));
+        let Self { settings, store, observers, clock, cookie, signing, turns, error_response: _ } = self;
+        SessionLayerBuilder { settings, store, observers, clock, cookie, signing, turns, error_response }
     }
 
     /// Builds the layer.
@@ -319,7 +319,7 @@ impl<R> SessionLayerBuilder<R> {
     /// If settings contradict each other (the error names both), if a setting is out of its range, or if the store
     /// lacks a capability that a setting needs.
     pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, store, observers, clock, cookie, signing, turns, answer } = self;
+        let Self { mut settings, store, observers, clock, cookie, signing, turns, error_response } = self;
         let cookie = signing.sign(cookie.build()?)?;
         settings.exclusive = turns.checked(settings.conflicts, &store)?;
         if !(0.0..=1.0).contains(&settings.touch_fraction) {
@@ -351,7 +351,7 @@ impl<R> SessionLayerBuilder<R> {
         let observers = observers.of(store.name());
         let store = observed(store, &observers);
         settings.cookie = cookie;
-        Ok(SessionLayer { context: Arc::new(Context::new(settings, store, observers, clock)), answer })
+        Ok(SessionLayer { context: Arc::new(Context::new(settings, store, observers, clock)), error_response })
     }
 }
 

@@ -108,9 +108,9 @@ impl SessionHandle {
         if tokens.are_several() {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let removals = settings.cookie.removals_of_others(host, uri.map(Uri::path));
-            self.request.state().answer.removals = removals;
+            self.request.state().notes.removals = removals;
         } else if tokens.is_empty() && settings.cookie.is_assumed_secure() && transport::is_plain_http(headers, uri) {
-            self.request.state().answer.over_http = true;
+            self.request.state().notes.over_http = true;
         }
         tokens
     }

@@ -72,7 +72,7 @@ use crate::{
 pub struct SessionLayer<R = DefaultErrorResponse> {
     /// Shared by all its requests.
     pub(super) context: Arc<Context>,
-    pub(super) answer: R,
+    pub(super) error_response: R,
 }
 
 /// # Sessions outside a request
@@ -140,7 +140,7 @@ impl<R> SessionLayer<R> {
     #[must_use]
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
         let state = session.request().state();
-        state.answer.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
+        state.notes.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
     }
 }
 
@@ -148,13 +148,13 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, Arc::clone(&self.context), self.answer.clone())
+        SessionService::new(inner, Arc::clone(&self.context), self.error_response.clone())
     }
 }
 
 impl<R: Clone> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
-        Self { context: Arc::clone(&self.context), answer: self.answer.clone() }
+        Self { context: Arc::clone(&self.context), error_response: self.error_response.clone() }
     }
 }
 

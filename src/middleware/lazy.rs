@@ -127,7 +127,7 @@ impl fmt::Debug for LazySession {
 pub(super) async fn load(request: &Arc<RequestSession>, tokens: &Tokens) -> Result<Session> {
     let outcome = request.load(tokens).await;
     if let Err(LoadFailure::TwoSessions) = &outcome {
-        request.state().answer.two_sessions = true;
+        request.state().notes.two_sessions = true;
     }
     outcome?;
     Ok(Session::of(Arc::clone(request)))

@@ -8,8 +8,8 @@
 //! - `headers`: the response headers about the session.
 //! - `transport`: detects requests over plain HTTP.
 
-mod answer;
 mod builder;
+mod error_response;
 mod exclusive;
 mod future;
 mod handle;
@@ -22,10 +22,10 @@ mod transport;
 mod turns;
 
 #[cfg(feature = "axum")]
-pub(crate) use self::answer::response_in_handler;
+pub(crate) use self::error_response::response_in_handler;
 pub use self::{
-    answer::{CustomErrorResponse, DefaultErrorResponse, ErrorResponse},
     builder::SessionLayerBuilder,
+    error_response::{CustomErrorResponse, DefaultErrorResponse, ErrorResponse},
     future::ResponseFuture,
     handle::SessionHandle,
     layer::SessionLayer,

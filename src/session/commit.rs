@@ -195,7 +195,7 @@ impl RequestSession {
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.context.clock.now()).unwrap_or_default();
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;
-                state.answer.cookie = Some((token, is_kept.then_some(left)));
+                state.notes.cookie = Some((token, is_kept.then_some(left)));
             }
             if state.log.is_empty() {
                 drop(state);

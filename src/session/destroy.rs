@@ -54,7 +54,7 @@ impl RequestSession {
             let mut state = self.state();
             state.doomed.retain(|other| other.id != doomed.id);
             if let Some(id) = ended {
-                state.answer.destroyed = true;
+                state.notes.destroyed = true;
                 drop(state);
                 destroyed = true;
                 self.context.emit(EventKind::Destroyed { id });

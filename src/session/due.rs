@@ -62,7 +62,7 @@ impl State {
     pub(crate) fn is_renewal_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let (Some(every), Some(live)) = (settings.renew_every, self.live()) else { return false };
         // If this request already sets a cookie, the token is new.
-        let is_new = self.answer.cookie.is_some();
+        let is_new = self.notes.cookie.is_some();
         if is_new || self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
             return false;
         }

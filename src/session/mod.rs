@@ -73,7 +73,7 @@ pub(crate) use self::{
     request::Due,
     request_session::RequestSession,
     settings::{Exclusive, Settings},
-    state::Answer,
+    state::ResponseNotes,
 };
 pub use self::{
     key::{InsertKey, IntoKey, Key},

@@ -11,7 +11,7 @@ use super::{
     exclusive::load_in_turn,
     load::{LoadFailure, Loaded, load},
     request_session::RequestSession,
-    state::{Answer, HeldBack, State},
+    state::{HeldBack, ResponseNotes, State},
 };
 use crate::{
     cookie::Tokens,
@@ -65,7 +65,7 @@ impl RequestSession {
 
     /// Notes that the handler has answered or failed, and returns what is due. From now on, only the final commit can
     /// set a cookie. `saves` says whether the response allows changes to be saved.
-    pub(crate) fn answered(&self, saves: bool) -> Due {
+    pub(crate) fn handler_done(&self, saves: bool) -> Due {
         let (dropped, reason, id);
         let due = {
             let mut state = self.state();
@@ -91,7 +91,7 @@ impl RequestSession {
                         || state.is_touch_due(settings, now)
                         || state.is_first_use_untold(&self.context, now)));
             state.is_answering = true;
-            state.answered = state.last;
+            state.last_of_handler = state.last;
             state.planned = state.last;
             if !state.doomed.is_empty() || must_write {
                 // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
@@ -190,8 +190,8 @@ impl RequestSession {
     }
 
     /// Takes what the response must say about the session. Each part is returned once.
-    pub(crate) fn take_answer(&self) -> Answer {
-        std::mem::take(&mut self.state().answer)
+    pub(crate) fn take_notes(&self) -> ResponseNotes {
+        std::mem::take(&mut self.state().notes)
     }
 
     /// Releases the lease if this request holds it.

@@ -47,7 +47,7 @@ pub(crate) struct Snapshot {
 
 /// What the response must say about the session.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct ResponseNotes {
     /// The token to set, and for how long the browser may keep it (`None`: until the browser is closed).
     pub(crate) cookie: Option<(SessionToken, Option<Duration>)>,
     /// This request destroyed the session that the cookie named.
@@ -82,7 +82,7 @@ pub(crate) struct State {
     /// The number of the last change that the latest commit was to store.
     pub(crate) planned: u64,
     /// The number of the last change that the handler made before it answered. Later ones are a stream's.
-    pub(crate) answered: u64,
+    pub(crate) last_of_handler: u64,
     /// The error of the latest commit that had an unknown outcome and whose closures were withdrawn, and the number of
     /// such commits. The closures may include those of other callers.
     pub(crate) unknown: Option<Error>,
@@ -113,7 +113,7 @@ pub(crate) struct State {
     pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.
     pub(crate) consulted: bool,
-    pub(crate) answer: Answer,
+    pub(crate) notes: ResponseNotes,
     /// The handler has answered. No cookie can be set any more, except by the final commit.
     pub(crate) response_started: bool,
     /// The final commit is not over yet.
@@ -167,7 +167,7 @@ impl State {
 
     /// Whether a request that has not loaded its session has done nothing else with it either.
     pub(crate) fn is_untouched(&self) -> bool {
-        !self.consulted && self.doomed.is_empty() && !self.answer.destroyed && self.answer.cookie.is_none()
+        !self.consulted && self.doomed.is_empty() && !self.notes.destroyed && self.notes.cookie.is_none()
     }
 
     pub(crate) fn live(&self) -> Option<&Live> {
@@ -244,7 +244,7 @@ impl State {
             && let Change::Set(before, _, first) = &last.change
             && before == key
             // A stream's change must not replace the handler's, which is in the final commit.
-            && last.number > self.answered
+            && last.number > self.last_of_handler
         {
             // Keep the baseline of the first set: what the request had read before it still counts.
             *baseline = first.clone().or_else(|| baseline.take());
@@ -312,7 +312,7 @@ impl State {
         !self.doomed.is_empty()
             || self.failure.is_some()
             || (self.renews() && !self.is_periodic)
-            || self.log.first().is_some_and(|logged| logged.number <= self.answered)
+            || self.log.first().is_some_and(|logged| logged.number <= self.last_of_handler)
             || self.is_always_saved(settings)
     }
 
@@ -340,8 +340,8 @@ impl State {
     /// result. The next `save` reports that.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn give_up(&mut self, error: &Error) -> Vec<Logged> {
-        let answered = self.answered;
-        let later = self.log.iter().position(|logged| logged.number > answered).unwrap_or(self.log.len());
+        let last_of_handler = self.last_of_handler;
+        let later = self.log.iter().position(|logged| logged.number > last_of_handler).unwrap_or(self.log.len());
         let mut later = self.log.split_off(later);
         let (renewal, renewal_number, planned) = (self.renewal, self.renewal_number, self.planned);
         let mut dropped = self.discard();
@@ -351,7 +351,7 @@ impl State {
             self.failure = (dropped.len() > before).then(|| error.clone());
         }
         self.log = later;
-        if renewal_number > answered {
+        if renewal_number > last_of_handler {
             self.renewal = renewal;
         }
         dropped
@@ -393,7 +393,7 @@ impl State {
         self.doomed.extend(self.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
         self.ended += 1;
         self.newer = None;
-        self.answer.cookie = None;
+        self.notes.cookie = None;
         let dropped = self.discard();
         // For a session that begins after the end of this one, nothing was chosen yet, even if this one's lifetime was
         // saved.

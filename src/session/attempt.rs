@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    changes::{Change, Renewal},
+    changes::{Change, TokenChange},
     context::{Context, within},
     find::{Follow, Found},
     live::{Live, Moment, Unsure},
@@ -66,7 +66,7 @@ pub(super) async fn create(context: &Context, work: &mut Work, deadline: Instant
             Err(error) => return Err(failed("create", &id)(error)),
         };
         if let Some(version) = version {
-            context.emit(EventKind::Created { id, record: &record, login: work.renewal == Renewal::Login });
+            context.emit(EventKind::Created { id, record: &record, login: work.token_change == TokenChange::Login });
             return Ok(written(id, record, version, usage, now, Some(token)));
         }
         within(deadline, &id)?;
@@ -120,11 +120,11 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
     if let (Some(held), Some(new)) = (before.owner(), record.owner())
         && held.name() == new.name()
         && held.epoch() != new.epoch()
-        && work.renewal == Renewal::Login
+        && work.token_change == TokenChange::Login
     {
         return Ok(Attempt::Revoked);
     }
-    let tombstone = Arc::new(tombstone(context, work.renewal, before, &record, to, now)?);
+    let tombstone = Arc::new(tombstone(context, work.token_change, before, &record, to, now)?);
     let usage = Usage::at(&record, now);
     let version = match context.store.rename(&from, expected, &tombstone, &to, &record, usage).await {
         Ok(Rename::Renamed(version)) => version,
@@ -137,7 +137,7 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
             match read_back_rename(context, (&from, &tombstone), (&to, &record), error).await {
                 Ok(version) => version,
                 Err(error) => {
-                    let unsure = Unsure { from, tombstone, to, check, token, renewal: work.renewal };
+                    let unsure = Unsure { from, tombstone, to, check, token, token_change: work.token_change };
                     work.unsure = Some(Box::new(unsure));
                     return Err(error);
                 }
@@ -145,7 +145,7 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
         }
         Err(error) => return Err(failed("rename", &from)(error)),
     };
-    context.emit(EventKind::Renewed { from, to, record: &record, login: work.renewal == Renewal::Login });
+    context.emit(EventKind::Renewed { from, to, record: &record, login: work.token_change == TokenChange::Login });
     Ok(Attempt::Done(written(to, record, version, usage, now, Some(token))))
 }
 
@@ -153,14 +153,14 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
 /// from before a login may have been planted, so requests with it must not reach the session of that login.
 fn tombstone(
     context: &Context,
-    renewal: Renewal,
+    token_change: TokenChange,
     before: &Record,
     after: &Record,
     to: SessionId,
     now: SystemTime,
 ) -> Result<Record> {
     let owner = before.owner().map(Owner::name);
-    let forward = (renewal == Renewal::Renew && owner == after.owner().map(Owner::name)).then(|| Forward {
+    let forward = (token_change == TokenChange::Renew && owner == after.owner().map(Owner::name)).then(|| Forward {
         to,
         until: clock::later(now, context.settings.renewal_grace),
         owner: owner.cloned(),

@@ -34,15 +34,17 @@ pub(crate) struct Logged {
     pub(crate) change: Change,
 }
 
-/// Whether, and why, the commit gives the session a new token.
+/// Whether, and why, the commit gives the session a new token. Ordered by strength: of two that a request asks for, the
+/// stronger one is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Renewal {
+pub(crate) enum TokenChange {
     #[default]
     Keep,
     /// The same session under a new token.
     Renew,
     /// The session is taken from its owner and continues as a new, empty one.
-    Leave,
+    Handover,
+    /// The session gets this owner and a new absolute clock, and no older token leads to it.
     Login,
 }
 

@@ -6,7 +6,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     attempt::Written,
-    changes::{Logged, Renewal, replay},
+    changes::{Logged, TokenChange, replay},
     draft::Draft,
     find::Follow,
     live::{Doomed, Live, Origin},
@@ -110,21 +110,21 @@ impl RequestSession {
         let mut state = self.state();
         let now = self.context.clock.recent();
         let is_saved = state.is_always_saved(self.settings()) || state.is_first_use_untold(&self.context, now);
-        if state.renews() || state.draft.is_dirty() || is_saved {
+        if state.changes_token() || state.draft.is_dirty() || is_saved {
             // With `exclusive`, the new token is sent with the response, so a `save` before it leaves the renewal to
             // the final commit. If `save` renewed, another request could take the lease under the new id while this
             // handler is still running.
-            let is_early = self.exclusive && !state.response_started && state.renewal == Renewal::Renew;
-            let renewal = if is_early { Renewal::Keep } else { state.renewal };
+            let is_early = self.exclusive && !state.response_started && state.token_change == TokenChange::Renew;
+            let token_change = if is_early { TokenChange::Keep } else { state.token_change };
             if is_early && !state.draft.is_dirty() {
                 return (Plan::Nothing, Vec::new());
             }
-            state.is_renewing = renewal > Renewal::Keep || state.live().is_none();
+            state.is_changing_token = token_change > TokenChange::Keep || state.live().is_none();
             let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),
                 log: state.changes(),
-                renewal,
+                token_change,
                 rejects: self.exclusive || self.settings().conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 is_periodic: state.is_periodic,
@@ -171,7 +171,7 @@ impl RequestSession {
         let committed: Vec<_>;
         {
             let mut state = self.state();
-            state.is_renewing = false;
+            state.is_changing_token = false;
             let Some(Written { live, token }) = written else { return };
             let record = Arc::clone(&live.stored.record);
             if state.ended != snapshot.ended {
@@ -183,8 +183,8 @@ impl RequestSession {
             let later = state.log.split_off(later);
             committed = std::mem::replace(&mut state.log, later);
             state.committed = snapshot.last;
-            if !snapshot.is_early && state.renewal_number <= snapshot.last {
-                state.renewal = Renewal::Keep;
+            if !snapshot.is_early && state.token_change_number <= snapshot.last {
+                state.token_change = TokenChange::Keep;
             }
             // Whatever was ended before this write is not the session that it has stored.
             let before = snapshot.ended_beside.min(state.ended_beside.len());

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{changes::Renewal, context::Context, policy::SavePolicy, settings::Settings, state::State};
+use super::{changes::TokenChange, context::Context, policy::SavePolicy, settings::Settings, state::State};
 use crate::{
     clock::{duration_millis, to_millis as millis},
     store::SessionStore,
@@ -63,7 +63,7 @@ impl State {
         let (Some(every), Some(live)) = (settings.renew_every, self.live()) else { return false };
         // If this request already sets a cookie, the token is new.
         let is_new = self.notes.cookie.is_some();
-        if is_new || self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
+        if is_new || self.skip_touch || self.token_change != TokenChange::Keep || self.is_ended_beside(live) {
             return false;
         }
         let record = &live.stored.record;

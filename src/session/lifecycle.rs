@@ -3,7 +3,7 @@
 use std::{fmt::Display, sync::Arc, time::SystemTime};
 
 use super::{
-    changes::{Change, Renewal},
+    changes::{Change, TokenChange},
     context::Context,
     find::{Follow, Found},
     live::{Live, Origin},
@@ -171,7 +171,7 @@ impl Session {
         state.writable()?;
         if state.draft.leaves(owner.as_ref()) {
             state.can_set_cookie()?;
-            state.renew(Renewal::Leave);
+            state.change_token(TokenChange::Handover);
         }
         let lifetime = state.first_lifetime(self.request.settings());
         state.change(Change::Owner(owner, lifetime));
@@ -262,7 +262,7 @@ impl Session {
         let owner = named(owner)?;
         let mut state = self.request.state();
         state.can_set_cookie()?;
-        state.renew(Renewal::Login);
+        state.change_token(TokenChange::Login);
         let lifetime = state.first_lifetime(self.request.settings());
         state.change(Change::Login(owner, lifetime));
         Ok(())
@@ -286,7 +286,7 @@ impl Session {
         let mut state = self.request.state();
         state.not_superseded()?;
         state.can_set_cookie()?;
-        state.renew(Renewal::Renew);
+        state.change_token(TokenChange::Renew);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::changes::Renewal;
+use super::changes::TokenChange;
 use crate::{
     clock::to_millis as millis,
     id::{SessionId, SessionToken, TokenCheck},
@@ -80,7 +80,7 @@ pub(crate) struct Unsure {
     pub(crate) to: SessionId,
     pub(crate) check: TokenCheck,
     pub(crate) token: SessionToken,
-    pub(crate) renewal: Renewal,
+    pub(crate) token_change: TokenChange,
 }
 
 impl Moment {

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::{
-    changes::{Logged, Renewal},
+    changes::{Logged, TokenChange},
     exclusive::load_in_turn,
     load::{LoadFailure, Loaded, load},
     request_session::RequestSession,
@@ -78,13 +78,13 @@ impl RequestSession {
             let now = self.context.clock.recent();
             (dropped, reason) = self.take_back(&mut state, saves);
             if saves && state.failure.is_none() && state.is_renewal_due(settings, now) {
-                state.renew(Renewal::Renew);
+                state.change_token(TokenChange::Renew);
                 state.is_periodic = true;
             }
-            let must_write = state.renews()
+            let must_write = state.changes_token()
                 || state.draft.is_dirty()
                 // A `save` that is still running is about to set a cookie on this response.
-                || state.is_renewing
+                || state.is_changing_token
                 || state.failure.is_some()
                 || (saves
                     && (state.is_always_saved(settings)
@@ -96,7 +96,8 @@ impl RequestSession {
             if !state.doomed.is_empty() || must_write {
                 // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
                 let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
-                let to_its_end = !state.doomed.is_empty() || state.renews() || state.is_renewing || changes_owner;
+                let to_its_end =
+                    !state.doomed.is_empty() || state.changes_token() || state.is_changing_token || changes_owner;
                 Due::Commit { to_its_end }
             } else {
                 state.is_answering = false;

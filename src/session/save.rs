@@ -16,7 +16,7 @@ impl Drop for Asked<'_> {
         // A closure that panics when it runs again does so before anything is written. Nothing has failed then, and the
         // changes stay for the next commit.
         if std::thread::panicking() {
-            self.request.state().is_renewing = false;
+            self.request.state().is_changing_token = false;
         } else if !self.is_over {
             self.request.hold_back(Error::request(ErrorKind::OutcomeUnknown), self.ended, None);
         }
@@ -101,7 +101,7 @@ impl RequestSession {
     fn hold_back(&self, error: Error, ended: u64, own: Option<u64>) {
         let withdrawn: Vec<_> = {
             let mut state = self.state();
-            state.is_renewing = false;
+            state.is_changing_token = false;
             // If the session was destroyed since, the changes were dropped, so there is nothing to hold back.
             if state.ended != ended {
                 return;

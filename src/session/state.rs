@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderValue;
 
 use super::{
-    changes::{Change, Logged, Renewal},
+    changes::{Change, Logged, TokenChange},
     draft::Draft,
     live::{Doomed, EndedBeside, Live, Origin, Unsure},
     policy::ConflictPolicy,
@@ -41,7 +41,7 @@ pub(crate) struct Snapshot {
     pub(crate) ended: u64,
     /// How many entries `ended_beside` had.
     pub(crate) ended_beside: usize,
-    /// The renewal is left to a later commit.
+    /// The new token is left to a later commit.
     pub(crate) is_early: bool,
 }
 
@@ -66,12 +66,12 @@ pub(crate) struct State {
     pub(crate) draft: Draft,
     /// Uncommitted changes. A commit works on a copy, so a failed commit has nothing to restore.
     pub(crate) log: Vec<Logged>,
-    /// The number of the last change or the last decision to renew.
+    /// The number of the last change or the last request for a new token.
     pub(crate) last: u64,
-    pub(crate) renewal: Renewal,
-    /// The number of the decision to renew.
-    pub(crate) renewal_number: u64,
-    /// The renewal is the layer's periodic one, not the handler's.
+    pub(crate) token_change: TokenChange,
+    /// The number of the request for a new token.
+    pub(crate) token_change_number: u64,
+    /// The new token is due to the layer's periodic renewal, not to the handler.
     pub(crate) is_periodic: bool,
     seen: Seen,
     /// The lifetime that this request has set, with the change's number. A later login uses it, even after a `save` in
@@ -106,7 +106,7 @@ pub(crate) struct State {
     /// session ends as well.
     pub(crate) ended: u64,
     /// A commit that brings a new token is under way.
-    pub(crate) is_renewing: bool,
+    pub(crate) is_changing_token: bool,
     /// The latest commit has found the session revoked.
     pub(crate) is_revoked: bool,
     /// A blocked write was already reported.
@@ -185,7 +185,7 @@ impl State {
     /// Fails if the session was superseded, unless the request logs in.
     pub(crate) fn not_superseded(&self) -> Result<()> {
         match &self.origin {
-            Origin::Superseded { id, .. } if self.renewal < Renewal::Login => {
+            Origin::Superseded { id, .. } if self.token_change < TokenChange::Login => {
                 Err(Error::session(ErrorKind::Superseded, *id))
             }
             _ => Ok(()),
@@ -208,7 +208,7 @@ impl State {
 
     /// Fails if the commit would need a cookie after the response has begun.
     pub(crate) fn can_save(&self) -> Result<()> {
-        if !self.is_answering && (self.renews() || (self.live().is_none() && self.draft.is_dirty())) {
+        if !self.is_answering && (self.changes_token() || (self.live().is_none() && self.draft.is_dirty())) {
             self.can_set_cookie()
         } else {
             Ok(())
@@ -267,10 +267,10 @@ impl State {
     }
 
     /// Requests a new token at the next commit.
-    pub(crate) fn renew(&mut self, renewal: Renewal) {
+    pub(crate) fn change_token(&mut self, token_change: TokenChange) {
         self.note_change();
-        self.renewal = self.renewal.max(renewal);
-        self.renewal_number = self.last;
+        self.token_change = self.token_change.max(token_change);
+        self.token_change_number = self.last;
         self.is_periodic = false;
     }
 
@@ -303,7 +303,7 @@ impl State {
 
     /// Like [`is_unsaved`](Self::is_unsaved), but without the sessions to be destroyed.
     pub(crate) fn has_changes(&self) -> bool {
-        (self.renews() && !self.is_periodic) || self.draft.is_dirty()
+        (self.changes_token() && !self.is_periodic) || self.draft.is_dirty()
     }
 
     /// Whether the handler has asked for a part of the final commit. What the layer does by itself and what a stream has
@@ -311,21 +311,21 @@ impl State {
     pub(crate) fn has_work_of_the_handler(&self, settings: &Settings) -> bool {
         !self.doomed.is_empty()
             || self.failure.is_some()
-            || (self.renews() && !self.is_periodic)
+            || (self.changes_token() && !self.is_periodic)
             || self.log.first().is_some_and(|logged| logged.number <= self.last_of_handler)
             || self.is_always_saved(settings)
     }
 
-    /// Whether there is a session to renew, or a login that makes one.
-    pub(crate) fn renews(&self) -> bool {
-        self.renewal == Renewal::Login || (self.renewal > Renewal::Keep && self.live().is_some())
+    /// Whether the commit gives the session a new token: there is a session to move to one, or a login that makes one.
+    pub(crate) fn changes_token(&self) -> bool {
+        self.token_change == TokenChange::Login || (self.token_change > TokenChange::Keep && self.live().is_some())
     }
 
     /// Takes the log if it changes nothing. If it were kept, it would be replayed over what others write, and would
     /// keep alive what its closures hold.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn take_idle_log(&mut self) -> Vec<Logged> {
-        if self.renews() || self.draft.is_dirty() {
+        if self.changes_token() || self.draft.is_dirty() {
             return Vec::new();
         }
         std::mem::take(&mut self.log)
@@ -343,7 +343,7 @@ impl State {
         let last_of_handler = self.last_of_handler;
         let later = self.log.iter().position(|logged| logged.number > last_of_handler).unwrap_or(self.log.len());
         let mut later = self.log.split_off(later);
-        let (renewal, renewal_number, planned) = (self.renewal, self.renewal_number, self.planned);
+        let (token_change, token_change_number, planned) = (self.token_change, self.token_change_number, self.planned);
         let mut dropped = self.discard();
         if error.kind() == ErrorKind::OutcomeUnknown {
             let before = dropped.len();
@@ -351,8 +351,8 @@ impl State {
             self.failure = (dropped.len() > before).then(|| error.clone());
         }
         self.log = later;
-        if renewal_number > last_of_handler {
-            self.renewal = renewal;
+        if token_change_number > last_of_handler {
+            self.token_change = token_change;
         }
         dropped
     }
@@ -366,11 +366,11 @@ impl State {
         }
         self.seen = Seen::default();
         self.draft = self.fresh_draft();
-        self.renewal = Renewal::Keep;
+        self.token_change = TokenChange::Keep;
         self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.committed);
         self.held = None;
         self.failure = None;
-        self.unsure = self.unsure.take().filter(|(unsure, _)| unsure.renewal == Renewal::Renew);
+        self.unsure = self.unsure.take().filter(|(unsure, _)| unsure.token_change == TokenChange::Renew);
         self.revision += 1;
         std::mem::take(&mut self.log)
     }

@@ -2,7 +2,7 @@
 
 use super::{
     attempt::{Attempt, Written, create, rename, update},
-    changes::{Renewal, conflict},
+    changes::{TokenChange, conflict},
     context::{Context, within},
     end::{Ended, end},
     limit,
@@ -52,7 +52,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
     loop {
         let live = match &work.origin {
             Origin::Live(live) => live.clone(),
-            Origin::Superseded { id, .. } if work.renewal < Renewal::Login => {
+            Origin::Superseded { id, .. } if work.token_change < TokenChange::Login => {
                 return Err(Error::session(ErrorKind::Superseded, *id));
             }
             &Origin::Superseded { id, is_linked: true } => {
@@ -61,21 +61,21 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
                 continue;
             }
             Origin::Superseded { .. } | Origin::None => {
-                if work.renewal < Renewal::Login && !work.draft.is_dirty() {
+                if work.token_change < TokenChange::Login && !work.draft.is_dirty() {
                     return Ok(None);
                 }
                 leave_revoked(context, work).await?;
                 return create(context, work, deadline).await.map(Some);
             }
         };
-        let attempt = match work.renewal {
+        let attempt = match work.token_change {
             // Another request has renewed the session, and there is nothing left to write.
-            Renewal::Keep if tries > 1 && !work.draft.is_dirty() => {
+            TokenChange::Keep if tries > 1 && !work.draft.is_dirty() => {
                 return Ok(Some(Written { live, token: None }));
             }
-            Renewal::Keep => update(context, work, &live).await?,
-            Renewal::Renew => Box::pin(rename(context, work, &live)).await?,
-            Renewal::Leave | Renewal::Login => {
+            TokenChange::Keep => update(context, work, &live).await?,
+            TokenChange::Renew => Box::pin(rename(context, work, &live)).await?,
+            TokenChange::Handover | TokenChange::Login => {
                 leave_revoked(context, work).await?;
                 Box::pin(rename(context, work, &live)).await?
             }

@@ -38,8 +38,9 @@ impl Sessions {
             .context
             .running
             .to_its_end(async move {
-                // Revocations of one owner take turns in this process. If the turn doesn't come in time, revoke anyway.
-                let _turn = context.owner_turn(&owner, context.deadline()).await;
+                // Revocations of one owner wait in a line in this process. If the front isn't reached in time, revoke
+                // anyway.
+                let _front = context.owner_front(&owner, context.deadline()).await;
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
                 let removed = remove_listed(&context, &owner, &before, None).await;
@@ -86,8 +87,8 @@ impl Sessions {
             .running
             .to_its_end(async move {
                 let deadline = context.deadline();
-                let turn = context.owner_turn(&owner, deadline).await;
-                let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
+                let front = context.owner_front(&owner, deadline).await;
+                let _front = front.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
                 // If the session was renewed meanwhile, it has a new id.
                 let Some(Live { id: keep, stored: held, .. }) = context.find_owned(&owner, &keep).await? else {
                     return Ok(None);

@@ -22,8 +22,8 @@ pub(super) struct Admission<'a> {
     context: &'a Context,
     limit: Limit,
     owner: Arc<str>,
-    /// The logins of one owner in this process take turns, and revocations wait in the same line.
-    _turn: Front,
+    /// The logins of one owner in this process are admitted one after another, and revocations wait in the same line.
+    _front: Front,
 }
 
 /// Makes room for a login, or refuses it. The sessions that it replaces are not counted.
@@ -33,12 +33,12 @@ pub(super) async fn admit<'a>(
     owner: Arc<str>,
     replaced: &[SessionId],
 ) -> Result<Admission<'a>> {
-    let turn = context.owner_turn(&owner, context.deadline()).await;
-    let turn = turn.ok_or_else(|| Error::request(ErrorKind::Contended))?;
+    let front = context.owner_front(&owner, context.deadline()).await;
+    let front = front.ok_or_else(|| Error::request(ErrorKind::Contended))?;
     if !make_room(context, &owner, limit, replaced).await? {
         return Err(refused(context, limit));
     }
-    Ok(Admission { context, limit, owner, _turn: turn })
+    Ok(Admission { context, limit, owner, _front: front })
 }
 
 /// Makes room for one more session beside the others. Returns `false` if it must be refused.

@@ -33,7 +33,7 @@ pub(super) async fn write(context: &Context, work: &mut Work) -> Result<Option<W
 /// Makes attempts until one is done. After each conflict, the changes are replayed on the newer record.
 async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Written>> {
     let deadline = context.deadline();
-    let mut turn = None;
+    let mut front = None;
     let mut tries = 1;
     if let Origin::Live(live) = &work.origin {
         if work.is_ended {
@@ -98,14 +98,14 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
                 return Err(Error::session(ErrorKind::Conflict, live.id));
             }
             Attempt::Conflict(mut newer) => {
-                if turn.is_some() {
+                if front.is_some() {
                     within(deadline, &live.id)?;
                 } else {
-                    turn = context.try_commit_turn(live.id);
+                    front = context.try_commit_front(live.id);
                 }
-                if turn.is_none() {
+                if front.is_none() {
                     let contended = || Error::session(ErrorKind::Contended, live.id);
-                    turn = Some(Box::pin(context.commit_turn(live.id, deadline)).await.ok_or_else(contended)?);
+                    front = Some(Box::pin(context.commit_front(live.id, deadline)).await.ok_or_else(contended)?);
                     // Others have written while this request waited, so load the record again.
                     newer = None;
                 }

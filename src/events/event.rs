@@ -193,7 +193,7 @@ pub enum EventKind<'a> {
         /// In lower case: `too many wait` or `waited too long`.
         reason: &'static str,
     },
-    /// A request's turn is over, and its lease could not be given back. Other requests wait until it expires.
+    /// A request's lease could not be given back after its commit. Other requests wait until it expires.
     #[non_exhaustive]
     ReleaseFailed {
         /// The session.

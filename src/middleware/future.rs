@@ -84,10 +84,10 @@ where
                             return Poll::Ready(output);
                         }
                         Due::Clean => return Poll::Ready(this.in_flight.with_headers(output)),
-                        Due::EndTurn => {
+                        Due::ReleaseLease => {
                             let request = Arc::clone(&handle.request);
                             let future = Box::pin(async move {
-                                request.end_turn().await;
+                                request.release_lease().await;
                                 Ok(())
                             });
                             this.stage.set(Stage::Commit { future, output: Some(output) });

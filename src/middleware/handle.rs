@@ -14,6 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     events::{self, EventKind},
     session::{Context, LoadFailure, RequestSession, Session, Settings},
+    store::StoreErrorKind,
 };
 
 /// Gives access to a request's session. The layer puts a handle into the extensions of each request; the session is
@@ -120,11 +121,15 @@ impl SessionHandle {
 impl From<LoadFailure> for Error {
     fn from(failure: LoadFailure) -> Self {
         match failure {
-            LoadFailure::Store(error) => Self::request(ErrorKind::Unavailable).because(error),
+            LoadFailure::Store(error) => {
+                // Requests must run one after another, and the store has no leases.
+                let is_unsupported = error.kind() == StoreErrorKind::Unsupported;
+                let kind = if is_unsupported { ErrorKind::Unsupported } else { ErrorKind::Unavailable };
+                Self::request(kind).because(error)
+            }
             LoadFailure::Damaged(error) => Self::request(ErrorKind::Damaged).because(error),
             LoadFailure::TwoSessions => Self::request(ErrorKind::TwoSessions),
             LoadFailure::Locked { retry_after } => Self::request(ErrorKind::Locked).retry_in(retry_after),
-            LoadFailure::NoLeases(error) => Self::request(ErrorKind::Unsupported).because(error),
         }
         .reported()
     }

@@ -97,8 +97,8 @@ impl LazySession {
     /// whether there is a session.
     pub async fn destroy(&self) -> Result<bool> {
         self.request.consult();
-        // Ending a session doesn't wait for a turn.
-        if self.request.takes_turns() {
+        // Ending a session doesn't wait for its lease.
+        if self.request.waits_for_lease() {
             return self.request.destroy_unopened(&self.tokens).await;
         }
         match self.session().await {

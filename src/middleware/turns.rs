@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     cookie::ConfigError,
-    session::{ConflictPolicy, Exclusive},
+    session::{ConflictPolicy, ExclusiveTimes},
     store::{DynStore, SessionStore},
 };
 
@@ -20,7 +20,11 @@ impl Turns {
     const LEASE: Duration = Duration::from_secs(30);
 
     /// Returns the setting. Fails if it contradicts itself, other settings or the store.
-    pub(super) fn checked(self, conflicts: ConflictPolicy, store: &DynStore) -> Result<Option<Exclusive>, ConfigError> {
+    pub(super) fn checked(
+        self,
+        conflicts: ConflictPolicy,
+        store: &DynStore,
+    ) -> Result<Option<ExclusiveTimes>, ConfigError> {
         match (self.wait, self.lease) {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(ConfigError::new(
@@ -43,7 +47,7 @@ impl Turns {
                 "exclusive needs leases, and the store {} has none: choose a store with `leases`, or leave `exclusive` out",
                 store.name()
             ))),
-            (Some(wait), lease) => Ok(Some(Exclusive { wait, lease: lease.unwrap_or(Self::LEASE) })),
+            (Some(wait), lease) => Ok(Some(ExclusiveTimes { wait, lease: lease.unwrap_or(Self::LEASE) })),
         }
     }
 }

@@ -114,7 +114,7 @@ impl RequestSession {
             // With `exclusive`, the new token is sent with the response, so a `save` before it leaves the renewal to
             // the final commit. If `save` renewed, another request could take the lease under the new id while this
             // handler is still running.
-            let is_early = self.exclusive && !state.response_started && state.token_change == TokenChange::Renew;
+            let is_early = self.is_exclusive && !state.response_started && state.token_change == TokenChange::Renew;
             let token_change = if is_early { TokenChange::Keep } else { state.token_change };
             if is_early && !state.draft.is_dirty() {
                 return (Plan::Nothing, Vec::new());
@@ -125,12 +125,12 @@ impl RequestSession {
                 draft: state.draft.clone(),
                 log: state.changes(),
                 token_change,
-                rejects: self.exclusive || self.settings().conflicts == ConflictPolicy::Reject,
+                rejects: self.is_exclusive || self.settings().conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 is_periodic: state.is_periodic,
                 // A request whose lease has run out must not overwrite the session of the next holder. Taking a lease
                 // changes the version and no data, so equal data doesn't rule out another holder.
-                merges_same_data: !self.exclusive && !self.settings().holds_lease,
+                merges_same_data: !self.is_exclusive && !self.settings().holds_lease,
                 follow: if state.response_started { Follow::Link } else { Follow::Forward },
                 revoked: state.revoked.clone(),
                 newer: None,

@@ -18,7 +18,7 @@ use crate::{
 /// Why the request's session could not be loaded.
 #[derive(Debug, Clone)]
 pub(crate) enum LoadFailure {
-    /// The store could not answer.
+    /// The store could not answer, or has no leases although requests must run one after another.
     Store(StoreError),
     /// The record is damaged, or no key opens it.
     Damaged(StoreError),
@@ -26,8 +26,6 @@ pub(crate) enum LoadFailure {
     TwoSessions,
     /// Other requests have the session. Either this one's time to wait is over, or too many are waiting already.
     Locked { retry_after: Duration },
-    /// Requests must run one after another, and the store has no leases.
-    NoLeases(StoreError),
 }
 
 /// The result of looking up the request's tokens.

@@ -10,7 +10,7 @@
 //! | `running` | counts operations that continue if their caller is dropped |
 //! | `queue`, `context` | what the requests of a layer share: settings, store, clock, observers, and lines to wait in |
 //! | `find`, `end`, `limit` | finds a session, ends one, makes room for one |
-//! | `lease`, `turn`, `load`, `exclusive` | loads the session that a request's tokens name, with its lease if needed |
+//! | `load`, `take_lease`, `request_lease`, `load_leased` | loads the session that a request's tokens name, with its lease if needed |
 //! | `work`, `attempt`, `write` | writes the changes of one commit |
 //! | `state`, `due` | the state of a request's session, and what is due for it |
 //! | `request_session`, `debug` | the session of one request, shared by all its handles, and its `Debug` output |
@@ -31,18 +31,18 @@ mod destroy;
 mod draft;
 mod due;
 mod end;
-mod exclusive;
 mod fields;
 mod find;
 mod key;
-mod lease;
 mod lifecycle;
 mod limit;
 mod live;
 mod load;
+mod load_leased;
 mod policy;
 mod queue;
 mod request;
+mod request_lease;
 mod request_session;
 mod run;
 mod running;
@@ -52,7 +52,7 @@ mod seen;
 mod session;
 mod settings;
 mod state;
-mod turn;
+mod take_lease;
 mod typed;
 mod update;
 mod work;
@@ -65,15 +65,15 @@ pub(crate) use self::{
     context::{Context, within},
     end::{Ended, end, end_listed, end_owned},
     find::{Follow, Found},
-    lease::{Taken, take as take_lease},
     limit::make_room,
     live::{EndedBeside, Live},
     load::LoadFailure,
     policy::{Limit, SaveIf},
     request::Due,
     request_session::RequestSession,
-    settings::{Exclusive, Settings},
+    settings::{ExclusiveTimes, Settings},
     state::ResponseNotes,
+    take_lease::{Taken, take_lease},
 };
 pub use self::{
     key::{InsertKey, IntoKey, Key},

@@ -8,8 +8,8 @@ use tracing::Instrument;
 
 use super::{
     changes::{Logged, TokenChange},
-    exclusive::load_in_turn,
     load::{LoadFailure, Loaded, load},
+    load_leased::load_leased,
     request_session::RequestSession,
     state::{HeldBack, ResponseNotes, State},
 };
@@ -33,18 +33,18 @@ pub(crate) enum Due {
         to_its_end: bool,
     },
     /// There is nothing to write, but the lease must be released.
-    EndTurn,
+    ReleaseLease,
 }
 
 impl RequestSession {
     /// Loads the session that the tokens name. This happens once per request; later calls share the result.
     pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, unopened, revoked, .. }, turn) = match self.settings().exclusive {
+            let (Loaded { origin, unopened, revoked, .. }, lease) = match self.settings().exclusive {
                 // Boxed, so that the future doesn't grow for layers without leases. No lease is taken once the response
                 // has begun, since nothing would release it.
-                Some(exclusive) if !self.state().response_started => {
-                    Box::pin(load_in_turn(&self.context, exclusive, tokens)).await?
+                Some(times) if !self.state().response_started => {
+                    Box::pin(load_leased(&self.context, times, tokens)).await?
                 }
                 _ => (load(&self.context, tokens).await?, None),
             };
@@ -55,7 +55,7 @@ impl RequestSession {
             state.unopened = unopened;
             state.revoked = revoked;
             // If the lease came after the request was over, release it with no lock held.
-            let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
+            let late = if state.response_started { lease } else { std::mem::replace(&mut state.lease, lease) };
             drop(state);
             drop(late);
             Ok(())
@@ -70,7 +70,7 @@ impl RequestSession {
         let due = {
             let mut state = self.state();
             state.response_started = true;
-            if !self.was_asked_for() && state.turn.is_none() && state.is_untouched() {
+            if !self.was_asked_for() && state.lease.is_none() && state.is_untouched() {
                 return Due::Untouched;
             }
             id = state.id();
@@ -101,7 +101,7 @@ impl RequestSession {
                 Due::Commit { to_its_end }
             } else {
                 state.is_answering = false;
-                if state.turn.is_some() { Due::EndTurn } else { Due::Clean }
+                if state.lease.is_some() { Due::ReleaseLease } else { Due::Clean }
             }
         };
         self.tell_dropped(reason, id);
@@ -138,10 +138,10 @@ impl RequestSession {
     /// `Gone` is not an error here: it is as if the write had come before the end of the session.
     pub(crate) async fn final_commit(&self) -> Result<()> {
         // Taken out of the state, so that it is released even if the commit panics or is dropped.
-        let turn = self.state().turn.take();
+        let lease = self.state().lease.take();
         let (outcome, is_handlers) = self.commit_or_give_up().await;
-        if let Some(turn) = turn {
-            Box::pin(turn.end()).await;
+        if let Some(lease) = lease {
+            Box::pin(lease.release()).await;
         }
         let Err(error) = outcome else { return Ok(()) };
         let (id, is_revoked) = {
@@ -196,27 +196,27 @@ impl RequestSession {
     }
 
     /// Releases the lease if this request holds it.
-    pub(crate) async fn end_turn(&self) {
-        let turn = self.state().turn.take();
-        if let Some(turn) = turn {
-            turn.end().await;
+    pub(crate) async fn release_lease(&self) {
+        let lease = self.state().lease.take();
+        if let Some(lease) = lease {
+            lease.release().await;
         }
     }
 
     /// Handles a request that was dropped before it was answered. Its changes are dropped, but the sessions that it
     /// destroys still end.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (dropped, reason, id, doomed, turn) = {
+        let (dropped, reason, id, doomed, lease) = {
             let mut state = self.state();
             state.response_started = true;
             let reason = state.has_changes().then_some(DropReason::Request);
             let id = state.id();
-            (state.discard(), reason, id, !state.doomed.is_empty(), state.turn.take())
+            (state.discard(), reason, id, !state.doomed.is_empty(), state.lease.take())
         };
         self.tell_dropped(reason, id);
         drop(dropped);
         // Releases the lease in a background task.
-        drop(turn);
+        drop(lease);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
             let (request, operation) = (Arc::clone(self), self.context.running.begin());
             let destroy = async move {

@@ -26,7 +26,7 @@ pub(crate) struct RequestSession {
     /// Allows one commit at a time. Held across awaits, unlike `state`.
     pub(super) committing: AsyncMutex<()>,
     /// Requests of this session run one after another, so any conflict at a commit is an error.
-    pub(super) exclusive: bool,
+    pub(super) is_exclusive: bool,
     /// The request's cookies have been read.
     was_read: AtomicBool,
 }
@@ -34,7 +34,7 @@ pub(crate) struct RequestSession {
 impl RequestSession {
     pub(crate) fn new(context: Arc<Context>) -> Arc<Self> {
         Arc::new(Self {
-            exclusive: context.settings.exclusive.is_some(),
+            is_exclusive: context.settings.exclusive.is_some(),
             was_read: AtomicBool::new(false),
             context,
             loaded: OnceCell::new(),
@@ -50,7 +50,7 @@ impl RequestSession {
             loaded: OnceCell::new_with(Some(Ok(()))),
             state: Mutex::new(State::new(origin)),
             committing: AsyncMutex::const_new(()),
-            exclusive: false,
+            is_exclusive: false,
             was_read: AtomicBool::new(true),
         })
     }
@@ -61,8 +61,8 @@ impl RequestSession {
     }
 
     /// Whether loading the session waits for its lease.
-    pub(crate) fn takes_turns(&self) -> bool {
-        self.exclusive && !self.was_asked_for()
+    pub(crate) fn waits_for_lease(&self) -> bool {
+        self.is_exclusive && !self.was_asked_for()
     }
 
     /// Whether loading the session was attempted, successfully or not.

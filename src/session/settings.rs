@@ -33,14 +33,14 @@ pub(crate) struct Settings {
     /// The age at which the layer renews a token, or `None` if it doesn't.
     pub(crate) renew_every: Option<Duration>,
     /// Requests of one session run one after another.
-    pub(crate) exclusive: Option<Exclusive>,
+    pub(crate) exclusive: Option<ExclusiveTimes>,
     /// The maximum number of sessions per owner.
     pub(crate) limit: Option<Limit>,
 }
 
-/// How the requests of one session wait for each other, so that they run one after another.
+/// How long the requests of one session wait for its lease, and how long they have it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Exclusive {
+pub(crate) struct ExclusiveTimes {
     /// How long a request waits for the lease.
     pub(crate) wait: Duration,
     /// For how long a lease is taken.

@@ -9,9 +9,9 @@ use super::{
     draft::Draft,
     live::{Doomed, EndedBeside, Live, Origin, Unsure},
     policy::ConflictPolicy,
+    request_lease::RequestLease,
     seen::Seen,
     settings::Settings,
-    turn::Turn,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -122,7 +122,7 @@ pub(crate) struct State {
     /// The application asks for a touch, even if none is due.
     pub(crate) wants_touch: bool,
     /// The lease of the session, where requests run one after another.
-    pub(crate) turn: Option<Box<Turn>>,
+    pub(crate) lease: Option<Box<RequestLease>>,
     /// Counts changes, to detect whether a result that was computed with no lock held is still current.
     pub(crate) revision: u64,
 }

@@ -56,7 +56,7 @@ pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, L
     let found = if span::are_wanted() {
         Box::pin(context.find(&id, Some(check), Follow::Forward)).await
     } else {
-        context.look_up(&id, Some(check), Follow::Forward).await
+        context.find_untraced(&id, Some(check), Follow::Forward).await
     };
     let mut loaded = Loaded::NOTHING;
     loaded.take(context, id, found)?;
@@ -88,9 +88,9 @@ impl Loaded {
                 }
                 // A token that leads there only by a forward gives way to one that names a live session.
                 Origin::Live(_) if live.is_forwarded => self.rival = Some(live.id),
-                Origin::Live(first) if first.is_forwarded => self.go_on_with(context, live),
+                Origin::Live(first) if first.is_forwarded => self.choose(context, live),
                 Origin::Live(first) => return Err(two_sessions(context, first.id, live.id)),
-                Origin::None | Origin::Superseded { .. } => self.go_on_with(context, live),
+                Origin::None | Origin::Superseded { .. } => self.choose(context, live),
             },
             Ok(Found::Superseded { is_linked }) => {
                 if let Origin::None = self.origin {
@@ -124,7 +124,7 @@ impl Loaded {
         }
     }
 
-    fn go_on_with(&mut self, context: &Context, live: Live) {
+    fn choose(&mut self, context: &Context, live: Live) {
         context.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
         self.origin = Origin::Live(live);
     }

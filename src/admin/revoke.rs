@@ -95,7 +95,7 @@ impl Sessions {
                 };
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
-                carry_over(&context, &keep, held, deadline).await?;
+                carry_into_epoch(&context, &keep, held, deadline).await?;
                 let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
                 tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
                 context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
@@ -149,7 +149,7 @@ async fn renew_epoch(context: &Context, owner: &str) -> Result<()> {
 }
 
 /// Writes the owner's present epoch into a session that was live before the epoch was renewed.
-async fn carry_over(context: &Context, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
+async fn carry_into_epoch(context: &Context, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
     let Some(owner) = held.record.owner().cloned() else { return Ok(()) };
     let until = held.record.absolute_limit();
     let usage = Usage { used_at: context.clock.now(), expires_at: until };

@@ -92,7 +92,7 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
             // If the old version is still stored, the write may yet arrive. Trying again could then run a closure on
             // its own result, so the outcome stays unknown. It also stays unknown if the session has ended since:
             // others may have read what this request wrote.
-            let Some(now) = Box::pin(look(context, &id, &error)).await? else { return Err(error.into()) };
+            let Some(now) = Box::pin(load_after_unknown(context, &id, &error)).await? else { return Err(error.into()) };
             // Another request may have computed the same record from the same version. Equal content then doesn't prove
             // that this write was stored: unless the log is blind, one of two updates may be missing.
             if now.record != record || !work.log.iter().all(Change::is_blind) {
@@ -194,8 +194,8 @@ fn written(
     Written { live: Live { id, stored: Stored::new(record, version, usage), is_forwarded: false, loaded }, token }
 }
 
-/// Loads what is stored after a write that was not answered. If the load fails, the outcome stays unknown.
-async fn look(context: &Context, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
+/// Loads what is stored after a write whose outcome is unknown. If the load fails, the outcome stays unknown.
+async fn load_after_unknown(context: &Context, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
     context.store.load(id).await.map_err(|_| unknown.clone().into())
 }
 
@@ -208,7 +208,7 @@ async fn read_back_rename(
     unknown: StoreError,
 ) -> Result<Version> {
     // No other write leaves this tombstone: it contains random bytes.
-    let is_ours = look(context, from, &unknown).await?.is_some_and(|old| old.record == *tombstone);
+    let is_ours = load_after_unknown(context, from, &unknown).await?.is_some_and(|old| old.record == *tombstone);
     match read_back(context, to, record, unknown.clone()).await? {
         Some(version) if is_ours => Ok(version),
         _ => Err(unknown.into()),
@@ -217,7 +217,7 @@ async fn read_back_rename(
 
 /// Finds out what became of a move to a new token that was not answered. Returns the session under its new token if it
 /// moved there and is still live. An error includes the move, so that it can be looked up again later.
-pub(crate) async fn look_after(
+pub(crate) async fn resolve_unsure(
     context: &Context,
     unsure: Box<Unsure>,
 ) -> Result<Option<Written>, (Box<Unsure>, Error)> {
@@ -246,7 +246,7 @@ async fn read_back(
     record: &Arc<Record>,
     unknown: StoreError,
 ) -> Result<Option<Version>> {
-    match look(context, id, &unknown).await? {
+    match load_after_unknown(context, id, &unknown).await? {
         Some(stored) if stored.record == *record => Ok(Some(stored.version)),
         Some(_) => Err(unknown.into()),
         None => Ok(None),

@@ -71,14 +71,14 @@ impl Change {
             Self::Remove(key, _) => draft.replace(key, None, false),
             Self::Clear => draft.clear(),
             Self::Login(owner, lifetime) => {
-                if draft.leaves(Some(owner)) {
+                if draft.changes_owner_to(Some(owner)) {
                     draft.clear();
                 }
                 draft.set_lifetime(*lifetime);
                 draft.set_owner(Some(Arc::clone(owner)));
             }
             Self::Owner(owner, lifetime) => {
-                if draft.leaves(owner.as_ref()) {
+                if draft.changes_owner_to(owner.as_ref()) {
                     draft.clear();
                     draft.set_lifetime(*lifetime);
                 }

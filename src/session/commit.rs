@@ -12,7 +12,7 @@ use super::{
     live::{Doomed, Live, Origin},
     policy::ConflictPolicy,
     request_session::RequestSession,
-    state::Snapshot,
+    state::CommitStart,
     work::Work,
     write::write,
 };
@@ -32,7 +32,7 @@ use crate::{
 enum Plan {
     Nothing,
     Touch(Live),
-    Write(Work, Snapshot),
+    Write(Work, CommitStart),
 }
 
 impl RequestSession {
@@ -57,9 +57,9 @@ impl RequestSession {
                     let _ = Box::pin(self.touch_now(live)).await;
                     Ok(())
                 }
-                Plan::Write(mut work, snapshot) => {
+                Plan::Write(mut work, start) => {
                     let outcome = Box::pin(write(&self.context, &mut work)).await;
-                    self.go_on(work, snapshot, outcome)?;
+                    self.finish_write(work, start, outcome)?;
                     // A `destroy` during the commit also ends the session that the commit has just written.
                     if self.has_doomed() {
                         Box::pin(self.destroy_doomed()).await?;
@@ -72,17 +72,17 @@ impl RequestSession {
     }
 
     /// Continues from what a write has stored or, if it failed, from what it has found out.
-    fn go_on(&self, work: Work, snapshot: Snapshot, outcome: Result<Option<Written>>) -> Result<()> {
+    fn finish_write(&self, work: Work, start: CommitStart, outcome: Result<Option<Written>>) -> Result<()> {
         self.state().revoked.retain(|id| work.revoked.contains(id));
         match outcome {
             Ok(written) => {
                 drop(work);
-                self.settle(written, snapshot);
+                self.adopt_written(written, start);
                 Ok(())
             }
             Err(error) => {
-                let id = snapshot.id;
-                self.note_failure(work, snapshot);
+                let id = start.id;
+                self.note_failure(work, start);
                 self.tell_blocked(id, &error);
                 Err(error)
             }
@@ -90,12 +90,12 @@ impl RequestSession {
     }
 
     /// Records what a failed write has found out.
-    fn note_failure(&self, work: Work, snapshot: Snapshot) {
+    fn note_failure(&self, work: Work, start: CommitStart) {
         let mut state = self.state();
         state.is_revoked = work.is_revoked;
-        if state.ended == snapshot.ended {
+        if state.ended == start.ended {
             state.newer = work.newer;
-            state.unsure = work.unsure.map(|unsure| (unsure, snapshot));
+            state.unsure = work.unsure.map(|unsure| (unsure, start));
         } else {
             // The request has destroyed its session in the meantime. That includes the one that this write may have
             // left.
@@ -114,9 +114,10 @@ impl RequestSession {
             // With `exclusive`, the new token is sent with the response, so a `save` before it leaves the renewal to
             // the final commit. If `save` renewed, another request could take the lease under the new id while this
             // handler is still running.
-            let is_early = self.is_exclusive && !state.response_started && state.token_change == TokenChange::Renew;
-            let token_change = if is_early { TokenChange::Keep } else { state.token_change };
-            if is_early && !state.draft.is_dirty() {
+            let defers_renewal =
+                self.is_exclusive && !state.response_started && state.token_change == TokenChange::Renew;
+            let token_change = if defers_renewal { TokenChange::Keep } else { state.token_change };
+            if defers_renewal && !state.draft.is_dirty() {
                 return (Plan::Nothing, Vec::new());
             }
             state.is_changing_token = token_change > TokenChange::Keep || state.live().is_none();
@@ -141,8 +142,8 @@ impl RequestSession {
             let ended_beside = state.ended_beside.len();
             let shown = work.draft.clone();
             let (id, last, ended) = (state.origin.id(), state.last, state.ended);
-            let snapshot = Snapshot { id, shown, last, ended, ended_beside, is_early };
-            return (Plan::Write(work, snapshot), Vec::new());
+            let start = CommitStart { id, shown, last, ended, ended_beside, defers_renewal };
+            return (Plan::Write(work, start), Vec::new());
         }
         let idle = state.take_idle_log();
         match state.live() {
@@ -167,31 +168,31 @@ impl RequestSession {
     }
 
     /// Continues from the stored state after a commit. Changes made during the commit are replayed on top.
-    pub(super) fn settle(&self, written: Option<Written>, snapshot: Snapshot) {
+    pub(super) fn adopt_written(&self, written: Option<Written>, start: CommitStart) {
         let committed: Vec<_>;
         {
             let mut state = self.state();
             state.is_changing_token = false;
             let Some(Written { live, token }) = written else { return };
             let record = Arc::clone(&live.stored.record);
-            if state.ended != snapshot.ended {
+            if state.ended != start.ended {
                 state.doomed.push(Doomed { id: live.id, live: Some(live) });
                 return;
             }
             // Usually no change was made during the commit, so the log moves out whole and `later` is empty.
-            let later = state.log.iter().position(|logged| logged.number > snapshot.last).unwrap_or(state.log.len());
+            let later = state.log.iter().position(|logged| logged.number > start.last).unwrap_or(state.log.len());
             let later = state.log.split_off(later);
             committed = std::mem::replace(&mut state.log, later);
-            state.committed = snapshot.last;
-            if !snapshot.is_early && state.token_change_number <= snapshot.last {
+            state.committed = start.last;
+            if !start.defers_renewal && state.token_change_number <= start.last {
                 state.token_change = TokenChange::Keep;
             }
             // Whatever was ended before this write is not the session that it has stored.
-            let before = snapshot.ended_beside.min(state.ended_beside.len());
+            let before = start.ended_beside.min(state.ended_beside.len());
             state.ended_beside.drain(..before);
             // If this request has renewed the session, it did not come with the new token.
             let is_forwarded = live.is_forwarded || (token.is_some() && record.renewed_millis().is_some());
-            state.go_on_from(Live { is_forwarded, ..live }, &snapshot.shown);
+            state.adopt(Live { is_forwarded, ..live }, &start.shown);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.context.clock.now()).unwrap_or_default();
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;

@@ -97,7 +97,7 @@ impl Draft {
     }
 
     /// Whether setting this owner would take the session from its current owner.
-    pub(crate) fn leaves(&self, owner: Option<&Arc<str>>) -> bool {
+    pub(crate) fn changes_owner_to(&self, owner: Option<&Arc<str>>) -> bool {
         self.owner().is_some_and(|present| Some(present) != owner)
     }
 

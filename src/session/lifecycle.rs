@@ -169,7 +169,7 @@ impl Session {
     fn change_owner(&self, owner: Option<Arc<str>>) -> Result<()> {
         let mut state = self.request.state();
         state.writable()?;
-        if state.draft.leaves(owner.as_ref()) {
+        if state.draft.changes_owner_to(owner.as_ref()) {
             state.can_set_cookie()?;
             state.change_token(TokenChange::Handover);
         }

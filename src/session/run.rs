@@ -72,7 +72,7 @@ impl RequestSession {
                 Again::Merged => Change::Run(replay),
                 Again::Exactly => Change::Exactly(replay),
             };
-            return Ok((result, Some(state.record(change))));
+            return Ok((result, Some(state.log(change))));
         }
     }
 

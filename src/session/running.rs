@@ -9,13 +9,13 @@ pub(crate) struct Running(watch::Sender<usize>);
 
 /// One such operation. It is over when this is dropped.
 #[must_use]
-pub(crate) struct Operation(Running);
+pub(crate) struct Guard(Running);
 
 impl Running {
     /// Counts an operation from now on. Call it before its task is spawned.
-    pub(crate) fn begin(&self) -> Operation {
+    pub(crate) fn begin(&self) -> Guard {
         self.0.send_modify(|running| *running += 1);
-        Operation(self.clone())
+        Guard(self.clone())
     }
 
     /// Runs a future to completion even if the caller is dropped. Without a tokio runtime, awaits it in place.
@@ -43,7 +43,7 @@ impl Running {
     }
 }
 
-impl Drop for Operation {
+impl Drop for Guard {
     fn drop(&mut self) {
         self.0.0.send_modify(|running| *running -= 1);
     }

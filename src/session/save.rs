@@ -1,6 +1,6 @@
 //! Commits that the application asks for, and what happens to those that fail.
 
-use super::{attempt::look_after, changes::Logged, request_session::RequestSession, state::HeldBack};
+use super::{attempt::resolve_unsure, changes::Logged, request_session::RequestSession, state::HeldBack};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
@@ -34,7 +34,7 @@ impl RequestSession {
         let _one = self.committing.lock().await;
         let ended = self.begin_save(own, unknowns)?;
         let mut asked = Asked { request: self, ended, is_over: false };
-        let outcome = match self.look_after().await {
+        let outcome = match self.resume_unsure().await {
             Ok(()) => self.commit().await,
             Err(error) => Err(error),
         };
@@ -75,20 +75,20 @@ impl RequestSession {
 
     /// Follows up on a move to a new token that the latest commit sent without getting an answer, and continues from its
     /// outcome.
-    async fn look_after(&self) -> Result<()> {
+    async fn resume_unsure(&self) -> Result<()> {
         let unsure = {
             let mut state = self.state();
             if state.response_started { None } else { state.unsure.take() }
         };
-        let Some((unsure, snapshot)) = unsure else { return Ok(()) };
-        match Box::pin(look_after(&self.context, unsure)).await {
+        let Some((unsure, start)) = unsure else { return Ok(()) };
+        match Box::pin(resolve_unsure(&self.context, unsure)).await {
             Ok(None) => Ok(()),
             Ok(moved) => {
-                self.settle(moved, snapshot);
+                self.adopt_written(moved, start);
                 Ok(())
             }
             Err((unsure, error)) => {
-                self.state().unsure = Some((unsure, snapshot));
+                self.state().unsure = Some((unsure, start));
                 Err(error)
             }
         }

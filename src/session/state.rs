@@ -30,7 +30,7 @@ pub(crate) struct HeldBack {
 
 /// The state that a commit began with. Later changes are not in it.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
+pub(crate) struct CommitStart {
     /// The session's id.
     pub(crate) id: Option<SessionId>,
     /// The session as the application saw it.
@@ -42,7 +42,7 @@ pub(crate) struct Snapshot {
     /// How many entries `ended_beside` had.
     pub(crate) ended_beside: usize,
     /// The new token is left to a later commit.
-    pub(crate) is_early: bool,
+    pub(crate) defers_renewal: bool,
 }
 
 /// What the response must say about the session.
@@ -92,7 +92,7 @@ pub(crate) struct State {
     /// The stored state, if the latest commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered, and what was committed with it.
-    pub(crate) unsure: Option<(Box<Unsure>, Snapshot)>,
+    pub(crate) unsure: Option<(Box<Unsure>, CommitStart)>,
     /// The error that replaces the response.
     pub(crate) failure: Option<Error>,
     /// Sessions that this request destroys.
@@ -145,7 +145,7 @@ impl State {
     }
 
     /// Continues from the state that a commit has stored. `shown` is the session as it was when the commit began.
-    pub(crate) fn go_on_from(&mut self, live: Live, shown: &Draft) {
+    pub(crate) fn adopt(&mut self, live: Live, shown: &Draft) {
         let now = &live.stored.record;
         self.seen.carry_over(shown, now);
         // A change made during the commit is no conflict if it was computed from the value that is stored now.
@@ -235,11 +235,11 @@ impl State {
         }
         // Only closures can fail, and they are not applied here.
         let _ = change.apply(&mut self.draft);
-        self.record(change);
+        self.log(change);
     }
 
     /// Logs a change that the draft already contains, and returns its number.
-    pub(crate) fn record(&mut self, mut change: Change) -> u64 {
+    pub(crate) fn log(&mut self, mut change: Change) -> u64 {
         if let (Change::Set(key, _, baseline), Some(last)) = (&mut change, self.log.last())
             && let Change::Set(before, _, first) = &last.change
             && before == key

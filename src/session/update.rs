@@ -373,7 +373,7 @@ impl Session {
             Ok(())
         });
         replay(&mut state.draft)?;
-        Ok((value, Some(state.record(Change::Run(replay)))))
+        Ok((value, Some(state.log(Change::Run(replay)))))
     }
 }
 

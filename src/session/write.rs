@@ -56,7 +56,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
                 return Err(Error::session(ErrorKind::Superseded, *id));
             }
             &Origin::Superseded { id, is_linked: true } => {
-                leave(context, &id).await?;
+                end_replaced(context, &id).await?;
                 work.origin = Origin::Superseded { id, is_linked: false };
                 continue;
             }
@@ -64,7 +64,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
                 if work.token_change < TokenChange::Login && !work.draft.is_dirty() {
                     return Ok(None);
                 }
-                leave_revoked(context, work).await?;
+                end_revoked(context, work).await?;
                 return create(context, work, deadline).await.map(Some);
             }
         };
@@ -76,7 +76,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             TokenChange::Keep => update(context, work, &live).await?,
             TokenChange::Renew => Box::pin(rename(context, work, &live)).await?,
             TokenChange::Handover | TokenChange::Login => {
-                leave_revoked(context, work).await?;
+                end_revoked(context, work).await?;
                 Box::pin(rename(context, work, &live)).await?
             }
         };
@@ -122,7 +122,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
 /// The request need not have been too late when it was loaded. A loads the session to log in over it. B renews it. A
 /// commits after the grace is over: its rename meets the tombstone, and A may no longer continue with the session that
 /// it leads to. Without this, that session would live on after A's login.
-async fn leave(context: &Context, id: &SessionId) -> Result<()> {
+async fn end_replaced(context: &Context, id: &SessionId) -> Result<()> {
     // `Superseded`: the session was given to an owner in the meantime, and A's login doesn't concern that owner's
     // session.
     if let Ended::Done(id) | Ended::Unsure(id) = Box::pin(end(context, id)).await? {
@@ -136,9 +136,9 @@ async fn leave(context: &Context, id: &SessionId) -> Result<()> {
 /// `revoke_others` also revokes the session that it keeps, and then carries it over. A loads that session in between,
 /// so A begins a fresh one. Without this, the kept session would live on under a token that the browser has dropped,
 /// and nobody could log it out.
-async fn leave_revoked(context: &Context, work: &mut Work) -> Result<()> {
+async fn end_revoked(context: &Context, work: &mut Work) -> Result<()> {
     while let Some(id) = work.revoked.last() {
-        leave(context, id).await?;
+        end_replaced(context, id).await?;
         work.revoked.pop();
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, make_room},
+    session::{AtLimit, IntoKey, Key, OwnerLimit, make_room},
     store::Stored,
 };
 
@@ -119,7 +119,7 @@ impl Sessions {
         let (context, owner) = (Arc::clone(&self.context), owner.to_string());
         self.context
             .running
-            .to_its_end(async move { make_room(&context, &owner, Limit { most: limit, at_limit }, &[]).await })
+            .to_its_end(async move { make_room(&context, &owner, OwnerLimit { most: limit, at_limit }, &[]).await })
             .await
     }
 }

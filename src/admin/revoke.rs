@@ -90,12 +90,12 @@ impl Sessions {
                 let front = context.owner_front(&owner, deadline).await;
                 let _front = front.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
                 // If the session was renewed meanwhile, it has a new id.
-                let Some(Live { id: keep, stored: held, .. }) = context.find_owned(&owner, &keep).await? else {
+                let Some(Live { id: keep, stored, .. }) = context.find_owned(&owner, &keep).await? else {
                     return Ok(None);
                 };
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
-                carry_into_epoch(&context, &keep, held, deadline).await?;
+                carry_into_epoch(&context, &keep, stored, deadline).await?;
                 let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
                 tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
                 context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
@@ -149,16 +149,16 @@ async fn renew_epoch(context: &Context, owner: &str) -> Result<()> {
 }
 
 /// Writes the owner's present epoch into a session that was live before the epoch was renewed.
-async fn carry_into_epoch(context: &Context, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
-    let Some(owner) = held.record.owner().cloned() else { return Ok(()) };
-    let until = held.record.absolute_limit();
+async fn carry_into_epoch(context: &Context, id: &SessionId, mut stored: Stored, deadline: Instant) -> Result<()> {
+    let Some(owner) = stored.record.owner().cloned() else { return Ok(()) };
+    let until = stored.record.absolute_limit();
     let usage = Usage { used_at: context.clock.now(), expires_at: until };
     let epoch = context.store.ensure_epoch(owner.name(), usage).await.map_err(during("ensure_epoch"))?;
     let carried = Owner::new(Arc::clone(owner.name()), epoch);
     let carried = carried.map_err(|error| Error::session(ErrorKind::InvalidOwner, *id).because(error))?;
     loop {
-        let record = Arc::new(Record::clone(&held.record).with_owner(Some(carried.clone())));
-        match context.store.update(id, &record, &held.version, held.usage()).await {
+        let record = Arc::new(Record::clone(&stored.record).with_owner(Some(carried.clone())));
+        match context.store.update(id, &record, &stored.version, stored.usage()).await {
             Ok(Update::Updated(_)) => return Ok(()),
             // Another request has ended it: nothing is left to keep.
             Ok(Update::Gone) => return Ok(()),
@@ -174,7 +174,7 @@ async fn carry_into_epoch(context: &Context, id: &SessionId, mut held: Stored, d
         let Some(now) = now.filter(|now| !now.is_expired(context.clock.now())) else { return Ok(()) };
         match now.record.owner() {
             Some(present) if *present == carried => return Ok(()),
-            Some(present) if *present == owner && now.record.kind() == RecordKind::Session => held = now,
+            Some(present) if *present == owner && now.record.kind() == RecordKind::Session => stored = now,
             // It was renewed, given to another owner, or carried into another epoch by another call.
             _ => return Ok(()),
         }

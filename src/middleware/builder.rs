@@ -224,7 +224,7 @@ impl<R> SessionLayerBuilder<R> {
     /// Sets the largest size of a record, in bytes. Default: 128 KiB.
     #[must_use]
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_record = bytes;
+        self.settings.max_record_bytes = bytes;
         self
     }
 
@@ -329,16 +329,16 @@ impl<R> SessionLayerBuilder<R> {
             )));
         }
         check_renewal(&settings)?;
-        if settings.max_record < MIN_RECORD_BYTES {
-            let given = settings.max_record;
+        if settings.max_record_bytes < MIN_RECORD_BYTES {
+            let given = settings.max_record_bytes;
             return Err(ConfigError::new(format!(
                 "max_record_bytes is {given}: a record without any entry takes up to {MIN_RECORD_BYTES} bytes"
             )));
         }
-        if settings.limit.is_some_and(|limit| limit.most == 0) {
+        if settings.sessions_per_owner.is_some_and(|limit| limit.most == 0) {
             return Err(ConfigError::new("sessions_per_owner is 0: nobody could log in"));
         }
-        if settings.limit.is_some() && store.owners().is_none() {
+        if settings.sessions_per_owner.is_some() && store.owners().is_none() {
             let store = store.name();
             return Err(ConfigError::new(format!(
                 "sessions_per_owner needs a store that lists an owner's sessions, and {store} does not, as it is configured: \

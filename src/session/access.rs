@@ -29,12 +29,12 @@ impl Session {
     #[doc(alias("get_value"))]
     pub fn get<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
-        let held = {
+        let entry = {
             let mut state = self.request.state();
             state.see(key, self.request.settings());
-            state.draft.held(key)
+            state.draft.entry(key)
         };
-        self.decode(key, held.bytes(key))
+        self.decode(key, entry.bytes(key))
     }
 
     /// Returns the value of an entry, or the type's default if there is none.
@@ -152,13 +152,13 @@ impl Session {
     pub fn take<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
         loop {
-            let (held, revision) = {
+            let (entry, revision) = {
                 let mut state = self.request.state();
                 state.not_superseded()?;
                 state.see(key, self.request.settings());
-                (state.draft.held(key), state.revision)
+                (state.draft.entry(key), state.revision)
             };
-            let value = self.decode(key, held.bytes(key))?;
+            let value = self.decode(key, entry.bytes(key))?;
             let mut state = self.request.state();
             if state.revision == revision {
                 if value.is_some() || state.may_come_back(key) {
@@ -218,10 +218,10 @@ impl Session {
     }
 
     pub(super) fn check_size(&self, draft: &Draft, key: &str, value: usize) -> Result<()> {
-        let (after, limit) = (draft.encoded_len_with(key, value), self.request.settings().max_record);
+        let (after, max_record_bytes) = (draft.encoded_len_with(key, value), self.request.settings().max_record_bytes);
         // A change that shrinks a record that is already too large is allowed.
-        if after > limit && after > draft.encoded_len() {
-            return Err(Error::too_large(Some(key), after, limit));
+        if after > max_record_bytes && after > draft.encoded_len() {
+            return Err(Error::too_large(Some(key), after, max_record_bytes));
         }
         Ok(())
     }

@@ -117,9 +117,9 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
     let (token, to, check) = draw(context)?;
     let record = Arc::new(work.record(context, Some(before), now).await?.with_check(check));
     // The owner's sessions were revoked after this one was loaded, so its data must not be carried over.
-    if let (Some(held), Some(new)) = (before.owner(), record.owner())
-        && held.name() == new.name()
-        && held.epoch() != new.epoch()
+    if let (Some(owner), Some(new)) = (before.owner(), record.owner())
+        && owner.name() == new.name()
+        && owner.epoch() != new.epoch()
         && work.token_change == TokenChange::Login
     {
         return Ok(Attempt::Revoked);

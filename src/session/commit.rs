@@ -230,7 +230,7 @@ impl RequestSession {
                 }
                 Err(error) => {
                     state.draft = Draft::new(base);
-                    // Holding the error back in `held` is not enough: the next `save` would find nothing to do and
+                    // Holding the error back in `held_back` is not enough: the next `save` would find nothing to do and
                     // succeed.
                     state.failure = Some(error);
                     std::mem::take(&mut state.log)

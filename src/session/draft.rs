@@ -8,15 +8,15 @@ use crate::{
     record::{Entries, Owner, RENEWED, Record, is_reserved},
 };
 
-/// An entry that is held so that it can be read with no lock held.
-pub(crate) enum HeldEntry {
+/// A reference to one entry, so that it can be read with no lock held.
+pub(crate) enum EntryRef {
     Value(Arc<[u8]>),
     InRecord(Arc<Record>),
     Absent,
 }
 
-impl HeldEntry {
-    /// Returns the bytes of the entry, whose key must be the one that it was held by.
+impl EntryRef {
+    /// Returns the bytes of the entry. The key must be the one that it was returned for.
     pub(crate) fn bytes(&self, key: &str) -> Option<&[u8]> {
         match self {
             Self::Value(bytes) => Some(bytes),
@@ -87,12 +87,12 @@ impl Draft {
         Self { base, count, bytes, ..Self::default() }
     }
 
-    /// Holds one entry, so that it can be decoded with no lock held. Nothing is copied.
-    pub(crate) fn held(&self, key: &str) -> HeldEntry {
+    /// Returns a reference to one entry, so that it can be decoded with no lock held. Nothing is copied.
+    pub(crate) fn entry(&self, key: &str) -> EntryRef {
         match (self.over.get(key), &self.base) {
-            (Some(Changed { value: Some(value), .. }), _) => HeldEntry::Value(Arc::clone(value)),
-            (None, Some(record)) if !self.hidden && !is_reserved(key) => HeldEntry::InRecord(Arc::clone(record)),
-            _ => HeldEntry::Absent,
+            (Some(Changed { value: Some(value), .. }), _) => EntryRef::Value(Arc::clone(value)),
+            (None, Some(record)) if !self.hidden && !is_reserved(key) => EntryRef::InRecord(Arc::clone(record)),
+            _ => EntryRef::Absent,
         }
     }
 

@@ -86,12 +86,12 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
     }
     loop {
         let id = way.id;
-        let held = match newer.take() {
-            Some(held) => Ok(Some(held)),
+        let stored = match newer.take() {
+            Some(stored) => Ok(Some(stored)),
             None => context.store.load(&id).await,
         };
-        let held = match held {
-            Ok(Some(held)) => held,
+        let stored = match stored {
+            Ok(Some(stored)) => stored,
             Ok(None) => return attempts.nothing_left(&id).await,
             // No version can be read, so only a plain remove is left. A damaged record leads no token to another
             // session. (If only this server can't open it, since it lacks a new key, another server can still renew the
@@ -101,10 +101,10 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
             }
             Err(error) => return Err(error.during("load").on(&id).into()),
         };
-        match held.record.kind() {
-            RecordKind::Session if !way.fits(&held.record) => return Ok(Ended::Superseded),
-            RecordKind::Tombstone if held.record.is_grave() => return attempts.nothing_left(&id).await,
-            RecordKind::Tombstone => match held.record.forward() {
+        match stored.record.kind() {
+            RecordKind::Session if !way.fits(&stored.record) => return Ok(Ended::Superseded),
+            RecordKind::Tombstone if stored.record.is_grave() => return attempts.nothing_left(&id).await,
+            RecordKind::Tombstone => match stored.record.forward() {
                 Ok(Some(forward)) if way.follow(&forward) => {
                     attempts.unsure = None;
                     continue;
@@ -119,8 +119,8 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
             // Also end a sealed record that nothing here opens, and an epoch, to which no token leads.
             RecordKind::Session | RecordKind::Sealed | RecordKind::Epoch => {}
         }
-        attempts.have_seen(&held.version);
-        match attempts.make(&id, &held.version).await? {
+        attempts.have_seen(&stored.version);
+        match attempts.make(&id, &stored.version).await? {
             Attempt::Over(outcome) => return Ok(outcome),
             Attempt::Again(stored) => newer = stored,
         }
@@ -246,8 +246,8 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
 
 /// Whether anything but a grave is stored under an id.
 async fn is_stored(context: &Context, id: &SessionId) -> Result<bool> {
-    let held = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
-    Ok(held.is_some_and(|held| !held.record.is_grave()))
+    let stored = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
+    Ok(stored.is_some_and(|stored| !stored.record.is_grave()))
 }
 
 async fn remove_now(context: &Context, id: &SessionId) -> Result<bool, StoreError> {

@@ -213,17 +213,17 @@ impl Context {
             let forward = tombstone
                 .forward()
                 .map_err(|error| StoreError::new(StoreErrorKind::Corrupt).during("load").on(id).because(error))?;
-            let Some(Forward { to, until, owner: held_by }) = forward else { return superseded(false) };
+            let Some(Forward { to, until, owner: owned_by }) = forward else { return superseded(false) };
             if follow == Follow::Forward && self.clock.recent() >= until {
                 return superseded(true);
             }
-            if *owner.get_or_insert(held_by.clone()) != held_by {
+            if *owner.get_or_insert(owned_by.clone()) != owned_by {
                 return superseded(false);
             }
             match self.load_one(&to, None).await? {
                 Classified::Tombstone(grave) if grave.is_grave() => return superseded(true),
                 Classified::Tombstone(next) => tombstone = next,
-                Classified::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
+                Classified::Session(live) if live.stored.record.owner().map(Owner::name) == owned_by.as_ref() => {
                     return match self.check_epoch(live).await? {
                         Found::Live(live) => Ok(Found::Live(Live { is_forwarded: true, ..live })),
                         _ => superseded(true),

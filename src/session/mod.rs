@@ -9,7 +9,7 @@
 //! | `live` | the sessions that a request deals with |
 //! | `running` | counts operations that continue if their caller is dropped |
 //! | `queue`, `context` | what the requests of a layer share: settings, store, clock, observers, and lines to wait in |
-//! | `find`, `owned`, `end`, `limit` | finds a session, lists an owner's, ends one, makes room for one |
+//! | `find`, `owned`, `end`, `owner_limit` | finds a session, lists an owner's, ends one, makes room for one |
 //! | `load`, `take_lease`, `request_lease`, `load_leased` | loads the session that a request's tokens name, with its lease if needed |
 //! | `work`, `attempt`, `write` | writes the changes of one commit |
 //! | `state`, `due` | the state of a request's session, and what is due for it |
@@ -35,11 +35,11 @@ mod fields;
 mod find;
 mod key;
 mod lifecycle;
-mod limit;
 mod live;
 mod load;
 mod load_leased;
 mod owned;
+mod owner_limit;
 mod policy;
 mod queue;
 mod request;
@@ -66,10 +66,10 @@ pub(crate) use self::{
     context::{Context, within},
     end::{Ended, end, end_listed, end_owned},
     find::{Follow, Found},
-    limit::make_room,
     live::{EndedBeside, Live},
     load::LoadFailure,
-    policy::{Limit, SaveIf},
+    owner_limit::make_room,
+    policy::{OwnerLimit, SaveIf},
     request::Due,
     request_session::RequestSession,
     settings::{ExclusiveTimes, Settings},

@@ -95,7 +95,7 @@ impl RequestSession {
             state.planned = state.last;
             if !state.doomed.is_empty() || must_write {
                 // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
-                let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
+                let changes_owner = settings.sessions_per_owner.is_some() && state.draft.new_owner().is_some();
                 let to_its_end =
                     !state.doomed.is_empty() || state.changes_token() || state.is_changing_token || changes_owner;
                 Due::Commit { to_its_end }
@@ -119,7 +119,9 @@ impl RequestSession {
         if !saves {
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
-        let Some(HeldBack { error, written_since }) = state.held.take() else { return (state.take_idle_log(), None) };
+        let Some(HeldBack { error, written_since }) = state.held_back.take() else {
+            return (state.take_idle_log(), None);
+        };
         let failure = state.failure.take();
         let dropped = state.discard();
         state.failure = failure.or(written_since.then_some(error));
@@ -167,7 +169,7 @@ impl RequestSession {
         let (failed, is_handlers) = {
             let mut state = self.state();
             // A `save` that was running when the handler answered may have failed since.
-            (state.held.take(), state.has_work_of_the_handler(self.settings()))
+            (state.held_back.take(), state.has_work_of_the_handler(self.settings()))
         };
         let outcome = match failed {
             Some(HeldBack { error, .. }) if self.state().has_changes() => {

@@ -54,10 +54,10 @@ impl RequestSession {
             };
             let before = draft.encoded_len();
             let Ran { result, keep } = run(&mut draft)?;
-            let (after, limit) = (draft.encoded_len(), self.settings().max_record);
+            let (after, max_record_bytes) = (draft.encoded_len(), self.settings().max_record_bytes);
             // A record that is already too large may shrink.
-            if after > limit && after > before {
-                return Err(Error::too_large(key, after, limit));
+            if after > max_record_bytes && after > before {
+                return Err(Error::too_large(key, after, max_record_bytes));
             }
             let mut state = self.state();
             if state.revision != revision {

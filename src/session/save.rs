@@ -63,7 +63,7 @@ impl RequestSession {
             state.planned = state.last;
             let refused = state.can_save();
             if refused.is_ok() {
-                state.held = None;
+                state.held_back = None;
             }
             (refused, state.ended)
         };
@@ -109,7 +109,7 @@ impl RequestSession {
             let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
             let planned = state.planned;
             // Changes made during the commit rely on it as much as later ones do.
-            state.held = Some(HeldBack { error: error.clone(), written_since: state.last > planned });
+            state.held_back = Some(HeldBack { error: error.clone(), written_since: state.last > planned });
             state.revision += 1;
             let withdrawn = |logged: &mut Logged| {
                 Some(logged.number) == own || (is_unknown && logged.change.is_run() && logged.number <= planned)

@@ -88,7 +88,7 @@ pub(crate) struct State {
     pub(crate) unknown: Option<Error>,
     pub(crate) unknowns: u64,
     /// The latest commit has failed, and this was reported. Nothing is written until the application asks again.
-    pub(crate) held: Option<HeldBack>,
+    pub(crate) held_back: Option<HeldBack>,
     /// The stored state, if the latest commit met a conflict that it could not merge.
     pub(crate) newer: Option<Origin>,
     /// A move to a new token that was not answered, and what was committed with it.
@@ -277,8 +277,8 @@ impl State {
     fn note_change(&mut self) {
         self.last += 1;
         self.revision += 1;
-        if let Some(held) = &mut self.held {
-            held.written_since = true;
+        if let Some(held_back) = &mut self.held_back {
+            held_back.written_since = true;
         }
     }
 
@@ -368,7 +368,7 @@ impl State {
         self.draft = self.fresh_draft();
         self.token_change = TokenChange::Keep;
         self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.committed);
-        self.held = None;
+        self.held_back = None;
         self.failure = None;
         self.unsure = self.unsure.take().filter(|(unsure, _)| unsure.token_change == TokenChange::Renew);
         self.revision += 1;

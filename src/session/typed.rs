@@ -208,9 +208,9 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
             let (before, encoded) = (fields::encode(codec, &present)?, fields::encode(codec, value)?);
             let mut after = draft.clone();
             put_difference::<T>(codec, &mut after, (keys, is_stored), &before, &encoded)?;
-            let (length, limit) = (after.encoded_len(), request.settings().max_record);
-            if length > limit && length > draft.encoded_len() {
-                return Err(Error::too_large(None, length, limit));
+            let (length, max_record_bytes) = (after.encoded_len(), request.settings().max_record_bytes);
+            if length > max_record_bytes && length > draft.encoded_len() {
+                return Err(Error::too_large(None, length, max_record_bytes));
             }
             let mut state = request.state();
             if state.revision != revision {

@@ -291,14 +291,14 @@ impl Session {
             (_, None) if self.request.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
         }
-        let held = {
+        let entry = {
             let mut state = self.request.state();
             // The caller sees the stored value.
             state.see(&key, self.request.settings());
-            state.draft.held(&key)
+            state.draft.entry(&key)
         };
         // This request or another has set the entry. It is missing only if another has removed it since.
-        self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
+        self.decode(&key, entry.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
     }
 
     /// Runs a closure on an entry and logs it. Returns the closure's result and the number of the change.
@@ -393,9 +393,9 @@ where
     T: Serialize + DeserializeOwned + 'static,
 {
     move |draft| {
-        let held = draft.held(&key);
+        let stored = draft.entry(&key);
         let decode = |bytes| codec.decode(bytes).map_err(|error| entry::<T>(ErrorKind::Decode, &key).because(error));
-        let mut value: Option<T> = held.bytes(&key).map(decode).transpose()?;
+        let mut value: Option<T> = stored.bytes(&key).map(decode).transpose()?;
         let mut unchanged = None;
         if let (None, Some(default)) = (&value, default) {
             let made = default();

@@ -48,11 +48,11 @@ impl Work {
     /// Returns the owner that the commit gives a session: at each login, or if the session was not this owner's before.
     pub(super) fn joins(&self) -> Option<Arc<str>> {
         let owner = self.draft.owner()?;
-        let held = match &self.origin {
+        let before = match &self.origin {
             Origin::Live(live) if self.token_change < TokenChange::Login => live.stored.record.owner(),
             Origin::Live(_) | Origin::None | Origin::Superseded { .. } => None,
         };
-        (held.map(Owner::name) != Some(owner)).then(|| Arc::clone(owner))
+        (before.map(Owner::name) != Some(owner)).then(|| Arc::clone(owner))
     }
 
     /// Returns the sessions that this one replaces.
@@ -159,13 +159,13 @@ impl Work {
         let check = base.map_or(TokenCheck::from_bytes([0; 16]), |base| base.check());
         let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries(renewed)?);
         let owner = match (self.draft.new_owner().cloned(), base.and_then(|base| base.owner())) {
-            (Some(name), held) => {
-                match held.filter(|held| *held.name() == name && self.token_change < TokenChange::Login) {
-                    Some(held) => Some(held.clone()),
+            (Some(name), owner) => {
+                match owner.filter(|owner| *owner.name() == name && self.token_change < TokenChange::Login) {
+                    Some(owner) => Some(owner.clone()),
                     None => Some(Box::pin(enroll(context, name, &record, now)).await?),
                 }
             }
-            (None, held) => held.filter(|_| self.draft.owner().is_some()).cloned(),
+            (None, owner) => owner.filter(|_| self.draft.owner().is_some()).cloned(),
         };
         if let (Some(owner), Some(kept)) = (&owner, kept)
             && record.absolute_limit() > kept.absolute_limit()
@@ -179,8 +179,8 @@ impl Work {
         // name is not counted as growth, nor is the time of a renewal, which is not the application's.
         let before = base.map_or(0, |base| Draft::new(Some(Arc::clone(base))).entries_len());
         let length = self.draft.encoded_len();
-        if length > context.settings.max_record && self.draft.entries_len() > before {
-            return Err(Error::too_large(None, length, context.settings.max_record));
+        if length > context.settings.max_record_bytes && self.draft.entries_len() > before {
+            return Err(Error::too_large(None, length, context.settings.max_record_bytes));
         }
         Ok(record)
     }

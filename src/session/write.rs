@@ -5,8 +5,8 @@ use super::{
     changes::{TokenChange, conflict},
     context::{Context, within},
     end::{Ended, end},
-    limit,
     live::Origin,
+    owner_limit::begin_login,
     work::Work,
 };
 use crate::{
@@ -18,11 +18,11 @@ use crate::{
 /// Writes the changes, unless they would give an owner one session too many. Returns `None` if there was nothing to
 /// write, since the visitor has no session and stores nothing.
 pub(super) async fn write(context: &Context, work: &mut Work) -> Result<Option<Written>> {
-    let (Some(limit), Some(owner)) = (context.settings.limit, work.joins()) else {
+    let (Some(limit), Some(owner)) = (context.settings.sessions_per_owner, work.joins()) else {
         return make_attempts(context, work).await;
     };
     // Boxed, so that the future doesn't grow for layers without a limit.
-    let admission = Box::pin(limit::admit(context, limit, owner, &work.replaces())).await?;
+    let admission = Box::pin(begin_login(context, limit, owner, &work.replaces())).await?;
     let written = make_attempts(context, work).await?;
     if let Some(written) = &written {
         Box::pin(admission.confirm(&written.live.id)).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     context::Context,
     end::end_owned,
-    policy::{AtLimit, Limit},
+    policy::{AtLimit, OwnerLimit},
     queue::Front,
 };
 use crate::{
@@ -20,16 +20,16 @@ const TARGET: &str = "session_layer::sessions";
 /// A login that was admitted under its owner's limit and is not stored yet.
 pub(super) struct Admission<'a> {
     context: &'a Context,
-    limit: Limit,
+    limit: OwnerLimit,
     owner: Arc<str>,
     /// The logins of one owner in this process are admitted one after another, and revocations wait in the same line.
     _front: Front,
 }
 
 /// Makes room for a login, or refuses it. The sessions that it replaces are not counted.
-pub(super) async fn admit<'a>(
+pub(super) async fn begin_login<'a>(
     context: &'a Context,
-    limit: Limit,
+    limit: OwnerLimit,
     owner: Arc<str>,
     replaced: &[SessionId],
 ) -> Result<Admission<'a>> {
@@ -42,7 +42,12 @@ pub(super) async fn admit<'a>(
 }
 
 /// Makes room for one more session beside the others. Returns `false` if it must be refused.
-pub(crate) async fn make_room(context: &Context, owner: &str, limit: Limit, replaced: &[SessionId]) -> Result<bool> {
+pub(crate) async fn make_room(
+    context: &Context,
+    owner: &str,
+    limit: OwnerLimit,
+    replaced: &[SessionId],
+) -> Result<bool> {
     let mut others = context.list_owned(owner).await?;
     others.retain(|(id, _)| !replaced.contains(id));
     if others.len() < limit.most {
@@ -107,7 +112,7 @@ async fn end_surplus(context: &Context, owner: &str, id: &SessionId) {
     }
 }
 
-fn refused(context: &Context, limit: Limit) -> Error {
+fn refused(context: &Context, limit: OwnerLimit) -> Error {
     context.emit(EventKind::LoginRefused { most: limit.most });
     Error::request(ErrorKind::TooManySessions)
 }

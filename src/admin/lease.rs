@@ -8,12 +8,12 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{Sessions, TARGET, sessions::failed};
+use super::{Sessions, TARGET};
 use crate::{
     clock,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{Follow, Found, Live, Session, Taken, take_lease},
+    session::{Follow, Found, Live, Session, Taken, failed, take_lease},
     store::{Acquire, Holder, required},
 };
 
@@ -166,7 +166,7 @@ impl Drop for SessionLease {
     fn drop(&mut self) {
         let (Some(_), Ok(runtime)) = (self.until.take(), Handle::try_current()) else { return };
         let (sessions, id, holder) = (self.sessions.clone(), self.id, self.holder);
-        let operation = sessions.context.running.begin();
+        let operation = sessions.context.outliving.begin();
         runtime.spawn(async move {
             let _operation = operation;
             if let Err(error) = sessions.release(&id, holder).await {

@@ -72,9 +72,9 @@ impl Session {
     /// owner and not saved it.
     fn owned(&self) -> Result<(Sessions, Arc<str>, SessionId)> {
         let state = self.request().state();
-        state.not_superseded()?;
+        state.require_current()?;
         let stored = state.live().and_then(|live| live.stored.record.owner()).map(Owner::name);
-        if stored != state.draft.owner() || state.draft.new_owner().is_some() {
+        if stored != state.draft.owner() || state.draft.chosen_owner().is_some() {
             return Err(Error::request(ErrorKind::UnsavedChanges));
         }
         let (Some(owner), Some(live)) = (stored, state.live()) else { return Err(Error::request(ErrorKind::NoOwner)) };

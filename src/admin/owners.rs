@@ -118,8 +118,8 @@ impl Sessions {
     pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
         let (context, owner) = (Arc::clone(&self.context), owner.to_string());
         self.context
-            .running
-            .to_its_end(async move { make_room(&context, &owner, OwnerLimit { most: limit, at_limit }, &[]).await })
+            .outliving
+            .run_on(async move { make_room(&context, &owner, OwnerLimit { most: limit, at_limit }, &[]).await })
             .await
     }
 }

@@ -4,16 +4,13 @@ use std::{collections::HashSet, fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    Sessions, TARGET,
-    sessions::{during, failed},
-};
+use super::{Sessions, TARGET, sessions::during};
 use crate::{
     error::{Error, ErrorKind, Result},
     events::EventKind,
     id::SessionId,
     record::{Owner, Record, RecordKind},
-    session::{Caller, Context, Ended, EndedBeside, Live, end_listed, end_owned, within},
+    session::{Caller, Context, Ended, EndedBeside, Live, check_deadline, end_listed, end_owned, failed},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -36,8 +33,8 @@ impl Sessions {
         let name = Arc::clone(&owner);
         let revoked: Result<u64> = self
             .context
-            .running
-            .to_its_end(async move {
+            .outliving
+            .run_on(async move {
                 // Revocations of one owner wait in a line in this process. If the front isn't reached in time, revoke
                 // anyway.
                 let _front = context.owner_front(&owner, context.deadline()).await;
@@ -84,8 +81,8 @@ impl Sessions {
         let (name, keep) = (Arc::clone(&owner), *keep);
         let kept: Result<Option<SessionId>> = self
             .context
-            .running
-            .to_its_end(async move {
+            .outliving
+            .run_on(async move {
                 let deadline = context.deadline();
                 let front = context.owner_front(&owner, deadline).await;
                 let _front = front.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
@@ -122,8 +119,8 @@ impl Sessions {
         let caller = Caller::present();
         let ended: Result<Option<SessionId>> = self
             .context
-            .running
-            .to_its_end(async move {
+            .outliving
+            .run_on(async move {
                 let ended = end_owned(&context, &owner, &id).await?;
                 if let Some(id) = ended {
                     tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
@@ -168,7 +165,7 @@ async fn carry_into_epoch(context: &Context, id: &SessionId, mut stored: Stored,
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {}
             Err(error) => return Err(failed("update", id)(error)),
         }
-        within(deadline, id)?;
+        check_deadline(deadline, id)?;
         // Not `find`: the session is revoked at this moment.
         let now = context.store.load(id).await.map_err(failed("load", id))?;
         let Some(now) = now.filter(|now| !now.is_expired(context.clock.now())) else { return Ok(()) };

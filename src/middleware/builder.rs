@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     events::{Observer, Observers},
     lifetime::Lifetime,
+    record::{HEAD_BYTES, MAX_OWNER_BYTES, OWNER_HEAD_BYTES},
     session::{ConflictPolicy, Context, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
     store::{DynStore, SessionStore, observed::observed},
 };
@@ -393,7 +394,7 @@ impl Signing {
 }
 
 /// The size of a record without entries, and with an owner whose name has the maximum length.
-const MIN_RECORD_BYTES: usize = 43 + 10 + crate::record::MAX_OWNER_BYTES;
+const MIN_RECORD_BYTES: usize = HEAD_BYTES + OWNER_HEAD_BYTES + MAX_OWNER_BYTES;
 
 impl<R> fmt::Debug for SessionLayerBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

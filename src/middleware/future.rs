@@ -92,16 +92,16 @@ where
                             });
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
-                        Due::Commit { to_its_end: whole } => {
+                        Due::Commit { runs_on } => {
                             let request = Arc::clone(&handle.request);
                             let commit = async move { request.final_commit().await };
-                            let future: Pin<Box<dyn Future<Output = _> + Send>> = if whole {
-                                let running = handle.request.context.running.clone();
-                                Box::pin(async move { running.to_its_end(commit).await })
+                            let future: Pin<Box<dyn Future<Output = _> + Send>> = if runs_on {
+                                let outliving = handle.request.context.outliving.clone();
+                                Box::pin(async move { outliving.run_on(commit).await })
                             } else {
                                 Box::pin(commit)
                             };
-                            this.in_flight.runs_on = whole;
+                            this.in_flight.runs_on = runs_on;
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
                     }

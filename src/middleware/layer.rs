@@ -130,7 +130,7 @@ impl<R> SessionLayer<R> {
     /// Each operation ends within the store's time limits. To limit the wait as a whole, put a `tokio::time::timeout`
     /// around it.
     pub async fn drain(&self) {
-        self.context.running.drained().await;
+        self.context.outliving.drained().await;
     }
 
     /// Returns the value of the `Cookie` header that gives a request this session, for tests.

@@ -20,6 +20,7 @@ use std::{
 
 pub(crate) use self::owner::OwnerName;
 pub(crate) use self::renewed::{RENEWED, is_reserved, renewed_value};
+pub(crate) use self::wire::{HEAD_BYTES, OWNER_HEAD_BYTES};
 pub use self::{
     entries::{Entries, MAX_KEY_BYTES},
     error::RecordError,

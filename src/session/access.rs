@@ -109,7 +109,7 @@ impl Session {
         verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
         let bytes: Arc<[u8]> = bytes.into();
         let mut state = self.request.state();
-        state.writable()?;
+        state.require_writable()?;
         // If a closure is in the log, running it again may leave another value, so the change is needed.
         if state.draft.get(key) == Some(&*bytes) && !state.has_run() {
             return Ok(());
@@ -131,7 +131,7 @@ impl Session {
     pub fn remove(&self, key: impl AsRef<str>) -> Result<bool> {
         let key = key.as_ref();
         let mut state = self.request.state();
-        state.not_superseded()?;
+        state.require_current()?;
         let was_there = state.draft.get(key).is_some();
         if was_there || state.may_come_back(key) {
             state.change(Change::Remove(key.into(), None));
@@ -154,7 +154,7 @@ impl Session {
         loop {
             let (entry, revision) = {
                 let mut state = self.request.state();
-                state.not_superseded()?;
+                state.require_current()?;
                 state.see(key, self.request.settings());
                 (state.draft.entry(key), state.revision)
             };
@@ -207,7 +207,7 @@ impl Session {
     /// [`Superseded`](ErrorKind::Superseded).
     pub fn clear(&self) -> Result<()> {
         let mut state = self.request.state();
-        state.not_superseded()?;
+        state.require_current()?;
         state.change(Change::Clear);
         Ok(())
     }

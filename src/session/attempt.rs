@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     changes::{Change, TokenChange},
-    context::{Context, within},
+    context::{Context, check_deadline, failed},
     find::{Follow, Found},
     live::{Live, Moment, Unsure},
     work::Work,
@@ -69,7 +69,7 @@ pub(super) async fn create(context: &Context, work: &mut Work, deadline: Instant
             context.emit(EventKind::Created { id, record: &record, login: work.token_change == TokenChange::Login });
             return Ok(written(id, record, version, usage, now, Some(token)));
         }
-        within(deadline, &id)?;
+        check_deadline(deadline, &id)?;
     }
 }
 
@@ -78,11 +78,7 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
     let (id, expected) = (live.id, &live.stored.version);
     let now = context.clock.now();
     let record = Arc::new(work.record(context, Some(&live.stored.record), now).await?);
-    let mut usage = Usage::at(&record, now);
-    if live.is_forwarded {
-        // No request has presented the new token yet, so no use of it is recorded.
-        usage.used_at = live.stored.used_at;
-    }
+    let mut usage = live.usage(&record, now);
     let version = match context.store.update(&id, &record, expected, usage).await {
         Ok(Update::Updated(version)) => version,
         Ok(Update::Conflict(newer)) => return Ok(Attempt::Conflict(newer)),
@@ -251,9 +247,4 @@ async fn read_back(
         Some(_) => Err(unknown.into()),
         None => Ok(None),
     }
-}
-
-/// Adds the operation and the session to a failure of the store.
-fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
-    move |error| error.during(operation).on(id).into()
 }

@@ -147,8 +147,8 @@ pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Opt
     (!empties).then_some(key)
 }
 
-/// Whether the changes take the session of this record from its owner. A login is not counted.
-pub(crate) fn take_away(base: &Record, log: &[Change]) -> bool {
+/// Whether the changes take the session of this record from its owner, other than by a login.
+pub(crate) fn changes_owner(base: &Record, log: &[Change]) -> bool {
     let mut owner = base.owner().map(Owner::name);
     log.iter().any(|change| match change {
         Change::Login(name, _) => {

@@ -21,7 +21,7 @@ use crate::{
     events::{EventKind, NoSessionReason, span},
     id::SessionId,
     lifetime::CookieLifetime,
-    store::{SessionStore, Touch, Usage},
+    store::{SessionStore, Touch},
 };
 
 /// What a commit has to do.
@@ -244,11 +244,7 @@ impl RequestSession {
 
     /// Extends the session and records the new times in this request's state.
     pub(crate) async fn touch_now(&self, live: Live) -> Result<()> {
-        let mut usage = Usage::at(&live.stored.record, self.context.clock.now());
-        if live.is_forwarded {
-            // No request has presented the new token yet, so no use of it is recorded.
-            usage.used_at = live.stored.used_at;
-        }
+        let usage = live.usage(&live.stored.record, self.context.clock.now());
         match self.context.store.touch(&live.id, usage).await {
             Ok(Touch::Touched) => {
                 self.context.emit(EventKind::Touched { id: live.id, record: &live.stored.record });

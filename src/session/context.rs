@@ -6,8 +6,8 @@ use std::sync::{Arc, atomic::AtomicBool};
 use tokio::time::Instant;
 
 use super::{
+    outliving::Outliving,
     queue::{Front, Lines, Place},
-    running::Running,
     settings::Settings,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     events::{EventKind, NoSessionReason, Observers},
     id::{SessionId, SessionToken, TokenCheck},
     record::Record,
-    store::DynStore,
+    store::{DynStore, StoreError},
 };
 
 /// The state shared by all sessions and requests of a layer.
@@ -33,7 +33,7 @@ pub(crate) struct Context {
     /// Set once a layer that is nested inside another of the same cookie name was reported.
     pub(crate) nested: Arc<AtomicBool>,
     /// The operations that continue when their callers are dropped.
-    pub(crate) running: Running,
+    pub(crate) outliving: Outliving,
     /// The lines in which the commits of one session, and the logins and revocations of one owner, wait for each other.
     writers: Arc<Lines>,
     /// The lines in which the requests of one session wait for its lease.
@@ -48,7 +48,7 @@ impl Context {
             observers,
             clock,
             nested: Arc::default(),
-            running: Running::default(),
+            outliving: Outliving::default(),
             writers: Arc::new(Lines::unbounded()),
             leases: Arc::new(Lines::bounded()),
         }
@@ -110,6 +110,12 @@ impl Context {
 }
 
 /// Returns [`Contended`](ErrorKind::Contended) if the deadline has passed.
-pub(crate) fn within(deadline: Instant, id: &SessionId) -> Result<()> {
+pub(crate) fn check_deadline(deadline: Instant, id: &SessionId) -> Result<()> {
     if Instant::now() < deadline { Ok(()) } else { Err(Error::session(ErrorKind::Contended, *id)) }
+}
+
+/// Converts a store's error, and names the operation and the session.
+pub(crate) fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
+    let id = *id;
+    move |error| error.during(operation).on(&id).into()
 }

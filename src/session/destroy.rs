@@ -90,6 +90,6 @@ impl RequestSession {
         let ids = tokens.iter().map(|token| self.context.identify(token).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
         let request = Arc::clone(self);
-        self.context.running.to_its_end(async move { request.destroy_doomed().await }).await
+        self.context.outliving.run_on(async move { request.destroy_doomed().await }).await
     }
 }

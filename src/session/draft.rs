@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
 use crate::{
     error::{Error, ErrorKind, Result},
     lifetime::Lifetime,
-    record::{Entries, Owner, RENEWED, Record, is_reserved},
+    record::{Entries, HEAD_BYTES, OWNER_HEAD_BYTES, Owner, RENEWED, Record, is_reserved},
 };
 
 /// A reference to one entry, so that it can be read with no lock held.
@@ -188,8 +188,8 @@ impl Draft {
         self.lifetime = Some(lifetime);
     }
 
-    /// Returns the owner that this request has set, if any, whether or not it is the record's owner.
-    pub(crate) fn new_owner(&self) -> Option<&Arc<str>> {
+    /// Returns the owner that this request has set, if it has set one, whether or not it is the record's owner already.
+    pub(crate) fn chosen_owner(&self) -> Option<&Arc<str>> {
         self.owner.as_ref()?.as_ref()
     }
 
@@ -225,9 +225,8 @@ impl Draft {
 
     /// Returns the encoded size of the record, in bytes, with the owner that this request has set.
     pub(crate) fn encoded_len(&self) -> usize {
-        const HEAD: usize = 43;
-        let owner = self.owner().map_or(0, |name| 10 + name.len());
-        HEAD + owner + self.entries_len()
+        let owner = self.owner().map_or(0, |name| OWNER_HEAD_BYTES + name.len());
+        HEAD_BYTES + owner + self.entries_len()
     }
 
     /// Like [`encoded_len`](Self::encoded_len), but with a value of this length under this key.

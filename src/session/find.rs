@@ -150,7 +150,7 @@ impl Context {
         }
         let now = self.clock.recent();
         // Don't rely on the store to hide expired records.
-        if stored.is_expired(now) || now >= record.absolute_limit() {
+        if !stored.is_live(now) {
             self.no_session(NoSessionReason::Expired, id, Some(record));
             return Ok(Classified::Absent);
         }

@@ -112,7 +112,7 @@ impl Session {
     #[doc(alias("set_expiry", "set_expiration", "max_age", "maxAge", "set_longterm", "remember_me", "session_ttl"))]
     pub fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         let mut state = self.request.state();
-        state.not_superseded()?;
+        state.require_current()?;
         state.choose_lifetime(lifetime);
         Ok(())
     }
@@ -168,9 +168,9 @@ impl Session {
 
     fn change_owner(&self, owner: Option<Arc<str>>) -> Result<()> {
         let mut state = self.request.state();
-        state.writable()?;
+        state.require_writable()?;
         if state.draft.changes_owner_to(owner.as_ref()) {
-            state.can_set_cookie()?;
+            state.require_settable_cookie()?;
             state.change_token(TokenChange::Handover);
         }
         let lifetime = state.first_lifetime(self.request.settings());
@@ -213,7 +213,7 @@ impl Session {
     pub async fn touch_now(&self) -> Result<()> {
         let live = {
             let state = self.request.state();
-            state.not_superseded()?;
+            state.require_current()?;
             state.live().cloned()
         };
         let Some(live) = live else { return Ok(()) };
@@ -261,7 +261,7 @@ impl Session {
     pub fn login(&self, owner: impl Display) -> Result<()> {
         let owner = named(owner)?;
         let mut state = self.request.state();
-        state.can_set_cookie()?;
+        state.require_settable_cookie()?;
         state.change_token(TokenChange::Login);
         let lifetime = state.first_lifetime(self.request.settings());
         state.change(Change::Login(owner, lifetime));
@@ -284,8 +284,8 @@ impl Session {
     #[doc(alias("cycle_id", "regenerate", "regenerate_id", "rotate"))]
     pub fn renew(&self) -> Result<()> {
         let mut state = self.request.state();
-        state.not_superseded()?;
-        state.can_set_cookie()?;
+        state.require_current()?;
+        state.require_settable_cookie()?;
         state.change_token(TokenChange::Renew);
         Ok(())
     }
@@ -303,7 +303,7 @@ impl Session {
     /// [`destroy_now`](Self::destroy_now), which still works.
     #[doc(alias("flush", "invalidate", "purge", "logout", "log_out", "sign_out", "forget", "delete"))]
     pub fn destroy(&self) -> Result<()> {
-        self.request.state().can_set_cookie()?;
+        self.request.state().require_settable_cookie()?;
         self.doom()
     }
 
@@ -323,7 +323,7 @@ impl Session {
     pub async fn destroy_now(&self) -> Result<bool> {
         self.doom()?;
         let request = Arc::clone(&self.request);
-        self.request.context.running.to_its_end(async move { request.destroy_doomed().await }).await
+        self.request.context.outliving.run_on(async move { request.destroy_doomed().await }).await
     }
 
     fn doom(&self) -> Result<()> {
@@ -331,7 +331,7 @@ impl Session {
             let mut state = self.request.state();
             // If a renewal left the tombstone, it leads to the session that the caller means.
             if !matches!(state.origin, Origin::Superseded { is_linked: true, .. }) {
-                state.not_superseded()?;
+                state.require_current()?;
             }
             state.doom()
         };
@@ -364,7 +364,7 @@ impl Session {
     #[doc(alias("commit", "update"))]
     pub async fn save(&self) -> Result<()> {
         let request = Arc::clone(&self.request);
-        self.request.context.running.to_its_end(async move { request.save(None).await }).await
+        self.request.context.outliving.run_on(async move { request.save(None).await }).await
     }
 
     /// Takes back the unsaved changes of this request, including a login or a renewal. A session that this request
@@ -394,7 +394,7 @@ impl Session {
             }
             match state.live() {
                 Some(live) => (live.clone(), state.revision),
-                None => return state.not_superseded(),
+                None => return state.require_current(),
             }
         };
         let now = match self.request.context.find_again(&live, Follow::Forward, None).await? {

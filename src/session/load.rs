@@ -70,7 +70,7 @@ async fn load_several(context: &Context, tokens: &Tokens) -> Result<Loaded, Load
         let found = context.find(&id, Some(check), Follow::Forward).await;
         loaded.take(context, id, found)?;
     }
-    loaded.is_one(context)?;
+    loaded.refuse_rival(context)?;
     Ok(loaded)
 }
 
@@ -115,7 +115,7 @@ impl Loaded {
     }
 
     /// Refuses two sessions if only forwards lead to them.
-    fn is_one(&self, context: &Context) -> Result<(), LoadFailure> {
+    fn refuse_rival(&self, context: &Context) -> Result<(), LoadFailure> {
         match (&self.origin, self.rival) {
             (Origin::Live(live), Some(rival)) if live.is_forwarded && live.id != rival => {
                 Err(two_sessions(context, live.id, rival))

@@ -7,7 +7,7 @@
 //! | `policy`, `settings` | what an application chooses for a layer: plain data |
 //! | `draft`, `changes`, `seen` | the draft over the loaded record, replayable changes, the entries that were read |
 //! | `live` | the sessions that a request deals with |
-//! | `running` | counts operations that continue if their caller is dropped |
+//! | `outliving` | counts operations that continue if their caller is dropped |
 //! | `queue`, `context` | what the requests of a layer share: settings, store, clock, observers, and lines to wait in |
 //! | `find`, `owned`, `end`, `owner_limit` | finds a session, lists an owner's, ends one, makes room for one |
 //! | `load`, `take_lease`, `request_lease`, `load_leased` | loads the session that a request's tokens name, with its lease if needed |
@@ -15,7 +15,7 @@
 //! | `state`, `due` | the state of a request's session, and what is due for it |
 //! | `request_session`, `debug` | the session of one request, shared by all its handles, and its `Debug` output |
 //! | `session` | the handle: [`Session`] |
-//! | `destroy`, `commit`, `save`, `run` | operations on that state: end, commit, save on demand, run closures |
+//! | `destroy`, `commit`, `save`, `closures` | operations on that state: end, commit, save on demand, run closures |
 //! | `request` | one request's life in order |
 //! | `caller` | records whose handler is being polled |
 //! | `key`, `access`, `update`, `lifecycle`, `fields`, [`Typed`] | what handlers call |
@@ -24,6 +24,7 @@ mod access;
 mod attempt;
 mod caller;
 mod changes;
+mod closures;
 mod commit;
 mod context;
 mod debug;
@@ -38,6 +39,7 @@ mod lifecycle;
 mod live;
 mod load;
 mod load_leased;
+mod outliving;
 mod owned;
 mod owner_limit;
 mod policy;
@@ -45,8 +47,6 @@ mod queue;
 mod request;
 mod request_lease;
 mod request_session;
-mod run;
-mod running;
 mod save;
 mod seen;
 #[allow(clippy::module_inception, reason = "a file is named after what it holds, here the type `Session`")]
@@ -63,7 +63,7 @@ mod write;
 pub(crate) use self::caller::report_failed;
 pub(crate) use self::{
     caller::{Caller, Polling},
-    context::{Context, within},
+    context::{Context, check_deadline, failed},
     end::{Ended, end, end_listed, end_owned},
     find::{Follow, Found},
     live::{EndedBeside, Live},

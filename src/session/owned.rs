@@ -53,11 +53,7 @@ impl Context {
         sessions.retain(|(_, stored)| {
             let record = &stored.record;
             let epoch = record.owner().filter(|owned_by| **owned_by.name() == *owner).map(Owner::epoch);
-            record.kind() == RecordKind::Session
-                && epoch.is_some()
-                && epoch == present
-                && !stored.is_expired(now)
-                && now < record.absolute_limit()
+            record.kind() == RecordKind::Session && epoch.is_some() && epoch == present && stored.is_live(now)
         });
         sessions.sort_by_key(|(id, stored)| (Reverse(stored.used_at), Reverse(stored.record.created_at()), *id));
         Ok(sessions)

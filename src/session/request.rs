@@ -29,8 +29,8 @@ pub(crate) enum Due {
     Clean,
     /// There is something to write.
     Commit {
-        /// The commit renews or destroys, and must not be interrupted.
-        to_its_end: bool,
+        /// The commit renews or destroys, so it runs on even if the client disconnects.
+        runs_on: bool,
     },
     /// There is nothing to write, but the lease must be released.
     ReleaseLease,
@@ -95,10 +95,10 @@ impl RequestSession {
             state.planned = state.last;
             if !state.doomed.is_empty() || must_write {
                 // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
-                let changes_owner = settings.sessions_per_owner.is_some() && state.draft.new_owner().is_some();
-                let to_its_end =
+                let changes_owner = settings.sessions_per_owner.is_some() && state.draft.chosen_owner().is_some();
+                let runs_on =
                     !state.doomed.is_empty() || state.changes_token() || state.is_changing_token || changes_owner;
-                Due::Commit { to_its_end }
+                Due::Commit { runs_on }
             } else {
                 state.is_answering = false;
                 if state.lease.is_some() { Due::ReleaseLease } else { Due::Clean }
@@ -220,7 +220,7 @@ impl RequestSession {
         // Releases the lease in a background task.
         drop(lease);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
-            let (request, operation) = (Arc::clone(self), self.context.running.begin());
+            let (request, operation) = (Arc::clone(self), self.context.outliving.begin());
             let destroy = async move {
                 let _operation = operation;
                 if let Err(error) = request.destroy_doomed().await {

@@ -88,7 +88,7 @@ impl Drop for RequestLease {
     fn drop(&mut self) {
         let (Some(holder), Ok(runtime)) = (self.holder.take(), Handle::try_current()) else { return };
         let (context, place) = (Arc::clone(&self.context), self.place.clone());
-        let operation = context.running.begin();
+        let operation = context.outliving.begin();
         let give_back = async move {
             give_back(&context, &place, holder).await;
             drop(operation);

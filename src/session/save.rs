@@ -61,7 +61,7 @@ impl RequestSession {
                 return Err(state.unknown.clone().unwrap_or_else(|| Error::request(ErrorKind::OutcomeUnknown)));
             }
             state.planned = state.last;
-            let refused = state.can_save();
+            let refused = state.require_savable();
             if refused.is_ok() {
                 state.held_back = None;
             }

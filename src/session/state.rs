@@ -183,7 +183,7 @@ impl State {
     }
 
     /// Fails if the session was superseded, unless the request logs in.
-    pub(crate) fn not_superseded(&self) -> Result<()> {
+    pub(crate) fn require_current(&self) -> Result<()> {
         match &self.origin {
             Origin::Superseded { id, .. } if self.token_change < TokenChange::Login => {
                 Err(Error::session(ErrorKind::Superseded, *id))
@@ -193,23 +193,23 @@ impl State {
     }
 
     /// Fails if the response has begun, so that no cookie can be set.
-    pub(crate) fn can_set_cookie(&self) -> Result<()> {
+    pub(crate) fn require_settable_cookie(&self) -> Result<()> {
         if self.response_started { Err(Error::request(ErrorKind::ResponseStarted)) } else { Ok(()) }
     }
 
     /// Fails if the session was superseded, or if a new session would need a cookie after the response has begun.
-    pub(crate) fn writable(&self) -> Result<()> {
-        self.not_superseded()?;
+    pub(crate) fn require_writable(&self) -> Result<()> {
+        self.require_current()?;
         match &self.origin {
-            Origin::None => self.can_set_cookie(),
+            Origin::None => self.require_settable_cookie(),
             _ => Ok(()),
         }
     }
 
     /// Fails if the commit would need a cookie after the response has begun.
-    pub(crate) fn can_save(&self) -> Result<()> {
+    pub(crate) fn require_savable(&self) -> Result<()> {
         if !self.is_answering && (self.changes_token() || (self.live().is_none() && self.draft.is_dirty())) {
-            self.can_set_cookie()
+            self.require_settable_cookie()
         } else {
             Ok(())
         }

@@ -6,11 +6,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     changes::Change,
+    closures::{Again, Ran},
     draft::Draft,
     fields::{self, Decoded, Encoded},
     key,
     request_session::RequestSession,
-    run::{Again, Ran},
     session::Session,
 };
 use crate::{
@@ -201,7 +201,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
         loop {
             let (draft, revision) = {
                 let state = request.state();
-                state.writable()?;
+                state.require_writable()?;
                 (state.draft.clone(), state.revision)
             };
             let Decoded { value: present, keys, is_stored } = fields::decode::<T>(codec, &draft)?;

@@ -7,9 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     access::entry,
     changes::{Change, Replay},
+    closures::{Again, Ran},
     draft::Draft,
     key::{IntoKey, check},
-    run::{Again, Ran},
     session::Session,
 };
 use crate::{
@@ -83,7 +83,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Default + 'static,
     {
-        Ok(self.run(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
+        Ok(self.run_on_entry(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
     }
 
     /// Changes an entry with a closure that can refuse. If it returns `Err`, the entry is left unchanged, whatever the
@@ -117,7 +117,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Default + 'static,
     {
-        Ok(self.run(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
+        Ok(self.run_on_entry(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
     }
 
     /// Changes an entry with a closure that sees whether it exists. Setting it to `None` removes the entry.
@@ -142,7 +142,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        Ok(self.run(key.name(), None, move |value| Ran::kept(f(value)))?.0)
+        Ok(self.run_on_entry(key.name(), None, move |value| Ran::kept(f(value)))?.0)
     }
 
     /// Like [`modify`](Self::modify), but with a closure that can refuse; see [`try_update`](Self::try_update).
@@ -158,7 +158,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        Ok(self.run(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
+        Ok(self.run_on_entry(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
     }
 
     /// Changes an entry with a closure, commits everything that this request has changed, and returns the closure's
@@ -180,7 +180,8 @@ impl Session {
         T: Serialize + DeserializeOwned + Default + 'static,
         R: Send + 'static,
     {
-        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value)))).await
+        self.run_on_entry_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value))))
+            .await
     }
 
     /// Like [`update_now`](Self::update_now), but with a closure that can refuse. If it returns `Err`, the entry is
@@ -199,7 +200,8 @@ impl Session {
         R: Send + 'static,
         E: Send + 'static,
     {
-        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value)))).await
+        self.run_on_entry_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value))))
+            .await
     }
 
     /// Like [`update_now`](Self::update_now), but with a closure that sees whether the entry exists.
@@ -216,7 +218,7 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
         R: Send + 'static,
     {
-        self.run_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
+        self.run_on_entry_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
     }
 
     /// Removes an entry, commits everything that this request has changed, and returns the entry's value **to at most
@@ -253,7 +255,7 @@ impl Session {
             let taken = value.take();
             Ran { keep: taken.is_some(), result: taken }
         };
-        self.run_now(key.name(), None, Again::Exactly, take).await
+        self.run_on_entry_now(key.name(), None, Again::Exactly, take).await
     }
 
     /// Returns the value of an entry. If there is none, sets the entry to the result of `make`.
@@ -302,7 +304,7 @@ impl Session {
     }
 
     /// Runs a closure on an entry and logs it. Returns the closure's result and the number of the change.
-    fn run<T, R>(
+    fn run_on_entry<T, R>(
         &self,
         key: &str,
         default: Option<fn() -> T>,
@@ -316,8 +318,8 @@ impl Session {
         self.request().run(Some(key), Again::Merged, run)
     }
 
-    /// Like [`run`](Self::run), but commits at once and returns the result of the closure's last run.
-    async fn run_now<T, R>(
+    /// Like [`run_on_entry`](Self::run_on_entry), but commits at once and returns the result of the closure's last run.
+    async fn run_on_entry_now<T, R>(
         &self,
         key: &str,
         default: Option<fn() -> T>,
@@ -340,7 +342,7 @@ impl Session {
     /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
         let request = Arc::clone(self.request());
-        self.request().context.running.to_its_end(async move { request.save(Some(number)).await }).await
+        self.request().context.outliving.run_on(async move { request.save(Some(number)).await }).await
     }
 
     /// Returns the value, and the number of the change if the value was made.
@@ -358,7 +360,7 @@ impl Session {
         let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
         let key: Arc<str> = key.into();
         let mut state = self.request().state();
-        state.writable()?;
+        state.require_writable()?;
         if state.draft.get(&key).is_some() {
             drop(state);
             // A clone of this session has set the entry in the meantime.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    changes::{Change, TokenChange, replay, take_away},
+    changes::{Change, TokenChange, changes_owner, replay},
     context::Context,
     draft::Draft,
     find::{Follow, Found},
@@ -46,7 +46,7 @@ pub(crate) struct Work {
 
 impl Work {
     /// Returns the owner that the commit gives a session: at each login, or if the session was not this owner's before.
-    pub(super) fn joins(&self) -> Option<Arc<str>> {
+    pub(super) fn joined_owner(&self) -> Option<Arc<str>> {
         let owner = self.draft.owner()?;
         let before = match &self.origin {
             Origin::Live(live) if self.token_change < TokenChange::Login => live.stored.record.owner(),
@@ -56,7 +56,7 @@ impl Work {
     }
 
     /// Returns the sessions that this one replaces.
-    pub(super) fn replaces(&self) -> Vec<SessionId> {
+    pub(super) fn replaced_ids(&self) -> Vec<SessionId> {
         self.origin.id().into_iter().chain(self.revoked.iter().copied()).collect()
     }
 
@@ -77,7 +77,7 @@ impl Work {
         match context.find_again(live, self.follow, newer).await? {
             Found::Live(now) => {
                 let was_renewed = now.id != live.id;
-                self.takes_from_nobody(&now).inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
+                self.refuse_unknown_owner(&now).inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
                 if was_renewed && self.token_change == TokenChange::Renew {
                     // Two requests renew at the same time. One renewal is enough, and the first one hands out the
                     // token.
@@ -105,8 +105,8 @@ impl Work {
     ///
     /// A and B load an anonymous session. B sets Ann as its owner and commits. A has set Bob as its owner. If A's
     /// change were merged, Ann's token would lead to Bob's session.
-    pub(super) fn takes_from_nobody(&self, live: &Live) -> Result<()> {
-        if self.token_change < TokenChange::Handover && take_away(&live.stored.record, &self.log) {
+    pub(super) fn refuse_unknown_owner(&self, live: &Live) -> Result<()> {
+        if self.token_change < TokenChange::Handover && changes_owner(&live.stored.record, &self.log) {
             return Err(Error::session(ErrorKind::Conflict, live.id));
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Work {
         let lifetime = self.draft.lifetime().unwrap_or(context.settings.lifetime);
         let check = base.map_or(TokenCheck::from_bytes([0; 16]), |base| base.check());
         let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries(renewed)?);
-        let owner = match (self.draft.new_owner().cloned(), base.and_then(|base| base.owner())) {
+        let owner = match (self.draft.chosen_owner().cloned(), base.and_then(|base| base.owner())) {
             (Some(name), owner) => {
                 match owner.filter(|owner| *owner.name() == name && self.token_change < TokenChange::Login) {
                     Some(owner) => Some(owner.clone()),

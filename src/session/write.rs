@@ -3,7 +3,7 @@
 use super::{
     attempt::{Attempt, Written, create, rename, update},
     changes::{TokenChange, conflict},
-    context::{Context, within},
+    context::{Context, check_deadline},
     end::{Ended, end},
     live::Origin,
     owner_limit::begin_login,
@@ -18,11 +18,11 @@ use crate::{
 /// Writes the changes, unless they would give an owner one session too many. Returns `None` if there was nothing to
 /// write, since the visitor has no session and stores nothing.
 pub(super) async fn write(context: &Context, work: &mut Work) -> Result<Option<Written>> {
-    let (Some(limit), Some(owner)) = (context.settings.sessions_per_owner, work.joins()) else {
+    let (Some(limit), Some(owner)) = (context.settings.sessions_per_owner, work.joined_owner()) else {
         return make_attempts(context, work).await;
     };
     // Boxed, so that the future doesn't grow for layers without a limit.
-    let admission = Box::pin(begin_login(context, limit, owner, &work.replaces())).await?;
+    let admission = Box::pin(begin_login(context, limit, owner, &work.replaced_ids())).await?;
     let written = make_attempts(context, work).await?;
     if let Some(written) = &written {
         Box::pin(admission.confirm(&written.live.id)).await?;
@@ -46,7 +46,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             // record.
             return Err(Error::entry(ErrorKind::Conflict, key, None));
         } else {
-            work.takes_from_nobody(live)?;
+            work.refuse_unknown_owner(live)?;
         }
     }
     loop {
@@ -99,7 +99,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             }
             Attempt::Conflict(mut newer) => {
                 if front.is_some() {
-                    within(deadline, &live.id)?;
+                    check_deadline(deadline, &live.id)?;
                 } else {
                     front = context.try_commit_front(live.id);
                 }

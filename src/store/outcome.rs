@@ -100,6 +100,12 @@ impl Stored {
     pub fn is_expired(&self, now: SystemTime) -> bool {
         now >= self.expires_at
     }
+
+    /// Whether the session is live at this time: before its sliding expiry and its absolute limit. Doesn't rely on the
+    /// store to have capped the expiry.
+    pub(crate) fn is_live(&self, now: SystemTime) -> bool {
+        !self.is_expired(now) && now < self.record.absolute_limit()
+    }
 }
 
 /// The sliding times of a session: when it was last used, and from when on it is expired.

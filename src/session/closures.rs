@@ -49,7 +49,7 @@ impl RequestSession {
         loop {
             let (mut draft, revision) = {
                 let state = self.state();
-                state.writable()?;
+                state.require_writable()?;
                 (state.draft.clone(), state.revision)
             };
             let before = draft.encoded_len();
@@ -91,8 +91,8 @@ impl RequestSession {
             Ok(Ran { result: (), keep })
         })?;
         if let Some(number) = number {
-            let running = self.context.running.clone();
-            running.to_its_end(async move { self.save(Some(number)).await }).await?;
+            let outliving = self.context.outliving.clone();
+            outliving.run_on(async move { self.save(Some(number)).await }).await?;
         }
         let result = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The closure ran before `run` returned, so there is a result.

@@ -8,10 +8,11 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{Sessions, TARGET};
+use super::Sessions;
 use crate::{
     clock,
     error::{Error, ErrorKind, Result},
+    events::trace,
     id::SessionId,
     session::{Follow, Found, Live, Session, Taken, failed, take_lease},
     store::{Acquire, Holder, required},
@@ -170,7 +171,7 @@ impl Drop for SessionLease {
         runtime.spawn(async move {
             let _operation = operation;
             if let Err(error) = sessions.release(&id, holder).await {
-                tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it runs out at its time");
+                trace::lease_not_released(&id, &error);
             }
         });
     }

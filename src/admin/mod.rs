@@ -36,6 +36,3 @@ pub use self::{
     owners::{DEVICE, OwnedSession},
     sessions::Sessions,
 };
-
-/// The target of the events above.
-const TARGET: &str = "session_layer::sessions";

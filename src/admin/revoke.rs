@@ -4,10 +4,10 @@ use std::{collections::HashSet, fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Sessions, TARGET, sessions::during};
+use super::{Sessions, sessions::during};
 use crate::{
     error::{Error, ErrorKind, Result},
-    events::EventKind,
+    events::{EventKind, trace},
     id::SessionId,
     record::{Owner, Record, RecordKind},
     session::{Caller, Context, Ended, EndedBeside, Live, check_deadline, end_listed, end_owned, failed},
@@ -41,8 +41,7 @@ impl Sessions {
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
                 let removed = remove_listed(&context, &owner, &before, None).await;
-                tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
-                context.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
+                context.emit(EventKind::OwnerRevoked { kept: None, removed });
                 Ok(removed)
             })
             .await;
@@ -94,8 +93,7 @@ impl Sessions {
                 renew_epoch(&context, &owner).await?;
                 carry_into_epoch(&context, &keep, stored, deadline).await?;
                 let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
-                tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
-                context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
+                context.emit(EventKind::OwnerRevoked { kept: Some(keep), removed });
                 Ok(Some(keep))
             })
             .await;
@@ -122,8 +120,8 @@ impl Sessions {
             .outliving
             .run_on(async move {
                 let ended = end_owned(&context, &owner, &id).await?;
-                if let Some(id) = ended {
-                    tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
+                if let Some(id) = &ended {
+                    trace::owned_session_ended(id);
                 }
                 Ok(ended)
             })
@@ -186,7 +184,7 @@ async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Stored)> {
         Ok(listed) => listed.into_iter().filter(|(_, stored)| stored.record.is_session()).collect(),
         Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
         Err(error) => {
-            tracing::warn!(target: TARGET, %error, "an owner's sessions not listed: what is revoked expires unused");
+            trace::revoked_not_listed(&error);
             Vec::new()
         }
     }
@@ -209,7 +207,7 @@ async fn remove_listed(
     let present = match context.store.owner_epoch(owner).await {
         Ok(present) => present,
         Err(error) => {
-            tracing::warn!(target: TARGET, %error, "revoked sessions not removed: they expire unused");
+            trace::none_removed(&error);
             return 0;
         }
     };
@@ -220,18 +218,12 @@ async fn remove_listed(
             continue;
         }
         match end_listed(context, owner, &id, &stored.version).await {
-            Ok(Ended::Done(id) | Ended::Unsure(id)) => {
+            Ok(Ended::Done(id) | Ended::Presumed(id)) => {
                 removed += 1;
                 context.emit(EventKind::Destroyed { id });
             }
             Ok(Ended::Absent | Ended::Superseded) => {}
-            Err(error) => {
-                tracing::warn!(
-                    target: TARGET,
-                    { session.id = %id, %error },
-                    "revoked session not removed: it expires unused"
-                );
-            }
+            Err(error) => trace::revoked_not_removed(&id, &error),
         }
     }
     removed

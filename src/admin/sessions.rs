@@ -122,7 +122,7 @@ impl Sessions {
     pub async fn end(&self, id: &SessionId) -> Result<bool> {
         let (context, asked, caller) = (Arc::clone(&self.context), *id, Caller::present());
         let ended = self.context.outliving.run_on(async move {
-            let (Ended::Done(id) | Ended::Unsure(id)) = end(&context, &asked).await? else { return Ok(None) };
+            let (Ended::Done(id) | Ended::Presumed(id)) = end(&context, &asked).await? else { return Ok(None) };
             context.emit(EventKind::Destroyed { id });
             Ok(Some(id))
         });

@@ -3,8 +3,8 @@
 //! - [`Observer`]: the trait that an application implements to be notified; given to a layer or a store.
 //! - [`Event`], [`EventKind`]: the events; [`NoSessionReason`], [`DropReason`], [`Outcome`]: parts of them.
 //! - `MetricsObserver`: events as metrics (feature `metrics`).
-//! - `observers`: the registered observers, and the one place where events are emitted.
-//! - `trace`, `span`: the `tracing` side.
+//! - `observers`: the registered observers; emits each event of a session.
+//! - `trace`, `span`: the `tracing` side. Steps in ending an owner's sessions that no observer needs are only traced.
 
 mod event;
 #[cfg(feature = "metrics")]
@@ -14,7 +14,7 @@ mod observers;
 mod outcome;
 mod reason;
 pub(crate) mod span;
-mod trace;
+pub(crate) mod trace;
 
 #[cfg(feature = "metrics")]
 pub use self::meter::MetricsObserver;

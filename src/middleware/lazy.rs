@@ -99,12 +99,12 @@ impl LazySession {
         self.request.consult();
         // Ending a session doesn't wait for its lease.
         if self.request.waits_for_lease() {
-            return self.request.destroy_unopened(&self.tokens).await;
+            return self.request.destroy_by_tokens(&self.tokens).await;
         }
         match self.session().await {
             Ok(session) => session.destroy_now().await,
             // A record that can't be opened can still be ended. Of two live sessions, both are.
-            Err(error) if error.kind() != ErrorKind::Unavailable => self.request.destroy_unopened(&self.tokens).await,
+            Err(error) if error.kind() != ErrorKind::Unavailable => self.request.destroy_by_tokens(&self.tokens).await,
             Err(error) => Err(error),
         }
     }

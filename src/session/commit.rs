@@ -83,7 +83,7 @@ impl RequestSession {
             Err(error) => {
                 let id = start.id;
                 self.note_failure(work, start);
-                self.tell_blocked(id, &error);
+                self.emit_blocked(id, &error);
                 Err(error)
             }
         }
@@ -109,7 +109,7 @@ impl RequestSession {
     fn plan(&self) -> (Plan, Vec<Logged>) {
         let mut state = self.state();
         let now = self.context.clock.recent();
-        let is_saved = state.is_always_saved(self.settings()) || state.is_first_use_untold(&self.context, now);
+        let is_saved = state.is_always_saved(self.settings()) || state.is_first_use_unrecorded(&self.context, now);
         if state.changes_token() || state.draft.is_dirty() || is_saved {
             // With `exclusive`, the new token is sent with the response, so a `save` before it leaves the renewal to
             // the final commit. If `save` renewed, another request could take the lease under the new id while this
@@ -153,7 +153,7 @@ impl RequestSession {
     }
 
     /// Reports a write that would have brought back an ended or superseded session.
-    fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
+    fn emit_blocked(&self, id: Option<SessionId>, error: &Error) {
         let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) else { return };
         {
             let mut state = self.state();

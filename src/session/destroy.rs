@@ -28,7 +28,7 @@ impl RequestSession {
             let seen = doomed.live.as_ref().map(|live| &live.stored.version);
             let ended = match end_seen(&self.context, &doomed.id, seen).await? {
                 Ended::Done(id) => Some(id),
-                Ended::Unsure(id) => match self.must_be_over(&doomed) {
+                Ended::Presumed(id) => match self.must_be_over(&doomed) {
                     Ok(()) => Some(id),
                     Err(error) => {
                         failure = Some(error);
@@ -86,7 +86,7 @@ impl RequestSession {
     }
 
     /// Ends the sessions that the tokens name, without opening their records.
-    pub(crate) async fn destroy_unopened(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
+    pub(crate) async fn destroy_by_tokens(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
         let ids = tokens.iter().map(|token| self.context.identify(token).0);
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
         let request = Arc::clone(self);

@@ -44,7 +44,7 @@ impl State {
     ///
     /// Always `false` if the store lets the last write win: the save would overwrite what others have written since the
     /// session was loaded.
-    pub(crate) fn is_first_use_untold(&self, context: &Context, now: SystemTime) -> bool {
+    pub(crate) fn is_first_use_unrecorded(&self, context: &Context, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
         let next = live.stored.record.expiry_millis(millis(now));
         !self.skip_touch

@@ -25,7 +25,7 @@ pub(crate) enum Ended {
     Done(SessionId),
     /// An end of this id was not answered, and nothing is left under it. Either this call or another has ended the
     /// session, or the session has moved to a new token so long ago that its tombstone has expired.
-    Unsure(SessionId),
+    Presumed(SessionId),
     /// There was no session, or somebody else has ended it.
     Absent,
     /// The session was moved by a login, or its tombstones can't be followed. It lives on under an id that the caller
@@ -44,7 +44,7 @@ struct Attempts<'a> {
 }
 
 /// The outcome of one attempt.
-enum Attempt {
+enum EndAttempt {
     Over(Ended),
     /// The session has changed, or the answer was lost. Look at the record again; it is included if the store returned
     /// it.
@@ -80,8 +80,8 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
     let mut newer = None;
     if let Some(version) = seen {
         match attempts.make(&way.id, version).await? {
-            Attempt::Over(outcome) => return Ok(outcome),
-            Attempt::Again(stored) => newer = stored,
+            EndAttempt::Over(outcome) => return Ok(outcome),
+            EndAttempt::Again(stored) => newer = stored,
         }
     }
     loop {
@@ -121,8 +121,8 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
         }
         attempts.have_seen(&stored.version);
         match attempts.make(&id, &stored.version).await? {
-            Attempt::Over(outcome) => return Ok(outcome),
-            Attempt::Again(stored) => newer = stored,
+            EndAttempt::Over(outcome) => return Ok(outcome),
+            EndAttempt::Again(stored) => newer = stored,
         }
     }
 }
@@ -139,11 +139,11 @@ impl<'a> Attempts<'a> {
     }
 
     /// Makes one attempt to end the session in this version.
-    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<Attempt> {
+    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<EndAttempt> {
         let mut newer = None;
         match self.context.store.end(id, version, self.context.clock.now()).await {
-            Ok(End::Ended) => return Ok(Attempt::Over(Ended::Done(*id))),
-            Ok(End::Gone) => return self.nothing_left(id).await.map(Attempt::Over),
+            Ok(End::Ended) => return Ok(EndAttempt::Over(Ended::Done(*id))),
+            Ok(End::Gone) => return self.nothing_left(id).await.map(EndAttempt::Over),
             Ok(End::Conflict(stored)) => {
                 // Whatever is stored has another version.
                 self.unsure = None;
@@ -160,14 +160,14 @@ impl<'a> Attempts<'a> {
             Err(error) => return Err(error.during("end").on(id).into()),
         }
         if Instant::now() < self.deadline {
-            return Ok(Attempt::Again(newer));
+            return Ok(EndAttempt::Again(newer));
         }
         // Even if the time is over, make one more attempt, on what the first one met.
         if self.is_last {
             return Err(Error::session(ErrorKind::Contended, *id));
         }
         self.is_last = true;
-        Ok(Attempt::Again(newer))
+        Ok(EndAttempt::Again(newer))
     }
 
     /// Handles an id under which nothing is stored.
@@ -177,7 +177,7 @@ impl<'a> Attempts<'a> {
     /// remove is answered.
     async fn nothing_left(&self, id: &SessionId) -> Result<Ended> {
         remove_now(self.context, id).await?;
-        Ok(if self.unsure.is_some() { Ended::Unsure(*id) } else { Ended::Absent })
+        Ok(if self.unsure.is_some() { Ended::Presumed(*id) } else { Ended::Absent })
     }
 }
 
@@ -223,8 +223,8 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
                 attempts.have_seen(&live.stored.version);
                 at = live.id;
                 match attempts.make(&at, &live.stored.version).await? {
-                    Attempt::Over(ended) => Some(ended),
-                    Attempt::Again(_) => None,
+                    EndAttempt::Over(ended) => Some(ended),
+                    EndAttempt::Again(_) => None,
                 }
             }
             // The session may be missing because of the end that was not answered.
@@ -234,7 +234,7 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
             None => return Ok(None),
         };
         match ended {
-            Some(Ended::Done(id) | Ended::Unsure(id)) => {
+            Some(Ended::Done(id) | Ended::Presumed(id)) => {
                 context.emit(EventKind::Destroyed { id });
                 return Ok(Some(id));
             }

@@ -10,12 +10,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    events::EventKind,
+    events::{EventKind, trace},
     id::SessionId,
 };
-
-/// The `tracing` target of events about an owner's sessions.
-const TARGET: &str = "session_layer::sessions";
 
 /// A login that was admitted under its owner's limit and is not stored yet.
 pub(super) struct Admission<'a> {
@@ -59,7 +56,7 @@ pub(crate) async fn make_room(
     for (id, _) in &others[limit.most - 1..] {
         // `None`: the session has ended by itself in the meantime.
         if end_owned(context, owner, id).await?.is_some() {
-            tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended to make room");
+            trace::ended_to_make_room(id);
         }
     }
     Ok(true)
@@ -97,7 +94,7 @@ async fn counted(context: &Context, owner: &str, new: &SessionId) -> Option<Vec<
     match context.list_owned(owner).await {
         Ok(listed) => Some(listed.into_iter().map(|(id, _)| id).collect()),
         Err(error) => {
-            tracing::warn!(target: TARGET, { session.id = %new, %error }, "an owner's sessions not counted again");
+            trace::not_counted_again(new, &error);
             None
         }
     }
@@ -105,10 +102,8 @@ async fn counted(context: &Context, owner: &str, new: &SessionId) -> Option<Vec<
 
 async fn end_surplus(context: &Context, owner: &str, id: &SessionId) {
     match end_owned(context, owner, id).await {
-        Ok(_) => tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended: one too many"),
-        Err(error) => {
-            tracing::warn!(target: TARGET, { session.id = %id, %error }, "a session too many could not be ended");
-        }
+        Ok(_) => trace::surplus_ended(id),
+        Err(error) => trace::surplus_not_ended(id, &error),
     }
 }
 

@@ -89,7 +89,7 @@ impl RequestSession {
                 || (saves
                     && (state.is_always_saved(settings)
                         || state.is_touch_due(settings, now)
-                        || state.is_first_use_untold(&self.context, now)));
+                        || state.is_first_use_unrecorded(&self.context, now)));
             state.is_answering = true;
             state.last_of_handler = state.last;
             state.planned = state.last;
@@ -104,7 +104,7 @@ impl RequestSession {
                 if state.lease.is_some() { Due::ReleaseLease } else { Due::Clean }
             }
         };
-        self.tell_dropped(reason, id);
+        self.emit_dropped(reason, id);
         drop(dropped);
         due
     }
@@ -128,7 +128,7 @@ impl RequestSession {
         (dropped, has_changes.then_some(DropReason::FailedSave))
     }
 
-    fn tell_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
+    fn emit_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
         if let Some(reason) = reason {
             self.context.emit(EventKind::ChangesDropped { id, reason });
         }
@@ -215,7 +215,7 @@ impl RequestSession {
             let id = state.id();
             (state.discard(), reason, id, !state.doomed.is_empty(), state.lease.take())
         };
-        self.tell_dropped(reason, id);
+        self.emit_dropped(reason, id);
         drop(dropped);
         // Releases the lease in a background task.
         drop(lease);

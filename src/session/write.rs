@@ -125,7 +125,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
 async fn end_replaced(context: &Context, id: &SessionId) -> Result<()> {
     // `Superseded`: the session was given to an owner in the meantime, and A's login doesn't concern that owner's
     // session.
-    if let Ended::Done(id) | Ended::Unsure(id) = Box::pin(end(context, id)).await? {
+    if let Ended::Done(id) | Ended::Presumed(id) = Box::pin(end(context, id)).await? {
         context.emit(EventKind::Destroyed { id });
     }
     Ok(())

@@ -1,11 +1,12 @@
-//! The sessions that a request ends.
+//! Ends the sessions that a request destroys.
 
 use std::sync::Arc;
 
 use super::{
     end::{Ended, end_seen, must_have_ended},
-    live::Doomed,
+    live::{Doomed, Origin},
     request_session::RequestSession,
+    session::Session,
 };
 use crate::{
     cookie::Tokens,
@@ -91,5 +92,58 @@ impl RequestSession {
         self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
         let request = Arc::clone(self);
         self.context.outliving.run_on(async move { request.destroy_doomed().await }).await
+    }
+}
+
+/// # End
+impl Session {
+    /// Ends the session after the handler has answered, whatever the response is (OWASP ASVS 5.0, 7.4.1). If the end
+    /// can't be confirmed, the response is an error.
+    ///
+    /// A request with a token from before a [`renew`](Self::renew) ends the renewed session. Changes that the request
+    /// makes afterwards go into a new session with a new token.
+    ///
+    /// # Errors
+    ///
+    /// [`Superseded`](ErrorKind::Superseded) if the token is from before a login, and
+    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the response has begun. In that case, use
+    /// [`destroy_now`](Self::destroy_now), which still works.
+    #[doc(alias("flush", "invalidate", "purge", "logout", "log_out", "sign_out", "forget", "delete"))]
+    pub fn destroy(&self) -> Result<()> {
+        self.request.state().require_settable_cookie()?;
+        self.doom()
+    }
+
+    /// Ends the session at once. Returns `true` if it existed.
+    ///
+    /// The operation runs to completion even if this future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// - [`Superseded`](ErrorKind::Superseded) if the token is from before a login.
+    /// - [`Unconfirmed`](ErrorKind::Unconfirmed) if the session is not there but may have moved to a new token: this
+    ///   request loaded it more than a minute ago, so the tombstone that would lead to it may have expired.
+    /// - [`Unavailable`](ErrorKind::Unavailable) and the store's other errors. The session may then live on, and
+    ///   **ending it is tried again when the handler has answered**. A logout is never given up: this is the only
+    ///   operation that can still take effect after its failure was reported.
+    #[doc(alias("flush", "invalidate"))]
+    pub async fn destroy_now(&self) -> Result<bool> {
+        self.doom()?;
+        let request = Arc::clone(&self.request);
+        self.request.context.outliving.run_on(async move { request.destroy_doomed().await }).await
+    }
+
+    fn doom(&self) -> Result<()> {
+        let dropped = {
+            let mut state = self.request.state();
+            // If a renewal left the tombstone, it leads to the session that the caller means.
+            if !matches!(state.origin, Origin::Superseded { is_linked: true, .. }) {
+                state.require_current()?;
+            }
+            state.doom()
+        };
+        // Drop closures with no lock held: one may hold a clone of this session.
+        drop(dropped);
+        Ok(())
     }
 }

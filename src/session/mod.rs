@@ -18,7 +18,8 @@
 //! | `destroy`, `commit`, `save`, `closures` | operations on that state: end, commit, save on demand, run closures |
 //! | `request` | one request's life in order |
 //! | `caller` | records whose handler is being polled |
-//! | `key`, `access`, `update`, `lifecycle`, `fields`, [`Typed`] | what handlers call |
+//! | `open`, `facts`, `expiry`, `owner`, `token`, `reload` | what handlers call on a session: see also `destroy` and `save` |
+//! | `key`, `access`, `update`, `fields`, [`Typed`] | what handlers call on its entries |
 
 mod access;
 mod attempt;
@@ -32,18 +33,22 @@ mod destroy;
 mod draft;
 mod due;
 mod end;
+mod expiry;
+mod facts;
 mod fields;
 mod find;
 mod key;
-mod lifecycle;
 mod live;
 mod load;
 mod load_leased;
+mod open;
 mod outliving;
 mod owned;
+mod owner;
 mod owner_limit;
 mod policy;
 mod queue;
+mod reload;
 mod request;
 mod request_lease;
 mod request_session;
@@ -54,6 +59,7 @@ mod session;
 mod settings;
 mod state;
 mod take_lease;
+mod token;
 mod typed;
 mod update;
 mod work;

@@ -1,6 +1,10 @@
 //! Commits that the application asks for, and what happens to those that fail.
 
-use super::{attempt::resolve_unsure, changes::Logged, request_session::RequestSession, state::HeldBack};
+use std::sync::Arc;
+
+use super::{
+    attempt::resolve_unsure, changes::Logged, request_session::RequestSession, session::Session, state::HeldBack,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A running commit that the application asked for. If its future is dropped where no runtime can continue it, its
@@ -124,5 +128,47 @@ impl RequestSession {
         if !withdrawn.is_empty() {
             self.rebuild();
         }
+    }
+}
+
+/// # Saving
+impl Session {
+    /// Commits the changes that this request has made so far. Later reads see what other requests have written in the
+    /// meantime, and a later 5xx does not undo the commit.
+    ///
+    /// The operation runs to completion even if this future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](ErrorKind::Gone), [`Superseded`](ErrorKind::Superseded), [`Conflict`](ErrorKind::Conflict),
+    /// [`Contended`](ErrorKind::Contended), [`TooLarge`](ErrorKind::TooLarge),
+    /// [`TooManySessions`](ErrorKind::TooManySessions) at a login, the store's errors, and those of closures that run
+    /// again.
+    ///
+    /// **A change that failed to save does not happen later unless it is requested again.** The changes stay in the
+    /// session, so reads still see them and `save` can be tried again. The end of the request writes neither these
+    /// changes nor any made after the failure: it drops them and reports
+    /// [`ChangesDropped`](crate::EventKind::ChangesDropped). If nothing was changed after the failure, the handler's
+    /// response stands. Otherwise that response relies on changes that are missing, so this error replaces it. To take
+    /// the changes back and go on writing to the session, use [`discard`](Self::discard).
+    ///
+    /// After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown), the changes may have been written. Values that were set are
+    /// kept for another try. `update` closures are dropped, since they could run on their own result.
+    #[doc(alias("commit", "update"))]
+    pub async fn save(&self) -> Result<()> {
+        let request = Arc::clone(&self.request);
+        self.request.context.outliving.run_on(async move { request.save(None).await }).await
+    }
+
+    /// Takes back the unsaved changes of this request, including a login or a renewal. A session that this request
+    /// destroys still ends.
+    ///
+    /// After a [`Conflict`](ErrorKind::Conflict), reads see what is stored now, so that a handler can compute its
+    /// change again.
+    #[doc(alias("rollback", "reset"))]
+    pub fn discard(&self) {
+        let dropped = self.request.state().discard();
+        // Drop the closures with no lock held: one may hold a clone of this session.
+        drop(dropped);
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     cookie::Tokens,
     error::{ErrorKind, Result},
-    session::{LoadFailure, RequestSession, Session},
+    session::{RequestSession, Session},
 };
 
 /// A session that is loaded on demand, and at most once, for handlers that may not need it.
@@ -72,7 +72,7 @@ impl LazySession {
     ///
     /// The same as [`SessionHandle::session`](crate::SessionHandle::session).
     pub async fn session(&self) -> Result<Session> {
-        load(&self.request, &self.tokens).await
+        self.request.open(&self.tokens).await
     }
 
     /// Ends the session at once, even if its record can't be opened. Returns `true` if there was one.
@@ -120,15 +120,4 @@ impl fmt::Debug for LazySession {
             debug.finish_non_exhaustive()
         }
     }
-}
-
-/// Loads a request's session. If the request has two live sessions, records that, so that the response removes the
-/// cookies.
-pub(super) async fn load(request: &Arc<RequestSession>, tokens: &Tokens) -> Result<Session> {
-    let outcome = request.load(tokens).await;
-    if let Err(LoadFailure::TwoSessions) = &outcome {
-        request.state().notes.two_sessions = true;
-    }
-    outcome?;
-    Ok(Session::of(Arc::clone(request)))
 }

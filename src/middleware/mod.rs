@@ -12,11 +12,11 @@ mod builder;
 mod error_response;
 mod exclusive;
 mod future;
-mod handle;
 mod headers;
 mod layer;
 mod lazy;
 mod service;
+mod session_handle;
 mod sessions_per_owner;
 mod transport;
 mod turns;
@@ -27,8 +27,8 @@ pub use self::{
     builder::SessionLayerBuilder,
     error_response::{CustomErrorResponse, DefaultErrorResponse, ErrorResponse},
     future::ResponseFuture,
-    handle::SessionHandle,
     layer::SessionLayer,
     lazy::LazySession,
     service::SessionService,
+    session_handle::SessionHandle,
 };

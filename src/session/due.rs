@@ -1,4 +1,5 @@
-//! What is due for a session even if its data has not changed: a touch, a renewal, or recording its first use.
+//! What is due once the handler has answered: also for a session whose data has not changed, a touch, a renewal, or
+//! recording its first use.
 
 use std::time::SystemTime;
 
@@ -7,6 +8,22 @@ use crate::{
     clock::{duration_millis, to_millis as millis},
     store::SessionStore,
 };
+
+/// What is due once the handler has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The request did not use the session.
+    Untouched,
+    /// The session was loaded, and there is nothing to write.
+    Clean,
+    /// There is something to write.
+    Commit {
+        /// The commit renews or destroys, so it runs on even if the client disconnects.
+        runs_on: bool,
+    },
+    /// There is nothing to write, but the lease must be released.
+    ReleaseLease,
+}
 
 /// The minimum age of the last renewal, in milliseconds, at which a forwarded request renews again. Before that, the
 /// response with the new token may still be under way.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     cookie::Tokens,
+    error::{Error, ErrorKind},
     events::{EventKind, span},
     id::SessionId,
     store::{StoreError, StoreErrorKind},
@@ -26,6 +27,24 @@ pub(crate) enum LoadFailure {
     TwoSessions,
     /// Other requests have the session. Either this one's time to wait is over, or too many are waiting already.
     Locked { retry_after: Duration },
+}
+
+/// The error is marked as reported, since the load has emitted an event.
+impl From<LoadFailure> for Error {
+    fn from(failure: LoadFailure) -> Self {
+        match failure {
+            LoadFailure::Store(error) => {
+                // Requests must run one after another, and the store has no leases.
+                let is_unsupported = error.kind() == StoreErrorKind::Unsupported;
+                let kind = if is_unsupported { ErrorKind::Unsupported } else { ErrorKind::Unavailable };
+                Self::request(kind).because(error)
+            }
+            LoadFailure::Damaged(error) => Self::request(ErrorKind::Damaged).because(error),
+            LoadFailure::TwoSessions => Self::request(ErrorKind::TwoSessions),
+            LoadFailure::Locked { retry_after } => Self::request(ErrorKind::Locked).retry_in(retry_after),
+        }
+        .reported()
+    }
 }
 
 /// The result of looking up the request's tokens.
@@ -45,7 +64,7 @@ pub(crate) struct Loaded {
 
 /// Looks up what the tokens name. If one session is live, it is the request's. Two are refused, since one of them was
 /// planted.
-pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
+pub(crate) async fn load_tokens(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     if tokens.are_several() {
         // Boxed: hardly any request has several tokens, and unboxed, this would enlarge every handler's future.
         return Box::pin(load_several(context, tokens)).await;

@@ -6,7 +6,7 @@ use super::{
     context::Context,
     find::{Follow, Found},
     live::Origin,
-    load::{LoadFailure, Loaded, load},
+    load::{LoadFailure, Loaded, load_tokens},
     policy::DamagedPolicy,
     request_lease::{Denied, RequestLease},
     settings::ExclusiveTimes,
@@ -30,7 +30,7 @@ pub(crate) async fn load_leased(
     tokens: &Tokens,
 ) -> Result<(Loaded, Option<Box<RequestLease>>), LoadFailure> {
     let deadline = deadline(times.wait);
-    let mut loaded = load(context, tokens).await?;
+    let mut loaded = load_tokens(context, tokens).await?;
     loop {
         let Origin::Live(live) = &loaded.origin else { return Ok((loaded, None)) };
         let id = live.id;

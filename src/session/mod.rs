@@ -16,7 +16,7 @@
 //! | `request_session`, `debug` | the session of one request, shared by all its handles, and its `Debug` output |
 //! | `session` | the handle: [`Session`] |
 //! | `destroy`, `commit`, `save`, `closures` | operations on that state: end, commit, save on demand, run closures |
-//! | `request` | one request's life in order |
+//! | `request` | one request's life in order: **start reading here** |
 //! | `caller` | records whose handler is being polled |
 //! | `open`, `facts`, `expiry`, `owner`, `token`, `reload` | what handlers call on a session: see also `destroy` and `save` |
 //! | `key`, `access`, `update`, `fields`, [`Typed`] | what handlers call on its entries |
@@ -70,13 +70,12 @@ pub(crate) use self::caller::report_failed;
 pub(crate) use self::{
     caller::{Caller, Polling},
     context::{Context, check_deadline, failed},
+    due::Due,
     end::{Ended, end, end_listed, end_owned},
     find::{Follow, Found},
     live::{EndedBeside, Live},
-    load::LoadFailure,
     owner_limit::make_room,
     policy::{OwnerLimit, SaveIf},
-    request::Due,
     request_session::RequestSession,
     settings::{ExclusiveTimes, Settings},
     state::ResponseNotes,

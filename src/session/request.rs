@@ -1,5 +1,17 @@
-//! The life of one request's session, in order: it is loaded, the handler changes it and answers, and whatever is due
-//! is committed. A request that is dropped before it is answered ends in [`RequestSession::abandon`].
+//! The life of one request's session, in order:
+//!
+//! | step | where |
+//! |---|---|
+//! | a handle is put into the request's extensions | `middleware/service` |
+//! | the handler asks for the session: its cookies become tokens | `middleware/session_handle`, `middleware/lazy` |
+//! | [`open`](RequestSession::open), [`load_once`](RequestSession::load_once): the session that the tokens name | here, `load`, with [`exclusive`](crate::SessionLayerBuilder::exclusive) `load_leased` |
+//! | the handler reads and changes it | `access`, `update`, `owner`, `token`, ... |
+//! | it may save or destroy it at once | `save`, `destroy` |
+//! | [`handler_done`](RequestSession::handler_done): what is due | here, `due` |
+//! | [`final_commit`](RequestSession::final_commit) | here, `commit`, `write`, `attempt` |
+//! | [`take_notes`](RequestSession::take_notes): what the response's headers say | here, `middleware/headers` |
+//!
+//! A request that is dropped before it is answered ends in [`abandon`](RequestSession::abandon).
 
 use std::sync::Arc;
 
@@ -8,9 +20,11 @@ use tracing::Instrument;
 
 use super::{
     changes::{Logged, TokenChange},
-    load::{LoadFailure, Loaded, load},
+    due::Due,
+    load::{LoadFailure, Loaded, load_tokens},
     load_leased::load_leased,
     request_session::RequestSession,
+    session::Session,
     state::{HeldBack, ResponseNotes, State},
 };
 use crate::{
@@ -20,25 +34,20 @@ use crate::{
     id::SessionId,
 };
 
-/// What is due once the handler has answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// The request did not use the session.
-    Untouched,
-    /// The session was loaded, and there is nothing to write.
-    Clean,
-    /// There is something to write.
-    Commit {
-        /// The commit renews or destroys, so it runs on even if the client disconnects.
-        runs_on: bool,
-    },
-    /// There is nothing to write, but the lease must be released.
-    ReleaseLease,
-}
-
 impl RequestSession {
+    /// Returns the session that the tokens name, or a new one. If the request has two live sessions, notes that, so that
+    /// the response removes the cookies.
+    pub(crate) async fn open(self: &Arc<Self>, tokens: &Tokens) -> Result<Session> {
+        let outcome = self.load_once(tokens).await;
+        if let Err(LoadFailure::TwoSessions) = &outcome {
+            self.state().notes.two_sessions = true;
+        }
+        outcome?;
+        Ok(Session::of(Arc::clone(self)))
+    }
+
     /// Loads the session that the tokens name. This happens once per request; later calls share the result.
-    pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
+    async fn load_once(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
             let (Loaded { origin, unopened, revoked, .. }, lease) = match self.settings().exclusive {
                 // Boxed, so that the future doesn't grow for layers without leases. No lease is taken once the response
@@ -46,7 +55,7 @@ impl RequestSession {
                 Some(times) if !self.state().response_started => {
                     Box::pin(load_leased(&self.context, times, tokens)).await?
                 }
-                _ => (load(&self.context, tokens).await?, None),
+                _ => (load_tokens(&self.context, tokens).await?, None),
             };
             let mut state = self.state();
             // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps

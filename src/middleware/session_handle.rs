@@ -4,17 +4,13 @@ use std::{fmt, sync::Arc};
 
 use http::{Extensions, HeaderMap, Uri, header};
 
-use super::{
-    lazy::{LazySession, load},
-    transport,
-};
+use super::{lazy::LazySession, transport};
 use crate::{
     admin::Sessions,
     cookie,
     error::{Error, ErrorKind, Result},
     events::{self, EventKind},
-    session::{Context, LoadFailure, RequestSession, Session, Settings},
-    store::StoreErrorKind,
+    session::{Context, RequestSession, Session, Settings},
 };
 
 /// Gives access to a request's session. The layer puts a handle into the extensions of each request; the session is
@@ -78,7 +74,7 @@ impl SessionHandle {
     pub(crate) async fn session_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> Result<Session> {
         // Loaded once: later calls get the same session, whatever the tokens.
         let tokens = if self.request.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers, uri) };
-        load(&self.request, &tokens).await
+        self.request.open(&tokens).await
     }
 
     /// Returns a handle on all sessions of the layer's store, with the layer's settings.
@@ -114,24 +110,6 @@ impl SessionHandle {
             self.request.state().notes.over_http = true;
         }
         tokens
-    }
-}
-
-/// The error is marked as reported, since the load has emitted an event.
-impl From<LoadFailure> for Error {
-    fn from(failure: LoadFailure) -> Self {
-        match failure {
-            LoadFailure::Store(error) => {
-                // Requests must run one after another, and the store has no leases.
-                let is_unsupported = error.kind() == StoreErrorKind::Unsupported;
-                let kind = if is_unsupported { ErrorKind::Unsupported } else { ErrorKind::Unavailable };
-                Self::request(kind).because(error)
-            }
-            LoadFailure::Damaged(error) => Self::request(ErrorKind::Damaged).because(error),
-            LoadFailure::TwoSessions => Self::request(ErrorKind::TwoSessions),
-            LoadFailure::Locked { retry_after } => Self::request(ErrorKind::Locked).retry_in(retry_after),
-        }
-        .reported()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The tower middleware: the layer, its settings, and access to the session of a request.
 //!
-//! - [`SessionLayer`] and its [builder](SessionLayerBuilder). The settings `exclusive` and `sessions_per_owner` have
-//!   files of their own.
+//! - [`SessionLayer`], and its settings: the [builder](SessionLayerBuilder).
 //! - [`SessionService`] and its [`ResponseFuture`]: the request's way in, and the response's way out.
 //! - [`SessionHandle`], [`LazySession`]: access to the session.
 //! - [`ErrorResponse`]: the responses to session errors.
@@ -10,16 +9,13 @@
 
 mod builder;
 mod error_response;
-mod exclusive;
 mod future;
 mod headers;
 mod layer;
 mod lazy;
 mod service;
 mod session_handle;
-mod sessions_per_owner;
 mod transport;
-mod turns;
 
 #[cfg(feature = "axum")]
 pub(crate) use self::error_response::response_in_handler;

@@ -10,7 +10,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    error::{ErrorKind, Result},
+    error::Result,
     id::SessionId,
     store::{DynStore, SessionStore},
 };
@@ -32,7 +32,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](ErrorKind::Unavailable) if the store can't answer, [`Damaged`](ErrorKind::Damaged) if it can't
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't answer, [`Damaged`](crate::ErrorKind::Damaged) if it can't
     /// open the record.
     pub async fn open(store: impl SessionStore, id: SessionId) -> Result<Option<Self>> {
         Self::open_with(Arc::new(Context::over(DynStore::new(store))), id).await

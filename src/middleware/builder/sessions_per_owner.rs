@@ -37,7 +37,7 @@ impl<R> SessionLayerBuilder<R> {
     /// ```
     #[must_use]
     pub fn sessions_per_owner(mut self, most: usize, at_limit: AtLimit) -> Self {
-        self.settings.sessions_per_owner = Some(OwnerLimit { most, at_limit });
+        self.parts.settings.sessions_per_owner = Some(OwnerLimit { most, at_limit });
         self
     }
 }

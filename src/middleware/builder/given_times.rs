@@ -1,4 +1,4 @@
-//! The settings of `exclusive`, checked.
+//! The times of [`exclusive`](super::SessionLayerBuilder::exclusive), as they were given.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::{
     store::{DynStore, SessionStore},
 };
 
-/// How long a request waits for its turn, and how long a turn can be. `None` if not set.
+/// How long a request waits for the session's lease, and how long it has it. `None` if not set.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct GivenTimes {
     pub(super) wait: Option<Duration>,
     pub(super) lease: Option<Duration>,
 }
 
-impl Turns {
+impl GivenTimes {
     /// The default time of a lease. It is also the longest that the memory store grants by default.
     const LEASE: Duration = Duration::from_secs(30);
 
-    /// Returns the setting. Fails if it contradicts itself, other settings or the store.
+    /// Returns the times of the setting, if it is on. Fails if it contradicts itself, other settings or the store.
     pub(super) fn checked(
         self,
         conflicts: ConflictPolicy,

@@ -111,7 +111,7 @@ impl Session {
         let mut state = self.request.state();
         state.require_writable()?;
         // If a closure is in the log, running it again may leave another value, so the change is needed.
-        if state.draft.get(key) == Some(&*bytes) && !state.has_run() {
+        if state.draft.get(key) == Some(&*bytes) && !state.log.has_run() {
             return Ok(());
         }
         self.check_size(&state.draft, key, bytes.len())?;
@@ -156,11 +156,11 @@ impl Session {
                 let mut state = self.request.state();
                 state.require_current()?;
                 state.see(key, self.request.settings());
-                (state.draft.entry(key), state.revision)
+                (state.draft.entry(key), state.log.revision)
             };
             let value = self.decode(key, entry.bytes(key))?;
             let mut state = self.request.state();
-            if state.revision == revision {
+            if state.log.revision == revision {
                 if value.is_some() || state.may_come_back(key) {
                     state.change(Change::Remove(key.into(), None));
                 }

@@ -50,7 +50,7 @@ impl RequestSession {
             let (mut draft, revision) = {
                 let state = self.state();
                 state.require_writable()?;
-                (state.draft.clone(), state.revision)
+                (state.draft.clone(), state.log.revision)
             };
             let before = draft.encoded_len();
             let Ran { result, keep } = run(&mut draft)?;
@@ -60,7 +60,7 @@ impl RequestSession {
                 return Err(Error::too_large(key, after, max_record_bytes));
             }
             let mut state = self.state();
-            if state.revision != revision {
+            if state.log.revision != revision {
                 continue;
             }
             if !keep {

@@ -7,12 +7,12 @@ use tracing::{Instrument, Span};
 use super::{
     attempt::Written,
     changes::{Logged, TokenChange, replay},
+    commit_start::CommitStart,
     draft::Draft,
     find::Follow,
     live::{Doomed, Live, Origin},
     policy::ConflictPolicy,
     request_session::RequestSession,
-    state::CommitStart,
     work::Work,
     write::write,
 };
@@ -44,7 +44,7 @@ impl RequestSession {
             if self.has_doomed() {
                 Box::pin(self.destroy_doomed()).await?;
             }
-            let failure = self.state().failure.take();
+            let failure = self.state().failures.for_response.take();
             if let Some(failure) = failure {
                 return Err(failure);
             }
@@ -73,7 +73,7 @@ impl RequestSession {
 
     /// Continues from what a write has stored or, if it failed, from what it has found out.
     fn finish_write(&self, work: Work, start: CommitStart, outcome: Result<Option<Written>>) -> Result<()> {
-        self.state().revoked.retain(|id| work.revoked.contains(id));
+        self.state().ending.revoked.retain(|id| work.revoked.contains(id));
         match outcome {
             Ok(written) => {
                 drop(work);
@@ -93,13 +93,13 @@ impl RequestSession {
     fn note_failure(&self, work: Work, start: CommitStart) {
         let mut state = self.state();
         state.is_revoked = work.is_revoked;
-        if state.ended == start.ended {
-            state.newer = work.newer;
-            state.unsure = work.unsure.map(|unsure| (unsure, start));
+        if state.ending.destroys == start.destroys {
+            state.failures.newer = work.newer;
+            state.failures.unsure = work.unsure.map(|unsure| (unsure, start));
         } else {
             // The request has destroyed its session in the meantime. That includes the one that this write may have
             // left.
-            state.doomed.extend(work.unsure.map(|unsure| Doomed { id: unsure.to, live: None }));
+            state.ending.doomed.extend(work.unsure.map(|unsure| Doomed { id: unsure.to, live: None }));
         }
     }
 
@@ -115,7 +115,7 @@ impl RequestSession {
             // the final commit. If `save` renewed, another request could take the lease under the new id while this
             // handler is still running.
             let defers_renewal =
-                self.is_exclusive && !state.response_started && state.token_change == TokenChange::Renew;
+                self.is_exclusive && !state.response_started() && state.token_change == TokenChange::Renew;
             let token_change = if defers_renewal { TokenChange::Keep } else { state.token_change };
             if defers_renewal && !state.draft.is_dirty() {
                 return (Plan::Nothing, Vec::new());
@@ -124,7 +124,7 @@ impl RequestSession {
             let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),
-                log: state.changes(),
+                log: state.log.copy(),
                 token_change,
                 rejects: self.is_exclusive || self.settings().conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
@@ -132,17 +132,17 @@ impl RequestSession {
                 // A request whose lease has run out must not overwrite the session of the next holder. Taking a lease
                 // changes the version and no data, so equal data doesn't rule out another holder.
                 merges_same_data: !self.is_exclusive && !self.settings().holds_lease,
-                follow: if state.response_started { Follow::Link } else { Follow::Forward },
-                revoked: state.revoked.clone(),
+                follow: if state.response_started() { Follow::Link } else { Follow::Forward },
+                revoked: state.ending.revoked.clone(),
                 newer: None,
                 unsure: None,
                 is_revoked: false,
             };
-            state.planned = state.last;
-            let ended_beside = state.ended_beside.len();
+            state.log.planned = state.log.last;
+            let ended_beside = state.ending.beside.len();
             let shown = work.draft.clone();
-            let (id, last, ended) = (state.origin.id(), state.last, state.ended);
-            let start = CommitStart { id, shown, last, ended, ended_beside, defers_renewal };
+            let (id, last, destroys) = (state.origin.id(), state.log.last, state.ending.destroys);
+            let start = CommitStart { id, shown, last, destroys, ended_beside, defers_renewal };
             return (Plan::Write(work, start), Vec::new());
         }
         let idle = state.take_idle_log();
@@ -175,21 +175,18 @@ impl RequestSession {
             state.is_changing_token = false;
             let Some(Written { live, token }) = written else { return };
             let record = Arc::clone(&live.stored.record);
-            if state.ended != start.ended {
-                state.doomed.push(Doomed { id: live.id, live: Some(live) });
+            if state.ending.destroys != start.destroys {
+                state.ending.doomed.push(Doomed { id: live.id, live: Some(live) });
                 return;
             }
-            // Usually no change was made during the commit, so the log moves out whole and `later` is empty.
-            let later = state.log.iter().position(|logged| logged.number > start.last).unwrap_or(state.log.len());
-            let later = state.log.split_off(later);
-            committed = std::mem::replace(&mut state.log, later);
-            state.committed = start.last;
+            // Usually no change was made during the commit, so the whole log moves out.
+            committed = state.log.take_committed(start.last);
             if !start.defers_renewal && state.token_change_number <= start.last {
                 state.token_change = TokenChange::Keep;
             }
             // Whatever was ended before this write is not the session that it has stored.
-            let before = start.ended_beside.min(state.ended_beside.len());
-            state.ended_beside.drain(..before);
+            let before = start.ended_beside.min(state.ending.beside.len());
+            state.ending.beside.drain(..before);
             // If this request has renewed the session, it did not come with the new token.
             let is_forwarded = live.is_forwarded || (token.is_some() && record.renewed_millis().is_some());
             state.adopt(Live { is_forwarded, ..live }, &start.shown);
@@ -198,7 +195,7 @@ impl RequestSession {
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;
                 state.notes.cookie = Some((token, is_kept.then_some(left)));
             }
-            if state.log.is_empty() {
+            if state.log.changes.is_empty() {
                 drop(state);
                 return drop(committed);
             }
@@ -214,15 +211,15 @@ impl RequestSession {
             let (base, log, revision) = {
                 let state = self.state();
                 let base = state.live().map(|live| Arc::clone(&live.stored.record));
-                (base, state.changes(), state.revision)
+                (base, state.log.copy(), state.log.revision)
             };
             let draft = replay(base.clone(), &log);
             drop(log);
             let mut state = self.state();
-            if state.revision != revision {
+            if state.log.revision != revision {
                 continue;
             }
-            state.revision += 1;
+            state.log.revision += 1;
             let dropped = match draft {
                 Ok(draft) => {
                     state.draft = draft;
@@ -232,8 +229,8 @@ impl RequestSession {
                     state.draft = Draft::new(base);
                     // Holding the error back in `held_back` is not enough: the next `save` would find nothing to do and
                     // succeed.
-                    state.failure = Some(error);
-                    std::mem::take(&mut state.log)
+                    state.failures.for_response = Some(error);
+                    std::mem::take(&mut state.log.changes)
                 }
             };
             drop(state);

@@ -17,7 +17,7 @@ use crate::{
 
 impl RequestSession {
     pub(super) fn has_doomed(&self) -> bool {
-        !self.state().doomed.is_empty()
+        !self.state().ending.doomed.is_empty()
     }
 
     /// Ends the doomed sessions now, even if the request has failed otherwise. Returns `true` if one of them existed.
@@ -25,7 +25,7 @@ impl RequestSession {
     pub(crate) async fn destroy_doomed(&self) -> Result<bool> {
         let (mut destroyed, mut failure) = (false, None);
         loop {
-            let Some(doomed) = self.state().doomed.last().cloned() else { break };
+            let Some(doomed) = self.state().ending.doomed.last().cloned() else { break };
             let seen = doomed.live.as_ref().map(|live| &live.stored.version);
             let ended = match end_seen(&self.context, &doomed.id, seen).await? {
                 Ended::Done(id) => Some(id),
@@ -53,7 +53,7 @@ impl RequestSession {
                 }
             };
             let mut state = self.state();
-            state.doomed.retain(|other| other.id != doomed.id);
+            state.ending.doomed.retain(|other| other.id != doomed.id);
             if let Some(id) = ended {
                 state.notes.destroyed = true;
                 drop(state);
@@ -89,7 +89,7 @@ impl RequestSession {
     /// Ends the sessions that the tokens name, without opening their records.
     pub(crate) async fn destroy_by_tokens(self: &Arc<Self>, tokens: &Tokens) -> Result<bool> {
         let ids = tokens.iter().map(|token| self.context.identify(token).0);
-        self.state().doomed.extend(ids.map(|id| Doomed { id, live: None }));
+        self.state().ending.doomed.extend(ids.map(|id| Doomed { id, live: None }));
         let request = Arc::clone(self);
         self.context.outliving.run_on(async move { request.destroy_doomed().await }).await
     }

@@ -11,7 +11,8 @@
 //! | `queue`, `context` | what the requests of a layer share: settings, store, clock, observers, and lines to wait in |
 //! | `find`, `owned`, `end`, `owner_limit` | finds a session, lists an owner's, ends one, makes room for one |
 //! | `load`, `take_lease`, `request_lease`, `load_leased` | loads the session that a request's tokens name, with its lease if needed |
-//! | `work`, `attempt`, `write` | writes the changes of one commit |
+//! | `work`, `attempt`, `write`, `commit_start` | writes the changes of one commit |
+//! | `log`, `failures`, `ending`, `response_notes` | parts of the state: uncommitted changes, failed commits, sessions that end, what the response says |
 //! | `state`, `due` | the state of a request's session, and what is due for it |
 //! | `request_session`, `debug` | the session of one request, shared by all its handles, and its `Debug` output |
 //! | `session` | the handle: [`Session`] |
@@ -27,20 +28,24 @@ mod caller;
 mod changes;
 mod closures;
 mod commit;
+mod commit_start;
 mod context;
 mod debug;
 mod destroy;
 mod draft;
 mod due;
 mod end;
+mod ending;
 mod expiry;
 mod facts;
+mod failures;
 mod fields;
 mod find;
 mod key;
 mod live;
 mod load;
 mod load_leased;
+mod log;
 mod open;
 mod outliving;
 mod owned;
@@ -52,6 +57,7 @@ mod reload;
 mod request;
 mod request_lease;
 mod request_session;
+mod response_notes;
 mod save;
 mod seen;
 #[allow(clippy::module_inception, reason = "a file is named after what it holds, here the type `Session`")]
@@ -77,8 +83,8 @@ pub(crate) use self::{
     owner_limit::make_room,
     policy::{OwnerLimit, SaveIf},
     request_session::RequestSession,
+    response_notes::ResponseNotes,
     settings::{ExclusiveTimes, Settings},
-    state::ResponseNotes,
     take_lease::{Taken, take_lease},
 };
 pub use self::{

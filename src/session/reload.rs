@@ -22,7 +22,7 @@ impl Session {
                 return Err(Error::request(ErrorKind::UnsavedChanges));
             }
             match state.live() {
-                Some(live) => (live.clone(), state.revision),
+                Some(live) => (live.clone(), state.log.revision),
                 None => return state.require_current(),
             }
         };
@@ -33,10 +33,10 @@ impl Session {
         };
         let idle = {
             let mut state = self.request.state();
-            if state.revision != revision {
+            if state.log.revision != revision {
                 return Err(Error::request(ErrorKind::UnsavedChanges));
             }
-            state.newer = Some(Origin::Live(now));
+            state.failures.newer = Some(Origin::Live(now));
             // Changes that had no effect on the old record must not take effect on the new one.
             state.discard()
         };

@@ -21,11 +21,13 @@ use tracing::Instrument;
 use super::{
     changes::{Logged, TokenChange},
     due::Due,
+    failures::HeldBack,
     load::{LoadFailure, Loaded, load_tokens},
     load_leased::load_leased,
     request_session::RequestSession,
+    response_notes::ResponseNotes,
     session::Session,
-    state::{HeldBack, ResponseNotes, State},
+    state::{Phase, State},
 };
 use crate::{
     cookie::Tokens,
@@ -52,7 +54,7 @@ impl RequestSession {
             let (Loaded { origin, unopened, revoked, .. }, lease) = match self.settings().exclusive {
                 // Boxed, so that the future doesn't grow for layers without leases. No lease is taken once the response
                 // has begun, since nothing would release it.
-                Some(times) if !self.state().response_started => {
+                Some(times) if !self.state().response_started() => {
                     Box::pin(load_leased(&self.context, times, tokens)).await?
                 }
                 _ => (load_tokens(&self.context, tokens).await?, None),
@@ -61,10 +63,10 @@ impl RequestSession {
             // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps
             // the sessions that it doomed.
             state.begin(origin);
-            state.unopened = unopened;
-            state.revoked = revoked;
+            state.ending.unopened = unopened;
+            state.ending.revoked = revoked;
             // If the lease came after the request was over, release it with no lock held.
-            let late = if state.response_started { lease } else { std::mem::replace(&mut state.lease, lease) };
+            let late = if state.response_started() { lease } else { std::mem::replace(&mut state.lease, lease) };
             drop(state);
             drop(late);
             Ok(())
@@ -78,7 +80,7 @@ impl RequestSession {
         let (dropped, reason, id);
         let due = {
             let mut state = self.state();
-            state.response_started = true;
+            state.begin_response();
             if !self.was_asked_for() && state.lease.is_none() && state.is_untouched() {
                 return Due::Untouched;
             }
@@ -86,7 +88,7 @@ impl RequestSession {
             let settings = self.settings();
             let now = self.context.clock.recent();
             (dropped, reason) = self.take_back(&mut state, saves);
-            if saves && state.failure.is_none() && state.is_renewal_due(settings, now) {
+            if saves && state.failures.for_response.is_none() && state.is_renewal_due(settings, now) {
                 state.change_token(TokenChange::Renew);
                 state.is_periodic = true;
             }
@@ -94,22 +96,24 @@ impl RequestSession {
                 || state.draft.is_dirty()
                 // A `save` that is still running is about to set a cookie on this response.
                 || state.is_changing_token
-                || state.failure.is_some()
+                || state.failures.for_response.is_some()
                 || (saves
                     && (state.is_always_saved(settings)
                         || state.is_touch_due(settings, now)
                         || state.is_first_use_unrecorded(&self.context, now)));
-            state.is_answering = true;
-            state.last_of_handler = state.last;
-            state.planned = state.last;
-            if !state.doomed.is_empty() || must_write {
+            state.phase = Phase::Answering;
+            state.log.last_of_handler = state.log.last;
+            state.log.planned = state.log.last;
+            if !state.ending.doomed.is_empty() || must_write {
                 // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
                 let changes_owner = settings.sessions_per_owner.is_some() && state.draft.chosen_owner().is_some();
-                let runs_on =
-                    !state.doomed.is_empty() || state.changes_token() || state.is_changing_token || changes_owner;
+                let runs_on = !state.ending.doomed.is_empty()
+                    || state.changes_token()
+                    || state.is_changing_token
+                    || changes_owner;
                 Due::Commit { runs_on }
             } else {
-                state.is_answering = false;
+                state.phase = Phase::Answered;
                 if state.lease.is_some() { Due::ReleaseLease } else { Due::Clean }
             }
         };
@@ -128,12 +132,12 @@ impl RequestSession {
         if !saves {
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
-        let Some(HeldBack { error, written_since }) = state.held_back.take() else {
+        let Some(HeldBack { error, written_since }) = state.failures.held_back.take() else {
             return (state.take_idle_log(), None);
         };
-        let failure = state.failure.take();
+        let failure = state.failures.for_response.take();
         let dropped = state.discard();
-        state.failure = failure.or(written_since.then_some(error));
+        state.failures.for_response = failure.or(written_since.then_some(error));
         (dropped, has_changes.then_some(DropReason::FailedSave))
     }
 
@@ -178,7 +182,7 @@ impl RequestSession {
         let (failed, is_handlers) = {
             let mut state = self.state();
             // A `save` that was running when the handler answered may have failed since.
-            (state.held_back.take(), state.has_work_of_the_handler(self.settings()))
+            (state.failures.held_back.take(), state.has_work_of_the_handler(self.settings()))
         };
         let outcome = match failed {
             Some(HeldBack { error, .. }) if self.state().has_changes() => {
@@ -190,9 +194,9 @@ impl RequestSession {
         // failed.
         let (dropped, has_more) = {
             let mut state = self.state();
-            state.is_answering = false;
+            state.phase = Phase::Answered;
             let Err(error) = &outcome else { return (Ok(()), is_handlers) };
-            (state.give_up(error), !state.log.is_empty())
+            (state.give_up(error), !state.log.changes.is_empty())
         };
         drop(dropped);
         if has_more {
@@ -219,10 +223,10 @@ impl RequestSession {
     pub(crate) fn abandon(self: &Arc<Self>) {
         let (dropped, reason, id, doomed, lease) = {
             let mut state = self.state();
-            state.response_started = true;
+            state.begin_response();
             let reason = state.has_changes().then_some(DropReason::Request);
             let id = state.id();
-            (state.discard(), reason, id, !state.doomed.is_empty(), state.lease.take())
+            (state.discard(), reason, id, !state.ending.doomed.is_empty(), state.lease.take())
         };
         self.emit_dropped(reason, id);
         drop(dropped);

@@ -93,14 +93,14 @@ impl RequestSession {
 
     /// Notes that the request's handler has ended sessions by owner or id, not through this session.
     pub(crate) fn has_ended_beside(&self, ended: EndedBeside) {
-        self.state().ended_beside.push(ended);
+        self.state().ending.beside.push(ended);
     }
 }
 
 impl Drop for RequestSession {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.response_started && state.is_unsaved() {
+        if state.response_started() && state.is_unsaved() {
             self.context.emit(EventKind::ChangesDropped { id: state.id(), reason: DropReason::Unsaved });
         }
     }

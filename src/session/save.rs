@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    attempt::resolve_unsure, changes::Logged, request_session::RequestSession, session::Session, state::HeldBack,
+    attempt::resolve_unsure, changes::Logged, failures::HeldBack, request_session::RequestSession, session::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// outcome is unknown.
 struct Asked<'a> {
     request: &'a RequestSession,
-    ended: u64,
+    destroys: u64,
     is_over: bool,
 }
 
@@ -22,7 +22,7 @@ impl Drop for Asked<'_> {
         if std::thread::panicking() {
             self.request.state().is_changing_token = false;
         } else if !self.is_over {
-            self.request.hold_back(Error::request(ErrorKind::OutcomeUnknown), self.ended, None);
+            self.request.hold_back(Error::request(ErrorKind::OutcomeUnknown), self.destroys, None);
         }
     }
 }
@@ -34,47 +34,51 @@ impl RequestSession {
     /// `own` is the number of a change that is withdrawn on failure, since its caller gets the error and would make the
     /// change again.
     pub(crate) async fn save(&self, own: Option<u64>) -> Result<()> {
-        let unknowns = self.state().unknowns;
+        let lost_commits = self.state().failures.lost_commits;
         let _one = self.committing.lock().await;
-        let ended = self.begin_save(own, unknowns)?;
-        let mut asked = Asked { request: self, ended, is_over: false };
+        let destroys = self.begin_save(own, lost_commits)?;
+        let mut asked = Asked { request: self, destroys, is_over: false };
         let outcome = match self.resume_unsure().await {
             Ok(()) => self.commit().await,
             Err(error) => Err(error),
         };
         asked.is_over = true;
         if let Err(error) = &outcome {
-            self.hold_back(error.clone(), ended, own);
+            self.hold_back(error.clone(), destroys, own);
         }
         outcome
     }
 
     /// Fails if the changes were withdrawn after an unknown outcome, or if they can't be saved any more. Otherwise
     /// clears what was held back, since the application asks again. Returns how often the session was destroyed.
-    fn begin_save(&self, own: Option<u64>, unknowns: u64) -> Result<u64> {
-        let (refused, ended) = {
+    fn begin_save(&self, own: Option<u64>, lost_commits: u64) -> Result<u64> {
+        let (refused, destroys) = {
             let mut state = self.state();
             // Two clones of a session save at the same time. A's commit includes B's closure, and its outcome is
             // unknown, so both closures are withdrawn. B must not find an empty log and report success for a change
             // that may not have happened.
             let is_lost = match own {
-                Some(own) => own > state.committed && !state.log.iter().any(|logged| logged.number == own),
-                None => state.unknowns != unknowns,
+                Some(own) => own > state.log.committed && !state.log.changes.iter().any(|logged| logged.number == own),
+                None => state.failures.lost_commits != lost_commits,
             };
             if is_lost {
-                return Err(state.unknown.clone().unwrap_or_else(|| Error::request(ErrorKind::OutcomeUnknown)));
+                return Err(state
+                    .failures
+                    .lost_closures
+                    .clone()
+                    .unwrap_or_else(|| Error::request(ErrorKind::OutcomeUnknown)));
             }
-            state.planned = state.last;
+            state.log.planned = state.log.last;
             let refused = state.require_savable();
             if refused.is_ok() {
-                state.held_back = None;
+                state.failures.held_back = None;
             }
-            (refused, state.ended)
+            (refused, state.ending.destroys)
         };
         if let (Err(error), Some(_)) = (&refused, own) {
-            self.hold_back(error.clone(), ended, own);
+            self.hold_back(error.clone(), destroys, own);
         }
-        refused.map(|()| ended)
+        refused.map(|()| destroys)
     }
 
     /// Follows up on a move to a new token that the latest commit sent without getting an answer, and continues from its
@@ -82,7 +86,7 @@ impl RequestSession {
     async fn resume_unsure(&self) -> Result<()> {
         let unsure = {
             let mut state = self.state();
-            if state.response_started { None } else { state.unsure.take() }
+            if state.response_started() { None } else { state.failures.unsure.take() }
         };
         let Some((unsure, start)) = unsure else { return Ok(()) };
         match Box::pin(resolve_unsure(&self.context, unsure)).await {
@@ -92,7 +96,7 @@ impl RequestSession {
                 Ok(())
             }
             Err((unsure, error)) => {
-                self.state().unsure = Some((unsure, start));
+                self.state().failures.unsure = Some((unsure, start));
                 Err(error)
             }
         }
@@ -102,26 +106,26 @@ impl RequestSession {
     ///
     /// They stay in the log, so that the application can try again. After an unknown outcome, closures are withdrawn,
     /// since they could run on their own result.
-    fn hold_back(&self, error: Error, ended: u64, own: Option<u64>) {
+    fn hold_back(&self, error: Error, destroys: u64, own: Option<u64>) {
         let withdrawn: Vec<_> = {
             let mut state = self.state();
             state.is_changing_token = false;
             // If the session was destroyed since, the changes were dropped, so there is nothing to hold back.
-            if state.ended != ended {
+            if state.ending.destroys != destroys {
                 return;
             }
             let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
-            let planned = state.planned;
+            let planned = state.log.planned;
             // Changes made during the commit rely on it as much as later ones do.
-            state.held_back = Some(HeldBack { error: error.clone(), written_since: state.last > planned });
-            state.revision += 1;
+            state.failures.held_back = Some(HeldBack { error: error.clone(), written_since: state.log.last > planned });
+            state.log.revision += 1;
             let withdrawn = |logged: &mut Logged| {
                 Some(logged.number) == own || (is_unknown && logged.change.is_run() && logged.number <= planned)
             };
-            let withdrawn: Vec<_> = state.log.extract_if(.., withdrawn).collect();
+            let withdrawn: Vec<_> = state.log.changes.extract_if(.., withdrawn).collect();
             if is_unknown && withdrawn.iter().any(|logged| logged.change.is_run()) {
-                state.unknowns += 1;
-                state.unknown = Some(error);
+                state.failures.lost_commits += 1;
+                state.failures.lost_closures = Some(error);
             }
             withdrawn
         };

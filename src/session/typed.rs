@@ -86,12 +86,12 @@ impl<T: DeserializeOwned + Default> Typed<T> {
         loop {
             let (draft, revision) = {
                 let state = request.state();
-                (state.draft.clone(), state.revision)
+                (state.draft.clone(), state.log.revision)
             };
             let decoded = fields::decode::<T>(&request.settings().codec, &draft)?;
             let mut state = request.state();
             // If a concurrent save has brought another record, the value was not read from it, so read again.
-            if state.revision == revision {
+            if state.log.revision == revision {
                 decoded.keys.iter().for_each(|key| state.see(key, request.settings()));
                 return Ok(decoded.value);
             }
@@ -202,7 +202,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
             let (draft, revision) = {
                 let state = request.state();
                 state.require_writable()?;
-                (state.draft.clone(), state.revision)
+                (state.draft.clone(), state.log.revision)
             };
             let Decoded { value: present, keys, is_stored } = fields::decode::<T>(codec, &draft)?;
             let (before, encoded) = (fields::encode(codec, &present)?, fields::encode(codec, value)?);
@@ -213,7 +213,7 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
                 return Err(Error::too_large(None, length, max_record_bytes));
             }
             let mut state = request.state();
-            if state.revision != revision {
+            if state.log.revision != revision {
                 continue;
             }
             let all: BTreeSet<&str> = keys.iter().chain(before.keys()).chain(encoded.keys()).copied().collect();

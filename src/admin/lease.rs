@@ -8,12 +8,13 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{Sessions, events::TARGET, sessions::failed};
+use super::Sessions;
 use crate::{
     clock,
     error::{Error, ErrorKind, Result},
+    events::trace,
     id::SessionId,
-    session::{Follow, Found, Live, Session, Taken, take_lease},
+    session::{Follow, Found, Live, Session, Taken, failed, take_lease},
     store::{Acquire, Holder, require},
 };
 
@@ -166,11 +167,11 @@ impl Drop for SessionLease {
     fn drop(&mut self) {
         let (Some(_), Ok(runtime)) = (self.until.take(), Handle::try_current()) else { return };
         let (sessions, id, holder) = (self.sessions.clone(), self.id, self.holder);
-        let operation = sessions.context.running.begin();
+        let operation = sessions.context.outliving.begin();
         runtime.spawn(async move {
             let _operation = operation;
             if let Err(error) = sessions.release(&id, holder).await {
-                tracing::warn!(target: TARGET, { session.id = %id, %error }, "lease not given back: it ends when it expires");
+                trace::lease_not_released(&id, &error);
             }
         });
     }

@@ -15,7 +15,6 @@
 
 mod all;
 mod entries;
-mod events;
 mod lease;
 mod own;
 mod owners;

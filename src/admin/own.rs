@@ -64,20 +64,20 @@ impl Session {
         let (sessions, owner, _) = self.owned()?;
         sessions.revoke_all(&owner).await?;
         // Without this, the session would learn of its end only if the request's handler is being polled.
-        self.shared().has_ended_beside(EndedBeside::Owner { name: owner, kept: None });
+        self.request().has_ended_beside(EndedBeside::Owner { name: owner, kept: None });
         self.destroy_now().await.map(drop)
     }
 
     /// Returns a handle on all sessions, and the stored owner and id of this one. Fails if the request has changed the
     /// owner and not saved it.
     fn owned(&self) -> Result<(Sessions, Arc<str>, SessionId)> {
-        let state = self.shared().state();
-        state.not_superseded()?;
+        let state = self.request().state();
+        state.require_current()?;
         let stored = state.live().and_then(|live| live.stored.record.owner()).map(Owner::name);
-        if stored != state.draft.owner() || state.draft.new_owner().is_some() {
+        if stored != state.draft.owner() || state.draft.chosen_owner().is_some() {
             return Err(Error::request(ErrorKind::UnsavedChanges));
         }
         let (Some(owner), Some(live)) = (stored, state.live()) else { return Err(Error::request(ErrorKind::NoOwner)) };
-        Ok((Sessions::with(Arc::clone(&self.shared().context)), Arc::clone(owner), live.id))
+        Ok((Sessions::with(Arc::clone(&self.request().context)), Arc::clone(owner), live.id))
     }
 }

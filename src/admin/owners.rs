@@ -13,7 +13,7 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, make_room},
+    session::{AtLimit, IntoKey, Key, OwnerLimit, make_room},
     store::Stored,
 };
 
@@ -110,16 +110,17 @@ impl Sessions {
     /// Use it for logins outside a layer, or to know beforehand. A layer with
     /// [`sessions_per_owner`](crate::SessionLayerBuilder::sessions_per_owner) does this by itself, also for
     /// simultaneous logins. This call counts the sessions that the store lists, including one that the visitor may
-    /// already have. Two concurrent calls can both be admitted to the last place.
+    /// already have. Two concurrent calls can both get the last place.
     ///
     /// # Errors
     ///
     /// The same as [`of_owner`](Self::of_owner) and [`revoke_one`](Self::revoke_one).
-    pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
+    #[doc(alias = "admit")]
+    pub async fn make_room_for(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
         let (context, owner) = (Arc::clone(&self.context), owner.to_string());
         self.context
-            .running
-            .to_its_end(async move { make_room(&context, &owner, Limit { most: limit, at_limit }, &[]).await })
+            .outliving
+            .run_on(async move { make_room(&context, &owner, OwnerLimit { most: limit, at_limit }, &[]).await })
             .await
     }
 }

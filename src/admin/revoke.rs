@@ -4,17 +4,13 @@ use std::{collections::HashSet, fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    Sessions,
-    events::TARGET,
-    sessions::{during, failed},
-};
+use super::{Sessions, sessions::during};
 use crate::{
     error::{Error, ErrorKind, Result},
-    events::EventKind,
+    events::{EventKind, trace},
     id::SessionId,
     record::{Owner, Record, RecordKind},
-    session::{Caller, Context, Ended, EndedBeside, Live, end_listed, end_owned, within},
+    session::{Caller, Context, Ended, EndedBeside, Live, check_deadline, end_listed, end_owned, failed},
     store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
@@ -37,15 +33,15 @@ impl Sessions {
         let name = Arc::clone(&owner);
         let revoked: Result<u64> = self
             .context
-            .running
-            .to_its_end(async move {
-                // Revocations of one owner take turns in this process. If the turn doesn't come in time, revoke anyway.
-                let _turn = context.owner_turn(&owner, context.deadline()).await;
+            .outliving
+            .run_on(async move {
+                // Revocations of one owner wait in a line in this process. If the front isn't reached in time, revoke
+                // anyway.
+                let _front = context.owner_front(&owner, context.deadline()).await;
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
                 let removed = remove_listed(&context, &owner, &before, None).await;
-                tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
-                context.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
+                context.emit(EventKind::OwnerRevoked { kept: None, removed });
                 Ok(removed)
             })
             .await;
@@ -84,21 +80,20 @@ impl Sessions {
         let (name, keep) = (Arc::clone(&owner), *keep);
         let kept: Result<Option<SessionId>> = self
             .context
-            .running
-            .to_its_end(async move {
+            .outliving
+            .run_on(async move {
                 let deadline = context.deadline();
-                let turn = context.owner_turn(&owner, deadline).await;
-                let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
+                let front = context.owner_front(&owner, deadline).await;
+                let _front = front.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
                 // If the session was renewed meanwhile, it has a new id.
-                let Some(Live { id: keep, stored: held, .. }) = context.find_owned(&owner, &keep).await? else {
+                let Some(Live { id: keep, stored, .. }) = context.find_owned(&owner, &keep).await? else {
                     return Ok(None);
                 };
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
-                carry_over(&context, &keep, held, deadline).await?;
+                carry_into_epoch(&context, &keep, stored, deadline).await?;
                 let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
-                tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
-                context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
+                context.emit(EventKind::OwnerRevoked { kept: Some(keep), removed });
                 Ok(Some(keep))
             })
             .await;
@@ -122,11 +117,11 @@ impl Sessions {
         let caller = Caller::present();
         let ended: Result<Option<SessionId>> = self
             .context
-            .running
-            .to_its_end(async move {
+            .outliving
+            .run_on(async move {
                 let ended = end_owned(&context, &owner, &id).await?;
-                if let Some(id) = ended {
-                    tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
+                if let Some(id) = &ended {
+                    trace::owned_session_ended(id);
                 }
                 Ok(ended)
             })
@@ -149,16 +144,16 @@ async fn renew_epoch(context: &Context, owner: &str) -> Result<()> {
 }
 
 /// Writes the owner's present epoch into a session that was live before the epoch was renewed.
-async fn carry_over(context: &Context, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
-    let Some(owner) = held.record.owner().cloned() else { return Ok(()) };
-    let until = held.record.absolute_limit();
+async fn carry_into_epoch(context: &Context, id: &SessionId, mut stored: Stored, deadline: Instant) -> Result<()> {
+    let Some(owner) = stored.record.owner().cloned() else { return Ok(()) };
+    let until = stored.record.absolute_limit();
     let usage = Usage { used_at: context.clock.now(), expires_at: until };
     let epoch = context.store.ensure_epoch(owner.name(), usage).await.map_err(during("ensure_epoch"))?;
     let carried = Owner::new(Arc::clone(owner.name()), epoch);
     let carried = carried.map_err(|error| Error::session(ErrorKind::InvalidOwner, *id).because(error))?;
     loop {
-        let record = Arc::new(Record::clone(&held.record).with_owner(Some(carried.clone())));
-        match context.store.update(id, &record, &held.version, held.usage()).await {
+        let record = Arc::new(Record::clone(&stored.record).with_owner(Some(carried.clone())));
+        match context.store.update(id, &record, &stored.version, stored.usage()).await {
             Ok(Update::Updated(_)) => return Ok(()),
             // Another request has ended it: nothing is left to keep.
             Ok(Update::Gone) => return Ok(()),
@@ -168,13 +163,13 @@ async fn carry_over(context: &Context, id: &SessionId, mut held: Stored, deadlin
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {}
             Err(error) => return Err(failed("update", id)(error)),
         }
-        within(deadline, id)?;
+        check_deadline(deadline, id)?;
         // Not `find`: the session is revoked at this moment.
         let now = context.store.load(id).await.map_err(failed("load", id))?;
         let Some(now) = now.filter(|now| !now.is_expired(context.clock.now())) else { return Ok(()) };
         match now.record.owner() {
             Some(present) if *present == carried => return Ok(()),
-            Some(present) if *present == owner && now.record.kind() == RecordKind::Session => held = now,
+            Some(present) if *present == owner && now.record.kind() == RecordKind::Session => stored = now,
             // It was renewed, given to another owner, or carried into another epoch by another call.
             _ => return Ok(()),
         }
@@ -189,7 +184,7 @@ async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Stored)> {
         Ok(listed) => listed.into_iter().filter(|(_, stored)| stored.record.is_session()).collect(),
         Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
         Err(error) => {
-            tracing::warn!(target: TARGET, %error, "an owner's sessions could not be listed: revoked sessions expire unused");
+            trace::revoked_not_listed(&error);
             Vec::new()
         }
     }
@@ -212,7 +207,7 @@ async fn remove_listed(
     let present = match context.store.owner_epoch(owner).await {
         Ok(present) => present,
         Err(error) => {
-            tracing::warn!(target: TARGET, %error, "revoked sessions not removed: they expire unused");
+            trace::none_removed(&error);
             return 0;
         }
     };
@@ -223,18 +218,12 @@ async fn remove_listed(
             continue;
         }
         match end_listed(context, owner, &id, &stored.version).await {
-            Ok(Ended::Done(id) | Ended::Unsure(id)) => {
+            Ok(Ended::Done(id) | Ended::Presumed(id)) => {
                 removed += 1;
                 context.emit(EventKind::Destroyed { id });
             }
             Ok(Ended::Absent | Ended::Superseded) => {}
-            Err(error) => {
-                tracing::warn!(
-                    target: TARGET,
-                    { session.id = %id, %error },
-                    "revoked session not removed: it expires unused"
-                );
-            }
+            Err(error) => trace::revoked_not_removed(&id, &error),
         }
     }
     removed

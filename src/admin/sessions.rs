@@ -121,8 +121,8 @@ impl Sessions {
     /// The store's errors. The session may then live on.
     pub async fn end(&self, id: &SessionId) -> Result<bool> {
         let (context, asked, caller) = (Arc::clone(&self.context), *id, Caller::present());
-        let ended = self.context.running.to_its_end(async move {
-            let (Ended::Done(id) | Ended::Unsure(id)) = end(&context, &asked).await? else { return Ok(None) };
+        let ended = self.context.outliving.run_on(async move {
+            let (Ended::Done(id) | Ended::Presumed(id)) = end(&context, &asked).await? else { return Ok(None) };
             context.emit(EventKind::Destroyed { id });
             Ok(Some(id))
         });
@@ -140,12 +140,6 @@ impl Sessions {
 /// Converts a store's error, and names the operation.
 pub(super) fn during(operation: &'static str) -> impl FnOnce(StoreError) -> Error {
     move |error| error.during(operation).into()
-}
-
-/// Converts a store's error, and names the operation and the session.
-pub(super) fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
-    let id = *id;
-    move |error| error.during(operation).on(&id).into()
 }
 
 impl fmt::Debug for Sessions {

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use super::{
-    Sessions,
-    sessions::{during, failed},
-};
+use super::{Sessions, sessions::during};
 use crate::{
     error::Result,
     id::SessionId,
-    session::{Caller, EndedBeside},
+    session::{Caller, EndedBeside, failed},
     store::{Idle, Metadata, SessionStatus, SessionStore, Swept, require},
 };
 

@@ -4,8 +4,8 @@
 //! - [`Event`], [`EventKind`]: the events; [`NoSessionReason`], [`DropReason`], [`Outcome`]: parts of them.
 //! - `MetricsObserver`: events as metrics (feature `metrics`).
 //! - `accessors`: the name of a kind, and the session and the record that it is about.
-//! - `observers`: the registered observers, and the one place where events are emitted.
-//! - `trace`, `span`: the `tracing` side.
+//! - `observers`: the registered observers; emits each event of a session.
+//! - `trace`, `span`: the `tracing` side. Steps in ending an owner's sessions that no observer needs are only traced.
 
 mod accessors;
 mod event;
@@ -17,7 +17,7 @@ mod observers;
 mod outcome;
 mod reason;
 pub(crate) mod span;
-mod trace;
+pub(crate) mod trace;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::MetricsObserver;

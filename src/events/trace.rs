@@ -1,8 +1,11 @@
 //! The `tracing` side: each event with its target, level and id, never with a token or a value.
 
+use std::fmt::Display;
+
 use tracing::{debug, error, info, trace, warn};
 
 use super::{EventKind, NoSessionReason};
+use crate::id::SessionId;
 
 /// The target of events of sessions.
 pub(super) const SESSION: &str = "session_layer::session";
@@ -80,9 +83,14 @@ pub(super) fn trace(kind: &EventKind<'_>) {
                  `CookieConfig::secure(false)`. If a proxy terminates TLS, have it send `X-Forwarded-Proto`, or set `secure(true)`"
             );
         }
-        // Traced where they occur, with a target of their own.
-        EventKind::OwnerRevoked { .. }
-        | EventKind::Expired { .. }
+        EventKind::OwnerRevoked { kept: None, removed } => {
+            debug!(target: SESSIONS, removed, "an owner's sessions revoked");
+        }
+        EventKind::OwnerRevoked { kept: Some(id), removed } => {
+            debug!(target: SESSIONS, { session.id = %id, removed }, "an owner's other sessions revoked");
+        }
+        // Traced by the stores, with targets of their own.
+        EventKind::Expired { .. }
         | EventKind::Evicted { .. }
         | EventKind::Swept { .. }
         | EventKind::Operation { .. }
@@ -94,11 +102,11 @@ pub(super) fn trace(kind: &EventKind<'_>) {
 }
 
 /// Whether `tracing` is interested in the reason for a missing session.
-pub(super) fn tells_reasons() -> bool {
+pub(super) fn wants_reasons() -> bool {
     tracing::enabled!(target: SESSION, tracing::Level::DEBUG)
 }
 
-fn no_session(reason: NoSessionReason, id: Option<crate::id::SessionId>) {
+fn no_session(reason: NoSessionReason, id: Option<SessionId>) {
     let id = id.map(tracing::field::display);
     match reason {
         NoSessionReason::NoCookie => trace!(target: SESSION, { reason = reason.as_str() }, "no session"),
@@ -107,6 +115,51 @@ fn no_session(reason: NoSessionReason, id: Option<crate::id::SessionId>) {
         }
         _ => debug!(target: SESSION, { session.id = id, reason = reason.as_str() }, "no session"),
     }
+}
+
+/// Traces that one session of an owner was ended because it was asked for.
+pub(crate) fn owned_session_ended(id: &SessionId) {
+    debug!(target: SESSIONS, { session.id = %id }, "a session of an owner ended");
+}
+
+/// Traces that a session was ended to make room for a login of its owner.
+pub(crate) fn ended_to_make_room(id: &SessionId) {
+    debug!(target: SESSIONS, { session.id = %id }, "a session of an owner ended to make room");
+}
+
+/// Traces that a session was ended since its owner had one too many after simultaneous logins.
+pub(crate) fn surplus_ended(id: &SessionId) {
+    debug!(target: SESSIONS, { session.id = %id }, "a session of an owner ended: one too many");
+}
+
+/// Traces that such a session could not be ended.
+pub(crate) fn surplus_not_ended(id: &SessionId, error: &dyn Display) {
+    warn!(target: SESSIONS, { session.id = %id, %error }, "a session too many could not be ended");
+}
+
+/// Traces that an owner's sessions could not be counted again after a login was stored.
+pub(crate) fn not_counted_again(new: &SessionId, error: &dyn Display) {
+    warn!(target: SESSIONS, { session.id = %new, %error }, "an owner's sessions not counted again");
+}
+
+/// Traces that an owner's sessions could not be listed to remove revoked ones.
+pub(crate) fn revoked_not_listed(error: &dyn Display) {
+    warn!(target: SESSIONS, %error, "an owner's sessions not listed: what is revoked expires unused");
+}
+
+/// Traces that the owner's epoch could not be read, so that no revoked session was removed.
+pub(crate) fn none_removed(error: &dyn Display) {
+    warn!(target: SESSIONS, %error, "revoked sessions not removed: they expire unused");
+}
+
+/// Traces that one revoked session could not be removed.
+pub(crate) fn revoked_not_removed(id: &SessionId, error: &dyn Display) {
+    warn!(target: SESSIONS, { session.id = %id, %error }, "revoked session not removed: it expires unused");
+}
+
+/// Traces that a [`SessionLease`](crate::SessionLease) that was dropped could not be given back.
+pub(crate) fn lease_not_released(id: &SessionId, error: &dyn Display) {
+    warn!(target: SESSIONS, { session.id = %id, %error }, "lease not given back: it runs out at its time");
 }
 
 /// Reports a route without a layer, which therefore has no observer.

@@ -5,7 +5,7 @@ use http::{
     header::{self, Entry},
 };
 
-use crate::session::{Answer, Settings};
+use crate::session::{ResponseNotes, Settings};
 
 /// The headers that inner layers added to a response. If an outer layer replaces the response, it keeps them: a cookie
 /// may contain the only token of a session that was renewed.
@@ -50,19 +50,19 @@ impl Given {
 ///
 /// The response varies by `Cookie`, and is private unless the handler has set `Cache-Control`. If it sets the cookie,
 /// no cache may store it: another visitor would get this one's session (RFC 9111, section 7.3).
-pub(super) fn apply(settings: &Settings, answer: &Answer, status: StatusCode, headers: &mut HeaderMap) -> bool {
+pub(super) fn apply(settings: &Settings, notes: &ResponseNotes, status: StatusCode, headers: &mut HeaderMap) -> bool {
     // The request had two live sessions and was refused: both cookies are removed, so that the visitor can sign in
     // again. Neither session is ended, since one may be another person's. If the answer is not a refusal, the handler
     // went on without a session, and no cookie is removed.
-    let loses_all = answer.two_sessions && status.is_client_error();
-    let sets_cookie = match &answer.cookie {
+    let loses_all = notes.two_sessions && status.is_client_error();
+    let sets_cookie = match &notes.cookie {
         Some((token, max_age)) => {
             settings.cookie.set(headers, token, *max_age);
             true
         }
-        None if answer.destroyed || loses_all => {
+        None if notes.destroyed || loses_all => {
             settings.cookie.remove(headers);
-            headers.extend(answer.removals.iter().map(|line| (header::SET_COOKIE, line.clone())));
+            headers.extend(notes.removals.iter().map(|line| (header::SET_COOKIE, line.clone())));
             true
         }
         None => false,

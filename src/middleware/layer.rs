@@ -10,7 +10,7 @@ use crate::{
     admin::Sessions,
     error::Result,
     id::SessionId,
-    session::{Context, Session, Shared},
+    session::{Context, RequestSession, Session},
 };
 
 /// Gives every request a session: found by its cookie, loaded when a handler asks for it, and saved if it has changed.
@@ -72,7 +72,7 @@ use crate::{
 pub struct SessionLayer<R = DefaultErrorResponse> {
     /// Shared by all its requests.
     pub(super) context: Arc<Context>,
-    pub(super) answer: R,
+    pub(super) error_response: R,
 }
 
 /// # Sessions outside a request
@@ -83,7 +83,7 @@ impl<R> SessionLayer<R> {
     /// (`examples/testing.rs`).
     #[must_use]
     pub fn new_session(&self) -> Session {
-        Session::of(Shared::detached(Arc::clone(&self.context), Default::default()))
+        Session::of(RequestSession::detached(Arc::clone(&self.context), Default::default()))
     }
 
     /// Opens the session with this id and this layer's settings, outside a request. Returns `None` if no such session
@@ -130,7 +130,7 @@ impl<R> SessionLayer<R> {
     /// Each operation ends within the store's time limits. To limit the wait as a whole, put a `tokio::time::timeout`
     /// around it.
     pub async fn drain(&self) {
-        self.context.running.drained().await;
+        self.context.outliving.drained().await;
     }
 
     /// Returns the value of the `Cookie` header that gives a request this session, for tests.
@@ -139,8 +139,8 @@ impl<R> SessionLayer<R> {
     /// logged in since it was created or opened. For any other session this is `None`, since tokens are not stored.
     #[must_use]
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
-        let state = session.shared().state();
-        state.answer.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
+        let state = session.request().state();
+        state.notes.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
     }
 }
 
@@ -148,13 +148,13 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, Arc::clone(&self.context), self.answer.clone())
+        SessionService::new(inner, Arc::clone(&self.context), self.error_response.clone())
     }
 }
 
 impl<R: Clone> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
-        Self { context: Arc::clone(&self.context), answer: self.answer.clone() }
+        Self { context: Arc::clone(&self.context), error_response: self.error_response.clone() }
     }
 }
 

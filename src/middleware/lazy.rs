@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     cookie::Tokens,
     error::{ErrorKind, Result},
-    session::{LoadFailure, Session, Shared},
+    session::{RequestSession, Session},
 };
 
 /// A session that is loaded on demand, and at most once, for handlers that may not need it.
@@ -23,7 +23,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct LazySession {
-    shared: Arc<Shared>,
+    request: Arc<RequestSession>,
     tokens: Arc<Tokens>,
     has_cookie: bool,
 }
@@ -51,18 +51,18 @@ impl LazySession {
     #[must_use]
     pub fn new(session: Session) -> Self {
         let has_cookie = !session.is_new();
-        Self { shared: Arc::clone(session.shared()), tokens: Arc::default(), has_cookie }
+        Self { request: Arc::clone(session.request()), tokens: Arc::default(), has_cookie }
     }
 
-    pub(super) fn of(shared: Arc<Shared>, tokens: Tokens) -> Self {
-        Self { shared, has_cookie: !tokens.is_empty(), tokens: Arc::new(tokens) }
+    pub(super) fn of(request: Arc<RequestSession>, tokens: Tokens) -> Self {
+        Self { request, has_cookie: !tokens.is_empty(), tokens: Arc::new(tokens) }
     }
 
     /// Returns whether the request has a cookie that looks like a session's, which does not mean that the session is
     /// live. For a session in a [test](Self::new), returns whether it is stored.
     #[must_use]
     pub fn has_cookie(&self) -> bool {
-        self.shared.consult();
+        self.request.consult();
         self.has_cookie
     }
 
@@ -72,7 +72,7 @@ impl LazySession {
     ///
     /// The same as [`SessionHandle::session`](crate::SessionHandle::session).
     pub async fn session(&self) -> Result<Session> {
-        load(&self.shared, &self.tokens).await
+        self.request.open(&self.tokens).await
     }
 
     /// Ends the session at once, even if its record can't be opened. Returns `true` if there was one.
@@ -96,15 +96,15 @@ impl LazySession {
     /// The same as [`Session::destroy_now`], and [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell
     /// whether there is a session.
     pub async fn destroy(&self) -> Result<bool> {
-        self.shared.consult();
-        // Ending a session doesn't wait for a turn.
-        if self.shared.takes_turns() {
-            return self.shared.destroy_unopened(&self.tokens).await;
+        self.request.consult();
+        // Ending a session doesn't wait for its lease.
+        if self.request.waits_for_lease() {
+            return self.request.destroy_by_tokens(&self.tokens).await;
         }
         match self.session().await {
             Ok(session) => session.destroy_now().await,
             // A record that can't be opened can still be ended. Of two live sessions, both are.
-            Err(error) if error.kind() != ErrorKind::Unavailable => self.shared.destroy_unopened(&self.tokens).await,
+            Err(error) if error.kind() != ErrorKind::Unavailable => self.request.destroy_by_tokens(&self.tokens).await,
             Err(error) => Err(error),
         }
     }
@@ -114,21 +114,10 @@ impl fmt::Debug for LazySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("LazySession");
         debug.field("has_cookie", &self.has_cookie);
-        if self.shared.was_asked_for() {
-            debug.field("session", &self.shared).finish()
+        if self.request.was_asked_for() {
+            debug.field("session", &self.request).finish()
         } else {
             debug.finish_non_exhaustive()
         }
     }
-}
-
-/// Loads a request's session. If the request has two live sessions, records that, so that the response removes the
-/// cookies.
-pub(super) async fn load(shared: &Arc<Shared>, tokens: &Tokens) -> Result<Session> {
-    let outcome = shared.load(tokens).await;
-    if let Err(LoadFailure::TwoSessions) = &outcome {
-        shared.state().answer.two_sessions = true;
-    }
-    outcome?;
-    Ok(Session::of(Arc::clone(shared)))
 }

@@ -20,12 +20,12 @@ use crate::{events::EventKind, session};
 pub struct SessionService<S, R = DefaultErrorResponse> {
     inner: S,
     context: Arc<session::Context>,
-    answer: R,
+    error_response: R,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(super) fn new(inner: S, context: Arc<session::Context>, answer: R) -> Self {
-        Self { inner, context, answer }
+    pub(super) fn new(inner: S, context: Arc<session::Context>, error_response: R) -> Self {
+        Self { inner, context, error_response }
     }
 
     /// Returns a reference to the inner service.
@@ -66,10 +66,10 @@ where
             if !context.nested.swap(true, Ordering::Relaxed) {
                 context.emit(EventKind::NestedLayer { cookie: context.settings.cookie.name() });
             }
-            return ResponseFuture::new(self.inner.call(request), None, self.answer.clone());
+            return ResponseFuture::new(self.inner.call(request), None, self.error_response.clone());
         }
         let handle = SessionHandle::new(Arc::clone(context), outer.cloned());
         extensions.insert(handle.clone());
-        ResponseFuture::new(self.inner.call(request), Some(handle), self.answer.clone())
+        ResponseFuture::new(self.inner.call(request), Some(handle), self.error_response.clone())
     }
 }

@@ -30,4 +30,5 @@ pub(crate) use self::{
     owner::OwnerName,
     renewed::renewed_value,
     reserved::{RENEWED, is_reserved},
+    wire::{HEAD_BYTES, OWNER_HEAD_BYTES},
 };

@@ -14,7 +14,10 @@ const PERSISTENT: u8 = 0b01;
 const HAS_OWNER: u8 = 0b10;
 
 /// Bytes up to the owner: version, kind, flags, three times, check.
-const HEAD_BYTES: usize = 3 + 3 * 8 + 16;
+pub(crate) const HEAD_BYTES: usize = 3 + 3 * 8 + 16;
+
+/// Bytes before the name of the owner, if there is one: epoch, length.
+pub(crate) const OWNER_HEAD_BYTES: usize = 8 + 2;
 
 const CUT_OFF: RecordError = RecordError::new("it is cut off");
 
@@ -58,7 +61,7 @@ impl Record {
     /// The number of bytes that [`to_bytes`](Self::to_bytes) returns.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let owner = self.owner.as_ref().map_or(0, |owner| 8 + 2 + owner.name().len());
+        let owner = self.owner.as_ref().map_or(0, |owner| OWNER_HEAD_BYTES + owner.name().len());
         HEAD_BYTES + owner + self.entries.as_bytes().len()
     }
 

@@ -8,7 +8,7 @@ use super::{
     changes::Change,
     draft::Draft,
     key::{InsertKey, IntoKey, check},
-    shared::Session,
+    session::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,12 +29,12 @@ impl Session {
     #[doc(alias("get_value"))]
     pub fn get<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
-        let held = {
-            let mut state = self.shared.state();
-            state.see(key, self.shared.settings());
-            state.draft.held(key)
+        let entry = {
+            let mut state = self.request.state();
+            state.see(key, self.request.settings());
+            state.draft.entry(key)
         };
-        self.decode(key, held.bytes(key))
+        self.decode(key, entry.bytes(key))
     }
 
     /// Returns the value of an entry, or the type's default if there is none.
@@ -103,15 +103,15 @@ impl Session {
         let type_name = key.type_name().unwrap_or_else(|| std::any::type_name::<V>().trim_start_matches('&'));
         let key = key.name();
         check(key)?;
-        let codec = &self.shared.settings().codec;
+        let codec = &self.request.settings().codec;
         let failed = |error| Error::entry(ErrorKind::Encode, key, Some(type_name)).because(error);
         let bytes = codec.encode(&value).map_err(failed)?;
         verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
         let bytes: Arc<[u8]> = bytes.into();
-        let mut state = self.shared.state();
-        state.writable()?;
+        let mut state = self.request.state();
+        state.require_writable()?;
         // If a closure is in the log, running it again may leave another value, so the change is needed.
-        if state.draft.get(key) == Some(&*bytes) && !state.has_run() {
+        if state.draft.get(key) == Some(&*bytes) && !state.log.has_run() {
             return Ok(());
         }
         self.check_size(&state.draft, key, bytes.len())?;
@@ -130,8 +130,8 @@ impl Session {
     #[doc(alias("delete", "remove_value"))]
     pub fn remove(&self, key: impl AsRef<str>) -> Result<bool> {
         let key = key.as_ref();
-        let mut state = self.shared.state();
-        state.not_superseded()?;
+        let mut state = self.request.state();
+        state.require_current()?;
         let was_there = state.draft.get(key).is_some();
         if was_there || state.may_come_back(key) {
             state.change(Change::Remove(key.into(), None));
@@ -152,15 +152,15 @@ impl Session {
     pub fn take<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = key.name();
         loop {
-            let (held, revision) = {
-                let mut state = self.shared.state();
-                state.not_superseded()?;
-                state.see(key, self.shared.settings());
-                (state.draft.held(key), state.revision)
+            let (entry, revision) = {
+                let mut state = self.request.state();
+                state.require_current()?;
+                state.see(key, self.request.settings());
+                (state.draft.entry(key), state.log.revision)
             };
-            let value = self.decode(key, held.bytes(key))?;
-            let mut state = self.shared.state();
-            if state.revision == revision {
+            let value = self.decode(key, entry.bytes(key))?;
+            let mut state = self.request.state();
+            if state.log.revision == revision {
                 if value.is_some() || state.may_come_back(key) {
                     state.change(Change::Remove(key.into(), None));
                 }
@@ -173,8 +173,8 @@ impl Session {
     #[must_use]
     #[doc(alias("contains_key", "has"))]
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
-        let mut state = self.shared.state();
-        state.see(key.as_ref(), self.shared.settings());
+        let mut state = self.request.state();
+        state.see(key.as_ref(), self.request.settings());
         state.draft.get(key.as_ref()).is_some()
     }
 
@@ -182,13 +182,13 @@ impl Session {
     #[must_use]
     #[doc(alias("entries"))]
     pub fn keys(&self) -> Vec<String> {
-        self.shared.state().draft.iter().map(|(key, _)| key.to_owned()).collect()
+        self.request.state().draft.iter().map(|(key, _)| key.to_owned()).collect()
     }
 
     /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.state().draft.len()
+        self.request.state().draft.len()
     }
 
     /// Returns `true` if there are no entries.
@@ -206,22 +206,22 @@ impl Session {
     ///
     /// [`Superseded`](ErrorKind::Superseded).
     pub fn clear(&self) -> Result<()> {
-        let mut state = self.shared.state();
-        state.not_superseded()?;
+        let mut state = self.request.state();
+        state.require_current()?;
         state.change(Change::Clear);
         Ok(())
     }
 
     pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, bytes: Option<&[u8]>) -> Result<Option<T>> {
-        let decode = |bytes| self.shared.settings().codec.decode(bytes);
+        let decode = |bytes| self.request.settings().codec.decode(bytes);
         bytes.map(decode).transpose().map_err(|error| entry::<T>(ErrorKind::Decode, key).because(error))
     }
 
     pub(super) fn check_size(&self, draft: &Draft, key: &str, value: usize) -> Result<()> {
-        let (after, limit) = (draft.encoded_len_with(key, value), self.shared.settings().max_record);
+        let (after, max_record_bytes) = (draft.encoded_len_with(key, value), self.request.settings().max_record_bytes);
         // A change that shrinks a record that is already too large is allowed.
-        if after > limit && after > draft.encoded_len() {
-            return Err(Error::too_large(Some(key), after, limit));
+        if after > max_record_bytes && after > draft.encoded_len() {
+            return Err(Error::too_large(Some(key), after, max_record_bytes));
         }
         Ok(())
     }

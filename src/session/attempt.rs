@@ -10,8 +10,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    changes::{Change, Renewal},
-    context::{Context, within},
+    changes::{Change, TokenChange},
+    context::{Context, check_deadline, failed},
     find::{Follow, Found},
     live::{Live, Moment, Unsure},
     work::Work,
@@ -66,10 +66,10 @@ pub(super) async fn create(context: &Context, work: &mut Work, deadline: Instant
             Err(error) => return Err(failed("create", &id)(error)),
         };
         if let Some(version) = version {
-            context.emit(EventKind::Created { id, record: &record, login: work.renewal == Renewal::Login });
+            context.emit(EventKind::Created { id, record: &record, login: work.token_change == TokenChange::Login });
             return Ok(written(id, record, version, usage, now, Some(token)));
         }
-        within(deadline, &id)?;
+        check_deadline(deadline, &id)?;
     }
 }
 
@@ -78,11 +78,7 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
     let (id, expected) = (live.id, &live.stored.version);
     let now = context.clock.now();
     let record = Arc::new(work.record(context, Some(&live.stored.record), now).await?);
-    let mut usage = Usage::at(&record, now);
-    if live.is_forwarded {
-        // No request has presented the new token yet, so no use of it is recorded.
-        usage.used_at = live.stored.used_at;
-    }
+    let mut usage = live.usage(&record, now);
     let version = match context.store.update(&id, &record, expected, usage).await {
         Ok(Update::Updated(version)) => version,
         Ok(Update::Conflict(newer)) => return Ok(Attempt::Conflict(newer)),
@@ -92,7 +88,7 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
             // If the old version is still stored, the write may yet arrive. Trying again could then run a closure on
             // its own result, so the outcome stays unknown. It also stays unknown if the session has ended since:
             // others may have read what this request wrote.
-            let Some(now) = Box::pin(look(context, &id, &error)).await? else { return Err(error.into()) };
+            let Some(now) = Box::pin(load_after_unknown(context, &id, &error)).await? else { return Err(error.into()) };
             // Another request may have computed the same record from the same version. Equal content then doesn't prove
             // that this write was stored: unless the log is blind, one of two updates may be missing.
             if now.record != record || !work.log.iter().all(Change::is_blind) {
@@ -117,14 +113,14 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
     let (token, to, check) = draw(context)?;
     let record = Arc::new(work.record(context, Some(before), now).await?.with_check(check));
     // The owner's sessions were revoked after this one was loaded, so its data must not be carried over.
-    if let (Some(held), Some(new)) = (before.owner(), record.owner())
-        && held.name() == new.name()
-        && held.epoch() != new.epoch()
-        && work.renewal == Renewal::Login
+    if let (Some(owner), Some(new)) = (before.owner(), record.owner())
+        && owner.name() == new.name()
+        && owner.epoch() != new.epoch()
+        && work.token_change == TokenChange::Login
     {
         return Ok(Attempt::Revoked);
     }
-    let tombstone = Arc::new(tombstone(context, work.renewal, before, &record, to, now)?);
+    let tombstone = Arc::new(tombstone(context, work.token_change, before, &record, to, now)?);
     let usage = Usage::at(&record, now);
     let version = match context.store.rename(&from, expected, &tombstone, &to, &record, usage).await {
         Ok(Rename::Renamed(version)) => version,
@@ -137,7 +133,7 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
             match read_back_rename(context, (&from, &tombstone), (&to, &record), error).await {
                 Ok(version) => version,
                 Err(error) => {
-                    let unsure = Unsure { from, tombstone, to, check, token, renewal: work.renewal };
+                    let unsure = Unsure { from, tombstone, to, check, token, token_change: work.token_change };
                     work.unsure = Some(Box::new(unsure));
                     return Err(error);
                 }
@@ -145,7 +141,7 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
         }
         Err(error) => return Err(failed("rename", &from)(error)),
     };
-    context.emit(EventKind::Renewed { from, to, record: &record, login: work.renewal == Renewal::Login });
+    context.emit(EventKind::Renewed { from, to, record: &record, login: work.token_change == TokenChange::Login });
     Ok(Attempt::Done(written(to, record, version, usage, now, Some(token))))
 }
 
@@ -153,14 +149,14 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
 /// from before a login may have been planted, so requests with it must not reach the session of that login.
 fn tombstone(
     context: &Context,
-    renewal: Renewal,
+    token_change: TokenChange,
     before: &Record,
     after: &Record,
     to: SessionId,
     now: SystemTime,
 ) -> Result<Record> {
     let owner = before.owner().map(Owner::name);
-    let forward = (renewal == Renewal::Renew && owner == after.owner().map(Owner::name)).then(|| Forward {
+    let forward = (token_change == TokenChange::Renew && owner == after.owner().map(Owner::name)).then(|| Forward {
         to,
         until: clock::later(now, context.settings.renewal_grace),
         owner: owner.cloned(),
@@ -194,8 +190,8 @@ fn written(
     Written { live: Live { id, stored: Stored::new(record, version, usage), is_forwarded: false, loaded }, token }
 }
 
-/// Loads what is stored after a write that was not answered. If the load fails, the outcome stays unknown.
-async fn look(context: &Context, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
+/// Loads what is stored after a write whose outcome is unknown. If the load fails, the outcome stays unknown.
+async fn load_after_unknown(context: &Context, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
     context.store.load(id).await.map_err(|_| unknown.clone().into())
 }
 
@@ -208,7 +204,7 @@ async fn read_back_rename(
     unknown: StoreError,
 ) -> Result<Version> {
     // No other write leaves this tombstone: it contains random bytes.
-    let is_ours = look(context, from, &unknown).await?.is_some_and(|old| old.record == *tombstone);
+    let is_ours = load_after_unknown(context, from, &unknown).await?.is_some_and(|old| old.record == *tombstone);
     match read_back(context, to, record, unknown.clone()).await? {
         Some(version) if is_ours => Ok(version),
         _ => Err(unknown.into()),
@@ -217,7 +213,7 @@ async fn read_back_rename(
 
 /// Finds out what became of a move to a new token that was not answered. Returns the session under its new token if it
 /// moved there and is still live. An error includes the move, so that it can be looked up again later.
-pub(crate) async fn look_after(
+pub(crate) async fn resolve_unsure(
     context: &Context,
     unsure: Box<Unsure>,
 ) -> Result<Option<Written>, (Box<Unsure>, Error)> {
@@ -246,14 +242,9 @@ async fn read_back(
     record: &Arc<Record>,
     unknown: StoreError,
 ) -> Result<Option<Version>> {
-    match look(context, id, &unknown).await? {
+    match load_after_unknown(context, id, &unknown).await? {
         Some(stored) if stored.record == *record => Ok(Some(stored.version)),
         Some(_) => Err(unknown.into()),
         None => Ok(None),
     }
-}
-
-/// Adds the operation and the session to a failure of the store.
-fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
-    move |error| error.during(operation).on(id).into()
 }

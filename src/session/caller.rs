@@ -5,7 +5,7 @@
 use std::any::Any;
 use std::{cell::RefCell, sync::Arc};
 
-use super::{live::EndedBeside, shared::Shared};
+use super::{live::EndedBeside, request_session::RequestSession};
 #[cfg(feature = "axum")]
 use crate::{
     error::Error,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 thread_local! {
-    static PRESENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+    static PRESENT: RefCell<Option<Arc<RequestSession>>> = const { RefCell::new(None) };
 }
 
 /// The request whose handler makes a call, or `None` if no handler does.
@@ -21,10 +21,10 @@ thread_local! {
 /// A response removes the session's cookie only if its own request ended the session. Otherwise a late logout would
 /// remove the cookie of a login in between. But a handler can also end its session by `revoke_all(owner)` or `end(id)`,
 /// which have no access to the request. So the layer records which request's handler it is polling.
-pub(crate) struct Caller(Option<Arc<Shared>>);
+pub(crate) struct Caller(Option<Arc<RequestSession>>);
 
 /// The request whose handler was being polled before. It is restored when this is dropped.
-pub(crate) struct Polling(Option<Arc<Shared>>);
+pub(crate) struct Polling(Option<Arc<RequestSession>>);
 
 impl Caller {
     /// Returns the request whose handler makes this call. Must be called before the first await.
@@ -34,8 +34,8 @@ impl Caller {
 
     /// Notes in the request which sessions its handler has ended.
     pub(crate) fn has_ended(self, ended: Option<EndedBeside>) {
-        if let (Some(shared), Some(ended)) = (self.0, ended) {
-            shared.has_ended_beside(ended);
+        if let (Some(request), Some(ended)) = (self.0, ended) {
+            request.has_ended_beside(ended);
         }
     }
 
@@ -48,8 +48,8 @@ impl Caller {
 
 impl Polling {
     /// Marks this request's handler as being polled, until the returned value is dropped.
-    pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
-        Self::replace(Some(Arc::clone(shared)))
+    pub(crate) fn begin(request: &Arc<RequestSession>) -> Self {
+        Self::replace(Some(Arc::clone(request)))
     }
 
     /// Marks no handler as being polled, until the returned value is dropped. Code that runs in the meantime has no
@@ -58,7 +58,7 @@ impl Polling {
         Self::replace(None)
     }
 
-    fn replace(present: Option<Arc<Shared>>) -> Self {
+    fn replace(present: Option<Arc<RequestSession>>) -> Self {
         Self(PRESENT.try_with(|before| before.replace(present)).ok().flatten())
     }
 }
@@ -78,7 +78,7 @@ impl Drop for Polling {
 pub(crate) fn report_failed(error: &Error, caller: &Caller) {
     let kind = EventKind::HandlerFailed { error };
     match &caller.0 {
-        Some(shared) => shared.context.emit(kind),
+        Some(request) => request.context.emit(kind),
         None => Observers::NONE.emit(kind),
     }
 }

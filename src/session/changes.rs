@@ -34,15 +34,17 @@ pub(crate) struct Logged {
     pub(crate) change: Change,
 }
 
-/// Whether, and why, the commit gives the session a new token.
+/// Whether, and why, the commit gives the session a new token. Ordered by strength: of two that a request asks for, the
+/// stronger one is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Renewal {
+pub(crate) enum TokenChange {
     #[default]
     Keep,
     /// The same session under a new token.
     Renew,
     /// The session is taken from its owner and continues as a new, empty one.
-    Leave,
+    Handover,
+    /// The session gets this owner and a new absolute clock, and no older token leads to it.
     Login,
 }
 
@@ -69,14 +71,14 @@ impl Change {
             Self::Remove(key, _) => draft.replace(key, None, false),
             Self::Clear => draft.clear(),
             Self::Login(owner, lifetime) => {
-                if draft.leaves(Some(owner)) {
+                if draft.changes_owner_to(Some(owner)) {
                     draft.clear();
                 }
                 draft.set_lifetime(*lifetime);
                 draft.set_owner(Some(Arc::clone(owner)));
             }
             Self::Owner(owner, lifetime) => {
-                if draft.leaves(owner.as_ref()) {
+                if draft.changes_owner_to(owner.as_ref()) {
                     draft.clear();
                     draft.set_lifetime(*lifetime);
                 }
@@ -145,8 +147,8 @@ pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Opt
     (!empties).then_some(key)
 }
 
-/// Whether the changes take the session of this record from its owner. A login is not counted.
-pub(crate) fn take_away(base: &Record, log: &[Change]) -> bool {
+/// Whether the changes take the session of this record from its owner, other than by a login.
+pub(crate) fn changes_owner(base: &Record, log: &[Change]) -> bool {
     let mut owner = base.owner().map(Owner::name);
     log.iter().any(|change| match change {
         Change::Login(name, _) => {

@@ -6,8 +6,8 @@ use std::sync::{Arc, atomic::AtomicBool};
 use tokio::time::Instant;
 
 use super::{
+    outliving::Outliving,
     queue::{Front, Lines, Place},
-    running::Running,
     settings::Settings,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     events::{EventKind, NoSessionReason, Observers},
     id::{SessionId, SessionToken, TokenCheck},
     record::Record,
-    store::DynStore,
+    store::{DynStore, StoreError},
 };
 
 /// The state shared by all sessions and requests of a layer.
@@ -33,9 +33,9 @@ pub(crate) struct Context {
     /// Set once a layer that is nested inside another of the same cookie name was reported.
     pub(crate) nested: Arc<AtomicBool>,
     /// The operations that continue when their callers are dropped.
-    pub(crate) running: Running,
-    /// The lines in which the commits of one session, and the logins of one owner, wait for each other.
-    commits: Arc<Lines>,
+    pub(crate) outliving: Outliving,
+    /// The lines in which the commits of one session, and the logins and revocations of one owner, wait for each other.
+    writers: Arc<Lines>,
     /// The lines in which the requests of one session wait for its lease.
     leases: Arc<Lines>,
 }
@@ -48,8 +48,8 @@ impl Context {
             observers,
             clock,
             nested: Arc::default(),
-            running: Running::default(),
-            commits: Arc::new(Lines::unbounded()),
+            outliving: Outliving::default(),
+            writers: Arc::new(Lines::unbounded()),
             leases: Arc::new(Lines::bounded()),
         }
     }
@@ -83,24 +83,24 @@ impl Context {
         clock::deadline(self.settings.retry_for)
     }
 
-    /// Waits until no other commit of this session in this process has the turn. Returns `None` if the deadline passes
-    /// first.
+    /// Waits for the front of the line in which the commits of this session in this process wait for each other.
+    /// Returns `None` if the deadline passes first.
     ///
-    /// If a hundred commits met conflicts and tried again at once, each would fail up to a hundred times. If they take
-    /// turns, each reloads once.
-    pub(crate) async fn commit_turn(&self, id: SessionId, deadline: Instant) -> Option<Front> {
-        self.commits.front(id, deadline).await
+    /// If a hundred commits met conflicts and tried again at once, each would fail up to a hundred times. If they go one
+    /// after another, each reloads once.
+    pub(crate) async fn commit_front(&self, id: SessionId, deadline: Instant) -> Option<Front> {
+        self.writers.front(id, deadline).await
     }
 
-    /// Like [`commit_turn`](Self::commit_turn), but returns `None` instead of waiting if another commit has the turn or
-    /// waits for it.
-    pub(crate) fn try_commit_turn(&self, id: SessionId) -> Option<Front> {
-        self.commits.try_front(id)
+    /// Like [`commit_front`](Self::commit_front), but returns `None` instead of waiting if another commit is in the
+    /// line.
+    pub(crate) fn try_commit_front(&self, id: SessionId) -> Option<Front> {
+        self.writers.try_front(id)
     }
 
-    /// Like [`commit_turn`](Self::commit_turn), but for the logins and revocations of one owner.
-    pub(crate) async fn owner_turn(&self, owner: &str, deadline: Instant) -> Option<Front> {
-        self.commits.front(SessionId::for_epoch(owner), deadline).await
+    /// Like [`commit_front`](Self::commit_front), but for the logins and revocations of one owner.
+    pub(crate) async fn owner_front(&self, owner: &str, deadline: Instant) -> Option<Front> {
+        self.writers.front(SessionId::for_epoch(owner), deadline).await
     }
 
     /// Joins the line of this process's requests that wait for a session's lease.
@@ -110,6 +110,12 @@ impl Context {
 }
 
 /// Returns [`Contended`](ErrorKind::Contended) if the deadline has passed.
-pub(crate) fn within(deadline: Instant, id: &SessionId) -> Result<()> {
+pub(crate) fn check_deadline(deadline: Instant, id: &SessionId) -> Result<()> {
     if Instant::now() < deadline { Ok(()) } else { Err(Error::session(ErrorKind::Contended, *id)) }
+}
+
+/// Converts a store's error, and names the operation and the session.
+pub(crate) fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
+    let id = *id;
+    move |error| error.during(operation).on(&id).into()
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::shared::Shared;
+use super::request_session::RequestSession;
 use crate::clock::Shown;
 
 /// Shows the session's metadata and keys, but none of its values.
-impl fmt::Debug for Shared {
+impl fmt::Debug for RequestSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         let stored = state.live().map(|live| &live.stored);

@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
 use crate::{
     error::{Error, ErrorKind, Result},
     lifetime::Lifetime,
-    record::{Entries, Owner, RENEWED, Record, is_reserved},
+    record::{Entries, HEAD_BYTES, OWNER_HEAD_BYTES, Owner, RENEWED, Record, is_reserved},
 };
 
-/// An entry that is held so that it can be read with no lock held.
-pub(crate) enum HeldEntry {
+/// A reference to one entry, so that it can be read with no lock held.
+pub(crate) enum EntryRef {
     Value(Arc<[u8]>),
     InRecord(Arc<Record>),
     Absent,
 }
 
-impl HeldEntry {
-    /// Returns the bytes of the entry, whose key must be the one that it was held by.
+impl EntryRef {
+    /// Returns the bytes of the entry. The key must be the one that it was returned for.
     pub(crate) fn bytes(&self, key: &str) -> Option<&[u8]> {
         match self {
             Self::Value(bytes) => Some(bytes),
@@ -87,17 +87,17 @@ impl Draft {
         Self { base, count, bytes, ..Self::default() }
     }
 
-    /// Holds one entry, so that it can be decoded with no lock held. Nothing is copied.
-    pub(crate) fn held(&self, key: &str) -> HeldEntry {
+    /// Returns a reference to one entry, so that it can be decoded with no lock held. Nothing is copied.
+    pub(crate) fn entry(&self, key: &str) -> EntryRef {
         match (self.over.get(key), &self.base) {
-            (Some(Changed { value: Some(value), .. }), _) => HeldEntry::Value(Arc::clone(value)),
-            (None, Some(record)) if !self.hidden && !is_reserved(key) => HeldEntry::InRecord(Arc::clone(record)),
-            _ => HeldEntry::Absent,
+            (Some(Changed { value: Some(value), .. }), _) => EntryRef::Value(Arc::clone(value)),
+            (None, Some(record)) if !self.hidden && !is_reserved(key) => EntryRef::InRecord(Arc::clone(record)),
+            _ => EntryRef::Absent,
         }
     }
 
     /// Whether setting this owner would take the session from its current owner.
-    pub(crate) fn leaves(&self, owner: Option<&Arc<str>>) -> bool {
+    pub(crate) fn changes_owner_to(&self, owner: Option<&Arc<str>>) -> bool {
         self.owner().is_some_and(|present| Some(present) != owner)
     }
 
@@ -188,8 +188,8 @@ impl Draft {
         self.lifetime = Some(lifetime);
     }
 
-    /// Returns the owner that this request has set, if any, whether or not it is the record's owner.
-    pub(crate) fn new_owner(&self) -> Option<&Arc<str>> {
+    /// Returns the owner that this request has set, if it has set one, whether or not it is the record's owner already.
+    pub(crate) fn chosen_owner(&self) -> Option<&Arc<str>> {
         self.owner.as_ref()?.as_ref()
     }
 
@@ -225,9 +225,8 @@ impl Draft {
 
     /// Returns the encoded size of the record, in bytes, with the owner that this request has set.
     pub(crate) fn encoded_len(&self) -> usize {
-        const HEAD: usize = 43;
-        let owner = self.owner().map_or(0, |name| 10 + name.len());
-        HEAD + owner + self.entries_len()
+        let owner = self.owner().map_or(0, |name| OWNER_HEAD_BYTES + name.len());
+        HEAD_BYTES + owner + self.entries_len()
     }
 
     /// Like [`encoded_len`](Self::encoded_len), but with a value of this length under this key.

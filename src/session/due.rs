@@ -1,12 +1,29 @@
-//! What is due for a session even if its data has not changed: a touch, a renewal, or recording its first use.
+//! What is due once the handler has answered: also for a session whose data has not changed, a touch, a renewal, or
+//! recording its first use.
 
 use std::time::SystemTime;
 
-use super::{changes::Renewal, context::Context, policy::SavePolicy, settings::Settings, state::State};
+use super::{changes::TokenChange, context::Context, policy::SavePolicy, settings::Settings, state::State};
 use crate::{
     clock::{duration_millis, to_millis as millis},
     store::SessionStore,
 };
+
+/// What is due once the handler has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The request did not use the session.
+    Untouched,
+    /// The session was loaded, and there is nothing to write.
+    Clean,
+    /// There is something to write.
+    Commit {
+        /// The commit renews or destroys, so it runs on even if the client disconnects.
+        runs_on: bool,
+    },
+    /// There is nothing to write, but the lease must be released.
+    ReleaseLease,
+}
 
 /// The minimum age of the last renewal, in milliseconds, at which a forwarded request renews again. Before that, the
 /// response with the new token may still be under way.
@@ -44,7 +61,7 @@ impl State {
     ///
     /// Always `false` if the store lets the last write win: the save would overwrite what others have written since the
     /// session was loaded.
-    pub(crate) fn is_first_use_untold(&self, context: &Context, now: SystemTime) -> bool {
+    pub(crate) fn is_first_use_unrecorded(&self, context: &Context, now: SystemTime) -> bool {
         let Some(live) = self.live() else { return false };
         let next = live.stored.record.expiry_millis(millis(now));
         !self.skip_touch
@@ -62,8 +79,8 @@ impl State {
     pub(crate) fn is_renewal_due(&self, settings: &Settings, now: SystemTime) -> bool {
         let (Some(every), Some(live)) = (settings.renew_every, self.live()) else { return false };
         // If this request already sets a cookie, the token is new.
-        let is_new = self.answer.cookie.is_some();
-        if is_new || self.skip_touch || self.renewal != Renewal::Keep || self.is_ended_beside(live) {
+        let is_new = self.notes.cookie.is_some();
+        if is_new || self.skip_touch || self.token_change != TokenChange::Keep || self.is_ended_beside(live) {
             return false;
         }
         let record = &live.stored.record;

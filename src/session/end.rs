@@ -25,7 +25,7 @@ pub(crate) enum Ended {
     Done(SessionId),
     /// An end of this id was not answered, and nothing is left under it. Either this call or another has ended the
     /// session, or the session has moved to a new token so long ago that its tombstone has expired.
-    Unsure(SessionId),
+    Presumed(SessionId),
     /// There was no session, or somebody else has ended it.
     Absent,
     /// The session was moved by a login, or its tombstones can't be followed. It lives on under an id that the caller
@@ -44,7 +44,7 @@ struct Attempts<'a> {
 }
 
 /// The outcome of one attempt.
-enum Attempt {
+enum EndAttempt {
     Over(Ended),
     /// The session has changed, or the answer was lost. Look at the record again; it is included if the store returned
     /// it.
@@ -80,18 +80,18 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
     let mut newer = None;
     if let Some(version) = seen {
         match attempts.make(&way.id, version).await? {
-            Attempt::Over(outcome) => return Ok(outcome),
-            Attempt::Again(stored) => newer = stored,
+            EndAttempt::Over(outcome) => return Ok(outcome),
+            EndAttempt::Again(stored) => newer = stored,
         }
     }
     loop {
         let id = way.id;
-        let held = match newer.take() {
-            Some(held) => Ok(Some(held)),
+        let stored = match newer.take() {
+            Some(stored) => Ok(Some(stored)),
             None => context.store.load(&id).await,
         };
-        let held = match held {
-            Ok(Some(held)) => held,
+        let stored = match stored {
+            Ok(Some(stored)) => stored,
             Ok(None) => return attempts.nothing_left(&id).await,
             // No version can be read, so only a plain remove is left. A damaged record leads no token to another
             // session. (If only this server can't open it, since it lacks a new key, another server can still renew the
@@ -101,10 +101,10 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
             }
             Err(error) => return Err(error.during("load").on(&id).into()),
         };
-        match held.record.kind() {
-            RecordKind::Session if !way.fits(&held.record) => return Ok(Ended::Superseded),
-            RecordKind::Tombstone if held.record.is_grave() => return attempts.nothing_left(&id).await,
-            RecordKind::Tombstone => match held.record.forward() {
+        match stored.record.kind() {
+            RecordKind::Session if !way.fits(&stored.record) => return Ok(Ended::Superseded),
+            RecordKind::Tombstone if stored.record.is_grave() => return attempts.nothing_left(&id).await,
+            RecordKind::Tombstone => match stored.record.forward() {
                 Ok(Some(forward)) if way.follow(&forward) => {
                     attempts.unsure = None;
                     continue;
@@ -119,10 +119,10 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
             // Also end a sealed record that nothing here opens, and an epoch, to which no token leads.
             RecordKind::Session | RecordKind::Sealed | RecordKind::Epoch => {}
         }
-        attempts.have_seen(&held.version);
-        match attempts.make(&id, &held.version).await? {
-            Attempt::Over(outcome) => return Ok(outcome),
-            Attempt::Again(stored) => newer = stored,
+        attempts.have_seen(&stored.version);
+        match attempts.make(&id, &stored.version).await? {
+            EndAttempt::Over(outcome) => return Ok(outcome),
+            EndAttempt::Again(stored) => newer = stored,
         }
     }
 }
@@ -139,11 +139,11 @@ impl<'a> Attempts<'a> {
     }
 
     /// Makes one attempt to end the session in this version.
-    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<Attempt> {
+    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<EndAttempt> {
         let mut newer = None;
         match self.context.store.end(id, version, self.context.clock.now()).await {
-            Ok(End::Ended) => return Ok(Attempt::Over(Ended::Done(*id))),
-            Ok(End::Gone) => return self.nothing_left(id).await.map(Attempt::Over),
+            Ok(End::Ended) => return Ok(EndAttempt::Over(Ended::Done(*id))),
+            Ok(End::Gone) => return self.nothing_left(id).await.map(EndAttempt::Over),
             Ok(End::Conflict(stored)) => {
                 // Whatever is stored has another version.
                 self.unsure = None;
@@ -160,14 +160,14 @@ impl<'a> Attempts<'a> {
             Err(error) => return Err(error.during("end").on(id).into()),
         }
         if Instant::now() < self.deadline {
-            return Ok(Attempt::Again(newer));
+            return Ok(EndAttempt::Again(newer));
         }
         // Even if the time is over, make one more attempt, on what the first one met.
         if self.is_last {
             return Err(Error::session(ErrorKind::Contended, *id));
         }
         self.is_last = true;
-        Ok(Attempt::Again(newer))
+        Ok(EndAttempt::Again(newer))
     }
 
     /// Handles an id under which nothing is stored.
@@ -177,7 +177,7 @@ impl<'a> Attempts<'a> {
     /// remove is answered.
     async fn nothing_left(&self, id: &SessionId) -> Result<Ended> {
         remove_now(self.context, id).await?;
-        Ok(if self.unsure.is_some() { Ended::Unsure(*id) } else { Ended::Absent })
+        Ok(if self.unsure.is_some() { Ended::Presumed(*id) } else { Ended::Absent })
     }
 }
 
@@ -223,8 +223,8 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
                 attempts.have_seen(&live.stored.version);
                 at = live.id;
                 match attempts.make(&at, &live.stored.version).await? {
-                    Attempt::Over(ended) => Some(ended),
-                    Attempt::Again(_) => None,
+                    EndAttempt::Over(ended) => Some(ended),
+                    EndAttempt::Again(_) => None,
                 }
             }
             // The session may be missing because of the end that was not answered.
@@ -234,7 +234,7 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
             None => return Ok(None),
         };
         match ended {
-            Some(Ended::Done(id) | Ended::Unsure(id)) => {
+            Some(Ended::Done(id) | Ended::Presumed(id)) => {
                 context.emit(EventKind::Destroyed { id });
                 return Ok(Some(id));
             }
@@ -246,8 +246,8 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
 
 /// Whether anything but a grave is stored under an id.
 async fn is_stored(context: &Context, id: &SessionId) -> Result<bool> {
-    let held = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
-    Ok(held.is_some_and(|held| !held.record.is_grave()))
+    let stored = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
+    Ok(stored.is_some_and(|stored| !stored.record.is_grave()))
 }
 
 async fn remove_now(context: &Context, id: &SessionId) -> Result<bool, StoreError> {

@@ -7,12 +7,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::changes::Renewal;
+use super::changes::TokenChange;
 use crate::{
     clock::to_millis as millis,
     id::{SessionId, SessionToken, TokenCheck},
     record::{Owner, Record},
-    store::Stored,
+    store::{Stored, Usage},
 };
 
 /// What the request's cookie led to, as of the last load or commit.
@@ -80,7 +80,7 @@ pub(crate) struct Unsure {
     pub(crate) to: SessionId,
     pub(crate) check: TokenCheck,
     pub(crate) token: SessionToken,
-    pub(crate) renewal: Renewal,
+    pub(crate) token_change: TokenChange,
 }
 
 impl Moment {
@@ -95,6 +95,16 @@ impl Moment {
 }
 
 impl Live {
+    /// Returns the times to store with this record of the session when this request uses it.
+    pub(crate) fn usage(&self, record: &Record, now: SystemTime) -> Usage {
+        let mut usage = Usage::at(record, now);
+        if self.is_forwarded {
+            // No request has presented the new token yet, so no use of it is recorded.
+            usage.used_at = self.stored.used_at;
+        }
+        usage
+    }
+
     /// Whether no request has presented the token of the last renewal yet, that is, no use has been recorded since.
     /// Requests with the old token record no use.
     ///

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     cookie::Tokens,
+    error::{Error, ErrorKind},
     events::{EventKind, span},
     id::SessionId,
     store::{StoreError, StoreErrorKind},
@@ -18,7 +19,7 @@ use crate::{
 /// Why the request's session could not be loaded.
 #[derive(Debug, Clone)]
 pub(crate) enum LoadFailure {
-    /// The store could not answer.
+    /// The store could not answer, or has no leases although requests must run one after another.
     Store(StoreError),
     /// The record is damaged, or no key opens it.
     Damaged(StoreError),
@@ -26,8 +27,24 @@ pub(crate) enum LoadFailure {
     TwoSessions,
     /// Other requests have the session. Either this one's time to wait is over, or too many are waiting already.
     Locked { retry_after: Duration },
-    /// Requests must run one after another, and the store has no leases.
-    NoLeases(StoreError),
+}
+
+/// The error is marked as reported, since the load has emitted an event.
+impl From<LoadFailure> for Error {
+    fn from(failure: LoadFailure) -> Self {
+        match failure {
+            LoadFailure::Store(error) => {
+                // Requests must run one after another, and the store has no leases.
+                let is_unsupported = error.kind() == StoreErrorKind::Unsupported;
+                let kind = if is_unsupported { ErrorKind::Unsupported } else { ErrorKind::Unavailable };
+                Self::request(kind).because(error)
+            }
+            LoadFailure::Damaged(error) => Self::request(ErrorKind::Damaged).because(error),
+            LoadFailure::TwoSessions => Self::request(ErrorKind::TwoSessions),
+            LoadFailure::Locked { retry_after } => Self::request(ErrorKind::Locked).retry_in(retry_after),
+        }
+        .reported()
+    }
 }
 
 /// The result of looking up the request's tokens.
@@ -47,7 +64,7 @@ pub(crate) struct Loaded {
 
 /// Looks up what the tokens name. If one session is live, it is the request's. Two are refused, since one of them was
 /// planted.
-pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
+pub(crate) async fn load_tokens(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     if tokens.are_several() {
         // Boxed: hardly any request has several tokens, and unboxed, this would enlarge every handler's future.
         return Box::pin(load_several(context, tokens)).await;
@@ -58,7 +75,7 @@ pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, L
     let found = if span::are_wanted() {
         Box::pin(context.find(&id, Some(check), Follow::Forward)).await
     } else {
-        context.look_up(&id, Some(check), Follow::Forward).await
+        context.find_untraced(&id, Some(check), Follow::Forward).await
     };
     let mut loaded = Loaded::NOTHING;
     loaded.take(context, id, found)?;
@@ -72,7 +89,7 @@ async fn load_several(context: &Context, tokens: &Tokens) -> Result<Loaded, Load
         let found = context.find(&id, Some(check), Follow::Forward).await;
         loaded.take(context, id, found)?;
     }
-    loaded.is_one(context)?;
+    loaded.refuse_rival(context)?;
     Ok(loaded)
 }
 
@@ -90,9 +107,9 @@ impl Loaded {
                 }
                 // A token that leads there only by a forward gives way to one that names a live session.
                 Origin::Live(_) if live.is_forwarded => self.rival = Some(live.id),
-                Origin::Live(first) if first.is_forwarded => self.go_on_with(context, live),
+                Origin::Live(first) if first.is_forwarded => self.choose(context, live),
                 Origin::Live(first) => return Err(two_sessions(context, first.id, live.id)),
-                Origin::None | Origin::Superseded { .. } => self.go_on_with(context, live),
+                Origin::None | Origin::Superseded { .. } => self.choose(context, live),
             },
             Ok(Found::Superseded { is_linked }) => {
                 if let Origin::None = self.origin {
@@ -117,7 +134,7 @@ impl Loaded {
     }
 
     /// Refuses two sessions if only forwards lead to them.
-    fn is_one(&self, context: &Context) -> Result<(), LoadFailure> {
+    fn refuse_rival(&self, context: &Context) -> Result<(), LoadFailure> {
         match (&self.origin, self.rival) {
             (Origin::Live(live), Some(rival)) if live.is_forwarded && live.id != rival => {
                 Err(two_sessions(context, live.id, rival))
@@ -126,7 +143,7 @@ impl Loaded {
         }
     }
 
-    fn go_on_with(&mut self, context: &Context, live: Live) {
+    fn choose(&mut self, context: &Context, live: Live) {
         context.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
         self.origin = Origin::Live(live);
     }

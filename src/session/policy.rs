@@ -110,7 +110,7 @@ pub enum AtLimit {
 
 /// The maximum number of sessions per owner.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limit {
+pub(crate) struct OwnerLimit {
     pub(crate) most: usize,
     pub(crate) at_limit: AtLimit,
 }

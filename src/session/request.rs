@@ -1,5 +1,17 @@
-//! The life of one request's session, in order: it is loaded, the handler changes it and answers, and whatever is due
-//! is committed. A request that is dropped before it is answered ends in [`Shared::abandon`].
+//! The life of one request's session, in order:
+//!
+//! | step | where |
+//! |---|---|
+//! | a handle is put into the request's extensions | `middleware/service` |
+//! | the handler asks for the session: its cookies become tokens | `middleware/session_handle`, `middleware/lazy` |
+//! | [`open`](RequestSession::open), [`load_once`](RequestSession::load_once): the session that the tokens name | here, `load`, with [`exclusive`](crate::SessionLayerBuilder::exclusive) `load_leased` |
+//! | the handler reads and changes it | `access`, `update`, `owner`, `token`, ... |
+//! | it may save or destroy it at once | `save`, `destroy` |
+//! | [`handler_done`](RequestSession::handler_done): what is due | here, `due` |
+//! | [`final_commit`](RequestSession::final_commit) | here, `commit`, `write`, `attempt` |
+//! | [`take_notes`](RequestSession::take_notes): what the response's headers say | here, `middleware/headers` |
+//!
+//! A request that is dropped before it is answered ends in [`abandon`](RequestSession::abandon).
 
 use std::sync::Arc;
 
@@ -7,11 +19,15 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::{
-    changes::{Logged, Renewal},
-    exclusive::load_in_turn,
-    load::{LoadFailure, Loaded, load},
-    shared::Shared,
-    state::{Answer, HeldBack, State},
+    changes::{Logged, TokenChange},
+    due::Due,
+    failures::HeldBack,
+    load::{LoadFailure, Loaded, load_tokens},
+    load_leased::load_leased,
+    request_session::RequestSession,
+    response_notes::ResponseNotes,
+    session::Session,
+    state::{Phase, State},
 };
 use crate::{
     cookie::Tokens,
@@ -20,42 +36,37 @@ use crate::{
     id::SessionId,
 };
 
-/// What is due once the handler has answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// The request did not use the session.
-    Untouched,
-    /// The session was loaded, and there is nothing to write.
-    Clean,
-    /// There is something to write.
-    Commit {
-        /// The commit renews or destroys, and must not be interrupted.
-        to_its_end: bool,
-    },
-    /// There is nothing to write, but the lease must be released.
-    EndTurn,
-}
+impl RequestSession {
+    /// Returns the session that the tokens name, or a new one. If the request has two live sessions, notes that, so that
+    /// the response removes the cookies.
+    pub(crate) async fn open(self: &Arc<Self>, tokens: &Tokens) -> Result<Session> {
+        let outcome = self.load_once(tokens).await;
+        if let Err(LoadFailure::TwoSessions) = &outcome {
+            self.state().notes.two_sessions = true;
+        }
+        outcome?;
+        Ok(Session::of(Arc::clone(self)))
+    }
 
-impl Shared {
     /// Loads the session that the tokens name. This happens once per request; later calls share the result.
-    pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
+    async fn load_once(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, unopened, revoked, .. }, turn) = match self.settings().exclusive {
+            let (Loaded { origin, unopened, revoked, .. }, lease) = match self.settings().exclusive {
                 // Boxed, so that the future doesn't grow for layers without leases. No lease is taken once the response
                 // has begun, since nothing would release it.
-                Some(exclusive) if !self.state().response_started => {
-                    Box::pin(load_in_turn(&self.context, exclusive, tokens)).await?
+                Some(times) if !self.state().response_started() => {
+                    Box::pin(load_leased(&self.context, times, tokens)).await?
                 }
-                _ => (load(&self.context, tokens).await?, None),
+                _ => (load_tokens(&self.context, tokens).await?, None),
             };
             let mut state = self.state();
             // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps
             // the sessions that it doomed.
             state.begin(origin);
-            state.unopened = unopened;
-            state.revoked = revoked;
+            state.ending.unopened = unopened;
+            state.ending.revoked = revoked;
             // If the lease came after the request was over, release it with no lock held.
-            let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
+            let late = if state.response_started() { lease } else { std::mem::replace(&mut state.lease, lease) };
             drop(state);
             drop(late);
             Ok(())
@@ -63,47 +74,50 @@ impl Shared {
         outcome.await.clone()
     }
 
-    /// Notes that the handler has answered or failed, and returns what is due. From now on, only the last commit can
+    /// Notes that the handler has answered or failed, and returns what is due. From now on, only the final commit can
     /// set a cookie. `saves` says whether the response allows changes to be saved.
-    pub(crate) fn answered(&self, saves: bool) -> Due {
+    pub(crate) fn handler_done(&self, saves: bool) -> Due {
         let (dropped, reason, id);
         let due = {
             let mut state = self.state();
-            state.response_started = true;
-            if !self.was_asked_for() && state.turn.is_none() && state.is_untouched() {
+            state.begin_response();
+            if !self.was_asked_for() && state.lease.is_none() && state.is_untouched() {
                 return Due::Untouched;
             }
             id = state.id();
             let settings = self.settings();
             let now = self.context.clock.recent();
             (dropped, reason) = self.take_back(&mut state, saves);
-            if saves && state.failure.is_none() && state.is_renewal_due(settings, now) {
-                state.renew(Renewal::Renew);
+            if saves && state.failures.for_response.is_none() && state.is_renewal_due(settings, now) {
+                state.change_token(TokenChange::Renew);
                 state.is_periodic = true;
             }
-            let must_write = state.renews()
+            let must_write = state.changes_token()
                 || state.draft.is_dirty()
                 // A `save` that is still running is about to set a cookie on this response.
-                || state.is_renewing
-                || state.failure.is_some()
+                || state.is_changing_token
+                || state.failures.for_response.is_some()
                 || (saves
                     && (state.is_always_saved(settings)
                         || state.is_touch_due(settings, now)
-                        || state.is_first_use_untold(&self.context, now)));
-            state.is_answering = true;
-            state.answered = state.last;
-            state.planned = state.last;
-            if !state.doomed.is_empty() || must_write {
+                        || state.is_first_use_unrecorded(&self.context, now)));
+            state.phase = Phase::Answering;
+            state.log.last_of_handler = state.log.last;
+            state.log.planned = state.log.last;
+            if !state.ending.doomed.is_empty() || must_write {
                 // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
-                let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
-                let to_its_end = !state.doomed.is_empty() || state.renews() || state.is_renewing || changes_owner;
-                Due::Commit { to_its_end }
+                let changes_owner = settings.sessions_per_owner.is_some() && state.draft.chosen_owner().is_some();
+                let runs_on = !state.ending.doomed.is_empty()
+                    || state.changes_token()
+                    || state.is_changing_token
+                    || changes_owner;
+                Due::Commit { runs_on }
             } else {
-                state.is_answering = false;
-                if state.turn.is_some() { Due::EndTurn } else { Due::Clean }
+                state.phase = Phase::Answered;
+                if state.lease.is_some() { Due::ReleaseLease } else { Due::Clean }
             }
         };
-        self.tell_dropped(reason, id);
+        self.emit_dropped(reason, id);
         drop(dropped);
         due
     }
@@ -118,29 +132,31 @@ impl Shared {
         if !saves {
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
-        let Some(HeldBack { error, written_since }) = state.held.take() else { return (state.take_idle_log(), None) };
-        let failure = state.failure.take();
+        let Some(HeldBack { error, written_since }) = state.failures.held_back.take() else {
+            return (state.take_idle_log(), None);
+        };
+        let failure = state.failures.for_response.take();
         let dropped = state.discard();
-        state.failure = failure.or(written_since.then_some(error));
+        state.failures.for_response = failure.or(written_since.then_some(error));
         (dropped, has_changes.then_some(DropReason::FailedSave))
     }
 
-    fn tell_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
+    fn emit_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
         if let Some(reason) = reason {
             self.context.emit(EventKind::ChangesDropped { id, reason });
         }
     }
 
-    /// Makes the last commit of the request, and drops changes that could not be written. An error replaces the
+    /// Makes the final commit of the request, and drops changes that could not be written. An error replaces the
     /// handler's response.
     ///
     /// `Gone` is not an error here: it is as if the write had come before the end of the session.
-    pub(crate) async fn last_commit(&self) -> Result<()> {
+    pub(crate) async fn final_commit(&self) -> Result<()> {
         // Taken out of the state, so that it is released even if the commit panics or is dropped.
-        let turn = self.state().turn.take();
+        let lease = self.state().lease.take();
         let (outcome, is_handlers) = self.commit_or_give_up().await;
-        if let Some(turn) = turn {
-            Box::pin(turn.end()).await;
+        if let Some(lease) = lease {
+            Box::pin(lease.release()).await;
         }
         let Err(error) = outcome else { return Ok(()) };
         let (id, is_revoked) = {
@@ -166,7 +182,7 @@ impl Shared {
         let (failed, is_handlers) = {
             let mut state = self.state();
             // A `save` that was running when the handler answered may have failed since.
-            (state.held.take(), state.has_work_of_the_handler(self.settings()))
+            (state.failures.held_back.take(), state.has_work_of_the_handler(self.settings()))
         };
         let outcome = match failed {
             Some(HeldBack { error, .. }) if self.state().has_changes() => {
@@ -178,9 +194,9 @@ impl Shared {
         // failed.
         let (dropped, has_more) = {
             let mut state = self.state();
-            state.is_answering = false;
+            state.phase = Phase::Answered;
             let Err(error) = &outcome else { return (Ok(()), is_handlers) };
-            (state.give_up(error), !state.log.is_empty())
+            (state.give_up(error), !state.log.changes.is_empty())
         };
         drop(dropped);
         if has_more {
@@ -190,38 +206,38 @@ impl Shared {
     }
 
     /// Takes what the response must say about the session. Each part is returned once.
-    pub(crate) fn take_answer(&self) -> Answer {
-        std::mem::take(&mut self.state().answer)
+    pub(crate) fn take_notes(&self) -> ResponseNotes {
+        std::mem::take(&mut self.state().notes)
     }
 
     /// Releases the lease if this request holds it.
-    pub(crate) async fn end_turn(&self) {
-        let turn = self.state().turn.take();
-        if let Some(turn) = turn {
-            turn.end().await;
+    pub(crate) async fn release_lease(&self) {
+        let lease = self.state().lease.take();
+        if let Some(lease) = lease {
+            lease.release().await;
         }
     }
 
     /// Handles a request that was dropped before it was answered. Its changes are dropped, but the sessions that it
     /// destroys still end.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (dropped, reason, id, doomed, turn) = {
+        let (dropped, reason, id, doomed, lease) = {
             let mut state = self.state();
-            state.response_started = true;
+            state.begin_response();
             let reason = state.has_changes().then_some(DropReason::Request);
             let id = state.id();
-            (state.discard(), reason, id, !state.doomed.is_empty(), state.turn.take())
+            (state.discard(), reason, id, !state.ending.doomed.is_empty(), state.lease.take())
         };
-        self.tell_dropped(reason, id);
+        self.emit_dropped(reason, id);
         drop(dropped);
         // Releases the lease in a background task.
-        drop(turn);
+        drop(lease);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
-            let (shared, operation) = (Arc::clone(self), self.context.running.begin());
+            let (request, operation) = (Arc::clone(self), self.context.outliving.begin());
             let destroy = async move {
                 let _operation = operation;
-                if let Err(error) = shared.destroy_doomed().await {
-                    shared.context.emit(EventKind::CommitFailed { id: None, error: &error });
+                if let Err(error) = request.destroy_doomed().await {
+                    request.context.emit(EventKind::CommitFailed { id: None, error: &error });
                 }
             };
             runtime.spawn(destroy.in_current_span());

@@ -46,17 +46,17 @@ impl Seen {
     pub(crate) fn carry_over(&mut self, shown: &Draft, now: &Arc<Record>) {
         let before = std::mem::take(self);
         for (key, record) in before.others {
-            self.go_on_with(shown, now, &key, &record);
+            self.carry_one(shown, now, &key, &record);
         }
         let Some(base) = shown.base().filter(|_| before.in_base != 0) else { return };
         for (index, (key, _)) in base.entries().iter().take(u64::BITS as usize).enumerate() {
             if before.in_base & (1 << index) != 0 {
-                self.go_on_with(shown, now, key, base);
+                self.carry_one(shown, now, key, base);
             }
         }
     }
 
-    fn go_on_with(&mut self, shown: &Draft, now: &Arc<Record>, key: &str, seen_in: &Arc<Record>) {
+    fn carry_one(&mut self, shown: &Draft, now: &Arc<Record>, key: &str, seen_in: &Arc<Record>) {
         let is_as_shown = shown.get(key) == now.entries().get(key);
         match bit(now, key).filter(|_| is_as_shown) {
             Some(bit) => self.in_base |= bit,

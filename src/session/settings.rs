@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
-use super::policy::{ConflictPolicy, DamagedPolicy, Limit, SaveIf, SavePolicy};
+use super::policy::{ConflictPolicy, DamagedPolicy, OwnerLimit, SaveIf, SavePolicy};
 use crate::{codec::Codec, cookie::SessionCookie, lifetime::Lifetime, store::Idle};
 
 /// The settings of one layer, chosen once, when the layer is built.
@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     /// Decides whether the changes of a request are saved, given its response.
     pub(crate) save_if: SaveIf,
     /// The maximum size of a record, in bytes of its encoded form.
-    pub(crate) max_record: usize,
+    pub(crate) max_record_bytes: usize,
     /// How long a commit is tried again after conflicts.
     pub(crate) retry_for: Duration,
     pub(crate) cookie: SessionCookie,
@@ -33,14 +33,14 @@ pub(crate) struct Settings {
     /// The age at which the layer renews a token, or `None` if it doesn't.
     pub(crate) renew_every: Option<Duration>,
     /// Requests of one session run one after another.
-    pub(crate) exclusive: Option<Exclusive>,
-    /// The maximum number of sessions per owner.
-    pub(crate) limit: Option<Limit>,
+    pub(crate) exclusive: Option<ExclusiveTimes>,
+    /// The maximum number of sessions per owner, if there is one.
+    pub(crate) sessions_per_owner: Option<OwnerLimit>,
 }
 
-/// How the requests of one session wait for each other, so that they run one after another.
+/// How long the requests of one session wait for its lease, and how long they have it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Exclusive {
+pub(crate) struct ExclusiveTimes {
     /// How long a request waits for the lease.
     pub(crate) wait: Duration,
     /// For how long a lease is taken.
@@ -57,7 +57,7 @@ impl Default for Settings {
             save: SavePolicy::default(),
             damaged: DamagedPolicy::default(),
             save_if: SaveIf::default(),
-            max_record: 128 * 1_024,
+            max_record_bytes: 128 * 1_024,
             retry_for: Duration::from_secs(5),
             cookie: SessionCookie::default(),
             cache_headers: true,
@@ -66,7 +66,7 @@ impl Default for Settings {
             renewal_grace: Duration::from_secs(60),
             renew_every: None,
             exclusive: None,
-            limit: None,
+            sessions_per_owner: None,
         }
     }
 }

@@ -6,11 +6,12 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     changes::Change,
+    closures::{Again, Ran},
     draft::Draft,
     fields::{self, Decoded, Encoded},
     key,
-    run::{Again, Ran},
-    shared::{Session, Shared},
+    request_session::RequestSession,
+    session::Session,
 };
 use crate::{
     codec::Codec,
@@ -81,17 +82,17 @@ impl<T: DeserializeOwned + Default> Typed<T> {
     /// [`Decode`](crate::ErrorKind::Decode) if a stored field is no longer of its type, if a field is missing and has
     /// no default, or if `T` is not a struct with named fields. The entries are left unchanged.
     pub fn get(&self) -> Result<T> {
-        let shared = self.session.shared();
+        let request = self.session.request();
         loop {
             let (draft, revision) = {
-                let state = shared.state();
-                (state.draft.clone(), state.revision)
+                let state = request.state();
+                (state.draft.clone(), state.log.revision)
             };
-            let decoded = fields::decode::<T>(&shared.settings().codec, &draft)?;
-            let mut state = shared.state();
+            let decoded = fields::decode::<T>(&request.settings().codec, &draft)?;
+            let mut state = request.state();
             // If a concurrent save has brought another record, the value was not read from it, so read again.
-            if state.revision == revision {
-                decoded.keys.iter().for_each(|key| state.see(key, shared.settings()));
+            if state.log.revision == revision {
+                decoded.keys.iter().for_each(|key| state.see(key, request.settings()));
                 return Ok(decoded.value);
             }
         }
@@ -142,8 +143,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     /// visitor has no session and the response has begun, so that no cookie can be set. After an error, nothing is
     /// changed.
     pub fn update<R>(&self, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R> {
-        let shared = self.session.shared();
-        Ok(shared.run(None, Again::Merged, on_fields(shared, move |value| Ran::kept(f(value))))?.0)
+        let request = self.session.request();
+        Ok(request.run(None, Again::Merged, on_fields(request, move |value| Ran::kept(f(value))))?.0)
     }
 
     /// Changes the value with a closure that can refuse. If it returns `Err`, nothing is changed, whatever the closure
@@ -154,8 +155,8 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     ///
     /// Same as for [`update`](Self::update).
     pub fn try_update<R, E>(&self, f: impl Fn(&mut T) -> Result<R, E> + Send + Sync + 'static) -> Result<Result<R, E>> {
-        let shared = self.session.shared();
-        Ok(shared.run(None, Again::Merged, on_fields(shared, move |value| Ran::if_ok(f(value))))?.0)
+        let request = self.session.request();
+        Ok(request.run(None, Again::Merged, on_fields(request, move |value| Ran::if_ok(f(value))))?.0)
     }
 
     /// Changes the value with a closure, commits everything that this request has changed, and returns the closure's
@@ -165,9 +166,9 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     ///
     /// Same as for [`update`](Self::update) and [`Session::save`].
     pub async fn update_now<R: Send + 'static>(&self, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R> {
-        let shared = Arc::clone(self.session.shared());
-        let run = on_fields(&shared, move |value| Ran::kept(f(value)));
-        shared.run_now(None, Again::Merged, run).await
+        let request = Arc::clone(self.session.request());
+        let run = on_fields(&request, move |value| Ran::kept(f(value)));
+        request.run_now(None, Again::Merged, run).await
     }
 
     /// Like [`update_now`](Self::update_now), but with a closure that can refuse. If its first run refuses, nothing is
@@ -180,9 +181,9 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
         &self,
         f: impl Fn(&mut T) -> Result<R, E> + Send + Sync + 'static,
     ) -> Result<Result<R, E>> {
-        let shared = Arc::clone(self.session.shared());
-        let run = on_fields(&shared, move |value| Ran::if_ok(f(value)));
-        shared.run_now(None, Again::Merged, run).await
+        let request = Arc::clone(self.session.request());
+        let run = on_fields(&request, move |value| Ran::if_ok(f(value)));
+        request.run_now(None, Again::Merged, run).await
     }
 
     /// Sets the fields that differ from what this request sees, and no others.
@@ -195,24 +196,24 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
     ///
     /// Same as for [`update`](Self::update).
     pub fn set(&self, value: &T) -> Result<()> {
-        let shared = self.session.shared();
-        let codec = &shared.settings().codec;
+        let request = self.session.request();
+        let codec = &request.settings().codec;
         loop {
             let (draft, revision) = {
-                let state = shared.state();
-                state.writable()?;
-                (state.draft.clone(), state.revision)
+                let state = request.state();
+                state.require_writable()?;
+                (state.draft.clone(), state.log.revision)
             };
             let Decoded { value: present, keys, is_stored } = fields::decode::<T>(codec, &draft)?;
             let (before, encoded) = (fields::encode(codec, &present)?, fields::encode(codec, value)?);
             let mut after = draft.clone();
             put_difference::<T>(codec, &mut after, (keys, is_stored), &before, &encoded)?;
-            let (length, limit) = (after.encoded_len(), shared.settings().max_record);
-            if length > limit && length > draft.encoded_len() {
-                return Err(Error::too_large(None, length, limit));
+            let (length, max_record_bytes) = (after.encoded_len(), request.settings().max_record_bytes);
+            if length > max_record_bytes && length > draft.encoded_len() {
+                return Err(Error::too_large(None, length, max_record_bytes));
             }
-            let mut state = shared.state();
-            if state.revision != revision {
+            let mut state = request.state();
+            if state.log.revision != revision {
                 continue;
             }
             let all: BTreeSet<&str> = keys.iter().chain(before.keys()).chain(encoded.keys()).copied().collect();
@@ -229,13 +230,13 @@ impl<T: Serialize + DeserializeOwned + Default + 'static> Typed<T> {
 
 /// Turns a closure on `T` into one on the draft.
 fn on_fields<T, R>(
-    shared: &Shared,
+    request: &RequestSession,
     f: impl Fn(&mut T) -> Ran<R> + Send + Sync + 'static,
 ) -> impl Fn(&mut Draft) -> Result<Ran<R>> + Send + Sync + 'static
 where
     T: Serialize + DeserializeOwned + Default + 'static,
 {
-    let codec = shared.settings().codec.clone();
+    let codec = request.settings().codec.clone();
     move |draft| {
         let Decoded { mut value, keys, is_stored } = fields::decode::<T>(&codec, draft)?;
         // The baseline is the encoding of this value, not the stored bytes: encoding an unchanged value twice gives

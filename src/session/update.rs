@@ -7,10 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     access::entry,
     changes::{Change, Replay},
+    closures::{Again, Ran},
     draft::Draft,
     key::{IntoKey, check},
-    run::{Again, Ran},
-    shared::Session,
+    session::Session,
 };
 use crate::{
     codec::{Codec, CodecError},
@@ -83,7 +83,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Default + 'static,
     {
-        Ok(self.run(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
+        Ok(self.run_on_entry(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
     }
 
     /// Changes an entry with a closure that can refuse. If it returns `Err`, the entry is left unchanged, whatever the
@@ -117,7 +117,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Default + 'static,
     {
-        Ok(self.run(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
+        Ok(self.run_on_entry(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
     }
 
     /// Changes an entry with a closure that sees whether it exists. Setting it to `None` removes the entry.
@@ -142,7 +142,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        Ok(self.run(key.name(), None, move |value| Ran::kept(f(value)))?.0)
+        Ok(self.run_on_entry(key.name(), None, move |value| Ran::kept(f(value)))?.0)
     }
 
     /// Like [`modify`](Self::modify), but with a closure that can refuse; see [`try_update`](Self::try_update).
@@ -158,7 +158,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        Ok(self.run(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
+        Ok(self.run_on_entry(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
     }
 
     /// Changes an entry with a closure, commits everything that this request has changed, and returns the closure's
@@ -180,7 +180,8 @@ impl Session {
         T: Serialize + DeserializeOwned + Default + 'static,
         R: Send + 'static,
     {
-        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value)))).await
+        self.run_on_entry_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value))))
+            .await
     }
 
     /// Like [`update_now`](Self::update_now), but with a closure that can refuse. If it returns `Err`, the entry is
@@ -199,7 +200,8 @@ impl Session {
         R: Send + 'static,
         E: Send + 'static,
     {
-        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value)))).await
+        self.run_on_entry_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value))))
+            .await
     }
 
     /// Like [`update_now`](Self::update_now), but with a closure that sees whether the entry exists.
@@ -216,7 +218,7 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
         R: Send + 'static,
     {
-        self.run_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
+        self.run_on_entry_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
     }
 
     /// Removes an entry, commits everything that this request has changed, and returns the entry's value **to at most
@@ -246,14 +248,14 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Send + 'static,
     {
-        if self.shared.context.store.overwrites() {
+        if self.request.context.store.overwrites() {
             return Err(Error::request(ErrorKind::Unsupported));
         }
         let take = |value: &mut Option<T>| {
             let taken = value.take();
             Ran { keep: taken.is_some(), result: taken }
         };
-        self.run_now(key.name(), None, Again::Exactly, take).await
+        self.run_on_entry_now(key.name(), None, Again::Exactly, take).await
     }
 
     /// Returns the value of an entry. If there is none, sets the entry to the result of `make`.
@@ -288,21 +290,21 @@ impl Session {
         match self.get_or_make(&key, make)? {
             (_, Some(number)) => self.save_own(number).await?,
             // Set by this request but not saved: another request can still be first.
-            (_, None) if self.shared.state().draft.is_changed(&key) => self.save().await?,
+            (_, None) if self.request.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
         }
-        let held = {
-            let mut state = self.shared.state();
+        let entry = {
+            let mut state = self.request.state();
             // The caller sees the stored value.
-            state.see(&key, self.shared.settings());
-            state.draft.held(&key)
+            state.see(&key, self.request.settings());
+            state.draft.entry(&key)
         };
         // This request or another has set the entry. It is missing only if another has removed it since.
-        self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
+        self.decode(&key, entry.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
     }
 
     /// Runs a closure on an entry and logs it. Returns the closure's result and the number of the change.
-    fn run<T, R>(
+    fn run_on_entry<T, R>(
         &self,
         key: &str,
         default: Option<fn() -> T>,
@@ -312,12 +314,12 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
-        self.shared().run(Some(key), Again::Merged, run)
+        let run = on_entry(self.request().settings().codec.clone(), key.into(), default, f);
+        self.request().run(Some(key), Again::Merged, run)
     }
 
-    /// Like [`run`](Self::run), but commits at once and returns the result of the closure's last run.
-    async fn run_now<T, R>(
+    /// Like [`run_on_entry`](Self::run_on_entry), but commits at once and returns the result of the closure's last run.
+    async fn run_on_entry_now<T, R>(
         &self,
         key: &str,
         default: Option<fn() -> T>,
@@ -329,18 +331,18 @@ impl Session {
         R: Send + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
-        let (key, shared): (Arc<str>, _) = (key.into(), Arc::clone(self.shared()));
-        let result = Arc::clone(&shared).run_now(Some(&key), again, run).await?;
+        let run = on_entry(self.request().settings().codec.clone(), key.into(), default, f);
+        let (key, request): (Arc<str>, _) = (key.into(), Arc::clone(self.request()));
+        let result = Arc::clone(&request).run_now(Some(&key), again, run).await?;
         // The closure has seen the stored value, and so has its caller.
-        shared.state().see(&key, shared.settings());
+        request.state().see(&key, request.settings());
         Ok(result)
     }
 
     /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
-        let shared = Arc::clone(self.shared());
-        self.shared().context.running.to_its_end(async move { shared.save(Some(number)).await }).await
+        let request = Arc::clone(self.request());
+        self.request().context.outliving.run_on(async move { request.save(Some(number)).await }).await
     }
 
     /// Returns the value, and the number of the change if the value was made.
@@ -353,12 +355,12 @@ impl Session {
             return Ok((value, None));
         }
         let value = make();
-        let codec = &self.shared().settings().codec;
+        let codec = &self.request().settings().codec;
         let encoded = codec.encode(&value).and_then(|bytes| codec.verify::<T>(&bytes).map(|()| bytes));
         let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
         let key: Arc<str> = key.into();
-        let mut state = self.shared().state();
-        state.writable()?;
+        let mut state = self.request().state();
+        state.require_writable()?;
         if state.draft.get(&key).is_some() {
             drop(state);
             // A clone of this session has set the entry in the meantime.
@@ -373,7 +375,7 @@ impl Session {
             Ok(())
         });
         replay(&mut state.draft)?;
-        Ok((value, Some(state.record(Change::Run(replay)))))
+        Ok((value, Some(state.log(Change::Run(replay)))))
     }
 }
 
@@ -393,9 +395,9 @@ where
     T: Serialize + DeserializeOwned + 'static,
 {
     move |draft| {
-        let held = draft.held(&key);
+        let stored = draft.entry(&key);
         let decode = |bytes| codec.decode(bytes).map_err(|error| entry::<T>(ErrorKind::Decode, &key).because(error));
-        let mut value: Option<T> = held.bytes(&key).map(decode).transpose()?;
+        let mut value: Option<T> = stored.bytes(&key).map(decode).transpose()?;
         let mut unchanged = None;
         if let (None, Some(default)) = (&value, default) {
             let made = default();

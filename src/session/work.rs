@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    changes::{Change, Renewal, replay, take_away},
+    changes::{Change, TokenChange, changes_owner, replay},
     context::Context,
     draft::Draft,
     find::{Follow, Found},
@@ -23,12 +23,12 @@ pub(crate) struct Work {
     pub(crate) origin: Origin,
     pub(crate) draft: Draft,
     pub(crate) log: Vec<Change>,
-    pub(crate) renewal: Renewal,
+    pub(crate) token_change: TokenChange,
     /// A conflict makes the commit fail.
     pub(crate) rejects: bool,
     /// The handler has ended the session by its owner or its id.
     pub(crate) is_ended: bool,
-    /// The renewal is the layer's, not the handler's.
+    /// The new token is due to the layer's periodic renewal, not to the handler.
     pub(crate) is_periodic: bool,
     /// Under a policy that rejects conflicts, another request's write that changed no data is not a conflict.
     pub(crate) merges_same_data: bool,
@@ -46,17 +46,17 @@ pub(crate) struct Work {
 
 impl Work {
     /// Returns the owner that the commit gives a session: at each login, or if the session was not this owner's before.
-    pub(super) fn joins(&self) -> Option<Arc<str>> {
+    pub(super) fn joined_owner(&self) -> Option<Arc<str>> {
         let owner = self.draft.owner()?;
-        let held = match &self.origin {
-            Origin::Live(live) if self.renewal < Renewal::Login => live.stored.record.owner(),
+        let before = match &self.origin {
+            Origin::Live(live) if self.token_change < TokenChange::Login => live.stored.record.owner(),
             Origin::Live(_) | Origin::None | Origin::Superseded { .. } => None,
         };
-        (held.map(Owner::name) != Some(owner)).then(|| Arc::clone(owner))
+        (before.map(Owner::name) != Some(owner)).then(|| Arc::clone(owner))
     }
 
     /// Returns the sessions that this one replaces.
-    pub(super) fn replaces(&self) -> Vec<SessionId> {
+    pub(super) fn replaced_ids(&self) -> Vec<SessionId> {
         self.origin.id().into_iter().chain(self.revoked.iter().copied()).collect()
     }
 
@@ -77,11 +77,11 @@ impl Work {
         match context.find_again(live, self.follow, newer).await? {
             Found::Live(now) => {
                 let was_renewed = now.id != live.id;
-                self.takes_from_nobody(&now).inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
-                if was_renewed && self.renewal == Renewal::Renew {
+                self.refuse_unknown_owner(&now).inspect_err(|_| self.newer = Some(Origin::Live(now.clone())))?;
+                if was_renewed && self.token_change == TokenChange::Renew {
                     // Two requests renew at the same time. One renewal is enough, and the first one hands out the
                     // token.
-                    self.renewal = Renewal::Keep;
+                    self.token_change = TokenChange::Keep;
                 }
                 let is_exact = self.log.iter().any(|change| matches!(change, Change::Exactly(_)));
                 // A request without changes that only renews has nothing to write over what others have written.
@@ -105,8 +105,8 @@ impl Work {
     ///
     /// A and B load an anonymous session. B sets Ann as its owner and commits. A has set Bob as its owner. If A's
     /// change were merged, Ann's token would lead to Bob's session.
-    pub(super) fn takes_from_nobody(&self, live: &Live) -> Result<()> {
-        if self.renewal < Renewal::Leave && take_away(&live.stored.record, &self.log) {
+    pub(super) fn refuse_unknown_owner(&self, live: &Live) -> Result<()> {
+        if self.token_change < TokenChange::Handover && changes_owner(&live.stored.record, &self.log) {
             return Err(Error::session(ErrorKind::Conflict, live.id));
         }
         Ok(())
@@ -117,7 +117,7 @@ impl Work {
     /// A request that logs in or renews puts its own changes into a fresh session, without the old data. Any other
     /// request is too late. So is one that the layer was about to renew: its handler has not asked for a new session.
     pub(super) fn start_over(&mut self, id: SessionId) -> Result<()> {
-        if self.renewal == Renewal::Keep || self.is_periodic {
+        if self.token_change == TokenChange::Keep || self.is_periodic {
             return Err(Error::session(ErrorKind::Gone, id));
         }
         self.fresh(Origin::None)
@@ -128,7 +128,7 @@ impl Work {
     /// change is too late.
     pub(super) fn meet_revocation(&mut self, id: SessionId) -> Result<()> {
         self.is_revoked = true;
-        if self.renewal < Renewal::Login {
+        if self.token_change < TokenChange::Login {
             return Err(Error::session(ErrorKind::Gone, id));
         }
         self.fresh(Origin::Superseded { id, is_linked: true })
@@ -148,22 +148,24 @@ impl Work {
         now: SystemTime,
     ) -> Result<Record> {
         // A login begins a new session, and so does taking a session from its owner.
-        let kept = base.filter(|_| self.renewal < Renewal::Leave);
+        let kept = base.filter(|_| self.token_change < TokenChange::Handover);
         let created_at = kept.map_or(now, |kept| kept.created_at());
-        let renewed = match self.renewal {
-            Renewal::Keep => kept.and_then(|kept| kept.renewed_millis()).map(u64::to_le_bytes),
-            Renewal::Renew => base.map(|_| renewed_value(now)),
-            Renewal::Leave | Renewal::Login => None,
+        let renewed = match self.token_change {
+            TokenChange::Keep => kept.and_then(|kept| kept.renewed_millis()).map(u64::to_le_bytes),
+            TokenChange::Renew => base.map(|_| renewed_value(now)),
+            TokenChange::Handover | TokenChange::Login => None,
         };
         let lifetime = self.draft.lifetime().unwrap_or(context.settings.lifetime);
         let check = base.map_or(TokenCheck::from_bytes([0; 16]), |base| base.check());
         let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries(renewed)?);
-        let owner = match (self.draft.new_owner().cloned(), base.and_then(|base| base.owner())) {
-            (Some(name), held) => match held.filter(|held| *held.name() == name && self.renewal < Renewal::Login) {
-                Some(held) => Some(held.clone()),
-                None => Some(Box::pin(enroll(context, name, &record, now)).await?),
-            },
-            (None, held) => held.filter(|_| self.draft.owner().is_some()).cloned(),
+        let owner = match (self.draft.chosen_owner().cloned(), base.and_then(|base| base.owner())) {
+            (Some(name), owner) => {
+                match owner.filter(|owner| *owner.name() == name && self.token_change < TokenChange::Login) {
+                    Some(owner) => Some(owner.clone()),
+                    None => Some(Box::pin(enroll(context, name, &record, now)).await?),
+                }
+            }
+            (None, owner) => owner.filter(|_| self.draft.owner().is_some()).cloned(),
         };
         if let (Some(owner), Some(kept)) = (&owner, kept)
             && record.absolute_limit() > kept.absolute_limit()
@@ -177,8 +179,8 @@ impl Work {
         // name is not counted as growth, nor is the time of a renewal, which is not the application's.
         let before = base.map_or(0, |base| Draft::new(Some(Arc::clone(base))).entries_len());
         let length = self.draft.encoded_len();
-        if length > context.settings.max_record && self.draft.entries_len() > before {
-            return Err(Error::too_large(None, length, context.settings.max_record));
+        if length > context.settings.max_record_bytes && self.draft.entries_len() > before {
+            return Err(Error::too_large(None, length, context.settings.max_record_bytes));
         }
         Ok(record)
     }

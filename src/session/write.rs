@@ -2,11 +2,11 @@
 
 use super::{
     attempt::{Attempt, Written, create, rename, update},
-    changes::{Renewal, conflict},
-    context::{Context, within},
+    changes::{TokenChange, conflict},
+    context::{Context, check_deadline},
     end::{Ended, end},
-    limit,
     live::Origin,
+    owner_limit::begin_login,
     work::Work,
 };
 use crate::{
@@ -18,11 +18,11 @@ use crate::{
 /// Writes the changes, unless they would give an owner one session too many. Returns `None` if there was nothing to
 /// write, since the visitor has no session and stores nothing.
 pub(super) async fn write(context: &Context, work: &mut Work) -> Result<Option<Written>> {
-    let (Some(limit), Some(owner)) = (context.settings.limit, work.joins()) else {
+    let (Some(limit), Some(owner)) = (context.settings.sessions_per_owner, work.joined_owner()) else {
         return make_attempts(context, work).await;
     };
     // Boxed, so that the future doesn't grow for layers without a limit.
-    let admission = Box::pin(limit::admit(context, limit, owner, &work.replaces())).await?;
+    let admission = Box::pin(begin_login(context, limit, owner, &work.replaced_ids())).await?;
     let written = make_attempts(context, work).await?;
     if let Some(written) = &written {
         Box::pin(admission.confirm(&written.live.id)).await?;
@@ -33,7 +33,7 @@ pub(super) async fn write(context: &Context, work: &mut Work) -> Result<Option<W
 /// Makes attempts until one is done. After each conflict, the changes are replayed on the newer record.
 async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Written>> {
     let deadline = context.deadline();
-    let mut turn = None;
+    let mut front = None;
     let mut tries = 1;
     if let Origin::Live(live) = &work.origin {
         if work.is_ended {
@@ -46,37 +46,37 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             // record.
             return Err(Error::entry(ErrorKind::Conflict, key, None));
         } else {
-            work.takes_from_nobody(live)?;
+            work.refuse_unknown_owner(live)?;
         }
     }
     loop {
         let live = match &work.origin {
             Origin::Live(live) => live.clone(),
-            Origin::Superseded { id, .. } if work.renewal < Renewal::Login => {
+            Origin::Superseded { id, .. } if work.token_change < TokenChange::Login => {
                 return Err(Error::session(ErrorKind::Superseded, *id));
             }
             &Origin::Superseded { id, is_linked: true } => {
-                leave(context, &id).await?;
+                end_replaced(context, &id).await?;
                 work.origin = Origin::Superseded { id, is_linked: false };
                 continue;
             }
             Origin::Superseded { .. } | Origin::None => {
-                if work.renewal < Renewal::Login && !work.draft.is_dirty() {
+                if work.token_change < TokenChange::Login && !work.draft.is_dirty() {
                     return Ok(None);
                 }
-                leave_revoked(context, work).await?;
+                end_revoked(context, work).await?;
                 return create(context, work, deadline).await.map(Some);
             }
         };
-        let attempt = match work.renewal {
+        let attempt = match work.token_change {
             // Another request has renewed the session, and there is nothing left to write.
-            Renewal::Keep if tries > 1 && !work.draft.is_dirty() => {
+            TokenChange::Keep if tries > 1 && !work.draft.is_dirty() => {
                 return Ok(Some(Written { live, token: None }));
             }
-            Renewal::Keep => update(context, work, &live).await?,
-            Renewal::Renew => Box::pin(rename(context, work, &live)).await?,
-            Renewal::Leave | Renewal::Login => {
-                leave_revoked(context, work).await?;
+            TokenChange::Keep => update(context, work, &live).await?,
+            TokenChange::Renew => Box::pin(rename(context, work, &live)).await?,
+            TokenChange::Handover | TokenChange::Login => {
+                end_revoked(context, work).await?;
                 Box::pin(rename(context, work, &live)).await?
             }
         };
@@ -98,14 +98,14 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
                 return Err(Error::session(ErrorKind::Conflict, live.id));
             }
             Attempt::Conflict(mut newer) => {
-                if turn.is_some() {
-                    within(deadline, &live.id)?;
+                if front.is_some() {
+                    check_deadline(deadline, &live.id)?;
                 } else {
-                    turn = context.try_commit_turn(live.id);
+                    front = context.try_commit_front(live.id);
                 }
-                if turn.is_none() {
+                if front.is_none() {
                     let contended = || Error::session(ErrorKind::Contended, live.id);
-                    turn = Some(Box::pin(context.commit_turn(live.id, deadline)).await.ok_or_else(contended)?);
+                    front = Some(Box::pin(context.commit_front(live.id, deadline)).await.ok_or_else(contended)?);
                     // Others have written while this request waited, so load the record again.
                     newer = None;
                 }
@@ -122,10 +122,10 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
 /// The request need not have been too late when it was loaded. A loads the session to log in over it. B renews it. A
 /// commits after the grace is over: its rename meets the tombstone, and A may no longer continue with the session that
 /// it leads to. Without this, that session would live on after A's login.
-async fn leave(context: &Context, id: &SessionId) -> Result<()> {
+async fn end_replaced(context: &Context, id: &SessionId) -> Result<()> {
     // `Superseded`: the session was given to an owner in the meantime, and A's login doesn't concern that owner's
     // session.
-    if let Ended::Done(id) | Ended::Unsure(id) = Box::pin(end(context, id)).await? {
+    if let Ended::Done(id) | Ended::Presumed(id) = Box::pin(end(context, id)).await? {
         context.emit(EventKind::Destroyed { id });
     }
     Ok(())
@@ -136,9 +136,9 @@ async fn leave(context: &Context, id: &SessionId) -> Result<()> {
 /// `revoke_others` also revokes the session that it keeps, and then carries it over. A loads that session in between,
 /// so A begins a fresh one. Without this, the kept session would live on under a token that the browser has dropped,
 /// and nobody could log it out.
-async fn leave_revoked(context: &Context, work: &mut Work) -> Result<()> {
+async fn end_revoked(context: &Context, work: &mut Work) -> Result<()> {
     while let Some(id) = work.revoked.last() {
-        leave(context, id).await?;
+        end_replaced(context, id).await?;
         work.revoked.pop();
     }
     Ok(())

@@ -132,7 +132,7 @@ impl<'a> Told<'a> {
 impl Call<'_> {
     fn over(&mut self, told: Told<'_>) {
         self.is_over = true;
-        self.observers.tell(EventKind::Operation {
+        self.observers.notify(EventKind::Operation {
             operation: self.operation,
             outcome: told.outcome,
             duration: self.since.elapsed(),

@@ -51,6 +51,12 @@ impl Stored {
     pub fn is_expired(&self, now: SystemTime) -> bool {
         now >= self.expires_at
     }
+
+    /// Whether the session is live at this time: before its sliding expiry and its absolute limit. Doesn't rely on the
+    /// store to have capped the expiry.
+    pub(crate) fn is_live(&self, now: SystemTime) -> bool {
+        !self.is_expired(now) && now < self.record.absolute_limit()
+    }
 }
 
 /// The current epoch of a record's owner, if a store has read it along with the record.

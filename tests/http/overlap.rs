@@ -1,4 +1,4 @@
-//! Interactions of a session's clones, the request's last commit, and streams.
+//! Interactions of a session's clones, the request's final commit, and streams.
 
 use std::{
     fmt::Debug,
@@ -62,9 +62,9 @@ fn told<T: Debug>(outcome: Result<T, Error>) -> String {
     format!("{:?}", outcome.map_err(|error| error.kind()))
 }
 
-/// The last commit is renewing the session at the store when the change is made.
+/// The final commit is renewing the session at the store when the change is made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_exact_change_during_the_last_commit_waits_for_it_and_completes() {
+async fn an_exact_change_during_the_final_commit_waits_for_it_and_completes() {
     for takes in [false, true] {
         let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
         let mut jar = site.visitor().await;
@@ -156,10 +156,10 @@ async fn a_value_taken_in_anothers_unanswered_commit_is_given_at_most_once() {
     }
 }
 
-/// A stream changes the session and saves, while the last commit waits behind a `save` of the handler's clone or is at
+/// A stream changes the session and saves, while the final commit waits behind a `save` of the handler's clone or is at
 /// the store itself.
 #[tokio::test]
-async fn a_save_during_the_last_commit_is_acknowledged_only_if_it_was_stored() {
+async fn a_save_during_the_final_commit_is_acknowledged_only_if_it_was_stored() {
     let faults = [
         None,
         Some(Fault::unavailable()),
@@ -170,14 +170,14 @@ async fn a_save_during_the_last_commit_is_acknowledged_only_if_it_was_stored() {
         for logs_in in [false, true] {
             for behind_a_save in [false, true] {
                 for runs in [false, true] {
-                    save_beside_the_last_commit(fault.as_ref(), logs_in, behind_a_save, runs).await;
+                    save_beside_the_final_commit(fault.as_ref(), logs_in, behind_a_save, runs).await;
                 }
             }
         }
     }
 }
 
-async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behind_a_save: bool, runs: bool) {
+async fn save_beside_the_final_commit(fault: Option<&Fault>, logs_in: bool, behind_a_save: bool, runs: bool) {
     let place = format!("login {logs_in}, behind a save {behind_a_save}, closure {runs}, {fault:?}");
     let site = Site::new();
     let mut jar = site.visitor().await;
@@ -301,7 +301,7 @@ async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     }
 }
 
-/// A stream writes after the handler has answered and before the last commit begins. Or it even saves at that moment,
+/// A stream writes after the handler has answered and before the final commit begins. Or it even saves at that moment,
 /// which performs the renewal. The handler requested neither.
 #[tokio::test]
 async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the_answer_as_it_is() {
@@ -321,7 +321,7 @@ async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the
                     assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
                     session.insert("x", 1).unwrap();
                     if saves {
-                        // On this thread, the last commit would begin first.
+                        // On this thread, the final commit would begin first.
                         let save = move || {
                             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                             runtime.block_on(session.save()).unwrap_err().kind()
@@ -400,7 +400,7 @@ async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_
         ok()
     }));
     gate.reached().await;
-    // The last commit waits for that save.
+    // The final commit waits for that save.
     turns(20).await;
     let session: Session = slot.take();
     assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);

@@ -218,18 +218,18 @@ async fn a_limit_ends_the_oldest_sessions_of_an_owner() {
     let mut ids = Vec::new();
     for _ in 0..3 {
         site.clock.advance(Duration::from_secs(10));
-        assert!(site.sessions.admit("ada", 3, AtLimit::Refuse).await.unwrap());
+        assert!(site.sessions.make_room_for("ada", 3, AtLimit::Refuse).await.unwrap());
         ids.push(site.member("ada").await);
     }
     site.member("bob").await;
-    assert!(!site.sessions.admit("ada", 3, AtLimit::Refuse).await.unwrap());
+    assert!(!site.sessions.make_room_for("ada", 3, AtLimit::Refuse).await.unwrap());
     assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 3, "nothing was ended");
-    assert!(site.sessions.admit("ada", 3, AtLimit::EndOldest).await.unwrap());
+    assert!(site.sessions.make_room_for("ada", 3, AtLimit::EndOldest).await.unwrap());
     assert!(!site.sessions.contains(&ids[0]).await.unwrap());
     assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 2);
-    assert!(site.sessions.admit("ada", 1, AtLimit::EndOldest).await.unwrap(), "a limit that was lowered");
+    assert!(site.sessions.make_room_for("ada", 1, AtLimit::EndOldest).await.unwrap(), "a limit that was lowered");
     assert!(site.sessions.of_owner("ada").await.unwrap().is_empty());
-    assert!(!site.sessions.admit("ada", 0, AtLimit::EndOldest).await.unwrap());
+    assert!(!site.sessions.make_room_for("ada", 0, AtLimit::EndOldest).await.unwrap());
     assert_eq!(site.sessions.of_owner("bob").await.unwrap().len(), 1);
 }
 
@@ -293,7 +293,7 @@ async fn making_room_completes_when_its_caller_is_dropped() {
     }
     let gate = site.store.pause(Operation::End, Step::Before);
     let sessions = site.sessions.clone();
-    let asking = tokio::spawn(async move { sessions.admit("ada", 1, AtLimit::EndOldest).await });
+    let asking = tokio::spawn(async move { sessions.make_room_for("ada", 1, AtLimit::EndOldest).await });
     gate.reached().await;
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());

@@ -96,7 +96,7 @@ async fn an_unsupported_operation_is_an_error_that_names_it() {
         sessions.delete_idle(second).await.map(drop).unwrap_err(),
         sessions.release(&id, session_layer::store::Holder::from_u128(1)).await.map(drop).unwrap_err(),
         sessions.of_owner("ada").await.map(drop).unwrap_err(),
-        sessions.admit("ada", 3, session_layer::AtLimit::Refuse).await.map(drop).unwrap_err(),
+        sessions.make_room_for("ada", 3, session_layer::AtLimit::Refuse).await.map(drop).unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");

@@ -192,18 +192,18 @@ impl Cache {
 
     pub(super) fn report_hit(&self, id: &SessionId, validated: bool) {
         tracing::trace!(target: TARGET, %id, validated, "hit");
-        self.observers.tell(EventKind::CacheHit { id: *id, validated });
+        self.observers.notify(EventKind::CacheHit { id: *id, validated });
     }
 
     fn report_miss(&self, id: &SessionId) {
         tracing::trace!(target: TARGET, %id, "miss");
-        self.observers.tell(EventKind::CacheMiss { id: *id });
+        self.observers.notify(EventKind::CacheMiss { id: *id });
     }
 
     fn report_evicted(&self, sessions: u64) {
         if sessions > 0 {
             tracing::info!(target: TARGET, sessions, "evicted");
-            self.observers.tell(EventKind::CacheEvicted { sessions });
+            self.observers.notify(EventKind::CacheEvicted { sessions });
         }
     }
 }

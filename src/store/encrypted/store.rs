@@ -225,7 +225,7 @@ impl<S: SessionStore> EncryptedStore<S> {
         let error = StoreError::new(StoreErrorKind::Corrupt).during(operation).on(id).because(error);
         if !self.observers.is_empty() {
             let observers = self.observers.clone().of(self.inner.name());
-            observers.tell(EventKind::NotOpened { id: *id, operation, error: &error });
+            observers.notify(EventKind::NotOpened { id: *id, operation, error: &error });
         }
         error
     }

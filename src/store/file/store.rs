@@ -203,7 +203,7 @@ impl FileStore {
     fn report(&self, error: StoreError, operation: &'static str, id: Option<&SessionId>) -> StoreError {
         let error = report(error, operation, id);
         if let (StoreErrorKind::Corrupt, Some(id)) = (error.kind(), error.id()) {
-            self.inner.observers.tell(EventKind::NotOpened { id, operation, error: &error });
+            self.inner.observers.notify(EventKind::NotOpened { id, operation, error: &error });
         }
         error
     }

@@ -35,7 +35,7 @@ impl FileStore {
             }
         }
         tracing::debug!(target: super::events::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
-        self.inner.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
+        self.inner.observers.notify(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         Ok(swept)
     }
 
@@ -75,7 +75,7 @@ impl FileStore {
             let rest = ids.split_off(ids.len().min(walk::REMOVED_AT_ONCE));
             let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
             let (some, expired) = self.write_shards(operation, None, Shards::one(shard), work).await?;
-            expired.into_iter().for_each(|id| self.inner.observers.tell(EventKind::Expired { id, record: None }));
+            expired.into_iter().for_each(|id| self.inner.observers.notify(EventKind::Expired { id, record: None }));
             swept.deleted += some.deleted;
             swept.remaining += some.remaining;
             if rest.is_empty() {

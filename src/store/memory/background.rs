@@ -61,7 +61,7 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
             tracing::debug!(target: super::events::TARGET, deleted, "expired sessions swept");
         }
         let remaining = core.table.shared.occupancy.sessions();
-        core.observers.tell(EventKind::Swept { deleted, remaining });
+        core.observers.notify(EventKind::Swept { deleted, remaining });
     }
 }
 

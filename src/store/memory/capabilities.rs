@@ -50,7 +50,7 @@ impl Listing for MemoryStore {
         let deleted = swept(core).await.map_err(|error| refused("sweep", error))?;
         let remaining = core.table.shared.occupancy.sessions();
         tracing::debug!(target: super::events::TARGET, deleted, remaining, "swept");
-        core.observers.tell(EventKind::Swept { deleted, remaining });
+        core.observers.notify(EventKind::Swept { deleted, remaining });
         Ok(Swept { deleted, remaining })
     }
 
@@ -72,7 +72,7 @@ impl Listing for MemoryStore {
         core.written(last).await.map_err(failed)?;
         swept.remaining = core.table.shared.occupancy.sessions();
         tracing::debug!(target: super::events::TARGET, deleted = swept.deleted, remaining = swept.remaining, "idle deleted");
-        core.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
+        core.observers.notify(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         Ok(swept)
     }
 }

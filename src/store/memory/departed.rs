@@ -13,7 +13,7 @@ impl Evicted {
             let owned = Class::of(&slot.record) == Class::Owned;
             tracing::info!(target: super::events::TARGET, id = %slot.id, owned, "evicted: the store is full");
             if slot.record.is_session() {
-                observers.tell(EventKind::Evicted { id: slot.id, record: &slot.record });
+                observers.notify(EventKind::Evicted { id: slot.id, record: &slot.record });
             }
         }
     }
@@ -29,6 +29,6 @@ pub(super) fn tell_expired<'a>(observers: &Observers, slots: impl IntoIterator<I
         return;
     }
     for slot in slots.into_iter().filter(|slot| slot.record.is_session()) {
-        observers.tell(EventKind::Expired { id: slot.id, record: Some(&slot.record) });
+        observers.notify(EventKind::Expired { id: slot.id, record: Some(&slot.record) });
     }
 }

@@ -1,7 +1,7 @@
 //! The setting that limits the number of an owner's sessions.
 
 use super::SessionLayerBuilder;
-use crate::session::{AtLimit, Limit};
+use crate::session::{AtLimit, OwnerLimit};
 
 /// # Sessions per owner
 impl<R> SessionLayerBuilder<R> {
@@ -37,7 +37,7 @@ impl<R> SessionLayerBuilder<R> {
     /// ```
     #[must_use]
     pub fn sessions_per_owner(mut self, most: usize, at_limit: AtLimit) -> Self {
-        self.settings.limit = Some(Limit { most, at_limit });
+        self.parts.settings.sessions_per_owner = Some(OwnerLimit { most, at_limit });
         self
     }
 }

@@ -15,7 +15,7 @@ impl<R> SessionLayerBuilder<R> {
     /// - **A turn** begins when a request that has a session extracts it. It ends when the request's changes are
     ///   committed, or when the request is dropped. A turn sees what other requests have written before it. A visitor
     ///   without a session has nothing to lease, so two parallel first requests each create a session, as without this
-    ///   setting. [`LazySession`](super::LazySession) begins its turn when it loads the session. The turn of a
+    ///   setting. [`LazySession`](crate::LazySession) begins its turn when it loads the session. The turn of a
     ///   streaming response ends when the response begins.
     /// - **Waiting**: a request that does not get its turn within `wait` is answered 423 with `Retry-After`
     ///   ([`ErrorKind::Locked`](crate::ErrorKind::Locked)). In one process and layer, one request of a session waits
@@ -33,7 +33,7 @@ impl<R> SessionLayerBuilder<R> {
     ///   this setting. If a handler makes such a call itself, it should [`reload`](crate::Session::reload) before it
     ///   changes anything.
     /// - **A logout waits for no turn** if the handler takes a `LazySession` and
-    ///   [`destroy`](super::LazySession::destroy)s it. A handler that extracts a `Session` waits like any other. If the
+    ///   [`destroy`](crate::LazySession::destroy)s it. A handler that extracts a `Session` waits like any other. If the
     ///   session ended, or got a new token at a login, while a request was waiting, the request sees what it would have
     ///   seen had it come later: no session, or a superseded one.
     /// - **Several sessions** in one request (nested layers with different cookie names) are leased in the order in
@@ -45,7 +45,7 @@ impl<R> SessionLayerBuilder<R> {
     /// `last_write_wins`: there, the commit of a handler that took too long would not fail.
     #[must_use]
     pub fn exclusive(mut self, wait: Duration) -> Self {
-        self.turns.wait = Some(wait);
+        self.parts.times.wait = Some(wait);
         self
     }
 
@@ -54,7 +54,7 @@ impl<R> SessionLayerBuilder<R> {
     /// can grant less: the memory store grants at most 30 s, unless its own setting says otherwise.
     #[must_use]
     pub fn exclusive_lease(mut self, time: Duration) -> Self {
-        self.turns.lease = Some(time);
+        self.parts.times.lease = Some(time);
         self
     }
 }

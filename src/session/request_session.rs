@@ -1,11 +1,8 @@
-//! A session and the state that its clones share.
+//! The session of one request, shared by all its handles.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
@@ -19,81 +16,25 @@ use super::{
 };
 use crate::events::{DropReason, EventKind};
 
-/// The session of one visitor in one request.
-///
-/// A handler takes it as an argument. It is already loaded then, so only calls that reach the store are asynchronous.
-/// If it has changed, it is committed after the handler has answered. All clones and all other extractions in the same
-/// request share one state.
-///
-/// # If a handler does not compile
-///
-/// axum only reports that the function is not a `Handler`. Put `#[axum::debug_handler]` (axum's feature `macros`) on
-/// the handler, and the compiler names the argument. With this crate's types, the usual reasons are:
-///
-/// - An argument that consumes the body (`String`, `Form`, `Json`) is not the last one.
-/// - The argument is a reference: handlers take `Session`, not `&Session`.
-/// - The crate's feature `axum` is off, or a version of axum other than 0.8 is in use, so that `Session` implements a
-///   different `FromRequestParts`. `cargo tree -d -i axum-core` shows this.
-/// - The future is not `Send`, for example because a lock guard of the application is held across an `await`.
-///
-/// ```compile_fail,E0277
-/// # use axum::{Router, routing::post};
-/// # use session_layer::Session;
-/// async fn note(text: String, session: Session) {} // the body must come last
-/// let app: Router = Router::new().route("/", post(note)); // error: no `Handler`
-/// ```
-///
-/// ```
-/// # use axum::{Router, routing::post};
-/// # use session_layer::Session;
-/// async fn note(session: Session, text: String) {}
-/// let app: Router = Router::new().route("/", post(note));
-/// ```
-///
-/// # After the response has begun
-///
-/// A stream or a socket can keep a clone. Changes that it makes then must be written by [`save`](Self::save). Unsaved
-/// changes are dropped, and [`ChangesDropped`](crate::EventKind::ChangesDropped) is reported. A cookie can't be sent
-/// any more, so a call that needs one fails with [`ResponseStarted`](crate::ErrorKind::ResponseStarted).
-#[derive(Clone)]
-pub struct Session {
-    pub(super) shared: Arc<Shared>,
-}
-
-impl Session {
-    /// Creates a handle to this state.
-    pub(crate) fn of(shared: Arc<Shared>) -> Self {
-        Self { shared }
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.fmt(f)
-    }
-}
-
-/// The state that all clones of a session share.
-pub(crate) struct Shared {
+/// The session of one request, shared by all [`Session`](super::session::Session) handles that the request's extractions
+/// and clones make. A session that is opened outside a request has one, too ([`detached`](Self::detached)). The
+/// [`Context`] is what all requests of a layer share.
+pub(crate) struct RequestSession {
     pub(crate) context: Arc<Context>,
     pub(super) loaded: OnceCell<Result<(), LoadFailure>>,
     state: Mutex<State>,
     /// Allows one commit at a time. Held across awaits, unlike `state`.
     pub(super) committing: AsyncMutex<()>,
     /// Requests of this session run one after another, so any conflict at a commit is an error.
-    pub(super) exclusive: bool,
+    pub(super) is_exclusive: bool,
     /// The request's cookies have been read.
     was_read: AtomicBool,
 }
 
-impl Shared {
+impl RequestSession {
     pub(crate) fn new(context: Arc<Context>) -> Arc<Self> {
         Arc::new(Self {
-            exclusive: context.settings.exclusive.is_some(),
+            is_exclusive: context.settings.exclusive.is_some(),
             was_read: AtomicBool::new(false),
             context,
             loaded: OnceCell::new(),
@@ -109,7 +50,7 @@ impl Shared {
             loaded: OnceCell::new_with(Some(Ok(()))),
             state: Mutex::new(State::new(origin)),
             committing: AsyncMutex::const_new(()),
-            exclusive: false,
+            is_exclusive: false,
             was_read: AtomicBool::new(true),
         })
     }
@@ -120,8 +61,8 @@ impl Shared {
     }
 
     /// Whether loading the session waits for its lease.
-    pub(crate) fn takes_turns(&self) -> bool {
-        self.exclusive && !self.was_asked_for()
+    pub(crate) fn waits_for_lease(&self) -> bool {
+        self.is_exclusive && !self.was_asked_for()
     }
 
     /// Whether loading the session was attempted, successfully or not.
@@ -152,14 +93,14 @@ impl Shared {
 
     /// Notes that the request's handler has ended sessions by owner or id, not through this session.
     pub(crate) fn has_ended_beside(&self, ended: EndedBeside) {
-        self.state().ended_beside.push(ended);
+        self.state().ending.beside.push(ended);
     }
 }
 
-impl Drop for Shared {
+impl Drop for RequestSession {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.response_started && state.is_unsaved() {
+        if state.response_started() && state.is_unsaved() {
             self.context.emit(EventKind::ChangesDropped { id: state.id(), reason: DropReason::Unsaved });
         }
     }

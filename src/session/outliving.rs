@@ -1,25 +1,26 @@
-//! Counts operations that run to completion in their own tasks, so that a shutdown can wait for them.
+//! Operations that outlive their callers: they run to completion in their own tasks, and are counted so that a shutdown
+//! can wait for them.
 
 use tokio::{runtime::Handle, sync::watch};
 use tracing::Instrument;
 
 /// The operations of one layer that continue if their callers are dropped.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Running(watch::Sender<usize>);
+pub(crate) struct Outliving(watch::Sender<usize>);
 
 /// One such operation. It is over when this is dropped.
 #[must_use]
-pub(crate) struct Operation(Running);
+pub(crate) struct Guard(Outliving);
 
-impl Running {
+impl Outliving {
     /// Counts an operation from now on. Call it before its task is spawned.
-    pub(crate) fn begin(&self) -> Operation {
+    pub(crate) fn begin(&self) -> Guard {
         self.0.send_modify(|running| *running += 1);
-        Operation(self.clone())
+        Guard(self.clone())
     }
 
     /// Runs a future to completion even if the caller is dropped. Without a tokio runtime, awaits it in place.
-    pub(crate) async fn to_its_end<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
+    pub(crate) async fn run_on<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
         let Ok(runtime) = Handle::try_current() else { return future.await };
         let operation = self.begin();
         let task = async move {
@@ -43,7 +44,7 @@ impl Running {
     }
 }
 
-impl Drop for Operation {
+impl Drop for Guard {
     fn drop(&mut self) {
         self.0.0.send_modify(|running| *running -= 1);
     }

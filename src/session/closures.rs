@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{
     changes::{Change, Replay},
     draft::Draft,
-    shared::Shared,
+    request_session::RequestSession,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -37,7 +37,7 @@ impl<R, E> Ran<Result<R, E>> {
     }
 }
 
-impl Shared {
+impl RequestSession {
     /// Runs a closure on the draft and logs it. Returns the closure's result and the number of the change, or `None`
     /// instead of the number if the change is not kept.
     pub(super) fn run<R>(
@@ -49,18 +49,18 @@ impl Shared {
         loop {
             let (mut draft, revision) = {
                 let state = self.state();
-                state.writable()?;
-                (state.draft.clone(), state.revision)
+                state.require_writable()?;
+                (state.draft.clone(), state.log.revision)
             };
             let before = draft.encoded_len();
             let Ran { result, keep } = run(&mut draft)?;
-            let (after, limit) = (draft.encoded_len(), self.settings().max_record);
+            let (after, max_record_bytes) = (draft.encoded_len(), self.settings().max_record_bytes);
             // A record that is already too large may shrink.
-            if after > limit && after > before {
-                return Err(Error::too_large(key, after, limit));
+            if after > max_record_bytes && after > before {
+                return Err(Error::too_large(key, after, max_record_bytes));
             }
             let mut state = self.state();
-            if state.revision != revision {
+            if state.log.revision != revision {
                 continue;
             }
             if !keep {
@@ -72,7 +72,7 @@ impl Shared {
                 Again::Merged => Change::Run(replay),
                 Again::Exactly => Change::Exactly(replay),
             };
-            return Ok((result, Some(state.record(change))));
+            return Ok((result, Some(state.log(change))));
         }
     }
 
@@ -91,8 +91,8 @@ impl Shared {
             Ok(Ran { result: (), keep })
         })?;
         if let Some(number) = number {
-            let running = self.context.running.clone();
-            running.to_its_end(async move { self.save(Some(number)).await }).await?;
+            let outliving = self.context.outliving.clone();
+            outliving.run_on(async move { self.save(Some(number)).await }).await?;
         }
         let result = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The closure ran before `run` returned, so there is a result.

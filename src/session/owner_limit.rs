@@ -5,44 +5,46 @@ use std::sync::Arc;
 use super::{
     context::Context,
     end::end_owned,
-    policy::{AtLimit, Limit},
+    policy::{AtLimit, OwnerLimit},
     queue::Front,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    events::EventKind,
+    events::{EventKind, trace},
     id::SessionId,
 };
-
-/// The `tracing` target of events about an owner's sessions.
-const TARGET: &str = "session_layer::sessions";
 
 /// A login that was admitted under its owner's limit and is not stored yet.
 pub(super) struct Admission<'a> {
     context: &'a Context,
-    limit: Limit,
+    limit: OwnerLimit,
     owner: Arc<str>,
-    /// The logins of one owner in this process take turns, and revocations wait in the same line.
-    _turn: Front,
+    /// The logins of one owner in this process are admitted one after another, and revocations wait in the same line.
+    _front: Front,
 }
 
 /// Makes room for a login, or refuses it. The sessions that it replaces are not counted.
-pub(super) async fn admit<'a>(
+pub(super) async fn begin_login<'a>(
     context: &'a Context,
-    limit: Limit,
+    limit: OwnerLimit,
     owner: Arc<str>,
     replaced: &[SessionId],
 ) -> Result<Admission<'a>> {
-    let turn = context.owner_turn(&owner, context.deadline()).await;
-    let turn = turn.ok_or_else(|| Error::request(ErrorKind::Contended))?;
+    let front = context.owner_front(&owner, context.deadline()).await;
+    let front = front.ok_or_else(|| Error::request(ErrorKind::Contended))?;
     if !make_room(context, &owner, limit, replaced).await? {
         return Err(refused(context, limit));
     }
-    Ok(Admission { context, limit, owner, _turn: turn })
+    Ok(Admission { context, limit, owner, _front: front })
 }
 
 /// Makes room for one more session beside the others. Returns `false` if it must be refused.
-pub(crate) async fn make_room(context: &Context, owner: &str, limit: Limit, replaced: &[SessionId]) -> Result<bool> {
+pub(crate) async fn make_room(
+    context: &Context,
+    owner: &str,
+    limit: OwnerLimit,
+    replaced: &[SessionId],
+) -> Result<bool> {
     let mut others = context.list_owned(owner).await?;
     others.retain(|(id, _)| !replaced.contains(id));
     if others.len() < limit.most {
@@ -54,7 +56,7 @@ pub(crate) async fn make_room(context: &Context, owner: &str, limit: Limit, repl
     for (id, _) in &others[limit.most - 1..] {
         // `None`: the session has ended by itself in the meantime.
         if end_owned(context, owner, id).await?.is_some() {
-            tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended to make room");
+            trace::ended_to_make_room(id);
         }
     }
     Ok(true)
@@ -92,7 +94,7 @@ async fn counted(context: &Context, owner: &str, new: &SessionId) -> Option<Vec<
     match context.list_owned(owner).await {
         Ok(listed) => Some(listed.into_iter().map(|(id, _)| id).collect()),
         Err(error) => {
-            tracing::warn!(target: TARGET, { session.id = %new, %error }, "an owner's sessions not counted again");
+            trace::not_counted_again(new, &error);
             None
         }
     }
@@ -100,14 +102,12 @@ async fn counted(context: &Context, owner: &str, new: &SessionId) -> Option<Vec<
 
 async fn end_surplus(context: &Context, owner: &str, id: &SessionId) {
     match end_owned(context, owner, id).await {
-        Ok(_) => tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended: one too many"),
-        Err(error) => {
-            tracing::warn!(target: TARGET, { session.id = %id, %error }, "a session too many could not be ended");
-        }
+        Ok(_) => trace::surplus_ended(id),
+        Err(error) => trace::surplus_not_ended(id, &error),
     }
 }
 
-fn refused(context: &Context, limit: Limit) -> Error {
+fn refused(context: &Context, limit: OwnerLimit) -> Error {
     context.emit(EventKind::LoginRefused { most: limit.most });
     Error::request(ErrorKind::TooManySessions)
 }

@@ -1,4 +1,4 @@
-//! Loads a request's session where requests of one session run one after another.
+//! Loads a request's session under its lease, where requests of one session run one after another.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use super::{
     context::Context,
     find::{Follow, Found},
     live::Origin,
-    load::{LoadFailure, Loaded, load},
+    load::{LoadFailure, Loaded, load_tokens},
     policy::DamagedPolicy,
-    settings::Exclusive,
-    turn::{Denied, Turn},
+    request_lease::{Denied, RequestLease},
+    settings::ExclusiveTimes,
 };
 use crate::{
     clock::deadline,
@@ -23,42 +23,42 @@ use crate::{
 /// sees what the previous holder has written, and returns the version that taking the lease gave.
 ///
 /// Because of the first look-up, a token that names no session takes no lease and no place in a line. Returns no
-/// [`Turn`] if there is no session to lease.
-pub(crate) async fn load_in_turn(
+/// [`RequestLease`] if there is no session to lease.
+pub(crate) async fn load_leased(
     context: &Arc<Context>,
-    exclusive: Exclusive,
+    times: ExclusiveTimes,
     tokens: &Tokens,
-) -> Result<(Loaded, Option<Box<Turn>>), LoadFailure> {
-    let deadline = deadline(exclusive.wait);
-    let mut loaded = load(context, tokens).await?;
+) -> Result<(Loaded, Option<Box<RequestLease>>), LoadFailure> {
+    let deadline = deadline(times.wait);
+    let mut loaded = load_tokens(context, tokens).await?;
     loop {
         let Origin::Live(live) = &loaded.origin else { return Ok((loaded, None)) };
         let id = live.id;
-        let (turn, stored) = match Turn::take(context, exclusive, id, deadline).await {
-            Ok(Some((turn, stored))) => (Some(turn), stored),
+        let (lease, stored) = match RequestLease::take(context, times, id, deadline).await {
+            Ok(Some((lease, stored))) => (Some(lease), stored),
             Ok(None) => (None, None),
-            Err(denied) => return Err(refused(context, denied, exclusive, id)),
+            Err(denied) => return Err(refused(context, denied, times, id)),
         };
         let found = context.find_again(live, Follow::Forward, stored).await;
-        match (found, turn) {
-            (Ok(Found::Live(live)), Some(turn)) if live.id == id => {
+        match (found, lease) {
+            (Ok(Found::Live(live)), Some(lease)) if live.id == id => {
                 loaded.origin = Origin::Live(live);
-                return Ok((loaded, Some(Box::new(turn))));
+                return Ok((loaded, Some(Box::new(lease))));
             }
             (Ok(Found::Live(live)), None) if live.id == id => {
                 let error = StoreError::new(StoreErrorKind::Other).during("acquire").on(&id);
                 let denied = Denied::Store(error.because("the store leases nothing where it has a session"));
-                return Err(refused(context, denied, exclusive, id));
+                return Err(refused(context, denied, times, id));
             }
-            (found, turn) => {
+            (found, lease) => {
                 // The session that was leased is gone, so release the lease.
-                if let Some(turn) = turn {
-                    turn.end().await;
+                if let Some(lease) = lease {
+                    lease.release().await;
                 }
                 match found {
                     // The session was renewed while this request waited. Wait in the line of the new id.
                     Ok(Found::Live(live)) => loaded.origin = Origin::Live(live),
-                    found => return loaded.without(context, exclusive, id, found).map(|loaded| (loaded, None)),
+                    found => return loaded.without(context, times, id, found).map(|loaded| (loaded, None)),
                 }
             }
         }
@@ -70,7 +70,7 @@ impl Loaded {
     fn without(
         mut self,
         context: &Context,
-        exclusive: Exclusive,
+        times: ExclusiveTimes,
         id: SessionId,
         found: Result<Found, StoreError>,
     ) -> Result<Self, LoadFailure> {
@@ -82,7 +82,7 @@ impl Loaded {
             }
             Ok(_) => Origin::None,
             Err(error) if error.kind() != StoreErrorKind::Corrupt => {
-                return Err(refused(context, Denied::Store(error), exclusive, id));
+                return Err(refused(context, Denied::Store(error), times, id));
             }
             Err(error) => {
                 context.emit(EventKind::Damaged { id, error: &error });
@@ -97,14 +97,10 @@ impl Loaded {
     }
 }
 
-fn refused(context: &Context, denied: Denied, exclusive: Exclusive, id: SessionId) -> LoadFailure {
+fn refused(context: &Context, denied: Denied, times: ExclusiveTimes, id: SessionId) -> LoadFailure {
     match denied {
         // Reported where it was denied.
-        Denied::Locked => LoadFailure::Locked { retry_after: exclusive.wait.min(exclusive.lease) },
-        Denied::Unsupported(error) => {
-            context.emit(EventKind::LoadFailed { id, error: &error });
-            LoadFailure::NoLeases(error)
-        }
+        Denied::Locked => LoadFailure::Locked { retry_after: times.wait.min(times.lease) },
         Denied::Store(error) => {
             context.emit(EventKind::LoadFailed { id, error: &error });
             LoadFailure::Store(error)

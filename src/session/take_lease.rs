@@ -29,7 +29,7 @@ pub(crate) enum Taken {
 /// `may_have` is called with whether the lease may be ours. It is called with `true` before each call of the store, so
 /// that a caller that is dropped during the call knows that it may have a lease to release. It is called with `false`
 /// if the store's answer rules that out.
-pub(crate) async fn take(
+pub(crate) async fn take_lease(
     store: &DynStore,
     id: &SessionId,
     holder: Holder,

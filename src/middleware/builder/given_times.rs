@@ -1,26 +1,30 @@
-//! The settings of `exclusive`, checked.
+//! The times of [`exclusive`](super::SessionLayerBuilder::exclusive), as they were given.
 
 use std::time::Duration;
 
 use crate::{
     cookie::ConfigError,
-    session::{ConflictPolicy, Exclusive},
+    session::{ConflictPolicy, ExclusiveTimes},
     store::{DynStore, SessionStore},
 };
 
-/// How long a request waits for its turn, and how long a turn can be. `None` if not set.
+/// How long a request waits for the session's lease, and how long it has it. `None` if not set.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct GivenTimes {
     pub(super) wait: Option<Duration>,
     pub(super) lease: Option<Duration>,
 }
 
-impl Turns {
+impl GivenTimes {
     /// The default time of a lease. It is also the longest that the memory store grants by default.
     const LEASE: Duration = Duration::from_secs(30);
 
-    /// Returns the setting. Fails if it contradicts itself, other settings or the store.
-    pub(super) fn checked(self, conflicts: ConflictPolicy, store: &DynStore) -> Result<Option<Exclusive>, ConfigError> {
+    /// Returns the times of the setting, if it is on. Fails if it contradicts itself, other settings or the store.
+    pub(super) fn checked(
+        self,
+        conflicts: ConflictPolicy,
+        store: &DynStore,
+    ) -> Result<Option<ExclusiveTimes>, ConfigError> {
         match (self.wait, self.lease) {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(ConfigError::new(
@@ -43,7 +47,7 @@ impl Turns {
                 "exclusive needs leases, and the store {} has none: choose a store with `leases`, or leave `exclusive` out",
                 store.name()
             ))),
-            (Some(wait), lease) => Ok(Some(Exclusive { wait, lease: lease.unwrap_or(Self::LEASE) })),
+            (Some(wait), lease) => Ok(Some(ExclusiveTimes { wait, lease: lease.unwrap_or(Self::LEASE) })),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Runs the requests of a session one after another, by the store's lease and a line in front of it in this process.
+//! The lease by which the requests of a session run one after another, and the line in which those of this process wait
+//! for it.
 
 use std::{fmt, sync::Arc};
 
@@ -7,9 +8,9 @@ use tracing::Instrument;
 
 use super::{
     context::Context,
-    lease::{self, Taken},
     queue::Place,
-    settings::Exclusive,
+    settings::ExclusiveTimes,
+    take_lease::{Taken, take_lease},
 };
 use crate::{
     events::EventKind,
@@ -17,11 +18,11 @@ use crate::{
     store::{Holder, SessionStore, StoreError, StoreErrorKind, Stored},
 };
 
-/// A request's lease of its session. [`end`](Self::end) releases it.
+/// A request's lease of its session. [`release`](Self::release) gives it back.
 ///
 /// If it is dropped instead, the lease is released in the background, provided that a tokio runtime is available.
 /// Without a runtime, or if the process ends, the lease expires by itself.
-pub(crate) struct Turn {
+pub(crate) struct RequestLease {
     context: Arc<Context>,
     place: Place,
     /// `None` if there is no lease to release.
@@ -32,19 +33,18 @@ pub(crate) struct Turn {
 pub(crate) enum Denied {
     /// Other requests had the session for as long as this one could wait, or too many are waiting already.
     Locked,
-    /// The store has no leases.
-    Unsupported(StoreError),
+    /// The store failed, or has no leases.
     Store(StoreError),
 }
 
-impl Turn {
+impl RequestLease {
     /// Waits for the lease of this session until the deadline. Returns the lease, with the record under it if the store
     /// has returned that, or `None` if the session is gone.
     ///
     /// If the future is dropped at any point, it leaves the line and releases a lease that it may have been given.
     pub(crate) async fn take(
         context: &Arc<Context>,
-        exclusive: Exclusive,
+        times: ExclusiveTimes,
         id: SessionId,
         deadline: Instant,
     ) -> Result<Option<(Self, Option<Stored>)>, Denied> {
@@ -57,26 +57,25 @@ impl Turn {
         let Some(front) = place.front(deadline).await else { return Err(denied("waited too long")) };
         let holder = Holder::generate()
             .map_err(|error| Denied::Store(StoreError::new(StoreErrorKind::Other).on(&id).because(error)))?;
-        let mut turn = Self { context: Arc::clone(context), place, holder: None };
+        let mut lease = Self { context: Arc::clone(context), place, holder: None };
         // If this is dropped during the call, it releases the lease that the store may have given it.
-        let may_have = |may: bool| turn.holder = may.then_some(holder);
-        let freed = Some(turn.place.freed());
-        match lease::take(&context.store, &id, holder, exclusive.lease, deadline, freed, may_have).await {
+        let may_have = |may: bool| lease.holder = may.then_some(holder);
+        let freed = Some(lease.place.freed());
+        match take_lease(&context.store, &id, holder, times.lease, deadline, freed, may_have).await {
             Ok(Taken::Until { stored, .. }) => {
                 // From now on, the next in the line asks for the lease. If this lease expires, it must not have to wait
                 // for this request.
                 drop((front, room));
-                Ok(Some((turn, stored)))
+                Ok(Some((lease, stored)))
             }
             Ok(Taken::Absent) => Ok(None),
             Ok(Taken::Held) => Err(denied("waited too long")),
-            Err(error) if error.kind() == StoreErrorKind::Unsupported => Err(Denied::Unsupported(error)),
             Err(error) => Err(Denied::Store(error)),
         }
     }
 
     /// Releases the lease.
-    pub(crate) async fn end(mut self) {
+    pub(crate) async fn release(mut self) {
         if let Some(holder) = self.holder {
             give_back(&self.context, &self.place, holder).await;
             // Only now: if the future is dropped earlier, `drop` releases the lease.
@@ -85,11 +84,11 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for RequestLease {
     fn drop(&mut self) {
         let (Some(holder), Ok(runtime)) = (self.holder.take(), Handle::try_current()) else { return };
         let (context, place) = (Arc::clone(&self.context), self.place.clone());
-        let operation = context.running.begin();
+        let operation = context.outliving.begin();
         let give_back = async move {
             give_back(&context, &place, holder).await;
             drop(operation);
@@ -114,8 +113,8 @@ async fn give_back(context: &Context, place: &Place, holder: Holder) {
     place.freed().notify_one();
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for RequestLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("id", &self.place.id()).finish_non_exhaustive()
+        f.debug_struct("RequestLease").field("id", &self.place.id()).finish_non_exhaustive()
     }
 }

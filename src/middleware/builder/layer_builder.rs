@@ -1,21 +1,20 @@
-//! The settings of a layer.
+//! The builder of a layer.
 
-#[cfg(feature = "encryption")]
-use std::time::SystemTime;
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::Response;
 
-use super::{CustomErrorResponse, DefaultErrorResponse, SessionLayer, turns::Turns};
+use super::{given_times::GivenTimes, signing::Signing};
 use crate::{
     clock::Clock,
     codec::Codec,
-    cookie::{ConfigError, CookieConfig, SessionCookie},
+    cookie::CookieConfig,
     error::Error,
     events::{Observer, Observers},
     lifetime::Lifetime,
-    session::{ConflictPolicy, Context, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
-    store::{DynStore, SessionStore, observed::observed},
+    middleware::{CustomErrorResponse, DefaultErrorResponse, SessionLayer},
+    session::{ConflictPolicy, DamagedPolicy, ResponseHead, SaveIf, SavePolicy, Settings},
+    store::{DynStore, SessionStore},
 };
 
 /// The settings of a [`SessionLayer`]. [`build`](Self::build) refuses settings that contradict each other.
@@ -32,23 +31,19 @@ use crate::{
 /// # Ok::<(), session_layer::ConfigError>(())
 /// ```
 pub struct SessionLayerBuilder<R = DefaultErrorResponse> {
-    pub(super) settings: Settings,
-    store: DynStore,
-    observers: Observers,
-    clock: Clock,
-    cookie: CookieConfig,
-    signing: Signing,
-    pub(super) turns: Turns,
-    answer: R,
+    pub(super) parts: Parts,
+    pub(super) error_response: R,
 }
 
-/// The keys that sign the cookie, and the time until which unsigned cookies are accepted.
-#[derive(Debug, Default)]
-struct Signing {
-    #[cfg(feature = "encryption")]
-    ring: Option<crate::keyring::KeyRing>,
-    #[cfg(feature = "encryption")]
-    unsigned_until: Option<SystemTime>,
+/// The settings that do not depend on the error response.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) store: DynStore,
+    pub(super) observers: Observers,
+    pub(super) clock: Clock,
+    pub(super) cookie: CookieConfig,
+    pub(super) signing: Signing,
+    pub(super) times: GivenTimes,
 }
 
 impl SessionLayer {
@@ -71,16 +66,16 @@ impl SessionLayer {
 
 impl SessionLayerBuilder {
     fn new(store: impl SessionStore) -> Self {
-        Self {
+        let parts = Parts {
             settings: Settings::default(),
             store: DynStore::new(store),
             observers: Observers::NONE,
             clock: Clock::system(),
             cookie: CookieConfig::default(),
             signing: Signing::default(),
-            turns: Turns::default(),
-            answer: DefaultErrorResponse,
-        }
+            times: GivenTimes::default(),
+        };
+        Self { parts, error_response: DefaultErrorResponse }
     }
 }
 
@@ -88,30 +83,7 @@ impl<R> SessionLayerBuilder<R> {
     /// Sets the cookie's name, prefix and attributes. Default: `__Host-sid; Secure; HttpOnly; SameSite=Lax; Path=/`.
     #[must_use]
     pub fn cookie(mut self, cookie: CookieConfig) -> Self {
-        self.cookie = cookie;
-        self
-    }
-
-    /// Signs the cookie's value, so that a forged one costs no store call. The signature is bound to the cookie's name.
-    /// Default: not signed.
-    ///
-    /// One key of the ring signs, and the signatures of all its keys are accepted. A cookie that none of them has
-    /// signed is treated as forged: the visitor starts anew.
-    #[cfg(feature = "encryption")]
-    #[doc(alias = "with_signed")]
-    #[must_use]
-    pub fn sign(mut self, ring: crate::keyring::KeyRing) -> Self {
-        self.signing.ring = Some(ring);
-        self
-    }
-
-    /// Accepts unsigned tokens until this time, so that turning [`sign`](Self::sign) on logs nobody out. Use the time
-    /// at which the last unsigned session reaches its absolute limit. **Until then a forged token costs a store
-    /// call**, as without signing. Default: none is accepted.
-    #[cfg(feature = "encryption")]
-    #[must_use]
-    pub fn accept_unsigned_until(mut self, time: SystemTime) -> Self {
-        self.signing.unsigned_until = Some(time);
+        self.parts.cookie = cookie;
         self
     }
 
@@ -121,7 +93,7 @@ impl<R> SessionLayerBuilder<R> {
     #[doc(alias = "with_expiry")]
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
-        self.settings.lifetime = lifetime;
+        self.parts.settings.lifetime = lifetime;
         self
     }
 
@@ -133,21 +105,21 @@ impl<R> SessionLayerBuilder<R> {
     /// uses it automatically.
     #[must_use]
     pub fn touch_fraction(mut self, part_of_idle: f64) -> Self {
-        self.settings.touch_fraction = part_of_idle;
+        self.parts.settings.touch_fraction = part_of_idle;
         self
     }
 
     /// Sets what happens if another request has changed the session meanwhile. Default: [`ConflictPolicy::Merge`].
     #[must_use]
     pub fn conflict_policy(mut self, policy: ConflictPolicy) -> Self {
-        self.settings.conflicts = policy;
+        self.parts.settings.conflicts = policy;
         self
     }
 
     /// Sets how long a commit that meets conflicts is retried. Default: 5 s.
     #[must_use]
     pub fn retry_for(mut self, time: Duration) -> Self {
-        self.settings.retry_for = time;
+        self.parts.settings.retry_for = time;
         self
     }
 
@@ -155,7 +127,7 @@ impl<R> SessionLayerBuilder<R> {
     #[doc(alias = "with_always_save")]
     #[must_use]
     pub fn save_policy(mut self, policy: SavePolicy) -> Self {
-        self.settings.save = policy;
+        self.parts.settings.save = policy;
         self
     }
 
@@ -182,7 +154,7 @@ impl<R> SessionLayerBuilder<R> {
     /// ```
     #[must_use]
     pub fn save_if(mut self, decision: impl Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.settings.save_if = SaveIf::new(decision);
+        self.parts.settings.save_if = SaveIf::new(decision);
         self
     }
 
@@ -192,7 +164,7 @@ impl<R> SessionLayerBuilder<R> {
     /// It does not apply to a login, a logout or a revocation: after these, the old token is worthless at once.
     #[must_use]
     pub fn renewal_grace(mut self, time: Duration) -> Self {
-        self.settings.renewal_grace = time;
+        self.parts.settings.renewal_grace = time;
         self
     }
 
@@ -208,28 +180,28 @@ impl<R> SessionLayerBuilder<R> {
     /// late cookie replaces the login's, and the visitor has to log in again.
     #[must_use]
     pub fn renew_every(mut self, time: Duration) -> Self {
-        self.settings.renew_every = Some(time);
+        self.parts.settings.renew_every = Some(time);
         self
     }
 
     /// Sets what happens if a record can't be opened. Default: [`DamagedPolicy::Fail`].
     #[must_use]
     pub fn damaged_policy(mut self, policy: DamagedPolicy) -> Self {
-        self.settings.damaged = policy;
+        self.parts.settings.damaged = policy;
         self
     }
 
     /// Sets how values are encoded. Default: JSON.
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
-        self.settings.codec = codec;
+        self.parts.settings.codec = codec;
         self
     }
 
     /// Sets the largest size of a record, in bytes. Default: 128 KiB.
     #[must_use]
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_record = bytes;
+        self.parts.settings.max_record_bytes = bytes;
         self
     }
 
@@ -237,14 +209,14 @@ impl<R> SessionLayerBuilder<R> {
     /// yes. **Without them, a cache can serve one visitor's page, or cookie, to another.**
     #[must_use]
     pub fn cache_headers(mut self, send: bool) -> Self {
-        self.settings.cache_headers = send;
+        self.parts.settings.cache_headers = send;
         self
     }
 
     /// Sets the clock from which the layer reads the time. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.parts.clock = clock;
         self
     }
 
@@ -267,7 +239,7 @@ impl<R> SessionLayerBuilder<R> {
     /// ```
     #[must_use]
     pub fn observe(mut self, observer: impl Observer) -> Self {
-        self.observers.add(observer);
+        self.parts.observers.add(observer);
         self
     }
 
@@ -311,133 +283,17 @@ impl<R> SessionLayerBuilder<R> {
         mut self,
         respond: impl Fn(&Error) -> Response<B> + Send + Sync + 'static,
     ) -> SessionLayerBuilder<CustomErrorResponse<B>> {
-        let answer = CustomErrorResponse::new(respond);
-        self.settings.error_response = Some(Arc::new(answer.clone()));
-        let Self { settings, store, observers, clock, cookie, signing, turns, answer: _ } = self;
-        SessionLayerBuilder { settings, store, observers, clock, cookie, signing, turns, answer }
-    }
-
-    /// Builds the layer.
-    ///
-    /// # Errors
-    ///
-    /// If settings contradict each other (the error names both), if a setting is out of its range, or if the store
-    /// lacks a capability that a setting needs.
-    pub fn build(self) -> Result<SessionLayer<R>, ConfigError> {
-        let Self { mut settings, store, observers, clock, cookie, signing, turns, answer } = self;
-        let cookie = signing.sign(cookie.build()?)?;
-        settings.exclusive = turns.checked(settings.conflicts, &store)?;
-        if !(0.0..=1.0).contains(&settings.touch_fraction) {
-            let given = settings.touch_fraction;
-            return Err(ConfigError::new(format!(
-                "touch_fraction is {given}: it is a part of the idle time, from 0 to 1"
-            )));
-        }
-        check_renewal(&settings)?;
-        if settings.max_record < MIN_RECORD_BYTES {
-            let given = settings.max_record;
-            return Err(ConfigError::new(format!(
-                "max_record_bytes is {given}: a record without any entry takes up to {MIN_RECORD_BYTES} bytes"
-            )));
-        }
-        if settings.limit.is_some_and(|limit| limit.most == 0) {
-            return Err(ConfigError::new("sessions_per_owner is 0: nobody could log in"));
-        }
-        if settings.limit.is_some() && store.owners().is_none() {
-            let store = store.name();
-            return Err(ConfigError::new(format!(
-                "sessions_per_owner needs a store that lists an owner's sessions, and {store} does not, as it is configured: \
-                 choose another, turn its list on, or leave sessions_per_owner out"
-            )));
-        }
-        if let Some(complaint) = settings.codec.complaint() {
-            return Err(ConfigError::new(complaint));
-        }
-        let observers = observers.of(store.name());
-        let store = observed(store, &observers);
-        settings.cookie = cookie;
-        Ok(SessionLayer { context: Arc::new(Context::new(settings, store, observers, clock)), answer })
+        let error_response = CustomErrorResponse::new(respond);
+        self.parts.settings.error_response = Some(Arc::new(error_response.clone()));
+        SessionLayerBuilder { parts: self.parts, error_response }
     }
 }
-
-/// Refuses a grace, or a time between renewals, that would keep old tokens valid for too long.
-fn check_renewal(settings: &Settings) -> Result<(), ConfigError> {
-    const DAY: Duration = Duration::from_secs(24 * 3_600);
-    let grace = settings.renewal_grace;
-    if grace > DAY {
-        return Err(ConfigError::new(format!("renewal_grace is {grace:?}: an old token is served for at most a day")));
-    }
-    match settings.renew_every {
-        Some(every) if grace.is_zero() => Err(ConfigError::new(format!(
-            "renew_every({every:?}) contradicts a renewal_grace of zero: each renewal would log out the visitor's parallel \
-             requests"
-        ))),
-        Some(every) if every < grace => Err(ConfigError::new(format!(
-            "renew_every is {every:?}, less than the renewal_grace of {grace:?}: more and more old tokens would be served"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-impl Signing {
-    #[cfg(feature = "encryption")]
-    fn sign(self, cookie: SessionCookie) -> Result<SessionCookie, ConfigError> {
-        match (self.ring, self.unsigned_until) {
-            (Some(ring), until) => Ok(cookie.signed(ring, until)),
-            (None, None) => Ok(cookie),
-            (None, Some(_)) => Err(ConfigError::new(
-                "accept_unsigned_until contradicts a cookie that is not signed: add `sign(ring)`, or leave it out",
-            )),
-        }
-    }
-
-    #[cfg(not(feature = "encryption"))]
-    fn sign(self, cookie: SessionCookie) -> Result<SessionCookie, ConfigError> {
-        Ok(cookie)
-    }
-}
-
-/// The size of a record without entries, and with an owner whose name has the maximum length.
-const MIN_RECORD_BYTES: usize = 43 + 10 + crate::record::MAX_OWNER_BYTES;
 
 impl<R> fmt::Debug for SessionLayerBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionLayerBuilder")
-            .field("cookie", &self.cookie)
-            .field("settings", &self.settings)
+            .field("cookie", &self.parts.cookie)
+            .field("settings", &self.parts.settings)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(all(test, feature = "memory"))]
-mod tests {
-    use super::*;
-    use crate::store::MemoryStore;
-
-    fn refused(builder: SessionLayerBuilder) -> String {
-        builder.build().expect_err("wrong settings").to_string()
-    }
-
-    #[test]
-    fn what_is_out_of_range_is_refused() {
-        let builder = || SessionLayer::builder(MemoryStore::new());
-        assert_eq!(
-            refused(builder().touch_fraction(1.5)),
-            "touch_fraction is 1.5: it is a part of the idle time, from 0 to 1"
-        );
-        assert!(refused(builder().touch_fraction(f64::NAN)).contains("NaN"));
-        assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));
-        assert!(refused(builder().sessions_per_owner(0, crate::AtLimit::Refuse)).contains("sessions_per_owner is 0"));
-        assert!(refused(builder().exclusive_lease(Duration::from_secs(1))).contains("add `exclusive(wait)`"));
-        let exclusive = || builder().exclusive(Duration::ZERO);
-        assert!(refused(exclusive().exclusive_lease(Duration::ZERO)).contains("exclusive_lease is 0ns"));
-        assert!(refused(exclusive().conflict_policy(ConflictPolicy::LastWriteWins)).contains("LastWriteWins"));
-        let every = |seconds| builder().renew_every(Duration::from_secs(seconds));
-        assert!(refused(every(900).renewal_grace(Duration::ZERO)).contains("renewal_grace of zero"));
-        assert!(refused(every(59)).contains("renew_every is 59s, less than the renewal_grace of 60s"));
-        assert!(refused(builder().renewal_grace(Duration::MAX)).contains("at most a day"));
-        assert!(every(60).build().is_ok());
-        assert!(exclusive().conflict_policy(ConflictPolicy::Reject).build().is_ok());
-        assert!(builder().build().is_ok());
     }
 }

@@ -4,16 +4,13 @@ use std::{fmt, sync::Arc};
 
 use http::{Extensions, HeaderMap, Uri, header};
 
-use super::{
-    lazy::{LazySession, load},
-    transport,
-};
+use super::{lazy::LazySession, transport};
 use crate::{
     admin::Sessions,
     cookie,
     error::{Error, ErrorKind, Result},
     events::{self, EventKind},
-    session::{Context, LoadFailure, Session, Settings, Shared},
+    session::{Context, RequestSession, Session, Settings},
 };
 
 /// Gives access to a request's session. The layer puts a handle into the extensions of each request; the session is
@@ -22,22 +19,22 @@ use crate::{
 /// axum's extractors use it. Without axum, take it from the extensions (`examples/hyper.rs`).
 #[derive(Clone)]
 pub struct SessionHandle {
-    pub(super) shared: Arc<Shared>,
+    pub(super) request: Arc<RequestSession>,
     /// The handle of the layer around this one.
     outer: Option<Arc<SessionHandle>>,
 }
 
 impl SessionHandle {
     pub(super) fn new(context: Arc<Context>, outer: Option<Self>) -> Self {
-        Self { shared: Shared::new(context), outer: outer.map(Arc::new) }
+        Self { request: RequestSession::new(context), outer: outer.map(Arc::new) }
     }
 
     pub(super) fn context(&self) -> &Context {
-        &self.shared.context
+        &self.request.context
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        self.shared.settings()
+        self.request.settings()
     }
 
     /// Whether this layer, or a layer around it, uses this cookie name.
@@ -76,14 +73,14 @@ impl SessionHandle {
     /// The same as [`session`](Self::session), for a request whose URI is known, too.
     pub(crate) async fn session_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> Result<Session> {
         // Loaded once: later calls get the same session, whatever the tokens.
-        let tokens = if self.shared.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers, uri) };
-        load(&self.shared, &tokens).await
+        let tokens = if self.request.was_asked_for() { cookie::Tokens::default() } else { self.tokens(headers, uri) };
+        self.request.open(&tokens).await
     }
 
     /// Returns a handle on all sessions of the layer's store, with the layer's settings.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
-        Sessions::with(Arc::clone(&self.shared.context))
+        Sessions::with(Arc::clone(&self.request.context))
     }
 
     /// Returns the session without loading it. [`LazySession::session`] loads it.
@@ -94,11 +91,11 @@ impl SessionHandle {
 
     /// The same as [`lazy`](Self::lazy), for a request whose URI is known, too.
     pub(crate) fn lazy_at(&self, headers: &HeaderMap, uri: Option<&Uri>) -> LazySession {
-        LazySession::of(Arc::clone(&self.shared), self.tokens(headers, uri))
+        LazySession::of(Arc::clone(&self.request), self.tokens(headers, uri))
     }
 
     fn tokens(&self, headers: &HeaderMap, uri: Option<&Uri>) -> cookie::Tokens {
-        let (context, settings, first) = (self.context(), self.settings(), self.shared.is_first_reading());
+        let (context, settings, first) = (self.context(), self.settings(), self.request.is_first_reading());
         let tokens = cookie::read(headers, &settings.cookie, &context.clock, |reason| {
             if first {
                 context.emit(EventKind::NoSession { reason, id: None, record: None });
@@ -108,25 +105,11 @@ impl SessionHandle {
         if tokens.are_several() {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let removals = settings.cookie.removals_of_others(host, uri.map(Uri::path));
-            self.shared.state().answer.removals = removals;
+            self.request.state().notes.removals = removals;
         } else if tokens.is_empty() && settings.cookie.is_assumed_secure() && transport::is_plain_http(headers, uri) {
-            self.shared.state().answer.over_http = true;
+            self.request.state().notes.over_http = true;
         }
         tokens
-    }
-}
-
-/// The error is marked as reported, since the load has emitted an event.
-impl From<LoadFailure> for Error {
-    fn from(failure: LoadFailure) -> Self {
-        match failure {
-            LoadFailure::Store(error) => Self::request(ErrorKind::Unavailable).because(error),
-            LoadFailure::Damaged(error) => Self::request(ErrorKind::Damaged).because(error),
-            LoadFailure::TwoSessions => Self::request(ErrorKind::TwoSessions),
-            LoadFailure::Locked { retry_after } => Self::request(ErrorKind::Locked).retry_in(retry_after),
-            LoadFailure::NoLeases(error) => Self::request(ErrorKind::Unsupported).because(error),
-        }
-        .reported()
     }
 }
 
@@ -134,7 +117,7 @@ impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionHandle")
             .field("cookie", &self.settings().cookie.name())
-            .field("loaded", &self.shared.was_asked_for())
+            .field("loaded", &self.request.was_asked_for())
             .finish()
     }
 }

@@ -115,8 +115,8 @@ scenarios! {
         "no_session (unknown) #1",
     ];
     every_outcome => [
-        "call create done #1 +", "call create exists #1 +", "call refresh done #1", "call lock done #1",
-        "call refresh changed #1 +", "call lock held #1", "call unlock absent #1", "call unlock done #1",
+        "call create done #1 +", "call create exists #1 +", "call refresh done #1", "call acquire done #1",
+        "call refresh changed #1 +", "call acquire held #1", "call release absent #1", "call release done #1",
         "call count done 1", "call ids done 1", "call flush done", "call list_owner done 0", "call clear done 1",
         "call load dropped #1", "call load failed Timeout #1", "call close done",
     ];
@@ -129,10 +129,10 @@ scenarios! {
         "call load done #1 +", "call end done #1", "destroyed #1",
     ];
     a_turn_that_is_refused => [
-        "call load done #1 +", "loaded #1 +", "call lock held #1", "turn_refused (waited too long) #1",
+        "call load done #1 +", "loaded #1 +", "call acquire held #1", "turn_refused (waited too long) #1",
     ];
     a_lease_that_is_not_given_back => [
-        "call load done #1 +", "loaded #1 +", "call lock done #1", "call unlock failed Unavailable #1",
+        "call load done #1 +", "loaded #1 +", "call acquire done #1", "call release failed Unavailable #1",
         "release_failed Unavailable #1",
     ];
     a_login_that_is_refused => ["call list_owner done 1", "call owner_epoch done", "login_refused 1"];
@@ -165,7 +165,7 @@ async fn every_kind_of_event_is_provoked() {
         scenario(notes.clone()).await;
         seen.extend(notes.all().iter().map(|line| line.split(' ').next().unwrap().to_owned()));
     }
-    let source = include_str!("../../src/events/event.rs");
+    let source = include_str!("../../src/events/accessors.rs");
     let names = source.lines().filter_map(|line| line.trim().strip_suffix("\",")?.split_once("{ .. } => \""));
     let names: BTreeSet<_> = names.map(|(_, name)| if name == "operation" { "call" } else { name }).collect();
     assert!(names.len() > 20, "{names:?}");

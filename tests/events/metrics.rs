@@ -97,7 +97,7 @@ async fn durations_are_in_seconds_by_the_runtimes_clock() {
 
 /// Returns the table in the documentation: name, kind, unit.
 fn documented() -> BTreeMap<String, (MetricKind, Unit)> {
-    let source = include_str!("../../src/events/meter.rs");
+    let source = include_str!("../../src/events/metrics.rs");
     let rows = source.lines().filter_map(|line| line.strip_prefix("/// | `"));
     rows.map(|row| {
         let columns: Vec<_> = row.split('|').map(str::trim).collect();

@@ -180,14 +180,14 @@ mod tests {
         for (texts, why) in [
             (&["", " ", "a b", "a\tb", "host\n", "a\0"][..], "no space"),
             (&["host:", "host:0", "host:65536", "host:x", "host:+80", "host:-1", "[::1]:", "[::1]:0"], "1 and 65535"),
-            (&[":11211"], "no host"),
+            (&[":11211"], "host is missing"),
             (&["[::1"], "not closed"),
             (&["[::1]x", "[::1]11211"], "followed by"),
             (&["[]:1", "[host]:1", "[127.0.0.1]", "[fe80::1%eth0]"], "no IPv6 address"),
             (&["::1", "::1:11211", "2001:db8::3", "a:b:c", "a:1:2"], "in brackets"),
-            (&["a,b", "a;b", "a:1;b:2", "a|b", "a,"], "by itself"),
+            (&["a,b", "a;b", "a:1;b:2", "a|b", "a,"], "separately"),
             (&["bob:hunter2@h", "@h", "bob@h:1"], "credentials"),
-            (&["memcached://h", "tcp://h:1", "://"], "no scheme"),
+            (&["memcached://h", "tcp://h:1", "://"], "scheme is not allowed"),
             (
                 &["a#shop", "a/shop", "a?x=1", "~/m.sock", "./m.sock", "run/m.sock", "$HOST", "*", "a&b", "a%2Fb"],
                 "letters",

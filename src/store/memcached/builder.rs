@@ -283,7 +283,7 @@ mod tests {
         refused(new().servers(Vec::<String>::new()), "servers", "1 to 1,000");
         refused(new().servers(["a:b"]), "servers", "65535");
         refused(new().servers(["a", "a:11211"]), "servers", "twice");
-        refused(new().servers(["a;b"]), "servers", "by itself");
+        refused(new().servers(["a;b"]), "servers", "separately");
         assert!(!new().servers(["bob:hunter2@a"]).build().unwrap_err().to_string().contains("hunter2"));
         refused(new().prefix("a b"), "prefix", "no space");
         refused(new().prefix("p".repeat(201)), "prefix", "200 bytes");

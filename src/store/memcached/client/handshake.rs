@@ -235,12 +235,12 @@ mod tests {
         let info = shake_with(good).await.unwrap();
         assert_eq!((info.item_size_max, info.incarnation), (Some(1_024), 1_700_000_000 << 24 | 7));
         for (script, part) in [
-            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "no memcached"),
+            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "not memcached"),
             (b"VERSION 1.5.6\r\n", "1.5.6"),
             (b"VERSION 1.6.18\r\nSTAT cas_enabled no\r\nEND\r\n", "-C"),
             (b"VERSION 1.6.18\r\nERROR\r\n", "settings"),
             (b"CLIENT_ERROR unauthenticated\r\n", "credentials"),
-            (b"VERSION 1.6.18\r\nEND\r\nEND\r\nEND\r\n", "more than it was asked for"),
+            (b"VERSION 1.6.18\r\nEND\r\nEND\r\nEND\r\n", "more than was requested"),
         ] {
             let error = shake_with(script).await.unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -154,13 +154,13 @@
 //! | `session_layer::sessions` | warn | `revoked sessions not removed: they expire unused` | `error` | |
 //! | `session_layer::sessions` | warn | `revoked session not removed: it expires unused` | `error` | |
 //! | `session_layer::sessions` | warn | `lease not given back` | `error` | |
-//! | `session_layer::session` | info | `session in use by another request` | `reason`: too many wait, waited too long | [`TurnRefused`](EventKind::TurnRefused) |
+//! | `session_layer::session` | info | `session in use by another request` | `reason`: too many requests are waiting, timed out waiting | [`TurnRefused`](EventKind::TurnRefused) |
 //! | `session_layer::session` | warn | `lease not given back: it ends when it expires` | `error` | [`ReleaseFailed`](EventKind::ReleaseFailed) |
 //! | `session_layer::sessions` | warn | `login refused: its owner has the maximum number of sessions` | `most` | [`LoginRefused`](EventKind::LoginRefused) |
-//! | `session_layer::sessions` | debug | `a session of an owner ended to make room` | | [`Destroyed`](EventKind::Destroyed) |
-//! | `session_layer::sessions` | debug | `a session of an owner ended: one too many` | | [`Destroyed`](EventKind::Destroyed) |
-//! | `session_layer::sessions` | warn | `an owner's sessions not counted again` | `error` | |
-//! | `session_layer::sessions` | warn | `a session too many could not be ended` | `error` | |
+//! | `session_layer::sessions` | debug | `ended a session of an owner to make room` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::sessions` | debug | `ended a surplus session of an owner` | | [`Destroyed`](EventKind::Destroyed) |
+//! | `session_layer::sessions` | warn | `could not count an owner's sessions again` | `error` | |
+//! | `session_layer::sessions` | warn | `could not end a surplus session` | `error` | |
 //! | `session_layer::layer` | warn | `two session layers with one cookie name` | `cookie` | [`NestedLayer`](EventKind::NestedLayer) |
 //! | `session_layer::layer` | warn | `a session was created over plain HTTP` | `cookie` | [`SecureCookieOverHttp`](EventKind::SecureCookieOverHttp) |
 //! | `session_layer::layer` | error | `a handler extracted a session, but no SessionLayer wraps its route` | | |

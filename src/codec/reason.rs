@@ -40,7 +40,7 @@ const READS: [(&str, &str); 10] = [
 
 /// Returns why a value could not be serialised.
 pub(super) fn of_write(message: &str) -> &'static str {
-    find(&WRITES, message).unwrap_or("the type's own serialisation refuses it")
+    find(&WRITES, message).unwrap_or("the type's `Serialize` implementation returned an error")
 }
 
 /// Returns why a value could not be deserialised, if the message is serde's own.

@@ -421,7 +421,7 @@ fn a_refused_write_gives_the_true_reason_and_never_the_value() {
         #[cfg(feature = "messagepack")]
         Codec::MessagePack,
     ] {
-        let own = "the type's own serialisation refuses it";
+        let own = "the type's `Serialize` implementation returned an error";
         assert_eq!(reason(&codec, &Secret("hunter2")), own, "{codec:?}");
         assert_eq!(reason(&codec, &vec![Secret("cannot serialize hunter2")]), own, "{codec:?}");
         let flatten = "`#[serde(flatten)]` is on a field that is not a struct or map";

@@ -177,7 +177,7 @@ pub enum EventKind<'a> {
     TurnRefused {
         /// The session.
         id: SessionId,
-        /// In lower case: `too many wait` or `waited too long`.
+        /// In lower case: `too many requests are waiting` or `timed out waiting`.
         reason: &'static str,
     },
     /// A request's turn is over, and its lease could not be given back. Other requests wait until it expires.

@@ -124,27 +124,27 @@ pub(crate) fn owned_session_ended(id: &SessionId) {
 
 /// Traces that a session was ended to make room for a login of its owner.
 pub(crate) fn ended_to_make_room(id: &SessionId) {
-    debug!(target: SESSIONS, { session.id = %id }, "a session of an owner ended to make room");
+    debug!(target: SESSIONS, { session.id = %id }, "ended a session of an owner to make room");
 }
 
 /// Traces that a session was ended since its owner had one too many after simultaneous logins.
 pub(crate) fn surplus_ended(id: &SessionId) {
-    debug!(target: SESSIONS, { session.id = %id }, "a session of an owner ended: one too many");
+    debug!(target: SESSIONS, { session.id = %id }, "ended a surplus session of an owner");
 }
 
 /// Traces that such a session could not be ended.
 pub(crate) fn surplus_not_ended(id: &SessionId, error: &dyn Display) {
-    warn!(target: SESSIONS, { session.id = %id, %error }, "a session too many could not be ended");
+    warn!(target: SESSIONS, { session.id = %id, %error }, "could not end a surplus session");
 }
 
 /// Traces that an owner's sessions could not be counted again after a login was stored.
 pub(crate) fn not_counted_again(new: &SessionId, error: &dyn Display) {
-    warn!(target: SESSIONS, { session.id = %new, %error }, "an owner's sessions not counted again");
+    warn!(target: SESSIONS, { session.id = %new, %error }, "could not count an owner's sessions again");
 }
 
 /// Traces that an owner's sessions could not be listed to remove revoked ones.
 pub(crate) fn revoked_not_listed(error: &dyn Display) {
-    warn!(target: SESSIONS, %error, "an owner's sessions not listed: what is revoked expires unused");
+    warn!(target: SESSIONS, %error, "an owner's sessions could not be listed: revoked sessions expire unused");
 }
 
 /// Traces that the owner's epoch could not be read, so that no revoked session was removed.
@@ -157,9 +157,9 @@ pub(crate) fn revoked_not_removed(id: &SessionId, error: &dyn Display) {
     warn!(target: SESSIONS, { session.id = %id, %error }, "revoked session not removed: it expires unused");
 }
 
-/// Traces that a [`SessionLease`](crate::SessionLease) that was dropped could not be given back.
+/// Traces that a `SessionLease` that was dropped could not be given back.
 pub(crate) fn lease_not_released(id: &SessionId, error: &dyn Display) {
-    warn!(target: SESSIONS, { session.id = %id, %error }, "lease not given back: it runs out at its time");
+    warn!(target: SESSIONS, { session.id = %id, %error }, "lease not given back: it ends when it expires");
 }
 
 /// Reports a route without a layer, which therefore has no observer.

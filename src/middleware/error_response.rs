@@ -13,8 +13,8 @@ use crate::{error::Error, session::Polling};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't answer with a `Response<{B}>`",
     label = "this layer can't make a body of type `{B}`",
-    note = "a layer inside of this one, in the same `ServiceBuilder`, has given the response a body of its own, which the \
-            session layer can't make for an error: `TraceLayer` does",
+    note = "a layer inside this one, in the same `ServiceBuilder`, wraps the response body in its own type, which the session \
+            layer can't create for an error; `TraceLayer` is such a layer",
     note = "add the two layers to the router by separate calls of `.layer(..)`, or put the other layer before the session \
             layer in the `ServiceBuilder`, which makes it the outer one"
 )]

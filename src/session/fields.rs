@@ -80,7 +80,7 @@ impl FieldsError {
     }
 
     fn shape() -> Self {
-        Self::whole("a typed session is a struct with named fields, none of them flattened")
+        Self::whole("a typed session must be a struct with named fields and without `flatten`")
     }
 
     fn named<T>(self, kind: ErrorKind) -> Error {
@@ -99,7 +99,7 @@ impl std::error::Error for FieldsError {}
 impl ser::Error for FieldsError {
     /// Drops the message, which is the application's and may contain a value.
     fn custom<M: fmt::Display>(_: M) -> Self {
-        Self::whole("the type's own serialisation refuses it")
+        Self::whole("the type's `Serialize` implementation returned an error")
     }
 }
 
@@ -110,11 +110,11 @@ impl de::Error for FieldsError {
     }
 
     fn missing_field(key: &'static str) -> Self {
-        Self::field(key, CodecError::new("there is no such entry, and the type has no default for it"))
+        Self::field(key, CodecError::new("the entry is missing, and the field has no default"))
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        Self::field(key, CodecError::new("there are several entries for it, under its name and under an alias"))
+        Self::field(key, CodecError::new("several entries match this field, by its name or an alias"))
     }
 }
 
@@ -172,7 +172,7 @@ impl<'a> MapAccess<'a> for Fields<'a> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, FieldsError> {
-        let (key, value) = self.value.take().ok_or_else(|| FieldsError::whole("a value was asked for twice"))?;
+        let (key, value) = self.value.take().ok_or_else(|| FieldsError::whole("a value was requested twice"))?;
         self.codec.decode_seed(seed, value).map_err(|why| FieldsError::field(key, why))
     }
 }

@@ -165,7 +165,7 @@ impl Context {
             }
             RecordKind::Sealed => {
                 let error = StoreError::new(StoreErrorKind::Corrupt).during("load").on(id);
-                Err(error.because("the record is sealed, and the store is not wrapped by the one that opens it"))
+                Err(error.because("the record is sealed: wrap the store in `EncryptedStore` to open it"))
             }
         }
     }

@@ -47,7 +47,7 @@ pub(crate) async fn load_leased(
             }
             (Ok(Found::Live(live)), None) if live.id == id => {
                 let error = StoreError::new(StoreErrorKind::Other).during("acquire").on(&id);
-                let denied = Denied::Store(error.because("the store leases nothing where it has a session"));
+                let denied = Denied::Store(error.because("the store has this session but found nothing to lease"));
                 return Err(refused(context, denied, times, id));
             }
             (found, lease) => {

@@ -93,7 +93,7 @@ impl Place {
         self.id
     }
 
-    /// Reserves room to wait in the line. Returns `None` if too many wait already.
+    /// Reserves room to wait in the line. Returns `None` if too many requests are waiting already.
     pub(crate) fn room(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.line().room).try_acquire_owned().ok()
     }

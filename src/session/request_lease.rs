@@ -53,8 +53,8 @@ impl RequestLease {
             context.emit(EventKind::TurnRefused { id, reason });
             Denied::Locked
         };
-        let Some(room) = place.room() else { return Err(denied("too many wait")) };
-        let Some(front) = place.front(deadline).await else { return Err(denied("waited too long")) };
+        let Some(room) = place.room() else { return Err(denied("too many requests are waiting")) };
+        let Some(front) = place.front(deadline).await else { return Err(denied("timed out waiting")) };
         let holder = Holder::generate()
             .map_err(|error| Denied::Store(StoreError::new(StoreErrorKind::Other).on(&id).because(error)))?;
         let mut lease = Self { context: Arc::clone(context), place, holder: None };
@@ -69,7 +69,7 @@ impl RequestLease {
                 Ok(Some((lease, stored)))
             }
             Ok(Taken::Absent) => Ok(None),
-            Ok(Taken::Held) => Err(denied("waited too long")),
+            Ok(Taken::Held) => Err(denied("timed out waiting")),
             Err(error) => Err(Denied::Store(error)),
         }
     }

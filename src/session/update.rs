@@ -381,7 +381,7 @@ impl Session {
 
 /// Returns the value. If there was no entry, this is the type's default.
 fn present<T>(value: &mut Option<T>) -> &mut T {
-    value.as_mut().expect("where there is no entry, the closure is given the default")
+    value.as_mut().expect("a missing entry is replaced by the default first")
 }
 
 /// Turns a closure on one entry into one on the draft.

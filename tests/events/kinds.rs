@@ -129,7 +129,7 @@ scenarios! {
         "call load done #1 +", "call end done #1", "destroyed #1",
     ];
     a_turn_that_is_refused => [
-        "call load done #1 +", "loaded #1 +", "call acquire held #1", "turn_refused (waited too long) #1",
+        "call load done #1 +", "loaded #1 +", "call acquire held #1", "turn_refused (timed out waiting) #1",
     ];
     a_lease_that_is_not_given_back => [
         "call load done #1 +", "loaded #1 +", "call acquire done #1", "call release failed Unavailable #1",

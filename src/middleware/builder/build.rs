@@ -27,7 +27,7 @@ impl<R> SessionLayerBuilder<R> {
         if !(0.0..=1.0).contains(&settings.touch_fraction) {
             let given = settings.touch_fraction;
             return Err(ConfigError::new(format!(
-                "touch_fraction is {given}: it is a part of the idle time, from 0 to 1"
+                "touch_fraction is {given}: it is a fraction of the idle timeout, from 0 to 1"
             )));
         }
         check_renewal(&settings)?;
@@ -43,7 +43,7 @@ impl<R> SessionLayerBuilder<R> {
         if settings.sessions_per_owner.is_some() && store.owners().is_none() {
             let store = store.name();
             return Err(ConfigError::new(format!(
-                "sessions_per_owner needs a store that lists an owner's sessions, and {store} does not, as it is configured: \
+                "sessions_per_owner needs a store that lists an owner's sessions; {store}, as configured, does not: \
                  choose another, turn its list on, or leave sessions_per_owner out"
             )));
         }
@@ -70,7 +70,7 @@ fn check_renewal(settings: &Settings) -> Result<(), ConfigError> {
              requests"
         ))),
         Some(every) if every < grace => Err(ConfigError::new(format!(
-            "renew_every is {every:?}, less than the renewal_grace of {grace:?}: more and more old tokens would be served"
+            "renew_every is {every:?}, less than the renewal_grace of {grace:?}: the number of valid old tokens would keep growing"
         ))),
         _ => Ok(()),
     }
@@ -93,7 +93,7 @@ mod tests {
         let builder = || SessionLayer::builder(MemoryStore::new());
         assert_eq!(
             refused(builder().touch_fraction(1.5)),
-            "touch_fraction is 1.5: it is a part of the idle time, from 0 to 1"
+            "touch_fraction is 1.5: it is a fraction of the idle timeout, from 0 to 1"
         );
         assert!(refused(builder().touch_fraction(f64::NAN)).contains("NaN"));
         assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));

@@ -28,15 +28,15 @@ impl GivenTimes {
         match (self.wait, self.lease) {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(ConfigError::new(
-                "exclusive_lease contradicts requests that run side by side: add `exclusive(wait)`, or leave it out",
+                "exclusive_lease has no effect without `exclusive(wait)`: add that, or leave exclusive_lease out",
             )),
             (Some(_), Some(lease)) if lease < Duration::from_millis(1) => {
-                Err(ConfigError::new(format!("exclusive_lease is {lease:?}: a turn takes at least a millisecond")))
+                Err(ConfigError::new(format!("exclusive_lease is {lease:?}: it must be at least 1 ms")))
             }
             // A job or a stream takes no lease, and its save would overwrite what the request whose turn it is has
             // saved.
             (Some(_), _) if conflicts == ConflictPolicy::LastWriteWins => Err(ConfigError::new(
-                "exclusive contradicts ConflictPolicy::LastWriteWins: who has the turn is not to be overwritten",
+                "exclusive contradicts ConflictPolicy::LastWriteWins: the request whose turn it is must not be overwritten",
             )),
             (Some(_), _) if store.overwrites() => Err(ConfigError::new(format!(
                 "exclusive contradicts the store {}, in which the last write wins: a request that took too long would \

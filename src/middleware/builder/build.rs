@@ -98,7 +98,7 @@ mod tests {
         assert!(refused(builder().touch_fraction(f64::NAN)).contains("NaN"));
         assert!(refused(builder().max_record_bytes(100)).contains("max_record_bytes is 100"));
         assert!(refused(builder().sessions_per_owner(0, crate::AtLimit::Refuse)).contains("sessions_per_owner is 0"));
-        assert!(refused(builder().exclusive_lease(Duration::from_secs(1))).contains("add `exclusive(wait)`"));
+        assert!(refused(builder().exclusive_lease(Duration::from_secs(1))).contains("without `exclusive(wait)`"));
         let exclusive = || builder().exclusive(Duration::ZERO);
         assert!(refused(exclusive().exclusive_lease(Duration::ZERO)).contains("exclusive_lease is 0ns"));
         assert!(refused(exclusive().conflict_policy(ConflictPolicy::LastWriteWins)).contains("LastWriteWins"));

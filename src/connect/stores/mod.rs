@@ -2,10 +2,14 @@
 
 #[cfg(feature = "file")]
 mod file;
+#[cfg(any(feature = "file", feature = "sqlite"))]
+mod local;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod sql;
 
 use std::sync::Arc;
 

@@ -25,7 +25,17 @@ impl ConnectError {
     }
 
     /// The store could not be opened.
-    #[cfg(any(feature = "memory", feature = "file", feature = "memcached"))]
+    #[cfg_attr(
+        not(any(
+            feature = "memory",
+            feature = "file",
+            feature = "memcached",
+            feature = "postgres",
+            feature = "mysql",
+            feature = "sqlite"
+        )),
+        allow(dead_code, reason = "no store is compiled in")
+    )]
     pub(super) fn opening(store: &str, source: impl StdError + Send + Sync + 'static) -> Self {
         let mut message = format!("the {store} store can't be opened");
         let mut cause: Option<&dyn StdError> = Some(&source);
@@ -38,7 +48,7 @@ impl ConnectError {
     }
 
     /// Replaces the message and keeps the source.
-    #[cfg(feature = "file")]
+    #[cfg(any(feature = "file", feature = "postgres", feature = "mysql", feature = "sqlite"))]
     pub(super) fn saying(self, message: impl Into<String>) -> Self {
         Self { message: message.into(), ..self }
     }

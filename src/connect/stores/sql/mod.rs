@@ -12,3 +12,10 @@ mod server;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+
+#[cfg(feature = "mysql")]
+pub(super) use self::mysql::mysql;
+#[cfg(feature = "postgres")]
+pub(super) use self::postgres::postgres;
+#[cfg(feature = "sqlite")]
+pub(super) use self::sqlite::sqlite;

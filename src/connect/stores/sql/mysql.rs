@@ -1,14 +1,15 @@
 //! `mysql://USER:PASSWORD@HOST:PORT/DATABASE`, also as `mariadb://`.
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use super::{
+    super::Told,
     server::{Product, Server},
-    settings::{Pool, Settings},
+    settings::{Settings, connections},
 };
 use crate::{
     connect::{error::ConnectError, url::StoreUrl},
-    store::address::Address,
+    store::{DynStore, SqlStore, address::Address},
 };
 
 const PRODUCT: Product = Product { scheme: "mysql", port: 3_306, socket: "%2Frun%2Fmysqld%2Fmysqld.sock" };
@@ -22,16 +23,21 @@ const MODES: [(&str, MySqlSslMode); 5] = [
 ];
 
 /// Everything that the URL says.
-pub(super) struct Parsed {
+struct Parsed {
     connection: MySqlConnectOptions,
-    pool: MySqlPoolOptions,
+    connections: u32,
     settings: Settings,
+}
+
+pub(in super::super) async fn mysql(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
+    let Parsed { connection, connections, settings } = parse(url)?;
+    settings.open("MySQL", SqlStore::mysql_with(connection, connections), told).await
 }
 
 fn parse(url: &StoreUrl<'_>) -> Result<Parsed, ConnectError> {
     let server = Server::parse(url, &PRODUCT)?;
-    let options = url.options(&[&Settings::NAMES[..], &Pool::NAMES, &["ssl-mode", "ssl-ca"]].concat())?;
-    let (settings, pool) = (Settings::parse(&options)?, Pool::parse(&options)?);
+    let options = url.options(&[&Settings::NAMES[..], &["connections", "ssl-mode", "ssl-ca"]].concat())?;
+    let (settings, connections) = (Settings::parse(&options)?, connections(&options)?);
     let mut connection = connection(&server)?;
     if let Some(mode) = options.word("ssl-mode", &MODES)? {
         connection = connection.ssl_mode(mode);
@@ -39,8 +45,7 @@ fn parse(url: &StoreUrl<'_>) -> Result<Parsed, ConnectError> {
     if let Some(file) = options.path("ssl-ca")? {
         connection = connection.ssl_ca(file);
     }
-    let pool = MySqlPoolOptions::new().max_connections(pool.connections).acquire_timeout(pool.connect_timeout);
-    Ok(Parsed { connection, pool, settings })
+    Ok(Parsed { connection, connections, settings })
 }
 
 fn connection(server: &Server) -> Result<MySqlConnectOptions, ConnectError> {
@@ -72,13 +77,13 @@ mod tests {
 
     #[test]
     fn each_part_arrives_where_it_belongs() {
-        let url = "mariadb://bob%40x:hun%2Fter2@db.example:3307/shop?table=t&connections=3&connect_timeout_ms=250&\
+        let url = "mariadb://bob%40x:hun%2Fter2@db.example:3307/shop?table=t&connections=3&\
                    ssl-mode=VERIFY_IDENTITY&sweep_interval_s=60";
-        let Parsed { connection, pool, settings } = parsed(url);
+        let Parsed { connection, connections, settings } = parsed(url);
         assert_eq!((connection.get_host(), connection.get_port()), ("db.example", 3_307));
         assert_eq!((connection.get_username(), connection.get_database()), ("bob@x", Some("shop")));
         assert!(matches!(connection.get_ssl_mode(), MySqlSslMode::VerifyIdentity));
-        assert_eq!((pool.get_max_connections(), pool.get_acquire_timeout().as_millis()), (3, 250));
+        assert_eq!(connections, 3);
         assert_eq!(settings.table.as_deref(), Some("t"));
         assert_eq!(settings.sweep_interval.flatten().map(|time| time.as_secs()), Some(60));
     }

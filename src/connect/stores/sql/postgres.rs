@@ -1,14 +1,15 @@
 //! `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::{
+    super::Told,
     server::{Product, Server},
-    settings::{Pool, Settings},
+    settings::{Settings, YES_NO, connections},
 };
 use crate::{
     connect::{error::ConnectError, url::StoreUrl},
-    store::address::Address,
+    store::{DynStore, SqlStore, address::Address},
 };
 
 const PRODUCT: Product = Product { scheme: "postgres", port: 5_432, socket: "%2Frun%2Fpostgresql" };
@@ -23,18 +24,31 @@ const MODES: [(&str, PgSslMode); 6] = [
 ];
 
 /// Everything that the URL says.
-pub(super) struct Parsed {
+struct Parsed {
     connection: PgConnectOptions,
-    pool: PgPoolOptions,
+    connections: u32,
     schema: Option<String>,
+    prepared: Option<bool>,
     settings: Settings,
+}
+
+pub(in super::super) async fn postgres(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
+    let Parsed { connection, connections, schema, prepared, settings } = parse(url)?;
+    let mut builder = SqlStore::postgres_with(connection, connections);
+    if let Some(schema) = schema {
+        builder = builder.schema(schema);
+    }
+    if let Some(prepared) = prepared {
+        builder = builder.prepared_statements(prepared);
+    }
+    settings.open("PostgreSQL", builder, told).await
 }
 
 fn parse(url: &StoreUrl<'_>) -> Result<Parsed, ConnectError> {
     let server = Server::parse(url, &PRODUCT)?;
-    let own = ["schema", "sslmode", "sslrootcert"];
-    let options = url.options(&[&Settings::NAMES[..], &Pool::NAMES, &own].concat())?;
-    let (settings, pool) = (Settings::parse(&options)?, Pool::parse(&options)?);
+    let own = ["connections", "schema", "prepared_statements", "sslmode", "sslrootcert"];
+    let options = url.options(&[&Settings::NAMES[..], &own].concat())?;
+    let (settings, connections) = (Settings::parse(&options)?, connections(&options)?);
     let mut connection = connection(&server)?;
     if let Some(mode) = options.word("sslmode", &MODES)? {
         connection = connection.ssl_mode(mode);
@@ -44,8 +58,9 @@ fn parse(url: &StoreUrl<'_>) -> Result<Parsed, ConnectError> {
     }
     Ok(Parsed {
         connection,
-        pool: PgPoolOptions::new().max_connections(pool.connections).acquire_timeout(pool.connect_timeout),
+        connections,
         schema: options.text("schema")?,
+        prepared: options.word("prepared_statements", &YES_NO)?,
         settings,
     })
 }
@@ -86,25 +101,26 @@ mod tests {
     #[test]
     fn each_part_arrives_where_it_belongs() {
         let url = "postgres://bob%40x:hun%2Fter%3F2%25:@db.example:6543/shop%2Fmain?table=t&schema=s%20t&connections=3&\
-                   connect_timeout_ms=250&timeout_ms=1500&create=yes&sweep_interval_s=0&cache=5&sslmode=verify-full";
-        let Parsed { connection, pool, schema, settings } = parsed(url);
+                   timeout_ms=1500&create=yes&sweep_interval_s=0&cache=5&\
+                   sslmode=verify-full&prepared_statements=no";
+        let Parsed { connection, connections, schema, prepared, settings } = parsed(url);
         assert_eq!((connection.get_host(), connection.get_port()), ("db.example", 6_543));
         assert_eq!((connection.get_username(), connection.get_database()), ("bob@x", Some("shop/main")));
         assert_eq!(connection.get_socket(), None);
         assert!(matches!(connection.get_ssl_mode(), PgSslMode::VerifyFull));
-        assert_eq!((pool.get_max_connections(), pool.get_acquire_timeout().as_millis()), (3, 250));
+        assert_eq!(connections, 3);
         assert_eq!((schema.as_deref(), settings.table.as_deref()), (Some("s t"), Some("t")));
-        assert!(settings.create);
+        assert_eq!((settings.create, prepared), (true, Some(false)));
         assert_eq!(settings.timeout.map(|time| time.as_millis()), Some(1_500));
         assert_eq!((settings.sweep_interval, settings.cache), (Some(None), Some(5)));
     }
 
     #[test]
     fn the_defaults_are_those_of_the_builder() {
-        let Parsed { connection, pool, schema, settings } = parsed("postgresql://bob@[2001:db8::3]/shop");
+        let Parsed { connection, connections, schema, prepared, settings } = parsed("postgresql://bob@[2001:db8::3]/shop");
         assert_eq!((connection.get_host(), connection.get_port()), ("[2001:db8::3]", 5_432));
-        assert_eq!((pool.get_max_connections(), pool.get_acquire_timeout().as_millis()), (10, 5_000));
-        assert_eq!((schema, settings.table, settings.create), (None, None, false));
+        assert_eq!(connections, 10);
+        assert_eq!((schema, prepared, settings.table, settings.create), (None, None, None, false));
         assert_eq!((settings.timeout, settings.sweep_interval, settings.cache), (None, None, None));
     }
 

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use crate::connect::{error::ConnectError, options::Options};
+use super::super::{Told, cached};
+use crate::{
+    connect::{error::ConnectError, options::Options},
+    store::{DynStore, SqlStoreBuilder, SqlStoreError},
+};
+
+pub(super) const YES_NO: [(&str, bool); 2] = [("yes", true), ("no", false)];
 
 /// What the URL says of the store. What it leaves out keeps the builder's default.
 pub(super) struct Settings {
@@ -22,38 +28,52 @@ impl Settings {
         let sweep_interval = options.number("sweep_interval_s")?.map(Duration::from_secs);
         Ok(Self {
             table: options.text("table")?,
-            create: options.word("create", &[("yes", true), ("no", false)])?.unwrap_or(false),
+            create: options.word("create", &YES_NO)?.unwrap_or(false),
             timeout: options.number("timeout_ms")?.map(Duration::from_millis),
             sweep_interval: sweep_interval.map(|time| Some(time).filter(|time| !time.is_zero())),
             cache: options.number("cache")?,
         })
     }
+
+    /// Opens the store that these settings complete.
+    pub(super) async fn open(
+        self,
+        name: &str,
+        mut builder: SqlStoreBuilder,
+        told: Told,
+    ) -> Result<DynStore, ConnectError> {
+        builder = told.iter().cloned().fold(builder, SqlStoreBuilder::observe);
+        if let Some(table) = self.table {
+            builder = builder.table(table);
+        }
+        if let Some(limit) = self.timeout {
+            builder = builder.request_timeout(limit);
+        }
+        if let Some(interval) = self.sweep_interval {
+            builder = builder.sweep_interval(interval);
+        }
+        let opened = if self.create { builder.create().await } else { builder.open().await };
+        Ok(cached(self.cache, opened.map_err(|error| failed(name, self.create, error))?, told))
+    }
 }
 
 /// The connections of a pool that the URL makes.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) struct Pool {
-    pub(super) connections: u32,
-    pub(super) connect_timeout: Duration,
+pub(super) fn connections(options: &Options) -> Result<u32, ConnectError> {
+    let connections = options.number("connections")?.unwrap_or(10);
+    if (1..=1_000).contains(&connections) {
+        return Ok(connections);
+    }
+    Err(ConnectError::new(format!("the store URL's option `connections` is {connections}: allowed is 1 to 1,000")))
 }
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-impl Pool {
-    pub(super) const NAMES: [&'static str; 2] = ["connections", "connect_timeout_ms"];
-
-    pub(super) fn parse(options: &Options) -> Result<Self, ConnectError> {
-        let connections = options.number("connections")?.unwrap_or(10);
-        if !(1..=1_000).contains(&connections) {
-            return Err(ConnectError::new(format!(
-                "the store URL's option `connections` is {connections}: allowed is 1 to 1,000"
-            )));
-        }
-        let connect_timeout = options.number("connect_timeout_ms")?.unwrap_or(5_000);
-        if !(1..=60_000).contains(&connect_timeout) {
-            return Err(ConnectError::new(format!(
-                "the store URL's option `connect_timeout_ms` is {connect_timeout}: allowed is 1 ms to 60 s"
-            )));
-        }
-        Ok(Self { connections, connect_timeout: Duration::from_millis(connect_timeout) })
+/// Says why the store can't be opened, and how to create what is missing.
+fn failed(store: &str, create: bool, error: SqlStoreError) -> ConnectError {
+    let hint = !create && error.is_missing();
+    let opening = ConnectError::opening(store, error);
+    if !hint {
+        return opening;
     }
+    let message = format!("{opening}; to create it, add the option `create=yes` to the store URL");
+    opening.saying(message)
 }

@@ -1,6 +1,6 @@
 //! `sqlite:PATH`.
 
-use super::settings::Settings;
+use super::{super::Told, settings::Settings};
 use crate::{
     connect::{
         encoded,
@@ -8,18 +8,27 @@ use crate::{
         stores::local::{self, Form},
         url::StoreUrl,
     },
-    store::Durability,
+    store::{DynStore, Durability, SqlStore},
 };
 
 const FORM: Form =
     Form { scheme: "sqlite", placeholder: "PATH", what: "file", of: "a file, which is created with `create=yes`" };
 
 /// Everything that the URL says.
-pub(super) struct Parsed {
+struct Parsed {
     /// `None`: in memory, for tests.
     path: Option<String>,
     durability: Option<Durability>,
     settings: Settings,
+}
+
+pub(in super::super) async fn sqlite(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
+    let Parsed { path, durability, settings } = parse(url)?;
+    let mut builder = path.map_or_else(SqlStore::sqlite_in_memory, SqlStore::sqlite);
+    if let Some(durability) = durability {
+        builder = builder.durability(durability);
+    }
+    settings.open("SQLite", builder, told).await
 }
 
 fn parse(url: &StoreUrl<'_>) -> Result<Parsed, ConnectError> {

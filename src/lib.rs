@@ -181,8 +181,12 @@ pub use self::store::EncryptedStore;
 pub use self::store::MemcachedStore;
 #[cfg(feature = "memory")]
 pub use self::store::MemoryStore;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use self::store::SqlStore;
+#[cfg(any(feature = "file", feature = "sqlite"))]
+pub use self::store::Durability;
 #[cfg(feature = "file")]
-pub use self::store::{Durability, FileStore};
+pub use self::store::FileStore;
 pub use self::{
     admin::{DEVICE, OwnedSession, Sessions},
     clock::Clock,

@@ -12,6 +12,8 @@ pub(crate) mod address;
 mod cached;
 mod capability;
 mod contract;
+#[cfg(any(feature = "file", feature = "sqlite"))]
+mod durability;
 mod dynamic;
 #[cfg(feature = "encryption")]
 mod encrypted;
@@ -29,7 +31,9 @@ pub mod provided;
 pub(crate) mod required;
 mod seed;
 mod small;
-#[cfg(any(feature = "file", feature = "memory"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) mod sql;
+#[cfg(any(feature = "file", feature = "memory", feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod tasks;
 mod version;
 
@@ -38,13 +42,17 @@ pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "file")]
-pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
+pub use self::file::{FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memcached-tls")]
 pub use self::memcached::MemcachedTls;
 #[cfg(feature = "memcached")]
 pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, MemcachedStoreBuilder, ServerStatistics};
+#[cfg(any(feature = "file", feature = "sqlite"))]
+pub use self::durability::Durability;
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use self::sql::{SqlStatistics, SqlStore, SqlStoreBuilder, SqlStoreError};
 pub use self::{
     cached::{CacheConfig, CacheStatistics, CachedStore},
     capability::{Clearing, Leases, Listing, Owners},

@@ -13,7 +13,6 @@ mod builder;
 mod content;
 mod dirty;
 mod disk;
-mod durability;
 mod error;
 mod flushing;
 mod found;
@@ -30,4 +29,5 @@ mod unsynced;
 mod walk;
 mod writing;
 
-pub use self::{builder::FileStoreBuilder, durability::Durability, error::FileStoreError, store::FileStore};
+use super::durability::Durability;
+pub use self::{builder::FileStoreBuilder, error::FileStoreError, store::FileStore};

@@ -1,8 +1,23 @@
 //! What survives a power cut.
 
-/// What of a [`FileStore`](super::FileStore) survives a power cut or a crash of the operating system.
+/// What of a file store, or of a store in a file of SQLite, survives a power cut or a crash of the operating system.
 ///
 /// A crash of the *process* loses nothing in any setting: what was acknowledged is then in the system's cache.
+///
+/// With `Data` a power cut may set a session back to an earlier whole state, and never undoes a logout. With `None` it
+/// may do both. A touch that is lost only ends the session earlier.
+///
+/// # SQLite
+///
+/// | | commit with a removal, renewal or revocation | any other commit |
+/// |---|---|---|
+/// | `None` | `synchronous=OFF` | `synchronous=OFF` |
+/// | `Data` | `synchronous=FULL` | `synchronous=NORMAL` |
+/// | `Full` | `synchronous=FULL` | `synchronous=FULL` |
+///
+/// All are in WAL mode, in which a power cut loses the newest commits and damages nothing, unless it is `None`.
+///
+/// # The file store
 ///
 /// | | write of a session | removal, renewal, revocation | touch |
 /// |---|---|---|---|
@@ -10,11 +25,9 @@
 /// | `Data` | write, fsync, rename | the same, then fsync of the directory | set the times |
 /// | `Full` | write, fsync, rename, fsync of the directory | the same, then fsync of the directory | set the times, fsync |
 ///
-/// So with `Data` a power cut may set a session back to an earlier whole state, and never undoes a logout. With `None` it
-/// may do both, and may leave a file without content, which is then a damaged one. A touch that is lost only ends the
-/// session earlier.
+/// With `None` a power cut may leave a file without content, which is then a damaged one.
 ///
-/// # If a sync fails
+/// ## If a sync fails
 ///
 /// With `Data` and `Full`, **a change that was not synced as the table says is not acknowledged by any call**:
 ///
@@ -44,11 +57,13 @@ pub enum Durability {
 
 impl Durability {
     /// Whether a file is synced before it takes its place.
+    #[cfg_attr(not(feature = "file"), allow(dead_code, reason = "the file store's"))]
     pub(super) const fn syncs_files(self) -> bool {
         !matches!(self, Self::None)
     }
 
     /// Whether a directory is synced after a change that may (`ends_session`) or may not end a session.
+    #[cfg_attr(not(feature = "file"), allow(dead_code, reason = "the file store's"))]
     pub(super) const fn syncs_dirs(self, ends_session: bool) -> bool {
         match self {
             Self::None => false,
@@ -58,6 +73,7 @@ impl Durability {
     }
 
     /// Whether a touch is synced.
+    #[cfg_attr(not(feature = "file"), allow(dead_code, reason = "the file store's"))]
     pub(super) const fn syncs_touches(self) -> bool {
         matches!(self, Self::Full)
     }

@@ -71,7 +71,11 @@ fn unknown(scheme: &str, target: &str) -> ConnectError {
     }
     // `localhost:11211`
     let is_port = !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_digit());
-    let meant = if is_port { format!("write `memcached://{scheme}:{target}`? ") } else { hint(scheme, &SCHEMES.map(|(name, _)| name)) };
+    let meant = if is_port {
+        format!("write `memcached://{scheme}:{target}`? ")
+    } else {
+        hint(scheme, &SCHEMES.map(|(name, _)| name))
+    };
     ConnectError::new(format!(
         "the store URL's scheme `{scheme}:` is unknown: {meant}the schemes are memory, file, memcached, \
          postgres, mysql and sqlite"

@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_builder() {
-        let Parsed { connection, connections, schema, prepared, settings } = parsed("postgresql://bob@[2001:db8::3]/shop");
+        let Parsed { connection, connections, schema, prepared, settings } =
+            parsed("postgresql://bob@[2001:db8::3]/shop");
         assert_eq!((connection.get_host(), connection.get_port()), ("[2001:db8::3]", 5_432));
         assert_eq!(connections, 10);
         assert_eq!((schema, prepared, settings.table, settings.create), (None, None, None, false));

@@ -8,7 +8,7 @@ use crate::{
         stores::local::{self, Form},
         url::StoreUrl,
     },
-    store::{DynStore, Durability, SqlStore},
+    store::{Durability, DynStore, SqlStore},
 };
 
 const FORM: Form =

@@ -40,8 +40,12 @@ impl ConnectError {
         let mut message = format!("the {store} store can't be opened");
         let mut cause: Option<&dyn StdError> = Some(&source);
         while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
+            let text = error.to_string();
+            // A driver's errors say what their causes do.
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
             cause = error.source();
         }
         Self { message, source: Some(Box::new(source)) }

@@ -3,7 +3,7 @@
 use session_layer::{
     CachedStore, EncryptedStore, KeyRing, Secret,
     conformance::{self, Harness, fault::Bare},
-    store::{CacheConfig, SqlStore},
+    store::SqlStore,
 };
 
 use crate::{
@@ -55,7 +55,7 @@ async fn passes_wrapped(database: Database, twin: Option<Database>) {
     let sealed = async || harness(&database, twin.as_ref(), true).await.wrap(|store| EncryptedStore::new(store, ring()));
     conformance::run(sealed).await.assert_passed();
     let cached =
-        async || harness(&database, twin.as_ref(), true).await.wrap(|store| CachedStore::new(store, CacheConfig::default()));
+        async || harness(&database, twin.as_ref(), true).await.wrap(|store| CachedStore::new(store));
     conformance::run(cached).await.assert_passed();
 }
 

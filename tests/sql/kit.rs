@@ -3,7 +3,7 @@
 use session_layer::{
     CachedStore, EncryptedStore, KeyRing, Secret,
     conformance::{self, Harness, fault::Bare},
-    store::{CacheConfig, SqlStore},
+    store::SqlStore,
 };
 
 use crate::{
@@ -51,11 +51,11 @@ async fn passes(database: Database, twin: Option<Database>) {
 }
 
 async fn passes_wrapped(database: Database, twin: Option<Database>) {
-    let ring = || KeyRing::new(Secret::from_bytes([7; 32]).unwrap());
+    let ring = || KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap());
     let sealed = async || harness(&database, twin.as_ref(), true).await.wrap(|store| EncryptedStore::new(store, ring()));
     conformance::run(sealed).await.assert_passed();
     let cached =
-        async || harness(&database, twin.as_ref(), true).await.wrap(|store| CachedStore::new(store, CacheConfig::default()));
+        async || harness(&database, twin.as_ref(), true).await.wrap(|store| CachedStore::new(store));
     conformance::run(cached).await.assert_passed();
 }
 

@@ -51,7 +51,7 @@ async fn passes(database: Database, twin: Option<Database>) {
 }
 
 async fn passes_wrapped(database: Database, twin: Option<Database>) {
-    let ring = || KeyRing::new(Secret::from_bytes([7; 32]).unwrap());
+    let ring = || KeyRing::new(Secret::from_bytes(*b"q7%RkZ2!vX9@pL4#nT6^wB8&yH1*sD3(").unwrap());
     let sealed = async || harness(&database, twin.as_ref(), true).await.wrap(|store| EncryptedStore::new(store, ring()));
     conformance::run(sealed).await.assert_passed();
     let cached =

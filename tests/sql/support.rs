@@ -36,7 +36,8 @@ impl Database {
     }
 
     pub fn postgres_at(url: &str, connections: u32) -> Self {
-        let options: PgConnectOptions = url.parse().unwrap();
+        // PgBouncer refuses the setting.
+        let options = url.parse::<PgConnectOptions>().unwrap().extra_float_digits(None);
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(LIMIT);
         Self::Postgres(pool.connect_lazy_with(options))
     }

@@ -96,6 +96,8 @@ impl SqlStore {
             .max_connections(connections.max(1))
             .test_before_acquire(false)
             .before_acquire(|connection, idle| Box::pin(async move { still_there(connection, idle.idle_for).await }));
+        // A setting that PgBouncer refuses by default. No statement has such a number.
+        let options = options.extra_float_digits(None);
         SqlStoreBuilder::new(Database::Postgres { pool: pool.connect_lazy_with(options), owned: true })
     }
 

@@ -158,8 +158,8 @@ pub(super) mod advice {
     pub(in super::super) const RIGHTS: &str = "grant the rights that the documentation of `SqlStore` lists";
     pub(in super::super) const CONNECTIONS: &str = "raise the server's limit of connections, or lower the pool's";
     #[cfg(feature = "postgres")]
-    pub(in super::super) const PREPARED: &str = "a pooler between this store and PostgreSQL gives each statement another \
-                                           connection: set `prepared_statements(false)` on the builder";
+    pub(in super::super) const PREPARED: &str = "if there is a pooler before PostgreSQL, set `prepared_statements(false)` on \
+                                           the builder, and `extra_float_digits(None)` on the options of its connections";
     #[cfg(feature = "mysql")]
     pub(in super::super) const PACKET: &str = "lower the builder's `record_limit`, or raise the server's \
                                                `max_allowed_packet`";

@@ -15,9 +15,11 @@ impl SqlStore {
     /// Takes the lease for a caller who may go away meanwhile: then it is given back.
     pub(super) async fn lock_row(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
         let (told, answer) = oneshot::channel();
-        let (store, id) = (self.clone(), *id);
+        // The time is read now: if the caller goes away, and this comes to its turn later, the lease ends no later than
+        // was asked for.
+        let (store, id, now) = (self.clone(), *id, self.now());
         tokio::spawn(async move {
-            let taken = store.take_lease(&id, holder, time).await;
+            let taken = store.take_lease(&id, holder, now, time).await;
             if let Err(Ok(Lock::Acquired { .. })) = told.send(taken) {
                 // If this fails too, the lease ends at its time.
                 let _ = store.unlock_row(&id, holder).await;
@@ -26,9 +28,14 @@ impl SqlStore {
         answer.await.unwrap_or_else(|_| Err(SqlStoreError::row("the runtime has ended").of_write()))
     }
 
-    async fn take_lease(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    async fn take_lease(
+        &self,
+        id: &SessionId,
+        holder: Holder,
+        now: u64,
+        time: Duration,
+    ) -> Result<Lock, StoreError> {
         let version = Version::random().map_err(super::store::no_randomness)?;
-        let now = self.now();
         let until = clock::later(clock::from_millis(now), time);
         let bytes = holder.to_u128().to_be_bytes();
         let values = vec![

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{error::SqlStoreError, value::Value};
 use crate::{
     id::SessionId,
-    record::{Record, RecordKind},
+    record::{Owner, Record, RecordKind},
     store::{OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Usage, Version},
 };
 
@@ -83,14 +83,16 @@ fn usage(row: &Row) -> Result<Usage, StoreError> {
 
 /// The epoch of the record's owner, from the row that was joined. If its bytes can't be read, it counts as not asked:
 /// asking for it then reports the damage.
+///
+/// The row was found by the owner's id, which is a hash of the name. The name itself is not compared: a wrapper's caller
+/// can hold the record with another one than is stored.
 fn owner_epoch(record: &Record, row: &Row) -> OwnerEpoch {
-    let Some(owner) = record.owner().filter(|_| record.is_session()) else { return OwnerEpoch::NotAsked };
+    if record.owner().is_none() || !record.is_session() {
+        return OwnerEpoch::NotAsked;
+    }
     let Ok(bytes) = row.bytes(4) else { return OwnerEpoch::Absent };
     match Record::from_bytes(bytes) {
-        Ok(epoch) if epoch.kind() == RecordKind::Epoch => match epoch.owner() {
-            Some(held) if held.name() == owner.name() => OwnerEpoch::Present(held.epoch()),
-            _ => OwnerEpoch::Absent,
-        },
+        Ok(epoch) if epoch.kind() == RecordKind::Epoch => epoch.owner().map(Owner::epoch).into(),
         Ok(_) => OwnerEpoch::Absent,
         Err(_) => OwnerEpoch::NotAsked,
     }

@@ -80,11 +80,12 @@ impl Readers {
     /// Ends the threads once they have answered what waits.
     pub(super) async fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        for end in self.ended.lock().await.iter_mut() {
+        let mut ended = self.ended.lock().await;
+        while let Some(end) = ended.last_mut() {
             // An error is the end.
             let _ = end.await;
+            ended.pop();
         }
-        self.ended.lock().await.clear();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A harness over a fresh table. The twin has a pool, or threads, of its own.
-async fn harness(database: &Database, twin: Option<&Database>, prepared: bool) -> Harness {
+pub async fn harness(database: &Database, twin: Option<&Database>, prepared: bool) -> Harness {
     let (clock, table) = (conformance::manual_clock(), table());
     let settings = |database: &Database| {
         let builder = database.store().table(table.clone()).clock(clock.clone());

@@ -21,6 +21,16 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     Ok(decoded)
 }
 
+/// Percent-decoded text that errors don't repeat.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn decode_secret<'a>(text: &'a str, what: &str) -> Result<Cow<'a, str>, ConnectError> {
+    decode(text).map_err(|_| {
+        ConnectError::new(format!(
+            "the store URL's {what} can't be percent-decoded: write `%25` for a `%`, UTF-8, and no control character"
+        ))
+    })
+}
+
 /// Decodes a path of the file system. Refuses what a shell would have replaced, since nothing is replaced here.
 pub(super) fn path(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     let wrong = |what: &str| Err(ConnectError::new(format!("the store URL's path {text:?} {what}")));

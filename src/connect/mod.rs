@@ -36,10 +36,19 @@ use crate::{events::Observer, store::DynStore};
 /// | `memory:` | [`MemoryStore`](crate::MemoryStore) | `capacity`, `bytes`, `snapshot=PATH`, `snapshot_interval_s`, `sweep_interval_s` |
 /// | `file:DIR` | [`FileStore`](crate::FileStore) | `durability=none\|data\|full`, `create=yes\|no`, `sweep_interval_s` (0: never), `cache` |
 /// | `memcached://HOST[:PORT],…[/PREFIX]` | [`MemcachedStore`](crate::MemcachedStore) | `timeout_ms`, `connect_timeout_ms`, `connections`, `list=ignore\|warn\|error`, `cache` |
+/// | `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE` | [`SqlStore`](crate::SqlStore) | those of all SQL stores; `connections`, `schema`, `prepared_statements=yes\|no`, `sslmode`, `sslrootcert=PATH` |
+/// | `mysql://USER[:PASSWORD]@HOST[:PORT]/DATABASE` | [`SqlStore`](crate::SqlStore) | those of all SQL stores; `connections`, `ssl-mode`, `ssl-ca=PATH` |
+/// | `sqlite:PATH`, `sqlite::memory:` | [`SqlStore`](crate::SqlStore) | those of all SQL stores; `durability=none\|data\|full` |
+///
+/// All SQL stores take `create=yes|no` (creates or upgrades the table, and the file of SQLite), `table`, `timeout_ms`,
+/// `sweep_interval_s` (0: never) and `cache`. `postgresql:` and `mariadb:` are other names.
 ///
 /// `cache=N` puts a [`CachedStore`](crate::CachedStore) of N sessions in front, always validated; with 0 there is none.
-/// The prefix of memcached keys is followed by a colon; the default is `session:`. Secrets can't be given in URLs,
-/// which end up in logs and process lists: use the store's own builder.
+/// The prefix of memcached keys is followed by a colon; the default is `session:`.
+///
+/// URLs end up in logs and process lists. So memcached takes no secrets from them: use the store's own builder. The
+/// password of a database may be part of its URL, as is common, and no error repeats it. For PostgreSQL, it can be left
+/// out and given by the variable `PGPASSWORD` or in libpq's password file.
 ///
 /// # How a URL is read
 ///
@@ -52,6 +61,11 @@ use crate::{events::Observer, store::DynStore};
 /// - `memcached://h1,h2:11212,[2001:db8::3]:11213,%2Frun%2Fmemcached.sock/shop` names two hosts, an IPv6 address, a
 ///   Unix socket, and the prefix `shop:`. Everything after the first `/` is the prefix, so
 ///   `memcached:///run/memcached.sock` is refused. An IPv6 address without brackets is refused, too.
+/// - `postgres://bob:p%40ss@db.example:5433/shop?sslmode=verify-full` names a user, whose password is `p@ss`, and a
+///   database. In the place of the host, `%2Frun%2Fpostgresql` is the directory of PostgreSQL's Unix socket, and
+///   `%2Frun%2Fmysqld%2Fmysqld.sock` the socket of MySQL. User and database are not guessed.
+/// - `sqlite:x.db` is a file in the process's working directory, `sqlite:/var/lib/x.db` and `sqlite:///var/lib/x.db` are
+///   another one. `sqlite://x.db` is refused.
 ///
 /// **No part is guessed.** These parts are refused, and the error shows what to write:
 ///

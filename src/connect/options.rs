@@ -60,6 +60,12 @@ impl Options {
         Ok(self.raw(name).map(encoded::path).transpose()?.map(Cow::into_owned))
     }
 
+    /// Returns the text in an option.
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, ConnectError> {
+        Ok(self.raw(name).map(encoded::decode).transpose()?.map(Cow::into_owned))
+    }
+
     /// Returns the whole number in an option.
     pub(super) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, ConnectError> {
         let Some(value) = self.raw(name).map(encoded::decode).transpose()? else { return Ok(None) };

@@ -36,6 +36,12 @@ impl<'a> StoreUrl<'a> {
         Ok(Self { scheme: scheme.to_ascii_lowercase(), target, query })
     }
 
+    /// Whether an `@` follows the `?`, as it does if a `?` in a password is not percent-encoded.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(super) fn has_at_in_options(&self) -> bool {
+        self.query.is_some_and(|query| query.contains('@'))
+    }
+
     /// Returns the options. Fails if the scheme does not take one of them.
     pub(super) fn options(&self, names: &[&str]) -> Result<Options, ConnectError> {
         let fragment = self.target.contains('#') || self.query.is_some_and(|query| query.contains('#'));

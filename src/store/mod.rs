@@ -7,6 +7,8 @@
 //! - [`StoreError`]: a store that could not do it, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
+#[cfg(any(feature = "memcached", all(feature = "url", any(feature = "postgres", feature = "mysql"))))]
+pub(crate) mod address;
 mod cached;
 mod capability;
 mod contract;

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 use std::{path::PathBuf, sync::Arc};
 
 use session_layer::{
-    Lifetime, SessionId, SessionStore, SqlStore,
+    DynStore, Lifetime, SessionId, SessionStore, SqlStore, connect,
     id::{Check, SessionToken},
     record::{Entries, Epoch, Owner, Record},
-    store::{Create, SqlStoreBuilder, Stored, Usage, Version},
+    store::{Create, SqlStoreBuilder, Stored, Update, Usage, Version},
 };
 use sqlx::{
     mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions},
@@ -119,7 +119,7 @@ pub fn usage(record: &Record) -> Usage {
     Usage::at(record, SystemTime::now())
 }
 
-pub async fn created(store: &SqlStore, id: &SessionId, record: &Arc<Record>) -> Version {
+pub async fn created(store: &impl SessionStore, id: &SessionId, record: &Arc<Record>) -> Version {
     match store.create(id, record, usage(record)).await.expect("created") {
         Create::Created(version) => version,
         Create::Exists => panic!("the id is taken"),
@@ -131,4 +131,41 @@ pub fn tombstone() -> Arc<Record> {
     let check = Check::from_bytes([9; 16]);
     let now = session_layer::Clock::system().now();
     Arc::new(Record::superseded(check, now, Duration::from_secs(60), None).unwrap())
+}
+
+/// The store of a URL.
+pub async fn open(url: &str) -> DynStore {
+    connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// A session with this number.
+pub fn numbered(n: u64) -> Arc<Record> {
+    record(&n.to_le_bytes())
+}
+
+pub fn number(stored: &Stored) -> u64 {
+    u64::from_le_bytes(value(stored).try_into().expect("8 bytes"))
+}
+
+pub async fn loaded(store: &impl SessionStore, id: &SessionId) -> Stored {
+    store.load(id).await.expect("the store answers").expect("it is there")
+}
+
+/// Adds one, as often as it takes. `false` if the session is gone.
+pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
+    loop {
+        let Some(held) = store.load(id).await.expect("it answers") else { return false };
+        let next = numbered(number(&held) + 1);
+        match store.update(id, &next, &held.version, usage(&next)).await.expect("it answers") {
+            Update::Updated(_) => return true,
+            Update::Conflict(_) => {}
+            Update::Gone => return false,
+        }
+    }
+}
+
+/// Random numbers, different in each run.
+pub fn random() -> u64 {
+    let bytes = id().as_uuid().as_u64_pair();
+    bytes.0 ^ bytes.1.rotate_left(17)
 }

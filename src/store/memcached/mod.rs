@@ -1,10 +1,9 @@
 //! Sessions on a cluster of memcached servers: the store, its ring, and a small client of its own.
 //!
-//! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `address`, `key`,
+//! [`MemcachedStore`] documents its guarantees and what eviction can do. Files, from the lowest: `key`,
 //! `ring`, `expiry`, `events`, `backoff`, `released`, `error`, `list_policy`; `client/`, which knows no session; `retry`;
 //! `envelope`, the form of an item; `store` with `generation`, `item`, `epoch`, `lease` and `owner`; `builder`.
 
-mod address;
 mod backoff;
 mod builder;
 mod client;

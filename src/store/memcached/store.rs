@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    address::Address,
     client::{ClientError, Command, Reply, Server, ServerSettings, ServerStatistics},
     events::TARGET,
     key::{Key, Keys},
@@ -25,9 +24,12 @@ use crate::{
     record::{Epoch, Owner, Record},
     store::{
         Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, address::Address,
     },
 };
+
+/// The port that memcached listens on if it is told no other.
+pub(super) const DEFAULT_PORT: u16 = 11_211;
 
 /// How many ids are remembered as listed with their owner.
 const REMEMBERED: usize = 16_384;
@@ -224,7 +226,7 @@ impl Place<'_> {
 
 impl MemcachedStore {
     pub(super) fn new(addresses: Vec<Address>, settings: Arc<ServerSettings>, keys: Keys, options: Options) -> Self {
-        let names: Vec<_> = addresses.iter().map(Address::ring_name).collect();
+        let names: Vec<_> = addresses.iter().map(|address| address.ring_name(DEFAULT_PORT)).collect();
         let servers = addresses.into_iter().map(|address| Server::new(address, Arc::clone(&settings))).collect();
         let (ring, listed, released) = (Ring::new(&names), Mutex::default(), Released::default());
         Self { inner: Arc::new(Inner { servers, ring, keys, options, listed, released }) }

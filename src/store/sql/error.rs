@@ -65,6 +65,12 @@ impl SqlStoreError {
         self.advice
     }
 
+    /// Whether the table is missing, or lacks a column.
+    #[cfg(feature = "url")]
+    pub(crate) fn is_missing(&self) -> bool {
+        self.advice == Some(advice::SCHEMA)
+    }
+
     pub(super) fn meaning(&self) -> Meaning {
         self.meaning
     }

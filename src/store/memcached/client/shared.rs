@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{super::address::Address, handshake::Credentials, stream::Transport};
+use super::{handshake::Credentials, stream::Transport};
+use crate::store::address::Address;
 
 /// The largest item of a server that was started without `-I`.
 const DEFAULT_ITEM_SIZE: usize = 1_024 * 1_024;

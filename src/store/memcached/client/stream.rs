@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::super::address::Address;
+use crate::store::address::Address;
 
 /// Either half of any of them is read and written alike; this is the whole.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}

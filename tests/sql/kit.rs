@@ -11,21 +11,33 @@ use crate::{
     support::{Database, table},
 };
 
+/// How a store is opened, and what damage is.
+#[derive(Clone, Copy)]
+pub struct How {
+    pub prepared: bool,
+    /// Whether damaged bytes have another version.
+    pub new_version: bool,
+}
+
+pub const PREPARED: How = How { prepared: true, new_version: false };
+
 /// A harness over a fresh table. The twin has a pool, or threads, of its own.
-pub async fn harness(database: &Database, twin: Option<&Database>, prepared: bool) -> Harness {
+pub async fn harness(database: &Database, twin: Option<&Database>, how: How) -> Harness {
+    let How { prepared, new_version } = how;
     let (clock, table) = (conformance::manual_clock(), table());
     let settings = |database: &Database| {
         let builder = database.store().table(table.clone()).clock(clock.clone());
         builder.record_limit(2_000_000).prepared_statements(prepared)
     };
-    let mut harness = Harness::new(settings(database).create().await.unwrap(), clock.clone())
+    let harness = Harness::new(settings(database).create().await.unwrap(), clock.clone())
         .expects_all()
         .holds(1_000_000)
         .refuses(2_000_001)
         .rounds(25);
-    if let Some(twin) = twin {
-        harness = harness.twin(settings(twin).open().await.unwrap());
-    }
+    let harness = match twin {
+        Some(twin) => harness.twin(settings(twin).open().await.unwrap()),
+        None => harness,
+    };
     if matches!(database, Database::Memory) {
         return harness;
     }
@@ -33,8 +45,10 @@ pub async fn harness(database: &Database, twin: Option<&Database>, prepared: boo
     let (table, moved) = (table.clone(), table);
     harness
         .damage(move |id| {
-            let database = damaged.clone();
-            let text = format!("UPDATE {table} SET record = {} WHERE id = {}", database.literal(&id), database.literal(&id));
+            let (database, bytes) = (damaged.clone(), damaged.literal(&id));
+            // A cache is told by the version that what it holds is another record.
+            let version = if new_version { format!(", version = {bytes}") } else { String::new() };
+            let text = format!("UPDATE {table} SET record = {bytes}{version} WHERE id = {bytes}");
             async move { database.sql(text).await }
         })
         .outage(move |down| {
@@ -47,15 +61,15 @@ pub async fn harness(database: &Database, twin: Option<&Database>, prepared: boo
 }
 
 async fn passes(database: Database, twin: Option<Database>) {
-    conformance::run(async || harness(&database, twin.as_ref(), true).await).await.assert_passed();
+    conformance::run(async || harness(&database, twin.as_ref(), PREPARED).await).await.assert_passed();
 }
 
 async fn passes_wrapped(database: Database, twin: Option<Database>) {
     let ring = || KeyRing::new(Secret::from_bytes(*b"q7%RkZ2!vX9@pL4#nT6^wB8&yH1*sD3(").unwrap());
-    let sealed = async || harness(&database, twin.as_ref(), true).await.wrap(|store| EncryptedStore::new(store, ring()));
+    let sealed = async || harness(&database, twin.as_ref(), PREPARED).await.wrap(|store| EncryptedStore::new(store, ring()));
     conformance::run(sealed).await.assert_passed();
-    let cached =
-        async || harness(&database, twin.as_ref(), true).await.wrap(|store| CachedStore::new(store));
+    let how = How { new_version: true, ..PREPARED };
+    let cached = async || harness(&database, twin.as_ref(), how).await.wrap(CachedStore::new);
     conformance::run(cached).await.assert_passed();
 }
 
@@ -93,7 +107,7 @@ async fn postgres_passes_without_prepared_statements_through_pgbouncer() {
     let name = server.database();
     let bouncer = Bouncer::start(server, &[]);
     let database = Database::postgres_at(&bouncer.url(&name), 20);
-    conformance::run(async || harness(&database, Some(&database), false).await).await.assert_passed();
+    conformance::run(async || harness(&database, Some(&database), How { prepared: false, ..PREPARED }).await).await.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread")]

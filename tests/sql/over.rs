@@ -11,7 +11,7 @@ use session_layer::{
 use sqlx::{MySqlPool, PgPool, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
 
 use crate::{
-    kit,
+    kit::{self, How, PREPARED},
     server::{Bouncer, PASSWORD, Product, Server, Setup, fresh_name},
     support::Database,
 };
@@ -52,7 +52,7 @@ async fn behind_a_bouncer(connections: u32) {
         }
     });
     let (one, twin) = (Database::postgres_at(&url, connections), Database::postgres_at(&url, connections));
-    conformance::run(async || kit::harness(&one, Some(&twin), false).await).await.assert_passed();
+    conformance::run(async || kit::harness(&one, Some(&twin), How { prepared: false, ..PREPARED }).await).await.assert_passed();
     assert!(!noise.is_finished(), "the others' statements were answered");
     noise.abort();
 }
@@ -74,7 +74,7 @@ async fn an_hour_off(product: Product, clock: &str) {
         Product::Postgres => Database::postgres_at(&url, 8),
         Product::MariaDb => Database::mysql_at(&url, 8),
     };
-    conformance::run(async || kit::harness(&database, Some(&database), true).await).await.assert_passed();
+    conformance::run(async || kit::harness(&database, Some(&database), PREPARED).await).await.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -332,13 +332,13 @@ impl SqlStoreBuilder {
 }
 
 async fn migrate(engine: &Engine, table: &Table) -> Result<(), SqlStoreError> {
-    engine.run(table.schema()).await.map(drop)
+    engine.run(table.migration()).await.map(drop)
 }
 
 impl fmt::Debug for SqlStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlStoreBuilder")
-            .field("database", &self.database.dialect().name)
+            .field("database", &self.database.dialect().product)
             .field("table", &self.table)
             .field("schema", &self.schema)
             .finish_non_exhaustive()

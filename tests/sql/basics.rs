@@ -51,7 +51,8 @@ async fn owners_are_told_apart_byte_for_byte() {
     for store in stores {
         let mut ids = Vec::new();
         for name in names {
-            let epoch = store.ensure_epoch(name, Usage::keep_for(SystemTime::now(), Duration::from_secs(60))).await.unwrap();
+            let epoch =
+                store.ensure_epoch(name, Usage::keep_for(SystemTime::now(), Duration::from_secs(60))).await.unwrap();
             let (id, record) = (id(), owned(name, epoch.to_u64()));
             created(&store, &id, &record).await;
             ids.push((id, epoch));
@@ -311,4 +312,48 @@ fn a_future_can_be_dropped_outside_its_runtime() {
     assert!(runtime.block_on(store.load(&id())).unwrap().is_none());
     runtime.block_on(store.close()).unwrap();
     assert!(Clock::system().now() > SystemTime::UNIX_EPOCH);
+}
+
+/// Touches and updates of a session rewrite no index.
+#[tokio::test(flavor = "multi_thread")]
+async fn touches_and_updates_are_heap_only_in_postgres() {
+    let server = Server::shared(Product::Postgres);
+    let name = server.database();
+    let store = Database::postgres_at(&server.url(&name), 1).store().create().await.unwrap();
+    let epoch = store.ensure_epoch("alice", Usage::keep_for(SystemTime::now(), Duration::from_secs(60))).await.unwrap();
+    let (id, record) = (id(), owned("alice", epoch.to_u64()));
+    let mut version = created(&store, &id, &record).await;
+    for n in 0..20 {
+        let later = SystemTime::now() + Duration::from_secs(n);
+        store.touch(&id, Usage::at(&record, later)).await.unwrap();
+        match store.update(&id, &record, &version, Usage::at(&record, later)).await.unwrap() {
+            Update::Updated(new) => version = new,
+            other => panic!("nobody else writes: {other:?}"),
+        }
+    }
+    store.close().await.unwrap();
+    let counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'";
+    crate::server::wait_until("the updates are counted", || server.sql(&name, counts).starts_with("40\t"));
+    // A page has room for some versions of the row; the next update then takes another page, and is not heap-only.
+    let counted = server.sql(&name, counts);
+    let hot: u32 = counted.split('\t').nth(1).unwrap().parse().unwrap();
+    assert!(hot >= 36, "{counted}");
+}
+
+/// A pool of the store's own closes with it; a given one stays open.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_pool_of_its_own_is_closed_with_a_store() {
+    let server = Server::shared(Product::Postgres);
+    let url = server.url(&server.database());
+    let Database::Postgres(pool) = Database::postgres_at(&url, 2) else { unreachable!() };
+    let given = SqlStore::postgres(pool.clone()).create().await.unwrap();
+    given.close().await.unwrap();
+    assert!(!pool.is_closed());
+    let builder = SqlStore::postgres_with(url.parse().unwrap(), 2);
+    builder.clone().migrate().await.unwrap();
+    let own = builder.open().await.unwrap();
+    own.close().await.unwrap();
+    let error = own.load(&id()).await.unwrap_err();
+    assert_eq!(error.kind(), session_layer::store::StoreErrorKind::Unavailable);
+    assert!(given.load(&id()).await.unwrap().is_none());
 }

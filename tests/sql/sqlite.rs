@@ -159,10 +159,8 @@ async fn kills_take_back_nothing(durability: Durability) {
         assert_eq!(store.update(&gone, &late, &version, usage(&late)).await.unwrap(), Update::Gone);
     }
     store.close().await.unwrap();
-    let whole: String = rusqlite::Connection::open(&path)
-        .unwrap()
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .unwrap();
+    let whole: String =
+        rusqlite::Connection::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
 }
 

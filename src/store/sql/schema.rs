@@ -2,12 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    dialect::Dialect,
-    error::SqlStoreError,
-    statement::literal,
-    value::Value,
-};
+use super::{dialect::Dialect, error::SqlStoreError, statement::literal, value::Value};
 
 /// The columns that the statements use.
 pub(super) const COLUMNS: [&str; 13] = [
@@ -110,8 +105,11 @@ impl Table {
 
     /// Says what is missing, given the columns that it has.
     pub(super) fn check(&self, columns: &[String]) -> Result<(), SqlStoreError> {
-        let missing: Vec<_> =
-            COLUMNS.iter().filter(|column| !columns.iter().any(|has| has.eq_ignore_ascii_case(column))).copied().collect();
+        let missing: Vec<_> = COLUMNS
+            .iter()
+            .filter(|column| !columns.iter().any(|has| has.eq_ignore_ascii_case(column)))
+            .copied()
+            .collect();
         let (name, table) = (self.dialect.product, self.in_statements());
         if columns.is_empty() {
             let error = SqlStoreError::setup(format!("{name} has no table {table}"));

@@ -6,12 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    dialect::Dialect,
-    row::STORED,
-    schema::Table,
-    statement::Statement,
-};
+use super::{dialect::Dialect, row::STORED, schema::Table, statement::Statement};
 
 /// A write, and what is read along with it.
 #[derive(Debug)]

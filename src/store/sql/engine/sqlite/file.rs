@@ -57,7 +57,11 @@ fn set_up(connection: &Connection, busy: Duration) -> Result<(), SqlStoreError> 
 }
 
 /// Says what is synced at the next commit.
-pub(super) fn set_synchronous(connection: &Connection, durability: Durability, ends: bool) -> Result<(), SqlStoreError> {
+pub(super) fn set_synchronous(
+    connection: &Connection,
+    durability: Durability,
+    ends: bool,
+) -> Result<(), SqlStoreError> {
     let level = match (durability, ends) {
         (Durability::None, _) => "OFF",
         (Durability::Data, false) => "NORMAL",

@@ -70,6 +70,26 @@ async fn a_file_store_opens() {
 }
 
 #[tokio::test]
+async fn a_sqlite_store_opens() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("my sessions.db").display().to_string();
+    let encoded = path.replace(' ', "%20");
+    let missing = refused(&format!("sqlite:{encoded}")).await;
+    assert!(missing.contains(&path) && missing.contains("create=yes"), "{missing}");
+    let store = connect(&format!("sqlite:{encoded}?create=yes&durability=none&cache=16")).await.expect("it is made");
+    assert_eq!(store.name(), "sqlite");
+    holds_a_session(&store).await;
+    for form in ["sqlite:", "SQLITE:", "sqlite://", "sqlite://localhost"] {
+        let store = connect(&format!("{form}{encoded}?durability=full&sweep_interval_s=0")).await.expect(form);
+        let id = SessionId::of_owner("any id will do");
+        assert!(store.load(&id).await.expect("a store that is open").is_some(), "{form}");
+    }
+    let other = refused(&format!("sqlite:{encoded}?table=others")).await;
+    assert!(other.contains("has no table") && other.contains("add the option `create=yes`"), "{other}");
+    holds_a_session(&connect("sqlite::memory:?create=yes").await.expect("a database of its own")).await;
+}
+
+#[tokio::test]
 async fn memcached_is_not_asked_until_it_is_used() {
     let store =
         connect("memcached://127.0.0.1:1,%2Frun%2Fnone.sock/shop?timeout_ms=250&connections=1&list=error&cache=16");

@@ -13,16 +13,16 @@ use crate::{
 
 /// How a store is opened, and what damage is.
 #[derive(Clone, Copy)]
-struct How {
-    prepared: bool,
+pub struct How {
+    pub prepared: bool,
     /// Whether damaged bytes have another version.
-    new_version: bool,
+    pub new_version: bool,
 }
 
-const PREPARED: How = How { prepared: true, new_version: false };
+pub const PREPARED: How = How { prepared: true, new_version: false };
 
 /// A harness over a fresh table. The twin has a pool, or threads, of its own.
-async fn harness(database: &Database, twin: Option<&Database>, how: How) -> Harness {
+pub async fn harness(database: &Database, twin: Option<&Database>, how: How) -> Harness {
     let How { prepared, new_version } = how;
     let (clock, table) = (conformance::manual_clock(), table());
     let settings = |database: &Database| {

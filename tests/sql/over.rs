@@ -1,6 +1,8 @@
 //! The conformance kit over a server that is special in some way: behind PgBouncer, with its clock an hour off, for a user
 //! who has the documented rights only.
 
+use std::time::Duration;
+
 use session_layer::{
     Clock, SqlStore,
     conformance::{self, Harness},
@@ -8,10 +10,14 @@ use session_layer::{
 };
 use sqlx::{MySqlPool, PgPool, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
 
-use crate::server::{Bouncer, PASSWORD, Product, Server, Setup, fresh_name};
+use crate::{
+    kit::{self, How, PREPARED},
+    server::{Bouncer, PASSWORD, Product, Server, Setup, fresh_name},
+    support::Database,
+};
 
 /// A store on a fresh table, and another handle on it. The table is created by one who may.
-async fn harness(builder: impl Fn() -> SqlStoreBuilder, creator: impl Fn() -> SqlStoreBuilder) -> Harness {
+async fn limited(builder: impl Fn() -> SqlStoreBuilder, creator: impl Fn() -> SqlStoreBuilder) -> Harness {
     let (table, clock) = (fresh_name("sessions"), conformance::manual_clock());
     let created: Result<_, SqlStoreError> = creator().table(&table).migrate().await;
     created.unwrap_or_else(|error| panic!("{error}"));
@@ -36,21 +42,17 @@ async fn behind_a_bouncer(connections: u32) {
     let server = Server::shared(Product::Postgres);
     // What every application over sqlx sets: it sends this parameter when it connects.
     let bouncer = Bouncer::start(server, &["ignore_startup_parameters = extra_float_digits"]);
-    let database = server.database();
-    let direct = postgres_pool(&server.url(&database), 1).await;
-    let url = bouncer.url(&database);
-    let lent = PgPoolOptions::new().max_connections(connections).connect_lazy(&url).expect("a URL");
+    let url = bouncer.url(&server.database());
     // Others use the bouncer's connections as well, with statements of their own.
     let others = PgPoolOptions::new().max_connections(4).connect_lazy(&url).expect("a URL");
     let noise = tokio::spawn(async move {
         loop {
-            let one = sqlx::raw_sql("SELECT 1; SELECT 2").execute(&others);
-            one.await.expect("it answers");
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            sqlx::raw_sql("SELECT 1; SELECT 2").execute(&others).await.expect("it answers");
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    let builder = || SqlStore::postgres(lent.clone()).prepared_statements(false);
-    conformance::run(|| harness(builder, || SqlStore::postgres(direct.clone()))).await.assert_passed();
+    let (one, twin) = (Database::postgres_at(&url, connections), Database::postgres_at(&url, connections));
+    conformance::run(async || kit::harness(&one, Some(&twin), How { prepared: false, ..PREPARED }).await).await.assert_passed();
     assert!(!noise.is_finished(), "the others' statements were answered");
     noise.abort();
 }
@@ -65,38 +67,34 @@ async fn a_pool_of_one_behind_a_bouncer_passes_the_kit() {
     behind_a_bouncer(1).await;
 }
 
-async fn postgres_an_hour_off(clock: &str) {
-    let server = Server::start_with(Product::Postgres, Setup { clock: Some(clock), ..Setup::default() });
-    let pool = postgres_pool(&server.url(&server.database()), 8).await;
-    let builder = || SqlStore::postgres(pool.clone());
-    conformance::run(|| harness(builder, builder)).await.assert_passed();
-}
-
-async fn mariadb_an_hour_off(clock: &str) {
-    let server = Server::start_with(Product::MariaDb, Setup { clock: Some(clock), ..Setup::default() });
-    let pool = mysql_pool(&server.url(&server.database()), 8).await;
-    let builder = || SqlStore::mysql(pool.clone());
-    conformance::run(|| harness(builder, builder)).await.assert_passed();
+async fn an_hour_off(product: Product, clock: &str) {
+    let server = Server::start_with(product, Setup { clock: Some(clock), ..Setup::default() });
+    let url = server.url(&server.database());
+    let database = match product {
+        Product::Postgres => Database::postgres_at(&url, 8),
+        Product::MariaDb => Database::mysql_at(&url, 8),
+    };
+    conformance::run(async || kit::harness(&database, Some(&database), PREPARED).await).await.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_whose_clock_is_an_hour_ahead_passes_the_kit() {
-    postgres_an_hour_off("+3600s").await;
+    an_hour_off(Product::Postgres, "+3600s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_whose_clock_is_an_hour_behind_passes_the_kit() {
-    postgres_an_hour_off("-3600s").await;
+    an_hour_off(Product::Postgres, "-3600s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mariadb_whose_clock_is_an_hour_ahead_passes_the_kit() {
-    mariadb_an_hour_off("+3600s").await;
+    an_hour_off(Product::MariaDb, "+3600s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mariadb_whose_clock_is_an_hour_behind_passes_the_kit() {
-    mariadb_an_hour_off("-3600s").await;
+    an_hour_off(Product::MariaDb, "-3600s").await;
 }
 
 /// The rights that the documentation lists.
@@ -117,10 +115,10 @@ async fn the_documented_rights_are_enough_on_postgres() {
         ),
     );
     let creator = postgres_pool(&server.url(&database), 2).await;
-    let limited = postgres_pool(&server.url_as(&format!("{user}:{PASSWORD}"), &database), 8).await;
-    let none = SqlStore::postgres(limited.clone()).table("not_allowed").migrate().await.expect_err("it may not");
+    let rights = postgres_pool(&server.url_as(&format!("{user}:{PASSWORD}"), &database), 8).await;
+    let none = SqlStore::postgres(rights.clone()).table("not_allowed").migrate().await.expect_err("it may not");
     assert!(none.to_string().contains("grant the rights"), "{none}");
-    let open = || harness(|| SqlStore::postgres(limited.clone()), || SqlStore::postgres(creator.clone()));
+    let open = || limited(|| SqlStore::postgres(rights.clone()), || SqlStore::postgres(creator.clone()));
     conformance::run(open).await.assert_passed();
 }
 
@@ -135,10 +133,10 @@ async fn the_documented_rights_are_enough_on_mariadb() {
         ),
     );
     let creator = mysql_pool(&server.url(&database), 2).await;
-    let limited = mysql_pool(&server.url_as(&format!("{user}:{PASSWORD}"), &database), 8).await;
-    let none = SqlStore::mysql(limited.clone()).table("not_allowed").migrate().await.expect_err("it may not");
+    let rights = mysql_pool(&server.url_as(&format!("{user}:{PASSWORD}"), &database), 8).await;
+    let none = SqlStore::mysql(rights.clone()).table("not_allowed").migrate().await.expect_err("it may not");
     assert!(none.to_string().contains("grant the rights"), "{none}");
-    let open = || harness(|| SqlStore::mysql(limited.clone()), || SqlStore::mysql(creator.clone()));
+    let open = || limited(|| SqlStore::mysql(rights.clone()), || SqlStore::mysql(creator.clone()));
     conformance::run(open).await.assert_passed();
 }
 

@@ -2,7 +2,6 @@
 
 use rusqlite::{
     Connection, ErrorCode, ToSql,
-    fallible_iterator::FallibleIterator as _,
     types::{ToSqlOutput, ValueRef},
 };
 
@@ -54,11 +53,14 @@ pub(super) fn written(connection: &Connection, statement: &Statement, values: &[
     write().map(|rows| rows as u64).map_err(failed)
 }
 
-/// Runs several statements; returns the rows of all of them.
+/// Runs several statements, each on lines of its own; returns the rows of all of them.
+///
+/// rusqlite's own `Batch` has another interface in each of the versions that are allowed.
 pub(super) fn batch(connection: &Connection, text: &str) -> Result<Vec<Row>, SqlStoreError> {
     let run = || {
-        let (mut batch, mut rows) = (rusqlite::Batch::new(connection, text), Vec::new());
-        while let Some(mut statement) = batch.next()? {
+        let mut rows = Vec::new();
+        for text in text.split(";\n").filter(|text| !text.trim().is_empty()) {
+            let mut statement = connection.prepare(text)?;
             let columns = statement.column_count();
             let mut found = statement.query([])?;
             while let Some(row) = found.next()? {

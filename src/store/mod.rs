@@ -37,6 +37,8 @@ pub(crate) mod sql;
 mod tasks;
 mod version;
 
+#[cfg(any(feature = "file", feature = "sqlite"))]
+pub use self::durability::Durability;
 #[cfg(all(fuzzing, feature = "encryption"))]
 pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]
@@ -47,8 +49,6 @@ pub use self::file::{FileStore, FileStoreBuilder, FileStoreError};
 pub use self::memcached::MemcachedTls;
 #[cfg(feature = "memcached")]
 pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, MemcachedStoreBuilder, ServerStatistics};
-#[cfg(any(feature = "file", feature = "sqlite"))]
-pub use self::durability::Durability;
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]

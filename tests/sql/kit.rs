@@ -54,7 +54,8 @@ pub async fn harness(database: &Database, twin: Option<&Database>, how: How) -> 
         .outage(move |down| {
             let (database, table) = (away.clone(), moved.clone());
             async move {
-                let (from, to) = if down { (table.clone(), format!("{table}_away")) } else { (format!("{table}_away"), table) };
+                let (from, to) =
+                    if down { (table.clone(), format!("{table}_away")) } else { (format!("{table}_away"), table) };
                 database.sql(format!("ALTER TABLE {from} RENAME TO {to}")).await;
             }
         })
@@ -66,7 +67,8 @@ async fn passes(database: Database, twin: Option<Database>) {
 
 async fn passes_wrapped(database: Database, twin: Option<Database>) {
     let ring = || KeyRing::new(Secret::from_bytes(*b"q7%RkZ2!vX9@pL4#nT6^wB8&yH1*sD3(").unwrap());
-    let sealed = async || harness(&database, twin.as_ref(), PREPARED).await.wrap(|store| EncryptedStore::new(store, ring()));
+    let sealed =
+        async || harness(&database, twin.as_ref(), PREPARED).await.wrap(|store| EncryptedStore::new(store, ring()));
     conformance::run(sealed).await.assert_passed();
     let how = How { new_version: true, ..PREPARED };
     let cached = async || harness(&database, twin.as_ref(), how).await.wrap(CachedStore::new);
@@ -107,7 +109,9 @@ async fn postgres_passes_without_prepared_statements_through_pgbouncer() {
     let name = server.database();
     let bouncer = Bouncer::start(server, &[]);
     let database = Database::postgres_at(&bouncer.url(&name), 20);
-    conformance::run(async || harness(&database, Some(&database), How { prepared: false, ..PREPARED }).await).await.assert_passed();
+    conformance::run(async || harness(&database, Some(&database), How { prepared: false, ..PREPARED }).await)
+        .await
+        .assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,12 +139,13 @@ async fn mariadb_passes_at_every_isolation_level() {
     for level in ["READ UNCOMMITTED", "READ COMMITTED", "SERIALIZABLE"] {
         let url = server.url(&server.database());
         let pool = || {
-            let options = sqlx::mysql::MySqlPoolOptions::new().max_connections(5).after_connect(move |connection, _| {
-                Box::pin(async move {
-                    let text = format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}");
-                    sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(connection).await.map(drop)
-                })
-            });
+            let options =
+                sqlx::mysql::MySqlPoolOptions::new().max_connections(5).after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        let text = format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}");
+                        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(connection).await.map(drop)
+                    })
+                });
             Database::MySql(options.connect_lazy(&url).unwrap())
         };
         passes(pool(), Some(pool())).await;

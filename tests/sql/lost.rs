@@ -117,10 +117,11 @@ async fn happens_once(product: Product, prepared: bool) {
         let clock = conformance::manual_clock();
         let builder = builder.table(table()).clock(clock.clone()).request_timeout(LIMIT).sweep_interval(None);
         let store = builder.prepared_statements(prepared).create().await.unwrap();
-        let harness = Harness::new(store, clock).patience(Duration::from_secs(60)).rounds(10).lose_answers(move |nth| {
-            let lost = proxy.lose_answer(nth);
-            async move { lost }
-        });
+        let harness =
+            Harness::new(store, clock).patience(Duration::from_secs(60)).rounds(10).lose_answers(move |nth| {
+                let lost = proxy.lose_answer(nth);
+                async move { lost }
+            });
         let outcome = check.run(harness).await;
         assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
         assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);

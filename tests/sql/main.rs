@@ -11,6 +11,7 @@
 #[path = "../support/sql.rs"]
 mod server;
 
+mod basics;
 mod cancelled;
 mod chaos;
 mod full_disk;
@@ -20,4 +21,5 @@ mod over;
 mod processes;
 mod refused;
 mod servers;
+mod sqlite;
 mod support;

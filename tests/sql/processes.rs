@@ -23,7 +23,7 @@ fn list(ids: &[SessionId]) -> String {
 }
 
 /// Starts this program again, for this task on these sessions.
-fn start(task: &str, url: &str, ids: &[SessionId]) -> Child {
+pub(crate) fn start(task: &str, url: &str, ids: &[SessionId]) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["processes::worker", "--exact", "--nocapture"])
         .env(TASK, format!("{task} {url} {}", list(ids)))
@@ -66,15 +66,19 @@ async fn worker() {
     }
 }
 
-async fn increments_add_up_and_logouts_are_final(product: Product) {
+/// The URL of a fresh database.
+fn fresh(product: Product) -> String {
     let server = Server::shared(product);
-    let url = format!("{}?create=yes&connections=4&timeout_ms=30000", server.url(&server.database()));
-    let store = open(&url).await;
+    format!("{}?create=yes&connections=4&timeout_ms=30000", server.url(&server.database()))
+}
+
+pub(crate) async fn increments_add_up_and_logouts_are_final(url: &str) {
+    let store = open(url).await;
     let ids: Vec<_> = (0..KEYS).map(|_| id()).collect();
     for id in &ids {
         created(&store, id, &numbered(0)).await;
     }
-    let child = start("increment", &url, &ids);
+    let child = start("increment", url, &ids);
     for _ in 0..INCREMENTS {
         for id in &ids {
             assert!(increment(&store, id).await, "it is there");
@@ -102,12 +106,12 @@ async fn increments_add_up_and_logouts_are_final(product: Product) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn increments_of_two_processes_add_up_and_logouts_are_final_on_postgres() {
-    increments_add_up_and_logouts_are_final(Product::Postgres).await;
+    increments_add_up_and_logouts_are_final(&fresh(Product::Postgres)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn increments_of_two_processes_add_up_and_logouts_are_final_on_mariadb() {
-    increments_add_up_and_logouts_are_final(Product::MariaDb).await;
+    increments_add_up_and_logouts_are_final(&fresh(Product::MariaDb)).await;
 }
 
 /// A killed process takes back nothing that it was acknowledged, leaves no lock and no transaction behind.

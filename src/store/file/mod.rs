@@ -29,5 +29,5 @@ mod unsynced;
 mod walk;
 mod writing;
 
-use super::durability::Durability;
 pub use self::{builder::FileStoreBuilder, error::FileStoreError, store::FileStore};
+use super::durability::Durability;

@@ -1,13 +1,13 @@
 //! The settings of an SQL store.
 
-use std::{fmt, time::Duration};
 #[cfg(feature = "sqlite")]
 use std::path::Path;
+use std::{fmt, time::Duration};
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::engine::{Doubt, PoolSettings, Pooled};
 #[cfg(feature = "sqlite")]
 use super::engine::{Place, SqliteEngine, SqliteSettings};
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-use super::engine::{PoolSettings, Pooled};
 use super::{
     dialect::{self, Dialect},
     engine::Engine,
@@ -26,7 +26,7 @@ use crate::{
 
 /// How long an idle connection of a pool of our own may be used without asking whether it is still there.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-const TRUSTED: Duration = Duration::from_secs(30);
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The settings of a [`SqlStore`].
 ///
@@ -59,20 +59,28 @@ pub struct SqlStoreBuilder {
 #[derive(Clone)]
 enum Database {
     #[cfg(feature = "postgres")]
-    Postgres { pool: sqlx::PgPool, owned: bool },
+    Postgres(sqlx::PgPool, Pool),
     #[cfg(feature = "mysql")]
-    MySql { pool: sqlx::MySqlPool, owned: bool },
+    MySql(sqlx::MySqlPool, Pool),
     #[cfg(feature = "sqlite")]
     Sqlite(Place),
+}
+
+/// Whose pool it is.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[derive(Clone)]
+enum Pool {
+    Given,
+    Owned(Doubt),
 }
 
 impl Database {
     fn dialect(&self) -> &'static Dialect {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => &dialect::POSTGRES,
+            Self::Postgres(..) => &dialect::POSTGRES,
             #[cfg(feature = "mysql")]
-            Self::MySql { .. } => &dialect::MYSQL,
+            Self::MySql(..) => &dialect::MYSQL,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => &dialect::SQLITE,
         }
@@ -83,39 +91,49 @@ impl SqlStore {
     /// Sessions in PostgreSQL, over the application's pool.
     #[cfg(feature = "postgres")]
     pub fn postgres(pool: sqlx::PgPool) -> SqlStoreBuilder {
-        SqlStoreBuilder::new(Database::Postgres { pool, owned: false })
+        SqlStoreBuilder::new(Database::Postgres(pool, Pool::Given))
     }
 
     /// Sessions in PostgreSQL, over a pool of the store's own of at most so many connections.
     ///
-    /// Such a pool asks an idle connection whether it is still there only if it was idle for more than 30 seconds, which
-    /// saves a round trip for each statement. The store's `close` closes it.
+    /// Such a pool asks a connection whether it is still there only if it was idle for a second, or when another one was
+    /// found dead. That saves a round trip for each statement. The store's `close` closes the pool.
     #[cfg(feature = "postgres")]
     pub fn postgres_with(options: sqlx::postgres::PgConnectOptions, connections: u32) -> SqlStoreBuilder {
+        let doubt = Doubt::default();
+        let known = doubt.clone();
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(connections.max(1))
             .test_before_acquire(false)
-            .before_acquire(|connection, idle| Box::pin(async move { still_there(connection, idle.idle_for).await }));
+            .before_acquire(move |connection, meta| {
+                let trusted = meta.idle_for < TRUSTED && !known.applies(meta.idle_for);
+                Box::pin(async move { still_there(connection, trusted).await })
+            });
         // A setting that PgBouncer refuses by default. No statement has such a number.
         let options = options.extra_float_digits(None);
-        SqlStoreBuilder::new(Database::Postgres { pool: pool.connect_lazy_with(options), owned: true })
+        SqlStoreBuilder::new(Database::Postgres(pool.connect_lazy_with(options), Pool::Owned(doubt)))
     }
 
     /// Sessions in MySQL or MariaDB, over the application's pool.
     #[cfg(feature = "mysql")]
     pub fn mysql(pool: sqlx::MySqlPool) -> SqlStoreBuilder {
-        SqlStoreBuilder::new(Database::MySql { pool, owned: false })
+        SqlStoreBuilder::new(Database::MySql(pool, Pool::Given))
     }
 
     /// Sessions in MySQL or MariaDB, over a pool of the store's own of at most so many connections; see
     /// `postgres_with`.
     #[cfg(feature = "mysql")]
     pub fn mysql_with(options: sqlx::mysql::MySqlConnectOptions, connections: u32) -> SqlStoreBuilder {
+        let doubt = Doubt::default();
+        let known = doubt.clone();
         let pool = sqlx::mysql::MySqlPoolOptions::new()
             .max_connections(connections.max(1))
             .test_before_acquire(false)
-            .before_acquire(|connection, idle| Box::pin(async move { still_there(connection, idle.idle_for).await }));
-        SqlStoreBuilder::new(Database::MySql { pool: pool.connect_lazy_with(options), owned: true })
+            .before_acquire(move |connection, meta| {
+                let trusted = meta.idle_for < TRUSTED && !known.applies(meta.idle_for);
+                Box::pin(async move { still_there(connection, trusted).await })
+            });
+        SqlStoreBuilder::new(Database::MySql(pool.connect_lazy_with(options), Pool::Owned(doubt)))
     }
 
     /// Sessions in a file of SQLite, which can be the application's.
@@ -133,8 +151,8 @@ impl SqlStore {
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-async fn still_there(connection: &mut impl sqlx::Connection, idle: Duration) -> Result<bool, sqlx::Error> {
-    Ok(idle < TRUSTED || connection.ping().await.is_ok())
+async fn still_there(connection: &mut impl sqlx::Connection, trusted: bool) -> Result<bool, sqlx::Error> {
+    Ok(trusted || connection.ping().await.is_ok())
 }
 
 impl SqlStoreBuilder {
@@ -259,7 +277,13 @@ impl SqlStoreBuilder {
         let table = self.checked()?;
         let engine = self.creating().engine().await?;
         migrate(&engine, &table).await?;
-        engine.close().await
+        match engine {
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite(engine) => engine.close().await,
+            // A clone of this builder can open the store over the same pool.
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            _ => Ok(()),
+        }
     }
 
     /// Creates the table where it is missing, SQLite's file as well, and opens the store.
@@ -308,7 +332,9 @@ impl SqlStoreBuilder {
         let dialect = self.database.dialect();
         #[cfg(feature = "sqlite")]
         if self.schema.is_some() && matches!(self.database, Database::Sqlite(_)) {
-            return Err(SqlStoreError::setup("the SQL store's setting `schema` is for PostgreSQL and MySQL: SQLite has none"));
+            return Err(SqlStoreError::setup(
+                "the SQL store's setting `schema` is for PostgreSQL and MySQL: SQLite has none",
+            ));
         }
         Table::new(dialect, self.schema.as_deref(), &self.table)
     }
@@ -316,12 +342,18 @@ impl SqlStoreBuilder {
     async fn engine(&self) -> Result<Engine, SqlStoreError> {
         let limit = self.request_timeout;
         #[cfg(any(feature = "postgres", feature = "mysql"))]
-        let settings = |owned: bool| PoolSettings { limit, prepared: self.prepared_statements, owned };
+        let settings = |pool: &Pool| {
+            let (owned, doubt) = match pool {
+                Pool::Given => (false, Doubt::default()),
+                Pool::Owned(doubt) => (true, doubt.clone()),
+            };
+            PoolSettings { limit, prepared: self.prepared_statements, owned, doubt }
+        };
         Ok(match &self.database {
             #[cfg(feature = "postgres")]
-            Database::Postgres { pool, owned } => Engine::Postgres(Pooled::new(pool.clone(), settings(*owned))),
+            Database::Postgres(pool, whose) => Engine::Postgres(Pooled::new(pool.clone(), settings(whose))),
             #[cfg(feature = "mysql")]
-            Database::MySql { pool, owned } => Engine::MySql(Pooled::new(pool.clone(), settings(*owned))),
+            Database::MySql(pool, whose) => Engine::MySql(Pooled::new(pool.clone(), settings(whose))),
             #[cfg(feature = "sqlite")]
             Database::Sqlite(place) => {
                 let (place, durability, readers) = (place.clone(), self.durability, self.readers);
@@ -332,13 +364,13 @@ impl SqlStoreBuilder {
 }
 
 async fn migrate(engine: &Engine, table: &Table) -> Result<(), SqlStoreError> {
-    engine.run(table.schema()).await.map(drop)
+    engine.run(table.migration()).await.map(drop)
 }
 
 impl fmt::Debug for SqlStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlStoreBuilder")
-            .field("database", &self.database.dialect().name)
+            .field("database", &self.database.dialect().product)
             .field("table", &self.table)
             .field("schema", &self.schema)
             .finish_non_exhaustive()

@@ -1,17 +1,14 @@
 //! The SQL store keeps the contract.
 
-use std::{
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use super::{error::SqlStoreError, events::TARGET, store::SqlStore};
 use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, SessionStore, StoreError, Stored, Touch,
-        Update, Usage, Version,
+        Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, SessionStore, StoreError, Stored,
+        Touch, Update, Usage, Version,
     },
 };
 
@@ -109,8 +106,9 @@ impl SessionStore for SqlStore {
         Ok(())
     }
 
+    /// Only for a database of SQLite in memory.
     fn in_memory(&self) -> bool {
-        false
+        self.inner.engine.in_memory()
     }
 
     /// `postgres`, `mysql` or `sqlite`.

@@ -1,7 +1,6 @@
 //! Owners' epochs: rows of the same table, under the id of the owner.
 
 use super::{
-    engine::Answer,
     error::SqlStoreError,
     row::record,
     store::{SqlStore, no_randomness},
@@ -10,7 +9,7 @@ use super::{
 use crate::{
     id::SessionId,
     record::{Epoch, Owner, Record, RecordKind},
-    store::{StoreError, StoreErrorKind, Usage, provided},
+    store::{StoreError, StoreErrorKind, Usage},
 };
 
 /// How often an epoch is asked for that others make and remove at the same time.
@@ -18,25 +17,36 @@ const TRIES: usize = 8;
 
 impl SqlStore {
     pub(super) async fn keep_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-        let Some(ensure) = &self.statements().ensure_epoch else {
-            return provided::ensure_epoch(self, owner, usage).await;
-        };
         let id = SessionId::of_owner(owner);
         for _ in 0..TRIES {
             let fresh = new_epoch(owner, usage)?;
             let (mut values, _) = self.row(&id, &fresh, usage)?;
             values.push(Value::from(self.now()));
             // Making it twice makes it once, so it needs no reading back: the next login asks again.
-            let Answer { row, .. } = self.write(ensure, values).await.map_err(SqlStoreError::of_write)?;
-            // It was made by another, after this statement's snapshot.
-            let Some(row) = row else { continue };
-            let held = record(&id, row.bytes(1).map_err(SqlStoreError::of_read)?)?;
+            let found = self.ensured(values).await.map_err(SqlStoreError::of_write)?;
+            // It was made by another after this statement's snapshot, or expires just now.
+            let Some(bytes) = found else { continue };
+            let held = record(&id, &bytes)?;
             let epoch = held.owner().filter(|held| **held.name() == *owner).map(Owner::epoch);
             return epoch.filter(|_| held.kind() == RecordKind::Epoch).ok_or_else(|| {
                 StoreError::new(StoreErrorKind::Corrupt).on(&id).because("the record is not the epoch of this owner")
             });
         }
         Err(StoreError::new(StoreErrorKind::Other).because("the epoch keeps changing"))
+    }
+
+    /// Makes the epoch or lets it live on; returns the stored record.
+    async fn ensured(&self, values: Vec<Value>) -> Result<Option<Vec<u8>>, SqlStoreError> {
+        let statements = self.statements();
+        let (row, column) = match &statements.ensure_epoch {
+            Some(ensure) => (self.write(ensure, values).await?.row, 1),
+            None => {
+                let [make, read] = &statements.ensure_epoch_steps;
+                let text = format!("{};\n{}", make.rendered(&values), read.rendered(&values));
+                (self.engine().run(text).await?.into_iter().next(), 0)
+            }
+        };
+        row.map(|row| row.bytes(column).map(<[u8]>::to_vec)).transpose()
     }
 
     pub(super) async fn change_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {

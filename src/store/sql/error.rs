@@ -42,7 +42,10 @@ impl SqlStoreError {
 
     /// A row is not what a statement asked for.
     pub(super) fn row(message: &str) -> Self {
-        Self::new(Meaning::Unanswered(StoreErrorKind::Other), format!("the database answered something else: {message}"))
+        Self::new(
+            Meaning::Unanswered(StoreErrorKind::Other),
+            format!("the database answered something else: {message}"),
+        )
     }
 
     pub(super) fn late(limit: Duration) -> Self {
@@ -60,7 +63,6 @@ impl SqlStoreError {
         self
     }
 
-    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code, reason = "of a connection"))]
     pub(super) fn advice(&self) -> Option<&'static str> {
         self.advice
     }
@@ -76,7 +78,6 @@ impl SqlStoreError {
     }
 
     /// The same, if the request may have been carried out although the database seems to have refused it.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "a commit that fails may have happened"))]
     pub(super) fn of_commit(mut self) -> Self {
         if let Meaning::NotSent(kind) | Meaning::Refused(kind) = self.meaning {
             self.meaning = Meaning::Unanswered(kind);

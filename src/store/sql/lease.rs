@@ -28,13 +28,7 @@ impl SqlStore {
         answer.await.unwrap_or_else(|_| Err(SqlStoreError::row("the runtime has ended").of_write()))
     }
 
-    async fn take_lease(
-        &self,
-        id: &SessionId,
-        holder: Holder,
-        now: u64,
-        time: Duration,
-    ) -> Result<Lock, StoreError> {
+    async fn take_lease(&self, id: &SessionId, holder: Holder, now: u64, time: Duration) -> Result<Lock, StoreError> {
         let version = Version::random().map_err(super::store::no_randomness)?;
         let until = clock::later(clock::from_millis(now), time);
         let bytes = holder.to_u128().to_be_bytes();

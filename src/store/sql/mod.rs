@@ -11,17 +11,33 @@ mod contract;
 mod dialect;
 mod engine;
 mod epoch;
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "mysql", feature = "sqlite")),
+    allow(dead_code, reason = "what is needed depends on the databases that are compiled in")
+)]
 mod error;
 mod events;
 mod lease;
 mod operations;
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "mysql", feature = "sqlite")),
+    allow(dead_code, reason = "what is needed depends on the databases that are compiled in")
+)]
 mod row;
 mod schema;
 mod statement;
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "mysql", feature = "sqlite")),
+    allow(dead_code, reason = "what is needed depends on the databases that are compiled in")
+)]
 mod statements;
 mod statistics;
 mod store;
 mod sweep;
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "mysql", feature = "sqlite")),
+    allow(dead_code, reason = "what is needed depends on the databases that are compiled in")
+)]
 mod value;
 
 pub use self::{builder::SqlStoreBuilder, error::SqlStoreError, statistics::SqlStatistics, store::SqlStore};

@@ -61,9 +61,7 @@ impl SqlStore {
         match written {
             Ok(0) => Ok(Create::Exists),
             Ok(_) => Ok(Create::Created(version)),
-            Err(error) => {
-                self.settle(id, error, |row| row.version == version).await.map(|()| Create::Created(version))
-            }
+            Err(error) => self.settle(id, error, |row| row.version == version).await.map(|()| Create::Created(version)),
         }
     }
 
@@ -77,16 +75,12 @@ impl SqlStore {
         let (mut values, version) = self.row(id, record, usage)?;
         values.extend([Value::from(self.now()), Value::from(expected.as_bytes())]);
         match self.write(&self.statements().update, values).await {
-            Ok(Answer { written: 0, row }) => {
-                Ok(match self.other(id, row, expected).await? {
-                    Some(other) => Update::Conflict(other),
-                    None => Update::Gone,
-                })
-            }
+            Ok(Answer { written: 0, row }) => Ok(match self.other(id, row, expected).await? {
+                Some(other) => Update::Conflict(other),
+                None => Update::Gone,
+            }),
             Ok(_) => Ok(Update::Updated(version)),
-            Err(error) => {
-                self.settle(id, error, |row| row.version == version).await.map(|()| Update::Updated(version))
-            }
+            Err(error) => self.settle(id, error, |row| row.version == version).await.map(|()| Update::Updated(version)),
         }
     }
 
@@ -185,9 +179,7 @@ impl SqlStore {
                 };
                 Ok(row.map_or(Rename::Gone, Rename::Conflict))
             }
-            Err(error) => {
-                self.settle(to, error, |row| row.version == version).await.map(|()| Rename::Renamed(version))
-            }
+            Err(error) => self.settle(to, error, |row| row.version == version).await.map(|()| Rename::Renamed(version)),
         }
     }
 

@@ -2,12 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    dialect::Dialect,
-    error::SqlStoreError,
-    statement::literal,
-    value::Value,
-};
+use super::{dialect::Dialect, error::SqlStoreError, statement::literal, value::Value};
 
 /// The columns that the statements use.
 pub(super) const COLUMNS: [&str; 13] = [
@@ -67,10 +62,17 @@ impl Table {
 
     /// The statements that create it where it is missing.
     pub(super) fn schema(&self) -> String {
-        let (before, after) = self.dialect.migrating;
-        let all = before.iter().chain(self.dialect.schema).chain(after);
+        self.all(self.dialect.schema)
+    }
+
+    /// The same, as several processes can run it at once.
+    pub(super) fn migration(&self) -> String {
+        self.all(self.dialect.migrating) + &self.schema()
+    }
+
+    fn all(&self, statements: &[&str]) -> String {
         let mut text = String::new();
-        for statement in all {
+        for statement in statements {
             let _ = writeln!(text, "{};", self.fill(statement));
         }
         text
@@ -103,9 +105,12 @@ impl Table {
 
     /// Says what is missing, given the columns that it has.
     pub(super) fn check(&self, columns: &[String]) -> Result<(), SqlStoreError> {
-        let missing: Vec<_> =
-            COLUMNS.iter().filter(|column| !columns.iter().any(|has| has.eq_ignore_ascii_case(column))).copied().collect();
-        let (name, table) = (self.dialect.name, self.in_statements());
+        let missing: Vec<_> = COLUMNS
+            .iter()
+            .filter(|column| !columns.iter().any(|has| has.eq_ignore_ascii_case(column)))
+            .copied()
+            .collect();
+        let (name, table) = (self.dialect.product, self.in_statements());
         if columns.is_empty() {
             let error = SqlStoreError::setup(format!("{name} has no table {table}"));
             return Err(error.advise(Some(super::error::advice::SCHEMA)));
@@ -128,4 +133,44 @@ pub(super) fn list<'a>(dialect: &Dialect, ids: impl IntoIterator<Item = &'a [u8]
         literal(dialect, &Value::from(id), &mut text);
     }
     text
+}
+
+#[cfg(all(test, feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod tests {
+    use super::{super::dialect, *};
+
+    #[test]
+    fn the_documentation_has_the_sql_of_the_schema() {
+        let documented = include_str!("store.rs");
+        for dialect in [&dialect::POSTGRES, &dialect::MYSQL, &dialect::SQLITE] {
+            let table = Table::new(dialect, None, "sessions").unwrap();
+            for statement in dialect.schema {
+                let text = format!("{};", table.fill(statement));
+                let text: Vec<_> = text.lines().map(|line| format!("/// {line}")).collect();
+                assert!(documented.contains(&text.join("\n")), "{}: {}", dialect.product, text.join("\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_checked_and_quoted() {
+        let table = Table::new(&dialect::POSTGRES, Some("Web"), "sessions_2").unwrap();
+        assert_eq!(table.in_statements(), "\"Web\".\"sessions_2\"");
+        assert_eq!(Table::new(&dialect::MYSQL, None, "s").unwrap().in_statements(), "`s`");
+        for name in ["", "2s", "a-b", "a.b", "a\"b", "a;b", "ä", &"x".repeat(60)] {
+            let error = Table::new(&dialect::POSTGRES, None, name).unwrap_err().to_string();
+            assert!(error.contains(&format!("setting `table` is {name:?}")), "{error}");
+        }
+        assert!(Table::new(&dialect::POSTGRES, Some("a b"), "s").unwrap_err().to_string().contains("`schema`"));
+    }
+
+    #[test]
+    fn it_says_what_is_missing() {
+        let table = Table::new(&dialect::SQLITE, None, "s").unwrap();
+        assert!(table.check(&COLUMNS.map(str::to_owned)).is_ok());
+        let error = table.check(&["ID".to_owned(), "version".to_owned()]).unwrap_err().to_string();
+        assert!(error.starts_with("the table \"s\" lacks record, expires_at,"), "{error}");
+        let error = table.check(&[]).unwrap_err().to_string();
+        assert!(error.starts_with("SQLite has no table \"s\"; create the table"), "{error}");
+    }
 }

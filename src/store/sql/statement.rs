@@ -103,3 +103,26 @@ pub(super) fn literal(dialect: &Dialect, value: &Value, text: &mut String) {
         Value::NoBytes => text.push_str(dialect.no_bytes),
     }
 }
+
+#[cfg(all(test, feature = "postgres", feature = "mysql"))]
+mod tests {
+    use super::{super::dialect, *};
+
+    #[test]
+    fn arguments_are_numbered_repeated_or_written_out() {
+        let values = [Value::Int(7), Value::from(&b"\x00'"[..]), Value::NoBytes];
+        let template = "UPDATE t SET a = {2}, b = {3} WHERE c = {1} AND d < {2}";
+        let statement = Statement::new(&dialect::POSTGRES, template);
+        assert_eq!(&**statement.text(), "UPDATE t SET a = $1, b = $2 WHERE c = $3 AND d < $1");
+        let order: Vec<_> = statement.values(&values).cloned().collect();
+        assert_eq!(order, [values[1].clone(), values[2].clone(), values[0].clone()]);
+        assert_eq!(
+            statement.rendered(&values),
+            "UPDATE t SET a = E'\\\\x0027'::bytea, b = NULL::bytea WHERE c = 7 AND d < E'\\\\x0027'::bytea"
+        );
+        let statement = Statement::new(&dialect::MYSQL, template);
+        assert_eq!(&**statement.text(), "UPDATE t SET a = ?, b = ? WHERE c = ? AND d < ?");
+        assert_eq!(statement.values(&values).count(), 4);
+        assert_eq!(statement.rendered(&values), "UPDATE t SET a = x'0027', b = NULL WHERE c = 7 AND d < x'0027'");
+    }
+}

@@ -6,12 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    dialect::Dialect,
-    row::STORED,
-    schema::Table,
-    statement::Statement,
-};
+use super::{dialect::Dialect, row::STORED, schema::Table, statement::Statement};
 
 /// A write, and what is read along with it.
 #[derive(Debug)]
@@ -58,8 +53,10 @@ pub(super) struct Statements {
     pub(super) rename: Option<Write>,
     /// The same in two statements, the second of which does nothing if the first did. Of a transaction.
     pub(super) rename_steps: [Arc<Statement>; 2],
-    /// As `create`, where a row that is there keeps its record and lives as long as either.
+    /// As `create`, where a row that is there keeps its record and lives as long as either; what is read is the row.
     pub(super) ensure_epoch: Option<Write>,
+    /// The same in two statements of one request, the second of which reads the record.
+    pub(super) ensure_epoch_steps: [Arc<Statement>; 2],
     /// As `update`, of a row in any version that lives as long as either.
     pub(super) renew_epoch: Write,
     /// 1 id, 2 now, 3 holder, 4 end of the lease, 5 version.
@@ -85,6 +82,9 @@ pub(super) struct Statements {
 
 const ROW: &str = "id, version, record, expires_at, used_at, absolute_at, idle, kind, owner_id, owner, sweep_at";
 const ROW_VALUES: &str = "{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}, {10}, {4}";
+
+/// What an epoch that is there keeps.
+const KEPT: [&str; 8] = ["version", "record", "absolute_at", "idle", "kind", "owner_id", "owner", "sweep_at"];
 
 /// A session that is not expired.
 fn live_session(now: &str) -> String {
@@ -146,10 +146,7 @@ impl Statements {
         let or_keeps = |column: &str| {
             format!("{column} = CASE WHEN s.expires_at <= {{11}} THEN excluded.{column} ELSE s.{column} END")
         };
-        let kept: Vec<_> = ["version", "record", "absolute_at", "idle", "kind", "owner_id", "owner", "sweep_at"]
-            .into_iter()
-            .map(or_keeps)
-            .collect();
+        let kept: Vec<_> = KEPT.into_iter().map(or_keeps).collect();
         let ensure_epoch = dialect.returns.then(|| {
             make.returning(
                 format!(
@@ -161,6 +158,18 @@ impl Statements {
                 &present("{11}"),
             )
         });
+        // Assigned from left to right: what depends on the old expiry comes before the new one.
+        let or_keeps =
+            |column: &str| format!("{column} = CASE WHEN expires_at <= {{11}} THEN VALUES({column}) ELSE {column} END");
+        let kept: Vec<_> = KEPT.into_iter().map(or_keeps).collect();
+        let ensure_epoch_steps = [
+            make.statement(format!(
+                "{insert} ON DUPLICATE KEY UPDATE {}, used_at = GREATEST(used_at, VALUES(used_at)), expires_at = \
+                 GREATEST(expires_at, VALUES(expires_at))",
+                kept.join(", ")
+            )),
+            make.statement(format!("SELECT record FROM {t} WHERE id = {{1}} AND expires_at > {{11}}")),
+        ];
         let taken = "lease_holder = {3} AND lease_until > {2}";
         let lock = format!(
             "UPDATE {t} SET version = CASE WHEN {taken} THEN version ELSE {{5}} END, lease_holder = {{3}}, lease_until = \
@@ -204,6 +213,7 @@ impl Statements {
                 )),
             ],
             ensure_epoch,
+            ensure_epoch_steps,
             renew_epoch: make.write(
                 format!(
                     "UPDATE {t} SET version = {{2}}, record = {{3}}, used_at = {{5}}, expires_at = {greatest}(expires_at, \

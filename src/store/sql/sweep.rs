@@ -44,8 +44,7 @@ impl SqlStore {
     pub(super) async fn sessions_of(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
         let id = SessionId::of_owner(owner);
         let values = vec![Value::from(&id.as_bytes()[..]), Value::from(owner.as_bytes()), Value::from(self.now())];
-        let rows =
-            self.engine().read(&self.statements().list_owner, values).await.map_err(SqlStoreError::of_read)?;
+        let rows = self.engine().read(&self.statements().list_owner, values).await.map_err(SqlStoreError::of_read)?;
         let owned = |row: &Row| {
             let id = row.id(5).map_err(SqlStoreError::of_read)?;
             Ok(match stored(&id, row) {
@@ -142,7 +141,9 @@ impl SqlStore {
             let mut unused: BTreeMap<u64, Vec<SessionId>> = BTreeMap::new();
             for row in &rows {
                 let late = idle.late(Lifetime::from_millis(row.int(2)?, 0, CookieLifetime::Browser));
-                if let Some(latest) = cutoff.checked_sub(late).filter(|latest| row.int(1).is_ok_and(|used| used <= *latest)) {
+                if let Some(latest) =
+                    cutoff.checked_sub(late).filter(|latest| row.int(1).is_ok_and(|used| used <= *latest))
+                {
                     unused.entry(latest).or_default().push(row.id(0)?);
                 }
             }

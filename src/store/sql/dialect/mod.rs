@@ -18,7 +18,7 @@ pub(super) use self::sqlite::SQLITE;
 #[derive(Debug)]
 pub(super) struct Dialect {
     /// The name in messages.
-    pub(super) name: &'static str,
+    pub(super) product: &'static str,
     /// The short name of the store, for events and metrics.
     pub(super) store: &'static str,
     /// What is around a name.
@@ -44,8 +44,8 @@ pub(super) struct Dialect {
     pub(super) from_nothing: &'static str,
     /// Creates the table `{t}` and its indexes `{t_owner}` and `{t_sweep}`.
     pub(super) schema: &'static [&'static str],
-    /// What comes before and after the statements of `schema`, so that several processes can create it at once.
-    pub(super) migrating: (&'static [&'static str], &'static [&'static str]),
+    /// What comes before the statements of `schema`, so that several processes can create it at once.
+    pub(super) migrating: &'static [&'static str],
     /// Returns the names of the columns of the table: `{name}` is its quoted name, `{table}` and `{in}` are literals.
     pub(super) columns: &'static str,
     /// Removes everything: the first query counts. `{t}` is the table, `{live}` the condition of a live session.

@@ -3,7 +3,7 @@
 use super::Dialect;
 
 pub(in super::super) const MYSQL: Dialect = Dialect {
-    name: "MySQL",
+    product: "MySQL",
     store: "mysql",
     quote: '`',
     longest_name: 57,
@@ -33,7 +33,7 @@ pub(in super::super) const MYSQL: Dialect = Dialect {
          \x20   INDEX {t_owner} (owner_id),\n\
          \x20   INDEX {t_sweep} (sweep_at)\n\
          ) ENGINE = InnoDB"],
-    migrating: (&[], &[]),
+    migrating: &[],
     columns: "SELECT column_name FROM information_schema.columns \
               WHERE table_schema = {in} AND table_name = {table}",
     // At this level the first query locks every row and every gap, so that no row can be inserted before the end.

@@ -3,7 +3,7 @@
 use super::Dialect;
 
 pub(in super::super) const POSTGRES: Dialect = Dialect {
-    name: "PostgreSQL",
+    product: "PostgreSQL",
     store: "postgres",
     quote: '"',
     longest_name: 56,
@@ -37,7 +37,7 @@ pub(in super::super) const POSTGRES: Dialect = Dialect {
         "CREATE INDEX IF NOT EXISTS {t_sweep} ON {t} (sweep_at)",
     ],
     // The lock is any number that nobody else takes. `CREATE ... IF NOT EXISTS` alone fails if two run at once.
-    migrating: (&["SELECT pg_advisory_xact_lock(5504716381224793906)"], &[]),
+    migrating: &["SELECT pg_advisory_xact_lock(5504716381224793906)"],
     columns: "SELECT attname::text FROM pg_catalog.pg_attribute \
               WHERE attrelid = to_regclass({name}) AND attnum > 0 AND NOT attisdropped",
     // The lock waits for the statements under way, renames included, and holds up those that come later. The snapshot

@@ -3,7 +3,7 @@
 use super::Dialect;
 
 pub(in super::super) const SQLITE: Dialect = Dialect {
-    name: "SQLite",
+    product: "SQLite",
     store: "sqlite",
     quote: '"',
     longest_name: 128,
@@ -35,7 +35,7 @@ pub(in super::super) const SQLITE: Dialect = Dialect {
         "CREATE INDEX IF NOT EXISTS {t_owner} ON {t} (owner_id) WHERE owner_id IS NOT NULL",
         "CREATE INDEX IF NOT EXISTS {t_sweep} ON {t} (sweep_at)",
     ],
-    migrating: (&[], &[]),
+    migrating: &[],
     columns: "SELECT name FROM pragma_table_info({table})",
     clear: &["SELECT count(*) FROM {t} WHERE {live}", "DELETE FROM {t}"],
 };

@@ -19,18 +19,13 @@ use std::sync::Arc;
 #[cfg(feature = "mysql")]
 pub(super) use self::mysql::MySqlDriver;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) use self::pooled::{PoolSettings, Pooled};
+pub(super) use self::pooled::{Doubt, PoolSettings, Pooled};
 #[cfg(feature = "postgres")]
 pub(super) use self::postgres::PostgresDriver;
 #[cfg(feature = "sqlite")]
 pub(super) use self::sqlite::{Place, SqliteEngine, SqliteSettings};
 use super::{
-    error::SqlStoreError,
-    row::Row,
-    statement::Statement,
-    statements::Write,
-    statistics::Counters,
-    value::Value,
+    error::SqlStoreError, row::Row, statement::Statement, statements::Write, statistics::Counters, value::Value,
 };
 
 /// What a write has done.
@@ -93,6 +88,16 @@ impl Engine {
 
     pub(super) fn counters(&self) -> &Counters {
         each!(self, engine => engine.counters())
+    }
+
+    /// Whether the records are in this process's memory.
+    pub(super) fn in_memory(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(engine) => engine.in_memory(),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            _ => false,
+        }
     }
 
     /// Ends what is the engine's own.

@@ -1,6 +1,9 @@
 //! Statements over a pool of connections to a server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sqlx::{Database, Pool, pool::PoolConnection};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -55,7 +58,7 @@ pub(in super::super) struct Call {
 #[derive(Debug, Clone)]
 pub(super) enum Text {
     /// A statement that the connection prepares once, and its values.
-    Prepared(Arc<str>, Vec<Value>),
+    Prepared(Arc<str>, Arc<[Value]>),
     /// One or several statements with their values in them.
     Plain(Arc<str>),
 }
@@ -73,13 +76,30 @@ pub(in super::super) struct Pooled<D: Driver> {
     counters: Counters,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct PoolSettings {
     /// How long a request may take, with the wait for a connection.
     pub(in super::super) limit: Duration,
     pub(in super::super) prepared: bool,
     /// Whether the pool is the store's own, and closed with it.
     pub(in super::super) owned: bool,
+    pub(in super::super) doubt: Doubt,
+}
+
+/// When a connection was last found dead. One that was idle then may be dead as well.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection that was idle for this long has to be asked whether it is there.
+    pub(in super::super) fn applies(&self, idle: Duration) -> bool {
+        let noted = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.is_some_and(|noted| noted.elapsed() <= idle)
+    }
 }
 
 impl<D: Driver> Pooled<D> {
@@ -162,6 +182,9 @@ impl<D: Driver> Pooled<D> {
                     pause(attempt).await;
                 }
                 Err(error) => {
+                    if error.meaning() == Meaning::Unanswered(StoreErrorKind::Unavailable) {
+                        self.settings.doubt.note();
+                    }
                     if error.meaning() != Meaning::Duplicate {
                         self.counters.failed.add(1);
                     }
@@ -224,12 +247,7 @@ async fn once<D: Driver>(pool: Pool<D::Db>, limit: Duration, call: Call) -> Resu
 }
 
 /// Gives a connection back after an error only if it is as it was before.
-async fn tidy<D: Driver>(
-    mut connection: PoolConnection<D::Db>,
-    deadline: Instant,
-    call: &Call,
-    error: &SqlStoreError,
-) {
+async fn tidy<D: Driver>(mut connection: PoolConnection<D::Db>, deadline: Instant, call: &Call, error: &SqlStoreError) {
     let mut usable = !error.is_unanswered();
     if usable && matches!(call.text, Text::Plain(_)) && !D::ROLLBACK.is_empty() {
         let rollback = Call { text: Text::Plain(D::ROLLBACK.into()), rows: false };

@@ -26,7 +26,11 @@ impl ToSql for Value {
 }
 
 /// Runs a statement; returns its rows.
-pub(super) fn rows(connection: &Connection, statement: &Statement, values: &[Value]) -> Result<Vec<Row>, SqlStoreError> {
+pub(super) fn rows(
+    connection: &Connection,
+    statement: &Statement,
+    values: &[Value],
+) -> Result<Vec<Row>, SqlStoreError> {
     let read = || {
         let mut prepared = connection.prepare_cached(statement.text())?;
         let columns = prepared.column_count();
@@ -108,9 +112,9 @@ pub(super) fn failed(error: rusqlite::Error) -> SqlStoreError {
         Some(ErrorCode::ReadOnly) => (Unavailable, Some(advice::READ_ONLY)),
         Some(ErrorCode::TooBig) => (TooLarge, None),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (Unavailable, Some(NOT_A_DATABASE)),
-        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::OutOfMemory) => {
-            (Unavailable, None)
-        }
+        Some(
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::OutOfMemory,
+        ) => (Unavailable, None),
         // Any other error of a statement.
         Some(ErrorCode::Unknown) => (Other, Some(advice::SCHEMA)),
         _ => (Other, None),

@@ -1,8 +1,13 @@
 //! The database's file.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Place, execute::failed};
 use crate::store::{
@@ -17,6 +22,9 @@ use crate::store::{
 /// How many prepared statements a connection keeps: all of a store's.
 const STATEMENTS: usize = 64;
 
+/// How long a connection waits before it tries again to switch a file to a write-ahead log.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Opens the connection that writes.
 pub(super) fn open(place: &Place, durability: Durability, busy: Duration) -> Result<Connection, SqlStoreError> {
     let connection = match place {
@@ -29,8 +37,7 @@ pub(super) fn open(place: &Place, durability: Durability, busy: Duration) -> Res
     };
     set_up(&connection, busy)?;
     if matches!(place, Place::File { .. }) {
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+        let mode = use_log(&connection, busy)?;
         if !mode.eq_ignore_ascii_case("wal") {
             return Err(SqlStoreError::setup(format!(
                 "SQLite can't use a write-ahead log here, and stays in mode {mode:?}: put the file on a local disk"
@@ -39,6 +46,22 @@ pub(super) fn open(place: &Place, durability: Durability, busy: Duration) -> Res
     }
     set_synchronous(&connection, durability, true)?;
     Ok(connection)
+}
+
+/// Switches to a write-ahead log; returns the mode that the file is in.
+///
+/// If two connections do it to a new file at once, SQLite refuses one of them without waiting, since each could wait for the
+/// other.
+fn use_log(connection: &Connection, busy: Duration) -> Result<String, SqlStoreError> {
+    let deadline = Instant::now() + busy;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                thread::sleep(PAUSE);
+            }
+            mode => return mode.map_err(failed),
+        }
+    }
 }
 
 /// Opens a connection that reads.
@@ -57,7 +80,11 @@ fn set_up(connection: &Connection, busy: Duration) -> Result<(), SqlStoreError> 
 }
 
 /// Says what is synced at the next commit.
-pub(super) fn set_synchronous(connection: &Connection, durability: Durability, ends: bool) -> Result<(), SqlStoreError> {
+pub(super) fn set_synchronous(
+    connection: &Connection,
+    durability: Durability,
+    ends: bool,
+) -> Result<(), SqlStoreError> {
     let level = match (durability, ends) {
         (Durability::None, _) => "OFF",
         (Durability::Data, false) => "NORMAL",

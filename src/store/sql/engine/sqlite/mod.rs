@@ -15,11 +15,7 @@ mod file;
 mod readers;
 mod writer;
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use self::{readers::Readers, writer::Writer};
 use super::Answer;
@@ -116,10 +112,15 @@ impl SqliteEngine {
 
     pub(super) async fn run(&self, text: String) -> Result<Vec<Row>, SqlStoreError> {
         self.counters.requests.add(1);
-        let work =
-            move |connection: &rusqlite::Connection| execute::all_or_none(connection, || execute::batch(connection, &text));
+        let work = move |connection: &rusqlite::Connection| {
+            execute::all_or_none(connection, || execute::batch(connection, &text))
+        };
         let outcome = self.writer.write(true, work).await;
         self.counted(outcome)
+    }
+
+    pub(super) fn in_memory(&self) -> bool {
+        self.readers.is_none()
     }
 
     pub(super) fn counters(&self) -> &Counters {
@@ -127,7 +128,7 @@ impl SqliteEngine {
     }
 
     /// Waits for what is under way, and closes the file.
-    pub(super) async fn close(&self) -> Result<(), SqlStoreError> {
+    pub(in super::super) async fn close(&self) -> Result<(), SqlStoreError> {
         if let Some(readers) = &self.readers {
             readers.close().await;
         }

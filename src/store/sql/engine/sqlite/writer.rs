@@ -37,7 +37,10 @@ type Told = Box<dyn FnOnce(Result<(), SqlStoreError>) + Send>;
 type Work = Box<dyn FnOnce(Result<&Connection, SqlStoreError>) -> Told + Send>;
 
 enum Job {
-    Write { work: Work, ends: bool },
+    Write {
+        work: Work,
+        ends: bool,
+    },
     /// Of a database in memory: no transaction is needed.
     Read(Box<dyn FnOnce(&Connection) + Send>),
     /// Copies what was committed from the log into the file, and syncs both.
@@ -233,8 +236,6 @@ impl Transactions {
     }
 
     fn checkpoint(&self) -> Result<(), SqlStoreError> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
-            .map_err(failed)
+        self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(())).map_err(failed)
     }
 }

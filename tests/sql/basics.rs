@@ -225,7 +225,7 @@ async fn a_table_that_does_not_fit_is_named_with_what_it_lacks() {
             std::fs::write(path, "").unwrap();
         }
         let error = database.store().table(&table).open().await.unwrap_err().to_string();
-        assert!(error.contains(&format!("has no table")) && error.contains("`migrate`"), "{error}");
+        assert!(error.contains("has no table") && error.contains("`migrate`"), "{error}");
         database.store().table(&table).migrate().await.unwrap();
         database.sql(format!("ALTER TABLE {table} RENAME COLUMN idle TO idle_time")).await;
         let error = database.store().table(&table).open().await.unwrap_err().to_string();

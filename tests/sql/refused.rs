@@ -300,7 +300,7 @@ async fn what_can_not_be_opened_says_why_without_the_password() {
         let missing = connect(&server.url(&database)).await.unwrap_err().to_string();
         assert!(missing.contains("no table") && missing.contains("create=yes"), "{product:?}: {missing}");
         server.sql(&database, "CREATE TABLE sessions (id INT PRIMARY KEY)");
-        let other = connect(&format!("{}", server.url(&database))).await.unwrap_err().to_string();
+        let other = connect(&server.url(&database)).await.unwrap_err().to_string();
         assert!(other.contains("lacks") && other.contains("expires_at"), "{product:?}: {other}");
     }
 }

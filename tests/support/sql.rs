@@ -12,17 +12,17 @@
 
 #[path = "sql/bouncer.rs"]
 mod bouncer;
+#[path = "sql/database.rs"]
+mod database;
 #[path = "sql/folder.rs"]
 mod folder;
 #[path = "sql/process.rs"]
 mod process;
 #[path = "sql/programs.rs"]
 mod programs;
-#[path = "sql/server.rs"]
-mod server;
 
 pub use self::{
     bouncer::Bouncer,
+    database::{PASSWORD, Product, Server, Setup, fresh_name},
     process::{PATIENCE, signal, wait_until},
-    server::{PASSWORD, Product, Server, Setup, fresh_name},
 };

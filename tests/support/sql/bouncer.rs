@@ -3,10 +3,10 @@
 use std::{fmt::Write as _, fs};
 
 use super::{
+    database::{PASSWORD, Product, Server},
     folder::{Folder, unprivileged},
     process::{Process, accepts, free_port},
     programs,
-    server::{PASSWORD, Product, Server},
 };
 
 /// A running PgBouncer, in transaction mode.

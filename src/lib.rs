@@ -232,16 +232,20 @@ pub use self::connect::{ConnectError, connect, connect_observed};
 pub use self::events::MetricsObserver;
 #[cfg(feature = "encryption")]
 pub use self::keyring::{KeyRing, Secret};
+#[cfg(any(feature = "file", feature = "sqlite"))]
+pub use self::store::Durability;
 #[cfg(feature = "encryption")]
 pub use self::store::EncryptedStore;
+#[cfg(feature = "file")]
+pub use self::store::FileStore;
 #[cfg(feature = "memcached")]
 pub use self::store::MemcachedStore;
 #[cfg(feature = "memory")]
 pub use self::store::MemoryStore;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-#[cfg(feature = "file")]
-pub use self::store::{Durability, FileStore};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use self::store::SqlStore;
 pub use self::{
     admin::{DEVICE, OwnedSession, Sessions},
     clock::Clock,

@@ -16,6 +16,12 @@ use crate::{events::Observer, store::DynStore, url::StoreUrl};
 /// | `redis+unix:///PATH` | the same, by a Unix socket | the same, and `database` |
 /// | `redis-cluster://HOST[:PORT],…` | the same, on a cluster; some of its nodes are enough | those of `redis` |
 /// | `redis-sentinel://HOST[:PORT],…/NAME[/DATABASE]` | the same, on the primary that these Sentinels know by this name | those of `redis`, and `sentinel_user`, `sentinel_password` |
+/// | `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE` | [`SqlStore`](crate::SqlStore) | those of all SQL stores; `connections`, `schema`, `prepared_statements=yes\|no`, `sslmode`, `sslrootcert=PATH` |
+/// | `mysql://USER[:PASSWORD]@HOST[:PORT]/DATABASE` | the same | those of all SQL stores; `connections`, `ssl-mode`, `ssl-ca=PATH` |
+/// | `sqlite:PATH`, `sqlite::memory:` | the same | those of all SQL stores; `durability=none\|data\|full` |
+///
+/// All SQL stores take `create=yes|no` (creates the table, and the file of SQLite, if it is missing), `table`,
+/// `timeout_ms`, `sweep_interval_s` (0: never) and `cache`. `postgresql` stands for `postgres`, and `mariadb` for `mysql`.
 ///
 /// `cache=N` puts a [`CachedStore`](crate::CachedStore) of N sessions in front, which always validates; 0 means no
 /// cache. The prefix of memcached's and Redis's keys is followed by a colon; the default is `session:`.
@@ -24,8 +30,9 @@ use crate::{events::Observer, store::DynStore, url::StoreUrl};
 /// only those in the PEM file of the option `ca=PATH`. `valkey` stands for `redis` in all of these, and `valkeys` for
 /// `rediss`.
 ///
-/// User and password of Redis precede the servers: `redis://shop:s%2Fcret@10.0.0.1`, or `redis://:s%2Fcret@10.0.0.1`
-/// for the default user. URLs end up in logs and process lists: read such a URL from a variable or a file that only the
+/// User and password of Redis and of a database precede the servers: `redis://shop:s%2Fcret@10.0.0.1`, or `redis://:s%2Fcret@10.0.0.1`
+/// for Redis's default user. For PostgreSQL, the password can be left out and given by the variable `PGPASSWORD` or in
+/// libpq's password file. URLs end up in logs and process lists: read such a URL from a variable or a file that only the
 /// application can read, or use the store's own builder. No error repeats a password. The other stores take no secrets
 /// from URLs.
 ///
@@ -42,6 +49,11 @@ use crate::{events::Observer, store::DynStore, url::StoreUrl};
 ///   `memcached:///run/memcached.sock` is refused. An IPv6 address without brackets is refused, too.
 /// - `redis://h1/2?prefix=shop` names a host, its database 2, and the prefix `shop:`. `redis+unix:///run/redis.sock`
 ///   names a socket by its path.
+/// - `postgres://bob:p%40ss@db.example:5433/shop?sslmode=verify-full` names a user, whose password is `p@ss`, and a
+///   database. In the place of the host, `%2Frun%2Fpostgresql` is the directory of PostgreSQL's Unix socket, and
+///   `%2Frun%2Fmysqld%2Fmysqld.sock` the socket of MySQL. User and database are not guessed.
+/// - `sqlite:x.db` is a file in the process's working directory. `sqlite:/var/lib/x.db` and `sqlite:///var/lib/x.db` name
+///   the same absolute path. `sqlite://x.db` is refused.
 ///
 /// **No part is guessed.** These parts are refused, and the error shows what to write:
 ///

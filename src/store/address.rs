@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// A host and a port, or the path of a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Address {
+pub(crate) enum Address {
     Tcp {
         host: String,
         port: u16,
@@ -23,7 +23,7 @@ impl Address {
     /// Parses `host`, `host:port`, `127.0.0.1:6379`, `[::1]:6379`, `/run/server.sock` or `unix:/run/server.sock`. The
     /// error says what is wrong. A wrong host name is refused here, since it would otherwise be noticed only when it is
     /// looked up at the first request.
-    pub(super) fn parse(text: &str, default_port: u16) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("it must have 1 to 255 characters and no spaces");
         }

@@ -65,8 +65,12 @@ impl Idle {
     }
 
     pub(crate) fn includes_millis(&self, lifetime: Lifetime, used_at: u64, now: u64) -> bool {
-        let late = lifetime.idle_part(self.touch_fraction);
-        used_at.saturating_add(late) <= self.cutoff(now)
+        used_at.saturating_add(self.late(lifetime)) <= self.cutoff(now)
+    }
+
+    /// How much later than recorded a session with this lifetime can have been used, in milliseconds.
+    pub(crate) fn late(&self, lifetime: Lifetime) -> u64 {
+        lifetime.idle_part(self.touch_fraction)
     }
 
     /// The latest time of last use with which a session is idle, in milliseconds since the Unix epoch, if every use

@@ -8,15 +8,21 @@
 //! - [`StoreError`]: a failed operation, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
-#[cfg(any(feature = "memcached", feature = "redis"))]
-mod address;
-#[cfg(any(feature = "file", feature = "memory"))]
+#[cfg(any(
+    feature = "memcached",
+    feature = "redis",
+    all(feature = "url", any(feature = "postgres", feature = "mysql"))
+))]
+pub(crate) mod address;
+#[cfg(any(feature = "file", feature = "memory", feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod background_tasks;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod backoff;
 mod cached;
 mod capability;
 mod contract;
+#[cfg(any(feature = "file", feature = "sqlite"))]
+mod durability;
 mod dynamic;
 #[cfg(feature = "encryption")]
 mod encrypted;
@@ -41,17 +47,21 @@ pub(crate) mod redis;
 mod released;
 mod slot_rings;
 mod small_bytes;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) mod sql;
 mod stored;
 mod usage;
 mod version;
 
 pub(crate) use self::capability::{own_capabilities, require};
+#[cfg(any(feature = "file", feature = "sqlite"))]
+pub use self::durability::Durability;
 #[cfg(all(fuzzing, feature = "encryption"))]
 pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "file")]
-pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
+pub use self::file::{FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memcached-tls")]
 pub use self::memcached::MemcachedTls;
 #[cfg(feature = "memcached")]
@@ -62,6 +72,8 @@ pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemorySto
 pub use self::redis::RedisTls;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisConfigError, RedisStatistics, RedisStore, RedisStoreBuilder};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use self::sql::{SqlStatistics, SqlStore, SqlStoreBuilder, SqlStoreError};
 pub use self::{
     cached::{CacheConfig, CacheStatistics, CachedStore},
     capability::{Clearing, Leases, Listing, Owners},

@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Durability, FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool, store::FileStore};
+use super::{FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool, store::FileStore};
 use crate::{
     clock::Clock,
     events::{Observer, Observers},
+    store::Durability,
 };
 
 /// Configures a [`FileStore`].
@@ -39,7 +40,7 @@ impl FileStore {
     /// # Errors
     ///
     /// If the directory is missing, is a file, can't be read, written or (except with
-    /// [`Durability::None`](super::Durability)) synced, is on a file system without locks or exact times, does not
+    /// [`Durability::None`](crate::store::Durability)) synced, is on a file system without locks or exact times, does not
     /// answer in time, or belongs to another user's store. The error's text includes the operating system's reason,
     /// which is also its [`source`](std::error::Error::source).
     pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {

@@ -8,11 +8,8 @@ use std::{
     },
 };
 
-use super::{
-    Durability,
-    layout::{Layout, SHARDS},
-};
-use crate::id::SessionId;
+use super::layout::{Layout, SHARDS};
+use crate::{id::SessionId, store::Durability};
 
 /// How many ids are remembered. If there are more, a flush syncs every file in the shards concerned.
 const MOST_IDS: usize = 1 << 16;

@@ -1,7 +1,10 @@
 //! The directory with its settings.
 
-use super::{Durability, dirty::Dirty, layout::Layout};
-use crate::clock::{self, Clock};
+use super::{dirty::Dirty, layout::Layout};
+use crate::{
+    clock::{self, Clock},
+    store::Durability,
+};
 
 /// The directory with its settings. `found` reads files in it, `writing` writes them.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `events`, `error`, `durability` | where events are sent, [`FileStoreError`] and [`Durability`] |
+//! | `events`, `error` | where events are sent, and [`FileStoreError`] |
 //! | `platform`, `times`, `content` | operating systems, expiry and last use as a file's times, a file's content |
 //! | `layout`, `locks` | the paths in the directory, and the shards' lock files |
 //! | `dirty`, `disk` | the unsynced changes of this process, and the directory with its settings |
@@ -22,7 +22,6 @@ mod content;
 mod contract;
 mod dirty;
 mod disk;
-mod durability;
 mod error;
 mod events;
 mod flushing;
@@ -42,4 +41,4 @@ mod unsynced;
 mod walk;
 mod writing;
 
-pub use self::{builder::FileStoreBuilder, durability::Durability, error::FileStoreError, store::FileStore};
+pub use self::{builder::FileStoreBuilder, error::FileStoreError, store::FileStore};

@@ -55,7 +55,7 @@ const LEAST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 ///   waiting.
 /// - **Every call has a time limit**, the same deadline, measured by the caller's own timer. Several runtimes can share
 ///   the store, and it survives the end of the runtime that opened it.
-/// - **A change that was not synced is not acknowledged**, as far as the [`Durability`](super::Durability) promises a
+/// - **A change that was not synced is not acknowledged**, as far as the [`Durability`](crate::store::Durability) promises a
 ///   sync. Its documentation says what happens if a sync fails.
 /// - **A touch writes no content, and a sweep opens only files that it removes**: expiry and last use are the file's
 ///   modification and access time. Times that another program has set (a backup, a copy without `-p`) are recognised,

@@ -1,9 +1,26 @@
 //! What survives a power cut.
 
-/// Sets which changes to a [`FileStore`](super::FileStore) survive a power cut or a crash of the operating system.
+/// Sets which changes to a store in files, `FileStore` or an SQLite file of `SqlStore`, survive a power cut or a crash of
+/// the operating system.
 ///
 /// A crash of the *process* loses no acknowledged change, whatever the setting: the change is then in the operating
 /// system's cache.
+///
+/// With `Data`, a power cut may set a session back to an earlier complete state, but never undoes a logout. With `None`,
+/// it may do both. A lost touch only ends the session earlier.
+///
+/// # SQLite
+///
+/// | | commit with a removal, renewal or revocation | any other commit |
+/// |---|---|---|
+/// | `None` | `synchronous=OFF` | `synchronous=OFF` |
+/// | `Data` | `synchronous=FULL` | `synchronous=NORMAL` |
+/// | `Full` | `synchronous=FULL` | `synchronous=FULL` |
+///
+/// The file is in WAL mode: unless the durability is `None`, a power cut loses at most the newest commits and damages
+/// nothing.
+///
+/// # The file store
 ///
 /// | | write of a session | removal, renewal, revocation | touch |
 /// |---|---|---|---|
@@ -11,11 +28,9 @@
 /// | `Data` | write, fsync, rename | the same, then fsync of the directory | set the times |
 /// | `Full` | write, fsync, rename, fsync of the directory | as with `Data` | set the times, fsync |
 ///
-/// So with `Data`, a power cut may set a session back to an earlier complete state, but never undoes a logout. With
-/// `None`, it may do both, and may leave a file without content, which then counts as damaged. A lost touch only ends
-/// the session earlier.
+/// With `None`, a power cut may leave a file without content, which then counts as damaged.
 ///
-/// # If a sync fails
+/// ## If a sync fails
 ///
 /// With `Data` and `Full`, **a change that was not synced as the table says is not acknowledged by any call**:
 ///
@@ -45,11 +60,13 @@ pub enum Durability {
 
 impl Durability {
     /// Whether a file is synced before it is renamed into place.
+    #[cfg_attr(not(feature = "file"), allow(dead_code, reason = "the file store's"))]
     pub(super) const fn syncs_files(self) -> bool {
         !matches!(self, Self::None)
     }
 
     /// Whether a directory is synced after a change. `ends_session` says whether the change may end a session.
+    #[cfg_attr(not(feature = "file"), allow(dead_code, reason = "the file store's"))]
     pub(super) const fn syncs_dirs(self, ends_session: bool) -> bool {
         match self {
             Self::None => false,
@@ -59,6 +76,7 @@ impl Durability {
     }
 
     /// Whether a touch is synced.
+    #[cfg_attr(not(feature = "file"), allow(dead_code, reason = "the file store's"))]
     pub(super) const fn syncs_touches(self) -> bool {
         matches!(self, Self::Full)
     }

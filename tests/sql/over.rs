@@ -52,7 +52,9 @@ async fn behind_a_bouncer(connections: u32) {
         }
     });
     let (one, twin) = (Database::postgres_at(&url, connections), Database::postgres_at(&url, connections));
-    conformance::run(async || kit::harness(&one, Some(&twin), How { prepared: false, ..PREPARED }).await).await.assert_passed();
+    conformance::run(async || kit::harness(&one, Some(&twin), How { prepared: false, ..PREPARED }).await)
+        .await
+        .assert_passed();
     assert!(!noise.is_finished(), "the others' statements were answered");
     noise.abort();
 }

@@ -1,7 +1,8 @@
 //! Sessions for [tower] and [axum]: a random token in the visitor's cookie, the data in a store on the server.
 //!
 //! [`SessionLayer`] wraps the router, and handlers take a [`Session`]. The data is in memory ([`MemoryStore`]), in
-//! files ([`FileStore`]), in memcached ([`MemcachedStore`]), or in a [custom store](SessionStore). Concurrent requests
+//! files ([`FileStore`]), in memcached ([`MemcachedStore`]), in an SQL database ([`SqlStore`]), or in a
+//! [custom store](SessionStore). Concurrent requests
 //! lose no updates, and a logout is final.
 //!
 //! After the example: [guarantees](#guarantees), [an index of the crate](#where-to-go-next),
@@ -76,7 +77,7 @@
 //! |---|---|
 //! | the layer and its settings | [`SessionLayer`], [`SessionLayerBuilder`], [`CookieConfig`], [`Lifetime`] |
 //! | sessions in handlers | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
-//! | stores | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], [`RedisStore`], or by URL: [`connect()`] (feature `url`) |
+//! | stores | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], [`RedisStore`], [`SqlStore`], or by URL: [`connect()`] (feature `url`) |
 //! | encryption and caching | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
 //! | sessions outside a request, and the sessions of one owner | [`Sessions`] |
 //! | one request of a session at a time | [`exclusive`](SessionLayerBuilder::exclusive) |
@@ -188,6 +189,7 @@
 //! | `file` | | [`FileStore`] |
 //! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS connections to memcached |
 //! | `redis`, `redis-tls` | | [`RedisStore`], on Redis or Valkey, and TLS connections to them |
+//! | `postgres`, `mysql`, `sqlite` | | [`SqlStore`], in PostgreSQL, in MySQL or MariaDB, in a file of SQLite |
 //! | `encryption` | | [`KeyRing`], [`EncryptedStore`], signed cookies |
 //! | `messagepack` | | [`Codec::MessagePack`] |
 //! | `url` | | [`connect()`]: a store from a URL, chosen at run time |

@@ -81,7 +81,7 @@ async fn a_sqlite_store_opens() {
     holds_a_session(&store).await;
     for form in ["sqlite:", "SQLITE:", "sqlite://", "sqlite://localhost"] {
         let store = connect(&format!("{form}{encoded}?durability=full&sweep_interval_s=0")).await.expect(form);
-        let id = SessionId::of_owner("any id will do");
+        let id = SessionId::for_epoch("any id will do");
         assert!(store.load(&id).await.expect("a store that is open").is_some(), "{form}");
     }
     let other = refused(&format!("sqlite:{encoded}?table=others")).await;

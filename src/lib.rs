@@ -2,8 +2,7 @@
 //!
 //! [`SessionLayer`] wraps the router, and handlers take a [`Session`]. The data is in memory ([`MemoryStore`]), in
 //! files ([`FileStore`]), in memcached ([`MemcachedStore`]), in an SQL database ([`SqlStore`]), or in a
-//! [custom store](SessionStore). Concurrent requests
-//! lose no updates, and a logout is final.
+//! [custom store](SessionStore). Concurrent requests lose no updates, and a logout is final.
 //!
 //! After the example: [guarantees](#guarantees), [an index of the crate](#where-to-go-next),
 //! [coming from tower-sessions](#coming-from-tower-sessions), [events](#events) and [features](#features).
@@ -174,7 +173,7 @@
 //!
 //! If a record can't be opened, a layer and its store report it separately. [`Damaged`](EventKind::Damaged) is the layer's
 //! event: a request has brought the token of such a session. [`NotOpened`](EventKind::NotOpened) is the event of the store
-//! that reads the record, [`FileStore`] or [`EncryptedStore`], at any operation, including those of jobs, and names that
+//! that reads the record, [`FileStore`], [`SqlStore`] or [`EncryptedStore`], at any operation, including those of jobs, and names that
 //! operation. An observer that is given to both receives both.
 //!
 //! The reason `expired` comes only from a store in this process's memory, until it has swept the session. Other stores

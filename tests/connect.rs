@@ -500,7 +500,7 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("several servers, and sessions are on one", &["postgres://bob@h1,h2/shop", "mysql://bob@h1,h2:1/shop"]),
         ("between 1 and 65535", &["postgres://bob@h:/shop", "postgres://bob@h:0/shop", "mysql://bob@h:65536/shop"]),
         ("between 1 and 65535", &["postgres://bob@%2Frun%2Fpostgresql:x/shop"]),
-        ("it has no host", &["postgres://bob@:5432/shop"]),
+        ("the host is missing", &["postgres://bob@:5432/shop"]),
         ("in brackets: `[::1]`", &["postgres://bob@::1/shop"]),
         ("letters, digits", &["postgres://bob@~/shop", "postgres://bob@$HOST/shop", "postgres://bob@a%2Cb/shop"]),
         ("does not end in `/`", &["postgres://bob@%2Frun%2Fpostgresql%2F/shop"]),

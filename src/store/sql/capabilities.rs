@@ -49,13 +49,14 @@ impl Owners for SqlStore {
 #[async_trait]
 impl Leases for SqlStore {
     async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
-        let outcome = self.lock_row(id, holder, time).await.map_err(|error| self.failed("acquire", Some(id), error))?;
+        let outcome =
+            self.acquire_row(id, holder, time).await.map_err(|error| self.failed("acquire", Some(id), error))?;
         tracing::debug!(target: TARGET, %id, ?outcome, "lease asked for");
         Ok(outcome)
     }
 
     async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let had = self.unlock_row(id, holder).await.map_err(|error| self.failed("release", Some(id), error))?;
+        let had = self.release_row(id, holder).await.map_err(|error| self.failed("release", Some(id), error))?;
         tracing::debug!(target: TARGET, %id, had, "lease given back");
         Ok(had)
     }

@@ -13,7 +13,12 @@ use crate::{
 
 impl SqlStore {
     /// Takes the lease for a caller who may go away meanwhile: then it is given back.
-    pub(super) async fn lock_row(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
+    pub(super) async fn acquire_row(
+        &self,
+        id: &SessionId,
+        holder: Holder,
+        time: Duration,
+    ) -> Result<Acquire, StoreError> {
         let (told, answer) = oneshot::channel();
         // The time is read now: if the caller goes away, and this comes to its turn later, the lease ends no later than
         // was asked for.
@@ -22,7 +27,7 @@ impl SqlStore {
             let taken = store.take_lease(&id, holder, now, time).await;
             if let Err(Ok(Acquire::Acquired { .. })) = told.send(taken) {
                 // If this fails too, the lease ends at its time.
-                let _ = store.unlock_row(&id, holder).await;
+                let _ = store.release_row(&id, holder).await;
             }
         });
         answer.await.unwrap_or_else(|_| Err(SqlStoreError::row("the runtime has ended").of_write()))
@@ -45,7 +50,7 @@ impl SqlStore {
             Value::from(clock::to_millis(until)),
             Value::from(version.as_bytes()),
         ];
-        match self.write(&self.statements().lock, values).await {
+        match self.write(&self.statements().acquire, values).await {
             // The row that was written has no epoch with it.
             Ok(Answer { written: 1.., row }) => {
                 let stored = row.and_then(|row| stored(id, &row).ok());
@@ -61,10 +66,10 @@ impl SqlStore {
         }
     }
 
-    pub(super) async fn unlock_row(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    pub(super) async fn release_row(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let bytes = holder.to_u128().to_be_bytes();
         let values = vec![Value::from(&id.as_bytes()[..]), Value::from(self.now()), Value::from(&bytes[..])];
-        let answer = self.write(&self.statements().unlock, values).await.map_err(SqlStoreError::of_write)?;
+        let answer = self.write(&self.statements().release, values).await.map_err(SqlStoreError::of_write)?;
         Ok(answer.written > 0)
     }
 }

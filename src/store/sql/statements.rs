@@ -60,9 +60,9 @@ pub(super) struct Statements {
     /// As `update`, of a row in any version that lives as long as either.
     pub(super) renew_epoch: Write,
     /// 1 id, 2 now, 3 holder, 4 end of the lease, 5 version.
-    pub(super) lock: Write,
+    pub(super) acquire: Write,
     /// 1 id, 2 now, 3 holder.
-    pub(super) unlock: Write,
+    pub(super) release: Write,
     /// 1 from, 2 now, 3 how many.
     pub(super) ids: Arc<Statement>,
     /// 1 now.
@@ -171,7 +171,7 @@ impl Statements {
             make.statement(format!("SELECT record FROM {t} WHERE id = {{1}} AND expires_at > {{11}}")),
         ];
         let taken = "lease_holder = {3} AND lease_until > {2}";
-        let lock = format!(
+        let acquire = format!(
             "UPDATE {t} SET version = CASE WHEN {taken} THEN version ELSE {{5}} END, lease_holder = {{3}}, lease_until = \
              {{4}} WHERE id = {{1}} AND expires_at > {{2}} AND (lease_holder IS NULL OR lease_holder = {{3}} OR lease_until \
              <= {{2}})"
@@ -221,8 +221,8 @@ impl Statements {
                 ),
                 true,
             ),
-            lock: make.returning(lock, &present("{2}")),
-            unlock: make.write(
+            acquire: make.returning(acquire, &present("{2}")),
+            release: make.write(
                 format!(
                     "UPDATE {t} SET lease_holder = NULL, lease_until = NULL WHERE id = {{1}} AND expires_at > {{2}} AND \
                      {taken}"

@@ -1,6 +1,6 @@
 //! MySQL and MariaDB.
 
-use super::Dialect;
+use super::dialect::Dialect;
 
 pub(in super::super) const MYSQL: Dialect = Dialect {
     product: "MySQL",

@@ -1,6 +1,6 @@
 //! PostgreSQL.
 
-use super::Dialect;
+use super::dialect::Dialect;
 
 pub(in super::super) const POSTGRES: Dialect = Dialect {
     product: "PostgreSQL",

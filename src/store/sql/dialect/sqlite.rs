@@ -1,6 +1,6 @@
 //! SQLite.
 
-use super::Dialect;
+use super::dialect::Dialect;
 
 pub(in super::super) const SQLITE: Dialect = Dialect {
     product: "SQLite",

@@ -9,7 +9,7 @@ use sqlx::{Database, Pool, pool::PoolConnection};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument as _;
 
-use super::Answer;
+use super::answer::Answer;
 use crate::store::{
     StoreErrorKind,
     sql::{

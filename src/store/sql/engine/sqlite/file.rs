@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Place, execute::failed};
+use super::{execute::failed, settings::Place};
 use crate::store::{
     StoreErrorKind,
     durability::Durability,

@@ -13,10 +13,10 @@ use rusqlite::Connection;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    SqliteSettings,
     execute::failed,
     file,
     readers::{closed, gone, spawn},
+    settings::SqliteSettings,
 };
 use crate::store::{
     StoreErrorKind,

@@ -157,7 +157,7 @@ pub(crate) fn revoked_not_removed(id: &SessionId, error: &dyn Display) {
     warn!(target: SESSIONS, { session.id = %id, %error }, "revoked session not removed: it expires unused");
 }
 
-/// Traces that a [`SessionLease`](crate::SessionLease) that was dropped could not be given back.
+/// Traces that a `SessionLease` that was dropped could not be given back.
 pub(crate) fn lease_not_released(id: &SessionId, error: &dyn Display) {
     warn!(target: SESSIONS, { session.id = %id, %error }, "lease not given back: it runs out at its time");
 }

@@ -39,12 +39,12 @@ impl Session {
     /// A session without an owner keeps its token and its data. **A session that is taken from its owner begins anew:**
     /// its entries and its lifetime are dropped, and the commit gives it a new token and id, so that the next person
     /// finds no data of the previous one. Changes that this request makes afterwards are kept. If another request gives
-    /// the session to another owner at the same time, the commit fails with [`Conflict`](ErrorKind::Conflict).
+    /// the session to another owner at the same time, the commit fails with [`Conflict`](crate::ErrorKind::Conflict).
     ///
     /// # Errors
     ///
-    /// [`InvalidOwner`](ErrorKind::InvalidOwner), [`Superseded`](ErrorKind::Superseded), and
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the session needs a new token.
+    /// [`InvalidOwner`](crate::ErrorKind::InvalidOwner), [`Superseded`](crate::ErrorKind::Superseded), and
+    /// [`ResponseStarted`](crate::ErrorKind::ResponseStarted) if the session needs a new token.
     pub fn set_owner(&self, owner: impl Display) -> Result<()> {
         self.change_owner(Some(named(owner)?))
     }

@@ -37,8 +37,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`InvalidOwner`](ErrorKind::InvalidOwner) unless the name has 1 to 1,024 bytes, and
-    /// [`ResponseStarted`](ErrorKind::ResponseStarted) if the response has begun.
+    /// [`InvalidOwner`](crate::ErrorKind::InvalidOwner) unless the name has 1 to 1,024 bytes, and
+    /// [`ResponseStarted`](crate::ErrorKind::ResponseStarted) if the response has begun.
     #[doc(alias("cycle_id", "regenerate", "sign_in", "log_in", "authenticate"))]
     pub fn login(&self, owner: impl Display) -> Result<()> {
         let owner = named(owner)?;
@@ -62,7 +62,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Superseded`](ErrorKind::Superseded) and [`ResponseStarted`](ErrorKind::ResponseStarted).
+    /// [`Superseded`](crate::ErrorKind::Superseded) and [`ResponseStarted`](crate::ErrorKind::ResponseStarted).
     #[doc(alias("cycle_id", "regenerate", "regenerate_id", "rotate"))]
     pub fn renew(&self) -> Result<()> {
         let mut state = self.request.state();

@@ -76,7 +76,7 @@
 //! |---|---|
 //! | the layer and its settings | [`SessionLayer`], [`SessionLayerBuilder`], [`CookieConfig`], [`Lifetime`] |
 //! | sessions in handlers | [`Session`], [`Typed`], [`LazySession`], [`Key`] |
-//! | stores | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], or by URL: [`connect()`] (feature `url`) |
+//! | stores | [`MemoryStore`], [`FileStore`], [`MemcachedStore`], [`RedisStore`], or by URL: [`connect()`] (feature `url`) |
 //! | encryption and caching | [`EncryptedStore`], [`KeyRing`], [`CachedStore`] |
 //! | sessions outside a request, and the sessions of one owner | [`Sessions`] |
 //! | one request of a session at a time | [`exclusive`](SessionLayerBuilder::exclusive) |
@@ -187,12 +187,13 @@
 //! | `memory` | yes | [`MemoryStore`] |
 //! | `file` | | [`FileStore`] |
 //! | `memcached`, `memcached-tls` | | [`MemcachedStore`], and TLS connections to memcached |
+//! | `redis`, `redis-tls` | | [`RedisStore`], on Redis or Valkey, and TLS connections to them |
 //! | `encryption` | | [`KeyRing`], [`EncryptedStore`], signed cookies |
 //! | `messagepack` | | [`Codec::MessagePack`] |
 //! | `url` | | [`connect()`]: a store from a URL, chosen at run time |
 //! | `metrics` | | `MetricsObserver`: events as metrics, through the [`metrics`](https://docs.rs/metrics) facade |
 //! | `conformance` | | the test kit for authors of stores |
-//! | `full` | | all features except `memcached-tls`, `metrics` and `conformance` |
+//! | `full` | | all features except `memcached-tls`, `redis-tls`, `metrics` and `conformance` |
 //!
 //! Features only add: none changes a signature.
 //!
@@ -220,6 +221,8 @@ pub mod middleware;
 pub mod record;
 mod session;
 pub mod store;
+#[cfg(any(feature = "url", feature = "redis"))]
+mod url;
 
 pub use erased_serde;
 
@@ -235,6 +238,8 @@ pub use self::store::EncryptedStore;
 pub use self::store::MemcachedStore;
 #[cfg(feature = "memory")]
 pub use self::store::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
 #[cfg(feature = "file")]
 pub use self::store::{Durability, FileStore};
 pub use self::{

@@ -80,11 +80,12 @@ async fn memcached_is_not_asked_until_it_is_used() {
 async fn mistakes_name_the_part_and_the_allowed_values() {
     assert_eq!(
         refused("sessions").await,
-        "the store URL \"sessions\" has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`"
+        "the store URL \"sessions\" has no scheme: write `memory:`, `file:DIR`, `memcached://HOST` or `redis://HOST`"
     );
     assert_eq!(
         refused("memcache://x").await,
-        "the store URL's scheme `memcache:` is unknown: did you mean `memcached`? the schemes are memory, file and memcached"
+        "the store URL's scheme `memcache:` is unknown: did you mean `memcached`? the schemes are memory, file, memcached, \
+         redis, redis+unix, redis-cluster and redis-sentinel, rediss and others with it by TLS, and valkey for redis"
     );
     assert_eq!(
         refused("memory:?capacity=many").await,
@@ -118,8 +119,34 @@ async fn secrets_are_refused() {
         "memcached://h1/shop?password=hunter2",
         "memory://bob:hunter2@h1",
         "file://bob:hunter2@h1/x",
-        "redis://bob:hunter2@h1",
+        "redis://bob:hunter2@h1/x",
+        "redis://bob:hunter2@",
+        "redis://bob:hunter2@h1,h2",
+        "redis://bob:hunter2@h1:99999",
+        "redis://bob:hunter2@h1:x",
+        "redis://bob:hun/hunter2@h1",
+        "redis://bob:hun?hunter2@h1",
+        "redis://bob:hun#hunter2@h1",
+        "redis://bob:hun@hunter2@h1",
+        "redis://bob:hun,hunter2@h1",
+        "redis://bob:hunter2%@h1",
+        "redis://bob:hunter2%ff@h1",
+        "redis://bob:hunter2%0a@h1",
+        "redis://hunter2@h1",
+        "redis://bob:hunter2",
+        "redis://bob:hunter2%40h1",
+        "redis:bob:hunter2@h1",
+        "redis://h1?password=hunter2",
         "redis://h1?password=hunter2%ff",
+        "redis-cluster://h1,bob:hunter2@h2",
+        "redis-cluster://bob:hunter2@h1/shop",
+        "redis-sentinel://bob:hunter2@h1",
+        "redis-sentinel://h1/n?sentinel_password=hunter2%ff",
+        "redis-sentinel://h1/n?sentinel_user=hunter2",
+        "redis+unix://bob:hunter2@",
+        "redis+unix://bob:hunter2@h1/run/redis.sock",
+        "rediss://bob:hunter2@h1?ca=/none",
+        "redi://bob:hunter2@h1",
         "//bob:hunter2@h1",
         "bob:hunter2@h1:11211",
     ] {
@@ -150,24 +177,48 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         "memcached://a/shop%2Fmain",
         "memcached://a/shop%2C1%3A",
         "memcached://a?cache=0",
+        "redis://127.0.0.1",
+        "REDIS://localhost:6380",
+        "redis://[::1]:6379/0",
+        "redis://a/15?prefix=shop&timeout_ms=250&connect_timeout_ms=500&connections=1&replicas=1&cache=16",
+        "redis://bob:p%40ss%2Fw%3A%25:rd@a",
+        "redis://:secret@a",
+        "redis://b%3Aob:secret@a",
+        "rediss://a",
+        "redis+unix:///run/redis.sock",
+        "redis+unix://:secret@/run/my%2Dredis.sock?database=2",
+        "redis-cluster://a",
+        "redis-cluster://bob:secret@a,b:6380,[::1]:6381?prefix=shop%3Amain",
+        "rediss-cluster://a,b",
+        "redis-sentinel://a,b:26380/sessions",
+        "redis-sentinel://bob:secret@a/sessions/2?sentinel_user=s&sentinel_password=t",
+        "redis-sentinel://a/sessions?sentinel_password=t%25",
+        "rediss-sentinel://a/sessions",
     ];
     for url in opens {
         let store = connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
         assert!(url.to_lowercase().starts_with(store.name()), "{url}: {}", store.name());
+        if url.starts_with("redis") {
+            let url = url.replacen("redis", "valkey", 1);
+            assert_eq!(connect(&url).await.unwrap_or_else(|error| panic!("{url}: {error}")).name(), "redis");
+        }
     }
     let refusals: &[(&str, &[&str])] = &[
         // A missing or unknown scheme, or characters that no URL has.
         ("the store URL is empty: write `memory:`", &[""]),
         (
-            "has no scheme: write `memory:`, `file:DIR` or `memcached://HOST`",
+            "has no scheme: write `memory:`, `file:DIR`, `memcached://HOST` or `redis://HOST`",
             &["sessions", ":", "://h", "1a:x", "a_b:x"],
         ),
         ("has no scheme: write `memory:`", &["memory"]),
         ("has no scheme: write `file:/var/lib/x`", &["/var/lib/x"]),
         ("has no scheme: write `file:./x:y`", &["./x:y"]),
         ("write `memcached://localhost:11211`", &["localhost:11211"]),
+        ("write `redis://localhost:6379`", &["localhost:6379"]),
         ("is unknown: did you mean `memcached`?", &["memcache://h"]),
-        ("is unknown: the schemes are memory, file and memcached", &["redis://h", "c:/x"]),
+        ("is unknown: the schemes are memory, file, memcached, redis,", &["postgres://h", "c:/x"]),
+        ("is unknown: did you mean `redis`?", &["redi://h", "reds://h"]),
+        ("is unknown: did you mean `redis-cluster`?", &["redis-clusters://h"]),
         ("line break or another control character", &["memory:\n", "\nmemory:", "file:/x\0", "memcached://a\tb"]),
         ("has a space: remove it, or write `%20`", &[" memory:", "memory: ", "memcached://a b", "file:/my dir"]),
         (
@@ -300,6 +351,80 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("has a separator", &["memcached://a/shop,b", "memcached://a/shop;b", "memcached://a/shop&list=warn"]),
         ("ends in a colon, and one is added", &["memcached://a/shop:"]),
         ("no space", &["memcached://a/my%20shop"]),
+        // Redis: the servers.
+        ("has no `//`: write `redis://HOST/DATABASE`", &["redis:", "redis:a", "redis:/a", "redis:a:6379"]),
+        ("has no `//`: write `valkey-cluster://HOST,HOST`", &["valkey-cluster:a"]),
+        (
+            "names no server: write `redis://HOST/DATABASE`",
+            &["redis://", "redis:///", "redis://?cache=1", "redis://:p@"],
+        ),
+        ("names no server: write `redis-cluster://HOST,HOST`", &["redis-cluster://", "redis-cluster:///x"]),
+        ("names no server: write `rediss-sentinel://HOST,HOST/NAME`", &["rediss-sentinel:///name"]),
+        ("write `redis+unix:///run/redis.sock` for a Unix socket", &["redis:///run/redis.sock"]),
+        ("write `valkey+unix:///run/redis.sock` for a Unix socket", &["valkeys:///run/redis.sock"]),
+        (
+            "write `redis-cluster://HOST,HOST` for a cluster, or `redis-sentinel://HOST,HOST/NAME` for Sentinels",
+            &["redis://a,b", "redis://a,b/0"],
+        ),
+        (
+            "an empty server in its list: write `redis-cluster://HOST,HOST`",
+            &["redis-cluster://a,", "redis-cluster://,a"],
+        ),
+        ("whose port is no number", &["redis://a:x", "redis://a:%2B80", "redis-cluster://a,b:-1"]),
+        ("between 1 and 65535", &["redis://a:0", "redis://a:65536", "redis-sentinel://a:/name", "redis://a:"]),
+        ("in brackets: `[::1]`", &["redis://::1", "redis://1:2:3"]),
+        ("no IPv6 address", &["redis://[]", "redis://[a]", "redis-cluster://[1.2.3.4]"]),
+        ("letters, digits", &["redis://~", "redis://a..b", "redis-cluster://a,*"]),
+        ("a port follows a host", &["redis://6379", "redis://127.1"]),
+        ("in the place of a server", &["redis://a%40b", "redis://%2Frun%2Fredis.sock"]),
+        ("twice", &["redis-cluster://a,a:6379", "redis-sentinel://a,a:26379/n"]),
+        // Redis: user and password.
+        (
+            "without a password before it: write `redis://USER:PASSWORD@HOST/DATABASE`, `redis://:PASSWORD@",
+            &["redis://@a", "redis://bob@a", "redis://bob:@a", "redis://:@a"],
+        ),
+        ("an `@` or a `,` in the place of the user", &["redis://a:b@c@d", "redis-cluster://a,b:c@d"]),
+        ("has an `@` behind a `/`", &["redis://bob:a/b@h", "redis-sentinel://a/b@c", "redis+unix:///run/a@b"]),
+        ("has an `@` behind its `?`", &["redis://bob:a?b@h"]),
+        ("password can't be percent-decoded", &["redis://bob:%@h", "redis://bob:%ff@h", "redis://bob:%00@h"]),
+        ("user can't be percent-decoded", &["redis://%zz:p@h"]),
+        (
+            "user and password stand before the servers: write `redis://USER:PASSWORD@…`",
+            &["redis://h?password=p", "redis://h?user=u", "redis://h?username=u", "redis://h?auth=p"],
+        ),
+        // Redis: what follows the servers.
+        ("no database follows: remove it, or write `redis://HOST/0`", &["redis://a/", "redis://a:1/?cache=1"]),
+        (
+            "it is a number such as 0; write `?prefix=NAME`",
+            &["redis://a/shop", "redis://a/-1", "redis://a/1/", "redis://a/+1"],
+        ),
+        (
+            "it is a number",
+            &["redis://a/4294967296", "redis://a/%30", "redis-sentinel://a/n/x", "redis-sentinel://a/n/"],
+        ),
+        ("the database stands behind the server", &["redis://a?db=1", "redis://a?database=1"]),
+        ("behind the cluster's nodes, which have one database", &["redis-cluster://a/", "redis-cluster://a,b/0"]),
+        (
+            "names no primary behind the Sentinels",
+            &["redis-sentinel://a", "redis-sentinel://a/", "redis-sentinel://a//1"],
+        ),
+        ("has \"a\" where a host stands", &["redis+unix://a/run/redis.sock", "redis+unix://a"]),
+        ("names no socket: write `redis+unix:///run/redis.sock`", &["redis+unix://", "redis+unix:///"]),
+        ("begins with `//`", &["redis+unix:////run/redis.sock"]),
+        ("only a shell replaces", &["redis+unix:///~/redis.sock"]),
+        ("does not end in `/`", &["redis+unix:///run/"]),
+        ("write `database`", &["redis+unix:///run/redis.sock?db=1"]),
+        // Redis: options.
+        ("is unknown: `redis:` takes prefix", &["redis://a?mode=rw", "redis://a?ca=/x", "redis://a?sentinel_user=u"]),
+        ("did you mean `prefix`?", &["redis://a?prefx=shop"]),
+        ("ends in a colon, and one is added", &["redis://a?prefix=shop%3A", "redis://a?prefix=shop:"]),
+        ("no brace", &["redis://a?prefix=%7Bshop%7D", "redis://a?prefix={shop}"]),
+        ("`connections` is 0", &["redis://a?connections=0"]),
+        ("`replicas` is 1000", &["redis://a?replicas=1000"]),
+        ("allowed is 1 ms to 60 s", &["redis://a?timeout_ms=0", "redis://a?connect_timeout_ms=60001"]),
+        ("`sentinel_user` without `sentinel_password`", &["redis-sentinel://a/n?sentinel_user=u"]),
+        ("option `ca` is \"/none\": No such file", &["rediss://a?ca=/none"]),
+        ("a certificate", &["rediss://a?ca=/dev/null"]),
     ];
     let mut others = Vec::new();
     for (why, urls) in refusals {

@@ -11,13 +11,15 @@ use std::{
 /// The floors from the ground up, and the modules on each. A module may use modules on lower floors, and modules on its
 /// own floor only as listed in `SIDE_BY_SIDE`.
 const FLOORS: &[&[&str]] = &[
-    &["error", "id", "clock"],
+    &["error", "id", "clock", "url"],
     &["codec", "lifetime", "record", "keyring"],
     &["store", "cookie", "events"],
     &[
         "store/memory",
         "store/file",
         "store/memcached",
+        "store/redis",
+        "store/redis",
         "store/encrypted",
         "store/cached",
         "store/observed",
@@ -165,6 +167,7 @@ fn at_the_root(import: &str) -> Option<String> {
         ("Memory", "store/memory"),
         ("File", "store/file"),
         ("Memcached", "store/memcached"),
+        ("Redis", "store/redis"),
         ("Encrypted", "store/encrypted"),
         ("Cached", "store/cached"),
         ("Observed", "store/observed"),

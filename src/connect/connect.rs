@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{error::ConnectError, stores, url::StoreUrl};
-use crate::{events::Observer, store::DynStore};
+use super::{error::ConnectError, stores};
+use crate::{events::Observer, store::DynStore, url::StoreUrl};
 
 /// Opens the store that a URL names.
 ///
@@ -12,10 +12,22 @@ use crate::{events::Observer, store::DynStore};
 /// | `memory:` | [`MemoryStore`](crate::MemoryStore) | `capacity`, `bytes`, `snapshot=PATH`, `snapshot_interval_s`, `sweep_interval_s` |
 /// | `file:DIR` | [`FileStore`](crate::FileStore) | `durability=none\|data\|full`, `create=yes\|no`, `sweep_interval_s` (0: never), `cache` |
 /// | `memcached://HOST[:PORT],…[/PREFIX]` | [`MemcachedStore`](crate::MemcachedStore) | `timeout_ms`, `connect_timeout_ms`, `connections`, `list=ignore\|warn\|error`, `cache` |
+/// | `redis://HOST[:PORT][/DATABASE]` | [`RedisStore`](crate::RedisStore) | `prefix`, `timeout_ms`, `connect_timeout_ms`, `connections`, `replicas`, `cache` |
+/// | `redis+unix:///PATH` | the same, by a Unix socket | the same, and `database` |
+/// | `redis-cluster://HOST[:PORT],…` | the same, on a cluster; some of its nodes are enough | those of `redis` |
+/// | `redis-sentinel://HOST[:PORT],…/NAME[/DATABASE]` | the same, on the primary that these Sentinels know by this name | those of `redis`, and `sentinel_user`, `sentinel_password` |
 ///
 /// `cache=N` puts a [`CachedStore`](crate::CachedStore) of N sessions in front, which always validates; 0 means no
-/// cache. The prefix of memcached keys is followed by a colon; the default is `session:`. URLs can't contain secrets,
-/// since they end up in logs and process lists: use the store's own builder.
+/// cache. The prefix of memcached's and Redis's keys is followed by a colon; the default is `session:`.
+///
+/// `rediss`, `rediss-cluster` and `rediss-sentinel` are the same over TLS. They trust the system's root certificates, or
+/// only those in the PEM file of the option `ca=PATH`. `valkey` stands for `redis` in all of these, and `valkeys` for
+/// `rediss`.
+///
+/// User and password of Redis precede the servers: `redis://shop:s%2Fcret@10.0.0.1`, or `redis://:s%2Fcret@10.0.0.1`
+/// for the default user. URLs end up in logs and process lists: read such a URL from a variable or a file that only the
+/// application can read, or use the store's own builder. No error repeats a password. The other stores take no secrets
+/// from URLs.
 ///
 /// # How a URL is read
 ///
@@ -28,6 +40,8 @@ use crate::{events::Observer, store::DynStore};
 /// - `memcached://h1,h2:11212,[2001:db8::3]:11213,%2Frun%2Fmemcached.sock/shop` names two hosts, an IPv6 address, a
 ///   Unix socket, and the prefix `shop:`. Everything after the first `/` is the prefix, so
 ///   `memcached:///run/memcached.sock` is refused. An IPv6 address without brackets is refused, too.
+/// - `redis://h1/2?prefix=shop` names a host, its database 2, and the prefix `shop:`. `redis+unix:///run/redis.sock`
+///   names a socket by its path.
 ///
 /// **No part is guessed.** These parts are refused, and the error shows what to write:
 ///

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use crate::url::UrlError;
+
 /// The error of [`connect`](crate::connect()): the store URL is wrong, or its store can't be opened.
 ///
 /// The message says what to do. If a store can't be opened, the message also says why, in the operating system's words
@@ -19,13 +21,19 @@ impl From<ConnectError> for crate::error::Error {
     }
 }
 
+impl From<UrlError> for ConnectError {
+    fn from(error: UrlError) -> Self {
+        Self { message: error.to_string(), source: None }
+    }
+}
+
 impl ConnectError {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }
 
     /// Creates the error for a store that could not be opened.
-    #[cfg(any(feature = "memory", feature = "file", feature = "memcached"))]
+    #[cfg(any(feature = "memory", feature = "file", feature = "memcached", feature = "redis"))]
     pub(super) fn opening(store: &str, source: impl StdError + Send + Sync + 'static) -> Self {
         let mut message = format!("the {store} store can't be opened");
         let mut cause: Option<&dyn StdError> = Some(&source);
@@ -42,15 +50,4 @@ impl ConnectError {
     pub(super) fn saying(self, message: impl Into<String>) -> Self {
         Self { message: message.into(), ..self }
     }
-}
-
-/// Returns the most similar name, if one is similar enough.
-pub(super) fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
-    let distance = |name: &str| strsim::damerau_levenshtein(given, name);
-    names.iter().copied().min_by_key(|name| distance(name)).filter(|name| distance(name) * 2 <= name.len())
-}
-
-/// Returns a "did you mean" for the most similar name, or an empty string.
-pub(super) fn hint(given: &str, names: &[&str]) -> String {
-    nearest(given, names).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default()
 }

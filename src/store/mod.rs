@@ -8,8 +8,12 @@
 //! - [`StoreError`]: a failed operation, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod address;
 #[cfg(any(feature = "file", feature = "memory"))]
 mod background_tasks;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod backoff;
 mod cached;
 mod capability;
 mod contract;
@@ -31,6 +35,10 @@ pub(crate) mod observed;
 mod outcome;
 mod page;
 pub mod provided;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod released;
 mod slot_rings;
 mod small_bytes;
 mod stored;
@@ -50,6 +58,10 @@ pub use self::memcached::MemcachedTls;
 pub use self::memcached::{ListPolicy, MemcachedConfigError, MemcachedStore, MemcachedStoreBuilder, ServerStatistics};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemoryStoreBuilder, Restored};
+#[cfg(feature = "redis-tls")]
+pub use self::redis::RedisTls;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisConfigError, RedisStatistics, RedisStore, RedisStoreBuilder};
 pub use self::{
     cached::{CacheConfig, CacheStatistics, CachedStore},
     capability::{Clearing, Leases, Listing, Owners},

@@ -119,11 +119,11 @@ async fn a_unix_socket_passes_the_kit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tls_connection_passes_the_kit() {
-    let tls = crate::tls::Certificate::new();
+    let certificate = crate::certificate::Certificate::new();
     let open = || {
-        let server = tls.server();
+        let server = crate::tls::server(&certificate);
         let address = server.address();
-        harness(vec![server], MemcachedStore::builder().servers([address]).tls(tls.client()))
+        harness(vec![server], MemcachedStore::builder().servers([address]).tls(crate::tls::client(&certificate)))
     };
     run(open, None).await;
 }

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails, also in its helpers")]
 #![allow(clippy::print_stderr, reason = "the chaos test says what it saw")]
 
+#[path = "../support/certificate.rs"]
+mod certificate;
+
 #[path = "../support/memcached.rs"]
 mod server;
 

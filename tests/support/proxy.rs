@@ -16,6 +16,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// What a line begins with that is a request of a store: memcached's meta commands, and Redis's scripts.
+const VERBS: [&[u8]; 4] = [b"mg ", b"ms ", b"md ", b"EVAL"];
+
 /// A fault that happens once, at the first request that contains the armed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -103,7 +106,7 @@ impl Proxy {
         self.control.cut.notify_waiters();
     }
 
-    /// The number of meta commands forwarded since the last call.
+    /// The number of commands forwarded since the last call.
     pub fn commands(&self) -> u64 {
         self.control.commands.swap(0, Ordering::SeqCst)
     }
@@ -137,7 +140,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                 let Ok(bytes @ 1..) = read else { return };
                 let request = &requests[..bytes];
                 let lines = request.split(|&byte| byte == b'\n');
-                let commands = lines.filter(|line| [&b"mg "[..], b"ms ", b"md "].iter().any(|verb| line.starts_with(verb)));
+                let commands = lines.filter(|line| VERBS.iter().any(|verb| line.starts_with(verb)));
                 let commands = commands.count() as u64;
                 control.commands.fetch_add(commands, Ordering::SeqCst);
                 if commands > 0 && control.loses_this() {

@@ -4,15 +4,16 @@ use std::{io, path::Path, time::Duration};
 
 use super::{cached::cached, observer::StoreObserver};
 use crate::{
-    connect::{encoded, error::ConnectError, url::StoreUrl},
+    connect::error::ConnectError,
     store::{Durability, DynStore, FileStore, FileStoreBuilder, FileStoreError},
+    url::{self, StoreUrl},
 };
 
 const OPTIONS: [&str; 4] = ["durability", "create", "sweep_interval_s", "cache"];
 
 pub(super) async fn open(url: &StoreUrl<'_>, observer: StoreObserver) -> Result<DynStore, ConnectError> {
     let options = url.options(&OPTIONS)?;
-    let dir = encoded::path(directory(url.target)?)?;
+    let dir = url::path(directory(url.target)?)?;
     let mut builder = observer.iter().cloned().fold(FileStore::builder(&*dir), FileStoreBuilder::observe);
     let durabilities = [("none", Durability::None), ("data", Durability::Data), ("full", Durability::Full)];
     if let Some(durability) = options.word("durability", &durabilities)? {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{cached::cached, observer::StoreObserver};
 use crate::{
-    connect::{encoded::decode, error::ConnectError, url::StoreUrl},
+    connect::error::ConnectError,
     store::{DynStore, ListPolicy, MemcachedStore},
+    url::{StoreUrl, decode},
 };
 
 const OPTIONS: [&str; 5] = ["timeout_ms", "connect_timeout_ms", "connections", "list", "cache"];

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::observer::StoreObserver;
 use crate::{
-    connect::{error::ConnectError, url::StoreUrl},
+    connect::error::ConnectError,
     store::{DynStore, MemoryStore, MemoryStoreBuilder},
+    url::StoreUrl,
 };
 
 const OPTIONS: [&str; 5] = ["capacity", "bytes", "snapshot", "snapshot_interval_s", "sweep_interval_s"];

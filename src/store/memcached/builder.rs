@@ -5,15 +5,14 @@ use std::{fmt, sync::Arc, time::Duration};
 #[cfg(feature = "memcached-tls")]
 use super::MemcachedTls;
 use super::{
-    address::Address,
     client::{Credentials, ServerSettings, Transport},
     error::MemcachedConfigError,
     key::Keys,
     list_policy::ListPolicy,
     options::Options,
-    store::MemcachedStore,
+    store::{DEFAULT_PORT, MemcachedStore},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, store::address::Address};
 
 /// The smallest `item_size_limit`. Below it, not even an empty session fits with its overhead.
 const SMALLEST_ITEM: usize = 1_024;
@@ -208,7 +207,7 @@ impl MemcachedStoreBuilder {
         let refuse = MemcachedConfigError::new;
         let mut addresses: Vec<Address> = Vec::with_capacity(self.servers.len());
         for server in &self.servers {
-            let address = Address::parse(server).map_err(|why| {
+            let address = Address::parse(server, DEFAULT_PORT).map_err(|why| {
                 // A server with an `@` may contain a password, so it is not repeated.
                 let given = if server.contains('@') { why.to_owned() } else { format!("{server:?} ({why})") };
                 refuse("servers", given, "`host`, `host:port`, `[ipv6]:port` or the absolute path of a Unix socket")

@@ -5,21 +5,19 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
-    backoff::Backoff,
     client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope::{self, Held, SMALLEST_RECORD},
     expiry,
     item::{cas_of, stored},
     key::Key,
     place::Place,
-    released::heard,
     store::MemcachedStore,
     unexpected::{TRIES, unexpected},
 };
 use crate::{
     clock,
     id::SessionId,
-    store::{Acquire, Holder, Metadata, StoreError, StoreErrorKind},
+    store::{Acquire, Holder, Metadata, StoreError, StoreErrorKind, backoff::Backoff, released::heard},
 };
 
 /// A stored lease: its holder, and its end by the store's clock. (Memcached's own expiry for it is up to two seconds

@@ -6,8 +6,7 @@
 //! | | |
 //! |---|---|
 //! | `events`, `error`, `list_policy` | where events are sent, [`MemcachedConfigError`] and [`ListPolicy`] |
-//! | `address`, `key`, `ring`, `expiry` | a server's address, the keys of items, the server of a key, memcached's times |
-//! | `backoff`, `released` | pauses that grow, and the waiters for a lease |
+//! | `key`, `ring`, `expiry` | the keys of items, the server of a key, memcached's times |
 //! | `client` | the client, which has no notion of sessions |
 //! | `unexpected`, `failure`, `envelope` | the error of a reply, a failed operation as it is logged, an item's encoding |
 //! | `options`, `listed`, `place` | settings, the sessions on their owner's list, and where an id is kept |
@@ -18,8 +17,6 @@
 //! | `contract`, `capabilities` | the implementation of the contract |
 //! | `builder` | [`MemcachedStoreBuilder`] |
 
-mod address;
-mod backoff;
 mod builder;
 mod capabilities;
 mod client;
@@ -40,7 +37,6 @@ mod listed;
 mod options;
 mod owner;
 mod place;
-mod released;
 mod ring;
 mod settle;
 mod store;

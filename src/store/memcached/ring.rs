@@ -60,7 +60,8 @@ fn hashes_per_server(servers: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::address::Address, *};
+    use super::*;
+    use crate::store::address::Address;
 
     fn names(count: usize) -> Vec<String> {
         (0..count).map(|n| format!("10.0.0.{n}:11212")).collect()
@@ -134,7 +135,8 @@ mod tests {
     }
 
     fn placed(servers: impl Iterator<Item = String>) -> String {
-        let names: Vec<_> = servers.map(|server| Address::parse(&server).expect("an address").ring_name()).collect();
+        let names: Vec<_> =
+            servers.map(|server| Address::parse(&server, 11_211).expect("an address").ring_name(11_211)).collect();
         let ring = Ring::new(&names);
         let digit = |server| char::from_digit(u32::try_from(server).expect("few"), 36).expect("below 36");
         (0..100).map(|n| digit(ring.server(format!("session:{n}").as_bytes()))).collect()

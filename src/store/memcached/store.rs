@@ -3,16 +3,20 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    address::Address,
     client::{Server, ServerSettings, ServerStatistics},
     key::Keys,
     listed::Listed,
     options::Options,
     place::Place,
-    released::Released,
     ring::Ring,
 };
-use crate::id::SessionId;
+use crate::{
+    id::SessionId,
+    store::{address::Address, released::Released},
+};
+
+/// Memcached's default port.
+pub(super) const DEFAULT_PORT: u16 = 11_211;
 
 /// A session store on a cluster of memcached servers, shared by any number of processes. Clones share one store.
 ///
@@ -170,7 +174,7 @@ pub(super) struct Inner {
 
 impl MemcachedStore {
     pub(super) fn new(addresses: Vec<Address>, settings: Arc<ServerSettings>, keys: Keys, options: Options) -> Self {
-        let names: Vec<_> = addresses.iter().map(Address::ring_name).collect();
+        let names: Vec<_> = addresses.iter().map(|address| address.ring_name(DEFAULT_PORT)).collect();
         let servers = addresses.into_iter().map(|address| Server::new(address, Arc::clone(&settings))).collect();
         let (ring, listed, released) = (Ring::new(&names), Listed::default(), Released::default());
         Self { inner: Arc::new(Inner { servers, ring, keys, options, listed, released }) }

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    super::{backoff::Backoff, events::TARGET},
+    super::events::TARGET,
     error::Reason,
     handshake::{ServerInfo, shake},
     in_flight::{InFlight, Request},
@@ -28,6 +28,7 @@ use super::{
     stream::Stream,
     writer::Writer,
 };
+use crate::store::backoff::Backoff;
 
 /// Pauses between attempts to connect. With a connect limit of one second, a server that comes back is used again
 /// within two.

@@ -17,7 +17,6 @@ use tokio::{
 };
 
 use super::{
-    super::address::Address,
     claim::{Claim, Withdrawal},
     command::Command,
     connection::{self, CLOSE_GRACE},
@@ -28,6 +27,7 @@ use super::{
     reply::Reply,
     shared::{ServerSettings, Shared},
 };
+use crate::store::address::Address;
 
 /// Counts of a store's requests and connections to one server, since the store was built. Returned by
 /// [`MemcachedStore::statistics`](crate::MemcachedStore::statistics).

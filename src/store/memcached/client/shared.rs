@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{super::address::Address, handshake::Credentials, stream::Transport};
+use super::{handshake::Credentials, stream::Transport};
+use crate::store::address::Address;
 
 /// The initial size of a buffer, and the size to which a larger one shrinks after use.
 pub(super) const BUFFER_BYTES: usize = 32 * 1_024;

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::super::address::Address;
+use crate::store::address::Address;
 
 /// A stream that is read and written as a whole, as the handshake does.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}

@@ -1,4 +1,4 @@
-//! The address of a memcached server.
+//! The address of a server.
 
 use std::{
     fmt,
@@ -7,9 +7,6 @@ use std::{
 
 #[cfg(unix)]
 use std::path::PathBuf;
-
-/// Memcached's default port.
-pub(super) const DEFAULT_PORT: u16 = 11_211;
 
 /// A host and a port, or the path of a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,10 +20,10 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Parses `host`, `host:port`, `127.0.0.1:11211`, `[::1]:11211`, `/run/memcached.sock` or
-    /// `unix:/run/memcached.sock`. The error says what is wrong. A wrong host name is refused here, since it would
-    /// otherwise be noticed only when it is looked up at the first request.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Parses `host`, `host:port`, `127.0.0.1:6379`, `[::1]:6379`, `/run/server.sock` or `unix:/run/server.sock`. The
+    /// error says what is wrong. A wrong host name is refused here, since it would otherwise be noticed only when it is
+    /// looked up at the first request.
+    pub(super) fn parse(text: &str, default_port: u16) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("it must have 1 to 255 characters and no spaces");
         }
@@ -47,16 +44,16 @@ impl Address {
             return Err("user and password are not allowed here: use `credentials`");
         }
         match text.strip_prefix('[') {
-            Some(rest) => Self::ipv6(rest),
-            None => Self::name(text),
+            Some(rest) => Self::ipv6(rest, default_port),
+            None => Self::name(text, default_port),
         }
     }
 
     /// Parses the part after a `[`.
-    fn ipv6(text: &str) -> Result<Self, &'static str> {
+    fn ipv6(text: &str, default_port: u16) -> Result<Self, &'static str> {
         let (host, rest) = text.split_once(']').ok_or("its `[` is not closed")?;
         let port = match rest {
-            "" => DEFAULT_PORT,
+            "" => default_port,
             rest => port(rest.strip_prefix(':').ok_or("a `]` is followed by `:port` or nothing")?)?,
         };
         if host.parse::<Ipv6Addr>().is_err() {
@@ -65,13 +62,13 @@ impl Address {
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
 
-    fn name(text: &str) -> Result<Self, &'static str> {
+    fn name(text: &str, default_port: u16) -> Result<Self, &'static str> {
         let (host, port) = match text.split_once(':') {
             Some((_, rest)) if rest.contains(':') => {
-                return Err("an IPv6 address is in brackets: `[::1]` or `[::1]:11211`");
+                return Err("an IPv6 address is in brackets: `[::1]` or `[::1]:PORT`");
             }
             Some((host, text)) => (host, port(text)?),
-            None => (text, DEFAULT_PORT),
+            None => (text, default_port),
         };
         check_host(host)?;
         Ok(Self::Tcp { host: host.to_owned(), port })
@@ -80,7 +77,7 @@ impl Address {
     #[cfg(unix)]
     fn unix(path: &str) -> Result<Self, &'static str> {
         if !path.starts_with('/') || path.starts_with("//") {
-            return Err("a socket's path is absolute: `/run/memcached.sock`");
+            return Err("a socket's path is absolute: `/run/server.sock`");
         }
         if path.ends_with('/') {
             return Err("a socket's path does not end in `/`");
@@ -97,9 +94,10 @@ impl Address {
     }
 
     /// The server's name in libmemcached's ring. The port is left out if it is the default one.
-    pub(super) fn ring_name(&self) -> String {
+    #[cfg(feature = "memcached")]
+    pub(super) fn ring_name(&self, default_port: u16) -> String {
         match self {
-            Self::Tcp { host, port: DEFAULT_PORT } => host.clone(),
+            Self::Tcp { host, port } if *port == default_port => host.clone(),
             Self::Tcp { host, port } => format!("{host}:{port}"),
             #[cfg(unix)]
             Self::Unix(path) => format!("{}:0", path.display()),
@@ -134,7 +132,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     let last = name.rsplit('.').next().unwrap_or(name);
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
     if is_number && host.parse::<Ipv4Addr>().is_err() {
-        return Err("an IPv4 address has four numbers, and a port follows a host: `127.0.0.1:11211`");
+        return Err("an IPv4 address has four numbers, and a port follows a host: `127.0.0.1:PORT`");
     }
     Ok(())
 }
@@ -150,7 +148,7 @@ impl fmt::Display for Address {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "memcached"))]
 mod tests {
     use super::*;
 
@@ -168,9 +166,9 @@ mod tests {
             ("unix:/run/m.sock", "unix:/run/m.sock", "/run/m.sock:0"),
             ("unix:///run/m.sock", "unix:/run/m.sock", "/run/m.sock:0"),
         ] {
-            let address = Address::parse(text).expect(text);
-            assert_eq!((address.to_string().as_str(), address.ring_name().as_str()), (shown, ring));
-            assert_eq!(Address::parse(shown), Ok(address));
+            let address = Address::parse(text, 11_211).expect(text);
+            assert_eq!((address.to_string().as_str(), address.ring_name(11_211).as_str()), (shown, ring));
+            assert_eq!(Address::parse(shown, 11_211), Ok(address));
         }
     }
 
@@ -200,7 +198,7 @@ mod tests {
             (&[&*long], "107 bytes"),
         ] {
             for text in texts {
-                let refused = Address::parse(text).expect_err(text);
+                let refused = Address::parse(text, 11_211).expect_err(text);
                 assert!(refused.contains(why), "{text:?}: {refused}");
             }
         }

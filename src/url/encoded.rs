@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::error::ConnectError;
+use super::error::UrlError;
 
 /// Percent-decodes text. Refuses incomplete escapes, and control characters.
-pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
-    let wrong = |what: &str| ConnectError::new(format!("the store URL's part {text:?} {what}"));
+pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, UrlError> {
+    let wrong = |what: &str| UrlError::new(format!("the store URL's part {text:?} {what}"));
     let is_encoded =
         |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
     if !text.split('%').skip(1).all(is_encoded) {
@@ -21,9 +21,18 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, ConnectError> {
     Ok(decoded)
 }
 
+/// Percent-decodes text that errors must not repeat.
+pub(crate) fn decode_secret<'a>(text: &'a str, what: &str) -> Result<Cow<'a, str>, UrlError> {
+    decode(text).map_err(|_| {
+        UrlError::new(format!(
+            "the store URL's {what} can't be percent-decoded: write `%25` for a `%`, UTF-8, and no control character"
+        ))
+    })
+}
+
 /// Decodes a file system path. Refuses characters that a shell would have expanded, since nothing is expanded here.
-pub(super) fn path(text: &str) -> Result<Cow<'_, str>, ConnectError> {
-    let wrong = |what: &str| Err(ConnectError::new(format!("the store URL's path {text:?} {what}")));
+pub(crate) fn path(text: &str) -> Result<Cow<'_, str>, UrlError> {
+    let wrong = |what: &str| Err(UrlError::new(format!("the store URL's path {text:?} {what}")));
     if text.trim_start_matches('/').starts_with('~') {
         return wrong("begins with `~`, which only a shell replaces: write the whole path, or `%7E` for the character");
     }

@@ -1,0 +1,94 @@
+//! Removing everything at once, by generations.
+//!
+//! Each record and epoch is in the generation that its partition had when it was created. Those of an older generation
+//! than their partition's are absent. `clear` gives every partition a new generation, which ends all sessions, and then
+//! removes what is left of them.
+
+use super::{
+    joined::{AT_ONCE, boxed, joined},
+    key::PARTITIONS,
+    link::LinkError,
+    listing::MOST,
+    reply::number,
+    script,
+    store::RedisStore,
+};
+use crate::store::StoreError;
+
+impl RedisStore {
+    /// Ends all sessions, and returns how many live ones there were.
+    pub(super) async fn clear_all(&self) -> Result<u64, StoreError> {
+        let partitions: Vec<u16> = (0..PARTITIONS).collect();
+        let before = self.newest(&partitions).await?;
+        // Of two clears at once both may choose the same. Then each ends what was created before either has begun.
+        let cleared = before + 1;
+        self.raise(&partitions, cleared).await?;
+        let mut count = 0;
+        for primary in self.inner.link.primaries().await.map_err(LinkError::of_read)? {
+            for pattern in [self.inner.keys.all_sessions(), self.inner.keys.all_epochs()] {
+                let mut cursor = 0;
+                loop {
+                    let (keys, next) = self.scan(primary, cursor, &pattern, MOST).await?;
+                    count += self.wipe(keys, cleared, before).await?;
+                    if next == 0 {
+                        break;
+                    }
+                    cursor = next;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// The newest generation of these partitions.
+    pub(super) async fn newest(&self, partitions: &[u16]) -> Result<u64, StoreError> {
+        let mut newest = 0;
+        for groups in self.groups(partitions.to_vec(), |partition| *partition).chunks(AT_ONCE) {
+            let ask = |group: &Vec<u16>| boxed(self.run_on(&script::NEWEST, self.generations(group), Vec::new()));
+            for reply in joined(groups.iter().map(ask).collect()).await {
+                newest = newest.max(number(reply.map_err(LinkError::of_read)?)?);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Raises these partitions to a generation, unless they are newer.
+    pub(super) async fn raise(&self, partitions: &[u16], to: u64) -> Result<(), StoreError> {
+        let to = to.to_string();
+        for groups in self.groups(partitions.to_vec(), |partition| *partition).chunks(AT_ONCE) {
+            let raised = groups.iter().map(|group| boxed(self.raise_group(group, to.as_bytes())));
+            for reply in joined(raised.collect()).await {
+                reply.map_err(LinkError::of_write)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn raise_group(&self, partitions: &[u16], to: &[u8]) -> Result<(), LinkError> {
+        let raise = || self.run_on(&script::RAISE, self.generations(partitions), vec![to]);
+        match raise().await {
+            // A second time does what the first has not, and nothing else.
+            Err(LinkError::Unanswered(_)) => raise().await.map(drop),
+            reply => reply.map(drop),
+        }
+    }
+
+    fn generations(&self, partitions: &[u16]) -> Vec<String> {
+        partitions.iter().map(|&partition| self.inner.keys.generation_of(partition)).collect()
+    }
+
+    /// Removes what is older than this generation under these keys.
+    async fn wipe(&self, keys: Vec<Vec<u8>>, cleared: u64, before: u64) -> Result<u64, StoreError> {
+        let keys: Vec<_> = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
+        let (cleared, before) = (cleared.to_string(), before.to_string());
+        let mut count = 0;
+        for groups in self.groups(keys, |key| self.inner.keys.partition_of(key)).chunks(AT_ONCE) {
+            let args = || vec![cleared.as_bytes(), before.as_bytes()];
+            let wiped = groups.iter().map(|keys| boxed(self.run_on(&script::WIPE, keys.clone(), args())));
+            for reply in joined(wiped.collect()).await {
+                count += number(reply.map_err(LinkError::of_write)?)?;
+            }
+        }
+        Ok(count)
+    }
+}

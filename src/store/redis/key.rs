@@ -1,0 +1,146 @@
+//! The keys under which values are kept.
+
+use uuid::Uuid;
+
+use crate::id::SessionId;
+
+/// The longest prefix, in bytes.
+const MAX_PREFIX_BYTES: usize = 200;
+
+/// How many partitions the sessions are divided into. A partition's keys are in one slot of a cluster.
+pub(super) const PARTITIONS: u16 = 1_024;
+
+/// The keys of one store.
+///
+/// Each key has a hash tag: three hexadecimal digits of the first ten bits of the id, which number its partition.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: Box<str>,
+}
+
+impl Keys {
+    /// Keys that begin with this. The error says what a prefix may be.
+    pub(super) fn new(prefix: &str) -> Result<Self, &'static str> {
+        if prefix.is_empty() || prefix.len() > MAX_PREFIX_BYTES {
+            return Err("1 to 200 bytes");
+        }
+        if prefix.contains(['{', '}']) {
+            return Err("no brace: braces mark the part of a key that a cluster places it by");
+        }
+        if prefix.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("no space and no control character");
+        }
+        Ok(Self { prefix: prefix.into() })
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Where a record is: `PREFIX{8a6}:ID`.
+    pub(super) fn session(&self, id: &SessionId) -> String {
+        self.of(id, "")
+    }
+
+    /// Where an owner's epoch is, by the owner's id.
+    pub(super) fn epoch(&self, owner: &SessionId) -> String {
+        self.of(owner, ":epoch")
+    }
+
+    /// Where the list of an owner's sessions is, by the owner's id.
+    pub(super) fn sessions(&self, owner: &SessionId) -> String {
+        self.of(owner, ":sessions")
+    }
+
+    /// Where the generation of an id's partition is.
+    pub(super) fn generation(&self, id: &SessionId) -> String {
+        self.generation_of(partition(id))
+    }
+
+    /// Where the generation of a partition is.
+    pub(super) fn generation_of(&self, partition: u16) -> String {
+        format!("{}{{{partition:03x}}}:generation", self.prefix)
+    }
+
+    /// The pattern of the keys of sessions.
+    pub(super) fn all_sessions(&self) -> String {
+        format!("{}{{???}}:????????-????-????-????-????????????", self.escaped())
+    }
+
+    /// The pattern of the keys of epochs.
+    pub(super) fn all_epochs(&self) -> String {
+        format!("{}{{???}}:????????-????-????-????-????????????:epoch", self.escaped())
+    }
+
+    /// The session whose key this is.
+    pub(super) fn id_of(&self, key: &[u8]) -> Option<SessionId> {
+        let rest = key.strip_prefix(self.prefix.as_bytes())?;
+        let id = std::str::from_utf8(rest.strip_prefix(b"{")?.get(5..)?).ok()?.parse().ok()?;
+        (self.session(&id).as_bytes() == key).then_some(id)
+    }
+
+    /// The partition of a key by its tag; 0 if it has none.
+    pub(super) fn partition_of(&self, key: &str) -> u16 {
+        let tag = key.strip_prefix(&*self.prefix).and_then(|rest| rest.get(1..4));
+        tag.and_then(|tag| u16::from_str_radix(tag, 16).ok()).unwrap_or(0)
+    }
+
+    /// The prefix as a pattern that matches only itself.
+    fn escaped(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len());
+        for c in self.prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern
+    }
+
+    fn of(&self, id: &SessionId, suffix: &str) -> String {
+        use std::fmt::Write;
+
+        let mut key = String::with_capacity(self.prefix.len() + 6 + 36 + suffix.len());
+        let uuid: Uuid = id.as_uuid();
+        // Writing to a string can't fail.
+        let _ = write!(key, "{}{{{:03x}}}:{}{suffix}", self.prefix, partition(id), uuid.as_hyphenated());
+        key
+    }
+}
+
+/// The partition of an id: its first ten bits. An id is a hash, so they spread evenly.
+pub(super) fn partition(id: &SessionId) -> u16 {
+    let [first, second, ..] = *id.as_bytes();
+    u16::from(first) << 2 | u16::from(second) >> 6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_its_partition_and_its_id() {
+        let id = SessionId::for_epoch("alice");
+        let keys = Keys::new("session:").unwrap();
+        assert_eq!(keys.session(&id), "session:{24a}:928a45b6-9b81-8a3a-8878-229e446bad14");
+        assert_eq!(keys.epoch(&id), format!("{}:epoch", keys.session(&id)));
+        assert_eq!(keys.sessions(&id), format!("{}:sessions", keys.session(&id)));
+        assert_eq!(keys.generation(&id), "session:{24a}:generation");
+        assert_eq!(keys.id_of(keys.session(&id).as_bytes()), Some(id));
+        for other in [keys.epoch(&id), keys.generation(&id), format!("x{}", keys.session(&id)), "session:{".to_owned()]
+        {
+            assert_eq!(keys.id_of(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(keys.id_of(b"session:{249}:928a45b6-9b81-8a3a-8878-229e446bad14"), None, "another partition's tag");
+        assert!(partition(&id) < PARTITIONS);
+        assert_eq!(keys.partition_of(&keys.epoch(&id)), partition(&id));
+    }
+
+    #[test]
+    fn wrong_prefixes_are_refused_and_patterns_are_escaped() {
+        for wrong in ["", "a{b", "a}b", "a b", "a\n", &"p".repeat(201)] {
+            assert!(Keys::new(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(Keys::new("a*[b]?\\").unwrap().all_sessions().starts_with("a\\*\\[b\\]\\?\\\\{"));
+    }
+}

@@ -1,0 +1,356 @@
+//! The nodes of a cluster, and which of them has which keys.
+//!
+//! redis-rs has a cluster client of its own. It is not used, because it sends a request again by itself when a connection
+//! is lost. If the first one was carried out and another client wrote in between, the second one is answered with a
+//! conflict, and a write that happened would be reported as one that did not. Here a request is sent again only if a
+//! node answered that it did not carry it out.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{Client, Cmd, ConnectionAddr, Value};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    super::events::TARGET,
+    counters::Counters,
+    error::{Cause, LinkError, Redirect, RefusalKind},
+    server::{Delivery, Server},
+    settings::LinkSettings,
+    slots::{self, NodeAddress, SLOTS},
+    target::{Target, elsewhere},
+};
+use crate::store::backoff::Backoff;
+
+/// How often a request follows a node's word that another one has the keys. Between two nodes that point at each other
+/// it would go on otherwise.
+const MOST_REDIRECTS: u32 = 8;
+
+/// The pauses before a request is repeated that a node could not carry out while the cluster changes.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The nodes are not asked more often than this which of them has which keys.
+const MAP_KEPT: Duration = Duration::from_millis(100);
+
+/// A cluster: its nodes, and the connections to them.
+pub(super) struct Cluster {
+    /// The nodes that are asked first. Their settings hold for all nodes.
+    seeds: Vec<Client>,
+    settings: LinkSettings,
+    counters: Arc<Counters>,
+    map: Mutex<Arc<Map>>,
+    /// The map is known to be wrong.
+    is_stale: AtomicBool,
+    /// When the nodes were asked last. Held while they are asked.
+    asked: tokio::sync::Mutex<Option<Instant>>,
+    is_closed: AtomicBool,
+}
+
+/// Which node has which keys.
+#[derive(Default)]
+struct Map {
+    nodes: HashMap<NodeAddress, Arc<Node>>,
+    /// The primary of each slot; empty while nothing is known.
+    slots: Vec<Option<Arc<Node>>>,
+}
+
+/// A node, of which at least the address is known.
+struct Node {
+    address: NodeAddress,
+    /// `None` if only a redirect has named it.
+    id: Option<[u8; 20]>,
+    server: Arc<Server>,
+}
+
+impl Cluster {
+    /// Nothing is connected yet. There is at least one seed.
+    pub(super) fn new(seeds: Vec<Client>, settings: LinkSettings, counters: Arc<Counters>) -> Self {
+        Self {
+            seeds,
+            settings,
+            counters,
+            map: Mutex::default(),
+            is_stale: AtomicBool::new(true),
+            asked: tokio::sync::Mutex::default(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a command to the primary of a key's slot, and follows the slot where it has moved.
+    pub(super) async fn call(
+        &self,
+        key: &[u8],
+        command: &Cmd,
+        replicas: usize,
+        deadline: Instant,
+    ) -> Result<Value, LinkError> {
+        let slot = slots::slot_of(key);
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let (mut redirects, mut asked_again) = (0, false);
+        let mut node = self.node_of(slot, deadline).await?;
+        let mut asking = false;
+        loop {
+            let error = match node.server.call(command, Delivery { asking, replicas }, deadline).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            asking = false;
+            match &error {
+                LinkError::Refused(refusal) => match (&refusal.redirect, refusal.kind) {
+                    (Some(redirect), _) if redirects < MOST_REDIRECTS => {
+                        redirects += 1;
+                        self.counters.redirected.count();
+                        let Some(target) = self.follow(slot, redirect, &node) else { return Err(error) };
+                        (node, asking) = (target, redirect.ask);
+                        continue;
+                    }
+                    // The keys of one request are on both sides of a move, or the cluster elects a primary.
+                    (None, RefusalKind::Cluster) => {
+                        let until = Instant::now() + pauses.next();
+                        if until >= deadline {
+                            return Err(error);
+                        }
+                        sleep_until(until).await;
+                    }
+                    (None, RefusalKind::ReadOnly | RefusalKind::MasterDown) if !asked_again => asked_again = true,
+                    _ => return Err(error),
+                },
+                LinkError::NotSent(Cause::Down(_)) if !asked_again => asked_again = true,
+                // The node may have been replaced. That is found out by the next request; this one has used its time, or
+                // may have been carried out.
+                LinkError::Unanswered(_) => {
+                    self.is_stale.store(true, Ordering::Release);
+                    return Err(error);
+                }
+                LinkError::NotSent(_) | LinkError::NotReplicated { .. } => return Err(error),
+            }
+            self.is_stale.store(true, Ordering::Release);
+            node = match self.node_of(slot, deadline).await {
+                // Asking it again at once would be answered in the same way.
+                Ok(same) if asked_again && Arc::ptr_eq(&same.server, &node.server) => return Err(error),
+                Ok(node) => node,
+                Err(_) => return Err(error),
+            };
+        }
+    }
+
+    /// The node that another one has named. A move is noted for the requests that follow.
+    fn follow(&self, slot: u16, redirect: &Redirect, answered: &Node) -> Option<Arc<Node>> {
+        let address = NodeAddress::parse(&redirect.node, &answered.address.host)?;
+        let mut held = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = match held.nodes.get(&address) {
+            Some(node) => Arc::clone(node),
+            None => Arc::new(Node { server: self.server(&address)?, address, id: None }),
+        };
+        if !redirect.ask {
+            let mut map = Map { nodes: held.nodes.clone(), slots: held.slots.clone() };
+            map.nodes.insert(node.address.clone(), Arc::clone(&node));
+            if let Some(entry) = map.slots.get_mut(usize::from(slot)) {
+                *entry = Some(Arc::clone(&node));
+            }
+            *held = Arc::new(map);
+            // One slot that has moved is seldom alone.
+            self.is_stale.store(true, Ordering::Release);
+        }
+        Some(node)
+    }
+
+    fn server(&self, address: &NodeAddress) -> Option<Arc<Server>> {
+        let client = elsewhere(self.seeds.first()?, address.host.clone(), address.port).ok()?;
+        let target = Target::server(&client).ok()?;
+        Some(Arc::new(Server::new(target, self.settings.clone(), Arc::clone(&self.counters))))
+    }
+
+    /// The primary of a slot.
+    async fn node_of(&self, slot: u16, deadline: Instant) -> Result<Arc<Node>, LinkError> {
+        let map = self.map(deadline).await?;
+        let node = map.slots.get(usize::from(slot)).cloned().flatten();
+        node.ok_or_else(|| {
+            self.is_stale.store(true, Ordering::Release);
+            LinkError::NotSent(Cause::Down(format!("no node of the cluster has slot {slot}").into()))
+        })
+    }
+
+    /// What is known of the cluster. The nodes are asked if that is nothing, or known to be wrong.
+    async fn map(&self, deadline: Instant) -> Result<Arc<Map>, LinkError> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(LinkError::NotSent(Cause::Closed));
+        }
+        let held = || Arc::clone(&self.map.lock().unwrap_or_else(PoisonError::into_inner));
+        let map = held();
+        if !self.is_stale.load(Ordering::Acquire) {
+            return Ok(map);
+        }
+        let overdue = || LinkError::NotSent(Cause::Overdue(self.settings.request_timeout));
+        let mut asked = timeout_at(deadline, self.asked.lock()).await.map_err(|_| overdue())?;
+        let is_recent = asked.is_some_and(|asked| asked.elapsed() < MAP_KEPT);
+        // Another request has asked meanwhile.
+        let map = held();
+        if !map.slots.is_empty() && (is_recent || !self.is_stale.load(Ordering::Acquire)) {
+            return Ok(map);
+        }
+        let found = timeout_at(deadline, self.ask(&map, deadline)).await.unwrap_or_else(|_| Err(overdue()));
+        *asked = Some(Instant::now());
+        match found {
+            Ok(found) => {
+                self.is_stale.store(false, Ordering::Release);
+                let found = Arc::new(found);
+                *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
+                Ok(found)
+            }
+            // What was known before may still hold for other slots.
+            Err(error) if map.slots.is_empty() => Err(error),
+            Err(_) => Ok(map),
+        }
+    }
+
+    /// Asks the nodes which of them has which keys: those that are known, and if none of them answers the seeds.
+    async fn ask(&self, known: &Map, deadline: Instant) -> Result<Map, LinkError> {
+        self.counters.cluster_maps.count();
+        let mut last = LinkError::NotSent(Cause::Down("no node of the cluster is known".into()));
+        if !known.nodes.is_empty() {
+            let nodes: Vec<_> =
+                known.nodes.values().map(|node| (node.address.clone(), Arc::clone(&node.server))).collect();
+            let now = Instant::now();
+            match ask_all(nodes, now + deadline.saturating_duration_since(now) / 2).await {
+                Ok(ranges) => return self.read(&ranges, known).ok_or(last),
+                Err(error) => last = error,
+            }
+        }
+        let mut seeds = Vec::with_capacity(self.seeds.len());
+        for seed in &self.seeds {
+            let info = seed.get_connection_info();
+            if let ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } = info.addr() {
+                let address = NodeAddress { host: host.clone(), port: *port };
+                if !known.nodes.contains_key(&address)
+                    && let Some(server) = self.server(&address)
+                {
+                    seeds.push((address, server));
+                }
+            }
+        }
+        if !seeds.is_empty() {
+            match ask_all(seeds, deadline).await {
+                Ok(ranges) => return self.read(&ranges, known).ok_or(last),
+                Err(error) => last = error,
+            }
+        }
+        tracing::warn!(target: TARGET, error = %last, "no node of the cluster answers");
+        Err(last)
+    }
+
+    /// A map of these ranges. Nodes that were known keep their connections.
+    fn read(&self, ranges: &[slots::Range], known: &Map) -> Option<Map> {
+        let mut map = Map { nodes: HashMap::new(), slots: vec![None; SLOTS] };
+        for range in ranges {
+            let node = match map.nodes.get(&range.address) {
+                Some(node) => Arc::clone(node),
+                None => {
+                    let server = match known.nodes.get(&range.address) {
+                        Some(node) => Arc::clone(&node.server),
+                        None => self.server(&range.address)?,
+                    };
+                    let node = Arc::new(Node { address: range.address.clone(), id: Some(range.id), server });
+                    map.nodes.insert(range.address.clone(), Arc::clone(&node));
+                    node
+                }
+            };
+            map.slots[usize::from(range.first)..=usize::from(range.last)].fill(Some(node));
+        }
+        Some(map)
+    }
+
+    /// The ids of the primaries, in their order. Between them they have all keys.
+    pub(super) async fn primaries(&self, deadline: Instant) -> Result<Vec<[u8; 20]>, LinkError> {
+        let map = self.map(deadline).await?;
+        if let Some(slot) = map.slots.iter().position(Option::is_none) {
+            self.is_stale.store(true, Ordering::Release);
+            return Err(LinkError::NotSent(Cause::Down(format!("no node of the cluster has slot {slot}").into())));
+        }
+        let mut ids: Vec<_> = map.nodes.values().filter_map(|node| node.id).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Sends a command that has no key to a primary.
+    pub(super) async fn on(&self, id: &[u8; 20], command: &Cmd, deadline: Instant) -> Result<Value, LinkError> {
+        let map = self.map(deadline).await?;
+        let Some(node) = map.nodes.values().find(|node| node.id.as_ref() == Some(id)) else {
+            return Err(LinkError::NotSent(Cause::Down("this node is a primary no longer".into())));
+        };
+        let result = node.server.call(command, Delivery::default(), deadline).await;
+        if matches!(result, Err(LinkError::NotSent(_) | LinkError::Unanswered(_))) {
+            self.is_stale.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn servers(&self) -> Vec<Arc<Server>> {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        map.nodes.values().map(|node| Arc::clone(&node.server)).collect()
+    }
+
+    /// Waits until all that was sent before is answered.
+    pub(super) async fn flush(&self) -> Result<(), LinkError> {
+        let mut flushed = Ok(());
+        for server in self.servers() {
+            flushed = flushed.and(server.flush().await);
+        }
+        flushed
+    }
+
+    /// Takes no more requests, waits for the replies to those under way, and disconnects.
+    pub(super) async fn close(&self) -> Result<(), LinkError> {
+        self.is_closed.store(true, Ordering::Release);
+        let mut closed = Ok(());
+        for server in self.servers() {
+            closed = closed.and(server.close().await);
+        }
+        closed
+    }
+}
+
+/// Asks all of these nodes at once. The first one to answer is believed: where it is wrong, the nodes that it names say
+/// so.
+async fn ask_all(nodes: Vec<(NodeAddress, Arc<Server>)>, deadline: Instant) -> Result<Vec<slots::Range>, LinkError> {
+    let mut asked = JoinSet::new();
+    for (address, server) in nodes {
+        asked.spawn(async move {
+            let mut command = redis::cmd("CLUSTER");
+            command.arg("SLOTS");
+            let reply = server.call(&command, Delivery::default(), deadline).await?;
+            let ranges = slots::read(&reply, &address.host).filter(|ranges| !ranges.is_empty());
+            ranges.ok_or_else(|| {
+                let why = format!("{} is in no cluster that has slots", server.name());
+                LinkError::NotSent(Cause::Unsuitable(why.into()))
+            })
+        });
+    }
+    let mut last = LinkError::NotSent(Cause::Down("no node of the cluster answers".into()));
+    while let Some(answer) = asked.join_next().await {
+        match answer {
+            Ok(Ok(ranges)) => return Ok(ranges),
+            Ok(Err(error)) => last = error,
+            Err(_) => {}
+        }
+    }
+    Err(last)
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes: Vec<_> = self.servers().iter().map(|server| server.name().to_owned()).collect();
+        f.debug_struct("Cluster").field("nodes", &nodes).finish_non_exhaustive()
+    }
+}

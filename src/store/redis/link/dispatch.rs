@@ -1,0 +1,172 @@
+//! Sends each request to the server of its keys.
+
+use std::sync::Arc;
+
+use redis::{Arg, Client, Cmd, Value, sentinel::SentinelClient};
+use tokio::time::Instant;
+
+use super::{
+    super::script::Script,
+    cluster::Cluster,
+    counters::{Counters, RedisStatistics},
+    error::{LinkError, RefusalKind},
+    server::{Delivery, Server},
+    settings::LinkSettings,
+    target::Target,
+};
+
+/// The connections of one store.
+#[derive(Debug)]
+pub(in super::super) struct Link {
+    shape: Shape,
+    settings: LinkSettings,
+    counters: Arc<Counters>,
+}
+
+/// How the servers are arranged.
+#[derive(Debug)]
+enum Shape {
+    /// One server has all keys. By Sentinel, it can be another one at each time.
+    Single(Box<Server>),
+    /// Each of several servers has the keys of its slots.
+    Cluster(Cluster),
+}
+
+/// A server that has keys which no other has, as a cursor names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in super::super) struct Primary {
+    /// A cluster node's id, which is 40 hexadecimal digits, as bytes. Zeros for a server that is alone.
+    pub(in super::super) id: [u8; 20],
+}
+
+impl Link {
+    /// A link to one server. Nothing is connected yet.
+    pub(in super::super) fn single(client: &Client, settings: LinkSettings) -> redis::RedisResult<Self> {
+        Ok(Self::to(Target::server(client)?, settings))
+    }
+
+    /// A link to the primary that Sentinels know under this name, by TLS or not. Nothing is connected yet.
+    pub(in super::super) fn sentinel(
+        sentinels: SentinelClient,
+        name: String,
+        tls: bool,
+        settings: LinkSettings,
+    ) -> Self {
+        Self::to(Target::master(sentinels, name, tls), settings)
+    }
+
+    /// A link to a cluster, of which at least one node is given. Nothing is connected yet.
+    pub(in super::super) fn cluster(seeds: Vec<Client>, settings: LinkSettings) -> Self {
+        let counters = Arc::<Counters>::default();
+        let cluster = Cluster::new(seeds, settings.clone(), Arc::clone(&counters));
+        Self { shape: Shape::Cluster(cluster), settings, counters }
+    }
+
+    fn to(target: Target, settings: LinkSettings) -> Self {
+        let counters = Arc::<Counters>::default();
+        let server = Server::new(target, settings.clone(), Arc::clone(&counters));
+        Self { shape: Shape::Single(Box::new(server)), settings, counters }
+    }
+
+    /// Whether one server has all keys, so that a script can use keys of several slots.
+    pub(in super::super) fn is_one_node(&self) -> bool {
+        matches!(self.shape, Shape::Single(_))
+    }
+
+    /// Runs a script on the server of its keys, of which it has at least one. It is sent in full if the server says that
+    /// it doesn't have it.
+    pub(in super::super) async fn script(
+        &self,
+        script: &'static Script,
+        keys: &[&[u8]],
+        args: &[&[u8]],
+    ) -> Result<Value, LinkError> {
+        let deadline = self.deadline();
+        let replicas = if script.writes() { self.settings.replicas } else { 0 };
+        let call = async |command: Cmd| self.call(keys.first().copied(), &command, replicas, deadline).await;
+        match call(invocation("EVALSHA", script.hash(), keys, args)).await {
+            Err(error) if error.refusal() == Some(RefusalKind::NoScript) => {
+                self.counters.scripts_sent.count();
+                call(invocation("EVAL", script.source(), keys, args)).await
+            }
+            result => result,
+        }
+    }
+
+    /// Sends a command to the server of its key, which is its first argument.
+    pub(in super::super) async fn command(&self, command: &Cmd) -> Result<Value, LinkError> {
+        let key = command.args_iter().nth(1).and_then(|arg| match arg {
+            Arg::Simple(key) => Some(key),
+            _ => None,
+        });
+        self.call(key, command, 0, self.deadline()).await
+    }
+
+    async fn call(
+        &self,
+        key: Option<&[u8]>,
+        command: &Cmd,
+        replicas: usize,
+        deadline: Instant,
+    ) -> Result<Value, LinkError> {
+        match &self.shape {
+            Shape::Single(server) => server.call(command, Delivery { asking: false, replicas }, deadline).await,
+            // Boxed, so that a request to one server has no room for it in its future.
+            Shape::Cluster(cluster) => {
+                Box::pin(cluster.call(key.unwrap_or_default(), command, replicas, deadline)).await
+            }
+        }
+    }
+
+    /// The primaries, in the order of their ids. Between them they have all keys.
+    pub(in super::super) async fn primaries(&self) -> Result<Vec<Primary>, LinkError> {
+        match &self.shape {
+            Shape::Single(_) => Ok(vec![Primary { id: [0; 20] }]),
+            Shape::Cluster(cluster) => {
+                let ids = cluster.primaries(self.deadline()).await?;
+                Ok(ids.into_iter().map(|id| Primary { id }).collect())
+            }
+        }
+    }
+
+    /// Sends a command that has no key, such as `SCAN` or `INFO`, to a primary.
+    pub(in super::super) async fn on(&self, primary: Primary, command: &Cmd) -> Result<Value, LinkError> {
+        match &self.shape {
+            Shape::Single(server) => server.call(command, Delivery::default(), self.deadline()).await,
+            Shape::Cluster(cluster) => cluster.on(&primary.id, command, self.deadline()).await,
+        }
+    }
+
+    pub(in super::super) fn statistics(&self) -> RedisStatistics {
+        self.counters.statistics()
+    }
+
+    /// Waits until all that was sent before is answered.
+    pub(in super::super) async fn flush(&self) -> Result<(), LinkError> {
+        match &self.shape {
+            Shape::Single(server) => server.flush().await,
+            Shape::Cluster(cluster) => cluster.flush().await,
+        }
+    }
+
+    /// Takes no more requests, waits for the replies to those under way, and disconnects.
+    pub(in super::super) async fn close(&self) -> Result<(), LinkError> {
+        match &self.shape {
+            Shape::Single(server) => server.close().await,
+            Shape::Cluster(cluster) => cluster.close().await,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.request_timeout
+    }
+}
+
+fn invocation(verb: &str, script: &str, keys: &[&[u8]], args: &[&[u8]]) -> Cmd {
+    let mut command = redis::cmd(verb);
+    command.arg(script).arg(keys.len());
+    for part in keys.iter().chain(args) {
+        command.arg(*part);
+    }
+    command
+}

@@ -1,0 +1,245 @@
+//! A server could not be asked, refused, or did not answer.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// A request that was not carried out, or of which that is not known.
+#[derive(Debug, Clone)]
+pub(in super::super) enum LinkError {
+    /// The server answered that it did not carry out the request. Nothing is changed.
+    Refused(Refusal),
+    /// The request was not sent. Nothing is changed.
+    NotSent(Cause),
+    /// The request was sent, and no answer came. It may have been carried out, or may still be.
+    Unanswered(Cause),
+    /// The primary carried the request out, and fewer replicas than wanted confirmed it in time: a failover may undo it.
+    NotReplicated { confirmed: usize, wanted: usize },
+}
+
+/// Why a server carried nothing out: what it answered.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Refusal {
+    pub(in super::super) kind: RefusalKind,
+    /// The server's words.
+    said: Arc<str>,
+    /// The node that has the keys, if the server said so.
+    pub(super) redirect: Option<Redirect>,
+}
+
+/// A cluster's node has said that another one has the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Redirect {
+    /// `ASK`: only for this request, while the slot is being moved. Otherwise `MOVED`.
+    pub(super) ask: bool,
+    /// `host:port`.
+    pub(super) node: Arc<str>,
+}
+
+impl Redirect {
+    fn of(error: &RedisError) -> Option<Self> {
+        let (node, _slot) = error.redirect_node()?;
+        Some(Self { ask: error.kind() == ErrorKind::Server(ServerErrorKind::Ask), node: node.into() })
+    }
+}
+
+/// What kind of refusal it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in super::super) enum RefusalKind {
+    /// `OOM`: `maxmemory` is reached, and nothing may be evicted.
+    OutOfMemory,
+    /// `READONLY`: the server is a replica, maybe since a failover.
+    ReadOnly,
+    /// `NOREPLICAS`: fewer replicas than `min-replicas-to-write`.
+    TooFewReplicas,
+    /// `MISCONF`: the server can't save to its disk, and takes no writes until it can.
+    CannotSave,
+    /// `NOPERM`: the user may not use this command or key.
+    NotPermitted,
+    /// `NOAUTH`, `WRONGPASS`: the user or the password is wrong.
+    NotAuthenticated,
+    /// `LOADING`: the server reads its data from the disk.
+    Loading,
+    /// `BUSY`: another client's script takes long.
+    Busy,
+    /// `CLUSTERDOWN`, `TRYAGAIN`, `MOVED` and `ASK`: the cluster is changing, or a part of it is down.
+    Cluster,
+    /// `MASTERDOWN`: a replica that has lost its primary.
+    MasterDown,
+    /// `NOSCRIPT`: the server doesn't have the script.
+    NoScript,
+    /// `WRONGTYPE`: the key holds something else than this store's.
+    WrongType,
+    /// Any other error.
+    Other,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone)]
+pub(in super::super) enum Cause {
+    /// There is no connection, for this reason.
+    Down(Arc<str>),
+    /// The server is none that this store works with, for this reason.
+    Unsuitable(Arc<str>),
+    /// The connection was lost, for this reason.
+    Lost(Arc<str>),
+    /// The time was over.
+    Overdue(Duration),
+    /// The store is closed.
+    Closed,
+}
+
+impl LinkError {
+    /// What an error of the client's means for a request that was handed to a connection.
+    pub(in super::super) fn of_request(error: &RedisError) -> Self {
+        match RefusalKind::of(error) {
+            Some(kind) => {
+                Self::Refused(Refusal { kind, said: error.to_string().into(), redirect: Redirect::of(error) })
+            }
+            None => Self::Unanswered(Cause::Lost(error.to_string().into())),
+        }
+    }
+
+    /// The kind of refusal, if it is one.
+    pub(in super::super) fn refusal(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.kind),
+            Self::NotSent(_) | Self::Unanswered(_) | Self::NotReplicated { .. } => None,
+        }
+    }
+
+    /// The error of a request that changes nothing.
+    pub(in super::super) fn of_read(self) -> StoreError {
+        let kind = match &self {
+            Self::Refused(refusal) => refusal.kind.store_kind(),
+            Self::NotSent(cause) | Self::Unanswered(cause) => cause.kind(),
+            Self::NotReplicated { .. } => StoreErrorKind::OutcomeUnknown,
+        };
+        StoreError::new(kind).because(self)
+    }
+
+    /// The error of a request that changes something: if it was sent and not answered, it may have happened.
+    pub(in super::super) fn of_write(self) -> StoreError {
+        match self {
+            Self::Unanswered(_) => StoreError::new(StoreErrorKind::OutcomeUnknown).because(self),
+            Self::Refused(_) | Self::NotSent(_) | Self::NotReplicated { .. } => self.of_read(),
+        }
+    }
+}
+
+impl RefusalKind {
+    /// `None` if the error is not an answer of the server.
+    fn of(error: &RedisError) -> Option<Self> {
+        Some(match error.kind() {
+            ErrorKind::Server(kind) => match kind {
+                ServerErrorKind::ReadOnly => Self::ReadOnly,
+                ServerErrorKind::NoPerm => Self::NotPermitted,
+                ServerErrorKind::BusyLoading => Self::Loading,
+                ServerErrorKind::ClusterDown
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask => Self::Cluster,
+                ServerErrorKind::MasterDown => Self::MasterDown,
+                ServerErrorKind::NoScript => Self::NoScript,
+                _ => Self::of_text(error.detail().unwrap_or_default()),
+            },
+            ErrorKind::Extension => match error.code().unwrap_or_default() {
+                "OOM" => Self::OutOfMemory,
+                "NOREPLICAS" => Self::TooFewReplicas,
+                "MISCONF" => Self::CannotSave,
+                "NOAUTH" | "WRONGPASS" => Self::NotAuthenticated,
+                "BUSY" => Self::Busy,
+                "WRONGTYPE" => Self::WrongType,
+                _ => Self::Other,
+            },
+            ErrorKind::AuthenticationFailed => Self::NotAuthenticated,
+            _ => return None,
+        })
+    }
+
+    /// What an `ERR` says. In a script, a command that the user may not use is reported so.
+    fn of_text(text: &str) -> Self {
+        if text.contains("can't run this command") || text.contains("can't access") || text.starts_with("ACL failure") {
+            Self::NotPermitted
+        } else {
+            Self::Other
+        }
+    }
+
+    fn store_kind(self) -> StoreErrorKind {
+        match self {
+            Self::OutOfMemory
+            | Self::ReadOnly
+            | Self::TooFewReplicas
+            | Self::CannotSave
+            | Self::NotPermitted
+            | Self::NotAuthenticated
+            | Self::Loading
+            | Self::Busy
+            | Self::Cluster
+            | Self::MasterDown => StoreErrorKind::Unavailable,
+            Self::WrongType => StoreErrorKind::Corrupt,
+            Self::NoScript | Self::Other => StoreErrorKind::Other,
+        }
+    }
+
+    /// What to do about it.
+    fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::OutOfMemory => "the server is full: raise its `maxmemory`, or remove what it holds beside sessions",
+            Self::ReadOnly => "the server is a replica: connect to the primary",
+            Self::TooFewReplicas => "too few replicas are connected for the server's `min-replicas-to-write`",
+            Self::CannotSave => "the server can't save to its disk; see its log",
+            Self::NotPermitted => "the user lacks a permission; `RedisStore` lists those that it needs",
+            Self::NotAuthenticated => "check the user and the password",
+            Self::Loading => "the server is starting, and reads its data from the disk",
+            Self::Busy => "a script of another client holds the server up",
+            Self::Cluster => "the cluster is changing, or a part of it is down",
+            Self::MasterDown => "the replica has lost its primary",
+            Self::WrongType => "the key holds another type: does something else use the prefix?",
+            Self::NoScript | Self::Other => return None,
+        })
+    }
+}
+
+impl Cause {
+    fn kind(&self) -> StoreErrorKind {
+        match self {
+            Self::Overdue(_) => StoreErrorKind::Timeout,
+            Self::Down(_) | Self::Unsuitable(_) | Self::Lost(_) | Self::Closed => StoreErrorKind::Unavailable,
+        }
+    }
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(Refusal { kind, said, .. }) => match kind.advice() {
+                Some(advice) => write!(f, "{advice} (it answered \"{said}\")"),
+                None => write!(f, "the server answered \"{said}\""),
+            },
+            Self::NotSent(cause) => write!(f, "not sent: {cause}"),
+            Self::Unanswered(cause) => write!(f, "not answered: {cause}"),
+            Self::NotReplicated { confirmed, wanted } => write!(
+                f,
+                "written on the primary, but confirmed by {confirmed} replicas in time, not {wanted} (setting `replicas`)"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down(cause) => write!(f, "not connected: {cause}"),
+            Self::Unsuitable(cause) => write!(f, "the server can't be used: {cause}"),
+            Self::Lost(cause) => write!(f, "the connection was lost: {cause}"),
+            Self::Overdue(limit) => write!(f, "the time limit of {limit:?} was over (setting `request_timeout`)"),
+            Self::Closed => f.write_str("the store is closed"),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}

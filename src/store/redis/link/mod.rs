@@ -1,0 +1,29 @@
+//! Connections to the servers. Nothing here knows a session.
+//!
+//! [`Link`] is all that the store uses: it sends a script or a command to the server of its first key, within the time
+//! limit, and says of an error whether the request can have been carried out ([`LinkError`]). Nothing is sent twice here,
+//! except what a server said it did not carry out: a script that it doesn't have, and a request for a slot that has moved.
+//!
+//! Files, from the lowest: `error`, `settings`, `counters`, `greeting`, `tls`, `target`, `server`, `slots`, `cluster`,
+//! `dispatch`.
+
+mod cluster;
+mod counters;
+mod dispatch;
+mod error;
+mod greeting;
+mod server;
+mod settings;
+mod slots;
+mod target;
+#[cfg(feature = "redis-tls")]
+mod tls;
+
+pub use self::counters::RedisStatistics;
+#[cfg(feature = "redis-tls")]
+pub use self::tls::RedisTls;
+pub(super) use self::{
+    dispatch::{Link, Primary},
+    error::{Cause, LinkError},
+    settings::LinkSettings,
+};

@@ -1,0 +1,32 @@
+//! Sessions on Redis or Valkey.
+//!
+//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `value`,
+//! `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
+//! `lease`, `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
+
+mod builder;
+mod contract;
+mod epoch;
+mod error;
+mod events;
+mod generation;
+mod joined;
+mod key;
+mod lease;
+mod link;
+mod listed;
+mod listing;
+mod operations;
+mod owner;
+mod reply;
+mod script;
+mod servers;
+mod store;
+mod url;
+mod value;
+
+#[cfg(feature = "redis-tls")]
+pub use self::link::RedisTls;
+#[cfg(feature = "url")]
+pub(crate) use self::url::{read as read_url, schemes as url_schemes};
+pub use self::{builder::RedisStoreBuilder, error::RedisConfigError, link::RedisStatistics, store::RedisStore};

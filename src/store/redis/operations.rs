@@ -1,0 +1,260 @@
+//! The operations on one record, and its renewal.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::{
+    key::partition,
+    link::LinkError,
+    reply::{Reply, unexpected},
+    script::{self, Script},
+    store::RedisStore,
+    value::{Held, Nonce, State, Written},
+};
+use crate::{
+    id::{EntropyError, SessionId},
+    record::Record,
+    store::{End, Refresh, Rename, StoreError, StoreErrorKind, Touch, Update, Usage, Version},
+};
+
+/// The nonce of nothing: an expected version that is none of this store's.
+const NO_NONCE: [u8; 16] = [0; 16];
+
+/// What became of a create.
+pub(super) enum Created {
+    Done(State),
+    Exists,
+    /// Everything was cleared since the session that is renewed was stored: the new id's partition is in this generation.
+    Cleared(u64),
+}
+
+impl RedisStore {
+    /// Reads a record, in one round trip; on one node with the epoch of its owner.
+    pub(super) async fn find(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
+        match self.look(id, &[]).await? {
+            Reply::Value(held) => Ok(Some(*held)),
+            Reply::Gone => Ok(None),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// The same; without the record if it is in the state with this nonce.
+    async fn look(&self, id: &SessionId, nonce: &[u8]) -> Result<Reply, StoreError> {
+        let place = self.place(id);
+        let reply = self.run(&script::LOAD, &[&place.session, &place.generation], &[nonce]).await;
+        Reply::read(reply.map_err(LinkError::of_read)?)
+    }
+
+    pub(super) async fn refresh_value(&self, id: &SessionId, version: &Version) -> Result<Refresh, StoreError> {
+        let nonce = State::of(version).map(|state| *state.nonce.as_bytes());
+        match self.look(id, nonce.as_ref().map_or(&[], |nonce| nonce)).await? {
+            Reply::Same(head, _) if head.usage.expires_at <= self.now() => Ok(Refresh::Gone),
+            Reply::Same(head, owner_epoch) => Ok(Refresh::Same { usage: head.usage, owner_epoch }),
+            Reply::Value(held) => Ok(Refresh::Changed(held.stored)),
+            Reply::Gone => Ok(Refresh::Gone),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// Stores a new record. `renewed` is the generation of the session that it renews: the new one is in the same, so that
+    /// a clear that is under way ends it wherever it has begun.
+    pub(super) async fn create_value(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        usage: Usage,
+        renewed: Option<u64>,
+    ) -> Result<Created, StoreError> {
+        let nonce = Nonce::random().map_err(no_randomness)?;
+        let written = Written::new(nonce, record, usage);
+        let renewed = renewed.map(|generation| generation.to_string()).unwrap_or_default();
+        match self.write(&script::CREATE, id, record, &written, renewed.as_bytes()).await {
+            Ok(reply) => match Reply::read(reply)? {
+                Reply::Done(generation) => Ok(Created::Done(state(nonce, &generation)?)),
+                Reply::Exists => Ok(Created::Exists),
+                Reply::Cleared(generation) => Ok(Created::Cleared(generation)),
+                _ => Err(unexpected("another script's reply")),
+            },
+            Err(error @ LinkError::Unanswered(_)) => match self.find(id).await {
+                Ok(Some(held)) if held.head.state.nonce == nonce => Ok(Created::Done(held.head.state)),
+                // It may still arrive, or may have been overtaken by a removal.
+                _ => Err(error.of_write()),
+            },
+            Err(error) => Err(error.of_write()),
+        }
+    }
+
+    pub(super) async fn update_value(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        let expected = State::of(expected).map_or(NO_NONCE, |state| *state.nonce.as_bytes());
+        let nonce = Nonce::random().map_err(no_randomness)?;
+        let written = Written::new(nonce, record, usage);
+        let (reply, again) = sent(|| self.write(&script::UPDATE, id, record, &written, &expected)).await?;
+        match reply {
+            Reply::Done(generation) => Ok(Update::Updated(state(nonce, &generation)?.version())),
+            // Another write came, which may have come after this one.
+            Reply::Conflict(_) if let Some(error) = again => Err(error),
+            Reply::Conflict(held) => Ok(Update::Conflict(Some(held.stored))),
+            Reply::Gone => Ok(Update::Gone),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// Runs a script that writes a record.
+    async fn write(
+        &self,
+        script: &'static Script,
+        id: &SessionId,
+        record: &Record,
+        written: &Written,
+        condition: &[u8],
+    ) -> Result<Value, LinkError> {
+        let place = self.place(id);
+        let list = self.list_of(record).filter(|_| self.inner.link.is_one_node());
+        let mut keys = vec![&*place.session, &*place.generation];
+        keys.extend(list.as_deref());
+        let (text, record) = (id.to_string(), &*written.record);
+        let Written { front, back, expiry, limit, .. } = written;
+        let args = [&front[..], back, record, expiry.as_bytes(), condition, text.as_bytes(), limit.as_bytes()];
+        self.run(script, &keys, &args).await
+    }
+
+    /// Refuses a record that is too large, before it is sent.
+    pub(super) fn check_size(&self, record: &Record) -> Result<(), StoreError> {
+        let (bytes, limit) = (Written::size(record), self.inner.options.value_size_limit);
+        if bytes <= limit {
+            return Ok(());
+        }
+        let why = format!("the value would take {bytes} bytes, and the setting `value_size_limit` is {limit}");
+        Err(StoreError::new(StoreErrorKind::TooLarge).because(why))
+    }
+
+    pub(super) async fn touch_value(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
+        let (used, expires) = (usage.used_millis().to_string(), usage.expires_millis().to_string());
+        let place = self.place(id);
+        let (keys, args) = ([&*place.session, &*place.generation], [used.as_bytes(), expires.as_bytes()]);
+        match sent(|| self.run(&script::TOUCH, &keys, &args)).await?.0 {
+            Reply::Done(_) => Ok(Touch::Touched),
+            Reply::Gone => Ok(Touch::Gone),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    pub(super) async fn remove_value(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let place = self.place(id);
+        let keys = [&*place.session, &*place.generation];
+        let (reply, again) = sent(|| self.run(&script::REMOVE, &keys, &[])).await?;
+        match reply {
+            Reply::Done(_) => Ok(true),
+            // Whether this call or another has removed it can't be told.
+            Reply::Gone => again.map_or(Ok(false), Err),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// Ends a session in this version. `unused_since` refuses one that was used since then, in milliseconds.
+    pub(super) async fn end_value(
+        &self,
+        id: &SessionId,
+        expected: &Version,
+        unused_since: Option<u64>,
+    ) -> Result<End, StoreError> {
+        let expected = State::of(expected).map_or(NO_NONCE, |state| *state.nonce.as_bytes());
+        let used = unused_since.map(|used| used.to_string()).unwrap_or_default();
+        let place = self.place(id);
+        let keys = [&*place.session, &*place.generation];
+        let args = [&expected[..], used.as_bytes()];
+        let (reply, again) = sent(|| self.run(&script::END, &keys, &args)).await?;
+        match reply {
+            Reply::Done(_) => Ok(End::Ended),
+            // Another write came first, so that this end has found and will find another nonce.
+            Reply::Conflict(held) => Ok(End::Conflict(Some(held.stored))),
+            // Whether this end or another is the reason can't be told.
+            Reply::Gone => again.map_or(Ok(End::Gone), Err),
+            _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// Creates `to`, and then replaces `from` by the tombstone: two keys may be on two servers.
+    ///
+    /// `to` is stored in the generation of `from`. So a clear that has begun in one of the two partitions and not yet in the
+    /// other ends both: where it has begun, `to` is refused or `from` is gone, and where it comes later, it finds them both
+    /// in the generation that it ends.
+    pub(super) async fn rename_value(
+        &self,
+        from: &SessionId,
+        expected: &Version,
+        tombstone: &Record,
+        to: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Rename, StoreError> {
+        let Some(State { generation, .. }) = State::of(expected) else {
+            // No version of this store: it is stored nowhere.
+            return Ok(self.find(from).await?.map_or(Rename::Gone, |held| Rename::Conflict(Some(held.stored))));
+        };
+        let created = match self.create_value(to, record, usage, Some(generation)).await? {
+            Created::Done(state) => state.version(),
+            Created::Exists => return Ok(Rename::Exists),
+            Created::Cleared(newer) => {
+                // A clear that has failed half-way may have left `from` alive.
+                self.raise(&[partition(from)], newer).await?;
+                return Ok(Rename::Gone);
+            }
+        };
+        let buried = self.update_value(from, tombstone, expected, Usage::at(tombstone, usage.used_at));
+        // Where the list is elsewhere, the session must be on it before this is answered.
+        let (buried, ()) = tokio::join!(buried, self.list_elsewhere(to, record));
+        let outcome = match buried {
+            Ok(Update::Updated(_)) => return Ok(Rename::Renamed(created)),
+            Ok(Update::Conflict(stored)) => Ok(Rename::Conflict(stored)),
+            Ok(Update::Gone) => Ok(Rename::Gone),
+            // The tombstone may be there, so `to` stays.
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => return Err(error),
+            Err(error) => Err(error),
+        };
+        // Nobody has the token of `to`; if this fails, it expires unused.
+        let _ = self.end_value(to, &created, None).await;
+        self.forget_listing(to);
+        outcome
+    }
+}
+
+/// Runs a script that can be sent twice, and reads its reply. If the first is not answered, it is sent again, and the error
+/// comes with the second's reply: the script has run at least once, and which time has done what it says is for the caller.
+///
+/// The first may still arrive, also after the second is answered. So this is only for scripts that then do nothing: those
+/// that expect a nonce which they replace or remove, a touch, which only moves times to later, and a removal, whose id is
+/// not used again.
+pub(super) async fn sent<F: Future<Output = Result<Value, LinkError>>>(
+    send: impl Fn() -> F,
+) -> Result<(Reply, Option<StoreError>), StoreError> {
+    let error = match send().await {
+        Ok(reply) => return Ok((Reply::read(reply)?, None)),
+        Err(error) => error,
+    };
+    let is_unanswered = matches!(error, LinkError::Unanswered(_));
+    let error = error.of_write();
+    if is_unanswered
+        && let Ok(reply) = send().await
+        && let Ok(reply) = Reply::read(reply)
+    {
+        return Ok((reply, Some(error)));
+    }
+    Err(error)
+}
+
+fn state(nonce: Nonce, generation: &[u8]) -> Result<State, StoreError> {
+    let generation = generation.try_into().map_err(|_| unexpected("no generation"))?;
+    Ok(State { nonce, generation: u64::from_be_bytes(generation) })
+}
+
+pub(super) fn no_randomness(error: EntropyError) -> StoreError {
+    StoreError::new(StoreErrorKind::Other).because(error)
+}

@@ -1,0 +1,67 @@
+//! Scripts that the server runs, each in one step.
+
+use std::sync::LazyLock;
+
+/// A Lua script. It is sent by its hash, and in full only to a server that doesn't have it.
+///
+/// Every script is idempotent: it finds the nonce of its own write and answers as if it had just written. So it doesn't
+/// matter if a client sends one twice.
+#[derive(Debug)]
+pub(super) struct Script {
+    source: &'static str,
+    hash: LazyLock<String>,
+    writes: bool,
+}
+
+impl Script {
+    pub(super) const fn new(source: &'static str, hash: fn() -> String, writes: bool) -> Self {
+        Self { source, hash: LazyLock::new(hash), writes }
+    }
+
+    /// Whether it changes anything.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
+    }
+
+    pub(super) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+/// The scripts: `head.lua` reads a value's head, and comes before each of the others.
+macro_rules! scripts {
+    ($($name:ident: $does:ident $file:literal;)*) => {
+        $(pub(super) static $name: Script = {
+            const SOURCE: &str = concat!(include_str!("scripts/head.lua"), include_str!(concat!("scripts/", $file)));
+            Script::new(SOURCE, || redis::Script::new(SOURCE).get_hash().to_owned(), $does)
+        };)*
+    };
+}
+
+const READS: bool = false;
+const WRITES: bool = true;
+
+scripts! {
+    LOAD: READS "load.lua";
+    CREATE: WRITES "create.lua";
+    UPDATE: WRITES "update.lua";
+    TOUCH: WRITES "touch.lua";
+    REMOVE: WRITES "remove.lua";
+    END: WRITES "end.lua";
+    LOCK: WRITES "lock.lua";
+    UNLOCK: WRITES "unlock.lua";
+    EPOCH: READS "epoch.lua";
+    ENSURE_EPOCH: WRITES "ensure_epoch.lua";
+    RENEW_EPOCH: WRITES "renew_epoch.lua";
+    LIST: WRITES "list.lua";
+    MEMBERS: READS "members.lua";
+    NEWEST: READS "newest.lua";
+    RAISE: WRITES "raise.lua";
+    // Its writes are only tidiness.
+    WALK: READS "walk.lua";
+    WIPE: WRITES "wipe.lua";
+}

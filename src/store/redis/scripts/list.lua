@@ -1,0 +1,3 @@
+-- KEYS: an owner's list. ARGV: 3 id, 4 limit. For a list that is on another server than the session.
+list(KEYS[1], ARGV[3], ARGV[4])
+return 'd'

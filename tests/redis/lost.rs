@@ -1,0 +1,133 @@
+//! Requests and answers that are lost: what is told of them, by one more request.
+
+use std::time::{Duration, SystemTime};
+
+use session_layer::{
+    RedisStore, SessionStore,
+    store::{Acquire, Create, End, Holder, Leases, Rename, StoreErrorKind, Touch, Update, Usage},
+};
+
+use crate::{
+    proxy::{Fault, Proxy},
+    server::{Product, Server},
+    support::*,
+};
+
+/// A store behind a proxy that loses the next script, or the answer to it.
+struct Lossy {
+    proxy: Proxy,
+    store: RedisStore,
+    _server: Server,
+}
+
+impl Lossy {
+    async fn new() -> Self {
+        let server = Server::start(Product::Redis, &[]);
+        let proxy = Proxy::start(server.port()).await;
+        let builder = RedisStore::builder().server(proxy.address()).connections(1);
+        let store = builder.request_timeout(Duration::from_secs(5)).build().unwrap();
+        // The server has the scripts, so that none is refused in place of being lost.
+        let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3_600));
+        created(&store, &id(), &record(b"1")).await;
+        store.ensure_epoch("warm", later).await.unwrap();
+        store.renew_epoch("warm", later).await.unwrap();
+        Self { proxy, store, _server: server }
+    }
+
+    fn lose(&self, fault: Fault) {
+        self.proxy.arm("EVAL", fault);
+    }
+}
+
+const BOTH: [Fault; 2] = [Fault::CutRequest, Fault::CutReply];
+
+#[tokio::test]
+async fn an_update_a_touch_and_a_lock_are_told_whichever_was_lost() {
+    let lossy = Lossy::new().await;
+    let store = &lossy.store;
+    for fault in BOTH {
+        let id = id();
+        let version = created(store, &id, &record(b"1")).await;
+        let next = record(b"2");
+        lossy.lose(fault.clone());
+        let Update::Updated(updated) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else {
+            panic!()
+        };
+        let stored = loaded(store, &id).await;
+        assert_eq!((stored.version, value(&stored)), (updated, &b"2"[..]));
+        let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3 * 3_600));
+        lossy.lose(fault.clone());
+        assert_eq!(store.touch(&id, later).await.unwrap(), Touch::Touched);
+        lossy.lose(fault.clone());
+        let (one, two) = (Holder::generate().unwrap(), Holder::generate().unwrap());
+        let Acquire::Acquired { stored: Some(leased), .. } =
+            store.acquire(&id, one, Duration::from_secs(60)).await.unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(loaded(store, &id).await.version, leased.version);
+        assert_eq!(store.acquire(&id, two, Duration::from_secs(60)).await.unwrap(), Acquire::Held);
+    }
+    assert_eq!(lossy.proxy.fired(), 6);
+}
+
+#[tokio::test]
+async fn an_end_is_told_unless_it_was_done_and_not_answered() {
+    let lossy = Lossy::new().await;
+    let store = &lossy.store;
+    let now = SystemTime::now();
+    let (one, two) = (id(), id());
+    let version = created(store, &one, &record(b"1")).await;
+    lossy.lose(Fault::CutRequest);
+    assert_eq!(store.end(&one, &version, now).await.unwrap(), End::Ended);
+    let version = created(store, &two, &record(b"1")).await;
+    lossy.lose(Fault::CutReply);
+    let error = store.end(&two, &version, now).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
+    assert!(store.load(&two).await.unwrap().is_none());
+    // Another write came first.
+    let three = id();
+    let old = created(store, &three, &record(b"1")).await;
+    store.update(&three, &record(b"2"), &old, usage(&record(b"2"))).await.unwrap();
+    for fault in BOTH {
+        lossy.lose(fault);
+        assert!(matches!(store.end(&three, &old, now).await.unwrap(), End::Conflict(Some(_))));
+    }
+}
+
+/// A create is not sent again: it could bring back what was removed in between.
+#[tokio::test]
+async fn a_create_is_read_back() {
+    let lossy = Lossy::new().await;
+    let (store, next) = (&lossy.store, record(b"1"));
+    let (one, two) = (id(), id());
+    lossy.lose(Fault::CutReply);
+    let Create::Created(version) = store.create(&one, &next, usage(&next)).await.unwrap() else { panic!() };
+    assert_eq!(loaded(store, &one).await.version, version);
+    lossy.lose(Fault::CutRequest);
+    assert_eq!(store.create(&two, &next, usage(&next)).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
+    assert!(store.load(&two).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_renewal_and_the_epochs_are_told() {
+    let lossy = Lossy::new().await;
+    let store = &lossy.store;
+    let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3_600));
+    for fault in BOTH {
+        let owner = format!("{fault:?}");
+        lossy.lose(fault.clone());
+        let epoch = store.ensure_epoch(&owner, later).await.unwrap();
+        assert_eq!(store.owner_epoch(&owner).await.unwrap(), Some(epoch));
+    }
+    lossy.lose(Fault::CutReply);
+    store.renew_epoch("CutReply", later).await.unwrap();
+    lossy.lose(Fault::CutRequest);
+    assert_eq!(store.renew_epoch("CutReply", later).await.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown);
+
+    let (from, to, next) = (id(), id(), record(b"1"));
+    let version = created(store, &from, &next).await;
+    lossy.lose(Fault::CutReply);
+    let renamed = store.rename(&from, &version, &tombstone(), &to, &next, usage(&next)).await.unwrap();
+    assert!(matches!(renamed, Rename::Renamed(_)), "{renamed:?}");
+}

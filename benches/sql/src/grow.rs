@@ -7,7 +7,7 @@ use std::{
 
 use session_layer::{
     Lifetime, SessionId, SessionStore, SqlStore,
-    id::{TokenCheck, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Record},
     store::{Update, Usage},
 };
@@ -39,7 +39,9 @@ async fn store(kind: Kind, place: &str) -> SqlStore {
 fn record() -> Arc<Record> {
     let value = vec![b'x'; 640];
     let entries = Entries::from_sorted([("user", &value[..])].into_iter()).unwrap();
-    Arc::new(Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
+    Arc::new(
+        Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries),
+    )
 }
 
 async fn over(kind: Kind, place: &str, most: usize) {

@@ -7,7 +7,7 @@ use std::{
 
 use session_layer::{
     Durability, Lifetime, SessionId, SessionStore, SqlStore,
-    id::{TokenCheck, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Record},
     store::{Update, Usage},
 };

@@ -1,4 +1,4 @@
-//! A store of one's own, whole, in about 60 lines; the conformance kit says whether it is right.
+//! A complete custom store in about 60 lines, tested by the conformance kit.
 //!
 //! `cargo run --example custom_store` runs the kit over it; `cargo test --example custom_store` runs each check alone.
 
@@ -15,7 +15,7 @@ use session_layer::{
     store::{Create, StoreError, Stored, Touch, Update, Usage, Version},
 };
 
-/// Sessions in a map behind one lock. A database would put its queries where the map is.
+/// Keeps sessions in a map behind one lock. A store on a database would run its queries instead of using the map.
 struct MapStore {
     clock: Clock,
     map: Mutex<(u64, HashMap<SessionId, Stored>)>,
@@ -26,7 +26,7 @@ impl MapStore {
         Self { clock, map: Mutex::default() }
     }
 
-    /// The version counter, and the sessions without those that have expired.
+    /// Removes expired sessions. Returns the version counter and the remaining sessions.
     fn live(&self) -> MutexGuard<'_, (u64, HashMap<SessionId, Stored>)> {
         let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
         let now: SystemTime = self.clock.now();
@@ -71,7 +71,7 @@ impl SessionStore for MapStore {
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let (_, map) = &mut *self.live();
         let Some(stored) = map.get_mut(id) else { return Ok(Touch::Gone) };
-        // Neither gets earlier: the request may have begun before another that has moved them further.
+        // Neither may get earlier: another request that began later may already have moved them further.
         let later =
             Usage { used_at: usage.used_at.max(stored.used_at), expires_at: usage.expires_at.max(stored.expires_at) };
         *stored = Stored::new(Arc::clone(&stored.record), stored.version, later);

@@ -1,4 +1,4 @@
-//! Without axum: hyper, tower's `ServiceBuilder`, and the session from the request's extensions.
+//! Uses sessions without axum: hyper, tower's `ServiceBuilder`, and the session from the request's extensions.
 //!
 //! `cargo run --example hyper`, then `curl -i http://127.0.0.1:3000`.
 
@@ -52,12 +52,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         };
         let builder = auto::Builder::new(TokioExecutor::new());
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
-        // How one connection ends concerns only its client.
+        // How a connection ends concerns only its client.
         tokio::spawn(connections.watch(connection.into_owned()));
     }
-    // Requests that are under way are still answered, and their sessions saved.
+    // Requests under way are still answered, and their sessions saved.
     connections.shutdown().await;
-    // So are the commits of those whose clients have left.
+    // Also finishes the commits of clients that have disconnected.
     sessions.drain().await;
     Ok(store.close().await?)
 }

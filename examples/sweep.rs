@@ -6,7 +6,7 @@
 //! ```
 //!
 //! It can run beside the application's processes, as the same user. A time is a number followed by `s`, `m`, `h` or
-//! `d`. If the application's layer sets `touch_after` to anything but 0.1, pass that value: `--touch-after 0.5`.
+//! `d`. If the application's layer sets `touch_fraction` to anything but 0.1, pass that value: `--touch-fraction 0.5`.
 //! Otherwise sessions that were used recently could be deleted.
 
 use std::{error::Error, process::ExitCode, time::Duration};
@@ -16,10 +16,10 @@ use session_layer::{
     store::{Idle, Swept},
 };
 
-const USAGE: &str = "usage: sweep URL [--idle TIME [--touch-after FRACTION]], where URL is a store's, such as file:DIR, TIME is a number and \
-                     s, m, h or d, such as 30d, and FRACTION is the layer's touch_after, from 0 to 1 (default: 0.1)";
+const USAGE: &str = "usage: sweep URL [--idle TIME [--touch-fraction FRACTION]], where URL is a store's, such as file:DIR, TIME is a number and \
+                     s, m, h or d, such as 30d, and FRACTION is the layer's touch_fraction, from 0 to 1 (default: 0.1)";
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) url: String,
@@ -27,12 +27,12 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn parse(arguments: &[&str]) -> Result<Options, String> {
-    let (mut url, mut time, mut touch_after) = (None, None, None);
+    let (mut url, mut time, mut touch_fraction) = (None, None, None);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let (option, value) = match *argument {
             "--idle" => (&mut time, rest.next()),
-            "--touch-after" => (&mut touch_after, rest.next()),
+            "--touch-fraction" => (&mut touch_fraction, rest.next()),
             option if option.starts_with('-') => return Err(format!("{option} is unknown\n{USAGE}")),
             _ => (&mut url, Some(argument)),
         };
@@ -40,11 +40,11 @@ pub(crate) fn parse(arguments: &[&str]) -> Result<Options, String> {
             return Err(USAGE.to_owned());
         }
     }
-    let idle = match (time, touch_after) {
+    let idle = match (time, touch_fraction) {
         (None, None) => None,
-        (None, Some(_)) => return Err(format!("--touch-after says nothing without --idle\n{USAGE}")),
+        (None, Some(_)) => return Err(format!("--touch-fraction says nothing without --idle\n{USAGE}")),
         (Some(time), None) => Some(Idle::new(parse_time(time)?)),
-        (Some(time), Some(fraction)) => Some(Idle::new(parse_time(time)?).touch_after(parse_fraction(fraction)?)),
+        (Some(time), Some(fraction)) => Some(Idle::new(parse_time(time)?).touch_fraction(parse_fraction(fraction)?)),
     };
     Ok(Options { url: url.ok_or(USAGE)?.to_owned(), idle })
 }

@@ -8,7 +8,7 @@ use session_layer::{Key, Session, SessionLayer};
 
 const CART: Key<Vec<String>> = Key::new("cart");
 
-/// What is to be tested: without HTTP...
+/// A function to be tested without HTTP...
 fn add_to_cart(session: &Session, sku: &str) -> Result<usize, session_layer::Error> {
     let sku = sku.to_owned();
     session.update(CART, move |cart| {
@@ -59,7 +59,7 @@ mod tests {
         session.login("bob").unwrap();
         add_to_cart(&session, "A1").unwrap();
         session.save().await.unwrap();
-        // ... and brought along by one.
+        // ... and sent along with one.
         let cookie = layer.request_cookie(&session).unwrap();
         let request = Request::get("/checkout").header("cookie", cookie).body(Body::empty()).unwrap();
         let response = app(layer).oneshot(request).await.unwrap();

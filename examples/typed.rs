@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use session_layer::{CookieConfig, Error, MemoryStore, SessionLayer, SessionStore, Typed};
 use tower_http::csrf::CsrfLayer;
 
-/// What a visitor's session holds. Each field is one entry of it.
+/// The session of a visitor. Each field is one entry.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Shop {
     user: Option<String>,
@@ -30,7 +30,7 @@ async fn home(shop: Typed<Shop>) -> Result<String, Error> {
 }
 
 async fn log_in(shop: Typed<Shop>, Path(name): Path<String>) -> Result<String, Error> {
-    // A new token, so that nobody who planted the old one is logged in with us. The cart comes along.
+    // A new token, so that somebody who planted the old one is not logged in as well. The cart is kept.
     shop.session().login(&name)?;
     let visits = shop.update(move |shop| {
         shop.user = Some(name.clone());
@@ -41,7 +41,7 @@ async fn log_in(shop: Typed<Shop>, Path(name): Path<String>) -> Result<String, E
 }
 
 async fn add(shop: Typed<Shop>, Path(sku): Path<String>) -> Result<String, Error> {
-    // If another request wrote in between, this runs again on what it wrote. A field that it did not change stays.
+    // If another request wrote in between, this runs again on the newer values. A field that it doesn't change is kept.
     let items = shop.update(move |shop| {
         shop.cart.push(sku.clone());
         shop.cart.len()

@@ -1,4 +1,4 @@
-//! The time, as an argument: the system's, or a test's.
+//! The source of time: the system's clock, or a clock that tests move.
 
 use std::{
     fmt,
@@ -11,13 +11,13 @@ use std::{
 
 /// The latest time that this crate stores: the end of the year 9999, in milliseconds since the Unix epoch.
 ///
-/// RFC 3339 has no form for later dates. Sums are capped here.
+/// RFC 3339 can't represent later dates. Sums are capped at this value.
 pub(crate) const LAST_MILLIS: u64 = 253_402_300_799_999;
 
 /// The source of time for the layer and the stores.
 ///
 /// The default is the system's clock. [`Clock::manual`] creates a clock that stands still until it is moved, so that
-/// tests of expiry need not wait. Clones share the same time.
+/// tests of expiry don't have to wait. Clones of a manual clock share the same time.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -33,7 +33,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system's clock.
     #[must_use]
     pub const fn system() -> Self {
         Self { manual: None }
@@ -54,13 +54,14 @@ impl Clock {
         }
     }
 
-    /// The current time for comparisons, not for storage: on Linux and Android the system's coarse clock, which is at
-    /// most one tick of the kernel late (1 to 10 milliseconds) and takes a tenth of the time to read.
+    /// Returns the current time for comparisons, not for storage. On Linux and Android it is read from the system's
+    /// coarse clock, which is at most one kernel tick late (1 to 10 milliseconds) and takes a tenth of the time to
+    /// read.
     pub(crate) fn recent(&self) -> SystemTime {
         from_millis(self.recent_millis())
     }
 
-    /// The same in milliseconds since the Unix epoch.
+    /// The same as [`recent`](Self::recent), in milliseconds since the Unix epoch.
     pub(crate) fn recent_millis(&self) -> u64 {
         match &self.manual {
             Some(millis) => millis.load(Ordering::SeqCst).min(LAST_MILLIS),
@@ -85,21 +86,22 @@ impl Clock {
         }
     }
 
-    /// Whether this clock is a manual one.
+    /// Returns whether this is a manual clock.
     #[must_use]
     pub fn is_manual(&self) -> bool {
         self.manual.is_some()
     }
 }
 
-/// A time as a person reads it: RFC 3339 in UTC, whole seconds.
+/// Formats a time for people: RFC 3339 in UTC, in whole seconds.
 pub(crate) struct Shown(pub(crate) SystemTime);
 
 impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = to_millis(self.0) / 1_000;
         let (days, second) = (seconds / 86_400, seconds % 86_400);
-        // Years that begin in March, so that the day that not every year has is the last one. 146,097 days are 400 years.
+        // Count days from 0000-03-01. If a year begins in March, its leap day is its last day. 400 years have 146,097
+        // days.
         let days = days + 719_468;
         let (era, day) = (days / 146_097, days % 146_097);
         let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -124,7 +126,7 @@ impl fmt::Debug for Clock {
 fn coarse_millis() -> u64 {
     use nix::time::{ClockId, clock_gettime};
     match clock_gettime(ClockId::CLOCK_REALTIME_COARSE) {
-        // Nanoseconds are below a second.
+        // The cast loses nothing: nanoseconds are less than a second.
         Ok(now) => u64::try_from(now.tv_sec()).map_or(0, |seconds| {
             seconds.saturating_mul(1_000).saturating_add(now.tv_nsec() as u64 / 1_000_000).min(LAST_MILLIS)
         }),
@@ -137,7 +139,7 @@ fn coarse_millis() -> u64 {
     to_millis(SystemTime::now())
 }
 
-/// Milliseconds since the Unix epoch. An earlier time is 0, and a time after the year 9999 is the end of that year.
+/// Returns the milliseconds since the Unix epoch: 0 for an earlier time, and the end of the year 9999 for a later one.
 pub(crate) fn to_millis(time: SystemTime) -> u64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => duration_millis(since),
@@ -145,27 +147,27 @@ pub(crate) fn to_millis(time: SystemTime) -> u64 {
     }
 }
 
-/// The inverse of [`to_millis`].
+/// Returns the time this many milliseconds after the Unix epoch, at most the end of the year 9999.
 pub(crate) fn from_millis(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis.min(LAST_MILLIS))
 }
 
-/// A duration in milliseconds, at most the distance to the year 9999.
+/// Returns a duration in milliseconds, at most [`LAST_MILLIS`].
 pub(crate) fn duration_millis(duration: Duration) -> u64 {
     // `as_millis` divides 128 bits.
     let millis = duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()));
     millis.min(LAST_MILLIS)
 }
 
-/// `time + by`, at most the end of the year 9999.
+/// Returns `time + by`, at most the end of the year 9999.
 pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
     from_millis(to_millis(time).saturating_add(duration_millis(by)))
 }
 
-/// A hundred years: replaces a duration that is too long to be added to an instant.
+/// A hundred years. Replaces longer durations, which might not fit into an instant.
 const FOREVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 
-/// Returns the instant this long from now, by tokio's clock. A duration that can't be added counts as a hundred years.
+/// Returns the instant this long from now, by tokio's clock. Longer durations count as a hundred years.
 pub(crate) fn deadline(time: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + time.min(FOREVER)
 }

@@ -1,27 +1,29 @@
-//! The crate's error: why a session can't be had or used.
+//! The crate's error type.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use crate::id::{EntropyError, ParseIdError, SessionId};
 
-/// A result of an operation on a session.
+/// The result of a session operation, by default with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a session can't be had, or an operation on it failed.
+/// The error of session operations.
 ///
-/// `Display` says what happened and to which entry or session; it never holds a value or a token. [`kind`](Self::kind)
-/// is for code, [`source`](StdError::source) for the cause below. Clones share one error.
+/// `Display` says what happened, and to which entry or session. It never contains an entry's value or a token. Match on
+/// [`kind`](Self::kind) in code; [`source`](StdError::source) is the underlying cause. Clones share one error.
 ///
-/// Every other error of the crate converts into it, so a handler or a `main` that returns it can use `?` throughout.
+/// Every other error of the crate converts into this one, so a handler or a `main` that returns it can use `?`
+/// throughout.
 ///
 /// # As a response
 ///
-/// With axum, an `Error` is the rejection of the extractors and a response. The answer is the same wherever the error
-/// arises: as a rejection, returned by a handler, or at the commit after the handler has answered. It has the error's
-/// [`status`](Self::status), `Retry-After` where [`retry_after`](Self::retry_after) is known, and a text for the visitor
-/// that names nothing internal. The error's own text is for the log, where server errors are reported.
+/// With axum, an `Error` is the rejection of the extractors, and can be returned as a response. The response is the
+/// same wherever the error arises: in an extractor, in a handler, or in the commit after the handler has answered. It
+/// has the error's [`status`](Self::status), a `Retry-After` header if [`retry_after`](Self::retry_after) is known,
+/// and a short text for the visitor without internal details. The error's own message is for the log: server errors
+/// are reported as events.
 ///
-/// To answer differently, use [`error_response`](crate::SessionLayerBuilder::error_response).
+/// To respond differently, use [`error_response`](crate::SessionLayerBuilder::error_response).
 #[derive(Clone)]
 pub struct Error(Arc<Repr>);
 
@@ -44,15 +46,15 @@ enum Subject {
     Typed { type_name: &'static str, key: Option<&'static str> },
 }
 
-/// What kind of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No `SessionLayer` wraps the route.
     MissingLayer,
-    /// The request brought the cookies of two live sessions: one of them may have been planted. Both sessions live on.
-    /// If the answer is a 4xx, the layer adds lines that remove the cookies from the browser, as far as that is
-    /// possible: see [`CookieConfig`](crate::CookieConfig#two-live-cookies).
+    /// The request has the cookies of two live sessions, and one of them may have been planted. Neither session is
+    /// ended. If the response is a 4xx, the layer removes the cookies from the browser, as far as that is possible:
+    /// see [`CookieConfig`](crate::CookieConfig#two-live-cookies).
     TwoSessions,
     /// The session has no owner.
     NoOwner,
@@ -62,7 +64,7 @@ pub enum ErrorKind {
     Setup,
     /// The value can't be encoded.
     Encode,
-    /// The stored entry can't be read as the type asked for. The entry stays as it is.
+    /// The stored entry can't be decoded as the requested type. The entry is left unchanged.
     Decode,
     /// The key is empty, longer than 255 bytes, or begins with a NUL.
     InvalidKey,
@@ -70,40 +72,44 @@ pub enum ErrorKind {
     InvalidOwner,
     /// The record would be larger than the layer's limit or the store's.
     TooLarge,
-    /// The request's token was replaced by a newer one (after a login elsewhere): what it wants to write is refused.
+    /// The request's token was replaced by a newer one, usually at a login in another request. Its changes are
+    /// refused.
     Superseded,
-    /// The session was destroyed, revoked or has expired while the request was under way.
+    /// The session was destroyed or revoked, or has expired, while the request was under way.
     Gone,
-    /// The session to be ended was not found, but may have moved on to a newer token: the request has held it for so
-    /// long that its tombstone may have expired. Sign out with the present cookie, or end all of the owner's sessions.
+    /// The session to end was not found, but may live on under a newer token. The request has held the session for so
+    /// long that the tombstone that leads to the newer token may have expired. Sign out again with the present cookie,
+    /// or end all of the owner's sessions.
     Unconfirmed,
     /// Another request changed an entry that this one has read and wants to set or take; [`Error::key`] names the
-    /// entry. Or another request changed the session, and either the layer's policy is to reject, or the session's
+    /// entry. Or another request changed the session, and either the layer rejects all conflicts, or the session's
     /// requests run one after another.
     ///
     /// To continue from what is stored now, call [`discard`](crate::Session::discard).
     Conflict,
-    /// Other requests changed the session again and again, and the time to retry is over.
+    /// Other requests changed the session again and again, until the time for retries was over.
     Contended,
-    /// The owner that was to log in has as many sessions as the layer allows.
+    /// The login was refused, since its owner has as many sessions as the layer allows.
     TooManySessions,
-    /// The response's headers have been sent, and what was asked for would need a cookie.
+    /// The operation would need to set a cookie, but the response's headers have been sent.
     ResponseStarted,
-    /// [`reload`](crate::Session::reload) would drop changes that are not saved.
+    /// The session has changes that are not saved, and the operation would drop them
+    /// ([`reload`](crate::Session::reload)) or needs them saved
+    /// ([`revoke_others`](crate::Session::revoke_others) after a login).
     UnsavedChanges,
-    /// Another holder has the lease of the session. As a rejection: requests of one session run one after another, and
-    /// others had it for as long as this one was to wait, or too many wait already (see
-    /// [`exclusive`](crate::SessionLayerBuilder::exclusive)). Nothing was read or changed.
+    /// Another holder has the session's lease. As a rejection, under
+    /// [`exclusive`](crate::SessionLayerBuilder::exclusive): other requests had the session for as long as this one was
+    /// to wait, or too many were waiting already. Nothing was read or changed.
     Locked,
     /// The store could not answer, or not in time. This says nothing about whether the session exists.
     Unavailable,
     /// A write was sent and not answered: it may or may not have happened.
     OutcomeUnknown,
-    /// The record is damaged, or no key opens it. It stays as it is.
+    /// The record is damaged, or no key opens it. It is left unchanged.
     Damaged,
-    /// The store has no such operation.
+    /// The store doesn't support the operation.
     Unsupported,
-    /// The operating system gave no random numbers for a token.
+    /// The operating system provided no random numbers for a token.
     Entropy,
     /// Another failure, usually of the store.
     Other,
@@ -122,7 +128,7 @@ impl Error {
         Self::build(kind, Subject::Entry { key: key.to_owned(), type_name })
     }
 
-    /// About a struct as a whole, or one field of it.
+    /// An error about a whole struct, or about one field of it.
     pub(crate) fn typed(kind: ErrorKind, type_name: &'static str, key: Option<&'static str>) -> Self {
         Self::build(kind, Subject::Typed { type_name, key })
     }
@@ -140,17 +146,17 @@ impl Error {
         Self::request(ErrorKind::Setup).because(source)
     }
 
-    /// Adds the cause. It must hold neither a value nor a token.
+    /// Adds the cause. It must contain neither a value nor a token.
     pub(crate) fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|repr| repr.source = Some(Arc::new(source)))
     }
 
-    /// Adds the time after which to try again.
+    /// Adds the time to wait before a retry.
     pub(crate) fn retry_in(self, time: Duration) -> Self {
         self.with(|repr| repr.retry_after = Some(time))
     }
 
-    /// Notes that an event has reported the error, so that it is not reported again where it is answered.
+    /// Marks the error as reported by an event, so that it is not reported again when it becomes a response.
     pub(crate) fn reported(self) -> Self {
         self.with(|repr| repr.is_reported = true)
     }
@@ -166,13 +172,13 @@ impl Error {
         self.0.is_reported
     }
 
-    /// What kind of failure this is.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The key of the entry that the failure is about, if it is about one.
+    /// Returns the key of the entry in question, if the error is about one.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match &self.0.subject {
@@ -182,16 +188,18 @@ impl Error {
         }
     }
 
-    /// For [`Locked`](ErrorKind::Locked) as a rejection, the number of seconds after which to try again, for a
-    /// `Retry-After` header (RFC 9110, section 10.2.3): the layer's time to wait, after which all who wait now have had
-    /// their turn or given up, or the time of a lease if that is shorter; and at least 1.
+    /// Returns the number of seconds to wait before a retry, for a `Retry-After` header (RFC 9110, section 10.2.3).
+    ///
+    /// Only [`Locked`](ErrorKind::Locked) as a rejection has it. It is the layer's time to wait, or the time of a
+    /// lease if that is shorter, and at least 1. After the time to wait, all requests that wait now have had their
+    /// turn or have given up.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         let time = self.0.retry_after?;
         Some(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1))
     }
 
-    /// The text for a visitor, without internals.
+    /// Returns the text for the visitor, without internal details.
     #[cfg(feature = "axum")]
     pub(crate) fn public_text(&self) -> &'static str {
         match self.0.kind {
@@ -205,7 +213,7 @@ impl Error {
         }
     }
 
-    /// The id of the stored session that failed, if the failure is about one.
+    /// Returns the id of the stored session in question, if the error is about one.
     pub(crate) fn session_id(&self) -> Option<SessionId> {
         match self.0.subject {
             Subject::Session(id) => Some(id),
@@ -213,11 +221,17 @@ impl Error {
         }
     }
 
-    /// The HTTP status that fits this error (RFC 9110, section 15, and RFC 4918 for 423).
+    /// Returns the HTTP status that fits this error (RFC 9110, section 15, and RFC 4918 for 423).
     ///
-    /// 400 for two live cookies and for text that is not a session id, 403 if the session has no owner, 409 for what
-    /// another request or the owner's other sessions prevented, 413 if the record is too large, 423 for a lease, 503 if
-    /// the store could not answer, and 500 for the rest.
+    /// | status | if |
+    /// |---|---|
+    /// | 400 | the request has two live cookies, or a text is not a session id |
+    /// | 403 | the session has no owner |
+    /// | 409 | another request, or the owner's other sessions, prevented the operation |
+    /// | 413 | the record would be too large |
+    /// | 423 | another holder has the lease |
+    /// | 503 | the store did not answer, or conflicts did not end in time |
+    /// | 500 | for all other errors |
     #[must_use]
     pub fn status(&self) -> http::StatusCode {
         use http::StatusCode;
@@ -243,12 +257,12 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MissingLayer => {
-                "can't be had: no SessionLayer wraps this route; add `.layer(SessionLayer::new(store))` to the router, after \
+                "is not available: no SessionLayer wraps this route; add `.layer(SessionLayer::new(store))` to the router, after \
                  the route"
             }
-            Self::TwoSessions => "can't be told: the request has the cookies of two live sessions",
+            Self::TwoSessions => "is ambiguous: the request has the cookies of two live sessions",
             Self::NoOwner => "has no owner: nobody is logged in",
-            Self::InvalidId => "has another form of id",
+            Self::InvalidId => "has an invalid id",
             Self::Setup => "can't be set up",
             Self::Encode => "could not be encoded",
             Self::Decode => "could not be decoded",
@@ -260,15 +274,15 @@ impl fmt::Display for ErrorKind {
             Self::Unconfirmed => "may live on under a newer token: it was not found under this one",
             Self::Conflict => "was changed by another request",
             Self::Contended => "was changed by other requests again and again",
-            Self::TooManySessions => "can't begin: its owner has as many as are allowed",
+            Self::TooManySessions => "was refused: its owner has the maximum number of sessions",
             Self::ResponseStarted => "can't get a cookie any more: the response has begun",
             Self::UnsavedChanges => "has changes that are not saved: call save first",
             Self::Locked => "is leased by another holder",
             Self::Unavailable => "could not be reached: its store is unavailable",
             Self::OutcomeUnknown => "may or may not have been written: its store did not answer",
             Self::Damaged => "can't be opened: its record is damaged or sealed with an unknown key",
-            Self::Unsupported => "can't do this: its store has no such operation",
-            Self::Entropy => "can't get a token: the system has no random numbers",
+            Self::Unsupported => "doesn't support this operation: its store lacks it",
+            Self::Entropy => "can't get a token: the system provided no random numbers",
             Self::Other => "failed in its store",
         })
     }

@@ -13,7 +13,7 @@ use crate::{
     session::{Caller, Session, Typed, report_failed},
 };
 
-/// The visitor's session: loaded, or empty and new.
+/// Extracts the visitor's session: the stored one, or a new and empty one.
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
 
@@ -22,7 +22,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// The visitor's session if one is live; `None` for a visitor without.
+/// Extracts the visitor's session if one is live; otherwise `None`.
 impl<S: Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = Error;
 
@@ -32,7 +32,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// The visitor's session, seen as this type. Whether what is stored fits the type shows when it is read or changed.
+/// Extracts the visitor's session as this type. Entries that don't fit the type fail when they are read or changed, not
+/// here.
 impl<S: Sync, T> FromRequestParts<S> for Typed<T> {
     type Rejection = Error;
 
@@ -41,7 +42,7 @@ impl<S: Sync, T> FromRequestParts<S> for Typed<T> {
     }
 }
 
-/// The same if a session is live; `None` for a visitor without.
+/// Extracts the visitor's session as this type if one is live; otherwise `None`.
 impl<S: Sync, T> OptionalFromRequestParts<S> for Typed<T> {
     type Rejection = Error;
 
@@ -51,7 +52,7 @@ impl<S: Sync, T> OptionalFromRequestParts<S> for Typed<T> {
     }
 }
 
-/// The visitor's session, to be loaded only if it is needed.
+/// Extracts the visitor's session without loading it. It is loaded only if the handler asks for it.
 impl<S: Sync> FromRequestParts<S> for LazySession {
     type Rejection = Error;
 
@@ -60,7 +61,7 @@ impl<S: Sync> FromRequestParts<S> for LazySession {
     }
 }
 
-/// The sessions of the store of the layer around the route, with its settings.
+/// Extracts a handle on all sessions of the layer's store, with the layer's settings.
 impl<S: Sync> FromRequestParts<S> for Sessions {
     type Rejection = Error;
 
@@ -69,8 +70,8 @@ impl<S: Sync> FromRequestParts<S> for Sessions {
     }
 }
 
-/// See [As a response](Error#as-a-response). A server error that no event has reported yet is reported
-/// ([`HandlerFailed`](crate::EventKind::HandlerFailed)).
+/// Converts the error into a response: see [As a response](Error#as-a-response). A server error that no event has
+/// reported yet is reported as [`HandlerFailed`](crate::EventKind::HandlerFailed).
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let caller = Caller::present();

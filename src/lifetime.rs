@@ -1,13 +1,13 @@
-//! Lifetimes of sessions, by the server's clock.
+//! Lifetimes of sessions, measured by the server's clock.
 
 use std::time::{Duration, SystemTime};
 
 use crate::clock;
 
-/// How long a session lives without use, and at most; and what its cookie tells the browser.
+/// A session's idle limit and absolute limit, and how long the browser keeps its cookie.
 ///
-/// The server enforces both limits (OWASP ASVS 5.0, 7.3.1 and 7.3.2). The lifetime is kept in the record, so one
-/// session can differ from the layer's default ("remember me").
+/// The server enforces both limits (OWASP ASVS 5.0, 7.3.1 and 7.3.2). The lifetime is kept in the record, so a session
+/// can have another one than the layer's default ("remember me").
 ///
 /// The default follows NIST SP 800-63B-4 for AAL2: one hour idle, 24 hours at most, a browser cookie.
 ///
@@ -26,7 +26,7 @@ pub struct Lifetime {
     cookie: CookieLifetime,
 }
 
-/// How long the browser keeps the cookie. The server enforces its limits in any case.
+/// How long the browser keeps the cookie. The server enforces its own limits in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum CookieLifetime {
     /// Until the browser is closed: no `Max-Age`.
@@ -36,7 +36,7 @@ pub enum CookieLifetime {
     Persistent,
 }
 
-/// A duration is shorter than a second.
+/// The error of [`Lifetime::new`]: a duration is shorter than one second.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {which} lifetime is {given:?}: it must be at least one second")]
 pub struct LifetimeError {
@@ -55,15 +55,16 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 impl Lifetime {
-    /// Creates a lifetime of `idle` without use and of `absolute` in all, with a browser cookie.
+    /// Creates a lifetime that ends after `idle` without use, and after `absolute` in any case. The cookie lasts until
+    /// the browser is closed.
     ///
-    /// An idle time longer than the absolute time is allowed and has no effect, since idle is capped by absolute.
+    /// An `idle` longer than `absolute` is allowed and has no effect, since the absolute limit caps the idle limit.
     /// Fractions of a millisecond are cut off.
     ///
     /// # Errors
     ///
-    /// If one of them is shorter than a second. Zero would be ambiguous, "at once" or "never", and some stores count
-    /// whole seconds.
+    /// If one of them is shorter than one second. Zero would be ambiguous ("at once" or "never"), and some stores count
+    /// in whole seconds.
     pub fn new(idle: Duration, absolute: Duration) -> Result<Self, LifetimeError> {
         for (which, given) in [("idle", idle), ("absolute", absolute)] {
             if given < Duration::from_secs(1) {
@@ -77,7 +78,7 @@ impl Lifetime {
         Self { idle_millis, absolute_millis, cookie }
     }
 
-    /// NIST SP 800-63B-4, AAL1: 30 days at most, without an idle limit below that.
+    /// NIST SP 800-63B-4, AAL1: 30 days at most, with no shorter idle limit.
     #[must_use]
     pub const fn aal1() -> Self {
         Self::from_millis(30 * DAY, 30 * DAY, CookieLifetime::Browser)
@@ -95,58 +96,58 @@ impl Lifetime {
         Self::from_millis(15 * MINUTE, 12 * HOUR, CookieLifetime::Browser)
     }
 
-    /// The same lifetime with a cookie that outlives the browser's window.
+    /// Returns the same lifetime with a cookie that the browser keeps when it is closed.
     #[must_use]
     pub const fn persistent(mut self) -> Self {
         self.cookie = CookieLifetime::Persistent;
         self
     }
 
-    /// The same lifetime with a cookie that ends with the browser's window.
+    /// Returns the same lifetime with a cookie that lasts until the browser is closed.
     #[must_use]
     pub const fn browser(mut self) -> Self {
         self.cookie = CookieLifetime::Browser;
         self
     }
 
-    /// How long a session lives without use.
+    /// Returns the idle limit: how long a session lives without use.
     #[must_use]
     pub const fn idle(&self) -> Duration {
         Duration::from_millis(self.idle_millis)
     }
 
-    /// How long a session lives at most.
+    /// Returns the absolute limit: how long a session lives at most.
     #[must_use]
     pub const fn absolute(&self) -> Duration {
         Duration::from_millis(self.absolute_millis)
     }
 
-    /// How long the browser keeps the cookie.
+    /// Returns how long the browser keeps the cookie.
     #[must_use]
     pub const fn cookie(&self) -> CookieLifetime {
         self.cookie
     }
 
-    /// This fraction of the idle time, in milliseconds.
+    /// Returns this fraction of the idle limit, in milliseconds.
     pub(crate) fn idle_part(&self, part: f64) -> u64 {
         // Both are at least 0, and far below the largest integer that an `f64` represents exactly.
         (self.idle_millis as f64 * part).round() as u64
     }
 
-    /// [`expires_at`](Self::expires_at) in milliseconds since the Unix epoch.
+    /// The same as [`expires_at`](Self::expires_at), in milliseconds since the Unix epoch.
     pub(crate) fn expiry_millis(&self, created_millis: u64, used_millis: u64) -> u64 {
         let idle = used_millis.saturating_add(self.idle_millis);
         idle.min(created_millis.saturating_add(self.absolute_millis)).min(clock::LAST_MILLIS)
     }
 
-    /// When a session with this lifetime, created at `created_at`, reaches its absolute limit.
+    /// Returns when a session that was created at `created_at` reaches its absolute limit.
     #[must_use]
     pub fn absolute_limit(&self, created_at: SystemTime) -> SystemTime {
         clock::later(created_at, self.absolute())
     }
 
-    /// When a session with this lifetime expires: the idle limit, capped by the absolute limit. It is expired from that
-    /// time on.
+    /// Returns when a session expires: at its idle limit, counted from `used_at`, or at its absolute limit, whichever
+    /// comes first. It is expired from that time on.
     #[must_use]
     pub fn expires_at(&self, created_at: SystemTime, used_at: SystemTime) -> SystemTime {
         clock::later(used_at, self.idle()).min(self.absolute_limit(created_at))

@@ -4,7 +4,7 @@ use std::{error::Error, time::SystemTime};
 
 use session_layer::{
     DynStore, Lifetime, SessionId, SessionStore, connect,
-    id::Check,
+    id::TokenCheck,
     record::Record,
     store::{Create, Usage},
 };
@@ -15,8 +15,8 @@ async fn refused(url: &str) -> String {
 
 async fn holds_a_session(store: &DynStore) {
     let now = SystemTime::now();
-    let record = std::sync::Arc::new(Record::session(Check::from_bytes([7; 16]), now, Lifetime::default()));
-    let id = SessionId::of_owner("any id will do");
+    let record = std::sync::Arc::new(Record::session(TokenCheck::from_bytes([7; 16]), now, Lifetime::default()));
+    let id = SessionId::for_epoch("any id will do");
     let created = store.create(&id, &record, Usage::at(&record, now)).await.expect("a store that is open");
     assert!(matches!(created, Create::Created(_)));
     assert!(store.load(&id).await.expect("a store that is open").is_some());
@@ -39,7 +39,7 @@ async fn a_memory_store_with_a_snapshot_opens() {
     holds_a_session(&store).await;
     store.close().await.expect("a last snapshot");
     let store = connect(&url).await.expect("a snapshot that can be read");
-    assert!(store.load(&SessionId::of_owner("any id will do")).await.expect("a store that is open").is_some());
+    assert!(store.load(&SessionId::for_epoch("any id will do")).await.expect("a store that is open").is_some());
     store.close().await.expect("a last snapshot");
 }
 
@@ -70,6 +70,26 @@ async fn a_file_store_opens() {
 }
 
 #[tokio::test]
+async fn a_sqlite_store_opens() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("my sessions.db").display().to_string();
+    let encoded = path.replace(' ', "%20");
+    let missing = refused(&format!("sqlite:{encoded}")).await;
+    assert!(missing.contains(&path) && missing.contains("create=yes"), "{missing}");
+    let store = connect(&format!("sqlite:{encoded}?create=yes&durability=none&cache=16")).await.expect("it is made");
+    assert_eq!(store.name(), "sqlite");
+    holds_a_session(&store).await;
+    for form in ["sqlite:", "SQLITE:", "sqlite://", "sqlite://localhost"] {
+        let store = connect(&format!("{form}{encoded}?durability=full&sweep_interval_s=0")).await.expect(form);
+        let id = SessionId::for_epoch("any id will do");
+        assert!(store.load(&id).await.expect("a store that is open").is_some(), "{form}");
+    }
+    let other = refused(&format!("sqlite:{encoded}?table=others")).await;
+    assert!(other.contains("has no table") && other.contains("add the option `create=yes`"), "{other}");
+    holds_a_session(&connect("sqlite::memory:?create=yes").await.expect("a database of its own")).await;
+}
+
+#[tokio::test]
 async fn memcached_is_not_asked_until_it_is_used() {
     let store =
         connect("memcached://127.0.0.1:1,%2Frun%2Fnone.sock/shop?timeout_ms=250&connections=1&list=error&cache=16");
@@ -85,7 +105,8 @@ async fn mistakes_name_the_part_and_the_allowed_values() {
     assert_eq!(
         refused("memcache://x").await,
         "the store URL's scheme `memcache:` is unknown: did you mean `memcached`? the schemes are memory, file, memcached, \
-         redis, redis+unix, redis-cluster and redis-sentinel, rediss and others with it by TLS, and valkey for redis"
+         redis, redis+unix, redis-cluster and redis-sentinel, rediss and others with it by TLS, valkey for redis, \
+         postgres, mysql and sqlite"
     );
     assert_eq!(
         refused("memory:?capacity=many").await,
@@ -137,6 +158,29 @@ async fn secrets_are_refused() {
         "redis://bob:hunter2%40h1",
         "redis:bob:hunter2@h1",
         "redis://h1?password=hunter2",
+        // A password with a character that ends another part.
+        "postgres://bob:hunter2",
+        "postgres:bob:hunter2@h1/d",
+        "postgres://bob:hunter2@",
+        "postgres://bob:hunter2@h1",
+        "postgres://bob:hunter2@/d",
+        "postgres://bob:hunter2@h1:x/d",
+        "postgres://bob:hunter2@h 1/d",
+        "postgres://bob:hunter2%zz@h1/d",
+        "postgres://bob:hunter2%ff@h1/d",
+        "postgres://bob:hun/hunter2@h1/d",
+        "postgres://bob:x?hunter2@h1/d",
+        "postgres://bob:x#hunter2@h1/d",
+        "postgres://bob:x@hunter2@h1/d",
+        "postgres://bob:hunter2@h1,h2/d",
+        "postgres://bob:hunter2@[::1/d",
+        "postgres://bob:hunter2@h1/d?tabel=x",
+        "postgres://bob:hunter2@h1/d?sslmode=always",
+        "mysql://bob:hunter2@h1/d/e",
+        "mysql://bob:hunter2@%2Frun%2Fx.sock:1/d",
+        "mariadb://bob:hunter2;x@h1",
+        "pg://bob:hunter2@h1/d",
+        "sqlite://bob:hunter2@h1/x.db",
         "redis://h1?password=hunter2%ff",
         "redis-cluster://h1,bob:hunter2@h2",
         "redis-cluster://bob:hunter2@h1/shop",
@@ -215,8 +259,10 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("has no scheme: write `file:./x:y`", &["./x:y"]),
         ("write `memcached://localhost:11211`", &["localhost:11211"]),
         ("write `redis://localhost:6379`", &["localhost:6379"]),
+        ("write `postgres://USER@localhost:5432/DATABASE`", &["localhost:5432"]),
+        ("write `mysql://USER@localhost:3306/DATABASE`", &["localhost:3306"]),
         ("is unknown: did you mean `memcached`?", &["memcache://h"]),
-        ("is unknown: the schemes are memory, file, memcached, redis,", &["postgres://h", "c:/x"]),
+        ("is unknown: the schemes are memory, file, memcached, redis,", &["oracle://h", "c:/x"]),
         ("is unknown: did you mean `redis`?", &["redi://h", "reds://h"]),
         ("is unknown: did you mean `redis-cluster`?", &["redis-clusters://h"]),
         ("line break or another control character", &["memory:\n", "\nmemory:", "file:/x\0", "memcached://a\tb"]),
@@ -262,10 +308,10 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("it takes yes, no", &["file:/x?create=true", "file:/x?create=1"]),
         ("did you mean `yes`?", &["file:/x?create=Yes"]),
         ("it must be 1 to", &["memory:?capacity=0"]),
-        ("it must be a time", &["memory:?sweep_interval_s=0"]),
+        ("it must be longer", &["memory:?sweep_interval_s=0"]),
         ("`snapshot_path` is not", &["memory:?snapshot_interval_s=5"]),
         (
-            "allowed is 1 ms to 60 s",
+            "allowed: 1 ms to 60 s",
             &["memcached://a?timeout_ms=0", "memcached://a?connect_timeout_ms=18446744073709551615"],
         ),
         // Paths.
@@ -284,9 +330,9 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("begins with `//`: write one `/`", &["file:////var/x", "file://localhost//var/x"]),
         ("write `file:/relative/x`, or `file:relative/x`", &["file://relative/x"]),
         ("write `file:/relative`, or `file:relative`", &["file://relative"]),
-        ("\"127.0.0.1\" where a host stands", &["file://127.0.0.1/x"]),
+        ("names the host \"127.0.0.1\"", &["file://127.0.0.1/x"]),
         ("or `file:./x`", &["file://./x"]),
-        ("\"~\" where a host stands", &["file://~/x"]),
+        ("names the host \"~\"", &["file://~/x"]),
         ("takes no user, password or host", &["file://bob@h/x"]),
         ("write `?` before the options, or `%26`", &["file:/x&create=yes"]),
         ("write `?` before the options, or `%3B`", &["file:/x;create=yes"]),
@@ -314,7 +360,7 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
             &["memcached://a,,b", "memcached://a,", "memcached://,a", "memcached://,", "memcached://a,/shop"],
         ),
         (
-            "each server is given by itself",
+            "pass each server separately",
             &["memcached://a;b", "memcached://a;b/shop", "memcached://a:1|b:1", "memcached://a%2Cb"],
         ),
         ("a second scheme", &["memcached://a,memcached://b", "memcached://http://a"]),
@@ -323,7 +369,7 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
             "between 1 and 65535",
             &["memcached://a:%2B80", "memcached://a:-1", "memcached://[::1]:", "memcached://a:/shop"],
         ),
-        ("it has no host", &["memcached://:11211", "memcached://:11211/shop", "memcached://a,:1"]),
+        ("the host is missing", &["memcached://:11211", "memcached://:11211/shop", "memcached://a,:1"]),
         ("in brackets: `[::1]`", &["memcached://::1", "memcached://::1:11211", "memcached://a:1:2"]),
         (
             "no IPv6 address",
@@ -425,6 +471,69 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
         ("`sentinel_user` without `sentinel_password`", &["redis-sentinel://a/n?sentinel_user=u"]),
         ("option `ca` is \"/none\": No such file", &["rediss://a?ca=/none"]),
         ("a certificate", &["rediss://a?ca=/dev/null"]),
+        // Databases with a server.
+        (
+            "has no `//`: write `postgres://USER:PASSWORD@HOST/DATABASE`",
+            &["postgres:", "postgresql:", "postgres:shop", "postgres:bob@h/shop", "postgres:/run/x"],
+        ),
+        ("has no `//`: write `mysql://USER:PASSWORD@HOST/DATABASE`", &["mysql:bob@h/shop", "mariadb:x"]),
+        (
+            "names no user: write `postgres://USER:PASSWORD@HOST/DATABASE`",
+            &["postgres://", "postgres:///", "postgres:///shop", "postgres://h/shop", "postgres://@h/shop"],
+        ),
+        ("names no user", &["postgres://:pw@h/shop", "mysql://h", "mysql://localhost:3306/shop"]),
+        (
+            "names no host: write `postgres://USER@HOST/DATABASE`, or `postgres://USER@%2Frun%2Fpostgresql/DATABASE`",
+            &["postgres://bob@", "postgres://bob@/shop", "postgres://bob:pw@/run/postgresql"],
+        ),
+        ("`mysql://USER@%2Frun%2Fmysqld%2Fmysqld.sock/DATABASE` for a Unix socket", &["mysql://bob@/shop"]),
+        (
+            "names no database: write `postgres://USER:PASSWORD@HOST/DATABASE`",
+            &["postgres://bob@h", "postgres://bob@h/", "postgres://bob@h:5432", "postgres://bob@h?create=yes"],
+        ),
+        ("a `:` and no password after the user", &["postgres://bob:@h/shop", "mysql://bob:@h/shop"]),
+        ("has two `@`", &["postgres://bob:p@ss@h/shop", "postgres://bob@x@h/shop"]),
+        (
+            "has an `@` after the host: write `%40`",
+            &["postgres://bob:p/w@h/shop", "postgres://bob:p?w@h/shop", "postgres://bob@h/shop@1"],
+        ),
+        ("several servers, and sessions are on one", &["postgres://bob@h1,h2/shop", "mysql://bob@h1,h2:1/shop"]),
+        ("between 1 and 65535", &["postgres://bob@h:/shop", "postgres://bob@h:0/shop", "mysql://bob@h:65536/shop"]),
+        ("between 1 and 65535", &["postgres://bob@%2Frun%2Fpostgresql:x/shop"]),
+        ("the host is missing", &["postgres://bob@:5432/shop"]),
+        ("in brackets: `[::1]`", &["postgres://bob@::1/shop"]),
+        ("letters, digits", &["postgres://bob@~/shop", "postgres://bob@$HOST/shop", "postgres://bob@a%2Cb/shop"]),
+        ("does not end in `/`", &["postgres://bob@%2Frun%2Fpostgresql%2F/shop"]),
+        ("a port after its socket, which has none", &["mysql://bob@%2Frun%2Fmysqld.sock:3306/shop"]),
+        ("user can't be percent-decoded: write `%25`", &["postgres://b%ob@h/shop", "postgres://b%00b@h/shop"]),
+        ("password can't be percent-decoded: write `%25`", &["postgres://bob:100%@h/shop", "mysql://bob:%ff@h/shop"]),
+        ("`%2F` for the character", &["postgres://bob@h/shop/", "mysql://bob@h/shop/main"]),
+        ("has a separator in the database's name", &["postgres://bob@h/shop&create=yes", "mysql://bob@h/a,b"]),
+        ("is unknown: did you mean `postgres`?", &["postgre://bob@h/shop", "postgress://bob@h/shop"]),
+        ("is unknown: did you mean `sslmode`?", &["postgres://bob@h/shop?ssl-mode=require"]),
+        ("is unknown: did you mean `ssl-mode`?", &["mysql://bob@h/shop?sslmode=REQUIRED"]),
+        ("is unknown: `mysql:` takes table", &["mysql://bob@h/shop?schema=x", "mysql://bob@h/shop?charset=utf8mb4"]),
+        ("it takes disable, allow", &["postgres://bob@h/shop?sslmode=yes"]),
+        ("did you mean `require`?", &["postgres://bob@h/shop?sslmode=required"]),
+        ("did you mean `REQUIRED`?", &["mysql://bob@h/shop?ssl-mode=REQUIRE"]),
+        ("it takes yes, no", &["postgres://bob@h/shop?create=true", "postgres://bob@h/shop?prepared_statements=0"]),
+        ("allowed is 1 to 1,000", &["postgres://bob@h/shop?connections=0", "mysql://bob@h/shop?connections=1001"]),
+        ("allowed are letters, digits and `_`", &["postgres://bob@h/shop?table=a%22b", "mysql://bob@h/shop?table=1x"]),
+        ("allowed are letters, digits and `_`", &["postgres://bob@h/shop?schema=a.b", "sqlite::memory:?table=a%20b"]),
+        // Files of SQLite.
+        ("names no file: write `sqlite:PATH`", &["sqlite:", "sqlite://", "sqlite:?create=yes", "sqlite://localhost"]),
+        ("names the root directory: write `sqlite:/PATH`", &["sqlite:/", "sqlite:///"]),
+        ("names a directory: write `sqlite:PATH`, a file in it", &["sqlite:/var/lib/", "sqlite:x/"]),
+        ("write `sqlite:/x.db`, or `sqlite:x.db`", &["sqlite://x.db"]),
+        ("write `sqlite:/relative/x.db`, or `sqlite:relative/x.db`", &["sqlite://relative/x.db"]),
+        ("a URI of SQLite: write `sqlite:PATH`", &["sqlite:file:x.db"]),
+        ("write `sqlite::memory:` for a database in memory", &["sqlite::x", "sqlite::memory", "sqlite::memory:x"]),
+        ("only a shell replaces", &["sqlite:~/x.db"]),
+        ("variables are not replaced", &["sqlite:$HOME/x.db"]),
+        ("write `?` before the options, or `%26`", &["sqlite:x.db&create=yes"]),
+        ("takes no user, password or host", &["sqlite://bob@h/x.db"]),
+        ("is unknown: `sqlite:` takes table", &["sqlite:x.db?mode=rwc"]),
+        ("did you mean `data`?", &["sqlite:x.db?durability=date"]),
     ];
     let mut others = Vec::new();
     for (why, urls) in refusals {
@@ -451,7 +560,7 @@ async fn all_forms_of_a_path_name_one_directory() {
     for form in ["file:", "FILE:", "file://", "file://localhost", "file://LocalHost"] {
         let store =
             connect(&format!("{form}{encoded}{options}no")).await.unwrap_or_else(|error| panic!("{form}: {error}"));
-        let id = SessionId::of_owner("any id will do");
+        let id = SessionId::for_epoch("any id will do");
         assert!(store.load(&id).await.expect("a store that is open").is_some(), "{form}");
     }
     // A path without a slash is relative to the working directory, and the error shows that directory.

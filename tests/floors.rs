@@ -1,5 +1,5 @@
-//! Imports point down only, and files of one folder don't import each other in a circle (ARCHITECTURE.md, "Floors").
-//! Reads the paths that the files in `src/` name.
+//! Imports point down only, and files of one folder don't import each other in a circle (ARCHITECTURE.md, "Floors"). A
+//! `mod.rs` has only documentation, `mod` and `pub use` (CONTRIBUTING.md). Reads the files in `src/`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
         "store/file",
         "store/memcached",
         "store/redis",
-        "store/redis",
+        "store/sql",
         "store/encrypted",
         "store/cached",
         "store/observed",
@@ -57,20 +57,20 @@ fn floor_of(module: &str) -> usize {
     FLOORS.iter().position(|floor| floor.contains(&module)).expect("FLOORS names each module")
 }
 
-/// The code of a file, without comments and its own tests, which may import anything.
+/// Returns the code of a file, without comments and its own tests, which may import anything.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The module of a file: `store/mod.rs` is `store`, and so would `store.rs` be.
+/// Returns the module of a file: `store/mod.rs` is `store`, and so would `store.rs` be.
 fn module_path(path: &str) -> &str {
     let module = path.trim_end_matches(".rs");
     module.strip_suffix("/mod").unwrap_or(module)
 }
 
-/// What a module names of this crate, as paths: `crate::store::memory::X` is `store/memory/X`, and in `session/find.rs`
-/// `super::live::Live` is `session/live/Live`.
+/// Returns the items of this crate that a module names, as paths: `crate::store::memory::X` is `store/memory/X`, and in
+/// `session/find.rs` `super::live::Live` is `session/live/Live`.
 fn imports(module: &str, text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let code = code(text);
@@ -129,7 +129,7 @@ fn expand(tree: &str, prefix: &str, found: &mut BTreeSet<String>) -> usize {
     end
 }
 
-/// The violations in a file with this path, relative to `src`, and this text.
+/// Returns the violations in a file with this path, relative to `src`, and this text.
 fn violations(path: &str, text: &str, reexports: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let own = module_path(path);
     let Some(own_module) = module_of(own) else {
@@ -161,13 +161,14 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The file of a name that the crate's root re-exports: `crate::MemoryStore` is in `store/memory`.
+/// Returns the file of a name that the crate's root re-exports: `crate::MemoryStore` is in `store/memory`.
 fn at_the_root(import: &str) -> Option<String> {
     let stores = [
         ("Memory", "store/memory"),
         ("File", "store/file"),
         ("Memcached", "store/memcached"),
         ("Redis", "store/redis"),
+        ("Sql", "store/sql"),
         ("Encrypted", "store/encrypted"),
         ("Cached", "store/cached"),
         ("Observed", "store/observed"),
@@ -187,7 +188,7 @@ fn at_the_root(import: &str) -> Option<String> {
     Some((*module).to_owned())
 }
 
-/// The files of the crate, by their path in `src`, without test modules in files of their own.
+/// Returns the files of the crate, by their path in `src`, without test modules in separate files.
 fn sources() -> BTreeMap<String, String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = Vec::new();
@@ -200,7 +201,8 @@ fn sources() -> BTreeMap<String, String> {
     named.filter(|(path, _)| !is_test(path)).collect()
 }
 
-/// Which files of a folder import which others, and by which path. Names are without `.rs`; a subfolder counts as one file.
+/// The files of a folder, the files that each imports, and the paths by which it does. Names are without `.rs`; a
+/// subfolder counts as one file.
 type Graph = BTreeMap<String, BTreeMap<String, String>>;
 
 fn folder(name: &str, sources: &BTreeMap<String, String>) -> Graph {
@@ -210,7 +212,7 @@ fn folder(name: &str, sources: &BTreeMap<String, String>) -> Graph {
     };
     let mut graph: Graph =
         sources.keys().filter_map(|path| Some((inside(module_path(path))?, BTreeMap::new()))).collect();
-    // An item that the folder's module re-exports is in the file from which it comes.
+    // An item that the folder's module re-exports is in the file that defines it.
     let modules = [format!("{name}/mod.rs"), format!("{name}.rs")];
     let module = modules.iter().find_map(|path| sources.get(path)).map_or("", String::as_str);
     let mut home = BTreeMap::new();
@@ -233,7 +235,7 @@ fn folder(name: &str, sources: &BTreeMap<String, String>) -> Graph {
     graph
 }
 
-/// The `pub use` and `pub(crate) use` items of a module.
+/// Returns the `pub use` and `pub(crate) use` items of a module.
 fn reexports(text: &str) -> String {
     let code = code(text);
     let uses = code.split(';').filter_map(|item| {
@@ -244,7 +246,7 @@ fn reexports(text: &str) -> String {
     uses.collect()
 }
 
-/// A circle in what files import, if there is one.
+/// Returns a circle in the imports of files, if there is one.
 fn circle(graph: &Graph) -> Option<Vec<&str>> {
     fn visit<'a>(
         file: &'a str,
@@ -267,7 +269,7 @@ fn circle(graph: &Graph) -> Option<Vec<&str>> {
     graph.keys().find_map(|file| visit(file, graph, &mut done, &mut way))
 }
 
-/// Writes a circle out: each file, and what it imports of the next.
+/// Formats a circle: each file, and what it imports from the next.
 fn written_out(circle: &[&str], graph: &Graph) -> String {
     let nexts = circle.iter().cycle().skip(1);
     let steps = circle.iter().zip(nexts).map(|(file, next)| format!("{file} uses `{}`", graph[*file][*next]));
@@ -346,7 +348,72 @@ fn imports_point_down() {
     assert!(unused.is_empty(), "exceptions that nobody uses: {unused:?}");
 }
 
-/// Which modules a file uses from its own.
+/// Returns the first words of each item that a `mod.rs` must not have: all but `mod x;` and `pub use`.
+fn code_in_mod(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let mut rest = lines.collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    loop {
+        rest = rest.trim_start().to_owned();
+        if let Some(attribute) = rest.strip_prefix('#') {
+            let mut open = 0;
+            let end = attribute.find(|c| {
+                open += i32::from(c == '[') - i32::from(c == ']');
+                c == ']' && open == 0
+            });
+            rest = attribute[end.expect("an attribute ends") + 1..].to_owned();
+            continue;
+        }
+        let Some(end) = rest.find([';', '{']) else { break };
+        let item = &rest[..end];
+        let is_public = item.starts_with("pub");
+        let words = item.trim_start_matches("pub").trim_start();
+        let words = if words.starts_with('(') { words.split_once(") ").expect("pub(in path)").1 } else { words };
+        let is_mod = words.starts_with("mod ") && rest[end..].starts_with(';');
+        let is_public_use = is_public && words.starts_with("use ");
+        if !(is_mod || is_public_use) {
+            found.push(item.trim().to_owned());
+            break;
+        }
+        let end = rest.find(';').expect("`mod` and `use` end");
+        rest = rest[end + 1..].to_owned();
+    }
+    found
+}
+
+#[test]
+fn a_mod_rs_has_only_documentation_and_public_imports() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&src, &mut all);
+    let mods: Vec<_> = all.iter().filter(|path| path.ends_with("mod.rs")).collect();
+    assert!(mods.len() > 15, "the sources are found");
+    let wrong: Vec<_> = mods
+        .into_iter()
+        .map(|path| (path.strip_prefix(&src).unwrap(), code_in_mod(&fs::read_to_string(path).unwrap())))
+        .filter(|(_, code)| !code.is_empty())
+        .collect();
+    assert!(wrong.is_empty(), "move it to a file that is named after it: {wrong:?}");
+}
+
+#[test]
+fn code_in_a_mod_rs_is_caught() {
+    for (text, code) in [
+        ("const A: u8 = 1;", "const A: u8 = 1"),
+        ("mod a;\n\nuse std::fmt;", "use std::fmt"),
+        ("pub use self::a::{B, C};\nimpl B {\n    fn f() {}\n}", "impl B"),
+        ("#[cfg(test)]\nmod tests {\n    use super::*;\n}", "mod tests"),
+        ("pub fn f() {}", "pub fn f()"),
+        ("macro_rules! m { () => {} }", "macro_rules! m"),
+    ] {
+        assert_eq!(code_in_mod(text), [code], "{text}");
+    }
+    let good = "//! Docs; with a { brace.\n\n#[cfg_attr(not(all(x)), allow(dead_code, reason = \"[x]\"))]\nmod a;\n\
+                pub(crate) mod b;\n\n#[doc(inline)]\npub use self::a::{B, c::{D, E}};\npub(in crate::x) use self::b::*;\n";
+    assert_eq!(code_in_mod(good), Vec::<String>::new());
+}
+
+/// Returns the modules that a file uses, each with its own module.
 fn pairs(path: &str, text: &str) -> BTreeSet<(&'static str, &'static str)> {
     let own = module_path(path);
     let Some(own_module) = module_of(own) else { return BTreeSet::new() };

@@ -18,12 +18,12 @@ use std::{
 
 use session_layer::{
     Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Record},
     store::{Cursor, Listing, Update, Usage, Version},
 };
 
-/// Kills that must hit while the temporary file is there.
+/// The number of kills that must occur while the temporary file exists.
 const HITS: u32 = 30;
 
 const SESSIONS: u32 = 2_000;
@@ -38,18 +38,18 @@ fn main() -> ExitCode {
 }
 
 fn id(number: u32) -> SessionId {
-    SessionId::of_owner(&format!("session {number}"))
+    SessionId::for_epoch(&format!("session {number}"))
 }
 
 fn marker() -> SessionId {
-    SessionId::of_owner("marker")
+    SessionId::for_epoch("marker")
 }
 
 fn record(value: &str) -> Arc<Record> {
     let padding = [b'x'; 700];
     let pairs = [("n", value.as_bytes()), ("padding", &padding[..])];
     let entries = Entries::from_sorted(pairs.into_iter()).unwrap();
-    let record = Record::session(Check::from_bytes([1; 16]), std::time::SystemTime::now(), Lifetime::default());
+    let record = Record::session(TokenCheck::from_bytes([1; 16]), std::time::SystemTime::now(), Lifetime::default());
     Arc::new(record.with_entries(entries))
 }
 
@@ -90,7 +90,7 @@ async fn child(path: &Path) -> ExitCode {
                 if store.metadata(&id(number)).await.unwrap().is_some() {
                     assert!(store.remove(&id(number)).await.unwrap());
                     say(&format!("out {number}"));
-                    // Leaves some for the next children.
+                    // Leaves some sessions for the next children.
                     tokio::time::sleep(Duration::from_millis(3)).await;
                 }
                 tokio::task::yield_now().await;
@@ -211,7 +211,7 @@ fn check(path: &Path, out: &HashSet<u32>, last: u64, kills: usize) -> u64 {
         assert!(!there.contains(number), "session {number} was logged out, and came back");
     }
     let missing = (0..SESSIONS).filter(|number| !there.contains(number) && !out.contains(number)).count();
-    // At each kill one logout may have been under way, written down and not yet acknowledged.
+    // At each kill one logout may have been under way, recorded but not yet acknowledged.
     assert!(missing <= kills, "{missing} sessions are missing that nobody logged out, after {kills} kills");
     let restored: u64 = restored.expect("every snapshot has the marker");
     assert!(

@@ -11,7 +11,7 @@ use std::{
 
 use session_layer::{
     CachedStore, EncryptedStore, KeyRing, Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Epoch, Owner, Record},
     store::{CacheConfig, Usage},
 };
@@ -30,7 +30,7 @@ fn reference() -> Record {
     let cart = format!("[{}]", [item; 10].join(","));
     let pairs = [("cart", cart.as_bytes()), ("csrf", &[b'c'; 34][..]), ("n", &b"42"[..]), ("user", &user[..])];
     let entries = Entries::from_sorted(pairs.into_iter()).unwrap();
-    Record::session(Check::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
+    Record::session(TokenCheck::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
 }
 
 /// Nothing here waits, so one poll completes the call.
@@ -42,7 +42,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn allocations_of_a_load(store: &impl SessionStore, record: Record) -> u64 {
-    let (id, record) = (SessionId::of_owner("x"), Arc::new(record));
+    let (id, record) = (SessionId::for_epoch("x"), Arc::new(record));
     now(store.create(&id, &record, Usage::at(&record, SystemTime::now()))).unwrap();
     assert_eq!(now(store.load(&id)).unwrap().unwrap().record, record);
     allocation_counter::measure(|| {

@@ -11,7 +11,7 @@ use std::{
 
 use session_layer::{
     CachedStore, DynStore, EncryptedStore, FileStore, KeyRing, Lifetime, MemcachedStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Record},
     store::Usage,
 };
@@ -55,11 +55,11 @@ async fn child(store: &str) {
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
         let mut words = line.split(' ');
-        let (command, id) = (words.next().unwrap(), SessionId::of_owner(words.next().unwrap()));
+        let (command, id) = (words.next().unwrap(), SessionId::for_epoch(words.next().unwrap()));
         let record = |text: &str| {
             let entries = Entries::from_sorted([("text", text.as_bytes())].into_iter()).unwrap();
             Arc::new(
-                Record::session(Check::from_bytes([0; 16]), SystemTime::now(), Lifetime::default())
+                Record::session(TokenCheck::from_bytes([0; 16]), SystemTime::now(), Lifetime::default())
                     .with_entries(entries),
             )
         };

@@ -21,13 +21,13 @@ fn rows(page: &str) -> Vec<Row> {
         .collect()
 }
 
-/// The text in backticks.
+/// Returns the texts in backticks.
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// Whether this source has a test of this name: a function with a test attribute, or a name in a list from which a macro
-/// makes tests (`name => [..]`). A program without the harness is one test, `main`.
+/// Whether this source has a test with this name: a function with a test attribute, or a name in a list from which a
+/// macro generates tests (`name => [..]`). A program without the harness is one test, `main`.
 fn has_test(path: &str, source: &str, name: &str, manifest: &str) -> bool {
     if name == "main" {
         let program = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -46,7 +46,7 @@ fn has_test(path: &str, source: &str, name: &str, manifest: &str) -> bool {
     })
 }
 
-/// What is wrong with the table.
+/// Returns the table's faults.
 fn faults(page: &str) -> Vec<String> {
     let manifest = read("Cargo.toml").unwrap();
     let mut faults = Vec::new();
@@ -107,22 +107,22 @@ fn a_row_with_a_missing_test_is_a_fault() {
     assert_eq!(faults(&page(good)), Vec::<String>::new());
 }
 
-/// Timing can't be tested reliably, so this reads the source: the two comparisons with secrets use `subtle`, and neither
-/// type has a derived comparison.
+/// Timing can't be tested reliably, so this reads the source: the two comparisons with secrets use `subtle`, and
+/// neither type has a derived comparison.
 #[test]
 fn secrets_are_compared_in_constant_time() {
-    let id = read("src/id/mod.rs").unwrap();
-    for name in ["Check", "SessionToken"] {
-        let before = id.split(&format!("pub struct {name}(")).next().unwrap();
+    let [check, token] = ["check", "token"].map(|file| read(&format!("src/id/{file}.rs")).unwrap());
+    for (text, name) in [(&check, "TokenCheck"), (&token, "SessionToken")] {
+        let before = text.split_once(&format!("pub struct {name}(")).expect("the type").0;
         let attributes = before.lines().rev().take_while(|line| !line.is_empty());
         let derives: Vec<_> = attributes.filter(|line| line.contains("PartialEq")).collect();
         assert!(derives.is_empty(), "{name}: {derives:?}");
     }
-    let comparison = id.split("impl PartialEq for Check {").nth(1).unwrap().split("\n}").next().unwrap();
+    let comparison = check.split("impl PartialEq for TokenCheck {").nth(1).unwrap().split("\n}").next().unwrap();
     assert!(comparison.contains(".ct_eq("), "{comparison}");
-    assert!(!id.contains("impl PartialEq for SessionToken"));
-    let seal = read("src/cookie/seal.rs").unwrap();
-    let code = seal.split("#[cfg(test)]").next().unwrap();
+    assert!(!token.contains("impl PartialEq for SessionToken"));
+    let signature = read("src/cookie/signature.rs").unwrap();
+    let code = signature.split("#[cfg(test)]").next().unwrap();
     assert!(code.contains("expected.ct_eq(&claimed)"));
     assert!(!code.contains("expected ==") && !code.contains("claimed =="));
 }

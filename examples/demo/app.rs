@@ -1,4 +1,4 @@
-//! The router: which request does what.
+//! The router and the layer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,21 +22,21 @@ use crate::{
     log, origin, page, shop,
 };
 
-/// The largest body, in bytes: a record takes no more than half of it.
+/// The largest body, in bytes. A record holds at most half as much.
 const MAX_BODY: usize = 256 * 1024;
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How long a request waits for its turn with `--exclusive`.
+/// With `--exclusive`, how long a request waits for its turn.
 pub(crate) const TURN: Duration = Duration::from_secs(10);
 
-/// A layer that answers with this demo's JSON where a session could not be committed.
+/// A layer that answers with this demo's JSON if a session can't be committed.
 pub(crate) type Layer = SessionLayer<CustomErrorResponse<Body>>;
 
-/// How long sessions live.
+/// The lifetimes of sessions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lifetimes {
     pub(crate) usual: Lifetime,
-    /// Of a login with "remember me".
+    /// The lifetime of a login with "remember me".
     pub(crate) remembered: Lifetime,
 }
 
@@ -47,16 +47,16 @@ impl Lifetimes {
     }
 }
 
-/// What handlers ask for beside the session.
+/// The state that handlers use besides the session.
 #[derive(Clone, FromRef)]
 struct State {
     lifetimes: Lifetimes,
-    /// Everybody's sessions: those on a visitor's other devices are not in the request.
+    /// All sessions, for those on a visitor's other devices, which are not in the request.
     sessions: Sessions,
     board: Board,
 }
 
-/// The layer; with a ring the cookie is signed.
+/// Builds the layer. With a key ring, the cookie is signed.
 pub(crate) fn layer(
     args: &Args,
     store: DynStore,
@@ -108,7 +108,7 @@ pub(crate) fn router(layer: Layer, lifetimes: Lifetimes, board: Board) -> Router
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(layer)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        // Outside the sessions: what is refused is not even looked up.
+        // Outside the session layer, so that no session is looked up for a refused request.
         .layer(middleware::from_fn(origin::check))
         .layer(middleware::from_fn(log::requests))
         .with_state(state)

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000")]
     pub(crate) listen: String,
 
-    /// The store of the sessions: memory:, file:DIR or memcached://HOST:PORT
+    /// The store of the sessions: memory:, file:DIR, memcached://HOST:PORT, redis://HOST, postgres://, mysql:// or sqlite:PATH (these need the feature of that name)
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) store: String,
 

@@ -1,4 +1,4 @@
-//! What the visitor gets when something is wrong: a status, and JSON.
+//! The demo's errors: a status and JSON.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use axum::{
 use serde_json::json;
 use session_layer::ErrorKind;
 
-/// An error as the visitor gets it: `{"error": ".."}`. It says nothing of the inside; the log does.
+/// An error as the visitor gets it: `{"error": ".."}`. It reveals no internals; those are logged.
 #[derive(Debug, Clone)]
 pub(crate) struct Error {
     status: StatusCode,
     message: Cow<'static, str>,
-    /// After how many seconds to try again.
+    /// Seconds after which to try again.
     retry_after: Option<u64>,
 }
 
@@ -32,14 +32,14 @@ impl Error {
     }
 
     pub(crate) fn nobody() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "nobody is logged in")
+        Self::new(StatusCode::UNAUTHORIZED, "you are not logged in")
     }
 
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The request can be read, and what it says can't be.
+    /// The request is well-formed, but its content is invalid.
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
@@ -59,11 +59,11 @@ impl IntoResponse for Error {
     }
 }
 
-/// For a handler's `?`, and for the answer where a session can't be had or committed.
+/// For a handler's `?`, and for the answer if a session can't be loaded or committed.
 impl From<&session_layer::Error> for Error {
     fn from(error: &session_layer::Error) -> Self {
         let (status, message) = match (error.kind(), error.status()) {
-            // The interface takes keys from the client, so these two are its fault.
+            // Clients of the interface choose keys and types, so these two errors are theirs.
             (ErrorKind::InvalidKey, _) => (StatusCode::BAD_REQUEST, "a key has 1 to 255 bytes"),
             (ErrorKind::Decode, _) => (StatusCode::CONFLICT, "the entry holds a value of another type"),
             (ErrorKind::Unsupported, _) => (StatusCode::NOT_IMPLEMENTED, "the store can't do this"),

@@ -1,4 +1,4 @@
-//! What handlers ask for: axum's extractors and the session's, with errors as JSON.
+//! The extractors of handlers: axum's and the session's, with errors as JSON.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -28,7 +28,8 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[from_request(via(axum::extract::Path), rejection(Error))]
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The id of a session in a request's path. `None` for what is no id: no session has it, and that is all there is to say.
+/// The id of a session in a request's path. `None` for text that is not an id: then no session has it, which is all
+/// that matters.
 pub(crate) struct Id(pub(crate) Option<SessionId>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -40,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The body, whatever its type says: curl says `application/x-www-form-urlencoded` unless it is told.
+/// The body, whatever its content type: curl sends `application/x-www-form-urlencoded` by default.
 #[derive(FromRequest)]
 #[from_request(rejection(Error))]
 pub(crate) struct Body(pub(crate) axum::body::Bytes);
@@ -58,7 +59,7 @@ struct Asked {
 }
 
 impl Delay {
-    /// The longest. A stop waits for it.
+    /// The longest delay. A stop waits for it.
     pub(crate) const LONGEST: Duration = Duration::from_secs(10);
 
     pub(crate) async fn wait(self) {

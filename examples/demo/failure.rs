@@ -1,11 +1,11 @@
-//! Why the demo ends.
+//! The demo's failures.
 
 use std::{error::Error, io};
 
 use session_layer::{ConfigError, ConnectError, LifetimeError, keyring::SecretError, store::StoreError};
 use tracing_subscriber::filter::ParseError;
 
-/// Why the demo can't begin, or did not end well. Each says what to do.
+/// A reason why the demo can't start or failed while stopping. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("can't listen on {address}: stop what listens there, or give another address with --listen HOST:PORT")]

@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::error::{Error, Result};
 
-/// As in RFC 3339, with milliseconds, in UTC.
+/// Formats an instant as in RFC 3339, with milliseconds, in UTC.
 pub(crate) fn rfc3339(instant: SystemTime) -> Result<String> {
     // A record's time is data: one beyond the year 9999 is an error, not a panic.
     let since = instant.duration_since(UNIX_EPOCH).map_err(|_| Error::inside())?;

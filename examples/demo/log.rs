@@ -1,4 +1,4 @@
-//! What the demo says while it runs, on the standard error.
+//! The demo's log, on the standard error.
 
 use std::{io, time::Instant};
 
@@ -12,20 +12,20 @@ use tracing_subscriber::{
 };
 
 const DEFAULT: &str = "info";
-/// What machines ask for again and again.
+/// Paths that machines poll.
 const POLLED: [&str; 3] = ["/api/figures", "/metrics", "/healthz"];
 
-/// Starts logging: `RUST_LOG` chooses what, as in `info,session_layer=debug`.
+/// Starts logging. `RUST_LOG` sets the filter, as in `info,session_layer=debug`.
 pub(crate) fn start() -> Result<(), ParseError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT.to_owned());
     let targets: Targets = wanted.parse()?;
-    // A reader of the log that has gone is no reason to stop selling tea.
+    // If nobody reads the log any more, the shop goes on selling tea.
     let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();
     Ok(())
 }
 
-/// One line a request. Neither its cookies nor its query: they can hold what is nobody's business.
+/// Logs one line for each request, without its cookies and its query, which can contain private data.
 pub(crate) async fn requests(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begin = Instant::now();

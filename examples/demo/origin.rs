@@ -1,4 +1,4 @@
-//! Requests that another site makes the visitor's browser send (CSRF).
+//! Protection against cross-site request forgery (CSRF).
 
 use axum::{
     extract::Request,
@@ -11,13 +11,14 @@ use crate::error::Error;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses changes that a page of another origin asks for, other hosts of the same site included.
+/// Refuses changes that a page of another origin requests, including other hosts of the same site.
 ///
-/// The cookie's `SameSite=Lax` keeps the session out of such a request, and that is not all there is to it: a form of
-/// another site that adds to the cart comes without a session, gets a new one, and its cookie would take the place of the
-/// visitor's login. And a login could be made to shop under the attacker's name.
+/// `SameSite=Lax` keeps the session's cookie out of such a request, but that isn't enough. A form on another site adds
+/// to the cart. The request comes without a session and gets a new one, and the new cookie replaces that of the
+/// visitor's login. A form could also log the visitor in under the attacker's name.
 ///
-/// Browsers say where a request comes from. What says nothing is no browser, and nobody's cookies are in it but its own.
+/// Browsers say where a request comes from. A request that doesn't say so is not from a browser, so it carries only its
+/// sender's own cookies.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     if request.method().is_safe() || is_own(request.headers(), request.uri()) {
         return next.run(request).await;
@@ -29,7 +30,7 @@ fn is_own(headers: &HeaderMap, uri: &Uri) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin" || site == "none";
     }
-    // Browsers of before 2023, and plain HTTP to another machine. The scheme is not known here.
+    // For browsers from before 2023, and for plain HTTP to another machine. The scheme is not known here.
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());

@@ -1,4 +1,4 @@
-//! From the command line to a server, and its end.
+//! Runs the server, from the command line to the shutdown.
 
 use std::{
     io::{self, Write as _},
@@ -20,15 +20,15 @@ use crate::{
     store,
 };
 
-/// How long a stop waits for requests under way: for one that waits its longest for its turn, and then takes its
-/// longest, and a little.
+/// How long a stop waits for requests under way: long enough for a request that waits as long as possible for its turn
+/// and then takes as long as possible, plus a margin.
 const GRACE: Duration = app::TURN.saturating_add(Delay::LONGEST).saturating_add(Duration::from_secs(5));
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Signals)?;
     let lifetimes = Lifetimes::new(&args)?;
     let ring = store::ring(&args)?;
-    // The address first: if it is taken, no store needs closing.
+    // Binds the address first: if it is taken, no store needs closing.
     let in_use = |source| Failure::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(in_use)?;
     let (prometheus, metrics) = metrics::install();
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Ok(layer) => {
             let board = Board::new(figures, layer.sessions(), store.name(), prometheus);
             let served = serve(listener, app::router(layer.clone(), lifetimes, board), &mut signals).await;
-            // Logins and logouts whose clients have left.
+            // Waits for logins and logouts whose clients have disconnected.
             if timeout(GRACE, layer.drain()).await.is_err() {
                 tracing::warn!(seconds = GRACE.as_secs(), "commits are left that do not end");
             }
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         }
         Err(error) => Err(error.into()),
     };
-    // Also where serving failed: what is written so far is to last.
+    // Also if serving failed, so that everything that was written so far lasts.
     let closed = store.close().await.map_err(Failure::Close);
     let closed = closed.inspect(|()| tracing::info!("the store is closed"));
     served.and(closed)
@@ -62,11 +62,11 @@ async fn serve(listener: TcpListener, router: Router, signals: &mut Signals) -> 
     let address = listener.local_addr().map_err(Failure::Serve)?;
     let (stop, stopping) = oneshot::channel();
     let server = axum::serve(listener, router).with_graceful_shutdown(async {
-        // Dropped is as good as sent: nobody is left to wait for.
+        // A dropped sender means the same as a message: there is nothing left to wait for.
         let _ = stopping.await;
     });
     let mut server = tokio::spawn(server.into_future());
-    // A reader of the output that has gone is no reason to stop.
+    // If nobody reads the output any more, the server still runs.
     let _ = writeln!(io::stdout(), "listening on http://{address}");
     tokio::select! {
         ended = &mut server => return outcome(ended),

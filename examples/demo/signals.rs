@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// The signals that ask for a stop. From the first call on they do not end the process by themselves.
+/// The signals that request a stop. Once `listen` was called, they no longer end the process by themselves.
 pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,

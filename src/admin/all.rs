@@ -1,4 +1,4 @@
-//! All sessions of a store, a page of ids at a time.
+//! Iterates over all sessions of a store, a page of ids at a time.
 
 use std::vec;
 
@@ -7,15 +7,15 @@ use crate::{
     error::Result,
     id::SessionId,
     session::Session,
-    store::{Cursor, DynStore, required},
+    store::{Cursor, DynStore, require},
 };
 
-/// How many ids are asked for at once.
+/// The number of ids in a page.
 const PAGE: usize = 256;
 
 /// The ids of a store's live sessions, one after another; see [`Sessions::ids`].
 ///
-/// A pager with an async [`next`](Self::next) and no trait: a loop needs no crate for it.
+/// It has an async [`next`](Self::next) and implements no trait, so a loop needs no other crate.
 #[derive(Debug)]
 pub struct SessionIds {
     store: DynStore,
@@ -32,10 +32,11 @@ pub struct SessionIter {
 
 /// # All sessions
 ///
-/// Each is [`Unsupported`](crate::ErrorKind::Unsupported) where the store can't list.
+/// If the store can't list, each of these methods fails with [`Unsupported`](crate::ErrorKind::Unsupported).
 impl Sessions {
-    /// The ids of all live sessions. One that lives all the while is returned at least once; a store can return it again.
-    /// A revoked one that is not removed yet is returned as well: see [`contains`](Self::contains).
+    /// Returns the ids of all live sessions. A session that lives during the whole iteration is returned at least
+    /// once, and possibly more than once. A revoked session that is not removed yet is returned as well: see
+    /// [`contains`](Self::contains).
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Sessions};
@@ -54,9 +55,10 @@ impl Sessions {
         SessionIds { store: self.store().clone(), page: Vec::new().into_iter(), next: Some(Cursor::START) }
     }
 
-    /// All live sessions, each as [`open`](Self::open) opens it: reading one does not count as a use. One that lives all
-    /// the while is returned at least once; a store can return it again. One that has ended or was revoked is left out.
-    /// Sessions are opened one by one, so the store is neither copied nor locked.
+    /// Returns all live sessions, each as [`open`](Self::open) returns it: reading a session does not count as a use.
+    /// A session that lives during the whole iteration is returned at least once, and possibly more than once. A
+    /// session that has ended or was revoked is left out. Sessions are opened one by one, so the store is neither
+    /// copied nor locked.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session, Sessions};
@@ -80,29 +82,30 @@ impl Sessions {
         SessionIter { sessions: self.clone(), ids: self.ids() }
     }
 
-    /// Whether there is no live session. It stops at the first, so it costs less than [`count`](Self::count).
+    /// Returns whether there is no live session. It stops at the first id, so it costs less than
+    /// [`count`](Self::count).
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// The store's errors.
     pub async fn is_empty(&self) -> Result<bool> {
         Ok(self.ids().next().await?.is_none())
     }
 }
 
 impl SessionIds {
-    /// The next id; `None` at the end. After an error it can be called again and goes on where it was.
+    /// Returns the next id, or `None` at the end. After an error, call it again to continue at the same place.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the store has no list, and its failures.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the store can't list, and the store's errors.
     pub async fn next(&mut self) -> Result<Option<SessionId>> {
         loop {
             if let Some(id) = self.page.next() {
                 return Ok(Some(id));
             }
             let Some(from) = self.next else { return Ok(None) };
-            let page = required::listing(&self.store, "ids")?.ids(from, PAGE).await.map_err(during("ids"))?;
+            let page = require::listing(&self.store, "ids")?.ids(from, PAGE).await.map_err(during("ids"))?;
             self.page = page.ids.into_iter();
             self.next = page.next;
         }
@@ -110,12 +113,12 @@ impl SessionIds {
 }
 
 impl SessionIter {
-    /// The next session; `None` at the end. After an error it can be called again: it goes on behind a session that
-    /// could not be opened, and where it was if the store could not list.
+    /// Returns the next session, or `None` at the end. After an error, call it again to continue: after the session
+    /// that could not be opened, or at the same place if the store could not list.
     ///
     /// # Errors
     ///
-    /// As [`SessionIds::next`] and [`Sessions::open`].
+    /// The same as [`SessionIds::next`] and [`Sessions::open`].
     pub async fn next(&mut self) -> Result<Option<Session>> {
         while let Some(id) = self.ids.next().await? {
             if let Some(session) = self.sessions.open(&id).await? {

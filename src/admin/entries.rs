@@ -1,4 +1,4 @@
-//! One session's entries, by its id.
+//! Reads and changes the entries of one session, by its id.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -14,11 +14,11 @@ use crate::{
 /// Each of these methods writes at once. To make several changes in one write, [`open`](Sessions::open) the session,
 /// change it, and [`save`](crate::Session::save) it.
 impl Sessions {
-    /// The value of an entry; `None` if there is no such session or no such entry.
+    /// Returns the value of an entry, or `None` if there is no such session or no such entry.
     ///
     /// # Errors
     ///
-    /// [`Decode`](ErrorKind::Decode) if the entry is not of this type, and as [`open`](Self::open).
+    /// [`Decode`](ErrorKind::Decode) if the entry is not of this type, and the errors of [`open`](Self::open).
     pub async fn get<T: DeserializeOwned>(&self, id: &SessionId, key: impl IntoKey<T>) -> Result<Option<T>> {
         match self.open(id).await? {
             Some(session) => session.get(key),
@@ -26,14 +26,17 @@ impl Sessions {
         }
     }
 
-    /// Changes an entry by a closure, which starts from the type's default where there is none, and returns what the
-    /// closure returned when it was finally applied. `None`, and no change, if there is no such session.
+    /// Changes an entry by a closure. If there is no such entry, the closure starts from the type's default. Returns
+    /// what the closure returned when it was finally applied. If there is no such session, changes nothing and returns
+    /// `None`.
     ///
-    /// As in a request, **the closure runs again** if the session was changed meanwhile (see [`Session::update`](crate::Session::update)).
+    /// As in a request, **the closure runs again** if the session was changed meanwhile (see
+    /// [`Session::update`](crate::Session::update)).
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), [`Session::update`](crate::Session::update) and [`Session::save`](crate::Session::save).
+    /// The same as [`open`](Self::open), [`Session::update`](crate::Session::update) and
+    /// [`Session::save`](crate::Session::save).
     pub async fn update<T, R>(
         &self,
         id: &SessionId,
@@ -48,8 +51,8 @@ impl Sessions {
         present(session.update_now(key, f).await)
     }
 
-    /// Sets entries, and leaves the session's others as they are. `false`, and no change, if there is no such session:
-    /// creating one is explicit ([`SessionLayer::new_session`](crate::SessionLayer::new_session)).
+    /// Sets entries, and leaves the session's other entries unchanged. If there is no such session, changes nothing and
+    /// returns `false`. To create one, use [`SessionLayer::new_session`](crate::SessionLayer::new_session).
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session, Sessions};
@@ -68,8 +71,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), [`Session::insert`](crate::Session::insert) and
-    /// [`Session::save`](crate::Session::save). After an error none of the entries is set.
+    /// The same as [`open`](Self::open), [`Session::insert`](crate::Session::insert) and
+    /// [`Session::save`](crate::Session::save). After an error, none of the entries is set.
     pub async fn merge<K, V, By>(&self, id: &SessionId, entries: impl IntoIterator<Item = (K, V)>) -> Result<bool>
     where
         K: InsertKey<V, By>,
@@ -82,13 +85,13 @@ impl Sessions {
         Ok(present(session.save().await)?.is_some())
     }
 
-    /// Removes an entry and returns what it was; `None` if there is no such session or no such entry. Of two that run
-    /// at once, one gets it.
+    /// Removes an entry and returns its value, or `None` if there is no such session or no such entry. Of two
+    /// concurrent calls, only one gets the value.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open) and [`Session::save`](crate::Session::save). After [`Decode`](ErrorKind::Decode) the
-    /// entry stays.
+    /// The same as [`open`](Self::open) and [`Session::save`](crate::Session::save). After
+    /// [`Decode`](ErrorKind::Decode), the entry is still there.
     pub async fn take<T>(&self, id: &SessionId, key: impl IntoKey<T>) -> Result<Option<T>>
     where
         T: Serialize + DeserializeOwned + Send + 'static,
@@ -97,12 +100,13 @@ impl Sessions {
         Ok(present(session.take_now(key).await)?.flatten())
     }
 
-    /// The value of an entry, which is set to `default` where there is none. `None` if there is no such session. Of
-    /// two that run at once, both get the same.
+    /// Returns the value of an entry. If there is no such entry, sets it to `default` first. Returns `None` if there
+    /// is no such session. Two concurrent calls get the same value.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), [`Session::update`](crate::Session::update) and [`Session::save`](crate::Session::save).
+    /// The same as [`open`](Self::open), [`Session::update`](crate::Session::update) and
+    /// [`Session::save`](crate::Session::save).
     pub async fn get_or_insert<T>(&self, id: &SessionId, key: impl IntoKey<T>, default: T) -> Result<Option<T>>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -112,7 +116,7 @@ impl Sessions {
     }
 }
 
-/// A session that ended between its load and the write was absent.
+/// Treats a session that ended between its load and the write as absent.
 fn present<T>(outcome: Result<T>) -> Result<Option<T>> {
     match outcome {
         Err(error) if matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded) => Ok(None),

@@ -12,18 +12,19 @@ use crate::{
 
 /// # The owner's sessions
 ///
-/// As the methods of [`Sessions`] of the same purpose, for the owner of this session. All of them fail with
+/// The same as the methods of [`Sessions`] with these names, for the owner of this session. All of them fail with
 ///
 /// - [`NoOwner`](ErrorKind::NoOwner) if nobody is logged in,
-/// - [`UnsavedChanges`](ErrorKind::UnsavedChanges) after a [`login`](Self::login) in this request:
-///   [`save`](Self::save) it first,
+/// - [`UnsavedChanges`](ErrorKind::UnsavedChanges) after a [`login`](Self::login) in this request
+///   ([`save`](Self::save) it first),
 /// - [`Superseded`](ErrorKind::Superseded), and the store's errors.
 impl Session {
-    /// The owner's other live sessions, the most recently used first: a list of devices.
+    /// Returns the owner's other live sessions, the most recently used first: a list of devices. See
+    /// [`Sessions::of_owner`].
     ///
     /// # Errors
     ///
-    /// As above; [`Unsupported`](ErrorKind::Unsupported) if the store can't list.
+    /// Those above, and [`Unsupported`](ErrorKind::Unsupported) if the store can't list.
     pub async fn others(&self) -> Result<Vec<OwnedSession>> {
         let (sessions, owner, id) = self.owned()?;
         let mut listed = sessions.of_owner(owner).await?;
@@ -32,7 +33,7 @@ impl Session {
     }
 
     /// Ends the owner's other sessions and keeps this one, for example after a change of password (OWASP ASVS 5.0,
-    /// 7.4.3). See [`Sessions::revoke_others`], also for what it means to the rest of this request.
+    /// 7.4.3). See [`Sessions::revoke_others`], also for its effect on the rest of this request.
     ///
     /// ```
     /// # use session_layer::{Error, Session};
@@ -45,7 +46,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As above; [`Gone`](ErrorKind::Gone) if this session has ended, and then nothing was revoked.
+    /// Those above, and [`Gone`](ErrorKind::Gone) if this session has ended; nothing was revoked then.
     pub async fn revoke_others(&self) -> Result<()> {
         let (sessions, owner, id) = self.owned()?;
         let is_kept = sessions.revoke_others(owner, &id).await?;
@@ -57,25 +58,26 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As above. The sessions may then live on.
+    /// Those above. After an error, the sessions may live on.
     #[doc(alias("logout_all", "sign_out_everywhere"))]
     pub async fn revoke_all(&self) -> Result<()> {
         let (sessions, owner, _) = self.owned()?;
         sessions.revoke_all(&owner).await?;
-        // The request learns of it by itself only if its handler is being polled.
-        self.shared().has_ended_beside(EndedBeside::Owner { name: owner, kept: None });
+        // Without this, the session would learn of its end only if the request's handler is being polled.
+        self.request().has_ended_beside(EndedBeside::Owner { name: owner, kept: None });
         self.destroy_now().await.map(drop)
     }
 
-    /// The stored owner and id, if the request has changed neither.
+    /// Returns a handle on all sessions, and the stored owner and id of this one. Fails if the request has changed the
+    /// owner and not saved it.
     fn owned(&self) -> Result<(Sessions, Arc<str>, SessionId)> {
-        let state = self.shared().state();
-        state.not_superseded()?;
+        let state = self.request().state();
+        state.require_current()?;
         let stored = state.live().and_then(|live| live.stored.record.owner()).map(Owner::name);
-        if stored != state.draft.owner() || state.draft.new_owner().is_some() {
+        if stored != state.draft.owner() || state.draft.chosen_owner().is_some() {
             return Err(Error::request(ErrorKind::UnsavedChanges));
         }
         let (Some(owner), Some(live)) = (stored, state.live()) else { return Err(Error::request(ErrorKind::NoOwner)) };
-        Ok((Sessions::with(Arc::clone(&self.shared().context)), Arc::clone(owner), live.id))
+        Ok((Sessions::with(Arc::clone(&self.request().context)), Arc::clone(owner), live.id))
     }
 }

@@ -1,4 +1,4 @@
-//! The sessions of one owner: listed and limited.
+//! Lists and limits the sessions of one owner.
 
 use std::{
     fmt::{self, Display},
@@ -13,17 +13,17 @@ use crate::{
     codec::Codec,
     error::{Error, ErrorKind, Result},
     id::SessionId,
-    session::{AtLimit, IntoKey, Key, Limit, make_room},
+    session::{AtLimit, IntoKey, Key, OwnerLimit, make_room},
     store::Stored,
 };
 
-/// The entry under which the application keeps what it knows of the device, for the owner's list: a browser's name, a
-/// place. `session.insert(DEVICE, "Firefox on Debian")` beside the login.
+/// The key of the entry in which the application describes the device for the owner's list of sessions, such as a
+/// browser's name or a place. Set it at the login: `session.insert(DEVICE, "Firefox on Debian")`.
 ///
-/// It is an entry like any other; nothing is recorded unless the application does it.
+/// It is an ordinary entry: this crate never sets it.
 pub const DEVICE: Key<String> = Key::new("device");
 
-/// One live session in an owner's list.
+/// A live session in an owner's list.
 #[derive(Clone)]
 pub struct OwnedSession {
     id: SessionId,
@@ -32,37 +32,38 @@ pub struct OwnedSession {
 }
 
 impl OwnedSession {
-    /// The session's id. It is no secret: pages and forms can hold it.
+    /// Returns the session's id. It is not secret: pages and forms can contain it.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// When its owner logged in.
+    /// Returns when the owner logged in.
     #[must_use]
     pub fn created_at(&self) -> SystemTime {
         self.stored.record.created_at()
     }
 
-    /// When it was last used, as far as was written: up to a tenth of the idle time late.
+    /// Returns when it was last used, as far as that was stored. By default, the actual last use can be later by up to
+    /// a tenth of the idle timeout (see [`touch_fraction`](crate::SessionLayerBuilder::touch_fraction)).
     #[must_use]
     pub fn last_used_at(&self) -> SystemTime {
         self.stored.used_at
     }
 
-    /// From when on it is expired if it is not used any more.
+    /// Returns when it expires if it is not used again.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.stored.expires_at
     }
 
-    /// What the application keeps under [`DEVICE`]; `None` if that is nothing, or no text.
+    /// Returns the application's description of the device ([`DEVICE`]), or `None` if there is none or it is not text.
     #[must_use]
     pub fn device(&self) -> Option<String> {
         self.get(DEVICE).ok().flatten()
     }
 
-    /// The value of an entry, as it was when the list was made.
+    /// Returns the value of an entry, as it was when the list was made.
     ///
     /// # Errors
     ///
@@ -87,37 +88,39 @@ impl fmt::Debug for OwnedSession {
 
 /// # The sessions of one owner
 ///
-/// Whoever [logged in](crate::Session::login) under a name owns the session. To revoke is to change the owner's epoch,
-/// one number that every load compares: it holds at the next load of each session, on every store and for requests that
-/// are under way, also for sessions that the store does not list. Listing is exact on [`MemoryStore`](crate::MemoryStore)
-/// and [`FileStore`](crate::FileStore); on memcached it is a help that can miss sessions.
+/// A session is owned by the name under which it [logged in](crate::Session::login). Revoking changes the owner's
+/// epoch, a number that each load compares. It takes effect at the next load of each session, on every store, also for
+/// requests that are under way and for sessions that the store does not list. Listing is exact on
+/// [`MemoryStore`](crate::MemoryStore) and [`FileStore`](crate::FileStore). On memcached, lists can miss sessions.
 impl Sessions {
-    /// The live sessions of an owner, the most recently used first. Revoked ones are not listed.
+    /// Returns the live sessions of an owner, the most recently used first. Revoked sessions are left out.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](ErrorKind::Unsupported) where the store can't list, and its failures.
+    /// [`Unsupported`](ErrorKind::Unsupported) if the store can't list, and the store's errors.
     pub async fn of_owner(&self, owner: impl Display) -> Result<Vec<OwnedSession>> {
         let codec = &self.context.settings.codec;
         let listed = self.context.list_owned(&owner.to_string()).await?;
         Ok(listed.into_iter().map(|(id, stored)| OwnedSession { id, stored, codec: codec.clone() }).collect())
     }
 
-    /// Sees to it that an owner has room for one more session, where at most `limit` are allowed: call it before
-    /// [`Session::login`](crate::Session::login). `true` if the login may go on.
+    /// Makes room for one more session of an owner, if at most `limit` are allowed. Call it before
+    /// [`Session::login`](crate::Session::login). Returns `true` if the login may go on.
     ///
-    /// It is for logins that no layer makes, or to know beforehand. A layer does it by itself, and also where logins come
-    /// at the same moment: [`sessions_per_owner`](crate::SessionLayerBuilder::sessions_per_owner). This call counts what the
-    /// store lists, and the session that the visitor may already have; two at once can each be admitted to the last place.
+    /// Use it for logins outside a layer, or to know beforehand. A layer with
+    /// [`sessions_per_owner`](crate::SessionLayerBuilder::sessions_per_owner) does this by itself, also for
+    /// simultaneous logins. This call counts the sessions that the store lists, including one that the visitor may
+    /// already have. Two concurrent calls can both get the last place.
     ///
     /// # Errors
     ///
-    /// As [`of_owner`](Self::of_owner) and [`revoke_one`](Self::revoke_one).
-    pub async fn admit(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
+    /// The same as [`of_owner`](Self::of_owner) and [`revoke_one`](Self::revoke_one).
+    #[doc(alias = "admit")]
+    pub async fn make_room_for(&self, owner: impl Display, limit: usize, at_limit: AtLimit) -> Result<bool> {
         let (context, owner) = (Arc::clone(&self.context), owner.to_string());
         self.context
-            .running
-            .to_its_end(async move { make_room(&context, &owner, Limit { most: limit, at_limit }, &[]).await })
+            .outliving
+            .run_on(async move { make_room(&context, &owner, OwnerLimit { most: limit, at_limit }, &[]).await })
             .await
     }
 }

@@ -1,49 +1,47 @@
-//! The sessions of one owner ended: all, all but one, or one.
+//! Ends the sessions of one owner: all, all but one, or one.
 
 use std::{collections::HashSet, fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    Sessions, TARGET,
-    sessions::{during, failed},
-};
+use super::{Sessions, sessions::during};
 use crate::{
     error::{Error, ErrorKind, Result},
-    events::EventKind,
+    events::{EventKind, trace},
     id::SessionId,
     record::{Owner, Record, RecordKind},
-    session::{Caller, Context, EndedBeside, Live, end_owned, within},
-    store::{End, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage},
+    session::{Caller, Context, Ended, EndedBeside, Live, check_deadline, end_listed, end_owned, failed},
+    store::{SessionStore, StoreErrorKind, Stored, Update, Usage},
 };
 
-/// # An owner's sessions ended
+/// # Ending an owner's sessions
 impl Sessions {
-    /// Ends all sessions of an owner (OWASP ASVS 5.0, 7.4.2 and 7.4.3). When it returns, none of those that were logged
-    /// in before is live, and what requests that are under way still save is not seen by anybody.
+    /// Ends all sessions of an owner (OWASP ASVS 5.0, 7.4.2 and 7.4.3). When it returns, no session that was logged in
+    /// before is live, and changes that requests under way still save are never read.
     ///
-    /// Then the sessions that the store lists are removed, for their space; what can't be removed now expires unused. How
-    /// many were removed, revoked before or not; 0 where the store can't list.
+    /// Afterwards, the sessions that the store lists are ended one by one to free their space. Those that can't be
+    /// ended now expire unused. Returns how many were ended, including sessions that had been revoked earlier, or 0 if
+    /// the store can't list.
     ///
-    /// A login of the same owner that runs at the same time comes before or after it.
+    /// A concurrent login of the same owner comes either before or after the revocation.
     ///
     /// # Errors
     ///
-    /// If the store can't change the epoch: then the sessions may live on.
+    /// If the store can't change the epoch. The sessions may then live on.
     pub async fn revoke_all(&self, owner: impl Display) -> Result<u64> {
-        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), owner.to_string());
-        let name = Arc::from(&*owner);
+        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner.to_string()));
+        let name = Arc::clone(&owner);
         let revoked: Result<u64> = self
             .context
-            .running
-            .to_its_end(async move {
-                // One after another in this process. A turn that does not come in time holds up no revocation.
-                let _turn = context.owner_turn(&owner, context.deadline()).await;
+            .outliving
+            .run_on(async move {
+                // Revocations of one owner wait in a line in this process. If the front isn't reached in time, revoke
+                // anyway.
+                let _front = context.owner_front(&owner, context.deadline()).await;
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
                 let removed = remove_listed(&context, &owner, &before, None).await;
-                tracing::debug!(target: TARGET, removed, "an owner's sessions revoked");
-                context.observers.tell(EventKind::OwnerRevoked { kept: None, removed });
+                context.emit(EventKind::OwnerRevoked { kept: None, removed });
                 Ok(removed)
             })
             .await;
@@ -51,47 +49,51 @@ impl Sessions {
         revoked
     }
 
-    /// Ends all sessions of an owner but one, usually that of the request (ASVS 7.4.3). `false`, and nothing is changed,
-    /// if `keep` is not a live session of this owner.
+    /// Ends all sessions of an owner except one, usually that of the request (ASVS 7.4.3). If `keep` is not a live
+    /// session of this owner, changes nothing and returns `false`.
     ///
-    /// The others are revoked as by [`revoke_all`](Self::revoke_all), and the kept one is carried over into the new epoch by a
-    /// write that names its version. **Between these two steps it is revoked as well**: another request of the kept
-    /// session that is loaded just then sees no session, one that meets a conflict just then can't save or renew. A
-    /// logout or a login just then ends the kept session all the same, and so does a request that begins a fresh session,
-    /// whose token replaces the browser's. If the second step fails, the answer is an error and the kept session has
-    /// ended too: an error leaves no other alive that was not before.
+    /// First, all sessions are revoked as by [`revoke_all`](Self::revoke_all). Then the kept session is carried over
+    /// into the new epoch, by a write that names its version. **Between these two steps, the kept session is revoked
+    /// as well:**
     ///
-    /// In the handler of the kept session this is a change by somebody else: what the handler saves is merged, and under
-    /// [`ConflictPolicy::Reject`](crate::ConflictPolicy::Reject), or before a `login`, it should
+    /// - If another request loads it at that moment, that request has no session. If another request meets a conflict
+    ///   at that moment, it can't save or renew.
+    /// - A logout or a login at that moment ends the kept session all the same. So does a request that begins a fresh
+    ///   session, since the token of the fresh session replaces the browser's.
+    /// - If the second step fails, this call returns an error. The kept session has then ended as well, unless the
+    ///   write arrived after all. An error never brings a session back.
+    ///
+    /// For the handler of the kept session, this is a change from outside. The handler's own changes are merged with
+    /// it. Under [`ConflictPolicy::Reject`](crate::ConflictPolicy::Reject), or before a `login`, the handler should
     /// [`reload`](crate::Session::reload) first.
     ///
-    /// It does not undo a `revoke_all` that runs at once: in one process they take turns, and on stores that list exactly the
-    /// kept session is removed by the other. On memcached, between processes and with a list that has lost the kept
-    /// session, it may survive such a `revoke_all`.
+    /// It does not undo a concurrent `revoke_all`. In one process, the two take turns. Between processes, on stores
+    /// that list exactly, `revoke_all` ends the kept session. On memcached, if the owner's list has lost the kept
+    /// session, that session may survive a `revoke_all` of another process.
     ///
     /// # Errors
     ///
-    /// If the store can't; [`Contended`](ErrorKind::Contended) if the kept session changes again and again.
+    /// The store's errors, and [`Contended`](ErrorKind::Contended) if the kept session changes again and again, or if
+    /// the turn doesn't come in time.
     pub async fn revoke_others(&self, owner: impl Display, keep: &SessionId) -> Result<bool> {
-        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), owner.to_string());
-        let (name, keep) = (Arc::from(&*owner), *keep);
+        let (context, caller, owner) = (Arc::clone(&self.context), Caller::present(), Arc::from(owner.to_string()));
+        let (name, keep) = (Arc::clone(&owner), *keep);
         let kept: Result<Option<SessionId>> = self
             .context
-            .running
-            .to_its_end(async move {
+            .outliving
+            .run_on(async move {
                 let deadline = context.deadline();
-                let turn = context.owner_turn(&owner, deadline).await;
-                let _turn = turn.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
+                let front = context.owner_front(&owner, deadline).await;
+                let _front = front.ok_or_else(|| Error::session(ErrorKind::Contended, keep))?;
                 // If the session was renewed meanwhile, it has a new id.
-                let Some(Live { id: keep, stored: held, .. }) = context.find_owned(&owner, &keep).await? else {
+                let Some(Live { id: keep, stored, .. }) = context.find_owned(&owner, &keep).await? else {
                     return Ok(None);
                 };
                 let before = listed(&context, &owner).await;
                 renew_epoch(&context, &owner).await?;
-                carry_over(&context, &keep, held, deadline).await?;
+                carry_into_epoch(&context, &keep, stored, deadline).await?;
                 let removed = remove_listed(&context, &owner, &before, Some(&keep)).await;
-                tracing::debug!(target: TARGET, { session.id = %keep, removed }, "an owner's other sessions revoked");
-                context.observers.tell(EventKind::OwnerRevoked { kept: Some(keep), removed });
+                context.emit(EventKind::OwnerRevoked { kept: Some(keep), removed });
                 Ok(Some(keep))
             })
             .await;
@@ -100,25 +102,26 @@ impl Sessions {
         Ok(kept.is_some())
     }
 
-    /// Ends one session of an owner (ASVS 7.5.2). `false`, and nothing is changed, if it is not a live session **of this
-    /// owner**: an id out of a form ends nobody else's.
+    /// Ends one session of an owner (ASVS 7.5.2). If it is not a live session **of this owner**, changes nothing and
+    /// returns `false`: an id from a form can't end another owner's session.
     ///
-    /// When it answers `true`, no request that is under way brings the session back, not even one that renews its token.
+    /// When it returns `true`, no request that is under way brings the session back, not even one that renews its
+    /// token.
     ///
     /// # Errors
     ///
-    /// If the store can't; [`Damaged`](ErrorKind::Damaged) if the record does not tell whose it is:
-    /// [`end`](Self::end) works on it.
+    /// The store's errors, and [`Damaged`](ErrorKind::Damaged) if the record can't be opened to read its owner. Use
+    /// [`end`](Self::end) for such a session.
     pub async fn revoke_one(&self, owner: impl Display, id: &SessionId) -> Result<bool> {
         let (context, owner, id) = (Arc::clone(&self.context), owner.to_string(), *id);
         let caller = Caller::present();
         let ended: Result<Option<SessionId>> = self
             .context
-            .running
-            .to_its_end(async move {
+            .outliving
+            .run_on(async move {
                 let ended = end_owned(&context, &owner, &id).await?;
-                if let Some(id) = ended {
-                    tracing::debug!(target: TARGET, { session.id = %id }, "a session of an owner ended");
+                if let Some(id) = &ended {
+                    trace::owned_session_ended(id);
                 }
                 Ok(ended)
             })
@@ -129,93 +132,73 @@ impl Sessions {
     }
 }
 
-/// Gives the owner another epoch.
+/// Replaces the owner's epoch by a new one.
 async fn renew_epoch(context: &Context, owner: &str) -> Result<()> {
     let usage = Usage::keep_for(context.clock.now(), Duration::ZERO);
     let renewed = match context.store.renew_epoch(owner, usage).await {
-        // Twice renewed is renewed.
+        // The first call may have succeeded. Renewing the epoch twice does no harm.
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => context.store.renew_epoch(owner, usage).await,
         outcome => outcome,
     };
     renewed.map_err(during("renew_epoch"))
 }
 
-/// Puts the owner's present epoch into a session that was live before it was renewed.
-async fn carry_over(context: &Context, id: &SessionId, mut held: Stored, deadline: Instant) -> Result<()> {
-    let Some(owner) = held.record.owner().cloned() else { return Ok(()) };
-    let until = held.record.absolute_limit();
+/// Writes the owner's present epoch into a session that was live before the epoch was renewed.
+async fn carry_into_epoch(context: &Context, id: &SessionId, mut stored: Stored, deadline: Instant) -> Result<()> {
+    let Some(owner) = stored.record.owner().cloned() else { return Ok(()) };
+    let until = stored.record.absolute_limit();
     let usage = Usage { used_at: context.clock.now(), expires_at: until };
     let epoch = context.store.ensure_epoch(owner.name(), usage).await.map_err(during("ensure_epoch"))?;
     let carried = Owner::new(Arc::clone(owner.name()), epoch);
     let carried = carried.map_err(|error| Error::session(ErrorKind::InvalidOwner, *id).because(error))?;
     loop {
-        let record = Arc::new(Record::clone(&held.record).with_owner(Some(carried.clone())));
-        match context.store.update(id, &record, &held.version, held.usage()).await {
+        let record = Arc::new(Record::clone(&stored.record).with_owner(Some(carried.clone())));
+        match context.store.update(id, &record, &stored.version, stored.usage()).await {
             Ok(Update::Updated(_)) => return Ok(()),
-            // Ended by somebody else: nothing is left to keep.
+            // Another request has ended it: nothing is left to keep.
             Ok(Update::Gone) => return Ok(()),
             Ok(Update::Conflict(_)) => {}
-            // What is there now tells whether it arrived; if it arrives late, it says the same once more.
+            // The load below shows whether the write arrived. If it arrives later, it conflicts or writes the same
+            // again.
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {}
             Err(error) => return Err(failed("update", id)(error)),
         }
-        within(deadline, id)?;
+        check_deadline(deadline, id)?;
         // Not `find`: the session is revoked at this moment.
         let now = context.store.load(id).await.map_err(failed("load", id))?;
         let Some(now) = now.filter(|now| !now.is_expired(context.clock.now())) else { return Ok(()) };
         match now.record.owner() {
             Some(present) if *present == carried => return Ok(()),
-            Some(present) if *present == owner && now.record.kind() == RecordKind::Session => held = now,
-            // Renewed, given to another owner, or carried into an epoch of somebody else's making.
+            Some(present) if *present == owner && now.record.kind() == RecordKind::Session => stored = now,
+            // It was renewed, given to another owner, or carried into another epoch by another call.
             _ => return Ok(()),
         }
     }
 }
 
-/// The sessions that the store lists for an owner. A store that can't list lists none: removing what is revoked only tidies up.
+/// Returns the sessions that the store lists for an owner, or none if it can't list: removing revoked sessions only
+/// frees space.
 async fn listed(context: &Context, owner: &str) -> Vec<(SessionId, Stored)> {
     match context.list_stored(owner).await {
-        // A record may have been loaded after it was listed, and be a tombstone by then.
+        // A record may have been loaded after its id was listed, and be a tombstone by then.
         Ok(listed) => listed.into_iter().filter(|(_, stored)| stored.record.is_session()).collect(),
         Err(error) if error.kind() == StoreErrorKind::Unsupported => Vec::new(),
         Err(error) => {
-            tracing::warn!(target: TARGET, %error, "an owner's sessions not listed: what is revoked expires unused");
+            trace::revoked_not_listed(&error);
             Vec::new()
         }
     }
 }
 
-/// Ends a session of an owner in the version that was listed, or in a newer one. Returns whether this call has ended it.
+/// Ends an owner's revoked sessions to free their space, as far as the store lists them. Failures are only logged,
+/// since a revoked session can't be loaded anyway. Returns how many were ended.
 ///
-/// Not by a plain remove: a login over the session may have left a tombstone there since. And not in the listed version
-/// alone: another process's `revoke_others` may be carrying it over into the present epoch.
-async fn end_listed(context: &Context, owner: &str, id: &SessionId, mut held: Stored) -> Result<bool, StoreError> {
-    for _ in 0..MOST_VERSIONS {
-        let newer = match context.store.end(id, &held.version, context.clock.now()).await? {
-            End::Ended => return Ok(true),
-            End::Gone => return Ok(false),
-            End::Conflict(Some(newer)) => Some(newer),
-            End::Conflict(None) => context.store.load(id).await?,
-        };
-        let is_theirs = |stored: &Stored| stored.record.owner().is_some_and(|held| **held.name() == *owner);
-        match newer.filter(|newer| newer.record.is_session() && is_theirs(newer)) {
-            Some(newer) => held = newer,
-            None => return Ok(false),
-        }
-    }
-    Err(StoreError::new(StoreErrorKind::Other).during("end").on(id).because("the session keeps changing"))
-}
-
-/// How many versions of a listed session are tried: each is one that others wrote meanwhile.
-const MOST_VERSIONS: usize = 64;
-
-/// Removes an owner's revoked sessions, as far as the store lists them and it goes well: they are dead either way.
-///
-/// Those are the ones without the present epoch, since who has logged in meanwhile has that and stays; and those that
-/// were there `before` the epoch was renewed, whatever epoch somebody carried them into since.
+/// A session is ended if it doesn't have the present epoch; a login since the renewal of the epoch has it, and is
+/// kept. A session that was listed `before` the renewal is ended in any epoch, since a concurrent `revoke_others` may
+/// have carried it over.
 async fn remove_listed(
     context: &Context,
-    owner: &str,
+    owner: &Arc<str>,
     before: &[(SessionId, Stored)],
     keep: Option<&SessionId>,
 ) -> u64 {
@@ -224,7 +207,7 @@ async fn remove_listed(
     let present = match context.store.owner_epoch(owner).await {
         Ok(present) => present,
         Err(error) => {
-            tracing::warn!(target: TARGET, %error, "revoked sessions not removed: they expire unused");
+            trace::none_removed(&error);
             return 0;
         }
     };
@@ -234,19 +217,13 @@ async fn remove_listed(
         if keep == Some(&id) || (epoch == present && !before.contains(&id)) {
             continue;
         }
-        match end_listed(context, owner, &id, stored).await {
-            Ok(true) => {
+        match end_listed(context, owner, &id, &stored.version).await {
+            Ok(Ended::Done(id) | Ended::Presumed(id)) => {
                 removed += 1;
                 context.emit(EventKind::Destroyed { id });
             }
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(
-                    target: TARGET,
-                    { session.id = %id, %error },
-                    "revoked session not removed: it expires unused"
-                );
-            }
+            Ok(Ended::Absent | Ended::Superseded) => {}
+            Err(error) => trace::revoked_not_removed(&id, &error),
         }
     }
     removed

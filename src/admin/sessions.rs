@@ -1,4 +1,4 @@
-//! A handle on a store.
+//! The handle on a store's sessions.
 
 use std::{fmt, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     store::{DynStore, SessionStore, StoreError, observed::observed},
 };
 
-/// The sessions of a store, from outside a request: for jobs, pages of operators and command-line tools.
+/// A handle on the sessions of a store, outside a request: for jobs, operators' pages and command-line tools.
 ///
 /// ```
 /// use session_layer::{Key, MemoryStore, Session, SessionLayer};
@@ -36,15 +36,16 @@ use crate::{
 /// # }).unwrap();
 /// ```
 ///
-/// What a store can't do is [`Unsupported`](crate::ErrorKind::Unsupported): memcached has no list of all ids, for one.
-/// A session that has expired, was renewed (its old id) or was revoked is absent, as for a request.
+/// If the store can't do something, the method fails with [`Unsupported`](crate::ErrorKind::Unsupported): for example,
+/// memcached has no list of all ids. A session that has expired or was revoked is absent, as for a request. For an hour
+/// after a [`renew`](Session::renew), the old id leads to the renewed session; after a login, the old id is absent.
 ///
-/// # Like a dictionary
+/// # Like a map
 ///
-/// Over every store that can list, it reads like a map from ids to sessions, and each session like a map from keys to
+/// If the store can list, this handle works like a map from ids to sessions, and each session like a map from keys to
 /// values:
 ///
-/// | of a map | of the store | of one session |
+/// | map operation | on the store | on one session |
 /// |---|---|---|
 /// | get | [`open`](Self::open) | [`get`](Self::get) |
 /// | contains | [`contains`](Self::contains) | |
@@ -53,28 +54,29 @@ use crate::{
 /// | remove, take | [`end`](Self::end) | [`take`](Self::take) |
 /// | keys, iterate | [`ids`](Self::ids), [`iter`](Self::iter) | |
 /// | length | [`count`](Self::count), [`is_empty`](Self::is_empty) | |
-/// | clear | [`clear`](Self::clear) | |
+/// | clear | [`end_all`](Self::end_all) | |
 ///
-/// A write counts as a use and moves the session's expiry, as a request's does; reading does not.
+/// A write counts as a use and moves the session's expiry, as in a request. Reading does not.
 ///
-/// Clones are cheap. What ends a session, or an owner's, runs to its end even if its future is dropped; what goes through
-/// the whole store ([`clear`](Self::clear), [`delete_idle`](Self::delete_idle)) stops where it is.
+/// Clones are cheap. If the future of a method that ends a session, or an owner's sessions, is dropped, the operation
+/// still runs to completion. Operations on the whole store ([`end_all`](Self::end_all),
+/// [`delete_idle`](Self::delete_idle)) stop where they are.
 #[derive(Clone)]
 pub struct Sessions {
     pub(super) context: Arc<Context>,
 }
 
 impl Sessions {
-    /// The sessions of this store, with the default settings: values as JSON, and the system's clock. Where a
-    /// [`SessionLayer`](crate::SessionLayer) is at hand, [`SessionLayer::sessions`](crate::SessionLayer::sessions) has
-    /// its settings.
+    /// Creates a handle on the sessions of this store with the default settings: values as JSON, and the system's
+    /// clock. If there is a [`SessionLayer`](crate::SessionLayer), use
+    /// [`SessionLayer::sessions`](crate::SessionLayer::sessions), which has the layer's settings.
     #[must_use]
     pub fn new(store: impl SessionStore) -> Self {
         Self::with(Arc::new(Context::over(DynStore::new(store))))
     }
 
-    /// The same, with an observer. Those of a layer ([`SessionLayer::sessions`](crate::SessionLayer::sessions)) have the
-    /// layer's.
+    /// The same as [`new`](Self::new), with an observer. A handle from
+    /// [`SessionLayer::sessions`](crate::SessionLayer::sessions) has the layer's observers.
     #[must_use]
     pub fn observed(store: impl SessionStore, observer: impl Observer) -> Self {
         let store = DynStore::new(store);
@@ -88,8 +90,8 @@ impl Sessions {
         Self { context }
     }
 
-    /// The session of this id with no request; `None` if no such session is live. [`Session::save`] writes what is
-    /// changed in it.
+    /// Opens the session with this id, outside a request. Returns `None` if no such session is live. [`Session::save`]
+    /// stores its changes.
     ///
     /// # Errors
     ///
@@ -97,30 +99,30 @@ impl Sessions {
     /// [`Damaged`](crate::ErrorKind::Damaged) if it can't open the record.
     pub async fn open(&self, id: &SessionId) -> Result<Option<Session>> {
         let session = Session::open_with(Arc::clone(&self.context), *id).await?;
-        // A job is no visit: what it only looks at is not kept alive.
+        // A job is not user activity, so a session that it only reads is not kept alive.
         Ok(session.inspect(Session::skip_touch))
     }
 
-    /// Whether a session of this id is live.
+    /// Returns whether a session with this id is live.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// The same as [`open`](Self::open).
     pub async fn contains(&self, id: &SessionId) -> Result<bool> {
         Ok(matches!(self.context.find(id, None, Follow::Link).await?, Found::Live(_)))
     }
 
-    /// Ends a session, whatever its state: a damaged record is removed as well. Returns `true` if one was there. For an
-    /// hour after a [`renew`](Session::renew), the old id ends the renewed session. The id from before a login ends
-    /// nothing: the result is `false`.
+    /// Ends a session in any state, even if its record is damaged. Returns `true` if there was one. For an hour after a
+    /// [`renew`](Session::renew), the old id ends the renewed session. The id from before a login ends nothing, and the
+    /// result is `false`.
     ///
     /// # Errors
     ///
-    /// If the store can't: then the session may live on.
+    /// The store's errors. The session may then live on.
     pub async fn end(&self, id: &SessionId) -> Result<bool> {
         let (context, asked, caller) = (Arc::clone(&self.context), *id, Caller::present());
-        let ended = self.context.running.to_its_end(async move {
-            let (Ended::Done(id) | Ended::Unsure(id)) = end(&context, &asked).await? else { return Ok(None) };
+        let ended = self.context.outliving.run_on(async move {
+            let (Ended::Done(id) | Ended::Presumed(id)) = end(&context, &asked).await? else { return Ok(None) };
             context.emit(EventKind::Destroyed { id });
             Ok(Some(id))
         });
@@ -135,15 +137,9 @@ impl Sessions {
     }
 }
 
-/// A failure of the store, named after what was tried.
+/// Converts a store's error, and names the operation.
 pub(super) fn during(operation: &'static str) -> impl FnOnce(StoreError) -> Error {
     move |error| error.during(operation).into()
-}
-
-/// The same about one session.
-pub(super) fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
-    let id = *id;
-    move |error| error.during(operation).on(&id).into()
 }
 
 impl fmt::Debug for Sessions {

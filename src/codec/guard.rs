@@ -1,4 +1,4 @@
-//! A serializer around a codec's own, which refuses values that the codec could write but not read.
+//! A serializer that wraps a codec's own and refuses values that the codec could write but not read.
 //!
 //! `serde_json` writes a number that is not finite as `null`, and both codecs write values that are nested deeper than
 //! their readers accept. The guard sees each value before the codec does. Its only state is the level, so a valid value
@@ -83,7 +83,7 @@ impl Level<'_> {
     }
 }
 
-/// A value, a serializer, or a part of one, at its nesting level.
+/// A value, a serializer, or a part of one, with its nesting level.
 pub(super) struct Guarded<'a, I> {
     inner: I,
     level: Level<'a>,

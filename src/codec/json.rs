@@ -48,7 +48,7 @@ fn unwritten(error: &serde_json::Error) -> CodecError {
     match error.classify() {
         Category::Data => CodecError::new(reason::of_write(&message)),
         _ if message == "key must be a string" => CodecError::new(
-            "a map has a key that is no text, number or bool; in JSON, an object's key must be a string",
+            "a map has a key that is not a string, number or bool; in JSON, an object's key must be a string",
         ),
         _ => CodecError::new(message),
     }

@@ -1,255 +1,28 @@
 //! Encoding of an entry's value: JSON, MessagePack, or the application's own.
+//!
+//! - [`Codec`]: the codec of a layer. [`CustomCodec`]: an application's own.
+//! - [`CodecError`]: why a value could not be encoded or decoded.
+//! - `tag`: the bytes that name the codecs in stored values.
+//! - `json`, `message_pack`: the built-in codecs.
+//! - `guard`: refuses values that could not be read back. `reason`: the messages about them.
+//! - `unborrowed`: deserializers that lend nothing, for custom codecs.
 
+#[expect(clippy::module_inception, reason = "the file has the type `Codec`")]
+mod codec;
+mod custom;
+mod error;
 mod guard;
 mod json;
 #[cfg(feature = "messagepack")]
 mod message_pack;
 mod reason;
-mod unborrowed;
-
-use std::{fmt, marker::PhantomData, sync::Arc};
-
-use serde::{
-    Serialize,
-    de::{DeserializeOwned, DeserializeSeed},
-};
-
-use self::unborrowed::Unborrowed;
-
-/// How values are encoded. Entries are encoded one by one.
-///
-/// Each stored value begins with a byte that names its codec, so the codec of a layer can be changed without losing
-/// what was written before: an entry is read with the codec that wrote it and written with the present one. A value
-/// whose codec is not at hand is an error; it is never tried with another.
-/// # What can't be read back is refused
-///
-/// A built-in codec refuses to write a value that it could not read. The error has the kind
-/// [`Encode`](crate::ErrorKind::Encode) and a source that says why, and the old value stays:
-///
-/// | value | JSON | MessagePack |
-/// |---|---|---|
-/// | a number that is not finite (`f64::NAN`, `f32::INFINITY`) | refused: JSON has none | kept, bit by bit |
-/// | lists and maps within each other | at most 127 | at most 255 |
-/// | a map whose keys are no strings, numbers, bools or unit variants | refused: use a list of pairs | kept |
-///
-/// A struct, a tuple and a variant with content each count as a list or map. Finite floating-point numbers are read
-/// back bit by bit.
-///
-/// # What a codec can't detect
-///
-/// Some values are read back as others, in every build and without an error. Choose a type that avoids it:
-///
-/// | value | comes back as | use instead |
-/// |---|---|---|
-/// | `Some(())`, `Some(None)` of an `Option<Option<T>>` | `None`: both codecs write nothing else for it | an enum with a variant for each case, or a `bool` |
-/// | a field under `skip_serializing_if` that is not its default | its default | a condition that only the default meets |
-/// | a value of an untagged enum that another variant reads, too | the first variant that reads it | a tagged enum |
-///
-/// [`Session::insert`](crate::Session::insert) lists types whose `Deserialize` accepts less than their `Serialize`
-/// writes.
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub enum Codec {
-    /// JSON (RFC 8259): readable, and a struct's fields can come and go between releases.
-    #[default]
-    Json,
-    /// MessagePack with field names: smaller than JSON, and as tolerant of fields that come and go.
-    #[cfg(feature = "messagepack")]
-    MessagePack,
-    /// The application's own.
-    Custom(Arc<dyn CustomCodec>),
-}
-
-/// An encoding of the application's own.
-///
-/// ```
-/// use session_layer::codec::{CodecError, CustomCodec, Visit};
-/// use session_layer::erased_serde::{Deserializer, Serialize};
-///
-/// /// JSON under a tag of its own, to keep the example short.
-/// struct Mine;
-///
-/// impl CustomCodec for Mine {
-///     fn tag(&self) -> u8 {
-///         200
-///     }
-///
-///     fn encode(&self, value: &dyn Serialize) -> Result<Vec<u8>, CodecError> {
-///         serde_json::to_vec(value).map_err(|_| CodecError::new("it has no form in JSON"))
-///     }
-///
-///     fn decode(&self, bytes: &[u8], visit: Visit<'_>) -> Result<(), CodecError> {
-///         let mut json = serde_json::Deserializer::from_slice(bytes);
-///         visit(&mut <dyn Deserializer>::erase(&mut json))?;
-///         json.end().map_err(|_| CodecError::new("something follows the value"))
-///     }
-/// }
-/// ```
-pub trait CustomCodec: Send + Sync + 'static {
-    /// The byte that names this codec in stored values: 128 to 255. It must never change.
-    fn tag(&self) -> u8;
-
-    /// Encodes a value.
-    ///
-    /// # Errors
-    ///
-    /// If the encoding can't express the value, or the value could not be decoded again. Otherwise the stored value
-    /// would fail at every read. The message must not contain the value.
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError>;
-
-    /// Decodes `bytes` by passing a deserializer over them to `visit`, once.
-    ///
-    /// # Errors
-    ///
-    /// The errors of `visit`, and an error if bytes follow the value. The message must not contain the value.
-    fn decode(&self, bytes: &[u8], visit: Visit<'_>) -> Result<(), CodecError>;
-}
-
-/// The callback that receives the deserializer of [`CustomCodec::decode`].
-pub type Visit<'a> = &'a mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), CodecError>;
-
-/// A value could not be encoded or decoded. The message says why and where, and never contains the value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CodecError(String);
-
-impl From<CodecError> for crate::error::Error {
-    fn from(error: CodecError) -> Self {
-        Self::request(crate::error::ErrorKind::Other).because(error)
-    }
-}
-
-impl CodecError {
-    /// Creates an error with this message, which must not contain the value.
-    #[must_use]
-    pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-
-    /// The type can't read what it wrote.
-    pub(crate) fn unreadable(why: impl fmt::Display) -> Self {
-        Self(format!("the type can't read what it wrote: {why}; see `Session::insert`"))
-    }
-}
-
-const JSON: u8 = 1;
-const MESSAGE_PACK: u8 = 2;
-const FIRST_CUSTOM: u8 = 128;
-
-impl Codec {
-    /// An application's own codec.
-    pub fn custom(codec: impl CustomCodec) -> Self {
-        Self::Custom(Arc::new(codec))
-    }
-
-    /// Returns what is wrong with this codec's tag, if anything.
-    pub(crate) fn complaint(&self) -> Option<String> {
-        match self {
-            Self::Custom(codec) if codec.tag() < FIRST_CUSTOM => Some(format!(
-                "the custom codec's tag is {}; tags below {FIRST_CUSTOM} are the built-in codecs'",
-                codec.tag()
-            )),
-            _ => None,
-        }
-    }
-
-    /// Encodes a value, its tag first.
-    pub(crate) fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, CodecError> {
-        match self {
-            Self::Json => {
-                let mut bytes = Vec::with_capacity(64);
-                bytes.push(JSON);
-                json::encode(&mut bytes, value)?;
-                Ok(bytes)
-            }
-            #[cfg(feature = "messagepack")]
-            Self::MessagePack => {
-                let mut bytes = vec![MESSAGE_PACK];
-                message_pack::encode(&mut bytes, value)?;
-                Ok(bytes)
-            }
-            Self::Custom(codec) => {
-                let mut bytes = codec.encode(&value)?;
-                bytes.insert(0, codec.tag());
-                Ok(bytes)
-            }
-        }
-    }
-
-    /// Decodes a value that this or a built-in codec has [encoded](Self::encode).
-    pub(crate) fn decode<T: DeserializeOwned>(&self, tagged: &[u8]) -> Result<T, CodecError> {
-        match (tagged.split_first(), self) {
-            (Some((tag, bytes)), Self::Custom(codec)) if codec.tag() == *tag => {
-                decode_custom(&**codec, bytes, |deserializer| erased_serde::deserialize(deserializer))
-            }
-            _ => self.decode_seed(PhantomData, tagged),
-        }
-    }
-
-    /// The same for a serde seed, which must be of an owned type, since a custom codec lends nothing.
-    pub(crate) fn decode_seed<'de, S>(&self, seed: S, tagged: &'de [u8]) -> Result<S::Value, CodecError>
-    where
-        S: DeserializeSeed<'de>,
-    {
-        let (&tag, bytes) = tagged.split_first().ok_or_else(|| CodecError::new("the stored value is empty"))?;
-        match (tag, self) {
-            (JSON, _) => json::decode(seed, bytes),
-            #[cfg(feature = "messagepack")]
-            (MESSAGE_PACK, _) => message_pack::decode(seed, bytes),
-            #[cfg(not(feature = "messagepack"))]
-            (MESSAGE_PACK, _) => {
-                Err(CodecError::new("it was written as MessagePack: compile with the feature `messagepack`"))
-            }
-            (tag, Self::Custom(codec)) if codec.tag() == tag => {
-                let mut seed = Some(seed);
-                decode_custom(&**codec, bytes, |deserializer| {
-                    let seed = seed.take().ok_or_else(|| serde::de::Error::custom("a second deserializer"))?;
-                    seed.deserialize(Unborrowed::new(deserializer))
-                })
-            }
-            (tag, _) => {
-                Err(CodecError::new(format!("it was written with the codec of tag {tag}, which is not in use")))
-            }
-        }
-    }
-
-    /// In a build with debug assertions, checks that the type can read its own encoding. The value read back need not
-    /// encode alike: a `HashMap` has another order each time.
-    ///
-    /// # Errors
-    ///
-    /// If the type can't read it.
-    pub(crate) fn verify<T: DeserializeOwned>(&self, encoded: &[u8]) -> Result<(), CodecError> {
-        if !cfg!(debug_assertions) {
-            return Ok(());
-        }
-        self.decode::<T>(encoded).map(drop).map_err(CodecError::unreadable)
-    }
-}
-
-fn decode_custom<T>(
-    codec: &dyn CustomCodec,
-    bytes: &[u8],
-    mut read: impl FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<T, erased_serde::Error>,
-) -> Result<T, CodecError> {
-    let mut value = None;
-    codec.decode(bytes, &mut |deserializer| {
-        value = Some(read(deserializer).map_err(|_| CodecError::new("the stored value does not fit the type"))?);
-        Ok(())
-    })?;
-    value.ok_or_else(|| CodecError::new("the codec gave no deserializer"))
-}
-
-impl fmt::Debug for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json => f.write_str("Json"),
-            #[cfg(feature = "messagepack")]
-            Self::MessagePack => f.write_str("MessagePack"),
-            Self::Custom(codec) => write!(f, "Custom({})", codec.tag()),
-        }
-    }
-}
-
+mod tag;
 #[cfg(test)]
 mod tests;
+mod unborrowed;
+
+pub use self::{
+    codec::Codec,
+    custom::{CustomCodec, Visit},
+    error::CodecError,
+};

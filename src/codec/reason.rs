@@ -1,4 +1,4 @@
-//! Translates serde's messages into reasons that don't contain the value.
+//! Maps serde's messages to reasons that don't contain the value.
 //!
 //! A codec's messages contain pieces of the value, and those of a type's own code can contain all of it. They are only
 //! matched here, never repeated: every reason is one of these constants.
@@ -11,10 +11,10 @@ const WIDE: &str = "a 128-bit integer can't be read behind `flatten`, `untagged`
 
 /// The beginnings of serde's messages when it can't serialise a value, with the reason for each.
 const WRITES: [(&str, &str); 8] = [
-    ("can only flatten structs and maps", "`#[serde(flatten)]` is on what is no struct or map"),
+    ("can only flatten structs and maps", "`#[serde(flatten)]` is on a field that is not a struct or map"),
     (
         "cannot serialize tagged newtype variant",
-        "a variant of an internally tagged enum holds what is no struct or map",
+        "a variant of an internally tagged enum holds a value that is not a struct or map",
     ),
     ("path contains invalid UTF-8 characters", "a path is not UTF-8"),
     ("SystemTime must be later than UNIX_EPOCH", "a time is before 1970"),
@@ -40,7 +40,7 @@ const READS: [(&str, &str); 10] = [
 
 /// Returns why a value could not be serialised.
 pub(super) fn of_write(message: &str) -> &'static str {
-    find(&WRITES, message).unwrap_or("the type's own serialisation refuses it")
+    find(&WRITES, message).unwrap_or("the type's `Serialize` implementation returned an error")
 }
 
 /// Returns why a value could not be deserialised, if the message is serde's own.

@@ -1,6 +1,8 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, marker::PhantomData};
 
-use super::*;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{tag::JSON, *};
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct User {
@@ -174,7 +176,7 @@ impl Serialize for Lists {
     }
 }
 
-/// The same levels as lists, and in each other form that a type can take.
+/// Nests in the same number of levels as lists, and in each other form that a type can take.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 enum Nest {
     End,
@@ -233,7 +235,7 @@ where
     }
 }
 
-/// For every form of level.
+/// Checks the limit for every form of level.
 fn every_form(codec: &Codec, most: u16) {
     type Wrap = fn(Nest) -> Nest;
     let list: Wrap = |value| Nest::List(vec![value]);
@@ -419,12 +421,12 @@ fn a_refused_write_gives_the_true_reason_and_never_the_value() {
         #[cfg(feature = "messagepack")]
         Codec::MessagePack,
     ] {
-        let own = "the type's own serialisation refuses it";
+        let own = "the type's `Serialize` implementation returned an error";
         assert_eq!(reason(&codec, &Secret("hunter2")), own, "{codec:?}");
         assert_eq!(reason(&codec, &vec![Secret("cannot serialize hunter2")]), own, "{codec:?}");
-        let flatten = "`#[serde(flatten)]` is on what is no struct or map";
+        let flatten = "`#[serde(flatten)]` is on a field that is not a struct or map";
         assert_eq!(reason(&codec, &Flattened { list: vec!["hunter2"] }), flatten, "{codec:?}");
-        let tagged = "a variant of an internally tagged enum holds what is no struct or map";
+        let tagged = "a variant of an internally tagged enum holds a value that is not a struct or map";
         assert_eq!(reason(&codec, &Tag::List(vec!["hunter2"])), tagged, "{codec:?}");
         let skipped = "it has a variant that is marked `#[serde(skip)]`";
         assert_eq!(reason(&codec, &Skips::Hidden("hunter2")), skipped, "{codec:?}");
@@ -438,7 +440,7 @@ fn a_refused_write_gives_the_true_reason_and_never_the_value() {
         assert_eq!(reason(&codec, &borrowed), "a `RefCell` in it is mutably borrowed", "{codec:?}");
     }
     drop(guard);
-    let key = "a map has a key that is no text, number or bool; in JSON, an object's key must be a string";
+    let key = "a map has a key that is not a string, number or bool; in JSON, an object's key must be a string";
     assert_eq!(reason(&Codec::Json, &HashMap::from([((1_u8, 2_u8), "hunter2")])), key);
     assert_eq!(reason(&Codec::Json, &HashMap::from([(Some(()), "hunter2")])), key);
     assert_eq!(reason(&Codec::Json, &HashMap::from([(vec!["hunter2"], 1)])), key);

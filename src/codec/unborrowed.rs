@@ -1,9 +1,9 @@
-//! Deserializers that lend nothing of their input, so that the input may have a shorter lifetime than the seed asks
-//! for.
+//! Deserializers that lend nothing from their input, so that the input may have a shorter lifetime than the seed
+//! requires.
 //!
-//! A value that is read through a seed asks for a deserializer of one certain lifetime. A [`CustomCodec`] passes one
-//! with its own lifetime, since it may decode into a buffer first. Strings and bytes are therefore passed on as
-//! transient, which every owned type accepts.
+//! A seed requires a deserializer of one specific lifetime. A [`CustomCodec`] passes one with its own lifetime, since
+//! it may decode into a buffer first. Strings and bytes are therefore passed on as transient, which every owned type
+//! accepts.
 //!
 //! [`CustomCodec`]: super::CustomCodec
 
@@ -20,7 +20,7 @@ impl<D> Unborrowed<'_, D> {
     }
 }
 
-/// The receiver: a visitor or a seed that asks for the lifetime `'de`.
+/// The receiver: a visitor or a seed that requires the lifetime `'de`.
 struct Taker<'de, V>(V, PhantomData<fn(&'de ())>);
 
 impl<V> Taker<'_, V> {
@@ -69,7 +69,7 @@ macro_rules! visit {
     )*};
 }
 
-/// Without the two methods for borrowed values: by default they pass their values on as transient.
+/// Doesn't implement the two methods for borrowed values: their defaults pass the values on as transient.
 impl<'de, 'input, V: Visitor<'de>> Visitor<'input> for Taker<'de, V> {
     type Value = V::Value;
 

@@ -1,41 +1,42 @@
-//! One check, and how it is run.
+//! A single check, and how it runs.
 
 use std::pin::Pin;
 
 use super::{
     Harness, Outcome, Skip,
-    bench::{Bench, Stop, Verdict},
+    bench::Bench,
     clock,
+    verdict::{Stop, Verdict},
 };
 
-/// One check: it drives a fresh store through one or more sentences of the contract.
+/// A check: tests a fresh store against one or more sentences of the contract.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Check {
-    /// Its name, which is also the name of the test that [`tests!`](super::tests) makes of it.
+    /// The name, which is also the name of the test that [`tests!`](super::tests) generates.
     pub name: &'static str,
     /// The numbers of the sentences that it checks.
     pub sentences: &'static [&'static str],
     run: fn(Bench) -> Pin<Box<dyn Future<Output = Verdict> + Send>>,
 }
 
-/// The check that is done first.
+/// The name of the check that runs first.
 pub(super) const CLOCK: &str = "g4_the_store_reads_the_harness_clock";
 
-/// The text that is added to a failure if the clock may be its cause.
+/// Added to a failure if the clock may be its cause.
 const OTHER_CLOCK: &str = ".\n    This may be because the store does not read the harness's manual clock: see the check \
      g4_the_store_reads_the_harness_clock first";
 
-/// How long a store that has failed may take to show which clock it reads.
+/// After a failure, how long to wait for the store to show which clock it reads.
 const SOON: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Whether the store of this bench takes no notice of the harness's manual clock.
+/// Whether this bench's store ignores the harness's manual clock.
 pub(super) async fn other_clock(bench: Bench) -> bool {
     let g4 = bench.about("G4");
     if !g4.exact() {
         return false;
     }
-    // In a task of its own, because it may panic; in time, because it may hang.
+    // In a separate task, since the store may panic, and with a time limit, since it may hang.
     let asked = tokio::spawn(async move { tokio::time::timeout(SOON, clock::mismatch(&g4)).await });
     matches!(asked.await, Ok(Ok(Ok(Some(_)))))
 }
@@ -49,7 +50,7 @@ impl Check {
         Self { name, sentences, run }
     }
 
-    /// Runs this check over a fresh store.
+    /// Runs this check with a fresh store.
     ///
     /// # Panics
     ///
@@ -96,13 +97,13 @@ impl Check {
         Outcome { check: self.name, skipped: vec![skip], failure: None }
     }
 
-    /// A store that panics is told like one that answers wrongly, so that the other checks still run.
+    /// Reports a store that panics like one that answers wrongly, so that the other checks still run.
     fn panicked(&self, error: tokio::task::JoinError) -> super::Failure {
         let text = match error.try_into_panic() {
             Ok(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
                 (Some(text), _) => text.clone(),
                 (None, Some(text)) => (*text).to_owned(),
-                (None, None) => "with something that is no text".to_owned(),
+                (None, None) => "with a payload that is not a string".to_owned(),
             },
             Err(error) => error.to_string(),
         };

@@ -1,11 +1,11 @@
-//! Whether the store and the harness mean the same time.
+//! Finds out whether the store reads the harness's clock.
 
-use super::bench::{Probe, Verdict};
+use super::{probe::Probe, verdict::Verdict};
 
-/// How many units the session lives that is asked for.
+/// The lifetime of the test session, in units.
 const LIFE: u32 = 2;
 
-/// Returns an explanation, and what to do, if the store does not read the harness's clock.
+/// If the store doesn't read the harness's clock, returns an explanation and the remedy.
 pub(super) async fn mismatch(g4: &Probe) -> Verdict<Option<String>> {
     let session = g4.sample().with_usage(g4.keep(LIFE));
     let (life, late) = (g4.units(LIFE), g4.harness().late);

@@ -1,4 +1,4 @@
-//! Does a wrapper pass every method on?
+//! Tests whether a wrapper forwards every method.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,37 +9,39 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version, required},
+    store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version, require},
 };
 
-/// What a wrapper does not pass on to the store that it wraps; see [`forwarding`].
+/// The methods that a wrapper doesn't forward to the store that it wraps; see [`forwarding`].
 ///
-/// A method that a wrapper does not forward runs in its provided form: it is slower, not atomic, or `Unsupported`,
-/// although the store inside has it. Nothing else tells.
+/// If a wrapper doesn't forward a method, the provided implementation runs: it is slower, not atomic, or returns
+/// `Unsupported`, although the inner store has its own. Nothing else reveals that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Forwarding {
-    /// Methods that do not reach the same method of the store inside.
+    /// Methods that don't reach the same method of the inner store.
     pub missing: Vec<Operation>,
-    /// Methods that reach it, but answer success where the store inside answers `Unavailable`.
+    /// Methods that reach it, but succeed although the inner store returned `Unavailable`.
     pub swallowed: Vec<Operation>,
-    /// Capabilities that the wrapper answers from the store inside, instead of from itself: what it does to owners' names, or
-    /// what it keeps of the records, is left out.
+    /// Capabilities that the wrapper answers from the inner store instead of itself. Calls through them bypass what the
+    /// wrapper does, such as hashing owners' names or dropping cached records.
     pub lent: Vec<&'static str>,
-    /// Whether [`in_memory`](SessionStore::in_memory) is the inner store's.
+    /// Whether [`in_memory`](SessionStore::in_memory) is forwarded.
     pub in_memory: bool,
-    /// Whether [`overwrites`](SessionStore::overwrites) is the inner store's.
+    /// Whether [`overwrites`](SessionStore::overwrites) is forwarded.
     pub overwrites: bool,
-    /// Whether [`name`](SessionStore::name) is the inner store's.
+    /// Whether [`name`](SessionStore::name) is forwarded.
     pub name: bool,
 }
 
 impl Forwarding {
-    /// Panics unless everything is passed on but these, which the wrapper answers by itself on purpose.
+    /// Asserts that everything is forwarded except these methods, which the wrapper implements itself on purpose.
+    ///
+    /// The [`name`](Self::name) and [capabilities](Self::assert_own_capabilities) are not part of this assertion.
     ///
     /// # Panics
     ///
-    /// See above.
+    /// If another method is missing or swallows an error, or `in_memory` or `overwrites` is not forwarded.
     #[track_caller]
     pub fn assert_all_but(&self, itself: &[Operation]) {
         let left_out = |operations: &[Operation]| -> Vec<Operation> {
@@ -50,11 +52,11 @@ impl Forwarding {
         assert!(passed_on, "{rest}");
     }
 
-    /// Panics if the wrapper answers a capability from the store inside, instead of from itself.
+    /// Asserts that the wrapper answers its capabilities itself.
     ///
     /// # Panics
     ///
-    /// See above.
+    /// If the wrapper answers the inner store's capability instead.
     #[track_caller]
     pub fn assert_own_capabilities(&self) {
         assert!(
@@ -85,10 +87,10 @@ impl fmt::Display for Forwarding {
     }
 }
 
-/// Calls every method of a wrapper and looks which of them reach the store inside.
+/// Calls every method of a wrapper and records which of them reach the inner store.
 ///
-/// The inner store can be any: what it answers does not matter, `Unsupported` included. `clock` is the one that it and
-/// the wrapper read.
+/// The inner store can be any: its answers don't matter, including `Unsupported`. `clock` is the clock that it and the
+/// wrapper read.
 ///
 /// ```
 /// use session_layer::{DynStore, conformance};
@@ -138,14 +140,14 @@ where
         let answer = call.make(operation, &wrapper).await;
         if inner.calls(operation) == 0 {
             forwarding.missing.push(operation);
-        } else if answer.is_ok() && operation != Operation::Unlocked {
+        } else if answer.is_ok() && operation != Operation::Released {
             forwarding.swallowed.push(operation);
         }
     }
     forwarding
 }
 
-/// A session to call a method on.
+/// A session to call methods on.
 struct Call {
     session: Sample,
     version: Version,
@@ -153,12 +155,12 @@ struct Call {
 }
 
 impl Call {
-    /// A session that was created through the wrapper, so that it can read it.
+    /// Creates a session through the wrapper, so that the wrapper can read it.
     async fn prepare(wrapper: &impl SessionStore, clock: &Clock) -> Self {
         let session = Sample::new(clock.now());
         let version = match wrapper.create(&session.id, &session.record, session.usage).await {
             Ok(Create::Created(version)) => version,
-            // Then the calls below are about a session that is not there, which is as good.
+            // Then the calls below concern a session that is absent, which serves just as well.
             Ok(Create::Exists) | Err(_) => Version::from_u64(1),
         };
         Self { usage: Usage::keep_for(clock.now(), Duration::from_secs(7_200)), session, version }
@@ -188,26 +190,26 @@ impl Call {
             Operation::OwnerEpoch => wrapper.owner_epoch("somebody").await.map(drop),
             Operation::EnsureEpoch => wrapper.ensure_epoch("somebody", *usage).await.map(drop),
             Operation::RenewEpoch => wrapper.renew_epoch("somebody", *usage).await,
-            Operation::Unlocked => {
-                required::leases(wrapper, "unlocked")?.unlocked(id, Duration::from_millis(1)).await;
+            Operation::Released => {
+                require::leases(wrapper, "released")?.released(id, Duration::from_millis(1)).await;
                 Ok(())
             }
             Operation::Flush => wrapper.flush().await,
             Operation::Close => wrapper.close().await,
             Operation::Metadata => wrapper.metadata(id).await.map(drop),
-            Operation::Ids => required::listing(wrapper, "ids")?.ids(Cursor::START, 10).await.map(drop),
-            Operation::Count => required::listing(wrapper, "count")?.count().await.map(drop),
-            Operation::Clear => required::clearing(wrapper, "clear")?.clear().await.map(drop),
-            Operation::Sweep => required::listing(wrapper, "sweep")?.sweep().await.map(drop),
-            Operation::DeleteIdle => required::listing(wrapper, "delete_idle")?
+            Operation::Ids => require::listing(wrapper, "ids")?.ids(Cursor::START, 10).await.map(drop),
+            Operation::Count => require::listing(wrapper, "count")?.count().await.map(drop),
+            Operation::Clear => require::clearing(wrapper, "clear")?.clear().await.map(drop),
+            Operation::Sweep => require::listing(wrapper, "sweep")?.sweep().await.map(drop),
+            Operation::DeleteIdle => require::listing(wrapper, "delete_idle")?
                 .delete_idle(Idle::new(Duration::from_secs(60)))
                 .await
                 .map(drop),
-            Operation::ListOwner => required::owners(wrapper, "list_owner")?.list_owner("somebody").await.map(drop),
-            Operation::Lock => {
-                required::leases(wrapper, "lock")?.lock(id, holder, Duration::from_secs(1)).await.map(drop)
+            Operation::ListOwner => require::owners(wrapper, "list_owner")?.list_owner("somebody").await.map(drop),
+            Operation::Acquire => {
+                require::leases(wrapper, "acquire")?.acquire(id, holder, Duration::from_secs(1)).await.map(drop)
             }
-            Operation::Unlock => required::leases(wrapper, "unlock")?.unlock(id, holder).await.map(drop),
+            Operation::Release => require::leases(wrapper, "release")?.release(id, holder).await.map(drop),
         }
     }
 }

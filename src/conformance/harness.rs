@@ -1,4 +1,4 @@
-//! What the kit has to know of a store, beside the store.
+//! What the kit needs to know about a store.
 
 use std::{
     any::Any,
@@ -17,13 +17,13 @@ use crate::{
 /// A hook's future.
 type Done<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A hook that is told something.
+/// A hook that takes an argument.
 type Hook<A, T = ()> = Box<dyn Fn(A) -> Done<T> + Send + Sync>;
 
-/// A fresh, empty store on the test bench: how time passes for it, what it can do, and how it can be made to fail.
+/// A fresh, empty store for the checks: which clock it reads, what it supports, and how to make it fail.
 ///
-/// Only [`new`](Self::new) is needed. Each further line lets the kit check more; what it could not check is listed in
-/// the [`Report`](super::Report), with the reason.
+/// Only [`new`](Self::new) is required. Each further setting lets the kit check more. What it could not check is listed
+/// in the [`Report`](super::Report), with the reason.
 #[must_use]
 pub struct Harness {
     pub(super) store: DynStore,
@@ -42,8 +42,8 @@ pub struct Harness {
     kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-/// A manual clock for a harness. It starts at the present second, so that a part of the backend that has its own clock
-/// does not find everything expired.
+/// Returns a manual clock for a harness. It starts at the current second, so that a part of the backend that has its
+/// own clock doesn't find everything expired.
 #[must_use]
 pub fn manual_clock() -> Clock {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -51,11 +51,11 @@ pub fn manual_clock() -> Clock {
 }
 
 impl Harness {
-    /// A store that is fresh and empty, and the clock that it reads.
+    /// Takes a fresh, empty store and the clock that it reads.
     ///
     /// With a manual clock (see [`manual_clock`]) no check waits. For a backend that has its own clock, pass
-    /// [`Clock::system`]: the kit then really waits, some [`unit`](Self::unit)s of time in each check of expiry. If the
-    /// store does not read the clock that the harness has, the check `g4_the_store_reads_the_harness_clock` says so.
+    /// [`Clock::system`]: the kit then really waits, for several [`unit`](Self::unit)s in each check of expiry. If the
+    /// store doesn't read the harness's clock, the check `g4_the_store_reads_the_harness_clock` fails.
     pub fn new(store: impl SessionStore, clock: Clock) -> Self {
         Self {
             store: DynStore::new(store),
@@ -75,64 +75,68 @@ impl Harness {
         }
     }
 
-    /// A second handle on the same backend: another store over the same directory, a second client of the same server.
-    /// Every interleaving is then run between the two as well.
+    /// Adds a second handle to the same backend, such as another store over the same directory or a second client of
+    /// the same server. Every interleaving then also runs between the two handles.
     pub fn twin(mut self, twin: impl SessionStore) -> Self {
         self.twin = Some(DynStore::new(twin));
         self
     }
 
-    /// Which of [`Operation::OPTIONAL`] this store has: if one of them answers `Unsupported`, the check fails. Without
-    /// this, it is skipped, and the report says so. What a store has beyond that is checked all the same.
+    /// Declares which of [`Operation::OPTIONAL`] this store has. If one of them answers `Unsupported`, the check fails.
+    /// Without this, the check is skipped, and the report says so. Other optional methods that the store has are
+    /// checked as well.
     pub fn expects(mut self, operations: impl IntoIterator<Item = Operation>) -> Self {
         self.expected.extend(operations);
         self
     }
 
-    /// As [`expects`](Self::expects), with all of [`Operation::OPTIONAL`].
+    /// As [`expects`](Self::expects), for all of [`Operation::OPTIONAL`].
     pub fn expects_all(self) -> Self {
         self.expects(Operation::OPTIONAL.iter().copied())
     }
 
-    /// The shortest time that the kit lets something live. One second by default; shorter for a backend with a clock
-    /// of its own that is finer.
+    /// Sets the shortest time that the kit lets something live. The default is one second. For a backend whose own
+    /// clock is finer, it can be shorter.
     pub fn unit(mut self, unit: Duration) -> Self {
         self.unit = unit;
         self
     }
 
-    /// How much later than asked something may expire, and be said to expire: one second for a store that rounds up to
-    /// whole seconds. Zero by default. Nothing may ever expire early, so a store must not round down.
+    /// Sets how much later than asked something may expire, and how much later its reported expiry may be. Set one
+    /// second for a store that rounds up to whole seconds. The default is zero. Nothing may ever expire early, so a
+    /// store must not round down.
     pub fn late_by(mut self, late: Duration) -> Self {
         self.late = late;
         self
     }
 
-    /// How often each interleaving is tried. 100 by default.
+    /// Sets how often each interleaving is tried, at least once. The default is 100.
     pub fn rounds(mut self, rounds: u32) -> Self {
         self.rounds = rounds.max(1);
         self
     }
 
-    /// How long one call may take before the kit says that it hangs. 30 seconds by default.
+    /// Sets how long a call may take before the kit reports that it hangs. The default is 30 seconds.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The largest record that the store must hold, in bytes of its entries. 100,000 by default.
+    /// Sets the size of the largest record that the store must hold, in bytes of its entries. The default is 100,000.
     pub fn holds(mut self, bytes: usize) -> Self {
         self.holds = bytes;
         self
     }
 
-    /// A record with this many bytes of entries must be refused as `TooLarge`. Without it, refusals are not checked.
+    /// Sets a size, in bytes of entries, that the store must refuse as `TooLarge`. By default, refusals are not
+    /// checked.
     pub fn refuses(mut self, bytes: usize) -> Self {
         self.refuses = Some(bytes);
         self
     }
 
-    /// How to damage what is stored under an id, so that it is no record any more: other bytes in its file, say.
+    /// Sets a hook that damages what is stored under an id, so that it is no record any more: by writing other bytes
+    /// into its file, for example.
     pub fn damage<F>(mut self, damage: impl Fn(SessionId) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -141,8 +145,8 @@ impl Harness {
         self
     }
 
-    /// How to take the backend away (`true`) and to give it back (`false`), with what it holds. Other checks may run
-    /// beside this one: only this harness's store may feel it.
+    /// Sets a hook that makes the backend unavailable (`true`) and available again (`false`), without losing its data.
+    /// Other checks may run at the same time, so only this harness's store may be affected.
     pub fn outage<F>(mut self, outage: impl Fn(bool) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -151,17 +155,18 @@ impl Harness {
         self
     }
 
-    /// How to lose an answer of the backend: the request is carried out, and the store never learns of it.
+    /// Sets a hook that loses an answer of the backend: the request is carried out, but the store never receives the
+    /// answer.
     ///
     /// The kit calls the hook with `Some(n)` before a call of the store. From then on the hook counts the requests to
     /// the backend and loses the answer to the n-th of them, once: `Some(1)` means the next request. A proxy between
-    /// store and backend can pass the request on, wait for the answer and cut the connection. With `None` it stops
-    /// counting. The hook returns whether an answer was lost since it was called last.
+    /// store and backend can pass the request on, wait for the answer and cut the connection. With `None` the hook
+    /// stops counting. It returns whether an answer was lost since it was called last.
     ///
-    /// The kit begins with the first request and goes on until a call has fewer than `n`, so each step of a write is
-    /// lost in turn. Other checks may run beside this one: only this harness's store may feel it. A store in this
-    /// process, which has no answers to lose, does not need the hook. Under a
-    /// [`FaultStore`](super::fault::FaultStore) it shows that a wrapper passes `OutcomeUnknown` on:
+    /// The kit starts with the first request and goes on until a call has fewer than `n`, so each step of a write is
+    /// lost in turn. Other checks may run at the same time, so only this harness's store may be affected. A store
+    /// within this process, which has no answers to lose, doesn't need the hook. With a
+    /// [`FaultStore`](super::fault::FaultStore), it tests that a wrapper passes `OutcomeUnknown` on:
     ///
     /// ```
     /// # #[cfg(feature = "memory")] {
@@ -184,21 +189,21 @@ impl Harness {
         self
     }
 
-    /// Keeps something until the check is over: a temporary directory, a server.
+    /// Keeps a guard until the check is over, such as a temporary directory or a server.
     pub fn keep(mut self, guard: impl Any + Send + Sync) -> Self {
         self.kept.push(Box::new(guard));
         self
     }
 
-    /// Puts a wrapper around the store, and around its twin: a sealed, a cached or a counting one must pass as the
-    /// store below it does.
+    /// Puts a wrapper around the store and its twin. A sealed, cached or observed store must pass the same checks as
+    /// the store below it.
     pub fn wrap<S: SessionStore>(mut self, wrap: impl Fn(DynStore) -> S) -> Self {
         self.store = DynStore::new(wrap(self.store));
         self.twin = self.twin.map(|twin| DynStore::new(wrap(twin)));
         self
     }
 
-    /// The store under test: for a harness that is used by hand.
+    /// The store under test, for using a harness by hand.
     #[must_use]
     pub fn store(&self) -> &DynStore {
         &self.store

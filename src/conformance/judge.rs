@@ -1,4 +1,4 @@
-//! What must hold of an answer, and how it is said where it does not.
+//! Judges answers and words the failures.
 
 use std::{
     fmt,
@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Failure, Skip,
-    bench::{Probe, Stop, Verdict},
+    probe::Probe,
+    verdict::{Stop, Verdict},
 };
 use crate::{
     clock,
@@ -16,14 +17,14 @@ use crate::{
     store::{Stored, Version},
 };
 
-/// How far expiries lie apart, at least, that a check tells from each other.
+/// The least distance between two expiries that a check tells apart.
 pub(super) const APART: Duration = Duration::from_secs(600);
 
-/// An expiry that is further away has nothing to do with being late.
+/// An expiry further away than this isn't a matter of being late.
 const NEAR: Duration = Duration::from_secs(10);
 
 impl Probe {
-    /// What is stored, which must be there.
+    /// Returns the stored record, which must exist.
     pub(super) async fn present(&self, id: &SessionId, when: &str) -> Verdict<Stored> {
         match self.load(id).await? {
             Some(stored) => Ok(stored),
@@ -31,7 +32,7 @@ impl Probe {
         }
     }
 
-    /// Nothing must be stored.
+    /// Fails if a record is stored under the id.
     pub(super) async fn absent(&self, id: &SessionId, when: &str) -> Verdict {
         match self.load(id).await? {
             None => Ok(()),
@@ -53,14 +54,14 @@ impl Probe {
         }
     }
 
-    /// This record must be stored, in this version.
+    /// Fails unless this record is stored, in this version.
     pub(super) async fn unchanged(&self, id: &SessionId, record: &Record, version: &Version, when: &str) -> Verdict {
         let stored = self.present(id, when).await?;
         self.same_record(record, &stored.record, when)?;
         self.equal(*version, stored.version, format_args!("{when}: the loaded version"))
     }
 
-    /// The two must be equal.
+    /// Fails unless the two are equal.
     pub(super) fn equal<T: PartialEq + fmt::Debug>(
         &self,
         expected: T,
@@ -73,7 +74,7 @@ impl Probe {
         self.broken(format!("{what}: expected {expected:?}, the store answered {answered:?}"))
     }
 
-    /// The two records must be equal, byte for byte.
+    /// Fails unless the two records are equal, byte for byte.
     pub(super) fn same_record(&self, expected: &Record, answered: &Record, when: &str) -> Verdict {
         if expected == answered {
             return Ok(());
@@ -99,7 +100,7 @@ impl Probe {
         self.broken(format!("{when}: the store answered another record: {difference}"))
     }
 
-    /// The expiry must be this one; a store that counts whole seconds may be late.
+    /// Fails unless the expiry is the expected one. A store that counts whole seconds may be late.
     pub(super) fn expires(&self, expected: SystemTime, answered: SystemTime, when: &str) -> Verdict {
         let latest = clock::later(expected, self.harness().late);
         if (expected..=latest).contains(&answered) {
@@ -125,42 +126,42 @@ impl Probe {
         })
     }
 
-    /// Whether an answered expiry is this one, of several that lie minutes apart. How late it may be told is for L4 to
-    /// judge: a store that counts seconds on a busy machine is later than on an idle one.
+    /// Whether the answered expiry is the expected one, and not another that lies minutes apart. How late it may be is
+    /// checked for L4: on a busy machine, a store that counts seconds is later than on an idle one.
     pub(super) fn is_expiry(&self, expected: SystemTime, answered: SystemTime) -> bool {
         let by = answered.duration_since(expected).unwrap_or_else(|error| error.duration());
         by <= if self.harness().late.is_zero() { Duration::ZERO } else { self.harness().late.max(APART / 4) }
     }
 
-    /// The expiry must be what it was. A store that counts whole seconds may tell it from what is left of them.
+    /// Fails if the expiry has moved. A store that counts whole seconds may compute it from the remaining seconds.
     pub(super) fn same_expiry(&self, before: &Stored, after: &Stored, when: &str) -> Verdict {
         let (before, after) = (before.expires_at, after.expires_at);
         let by = after.duration_since(before).unwrap_or_else(|error| error.duration());
         self.holds(
             by <= self.harness().late,
             format_args!(
-                "{when}: `expires_at` has moved by {by:?}, although nobody has moved it (the harness allows `late_by` {:?})",
+                "{when}: `expires_at` has moved by {by:?}, although no call moved it (the harness allows `late_by` {:?})",
                 self.harness().late
             ),
         )
     }
 
-    /// What must hold.
+    /// Fails unless the condition holds.
     pub(super) fn holds(&self, holds: bool, what: impl fmt::Display) -> Verdict {
         if holds { Ok(()) } else { self.broken(what.to_string()) }
     }
 
-    /// The sentence is broken.
+    /// Fails the check: the store breaks the sentence.
     pub(super) fn broken<T>(&self, what: impl Into<String>) -> Verdict<T> {
         Err(Stop::Broken(Failure { check: "", sentence: self.sentence, what: what.into() }))
     }
 
-    /// The rest of the check can't be done.
+    /// Skips the rest of the check.
     pub(super) fn skip<T>(&self, why: impl Into<String>) -> Verdict<T> {
         Err(Stop::Skipped(Skip { check: "", sentence: self.sentence, why: why.into() }))
     }
 
-    /// A part that the store or the harness may lack: where it does, that is noted and the check goes on.
+    /// Runs a part that the store or the harness may not support. If so, notes that, and the check goes on.
     pub(super) fn optional<T>(&self, part: Verdict<T>) -> Verdict<Option<T>> {
         match part {
             Ok(done) => Ok(Some(done)),

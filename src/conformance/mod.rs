@@ -1,23 +1,28 @@
-//! Is this store right? The conformance kit says so, sentence by sentence.
+//! The conformance kit: tests a store against the contract, sentence by sentence.
 //!
-//! The documentation of [`SessionStore`](crate::SessionStore) is a contract of numbered sentences. The kit drives a
-//! store through every one of them: with two callers on two threads from one starting line, with one future held back
-//! at each of its await points while another overtakes it, with futures that are dropped half-way, with a clock that is
-//! moved to the instant of expiry, with records from empty to large whose contents look like protocol. Its failures
-//! name the sentence and quote it:
+//! The documentation of [`SessionStore`](crate::SessionStore) is a contract of numbered sentences. The kit tests a
+//! store against each of them:
+//!
+//! - with two callers on two threads that start at the same time,
+//! - with one future held back at each of its await points while another overtakes it,
+//! - with futures that are dropped half-way,
+//! - with a clock that is moved to the instant of expiry,
+//! - with records from empty to large whose contents look like protocol.
+//!
+//! A failure names the sentence and quotes it:
 //!
 //! ```text
-//! U1: Where no live record is, the answer is `Gone`: `update` never creates.
+//! U1: If there is no live record, returns `Gone`: `update` never creates.
 //!     broken: `update` of a removed session: expected Gone, the store answered Updated(Version(0000000000000003))
 //!     found by the check u1_update_never_creates
 //! ```
 //!
-//! Each sentence has a check, and each check is known to catch a store that is broken in just that sentence: this
-//! crate's own tests fail if one of the two is missing.
+//! Each sentence has a check, and each check is known to catch a store that breaks just that sentence: this crate's own
+//! tests fail if either is missing.
 //!
 //! # How to use it
 //!
-//! Say how a fresh, empty store is opened, and let [`tests!`] write one test of each check:
+//! Write a function that opens a fresh, empty store, and let [`tests!`] generate one test for each check:
 //!
 //! ```
 //! # #[cfg(feature = "memory")]
@@ -33,7 +38,7 @@
 //! }
 //! ```
 //!
-//! The feature belongs into the dev-dependencies, beside tokio with `macros` and `rt-multi-thread`:
+//! Add the feature to the dev-dependencies, along with tokio and its features `macros` and `rt-multi-thread`:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -41,33 +46,34 @@
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
 //! ```
 //!
-//! [`run`] does all checks in one call and gives a [`Report`]. A [`Harness`] takes more, where a store has more:
+//! [`run`] runs all checks in one call and returns a [`Report`]. If the store has more than the minimum, tell the
+//! [`Harness`]:
 //!
-//! | what the store has | what to say | what it adds |
+//! | the store has | setting | effect |
 //! |---|---|---|
-//! | some of the [optional methods](Operation::OPTIONAL) | [`expects`](Harness::expects) | a method that is lost is a failure, and no skip |
+//! | some of the [optional methods](Operation::OPTIONAL) | [`expects`](Harness::expects) | a missing method is a failure instead of a skip |
 //! | several handles or processes on one backend | [`twin`](Harness::twin) | every interleaving between two of them |
-//! | bytes that can rot | [`damage`](Harness::damage) | damaged is never absent (G1), stays (G5), and can be removed (R4) |
-//! | a backend that can be away | [`outage`](Harness::outage) | unavailable is never absent (G1) and changes nothing (G5) |
+//! | bytes that can rot | [`damage`](Harness::damage) | damage is never absent (G1), stays (G5), and can be removed (R4) |
+//! | a backend that can be unavailable | [`outage`](Harness::outage) | unavailable is never absent (G1) and changes nothing (G5) |
 //! | a backend behind a connection | [`lose_answers`](Harness::lose_answers) | a write whose answer is lost happens once (G6) |
 //! | a largest record | [`refuses`](Harness::refuses), [`holds`](Harness::holds) | a refusal changes nothing (G5) |
-//! | a clock of its own, or whole seconds | [`Clock::system`](crate::Clock::system), [`unit`](Harness::unit), [`late_by`](Harness::late_by) | the kit really waits |
+//! | its own clock, or whole seconds | [`Clock::system`](crate::Clock::system), [`unit`](Harness::unit), [`late_by`](Harness::late_by) | the kit really waits |
 //! | a wrapper around it | [`wrap`](Harness::wrap), [`forwarding`] | the wrapped store passes as well, and every method reaches it |
 //!
-//! Nothing is skipped silently: what the store or the harness lacks is a [`Skip`] in the report, and a line that
-//! `cargo test` prints also if the test passes.
+//! Nothing is skipped silently. What the store or the harness lacks is listed as a [`Skip`] in the report, and
+//! `cargo test` prints a line about it, even if the test passes.
 //!
-//! # What it can't show
+//! # Limits
 //!
-//! It is a test, and shows the presence of errors. It sees one process, unless the harness's twin is another; it kills
-//! none, so what a crash leaves behind is for the store's own tests, and so are its speed and what it does under load.
-//! Interleavings inside a backend are met by chance, some hundreds of times for each pair of calls
-//! ([`rounds`](Harness::rounds)); those at the await points of the store's own futures are all gone through.
+//! The kit is a test: it can show errors, but not their absence. It sees one process, unless the harness's twin is in
+//! another. It kills no process, so the state after a crash needs the store's own tests, and so do its speed and its
+//! behavior under load. Interleavings inside a backend are met by chance, in some hundreds of attempts for each pair of
+//! calls ([`rounds`](Harness::rounds)). Those at the await points of the store's own futures are all tried.
 //!
-//! # What happens when a store fails
+//! # Testing code against a failing store
 //!
-//! [`fault::FaultStore`] is for tests of what stands *on* a store: handlers, wrappers, the layer. It fails, hangs,
-//! answers nonsense and pauses on demand, and keeps a log of what it was asked.
+//! [`fault::FaultStore`] is for tests of code that *uses* a store: handlers, wrappers, the layer. It fails, hangs,
+//! returns wrong answers and pauses on demand, and logs its calls.
 
 mod bench;
 mod check;
@@ -78,11 +84,13 @@ mod forward;
 mod harness;
 mod judge;
 mod operation;
+mod probe;
 mod race;
 mod report;
 mod run;
 mod sample;
 mod sentence;
+mod verdict;
 
 #[doc(hidden)]
 pub use self::run::{find, verdict};

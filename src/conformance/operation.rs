@@ -1,8 +1,8 @@
-//! The methods of the contract by name.
+//! The names of the contract's methods.
 
 use std::fmt;
 
-/// Writes the enum, the lists and the names once.
+/// Defines the enum, the lists and the names in one place.
 macro_rules! operations {
     (required { $($required:ident = $required_name:literal,)* }
      provided { $($provided:ident = $provided_name:literal,)* }
@@ -13,15 +13,15 @@ macro_rules! operations {
         pub enum Operation {
             $(#[doc = concat!("`", $required_name, "`: required.")] $required,)*
             $(#[doc = concat!("`", $provided_name, "`: provided from the required ones.")] $provided,)*
-            $(#[doc = concat!("`", $optional_name, "`: of a capability, which a store has or has not.")] $optional,)*
+            $(#[doc = concat!("`", $optional_name, "`: of a capability, which a store may lack.")] $optional,)*
         }
 
         impl Operation {
-            /// What every store implements.
+            /// The methods that every store implements.
             pub const REQUIRED: &'static [Self] = &[$(Self::$required,)*];
-            /// What the contract provides from the required ones.
+            /// The methods that the contract provides from the required ones.
             pub const PROVIDED: &'static [Self] = &[$(Self::$provided,)*];
-            /// The methods of the capabilities, which a store has or has not.
+            /// The methods of the capabilities, which a store may lack.
             pub const OPTIONAL: &'static [Self] = &[$(Self::$optional,)*];
 
             /// The name of the method.
@@ -63,14 +63,14 @@ operations! {
         Sweep = "sweep",
         DeleteIdle = "delete_idle",
         ListOwner = "list_owner",
-        Lock = "lock",
-        Unlock = "unlock",
-        Unlocked = "unlocked",
+        Acquire = "acquire",
+        Release = "release",
+        Released = "released",
     }
 }
 
 impl Operation {
-    /// Every method that answers with a future, the required ones first.
+    /// Every method that returns a future, the required ones first.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
         [Self::REQUIRED, Self::PROVIDED, Self::OPTIONAL].into_iter().flatten().copied()
     }

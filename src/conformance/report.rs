@@ -1,4 +1,4 @@
-//! What came of the checks.
+//! The results of the checks.
 
 use std::{error::Error, fmt, io::Write};
 
@@ -12,7 +12,7 @@ pub struct Failure {
     pub check: &'static str,
     /// The number of the sentence.
     pub sentence: &'static str,
-    /// What was done and what the store answered.
+    /// What was done, and the store's answer.
     pub what: String,
 }
 
@@ -25,15 +25,15 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// Something that could not be checked, and why.
+/// Something that could not be checked, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skip {
-    /// The check that left it out.
+    /// The check that skipped it.
     pub check: &'static str,
     /// The number of the sentence.
     pub sentence: &'static str,
-    /// Why: the store has no such operation, or the harness no way to do it.
+    /// The reason: the store lacks the operation, or the harness lacks a way to do it.
     pub why: String,
 }
 
@@ -43,24 +43,25 @@ impl fmt::Display for Skip {
     }
 }
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The check.
     pub check: &'static str,
-    /// What it left out. Not empty does not mean that nothing was checked.
+    /// What it skipped. Even if this isn't empty, the check may have checked the rest.
     pub skipped: Vec<Skip>,
-    /// The first sentence that it found broken.
+    /// The first sentence that it found to be broken.
     pub failure: Option<Failure>,
 }
 
 impl Outcome {
-    /// Panics if a sentence was found broken. Prints what was skipped to the standard error, also in a test that passes.
+    /// Asserts that no sentence was found to be broken. Prints what was skipped to the standard error, even in a
+    /// passing test.
     ///
     /// # Panics
     ///
-    /// See above.
+    /// If a sentence was found to be broken.
     #[track_caller]
     pub fn assert_passed(&self) {
         tell(self.skipped.iter());
@@ -70,20 +71,20 @@ impl Outcome {
     }
 }
 
-/// Prints what was skipped. Not by `eprintln!`: the test harness keeps that to itself if the test passes.
+/// Prints what was skipped. `eprintln!` won't do: the test harness captures its output if the test passes.
 fn tell<'a>(skipped: impl Iterator<Item = &'a Skip>) {
     let lines: String = skipped.map(|skip| format!("skipped: {skip}\n")).collect();
-    // Nothing depends on it.
+    // If it can't be printed, nothing depends on it.
     let _ = std::io::stderr().write_all(lines.as_bytes());
 }
 
-/// What came of all checks. `Display` lists every broken sentence and everything that was skipped.
+/// The results of all checks. `Display` lists every broken sentence and everything that was skipped.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {
     /// The store's name.
     pub store: String,
-    /// Each check, in order.
+    /// The result of each check, in order.
     pub outcomes: Vec<Outcome>,
 }
 
@@ -98,18 +99,18 @@ impl Report {
         self.outcomes.iter().flat_map(|outcome| &outcome.skipped)
     }
 
-    /// Whether no sentence was found broken.
+    /// Whether no sentence was found to be broken.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.failures().next().is_none()
     }
 
-    /// Panics with the report if a sentence was found broken. Prints what was skipped to the standard error, also in a
-    /// test that passes.
+    /// Asserts that no sentence was found to be broken. Prints what was skipped to the standard error, even in a
+    /// passing test.
     ///
     /// # Panics
     ///
-    /// See above.
+    /// With the report, if a sentence was found to be broken.
     #[track_caller]
     pub fn assert_passed(&self) {
         assert!(self.passed(), "{self}");

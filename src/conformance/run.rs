@@ -1,4 +1,4 @@
-//! How all checks are run.
+//! Runs all checks.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use super::{
 };
 use crate::store::SessionStore;
 
-/// Runs every check, each over a store that `open` makes: fresh and empty.
+/// Runs every check, each with a fresh and empty store from `open`.
 ///
-/// The report says which sentences are broken and what could not be checked; [`Report::assert_passed`] makes a test of
-/// it. [`tests!`](super::tests) makes one test of each check instead.
+/// The report says which sentences are broken and what could not be checked; [`Report::assert_passed`] turns it into a
+/// test. [`tests!`](super::tests) generates one test for each check instead.
 ///
-/// Checks that really wait, because the store has a clock of its own, are run a few at once; all others one by one. If
-/// the first check finds that the store does not read the harness's manual clock, the others are not run: they would
-/// fail for no other reason.
+/// If the store has its own clock, checks really wait, and up to eight run at once. Otherwise they run one after
+/// another. If the first check finds that the store doesn't read the harness's manual clock, the others are skipped,
+/// since they would fail for the same reason.
 ///
 /// # Panics
 ///
@@ -60,27 +60,27 @@ pub async fn run<F: Future<Output = Harness>>(open: impl Fn() -> F) -> Report {
     report
 }
 
-/// How many checks that wait are run at once.
+/// How many waiting checks run at once.
 const AT_ONCE: usize = 8;
 
-/// Fails a test of [`tests!`](super::tests) unless its check has passed.
+/// Fails a test of [`tests!`](super::tests) if its check failed.
 #[doc(hidden)]
 #[track_caller]
 pub fn verdict(outcome: &Outcome) {
     outcome.assert_passed();
 }
 
-/// The check of this name.
+/// Returns the check with this name.
 #[doc(hidden)]
 #[must_use]
 pub fn find(name: &str) -> &'static Check {
     checks().iter().find(|check| check.name == name).expect("the macro and the list are made of one list")
 }
 
-/// Writes one `#[tokio::test]` for each check of the kit, so that a failure is listed by its sentence.
+/// Generates one `#[tokio::test]` for each check of the kit, so that a failing test names its sentence.
 ///
-/// The argument is what makes a [`Harness`](crate::conformance::Harness) over a fresh, empty store: an `async fn` or a
-/// closure. It stands in a module of its own, because the tests are named after the checks. The crate that uses it has
+/// The argument is an `async fn` or a closure that returns a [`Harness`](crate::conformance::Harness) with a fresh,
+/// empty store. Invoke the macro in a separate module, because the tests are named after the checks. The crate needs
 /// tokio as a dependency, with the features `macros` and `rt-multi-thread`.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Sessions to store.
+//! Sessions that checks store.
 
 use std::{
     sync::Arc,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     clock,
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     lifetime::Lifetime,
     record::{Entries, Epoch, Forward, MAX_KEY_BYTES, MAX_OWNER_BYTES, Owner, Record, RecordKind},
     store::Usage,
@@ -29,19 +29,19 @@ impl Sample {
         Self::of(id, record, now)
     }
 
-    /// This record under this id.
+    /// A session with this record and id.
     pub(super) fn of(id: SessionId, record: Record, now: SystemTime) -> Self {
         let usage = Usage::at(&record, now);
         Self { id, record: Arc::new(record), usage }
     }
 
-    /// The same session with other contents: the same for the same number.
+    /// The same session with other entries. Equal numbers give equal entries.
     pub(super) fn variant(&self, number: usize) -> Arc<Record> {
         let value = format!("\"variant {number}\"");
         Arc::new((*self.record).clone().with_entries(entries(&[("name", value.as_bytes())])))
     }
 
-    /// The same session kept by this use.
+    /// The same session, kept by this use.
     pub(super) fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = usage;
         self
@@ -49,19 +49,19 @@ impl Sample {
 }
 
 /// A new id with its check.
-pub(super) fn identity() -> (SessionId, Check) {
+pub(super) fn identity() -> (SessionId, TokenCheck) {
     SessionToken::generate().expect("the operating system gives random numbers").identify("conformance")
 }
 
-/// A unique tombstone.
+/// A unique tombstone, with a forward.
 pub(super) fn tombstone(now: SystemTime) -> Arc<Record> {
     let (to, check) = identity();
     let forward = Forward { to, until: clock::later(now, Duration::from_secs(30)), owner: Some("bob".into()) };
-    let tombstone = Record::superseded(check, now, Duration::from_secs(90), Some(&forward));
+    let tombstone = Record::tombstone(check, now, Duration::from_secs(90), Some(&forward));
     Arc::new(tombstone.expect("the operating system gives random numbers"))
 }
 
-/// Entries of these pairs, which are in order.
+/// Entries from these pairs, which must be sorted by key.
 pub(super) fn entries(pairs: &[(&str, &[u8])]) -> Entries {
     Entries::from_sorted(pairs.iter().copied()).expect("the kit's keys are short and in order")
 }
@@ -71,12 +71,12 @@ pub(super) fn owner(name: &str) -> Owner {
     Owner::new(name, Epoch::from_u64(0x0d0a_0000_ffff_0020)).expect("the kit's names are short")
 }
 
-/// Contents that a store could stumble over, each with what is special in it.
+/// Entries that might trip up a store, each with a description.
 pub(super) fn contents(largest: usize) -> Vec<(&'static str, Entries)> {
     let long_key = "k".repeat(MAX_KEY_BYTES);
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
     let many: Vec<_> = (0..500).map(|number| format!("key {number:03}")).collect();
-    // One entry takes 4 bytes of count, 4 of its end, 1 of its key's length and 1 of its key.
+    // Around the value, there are 4 bytes of count, 4 of its end, 1 of its key's length and 1 of its key.
     let large: Vec<u8> = (0..largest.saturating_sub(10)).map(|at| u8::try_from(at % 251).unwrap_or(0)).collect();
     vec![
         ("no entries", Entries::default()),
@@ -102,12 +102,12 @@ pub(super) fn contents(largest: usize) -> Vec<(&'static str, Entries)> {
     ]
 }
 
-/// Entries of exactly this many bytes, of which there are at least ten.
+/// Entries of exactly this many bytes, but at least ten.
 pub(super) fn of_size(bytes: usize) -> Entries {
     entries(&[("a", &vec![b'x'; bytes.saturating_sub(10)])])
 }
 
-/// Records of every kind and shape, each with what is special in it.
+/// Records of every kind and shape, each with a description.
 pub(super) fn shapes(now: SystemTime, largest: usize) -> Vec<(String, Record)> {
     let session = || Record::session(identity().1, now, Lifetime::default());
     let longest_owner = "o".repeat(MAX_OWNER_BYTES);
@@ -125,9 +125,12 @@ pub(super) fn shapes(now: SystemTime, largest: usize) -> Vec<(String, Record)> {
             let longest = Lifetime::new(Duration::MAX, Duration::MAX);
             session().with_lifetime(longest.expect("longer than a second"))
         }),
-        ("an all-zero check".to_owned(), session().with_check(Check::from_bytes([0; 16])).with_entries(small())),
-        ("an all-ones check".to_owned(), session().with_check(Check::from_bytes([0xff; 16])).with_entries(small())),
-        ("a plain tombstone".to_owned(), Record::tombstone(identity().1, now)),
+        ("an all-zero check".to_owned(), session().with_check(TokenCheck::from_bytes([0; 16])).with_entries(small())),
+        (
+            "an all-ones check".to_owned(),
+            session().with_check(TokenCheck::from_bytes([0xff; 16])).with_entries(small()),
+        ),
+        ("a plain tombstone".to_owned(), Record::plain_tombstone(identity().1, now)),
         ("a tombstone with a forward".to_owned(), Record::clone(&tombstone(now))),
         ("an epoch".to_owned(), Record::epoch(owner("bob@example.org"), now)),
         ("a sealed record".to_owned(), {

@@ -1,17 +1,17 @@
-//! The numbered sentences of the contract, read from where they are written.
+//! The contract's numbered sentences, parsed from its documentation.
 
 use std::{fmt, sync::OnceLock};
 
-/// The contract's own documentation: the kit has no second copy of a sentence that could say something else.
+/// The source of the contract's documentation, so that the kit needs no second copy of a sentence, which could differ.
 const CONTRACT: [&str; 2] = [include_str!("../store/contract.rs"), include_str!("../store/capability.rs")];
 
-/// A numbered sentence of the contract: `U1` and what it says.
+/// A numbered sentence of the contract, such as `U1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Sentence {
     /// Its number in the documentation of [`SessionStore`](crate::SessionStore).
     pub number: String,
-    /// What it says, as written there.
+    /// Its text, as written there.
     pub text: String,
 }
 
@@ -28,7 +28,7 @@ pub fn sentences() -> &'static [Sentence] {
     SENTENCES.get_or_init(|| CONTRACT.into_iter().flat_map(parse).collect())
 }
 
-/// What the sentence of this number says.
+/// Returns the text of the sentence with this number.
 pub(super) fn text_of(number: &str) -> &'static str {
     sentences()
         .iter()
@@ -36,7 +36,8 @@ pub(super) fn text_of(number: &str) -> &'static str {
         .map_or("(the contract has no sentence of this number)", |sentence| &sentence.text)
 }
 
-/// A sentence begins with `- **X1** ` in a documentation comment and goes on in lines that are indented by two.
+/// Parses sentences: each begins with `- **X1** ` in a documentation comment and continues in lines that are indented
+/// by two.
 fn parse(source: &str) -> Vec<Sentence> {
     let mut sentences: Vec<Sentence> = Vec::new();
     let mut inside = false;

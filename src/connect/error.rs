@@ -1,4 +1,4 @@
-//! A store URL is wrong, or its store can't be opened.
+//! The error of opening a store from a URL.
 
 use std::error::Error as StdError;
 
@@ -32,21 +32,33 @@ impl ConnectError {
         Self { message: message.into(), source: None }
     }
 
-    /// The store could not be opened.
-    #[cfg(any(feature = "memory", feature = "file", feature = "memcached", feature = "redis"))]
+    /// Creates the error for a store that could not be opened.
+    #[cfg(any(
+        feature = "memory",
+        feature = "file",
+        feature = "memcached",
+        feature = "redis",
+        feature = "postgres",
+        feature = "mysql",
+        feature = "sqlite"
+    ))]
     pub(super) fn opening(store: &str, source: impl StdError + Send + Sync + 'static) -> Self {
         let mut message = format!("the {store} store can't be opened");
         let mut cause: Option<&dyn StdError> = Some(&source);
         while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
+            let text = error.to_string();
+            // A driver's errors say what their causes do.
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
             cause = error.source();
         }
         Self { message, source: Some(Box::new(source)) }
     }
 
     /// Replaces the message and keeps the source.
-    #[cfg(feature = "file")]
+    #[cfg(any(feature = "file", feature = "postgres", feature = "mysql", feature = "sqlite"))]
     pub(super) fn saying(self, message: impl Into<String>) -> Self {
         Self { message: message.into(), ..self }
     }

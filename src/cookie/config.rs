@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 use super::{
     prefix::{CookiePrefix, HOST, SECURE},
     scope::{is_domain, is_path},
-    write::Cookie,
+    session_cookie::SessionCookie,
 };
 use crate::id::MAX_NAME_BYTES;
 
-/// The cookie's name, without prefix, unless the configuration says otherwise.
+/// The default name of the cookie, without prefix.
 pub(crate) const DEFAULT_NAME: &str = "sid";
 
 /// The session cookie's name, prefix and attributes (RFC 6265bis).
@@ -61,7 +61,7 @@ pub(crate) const DEFAULT_NAME: &str = "sid";
 /// let error = SessionLayer::builder(MemoryStore::new()).cookie(contradiction).build().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "the cookie's prefix `__Host-` contradicts its path `/shop`: the prefix asks for the path `/`"
+///     "the cookie's prefix `__Host-` contradicts its path `/shop`: the prefix requires the path `/`"
 /// );
 /// ```
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub struct CookieConfig {
     partitioned: bool,
 }
 
-/// Settings that contradict each other, or one that is out of its range.
+/// The error of a configuration: settings contradict each other, or a setting is out of its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);
@@ -95,9 +95,9 @@ impl ConfigError {
 }
 
 impl CookieConfig {
-    /// A cookie of this name, secure by default.
+    /// Creates the configuration of a cookie with this name, secure by default.
     ///
-    /// The name may bring its prefix along (`__Host-sid`); otherwise [`CookiePrefix::Auto`] chooses one.
+    /// The name may include a prefix (`__Host-sid`). Otherwise [`CookiePrefix::Auto`] chooses one.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let mut name = name.into();
@@ -120,7 +120,8 @@ impl CookieConfig {
         }
     }
 
-    /// A cookie that is named after an application, so that several applications on one host have different cookies.
+    /// Creates the configuration of a cookie that is named after an application, so that several applications on one
+    /// host have different cookies.
     ///
     /// The name is that of the application in lower case, with `-` in place of spaces, `-`, `_` and `.`, followed by
     /// `-sid`. Other characters become `-` as well, and the name is cut after 48 characters; in both cases the first
@@ -139,14 +140,14 @@ impl CookieConfig {
         Self::new(name_for(app))
     }
 
-    /// The prefix. Default: the strongest that the other settings allow.
+    /// Sets the prefix. Default: the strongest that the other settings allow.
     #[must_use]
     pub fn prefix(mut self, prefix: CookiePrefix) -> Self {
         self.prefix = prefix;
         self
     }
 
-    /// Whether the cookie is sent over HTTPS only. Default: yes.
+    /// Sets whether the cookie is sent over HTTPS only. Default: yes.
     ///
     /// **Over plain HTTP a browser drops such a cookie, and every request is anonymous.** For development without TLS,
     /// set `secure(false)`, which also drops the prefix. Don't rely on `localhost`: Chrome, Firefox and curl (7.79 or
@@ -157,41 +158,43 @@ impl CookieConfig {
     /// ([`SecureCookieOverHttp`](crate::EventKind::SecureCookieOverHttp)) when it creates a session for a request that
     /// seems to have come over plain HTTP: its `Host` is not a loopback name, and neither `X-Forwarded-Proto`,
     /// `Forwarded`, `Sec-Fetch-Site` nor the URI's scheme says that TLS was used. `secure(true)` silences the warning.
+    #[doc(alias = "with_secure")]
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = Some(secure);
         self
     }
 
-    /// Whether scripts can't see the cookie. Default: yes.
+    /// Sets whether the cookie is hidden from scripts. Default: yes.
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Which requests from other sites carry the cookie. Default: [`SameSite::Lax`].
+    /// Sets which requests from other sites carry the cookie. Default: [`SameSite::Lax`].
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Below which path the cookie is sent. Default: `/`.
+    /// Sets the path below which the cookie is sent. Default: `/`.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// To which domain, subdomains included, the cookie is sent. Default: none, so to the very host that set it.
+    /// Sets the domain to which the cookie is sent, including its subdomains. Default: none, so the cookie is sent
+    /// only to the host that set it.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Whether the cookie is kept apart for each top-level site (CHIPS). Default: no.
+    /// Sets whether browsers keep a separate cookie for each top-level site (CHIPS). Default: no.
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
@@ -199,23 +202,15 @@ impl CookieConfig {
     }
 
     /// Checks the settings against each other.
-    pub(crate) fn build(&self) -> Result<Cookie, ConfigError> {
+    pub(crate) fn build(&self) -> Result<SessionCookie, ConfigError> {
         self.check_name()?;
         self.check_path()?;
         self.check_domain()?;
         if !self.is_secure() && self.same_site == SameSite::None {
-            return Err(contradiction(
-                "`SameSite=None`",
-                "`secure(false)`",
-                "browsers refuse the one without the other",
-            ));
+            return Err(contradiction("`SameSite=None`", "`secure(false)`", "browsers refuse it without `Secure`"));
         }
         if !self.is_secure() && self.partitioned {
-            return Err(contradiction(
-                "`partitioned(true)`",
-                "`secure(false)`",
-                "browsers refuse the one without the other",
-            ));
+            return Err(contradiction("`partitioned(true)`", "`secure(false)`", "browsers refuse it without `Secure`"));
         }
         let prefix = self.check_prefix()?;
         let mut cookie = cookie::Cookie::new(format!("{prefix}{}", self.name), "");
@@ -227,7 +222,7 @@ impl CookieConfig {
         if let Some(domain) = &self.domain {
             cookie.set_domain(domain.clone());
         }
-        Ok(Cookie::new(cookie, &self.name, self.secure.is_none()))
+        Ok(SessionCookie::new(cookie, &self.name, self.secure.is_none()))
     }
 
     fn is_secure(&self) -> bool {
@@ -246,7 +241,8 @@ impl CookieConfig {
         if name.len() > MAX_NAME_BYTES {
             return refuse("it has more than 255 bytes");
         }
-        // Browsers compare prefixes without regard to case; a server that does not would read what they never check.
+        // Browsers compare prefixes case-insensitively. A server that doesn't would read cookies that no browser has
+        // checked.
         if ["__host-", "__secure-"].iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix)) {
             return refuse("write one prefix, as `__Host-` or `__Secure-`");
         }
@@ -259,7 +255,7 @@ impl CookieConfig {
             return Ok(());
         }
         Err(ConfigError::new(format!(
-            "the cookie's path {path:?} is refused: it begins with `/` and has visible ASCII characters but `;`"
+            "the cookie's path {path:?} is refused: it must begin with `/` and contain only visible ASCII characters except `;`"
         )))
     }
 
@@ -273,7 +269,7 @@ impl CookieConfig {
         )))
     }
 
-    /// The prefix's text.
+    /// Checks the prefix against the other settings, and returns its text.
     fn check_prefix(&self) -> Result<&'static str, ConfigError> {
         match self.prefix {
             CookiePrefix::None => Ok(""),
@@ -286,14 +282,14 @@ impl CookieConfig {
             CookiePrefix::Host if self.path != "/" => Err(contradiction(
                 "its prefix `__Host-`",
                 &format!("its path `{}`", self.path),
-                "the prefix asks for the path `/`",
+                "the prefix requires the path `/`",
             )),
             CookiePrefix::Host => match &self.domain {
                 None => Ok(HOST),
                 Some(domain) => Err(contradiction(
                     "its prefix `__Host-`",
                     &format!("its domain `{domain}`"),
-                    "the prefix asks for no domain",
+                    "the prefix allows no domain",
                 )),
             },
         }
@@ -307,7 +303,7 @@ impl Default for CookieConfig {
 }
 
 /// The default cookie: `__Host-sid`.
-impl Default for Cookie {
+impl Default for SessionCookie {
     fn default() -> Self {
         CookieConfig::default().build().expect("the default settings don't contradict each other")
     }
@@ -342,7 +338,7 @@ fn contradiction(one: &str, other: &str, why: &str) -> ConfigError {
 }
 
 fn insecure(prefix: &str) -> ConfigError {
-    contradiction(&format!("its prefix `{prefix}`"), "`secure(false)`", "the prefix asks for a secure cookie")
+    contradiction(&format!("its prefix `{prefix}`"), "`secure(false)`", "the prefix requires a secure cookie")
 }
 
 #[cfg(test)]
@@ -411,19 +407,19 @@ mod tests {
     fn contradictions_name_both_sides() {
         assert_eq!(
             error(CookieConfig::new("__Host-id").secure(false)),
-            "the cookie's prefix `__Host-` contradicts `secure(false)`: the prefix asks for a secure cookie"
+            "the cookie's prefix `__Host-` contradicts `secure(false)`: the prefix requires a secure cookie"
         );
         assert_eq!(
             error(CookieConfig::new("__Host-id").domain("example.org")),
-            "the cookie's prefix `__Host-` contradicts its domain `example.org`: the prefix asks for no domain"
+            "the cookie's prefix `__Host-` contradicts its domain `example.org`: the prefix allows no domain"
         );
         assert_eq!(
             error(CookieConfig::new("id").prefix(CookiePrefix::Secure).secure(false)),
-            "the cookie's prefix `__Secure-` contradicts `secure(false)`: the prefix asks for a secure cookie"
+            "the cookie's prefix `__Secure-` contradicts `secure(false)`: the prefix requires a secure cookie"
         );
         assert_eq!(
             error(CookieConfig::new("id").same_site(SameSite::None).secure(false)),
-            "the cookie's `SameSite=None` contradicts `secure(false)`: browsers refuse the one without the other"
+            "the cookie's `SameSite=None` contradicts `secure(false)`: browsers refuse it without `Secure`"
         );
         assert!(error(CookieConfig::new("id").partitioned(true).secure(false)).contains("partitioned"));
     }

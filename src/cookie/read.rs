@@ -2,11 +2,11 @@
 
 use http::{HeaderMap, header};
 
-use super::write::Cookie;
+use super::session_cookie::SessionCookie;
 use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
 
-/// How many cookies of this name are looked up. Browsers send several if they differ in path or domain. The limit
-/// bounds the store calls of one request.
+/// At most this many cookies of the session's name are looked up. Browsers send several if they differ in path or
+/// domain. The limit bounds the store calls of one request.
 const MAX_TOKENS: usize = 4;
 
 /// The well-formed tokens of a request, in its order.
@@ -49,7 +49,7 @@ impl Tokens {
 /// Malformed values, and values without a valid signature if signing is on, are rejected without a store call.
 pub(crate) fn read(
     headers: &HeaderMap,
-    cookie: &Cookie,
+    cookie: &SessionCookie,
     clock: &Clock,
     mut refuse: impl FnMut(NoSessionReason),
 ) -> Tokens {
@@ -72,7 +72,7 @@ pub(crate) fn read(
     tokens
 }
 
-/// The value of the pair, if it has this name.
+/// Returns the value of the pair, if it has this name.
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     trim(pair).strip_prefix(name)?.strip_prefix(b"=")
 }

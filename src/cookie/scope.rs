@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 /// At most this many paths are returned: cookies rarely have longer ones.
 const MAX_PATHS: usize = 12;
 
-/// At most this many domains are returned. Of a host with more parents, the nearest are kept.
+/// At most this many domains are returned. If a host has more parents, the nearest ones are kept.
 const MAX_DOMAINS: usize = 6;
 
 /// Returns the configured path, and those that match the request's path (RFC 6265bis, section 5.1.4): each of its

@@ -1,21 +1,12 @@
-//! The `Set-Cookie` line, its removal, and the token in a cookie's value.
+//! The `Set-Cookie` line of the session cookie, and its removal.
 
-#[cfg(feature = "encryption")]
-use std::time::SystemTime;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use cookie::time;
 use http::{HeaderMap, HeaderValue, header};
-use zeroize::Zeroizing;
 
-use super::{prefix::HOST, scope};
-use crate::{clock::Clock, events::NoSessionReason, id::SessionToken};
+use super::{prefix::HOST, scope, session_cookie::SessionCookie};
+use crate::id::SessionToken;
 
 /// The longest that a browser is asked to keep the cookie: 400 days (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -23,85 +14,14 @@ const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// At most this many lines of one response remove cookies. They take 2 KB, which fits into the buffers of proxies.
 const MAX_REMOVALS: usize = 16;
 
-/// A cookie whose settings have been checked, ready to be written.
-#[derive(Debug, Clone)]
-pub(crate) struct Cookie {
-    /// The name with its prefix, no value, and the attributes.
-    empty: cookie::Cookie<'static>,
-    bare_name: String,
-    /// The attributes as they follow `name=value`, each with its `; `.
-    attributes: String,
-    /// `Some` if the cookie is `Secure` by default only; the flag says whether the warning about it was given.
-    assumed_secure: Option<Arc<AtomicBool>>,
-    signing: Option<Signing>,
-}
-
-/// How the cookie's value is signed, if it is.
-#[derive(Debug, Clone)]
-pub(crate) struct Signing {
-    #[cfg(feature = "encryption")]
-    seal: super::seal::CookieSeal,
-    /// Until when unsigned tokens are accepted.
-    #[cfg(feature = "encryption")]
-    unsigned_until: Option<SystemTime>,
-    /// Without the feature there is nothing to sign with.
-    #[cfg(not(feature = "encryption"))]
-    never: std::convert::Infallible,
-}
-
-impl Cookie {
-    pub(super) fn new(empty: cookie::Cookie<'static>, bare_name: &str, is_assumed_secure: bool) -> Self {
-        let attributes = empty.to_string().split_off(empty.name().len() + "=".len());
-        Self {
-            empty,
-            bare_name: bare_name.to_owned(),
-            attributes,
-            assumed_secure: is_assumed_secure.then(Arc::default),
-            signing: None,
-        }
-    }
-
-    /// Whether the cookie is `Secure` by default only, and the warning was not given yet.
-    pub(crate) fn is_assumed_secure(&self) -> bool {
-        self.assumed_secure.as_ref().is_some_and(|reported| !reported.load(Ordering::Relaxed))
-    }
-
-    /// Returns `true` once for each layer: then report that a browser can't send the cookie back.
-    pub(crate) fn reports_insecure(&self) -> bool {
-        self.assumed_secure.as_ref().is_some_and(|reported| !reported.swap(true, Ordering::Relaxed))
-    }
-
-    /// The same cookie with a signed value.
-    #[cfg(feature = "encryption")]
-    pub(crate) fn signed(mut self, ring: crate::keyring::KeyRing, unsigned_until: Option<SystemTime>) -> Self {
-        self.signing = Some(Signing { seal: super::seal::CookieSeal::new(ring), unsigned_until });
-        self
-    }
-
-    /// The token in a value that a client sent, or why it has none.
-    pub(super) fn token(&self, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
-        match &self.signing {
-            None => SessionToken::parse(value).ok_or(NoSessionReason::Malformed),
-            Some(signing) => signing.token(self.name(), value, clock),
-        }
-    }
-
-    /// The name as it stands in the cookie.
-    pub(crate) fn name(&self) -> &str {
-        self.empty.name()
-    }
-
-    /// The name without prefix: what ids are derived from.
-    pub(crate) fn bare_name(&self) -> &str {
-        &self.bare_name
-    }
-
-    /// The pair that a client sends back.
+impl SessionCookie {
+    /// Returns the pair that a client sends back.
     pub(crate) fn pair(&self, token: &SessionToken) -> HeaderValue {
         self.line(token, &[])
     }
 
-    /// Sets the cookie in a response. `max_age`: how long the browser keeps it, or until its window is closed.
+    /// Sets the cookie in a response. `max_age` is how long the browser keeps it; `None` is until the browser is
+    /// closed.
     pub(crate) fn set(&self, headers: &mut HeaderMap, token: &SessionToken, max_age: Option<Duration>) {
         let line = match max_age {
             Some(age) => {
@@ -113,7 +33,8 @@ impl Cookie {
         self.replace(headers, line);
     }
 
-    /// The pair, and what follows it. Not written by the `cookie` crate, which would copy the token.
+    /// Returns the pair, followed by the attributes. The `cookie` crate is not used here, since it would copy the
+    /// token.
     fn line(&self, token: &SessionToken, attributes: &[&str]) -> HeaderValue {
         let plain;
         let signed;
@@ -127,7 +48,8 @@ impl Cookie {
                 signed.as_bytes()
             }
         };
-        // Its final length at once: it becomes the header without a copy, and nothing is left behind unwiped.
+        // Allocated with its final length, so that it becomes the header without a copy, and no unwiped copy of the
+        // token is left behind.
         let length = self.name().len() + 1 + value.len() + attributes.iter().map(|text| text.len()).sum::<usize>();
         let mut line = Vec::with_capacity(length);
         line.extend_from_slice(self.name().as_bytes());
@@ -137,14 +59,14 @@ impl Cookie {
         sensitive(line)
     }
 
-    /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses the
-    /// line.
+    /// Removes the cookie from the browser. All attributes are repeated: without them a browser keeps it, or refuses
+    /// the line.
     pub(crate) fn remove(&self, headers: &mut HeaderMap) {
         self.replace(headers, removal(self.empty.clone()));
     }
 
-    /// Lines that remove cookies of this name for other paths and domains that a browser can have sent to this host and
-    /// path. [`remove`](Self::remove) leaves these alone.
+    /// Returns lines that remove cookies of this name for other paths and domains that a browser can have sent to this
+    /// host and path. [`remove`](Self::remove) doesn't remove these.
     ///
     /// A cookie is removed only by a line with exactly its path and domain, and a request doesn't say these (RFC
     /// 6265bis, sections 5.5 and 5.6). But its path is one of the request's prefixes, and its domain is the host or one
@@ -161,7 +83,7 @@ impl Cookie {
         others.map(|(domain, path)| removal(self.at(domain, path))).collect()
     }
 
-    /// An empty cookie of this name for another domain and path.
+    /// Returns an empty cookie of this name for another domain and path.
     fn at(&self, domain: Option<&str>, path: &str) -> cookie::Cookie<'static> {
         let mut other = self.empty.clone();
         other.set_path(path.to_owned());
@@ -172,7 +94,8 @@ impl Cookie {
         other
     }
 
-    /// At most one line of this name; others' are kept (RFC 6265bis, section 4.1.1).
+    /// Adds the line in place of any other line of this name, since there must be at most one (RFC 6265bis, section
+    /// 4.1.1). Lines of other cookies are kept.
     fn replace(&self, headers: &mut HeaderMap, line: HeaderValue) {
         if headers.contains_key(header::SET_COOKIE) {
             let others: Vec<_> =
@@ -191,7 +114,7 @@ impl Cookie {
     }
 }
 
-/// The line that removes an empty cookie of this name and these attributes.
+/// Returns the line that removes a cookie with this name and these attributes.
 fn removal(mut empty: cookie::Cookie<'static>) -> HeaderValue {
     empty.set_max_age(time::Duration::ZERO);
     // For browsers that ignore `Max-Age`.
@@ -199,36 +122,7 @@ fn removal(mut empty: cookie::Cookie<'static>) -> HeaderValue {
     sensitive(empty.to_string().into_bytes())
 }
 
-#[cfg(feature = "encryption")]
-impl Signing {
-    /// The name with its prefix is signed: two layers of one bare name and different prefixes are two cookies.
-    fn value(&self, name: &str, token: &SessionToken) -> Zeroizing<String> {
-        self.seal.seal(name, token)
-    }
-
-    fn token(&self, name: &str, value: &str, clock: &Clock) -> Result<SessionToken, NoSessionReason> {
-        use super::seal::Opened;
-        match self.seal.open(name, value) {
-            Opened::Valid(token) => Ok(token),
-            Opened::Unsigned(token) if self.unsigned_until.is_some_and(|until| clock.now() < until) => Ok(token),
-            Opened::Unsigned(_) | Opened::Forged => Err(NoSessionReason::Forged),
-            Opened::Malformed => Err(NoSessionReason::Malformed),
-        }
-    }
-}
-
-#[cfg(not(feature = "encryption"))]
-impl Signing {
-    fn value(&self, _: &str, _: &SessionToken) -> Zeroizing<String> {
-        match self.never {}
-    }
-
-    fn token(&self, _: &str, _: &str, _: &Clock) -> Result<SessionToken, NoSessionReason> {
-        match self.never {}
-    }
-}
-
-/// The line as a header that `Debug` does not show.
+/// Returns the line as a header value that `Debug` doesn't show.
 fn sensitive(line: Vec<u8>) -> HeaderValue {
     // Names, paths, domains and tokens were checked to be visible ASCII.
     let mut value = HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static(""));
@@ -334,7 +228,7 @@ mod tests {
             removals(CookieConfig::new("id").domain("example.org"), host, Some("/")),
             ["example.org /", "- /", "a.example.org /"]
         );
-        // What a client writes there itself gets into no line.
+        // Hostile values of a client get into no line.
         for hostile in ["", "127.0.0.1", "[::1]:80", "a;b.example", "a b.c", "..", "é.example", "org"] {
             assert_eq!(removals(plain(), Some(hostile), Some("/a;b")), ["- /"], "{hostile:?}");
         }

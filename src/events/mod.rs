@@ -3,23 +3,27 @@
 //! - [`Observer`]: the trait that an application implements to be notified; given to a layer or a store.
 //! - [`Event`], [`EventKind`]: the events; [`NoSessionReason`], [`DropReason`], [`Outcome`]: parts of them.
 //! - `MetricsObserver`: events as metrics (feature `metrics`).
-//! - `observers`: the registered observers, and the one place where events are emitted.
-//! - `trace`, `span`: the `tracing` side.
+//! - `accessors`: the name of a kind, and the session and the record that it is about.
+//! - `observers`: the registered observers; emits each event of a session.
+//! - `trace`, `span`: the `tracing` side. Steps in ending an owner's sessions that no observer needs are only traced.
 
+mod accessors;
 mod event;
+mod kind;
 #[cfg(feature = "metrics")]
-mod meter;
+mod metrics;
 mod observer;
 mod observers;
 mod outcome;
 mod reason;
 pub(crate) mod span;
-mod trace;
+pub(crate) mod trace;
 
 #[cfg(feature = "metrics")]
-pub use self::meter::MetricsObserver;
+pub use self::metrics::MetricsObserver;
 pub use self::{
-    event::{Event, EventKind},
+    event::Event,
+    kind::EventKind,
     observer::Observer,
     outcome::Outcome,
     reason::{DropReason, NoSessionReason},

@@ -6,9 +6,9 @@ use super::Event;
 
 /// Receives the events of sessions and stores, at the moment they happen.
 ///
-/// Give an observer to a layer with [`SessionLayerBuilder::observe`](crate::SessionLayerBuilder::observe). Events of the
-/// store itself (evictions, sweeps, a cache's hits) go to the observer in the store's own settings. To observe both, put
-/// the observer into an `Arc`. Every closure `Fn(&Event<'_>)` is an observer, and so is a pair of observers.
+/// Give an observer to a layer with [`SessionLayerBuilder::observe`](crate::SessionLayerBuilder::observe). Events of
+/// the store itself (evictions, sweeps, a cache's hits) go to the observer in the store's own settings. To observe
+/// both, put the observer into an `Arc`. Every closure `Fn(&Event<'_>)` is an observer, and so is a pair of observers.
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
@@ -35,9 +35,10 @@ use super::Event;
 ///
 /// # Rules for observers
 ///
-/// An observer is called in the middle of requests, on any thread, and possibly on several at once. Keep it quick: count,
-/// or send to a channel. It may call this crate, and it then receives the events of that call; no lock is held meanwhile.
-/// It must not block on a session, a store or a task, which may itself be waiting for the commit that is being reported.
+/// An observer is called in the middle of requests, on any thread, and possibly on several at once. Keep it quick:
+/// count, or send to a channel. It may call this crate, and it then receives the events of that call; no lock is held
+/// meanwhile. It must not block on a session, a store or a task, which may itself be waiting for the commit that is
+/// being reported.
 ///
 /// **A panic in an observer changes nothing**: the session is saved or ended all the same, and all observers, this one
 /// included, receive the events that follow. The first panic of each observer is a `tracing` event (target

@@ -46,38 +46,38 @@ impl Observers {
         self.all.is_none()
     }
 
-    /// Whether the reason for a missing session is of interest to `tracing` or an observer.
+    /// Whether `tracing` or an observer is interested in the reason for a missing session.
     pub(crate) fn hear_reasons(&self) -> bool {
-        !self.is_empty() || trace::tells_reasons()
+        !self.is_empty() || trace::wants_reasons()
     }
 
     /// Emits an event through `tracing` and to the observers.
     #[inline]
     pub(crate) fn emit(&self, kind: EventKind<'_>) {
         trace::trace(&kind);
-        self.tell(kind);
+        self.notify(kind);
     }
 
-    /// Emits an event to the observers only, for stores that trace in their own words.
+    /// Notifies the observers of an event that is not traced, or that its store traces in its own words.
     #[inline]
-    pub(crate) fn tell(&self, kind: EventKind<'_>) {
+    pub(crate) fn notify(&self, kind: EventKind<'_>) {
         if let Some(all) = &self.all {
-            tell_all(all, &Event { store: self.store, kind });
+            notify_all(all, &Event { store: self.store, kind });
         }
     }
 }
 
 /// Kept out of line, so that requests without observers stay fast.
 #[cold]
-fn tell_all(all: &[Arc<Listener>], event: &Event<'_>) {
-    all.iter().for_each(|listener| listener.tell(event));
+fn notify_all(all: &[Arc<Listener>], event: &Event<'_>) {
+    all.iter().for_each(|listener| listener.notify(event));
 }
 
 impl Listener {
-    fn tell(&self, event: &Event<'_>) {
-        // An observer that panics leaves only its own state half done: it gets this crate's data by shared reference.
-        let told = catch_unwind(AssertUnwindSafe(|| self.observer.observe(event)));
-        let Err(payload) = told else { return };
+    fn notify(&self, event: &Event<'_>) {
+        // A panic can leave only the observer's own state inconsistent: it gets this crate's data by shared reference.
+        let observed = catch_unwind(AssertUnwindSafe(|| self.observer.observe(event)));
+        let Err(payload) = observed else { return };
         // The panic's payload may panic when it is dropped. In that case it is leaked.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(payload);

@@ -6,11 +6,11 @@ use crate::store::{StoreError, StoreErrorKind};
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Outcome<'a> {
-    /// It was done: loaded, created, updated, counted.
+    /// The operation succeeded: it loaded, created, updated or counted.
     Done,
     /// There is no such session, epoch or lease.
     Absent,
-    /// The new id is taken already.
+    /// The new id already exists.
     Exists,
     /// Another version is stored.
     Conflict,
@@ -25,7 +25,7 @@ pub enum Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// The outcome in lower case: `done`, `absent`, `conflict`, …, `failed`.
+    /// Returns the outcome in lower case: `done`, `absent`, `conflict`, …, `failed`.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl Outcome<'_> {
         }
     }
 
-    /// The kind of failure, if it failed.
+    /// Returns the kind of failure, if the operation failed.
     #[must_use]
     pub fn failure(&self) -> Option<StoreErrorKind> {
         match self {

@@ -12,9 +12,9 @@ pub enum NoSessionReason {
     Malformed,
     /// No key of the ring has signed the cookie's value.
     Forged,
-    /// No such session is stored, or the token does not match it. If the store can't tell, it may have expired.
+    /// No such session is stored, or the token does not match it. If the store can't tell, it may also have expired.
     Unknown,
-    /// It has expired. In-memory stores know this until they have swept it.
+    /// It has expired. Only stores in this process's memory report this, until they have swept the session.
     Expired,
     /// Its token was replaced by a newer one, at a login or a renewal.
     Superseded,

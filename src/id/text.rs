@@ -3,12 +3,12 @@
 //! Reading and writing use arithmetic alone: no branch and no table look-up depends on a character, and all characters
 //! are processed at once. A general decoder works character by character, and handles padding that a token never has.
 
-/// Characters of a token.
+/// The number of characters of a token.
 pub(crate) const CHARS: usize = 32;
-/// Bytes of a token: four characters hold three.
+/// The number of bytes of a token: four characters hold three bytes.
 pub(super) const BYTES: usize = CHARS / 4 * 3;
 
-/// Decodes this text; `None` if it is not 32 characters of the alphabet.
+/// Decodes this text. Returns `None` unless it is 32 characters of the alphabet.
 pub(super) fn decode(text: &[u8]) -> Option<[u8; BYTES]> {
     let text: &[u8; CHARS] = text.try_into().ok()?;
     let values = text.map(value);
@@ -35,7 +35,7 @@ pub(super) fn encode(bytes: &[u8; BYTES]) -> [u8; CHARS] {
     text
 }
 
-/// The six bits of a character; -1 if it is not in the alphabet.
+/// Returns the six bits of a character, or -1 if it is not in the alphabet.
 fn value(character: u8) -> i16 {
     let c = i16::from(character);
     // Each range gives one more than the value, or nothing.
@@ -46,13 +46,13 @@ fn value(character: u8) -> i16 {
         + (within(c, b'_', b'_') & 64)
 }
 
-/// All bits if `first <= c <= last`, none otherwise.
+/// Returns a number with all bits set if `first <= c <= last`, otherwise 0.
 fn within(c: i16, first: u8, last: u8) -> i16 {
     // The sign bit is set only if both are negative.
     ((i16::from(first) - 1 - c) & (c - i16::from(last) - 1)) >> 8
 }
 
-/// The character for six bits.
+/// Returns the character for six bits.
 fn character(value: i16) -> u8 {
     // Starts at 'A', with a step at the end of each range.
     let past = |last: i16| (last - value) >> 8;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     proptest! {
-        /// Agrees with another implementation.
+        /// Agrees with `base64ct`.
         #[test]
         fn agrees_with_base64ct(bytes: [u8; BYTES], text in proptest::collection::vec(any::<u8>(), 28..36)) {
             let encoded = encode(&bytes);

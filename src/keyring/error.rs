@@ -1,16 +1,16 @@
-//! Errors of adding a key to a ring, or of removing one.
+//! Errors of adding a key to a ring, or of removing one from it.
 
 use super::key_id::KeyId;
 
-/// A key can't be added to a ring, or not be removed from it.
+/// A key can't be added to a ring or removed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRingError {
-    /// The secret is on the ring already.
-    #[error("the key {0} is on the ring already: each secret is named once")]
+    /// The secret is already on the ring.
+    #[error("the key {0} is already on the ring: name each secret once")]
     Twice(KeyId),
-    /// The key writes.
-    #[error("the key {0} writes: make a ring on which another writes")]
+    /// The key is the one that writes, so it can't be removed.
+    #[error("the key {0} is the writing key: create a ring with another writing key")]
     Writing(KeyId),
 }
 

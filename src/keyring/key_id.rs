@@ -1,4 +1,4 @@
-//! Which key it was.
+//! The id of a key.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 /// Bytes of a key's id; 6 bytes are 8 characters of base64url without padding.
 pub(crate) const KEY_ID_BYTES: usize = 6;
 
-/// Which key of a ring it was: derived from the secret one way, so it is safe in logs and on disk.
+/// Identifies a key of a ring. It is derived one-way from the secret, so it is safe in logs and on disk.
 ///
-/// `Display` is 8 characters of base64url.
+/// `Display` writes 8 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; KEY_ID_BYTES]);
 

@@ -17,7 +17,7 @@ use super::{
 /// Domain separation of these keys from others that could be derived from the same secret: the scheme and its version.
 const SALT: &[u8] = b"session-layer/1";
 
-/// The contexts of HKDF (RFC 5869, section 3.2): one secret, keys that have nothing to do with each other.
+/// The contexts of HKDF (RFC 5869, section 3.2), which make the keys of one secret independent of each other.
 const ID: &[u8] = b"key id";
 const COOKIE: &[u8] = b"cookie signature";
 const RECORD: &[u8] = b"record seal";
@@ -63,17 +63,17 @@ fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, context: &[u8]) -> Zeroizing<[u8;
 pub struct KeyRing(Arc<[Arc<RingKey>]>);
 
 impl KeyRing {
-    /// A ring whose one key writes and opens.
+    /// Creates a ring with one key, which writes and opens.
     #[must_use]
     pub fn new(writing: Secret) -> Self {
         Self([Arc::new(RingKey::derive(&writing))].into())
     }
 
-    /// Adds a key that opens and does not write: an earlier one, or one that is to write later.
+    /// Adds a key that only opens: an earlier one, or one that will write later.
     ///
     /// # Errors
     ///
-    /// If this secret is on the ring already.
+    /// If this secret is already on the ring.
     pub fn opening(self, secret: Secret) -> Result<Self, KeyRingError> {
         let key = RingKey::derive(&secret);
         if self.key(key.id).is_some() {
@@ -109,7 +109,7 @@ impl KeyRing {
         })
     }
 
-    /// A ring from a file of such lines; see [`from_lines`](Self::from_lines).
+    /// Creates a ring from a file of such lines; see [`from_lines`](Self::from_lines).
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl KeyRing {
         Self::from_lines(&secret::read_file(path)?).map_err(|error| error.at(path))
     }
 
-    /// A ring from an environment variable of such lines; see [`from_lines`](Self::from_lines).
+    /// Creates a ring from an environment variable of such lines; see [`from_lines`](Self::from_lines).
     ///
     /// # Errors
     ///
@@ -182,7 +182,8 @@ mod tests {
         base64ct::Base64::encode_string(secret(first).bytes())
     }
 
-    /// Every later version derives the same keys as 0.1.0. Computed by another implementation (Python's `hmac`).
+    /// Every later version derives the same keys as 0.1.0. The vectors were computed by another implementation
+    /// (Python's `hmac`).
     #[test]
     fn frozen_vectors() {
         let key = RingKey::derive(&secret(1));
@@ -227,10 +228,10 @@ mod tests {
 
     #[test]
     fn no_secret_and_a_secret_twice_are_refused() {
-        assert!(KeyRing::from_lines("# none\n").unwrap_err().to_string().starts_with("the secret: there is none"));
+        assert!(KeyRing::from_lines("# none\n").unwrap_err().to_string().starts_with("the secret: it is missing"));
         let error = KeyRing::from_lines(&format!("{0}\n{0}\n", base64(1))).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("is on the ring already"), "{source}");
+        assert!(source.contains("is already on the ring"), "{source}");
     }
 
     #[test]

@@ -10,14 +10,14 @@ use std::{
 use base64ct::{Base64, Base64Unpadded, Base64Url, Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;
 
-/// The fewest bytes of a secret: the strength of the keys that are derived from it.
+/// The minimum length of a secret, in bytes: the strength of the keys that are derived from it.
 const MIN_BYTES: usize = 32;
 
 /// A file or variable of secrets has a few lines. A larger one was probably named by mistake.
 const MAX_TEXT_BYTES: u64 = 64 * 1024;
 
-/// Different byte values below which a secret is refused. 32 random bytes have about 30, 32 random hexadecimal digits
-/// about 14; fewer than 8 happen to neither within the age of the universe.
+/// The least number of different byte values; a secret with fewer is refused. 32 random bytes have about 30, and 32
+/// random hexadecimal digits about 14. Neither ever has fewer than 8 by chance, within the age of the universe.
 const MIN_DISTINCT: usize = 8;
 
 /// Common placeholders for a secret. Six random letters at a given place have a chance of 1 in 2^48.
@@ -204,8 +204,8 @@ impl fmt::Display for SecretError {
             Reason::Weak(weakness) => f.write_str(weakness)?,
             Reason::NotBase64 => f.write_str("it is not base64")?,
             Reason::Unreadable(_) => return f.write_str("it can't be read"),
-            Reason::NotSet => f.write_str("it is not set, or is no text")?,
-            Reason::Empty => f.write_str("there is none")?,
+            Reason::NotSet => f.write_str("it is not set, or is not valid UTF-8")?,
+            Reason::Empty => f.write_str("it is missing")?,
             Reason::Ring(_) => return f.write_str("it can't be on the ring"),
         }
         f.write_str("; make one with: openssl rand -base64 32")
@@ -280,7 +280,7 @@ mod tests {
         assert!(error.to_string().starts_with("the secret in the environment variable SESSION_LAYER_NO_SUCH_VARIABLE"));
     }
 
-    /// The bytes, and the text from which they were decoded.
+    /// Covers the bytes, and the text from which they were decoded.
     #[test]
     fn a_secret_is_wiped_when_dropped() {
         fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}

@@ -1,4 +1,4 @@
-//! One request's way out.
+//! The response future: polls the inner service, commits, and adds the session's headers.
 
 use std::{
     fmt,
@@ -17,18 +17,18 @@ use super::{
 use crate::{
     error::Result as SessionResult,
     events::EventKind,
-    session::{Answer, Due, Polling, ResponseHead},
+    session::{Due, Polling, ResponseHead},
 };
 
 pin_project! {
-    /// The future of a [`SessionService`](super::SessionService): the inner one, then the commit.
+    /// The response future of a [`SessionService`](super::SessionService): polls the inner future, then commits.
     ///
-    /// Only a commit is boxed.
+    /// Only a commit, or the return of a lease, is boxed.
     pub struct ResponseFuture<F, T, R> {
         #[pin]
         stage: Stage<F, T>,
         in_flight: InFlight,
-        answer: R,
+        error_response: R,
     }
 }
 
@@ -36,21 +36,22 @@ pin_project! {
     #[project = StageProjection]
     enum Stage<F, T> {
         Handler { #[pin] future: F },
-        // With the handler's answer.
+        // `output` is the handler's answer.
         Commit { future: Pin<Box<dyn Future<Output = SessionResult<()>> + Send>>, output: Option<T> },
     }
 }
 
-/// The session of a request that is not answered yet. Dropped with it, it keeps what `destroy` was asked for.
+/// The session of a request that is not answered yet. If the request is dropped, dropping this carries out a `destroy`
+/// that the handler has called.
 struct InFlight {
     handle: Option<SessionHandle>,
-    /// A commit has begun that runs to its end by itself.
+    /// Whether a commit has begun that runs to its end even if this is dropped.
     runs_on: bool,
 }
 
 impl<F, T, R> ResponseFuture<F, T, R> {
-    pub(super) fn new(future: F, handle: Option<SessionHandle>, answer: R) -> Self {
-        Self { stage: Stage::Handler { future }, in_flight: InFlight { handle, runs_on: false }, answer }
+    pub(super) fn new(future: F, handle: Option<SessionHandle>, error_response: R) -> Self {
+        Self { stage: Stage::Handler { future }, in_flight: InFlight { handle, runs_on: false }, error_response }
     }
 }
 
@@ -67,7 +68,7 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Handler { future } => {
                     let Some(handle) = &this.in_flight.handle else { return future.poll(cx) };
-                    let polling = Polling::begin(&handle.shared);
+                    let polling = Polling::begin(&handle.request);
                     let output = ready!(future.poll(cx));
                     drop(polling);
                     let saves = output.as_ref().is_ok_and(|response| {
@@ -77,30 +78,30 @@ where
                             extensions: response.extensions(),
                         })
                     });
-                    match handle.shared.answered(saves) {
+                    match handle.request.handler_done(saves) {
                         Due::Untouched => {
                             this.in_flight.handle = None;
                             return Poll::Ready(output);
                         }
-                        Due::Clean => return Poll::Ready(this.in_flight.answered(output)),
-                        Due::EndTurn => {
-                            let shared = Arc::clone(&handle.shared);
+                        Due::Clean => return Poll::Ready(this.in_flight.with_headers(output)),
+                        Due::ReleaseLease => {
+                            let request = Arc::clone(&handle.request);
                             let future = Box::pin(async move {
-                                shared.end_turn().await;
+                                request.release_lease().await;
                                 Ok(())
                             });
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
-                        Due::Commit { to_its_end: whole } => {
-                            let shared = Arc::clone(&handle.shared);
-                            let commit = async move { shared.last_commit().await };
-                            let future: Pin<Box<dyn Future<Output = _> + Send>> = if whole {
-                                let running = handle.shared.context.running.clone();
-                                Box::pin(async move { running.to_its_end(commit).await })
+                        Due::Commit { runs_on } => {
+                            let request = Arc::clone(&handle.request);
+                            let commit = async move { request.final_commit().await };
+                            let future: Pin<Box<dyn Future<Output = _> + Send>> = if runs_on {
+                                let outliving = handle.request.context.outliving.clone();
+                                Box::pin(async move { outliving.run_on(commit).await })
                             } else {
                                 Box::pin(commit)
                             };
-                            this.in_flight.runs_on = whole;
+                            this.in_flight.runs_on = runs_on;
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
                     }
@@ -110,10 +111,10 @@ where
                     let Some(mut output) = output.take() else { panic!("polled after completion") };
                     if let (Err(error), Ok(response)) = (&outcome, &mut output) {
                         let given = Given::take(response);
-                        *response = this.answer.response(error);
+                        *response = this.error_response.response(error);
                         given.give(response);
                     }
-                    return Poll::Ready(this.in_flight.answered(output));
+                    return Poll::Ready(this.in_flight.with_headers(output));
                 }
             }
         }
@@ -121,15 +122,15 @@ where
 }
 
 impl InFlight {
-    /// The output with what it says of the session. An error of the inner service has no headers to say it in.
-    fn answered<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
+    /// Adds the session's headers to the response. An error of the inner service has no headers.
+    fn with_headers<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
         if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {
-            let answer: Answer = handle.shared.take_answer();
+            let notes = handle.request.take_notes();
             let (settings, status) = (handle.settings(), response.status());
-            if answer.over_http && answer.cookie.is_some() && settings.cookie.reports_insecure() {
+            if notes.over_http && notes.cookie.is_some() && settings.cookie.reports_insecure() {
                 handle.context().emit(EventKind::SecureCookieOverHttp { cookie: settings.cookie.name() });
             }
-            if headers::apply(settings, &answer, status, response.headers_mut()) && handle.is_nested() {
+            if headers::apply(settings, &notes, status, response.headers_mut()) && handle.is_nested() {
                 Given::note(response);
             }
         }
@@ -139,11 +140,11 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // The client has gone while its request was under way: a logout is carried out all the same.
+        // The client has disconnected before it was answered. A logout is carried out all the same.
         if let Some(handle) = self.handle.take()
             && !self.runs_on
         {
-            handle.shared.abandon();
+            handle.request.abandon();
         }
     }
 }

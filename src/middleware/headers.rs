@@ -1,14 +1,14 @@
-//! What the response says of the session: its cookie, and how far it may be cached.
+//! The response headers about the session: its cookie, and whether the response may be cached.
 
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{self, Entry},
 };
 
-use crate::session::{Answer, Settings};
+use crate::session::{ResponseNotes, Settings};
 
-/// The cookies that the layers inside gave a response. One around them that has to replace it keeps them: they may hold
-/// the only token of a session that was renewed.
+/// The headers that inner layers added to a response. If an outer layer replaces the response, it keeps them: a cookie
+/// may contain the only token of a session that was renewed.
 #[derive(Clone, Default)]
 pub(super) struct Given {
     cookies: Vec<HeaderValue>,
@@ -16,7 +16,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// Notes the cookie that was just set.
+    /// Records the cookie that was just set, and the `Cache-Control` header beside it.
     pub(super) fn note<B>(response: &mut Response<B>) {
         let cookie = response.headers().get_all(header::SET_COOKIE).iter().next_back().cloned();
         let cache_control = response.headers().get(header::CACHE_CONTROL).cloned();
@@ -25,12 +25,12 @@ impl Given {
         given.cache_control = cache_control;
     }
 
-    /// What was given to a response that is to be replaced.
+    /// Takes the headers that inner layers added to a response that is about to be replaced.
     pub(super) fn take<B>(response: &mut Response<B>) -> Self {
         response.extensions_mut().remove().unwrap_or_default()
     }
 
-    /// Gives it to the one in its place.
+    /// Adds them to the response that replaces it.
     pub(super) fn give<B>(self, response: &mut Response<B>) {
         if self.cookies.is_empty() {
             return;
@@ -46,23 +46,23 @@ impl Given {
     }
 }
 
-/// Adds what a response that depends on the session must say. `true` if it sets the cookie.
+/// Adds the headers of a response that depends on the session. Returns `true` if they set or remove the cookie.
 ///
-/// It varies by `Cookie`, and is private unless the handler said otherwise. One that sets the cookie is stored by no
-/// cache: another visitor would get this one's session (RFC 9111, section 7.3).
-pub(super) fn apply(settings: &Settings, answer: &Answer, status: StatusCode, headers: &mut HeaderMap) -> bool {
+/// The response varies by `Cookie`, and is private unless the handler has set `Cache-Control`. If it sets the cookie,
+/// no cache may store it: another visitor would get this one's session (RFC 9111, section 7.3).
+pub(super) fn apply(settings: &Settings, notes: &ResponseNotes, status: StatusCode, headers: &mut HeaderMap) -> bool {
     // The request had two live sessions and was refused: both cookies are removed, so that the visitor can sign in
     // again. Neither session is ended, since one may be another person's. If the answer is not a refusal, the handler
     // went on without a session, and no cookie is removed.
-    let loses_all = answer.two_sessions && status.is_client_error();
-    let sets_cookie = match &answer.cookie {
+    let loses_all = notes.two_sessions && status.is_client_error();
+    let sets_cookie = match &notes.cookie {
         Some((token, max_age)) => {
             settings.cookie.set(headers, token, *max_age);
             true
         }
-        None if answer.destroyed || loses_all => {
+        None if notes.destroyed || loses_all => {
             settings.cookie.remove(headers);
-            headers.extend(answer.removals.iter().map(|line| (header::SET_COOKIE, line.clone())));
+            headers.extend(notes.removals.iter().map(|line| (header::SET_COOKIE, line.clone())));
             true
         }
         None => false,

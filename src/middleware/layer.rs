@@ -1,4 +1,4 @@
-//! The layer, built once.
+//! The layer.
 
 use std::{fmt, sync::Arc};
 
@@ -10,10 +10,10 @@ use crate::{
     admin::Sessions,
     error::Result,
     id::SessionId,
-    session::{Context, Session, Shared},
+    session::{Context, RequestSession, Session},
 };
 
-/// Gives every request a session: read from its cookie, loaded when a handler asks for it, saved if it has changed.
+/// Gives every request a session: found by its cookie, loaded when a handler asks for it, and saved if it has changed.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -29,16 +29,18 @@ use crate::{
 /// let app: Router = Router::new().route("/", get(home)).layer(SessionLayer::new(MemoryStore::new()));
 /// ```
 ///
-/// It is one type whatever the store and the cookie. `R` answers errors: see
-/// [`error_response`](super::SessionLayerBuilder::error_response). Two
-/// layers with different cookie names nest: handlers get the inner one's session, and both commit. Of two with one name
-/// the inner does nothing, and says so once.
+/// The type does not depend on the store or the cookie. `R` builds the responses to errors: see
+/// [`error_response`](super::SessionLayerBuilder::error_response).
 ///
-/// # Beside other layers
+/// Layers with different cookie names can be nested: handlers get the inner layer's session, and both layers commit. If
+/// both have the same cookie name, the inner layer has no effect, and that is reported once
+/// ([`NestedLayer`](crate::EventKind::NestedLayer)).
 ///
-/// If a session can't be committed, the layer replaces the response, so it must be able to make a response body. Some
-/// layers give the responses of what is inside of them a body that nobody else can make, such as `TraceLayer`. In one
-/// `ServiceBuilder`, such a layer can't be inside of the session layer:
+/// # Other layers
+///
+/// If a session can't be committed, the layer replaces the response, so it must be able to create a response body.
+/// Some layers, such as `TraceLayer`, wrap the response body of their inner service in a type that other layers can't
+/// create. In one `ServiceBuilder`, such a layer can't be inside the session layer:
 ///
 /// ```compile_fail,E0277
 /// # use axum::{Router, routing::get};
@@ -50,8 +52,8 @@ use crate::{
 /// let app: Router = Router::new().route("/", get(async || "home")).layer(layers); // error
 /// ```
 ///
-/// Put it before the session layer, which makes it the outer one, or call the router's `layer` twice. After each call of
-/// it, axum's body is back:
+/// Put it before the session layer, which makes it the outer one, or call the router's `layer` twice. Each call of
+/// `layer` turns the body into axum's `Body` again:
 ///
 /// ```
 /// # use axum::{Router, routing::get};
@@ -68,45 +70,47 @@ use crate::{
 ///     .layer(sessions); // the outer one
 /// ```
 pub struct SessionLayer<R = DefaultErrorResponse> {
-    /// What all its requests share.
+    /// Shared by all its requests.
     pub(super) context: Arc<Context>,
-    pub(super) answer: R,
+    pub(super) error_response: R,
 }
 
 /// # Sessions outside a request
 impl<R> SessionLayer<R> {
-    /// An empty session with this layer's settings and no request. [`Session::save`] writes it.
+    /// Creates an empty session with this layer's settings, outside a request. [`Session::save`] stores it.
     ///
-    /// With [`request_cookie`](Self::request_cookie) a test gives it to the requests that it sends
+    /// Tests can send requests with this session by its [`request_cookie`](Self::request_cookie)
     /// (`examples/testing.rs`).
     #[must_use]
     pub fn new_session(&self) -> Session {
-        Session::of(Shared::detached(Arc::clone(&self.context), Default::default()))
+        Session::of(RequestSession::detached(Arc::clone(&self.context), Default::default()))
     }
 
-    /// The session of this id with this layer's settings and no request; `None` if no such session is live.
+    /// Opens the session with this id and this layer's settings, outside a request. Returns `None` if no such session
+    /// is live.
     ///
     /// # Errors
     ///
-    /// If the store can't tell, or can't open the record.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell, [`Damaged`](crate::ErrorKind::Damaged)
+    /// if it can't open the record.
     pub async fn open_session(&self, id: SessionId) -> Result<Option<Session>> {
         Session::open_with(Arc::clone(&self.context), id).await
     }
 
-    /// All sessions of this layer's store, with its settings: for jobs and pages of operators, and to list and revoke the
-    /// sessions of one owner.
+    /// Returns a handle on all sessions of this layer's store, with this layer's settings. It is for jobs and
+    /// operators' pages, and lists and revokes the sessions of one owner.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         Sessions::with(Arc::clone(&self.context))
     }
 
-    /// Waits until nothing of this layer runs on after its caller has gone. Call it in a graceful shutdown, after the server
-    /// has stopped and before the store is closed.
+    /// Waits for this layer's operations that are still running, even those whose callers have gone. Call it in a
+    /// graceful shutdown, after the server has stopped and before the store is closed.
     ///
-    /// A login, a renewal, a logout, [`save`](Session::save) and the like run to their end in tasks of their own, so that a
-    /// client that disconnects can't stop them half way. A server that has answered its last request does not wait for
-    /// these tasks, and neither does the runtime. What begins while this waits is awaited, too: changes saved by streams,
-    /// and those of [`Sessions`] that this layer has made.
+    /// A login, a renewal, a logout, [`save`](Session::save) and similar operations run to completion in their own
+    /// tasks, so that a client that disconnects can't stop them half way. Neither the server nor the runtime waits for
+    /// these tasks. This method does, and also waits for operations that begin meanwhile: those of streams that save
+    /// changes, and those of [`Sessions`] that this layer has made.
     ///
     /// ```no_run
     /// # use axum::Router;
@@ -123,18 +127,20 @@ impl<R> SessionLayer<R> {
     /// # }
     /// ```
     ///
-    /// Each operation ends within the store's time limits. To wait no longer than that, put a `tokio::time::timeout` around
-    /// it.
+    /// Each operation ends within the store's time limits. To limit the wait as a whole, put a `tokio::time::timeout`
+    /// around it.
     pub async fn drain(&self) {
-        self.context.running.drained().await;
+        self.context.outliving.drained().await;
     }
 
-    /// The `Cookie` line with which a request has this session, which [`new_session`](Self::new_session) made and which
-    /// was saved, or which has logged in since. `None` for any other: tokens are kept nowhere.
+    /// Returns the value of the `Cookie` header that gives a request this session, for tests.
+    ///
+    /// It is known if [`new_session`](Self::new_session) created the session and it was saved, or if the session has
+    /// logged in since it was created or opened. For any other session this is `None`, since tokens are not stored.
     #[must_use]
     pub fn request_cookie(&self, session: &Session) -> Option<HeaderValue> {
-        let state = session.shared().state();
-        state.answer.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
+        let state = session.request().state();
+        state.notes.cookie.as_ref().map(|(token, _)| self.context.settings.cookie.pair(token))
     }
 }
 
@@ -142,13 +148,13 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, Arc::clone(&self.context), self.answer.clone())
+        SessionService::new(inner, Arc::clone(&self.context), self.error_response.clone())
     }
 }
 
 impl<R: Clone> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
-        Self { context: Arc::clone(&self.context), answer: self.answer.clone() }
+        Self { context: Arc::clone(&self.context), error_response: self.error_response.clone() }
     }
 }
 

@@ -1,14 +1,14 @@
-//! A session that may not be needed.
+//! A session that is loaded on demand.
 
 use std::{fmt, sync::Arc};
 
 use crate::{
     cookie::Tokens,
     error::{ErrorKind, Result},
-    session::{LoadFailure, Session, Shared},
+    session::{RequestSession, Session},
 };
 
-/// A session for a handler that may not need one: it is loaded when it is asked for, once.
+/// A session that is loaded on demand, and at most once, for handlers that may not need it.
 ///
 /// ```
 /// # use session_layer::{Error, LazySession};
@@ -23,13 +23,13 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct LazySession {
-    shared: Arc<Shared>,
+    request: Arc<RequestSession>,
     tokens: Arc<Tokens>,
     has_cookie: bool,
 }
 
 impl LazySession {
-    /// This session as a lazy one, for tests that call a handler. Nothing is left to load.
+    /// Wraps a session that is already loaded, for tests that call a handler.
     ///
     /// ```
     /// # use session_layer::{Error, LazySession, MemoryStore, Session};
@@ -51,34 +51,34 @@ impl LazySession {
     #[must_use]
     pub fn new(session: Session) -> Self {
         let has_cookie = !session.is_new();
-        Self { shared: Arc::clone(session.shared()), tokens: Arc::default(), has_cookie }
+        Self { request: Arc::clone(session.request()), tokens: Arc::default(), has_cookie }
     }
 
-    pub(super) fn of(shared: Arc<Shared>, tokens: Tokens) -> Self {
-        Self { shared, has_cookie: !tokens.is_empty(), tokens: Arc::new(tokens) }
+    pub(super) fn of(request: Arc<RequestSession>, tokens: Tokens) -> Self {
+        Self { request, has_cookie: !tokens.is_empty(), tokens: Arc::new(tokens) }
     }
 
-    /// Whether the request brought a cookie that looks like a session's. It says nothing about whether one is live. For a
-    /// session in a [test](Self::new): whether it is stored.
+    /// Returns whether the request has a cookie that looks like a session's, which does not mean that the session is
+    /// live. For a session in a [test](Self::new), returns whether it is stored.
     #[must_use]
     pub fn has_cookie(&self) -> bool {
-        self.shared.consult();
+        self.request.consult();
         self.has_cookie
     }
 
-    /// The session.
+    /// Loads the session, if it is not loaded yet, and returns it.
     ///
     /// # Errors
     ///
-    /// If the store can't tell, the record can't be opened, two live sessions are named, or its turn does not come.
+    /// The same as [`SessionHandle::session`](crate::SessionHandle::session).
     pub async fn session(&self) -> Result<Session> {
-        load(&self.shared, &self.tokens).await
+        self.request.open(&self.tokens).await
     }
 
     /// Ends the session at once, even if its record can't be opened. Returns `true` if there was one.
     ///
-    /// If a visitor has the cookies of two live sessions, all other requests are answered 400. This call ends both
-    /// sessions, and the answer removes the cookies. So use it for the logout:
+    /// If a visitor has the cookies of two live sessions, requests that extract a [`Session`] are answered 400. This
+    /// call ends both sessions, and the response removes the cookies. So use it for the logout:
     ///
     /// ```
     /// # use session_layer::{Error, LazySession};
@@ -89,21 +89,22 @@ impl LazySession {
     /// ```
     ///
     /// If requests of one session run [one after another](crate::SessionLayerBuilder::exclusive), this call does not
-    /// wait for its turn. The request whose turn it is can save nothing any more.
+    /// wait for its turn. The request whose turn it is can't save anything afterwards.
     ///
     /// # Errors
     ///
-    /// As [`Session::destroy_now`]; [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell.
+    /// The same as [`Session::destroy_now`], and [`Unavailable`](crate::ErrorKind::Unavailable) if the store can't tell
+    /// whether there is a session.
     pub async fn destroy(&self) -> Result<bool> {
-        self.shared.consult();
-        // The end of a session waits for nobody's turn.
-        if self.shared.takes_turns() {
-            return self.shared.destroy_unopened(&self.tokens).await;
+        self.request.consult();
+        // Ending a session doesn't wait for its lease.
+        if self.request.waits_for_lease() {
+            return self.request.destroy_by_tokens(&self.tokens).await;
         }
         match self.session().await {
             Ok(session) => session.destroy_now().await,
-            // What can't be opened can still be ended; of two, both are.
-            Err(error) if error.kind() != ErrorKind::Unavailable => self.shared.destroy_unopened(&self.tokens).await,
+            // A record that can't be opened can still be ended. Of two live sessions, both are.
+            Err(error) if error.kind() != ErrorKind::Unavailable => self.request.destroy_by_tokens(&self.tokens).await,
             Err(error) => Err(error),
         }
     }
@@ -113,20 +114,10 @@ impl fmt::Debug for LazySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("LazySession");
         debug.field("has_cookie", &self.has_cookie);
-        if self.shared.was_asked_for() {
-            debug.field("session", &self.shared).finish()
+        if self.request.was_asked_for() {
+            debug.field("session", &self.request).finish()
         } else {
             debug.finish_non_exhaustive()
         }
     }
-}
-
-/// Loads a request's session, and notes if the request is refused because of two live sessions.
-pub(super) async fn load(shared: &Arc<Shared>, tokens: &Tokens) -> Result<Session> {
-    let outcome = shared.load(tokens).await;
-    if let Err(LoadFailure::TwoSessions) = &outcome {
-        shared.state().answer.two_sessions = true;
-    }
-    outcome?;
-    Ok(Session::of(Arc::clone(shared)))
 }

@@ -1,34 +1,30 @@
-//! The layer: from HTTP to the session, and back.
+//! The tower middleware: the layer, its settings, and access to the session of a request.
 //!
-//! - [`SessionLayer`], built once, and its [builder](SessionLayerBuilder); `exclusive` and `sessions_per_owner`: settings
-//!   that take a chapter.
-//! - [`SessionService`] and its [`ResponseFuture`]: one request's way.
-//! - [`SessionHandle`], [`LazySession`]: how a session is asked for.
-//! - [`ErrorResponse`]: what a visitor gets if the session fails.
+//! - [`SessionLayer`], and its settings: the [builder](SessionLayerBuilder).
+//! - [`SessionService`] and its [`ResponseFuture`]: the request's way in, and the response's way out.
+//! - [`SessionHandle`], [`LazySession`]: access to the session.
+//! - [`ErrorResponse`]: the responses to session errors.
 //! - `headers`: the response headers about the session.
 //! - `transport`: detects requests over plain HTTP.
 
-mod answer;
 mod builder;
-mod exclusive;
+mod error_response;
 mod future;
-mod handle;
 mod headers;
 mod layer;
 mod lazy;
 mod service;
-mod sessions_per_owner;
+mod session_handle;
 mod transport;
-mod turns;
 
 #[cfg(feature = "axum")]
-pub(crate) use self::answer::response_in_handler;
+pub(crate) use self::error_response::response_in_handler;
 pub use self::{
-    answer::{CustomErrorResponse, DefaultErrorResponse, ErrorResponse},
     builder::SessionLayerBuilder,
+    error_response::{CustomErrorResponse, DefaultErrorResponse, ErrorResponse},
     future::ResponseFuture,
-    handle::SessionHandle,
     layer::SessionLayer,
     lazy::LazySession,
     service::SessionService,
+    session_handle::SessionHandle,
 };

@@ -1,4 +1,4 @@
-//! One request's way in.
+//! The service: puts a handle into each request.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -11,33 +11,34 @@ use tower_service::Service;
 use super::{DefaultErrorResponse, ErrorResponse, ResponseFuture, SessionHandle};
 use crate::{events::EventKind, session};
 
-/// What [`SessionLayer`](super::SessionLayer) makes of a service: it puts a [`SessionHandle`] into each request's extensions and commits when
-/// the inner service has answered.
+/// The service that [`SessionLayer`](super::SessionLayer) creates. It puts a [`SessionHandle`] into each request's
+/// extensions, and commits when the inner service has answered.
 ///
-/// It asks nothing of the inner service but that it is one, for requests in and responses out.
+/// The inner service can be any `Service<Request<_>, Response = Response<_>>`. It needs no other bounds, such as `Clone`
+/// or `Send`.
 #[derive(Debug, Clone)]
 pub struct SessionService<S, R = DefaultErrorResponse> {
     inner: S,
     context: Arc<session::Context>,
-    answer: R,
+    error_response: R,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(super) fn new(inner: S, context: Arc<session::Context>, answer: R) -> Self {
-        Self { inner, context, answer }
+    pub(super) fn new(inner: S, context: Arc<session::Context>, error_response: R) -> Self {
+        Self { inner, context, error_response }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, to be changed.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service alone.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -61,14 +62,14 @@ where
         let extensions = request.extensions_mut();
         let outer = extensions.get::<SessionHandle>();
         if outer.is_some_and(|outer| outer.is_named(context.settings.cookie.name())) {
-            // Two sessions under one name would overwrite each other's cookie.
+            // Two sessions with one cookie name would overwrite each other's cookie.
             if !context.nested.swap(true, Ordering::Relaxed) {
                 context.emit(EventKind::NestedLayer { cookie: context.settings.cookie.name() });
             }
-            return ResponseFuture::new(self.inner.call(request), None, self.answer.clone());
+            return ResponseFuture::new(self.inner.call(request), None, self.error_response.clone());
         }
         let handle = SessionHandle::new(Arc::clone(context), outer.cloned());
         extensions.insert(handle.clone());
-        ResponseFuture::new(self.inner.call(request), Some(handle), self.answer.clone())
+        ResponseFuture::new(self.inner.call(request), Some(handle), self.error_response.clone())
     }
 }

@@ -1,4 +1,4 @@
-//! Detects requests over plain HTTP, as far as they say so.
+//! Detects requests over plain HTTP, as far as headers and URI show it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, Uri, header};
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a browser would lose a `Secure` cookie set on this request: its `Host` is not a loopback name, and nothing
-/// says that it came over TLS. Proxies' headers are used for this warning only.
+/// Returns whether a browser would drop a `Secure` cookie that the response sets: the request's `Host` is not a
+/// loopback name, and nothing indicates TLS. Proxies' headers are used for this warning only.
 ///
 /// A request without `Host` is usually HTTP/2, which browsers use over TLS only.
 pub(super) fn is_plain_http(headers: &HeaderMap, uri: Option<&Uri>) -> bool {
@@ -24,7 +24,7 @@ fn came_over_tls(headers: &HeaderMap, uri: Option<&Uri>) -> bool {
         || parts(headers, &header::FORWARDED, &[',', ';']).any(forwards_https)
 }
 
-/// Splits a header's values into parts, without the whitespace around them.
+/// Splits a header's values into parts and trims the whitespace around them.
 fn parts<'a>(headers: &'a HeaderMap, name: &HeaderName, at: &'static [char]) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(move |value| value.split(at)).map(str::trim)

@@ -11,8 +11,8 @@ const COUNT_BYTES: usize = 4;
 const OFFSET_BYTES: usize = 4;
 const KEY_LENGTH_BYTES: usize = 1;
 
-/// Entries sorted by key, in the form in which they are also written: a look-up is a binary search, a clone of the
-/// record's `Arc` shares them, and a byte store copies them once.
+/// Entries sorted by key, in the form in which stores write them: a look-up is a binary search, a clone of the record's
+/// `Arc` shares them, and a byte store copies them once.
 ///
 /// ```text
 /// count: u32 │ end of entry 0: u32 │ … │ end of entry n-1: u32 │ entry 0 │ … │ entry n-1
@@ -73,14 +73,14 @@ impl Entries {
         Ok(Self(bytes.into()))
     }
 
-    /// The same without a copy.
+    /// Reads entries without copying the bytes.
     #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "what opens records has made them itself"))]
     pub(crate) fn from_boxed(bytes: Box<[u8]>) -> Result<Self, RecordError> {
         check(&bytes)?;
         Ok(Self(bytes))
     }
 
-    /// Returns the entries in the form that stores write. Without entries, that is no bytes.
+    /// Returns the entries in the form that stores write. If there are none, the slice is empty.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -122,7 +122,7 @@ impl Entries {
         read_u32(&self.0, 0).unwrap_or(0)
     }
 
-    /// Whether there is no entry.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -133,8 +133,8 @@ impl Entries {
         if count == 0 { 0 } else { COUNT_BYTES + count * (OFFSET_BYTES + KEY_LENGTH_BYTES) + keys_and_values }
     }
 
-    /// The key and value of the entry at `index`, which must be below `len`. The constructors have checked every
-    /// offset.
+    /// Returns the key and value of the entry at `index`, which must be below `len`. The constructors have checked
+    /// every offset.
     fn entry(&self, index: usize) -> (&[u8], &[u8]) {
         let end_of = |index: usize| read_u32(&self.0, COUNT_BYTES + index * OFFSET_BYTES).unwrap_or(0);
         let start = if index == 0 { 0 } else { end_of(index - 1) };
@@ -144,7 +144,7 @@ impl Entries {
     }
 }
 
-/// Shows keys and sizes only, since values are the application's secrets.
+/// Shows only keys and sizes, since values are the application's secrets.
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(key, value)| (key, format!("{} bytes", value.len())))).finish()
@@ -156,7 +156,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(bytes)).ok()
 }
 
-/// Checks that these are the bytes of entries, so that look-ups need not check again.
+/// Checks that these are the bytes of entries, so that look-ups don't have to.
 fn check(bytes: &[u8]) -> Result<(), RecordError> {
     if bytes.is_empty() {
         return Ok(());

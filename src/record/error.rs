@@ -1,4 +1,4 @@
-//! What is no record.
+//! The error for bytes that are not a record.
 
 /// The bytes are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::{
 use super::{Entries, Record, RecordError, RecordKind};
 use crate::{
     clock,
-    id::{Check, EntropyError, SessionId, fill_random},
+    id::{EntropyError, SessionId, TokenCheck, fill_random},
     lifetime::{CookieLifetime, Lifetime},
 };
 
@@ -35,16 +35,16 @@ pub struct Forward {
 }
 
 impl Record {
-    /// The tombstone of a session that got a new token at this time, with an optional forward to it.
+    /// Creates the tombstone of a session that got a new token at this time, with an optional forward to the session.
     ///
-    /// Each tombstone has 16 random bytes, so that no two are equal. If a tombstone is read back, it therefore tells
-    /// which write stored it.
+    /// Each tombstone has 16 random bytes, so no two are equal. A tombstone that is read back therefore shows which
+    /// write stored it.
     ///
     /// # Errors
     ///
     /// If the operating system provides no random numbers.
-    pub fn superseded(
-        check: Check,
+    pub fn tombstone(
+        check: TokenCheck,
         at: SystemTime,
         life: Duration,
         forward: Option<&Forward>,
@@ -63,7 +63,7 @@ impl Record {
         })
     }
 
-    /// The forward in this tombstone; `None` if there is none, or if the record is not a tombstone.
+    /// Returns the forward in this tombstone, or `None` if there is none or the record is not a tombstone.
     ///
     /// # Errors
     ///
@@ -115,11 +115,11 @@ mod tests {
 
     fn forward(owner: Option<&str>) -> Forward {
         let until = UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
-        Forward { to: SessionId::of_owner("x"), until, owner: owner.map(Into::into) }
+        Forward { to: SessionId::for_epoch("x"), until, owner: owner.map(Into::into) }
     }
 
     fn tombstone(forward: Option<&Forward>) -> Record {
-        Record::superseded(Check::from_bytes([9; 16]), UNIX_EPOCH, Duration::from_secs(90), forward).unwrap()
+        Record::tombstone(TokenCheck::from_bytes([9; 16]), UNIX_EPOCH, Duration::from_secs(90), forward).unwrap()
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
             assert_eq!(record.forward().unwrap(), Some(forward));
         }
         assert_eq!(tombstone(None).forward().unwrap(), None);
-        assert_eq!(Record::tombstone(Check::from_bytes([9; 16]), UNIX_EPOCH).forward().unwrap(), None);
+        assert_eq!(Record::plain_tombstone(TokenCheck::from_bytes([9; 16]), UNIX_EPOCH).forward().unwrap(), None);
     }
 
     #[test]

@@ -2,245 +2,33 @@
 //!
 //! - [`Record`]: created, lifetime, check, owner and entries; immutable and shared.
 //! - [`Entries`]: the encoded values by key, in one allocation.
-//! - [`Owner`] and [`Epoch`]: whom a session belongs to.
+//! - [`Owner`] and [`Epoch`]: the user or account that a session belongs to.
 //! - [`Forward`]: leads to a renewed session; stored in the tombstone at the old id.
+//! - `reserved`: the crate's own keys. `renewed`: the time of the last renewal, under one of them.
 //! - [`Record::to_bytes`] and [`Record::from_bytes`]: the versioned wire form.
 
 mod entries;
 mod error;
 mod forward;
+mod kind;
 mod owner;
+#[expect(clippy::module_inception, reason = "the file has the type `Record`")]
+mod record;
 mod renewed;
+mod reserved;
 mod wire;
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
-
-pub(crate) use self::owner::OwnerName;
-pub(crate) use self::renewed::{RENEWED, is_reserved, renewed_value};
 pub use self::{
     entries::{Entries, MAX_KEY_BYTES},
     error::RecordError,
     forward::Forward,
+    kind::RecordKind,
     owner::{Epoch, MAX_OWNER_BYTES, Owner, OwnerError},
+    record::{Record, TOMBSTONE_LIFETIME},
 };
-use crate::{
-    clock,
-    id::{Check, EntropyError},
-    lifetime::{CookieLifetime, Lifetime},
+pub(crate) use self::{
+    owner::OwnerName,
+    renewed::renewed_value,
+    reserved::{RENEWED, is_reserved},
+    wire::{HEAD_BYTES, OWNER_HEAD_BYTES},
 };
-
-/// How long a login's tombstone lives, and requests with the old token are answered as superseded.
-pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
-
-/// The stored form of a session, immutable and shared as `Arc<Record>`.
-///
-/// The *sliding* expiry is not part of it. The store keeps that itself (see [`Stored`](crate::store::Stored)), so that a touch
-/// never rewrites a record. Times are whole milliseconds.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    kind: RecordKind,
-    created_millis: u64,
-    lifetime: Lifetime,
-    check: Check,
-    owner: Option<Owner>,
-    entries: Entries,
-}
-
-/// The kind of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RecordKind {
-    /// A session.
-    Session,
-    /// Left at the old id by a renewal or a login: no data, only "superseded".
-    Tombstone,
-    /// An owner's current epoch.
-    Epoch,
-    /// A record whose entries are sealed. Only the encrypting wrapper opens it.
-    Sealed,
-}
-
-impl Record {
-    /// Creates an empty session, created at this time.
-    #[must_use]
-    pub fn session(check: Check, created_at: SystemTime, lifetime: Lifetime) -> Self {
-        Self {
-            kind: RecordKind::Session,
-            created_millis: clock::to_millis(created_at),
-            lifetime,
-            check,
-            owner: None,
-            entries: Entries::default(),
-        }
-    }
-
-    /// Creates an empty tombstone, which lives for [`TOMBSTONE_LIFETIME`]. A layer uses
-    /// [`superseded`](Self::superseded) instead, whose tombstones are unique.
-    #[must_use]
-    pub fn tombstone(check: Check, at: SystemTime) -> Self {
-        let millis = clock::duration_millis(TOMBSTONE_LIFETIME);
-        Self {
-            kind: RecordKind::Tombstone,
-            ..Self::session(check, at, Lifetime::from_millis(millis, millis, CookieLifetime::Browser))
-        }
-    }
-
-    /// A tombstone that no token matches: it ends a session whose record it replaces, so that late requests find none. It
-    /// lives for [`TOMBSTONE_LIFETIME`], and random bytes tell it from every other.
-    ///
-    /// # Errors
-    ///
-    /// If the operating system has no random numbers to give.
-    pub fn grave(at: SystemTime) -> Result<Self, EntropyError> {
-        Self::superseded(Self::NO_TOKEN, at, TOMBSTONE_LIFETIME, None)
-    }
-
-    /// Whether this is a [`grave`](Self::grave): the session that was stored here has ended.
-    #[must_use]
-    pub fn is_grave(&self) -> bool {
-        self.kind == RecordKind::Tombstone && self.check == Self::NO_TOKEN
-    }
-
-    /// A check that no token has.
-    const NO_TOKEN: Check = Check::from_bytes([0; 16]);
-
-    /// Creates the record of an owner's current epoch. It has no limit of its own, since it must outlive the owner's
-    /// sessions.
-    #[must_use]
-    pub fn epoch(owner: Owner, at: SystemTime) -> Self {
-        let forever = clock::duration_millis(Duration::MAX);
-        let lifetime = Lifetime::from_millis(forever, forever, CookieLifetime::Browser);
-        Self { kind: RecordKind::Epoch, owner: Some(owner), ..Self::session(Self::NO_TOKEN, at, lifetime) }
-    }
-
-    /// The same record with another kind.
-    #[must_use]
-    pub fn with_kind(mut self, kind: RecordKind) -> Self {
-        self.kind = kind;
-        self
-    }
-
-    /// The same record with these entries.
-    #[must_use]
-    pub fn with_entries(mut self, entries: Entries) -> Self {
-        self.entries = entries;
-        self
-    }
-
-    /// The same record with this owner, or with none.
-    #[must_use]
-    pub fn with_owner(mut self, owner: Option<Owner>) -> Self {
-        self.owner = owner;
-        self
-    }
-
-    /// The same record with this lifetime.
-    #[must_use]
-    pub fn with_lifetime(mut self, lifetime: Lifetime) -> Self {
-        self.lifetime = lifetime;
-        self
-    }
-
-    /// The same record with the check of another token.
-    #[must_use]
-    pub fn with_check(mut self, check: Check) -> Self {
-        self.check = check;
-        self
-    }
-
-    /// The same record with the absolute clock started at this time.
-    #[must_use]
-    pub fn with_created_at(mut self, at: SystemTime) -> Self {
-        self.created_millis = clock::to_millis(at);
-        self
-    }
-
-    /// The record's kind.
-    #[must_use]
-    pub fn kind(&self) -> RecordKind {
-        self.kind
-    }
-
-    /// Whether this is a session, sealed or not, as opposed to a tombstone or an epoch. Listings and counts include
-    /// sessions only.
-    #[must_use]
-    pub fn is_session(&self) -> bool {
-        matches!(self.kind, RecordKind::Session | RecordKind::Sealed)
-    }
-
-    /// When the absolute clock was started: at creation, and again at each login.
-    #[must_use]
-    pub fn created_at(&self) -> SystemTime {
-        clock::from_millis(self.created_millis)
-    }
-
-    /// The same in milliseconds since the Unix epoch.
-    #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "sealing binds the number"))]
-    pub(crate) fn created_millis(&self) -> u64 {
-        self.created_millis
-    }
-
-    /// The record with this kind, owner and entries, and with the same times, lifetime and check.
-    #[cfg_attr(not(feature = "encryption"), allow(dead_code, reason = "only a sealed record stands for another"))]
-    pub(crate) fn opened(&self, kind: RecordKind, owner: Option<Owner>, entries: Entries) -> Self {
-        let &Self { created_millis, lifetime, check, .. } = self;
-        Self { kind, created_millis, lifetime, check, owner, entries }
-    }
-
-    /// How long the session lives.
-    #[must_use]
-    pub fn lifetime(&self) -> Lifetime {
-        self.lifetime
-    }
-
-    /// The check half of the token's hash.
-    #[must_use]
-    pub fn check(&self) -> Check {
-        self.check
-    }
-
-    /// The session's owner.
-    #[must_use]
-    pub fn owner(&self) -> Option<&Owner> {
-        self.owner.as_ref()
-    }
-
-    /// The encoded values.
-    #[must_use]
-    pub fn entries(&self) -> &Entries {
-        &self.entries
-    }
-
-    /// When the absolute limit is reached.
-    #[must_use]
-    pub fn absolute_limit(&self) -> SystemTime {
-        self.lifetime.absolute_limit(self.created_at())
-    }
-
-    /// [`expires_at`](Self::expires_at) in milliseconds since the Unix epoch.
-    pub(crate) fn expiry_millis(&self, used_millis: u64) -> u64 {
-        self.lifetime.expiry_millis(self.created_millis, used_millis)
-    }
-
-    /// When the session expires if it is used at this time and not again.
-    #[must_use]
-    pub fn expires_at(&self, used_at: SystemTime) -> SystemTime {
-        self.lifetime.expires_at(self.created_at(), used_at)
-    }
-}
-
-/// Shows keys and sizes only, since values are the application's secrets.
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("kind", &self.kind)
-            .field("created_at", &self.created_at())
-            .field("lifetime", &self.lifetime)
-            .field("owner", &self.owner)
-            .field("entries", &self.entries)
-            .finish_non_exhaustive()
-    }
-}

@@ -1,4 +1,4 @@
-//! Whom a session belongs to.
+//! The owner of a session, and its epoch.
 
 use std::{
     fmt::{self, Write},
@@ -8,9 +8,9 @@ use std::{
 /// The longest name of an owner, in bytes.
 pub const MAX_OWNER_BYTES: usize = 1_024;
 
-/// The application's name for whom a session belongs to, with the epoch in which it logged in.
+/// The application's name for the user or account that a session belongs to, with the epoch in which it logged in.
 ///
-/// `Debug` shows the epoch only: names are often e-mail addresses.
+/// `Debug` shows only the epoch, since names are often e-mail addresses.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Owner {
     name: Arc<str>,
@@ -18,7 +18,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// An owner of this name in this epoch.
+    /// Creates an owner with this name and epoch.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Owner {
     }
 }
 
-/// An owner's name as text: written on the stack, so that a name costs one allocation whatever type it has.
+/// An owner's name as text, written on the stack, so that a name of any type costs only one allocation.
 pub(crate) struct OwnerName {
     bytes: [u8; MAX_OWNER_BYTES],
     len: usize,
@@ -64,7 +64,7 @@ impl OwnerName {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // Whole strings were copied.
+        // Only whole strings were copied.
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
@@ -86,7 +86,7 @@ impl fmt::Debug for Owner {
     }
 }
 
-/// An owner's random number: a session whose epoch is not its owner's present one is revoked.
+/// An owner's random number. A session whose epoch differs from its owner's current one is revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(u64);
 
@@ -95,18 +95,18 @@ impl Epoch {
     ///
     /// # Errors
     ///
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     pub fn generate() -> Result<Self, crate::id::EntropyError> {
         crate::id::random_u64().map(Self)
     }
 
-    /// The epoch as a number, for a store that keeps its own form of records.
+    /// Returns the epoch as a number, for a store with its own form of records.
     #[must_use]
     pub const fn to_u64(self) -> u64 {
         self.0
     }
 
-    /// An epoch read back from where a store kept it.
+    /// Creates an epoch from the number that a store read back.
     #[must_use]
     pub const fn from_u64(number: u64) -> Self {
         Self(number)

@@ -3,7 +3,7 @@
 use super::{Entries, Epoch, Owner, Record, RecordError, RecordKind};
 use crate::{
     clock,
-    id::Check,
+    id::TokenCheck,
     lifetime::{CookieLifetime, Lifetime},
 };
 
@@ -14,7 +14,10 @@ const PERSISTENT: u8 = 0b01;
 const HAS_OWNER: u8 = 0b10;
 
 /// Bytes up to the owner: version, kind, flags, three times, check.
-const HEAD_BYTES: usize = 3 + 3 * 8 + 16;
+pub(crate) const HEAD_BYTES: usize = 3 + 3 * 8 + 16;
+
+/// Bytes before the name of the owner, if there is one: epoch, length.
+pub(crate) const OWNER_HEAD_BYTES: usize = 8 + 2;
 
 const CUT_OFF: RecordError = RecordError::new("it is cut off");
 
@@ -63,12 +66,12 @@ impl Record {
     /// The number of bytes that [`to_bytes`](Self::to_bytes) returns.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let owner = self.owner.as_ref().map_or(0, |owner| 8 + 2 + owner.name().len());
+        let owner = self.owner.as_ref().map_or(0, |owner| OWNER_HEAD_BYTES + owner.name().len());
         HEAD_BYTES + owner + self.entries.as_bytes().len()
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) of this or an earlier version wrote. Any other bytes are an error, and
-    /// never a panic.
+    /// Reads the form that [`to_bytes`](Self::to_bytes) of this or an earlier version wrote. Any other bytes are an
+    /// error, and never cause a panic.
     ///
     /// # Errors
     ///
@@ -77,7 +80,7 @@ impl Record {
         let mut rest = bytes;
         let [version, kind, flags] = take(&mut rest)?;
         if version != VERSION {
-            return Err(RecordError::new("it is of another version than 1"));
+            return Err(RecordError::new("its version is not 1"));
         }
         let kind = kind_from_byte(kind).ok_or(RecordError::new("its kind is unknown"))?;
         if flags & !(PERSISTENT | HAS_OWNER) != 0 {
@@ -90,7 +93,7 @@ impl Record {
         if idle == 0 || absolute == 0 {
             return Err(RecordError::new("its lifetime is zero"));
         }
-        let check = Check::from_bytes(take(&mut rest)?);
+        let check = TokenCheck::from_bytes(take(&mut rest)?);
         let owner = if flags & HAS_OWNER == 0 { None } else { Some(take_owner(&mut rest)?) };
         let entries = Entries::from_bytes(rest)?;
         Ok(Self {
@@ -123,7 +126,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], RecordError> {
     Ok(*head)
 }
 
-/// Reads a time or duration. One beyond the year 9999 was never written by this crate.
+/// Reads a time or duration. This crate never writes one beyond the year 9999.
 fn take_millis(rest: &mut &[u8]) -> Result<u64, RecordError> {
     let millis = u64::from_le_bytes(take(rest)?);
     if millis <= clock::LAST_MILLIS { Ok(millis) } else { Err(RecordError::new("one of its times is out of range")) }
@@ -150,12 +153,12 @@ mod tests {
         let created = UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
         let lifetime = Lifetime::new(Duration::from_secs(3_600), Duration::from_secs(86_400)).unwrap().persistent();
         let pairs = [("n", &b"\x0142"[..]), ("user", &b"\x01\"bob\""[..])];
-        Record::session(Check::from_bytes(*b"0123456789abcdef"), created, lifetime)
+        Record::session(TokenCheck::from_bytes(*b"0123456789abcdef"), created, lifetime)
             .with_owner(Some(Owner::new("bob@example.org", Epoch::from_u64(7)).unwrap()))
             .with_entries(Entries::from_sorted(pairs.into_iter()).unwrap())
     }
 
-    /// Bytes written by 0.1.0 must be read by every later version.
+    /// Bytes that 0.1.0 wrote must be readable by every later version.
     #[test]
     fn frozen_vectors() {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -163,7 +166,7 @@ mod tests {
             hex(&reference().to_bytes()),
             "0100037b505c18a301000080ee360000000000005c2605000000003031323334353637383961626364656607000000000000000f00626f62406578616d706c652e6f7267020000000500000010000000016e01343204757365720122626f6222"
         );
-        let tombstone = Record::tombstone(Check::from_bytes([9; 16]), UNIX_EPOCH + Duration::from_secs(1));
+        let tombstone = Record::plain_tombstone(TokenCheck::from_bytes([9; 16]), UNIX_EPOCH + Duration::from_secs(1));
         assert_eq!(
             hex(&tombstone.to_bytes()),
             "010100e80300000000000060ea00000000000060ea00000000000009090909090909090909090909090909"
@@ -193,10 +196,7 @@ mod tests {
     fn another_version_is_an_error_that_says_so() {
         let mut bytes = reference().to_bytes();
         bytes[0] = 2;
-        assert_eq!(
-            Record::from_bytes(&bytes).unwrap_err().to_string(),
-            "not a record: it is of another version than 1"
-        );
+        assert_eq!(Record::from_bytes(&bytes).unwrap_err().to_string(), "not a record: its version is not 1");
     }
 
     proptest! {

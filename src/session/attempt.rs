@@ -10,8 +10,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    changes::{Change, Renewal},
-    context::{Context, within},
+    changes::{Change, TokenChange},
+    context::{Context, check_deadline, failed},
     find::{Follow, Found},
     live::{Live, Moment, Unsure},
     work::Work,
@@ -20,28 +20,29 @@ use crate::{
     clock,
     error::{Error, ErrorKind, Result},
     events::EventKind,
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     record::{Forward, Owner, Record, TOMBSTONE_LIFETIME},
     store::{Create, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
 };
 
-/// How long the tombstone of a renewal lives after the grace, in which old tokens are served, is over. It must outlast
-/// requests and open pages: while it is there, ending the session by its old id finds the renewed session.
+/// How long a renewal's tombstone lives after the grace in which old tokens are served. It must outlast running
+/// requests and open pages: as long as it exists, ending the session by its old id finds the renewed session.
 const LINK_LIFE: Duration = Duration::from_secs(3_600);
 
-/// What is stored now.
+/// The stored session after a write.
 pub(super) struct Written {
     pub(super) live: Live,
     /// The token to hand to the visitor, if the session has a new one.
     pub(super) token: Option<SessionToken>,
 }
 
-/// What came of one try.
+/// The outcome of one attempt.
 pub(super) enum Attempt {
     Done(Written),
-    /// Another request was first, or the write did not happen: look at the record again, which the store may have answered.
+    /// Another request wrote first, or nothing was written. Look at the record again; it is included if the store
+    /// returned it.
     Conflict(Option<Stored>),
-    /// The session is not there any more.
+    /// The session no longer exists.
     Gone,
     /// Its owner's sessions were revoked.
     Revoked,
@@ -56,19 +57,19 @@ pub(super) async fn create(context: &Context, work: &mut Work, deadline: Instant
         let usage = Usage::at(&record, now);
         let version = match context.store.create(&id, &record, usage).await {
             Ok(Create::Created(version)) => Some(version),
-            // Two tokens of 192 bits with one id: the store answers at random, or somebody copies ids.
+            // Two 192-bit tokens have the same id: the store gives random answers, or somebody copies ids.
             Ok(Create::Exists) => None,
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                // Nobody has the token yet, so what was not written is simply tried again under another.
+                // Nobody has the token yet. If nothing was written, the loop tries again under another token.
                 Box::pin(read_back(context, &id, &record, error.during("create").on(&id))).await?
             }
             Err(error) => return Err(failed("create", &id)(error)),
         };
         if let Some(version) = version {
-            context.emit(EventKind::Created { id, record: &record, login: work.renewal == Renewal::Login });
+            context.emit(EventKind::Created { id, record: &record, login: work.token_change == TokenChange::Login });
             return Ok(written(id, record, version, usage, now, Some(token)));
         }
-        within(deadline, &id)?;
+        check_deadline(deadline, &id)?;
     }
 }
 
@@ -77,27 +78,23 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
     let (id, expected) = (live.id, &live.stored.version);
     let now = context.clock.now();
     let record = Arc::new(work.record(context, Some(&live.stored.record), now).await?);
-    let mut usage = Usage::at(&record, now);
-    if live.is_forwarded {
-        // No request has presented the new token yet, so no use of it is recorded.
-        usage.used_at = live.stored.used_at;
-    }
+    let mut usage = live.usage(&record, now);
     let version = match context.store.update(&id, &record, expected, usage).await {
         Ok(Update::Updated(version)) => version,
         Ok(Update::Conflict(newer)) => return Ok(Attempt::Conflict(newer)),
         Ok(Update::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
             let error = error.during("update").on(&id);
-            // Where the old version still stands, the write may yet arrive. Trying again could then run a closure on its
-            // own result, so the outcome stays unknown.
-            // The same where the session has ended since: others may have read what this request has written.
-            let Some(now) = Box::pin(look(context, &id, &error)).await? else { return Err(error.into()) };
-            // Another request may have computed the same record from the same version. If that could mean that one of
-            // two updates is missing, equal content does not prove that this write was stored.
+            // If the old version is still stored, the write may yet arrive. Trying again could then run a closure on
+            // its own result, so the outcome stays unknown. It also stays unknown if the session has ended since:
+            // others may have read what this request wrote.
+            let Some(now) = Box::pin(load_after_unknown(context, &id, &error)).await? else { return Err(error.into()) };
+            // Another request may have computed the same record from the same version. Equal content then doesn't prove
+            // that this write was stored: unless the log is blind, one of two updates may be missing.
             if now.record != record || !work.log.iter().all(Change::is_blind) {
                 return Err(error.into());
             }
-            // As the store has it: the other write may have been the later one.
+            // Take the stored times: the other write may have been the later one.
             usage = now.usage();
             now.version
         }
@@ -109,26 +106,26 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
     Ok(Attempt::Done(written))
 }
 
-/// Moves the session to a fresh token.
+/// Moves the session to a new token.
 pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> Result<Attempt> {
     let (from, expected, before) = (live.id, &live.stored.version, &live.stored.record);
     let now = context.clock.now();
     let (token, to, check) = draw(context)?;
     let record = Arc::new(work.record(context, Some(before), now).await?.with_check(check));
-    // The owner's sessions were revoked since this one was loaded: its data does not come along.
-    if let (Some(held), Some(new)) = (before.owner(), record.owner())
-        && held.name() == new.name()
-        && held.epoch() != new.epoch()
-        && work.renewal == Renewal::Login
+    // The owner's sessions were revoked after this one was loaded, so its data must not be carried over.
+    if let (Some(owner), Some(new)) = (before.owner(), record.owner())
+        && owner.name() == new.name()
+        && owner.epoch() != new.epoch()
+        && work.token_change == TokenChange::Login
     {
         return Ok(Attempt::Revoked);
     }
-    let tombstone = Arc::new(tombstone(context, work.renewal, before, &record, to, now)?);
+    let tombstone = Arc::new(tombstone(context, work.token_change, before, &record, to, now)?);
     let usage = Usage::at(&record, now);
     let version = match context.store.rename(&from, expected, &tombstone, &to, &record, usage).await {
         Ok(Rename::Renamed(version)) => version,
         Ok(Rename::Conflict(newer)) => return Ok(Attempt::Conflict(newer)),
-        // A second token of 192 bits with the same id: try another.
+        // Two 192-bit tokens have the same id. Try another token.
         Ok(Rename::Exists) => return Ok(Attempt::Conflict(None)),
         Ok(Rename::Gone) => return Ok(Attempt::Gone),
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
@@ -136,7 +133,7 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
             match read_back_rename(context, (&from, &tombstone), (&to, &record), error).await {
                 Ok(version) => version,
                 Err(error) => {
-                    let unsure = Unsure { from, tombstone, to, check, token, renewal: work.renewal };
+                    let unsure = Unsure { from, tombstone, to, check, token, token_change: work.token_change };
                     work.unsure = Some(Box::new(unsure));
                     return Err(error);
                 }
@@ -144,22 +141,22 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
         }
         Err(error) => return Err(failed("rename", &from)(error)),
     };
-    context.emit(EventKind::Renewed { from, to, record: &record, login: work.renewal == Renewal::Login });
+    context.emit(EventKind::Renewed { from, to, record: &record, login: work.token_change == TokenChange::Login });
     Ok(Attempt::Done(written(to, record, version, usage, now, Some(token))))
 }
 
-/// The tombstone for the old id. It has a forward only if the session was renewed and keeps its owner: a request with a
-/// token from before a login, which may have been planted, must not reach the session of that login.
+/// Creates the tombstone for the old id. It has a forward only if the session was renewed and keeps its owner. A token
+/// from before a login may have been planted, so requests with it must not reach the session of that login.
 fn tombstone(
     context: &Context,
-    renewal: Renewal,
+    token_change: TokenChange,
     before: &Record,
     after: &Record,
     to: SessionId,
     now: SystemTime,
 ) -> Result<Record> {
     let owner = before.owner().map(Owner::name);
-    let forward = (renewal == Renewal::Renew && owner == after.owner().map(Owner::name)).then(|| Forward {
+    let forward = (token_change == TokenChange::Renew && owner == after.owner().map(Owner::name)).then(|| Forward {
         to,
         until: clock::later(now, context.settings.renewal_grace),
         owner: owner.cloned(),
@@ -171,11 +168,11 @@ fn tombstone(
     } else {
         TOMBSTONE_LIFETIME
     };
-    Record::superseded(before.check(), now, life, forward.as_ref())
+    Record::tombstone(before.check(), now, life, forward.as_ref())
         .map_err(|error| Error::request(ErrorKind::Entropy).because(error))
 }
 
-fn draw(context: &Context) -> Result<(SessionToken, SessionId, Check)> {
+fn draw(context: &Context) -> Result<(SessionToken, SessionId, TokenCheck)> {
     let token = SessionToken::generate().map_err(|error| Error::request(ErrorKind::Entropy).because(error))?;
     let (id, check) = context.identify(&token);
     Ok((token, id, check))
@@ -193,29 +190,30 @@ fn written(
     Written { live: Live { id, stored: Stored::new(record, version, usage), is_forwarded: false, loaded }, token }
 }
 
-/// What is there after a write that was not answered. If that can't be told either, the outcome stays unknown.
-async fn look(context: &Context, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
+/// Loads what is stored after a write whose outcome is unknown. If the load fails, the outcome stays unknown.
+async fn load_after_unknown(context: &Context, id: &SessionId, unknown: &StoreError) -> Result<Option<Stored>> {
     context.store.load(id).await.map_err(|_| unknown.clone().into())
 }
 
-/// The version of the session at its new id, if it has moved there by our own rename.
+/// Returns the version of the session at its new id if our own rename moved it there. Otherwise the outcome stays
+/// unknown.
 async fn read_back_rename(
     context: &Context,
     (from, tombstone): (&SessionId, &Arc<Record>),
     (to, record): (&SessionId, &Arc<Record>),
     unknown: StoreError,
 ) -> Result<Version> {
-    // No other write leaves this tombstone: it has random bytes of its own.
-    let is_ours = look(context, from, &unknown).await?.is_some_and(|old| old.record == *tombstone);
+    // No other write leaves this tombstone: it contains random bytes.
+    let is_ours = load_after_unknown(context, from, &unknown).await?.is_some_and(|old| old.record == *tombstone);
     match read_back(context, to, record, unknown.clone()).await? {
         Some(version) if is_ours => Ok(version),
         _ => Err(unknown.into()),
     }
 }
 
-/// What has become of a move that was not answered: the session under its new token, if it has moved there and is still live.
-/// An error gives the move back, to be asked about again.
-pub(crate) async fn look_after(
+/// Finds out what became of a move to a new token that was not answered. Returns the session under its new token if it
+/// moved there and is still live. An error includes the move, so that it can be looked up again later.
+pub(crate) async fn resolve_unsure(
     context: &Context,
     unsure: Box<Unsure>,
 ) -> Result<Option<Written>, (Box<Unsure>, Error)> {
@@ -236,21 +234,17 @@ pub(crate) async fn look_after(
     }
 }
 
-/// The version of our own record, if it is there; `None` if nothing is.
+/// Returns the version of our own record if it is stored, or `None` if nothing is. If another record is stored, the
+/// outcome stays unknown.
 async fn read_back(
     context: &Context,
     id: &SessionId,
     record: &Arc<Record>,
     unknown: StoreError,
 ) -> Result<Option<Version>> {
-    match look(context, id, &unknown).await? {
+    match load_after_unknown(context, id, &unknown).await? {
         Some(stored) if stored.record == *record => Ok(Some(stored.version)),
         Some(_) => Err(unknown.into()),
         None => Ok(None),
     }
-}
-
-/// A failure of the store, named after what was tried.
-fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
-    move |error| error.during(operation).on(id).into()
 }

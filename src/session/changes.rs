@@ -9,20 +9,21 @@ use crate::{
     record::{Owner, Record},
 };
 
-/// One change that the request made. Clones share their contents.
+/// One change made by the request. Clones share their contents.
 #[derive(Clone)]
 pub(crate) enum Change {
     Set(Arc<str>, Arc<[u8]>, Baseline),
     Remove(Arc<str>, Baseline),
     Clear,
-    /// Logs in. Another owner's data is dropped. The session gets this lifetime.
+    /// Logs the owner in. If the session belongs to another owner, its data is dropped. The session gets this lifetime.
     Login(Arc<str>, Lifetime),
-    /// Sets the owner. If that takes the session from its owner, it has the effects of a login.
+    /// Sets the owner. If that takes the session from its owner, its data is dropped and it gets this lifetime.
     Owner(Option<Arc<str>>, Lifetime),
     Lifetime(Lifetime),
-    /// A closure of the application over the entries as they are when it runs.
+    /// Runs a closure of the application on the entries as they are at that time.
     Run(Replay),
-    /// As `Run`, for a closure that gives a value to one request only: no conflict policy overwrites the newer value.
+    /// Like `Run`, but for a closure that gives a value to one request only. It is replayed under every conflict
+    /// policy.
     Exactly(Replay),
 }
 
@@ -33,26 +34,28 @@ pub(crate) struct Logged {
     pub(crate) change: Change,
 }
 
-/// Whether the commit gives the session a new token.
+/// Whether, and why, the commit gives the session a new token. Ordered by strength: of two that a request asks for, the
+/// stronger one is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Renewal {
+pub(crate) enum TokenChange {
     #[default]
     Keep,
     /// The same session under a new token.
     Renew,
     /// The session is taken from its owner and continues as a new, empty one.
-    Leave,
+    Handover,
+    /// The session gets this owner and a new absolute clock, and no older token leads to it.
     Login,
 }
 
-/// The record in which the request saw the entry that it changes; `None` if it has not read the entry.
+/// The record in which the request read the entry that it changes, or `None` if it has not read the entry.
 pub(crate) type Baseline = Option<Arc<Record>>;
 
-/// A closure that can run again, on a newer record.
+/// A closure that can run again on a newer record.
 pub(crate) type Replay = Arc<dyn Fn(&mut Draft) -> Result<()> + Send + Sync>;
 
 impl Change {
-    /// Whether the result is the same if the change is applied twice, or over another request's equal change.
+    /// Whether the result is the same if the change is applied twice, or on top of an equal change by another request.
     pub(crate) fn is_blind(&self) -> bool {
         !self.is_run() && !matches!(self, Self::Set(_, _, Some(_)) | Self::Remove(_, Some(_)))
     }
@@ -61,21 +64,21 @@ impl Change {
         matches!(self, Self::Run(_) | Self::Exactly(_))
     }
 
-    /// Makes the change.
+    /// Applies the change to a draft.
     pub(crate) fn apply(&self, draft: &mut Draft) -> Result<()> {
         match self {
             Self::Set(key, value, _) => draft.replace(key, Some(value), false),
             Self::Remove(key, _) => draft.replace(key, None, false),
             Self::Clear => draft.clear(),
             Self::Login(owner, lifetime) => {
-                if draft.leaves(Some(owner)) {
+                if draft.changes_owner_to(Some(owner)) {
                     draft.clear();
                 }
                 draft.set_lifetime(*lifetime);
                 draft.set_owner(Some(Arc::clone(owner)));
             }
             Self::Owner(owner, lifetime) => {
-                if draft.leaves(owner.as_ref()) {
+                if draft.changes_owner_to(owner.as_ref()) {
                     draft.clear();
                     draft.set_lifetime(*lifetime);
                 }
@@ -102,12 +105,12 @@ impl fmt::Debug for Change {
     }
 }
 
-/// The record with the changes replayed on it.
+/// Replays the changes on a record.
 ///
 /// # Errors
 ///
 /// Those of closures, and [`Conflict`](ErrorKind::Conflict) if another request has changed an entry that this one has
-/// read.
+/// read and changes.
 pub(crate) fn replay(base: Option<Arc<Record>>, changes: &[Change]) -> Result<Draft> {
     if let Some(key) = conflict(base.as_ref(), changes) {
         return Err(Error::entry(ErrorKind::Conflict, key, None));
@@ -119,11 +122,10 @@ pub(crate) fn replay(base: Option<Arc<Record>>, changes: &[Change]) -> Result<Dr
     Ok(draft)
 }
 
-/// Returns the key of an entry that this request has read and wants to set or take, if the record now holds another
-/// value.
+/// Returns the key of an entry that this request has read and now sets or removes, if the record holds another value.
 ///
-/// Removing an entry that is already gone is no conflict. Entries that a clear or another owner's login removes anyway
-/// are not checked.
+/// Removing an entry that is already gone is not a conflict. Entries that are removed anyway, by a clear or by another
+/// owner's login, are not checked.
 pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Option<&'a str> {
     let base = base?;
     let differs =
@@ -145,8 +147,8 @@ pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Opt
     (!empties).then_some(key)
 }
 
-/// Whether the changes take the session of this record from its owner.
-pub(crate) fn take_away(base: &Record, log: &[Change]) -> bool {
+/// Whether the changes take the session of this record from its owner, other than by a login.
+pub(crate) fn changes_owner(base: &Record, log: &[Change]) -> bool {
     let mut owner = base.owner().map(Owner::name);
     log.iter().any(|change| match change {
         Change::Login(name, _) => {
@@ -168,14 +170,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        id::Check,
+        id::TokenCheck,
         record::{Entries, Epoch},
     };
 
     fn record(pairs: &BTreeMap<String, Vec<u8>>, owner: Option<&str>) -> Arc<Record> {
         let entries = Entries::from_sorted(pairs.iter().map(|(key, value)| (key.as_str(), value.as_slice()))).unwrap();
         let owner = owner.map(|name| Owner::new(name, Epoch::from_u64(1)).unwrap());
-        let record = Record::session(Check::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default());
+        let record = Record::session(TokenCheck::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default());
         Arc::new(record.with_entries(entries).with_owner(owner))
     }
 
@@ -218,7 +220,7 @@ mod tests {
         }
     }
 
-    /// The same steps on a plain map.
+    /// Applies the step to a plain map.
     fn model(map: &mut BTreeMap<String, Vec<u8>>, owner: &mut Option<&'static str>, step: &Step) {
         match *step {
             Step::Set(number, value) => drop(map.insert(key(number).to_string(), vec![1, value])),
@@ -244,8 +246,8 @@ mod tests {
     }
 
     proptest! {
-        /// The draft, its size, its dirtiness and its record are those of a plain map, on the record that the steps were
-        /// first made on and on any newer one that they are replayed on.
+        /// A draft has the entries, size, dirtiness and record of a plain map that took the same steps. This holds on
+        /// the record that the steps were first made on, and on any newer one that they are replayed on.
         #[test]
         fn a_draft_behaves_like_a_map(base in start(), newer in start(), owned in any::<bool>(), steps in steps()) {
             let changes: Vec<_> = steps.iter().map(change).collect();

@@ -1,4 +1,4 @@
-//! One commit of a request: what it has to do, and how the session goes on from it.
+//! One commit of a request: what it has to do, and how the session continues from it.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use tracing::{Instrument, Span};
 
 use super::{
     attempt::Written,
-    changes::{Logged, Renewal, replay},
+    changes::{Logged, TokenChange, replay},
+    commit_start::CommitStart,
     draft::Draft,
     find::Follow,
     live::{Doomed, Live, Origin},
     policy::ConflictPolicy,
-    shared::Shared,
-    state::Snapshot,
+    request_session::RequestSession,
     work::Work,
     write::write,
 };
@@ -21,7 +21,7 @@ use crate::{
     events::{EventKind, NoSessionReason, span},
     id::SessionId,
     lifetime::CookieLifetime,
-    store::{SessionStore, Touch, Usage},
+    store::{SessionStore, Touch},
 };
 
 /// What a commit has to do.
@@ -32,19 +32,19 @@ use crate::{
 enum Plan {
     Nothing,
     Touch(Live),
-    Write(Work, Snapshot),
+    Write(Work, CommitStart),
 }
 
-impl Shared {
-    /// Ends the sessions that the request destroys, and writes its changes. The caller holds `committing`.
+impl RequestSession {
+    /// Ends the sessions that the request destroys and writes its changes. The caller must hold `committing`.
     pub(super) async fn commit(&self) -> Result<()> {
         let span = if span::are_wanted() { span::commit(self.state().id()) } else { Span::none() };
         let commit = async {
-            // Boxed in pieces, so that no block is larger than 1 KiB: larger ones are slow to allocate.
+            // Boxed in pieces so that no allocation is larger than 1 KiB: larger ones are slow.
             if self.has_doomed() {
                 Box::pin(self.destroy_doomed()).await?;
             }
-            let failure = self.state().failure.take();
+            let failure = self.state().failures.for_response.take();
             if let Some(failure) = failure {
                 return Err(failure);
             }
@@ -53,13 +53,13 @@ impl Shared {
             match plan {
                 Plan::Nothing => Ok(()),
                 Plan::Touch(live) => {
-                    // A touch that fails does not change the answer.
+                    // A failed touch does not change the response.
                     let _ = Box::pin(self.touch_now(live)).await;
                     Ok(())
                 }
-                Plan::Write(mut work, snapshot) => {
+                Plan::Write(mut work, start) => {
                     let outcome = Box::pin(write(&self.context, &mut work)).await;
-                    self.go_on(work, snapshot, outcome)?;
+                    self.finish_write(work, start, outcome)?;
                     // A `destroy` during the commit also ends the session that the commit has just written.
                     if self.has_doomed() {
                         Box::pin(self.destroy_doomed()).await?;
@@ -71,74 +71,79 @@ impl Shared {
         commit.instrument(span).await
     }
 
-    /// Goes on from what a write has stored, or has found out when it failed.
-    fn go_on(&self, work: Work, snapshot: Snapshot, outcome: Result<Option<Written>>) -> Result<()> {
-        self.state().revoked.retain(|id| work.revoked.contains(id));
+    /// Continues from what a write has stored or, if it failed, from what it has found out.
+    fn finish_write(&self, work: Work, start: CommitStart, outcome: Result<Option<Written>>) -> Result<()> {
+        self.state().ending.revoked.retain(|id| work.revoked.contains(id));
         match outcome {
             Ok(written) => {
                 drop(work);
-                self.settle(written, snapshot);
+                self.adopt_written(written, start);
                 Ok(())
             }
             Err(error) => {
-                let id = snapshot.id;
-                self.note_failure(work, snapshot);
-                self.tell_blocked(id, &error);
+                let id = start.id;
+                self.note_failure(work, start);
+                self.emit_blocked(id, &error);
                 Err(error)
             }
         }
     }
 
-    /// Keeps what a failed write has found out.
-    fn note_failure(&self, work: Work, snapshot: Snapshot) {
+    /// Records what a failed write has found out.
+    fn note_failure(&self, work: Work, start: CommitStart) {
         let mut state = self.state();
         state.is_revoked = work.is_revoked;
-        if state.ended == snapshot.ended {
-            state.newer = work.newer;
-            state.unsure = work.unsure.map(|unsure| (unsure, snapshot));
+        if state.ending.destroys == start.destroys {
+            state.failures.newer = work.newer;
+            state.failures.unsure = work.unsure.map(|unsure| (unsure, start));
         } else {
-            // The request has destroyed its session meanwhile. That includes what this write may have left.
-            state.doomed.extend(work.unsure.map(|unsure| Doomed { id: unsure.to, live: None }));
+            // The request has destroyed its session in the meantime. That includes the one that this write may have
+            // left.
+            state.ending.doomed.extend(work.unsure.map(|unsure| Doomed { id: unsure.to, live: None }));
         }
     }
 
     /// Decides what a commit has to do. The log is copied and the draft stays, so that reads still see the changes.
-    /// Also returns a log that changes nothing, to be dropped with no lock held.
+    ///
+    /// Also returns the log if it changes nothing. It must be dropped with no lock held.
     fn plan(&self) -> (Plan, Vec<Logged>) {
         let mut state = self.state();
         let now = self.context.clock.recent();
-        let is_saved = state.is_always_saved(self.settings()) || state.is_first_use_untold(&self.context, now);
-        if state.renews() || state.draft.is_dirty() || is_saved {
-            // With `exclusive`, the new token is sent with the response. If `save` renewed already, a request that
-            // waits for the lease under the new id could get it before this handler is done.
-            let is_early = self.exclusive && !state.response_started && state.renewal == Renewal::Renew;
-            let renewal = if is_early { Renewal::Keep } else { state.renewal };
-            if is_early && !state.draft.is_dirty() {
+        let is_saved = state.is_always_saved(self.settings()) || state.is_first_use_unrecorded(&self.context, now);
+        if state.changes_token() || state.draft.is_dirty() || is_saved {
+            // With `exclusive`, the new token is sent with the response, so a `save` before it leaves the renewal to
+            // the final commit. If `save` renewed, another request could take the lease under the new id while this
+            // handler is still running.
+            let defers_renewal =
+                self.is_exclusive && !state.response_started() && state.token_change == TokenChange::Renew;
+            let token_change = if defers_renewal { TokenChange::Keep } else { state.token_change };
+            if defers_renewal && !state.draft.is_dirty() {
                 return (Plan::Nothing, Vec::new());
             }
-            state.is_renewing = renewal > Renewal::Keep || state.live().is_none();
+            state.is_changing_token = token_change > TokenChange::Keep || state.live().is_none();
             let work = Work {
                 origin: state.origin.clone(),
                 draft: state.draft.clone(),
-                log: state.changes(),
-                renewal,
-                rejects: self.exclusive || self.settings().conflicts == ConflictPolicy::Reject,
+                log: state.log.copy(),
+                token_change,
+                rejects: self.is_exclusive || self.settings().conflicts == ConflictPolicy::Reject,
                 is_ended: state.live().is_some_and(|live| state.is_ended_beside(live)),
                 is_periodic: state.is_periodic,
-                // Whoever has waited for a lease must not overwrite the next holder, whose lease changes the version alone.
-                merges_same_data: !self.exclusive && !self.settings().holds_lease,
-                follow: if state.response_started { Follow::Link } else { Follow::Forward },
-                revoked: state.revoked.clone(),
+                // A request whose lease has run out must not overwrite the session of the next holder. Taking a lease
+                // changes the version and no data, so equal data doesn't rule out another holder.
+                merges_same_data: !self.is_exclusive && !self.settings().holds_lease,
+                follow: if state.response_started() { Follow::Link } else { Follow::Forward },
+                revoked: state.ending.revoked.clone(),
                 newer: None,
                 unsure: None,
                 is_revoked: false,
             };
-            state.planned = state.last;
-            let ended_beside = state.ended_beside.len();
+            state.log.planned = state.log.last;
+            let ended_beside = state.ending.beside.len();
             let shown = work.draft.clone();
-            let (id, last, ended) = (state.origin.id(), state.last, state.ended);
-            let snapshot = Snapshot { id, shown, last, ended, ended_beside, is_early };
-            return (Plan::Write(work, snapshot), Vec::new());
+            let (id, last, destroys) = (state.origin.id(), state.log.last, state.ending.destroys);
+            let start = CommitStart { id, shown, last, destroys, ended_beside, defers_renewal };
+            return (Plan::Write(work, start), Vec::new());
         }
         let idle = state.take_idle_log();
         match state.live() {
@@ -147,12 +152,12 @@ impl Shared {
         }
     }
 
-    /// Reports a write that would have brought its session back.
-    fn tell_blocked(&self, id: Option<SessionId>, error: &Error) {
+    /// Reports a write that would have brought back an ended or superseded session.
+    fn emit_blocked(&self, id: Option<SessionId>, error: &Error) {
         let (Some(id), ErrorKind::Gone | ErrorKind::Superseded) = (id, error.kind()) else { return };
         {
             let mut state = self.state();
-            // What the layer renews by itself is no write of the application.
+            // A renewal by the layer itself is not a write by the application.
             let is_quiet = !state.has_changes() || state.is_blocked;
             state.is_blocked |= !is_quiet;
             if is_quiet {
@@ -162,38 +167,35 @@ impl Shared {
         self.context.emit(EventKind::WriteBlocked { id, error });
     }
 
-    /// Continues from the stored state after a commit. Changes that came during the commit are replayed on top.
-    pub(super) fn settle(&self, written: Option<Written>, snapshot: Snapshot) {
+    /// Continues from the stored state after a commit. Changes made during the commit are replayed on top.
+    pub(super) fn adopt_written(&self, written: Option<Written>, start: CommitStart) {
         let committed: Vec<_>;
         {
             let mut state = self.state();
-            state.is_renewing = false;
+            state.is_changing_token = false;
             let Some(Written { live, token }) = written else { return };
             let record = Arc::clone(&live.stored.record);
-            if state.ended != snapshot.ended {
-                state.doomed.push(Doomed { id: live.id, live: Some(live) });
+            if state.ending.destroys != start.destroys {
+                state.ending.doomed.push(Doomed { id: live.id, live: Some(live) });
                 return;
             }
-            // Usually no change came during the commit, and the whole log is handed out.
-            let later = state.log.iter().position(|logged| logged.number > snapshot.last).unwrap_or(state.log.len());
-            let later = state.log.split_off(later);
-            committed = std::mem::replace(&mut state.log, later);
-            state.committed = snapshot.last;
-            if !snapshot.is_early && state.renewal_number <= snapshot.last {
-                state.renewal = Renewal::Keep;
+            // Usually no change was made during the commit, so the whole log moves out.
+            committed = state.log.take_committed(start.last);
+            if !start.defers_renewal && state.token_change_number <= start.last {
+                state.token_change = TokenChange::Keep;
             }
-            // What was ended before this was written is not this.
-            let before = snapshot.ended_beside.min(state.ended_beside.len());
-            state.ended_beside.drain(..before);
-            // A request that has renewed the session has not come with its new token.
+            // Whatever was ended before this write is not the session that it has stored.
+            let before = start.ended_beside.min(state.ending.beside.len());
+            state.ending.beside.drain(..before);
+            // If this request has renewed the session, it did not come with the new token.
             let is_forwarded = live.is_forwarded || (token.is_some() && record.renewed_millis().is_some());
-            state.go_on_from(Live { is_forwarded, ..live }, &snapshot.shown);
+            state.adopt(Live { is_forwarded, ..live }, &start.shown);
             if let Some(token) = token {
                 let left = record.absolute_limit().duration_since(self.context.clock.now()).unwrap_or_default();
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;
-                state.answer.cookie = Some((token, is_kept.then_some(left)));
+                state.notes.cookie = Some((token, is_kept.then_some(left)));
             }
-            if state.log.is_empty() {
+            if state.log.changes.is_empty() {
                 drop(state);
                 return drop(committed);
             }
@@ -202,21 +204,22 @@ impl Shared {
         self.rebuild();
     }
 
-    /// Rebuilds the draft from the stored record and the log. If a closure fails, the next commit fails.
+    /// Rebuilds the draft from the stored record and the log. If a closure fails, the log is dropped and the next
+    /// commit fails.
     pub(super) fn rebuild(&self) {
         loop {
             let (base, log, revision) = {
                 let state = self.state();
                 let base = state.live().map(|live| Arc::clone(&live.stored.record));
-                (base, state.changes(), state.revision)
+                (base, state.log.copy(), state.log.revision)
             };
             let draft = replay(base.clone(), &log);
             drop(log);
             let mut state = self.state();
-            if state.revision != revision {
+            if state.log.revision != revision {
                 continue;
             }
-            state.revision += 1;
+            state.log.revision += 1;
             let dropped = match draft {
                 Ok(draft) => {
                     state.draft = draft;
@@ -224,9 +227,10 @@ impl Shared {
                 }
                 Err(error) => {
                     state.draft = Draft::new(base);
-                    // Not only held back: to save again would find nothing to do, and be a success.
-                    state.failure = Some(error);
-                    std::mem::take(&mut state.log)
+                    // Holding the error back in `held_back` is not enough: the next `save` would find nothing to do and
+                    // succeed.
+                    state.failures.for_response = Some(error);
+                    std::mem::take(&mut state.log.changes)
                 }
             };
             drop(state);
@@ -235,13 +239,9 @@ impl Shared {
         }
     }
 
-    /// Extends the session, and records the new times in this request's state.
+    /// Extends the session and records the new times in this request's state.
     pub(crate) async fn touch_now(&self, live: Live) -> Result<()> {
-        let mut usage = Usage::at(&live.stored.record, self.context.clock.now());
-        if live.is_forwarded {
-            // No request has presented the new token yet, so no use of it is recorded.
-            usage.used_at = live.stored.used_at;
-        }
+        let usage = live.usage(&live.stored.record, self.context.clock.now());
         match self.context.store.touch(&live.id, usage).await {
             Ok(Touch::Touched) => {
                 self.context.emit(EventKind::Touched { id: live.id, record: &live.stored.record });

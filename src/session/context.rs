@@ -1,4 +1,4 @@
-//! What a session needs of its layer: the settings, the store, the clock, the observers, and the lines in which the
+//! What sessions share within a layer: the settings, the store, the clock, the observers, and the lines in which the
 //! commits and the requests of one session wait for each other.
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -6,23 +6,23 @@ use std::sync::{Arc, atomic::AtomicBool};
 use tokio::time::Instant;
 
 use super::{
+    outliving::Outliving,
     queue::{Front, Lines, Place},
-    running::Running,
     settings::Settings,
 };
 use crate::{
     clock::{self, Clock},
     error::{Error, ErrorKind, Result},
     events::{EventKind, NoSessionReason, Observers},
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     record::Record,
-    store::DynStore,
+    store::{DynStore, StoreError},
 };
 
-/// What all sessions and requests of a layer share.
+/// The state shared by all sessions and requests of a layer.
 ///
-/// Aligned so that it shares no cache line with the reference count of its `Arc`, which every request changes. Otherwise
-/// the requests of each thread would evict from the other threads' caches what all of them read.
+/// Aligned so that it shares no cache line with the reference count of its `Arc`. Every request changes that count,
+/// which would evict the settings, read by all requests, from the caches of all other threads.
 #[derive(Debug, Clone)]
 #[repr(align(128))]
 pub(crate) struct Context {
@@ -30,13 +30,13 @@ pub(crate) struct Context {
     pub(crate) store: DynStore,
     pub(crate) observers: Observers,
     pub(crate) clock: Clock,
-    /// Whether a layer nested under its own name was reported.
+    /// Set once a layer that is nested inside another of the same cookie name was reported.
     pub(crate) nested: Arc<AtomicBool>,
-    /// What goes on if its caller is dropped.
-    pub(crate) running: Running,
-    /// Where the commits of one session, and the logins of one owner, wait for each other.
-    commits: Arc<Lines>,
-    /// Where the requests of one session wait for its lease.
+    /// The operations that continue when their callers are dropped.
+    pub(crate) outliving: Outliving,
+    /// The lines in which the commits of one session, and the logins and revocations of one owner, wait for each other.
+    writers: Arc<Lines>,
+    /// The lines in which the requests of one session wait for its lease.
     leases: Arc<Lines>,
 }
 
@@ -48,18 +48,18 @@ impl Context {
             observers,
             clock,
             nested: Arc::default(),
-            running: Running::default(),
-            commits: Arc::new(Lines::unbounded()),
+            outliving: Outliving::default(),
+            writers: Arc::new(Lines::unbounded()),
             leases: Arc::new(Lines::bounded()),
         }
     }
 
-    /// The default settings over this store.
+    /// Creates a context with the default settings for this store.
     pub(crate) fn over(store: DynStore) -> Self {
         Self::new(Settings::default(), store, Observers::NONE, Clock::system())
     }
 
-    /// The same for a holder of the session's lease.
+    /// Returns a copy with the settings for a holder of the session's lease.
     pub(crate) fn of_a_lease_holder(&self) -> Self {
         Self { settings: self.settings.of_a_lease_holder(), ..self.clone() }
     }
@@ -68,46 +68,54 @@ impl Context {
         self.observers.emit(kind);
     }
 
-    /// Reports why there is no session of this id.
+    /// Reports why there is no session with this id.
     pub(crate) fn no_session(&self, reason: NoSessionReason, id: &SessionId, record: Option<&Arc<Record>>) {
         self.emit(EventKind::NoSession { reason, id: Some(*id), record });
     }
 
-    /// The store's key and the check of a token.
-    pub(crate) fn identify(&self, token: &SessionToken) -> (SessionId, Check) {
+    /// Returns a token's id (the store's key) and check.
+    pub(crate) fn identify(&self, token: &SessionToken) -> (SessionId, TokenCheck) {
         token.identify(self.settings.cookie.bare_name())
     }
 
-    /// Until when a write that meets conflicts is tried again.
+    /// Returns the time until which a write is tried again after conflicts.
     pub(crate) fn deadline(&self) -> Instant {
         clock::deadline(self.settings.retry_for)
     }
 
-    /// Waits until no other commit of this session in this process has the turn; `None` if that took until the deadline.
+    /// Waits for the front of the line in which the commits of this session in this process wait for each other.
+    /// Returns `None` if the deadline passes first.
     ///
-    /// A hundred commits that meet conflicts and try again at once would each fail up to a hundred times. One after
-    /// another, each reloads once.
-    pub(crate) async fn commit_turn(&self, id: SessionId, deadline: Instant) -> Option<Front> {
-        self.commits.front(id, deadline).await
+    /// If a hundred commits met conflicts and tried again at once, each would fail up to a hundred times. If they go one
+    /// after another, each reloads once.
+    pub(crate) async fn commit_front(&self, id: SessionId, deadline: Instant) -> Option<Front> {
+        self.writers.front(id, deadline).await
     }
 
-    /// The same if nobody has the turn or waits for it.
-    pub(crate) fn try_commit_turn(&self, id: SessionId) -> Option<Front> {
-        self.commits.try_front(id)
+    /// Like [`commit_front`](Self::commit_front), but returns `None` instead of waiting if another commit is in the
+    /// line.
+    pub(crate) fn try_commit_front(&self, id: SessionId) -> Option<Front> {
+        self.writers.try_front(id)
     }
 
-    /// The same for logins and revocations of one owner.
-    pub(crate) async fn owner_turn(&self, owner: &str, deadline: Instant) -> Option<Front> {
-        self.commits.front(SessionId::of_owner(owner), deadline).await
+    /// Like [`commit_front`](Self::commit_front), but for the logins and revocations of one owner.
+    pub(crate) async fn owner_front(&self, owner: &str, deadline: Instant) -> Option<Front> {
+        self.writers.front(SessionId::for_epoch(owner), deadline).await
     }
 
-    /// Joins the line of the requests of this process that wait for a session's lease.
+    /// Joins the line of this process's requests that wait for a session's lease.
     pub(super) fn join_lease_line(&self, id: SessionId) -> Place {
         self.leases.join(id)
     }
 }
 
-/// Fails if the time to try again is over.
-pub(crate) fn within(deadline: Instant, id: &SessionId) -> Result<()> {
+/// Returns [`Contended`](ErrorKind::Contended) if the deadline has passed.
+pub(crate) fn check_deadline(deadline: Instant, id: &SessionId) -> Result<()> {
     if Instant::now() < deadline { Ok(()) } else { Err(Error::session(ErrorKind::Contended, *id)) }
+}
+
+/// Converts a store's error, and names the operation and the session.
+pub(crate) fn failed(operation: &'static str, id: &SessionId) -> impl FnOnce(StoreError) -> Error {
+    let id = *id;
+    move |error| error.during(operation).on(&id).into()
 }

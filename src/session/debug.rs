@@ -1,12 +1,12 @@
-//! How a session is shown to a person.
+//! The `Debug` output of a session.
 
 use std::fmt;
 
-use super::shared::Shared;
+use super::request_session::RequestSession;
 use crate::clock::Shown;
 
-/// Shows what a person wants to know of a session, and none of its values.
-impl fmt::Debug for Shared {
+/// Shows the session's metadata and keys, but none of its values.
+impl fmt::Debug for RequestSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         let stored = state.live().map(|live| &live.stored);
@@ -22,7 +22,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// The value without its `Some`.
+/// Shows the value without its `Some`.
 struct Brief<T>(Option<T>);
 
 impl<T: fmt::Debug> fmt::Debug for Brief<T> {

@@ -1,22 +1,22 @@
-//! The session as one request sees it: a draft that lies over the loaded record.
+//! The session as one request sees it: the loaded record with the request's changes on top.
 
 use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
 
 use crate::{
     error::{Error, ErrorKind, Result},
     lifetime::Lifetime,
-    record::{Entries, Owner, RENEWED, Record, is_reserved},
+    record::{Entries, HEAD_BYTES, OWNER_HEAD_BYTES, Owner, RENEWED, Record, is_reserved},
 };
 
-/// One entry, or where it would be.
-pub(crate) enum HeldEntry {
+/// A reference to one entry, so that it can be read with no lock held.
+pub(crate) enum EntryRef {
     Value(Arc<[u8]>),
     InRecord(Arc<Record>),
     Absent,
 }
 
-impl HeldEntry {
-    /// The bytes of the entry that was held.
+impl EntryRef {
+    /// Returns the bytes of the entry. The key must be the one that it was returned for.
     pub(crate) fn bytes(&self, key: &str) -> Option<&[u8]> {
         match self {
             Self::Value(bytes) => Some(bytes),
@@ -31,11 +31,11 @@ impl HeldEntry {
 struct Changed {
     /// The encoded value; `None` if the entry was removed.
     value: Option<Arc<[u8]>>,
-    /// A closure computed it from the stored value. Reading it therefore reads what others have written.
+    /// A closure computed it from the stored value, so reading it also reads what others have written.
     is_computed: bool,
 }
 
-/// The entries that are changed. Shared by a draft's clones until one of them changes it.
+/// The changed entries. Clones of a draft share them until one of them changes an entry.
 #[derive(Clone, Default)]
 struct Over(Option<Arc<BTreeMap<Arc<str>, Changed>>>);
 
@@ -57,13 +57,13 @@ impl Over {
     }
 }
 
-/// The session as the request sees it: the loaded record with the changes over it.
+/// The session as the request sees it: the loaded record with the request's changes on top.
 ///
-/// Its clones are cheap: keys, values and the record are shared.
+/// Clones are cheap: they share keys, values and the record.
 #[derive(Clone, Default)]
 pub(crate) struct Draft {
     base: Option<Arc<Record>>,
-    /// The base's entries are cleared away.
+    /// The base's entries were cleared.
     hidden: bool,
     over: Over,
     owner: Option<Option<Arc<str>>>,
@@ -73,7 +73,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// The record as it is, or nothing.
+    /// Creates a draft without changes, on this record or on none.
     pub(crate) fn new(base: Option<Arc<Record>>) -> Self {
         let (count, bytes) = base.as_ref().map_or((0, 0), |record| {
             let entries = record.entries();
@@ -87,27 +87,27 @@ impl Draft {
         Self { base, count, bytes, ..Self::default() }
     }
 
-    /// A hold on one entry, so that it can be decoded with no lock held. Nothing is copied.
-    pub(crate) fn held(&self, key: &str) -> HeldEntry {
+    /// Returns a reference to one entry, so that it can be decoded with no lock held. Nothing is copied.
+    pub(crate) fn entry(&self, key: &str) -> EntryRef {
         match (self.over.get(key), &self.base) {
-            (Some(Changed { value: Some(value), .. }), _) => HeldEntry::Value(Arc::clone(value)),
-            (None, Some(record)) if !self.hidden && !is_reserved(key) => HeldEntry::InRecord(Arc::clone(record)),
-            _ => HeldEntry::Absent,
+            (Some(Changed { value: Some(value), .. }), _) => EntryRef::Value(Arc::clone(value)),
+            (None, Some(record)) if !self.hidden && !is_reserved(key) => EntryRef::InRecord(Arc::clone(record)),
+            _ => EntryRef::Absent,
         }
     }
 
     /// Whether setting this owner would take the session from its current owner.
-    pub(crate) fn leaves(&self, owner: Option<&Arc<str>>) -> bool {
+    pub(crate) fn changes_owner_to(&self, owner: Option<&Arc<str>>) -> bool {
         self.owner().is_some_and(|present| Some(present) != owner)
     }
 
-    /// The record that the changes lie over.
+    /// Returns the record below the changes.
     pub(crate) fn base(&self) -> Option<&Arc<Record>> {
         self.base.as_ref()
     }
 
-    /// Whether reading this entry shows the stored value or a closure's result, and not what the request has set or
-    /// cleared.
+    /// Whether reading this entry shows the stored value or a closure's result, not a value that the request has set or
+    /// cleared itself.
     pub(crate) fn is_from_base(&self, key: &str) -> bool {
         !self.hidden && self.over.get(key).is_none_or(|changed| changed.is_computed)
     }
@@ -125,12 +125,12 @@ impl Draft {
         }
     }
 
-    /// Sets or removes an entry on behalf of a closure, which has seen the previous value.
+    /// Sets or removes an entry for a closure, which has seen the previous value.
     pub(crate) fn put(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>) {
         self.replace(key, value, true);
     }
 
-    /// Sets or removes an entry. A closure computed it if `is_computed`.
+    /// Sets or removes an entry. `is_computed` says whether a closure computed the value.
     pub(super) fn replace(&mut self, key: &Arc<str>, value: Option<&Arc<[u8]>>, is_computed: bool) {
         if let Some(before) = self.get(key).map(<[u8]>::len) {
             self.count -= 1;
@@ -143,12 +143,12 @@ impl Draft {
         self.over.insert(Arc::clone(key), Changed { value: value.cloned(), is_computed });
     }
 
-    /// The session as it was loaded.
+    /// Returns the session as it was loaded.
     pub(crate) fn loaded(&self) -> Self {
         Self::new(self.base.clone())
     }
 
-    /// Puts an entry back as it was loaded.
+    /// Resets an entry to its loaded value.
     pub(crate) fn restore(&mut self, key: &Arc<str>) {
         let loaded: Option<Arc<[u8]>> = self.base.as_ref().and_then(|base| base.entries().get(key)).map(Arc::from);
         self.put(key, loaded.as_ref());
@@ -165,7 +165,7 @@ impl Draft {
         self.count
     }
 
-    /// All entries, in the order of their keys.
+    /// Returns all entries, in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         Merged {
             base: self.base_entries().map(of_the_application).into_iter().flatten().peekable(),
@@ -188,8 +188,8 @@ impl Draft {
         self.lifetime = Some(lifetime);
     }
 
-    /// The owner's name, if this request set one that the record's owner, with its epoch, is not.
-    pub(crate) fn new_owner(&self) -> Option<&Arc<str>> {
+    /// Returns the owner that this request has set, if it has set one, whether or not it is the record's owner already.
+    pub(crate) fn chosen_owner(&self) -> Option<&Arc<str>> {
         self.owner.as_ref()?.as_ref()
     }
 
@@ -197,7 +197,7 @@ impl Draft {
         self.lifetime.or_else(|| self.base.as_ref().map(|record| record.lifetime()))
     }
 
-    /// Whether the folded changes make another record than the base.
+    /// Whether the changes, taken together, make a record that differs from the base.
     pub(crate) fn is_dirty(&self) -> bool {
         let Some(base) = &self.base else { return self.count > 0 || self.owner().is_some() };
         if self.lifetime.is_some_and(|lifetime| lifetime != base.lifetime()) {
@@ -218,19 +218,18 @@ impl Draft {
         })
     }
 
-    /// What the entries would take as bytes.
+    /// Returns the encoded size of the entries, in bytes.
     pub(crate) fn entries_len(&self) -> usize {
         Entries::encoded_len(self.count, self.bytes)
     }
 
-    /// What the record would take as bytes, without an owner that it does not have yet.
+    /// Returns the encoded size of the record, in bytes, with the owner that this request has set.
     pub(crate) fn encoded_len(&self) -> usize {
-        const HEAD: usize = 43;
-        let owner = self.owner().map_or(0, |name| 10 + name.len());
-        HEAD + owner + self.entries_len()
+        let owner = self.owner().map_or(0, |name| OWNER_HEAD_BYTES + name.len());
+        HEAD_BYTES + owner + self.entries_len()
     }
 
-    /// The same with a value of this length under this key.
+    /// Like [`encoded_len`](Self::encoded_len), but with a value of this length under this key.
     pub(crate) fn encoded_len_with(&self, key: &str, value: usize) -> usize {
         match self.get(key) {
             Some(before) => self.encoded_len() - before.len() + value,
@@ -241,7 +240,7 @@ impl Draft {
         }
     }
 
-    /// The entries with all changes applied, in a record's form, with the time of the session's last renewal.
+    /// Encodes the entries with all changes applied. `renewed` is the time of the session's last renewal.
     pub(crate) fn entries(&self, renewed: Option<[u8; 8]>) -> Result<Entries> {
         let renewed = renewed.as_ref().map(<[u8; 8]>::as_slice);
         if self.over.0.is_none()
@@ -250,7 +249,7 @@ impl Draft {
         {
             return Ok(entries.clone());
         }
-        // Keys were checked when they were set, and `iter` yields them in order, all after the reserved key. Merged
+        // Keys were checked when they were set, and `iter` yields them in order, all after the reserved key. Collected
         // into a vector since the entries are iterated several times.
         let pairs: Vec<_> = renewed.map(|value| (RENEWED, value)).into_iter().chain(self.iter()).collect();
         Entries::from_sorted(pairs.iter().copied()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
@@ -261,19 +260,19 @@ impl Draft {
     }
 }
 
-/// Shows the keys.
+/// Shows the keys, but none of the values.
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|(key, _)| key)).finish()
     }
 }
 
-/// The entries that the application has set, without the crate's own.
+/// Returns the application's entries, without the crate's own.
 fn of_the_application(entries: &Entries) -> impl Iterator<Item = (&str, &[u8])> + Clone {
     entries.iter().filter(|(key, _)| !is_reserved(key))
 }
 
-/// Two sorted sequences as one; where both have a key, the changes hide the base.
+/// Merges two sorted sequences. If both have a key, the changed entry hides the base's.
 #[derive(Clone)]
 struct Merged<B, O> {
     base: B,

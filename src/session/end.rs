@@ -1,9 +1,9 @@
 //! Ends a session so that it stays ended, even if a renewal is under way.
 //!
-//! A plain remove would race a renewal: it would delete the renewal's tombstone, and the session would live on under its
-//! new id. So a session is ended in the version in which it was seen ([`SessionStore::end`]). Either the end or the
-//! renewal comes first, and the other one sees that. If the renewal was first, the end follows its tombstone and ends the
-//! session under the new id.
+//! A plain remove would race a renewal: it would delete the renewal's tombstone, and the session would live on under
+//! its new id. So an end names the version in which the session was seen ([`SessionStore::end`]). If the end and a
+//! renewal meet, one of them comes first and the other notices. If the renewal was first, the end follows its tombstone
+//! and ends the session under the new id.
 
 use std::sync::Arc;
 
@@ -18,82 +18,93 @@ use crate::{
     store::{End, SessionStore, StoreError, StoreErrorKind, Stored, Version},
 };
 
-/// What came of ending a session.
+/// The outcome of ending a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// This call has ended the session, which had this id.
+    /// This call has ended the session, under this id.
     Done(SessionId),
-    /// An end of this id was not answered, and nothing is left under it. So this call has ended the session, or another has,
-    /// or the session has moved on to a new token so long ago that its tombstone has expired.
-    Unsure(SessionId),
-    /// There was none, or somebody else has ended it.
+    /// An end of this id was not answered, and nothing is left under it. Either this call or another has ended the
+    /// session, or the session has moved to a new token so long ago that its tombstone has expired.
+    Presumed(SessionId),
+    /// There was no session, or somebody else has ended it.
     Absent,
-    /// The session moved on by a login, or its tombstones can't be followed. It lives on under an id that the caller
+    /// The session was moved by a login, or its tombstones can't be followed. It lives on under an id that the caller
     /// doesn't know.
     Superseded,
 }
 
-/// One attempt after another to end what is under an id.
+/// Repeated attempts to end what is stored under an id.
 struct Attempts<'a> {
     context: &'a Context,
     deadline: Instant,
-    /// The version in an attempt that was not answered: if nothing is left under the id, it may be what has ended it.
+    /// The version named by an attempt that was not answered. If nothing is left under the id, that attempt may have
+    /// ended it.
     unsure: Option<Version>,
     is_last: bool,
 }
 
-/// What came of one attempt.
-enum Attempt {
+/// The outcome of one attempt.
+enum EndAttempt {
     Over(Ended),
-    /// The session has changed, or the answer was lost: look again at the record, which the store may have answered.
+    /// The session has changed, or the answer was lost. Look at the record again; it is included if the store returned
+    /// it.
     Again(Option<Stored>),
 }
 
-/// How far an end has followed the session: the id that was asked for, or one that its renewals' tombstones lead to.
+/// How far an end has followed the session: the requested id, or one that the tombstones of renewals lead to.
 struct Way {
     id: SessionId,
-    /// The owner at the renewals that were followed; `None` if none was.
+    /// The owner that the session must have: the one it was listed with, or had at the renewals that were followed. `None`
+    /// if any will do.
     owner: Option<Option<Arc<str>>>,
     hops: usize,
 }
 
-/// Ends the session with this id, or the session that its tombstones lead to. A record that can't be opened is ended,
-/// too.
+/// Ends the session with this id, or the session that its tombstones lead to. Also ends a record that can't be opened.
 pub(crate) async fn end(context: &Context, id: &SessionId) -> Result<Ended> {
     end_seen(context, id, None).await
 }
 
-/// The same for a session that was seen in this version: no load is needed unless it has changed since.
+/// Like [`end`], but for a session that was seen in this version. Loads it only if it has changed since.
 pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Version>) -> Result<Ended> {
+    end_along(context, Way { id: *id, owner: None, hops: 0 }, seen).await
+}
+
+/// The same for a session that was listed with its owner. If it has another owner since, it is left as it is.
+pub(crate) async fn end_listed(context: &Context, owner: &Arc<str>, id: &SessionId, listed: &Version) -> Result<Ended> {
+    end_along(context, Way { id: *id, owner: Some(Some(Arc::clone(owner))), hops: 0 }, Some(listed)).await
+}
+
+async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> Result<Ended> {
     let mut attempts = Attempts::new(context);
-    let mut way = Way { id: *id, owner: None, hops: 0 };
     let mut newer = None;
     if let Some(version) = seen {
         match attempts.make(&way.id, version).await? {
-            Attempt::Over(outcome) => return Ok(outcome),
-            Attempt::Again(stored) => newer = stored,
+            EndAttempt::Over(outcome) => return Ok(outcome),
+            EndAttempt::Again(stored) => newer = stored,
         }
     }
     loop {
         let id = way.id;
-        let held = match newer.take() {
-            Some(held) => Ok(Some(held)),
+        let stored = match newer.take() {
+            Some(stored) => Ok(Some(stored)),
             None => context.store.load(&id).await,
         };
-        let held = match held {
-            Ok(Some(held)) => held,
+        let stored = match stored {
+            Ok(Some(stored)) => stored,
             Ok(None) => return attempts.nothing_left(&id).await,
-            // No version can be read, so only a plain remove is left. What is damaged leads no token anywhere. (A record that
-            // only this server can't open, since it lacks a new key, can still be renewed by another before the remove.)
+            // No version can be read, so only a plain remove is left. A damaged record leads no token to another
+            // session. (If only this server can't open it, since it lacks a new key, another server can still renew the
+            // session before the remove.)
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 return Ok(if remove_now(context, &id).await? { Ended::Done(id) } else { Ended::Absent });
             }
             Err(error) => return Err(error.during("load").on(&id).into()),
         };
-        match held.record.kind() {
-            RecordKind::Session if !way.fits(&held.record) => return Ok(Ended::Superseded),
-            RecordKind::Tombstone if held.record.is_grave() => return attempts.nothing_left(&id).await,
-            RecordKind::Tombstone => match held.record.forward() {
+        match stored.record.kind() {
+            RecordKind::Session if !way.fits(&stored.record) => return Ok(Ended::Superseded),
+            RecordKind::Tombstone if stored.record.is_grave() => return attempts.nothing_left(&id).await,
+            RecordKind::Tombstone => match stored.record.forward() {
                 Ok(Some(forward)) if way.follow(&forward) => {
                     attempts.unsure = None;
                     continue;
@@ -105,13 +116,13 @@ pub(crate) async fn end_seen(context: &Context, id: &SessionId, seen: Option<&Ve
                     return Err(error.into());
                 }
             },
-            // A record that is sealed and opened by nothing here, or an epoch, to which no token leads.
+            // Also end a sealed record that nothing here opens, and an epoch, to which no token leads.
             RecordKind::Session | RecordKind::Sealed | RecordKind::Epoch => {}
         }
-        attempts.have_seen(&held.version);
-        match attempts.make(&id, &held.version).await? {
-            Attempt::Over(outcome) => return Ok(outcome),
-            Attempt::Again(stored) => newer = stored,
+        attempts.have_seen(&stored.version);
+        match attempts.make(&id, &stored.version).await? {
+            EndAttempt::Over(outcome) => return Ok(outcome),
+            EndAttempt::Again(stored) => newer = stored,
         }
     }
 }
@@ -121,23 +132,24 @@ impl<'a> Attempts<'a> {
         Self { context, deadline: context.deadline(), unsure: None, is_last: false }
     }
 
-    /// The session is live in this version. An end of another one, if it was not answered, can't take effect any more.
+    /// Notes that the session is live in this version. If an end of another version was not answered, it can't take
+    /// effect any more.
     fn have_seen(&mut self, version: &Version) {
         self.unsure = self.unsure.filter(|unsure| unsure == version);
     }
 
-    /// Ends a session in this version.
-    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<Attempt> {
+    /// Makes one attempt to end the session in this version.
+    async fn make(&mut self, id: &SessionId, version: &Version) -> Result<EndAttempt> {
         let mut newer = None;
         match self.context.store.end(id, version, self.context.clock.now()).await {
-            Ok(End::Ended) => return Ok(Attempt::Over(Ended::Done(*id))),
-            Ok(End::Gone) => return self.nothing_left(id).await.map(Attempt::Over),
+            Ok(End::Ended) => return Ok(EndAttempt::Over(Ended::Done(*id))),
+            Ok(End::Gone) => return self.nothing_left(id).await.map(EndAttempt::Over),
             Ok(End::Conflict(stored)) => {
-                // Whatever is stored is in another version.
+                // Whatever is stored has another version.
                 self.unsure = None;
                 newer = stored;
             }
-            // Damaged since it was seen: a load tells, and then it is removed.
+            // Damaged since it was seen: the next load reports that, and then it is removed.
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 if self.is_last {
@@ -148,21 +160,24 @@ impl<'a> Attempts<'a> {
             Err(error) => return Err(error.during("end").on(id).into()),
         }
         if Instant::now() < self.deadline {
-            return Ok(Attempt::Again(newer));
+            return Ok(EndAttempt::Again(newer));
         }
-        // However short the time is, what was first is looked at.
+        // Even if the time is over, make one more attempt, on what the first one met.
         if self.is_last {
             return Err(Error::session(ErrorKind::Contended, *id));
         }
         self.is_last = true;
-        Ok(Attempt::Again(newer))
+        Ok(EndAttempt::Again(newer))
     }
 
-    /// Nothing is under the id. A store that has let go of it may have to write down that it is not to come back after a
-    /// restart; and what somebody else is just ending has certainly ended when this is answered.
+    /// Handles an id under which nothing is stored.
+    ///
+    /// The remove is needed even so. If the store has let go of the session, it may have to record that the session
+    /// must not come back after a restart. If somebody else is ending it right now, it has certainly ended once the
+    /// remove is answered.
     async fn nothing_left(&self, id: &SessionId) -> Result<Ended> {
         remove_now(self.context, id).await?;
-        Ok(if self.unsure.is_some() { Ended::Unsure(*id) } else { Ended::Absent })
+        Ok(if self.unsure.is_some() { Ended::Presumed(*id) } else { Ended::Absent })
     }
 }
 
@@ -180,11 +195,11 @@ impl Way {
     }
 }
 
-/// Fails unless a session that is absent when it is to be ended has certainly ended.
+/// Fails with [`Unconfirmed`](ErrorKind::Unconfirmed) if a session that was to be ended is absent but may not have
+/// ended.
 ///
-/// It may instead have moved on to a new token, and the tombstone at the old id may have expired since. That is ruled
-/// out if the session was loaded less than a tombstone's lifetime ago. A session past its absolute limit has ended
-/// anyway.
+/// It may instead have moved to a new token, and the tombstone at the old id may have expired since. That is ruled out
+/// if the session was loaded less than a tombstone's lifetime ago. A session past its absolute limit has ended anyway.
 pub(crate) fn must_have_ended(context: &Context, live: &Live) -> Result<()> {
     let now = context.clock.now();
     if live.loaded.is_within(TOMBSTONE_LIFETIME, now) || now >= live.stored.record.absolute_limit() {
@@ -200,7 +215,7 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
     let mut at = *id;
     loop {
         let ended = match context.find_owned(owner, &at).await? {
-            // If the session was renewed meanwhile, this is its new id.
+            // If the session was renewed in the meantime, this is its new id.
             Some(live) => {
                 if live.id != at {
                     attempts.unsure = None;
@@ -208,18 +223,18 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
                 attempts.have_seen(&live.stored.version);
                 at = live.id;
                 match attempts.make(&at, &live.stored.version).await? {
-                    Attempt::Over(ended) => Some(ended),
-                    Attempt::Again(_) => None,
+                    EndAttempt::Over(ended) => Some(ended),
+                    EndAttempt::Again(_) => None,
                 }
             }
-            // The end that was not answered may be the reason.
+            // The session may be missing because of the end that was not answered.
             None if attempts.unsure.is_some() && !is_stored(context, &at).await? => {
                 Some(attempts.nothing_left(&at).await?)
             }
             None => return Ok(None),
         };
         match ended {
-            Some(Ended::Done(id) | Ended::Unsure(id)) => {
+            Some(Ended::Done(id) | Ended::Presumed(id)) => {
                 context.emit(EventKind::Destroyed { id });
                 return Ok(Some(id));
             }
@@ -231,13 +246,13 @@ pub(crate) async fn end_owned(context: &Context, owner: &str, id: &SessionId) ->
 
 /// Whether anything but a grave is stored under an id.
 async fn is_stored(context: &Context, id: &SessionId) -> Result<bool> {
-    let held = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
-    Ok(held.is_some_and(|held| !held.record.is_grave()))
+    let stored = context.store.load(id).await.map_err(|error| error.during("load").on(id))?;
+    Ok(stored.is_some_and(|stored| !stored.record.is_grave()))
 }
 
 async fn remove_now(context: &Context, id: &SessionId) -> Result<bool, StoreError> {
     let outcome = match context.store.remove(id).await {
-        // Whether the first one arrived is told by a second: either way nothing is there afterwards.
+        // The first remove may not have arrived, so repeat it. Either way nothing is stored afterwards.
         Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => context.store.remove(id).await.map(|_| true),
         outcome => outcome,
     };

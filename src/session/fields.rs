@@ -1,6 +1,6 @@
-//! A struct as the entries of a session: each field one entry, its serialised name the key.
+//! Maps a struct to the entries of a session. Each field is one entry, and its serialized name is the key.
 //!
-//! serde names a struct's fields in both directions, so nothing but the derived code is asked for.
+//! serde passes the names of a struct's fields in both directions, so the derived code is all that is needed.
 
 use std::{cell::Cell, collections::BTreeMap, fmt};
 
@@ -20,16 +20,16 @@ use crate::{
 /// The encoded fields of a struct, by key.
 pub(super) type Encoded = BTreeMap<&'static str, Vec<u8>>;
 
-/// A struct as the entries have it.
+/// A struct as read from the entries.
 pub(super) struct Decoded<T> {
     pub(super) value: T,
     /// Every key that the struct reads: its fields and their aliases.
     pub(super) keys: &'static [&'static str],
-    /// At least one of these keys is there. Where none is, the value is the type's default.
+    /// At least one of these keys is stored. If none is, the value is the type's default.
     pub(super) is_stored: bool,
 }
 
-/// Reads a struct: no entry but its own is looked at.
+/// Decodes a struct. Reads no entries but its own.
 pub(super) fn decode<T: DeserializeOwned + Default>(codec: &Codec, draft: &Draft) -> Result<Decoded<T>> {
     let listed = Cell::new(None);
     let outcome = T::deserialize(Reader { codec, draft, listed: &listed });
@@ -41,7 +41,7 @@ pub(super) fn decode<T: DeserializeOwned + Default>(codec: &Codec, draft: &Draft
     }
 }
 
-/// Encodes a struct field by field. What it skips is not there.
+/// Encodes a struct field by field. Fields that it skips are absent.
 pub(super) fn encode<T: Serialize>(codec: &Codec, value: &T) -> Result<Encoded> {
     let writer = Writer { codec, fields: Encoded::new() };
     value.serialize(writer).map_err(|error| error.named::<T>(ErrorKind::Encode))
@@ -63,7 +63,7 @@ pub(super) fn verify<T: DeserializeOwned>(codec: &Codec, draft: &Draft) -> Resul
     }
 }
 
-/// Why a struct has no form in entries, or the entries don't make the struct.
+/// Why a struct can't be stored as entries, or can't be built from them.
 #[derive(Debug)]
 struct FieldsError {
     key: Option<&'static str>,
@@ -80,7 +80,7 @@ impl FieldsError {
     }
 
     fn shape() -> Self {
-        Self::whole("a typed session is a struct with named fields, none of them flattened")
+        Self::whole("a typed session must be a struct with named fields and without `flatten`")
     }
 
     fn named<T>(self, kind: ErrorKind) -> Error {
@@ -97,32 +97,32 @@ impl fmt::Display for FieldsError {
 impl std::error::Error for FieldsError {}
 
 impl ser::Error for FieldsError {
-    /// The message is the application's, and may hold a value.
+    /// Drops the message, which is the application's and may contain a value.
     fn custom<M: fmt::Display>(_: M) -> Self {
-        Self::whole("the type's own serialisation refuses it")
+        Self::whole("the type's `Serialize` implementation returned an error")
     }
 }
 
 impl de::Error for FieldsError {
-    /// As above.
+    /// Drops the message for the same reason.
     fn custom<M: fmt::Display>(_: M) -> Self {
         Self::whole("the stored entries do not fit the type")
     }
 
     fn missing_field(key: &'static str) -> Self {
-        Self::field(key, CodecError::new("there is no such entry, and the type has no default for it"))
+        Self::field(key, CodecError::new("the entry is missing, and the field has no default"))
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        Self::field(key, CodecError::new("there are several entries for it, under its name and under an alias"))
+        Self::field(key, CodecError::new("several entries match this field, by its name or an alias"))
     }
 }
 
-/// Gives a struct the entries that it names.
+/// Deserializes a struct from the entries that it names.
 struct Reader<'a> {
     codec: &'a Codec,
     draft: &'a Draft,
-    /// The keys that the struct named, and whether any entry is there.
+    /// The keys that the struct has named, and whether any of them is stored.
     listed: &'a Cell<Option<(&'static [&'static str], bool)>>,
 }
 
@@ -143,7 +143,8 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor.visit_map(Fields { codec: self.codec, draft: self.draft, keys: keys.iter(), value: None })
     }
 
-    /// A flattened struct asks for a map: it takes whatever is there, so what is its own can't be told.
+    /// Refuses everything else. A flattened struct requests a map and takes every entry, so its own can't be told
+    /// apart.
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
         Err(FieldsError::shape())
     }
@@ -171,12 +172,12 @@ impl<'a> MapAccess<'a> for Fields<'a> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, FieldsError> {
-        let (key, value) = self.value.take().ok_or_else(|| FieldsError::whole("a value was asked for twice"))?;
+        let (key, value) = self.value.take().ok_or_else(|| FieldsError::whole("a value was requested twice"))?;
         self.codec.decode_seed(seed, value).map_err(|why| FieldsError::field(key, why))
     }
 }
 
-/// Takes a struct apart.
+/// Serializes a struct into its encoded fields.
 struct Writer<'a> {
     codec: &'a Codec,
     fields: Encoded,
@@ -199,7 +200,7 @@ impl SerializeStruct for Writer<'_> {
     }
 }
 
-/// Refuses whatever is no struct.
+/// Refuses everything that is not a struct.
 macro_rules! refuse {
     ($($method:ident($($type:ty),*) -> $output:ty;)*) => {$(
         fn $method(self, $(_: $type),*) -> Result<$output, FieldsError> {

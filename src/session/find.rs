@@ -1,6 +1,6 @@
-//! Finds a session in the store: by its id, as one of its owner's, and where a renewal has moved it.
+//! Finds a session in the store, by its id or where a renewal has moved it.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use tracing::Instrument;
 
@@ -9,61 +9,67 @@ use super::{
     live::{Live, Moment},
 };
 use crate::{
-    error::{Error, Result},
     events::{NoSessionReason, span},
-    id::{Check, SessionId},
+    id::{SessionId, TokenCheck},
     record::{Forward, Owner, Record, RecordKind},
-    store::{Owned, OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored, required},
+    store::{OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored},
 };
 
-/// What a stored record is to a request that holds the token of this check.
+/// The result of a look-up.
 pub(crate) enum Found {
     Live(Live),
     /// A newer token has replaced this one, and this request may not follow the tombstone to the session.
     Superseded {
         is_linked: bool,
     },
-    /// Not there, or not for this token; the reason is an event.
+    /// Not stored, or not for this token. The reason is emitted as an event.
     Absent,
-    /// There, and its owner's sessions were revoked since it was logged in.
+    /// Stored, but its owner's sessions were revoked after its login.
     Revoked,
 }
 
 /// How far a tombstone is followed to the renewed session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follow {
-    /// Until the forward's `until`: for a request that came with the old token.
+    /// Until the forward's `until`. For a request that came with the old token.
     Forward,
-    /// As long as the tombstone lives: for a caller that ends the session or knows its old id.
+    /// As long as the tombstone lives. For a caller that ends the session or knows its old id.
     Link,
 }
 
-/// How many tombstones are followed. A session that is renewed every few minutes has one or two with a valid forward.
+/// The maximum number of tombstones followed for a request. A session that is renewed every few minutes has one or two
+/// with a valid forward.
 pub(crate) const MOST_HOPS: usize = 8;
 
-/// How many are followed by those who end the session, or know its old id. A tombstone lives for an hour and the grace, and
-/// the layer renews at most once in a minute, unless the application does so itself.
+/// The maximum number of tombstones followed for a caller that ends the session or knows its old id. A tombstone lives
+/// for an hour and the grace, and the layer renews at most once a minute. The application may renew more often.
 pub(crate) const MOST_LINKS: usize = 64;
 
-/// The record that is stored under an id, without following tombstones.
-enum Looked {
+/// What is stored under an id, before tombstones are followed and the owner's epoch is compared.
+enum Classified {
     Session(Live),
     Tombstone(Arc<Record>),
     Absent,
 }
 
 impl Context {
-    /// Finds the session of an id. Without a check (a job that knows the id, not the token), the record's own is accepted.
-    pub(crate) async fn find(&self, id: &SessionId, check: Option<Check>, follow: Follow) -> Result<Found, StoreError> {
+    /// Finds the session with this id. `check` is `None` for a job that knows the id but not the token; then any check
+    /// is accepted.
+    pub(crate) async fn find(
+        &self,
+        id: &SessionId,
+        check: Option<TokenCheck>,
+        follow: Follow,
+    ) -> Result<Found, StoreError> {
         if span::are_wanted() {
-            return Box::pin(self.look_up(id, check, follow).instrument(span::load(id))).await;
+            return Box::pin(self.find_untraced(id, check, follow).instrument(span::load(id))).await;
         }
-        self.look_up(id, check, follow).await
+        self.find_untraced(id, check, follow).await
     }
 
     /// Finds a session again, where it is now. A request that came with an old token still counts as forwarded.
     ///
-    /// `newer` is the record that is stored in its place, if the store has just answered it: that saves a load.
+    /// `newer` is the record that is stored in its place, if the store has just returned it. That saves a load.
     pub(crate) async fn find_again(
         &self,
         live: &Live,
@@ -73,8 +79,8 @@ impl Context {
         let check = Some(live.stored.record.check());
         let found = match newer {
             Some(stored) => {
-                let looked = self.judge(&live.id, check, stored)?;
-                self.found(&live.id, looked, follow).await?
+                let classified = self.classify(&live.id, check, stored)?;
+                self.resolve(&live.id, classified, follow).await?
             }
             None => self.find(&live.id, check, follow).await?,
         };
@@ -87,41 +93,43 @@ impl Context {
         })
     }
 
-    /// As [`find`](Self::find), without a span.
-    pub(super) async fn look_up(
+    /// Like [`find`](Self::find), but without a span.
+    pub(super) async fn find_untraced(
         &self,
         id: &SessionId,
-        check: Option<Check>,
+        check: Option<TokenCheck>,
         follow: Follow,
     ) -> Result<Found, StoreError> {
-        let looked = self.look_at(id, check).await?;
-        self.found(id, looked, follow).await
+        let classified = self.load_one(id, check).await?;
+        self.resolve(id, classified, follow).await
     }
 
-    async fn found(&self, id: &SessionId, looked: Looked, follow: Follow) -> Result<Found, StoreError> {
-        match looked {
-            Looked::Session(live) => self.unless_revoked(live).await,
-            // Boxed: few requests come with an old token, and unboxed it would enlarge every handler's future.
-            Looked::Tombstone(tombstone) => Box::pin(self.go_on(id, tombstone, follow)).await,
-            Looked::Absent => Ok(Found::Absent),
+    /// Turns what is stored under an id into a session: follows tombstones and compares the owner's epoch.
+    async fn resolve(&self, id: &SessionId, classified: Classified, follow: Follow) -> Result<Found, StoreError> {
+        match classified {
+            Classified::Session(live) => self.check_epoch(live).await,
+            // Boxed: few requests come with an old token, and unboxed, this would enlarge every handler's future.
+            Classified::Tombstone(tombstone) => Box::pin(self.follow_tombstones(id, tombstone, follow)).await,
+            Classified::Absent => Ok(Found::Absent),
         }
     }
 
-    async fn look_at(&self, id: &SessionId, check: Option<Check>) -> Result<Looked, StoreError> {
+    /// Loads and classifies what is stored under this id, without following tombstones.
+    async fn load_one(&self, id: &SessionId, check: Option<TokenCheck>) -> Result<Classified, StoreError> {
         match self.store.load(id).await.map_err(|error| error.during("load").on(id))? {
-            Some(stored) => self.judge(id, check, stored),
+            Some(stored) => self.classify(id, check, stored),
             None => {
-                self.nothing_stored(id).await;
-                Ok(Looked::Absent)
+                self.report_absent(id).await;
+                Ok(Classified::Absent)
             }
         }
     }
 
-    /// Reports that the store has nothing under an id that it would hand out.
+    /// Reports that the store has returned nothing for an id.
     ///
-    /// If somebody observes the reason, a store in this process's memory is asked whether it has an expired session. Another
-    /// store is not: it would be a second round trip for each token that a client makes up.
-    async fn nothing_stored(&self, id: &SessionId) {
+    /// If anybody observes the reason, also checks whether a store in this process's memory still has the expired
+    /// session. With any other store, that would be a second round trip for each token that a client makes up.
+    async fn report_absent(&self, id: &SessionId) {
         let mut reason = NoSessionReason::Unknown;
         if self.observers.hear_reasons()
             && self.store.in_memory()
@@ -133,36 +141,37 @@ impl Context {
         self.no_session(reason, id, None);
     }
 
-    /// Classifies a record by itself, without its owner.
-    fn judge(&self, id: &SessionId, check: Option<Check>, stored: Stored) -> Result<Looked, StoreError> {
+    /// Classifies a record on its own, without comparing its owner's epoch.
+    fn classify(&self, id: &SessionId, check: Option<TokenCheck>, stored: Stored) -> Result<Classified, StoreError> {
         let record = &stored.record;
         if check.is_some_and(|check| check != record.check()) {
             self.no_session(NoSessionReason::Unknown, id, Some(record));
-            return Ok(Looked::Absent);
+            return Ok(Classified::Absent);
         }
         let now = self.clock.recent();
         // Don't rely on the store to hide expired records.
-        if stored.is_expired(now) || now >= record.absolute_limit() {
+        if !stored.is_live(now) {
             self.no_session(NoSessionReason::Expired, id, Some(record));
-            return Ok(Looked::Absent);
+            return Ok(Classified::Absent);
         }
         match record.kind() {
             RecordKind::Session => {
-                Ok(Looked::Session(Live { id: *id, stored, is_forwarded: false, loaded: Moment::new(now) }))
+                Ok(Classified::Session(Live { id: *id, stored, is_forwarded: false, loaded: Moment::new(now) }))
             }
-            RecordKind::Tombstone => Ok(Looked::Tombstone(stored.record)),
+            RecordKind::Tombstone => Ok(Classified::Tombstone(stored.record)),
             RecordKind::Epoch => {
                 self.no_session(NoSessionReason::Unknown, id, Some(record));
-                Ok(Looked::Absent)
+                Ok(Classified::Absent)
             }
             RecordKind::Sealed => {
                 let error = StoreError::new(StoreErrorKind::Corrupt).during("load").on(id);
-                Err(error.because("the record is sealed, and the store is not wrapped by the one that opens it"))
+                Err(error.because("the record is sealed: wrap the store in `EncryptedStore` to open it"))
             }
         }
     }
 
-    async fn unless_revoked(&self, live: Live) -> Result<Found, StoreError> {
+    /// Returns the session unless its owner's epoch has changed since its login, that is, unless it is revoked.
+    async fn check_epoch(&self, live: Live) -> Result<Found, StoreError> {
         let Some(owner) = live.stored.record.owner() else { return Ok(Found::Live(live)) };
         let present = match live.stored.owner_epoch {
             OwnerEpoch::Present(epoch) => Some(epoch),
@@ -181,11 +190,18 @@ impl Context {
 
     /// Follows the tombstones from a session's old id to its current id.
     ///
-    /// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token could
-    /// follow the session into the victim's login, and a renewal would allow session fixation. If a tombstone leads to a
-    /// session that is gone, the token counts as superseded, not as unknown, since the session did exist. It counts as linked
-    /// all the same, so that a second logout with the old token fails no more than one with the new token.
-    async fn go_on(&self, id: &SessionId, mut tombstone: Arc<Record>, follow: Follow) -> Result<Found, StoreError> {
+    /// The session must still have the owner that it had at the renewal. Otherwise an attacker who planted a token
+    /// could follow the session into the victim's login, and a renewal would allow session fixation.
+    ///
+    /// If a tombstone leads to a session that is gone, the token counts as superseded, not as unknown, since the
+    /// session did exist. It still counts as linked, so that a second logout with the old token fails no more than one
+    /// with the new token.
+    async fn follow_tombstones(
+        &self,
+        id: &SessionId,
+        mut tombstone: Arc<Record>,
+        follow: Follow,
+    ) -> Result<Found, StoreError> {
         let first = Arc::clone(&tombstone);
         let superseded = |is_linked| {
             self.no_session(NoSessionReason::Superseded, id, Some(&first));
@@ -197,73 +213,26 @@ impl Context {
             let forward = tombstone
                 .forward()
                 .map_err(|error| StoreError::new(StoreErrorKind::Corrupt).during("load").on(id).because(error))?;
-            let Some(Forward { to, until, owner: held_by }) = forward else { return superseded(false) };
+            let Some(Forward { to, until, owner: owned_by }) = forward else { return superseded(false) };
             if follow == Follow::Forward && self.clock.recent() >= until {
                 return superseded(true);
             }
-            if *owner.get_or_insert(held_by.clone()) != held_by {
+            if *owner.get_or_insert(owned_by.clone()) != owned_by {
                 return superseded(false);
             }
-            match self.look_at(&to, None).await? {
-                Looked::Tombstone(grave) if grave.is_grave() => return superseded(true),
-                Looked::Tombstone(next) => tombstone = next,
-                Looked::Session(live) if live.stored.record.owner().map(Owner::name) == held_by.as_ref() => {
-                    return match self.unless_revoked(live).await? {
+            match self.load_one(&to, None).await? {
+                Classified::Tombstone(grave) if grave.is_grave() => return superseded(true),
+                Classified::Tombstone(next) => tombstone = next,
+                Classified::Session(live) if live.stored.record.owner().map(Owner::name) == owned_by.as_ref() => {
+                    return match self.check_epoch(live).await? {
                         Found::Live(live) => Ok(Found::Live(Live { is_forwarded: true, ..live })),
                         _ => superseded(true),
                     };
                 }
-                Looked::Session(_) => return superseded(false),
-                Looked::Absent => return superseded(true),
+                Classified::Session(_) => return superseded(false),
+                Classified::Absent => return superseded(true),
             }
         }
         superseded(false)
-    }
-}
-
-/// # The sessions of one owner
-impl Context {
-    /// Returns the live session of this id, or of the id to which a renewal has moved it. Returns `None` unless `owner`
-    /// owns it, so that an id taken from a form can't reach another owner's session.
-    pub(crate) async fn find_owned(&self, owner: &str, id: &SessionId) -> Result<Option<Live>> {
-        Ok(match self.find(id, None, Follow::Link).await? {
-            Found::Live(live) if live.stored.record.owner().is_some_and(|held| **held.name() == *owner) => Some(live),
-            Found::Live(_) | Found::Superseded { .. } | Found::Absent | Found::Revoked => None,
-        })
-    }
-
-    /// Every session that the store lists for an owner, revoked or not, with its record: loaded if the list has only the id.
-    pub(crate) async fn list_stored(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        let owners = required::owners(&self.store, "list_owner")?;
-        let listed = owners.list_owner(owner).await.map_err(|error| error.during("list_owner"))?;
-        let mut sessions = Vec::with_capacity(listed.len());
-        for Owned { id, stored, .. } in listed {
-            let stored = match stored {
-                Some(stored) => Some(stored),
-                None => self.store.load(&id).await.map_err(|error| error.during("load").on(&id))?,
-            };
-            sessions.extend(stored.map(|stored| (id, stored)));
-        }
-        Ok(sessions)
-    }
-
-    /// The owner's live sessions, the most recently used first. Revoked ones are not among them.
-    pub(crate) async fn list_owned(&self, owner: &str) -> Result<Vec<(SessionId, Stored)>> {
-        let failed = |operation| move |error: StoreError| Error::from(error.during(operation));
-        let mut sessions = self.list_stored(owner).await?;
-        // Read after the list: what is revoked in between is left out, and a later login is not in it yet.
-        let present = self.store.owner_epoch(owner).await.map_err(failed("owner_epoch"))?;
-        let now = self.clock.now();
-        sessions.retain(|(_, stored)| {
-            let record = &stored.record;
-            let epoch = record.owner().filter(|held| **held.name() == *owner).map(Owner::epoch);
-            record.kind() == RecordKind::Session
-                && epoch.is_some()
-                && epoch == present
-                && !stored.is_expired(now)
-                && now < record.absolute_limit()
-        });
-        sessions.sort_by_key(|(id, stored)| (Reverse(stored.used_at), Reverse(stored.record.created_at()), *id));
-        Ok(sessions)
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     record::{MAX_KEY_BYTES, is_reserved},
 };
 
-/// The key of an entry together with its type, so that every use of the entry agrees on it.
+/// The key of an entry together with its type, so that all uses of the entry agree on the type.
 ///
 /// ```
 /// use session_layer::Key;
@@ -23,18 +23,18 @@ pub struct Key<T: ?Sized> {
 }
 
 impl<T: ?Sized> Key<T> {
-    /// A key of this name: 1 to 255 bytes.
+    /// Creates a key with this name: 1 to 255 bytes.
     ///
     /// # Panics
     ///
-    /// If the name is empty or longer; in a `const`, that is an error of compilation.
+    /// If the name is empty or longer than 255 bytes. In a `const`, this is a compile error.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         assert!(!name.is_empty() && name.len() <= MAX_KEY_BYTES, "a key has 1 to 255 bytes");
         Self { name, of: PhantomData }
     }
 
-    /// The key's name.
+    /// Returns the key's name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
@@ -94,9 +94,9 @@ impl<T: ?Sized> IntoKey<T> for String {}
 /// | [`Key<T>`] | `T`, `&T`, and `&U` if `T: Borrow<U>`: a `Key<String>` takes `"hi"`, a `Key<Vec<T>>` takes `&[T]` |
 /// | a string | any value that implements `Serialize`, owned or by reference |
 ///
-/// `By` is inferred. It tells owned values from borrowed ones.
+/// `By` is inferred. It distinguishes owned values from borrowed ones.
 ///
-/// A value of another type does not compile, nor does a key whose type is not owned:
+/// A value of another type does not compile. Nor does a key whose type is not owned:
 ///
 /// ```compile_fail,E0277
 /// # use session_layer::{Key, MemoryStore, Session};
@@ -132,8 +132,8 @@ impl<V> InsertKey<V, by::Name> for &str {}
 impl<V> InsertKey<V, by::Name> for &String {}
 impl<V> InsertKey<V, by::Name> for String {}
 
-/// How a value is given to [`InsertKey`]. Without these, the two implementations for `Key<T>` would overlap where `T` is a
-/// reference, and the type of a literal could not be inferred from the key.
+/// How a value is passed to [`InsertKey`]. Without these types, the two implementations for `Key<T>` would overlap if
+/// `T` is a reference, and the type of a literal could not be inferred from the key.
 mod by {
     #[derive(Debug)]
     pub enum Value {}
@@ -143,7 +143,7 @@ mod by {
     pub enum Name {}
 }
 
-/// A key where no type is needed: `session.remove(VISITS)`.
+/// Allows a key where no type is needed: `session.remove(VISITS)`.
 impl<T: ?Sized> AsRef<str> for Key<T> {
     fn as_ref(&self) -> &str {
         self.name
@@ -166,7 +166,7 @@ mod sealed {
             None
         }
 
-        /// The name of the key's type, if it has one.
+        /// Returns the name of the key's type, if the key has a type.
         fn type_name(&self) -> Option<&'static str> {
             None
         }

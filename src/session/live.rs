@@ -1,4 +1,4 @@
-//! The sessions that a request has to do with, as it knows them.
+//! The sessions that a request deals with, as it has seen them.
 
 use std::{
     sync::Arc,
@@ -7,12 +7,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::changes::Renewal;
+use super::changes::TokenChange;
 use crate::{
     clock::to_millis as millis,
-    id::{Check, SessionId, SessionToken},
+    id::{SessionId, SessionToken, TokenCheck},
     record::{Owner, Record},
-    store::Stored,
+    store::{Stored, Usage},
 };
 
 /// What the request's cookie led to, as of the last load or commit.
@@ -39,7 +39,7 @@ pub(crate) struct Live {
     pub(crate) loaded: Moment,
 }
 
-/// An instant by two clocks: the monotonic clock, and the layer's clock, which can be set.
+/// A moment by two clocks: the monotonic clock, and the layer's clock, which can be set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     instant: Instant,
@@ -57,9 +57,9 @@ pub(crate) struct Doomed {
 /// Sessions that the handler has ended by owner or id, not through its session.
 #[derive(Debug, Clone)]
 pub(crate) enum EndedBeside {
-    /// The id that was asked for, and the one where the session was: a renewal may have moved it.
+    /// The requested id, and the id at which the session was found: a renewal may have moved it.
     Session([SessionId; 2]),
-    /// All sessions of an owner but the one that was kept, under either of its ids.
+    /// All sessions of an owner except the one that was kept, which has either of these ids.
     Owner {
         name: Arc<str>,
         kept: Option<[SessionId; 2]>,
@@ -67,19 +67,20 @@ pub(crate) enum EndedBeside {
     All,
 }
 
-/// A move to a new token that was sent and not answered: it may have happened, or may still happen.
+/// A move to a new token that was sent and not answered. It may have happened, or may still happen.
 ///
-/// If it has, the session is under a token that nobody was given. Whoever saves again must find it there: otherwise a
-/// renewal would be a success without a cookie, and a login would begin another session, without the visitor's data.
+/// If it has happened, the session is stored under a token that nobody has received. The next `save` must find it
+/// there. Otherwise a renewal would succeed without a cookie, and a login would begin another session without the
+/// visitor's data.
 #[derive(Debug)]
 pub(crate) struct Unsure {
     pub(crate) from: SessionId,
-    /// No other write leaves this tombstone: it has random bytes of its own.
+    /// No other write leaves this tombstone: it contains random bytes.
     pub(crate) tombstone: Arc<Record>,
     pub(crate) to: SessionId,
-    pub(crate) check: Check,
+    pub(crate) check: TokenCheck,
     pub(crate) token: SessionToken,
-    pub(crate) renewal: Renewal,
+    pub(crate) token_change: TokenChange,
 }
 
 impl Moment {
@@ -94,11 +95,21 @@ impl Moment {
 }
 
 impl Live {
-    /// Whether no request has presented the token of the last renewal yet: no use is recorded since. Requests with the
-    /// old token record no use.
+    /// Returns the times to store with this record of the session when this request uses it.
+    pub(crate) fn usage(&self, record: &Record, now: SystemTime) -> Usage {
+        let mut usage = Usage::at(record, now);
+        if self.is_forwarded {
+            // No request has presented the new token yet, so no use of it is recorded.
+            usage.used_at = self.stored.used_at;
+        }
+        usage
+    }
+
+    /// Whether no request has presented the token of the last renewal yet, that is, no use has been recorded since.
+    /// Requests with the old token record no use.
     ///
-    /// If the clock was stepped back since the renewal, no use can be recorded after it. Then the token counts as presented,
-    /// so that readers don't try to record one again and again.
+    /// If the clock was set back since the renewal, no use can be recorded after it. Then the token counts as
+    /// presented, so that readers don't try again and again to record a use.
     pub(crate) fn is_unpresented(&self, now: SystemTime) -> bool {
         let renewed = self.stored.record.renewed_millis();
         renewed.is_some_and(|renewed| millis(self.stored.used_at) <= renewed && renewed <= millis(now))
@@ -116,7 +127,7 @@ impl Origin {
 }
 
 impl EndedBeside {
-    /// Whether this session was among those ended.
+    /// Whether this session is one of those that were ended.
     pub(crate) fn covers(&self, live: &Live) -> bool {
         match self {
             Self::Session(ids) => ids.contains(&live.id),

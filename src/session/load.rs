@@ -1,4 +1,4 @@
-//! From the request's tokens to the session that they name.
+//! Finds the session that the request's tokens name.
 
 use std::time::Duration;
 
@@ -10,54 +10,72 @@ use super::{
 };
 use crate::{
     cookie::Tokens,
+    error::{Error, ErrorKind},
     events::{EventKind, span},
     id::SessionId,
     store::{StoreError, StoreErrorKind},
 };
 
-/// Why the request's session could not be told.
+/// Why the request's session could not be loaded.
 #[derive(Debug, Clone)]
 pub(crate) enum LoadFailure {
-    /// The store could not answer.
+    /// The store could not answer, or has no leases although requests must run one after another.
     Store(StoreError),
     /// The record is damaged, or no key opens it.
     Damaged(StoreError),
     /// Two cookies name two live sessions.
     TwoSessions,
-    /// Other requests have the session; this one's time to wait is over, or too many wait already.
+    /// Other requests have the session. Either this one's time to wait is over, or too many are waiting already.
     Locked { retry_after: Duration },
-    /// Requests are to run one after another, and the store has no leases.
-    NoLeases(StoreError),
 }
 
-/// What the request's tokens led to.
+/// The error is marked as reported, since the load has emitted an event.
+impl From<LoadFailure> for Error {
+    fn from(failure: LoadFailure) -> Self {
+        match failure {
+            LoadFailure::Store(error) => {
+                // Requests must run one after another, and the store has no leases.
+                let is_unsupported = error.kind() == StoreErrorKind::Unsupported;
+                let kind = if is_unsupported { ErrorKind::Unsupported } else { ErrorKind::Unavailable };
+                Self::request(kind).because(error)
+            }
+            LoadFailure::Damaged(error) => Self::request(ErrorKind::Damaged).because(error),
+            LoadFailure::TwoSessions => Self::request(ErrorKind::TwoSessions),
+            LoadFailure::Locked { retry_after } => Self::request(ErrorKind::Locked).retry_in(retry_after),
+        }
+        .reported()
+    }
+}
+
+/// The result of looking up the request's tokens.
 pub(crate) struct Loaded {
     pub(crate) origin: Origin,
     /// Sessions that could not be opened. They are left alone unless the request destroys its session.
     pub(crate) unopened: Vec<SessionId>,
     /// Sessions that are revoked. They end when the request destroys its session or begins a fresh one.
     ///
-    /// A session can be revoked for a moment only: `revoke_others` revokes the one that it keeps, and then carries it
-    /// over. If a logout came just then and left it alone, it would answer "logged out", and the session would live on.
-    /// If a login left it alone, it would live on under a token that the browser has dropped.
+    /// A session may be revoked for a moment only: `revoke_others` also revokes the session that it keeps, and then
+    /// carries it over. If a logout at that moment left the session alone, it would answer "logged out", and the
+    /// session would live on. If a login left it alone, it would live on under a token that the browser has dropped.
     pub(crate) revoked: Vec<SessionId>,
-    /// Another session to which a forward leads. A later token can still make both of them give way.
+    /// Another session that a forward leads to. Both give way to a session that a later token names directly.
     rival: Option<SessionId>,
 }
 
-/// Looks up what the tokens name. One live session is the request's; two are refused, since one of them was planted.
-pub(crate) async fn load(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
+/// Looks up what the tokens name. If one session is live, it is the request's. Two are refused, since one of them was
+/// planted.
+pub(crate) async fn load_tokens(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
     if tokens.are_several() {
-        // Boxed: hardly a request has several, and every handler's future has room for what is not boxed.
+        // Boxed: hardly any request has several tokens, and unboxed, this would enlarge every handler's future.
         return Box::pin(load_several(context, tokens)).await;
     }
     let Some(token) = tokens.iter().next() else { return Ok(Loaded::NOTHING) };
     let (id, check) = context.identify(token);
-    // As `find` does it, but with no room for `find` in every handler's future.
+    // The same as `find`, but without the space that it would take in every handler's future.
     let found = if span::are_wanted() {
         Box::pin(context.find(&id, Some(check), Follow::Forward)).await
     } else {
-        context.look_up(&id, Some(check), Follow::Forward).await
+        context.find_untraced(&id, Some(check), Follow::Forward).await
     };
     let mut loaded = Loaded::NOTHING;
     loaded.take(context, id, found)?;
@@ -71,14 +89,14 @@ async fn load_several(context: &Context, tokens: &Tokens) -> Result<Loaded, Load
         let found = context.find(&id, Some(check), Follow::Forward).await;
         loaded.take(context, id, found)?;
     }
-    loaded.is_one(context)?;
+    loaded.refuse_rival(context)?;
     Ok(loaded)
 }
 
 impl Loaded {
     const NOTHING: Self = Self { origin: Origin::None, unopened: Vec::new(), revoked: Vec::new(), rival: None };
 
-    /// Takes in what the next token led to.
+    /// Adds the result of looking up the next token.
     fn take(&mut self, context: &Context, id: SessionId, found: Result<Found, StoreError>) -> Result<(), LoadFailure> {
         match found {
             Ok(Found::Live(live)) => match &self.origin {
@@ -89,9 +107,9 @@ impl Loaded {
                 }
                 // A token that leads there only by a forward gives way to one that names a live session.
                 Origin::Live(_) if live.is_forwarded => self.rival = Some(live.id),
-                Origin::Live(first) if first.is_forwarded => self.go_on_with(context, live),
+                Origin::Live(first) if first.is_forwarded => self.choose(context, live),
                 Origin::Live(first) => return Err(two_sessions(context, first.id, live.id)),
-                Origin::None | Origin::Superseded { .. } => self.go_on_with(context, live),
+                Origin::None | Origin::Superseded { .. } => self.choose(context, live),
             },
             Ok(Found::Superseded { is_linked }) => {
                 if let Origin::None = self.origin {
@@ -115,8 +133,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Refuses two sessions to both of which only forwards lead.
-    fn is_one(&self, context: &Context) -> Result<(), LoadFailure> {
+    /// Refuses two sessions if only forwards lead to them.
+    fn refuse_rival(&self, context: &Context) -> Result<(), LoadFailure> {
         match (&self.origin, self.rival) {
             (Origin::Live(live), Some(rival)) if live.is_forwarded && live.id != rival => {
                 Err(two_sessions(context, live.id, rival))
@@ -125,7 +143,7 @@ impl Loaded {
         }
     }
 
-    fn go_on_with(&mut self, context: &Context, live: Live) {
+    fn choose(&mut self, context: &Context, live: Live) {
         context.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
         self.origin = Origin::Live(live);
     }

@@ -1,55 +1,71 @@
 //! One request's session.
 //!
-//! From the ground up; each file uses those above it.
+//! The files from the bottom up; each uses those above it.
 //!
 //! | | |
 //! |---|---|
 //! | `policy`, `settings` | what an application chooses for a layer: plain data |
-//! | `draft`, `changes`, `seen` | a draft over the loaded record, the changes that can be replayed, the entries that the request has read |
-//! | `live` | the sessions that a request knows |
-//! | `running` | counts what goes on if its caller is dropped |
+//! | `draft`, `changes`, `seen` | the draft over the loaded record, replayable changes, the entries that were read |
+//! | `live` | the sessions that a request deals with |
+//! | `outliving` | counts operations that continue if their caller is dropped |
 //! | `queue`, `context` | what the requests of a layer share: settings, store, clock, observers, and lines to wait in |
-//! | `find`, `end`, `limit` | finds a session, ends one, makes room for one |
-//! | `lease`, `turn`, `load`, `exclusive` | from a request's tokens to its session, and to its turn where requests run one after another |
-//! | `work`, `attempt`, `write` | writes the changes of one commit |
-//! | `state`, `due` | what a request knows of its session, and what is due for it |
-//! | `shared`, `debug` | [`Session`], the state that its clones share, and how it is shown |
-//! | `destroy`, `commit`, `save`, `run` | what requests do with that state: end sessions, commit, save on demand, run closures |
-//! | `request` | one request's life in order |
-//! | `caller` | whose handler is being polled |
-//! | `key`, `access`, `update`, `lifecycle`, `fields`, [`Typed`] | what handlers call |
+//! | `find`, `owned`, `end`, `owner_limit` | finds a session, lists an owner's, ends one, makes room for one |
+//! | `load`, `take_lease`, `request_lease`, `load_leased` | loads the session that a request's tokens name, with its lease if needed |
+//! | `work`, `attempt`, `write`, `commit_start` | writes the changes of one commit |
+//! | `log`, `failures`, `ending`, `response_notes` | parts of the state: uncommitted changes, failed commits, sessions that end, what the response says |
+//! | `state`, `due` | the state of a request's session, and what is due for it |
+//! | `request_session`, `debug` | the session of one request, shared by all its handles, and its `Debug` output |
+//! | `session` | the handle: [`Session`] |
+//! | `destroy`, `commit`, `save`, `closures` | operations on that state: end, commit, save on demand, run closures |
+//! | `request` | one request's life in order: **start reading here** |
+//! | `caller` | records whose handler is being polled |
+//! | `open`, `facts`, `expiry`, `owner`, `token`, `reload` | what handlers call on a session: see also `destroy` and `save` |
+//! | `key`, `access`, `update`, `fields`, [`Typed`] | what handlers call on its entries |
 
 mod access;
 mod attempt;
 mod caller;
 mod changes;
+mod closures;
 mod commit;
+mod commit_start;
 mod context;
 mod debug;
 mod destroy;
 mod draft;
 mod due;
 mod end;
-mod exclusive;
+mod ending;
+mod expiry;
+mod facts;
+mod failures;
 mod fields;
 mod find;
 mod key;
-mod lease;
-mod lifecycle;
-mod limit;
 mod live;
 mod load;
+mod load_leased;
+mod log;
+mod open;
+mod outliving;
+mod owned;
+mod owner;
+mod owner_limit;
 mod policy;
 mod queue;
+mod reload;
 mod request;
-mod run;
-mod running;
+mod request_lease;
+mod request_session;
+mod response_notes;
 mod save;
 mod seen;
+#[allow(clippy::module_inception, reason = "a file is named after what it holds, here the type `Session`")]
+mod session;
 mod settings;
-mod shared;
 mod state;
-mod turn;
+mod take_lease;
+mod token;
 mod typed;
 mod update;
 mod work;
@@ -59,22 +75,21 @@ mod write;
 pub(crate) use self::caller::report_failed;
 pub(crate) use self::{
     caller::{Caller, Polling},
-    context::{Context, within},
-    end::{Ended, end, end_owned},
+    context::{Context, check_deadline, failed},
+    due::Due,
+    end::{Ended, end, end_listed, end_owned},
     find::{Follow, Found},
-    lease::{Taken, take as take_lease},
-    limit::make_room,
     live::{EndedBeside, Live},
-    load::LoadFailure,
-    policy::{Limit, SaveIf},
-    request::Due,
-    settings::{Exclusive, Settings},
-    shared::Shared,
-    state::Answer,
+    owner_limit::make_room,
+    policy::{OwnerLimit, SaveIf},
+    request_session::RequestSession,
+    response_notes::ResponseNotes,
+    settings::{ExclusiveTimes, Settings},
+    take_lease::{Taken, take_lease},
 };
 pub use self::{
     key::{InsertKey, IntoKey, Key},
     policy::{AtLimit, ConflictPolicy, DamagedPolicy, ResponseHead, SavePolicy},
-    shared::Session,
+    session::Session,
     typed::Typed,
 };

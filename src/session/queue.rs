@@ -13,10 +13,10 @@ use tokio::{
 
 use crate::id::SessionId;
 
-/// How many wait behind the first of a bounded line.
+/// How many can wait behind the first in a bounded line.
 const BEHIND: usize = 32;
 
-/// One line for each session that somebody waits for. A line exists as long as somebody has a place in it.
+/// One line for each session that a task waits for. A line exists as long as anyone has a place in it.
 pub(crate) struct Lines {
     lines: Mutex<HashMap<SessionId, Arc<Line>>>,
     /// How many can wait in one line, the first included.
@@ -24,7 +24,7 @@ pub(crate) struct Lines {
 }
 
 struct Line {
-    /// The first in the line holds it. It is handed on in the order of arrival.
+    /// Held by the first in the line, and handed on in the order of arrival.
     front: Arc<AsyncMutex<()>>,
     room: Arc<Semaphore>,
     freed: Notify,
@@ -34,24 +34,25 @@ struct Line {
 pub(crate) struct Place {
     lines: Arc<Lines>,
     id: SessionId,
-    /// `None` once it has been left.
+    /// `None` once the place was left.
     line: Option<Arc<Line>>,
 }
 
 /// The front of a line. When it is dropped, the next in the line gets it.
 pub(crate) struct Front {
-    // Dropped before the place: otherwise, the line could be gone, and another one begun, while its front is still held.
+    // Dropped before the place. Otherwise the line could be removed, and another one begun, while its front is still
+    // held.
     _front: OwnedMutexGuard<()>,
     _place: Place,
 }
 
 impl Lines {
-    /// Any number can wait in a line.
+    /// Creates lines in which any number can wait.
     pub(crate) fn unbounded() -> Self {
         Self { lines: Mutex::default(), room: Semaphore::MAX_PERMITS }
     }
 
-    /// Some dozens can wait in a line.
+    /// Creates lines in which one and [`BEHIND`] more can wait.
     pub(crate) fn bounded() -> Self {
         Self { lines: Mutex::default(), room: 1 + BEHIND }
     }
@@ -69,7 +70,7 @@ impl Lines {
         Some(Front { _front: front, _place: place })
     }
 
-    /// The front of this session's line, if nobody is in it.
+    /// Takes the front of this session's line if it is free.
     pub(crate) fn try_front(self: &Arc<Self>, id: SessionId) -> Option<Front> {
         let place = self.join(id);
         let front = Arc::clone(&place.line().front).try_lock_owned().ok()?;
@@ -92,17 +93,18 @@ impl Place {
         self.id
     }
 
-    /// Room to wait in the line; `None` if too many wait already.
+    /// Reserves room to wait in the line. Returns `None` if too many requests are waiting already.
     pub(crate) fn room(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.line().room).try_acquire_owned().ok()
     }
 
-    /// Waits for the front of the line; `None` if it was not reached before the deadline. Drop it before the place.
+    /// Waits for the front of the line; `None` if it was not reached before the deadline. The caller must drop it
+    /// before the place.
     pub(crate) async fn front(&self, deadline: Instant) -> Option<OwnedMutexGuard<()>> {
         timeout_at(deadline, Arc::clone(&self.line().front).lock_owned()).await.ok()
     }
 
-    /// Wakes the first in the line when what it waits for is free.
+    /// Returns the notification that wakes the first in the line when the lease is free.
     pub(crate) fn freed(&self) -> &Notify {
         &self.line().freed
     }
@@ -121,8 +123,9 @@ impl Clone for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut lines = self.lines.all();
-        // Left before looking for others, so that of two that leave at once the second one sees that it is the last.
-        // Joining takes the map's lock, and a clone is made from a place that still counts.
+        // Leave the line before looking for others, so that of two that leave at once, the second one sees that it is
+        // the last. No place can be added in between: joining takes the map's lock, and a clone is made from a place
+        // that still counts.
         self.line = None;
         if lines.get(&self.id).is_some_and(|line| Arc::strong_count(line) == 1) {
             lines.remove(&self.id);
@@ -156,7 +159,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_after_another_and_nothing_stays() {
         let lines = lines();
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let first = lines.front(id, soon()).await.unwrap();
         assert!(lines.front(id, soon()).await.is_none(), "the time is bounded");
         assert_eq!(lines.all().len(), 1);
@@ -172,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dropped_waiter_leaves_no_turn_behind() {
         let lines = lines();
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let first = lines.front(id, soon()).await.unwrap();
         {
             let second = lines.front(id, soon());
@@ -187,14 +190,14 @@ mod tests {
     #[test]
     fn a_bounded_line_has_room_for_some_and_is_free_again_when_they_leave() {
         let lines = Arc::new(Lines::bounded());
-        let place = lines.join(SessionId::of_owner("x"));
+        let place = lines.join(SessionId::for_epoch("x"));
         let mut rooms: Vec<_> = (0..=BEHIND).map(|_| place.room().unwrap()).collect();
         assert!(place.room().is_none());
         rooms.pop();
         assert!(place.room().is_some());
     }
 
-    /// Pairs join a line together and leave it at the same moment, as near as two threads come.
+    /// Pairs join a line together and leave it at the same moment, as closely as two threads can.
     #[test]
     fn a_line_that_all_have_left_is_gone() {
         const LINES: u64 = 60_000;
@@ -205,7 +208,7 @@ mod tests {
                 arrived.fetch_add(1, Ordering::SeqCst);
                 let mut tries = 0;
                 while arrived.load(Ordering::SeqCst) < 2 * (line + 1) {
-                    // On one processor the other one can't come otherwise.
+                    // On a single processor, the other thread can't arrive otherwise.
                     if tries > 1_000 {
                         std::thread::yield_now()
                     } else {

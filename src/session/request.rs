@@ -1,5 +1,17 @@
-//! The life of one request's session, told in order: it is loaded, the handler changes it and answers, and what is due is
-//! committed. A request that is dropped before ends in [`Shared::abandon`].
+//! The life of one request's session, in order:
+//!
+//! | step | where |
+//! |---|---|
+//! | a handle is put into the request's extensions | `middleware/service` |
+//! | the handler asks for the session: its cookies become tokens | `middleware/session_handle`, `middleware/lazy` |
+//! | [`open`](RequestSession::open), [`load_once`](RequestSession::load_once): the session that the tokens name | here, `load`, with [`exclusive`](crate::SessionLayerBuilder::exclusive) `load_leased` |
+//! | the handler reads and changes it | `access`, `update`, `owner`, `token`, ... |
+//! | it may save or destroy it at once | `save`, `destroy` |
+//! | [`handler_done`](RequestSession::handler_done): what is due | here, `due` |
+//! | [`final_commit`](RequestSession::final_commit) | here, `commit`, `write`, `attempt` |
+//! | [`take_notes`](RequestSession::take_notes): what the response's headers say | here, `middleware/headers` |
+//!
+//! A request that is dropped before it is answered ends in [`abandon`](RequestSession::abandon).
 
 use std::sync::Arc;
 
@@ -7,11 +19,15 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::{
-    changes::{Logged, Renewal},
-    exclusive::load_in_turn,
-    load::{LoadFailure, Loaded, load},
-    shared::Shared,
-    state::{Answer, HeldBack, State},
+    changes::{Logged, TokenChange},
+    due::Due,
+    failures::HeldBack,
+    load::{LoadFailure, Loaded, load_tokens},
+    load_leased::load_leased,
+    request_session::RequestSession,
+    response_notes::ResponseNotes,
+    session::Session,
+    state::{Phase, State},
 };
 use crate::{
     cookie::Tokens,
@@ -20,42 +36,37 @@ use crate::{
     id::SessionId,
 };
 
-/// What is due once the handler has answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// The request did not use the session.
-    Untouched,
-    /// The session was loaded, and there is nothing to write.
-    Clean,
-    /// There is something to write.
-    Commit {
-        /// The commit renews or destroys, and must not be interrupted.
-        to_its_end: bool,
-    },
-    /// There is nothing to write, but the lease must be given back.
-    EndTurn,
-}
+impl RequestSession {
+    /// Returns the session that the tokens name, or a new one. If the request has two live sessions, notes that, so that
+    /// the response removes the cookies.
+    pub(crate) async fn open(self: &Arc<Self>, tokens: &Tokens) -> Result<Session> {
+        let outcome = self.load_once(tokens).await;
+        if let Err(LoadFailure::TwoSessions) = &outcome {
+            self.state().notes.two_sessions = true;
+        }
+        outcome?;
+        Ok(Session::of(Arc::clone(self)))
+    }
 
-impl Shared {
-    /// Loads the session that the tokens name. Within one request this happens once; later calls share the result.
-    pub(crate) async fn load(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
+    /// Loads the session that the tokens name. This happens once per request; later calls share the result.
+    async fn load_once(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
-            let (Loaded { origin, unopened, revoked, .. }, turn) = match self.settings().exclusive {
-                // Boxed, so that the future doesn't grow for layers without turns. After the response has begun,
-                // nothing would end a turn, so none is taken.
-                Some(exclusive) if !self.state().response_started => {
-                    Box::pin(load_in_turn(&self.context, exclusive, tokens)).await?
+            let (Loaded { origin, unopened, revoked, .. }, lease) = match self.settings().exclusive {
+                // Boxed, so that the future doesn't grow for layers without leases. No lease is taken once the response
+                // has begun, since nothing would release it.
+                Some(times) if !self.state().response_started() => {
+                    Box::pin(load_leased(&self.context, times, tokens)).await?
                 }
-                _ => (load(&self.context, tokens).await?, None),
+                _ => (load_tokens(&self.context, tokens).await?, None),
             };
             let mut state = self.state();
             // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps
-            // what it dooms.
+            // the sessions that it doomed.
             state.begin(origin);
-            state.unopened = unopened;
-            state.revoked = revoked;
-            // If the turn came after the request was over, give it back, with no lock held.
-            let late = if state.response_started { turn } else { std::mem::replace(&mut state.turn, turn) };
+            state.ending.unopened = unopened;
+            state.ending.revoked = revoked;
+            // If the lease came after the request was over, release it with no lock held.
+            let late = if state.response_started() { lease } else { std::mem::replace(&mut state.lease, lease) };
             drop(state);
             drop(late);
             Ok(())
@@ -63,84 +74,89 @@ impl Shared {
         outcome.await.clone()
     }
 
-    /// The handler has answered, or has failed. From now on, only the last commit can set a cookie. `saves` says whether
-    /// the answer lets changes be saved.
-    pub(crate) fn answered(&self, saves: bool) -> Due {
+    /// Notes that the handler has answered or failed, and returns what is due. From now on, only the final commit can
+    /// set a cookie. `saves` says whether the response allows changes to be saved.
+    pub(crate) fn handler_done(&self, saves: bool) -> Due {
         let (dropped, reason, id);
         let due = {
             let mut state = self.state();
-            state.response_started = true;
-            if !self.was_asked_for() && state.turn.is_none() && state.is_untouched() {
+            state.begin_response();
+            if !self.was_asked_for() && state.lease.is_none() && state.is_untouched() {
                 return Due::Untouched;
             }
             id = state.id();
             let settings = self.settings();
             let now = self.context.clock.recent();
             (dropped, reason) = self.take_back(&mut state, saves);
-            if saves && state.failure.is_none() && state.is_renewal_due(settings, now) {
-                state.renew(Renewal::Renew);
+            if saves && state.failures.for_response.is_none() && state.is_renewal_due(settings, now) {
+                state.change_token(TokenChange::Renew);
                 state.is_periodic = true;
             }
-            let must_write = state.renews()
+            let must_write = state.changes_token()
                 || state.draft.is_dirty()
                 // A `save` that is still running is about to set a cookie on this response.
-                || state.is_renewing
-                || state.failure.is_some()
+                || state.is_changing_token
+                || state.failures.for_response.is_some()
                 || (saves
                     && (state.is_always_saved(settings)
                         || state.is_touch_due(settings, now)
-                        || state.is_first_use_untold(&self.context, now)));
-            state.is_answering = true;
-            state.answered = state.last;
-            state.planned = state.last;
-            if !state.doomed.is_empty() || must_write {
-                // A renewal, a logout, and the ending of an owner's sessions to make room must not stop half way.
-                let changes_owner = settings.limit.is_some() && state.draft.new_owner().is_some();
-                let to_its_end = !state.doomed.is_empty() || state.renews() || state.is_renewing || changes_owner;
-                Due::Commit { to_its_end }
+                        || state.is_first_use_unrecorded(&self.context, now)));
+            state.phase = Phase::Answering;
+            state.log.last_of_handler = state.log.last;
+            state.log.planned = state.log.last;
+            if !state.ending.doomed.is_empty() || must_write {
+                // A renewal, a logout, and ending an owner's sessions to make room must not stop halfway.
+                let changes_owner = settings.sessions_per_owner.is_some() && state.draft.chosen_owner().is_some();
+                let runs_on = !state.ending.doomed.is_empty()
+                    || state.changes_token()
+                    || state.is_changing_token
+                    || changes_owner;
+                Due::Commit { runs_on }
             } else {
-                state.is_answering = false;
-                if state.turn.is_some() { Due::EndTurn } else { Due::Clean }
+                state.phase = Phase::Answered;
+                if state.lease.is_some() { Due::ReleaseLease } else { Due::Clean }
             }
         };
-        self.tell_dropped(reason, id);
+        self.emit_dropped(reason, id);
         drop(dropped);
         due
     }
 
-    /// Takes back changes that must not be saved at the end of the request. The caller drops the returned log with no
-    /// lock held.
+    /// Takes back changes that must not be saved at the end of the request. The caller must drop the returned log with
+    /// no lock held.
     ///
-    /// Changes that were reported as failed must not be saved now. If the handler has changed more since, its answer
-    /// relies on changes that are missing, so the failure replaces it.
+    /// Changes that were reported as failed must not be saved now. If the handler has made more changes since, its
+    /// response relies on changes that are missing, so the failure replaces it.
     fn take_back(&self, state: &mut State, saves: bool) -> (Vec<Logged>, Option<DropReason>) {
         let has_changes = state.has_changes();
         if !saves {
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
-        let Some(HeldBack { error, written_since }) = state.held.take() else { return (state.take_idle_log(), None) };
-        let failure = state.failure.take();
+        let Some(HeldBack { error, written_since }) = state.failures.held_back.take() else {
+            return (state.take_idle_log(), None);
+        };
+        let failure = state.failures.for_response.take();
         let dropped = state.discard();
-        state.failure = failure.or(written_since.then_some(error));
+        state.failures.for_response = failure.or(written_since.then_some(error));
         (dropped, has_changes.then_some(DropReason::FailedSave))
     }
 
-    fn tell_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
+    fn emit_dropped(&self, reason: Option<DropReason>, id: Option<SessionId>) {
         if let Some(reason) = reason {
             self.context.emit(EventKind::ChangesDropped { id, reason });
         }
     }
 
-    /// Makes the last commit of the request, and drops changes that could not be written. An error replaces the handler's
-    /// answer.
+    /// Makes the final commit of the request, and drops changes that could not be written. An error replaces the
+    /// handler's response.
     ///
-    /// `Gone` is no error here: it is as if the write had come before the end.
-    pub(crate) async fn last_commit(&self) -> Result<()> {
-        // Taken out of the state, so that it is given back even if the commit panics or is dropped.
-        let turn = self.state().turn.take();
+    /// `Gone` is not an error here: it is as if the write had come before the end of the session.
+    pub(crate) async fn final_commit(&self) -> Result<()> {
+        // Taken out of the state, so that it is released even if the commit panics or is dropped.
+        let lease = self.state().lease.take();
         let (outcome, is_handlers) = self.commit_or_give_up().await;
-        if let Some(turn) = turn {
-            Box::pin(turn.end()).await;
+        if let Some(lease) = lease {
+            Box::pin(lease.release()).await;
         }
         let Err(error) = outcome else { return Ok(()) };
         let (id, is_revoked) = {
@@ -151,22 +167,22 @@ impl Shared {
         if !matches!(error.kind(), ErrorKind::Gone | ErrorKind::Superseded | ErrorKind::TooManySessions) {
             self.context.emit(EventKind::CommitFailed { id, error: &error });
         }
-        // A revoked session is not gone for certain. A loads it. B ends the owner's other sessions, and for a moment A's is
-        // revoked as well. A commits just then, after a conflict. If the answer were a success, A's session would live on
-        // without what A has written.
+        // A revoked session is not certainly gone. A loads it. B ends the owner's other sessions, which revokes A's
+        // session as well for a moment. A commits just then, after a conflict. If the response were a success, A's
+        // session would live on without what A has written.
         let is_gone = error.kind() == ErrorKind::Gone && !is_revoked;
         if is_gone || !is_handlers { Ok(()) } else { Err(error) }
     }
 
-    /// Also returns whether the handler has asked for any of it. If not, a failure does not change its answer: the layer
-    /// itself renews, or marks a first use, and the next request makes up for it. A stream that has written since, and
-    /// whose changes are written along with that, learns of the failure when it saves.
+    /// Also returns whether the handler has asked for any part of the commit. If it has not, a failure does not change
+    /// its response: the layer itself renews or records a first use, and the next request makes up for it. If a
+    /// stream's later changes were written along with that, the stream learns of the failure when it saves.
     async fn commit_or_give_up(&self) -> (Result<()>, bool) {
         let _one = self.committing.lock().await;
         let (failed, is_handlers) = {
             let mut state = self.state();
             // A `save` that was running when the handler answered may have failed since.
-            (state.held.take(), state.has_work_of_the_handler(self.settings()))
+            (state.failures.held_back.take(), state.has_work_of_the_handler(self.settings()))
         };
         let outcome = match failed {
             Some(HeldBack { error, .. }) if self.state().has_changes() => {
@@ -174,12 +190,13 @@ impl Shared {
             }
             _ => self.commit().await,
         };
-        // Before the next commit can begin: a stream's `save` that waits must not write what the answer says has failed.
+        // Before the next commit can begin: a stream's waiting `save` must not write what the response reports as
+        // failed.
         let (dropped, has_more) = {
             let mut state = self.state();
-            state.is_answering = false;
+            state.phase = Phase::Answered;
             let Err(error) = &outcome else { return (Ok(()), is_handlers) };
-            (state.give_up(error), !state.log.is_empty())
+            (state.give_up(error), !state.log.changes.is_empty())
         };
         drop(dropped);
         if has_more {
@@ -188,39 +205,39 @@ impl Shared {
         (outcome, is_handlers)
     }
 
-    /// Takes what the response has to say of the session. Each part is returned once.
-    pub(crate) fn take_answer(&self) -> Answer {
-        std::mem::take(&mut self.state().answer)
+    /// Takes what the response must say about the session. Each part is returned once.
+    pub(crate) fn take_notes(&self) -> ResponseNotes {
+        std::mem::take(&mut self.state().notes)
     }
 
-    /// Gives the lease back, if this request holds it.
-    pub(crate) async fn end_turn(&self) {
-        let turn = self.state().turn.take();
-        if let Some(turn) = turn {
-            turn.end().await;
+    /// Releases the lease if this request holds it.
+    pub(crate) async fn release_lease(&self) {
+        let lease = self.state().lease.take();
+        if let Some(lease) = lease {
+            lease.release().await;
         }
     }
 
-    /// Handles a request that was dropped before it was answered: its changes are dropped, but its destroys still
-    /// happen.
+    /// Handles a request that was dropped before it was answered. Its changes are dropped, but the sessions that it
+    /// destroys still end.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (dropped, reason, id, doomed, turn) = {
+        let (dropped, reason, id, doomed, lease) = {
             let mut state = self.state();
-            state.response_started = true;
+            state.begin_response();
             let reason = state.has_changes().then_some(DropReason::Request);
             let id = state.id();
-            (state.discard(), reason, id, !state.doomed.is_empty(), state.turn.take())
+            (state.discard(), reason, id, !state.ending.doomed.is_empty(), state.lease.take())
         };
-        self.tell_dropped(reason, id);
+        self.emit_dropped(reason, id);
         drop(dropped);
-        // Gives the lease back in a background task.
-        drop(turn);
+        // Releases the lease in a background task.
+        drop(lease);
         if let (true, Ok(runtime)) = (doomed, Handle::try_current()) {
-            let (shared, operation) = (Arc::clone(self), self.context.running.begin());
+            let (request, operation) = (Arc::clone(self), self.context.outliving.begin());
             let destroy = async move {
                 let _operation = operation;
-                if let Err(error) = shared.destroy_doomed().await {
-                    shared.context.emit(EventKind::CommitFailed { id: None, error: &error });
+                if let Err(error) = request.destroy_doomed().await {
+                    request.context.emit(EventKind::CommitFailed { id: None, error: &error });
                 }
             };
             runtime.spawn(destroy.in_current_span());

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{changes::Baseline, draft::Draft};
 use crate::record::Record;
 
-/// The entries that the request has read, each with the record in which it saw them.
+/// The entries that the request has read, each with the record in which it was read.
 ///
-/// Reading must not allocate. So each of the first 64 entries of the draft's own record is one bit. Only entries that
-/// are absent, beyond the first 64, or from an earlier record are kept by key.
+/// Reading must not allocate, so each of the first 64 entries of the draft's base is one bit. Entries that are absent,
+/// beyond the first 64, or from an earlier record are kept by key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     in_base: u64,
@@ -16,8 +16,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Notes that the request has read an entry. An entry that it has set or cleared itself is skipped: it shows no
-    /// other request's data.
+    /// Notes that the request has read an entry. Skips an entry that the request has set or cleared itself, since it
+    /// shows no other request's data.
     pub(crate) fn note(&mut self, draft: &Draft, key: &str) {
         let Some(base) = draft.base().filter(|_| draft.is_from_base(key)) else { return };
         if !self.others.is_empty() {
@@ -29,7 +29,7 @@ impl Seen {
         }
     }
 
-    /// Returns the record in which the request last saw an entry; `None` if it never did.
+    /// Returns the record in which the request last read an entry, or `None` if it never did.
     pub(crate) fn baseline(&self, draft: &Draft, key: &str) -> Baseline {
         if self.in_base == 0 && self.others.is_empty() {
             return None;
@@ -41,22 +41,22 @@ impl Seen {
         bit(base, key).filter(|bit| self.in_base & bit != 0).map(|_| Arc::clone(base))
     }
 
-    /// Carries the entries over after a commit. An entry whose stored value is what the request saw counts as read from
-    /// the new record. An entry that another request has changed keeps its earlier record.
+    /// Carries the entries over after a commit. If the stored value is the one that the request saw, the entry counts
+    /// as read from the new record. If another request has changed it, it keeps its earlier record.
     pub(crate) fn carry_over(&mut self, shown: &Draft, now: &Arc<Record>) {
         let before = std::mem::take(self);
         for (key, record) in before.others {
-            self.go_on_with(shown, now, &key, &record);
+            self.carry_one(shown, now, &key, &record);
         }
         let Some(base) = shown.base().filter(|_| before.in_base != 0) else { return };
         for (index, (key, _)) in base.entries().iter().take(u64::BITS as usize).enumerate() {
             if before.in_base & (1 << index) != 0 {
-                self.go_on_with(shown, now, key, base);
+                self.carry_one(shown, now, key, base);
             }
         }
     }
 
-    fn go_on_with(&mut self, shown: &Draft, now: &Arc<Record>, key: &str, seen_in: &Arc<Record>) {
+    fn carry_one(&mut self, shown: &Draft, now: &Arc<Record>, key: &str, seen_in: &Arc<Record>) {
         let is_as_shown = shown.get(key) == now.entries().get(key);
         match bit(now, key).filter(|_| is_as_shown) {
             Some(bit) => self.in_base |= bit,
@@ -65,7 +65,7 @@ impl Seen {
     }
 }
 
-/// Returns the entry's bit, if it is one of the first 64.
+/// Returns the entry's bit if it is one of the first 64.
 fn bit(base: &Record, key: &str) -> Option<u64> {
     let (index, _) = base.entries().find(key)?;
     1u64.checked_shl(u32::try_from(index).ok()?)
@@ -76,11 +76,13 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::{id::Check, lifetime::Lifetime, record::Entries, session::changes::Change};
+    use crate::{id::TokenCheck, lifetime::Lifetime, record::Entries, session::changes::Change};
 
     fn record(pairs: &[(&str, &str)]) -> Arc<Record> {
         let entries = Entries::from_sorted(pairs.iter().map(|(key, value)| (*key, value.as_bytes()))).unwrap();
-        Arc::new(Record::session(Check::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default()).with_entries(entries))
+        Arc::new(
+            Record::session(TokenCheck::from_bytes([0; 16]), UNIX_EPOCH, Lifetime::default()).with_entries(entries),
+        )
     }
 
     fn draft(base: &Arc<Record>) -> Draft {
@@ -143,7 +145,7 @@ mod tests {
         assert!(is(&seen.baseline(&after, "gone"), &now));
         assert!(is(&seen.baseline(&after, "new"), &base));
         assert!(seen.baseline(&after, "c").is_none());
-        // After another read, it counts as seen in the newer record.
+        // Once it is read again, it counts as read from the newer record.
         seen.note(&after, "b");
         assert!(is(&seen.baseline(&after, "b"), &now));
     }

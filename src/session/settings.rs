@@ -2,48 +2,48 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
-use super::policy::{ConflictPolicy, DamagedPolicy, Limit, SaveIf, SavePolicy};
-use crate::{codec::Codec, cookie::Cookie, lifetime::Lifetime, store::Idle};
+use super::policy::{ConflictPolicy, DamagedPolicy, OwnerLimit, SaveIf, SavePolicy};
+use crate::{codec::Codec, cookie::SessionCookie, lifetime::Lifetime, store::Idle};
 
-/// How the sessions of one layer behave. Chosen once, when the layer is built.
+/// The settings of one layer, chosen once, when the layer is built.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) codec: Codec,
     pub(crate) lifetime: Lifetime,
-    /// A touch is due once this part of the idle time has passed.
-    pub(crate) touch_after: f64,
+    /// The fraction of the idle timeout that must pass before a read extends the session.
+    pub(crate) touch_fraction: f64,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) save: SavePolicy,
     pub(crate) damaged: DamagedPolicy,
-    /// Whether a response lets the changes of its request be saved.
+    /// Decides whether the changes of a request are saved, given its response.
     pub(crate) save_if: SaveIf,
-    /// The largest record, in bytes of its wire form.
-    pub(crate) max_record: usize,
-    /// How long a commit that meets conflicts is tried again.
+    /// The maximum size of a record, in bytes of its encoded form.
+    pub(crate) max_record_bytes: usize,
+    /// How long a commit is tried again after conflicts.
     pub(crate) retry_for: Duration,
-    pub(crate) cookie: Cookie,
-    /// Whether responses say how far they may be cached.
+    pub(crate) cookie: SessionCookie,
+    /// Whether responses say how they may be cached.
     pub(crate) cache_headers: bool,
-    /// The application's response to errors, a `CustomErrorResponse` of any body.
+    /// The application's response to errors: a `CustomErrorResponse` with any body type.
     pub(crate) error_response: Option<Arc<dyn Any + Send + Sync>>,
     /// The caller holds the lease of the session that it opens.
     pub(crate) holds_lease: bool,
     /// How long a request with the token from before a renewal is served.
     pub(crate) renewal_grace: Duration,
-    /// How old a token gets before the layer renews it; `None` if it doesn't.
+    /// The age at which the layer renews a token, or `None` if it doesn't.
     pub(crate) renew_every: Option<Duration>,
     /// Requests of one session run one after another.
-    pub(crate) exclusive: Option<Exclusive>,
-    /// How many sessions an owner can have.
-    pub(crate) limit: Option<Limit>,
+    pub(crate) exclusive: Option<ExclusiveTimes>,
+    /// The maximum number of sessions per owner, if there is one.
+    pub(crate) sessions_per_owner: Option<OwnerLimit>,
 }
 
-/// How requests of one session run one after another.
+/// How long the requests of one session wait for its lease, and how long they have it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Exclusive {
-    /// How long a request waits for its turn.
+pub(crate) struct ExclusiveTimes {
+    /// How long a request waits for the lease.
     pub(crate) wait: Duration,
-    /// How long a lease is asked for.
+    /// For how long a lease is taken.
     pub(crate) lease: Duration,
 }
 
@@ -52,28 +52,28 @@ impl Default for Settings {
         Self {
             codec: Codec::Json,
             lifetime: Lifetime::default(),
-            touch_after: Idle::DEFAULT_TOUCH_AFTER,
+            touch_fraction: Idle::DEFAULT_TOUCH_FRACTION,
             conflicts: ConflictPolicy::default(),
             save: SavePolicy::default(),
             damaged: DamagedPolicy::default(),
             save_if: SaveIf::default(),
-            max_record: 128 * 1_024,
+            max_record_bytes: 128 * 1_024,
             retry_for: Duration::from_secs(5),
-            cookie: Cookie::default(),
+            cookie: SessionCookie::default(),
             cache_headers: true,
             error_response: None,
             holds_lease: false,
             renewal_grace: Duration::from_secs(60),
             renew_every: None,
             exclusive: None,
-            limit: None,
+            sessions_per_owner: None,
         }
     }
 }
 
 impl Settings {
-    /// The settings for a holder of the session's lease. A conflict at a commit is then an error: the lease has run out,
-    /// or somebody has not asked for it.
+    /// Returns the settings for a holder of the session's lease. A conflict at a commit is then an error: either the
+    /// lease has expired, or somebody has written without taking it.
     pub(crate) fn of_a_lease_holder(&self) -> Self {
         Self {
             conflicts: ConflictPolicy::Reject,

@@ -1,129 +1,73 @@
-//! Where one request's session stands.
+//! The state of one request's session.
 
-use std::{sync::Arc, time::Duration};
-
-use http::HeaderValue;
+use std::sync::Arc;
 
 use super::{
-    changes::{Change, Logged, Renewal},
+    changes::{Change, Logged, TokenChange},
     draft::Draft,
-    live::{Doomed, EndedBeside, Live, Origin, Unsure},
+    ending::Ending,
+    failures::Failures,
+    live::{Doomed, Live, Origin},
+    log::Log,
     policy::ConflictPolicy,
+    request_lease::RequestLease,
+    response_notes::ResponseNotes,
     seen::Seen,
     settings::Settings,
-    turn::Turn,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    id::{SessionId, SessionToken},
+    id::SessionId,
     lifetime::Lifetime,
 };
 
-/// A failed commit that was reported to the application.
-#[derive(Debug, Clone)]
-pub(crate) struct HeldBack {
-    pub(crate) error: Error,
-    /// The application has changed the session since. These changes may rely on the failed ones, so they are not
-    /// written alone.
-    pub(crate) written_since: bool,
+/// How far the request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    /// The handler has not answered yet.
+    #[default]
+    Handling,
+    /// The handler has answered, and the final commit is not over yet. Only that commit can still set a cookie.
+    Answering,
+    /// No cookie can be set any more.
+    Answered,
 }
 
-/// The state that a commit began with: what came later is not in it.
-#[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
-    /// The session's id.
-    pub(crate) id: Option<SessionId>,
-    /// The session as the application saw it.
-    pub(crate) shown: Draft,
-    /// The number of the last change in it.
-    pub(crate) last: u64,
-    /// How often the session had been destroyed.
-    pub(crate) ended: u64,
-    /// How many sessions the handler had ended beside it.
-    pub(crate) ended_beside: usize,
-    /// The renewal is left to a later commit.
-    pub(crate) is_early: bool,
-}
-
-/// What the response says of the session.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    /// The token to set, and for how long the browser may keep it (`None`: until its window is closed).
-    pub(crate) cookie: Option<(SessionToken, Option<Duration>)>,
-    /// This request destroyed the session that the cookie named.
-    pub(crate) destroyed: bool,
-    /// The request brought the cookies of two live sessions, and was refused.
-    pub(crate) two_sessions: bool,
-    /// Lines that remove other cookies of the same name, if the request brought several.
-    pub(crate) removals: Vec<HeaderValue>,
-    /// The request seems to have come over plain HTTP, where a browser drops a `Secure` cookie.
-    pub(crate) over_http: bool,
-}
-
+/// The state of one request's session.
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// What the request's cookie led to, as of the last load or commit.
     pub(crate) origin: Origin,
+    /// The session as the handler sees it: with all changes of the log.
     pub(crate) draft: Draft,
-    /// Uncommitted changes. A commit works on a copy, so a failed commit has nothing to restore.
-    pub(crate) log: Vec<Logged>,
-    /// The number of the last change or the last decision to renew.
-    pub(crate) last: u64,
-    pub(crate) renewal: Renewal,
-    /// The number of the decision to renew.
-    pub(crate) renewal_number: u64,
-    /// The renewal is the layer's periodic one, not the handler's.
-    pub(crate) is_periodic: bool,
+    pub(crate) log: Log,
+    /// The entries that the request has read.
     seen: Seen,
+    pub(crate) token_change: TokenChange,
+    /// The number of the request for a new token.
+    pub(crate) token_change_number: u64,
+    /// The new token is due to the layer's periodic renewal, not to the handler.
+    pub(crate) is_periodic: bool,
+    /// A commit that brings a new token is under way.
+    pub(crate) is_changing_token: bool,
     /// The lifetime that this request has set, with the change's number. A later login uses it, even after a `save` in
     /// between.
     chosen_lifetime: Option<(u64, Lifetime)>,
-    /// The number of the last change that is stored.
-    pub(crate) committed: u64,
-    /// The number of the last change that the last commit was to store.
-    pub(crate) planned: u64,
-    /// The number of the last change that the handler made before it answered. Later ones are a stream's.
-    pub(crate) answered: u64,
-    /// The error of the last commit whose outcome is unknown and that had closures in it, which were withdrawn; and how
-    /// many such commits there were. Another caller's closure can be among them.
-    pub(crate) unknown: Option<Error>,
-    pub(crate) unknowns: u64,
-    /// The last commit has failed, and that was reported: nothing is written until the application asks again.
-    pub(crate) held: Option<HeldBack>,
-    /// The stored state, if the last commit met a conflict that it could not merge.
-    pub(crate) newer: Option<Origin>,
-    /// A move to a new token that was not answered, and what was committed with it.
-    pub(crate) unsure: Option<(Box<Unsure>, Snapshot)>,
-    /// The error that replaces the response.
-    pub(crate) failure: Option<Error>,
-    /// Sessions that this request destroys.
-    pub(crate) doomed: Vec<Doomed>,
-    pub(crate) ended_beside: Vec<EndedBeside>,
-    /// Sessions of the request's tokens that could not be opened, and over which the visitor started anew.
-    pub(crate) unopened: Vec<SessionId>,
-    /// Sessions of the request's tokens that are revoked. A fresh session ends them.
-    pub(crate) revoked: Vec<SessionId>,
-    /// How often this request has destroyed its session: what a commit brings that began before is not kept.
-    pub(crate) ended: u64,
-    /// A commit is under way that brings a new token.
-    pub(crate) is_renewing: bool,
-    /// The last commit has found the session revoked.
+    pub(crate) skip_touch: bool,
+    /// The application asks for a touch, even if none is due.
+    pub(crate) wants_touch: bool,
+    pub(crate) failures: Failures,
+    pub(crate) ending: Ending,
+    /// The latest commit has found the session revoked.
     pub(crate) is_revoked: bool,
-    /// A blocked write was reported already.
+    /// A blocked write was already reported.
     pub(crate) is_blocked: bool,
     /// The handler asked whether the request has a session cookie.
     pub(crate) consulted: bool,
-    pub(crate) answer: Answer,
-    /// The handler has answered: no cookie can be set any more, except by the commit that follows.
-    pub(crate) response_started: bool,
-    /// That commit is not over yet.
-    pub(crate) is_answering: bool,
-    pub(crate) skip_touch: bool,
-    /// The application asks for a touch, whether or not one is due.
-    pub(crate) wants_touch: bool,
+    pub(crate) notes: ResponseNotes,
     /// The lease of the session, where requests run one after another.
-    pub(crate) turn: Option<Box<Turn>>,
-    /// Counts changes, so that what was computed with no lock held is known to be still true.
-    pub(crate) revision: u64,
+    pub(crate) lease: Option<Box<RequestLease>>,
 }
 
 impl State {
@@ -133,7 +77,7 @@ impl State {
         state
     }
 
-    /// What the request's cookie led to. Nothing has changed it yet.
+    /// Starts from what the request's cookie led to, before any change.
     pub(crate) fn begin(&mut self, origin: Origin) {
         self.origin = origin;
         self.draft = self.fresh_draft();
@@ -143,12 +87,12 @@ impl State {
         Draft::new(self.live().map(|live| Arc::clone(&live.stored.record)))
     }
 
-    /// Continues from the state that a commit has stored. The commit began with the session as it was `shown`.
-    pub(crate) fn go_on_from(&mut self, live: Live, shown: &Draft) {
+    /// Continues from the state that a commit has stored. `shown` is the session as it was when the commit began.
+    pub(crate) fn adopt(&mut self, live: Live, shown: &Draft) {
         let now = &live.stored.record;
         self.seen.carry_over(shown, now);
-        // A change made during the commit does not conflict if it was computed from the value that is stored now.
-        for Logged { change, .. } in &mut self.log {
+        // A change made during the commit is no conflict if it was computed from the value that is stored now.
+        for Logged { change, .. } in &mut self.log.changes {
             if let Change::Set(key, _, Some(seen)) | Change::Remove(key, Some(seen)) = change
                 && shown.get(key) == now.entries().get(key)
             {
@@ -157,16 +101,16 @@ impl State {
         }
         self.origin = Origin::Live(live);
         self.draft = self.fresh_draft();
-        self.newer = None;
-        self.unsure = None;
+        self.failures.newer = None;
+        self.failures.unsure = None;
         // A write counts as a use.
         self.wants_touch = false;
-        self.revision += 1;
+        self.log.revision += 1;
     }
 
-    /// Whether nothing was done by a request that has not loaded its session.
+    /// Whether a request that has not loaded its session has done nothing else with it either.
     pub(crate) fn is_untouched(&self) -> bool {
-        !self.consulted && self.doomed.is_empty() && !self.answer.destroyed && self.answer.cookie.is_none()
+        !self.consulted && self.ending.doomed.is_empty() && !self.notes.destroyed && self.notes.cookie.is_none()
     }
 
     pub(crate) fn live(&self) -> Option<&Live> {
@@ -176,39 +120,53 @@ impl State {
         }
     }
 
-    /// Which session this is about: the one that it has, or the one that it ends.
+    /// Returns the id of the session that this is about: the one that the request has, or the one that it ends.
     pub(crate) fn id(&self) -> Option<SessionId> {
-        self.origin.id().or(self.doomed.last().map(|doomed| doomed.id))
+        self.origin.id().or(self.ending.doomed.last().map(|doomed| doomed.id))
     }
 
-    /// Refuses what a superseded request changes, unless it logs in.
-    pub(crate) fn not_superseded(&self) -> Result<()> {
+    /// Fails if the session was superseded, unless the request logs in.
+    pub(crate) fn require_current(&self) -> Result<()> {
         match &self.origin {
-            Origin::Superseded { id, .. } if self.renewal < Renewal::Login => {
+            Origin::Superseded { id, .. } if self.token_change < TokenChange::Login => {
                 Err(Error::session(ErrorKind::Superseded, *id))
             }
             _ => Ok(()),
         }
     }
 
+    /// Whether the response has begun, so that only the final commit can still set a cookie.
+    pub(crate) fn response_started(&self) -> bool {
+        self.phase != Phase::Handling
+    }
+
+    /// Notes that the response begins.
+    pub(crate) fn begin_response(&mut self) {
+        // A final commit may be under way: it is dropped with its request.
+        if self.phase == Phase::Handling {
+            self.phase = Phase::Answered;
+        }
+    }
+
     /// Fails if the response has begun, so that no cookie can be set.
-    pub(crate) fn can_set_cookie(&self) -> Result<()> {
-        if self.response_started { Err(Error::request(ErrorKind::ResponseStarted)) } else { Ok(()) }
+    pub(crate) fn require_settable_cookie(&self) -> Result<()> {
+        if self.response_started() { Err(Error::request(ErrorKind::ResponseStarted)) } else { Ok(()) }
     }
 
     /// Fails if the session was superseded, or if a new session would need a cookie after the response has begun.
-    pub(crate) fn writable(&self) -> Result<()> {
-        self.not_superseded()?;
+    pub(crate) fn require_writable(&self) -> Result<()> {
+        self.require_current()?;
         match &self.origin {
-            Origin::None => self.can_set_cookie(),
+            Origin::None => self.require_settable_cookie(),
             _ => Ok(()),
         }
     }
 
     /// Fails if the commit would need a cookie after the response has begun.
-    pub(crate) fn can_save(&self) -> Result<()> {
-        if !self.is_answering && (self.renews() || (self.live().is_none() && self.draft.is_dirty())) {
-            self.can_set_cookie()
+    pub(crate) fn require_savable(&self) -> Result<()> {
+        if self.phase != Phase::Answering && (self.changes_token() || (self.live().is_none() && self.draft.is_dirty()))
+        {
+            self.require_settable_cookie()
         } else {
             Ok(())
         }
@@ -216,141 +174,115 @@ impl State {
 
     /// Whether the handler has ended this session by its owner or its id.
     pub(crate) fn is_ended_beside(&self, live: &Live) -> bool {
-        self.ended_beside.iter().any(|ended| ended.covers(live))
+        self.ending.has_ended_beside(live)
     }
 
-    /// Notes that the request reads an entry.
+    /// Notes that the request reads an entry. Only [`ConflictPolicy::Merge`] needs it.
     pub(crate) fn see(&mut self, key: &str, settings: &Settings) {
         if settings.conflicts == ConflictPolicy::Merge {
             self.seen.note(&self.draft, key);
         }
     }
 
-    /// Applies and logs a change that runs no closure. A change that sets or removes an entry names the record in which
-    /// the request has read it.
+    /// Applies and logs a change that runs no closure. If it sets or removes an entry, it gets the record in which the
+    /// request has read that entry.
     pub(crate) fn change(&mut self, mut change: Change) {
         if let Change::Set(key, _, baseline) | Change::Remove(key, baseline) = &mut change {
             *baseline = self.seen.baseline(&self.draft, key);
         }
-        // Nothing but a `Run` can fail, and that is not applied here.
+        // Only closures can fail, and they are not applied here.
         let _ = change.apply(&mut self.draft);
-        self.record(change);
+        self.log(change);
     }
 
     /// Logs a change that the draft already contains, and returns its number.
-    pub(crate) fn record(&mut self, mut change: Change) -> u64 {
-        if let (Change::Set(key, _, baseline), Some(last)) = (&mut change, self.log.last())
-            && let Change::Set(before, _, first) = &last.change
-            && before == key
-            // A stream's change does not take the place of the handler's, which is in the last commit.
-            && last.number > self.answered
-        {
-            // Keep the baseline of the first set: what the request had read before it still counts.
-            *baseline = first.clone().or_else(|| baseline.take());
-            self.log.pop();
-        }
-        self.note_change();
-        self.log.push(Logged { number: self.last, change });
-        self.last
+    pub(crate) fn log(&mut self, change: Change) -> u64 {
+        self.failures.note_change();
+        self.log.push(change)
     }
 
     /// Sets the session's lifetime, and the lifetime for a login later in this request.
     pub(crate) fn choose_lifetime(&mut self, lifetime: Lifetime) {
         self.change(Change::Lifetime(lifetime));
-        self.chosen_lifetime = Some((self.last, lifetime));
+        self.chosen_lifetime = Some((self.log.last, lifetime));
     }
 
-    /// The lifetime of a session that begins in this request.
+    /// Returns the lifetime of a session that begins in this request.
     pub(crate) fn first_lifetime(&self, settings: &Settings) -> Lifetime {
         self.chosen_lifetime.map_or(settings.lifetime, |(_, lifetime)| lifetime)
     }
 
-    /// Asks for a new token at the next commit.
-    pub(crate) fn renew(&mut self, renewal: Renewal) {
-        self.note_change();
-        self.renewal = self.renewal.max(renewal);
-        self.renewal_number = self.last;
+    /// Requests a new token at the next commit.
+    pub(crate) fn change_token(&mut self, token_change: TokenChange) {
+        self.failures.note_change();
+        self.log.advance();
+        self.token_change = self.token_change.max(token_change);
+        self.token_change_number = self.log.last;
         self.is_periodic = false;
     }
 
-    fn note_change(&mut self) {
-        self.last += 1;
-        self.revision += 1;
-        if let Some(held) = &mut self.held {
-            held.written_since = true;
-        }
-    }
-
-    pub(crate) fn changes(&self) -> Vec<Change> {
-        self.log.iter().map(|logged| logged.change.clone()).collect()
-    }
-
-    /// Whether a closure of the application is in the log: run again, it may leave other entries than now.
-    pub(crate) fn has_run(&self) -> bool {
-        self.log.iter().any(|logged| logged.change.is_run())
-    }
-
-    /// Whether a closure that has left no such entry may leave one when it runs again.
+    /// Whether this entry, if a closure has left it absent, may be set when the closure runs again.
     pub(crate) fn may_come_back(&self, key: &str) -> bool {
-        self.draft.is_changed(key) && self.has_run()
+        self.draft.is_changed(key) && self.log.has_run()
     }
 
-    /// Whether something that no store has yet would be lost if this were dropped.
+    /// Whether dropping this state would lose something that is not stored yet.
     pub(crate) fn is_unsaved(&self) -> bool {
-        !self.doomed.is_empty() || self.has_changes()
+        !self.ending.doomed.is_empty() || self.has_changes()
     }
 
-    /// As [`is_unsaved`](Self::is_unsaved), without the sessions to be destroyed.
+    /// Like [`is_unsaved`](Self::is_unsaved), but without the sessions to be destroyed.
     pub(crate) fn has_changes(&self) -> bool {
-        (self.renews() && !self.is_periodic) || self.draft.is_dirty()
+        (self.changes_token() && !self.is_periodic) || self.draft.is_dirty()
     }
 
-    /// Whether a part of the last commit is what the handler has asked for, not what the layer does by itself or a stream
-    /// has written since.
+    /// Whether the handler has asked for a part of the final commit. What the layer does by itself and what a stream has
+    /// written since don't count.
     pub(crate) fn has_work_of_the_handler(&self, settings: &Settings) -> bool {
-        !self.doomed.is_empty()
-            || self.failure.is_some()
-            || (self.renews() && !self.is_periodic)
-            || self.log.first().is_some_and(|logged| logged.number <= self.answered)
+        !self.ending.doomed.is_empty()
+            || self.failures.for_response.is_some()
+            || (self.changes_token() && !self.is_periodic)
+            || self.log.changes.first().is_some_and(|logged| logged.number <= self.log.last_of_handler)
             || self.is_always_saved(settings)
     }
 
-    /// Whether there is a session to renew, or a login that makes one.
-    pub(crate) fn renews(&self) -> bool {
-        self.renewal == Renewal::Login || (self.renewal > Renewal::Keep && self.live().is_some())
+    /// Whether the commit gives the session a new token: there is a session to move to one, or a login that makes one.
+    pub(crate) fn changes_token(&self) -> bool {
+        self.token_change == TokenChange::Login || (self.token_change > TokenChange::Keep && self.live().is_some())
     }
 
-    /// Hands out a log that came to nothing. Kept, it would be replayed over what others write, and keep alive what its
-    /// closures hold.
+    /// Takes the log if it changes nothing. If it were kept, it would be replayed over what others write, and would
+    /// keep alive what its closures hold.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn take_idle_log(&mut self) -> Vec<Logged> {
-        if self.renews() || self.draft.is_dirty() {
+        if self.changes_token() || self.draft.is_dirty() {
             return Vec::new();
         }
-        std::mem::take(&mut self.log)
+        std::mem::take(&mut self.log.changes)
     }
 
-    /// Takes back the handler's changes after the last commit of its request has failed. A stream's stay for it to save, on
-    /// top of the newest state that is known, once the caller has rebuilt the draft, whether or not the commit has
-    /// tried them. Returns what was dropped.
+    /// Takes back the handler's changes after the final commit of its request has failed. Returns the dropped changes.
     ///
-    /// After an unknown outcome, closures that the commit has tried can't stay: they could run on their own result. The
-    /// next `save` reports that.
+    /// A stream's changes stay, whether or not the commit has tried them, so that the stream can save them on top of
+    /// the newest state that is known. The caller must rebuild the draft for them.
+    ///
+    /// After an unknown outcome, closures that the commit has tried can't stay, since they could run on their own
+    /// result. The next `save` reports that.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn give_up(&mut self, error: &Error) -> Vec<Logged> {
-        let answered = self.answered;
-        let later = self.log.iter().position(|logged| logged.number > answered).unwrap_or(self.log.len());
-        let mut later = self.log.split_off(later);
-        let (renewal, renewal_number, planned) = (self.renewal, self.renewal_number, self.planned);
+        let last_of_handler = self.log.last_of_handler;
+        let mut later = self.log.split_after(last_of_handler);
+        let (token_change, token_change_number, planned) =
+            (self.token_change, self.token_change_number, self.log.planned);
         let mut dropped = self.discard();
         if error.kind() == ErrorKind::OutcomeUnknown {
             let before = dropped.len();
             dropped.extend(later.extract_if(.., |logged| logged.change.is_run() && logged.number <= planned));
-            self.failure = (dropped.len() > before).then(|| error.clone());
+            self.failures.for_response = (dropped.len() > before).then(|| error.clone());
         }
-        self.log = later;
-        if renewal_number > answered {
-            self.renewal = renewal;
+        self.log.changes = later;
+        if token_change_number > last_of_handler {
+            self.token_change = token_change;
         }
         dropped
     }
@@ -359,18 +291,19 @@ impl State {
     /// log, since dropping a closure can run the application's code.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn discard(&mut self) -> Vec<Logged> {
-        if let Some(newer) = self.newer.take() {
+        if let Some(newer) = self.failures.newer.take() {
             self.origin = newer;
         }
         self.seen = Seen::default();
         self.draft = self.fresh_draft();
-        self.renewal = Renewal::Keep;
-        self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.committed);
-        self.held = None;
-        self.failure = None;
-        self.unsure = self.unsure.take().filter(|(unsure, _)| unsure.renewal == Renewal::Renew);
-        self.revision += 1;
-        std::mem::take(&mut self.log)
+        self.token_change = TokenChange::Keep;
+        self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.log.committed);
+        self.failures.held_back = None;
+        self.failures.for_response = None;
+        self.failures.unsure =
+            self.failures.unsure.take().filter(|(unsure, _)| unsure.token_change == TokenChange::Renew);
+        self.log.revision += 1;
+        std::mem::take(&mut self.log.changes)
     }
 
     /// Drops the request's view of its session. Returns closures that must be dropped with no lock held.
@@ -378,22 +311,23 @@ impl State {
     pub(crate) fn doom(&mut self) -> Vec<Logged> {
         match std::mem::take(&mut self.origin) {
             Origin::None => {}
-            Origin::Live(live) => self.doomed.push(Doomed { id: live.id, live: Some(live) }),
+            Origin::Live(live) => self.ending.doomed.push(Doomed { id: live.id, live: Some(live) }),
             superseded @ Origin::Superseded { id, .. } => {
-                self.doomed.push(Doomed { id, live: None });
+                self.ending.doomed.push(Doomed { id, live: None });
                 // The request stays superseded, even if its login is taken back.
                 self.origin = superseded;
             }
         }
-        let unopened = self.unopened.drain(..).chain(self.revoked.drain(..));
-        self.doomed.extend(unopened.map(|id| Doomed { id, live: None }));
-        // Where a login or a renewal may have moved it.
-        self.doomed.extend(self.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
-        self.ended += 1;
-        self.newer = None;
-        self.answer.cookie = None;
+        let unopened = self.ending.unopened.drain(..).chain(self.ending.revoked.drain(..));
+        self.ending.doomed.extend(unopened.map(|id| Doomed { id, live: None }));
+        // An unanswered login or renewal may have moved the session, so end it there as well.
+        self.ending.doomed.extend(self.failures.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
+        self.ending.destroys += 1;
+        self.failures.newer = None;
+        self.notes.cookie = None;
         let dropped = self.discard();
-        // Whoever begins a session after the end of this one has chosen nothing for it yet, also if this one's was saved.
+        // For a session that begins after the end of this one, nothing was chosen yet, even if this one's lifetime was
+        // saved.
         self.chosen_lifetime = None;
         dropped
     }

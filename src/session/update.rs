@@ -1,4 +1,4 @@
-//! Changes entries by closures that can run again, or exactly once.
+//! Changes entries with closures that can run again, or exactly once.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     access::entry,
     changes::{Change, Replay},
+    closures::{Again, Ran},
     draft::Draft,
     key::{IntoKey, check},
-    run::{Again, Ran},
-    shared::Session,
+    session::Session,
 };
 use crate::{
     codec::{Codec, CodecError},
@@ -20,17 +20,17 @@ use crate::{
 
 /// # Updates
 impl Session {
-    /// Changes an entry by a closure and returns the closure's result. If there is no entry, the closure starts from
+    /// Changes an entry with a closure and returns the closure's result. If there is no entry, the closure starts from
     /// the type's default.
     ///
-    /// If another request changed the session in between, **the closure runs again** on the newer value when this
+    /// If another request has changed the session in between, **the closure runs again** on the newer value when this
     /// request is committed, so that no update is lost. The result returned here is from the first run. To get the
     /// result of the last run, use [`update_now`](Self::update_now). A closure that ignores its argument overwrites
     /// what others wrote.
     ///
     /// If there is no entry and the closure leaves the default unchanged, nothing is stored. A default that differs
-    /// each time (a random token) is made anew when the closure runs again: use
-    /// [`get_or_insert_with`](Self::get_or_insert_with) for that.
+    /// each time (a random token) is created again when the closure runs again. For such a value, use
+    /// [`get_or_insert_with`](Self::get_or_insert_with).
     ///
     /// The closure's changes are stored whatever it returns. For a closure that can refuse, use
     /// [`try_update`](Self::try_update).
@@ -77,17 +77,17 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get) and [`insert`](Self::insert).
-    #[doc(alias("update_or", "modify"))]
+    /// Same as for [`get`](Self::get) and [`insert`](Self::insert).
+    #[doc(alias = "update_or")]
     pub fn update<T, R>(&self, key: impl IntoKey<T>, f: impl Fn(&mut T) -> R + Send + Sync + 'static) -> Result<R>
     where
         T: Serialize + DeserializeOwned + Default + 'static,
     {
-        Ok(self.run(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
+        Ok(self.run_on_entry(key.name(), Some(T::default), move |value| Ran::kept(f(present(value))))?.0)
     }
 
-    /// Changes an entry by a closure that can refuse. After an `Err` the entry is as it was, whatever the closure did
-    /// to its argument. The outer error is the session's, the inner one the closure's.
+    /// Changes an entry with a closure that can refuse. If it returns `Err`, the entry is left unchanged, whatever the
+    /// closure did to its argument. The outer error is the session's, the inner one the closure's.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -108,7 +108,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Same as for [`update`](Self::update).
     pub fn try_update<T, R, E>(
         &self,
         key: impl IntoKey<T>,
@@ -117,10 +117,10 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Default + 'static,
     {
-        Ok(self.run(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
+        Ok(self.run_on_entry(key.name(), Some(T::default), move |value| Ran::if_ok(f(present(value))))?.0)
     }
 
-    /// Changes an entry by a closure that sees whether it is there. Setting it to `None` removes the entry.
+    /// Changes an entry with a closure that sees whether it exists. Setting it to `None` removes the entry.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -133,7 +133,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Same as for [`update`](Self::update).
     pub fn modify<T, R>(
         &self,
         key: impl IntoKey<T>,
@@ -142,14 +142,14 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        Ok(self.run(key.name(), None, move |value| Ran::kept(f(value)))?.0)
+        Ok(self.run_on_entry(key.name(), None, move |value| Ran::kept(f(value)))?.0)
     }
 
-    /// As [`modify`](Self::modify), with a closure that can refuse; see [`try_update`](Self::try_update).
+    /// Like [`modify`](Self::modify), but with a closure that can refuse; see [`try_update`](Self::try_update).
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Same as for [`update`](Self::update).
     pub fn try_modify<T, R, E>(
         &self,
         key: impl IntoKey<T>,
@@ -158,19 +158,19 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        Ok(self.run(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
+        Ok(self.run_on_entry(key.name(), None, move |value| Ran::if_ok(f(value)))?.0)
     }
 
-    /// Changes an entry by a closure, commits everything that this request has changed, and returns the closure's
+    /// Changes an entry with a closure, commits everything that this request has changed, and returns the closure's
     /// result **of its last run**.
     ///
-    /// If the commit fails, this change is withdrawn, so calling it again makes one change, not two. Other unsaved
+    /// If the commit fails, this change is withdrawn, so calling this again makes one change, not two. Other unsaved
     /// changes of this request are held back, as after a failed [`save`](Self::save).
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update) and [`save`](Self::save). After [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) the change
-    /// may have been made.
+    /// Same as for [`update`](Self::update) and [`save`](Self::save). After
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown), the change may have been made.
     pub async fn update_now<T, R>(
         &self,
         key: impl IntoKey<T>,
@@ -180,15 +180,16 @@ impl Session {
         T: Serialize + DeserializeOwned + Default + 'static,
         R: Send + 'static,
     {
-        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value)))).await
+        self.run_on_entry_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::kept(f(present(value))))
+            .await
     }
 
-    /// As [`update_now`](Self::update_now), with a closure that can refuse. After an `Err` the entry is as it was. If
-    /// the first run refuses, nothing is committed.
+    /// Like [`update_now`](Self::update_now), but with a closure that can refuse. If it returns `Err`, the entry is
+    /// left unchanged. If the first run refuses, nothing is committed.
     ///
     /// # Errors
     ///
-    /// As [`update_now`](Self::update_now).
+    /// Same as for [`update_now`](Self::update_now).
     pub async fn try_update_now<T, R, E>(
         &self,
         key: impl IntoKey<T>,
@@ -199,14 +200,15 @@ impl Session {
         R: Send + 'static,
         E: Send + 'static,
     {
-        self.run_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value)))).await
+        self.run_on_entry_now(key.name(), Some(T::default), Again::Merged, move |value| Ran::if_ok(f(present(value))))
+            .await
     }
 
-    /// As [`update_now`](Self::update_now), with a closure that sees whether the entry is there.
+    /// Like [`update_now`](Self::update_now), but with a closure that sees whether the entry exists.
     ///
     /// # Errors
     ///
-    /// As [`update_now`](Self::update_now).
+    /// Same as for [`update_now`](Self::update_now).
     pub async fn modify_now<T, R>(
         &self,
         key: impl IntoKey<T>,
@@ -216,11 +218,11 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
         R: Send + 'static,
     {
-        self.run_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
+        self.run_on_entry_now(key.name(), None, Again::Merged, move |value| Ran::kept(f(value))).await
     }
 
     /// Removes an entry, commits everything that this request has changed, and returns the entry's value **to at most
-    /// one of all requests that take it.** For one-time tokens, OAuth's `state`, vouchers.
+    /// one of all requests that take it.** Use it for one-time tokens, OAuth's `state`, or vouchers.
     ///
     /// ```
     /// # use session_layer::{MemoryStore, Session};
@@ -235,36 +237,36 @@ impl Session {
     /// # }).unwrap();
     /// ```
     ///
-    /// No conflict policy weakens this guarantee. If the store does not answer, no request gets the value: the error is
-    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
+    /// No conflict policy weakens this guarantee. If the store does not answer, no request gets the value, and the
+    /// error is [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
     ///
     /// # Errors
     ///
-    /// As [`update_now`](Self::update_now); [`Decode`](ErrorKind::Decode), and then the entry stays; and
+    /// Same as for [`update_now`](Self::update_now); [`Decode`](ErrorKind::Decode), in which case the entry stays; and
     /// [`Unsupported`](ErrorKind::Unsupported) over a store that [overwrites](crate::SessionStore::overwrites).
     pub async fn take_now<T>(&self, key: impl IntoKey<T>) -> Result<Option<T>>
     where
         T: Serialize + DeserializeOwned + Send + 'static,
     {
-        if self.shared.context.store.overwrites() {
+        if self.request.context.store.overwrites() {
             return Err(Error::request(ErrorKind::Unsupported));
         }
         let take = |value: &mut Option<T>| {
             let taken = value.take();
             Ran { keep: taken.is_some(), result: taken }
         };
-        self.run_now(key.name(), None, Again::Exactly, take).await
+        self.run_on_entry_now(key.name(), None, Again::Exactly, take).await
     }
 
     /// Returns the value of an entry. If there is none, sets the entry to the result of `make`.
     ///
-    /// If another request sets it first, the other's value stays, and this request has returned a value that is not
-    /// stored. To get the stored value, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). The call never
-    /// causes a conflict, so pages that load at once can share a CSRF token or the id of a cart.
+    /// If another request sets the entry first, the other's value stays, and the value returned here is not stored. To
+    /// get the stored value, use [`get_or_insert_with_now`](Self::get_or_insert_with_now). This call never causes a
+    /// conflict, so pages that load at the same time can share a CSRF token or the id of a cart.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get) and [`insert`](Self::insert).
+    /// Same as for [`get`](Self::get) and [`insert`](Self::insert).
     pub fn get_or_insert_with<T>(&self, key: impl IntoKey<T>, make: impl FnOnce() -> T) -> Result<T>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -273,36 +275,36 @@ impl Session {
         Ok(value)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), but commits at once, with everything that this request has
-    /// changed, and returns the stored value. Concurrent requests all get the same value.
+    /// Like [`get_or_insert_with`](Self::get_or_insert_with), but commits at once, together with everything else that
+    /// this request has changed, and returns the stored value. Concurrent requests all get the same value.
     ///
     /// # Errors
     ///
-    /// As [`get_or_insert_with`](Self::get_or_insert_with) and [`save`](Self::save).
+    /// Same as for [`get_or_insert_with`](Self::get_or_insert_with) and [`save`](Self::save).
     pub async fn get_or_insert_with_now<T>(&self, key: impl IntoKey<T>, make: impl FnOnce() -> T) -> Result<T>
     where
         T: Serialize + DeserializeOwned + 'static,
     {
         let key: Arc<str> = key.name().into();
-        // What was made does not live across the await: it need not be `Send`.
+        // The value does not live across the await, so it need not be `Send`.
         match self.get_or_make(&key, make)? {
             (_, Some(number)) => self.save_own(number).await?,
-            // Set by this request, and not saved: another can still be first.
-            (_, None) if self.shared.state().draft.is_changed(&key) => self.save().await?,
+            // Set by this request but not saved: another request can still be first.
+            (_, None) if self.request.state().draft.is_changed(&key) => self.save().await?,
             (value, None) => return Ok(value),
         }
-        let held = {
-            let mut state = self.shared.state();
-            // The caller is shown what is stored.
-            state.see(&key, self.shared.settings());
-            state.draft.held(&key)
+        let entry = {
+            let mut state = self.request.state();
+            // The caller sees the stored value.
+            state.see(&key, self.request.settings());
+            state.draft.entry(&key)
         };
         // This request or another has set the entry. It is missing only if another has removed it since.
-        self.decode(&key, held.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
+        self.decode(&key, entry.bytes(&key))?.ok_or_else(|| Error::entry(ErrorKind::Conflict, &key, None))
     }
 
     /// Runs a closure on an entry and logs it. Returns the closure's result and the number of the change.
-    fn run<T, R>(
+    fn run_on_entry<T, R>(
         &self,
         key: &str,
         default: Option<fn() -> T>,
@@ -312,12 +314,12 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
-        self.shared().run(Some(key), Again::Merged, run)
+        let run = on_entry(self.request().settings().codec.clone(), key.into(), default, f);
+        self.request().run(Some(key), Again::Merged, run)
     }
 
-    /// As [`run`](Self::run), but commits at once and returns the result of the closure's last run.
-    async fn run_now<T, R>(
+    /// Like [`run_on_entry`](Self::run_on_entry), but commits at once and returns the result of the closure's last run.
+    async fn run_on_entry_now<T, R>(
         &self,
         key: &str,
         default: Option<fn() -> T>,
@@ -329,18 +331,18 @@ impl Session {
         R: Send + 'static,
     {
         check(key)?;
-        let run = on_entry(self.shared().settings().codec.clone(), key.into(), default, f);
-        let (key, shared): (Arc<str>, _) = (key.into(), Arc::clone(self.shared()));
-        let result = Arc::clone(&shared).run_now(Some(&key), again, run).await?;
-        // The closure was shown what is stored, and so was its caller.
-        shared.state().see(&key, shared.settings());
+        let run = on_entry(self.request().settings().codec.clone(), key.into(), default, f);
+        let (key, request): (Arc<str>, _) = (key.into(), Arc::clone(self.request()));
+        let result = Arc::clone(&request).run_now(Some(&key), again, run).await?;
+        // The closure has seen the stored value, and so has its caller.
+        request.state().see(&key, request.settings());
         Ok(result)
     }
 
     /// Commits. If that fails, withdraws the change with this number.
     async fn save_own(&self, number: u64) -> Result<()> {
-        let shared = Arc::clone(self.shared());
-        self.shared().context.running.to_its_end(async move { shared.save(Some(number)).await }).await
+        let request = Arc::clone(self.request());
+        self.request().context.outliving.run_on(async move { request.save(Some(number)).await }).await
     }
 
     /// Returns the value, and the number of the change if the value was made.
@@ -353,15 +355,15 @@ impl Session {
             return Ok((value, None));
         }
         let value = make();
-        let codec = &self.shared().settings().codec;
+        let codec = &self.request().settings().codec;
         let encoded = codec.encode(&value).and_then(|bytes| codec.verify::<T>(&bytes).map(|()| bytes));
         let bytes: Arc<[u8]> = encoded.map_err(|error| entry::<T>(ErrorKind::Encode, key).because(error))?.into();
         let key: Arc<str> = key.into();
-        let mut state = self.shared().state();
-        state.writable()?;
+        let mut state = self.request().state();
+        state.require_writable()?;
         if state.draft.get(&key).is_some() {
             drop(state);
-            // A clone of this session has set the entry in between.
+            // A clone of this session has set the entry in the meantime.
             return Ok((self.get::<T>(&*key)?.unwrap_or(value), None));
         }
         self.check_size(&state.draft, &key, bytes.len())?;
@@ -373,13 +375,13 @@ impl Session {
             Ok(())
         });
         replay(&mut state.draft)?;
-        Ok((value, Some(state.record(Change::Run(replay)))))
+        Ok((value, Some(state.log(Change::Run(replay)))))
     }
 }
 
-/// Returns the value, which is the type's default if there was no entry.
+/// Returns the value. If there was no entry, this is the type's default.
 fn present<T>(value: &mut Option<T>) -> &mut T {
-    value.as_mut().expect("where there is no entry, the closure is given the default")
+    value.as_mut().expect("a missing entry is replaced by the default first")
 }
 
 /// Turns a closure on one entry into one on the draft.
@@ -393,9 +395,9 @@ where
     T: Serialize + DeserializeOwned + 'static,
 {
     move |draft| {
-        let held = draft.held(&key);
+        let stored = draft.entry(&key);
         let decode = |bytes| codec.decode(bytes).map_err(|error| entry::<T>(ErrorKind::Decode, &key).because(error));
-        let mut value: Option<T> = held.bytes(&key).map(decode).transpose()?;
+        let mut value: Option<T> = stored.bytes(&key).map(decode).transpose()?;
         let mut unchanged = None;
         if let (None, Some(default)) = (&value, default) {
             let made = default();

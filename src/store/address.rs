@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! The address of a server.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// A host and a port, or the path of a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Address {
+pub(crate) enum Address {
     Tcp {
         host: String,
         port: u16,
@@ -20,27 +20,28 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Parses `host`, `host:port`, `127.0.0.1:6379`, `[::1]:6379`, `/run/server.sock` or `unix:/run/server.sock`. The error says what is wrong, since a wrong host name would otherwise be noticed
-    /// only when it is looked up at the first request.
-    pub(super) fn parse(text: &str, default_port: u16) -> Result<Self, &'static str> {
+    /// Parses `host`, `host:port`, `127.0.0.1:6379`, `[::1]:6379`, `/run/server.sock` or `unix:/run/server.sock`. The
+    /// error says what is wrong. A wrong host name is refused here, since it would otherwise be noticed only when it is
+    /// looked up at the first request.
+    pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err("it has 1 to 255 characters and no space");
+            return Err("it must have 1 to 255 characters and no spaces");
         }
         if text.contains("://") && !text.starts_with("unix://") {
-            return Err("it has no scheme: give `host:port`");
+            return Err("a scheme is not allowed: write `host:port`");
         }
         if let Some(path) = text.strip_prefix("unix:") {
-            // `unix:///run/memcached.sock` is another spelling.
+            // `unix:///run/memcached.sock` is also accepted.
             return Self::unix(path.strip_prefix("//").unwrap_or(path));
         }
         if text.starts_with('/') {
             return Self::unix(text);
         }
         if text.contains([',', ';', '|']) {
-            return Err("each server is given by itself; in a store URL, commas separate them");
+            return Err("pass each server separately; in a store URL, separate them by commas");
         }
         if text.contains('@') {
-            return Err("it has no user and no password: give them by `credentials`");
+            return Err("user and password are not allowed here: use `credentials`");
         }
         match text.strip_prefix('[') {
             Some(rest) => Self::ipv6(rest, default_port),
@@ -48,7 +49,7 @@ impl Address {
         }
     }
 
-    /// Parses what follows a `[`.
+    /// Parses the part after a `[`.
     fn ipv6(text: &str, default_port: u16) -> Result<Self, &'static str> {
         let (host, rest) = text.split_once(']').ok_or("its `[` is not closed")?;
         let port = match rest {
@@ -92,7 +93,7 @@ impl Address {
         Err("Unix sockets need a Unix system")
     }
 
-    /// The name under which libmemcached puts a server into its ring: without the port if it is the default one.
+    /// The server's name in libmemcached's ring. The port is left out if it is the default one.
     #[cfg(feature = "memcached")]
     pub(super) fn ring_name(&self, default_port: u16) -> String {
         match self {
@@ -110,11 +111,12 @@ fn port(text: &str) -> Result<u16, &'static str> {
     port.ok_or("its port is not between 1 and 65535")
 }
 
-/// Checks a name as in DNS (RFC 1123, section 2.1; underscores are common in container networks) or an IPv4 address. A
-/// name whose last part is a number must be an address: resolvers take `11211` for 0.0.43.203.
+/// Checks a DNS name (RFC 1123, section 2.1) or an IPv4 address. Underscores are allowed, since they are common in
+/// container networks. A name whose last part is a number must be an IPv4 address, since resolvers read `11211` as
+/// 0.0.43.203.
 fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() {
-        return Err("it has no host");
+        return Err("the host is missing");
     }
     if !host.is_ascii() {
         return Err("a host name is ASCII: write the `xn--` form of other letters");
@@ -176,14 +178,14 @@ mod tests {
         for (texts, why) in [
             (&["", " ", "a b", "a\tb", "host\n", "a\0"][..], "no space"),
             (&["host:", "host:0", "host:65536", "host:x", "host:+80", "host:-1", "[::1]:", "[::1]:0"], "1 and 65535"),
-            (&[":11211"], "no host"),
+            (&[":11211"], "host is missing"),
             (&["[::1"], "not closed"),
             (&["[::1]x", "[::1]11211"], "followed by"),
             (&["[]:1", "[host]:1", "[127.0.0.1]", "[fe80::1%eth0]"], "no IPv6 address"),
             (&["::1", "::1:11211", "2001:db8::3", "a:b:c", "a:1:2"], "in brackets"),
-            (&["a,b", "a;b", "a:1;b:2", "a|b", "a,"], "by itself"),
+            (&["a,b", "a;b", "a:1;b:2", "a|b", "a,"], "separately"),
             (&["bob:hunter2@h", "@h", "bob@h:1"], "credentials"),
-            (&["memcached://h", "tcp://h:1", "://"], "no scheme"),
+            (&["memcached://h", "tcp://h:1", "://"], "scheme is not allowed"),
             (
                 &["a#shop", "a/shop", "a?x=1", "~/m.sock", "./m.sock", "run/m.sock", "$HOST", "*", "a&b", "a%2Fb"],
                 "letters",

@@ -1,11 +1,11 @@
-//! How long to wait before the next attempt.
+//! Pauses between attempts.
 
 use std::time::Duration;
 
 use crate::id::random_u64;
 
-/// Doubles from the first to the longest pause, of which a random part up to one half is left out, so that those that
-/// failed at once do not come back in step.
+/// Exponential backoff: pauses double from the first to the longest. A random part of each pause, up to one half, is
+/// left out, so that callers that failed at the same time don't retry at the same time.
 #[derive(Debug)]
 pub(super) struct Backoff {
     first: Duration,
@@ -21,7 +21,7 @@ impl Backoff {
     pub(super) fn next(&mut self) -> Duration {
         let whole = self.first.saturating_mul(1 << self.failures.min(10)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
-        // Jitter is a courtesy: without random numbers there is none.
+        // If there are no random numbers, there is no jitter.
         let jitter = u32::try_from(random_u64().unwrap_or(0) % 1_024).unwrap_or(0);
         whole - whole / 2 / 1_024 * jitter
     }

@@ -11,25 +11,44 @@ use crate::{
     record::{Epoch, Record},
 };
 
-/// Where sessions are kept.
+/// A store of sessions: the contract between the layer and a backend.
 ///
-/// A store is a plain `impl` with `async fn`s: five methods are required, all others are provided from them or answer
-/// "unsupported". `examples/custom_store.rs` is a whole one in about 60 lines. Whether it is right is for the
-/// conformance kit to say (feature `conformance`): **every numbered sentence below has a check in it.**
+/// A store is a plain `impl` with `async fn`s. Five methods are required. The others are provided in terms of these,
+/// and the accessors of the optional capabilities return `None` by default. `examples/custom_store.rs` is a complete
+/// store in about 60 lines. The conformance kit (feature `conformance`) tests whether a store is correct: **every
+/// numbered sentence below has a check in it.**
+///
+/// The letter of a sentence says which methods it is about:
+///
+/// | letter | methods |
+/// |---|---|
+/// | G | every method |
+/// | L, C, U, T, R | `load`, `create`, `update`, `touch`, `remove` |
+/// | X | `end` |
+/// | N | `rename` |
+/// | F | `refresh` |
+/// | E | `owner_epoch`, `ensure_epoch`, `renew_epoch` |
+/// | M | `metadata` |
+/// | D | `flush`, `close` |
+/// | I | `ids` and `count` of [`Listing`]; I4 is about `clear` of [`Clearing`] |
+/// | W | `sweep` and `delete_idle` of [`Listing`] |
+/// | O | `list_owner` of [`Owners`] |
+/// | K | `acquire`, `release` and `released` of [`Leases`] |
 ///
 /// # What holds for every method
 ///
-/// - **G1** An error never means "absent": where the store can't tell, it answers with an error.
-/// - **G2** Each of `load`, `create`, `update`, `touch` and `remove` is atomic for one id: of two that run at once, one
-///   comes first.
-/// - **G3** A future that is dropped leaves the old state or the new one, whole, and holds nothing back.
-/// - **G4** A record is expired from `expires_at` on, and from then on it is absent for every method.
-/// - **G5** After an error other than `OutcomeUnknown` nothing is changed.
-/// - **G6** A write takes effect at most once, also if the backend's answer to it is lost. Then the store answers what
-///   came of the write, or `OutcomeUnknown`; it never sends the write again and takes its own effect for another's.
+/// - **G1** An error never means "absent": if the store can't tell, it returns an error.
+/// - **G2** Each of `load`, `create`, `update`, `touch` and `remove` is atomic for one id: concurrent calls take effect
+///   one after the other.
+/// - **G3** A dropped future leaves either the complete old state or the complete new one, and blocks no later call.
+/// - **G4** A record expires at `expires_at`, and from then on it is absent for every method.
+/// - **G5** If a call fails with an error other than `OutcomeUnknown`, nothing has changed.
+/// - **G6** A write takes effect at most once, even if the backend's reply to it is lost. In that case the store
+///   returns the write's actual outcome or `OutcomeUnknown`. It never resends the write and then takes its own effect
+///   for another caller's.
 ///
-/// Times come from the caller ([`Usage`]); a store asks a clock only to tell what has expired. All kinds of records are
-/// kept alike: sessions, tombstones, epochs and sealed ones.
+/// Times come from the caller ([`Usage`]); a store reads a clock only to decide what has expired. All kinds of records
+/// are stored alike: sessions, tombstones, epochs and sealed records.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a session store",
     note = "implement `load`, `create`, `update`, `touch` and `remove` as `async fn`s; see examples/custom_store.rs"
@@ -37,37 +56,37 @@ use crate::{
 pub trait SessionStore: Send + Sync + 'static {
     /// Loads a record.
     ///
-    /// - **L1** What was created or last updated under this id comes back: the same record, byte for byte.
-    /// - **L2** An id that was never created, was removed or has expired is `None`.
+    /// - **L1** Returns the record that was created or last updated under this id, byte for byte.
+    /// - **L2** Returns `None` for an id that was never created, was removed or has expired.
     /// - **L3** The version is the one that `create`, `update` or `rename` returned for this state.
-    /// - **L4** `expires_at` is what the last create or update set, or a later one that a touch has set since, to the
-    ///   millisecond, capped by the record's absolute limit. The cap is stored: from the limit on the session is absent
-    ///   for every method. (A store that counts whole seconds may be up to two late, never early; the layer checks the
-    ///   absolute limit as well.)
-    /// - **L5** `used_at` is what the last create, update or rename set, or a later one that a touch has set since. (A store
-    ///   that can't move it by a touch may derive it from how far the expiry has moved.)
+    /// - **L4** `expires_at` is the value that the last create or update set, or a later one that a touch has set
+    ///   since, exact to the millisecond and capped by the record's absolute limit. The cap is stored: from the limit
+    ///   on, the session is absent for every method. (A store that counts whole seconds may be up to two seconds late,
+    ///   never early; the layer checks the absolute limit as well.)
+    /// - **L5** `used_at` is the value that the last create, update or rename set, or a later one that a touch has set
+    ///   since. (A store that can't move it on a touch may derive it from how far the expiry has moved.)
+    /// - **L6** If the record has an owner and the result carries the owner's epoch ([`Stored::with_owner_epoch`]), it
+    ///   is the one that [`owner_epoch`](Self::owner_epoch) would return now: read with the record or after it, and
+    ///   never cached.
     ///
-    /// - **L6** If the record has an owner and the answer has the owner's epoch ([`Stored::with_owner_epoch`]), it is the one
-    ///   that [`owner_epoch`](Self::owner_epoch) would answer now: read with the record or after it, and not kept.
-    ///
-    /// A backend that can read the epoch along with the record saves a call for each request of a logged-in visitor. A wrapper
-    /// that maps ids, or chooses one of several stores by the id, answers [`OwnerEpoch::NotAsked`](super::OwnerEpoch): the
-    /// store inside has looked in its own place.
+    /// A backend that reads the epoch along with the record saves a call for each request of a logged-in visitor. A
+    /// wrapper that maps ids, or selects one of several stores by the id, returns
+    /// [`OwnerEpoch::NotAsked`](super::OwnerEpoch), since the inner store has looked only in its own place.
     ///
     /// # Errors
     ///
-    /// If the store can't tell, or what it holds is no record (`Corrupt`; the bytes stay as they are).
+    /// If the store can't tell, or the stored bytes are not a record (`Corrupt`; the bytes stay as they are).
     fn load(&self, id: &SessionId) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send;
 
     /// Stores a new record.
     ///
-    /// - **C1** Where a live record is, the answer is `Exists` and that record stays as it is: `create` never replaces.
-    /// - **C2** Of two creates under one id exactly one is answered `Created`.
-    /// - **C3** Where a record was removed or has expired, the new one is stored as if nothing had been there.
+    /// - **C1** If there is a live record, returns `Exists` and leaves that record as it is: `create` never replaces.
+    /// - **C2** Of two creates under one id, exactly one returns `Created`.
+    /// - **C3** If an earlier record was removed or has expired, the new one is stored as if there had been none.
     ///
     /// # Errors
     ///
-    /// If the store can't, or the record is too large for it.
+    /// If the store can't write it, or the record is too large for it (`TooLarge`).
     fn create(
         &self,
         id: &SessionId,
@@ -75,17 +94,17 @@ pub trait SessionStore: Send + Sync + 'static {
         usage: Usage,
     ) -> impl Future<Output = Result<Create, StoreError>> + Send;
 
-    /// Replaces a record that is in the expected version.
+    /// Replaces a record if it still has the expected version.
     ///
-    /// - **U1** Where no live record is, the answer is `Gone`: `update` never creates.
-    /// - **U2** Where the version is another one, the answer is `Conflict` and the record stays as it is.
-    /// - **U3** Of two updates that expect one version exactly one is answered `Updated`.
-    /// - **U4** An update gives a version that no state of this id had before.
-    /// - **U5** Of an update and a remove that run at once, the record is absent afterwards.
+    /// - **U1** If there is no live record, returns `Gone`: `update` never creates.
+    /// - **U2** If the stored version is another one, returns `Conflict` and leaves the record as it is.
+    /// - **U3** Of two updates that expect the same version, exactly one returns `Updated`.
+    /// - **U4** An update yields a version that no state of this id had before.
+    /// - **U5** If an update and a remove run concurrently, the record is absent afterwards.
     ///
     /// # Errors
     ///
-    /// If the store can't, or the record is too large for it: then the stored one stays.
+    /// If the store can't write it, or the record is too large for it (`TooLarge`; the stored record stays as it is).
     fn update(
         &self,
         id: &SessionId,
@@ -94,53 +113,53 @@ pub trait SessionStore: Send + Sync + 'static {
         usage: Usage,
     ) -> impl Future<Output = Result<Update, StoreError>> + Send;
 
-    /// Moves last use and sliding expiry, and nothing else.
+    /// Moves the last use and the sliding expiry, and nothing else.
     ///
     /// - **T1** The record and its version stay as they are.
-    /// - **T2** Where no live record is, the answer is `Gone`: `touch` never creates, also beside a remove.
-    /// - **T3** A touch never carries a session past its record's absolute limit.
-    /// - **T4** A touch makes neither of them earlier: where the stored one is later, it stays. (The request may have loaded
+    /// - **T2** If there is no live record, returns `Gone`: `touch` never creates, not even during a remove.
+    /// - **T3** A touch never extends a session past its record's absolute limit.
+    /// - **T4** A touch makes neither of them earlier: a stored value that is later stays. (The request may have loaded
     ///   the session before a renewal, and its touch must not shorten the life of the renewal's tombstone.)
     ///
     /// # Errors
     ///
-    /// If the store can't.
+    /// If the store can't write it.
     fn touch(&self, id: &SessionId, usage: Usage) -> impl Future<Output = Result<Touch, StoreError>> + Send;
 
-    /// Removes a record, whatever its version and whoever has leased it. `true` if a live one was there.
+    /// Removes a record, whatever its version and whoever has leased it. Returns `true` if there was a live one.
     ///
     /// - **R1** Afterwards the id is absent, and no update or touch that was under way brings it back.
-    /// - **R2** The answer is `true` if a live record was there and `false` if not; a second remove is `false`.
-    /// - **R3** Of two removes that run at once exactly one is answered `true`.
-    /// - **R4** A remove does not wait for a lease, and works where the stored bytes are damaged.
+    /// - **R2** Returns `true` if there was a live record and `false` if not; a second remove returns `false`.
+    /// - **R3** Of two concurrent removes, exactly one returns `true`.
+    /// - **R4** A remove does not wait for a lease, and works even if the stored bytes are damaged.
     ///
     /// # Errors
     ///
-    /// If the store can't: then the record may live on.
+    /// If the store can't remove it. The record may then live on.
     fn remove(&self, id: &SessionId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Ends a session that is in the expected version, in one step.
+    /// Ends a session in one step, if it still has the expected version.
     ///
-    /// A session is never ended by a load and a [`remove`](Self::remove): if another request renews the session in
-    /// between, the remove deletes the renewal's tombstone, and the session lives on under its new id. If the answer is
-    /// `Conflict`, the layer loads again, and follows the tombstone of a renewal to the session that it has to end.
+    /// A load and a [`remove`](Self::remove) are not enough to end a session: if another request renews it in between,
+    /// the remove deletes the renewal's tombstone, and the session lives on under its new id. On `Conflict`, the layer
+    /// loads again, and follows the tombstone of a renewal to the session that it has to end.
     ///
-    /// - **X1** After `Ended` the id is absent, or has a tombstone that no token matches
-    ///   ([`Record::is_grave`]); no update or touch that was under way brings the session back.
-    /// - **X2** Where the version is another one, the answer is `Conflict` and the record stays as it is; where no live
-    ///   record is, it is `Gone`.
-    /// - **X3** Of an end and an update, a rename or another end that expect one version exactly one succeeds.
+    /// - **X1** After `Ended`, the id is absent or has a tombstone that no token matches ([`Record::is_grave`]); no
+    ///   update or touch that was under way brings the session back.
+    /// - **X2** If the stored version is another one, returns `Conflict` and leaves the record as it is; if there is no
+    ///   live record, returns `Gone`.
+    /// - **X3** Of an end and an update, a rename or another end that expect the same version, exactly one succeeds.
     /// - **X4** An end does not wait for a lease.
     ///
-    /// If an end is not answered and nothing is left under the id, the answer is `OutcomeUnknown`: the caller knows whether the
-    /// session can have moved on.
+    /// If the backend's reply is lost and nothing is left under the id, returns the error `OutcomeUnknown`: the caller
+    /// knows whether the session can have moved to another id.
     ///
-    /// The provided implementation updates the record to a [`Record::grave`] and then removes that. It needs two calls, and
-    /// room for the write: override it if the backend has a conditional delete. `now` is the time of the grave.
+    /// The provided implementation updates the record to a [`Record::grave`] of the time `now` and then removes that.
+    /// It takes two calls and needs space for the write: override it if the backend has a conditional delete.
     ///
     /// # Errors
     ///
-    /// If the store can't: then the session may live on.
+    /// If the store can't end it. The session may then live on.
     fn end(
         &self,
         id: &SessionId,
@@ -152,21 +171,22 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Moves a session to a new id: stores `record` under `to` and `tombstone` under `from`.
     ///
-    /// - **N1** Afterwards `to` has the record and `from` the tombstone, byte for byte, until its own expiry.
-    /// - **N2** Where `from` is in another version, the answer is `Conflict`; where it is absent, `Gone`; where `to` is
-    ///   there, `Exists`; then `from` is as it was and `to` is absent, or as it was.
-    /// - **N3** Of a rename and a remove of `from` that run at once, `from` is absent or a tombstone afterwards.
-    /// - **N4** Of a rename and an update, or of two renames, that expect one version exactly one succeeds: no
+    /// - **N1** Afterwards `to` has the record and `from` has the tombstone, byte for byte, until the tombstone
+    ///   expires.
+    /// - **N2** If `from` has another version, returns `Conflict`; if it is absent, `Gone`; if `to` exists, `Exists`.
+    ///   In each of these cases `from` stays as it was, and `to` stays absent or as it was.
+    /// - **N3** If a rename and a remove of `from` run concurrently, `from` is absent or a tombstone afterwards.
+    /// - **N4** Of a rename and an update, or of two renames, that expect the same version, exactly one succeeds: no
     ///   acknowledged update is lost.
     ///
-    /// No two tombstones are equal: each holds random bytes, so a stored tombstone tells which rename came first.
+    /// No two tombstones are equal: each contains random bytes, so the stored tombstone shows which rename came first.
     ///
     /// The provided implementation creates `to` and then updates `from` to the tombstone. If it is interrupted between
     /// the two, `to` may live until its expiry, but nobody holds its token.
     ///
     /// # Errors
     ///
-    /// If the store can't. After `OutcomeUnknown` the old id may be superseded.
+    /// If the store can't write them. After `OutcomeUnknown`, the old id may be superseded.
     fn rename(
         &self,
         from: &SessionId,
@@ -179,10 +199,11 @@ pub trait SessionStore: Send + Sync + 'static {
         provided::rename(self, from, expected, tombstone, to, record, usage)
     }
 
-    /// Tells whether a record that the caller holds is still the stored one, cheaper than a load where the store can.
+    /// Checks whether a record that the caller holds is still the stored one. Cheaper than a load in stores that
+    /// support it.
     ///
-    /// - **F1** `Same` if the version is the held one, with the present use and expiry; `Changed` with the stored record
-    ///   if it is another; `Gone` if there is no live one.
+    /// - **F1** Returns `Same`, with the current use and expiry, if the stored version is the held one; `Changed`, with
+    ///   the stored record, if it is another one; `Gone` if there is no live record.
     ///
     /// # Errors
     ///
@@ -191,11 +212,11 @@ pub trait SessionStore: Send + Sync + 'static {
         provided::refresh(self, id, held)
     }
 
-    /// The present epoch of an owner; `None` if the owner has none, so that every session of the owner is revoked.
+    /// Returns an owner's current epoch, or `None` if the owner has none. Every session of the owner is revoked then.
     ///
-    /// - **E1** An owner that never had an epoch, and one whose epoch was lost, has none.
+    /// - **E1** An owner that never had an epoch, or whose epoch was lost, has none.
     ///
-    /// The provided form keeps epochs as ordinary records under [`SessionId::of_owner`].
+    /// The provided implementation keeps epochs as ordinary records under [`SessionId::for_epoch`].
     ///
     /// # Errors
     ///
@@ -204,10 +225,11 @@ pub trait SessionStore: Send + Sync + 'static {
         provided::owner_epoch(self, owner)
     }
 
-    /// The present epoch of an owner, made if there is none, and kept at least until `usage.expires_at`.
+    /// Returns an owner's current epoch, creating one if there is none. The epoch is kept at least until
+    /// `usage.expires_at`.
     ///
-    /// - **E2** Two that run at once, and all until the next renewal, get the same epoch.
-    /// - **E3** The epoch lives at least until the latest `expires_at` that was asked for.
+    /// - **E2** Concurrent calls, and all calls until the next renewal, return the same epoch.
+    /// - **E3** The epoch lives at least until the latest `expires_at` that was requested.
     ///
     /// # Errors
     ///
@@ -216,42 +238,45 @@ pub trait SessionStore: Send + Sync + 'static {
         provided::ensure_epoch(self, owner, usage)
     }
 
-    /// Gives an owner a new epoch: every session that was logged in before is revoked from now on.
+    /// Gives an owner a new epoch, which revokes every session that was logged in before.
     ///
-    /// - **E4** Afterwards the epoch is another one than before; where there was none, there may be none.
+    /// - **E4** Afterwards the epoch differs from the one before; if there was none, there may still be none.
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update) and [`load`](Self::load): then the sessions may live on.
+    /// As [`update`](Self::update) and [`load`](Self::load). The sessions may then live on.
     fn renew_epoch(&self, owner: &str, usage: Usage) -> impl Future<Output = Result<(), StoreError>> + Send {
         provided::renew_epoch(self, owner, usage)
     }
 
-    /// Whether this store keeps its records in this process's memory, so that a cache in front of it only costs.
+    /// Whether this store keeps its records in this process's memory, so that a cache in front of it would only add
+    /// cost. `false` by default.
     fn in_memory(&self) -> bool {
         false
     }
 
-    /// Whether an [`update`](Self::update) can replace a version that it does not name (so that **U2** does not hold): then
-    /// no lease protects its holder from one who took too long, and what relies on leases is refused.
+    /// Whether an [`update`](Self::update) can replace a version that it does not name, so that **U2** does not hold.
+    /// `false` by default. In such a store, a lease does not protect its holder from a previous holder whose lease has
+    /// run out, so operations that rely on leases are refused.
     fn overwrites(&self) -> bool {
         false
     }
 
-    /// A short name for events and metrics: `memory`, `file`, `memcached`.
+    /// A short name for events and metrics, such as `memory`, `file` or `memcached`. `custom` by default.
     fn name(&self) -> &'static str {
         "custom"
     }
 
-    /// What is known of a session beside its data; `None` if it is absent. An expired one may still be told of.
+    /// Returns what is known about a session besides its data, or `None` if it is absent. An expired session may still
+    /// be reported.
     ///
-    /// - **M1** It does not count as a use.
+    /// - **M1** Reading the metadata does not count as a use.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load).
     fn metadata(&self, id: &SessionId) -> impl Future<Output = Result<Option<Metadata>, StoreError>> + Send {
-        // A record that was loaded is not expired, so it is active at the time of its last use as well as now.
+        // A loaded record is not expired, so its status at the time of its last use is its status now.
         async move { Ok(self.load(id).await?.map(|stored| Metadata::of(&stored, stored.used_at))) }
     }
 
@@ -275,20 +300,23 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
-    /// Makes what was written durable, as far as the store can: a snapshot, a sync, or the last replies awaited.
+    /// Makes earlier writes durable. Not a logout: it ends no session.
     ///
-    /// - **D1** It changes nothing that can be loaded.
+    /// The store does what it can: it writes a snapshot, syncs files, or waits for the last replies.
+    ///
+    /// - **D1** A flush changes nothing that can be loaded.
     ///
     /// # Errors
     ///
-    /// If it could not.
+    /// If the writes could not be made durable.
     fn flush(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
 
-    /// Flushes, stops the store's tasks and lets go of its resources.
+    /// Flushes, stops the store's tasks and releases its resources.
     ///
-    /// - **D2** It can be called twice, also at once. Later calls of other methods are answered rightly or with an error.
+    /// - **D2** It can be called twice, even concurrently. Later calls of other methods return a correct result or an
+    ///   error.
     ///
     /// # Errors
     ///

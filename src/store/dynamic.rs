@@ -1,4 +1,4 @@
-//! Any store, boxed.
+//! A boxed store.
 
 use std::{any::Any, fmt, sync::Arc, time::SystemTime};
 
@@ -12,9 +12,10 @@ use crate::{
     record::{Epoch, Record},
 };
 
-/// Any store, boxed and cheap to clone, so that the layer needs no type parameter and a store can be chosen at run time.
+/// Any store, boxed and cheap to clone. The layer needs no type parameter for it, and a store can be chosen at run
+/// time.
 ///
-/// It is a [`SessionStore`] itself; boxing a `DynStore` again gives the same one, with no second box.
+/// It implements [`SessionStore`] itself. Boxing a `DynStore` returns the same one, without a second box.
 #[derive(Clone)]
 pub struct DynStore(Arc<dyn Erased>);
 
@@ -41,10 +42,11 @@ impl fmt::Debug for DynStore {
     }
 }
 
-/// Writes the boxed twin of each method once: in the erased trait, for every store, and for `DynStore`.
+/// Generates the boxed counterpart of each method: in the erased trait, its implementation for every store, and the one
+/// for `DynStore`.
 macro_rules! forward {
     ($($method:ident as $erased:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
-        /// In a module of its own: the erased methods would clash with the contract's.
+        /// In a separate module, since the erased methods would clash with the contract's.
         mod erased {
             use super::*;
 
@@ -96,7 +98,8 @@ macro_rules! forward {
             }
         }
 
-        // `&*self.0`: a `DynStore` is an `Erased` itself, and would call itself for ever.
+        // `(*self.0)` calls the boxed store. `DynStore` implements `Erased`, too, so without it each method would call
+        // itself.
         impl SessionStore for DynStore {
             $(async fn $method(&self, $($argument: $type),*) -> $output {
                 (*self.0).$erased($($argument),*).await

@@ -1,4 +1,4 @@
-//! A store could not do what it was asked.
+//! Errors of store operations.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -7,9 +7,9 @@ use crate::{
     id::SessionId,
 };
 
-/// A store could not do what it was asked. It says nothing about whether a session exists.
+/// A store operation failed. That never means that a session is absent.
 ///
-/// `Display` names the operation and the id, never a token or a value. Clones share one error.
+/// `Display` names the operation and the id, never a token or a value. Clones share one allocation.
 ///
 /// ```
 /// use session_layer::{store::{StoreError, StoreErrorKind}};
@@ -29,54 +29,54 @@ struct Repr {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What kind of failure a [`StoreError`] is.
+/// The kinds of failure of a [`StoreError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The store can't be reached, or can't write: nothing was changed.
+    /// The store can't be reached, or can't write. Nothing was changed.
     Unavailable,
-    /// No answer came in time: nothing was changed.
+    /// The store did not answer in time. Nothing was changed.
     Timeout,
-    /// The stored bytes are no record, or no key opens them. They stay as they are.
+    /// The stored bytes are not a record, or no key opens them. They stay as they are.
     Corrupt,
-    /// The record is larger than the store can hold. What was stored stays.
+    /// The record is larger than the store can hold. The stored record stays as it is.
     TooLarge,
     /// Another holder has the lease.
-    Locked,
+    Leased,
     /// The store has no such operation.
     Unsupported,
-    /// A write was sent and not answered: it may or may not have happened, whole.
+    /// A write was sent, but no answer came. It may or may not have happened, as a whole.
     OutcomeUnknown,
-    /// Anything else: nothing was changed.
+    /// Anything else. Nothing was changed.
     Other,
 }
 
 impl StoreError {
-    /// An error of this kind.
+    /// Creates an error of this kind.
     #[must_use]
     pub fn new(kind: StoreErrorKind) -> Self {
         Self(Arc::new(Repr { kind, operation: None, id: None, source: None }))
     }
 
-    /// The store has no such operation.
+    /// Creates an error of kind [`Unsupported`](StoreErrorKind::Unsupported) for this operation.
     #[must_use]
     pub fn unsupported(operation: &'static str) -> Self {
         Self::new(StoreErrorKind::Unsupported).during(operation)
     }
 
-    /// Adds the operation that failed, if none is named yet.
+    /// Adds the operation that failed, unless one is named already.
     #[must_use]
     pub fn during(self, operation: &'static str) -> Self {
         self.change(|repr| repr.operation = repr.operation.or(Some(operation)))
     }
 
-    /// Adds the session that it was about, if none is named yet.
+    /// Adds the session that the operation was about, unless one is named already.
     #[must_use]
     pub fn on(self, id: &SessionId) -> Self {
         self.change(|repr| repr.id = repr.id.or(Some(*id)))
     }
 
-    /// Adds the cause. It must hold neither a value nor a token.
+    /// Adds the cause, which must contain neither a value nor a token.
     #[must_use]
     pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.change(|repr| repr.source = Some(Arc::from(source.into())))
@@ -87,7 +87,7 @@ impl StoreError {
         self
     }
 
-    /// What kind of failure this is.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.0.kind
@@ -99,7 +99,7 @@ impl StoreError {
         self.0.operation
     }
 
-    /// The session that it was about.
+    /// The session that the operation was about.
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
         self.0.id
@@ -113,8 +113,8 @@ impl fmt::Display for StoreErrorKind {
             Self::Timeout => "the store did not answer in time",
             Self::Corrupt => "the stored record can't be opened",
             Self::TooLarge => "the record is too large for the store",
-            Self::Locked => "the session is leased by another holder",
-            Self::Unsupported => "the store has no such operation",
+            Self::Leased => "the session is leased by another holder",
+            Self::Unsupported => "the store does not support this operation",
             Self::OutcomeUnknown => "the write was not answered: it may or may not have happened",
             Self::Other => "the store failed",
         })
@@ -155,7 +155,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::Unavailable | StoreErrorKind::Timeout => ErrorKind::Unavailable,
             StoreErrorKind::Corrupt => ErrorKind::Damaged,
             StoreErrorKind::TooLarge => ErrorKind::TooLarge,
-            StoreErrorKind::Locked => ErrorKind::Locked,
+            StoreErrorKind::Leased => ErrorKind::Locked,
             StoreErrorKind::Unsupported => ErrorKind::Unsupported,
             StoreErrorKind::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             StoreErrorKind::Other => ErrorKind::Other,
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn it_names_operation_id_and_cause() {
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let error = StoreError::new(StoreErrorKind::Timeout).during("update").on(&id).because("250 ms are over");
         assert_eq!(error.to_string(), format!("update of session {id}: the store did not answer in time"));
         assert_eq!(error.source().unwrap().to_string(), "250 ms are over");

@@ -1,50 +1,67 @@
-//! The store contract: what every store promises, and the boxed form that the layer holds.
+//! The store contract, and the boxed store that the layer holds.
 //!
-//! - [`SessionStore`]: the contract, sentence by sentence; the conformance kit (feature `conformance`) checks each.
-//! - [`Listing`], [`Clearing`], [`Owners`], [`Leases`]: what some backends can do and others can't.
-//! - [`provided`]: what the contract provides, callable by a store that overrides it.
-//! - [`Stored`], [`Version`], [`Usage`] and the outcomes: what goes in and what comes out.
-//! - [`StoreError`]: a store that could not do it, which never means "absent".
+//! - [`SessionStore`]: the contract; the conformance kit (feature `conformance`) checks each of its sentences.
+//! - [`Listing`], [`Clearing`], [`Owners`], [`Leases`]: optional capabilities, which some backends have and others
+//!   don't.
+//! - [`provided`]: the contract's provided methods as functions, for a store that overrides them.
+//! - [`Stored`], [`Version`], [`Usage`] and the outcomes: the arguments and results of the methods.
+//! - [`StoreError`]: a failed operation, which never means "absent".
 //! - [`DynStore`]: any store, boxed and cheap to clone.
 
-#[cfg(any(feature = "memcached", feature = "redis"))]
-mod address;
+#[cfg(any(
+    feature = "memcached",
+    feature = "redis",
+    all(feature = "url", any(feature = "postgres", feature = "mysql"))
+))]
+pub(crate) mod address;
+#[cfg(any(feature = "file", feature = "memory", feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod background_tasks;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod backoff;
 mod cached;
 mod capability;
 mod contract;
+#[cfg(any(feature = "file", feature = "sqlite"))]
+mod durability;
 mod dynamic;
 #[cfg(feature = "encryption")]
 mod encrypted;
 mod error;
 #[cfg(feature = "file")]
 pub(crate) mod file;
-mod links;
+mod holder;
+mod id_hash;
+mod idle;
 #[cfg(feature = "memcached")]
 pub(crate) mod memcached;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+mod metadata;
 pub(crate) mod observed;
 mod outcome;
+mod page;
 pub mod provided;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod released;
-pub(crate) mod required;
-mod seed;
-mod small;
-#[cfg(any(feature = "file", feature = "memory"))]
-mod tasks;
+mod slot_rings;
+mod small_bytes;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) mod sql;
+mod stored;
+mod usage;
 mod version;
 
+pub(crate) use self::capability::{own_capabilities, require};
+#[cfg(any(feature = "file", feature = "sqlite"))]
+pub use self::durability::Durability;
 #[cfg(all(fuzzing, feature = "encryption"))]
 pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
 #[cfg(feature = "file")]
-pub use self::file::{Durability, FileStore, FileStoreBuilder, FileStoreError};
+pub use self::file::{FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memcached-tls")]
 pub use self::memcached::MemcachedTls;
 #[cfg(feature = "memcached")]
@@ -55,16 +72,21 @@ pub use self::memory::{MemoryOpenError, MemoryStatistics, MemoryStore, MemorySto
 pub use self::redis::RedisTls;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisConfigError, RedisStatistics, RedisStore, RedisStoreBuilder};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use self::sql::{SqlStatistics, SqlStore, SqlStoreBuilder, SqlStoreError};
 pub use self::{
     cached::{CacheConfig, CacheStatistics, CachedStore},
     capability::{Clearing, Leases, Listing, Owners},
     contract::SessionStore,
     dynamic::DynStore,
     error::{StoreError, StoreErrorKind},
+    holder::Holder,
+    idle::{Idle, Swept},
+    metadata::{Metadata, SessionStatus},
     observed::ObservedStore,
-    outcome::{
-        Create, Cursor, End, Holder, Idle, Lock, Metadata, Owned, OwnerEpoch, Page, Refresh, Rename, SessionStatus,
-        Stored, Swept, Touch, Update, Usage,
-    },
+    outcome::{Acquire, Create, End, Refresh, Rename, Touch, Update},
+    page::{Cursor, Page},
+    stored::{ListedSession, OwnerEpoch, Stored},
+    usage::Usage,
     version::Version,
 };

@@ -1,4 +1,4 @@
-//! A wrapper that tells of every call.
+//! A wrapper that reports every call to an observer.
 
 use std::{
     sync::Arc,
@@ -13,16 +13,16 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
+        Acquire, Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, ListedSession, Listing, Metadata,
+        Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
+        own_capabilities, require,
     },
 };
 
-/// Any store, with every call told to an observer: operation, outcome and duration
-/// ([`EventKind::Operation`]).
+/// Wraps a store and reports every call to an observer: its operation, outcome and duration ([`EventKind::Operation`]).
 ///
-/// A layer that has an observer calls its store through this already. It is for looking at one further down, such as the
-/// store behind a cache:
+/// A layer that has an observer already calls its store through this wrapper. Use it to observe a store further down,
+/// such as the store behind a cache:
 ///
 /// ```
 /// # fn over(store: impl session_layer::SessionStore) {
@@ -46,7 +46,7 @@ impl<S: SessionStore> ObservedStore<S> {
         Self { inner, observers }
     }
 
-    /// The store inside.
+    /// The inner store.
     #[must_use]
     pub fn inner(&self) -> &S {
         &self.inner
@@ -69,7 +69,7 @@ impl<S: SessionStore> ObservedStore<S> {
     }
 }
 
-/// The store as the layer calls it: observed, if anybody listens.
+/// Wraps the store of a layer that has observers.
 pub(crate) fn observed(store: DynStore, observers: &Observers) -> DynStore {
     if observers.is_empty() {
         store
@@ -78,14 +78,14 @@ pub(crate) fn observed(store: DynStore, observers: &Observers) -> DynStore {
     }
 }
 
-/// What is known of a call before it is answered.
+/// What is known about a call before it is answered.
 #[derive(Clone, Copy)]
 struct About<'a> {
     id: Option<&'a SessionId>,
     record: Option<&'a Arc<Record>>,
 }
 
-/// What is told of an answer.
+/// What is reported about an answer.
 #[derive(Clone, Copy)]
 struct Told<'a> {
     outcome: Outcome<'a>,
@@ -93,7 +93,7 @@ struct Told<'a> {
     sessions: Option<u64>,
 }
 
-/// A call under way. Dropped before it is over, it tells that.
+/// A call under way. If it is dropped before it is over, it reports [`Outcome::Dropped`].
 struct Call<'a> {
     observers: &'a Observers,
     operation: &'static str,
@@ -119,7 +119,7 @@ impl<'a> Told<'a> {
         Self { outcome, record: None, sessions: None }
     }
 
-    /// Done if something was there.
+    /// `Done` if the record was present, otherwise `Absent`.
     fn present(is_present: bool) -> Self {
         Self::outcome(if is_present { Outcome::Done } else { Outcome::Absent })
     }
@@ -132,7 +132,7 @@ impl<'a> Told<'a> {
 impl Call<'_> {
     fn over(&mut self, told: Told<'_>) {
         self.is_over = true;
-        self.observers.tell(EventKind::Operation {
+        self.observers.notify(EventKind::Operation {
             operation: self.operation,
             outcome: told.outcome,
             duration: self.since.elapsed(),
@@ -272,14 +272,13 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.inner.name()
     }
 
-    required::own_capabilities!(inner);
+    own_capabilities!(inner);
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
         let call = self.inner.metadata(id);
         self.call("metadata", About::id(id), call, |metadata| Told::present(metadata.is_some())).await
     }
 
-    // Waiting is no operation: how long it takes says nothing of the store.
     async fn flush(&self) -> Result<(), StoreError> {
         self.call("flush", About::ALL, self.inner.flush(), done).await
     }
@@ -292,24 +291,24 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Listing for ObservedStore<S> {
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        let call = required::listing(&self.inner, "ids")?.ids(from, limit);
+        let call = require::listing(&self.inner, "ids")?.ids(from, limit);
         self.call("ids", About::ALL, call, |page| Told::sessions(number(page.ids.len()))).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        self.call("count", About::ALL, required::listing(&self.inner, "count")?.count(), |count| Told::sessions(*count))
+        self.call("count", About::ALL, require::listing(&self.inner, "count")?.count(), |count| Told::sessions(*count))
             .await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.call("sweep", About::ALL, required::listing(&self.inner, "sweep")?.sweep(), |swept| {
+        self.call("sweep", About::ALL, require::listing(&self.inner, "sweep")?.sweep(), |swept| {
             Told::sessions(swept.deleted)
         })
         .await
     }
 
     async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        let call = required::listing(&self.inner, "delete_idle")?.delete_idle(idle);
+        let call = require::listing(&self.inner, "delete_idle")?.delete_idle(idle);
         self.call("delete_idle", About::ALL, call, |swept| Told::sessions(swept.deleted)).await
     }
 }
@@ -317,7 +316,7 @@ impl<S: SessionStore> Listing for ObservedStore<S> {
 #[async_trait]
 impl<S: SessionStore> Clearing for ObservedStore<S> {
     async fn clear(&self) -> Result<u64, StoreError> {
-        self.call("clear", About::ALL, required::clearing(&self.inner, "clear")?.clear(), |cleared| {
+        self.call("clear", About::ALL, require::clearing(&self.inner, "clear")?.clear(), |cleared| {
             Told::sessions(*cleared)
         })
         .await
@@ -326,35 +325,41 @@ impl<S: SessionStore> Clearing for ObservedStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> Owners for ObservedStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        let call = required::owners(&self.inner, "list_owner")?.list_owner(owner);
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
+        let call = require::owners(&self.inner, "list_owner")?.list_owner(owner);
         self.call("list_owner", About::ALL, call, |sessions| Told::sessions(number(sessions.len()))).await
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Leases for ObservedStore<S> {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        self.call("lock", About::id(id), required::leases(&self.inner, "lock")?.lock(id, holder, time), |lock| {
-            Told::outcome(match lock {
-                Lock::Acquired { .. } => Outcome::Done,
-                Lock::Held => Outcome::Held,
-                Lock::Absent => Outcome::Absent,
-            })
-        })
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
+        self.call(
+            "acquire",
+            About::id(id),
+            require::leases(&self.inner, "acquire")?.acquire(id, holder, time),
+            |lock| {
+                Told::outcome(match lock {
+                    Acquire::Acquired { .. } => Outcome::Done,
+                    Acquire::Held => Outcome::Held,
+                    Acquire::Absent => Outcome::Absent,
+                })
+            },
+        )
         .await
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.call("unlock", About::id(id), required::leases(&self.inner, "unlock")?.unlock(id, holder), |had| {
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.call("release", About::id(id), require::leases(&self.inner, "release")?.release(id, holder), |had| {
             Told::present(*had)
         })
         .await
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    // Not reported as an operation: the length of a wait says nothing about the store.
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         if let Some(leases) = self.inner.leases() {
-            leases.unlocked(id, at_most).await;
+            leases.released(id, at_most).await;
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What the contract provides, callable by a store that overrides it.
+//! The contract's provided methods as functions.
 //!
-//! A store that has a shortcut for some cases overrides the method and calls the function of the same name for the others.
+//! A store that has a shortcut for some cases overrides the method, and calls the function of the same name for the
+//! others.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -30,13 +31,14 @@ pub async fn end<S: SessionStore + ?Sized>(
             Ok(Some(held)) if held.record == grave => false,
             // Another write came first, so this one finds another version and can't take effect.
             Ok(Some(held)) if held.version != *expected => return Ok(End::Conflict(Some(held))),
-            // Nothing left: whether this end or another is the reason can't be told.
+            // Nothing is left, or the record is still in the expected version: whether this end took effect can't be
+            // told.
             Ok(_) | Err(_) => return Err(error),
         },
         Err(error) => return Err(error),
     };
     match store.remove(id).await {
-        // The write of the grave was seen, but not acknowledged: it may not be durable.
+        // The grave was read back, but its write was not acknowledged, so it may not be durable.
         Err(error) if !is_acknowledged => Err(error),
         // An acknowledged grave ends the session, and expires by itself.
         Ok(_) | Err(_) => Ok(End::Ended),
@@ -59,7 +61,7 @@ pub async fn rename<S: SessionStore + ?Sized>(
     record: &Arc<Record>,
     usage: Usage,
 ) -> Result<Rename, StoreError> {
-    // Check first, so that nothing is created in vain.
+    // Check first, so that nothing is created needlessly.
     let Some(held) = store.load(from).await? else { return Ok(Rename::Gone) };
     if held.version != *expected {
         return Ok(Rename::Conflict(Some(held)));
@@ -77,12 +79,13 @@ pub async fn rename<S: SessionStore + ?Sized>(
             // Another write came first, so this one finds another version and can't take effect.
             Ok(Some(now)) if now.version != *expected => Ok(Rename::Conflict(Some(now))),
             Ok(None) => Ok(Rename::Gone),
-            // The old version is still there: the write did not happen, or has not yet. Keep `to` in case it still does.
+            // The old version is still there: the write did not happen, or has not happened yet. Keep `to` in case it
+            // still does.
             Ok(Some(_)) | Err(_) => return Err(error),
         },
         Err(error) => Err(error),
     };
-    // Nobody has the token of `to`; if this fails, it expires unused.
+    // Nobody has the token of `to`. If this fails, it expires unused.
     let _ = store.remove(to).await;
     outcome
 }
@@ -106,22 +109,22 @@ pub async fn refresh<S: SessionStore + ?Sized>(
     })
 }
 
-/// [`SessionStore::owner_epoch`]: the epoch that is kept as a record under [`SessionId::of_owner`].
+/// [`SessionStore::owner_epoch`]: loads the epoch, which is a record under [`SessionId::for_epoch`].
 ///
 /// # Errors
 ///
 /// As [`SessionStore::load`].
 pub async fn owner_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str) -> Result<Option<Epoch>, StoreError> {
-    Ok(store.load(&SessionId::of_owner(owner)).await?.and_then(|stored| epoch_in(&stored, owner)))
+    Ok(store.load(&SessionId::for_epoch(owner)).await?.and_then(|stored| epoch_in(&stored, owner)))
 }
 
-/// [`SessionStore::ensure_epoch`], with epochs as records.
+/// [`SessionStore::ensure_epoch`]: keeps the epoch as a record.
 ///
 /// # Errors
 ///
 /// As [`SessionStore::ensure_epoch`].
 pub async fn ensure_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-    let id = SessionId::of_owner(owner);
+    let id = SessionId::for_epoch(owner);
     for _ in 0..EPOCH_TRIES {
         if let Some(stored) = store.load(&id).await? {
             let Some(epoch) = epoch_in(&stored, owner) else { return Err(foreign_epoch(&id)) };
@@ -141,15 +144,15 @@ pub async fn ensure_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str, usag
     Err(StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because("the epoch keeps changing"))
 }
 
-/// [`SessionStore::renew_epoch`], with epochs as records.
+/// [`SessionStore::renew_epoch`]: replaces the epoch's record.
 ///
 /// # Errors
 ///
 /// As [`SessionStore::renew_epoch`].
 pub async fn renew_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str, usage: Usage) -> Result<(), StoreError> {
-    let id = SessionId::of_owner(owner);
+    let id = SessionId::for_epoch(owner);
     for _ in 0..EPOCH_TRIES {
-        // No epoch revokes as well as a new one.
+        // A missing epoch revokes as well as a new one.
         let Some(stored) = store.load(&id).await? else { return Ok(()) };
         let (_, record) = new_epoch(owner, usage)?;
         let kept = Usage { expires_at: usage.expires_at.max(stored.expires_at), ..usage };
@@ -161,7 +164,7 @@ pub async fn renew_epoch<S: SessionStore + ?Sized>(store: &S, owner: &str, usage
     Err(StoreError::new(StoreErrorKind::Other).during("renew_epoch").because("the epoch keeps changing"))
 }
 
-/// How often an epoch is tried that others change at the same time.
+/// How many times a write of an epoch is tried while other callers change it.
 const EPOCH_TRIES: usize = 64;
 
 pub(super) fn epoch_in(stored: &Stored, owner: &str) -> Option<Epoch> {

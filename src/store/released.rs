@@ -1,4 +1,4 @@
-//! Who waits for a lease in this process.
+//! Wakes requests of this process that wait for a lease.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::id::SessionId;
 
-/// A bell for each of some groups of ids. A wrong ring costs one look.
+/// A bell for each group of ids. A ring for another id of the same group costs a waiter one read.
 #[derive(Debug)]
 pub(super) struct Released(Box<[Notify]>);
 
@@ -22,14 +22,14 @@ impl Default for Released {
 }
 
 impl Released {
-    /// Wakes those who wait for the lease of this session.
+    /// Wakes the requests that wait for this session's lease.
     pub(super) fn ring(&self, id: &SessionId) {
         self.group(id).notify_waiters();
     }
 
-    /// A ring that comes after this was called, whether or not it is awaited yet.
+    /// Returns a future that completes at the next ring after this call, even if it is first polled after the ring.
     pub(super) fn next(&self, id: &SessionId) -> Notified<'_> {
-        // Its place among the rings is fixed when it is made.
+        // `Notified` is woken by every `notify_waiters` after its creation.
         self.group(id).notified()
     }
 
@@ -38,7 +38,7 @@ impl Released {
     }
 }
 
-/// Waits for the ring, at most this long.
+/// Waits for the ring, at most this long. Returns whether it came.
 pub(super) async fn heard(ring: Notified<'_>, at_most: Duration) -> bool {
     timeout(at_most, ring).await.is_ok()
 }

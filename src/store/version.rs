@@ -1,25 +1,26 @@
-//! A store's opaque value for one state of a record.
+//! The version of a record.
 
 use std::fmt;
 
-use super::small::SmallBytes;
+use super::small_bytes::SmallBytes;
 use crate::id::{EntropyError, random_u64};
 
 /// A store's opaque value for one state of one record. An update names the version it was computed from.
 ///
-/// Only the store that made it knows what is in it: a counter, a compare-and-swap value with a nonce, an entity tag.
+/// Only the store that made it interprets it: it may be a counter, a compare-and-swap value with a nonce, or an entity
+/// tag.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version(SmallBytes);
 
 impl Version {
-    /// A version of 16 random bytes.
+    /// Draws a version of 16 random bytes.
     ///
-    /// Draw it before the write is sent. If the write is not answered, the stored version then tells whether it happened:
-    /// no other write has the same.
+    /// Draw it before the write is sent. If the write is not answered, the stored version then shows whether it
+    /// happened, since no other write has the same version.
     ///
     /// # Errors
     ///
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     pub fn random() -> Result<Self, EntropyError> {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&random_u64()?.to_le_bytes());
@@ -27,19 +28,19 @@ impl Version {
         Ok(Self::from_bytes(&bytes).expect("16 bytes are a version"))
     }
 
-    /// A version that is a number.
+    /// Creates a version from a number.
     #[must_use]
     pub const fn from_u64(number: u64) -> Self {
         Self(SmallBytes::from_u64(number))
     }
 
-    /// A version of at most 31 bytes; `None` for more.
+    /// Creates a version from at most 31 bytes; `None` if there are more.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         SmallBytes::from_bytes(bytes).map(Self)
     }
 
-    /// The number that [`from_u64`](Self::from_u64) was given; `None` if the version was not made from one.
+    /// The number that was given to [`from_u64`](Self::from_u64); `None` if the version was not made from a number.
     #[must_use]
     pub fn to_u64(self) -> Option<u64> {
         self.0.to_u64()
@@ -64,7 +65,7 @@ impl fmt::Debug for Version {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::small::MAX_BYTES, *};
+    use super::{super::small_bytes::MAX_BYTES, *};
 
     #[test]
     fn numbers_and_bytes_come_back() {

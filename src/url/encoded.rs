@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::error::UrlError;
 
-/// Percent-decoded text.
+/// Percent-decodes text. Refuses incomplete escapes, and control characters.
 pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, UrlError> {
     let wrong = |what: &str| UrlError::new(format!("the store URL's part {text:?} {what}"));
     let is_encoded =
@@ -21,7 +21,7 @@ pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, UrlError> {
     Ok(decoded)
 }
 
-/// Percent-decoded text that errors don't repeat.
+/// Percent-decodes text that errors must not repeat.
 pub(crate) fn decode_secret<'a>(text: &'a str, what: &str) -> Result<Cow<'a, str>, UrlError> {
     decode(text).map_err(|_| {
         UrlError::new(format!(
@@ -30,7 +30,7 @@ pub(crate) fn decode_secret<'a>(text: &'a str, what: &str) -> Result<Cow<'a, str
     })
 }
 
-/// Decodes a path of the file system. Refuses what a shell would have replaced, since nothing is replaced here.
+/// Decodes a file system path. Refuses characters that a shell would have expanded, since nothing is expanded here.
 pub(crate) fn path(text: &str) -> Result<Cow<'_, str>, UrlError> {
     let wrong = |what: &str| Err(UrlError::new(format!("the store URL's path {text:?} {what}")));
     if text.trim_start_matches('/').starts_with('~') {

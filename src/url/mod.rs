@@ -6,7 +6,15 @@
 //! What the target and the options mean is for the store to say.
 
 #![cfg_attr(
-    not(all(feature = "memory", feature = "file", feature = "memcached", feature = "redis", feature = "url")),
+    not(all(
+        feature = "memory",
+        feature = "file",
+        feature = "memcached",
+        feature = "redis",
+        feature = "postgres",
+        feature = "mysql",
+        feature = "url"
+    )),
     allow(dead_code, unused_imports, reason = "which parts are read depends on the stores that are compiled in")
 )]
 

@@ -43,6 +43,12 @@ impl<'a> StoreUrl<'a> {
         self.query
     }
 
+    /// Whether an `@` follows the `?`, as it does if a `?` in a password is not percent-encoded.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn has_at_in_options(&self) -> bool {
+        self.query.is_some_and(|query| query.contains('@'))
+    }
+
     /// Returns the options. Fails if the scheme does not take one of them.
     pub(crate) fn options(&self, names: &[&str]) -> Result<Options, UrlError> {
         let fragment = self.target.contains('#') || self.query.is_some_and(|query| query.contains('#'));

@@ -9,7 +9,7 @@ use crate::{driver::Browser, process::Demo};
 async fn the_default_cookie_is_host_only_hidden_from_scripts_and_new_at_each_login() {
     let demo = Demo::start(&[]);
     let [browser] = Browser::open(&demo).await;
-    // Looking around sets no cookie.
+    // Browsing sets no cookie.
     browser.go("/").await;
     assert!(browser.cookies().await.is_empty());
     browser.follow(".good:first-child form button").await;
@@ -19,7 +19,7 @@ async fn the_default_cookie_is_host_only_hidden_from_scripts_and_new_at_each_log
     assert_eq!(anonymous["httpOnly"], true);
     assert_eq!(anonymous["sameSite"], "Lax");
     assert_eq!(anonymous["path"], "/");
-    // Of this host alone: a domain cookie would begin with a dot.
+    // Only for this host: a domain cookie would begin with a dot.
     assert_eq!(anonymous["domain"], "localhost");
     assert_eq!(anonymous.get("expiry"), None, "it goes with the browser");
     // No script can read or replace it.
@@ -77,7 +77,7 @@ async fn over_plain_http_the_cookie_has_no_prefix() {
     demo.stop();
 }
 
-/// SameSite: a form on another site posts without the cookie, and is refused besides; a link sends it.
+/// SameSite: a form on another site posts without the cookie, and is also refused; a link sends it.
 #[tokio::test]
 async fn another_site_can_not_end_or_replace_a_session() {
     let demo = Demo::start(&[]);

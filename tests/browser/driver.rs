@@ -52,7 +52,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // If it were killed, its browsers would go on.
+        // If it were killed, its browsers would keep running.
         if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
             let _ = stream.set_read_timeout(Some(LIMIT));
             let _ = stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -128,13 +128,13 @@ impl Browser {
         self.tell("execute/sync", json!({ "script": script, "args": [] })).await.unwrap()
     }
 
-    /// The text of an element; `None` if there is none.
+    /// Returns the text of an element, or `None` if there is none.
     pub(crate) async fn text(&self, css: &str) -> Option<String> {
         let text = self.run(&format!("return document.querySelector({})?.textContent", json!(css))).await;
         text.as_str().map(str::to_owned)
     }
 
-    /// The page's elements that match.
+    /// Returns the page's elements that match.
     async fn elements(&self, css: &str) -> Vec<String> {
         let found = self.tell("elements", json!({ "using": "css selector", "value": css })).await.unwrap();
         let id = |element: &Value| element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
@@ -175,7 +175,7 @@ impl Browser {
         self.tell(&format!("element/{element}/value"), json!({ "text": text })).await.unwrap();
     }
 
-    /// Logs in by the form of the home page.
+    /// Logs in with the form of the home page.
     pub(crate) async fn log_in(&self, user: &str) {
         self.go("/").await;
         self.fill("input[name=user]", user).await;

@@ -1,4 +1,4 @@
-//! Every numbered sentence has a check, and every check catches a store that is broken in that very sentence.
+//! Every numbered sentence has a check, and every check catches a store that breaks just that sentence.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::{
     reference::Reference,
 };
 
-/// The numbers as they stand in the file, found without the kit's own parser.
+/// The sentences' numbers as in the file, found without the kit's own parser.
 fn numbers_in_the_contract() -> BTreeSet<String> {
     let source = [include_str!("../../src/store/contract.rs"), include_str!("../../src/store/capability.rs")].concat();
     let numbers = source.split("- **").skip(1).filter_map(|after| after.split_once("**")).map(|(number, _)| number);
@@ -30,7 +30,7 @@ fn the_kit_reads_every_sentence_and_its_text() {
         assert!(sentence.text.ends_with(['.', ')']), "cut off: {sentence}");
     }
     let u1 = sentences().iter().find(|sentence| sentence.number == "U1").expect("there is a U1");
-    assert_eq!(u1.to_string(), "U1: Where no live record is, the answer is `Gone`: `update` never creates.");
+    assert_eq!(u1.to_string(), "U1: If there is no live record, returns `Gone`: `update` never creates.");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn every_sentence_has_a_check_and_a_broken_store() {
     }
 }
 
-/// What is right is found right, wholly and with nothing skipped: else the broken ones would show little.
+/// A correct store passes with nothing skipped. Otherwise, failures of the broken ones would prove little.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_reference_passes_with_nothing_skipped() {
     let report = conformance::run(Reference::open).await;
@@ -84,7 +84,7 @@ async fn every_broken_store_is_caught_by_its_sentence_and_every_check_catches_on
     assert!(blunt.is_empty(), "these checks catch none of the broken stores of their sentences: {blunt:?}");
 }
 
-/// What only one check sees: the others pass over a store that has this defect and no other.
+/// Defects that only one check finds: all other checks pass with a store that has only this defect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn some_defects_are_seen_by_one_check_only() {
     let only = [
@@ -120,7 +120,7 @@ async fn some_defects_are_seen_by_one_check_only() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// One failure that says what to do, in place of one in every check of expiry.
+/// There is one failure that says what to do, instead of one in every check of expiry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_manual_clock_that_the_store_does_not_read_is_said_once() {
     let report = conformance::run(|| Broken::harness(Defect::ReadsAnotherClock)).await;
@@ -130,7 +130,7 @@ async fn a_manual_clock_that_the_store_does_not_read_is_said_once() {
     assert!(failures[0].what.contains("Harness::new(store, Clock::system())"), "{report}");
     assert_eq!(report.outcomes.len(), checks().len());
     assert_eq!(report.skipped().count(), checks().len() - 1, "{report}");
-    // A check that is run alone says so too.
+    // A check that runs alone says so, too.
     let alone = checks().iter().find(|check| check.name == "l2_what_is_not_there_is_none").expect("a check");
     let failure = alone.run(Broken::harness(Defect::ReadsAnotherClock).await).await.failure.expect("nothing expires");
     assert!(failure.what.contains("does not read the harness's manual clock"), "{failure}");
@@ -142,7 +142,7 @@ async fn a_failure_names_the_sentence_its_text_and_the_answer() {
     assert!(!report.passed());
     let text = report.to_string();
     for part in [
-        "U1: Where no live record is, the answer is `Gone`: `update` never creates.",
+        "U1: If there is no live record, returns `Gone`: `update` never creates.",
         "`update` of an id that was never created: expected Gone, the store answered Updated",
         "found by the check u1_update_never_creates",
     ] {
@@ -166,12 +166,13 @@ async fn a_store_that_panics_is_a_failure_and_the_other_checks_go_on() {
     assert!(report.failures().count() < checks().len(), "some checks load nothing");
 }
 
-/// A store that loses a method is told so; one that never had it is skipped, and that is said.
+/// If the store lacks a method that the harness expects, the check fails. If the harness doesn't expect it, the check
+/// is skipped, and the report says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_lost_method_fails_and_a_missing_one_is_named() {
     let lost = conformance::run(|| async { Reference::open().await.wrap(Bare) }).await;
     let failure = lost.failures().find(|failure| failure.sentence == "I3").expect("`count` is lost");
-    assert!(failure.what.contains("`count` failed: count: the store has no such operation"), "{failure}");
+    assert!(failure.what.contains("`count` failed: count: the store does not support this operation"), "{failure}");
 
     let never = conformance::run(|| async {
         let clock = conformance::manual_clock();

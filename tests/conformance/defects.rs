@@ -1,6 +1,6 @@
-//! What developers do wrong, sentence by sentence.
+//! The mistakes of store developers, by the sentence that they break.
 
-/// Writes the defects once: their names, the sentence that each breaks, and what a developer did wrong.
+/// Defines the defects in one place: their names, the sentence that each breaks, and the developer's mistake.
 macro_rules! defects {
     ($($sentence:literal { $($(#[doc = $what:literal])+ $defect:ident,)+ })+) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +8,7 @@ macro_rules! defects {
             $($($(#[doc = $what])+ $defect,)+)+
         }
 
-        /// Every defect with the sentence that it breaks.
+        /// Every defect, with the sentence that it breaks.
         pub(crate) const DEFECTS: &[(&str, Defect)] = &[$($(($sentence, Defect::$defect),)+)+];
     };
 }
@@ -17,9 +17,9 @@ defects! {
     "G1" {
         /// After `close` every session is absent.
         ClosedIsAbsent,
-        /// What can't be read is taken for nothing.
+        /// A record that can't be read is reported as absent.
         DamagedIsAbsent,
-        /// A server that is down is taken for an empty one.
+        /// A server that is down is treated as an empty one.
         OutageIsAbsent,
     }
     "G2" {
@@ -37,11 +37,11 @@ defects! {
         RemoveInTwoSteps,
         /// A rename leaves the tombstone first.
         TombstoneFirst,
-        /// A flag is set for the length of a load, and nobody takes it back if the load is dropped.
+        /// A load sets a flag while it runs, and nothing clears the flag if the load is dropped.
         LoadHoldsFlag,
-        /// The same with a lock.
+        /// The same with `acquire`.
         LockHoldsFlag,
-        /// The same with an unlock.
+        /// The same with `release`.
         UnlockHoldsFlag,
         /// The same with an owner's epoch.
         EpochHoldsFlag,
@@ -49,17 +49,17 @@ defects! {
     "G4" {
         /// The backend has its own clock, and the harness a manual one.
         ReadsAnotherClock,
-        /// Expired is "later than the expiry".
+        /// A record counts as expired only if the time is later than its expiry.
         ExpiryOffByOne,
         /// A touch finds expired sessions.
         TouchRevivesExpired,
-        /// An hour is taken off each life: expired too early.
+        /// Each life is cut by an hour, so sessions expire too early.
         ExpiresEarly,
     }
     "G5" {
         /// A write that is too large takes the stored record with it.
         OversizeDestroys,
-        /// A remove during an outage is done, and answered with an error that says it is not.
+        /// A remove during an outage is carried out, but answered with an error that says it was not.
         OutageRemovesAnyway,
         /// An update that meets damaged bytes removes them, and fails.
         UpdateDropsDamaged,
@@ -71,9 +71,9 @@ defects! {
         CreateSentAgain,
         /// An update is sent again, and finds its own version in the way.
         UpdateSentAgain,
-        /// An update is sent again, over whatever is there by then.
+        /// An update is sent again, over whatever is stored by then.
         UpdateSentAgainOver,
-        /// A touch that was not answered is said not to have happened.
+        /// A touch without an answer is reported as not done.
         TouchSaidUndone,
         /// A remove is sent again, and finds nothing.
         RemoveSentAgain,
@@ -81,7 +81,7 @@ defects! {
         EndSentAgain,
         /// A rename is sent again, and finds its own record in the way.
         RenameSentAgain,
-        /// A lease whose answer was lost is taken for another's.
+        /// A lease whose answer was lost is taken for another holder's.
         LockTakenForAnothers,
     }
     "L1" {
@@ -95,17 +95,17 @@ defects! {
         SharesSlots,
     }
     "L2" {
-        /// A removed session is loaded from the bin.
+        /// A removed session is still loaded.
         LoadsRemoved,
     }
     "L3" {
-        /// A load tells another version than the write did.
+        /// A load returns another version than the write did.
         LoadsAnotherVersion,
     }
     "L4" {
-        /// A touch is answered and not done.
+        /// A touch reports success but does nothing.
         ForgetsTouch,
-        /// The absolute limit is not looked at.
+        /// The absolute limit is ignored.
         UncappedExpiry,
         /// A create stores an expiry past the absolute limit, and only a load caps it.
         CreateCapsAtLoad,
@@ -115,19 +115,19 @@ defects! {
         TouchCapsAtLoad,
         /// The expiry is cut to whole seconds.
         CutsExpiryToSeconds,
-        /// The expiry is rounded up to whole seconds, and nobody says so.
+        /// The expiry is rounded up to whole seconds, but the harness doesn't declare it.
         RoundsExpiryToSeconds,
     }
     "L5" {
         /// An update leaves the last use as it is.
         UpdateLeavesUse,
-        /// A touch moves the expiry only.
+        /// A touch moves only the expiry.
         TouchLeavesUse,
-        /// A rename takes the last use along.
+        /// A rename keeps the last use of the old session.
         RenameLeavesUse,
     }
     "L6" {
-        /// The epoch with a record is the record's own.
+        /// The epoch returned with a record is the record's own.
         EpochOfTheRecord,
     }
     "C1" {
@@ -135,11 +135,11 @@ defects! {
         CreateReplaces,
     }
     "C2" {
-        /// Between the look and the insert, another may come.
+        /// Another create may come between the check and the insert.
         CreateNotAtomic,
     }
     "C3" {
-        /// A removed id stays taken.
+        /// A removed id can't be used again.
         RemovedStaysTaken,
     }
     "U1" {
@@ -147,37 +147,37 @@ defects! {
         UpdateCreates,
     }
     "U2" {
-        /// The version is not looked at.
+        /// The version is ignored.
         UpdateIgnoresVersion,
     }
     "U3" {
-        /// Between the look at the version and the write, another may write.
+        /// Another write may come between the check of the version and the write.
         UpdateNotAtomic,
     }
     "U4" {
-        /// The version is made from the contents.
+        /// The version is computed from the contents.
         VersionIsContents,
     }
     "U5" {
-        /// Between the look and the write, a remove may come.
+        /// A remove may come between the check and the write.
         UpdateRevives,
     }
     "T1" {
-        /// A touch gives a new version.
+        /// A touch changes the version.
         TouchChangesVersion,
     }
     "T2" {
-        /// A touch makes an empty session where there is none.
+        /// A touch creates an empty session if there is none.
         TouchCreates,
         /// A touch reads and writes back, and a remove may come in between.
         TouchRevives,
     }
     "T3" {
-        /// A touch carries on for ever.
+        /// A touch extends a session without limit.
         TouchBeyondLimit,
     }
     "T4" {
-        /// The expiry is what the last touch says.
+        /// The expiry is always that of the last touch.
         TouchShortens,
     }
     "R1" {
@@ -187,7 +187,7 @@ defects! {
         LockRevives,
     }
     "R2" {
-        /// A remove is always answered "true".
+        /// A remove always returns `true`.
         RemoveAlwaysTrue,
     }
     "R3" {
@@ -197,27 +197,27 @@ defects! {
     "R4" {
         /// A leased session is not removed.
         RemoveRespectsLease,
-        /// A leased session is removed when its lease has ended.
+        /// A leased session is removed only when its lease has ended.
         RemoveWaitsForLease,
-        /// A remove reads the record first, and fails where it can't.
+        /// A remove reads the record first, and fails if it can't.
         RemoveReadsFirst,
     }
     "X1" {
-        /// An end only says so.
+        /// An end reports success but does nothing.
         ForgetsEnd,
         /// An end is undone by a touch that was under way.
         EndLosesToTouch,
     }
     "X2" {
-        /// An end takes whatever is there.
+        /// An end removes whatever is stored.
         EndIgnoresVersion,
-        /// An end of nothing succeeds.
+        /// An end of an absent session succeeds.
         EndAlwaysEnds,
     }
     "X3" {
         /// An end is a load and a remove.
         EndByRemoving,
-        /// An end is a load and a remove, and says that it has ended what was gone already.
+        /// An end is a load and a remove, and reports success for a session that was already gone.
         EndsTwice,
     }
     "X4" {
@@ -241,11 +241,11 @@ defects! {
         RenameRollsBack,
     }
     "N4" {
-        /// A rename writes the tombstone whatever came in between.
+        /// A rename writes the tombstone over whatever came in between.
         RenameLosesUpdates,
     }
     "F1" {
-        /// Whatever is held is still the same.
+        /// The held record always counts as unchanged.
         RefreshAlwaysSame,
     }
     "E1" {
@@ -253,29 +253,29 @@ defects! {
         EpochZero,
     }
     "E2" {
-        /// Two that find none both make one.
+        /// Two calls that find no epoch both create one.
         EnsureNotAtomic,
     }
     "E3" {
         /// An epoch lives as long as the first session that asked for it.
         EnsureNeverExtends,
-        /// An epoch is extended by a touch: of two, the shorter may come last.
+        /// An epoch is extended by a touch: of two, the one with the shorter time may come last.
         EnsureExtendsByTouch,
         /// Idle epochs are deleted like idle sessions.
         IdleEpochsDeleted,
     }
     "E4" {
-        /// A renewal is answered and not done.
+        /// A renewal reports success but does nothing.
         RenewDoesNothing,
     }
     "M1" {
-        /// Looking at a session counts as a use.
+        /// Reading the metadata counts as a use.
         MetadataTouches,
     }
     "I1" {
-        /// A page begins where the last one ended, counted in ids: who removes one, hides another.
+        /// A page begins at an offset in ids: if one is removed, another is missed.
         IdsByOffset,
-        /// A page begins at a bucket of a table whose size follows the number of sessions.
+        /// A page begins at a bucket of a table whose size depends on the number of sessions.
         IdsByBucket,
     }
     "I2" {
@@ -289,29 +289,30 @@ defects! {
     "I4" {
         /// Only sessions are cleared.
         ClearLeavesEpochs,
-        /// What was under way is written back after a clear.
+        /// A write that was under way is stored after a clear.
         UpdateRevivesCleared,
-        /// A clear lists the ids, then removes one after the other: a session that is renamed meanwhile is missed.
+        /// A clear lists the ids, then removes one after the other, so it misses a session that is renamed in the
+        /// meantime.
         ClearsOneByOne,
     }
     "W1" {
-        /// A sweep does not count what it deleted.
+        /// A sweep doesn't count what it deletes.
         SweepCountsNothing,
-        /// A sweep takes everything that is a day old at most.
+        /// A sweep removes live sessions as well.
         SweepRemovesLive,
     }
     "W2" {
-        /// Idle counts from the recorded use, whatever the throttle.
+        /// Idleness counts from the recorded use, ignoring the throttle.
         IdleIgnoresThrottle,
-        /// Idle counts from the creation.
+        /// Idleness counts from the creation.
         IdleIgnoresUse,
     }
     "O1" {
-        /// Owners are compared by their beginning.
+        /// Owners are compared by prefix.
         OwnersByPrefix,
-        /// Owners are compared without regard to case.
+        /// Owners are compared case-insensitively.
         OwnersIgnoreCase,
-        /// The owner is a pattern.
+        /// The owner is used as a pattern.
         OwnersByPattern,
         /// The owner's column has 64 bytes.
         OwnersCutShort,
@@ -321,9 +322,9 @@ defects! {
         ListsCreatedOnly,
     }
     "K1" {
-        /// Whoever asks gets the lease.
+        /// Everybody gets the lease.
         EveryoneHolds,
-        /// Between the look at the lease and its taking, another may take it.
+        /// Another caller may take the lease between the check and the write.
         LockNotAtomic,
     }
     "K2" {
@@ -335,11 +336,11 @@ defects! {
     "K3" {
         /// A lease ends only when it is given back.
         LeaseForEver,
-        /// A lease is kept beside its session, and stays when that expires.
+        /// A lease is stored apart from its session, and stays when that expires.
         LeaseOutlivesSession,
     }
     "K4" {
-        /// Anybody may unlock.
+        /// Any caller can unlock.
         AnyoneUnlocks,
     }
     "K5" {
@@ -347,11 +348,11 @@ defects! {
         WaiterSleeps,
     }
     "D1" {
-        /// A flush is a use of every session.
+        /// A flush counts as a use of every session.
         FlushTouches,
     }
     "D2" {
-        /// The second close finds nothing to close.
+        /// A second close fails, since nothing is left to close.
         SecondCloseFails,
     }
 }

@@ -1,4 +1,4 @@
-//! The fault store does what its faults say, at the calls that they name, and tells of every call.
+//! The fault store applies its faults to the calls that they select, and logs every call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use session_layer::{
     Lifetime, SessionId, SessionStore,
     conformance::{
         self, Operation,
-        fault::{Bare, Ended, Fault, FaultStore, Step},
+        fault::{Bare, CallOutcome, Fault, FaultStore, Step},
     },
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Epoch, Owner, Record, RecordKind},
     store::{Create, Listing, Owners, Refresh, Rename, StoreErrorKind, Stored, Touch, Update, Usage, Version},
 };
@@ -92,7 +92,7 @@ async fn a_fault_afterwards_is_a_lost_answer() {
     assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
     let again = store.update(&session.id, &session.record, &version, session.usage).await.unwrap();
     assert_eq!(again, Update::Conflict(None), "the first one was done");
-    // The same answer, and nothing done.
+    // The same answer, with nothing done.
     store.inject(Fault::error(StoreErrorKind::OutcomeUnknown).on(Operation::Remove));
     assert!(store.remove(&session.id).await.is_err());
     assert_eq!(load_kind(&store, &session.id).await, Ok(true));
@@ -112,7 +112,10 @@ async fn slow_and_hanging_are_of_tokios_time() {
     let hour = Duration::from_secs(3_600);
     assert!(tokio::time::timeout(hour, store.remove(&session.id)).await.is_err());
     assert_eq!(load_kind(&store, &session.id).await, Ok(false), "it was done");
-    assert_eq!(store.log().iter().find(|call| call.operation == Operation::Remove).unwrap().ended, Ended::Dropped);
+    assert_eq!(
+        store.log().iter().find(|call| call.operation == Operation::Remove).unwrap().outcome,
+        CallOutcome::Dropped
+    );
 }
 
 #[tokio::test]
@@ -150,17 +153,18 @@ async fn records_come_back_corrupt_expired_foreign_or_altered() {
     assert_eq!(store.list_owner("bob").await.unwrap().len(), 0);
     assert_eq!(load_kind(&store, &session.id).await, Ok(false));
     assert!(matches!(store.refresh(&session.id, &held).await.unwrap(), Refresh::Gone));
-    // Only loads, if told so.
+    // Only loads, if the fault selects them.
     store.heal();
     store.inject(Fault::another_check().on(Operation::Load));
     assert_eq!(
         store.list_owner("bob").await.unwrap()[0].stored.as_ref().unwrap().record.check(),
         session.record.check()
     );
-    assert_eq!(session.record.check(), Check::from_bytes(session.record.check().to_bytes()));
+    assert_eq!(session.record.check(), TokenCheck::from_bytes(session.record.check().to_bytes()));
 }
 
-/// K1, made to happen: an update that has compared, but not written, while the session is removed.
+/// The interleaving of K1 (SECURITY.md), forced: the session is removed while an update has compared its version, but
+/// not yet written.
 #[tokio::test]
 async fn a_gate_makes_an_interleaving_certain() {
     let store = store();
@@ -173,14 +177,14 @@ async fn a_gate_makes_an_interleaving_certain() {
         let update = tokio::spawn(async move { slow.update(&id, &record, &version, usage).await });
         gate.reached().await;
         assert!(gate.is_reached());
-        assert_eq!(store.log().last().unwrap().ended, Ended::Pending);
+        assert_eq!(store.log().last().unwrap().outcome, CallOutcome::Pending);
         if step == Step::Before {
             assert!(store.remove(&session.id).await.unwrap());
             gate.release();
             assert_eq!(update.await.unwrap().unwrap(), expected);
             store.create(&session.id, &session.record, session.usage).await.unwrap();
         } else {
-            // The next call of the method is not stopped: a paused call is one call.
+            // The next call of the method isn't stopped, since only one call is paused.
             let second = store.update(&session.id, &session.record, &version, session.usage).await.unwrap();
             assert_eq!(second, expected);
             gate.release();
@@ -218,13 +222,13 @@ async fn the_log_tells_every_call_and_its_end() {
     store.inject(Fault::unavailable().on(Operation::Touch));
     let _ = store.touch(&session.id, session.usage).await;
     store.count().await.unwrap();
-    let log: Vec<_> = store.log().into_iter().map(|call| (call.operation, call.id, call.ended)).collect();
+    let log: Vec<_> = store.log().into_iter().map(|call| (call.operation, call.id, call.outcome)).collect();
     assert_eq!(
         log,
         [
-            (Operation::Create, Some(session.id), Ended::Answered),
-            (Operation::Touch, Some(session.id), Ended::Failed(StoreErrorKind::Unavailable)),
-            (Operation::Count, None, Ended::Answered),
+            (Operation::Create, Some(session.id), CallOutcome::Answered),
+            (Operation::Touch, Some(session.id), CallOutcome::Failed(StoreErrorKind::Unavailable)),
+            (Operation::Count, None, CallOutcome::Answered),
         ]
     );
     assert_eq!(store.total(), 3);
@@ -242,13 +246,14 @@ async fn the_log_tells_every_call_and_its_end() {
     }
     gate.release();
     load.await.unwrap().unwrap();
-    assert_eq!(store.log()[0].ended, Ended::Pending);
+    assert_eq!(store.log()[0].outcome, CallOutcome::Pending);
     hanging.abort();
     assert!(hanging.await.unwrap_err().is_cancelled());
-    assert_eq!(store.log()[0].ended, Ended::Dropped);
+    assert_eq!(store.log()[0].outcome, CallOutcome::Dropped);
 }
 
-/// K15: whichever step of the provided rename fails, one live session is left: the old one or the new one.
+/// K15 (SECURITY.md): whichever step of the provided rename fails, one live session is left, either the old one or the
+/// new one.
 #[tokio::test]
 async fn k15_each_step_of_a_provided_rename_can_fail() {
     for afterwards in [false, true] {
@@ -257,7 +262,7 @@ async fn k15_each_step_of_a_provided_rename_can_fail() {
             let store = Bare(faults.clone());
             let (from, version) = create(&store).await;
             let to = session();
-            let tombstone = Arc::new(Record::tombstone(from.record.check(), to.usage.used_at));
+            let tombstone = Arc::new(Record::plain_tombstone(from.record.check(), to.usage.used_at));
             let fault = Fault::outcome_unknown().nth(step);
             let fault = if afterwards { fault } else { fault.at(Step::Before) };
             faults.inject(fault);

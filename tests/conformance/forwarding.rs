@@ -1,6 +1,6 @@
 //! Every wrapper passes every method on, and every list of methods is whole.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use session_layer::{
     CachedStore, DynStore, EncryptedStore, Event, KeyRing, ObservedStore, Secret, SessionId, SessionStore,
@@ -8,11 +8,10 @@ use session_layer::{
         self, Operation,
         fault::{Bare, FaultStore},
     },
-    record::Record,
-    store::{Create, Cursor, Idle, Listing, Owners, Page, StoreError, Stored, Swept, Touch, Update, Usage, Version},
+    store::{Cursor, Idle, Listing, Owners, Page, StoreError, Stored, Swept, Touch, Usage},
 };
 
-use crate::reference::Reference;
+use crate::{forward::forward, reference::Reference};
 
 /// The methods that answer with a future, as the contract writes them.
 fn methods_of_the_contract() -> BTreeSet<String> {
@@ -71,30 +70,14 @@ async fn the_fault_store_passes_every_method_on() {
 struct Careless<S>(S);
 
 impl<S: SessionStore> SessionStore for Careless<S> {
+    forward!(0: create, update, remove);
+
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         Ok(self.0.load(id).await.unwrap_or_default())
     }
 
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.0.create(id, record, usage).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
-    }
-
     async fn touch(&self, _: &SessionId, _: Usage) -> Result<Touch, StoreError> {
         Ok(Touch::Touched)
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.0.remove(id).await
     }
 
     fn listing(&self) -> Option<&dyn Listing> {
@@ -132,7 +115,7 @@ async fn what_is_not_passed_on_is_named() {
     assert!(!forwarding.in_memory);
     assert!(!forwarding.overwrites);
     assert!(!forwarding.name);
-    for missing in [Operation::Touch, Operation::Rename, Operation::Flush, Operation::Lock, Operation::Unlocked] {
+    for missing in [Operation::Touch, Operation::Rename, Operation::Flush, Operation::Acquire, Operation::Released] {
         assert!(forwarding.missing.contains(&missing), "{missing}");
     }
     for passed_on in [Operation::Create, Operation::Update, Operation::Remove, Operation::Count] {
@@ -148,31 +131,7 @@ async fn what_is_not_passed_on_is_named() {
 struct Lender<S>(S);
 
 impl<S: SessionStore> SessionStore for Lender<S> {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.0.load(id).await
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.0.create(id, record, usage).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        self.0.touch(id, usage).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.0.remove(id).await
-    }
+    forward!(0: load, create, update, touch, remove);
 
     fn owners(&self) -> Option<&dyn Owners> {
         self.0.owners()

@@ -1,6 +1,6 @@
-//! A simple store with everything that the contract knows: what the broken ones are made from.
+//! A simple store that implements the whole contract. The broken stores are derived from it.
 //!
-//! Every method waits once and then does its work under one lock, so it is easy to see that it is right.
+//! Every method waits once and then does its work under one lock, so it is easy to see that the store is correct.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,13 @@ use session_layer::{
     conformance::{self, Harness},
     record::{Epoch, Record, RecordKind},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, StoreError,
-        StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 use tokio::sync::Notify;
 
-/// Above this many bytes of entries a record is refused.
+/// A record with more bytes of entries than this is refused.
 pub(crate) const LARGEST: usize = 200_000;
 
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(crate) slots: HashMap<SessionId, Slot>,
     pub(crate) down: bool,
     pub(crate) closed: bool,
-    /// Which answer from now on is lost, if any, and whether it was.
+    /// Which answer from now on is lost, if any, and whether it was lost.
     losing: Option<u32>,
     lost: bool,
 }
@@ -67,7 +67,7 @@ impl State {
         Version::from_u64(self.versions)
     }
 
-    /// Answers a request that was carried out, unless this is the answer that is lost.
+    /// Returns the answer to a request that was carried out, unless this is the answer to lose.
     fn answer<T>(&mut self, answer: T, if_lost: StoreErrorKind) -> Result<T, StoreError> {
         self.losing = self.losing.map(|left| left.saturating_sub(1));
         if self.losing != Some(0) {
@@ -77,14 +77,14 @@ impl State {
         Err(StoreError::new(if_lost))
     }
 
-    /// What a write is answered.
+    /// Returns the answer to a write.
     fn written<T>(&mut self, answer: T) -> Result<T, StoreError> {
         self.answer(answer, StoreErrorKind::OutcomeUnknown)
     }
 
-    /// The present epoch of an owner.
+    /// Returns the current epoch of an owner.
     fn epoch(&self, owner: &str, now: SystemTime) -> Option<Epoch> {
-        let slot = self.slots.get(&SessionId::of_owner(owner)).filter(|slot| !slot.stored.is_expired(now))?;
+        let slot = self.slots.get(&SessionId::for_epoch(owner)).filter(|slot| !slot.stored.is_expired(now))?;
         let held = slot.stored.record.owner().filter(|held| **held.name() == *owner)?;
         (slot.stored.record.kind() == RecordKind::Epoch).then(|| held.epoch())
     }
@@ -107,7 +107,7 @@ impl Reference {
         Self { shared: Arc::new(Shared { clock, state: Mutex::default(), unlocked: Notify::new() }) }
     }
 
-    /// Everything that a harness can have.
+    /// Creates a harness with every setting.
     pub(crate) fn harness(clock: &Clock, store: &Self, tested: impl Fn(Self) -> session_layer::DynStore) -> Harness {
         let (damaged, away, losing) = (store.clone(), store.clone(), store.clone());
         Harness::new(tested(store.clone()), clock.clone())
@@ -137,7 +137,7 @@ impl Reference {
         Self::harness(&clock, &Self::new(clock.clone()), session_layer::DynStore::new)
     }
 
-    /// The state as it is: expired, damaged and all.
+    /// The state as it is, including expired and damaged records.
     pub(crate) fn raw(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,7 +146,8 @@ impl Reference {
         self.shared.clock.now()
     }
 
-    /// Waits once, then gives the state without the expired sessions among these; without any of them if none is named.
+    /// Waits once, then returns the state without the expired sessions among these ids. If `ids` is empty, removes all
+    /// expired ones.
     async fn live(&self, ids: &[&SessionId]) -> Result<MutexGuard<'_, State>, StoreError> {
         tokio::task::yield_now().await;
         let (mut state, now) = (self.raw(), self.now());
@@ -170,7 +171,7 @@ impl Reference {
         }
     }
 
-    /// Removes what this says; how many sessions went and how many are left.
+    /// Removes the records that match, and returns how many sessions were removed and how many are left.
     async fn remove_if(&self, remove: impl Fn(&Slot, SystemTime) -> bool) -> Result<Swept, StoreError> {
         tokio::task::yield_now().await;
         let (mut state, now) = (self.raw(), self.now());
@@ -213,7 +214,7 @@ impl SessionStore for Reference {
     ) -> Result<Update, StoreError> {
         Self::fits(record)?;
         let mut state = self.live(&[id]).await?;
-        // The version is kept apart from the bytes, so it can be compared where they are damaged.
+        // The version is stored apart from the bytes, so it can be compared even if they are damaged.
         let updated = match state.slots.get_mut(id) {
             None => Update::Gone,
             Some(slot) if slot.stored.version != *expected => Update::Conflict(None),
@@ -293,7 +294,7 @@ impl SessionStore for Reference {
 
 #[async_trait::async_trait]
 impl Listing for Reference {
-    /// The cursor is the first eight bytes of the last id: ids with the same ones would be named together.
+    /// The cursor is the first eight bytes of the last id. Ids with the same first eight bytes are returned together.
     async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let state = self.live(&[]).await?;
         let place = |id: &SessionId| u64::from_be_bytes(std::array::from_fn(|at| id.as_bytes()[at]));
@@ -333,34 +334,34 @@ impl Clearing for Reference {
 
 #[async_trait::async_trait]
 impl Owners for Reference {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let state = self.live(&[]).await?;
         let theirs = |stored: &Stored| {
             stored.record.is_session() && stored.record.owner().is_some_and(|held| **held.name() == *owner)
         };
         let theirs = state.slots.iter().filter(|(_, slot)| theirs(&slot.stored));
-        Ok(theirs.map(|(id, slot)| Owned::new(*id).with_stored(slot.stored.clone())).collect())
+        Ok(theirs.map(|(id, slot)| ListedSession::new(*id).with_stored(slot.stored.clone())).collect())
     }
 }
 
 #[async_trait::async_trait]
 impl Leases for Reference {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
         let now = self.now();
         let mut state = self.live(&[id]).await?;
         let version = state.next_version();
-        let Some(slot) = state.slots.get_mut(id) else { return Ok(Lock::Absent) };
+        let Some(slot) = state.slots.get_mut(id) else { return Ok(Acquire::Absent) };
         match slot.leased_by(now) {
-            Some(other) if other != holder => return Ok(Lock::Held),
+            Some(other) if other != holder => return Ok(Acquire::Held),
             Some(_) => {}
             None => slot.stored.version = version,
         }
         let until = now + time;
         slot.lease = Some((holder, until));
-        state.written(Lock::acquired(until))
+        state.written(Acquire::acquired(until))
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let now = self.now();
         let mut state = self.live(&[id]).await?;
         let Some(slot) = state.slots.get_mut(id) else { return Ok(false) };
@@ -372,7 +373,7 @@ impl Leases for Reference {
         Ok(true)
     }
 
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let given_back = self.shared.unlocked.notified();
         let now = self.now();
         let held = self.raw().slots.get(id).is_some_and(|slot| slot.leased_by(now).is_some());

@@ -1,6 +1,6 @@
 //! The kit over `MemoryStore`, alone and under the kit's own wrappers.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use session_layer::{
     Clock, DynStore, MemoryStore, SessionId, SessionStore,
@@ -8,11 +8,10 @@ use session_layer::{
         self, Harness, Operation,
         fault::{Bare, FaultStore},
     },
-    record::Record,
-    store::{Create, Cursor, Idle, Listing, Page, StoreError, Stored, Swept, Touch, Update, Usage, Version},
+    store::{Cursor, Idle, Listing, Page, StoreError, Stored, Swept},
 };
 
-use crate::reference::Reference;
+use crate::{forward::forward, reference::Reference};
 
 /// What `MemoryStore` has beyond the required methods.
 const MEMORY: &[Operation] = &[];
@@ -95,31 +94,7 @@ async fn a_hook_that_loses_no_answer_is_a_failure() {
 struct NamesTwice(Reference);
 
 impl SessionStore for NamesTwice {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.0.load(id).await
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.0.create(id, record, usage).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        self.0.touch(id, usage).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.0.remove(id).await
-    }
+    forward!(0: load, create, update, touch, remove);
 
     fn listing(&self) -> Option<&dyn Listing> {
         Some(self)
@@ -186,6 +161,8 @@ async fn the_reference_passes_on_the_systems_clock() {
 struct WholeSeconds<S>(S);
 
 impl<S: SessionStore> SessionStore for WholeSeconds<S> {
+    forward!(0: create, update, touch, remove);
+
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let now = Clock::system().now();
         let rounded = |mut stored: Stored| {
@@ -194,28 +171,6 @@ impl<S: SessionStore> SessionStore for WholeSeconds<S> {
             stored
         };
         Ok(self.0.load(id).await?.map(rounded))
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.0.create(id, record, usage).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        self.0.touch(id, usage).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.0.remove(id).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client with a cookie jar of another crate.
+//! A client with a cookie jar from another crate.
 
 use reqwest::{
     Client, Method, RequestBuilder, StatusCode,
@@ -14,7 +14,7 @@ use crate::process::Demo;
 pub(crate) struct Browser {
     client: Client,
     base: String,
-    /// Sent in place of the jar's cookies.
+    /// Sent instead of the jar's cookies.
     cookie: Option<String>,
 }
 

@@ -71,9 +71,9 @@ async fn an_anonymous_visitor_has_no_devices() {
         format!("/api/devices/{theirs}/revoke"),
     ];
     for what in ["without a session", "with one that is nobody's"] {
-        assert_eq!(visitor.get("/api/devices").await.no_cookie().error(401), "nobody is logged in", "{what}");
+        assert_eq!(visitor.get("/api/devices").await.no_cookie().error(401), "you are not logged in", "{what}");
         for path in &paths {
-            assert_eq!(visitor.post(path).await.no_cookie().error(401), "nobody is logged in", "{what} {path}");
+            assert_eq!(visitor.post(path).await.no_cookie().error(401), "you are not logged in", "{what} {path}");
         }
         visitor.put("/api/entries/k", "1").await.expect(204);
     }

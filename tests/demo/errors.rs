@@ -62,7 +62,7 @@ async fn a_write_with_a_superseded_cookie_is_a_conflict() {
     old.post("/api/counters/k").await.no_cookie().error(409);
     old.form("/cart", &[("sku", "sencha"), ("qty", "1")]).await.no_cookie().error(409);
     assert_eq!(browser.entry("k").await, 1);
-    // A second login with it succeeds, in a session of its own.
+    // A second login with it succeeds, in a separate session.
     let again = Browser::with_cookie_of(&demo, &old.log_in("bob").await);
     assert_eq!(again.session().await["user"], "bob");
     assert_eq!(browser.session().await["user"], "ann");

@@ -72,7 +72,8 @@ async fn the_operators_requests_ask_for_no_session() {
     assert!(!logged.lines().any(|line| line.contains("INFO") && line.contains("/metrics")), "{logged}");
 }
 
-/// The value of each series by its name and labels. Asserts that the text has Prometheus' form (version 0.0.4).
+/// Returns the value of each series by its name and labels. Asserts that the text is in Prometheus' text format
+/// (version 0.0.4).
 fn series(text: &str) -> BTreeMap<String, f64> {
     let mut series = BTreeMap::new();
     let mut types = BTreeMap::new();

@@ -106,7 +106,7 @@ async fn random_requests_never_panic_the_demo() {
     let demo = Demo::plain();
     let browser = Browser::new(&demo);
     let mut runner = TestRunner::deterministic();
-    // Visible bytes and above: the others end the header.
+    // Visible bytes and above, since the others end the header.
     let cookies = vec(prop::sample::select((0x20..=0xff).filter(|byte| *byte != 0x7f).collect::<Vec<u8>>()), 0..200);
     let keys = vec(any::<u8>(), 1..100).prop_map(|bytes| bytes.iter().map(|byte| format!("%{byte:02X}")).collect());
     let bodies = vec(any::<u8>(), 0..200);

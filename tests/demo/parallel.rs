@@ -62,7 +62,8 @@ async fn counts_add_up(demo: Demo) {
     demo.stop();
 }
 
-/// One at a time: each request counts or is told to retry. A retry when the line is shorter counts as well.
+/// One at a time: each request counts or is refused. A refused one that is retried when the line is shorter counts as
+/// well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_counts_one_at_a_time() {
     let demo = Demo::start(&["--plain-http", "--exclusive"]);
@@ -105,7 +106,7 @@ async fn one_at_a_time_the_second_waits_for_the_first() {
         async move { browser.get("/api/entries/k").await.expect(200).json() }
     });
     // The second request has loaded its session and asked for the lease.
-    demo.until("lease asked for", 2).await;
+    demo.until("lease requested", 2).await;
     assert!(!second.is_finished());
     assert!(first.finish().await.starts_with("http/1.1 204 "));
     assert_eq!(second.await.unwrap(), 1);

@@ -21,7 +21,7 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// With a cookie that works over plain HTTP.
+    /// A demo whose cookie works over plain HTTP.
     pub(crate) fn plain() -> Self {
         Self::start(&["--plain-http"])
     }
@@ -53,7 +53,7 @@ impl Demo {
         fs::read_to_string(self.log.path()).unwrap()
     }
 
-    /// Waits until the log has contained these words this many times: a barrier for requests.
+    /// Waits until the log contains these words this many times, as a barrier for requests.
     pub(crate) async fn until(&self, words: &str, times: usize) {
         while self.log().matches(words).count() < times {
             tokio::task::yield_now().await;
@@ -137,7 +137,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     File::open(path).and_then(|file| file.metadata()?.modified()).ok()
 }
 
-/// The time of the latest change at or below this path.
+/// Returns the time of the latest change at or below this path.
 fn newest(path: &Path) -> SystemTime {
     if path.is_dir() {
         let entries = fs::read_dir(path).unwrap().map(|entry| newest(&entry.unwrap().path()));

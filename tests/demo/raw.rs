@@ -1,4 +1,4 @@
-//! Bytes on a socket: malformed requests, and requests that wait for a word.
+//! Bytes on a socket: malformed requests, and requests that wait for `100 Continue`.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -29,7 +29,7 @@ pub(crate) async fn exchange_part(demo: &Demo, bytes: &[u8]) -> Vec<u8> {
 
 /// A `PUT` of an entry whose session is loaded and whose body is not sent.
 ///
-/// `Expect: 100-continue` (RFC 9110, section 10.1.1) makes the server say when it wants the body. The demo does so once
+/// With `Expect: 100-continue` (RFC 9110, section 10.1.1) the server says when it wants the body. The demo does so once
 /// it has the session.
 pub(crate) struct Held {
     stream: TcpStream,

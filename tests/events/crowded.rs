@@ -29,18 +29,18 @@ async fn in_turn(seen: &Seen) -> (FaultStore<MemoryStore>, Browser) {
 pub(crate) async fn a_turn_that_is_refused(seen: Seen) {
     let (_, mut browser) = in_turn(&seen).await;
     let id = id_of(browser.cookie.as_deref().unwrap());
-    let lock = browser.layer.sessions().lock(&id, MINUTE).await.unwrap().unwrap();
+    let lease = browser.layer.sessions().lease(&id, MINUTE).await.unwrap().unwrap();
     seen.all();
     assert_eq!(browser.visit(read).await, StatusCode::LOCKED);
     let told = seen.all();
-    lock.release().await.unwrap();
+    lease.release().await.unwrap();
     seen.all();
     seen.put_back(told.into_iter());
 }
 
 pub(crate) async fn a_lease_that_is_not_given_back(seen: Seen) {
     let (store, mut browser) = in_turn(&seen).await;
-    store.inject(Fault::unavailable().on(Operation::Unlock));
+    store.inject(Fault::unavailable().on(Operation::Release));
     assert_eq!(browser.visit(read).await, StatusCode::OK);
 }
 

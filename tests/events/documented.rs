@@ -1,11 +1,39 @@
-//! Every `tracing` event of sessions is in the table on the crate's page, with its target, level and fields, and each
-//! row of the table happens.
+//! Every `tracing` event of sessions is listed in the table on the crate's page, with its target, level and fields, and
+//! each row of the table occurs.
 
 use axum::{Router, body::Body, routing::get};
-use session_layer::Session;
+use session_layer::{
+    MemoryStore, Session, SessionLayer,
+    conformance::{
+        Operation,
+        fault::{Fault, FaultStore},
+    },
+};
 use tower::ServiceExt;
 
 use crate::{kinds::SCENARIOS, support::*, visit::visit};
+
+/// A layer over a store that fails this operation, once a session of "ada" is stored.
+async fn over_a_failing_store(operation: Operation) -> (SessionLayer, Session) {
+    let store = FaultStore::new(MemoryStore::new());
+    let layer = SessionLayer::new(store.clone());
+    let session = layer.new_session();
+    session.login("ada").unwrap();
+    session.save().await.unwrap();
+    store.inject(Fault::unavailable().on(operation));
+    (layer, session)
+}
+
+/// Failures that a revocation, or the drop of a lease, only logs.
+async fn failures_that_are_only_logged() {
+    for operation in [Operation::ListOwner, Operation::OwnerEpoch, Operation::End] {
+        let (layer, _) = over_a_failing_store(operation).await;
+        layer.sessions().revoke_all("ada").await.unwrap();
+    }
+    let (layer, session) = over_a_failing_store(Operation::Release).await;
+    drop(layer.sessions().lease(&session.id().unwrap(), MINUTE).await.unwrap().unwrap());
+    layer.drain().await;
+}
 
 #[derive(Debug)]
 struct Row {
@@ -15,7 +43,7 @@ struct Row {
     fields: Vec<String>,
 }
 
-/// The parts in backticks.
+/// Returns the parts in backticks.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -51,6 +79,7 @@ async fn every_event_is_in_the_table_and_every_row_happens() {
         scenario(Seen::beside(std::sync::Arc::new(Panicking::default()))).await;
     }
     visit(&Seen::default(), &mut |_| ()).await;
+    failures_that_are_only_logged().await;
     let without: Router = Router::new().route("/", get(async |_: Session| ()));
     without.oneshot(http::Request::new(Body::empty())).await.unwrap();
 

@@ -31,7 +31,7 @@ macro_rules! scenarios {
         pub(crate) const SCENARIOS: &[(&str, Scenario, &[&str])] =
             &[$((stringify!($name), |seen| Box::pin($name(seen)), &[$($line),*])),*];
 
-        /// Each scenario as its own test, so that a failure has its name.
+        /// Each scenario as a separate test, so that a failure has its name.
         mod alone {
             $(#[tokio::test]
             async fn $name() {
@@ -115,8 +115,8 @@ scenarios! {
         "no_session (unknown) #1",
     ];
     every_outcome => [
-        "call create done #1 +", "call create exists #1 +", "call refresh done #1", "call lock done #1",
-        "call refresh changed #1 +", "call lock held #1", "call unlock absent #1", "call unlock done #1",
+        "call create done #1 +", "call create exists #1 +", "call refresh done #1", "call acquire done #1",
+        "call refresh changed #1 +", "call acquire held #1", "call release absent #1", "call release done #1",
         "call count done 1", "call ids done 1", "call flush done", "call list_owner done 0", "call clear done 1",
         "call load dropped #1", "call load failed Timeout #1", "call close done",
     ];
@@ -129,10 +129,10 @@ scenarios! {
         "call load done #1 +", "call end done #1", "destroyed #1",
     ];
     a_turn_that_is_refused => [
-        "call load done #1 +", "loaded #1 +", "call lock held #1", "turn_refused (waited too long) #1",
+        "call load done #1 +", "loaded #1 +", "call acquire held #1", "turn_refused (timed out waiting) #1",
     ];
     a_lease_that_is_not_given_back => [
-        "call load done #1 +", "loaded #1 +", "call lock done #1", "call unlock failed Unavailable #1",
+        "call load done #1 +", "loaded #1 +", "call acquire done #1", "call release failed Unavailable #1",
         "release_failed Unavailable #1",
     ];
     a_login_that_is_refused => ["call list_owner done 1", "call owner_epoch done", "login_refused 1"];
@@ -165,7 +165,7 @@ async fn every_kind_of_event_is_provoked() {
         scenario(notes.clone()).await;
         seen.extend(notes.all().iter().map(|line| line.split(' ').next().unwrap().to_owned()));
     }
-    let source = include_str!("../../src/events/event.rs");
+    let source = include_str!("../../src/events/accessors.rs");
     let names = source.lines().filter_map(|line| line.trim().strip_suffix("\",")?.split_once("{ .. } => \""));
     let names: BTreeSet<_> = names.map(|(_, name)| if name == "operation" { "call" } else { name }).collect();
     assert!(names.len() > 20, "{names:?}");
@@ -400,7 +400,7 @@ async fn insert_lazily(session: Session) -> Result<(), Error> {
     session.insert("n", 1)
 }
 
-/// A new id, and a record of this clock's time.
+/// A new id, and a record created at this clock's time.
 fn fresh(clock: &session_layer::Clock) -> (SessionId, Arc<session_layer::record::Record>, Usage) {
     let (id, check) = SessionToken::generate().unwrap().identify("sid");
     let record = Arc::new(session_layer::record::Record::session(check, clock.now(), Lifetime::default()));
@@ -549,11 +549,11 @@ async fn every_outcome(seen: Seen) {
     store.refresh(&id, &held).await.unwrap();
     let (one, two) = (Holder::from_u128(1), Holder::from_u128(2));
     let (leases, listing) = (store.leases().unwrap(), store.listing().unwrap());
-    leases.lock(&id, one, MINUTE).await.unwrap();
+    leases.acquire(&id, one, MINUTE).await.unwrap();
     store.refresh(&id, &held).await.unwrap();
-    leases.lock(&id, two, MINUTE).await.unwrap();
-    leases.unlock(&id, two).await.unwrap();
-    leases.unlock(&id, one).await.unwrap();
+    leases.acquire(&id, two, MINUTE).await.unwrap();
+    leases.release(&id, two).await.unwrap();
+    leases.release(&id, one).await.unwrap();
     listing.count().await.unwrap();
     listing.ids(session_layer::store::Cursor::START, 10).await.unwrap();
     store.flush().await.unwrap();

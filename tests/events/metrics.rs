@@ -14,14 +14,14 @@ use session_layer::{MemoryStore, MetricsObserver, Session, SessionId, SessionLay
 
 use crate::{kinds::SCENARIOS, support::*, visit::visit};
 
-/// A metric as text: `name{label=value, …}`, labels in order.
+/// Formats a metric: `name{label=value, …}`, with sorted labels.
 fn text(key: &CompositeKey) -> String {
     let labels: BTreeMap<_, _> = key.key().labels().map(|label| (label.key(), label.value())).collect();
     let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!("{}{{{}}}", key.key().name(), labels.join(", "))
 }
 
-/// The counters' increments, or the number of values measured, since the last call.
+/// Returns the counters' increments, or the number of measured values, since the last call.
 fn taken(snapshotter: &Snapshotter) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {
@@ -95,9 +95,9 @@ async fn durations_are_in_seconds_by_the_runtimes_clock() {
     assert_eq!(values.iter().map(|value| value.into_inner()).collect::<Vec<_>>(), [0.02]);
 }
 
-/// The table in the documentation: name, kind, unit.
+/// Returns the table in the documentation: name, kind, unit.
 fn documented() -> BTreeMap<String, (MetricKind, Unit)> {
-    let source = include_str!("../../src/events/meter.rs");
+    let source = include_str!("../../src/events/metrics.rs");
     let rows = source.lines().filter_map(|line| line.strip_prefix("/// | `"));
     rows.map(|row| {
         let columns: Vec<_> = row.split('|').map(str::trim).collect();

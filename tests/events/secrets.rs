@@ -32,7 +32,7 @@ impl Shown {
         writeln!(self.0.lock().unwrap(), "{shown:?} {shown:#?}").unwrap();
     }
 
-    /// An error with all its causes, as `Display` and `Debug`.
+    /// Adds an error with all its causes, as `Display` and `Debug`.
     fn error(&self, error: &dyn StdError) {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -57,14 +57,14 @@ impl Observer for Shown {
     }
 }
 
-/// The parts of a text, one after another. Any piece of twice that length contains at least one of them.
+/// Splits a text into parts. Any piece of twice that length contains at least one of them.
 fn parts(text: &str, length: usize) -> impl Iterator<Item = String> {
     let chunks = text.as_bytes().chunks_exact(length);
     chunks.map(|part| String::from_utf8(part.to_vec()).unwrap()).collect::<Vec<_>>().into_iter()
 }
 
-/// The forms in which a token and its signature could be written down: as in the cookie, as bytes, in hexadecimal, in
-/// the other base64 alphabet, as a list of numbers. Parts count as well, since half a token is a leak.
+/// Returns the forms in which a token and its signature could be written: as in the cookie, as bytes, in hexadecimal,
+/// in the other base64 alphabet, as a list of numbers. Parts count as well, since half a token is a leak.
 fn forms(cookie: &str) -> Vec<String> {
     let value = cookie.split_once('=').unwrap().1;
     let mut forms = Vec::new();
@@ -125,7 +125,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
         session.insert("b", 2)
     })
     .await;
-    // The response itself: the cookie is in it, and its `Debug` does not show it.
+    // The response itself: it contains the cookie, and its `Debug` doesn't show it.
     let response = send(&layer, &[], async |session: Session| session.insert("n", 1)).await;
     shown.debug(&response);
     let second = set_cookie(&response).unwrap();
@@ -164,7 +164,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
     faulty.inject(Fault::unavailable().on(Operation::Create).on(Operation::Update));
     ada.visit(async |session: Session| session.insert("n", "unsaved")).await;
     faulty.heal();
-    let starting_over = SessionLayer::builder(faulty.clone()).damaged(DamagedPolicy::StartOver).build().unwrap();
+    let starting_over = SessionLayer::builder(faulty.clone()).damaged_policy(DamagedPolicy::StartOver).build().unwrap();
     shown.debug(&starting_over);
     shown.debug(&layer);
     shown.debug(&layer.sessions());
@@ -212,7 +212,7 @@ async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) 
     writeln!(all, "{:?}", snapshotter.snapshot().into_vec()).unwrap();
     assert!(all.contains("db.client.operation.duration"), "metrics are shown");
     assert_eq!(found(&all, &issued), Vec::<String>::new());
-    // A control: the search finds a token that is there.
+    // A control: the search finds a token that is present.
     for cookie in &issued {
         let value = cookie.split_once('=').unwrap().1;
         assert!(!found(&format!("a log with {} in it", &value[3..20]), std::slice::from_ref(cookie)).is_empty());

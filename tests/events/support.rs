@@ -47,13 +47,13 @@ pub(crate) async fn send<H: Handler<T, ()>, T: 'static>(
     Router::new().route("/", any(handler)).layer(layer.clone()).oneshot(request).await.unwrap()
 }
 
-/// The `name=value` that a response sets; `None` if it removes the cookie or sets none.
+/// Returns the `name=value` that a response sets, or `None` if it removes the cookie or sets none.
 pub(crate) fn set_cookie(response: &Response<Body>) -> Option<String> {
     let line = response.headers().get(header::SET_COOKIE)?.to_str().unwrap();
     (!line.contains("Max-Age=0")).then(|| line.split(';').next().unwrap().to_owned())
 }
 
-/// The id of the session behind a cookie of the default name.
+/// Returns the id of the session behind a cookie with the default name.
 pub(crate) fn id_of(cookie: &str) -> SessionId {
     SessionToken::parse(cookie.split_once('=').unwrap().1).unwrap().identify("sid").0
 }
@@ -180,7 +180,7 @@ impl Seen {
         observe(builder, Arc::new(self.clone()))
     }
 
-    /// The events since the last call.
+    /// Returns the events since the last call.
     pub(crate) fn all(&self) -> Vec<String> {
         std::mem::take(&mut self.notes.lock().unwrap().lines)
     }
@@ -190,7 +190,7 @@ impl Seen {
         self.notes.lock().unwrap().lines.extend(lines);
     }
 
-    /// `text` with each known id replaced.
+    /// Replaces each known id in `text` by its name.
     pub(crate) fn named(&self, text: &str) -> String {
         let notes = self.notes.lock().unwrap();
         notes
@@ -244,7 +244,7 @@ thread_local! {
     static AROUND: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Everything traced in this process, at any level: events, spans and their fields.
+/// All traces of this process, at any level: events, spans and their fields.
 pub(crate) static EVERYTHING: Mutex<String> = Mutex::new(String::new());
 
 static SPANS: Mutex<Option<HashMap<u64, String>>> = Mutex::new(None);
@@ -258,7 +258,7 @@ impl Traced {
         (traced, Kept)
     }
 
-    /// The traces since the last call whose target begins with `target`.
+    /// Returns the traces since the last call whose target begins with `target`.
     pub(crate) fn all(&self, target: &str) -> Vec<String> {
         let mut lines = std::mem::take(&mut *self.0.lock().unwrap());
         lines.retain(|line| line.split(' ').nth(1).unwrap().starts_with(target));
@@ -293,7 +293,7 @@ impl Visit for Text {
         }
     }
 
-    /// With its causes, as a log with full errors writes it.
+    /// Includes its causes, as a log with full errors writes them.
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         write!(self.0, " {}={value} {value:?}", field.name()).unwrap();
         let mut source = value.source();

@@ -4,7 +4,7 @@ use session_layer::{Lifetime, MemoryStore, Session, SessionLayer};
 
 use crate::support::*;
 
-/// Two people, a shop, and most kinds of interaction between them.
+/// Two people, a shop, and most kinds of interactions between them.
 pub(crate) async fn visit(seen: &Seen, step: &mut dyn FnMut(&str)) {
     let clock = clock();
     let layer = watched(seen, &clock, |builder| builder.sign(ring()));
@@ -257,7 +257,7 @@ TRACE session_layer::session session loaded session.id=#4
 DEBUG session_layer::session session destroyed session.id=#4
 WARN session_layer::session session commit{session.id=#4}: write to a session that is gone was blocked session.id=#4 why=session #4 is gone: it was destroyed, revoked or has expired
 == somebody guesses
-WARN session_layer::session a session cookie that no key of the ring signed reason="forged"
+WARN session_layer::session session cookie not signed by any key of the ring reason="forged"
 == somebody sends nonsense
 DEBUG session_layer::session no session reason="malformed"
 == a cookie of another site with the same key

@@ -72,7 +72,7 @@ async fn fifty_slow_increments_all_count() {
 /// A control: without turns, the last write wins in the same handler.
 #[tokio::test(start_paused = true)]
 async fn without_turns_they_overwrite_each_other() {
-    let site = Site::with(|builder| builder.conflicts(session_layer::ConflictPolicy::MergeLastWriteWins));
+    let site = Site::with(|builder| builder.conflict_policy(session_layer::ConflictPolicy::MergeLastWriteWins));
     let jar = site.visitor().await;
     slow_increments(&site, &jar).await;
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "2");

@@ -45,14 +45,16 @@ async fn the_lease_is_given_back_with_the_answer() {
 /// A 5xx neither touches nor saves, with or without turns.
 #[tokio::test]
 async fn a_server_error_does_not_count_as_a_use() {
-    let site = Site::with(|builder| builder.exclusive(WAIT).save(session_layer::SavePolicy::Always).touch_after(0.0));
+    let site = Site::with(|builder| {
+        builder.exclusive(WAIT).save_policy(session_layer::SavePolicy::Always).touch_fraction(0.0)
+    });
     let jar = site.visitor().await;
     let before = site.stored(&jar.id()).await.unwrap();
     site.clock.advance(crate::site::MINUTE);
     let failing = async |_: Session| StatusCode::BAD_GATEWAY;
     assert_eq!(site.send(&jar, failing).await.status, StatusCode::BAD_GATEWAY);
     assert_eq!(site.stored(&jar.id()).await.unwrap().usage(), before.usage());
-    assert_eq!(site.store.calls(Operation::Unlock), 1);
+    assert_eq!(site.store.calls(Operation::Release), 1);
 }
 
 #[tokio::test]
@@ -86,7 +88,7 @@ async fn a_request_dropped_at_any_point_leaves_no_lease() {
     hold.release();
     assert_eq!((first.await.unwrap().status, next.await.unwrap().status), (StatusCode::OK, StatusCode::OK));
 
-    for operation in [Operation::Lock, Operation::Load, Operation::Update, Operation::Unlock] {
+    for operation in [Operation::Acquire, Operation::Load, Operation::Update, Operation::Release] {
         for step in [Step::Before, Step::After] {
             for (nth, reads) in [(1, false), (2, false), (1, true), (2, true)] {
                 let (fault, gate) = Fault::pause();
@@ -169,7 +171,7 @@ async fn a_request_that_outlasts_its_lease_overwrites_nothing() {
         assert_eq!(site.entry(&jar, "m").await, None);
         assert!(free(&site, &jar).await);
     }
-    // If no other request came meanwhile, the commit succeeds.
+    // If no other request came in the meantime, the commit succeeds.
     let site = site();
     let jar = site.visitor().await;
     let (late, hold) = holding(&site, &jar).await;
@@ -215,7 +217,7 @@ async fn writes_that_take_no_lease_are_conflicts() {
         assert!(free(&site, &jar).await);
     }
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "22");
-    // Jobs of the same layer follow its policy: they merge, also beside a request that has its turn.
+    // Jobs of the same layer follow its policy: they merge, even while a request has its turn.
     let (request, hold) = holding(&site, &jar).await;
     let merged = site.layer.sessions().update(&jar.id(), "n", |n: &mut u64| *n += 10).await.unwrap();
     assert_eq!(merged, Some(()));
@@ -250,9 +252,9 @@ async fn a_stream_has_no_turn() {
     };
     assert_eq!(site.send(&jar, handler).await.status, StatusCode::OK);
     let lazy = late.lock().await.take().unwrap();
-    let calls = site.store.calls(Operation::Lock);
+    let calls = site.store.calls(Operation::Acquire);
     assert_eq!(lazy.session().await.unwrap().get::<u64>("n").unwrap(), Some(2));
-    assert_eq!(site.store.calls(Operation::Lock), calls);
+    assert_eq!(site.store.calls(Operation::Acquire), calls);
     assert!(free(&site, &jar).await);
 }
 
@@ -261,7 +263,7 @@ async fn a_stream_has_no_turn() {
 async fn a_turn_that_comes_too_late_is_given_back() {
     let site = site();
     let jar = site.visitor().await;
-    let gate = site.store.pause(Operation::Lock, Step::After);
+    let gate = site.store.pause(Operation::Acquire, Step::After);
     let handler = async |lazy: LazySession| {
         tokio::spawn(async move {
             let session = lazy.session().await.unwrap();
@@ -285,15 +287,15 @@ async fn a_lease_that_can_not_be_given_back_runs_out() {
     let (events, _kept) = Events::keep();
     let site = site();
     let jar = site.visitor().await;
-    site.store.inject(Fault::unavailable().on(Operation::Unlock));
+    site.store.inject(Fault::unavailable().on(Operation::Release));
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     site.store.heal();
-    assert_eq!(events.count(Level::WARN, "lease not given back: it runs out at its time"), 1);
+    assert_eq!(events.count(Level::WARN, "lease not given back: it ends when it expires"), 1);
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
     site.clock.advance(LEASE);
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     site.store
-        .inject(Fault::error(session_layer::store::StoreErrorKind::OutcomeUnknown).on(Operation::Unlock).first(1));
+        .inject(Fault::error(session_layer::store::StoreErrorKind::OutcomeUnknown).on(Operation::Release).first(1));
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
     site.store.heal();
     assert!(free(&site, &jar).await);

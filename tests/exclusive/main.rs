@@ -8,6 +8,8 @@
 //! - `processes`: several processes, some of which are killed.
 #![allow(missing_docs, clippy::unwrap_used, reason = "the parts of a test")]
 
+#[path = "../support/forward.rs"]
+mod forward;
 #[path = "../support/memcached.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
 mod memcached;

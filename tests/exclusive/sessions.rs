@@ -21,18 +21,18 @@ async fn a_visitor_without_a_session_takes_no_turn() {
     let site = site();
     let mut jar = site.jar();
     assert_eq!(site.visit(&mut jar, quick).await.status, StatusCode::OK);
-    assert_eq!(site.store.calls(Operation::Lock), 0);
+    assert_eq!(site.store.calls(Operation::Acquire), 0);
     assert!(free(&site, &jar).await);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "1");
     // Sessions are leased from their second request on.
-    let calls = site.store.calls(Operation::Lock);
+    let calls = site.store.calls(Operation::Acquire);
     assert_eq!(site.visit(&mut jar, quick).await.status, StatusCode::OK);
-    assert_eq!(site.store.calls(Operation::Lock), calls + 1);
+    assert_eq!(site.store.calls(Operation::Acquire), calls + 1);
     let mut unknown = site.jar();
     unknown.value = Some("0123456789abcdefghijklmnopqrstuv".to_owned());
     assert_eq!(site.visit(&mut unknown, quick).await.status, StatusCode::OK);
     assert_ne!(unknown.value.as_deref(), Some("0123456789abcdefghijklmnopqrstuv"), "the token was adopted");
-    assert_eq!(site.store.calls(Operation::Lock), calls + 1);
+    assert_eq!(site.store.calls(Operation::Acquire), calls + 1);
 }
 
 /// The session gets another token while a request waits for it. The waiting request was to lease the old id, so it sees
@@ -140,12 +140,16 @@ async fn a_store_without_leases_is_an_error() {
     let site = site();
     let mut jar = site.jar();
     assert_eq!(site.visit(&mut jar, quick).await.status, StatusCode::OK);
-    site.store.inject(Fault::error(StoreErrorKind::Unsupported).on(Operation::Lock));
+    site.store.inject(Fault::error(StoreErrorKind::Unsupported).on(Operation::Acquire));
     let reply = site.send(&jar, quick).await;
     assert_eq!((reply.status, reply.body.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"));
     assert_eq!((reply.header("retry-after"), reply.sets_no_cookie()), (String::new(), true));
     assert_eq!(events.count(Level::ERROR, "session not loaded"), 1);
-    assert!(events.all().iter().any(|event| event.contains("the store has no such operation")), "{:?}", events.all());
+    assert!(
+        events.all().iter().any(|event| event.contains("the store does not support this operation")),
+        "{:?}",
+        events.all()
+    );
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "1");
 }
 
@@ -155,8 +159,8 @@ async fn a_store_that_fails_while_a_turn_is_taken_is_an_error() {
     let site = site_that_loads_again();
     let jar = site.visitor().await;
     let outages = [
-        (Fault::unavailable().on(Operation::Lock), StatusCode::SERVICE_UNAVAILABLE),
-        (Fault::outcome_unknown().on(Operation::Lock), StatusCode::SERVICE_UNAVAILABLE),
+        (Fault::unavailable().on(Operation::Acquire), StatusCode::SERVICE_UNAVAILABLE),
+        (Fault::outcome_unknown().on(Operation::Acquire), StatusCode::SERVICE_UNAVAILABLE),
         (Fault::unavailable().on(Operation::Load).nth(2), StatusCode::SERVICE_UNAVAILABLE),
         (Fault::corrupt().nth(2), StatusCode::INTERNAL_SERVER_ERROR),
     ];
@@ -167,13 +171,13 @@ async fn a_store_that_fails_while_a_turn_is_taken_is_an_error() {
         site.store.heal();
         assert_eq!(site.entry(&jar, "n").await.unwrap(), "1", "{case}");
         // A lease already taken is given back in the background.
-        let lock = site.layer.sessions().lock_within(&jar.id(), LEASE, LEASE).await.unwrap().unwrap();
-        assert!(lock.release().await.unwrap(), "{case}");
+        let lease = site.layer.sessions().lease_within(&jar.id(), LEASE, LEASE).await.unwrap().unwrap();
+        assert!(lease.release().await.unwrap(), "{case}");
     }
     // A record can no longer be opened when its request's turn comes. The visitor starts over if the policy says so.
     let base = Site::new();
     let site = Site::over(Eager(base.store.clone()), base.store, base.clock, |builder| {
-        builder.exclusive(WAIT).damaged(session_layer::DamagedPolicy::StartOver)
+        builder.exclusive(WAIT).damaged_policy(session_layer::DamagedPolicy::StartOver)
     });
     let jar = site.visitor().await;
     site.store.inject(Fault::corrupt().nth(2));
@@ -204,10 +208,10 @@ async fn nested_layers_take_a_turn_each() {
     let first = answered(router.clone().oneshot(request(None)).await.unwrap()).await;
     let pairs: Vec<_> = first.cookies().iter().map(|line| line.split(';').next().unwrap().to_owned()).collect();
     assert_eq!(pairs.len(), 2);
-    assert_eq!(outer.store.calls(Operation::Lock), 0);
+    assert_eq!(outer.store.calls(Operation::Acquire), 0);
     let second = answered(router.oneshot(request(Some(&pairs.join("; ")))).await.unwrap()).await;
     assert_eq!((second.status, second.body.as_str()), (StatusCode::OK, "true"));
-    assert_eq!((outer.store.calls(Operation::Lock), outer.store.calls(Operation::Unlock)), (2, 2));
+    assert_eq!((outer.store.calls(Operation::Acquire), outer.store.calls(Operation::Release)), (2, 2));
     for pair in &pairs {
         let site = if pair.starts_with("__Host-inner") { inner.clone().named("__Host-inner") } else { outer.clone() };
         let mut jar = site.jar();

@@ -11,12 +11,14 @@ use std::{
 use session_layer::{
     Error, Session, SessionId, SessionStore,
     conformance::Operation,
-    record::Record,
-    store::{Create, Holder, Leases, Lock, StoreError, Stored, Touch, Update, Usage, Version},
+    store::{Acquire, Holder, Leases, StoreError},
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-use crate::site::{Jar, Reply, Site};
+use crate::{
+    forward::forward,
+    site::{Jar, Reply, Site},
+};
 
 pub(crate) const WAIT: Duration = Duration::from_secs(10);
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -25,36 +27,12 @@ pub(crate) fn site() -> Site {
     Site::with(|builder| builder.exclusive(WAIT))
 }
 
-/// A store that does no more than the contract asks: its `unlocked` returns at once, and its `lock` answers no record.
+/// A store that does no more than the contract asks: its `released` returns at once, and its `acquire` answers no record.
 #[derive(Clone)]
 pub(crate) struct Eager<S>(pub(crate) S);
 
 impl<S: SessionStore> SessionStore for Eager<S> {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.0.load(id).await
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.0.create(id, record, usage).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        self.0.update(id, record, expected, usage).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        self.0.touch(id, usage).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.0.remove(id).await
-    }
+    forward!(0: load, create, update, touch, remove);
 
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
@@ -63,18 +41,18 @@ impl<S: SessionStore> SessionStore for Eager<S> {
 
 #[async_trait::async_trait]
 impl<S: SessionStore> Leases for Eager<S> {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        Ok(match self.0.leases().expect("it has leases").lock(id, holder, time).await? {
-            Lock::Acquired { until, .. } => Lock::acquired(until),
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
+        Ok(match self.0.leases().expect("it has leases").acquire(id, holder, time).await? {
+            Acquire::Acquired { until, .. } => Acquire::acquired(until),
             other => other,
         })
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.0.leases().expect("it has leases").unlock(id, holder).await
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        self.0.leases().expect("it has leases").release(id, holder).await
     }
 
-    async fn unlocked(&self, _: &SessionId, _: Duration) {}
+    async fn released(&self, _: &SessionId, _: Duration) {}
 }
 
 /// The same over a store whose leases carry no record, so that each request loads it again.
@@ -136,16 +114,16 @@ pub(crate) async fn quick(session: Session) -> Result<(), Error> {
 
 /// Waits until the store was asked for a lease `times` times, in all.
 pub(crate) async fn asked(site: &Site, times: usize) {
-    while site.store.calls(Operation::Lock) < times {
+    while site.store.calls(Operation::Acquire) < times {
         tokio::task::yield_now().await;
     }
 }
 
 /// Whether nobody has leased the session.
 pub(crate) async fn free(site: &Site, jar: &Jar) -> bool {
-    let lock = site.layer.sessions().lock(&jar.id(), LEASE).await.unwrap();
-    match lock {
-        Some(lock) => lock.release().await.unwrap(),
+    let lease = site.layer.sessions().lease(&jar.id(), LEASE).await.unwrap();
+    match lease {
+        Some(lease) => lease.release().await.unwrap(),
         None => false,
     }
 }

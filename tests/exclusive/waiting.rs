@@ -28,7 +28,7 @@ async fn the_line_holds_33_waiting_requests() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(site.store.calls(Operation::Lock), 2, "one of them asks the store");
+    assert_eq!(site.store.calls(Operation::Acquire), 2, "one of them asks the store");
     let begun = Instant::now();
     for _ in 0..3 {
         let reply = site.send(&jar, quick).await;
@@ -100,9 +100,9 @@ async fn a_request_that_waited_too_long_is_423() {
         assert_eq!(lazy.session().await.unwrap_err().kind(), rejection.kind());
         format!("{:?} {}", rejection.kind(), rejection.status())
     };
-    let calls = site.store.calls(Operation::Lock);
+    let calls = site.store.calls(Operation::Acquire);
     assert_eq!(site.send(&jar, own).await.body, format!("{:?} 423 Locked", ErrorKind::Locked));
-    assert!(site.store.calls(Operation::Lock) > calls);
+    assert!(site.store.calls(Operation::Acquire) > calls);
     hold.release();
     assert_eq!(first.await.unwrap().status, StatusCode::OK);
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::OK);
@@ -138,28 +138,28 @@ async fn with_no_time_to_wait_nobody_waits() {
     }
 }
 
-/// A lease taken by a job with `Sessions::lock` counts like any other. When it ends, a request gets its turn.
+/// A lease taken by a job with `Sessions::lease` counts like any other. When it ends, a request gets its turn.
 #[tokio::test(start_paused = true)]
 async fn leases_of_jobs_are_honoured() {
     let site = site();
     let jar = site.visitor().await;
     let sessions = site.layer.sessions();
-    let lock = sessions.lock(&jar.id(), LEASE).await.unwrap().unwrap();
+    let lease = sessions.lease(&jar.id(), LEASE).await.unwrap().unwrap();
     let begun = Instant::now();
     assert_eq!(site.send(&jar, quick).await.status, StatusCode::LOCKED);
     assert_eq!(begun.elapsed(), WAIT);
-    let session = lock.session().await.unwrap().unwrap();
+    let session = lease.session().await.unwrap().unwrap();
     session.insert("n", 41).unwrap();
     session.save().await.unwrap();
-    let calls = site.store.calls(Operation::Lock);
+    let calls = site.store.calls(Operation::Acquire);
     let waiting = tokio::spawn(site.send(&jar, quick));
     asked(&site, calls + 1).await;
-    assert!(lock.release().await.unwrap());
+    assert!(lease.release().await.unwrap());
     assert_eq!(waiting.await.unwrap().status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "n").await.unwrap(), "42");
     // And the reverse.
     let (request, hold) = holding(&site, &jar).await;
-    assert!(sessions.lock(&jar.id(), LEASE).await.unwrap().is_none());
+    assert!(sessions.lease(&jar.id(), LEASE).await.unwrap().is_none());
     hold.release();
     assert_eq!(request.await.unwrap().status, StatusCode::OK);
     assert!(free(&site, &jar).await);
@@ -170,11 +170,11 @@ async fn a_request_without_the_session_does_not_wait() {
     let site = site();
     let jar = site.visitor().await;
     let (first, hold) = holding(&site, &jar).await;
-    let calls = site.store.calls(Operation::Lock);
+    let calls = site.store.calls(Operation::Acquire);
     assert_eq!(site.send(&jar, async || "page").await.status, StatusCode::OK);
     let lazily = async |lazy: LazySession| lazy.has_cookie().to_string();
     assert_eq!(site.send(&jar, lazily).await.body, "true");
-    assert_eq!(site.store.calls(Operation::Lock), calls);
+    assert_eq!(site.store.calls(Operation::Acquire), calls);
     hold.release();
     first.await.unwrap();
 }
@@ -206,10 +206,10 @@ async fn waiting_for_a_lease_does_not_starve_its_holder() {
     let mut jar = site.jar();
     site.visit(&mut jar, quick).await;
     let (sessions, id) = (site.layer.sessions(), jar.id());
-    let held = sessions.lock(&id, LEASE).await.unwrap().unwrap();
+    let held = sessions.lease(&id, LEASE).await.unwrap().unwrap();
     let next = tokio::spawn({
         let sessions = sessions.clone();
-        async move { sessions.lock_within(&id, LEASE, WAIT).await }
+        async move { sessions.lease_within(&id, LEASE, WAIT).await }
     });
     for _ in 0..10 {
         tokio::task::yield_now().await;

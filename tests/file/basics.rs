@@ -44,7 +44,7 @@ async fn opening_fails_with_the_reason() {
     FileStore::create(&missing).await.expect("one that is there is opened");
 }
 
-/// A later change of the working directory does not matter.
+/// A later change of the working directory doesn't matter.
 #[tokio::test]
 async fn relative_paths_become_absolute() {
     let dir = tempfile::tempdir_in(".").unwrap();
@@ -89,7 +89,7 @@ fn usage_now() -> Usage {
     Usage::keep_for(SystemTime::now(), HOUR)
 }
 
-/// A file that has a session's name but is none is an error, and stays.
+/// A file with a session's name that isn't a session's file is an error, and stays.
 #[tokio::test]
 async fn links_and_foreign_files_are_left_alone() {
     let fixture = Fixture::new().await;
@@ -155,7 +155,9 @@ async fn planted_links_are_not_followed() {
     let outside = tempfile::tempdir().unwrap();
     let shard = fixture.dir.path().join("05");
     symlink(outside.path(), &shard).unwrap();
-    assert!(FileStore::open(fixture.dir.path()).await.unwrap_err().to_string().contains("no directory"));
+    assert!(
+        FileStore::open(fixture.dir.path()).await.unwrap_err().to_string().contains("something other than a directory")
+    );
     fs::remove_file(&shard).unwrap();
     fs::create_dir(fixture.dir.path().join("06")).unwrap();
     let victim = outside.path().join("victim");
@@ -325,7 +327,7 @@ async fn pages_name_each_live_session_once() {
             assert!(page.ids.len() <= limit.max(1));
             seen.extend(page.ids);
             from = page.next;
-            // Sessions that come and go meanwhile shift nothing.
+            // Sessions that are created and removed in the meantime shift nothing.
             let passing = id(0, 10_000);
             fixture.create(&passing, 0).await;
             assert!(fixture.store.remove(&passing).await.unwrap());

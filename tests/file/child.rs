@@ -12,7 +12,7 @@ use std::{
 use session_layer::{
     Durability, FileStore, SessionId, SessionStore,
     record::Record,
-    store::{Holder, Leases, Listing, Lock, Rename, StoreErrorKind, Usage},
+    store::{Acquire, Holder, Leases, Listing, Rename, StoreErrorKind, Usage},
 };
 
 use crate::support::*;
@@ -53,7 +53,7 @@ pub(crate) fn run(mut command: Command) -> Vec<String> {
     out.lines().filter_map(said).collect()
 }
 
-/// The child's text in this line.
+/// Returns the child's text in this line.
 pub(crate) fn said(line: &str) -> Option<String> {
     line.split_once(MARK).map(|(_, said)| said.to_owned())
 }
@@ -150,8 +150,8 @@ fn hold_lock(dir: &Path, shard: &str) {
 
 async fn take_lease(dir: &Path, _: &str) {
     let store = store(dir).await;
-    let lease = store.lock(&id(1, 1), Holder::from_u128(1), DAY).await.unwrap();
-    assert!(matches!(lease, Lock::Acquired { .. }));
+    let lease = store.acquire(&id(1, 1), Holder::from_u128(1), DAY).await.unwrap();
+    assert!(matches!(lease, Acquire::Acquired { .. }));
     say("leased");
     listen();
 }
@@ -207,8 +207,8 @@ async fn live_and_die(store: &FileStore, slot: u8, first: u64) {
     say(format!("{slot} ! {generation} -"));
 }
 
-/// One operation after another, each after a look at a path that does not exist, which marks its beginning in the
-/// trace.
+/// Runs one operation after another. Before each one it looks up a path that doesn't exist, which marks the operation's
+/// beginning in the trace.
 async fn trace(dir: &Path, setting: &str) {
     let clock = session_layer::Clock::manual(start());
     let builder = FileStore::builder(dir).durability(durability(setting)).clock(clock.clone()).sweep_interval(None);

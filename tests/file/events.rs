@@ -58,7 +58,7 @@ fn keep() {
     ONCE.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
 }
 
-/// The distinct events that name this.
+/// Returns the distinct events that contain this name.
 fn events_of(name: &str) -> Vec<(Level, String)> {
     SEEN.lock().unwrap().iter().filter(|(_, text)| text.contains(name)).cloned().collect()
 }

@@ -8,7 +8,7 @@ use std::{
 use proptest::prelude::*;
 use session_layer::{
     Clock, Durability, FileStore, Lifetime, SessionStore,
-    store::{Clearing, Create, Holder, Leases, Listing, Lock, Usage},
+    store::{Acquire, Clearing, Create, Holder, Leases, Listing, Usage},
 };
 
 use crate::support::*;
@@ -88,13 +88,13 @@ async fn leases_and_idle_times_of_any_length_work() {
             let lifetime = Lifetime::new(time.max(Duration::from_secs(1)), Duration::MAX).unwrap();
             let record = Arc::new(record_at(now, 1).as_ref().clone().with_lifetime(lifetime));
             store.create(&key, &record, Usage::at(&record, now)).await.unwrap();
-            let lock = store.lock(&key, Holder::from_u128(1), time).await.unwrap();
-            assert!(matches!(lock, Lock::Acquired { .. } | Lock::Absent), "{lock:?}");
-            store.unlock(&key, Holder::from_u128(1)).await.unwrap();
+            let lock = store.acquire(&key, Holder::from_u128(1), time).await.unwrap();
+            assert!(matches!(lock, Acquire::Acquired { .. } | Acquire::Absent), "{lock:?}");
+            store.release(&key, Holder::from_u128(1)).await.unwrap();
             store.metadata(&key).await.unwrap();
             store.delete_idle(time.into()).await.unwrap();
             // The wait may be long. The test only needs it to begin.
-            let mut waits = Box::pin(store.unlocked(&key, time));
+            let mut waits = Box::pin(store.released(&key, time));
             let _ = futures_now(&mut waits);
         }
         store.sweep().await.unwrap();
@@ -163,7 +163,7 @@ proptest! {
             assert!(stored.iter().all(|stored| stored.version == version && !stored.is_expired(clock.now())));
             store.touch(&id(1, 1), Usage { used_at: touched.0, expires_at: touched.1 }).await.unwrap();
             store.delete_idle(idle.into()).await.unwrap();
-            store.lock(&id(1, 1), Holder::from_u128(1), absolute).await.unwrap();
+            store.acquire(&id(1, 1), Holder::from_u128(1), absolute).await.unwrap();
             clock.advance(absolute);
             store.sweep().await.unwrap();
         });

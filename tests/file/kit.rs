@@ -1,4 +1,5 @@
-//! The conformance kit: the store alone, two over one directory, and without its own forms of the provided methods.
+//! The conformance kit: the store alone, two over one directory, and with the provided implementations instead of its
+//! own.
 
 use std::fs;
 

@@ -4,7 +4,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use session_layer::{
     FileStore, SessionStore,
-    store::{Holder, Leases, Listing, Lock, SessionStatus, StoreErrorKind, Touch, Update, Usage},
+    store::{Acquire, Holder, Leases, Listing, SessionStatus, StoreErrorKind, Touch, Update, Usage},
 };
 
 use crate::support::*;
@@ -102,63 +102,63 @@ async fn leases_hold_across_stores() {
     let (id, twin) = (id(3, 1), fixture.twin().await);
     let (mine, theirs) = (Holder::from_u128(1), Holder::from_u128(2));
     let second = Duration::from_secs(1);
-    assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Absent);
+    assert_eq!(twin.acquire(&id, theirs, second).await.unwrap(), Acquire::Absent);
     let version = fixture.create(&id, 1).await;
 
     let until = start() + 30 * second;
-    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::acquired(until));
-    assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
-    assert!(!twin.unlock(&id, theirs).await.unwrap());
+    assert_eq!(fixture.store.acquire(&id, mine, 30 * second).await.unwrap(), Acquire::acquired(until));
+    assert_eq!(twin.acquire(&id, theirs, second).await.unwrap(), Acquire::Held);
+    assert!(!twin.release(&id, theirs).await.unwrap());
     let leased = twin.load(&id).await.unwrap().unwrap();
     assert_ne!(leased.version, version, "acquiring a lease changes the version");
     assert_eq!((leased.used_at, leased.expires_at), (start(), start() + HOUR));
     let metadata = twin.metadata(&id).await.unwrap().unwrap();
-    assert_eq!((metadata.locked_until, metadata.status), (Some(until), SessionStatus::Locked));
+    assert_eq!((metadata.leased_until, metadata.status), (Some(until), SessionStatus::Leased));
 
     // An update by the holder keeps the lease; extending it keeps the version.
     let version = updated(fixture.store.update(&id, &record(2), &leased.version, usage()).await.unwrap());
     fixture.clock.advance(10 * second);
     let until = start() + 40 * second;
-    assert_eq!(fixture.store.lock(&id, mine, 30 * second).await.unwrap(), Lock::acquired(until));
+    assert_eq!(fixture.store.acquire(&id, mine, 30 * second).await.unwrap(), Acquire::acquired(until));
     assert_eq!(fixture.load(&id).await.unwrap().version, version);
-    assert_eq!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Held);
+    assert_eq!(twin.acquire(&id, theirs, second).await.unwrap(), Acquire::Held);
 
     // The lease has ended: the next holder's acquisition excludes the first holder.
     fixture.clock.set(until);
-    assert_eq!(twin.lock(&id, theirs, 30 * second).await.unwrap(), Lock::acquired(until + 30 * second));
+    assert_eq!(twin.acquire(&id, theirs, 30 * second).await.unwrap(), Acquire::acquired(until + 30 * second));
     assert_eq!(fixture.store.update(&id, &record(3), &version, usage()).await.unwrap(), Update::Conflict(None));
-    assert!(!fixture.store.unlock(&id, mine).await.unwrap());
+    assert!(!fixture.store.release(&id, mine).await.unwrap());
     assert_eq!(fixture.store.touch(&id, usage()).await.unwrap(), Touch::Touched);
-    assert_eq!(fixture.store.lock(&id, mine, second).await.unwrap(), Lock::Held, "a touch keeps the lease");
+    assert_eq!(fixture.store.acquire(&id, mine, second).await.unwrap(), Acquire::Held, "a touch keeps the lease");
 
-    assert!(twin.unlock(&id, theirs).await.unwrap());
-    assert!(!twin.unlock(&id, theirs).await.unwrap());
-    assert!(matches!(fixture.store.lock(&id, mine, second).await.unwrap(), Lock::Acquired { .. }));
+    assert!(twin.release(&id, theirs).await.unwrap());
+    assert!(!twin.release(&id, theirs).await.unwrap());
+    assert!(matches!(fixture.store.acquire(&id, mine, second).await.unwrap(), Acquire::Acquired { .. }));
     assert!(twin.remove(&id).await.unwrap(), "removing waits for no lease");
     fixture.create(&id, 1).await;
     assert!(
-        matches!(twin.lock(&id, theirs, second).await.unwrap(), Lock::Acquired { .. }),
+        matches!(twin.acquire(&id, theirs, second).await.unwrap(), Acquire::Acquired { .. }),
         "it ended with its session"
     );
 }
 
-/// Giving a lease back wakes a waiter in this process at once; the clock stands still here.
+/// Giving a lease back wakes a waiter in this process at once; time is paused here.
 #[tokio::test(start_paused = true)]
 async fn unlock_wakes_the_waiter() {
     let fixture = Fixture::new().await;
     let id = id(4, 1);
     fixture.create(&id, 1).await;
     let holder = Holder::from_u128(1);
-    fixture.store.lock(&id, holder, HOUR).await.unwrap();
+    fixture.store.acquire(&id, holder, HOUR).await.unwrap();
     let begun = tokio::time::Instant::now();
-    fixture.store.unlocked(&id, Duration::from_secs(10)).await;
+    fixture.store.released(&id, Duration::from_secs(10)).await;
     assert_eq!(begun.elapsed(), Duration::from_millis(50), "other processes don't wake us: it asks again");
 
     let woken = Arc::new(tokio::sync::Notify::new());
     let (store, done) = (fixture.store.clone(), Arc::clone(&woken));
     let waiter = tokio::spawn(async move {
         let begun = tokio::time::Instant::now();
-        let mut wait = std::pin::pin!(store.unlocked(&id, Duration::from_secs(10)));
+        let mut wait = std::pin::pin!(store.released(&id, Duration::from_secs(10)));
         std::future::poll_fn(|context| {
             assert!(wait.as_mut().poll(context).is_pending());
             std::task::Poll::Ready(())
@@ -169,6 +169,6 @@ async fn unlock_wakes_the_waiter() {
         begun.elapsed()
     });
     woken.notified().await;
-    assert!(fixture.store.unlock(&id, holder).await.unwrap());
+    assert!(fixture.store.release(&id, holder).await.unwrap());
     assert!(waiter.await.unwrap() < Duration::from_millis(50));
 }

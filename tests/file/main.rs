@@ -1,4 +1,4 @@
-//! The file store: alone, beside other processes, killed, on full and broken disks.
+//! The file store: alone, with other processes, killed, on full and broken disks.
 #![cfg(all(feature = "file", unix))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

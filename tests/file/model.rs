@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use session_layer::{
     SessionId, SessionStore,
     record::Record,
-    store::{Clearing, Create, Holder, Leases, Listing, Lock, Rename, Swept, Touch, Update, Usage, Version},
+    store::{Acquire, Clearing, Create, Holder, Leases, Listing, Rename, Swept, Touch, Update, Usage, Version},
 };
 
 use crate::support::*;
@@ -122,9 +122,9 @@ async fn run(steps: Vec<Step>) {
                 }
             }
             Step::Lock { id, holder } => {
-                let outcome = store.lock(&key(id), Holder::from_u128(holder.into()), MINUTE * 10).await.unwrap();
+                let outcome = store.acquire(&key(id), Holder::from_u128(holder.into()), MINUTE * 10).await.unwrap();
                 match (outcome, model.get_mut(&id)) {
-                    (Lock::Acquired { until, .. }, Some(held)) => {
+                    (Acquire::Acquired { until, .. }, Some(held)) => {
                         assert_eq!(until, now + MINUTE * 10);
                         let version = store.load(&key(id)).await.unwrap().unwrap().version;
                         let mine = held.lease.filter(|(_, until)| now < *until).map(|(holder, _)| holder);
@@ -132,15 +132,15 @@ async fn run(steps: Vec<Step>) {
                         assert_eq!(version == held.version, mine == Some(holder), "acquiring changes the version");
                         (held.version, held.lease) = (version, Some((holder, until)));
                     }
-                    (Lock::Held, Some(held)) => {
+                    (Acquire::Held, Some(held)) => {
                         assert!(held.lease.is_some_and(|(other, until)| other != holder && now < until));
                     }
-                    (Lock::Absent, None) => {}
+                    (Acquire::Absent, None) => {}
                     (outcome, _) => panic!("{outcome:?}"),
                 }
             }
             Step::Unlock { id, holder } => {
-                let had = store.unlock(&key(id), Holder::from_u128(holder.into())).await.unwrap();
+                let had = store.release(&key(id), Holder::from_u128(holder.into())).await.unwrap();
                 let lease = model.get_mut(&id).map(|held| &mut held.lease);
                 let expected = lease.as_ref().is_some_and(|l| l.is_some_and(|(h, until)| h == holder && now < until));
                 assert_eq!(had, expected);

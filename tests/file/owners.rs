@@ -77,7 +77,7 @@ async fn stale_marks_are_removed() {
     store.create(&id(3, 3), &owned(3, "bob"), usage()).await.unwrap();
     fs::remove_file(path_of(store, &id(1, 1))).unwrap();
     // As if bob's session had been alice's, and the crash had come before the mark was removed.
-    let alice = session_layer::SessionId::of_owner("alice").to_string();
+    let alice = session_layer::SessionId::for_epoch("alice").to_string();
     let shard = fixture.dir.path().join("owners").join(&alice[..2]);
     fs::write(shard.join(format!("{alice}.{}", id(3, 3))), "").unwrap();
     fs::write(shard.join("stray"), "").unwrap();

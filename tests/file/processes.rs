@@ -8,7 +8,7 @@ use std::{
 
 use session_layer::{
     Clock, FileStore, SessionStore,
-    store::{Holder, Leases, Lock, StoreErrorKind, Usage},
+    store::{Acquire, Holder, Leases, StoreErrorKind, Usage},
 };
 
 use crate::{
@@ -96,7 +96,7 @@ async fn a_lease_of_a_dead_process_ends_by_time() {
     holder.kill().unwrap();
     holder.wait().unwrap();
     let other = Holder::from_u128(2);
-    assert_eq!(store.lock(&id(1, 1), other, HOUR).await.unwrap(), Lock::Held);
+    assert_eq!(store.acquire(&id(1, 1), other, HOUR).await.unwrap(), Acquire::Held);
     let later = open(dir.path(), &Clock::manual(SystemTime::now() + DAY)).await;
-    assert!(matches!(later.lock(&id(1, 1), other, HOUR).await.unwrap(), Lock::Acquired { .. }));
+    assert!(matches!(later.acquire(&id(1, 1), other, HOUR).await.unwrap(), Acquire::Acquired { .. }));
 }

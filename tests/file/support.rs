@@ -8,7 +8,7 @@ use std::{
 
 use session_layer::{
     Clock, FileStore, Lifetime, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Record},
     store::{Create, Stored, Update, Usage, Version},
 };
@@ -34,7 +34,7 @@ pub(crate) fn record_at(created: SystemTime, number: u64) -> Arc<Record> {
     let text = number.to_string();
     let entries = Entries::from_sorted([("n", text.as_bytes())].into_iter()).unwrap();
     let lifetime = Lifetime::new(HOUR, DAY).unwrap();
-    Arc::new(Record::session(Check::from_bytes([7; 16]), created, lifetime).with_entries(entries))
+    Arc::new(Record::session(TokenCheck::from_bytes([7; 16]), created, lifetime).with_entries(entries))
 }
 
 pub(crate) fn record(number: u64) -> Arc<Record> {
@@ -123,9 +123,9 @@ pub(crate) async fn increment(store: &FileStore, id: &SessionId) {
 
 /// A tombstone like a login's.
 pub(crate) fn tombstone(now: SystemTime) -> Arc<Record> {
-    let check = Check::from_bytes([9; 16]);
+    let check = TokenCheck::from_bytes([9; 16]);
     let life = Duration::from_secs(60);
-    Arc::new(Record::superseded(check, now, life, None).unwrap())
+    Arc::new(Record::tombstone(check, now, life, None).unwrap())
 }
 
 /// Returns the operating system's reason, which is the error's source and in its text.

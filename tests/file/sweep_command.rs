@@ -19,16 +19,16 @@ fn the_command_line_is_checked() {
     assert_eq!(command::parse(&["file:/a/b"]), options(None));
     assert_eq!(command::parse(&["file:/a/b", "--idle", "30d"]), options(Some((DAY * 30).into())));
     assert_eq!(command::parse(&["--idle", "90m", "file:/a/b"]), options(Some((HOUR * 3 / 2).into())));
-    let half = session_layer::store::Idle::new(DAY).touch_after(0.5);
-    assert_eq!(command::parse(&["file:/a/b", "--idle", "1d", "--touch-after", "0.5"]), options(Some(half)));
+    let half = session_layer::store::Idle::new(DAY).touch_fraction(0.5);
+    assert_eq!(command::parse(&["file:/a/b", "--idle", "1d", "--touch-fraction", "0.5"]), options(Some(half)));
     for wrong in [
         &[][..],
         &["file:/a", "--idle"],
         &["file:/a", "--idle", "d"],
         &["file:/a", "x"],
-        &["file:/a", "--touch-after", "0.5"],
-        &["file:/a", "--idle", "1d", "--touch-after", "1.5"],
-        &["file:/a", "--idle", "1d", "--touch-after", "NaN"],
+        &["file:/a", "--touch-fraction", "0.5"],
+        &["file:/a", "--idle", "1d", "--touch-fraction", "1.5"],
+        &["file:/a", "--idle", "1d", "--touch-fraction", "NaN"],
         &["file:/a", "--idle", "1d", "--idle", "2d"],
         &["file:/a", "--x"],
     ] {

@@ -173,7 +173,7 @@ fn a_renewal_that_was_not_synced_is_not_acknowledged() {
 
 #[test]
 fn a_revocation_that_was_not_synced_is_not_acknowledged() {
-    let shard = format!("{:02x}", SessionId::of_owner("alice").as_bytes()[0]);
+    let shard = format!("{:02x}", SessionId::for_epoch("alice").as_bytes()[0]);
     for durability in ["data", "full"] {
         let scenario = run("epoch", durability, &shard, "error=EIO:when=2..4");
         let expected = [
@@ -235,7 +235,7 @@ fn a_session_in_a_shard_that_was_not_synced_is_not_acknowledged() {
 /// If an owner's mark is lost, a listing of the owner's sessions misses the session.
 #[test]
 fn a_login_whose_mark_was_not_synced_is_not_acknowledged() {
-    let shard = format!("owners/{:02x}", SessionId::of_owner("alice").as_bytes()[0]);
+    let shard = format!("owners/{:02x}", SessionId::for_epoch("alice").as_bytes()[0]);
     let scenario = run("mark", "data", &shard, "error=EIO:when=1..2");
     assert_said(&scenario, &["create: Unavailable", "create: Unavailable", "create: true", "list_owner: 1"]);
     assert_synced_after(&scenario, 2);
@@ -320,7 +320,7 @@ pub(crate) async fn play(dir: &Path, argument: &str) {
         if scenario == "epoch" {
             // Creates the epoch's shard.
             store.ensure_epoch("alice", Usage::keep_for(start(), HOUR)).await.unwrap();
-            store.remove(&SessionId::of_owner("alice")).await.unwrap();
+            store.remove(&SessionId::for_epoch("alice")).await.unwrap();
         }
         if scenario == "mark" {
             store.create(&other, &owned(), usage()).await.unwrap();

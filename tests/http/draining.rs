@@ -1,4 +1,4 @@
-//! What goes on after its caller has gone is awaited at a shutdown.
+//! A shutdown waits for work that outlives its caller.
 
 use std::{
     pin::pin,
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::support::*;
 
-/// Whether the drain goes on waiting when nothing else can happen: time stands still until then.
+/// Whether the drain still waits when nothing else can happen. Time is paused until then.
 async fn waits(drain: &mut (impl Future<Output = ()> + Unpin)) -> bool {
     timeout(Duration::from_secs(1), drain).await.is_err()
 }
@@ -84,7 +84,7 @@ async fn drain_waits_for_what_streams_save_and_for_what_begins_meanwhile() {
 
     let mut drain = pin!(site.layer.drain());
     assert!(waits(&mut drain).await);
-    // A login begins, and its client leaves.
+    // A login begins, and its client disconnects.
     let login = tokio::spawn(site.send(&site.jar(), async |session: Session| session.login("ada")));
     creates.reached().await;
     login.abort();

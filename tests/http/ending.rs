@@ -1,4 +1,4 @@
-//! The end of a session beside whatever else happens to it.
+//! The end of a session, concurrent with other changes to it.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ type Change = fn(&Session) -> Result<(), session_layer::Error>;
 
 const RENEWALS: [Change; 2] = [|session| session.renew(), |session| session.login("ada")];
 
-/// Over a store without its own `end` and `rename`.
+/// A site over a store without its own `end` and `rename`.
 fn bare() -> Site {
     let below = Site::new();
     Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder)
@@ -317,4 +317,61 @@ async fn the_cookies_outcome_is_reported_once() {
     let site = Site::new();
     site.send(&site.jar(), async |_: LazySession, _: Session, _: LazySession| ()).await;
     assert_eq!(events.count(tracing::Level::TRACE, "no session"), 1);
+}
+
+/// A `save` in the same request is moving the session to a new token. `destroy` ends the session under the new token.
+#[tokio::test]
+async fn destroy_during_the_save_of_a_login_ends_the_new_session() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::After);
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.login("ada")?;
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            let gate = gate.lock().unwrap().take().unwrap();
+            gate.reached().await;
+            session.destroy()?;
+            gate.release();
+            saving.await.unwrap()?;
+            ok()
+        })
+        .await;
+    let mut after = jar.clone();
+    after.absorb(&reply);
+    if after.value.is_some() {
+        let seen = site.send(&after, async |session: Option<Session>| session.is_some().to_string()).await;
+        assert_eq!(seen.body, "false", "the session that was destroyed is live under its new token");
+    }
+    assert_eq!(site.store.inner().count().await.unwrap(), 0, "nothing is left that could be used");
+}
+
+/// The save is creating the session. Its cookie is not sent to the visitor after the `destroy`.
+#[tokio::test]
+async fn destroy_during_the_save_of_a_new_session_sends_no_cookie() {
+    let site = Site::new();
+    let gate = site.store.pause(Operation::Create, Step::After);
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let reply = site
+        .send(&site.jar(), async move |session: Session| {
+            session.insert("secret", 1)?;
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            let gate = gate.lock().unwrap().take().unwrap();
+            gate.reached().await;
+            session.destroy()?;
+            gate.release();
+            saving.await.unwrap()?;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.cookies().iter().all(|line| line.contains("Max-Age=0")), "{:?}", reply.cookies());
+    assert_eq!(site.store.inner().count().await.unwrap(), 0);
 }

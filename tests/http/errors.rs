@@ -1,4 +1,4 @@
-//! One error of the crate, and one answer to it wherever it arises.
+//! The crate's single error type, and its response wherever it arises.
 #![allow(clippy::needless_borrows_for_generic_args, reason = "that references are taken is what is tested")]
 
 use axum::{
@@ -52,7 +52,7 @@ fn each_error_of_the_crate_converts_into_one() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::InvalidId, StatusCode::BAD_REQUEST));
 }
 
-/// The answer for an unavailable store: as a rejection, by a handler's `?`, and at the commit.
+/// Collects the responses for an unavailable store: as a rejection, by a handler's `?`, and at the commit.
 async fn told_three_times(
     layer: &SessionLayer<impl session_layer::middleware::ErrorResponse<Body> + Clone + Send + Sync + 'static>,
     site: &Site,
@@ -92,7 +92,7 @@ async fn an_error_has_the_same_answer_as_a_rejection_from_a_handler_and_at_the_c
 #[tokio::test]
 async fn one_function_answers_errors_wherever_they_arise() {
     let site = Site::new();
-    // The layer has a name, although the function is a closure.
+    // The layer's type can be named, although the function is a closure.
     let layer: SessionLayer<CustomErrorResponse<Body>> = SessionLayer::builder(site.store.clone())
         .clock(site.clock.clone())
         .error_response(|error| (StatusCode::IM_A_TEAPOT, Json(format!("{:?}", error.kind()))).into_response())
@@ -212,6 +212,24 @@ async fn what_the_load_has_reported_is_not_reported_again_by_the_answer() {
     }
 }
 
+/// An error of this crate that becomes a server error was reported with its reason; the visitor sees only the status.
+#[tokio::test]
+async fn an_entry_that_can_not_be_decoded_is_an_event_that_names_key_and_type() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let (events, _kept) = Events::keep();
+    let reply = site
+        .send(&jar, async |session: Session| {
+            session.insert("dropped", 1)?;
+            session.get::<Vec<String>>("n").map(drop)
+        })
+        .await;
+    assert_eq!((reply.status, &*reply.body), (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"));
+    assert_eq!(events.count(Level::ERROR, "a handler answered with a session error"), 1);
+    let told = events.all().into_iter().find(|line| line.contains("a handler answered")).unwrap();
+    assert!(told.contains(r#""n""#) && told.contains("Vec<alloc::string::String>"), "{told}");
+}
+
 #[tokio::test]
 async fn an_owner_is_named_by_whatever_the_application_has() {
     let site = Site::new();
@@ -251,7 +269,7 @@ struct End {
 
 #[tokio::test]
 async fn an_id_travels_in_paths_forms_and_json() {
-    let id = SessionId::of_owner("x");
+    let id = SessionId::for_epoch("x");
     let json = format!("{{\"id\":\"{id}\"}}");
     assert_eq!(serde_json::to_string(&End { id }).unwrap(), json);
     assert_eq!(serde_json::from_str::<End>(&json).unwrap(), End { id });

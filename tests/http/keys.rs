@@ -1,4 +1,4 @@
-//! Keys of entries: where they can stand, and which values go under them.
+//! Keys of entries: where they are accepted, and which values they hold.
 #![allow(clippy::needless_borrows_for_generic_args, reason = "that references are taken is what is tested")]
 
 use std::borrow::Cow;
@@ -67,7 +67,7 @@ fn a_string_is_a_key_for_any_value() {
     assert_eq!(session.keys(), ["cart", "count", "list", "name"]);
 }
 
-/// Whichever form the value has, the error names the key's type, or the value's without its reference.
+/// Whatever form the value has, the error names the key's type, or the value's type without its reference.
 #[test]
 fn an_error_names_the_type_and_not_how_the_value_was_given() {
     let session = Session::new(MemoryStore::new());

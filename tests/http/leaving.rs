@@ -1,21 +1,22 @@
-//! Nothing of one person is left to the next, and a revoked session stays revoked.
+//! Nothing of one person is left for the next, and a revoked session stays revoked.
 
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use session_layer::{
-    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, Sessions,
+    AtLimit, Error, ErrorKind, Lifetime, Session, SessionId, SessionStore, Sessions,
     conformance::{
         Operation,
         fault::{Fault, Gate, Step},
     },
-    store::Listing,
+    store::{Listing, Usage},
 };
 use tracing::Level;
 
 use crate::{stores::sites, support::*};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+
 const BLOCKED: &str = "write to a session that is gone was blocked";
 
 fn remembered() -> Lifetime {
@@ -47,6 +48,28 @@ async fn a_login_does_not_inherit_the_previous_sessions_lifetime() {
             assert_eq!(seen(&site, &jar).await, format!(r#"{keys} Some("ada") 1s"#), "{name} {owner:?}");
         }
     }
+}
+
+/// The session is revoked between the request's load and its login.
+#[tokio::test]
+async fn a_login_over_a_revoked_session_takes_no_data_along() {
+    let site = Site::new();
+    let mut jar = site.member("ada").await;
+    let store = site.store.inner().clone();
+    let clock = site.clock.clone();
+    let old = jar.id();
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            let until = clock.now() + 48 * HOUR;
+            store.renew_epoch("ada", Usage { used_at: clock.now(), expires_at: until }).await.unwrap();
+            session.insert("own", 1)?;
+            session.login("ada")
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_ne!(jar.id(), old);
+    assert_eq!(site.entry(&jar, "own").await.as_deref(), Some("1"));
+    assert_eq!(site.entry(&jar, "n").await, None, "data of the revoked session");
 }
 
 #[tokio::test]
@@ -125,6 +148,28 @@ async fn removing_the_owner_starts_an_empty_session_under_a_new_token() {
     }
 }
 
+/// The session is revoked before the request that removes its owner commits.
+#[tokio::test]
+async fn removing_the_owner_revives_no_revoked_session() {
+    for next in [None, Some("bob")] {
+        for renews in [false, true] {
+            let site = Site::new();
+            let mut jar = site.member("ada").await;
+            let store = site.store.inner().clone();
+            let clock = site.clock.clone();
+            site.visit(&mut jar, async move |session: Session| {
+                let until = clock.now() + 48 * HOUR;
+                store.renew_epoch("ada", Usage { used_at: clock.now(), expires_at: until }).await.unwrap();
+                next.map_or_else(|| session.clear_owner(), |next| session.set_owner(next))?;
+                if renews { session.renew() } else { Ok(()) }
+            })
+            .await;
+            let reply = site.send(&jar, async |session: Session| session.keys().join(",")).await;
+            assert_eq!(reply.body, "", "the data of a revoked session is back: {next:?}, {renews}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_gets_its_first_owner_keeps_token_and_data() {
     let site = Site::new();
@@ -163,7 +208,7 @@ impl Way {
             Self::Revoke => sessions.revoke_all("ada").await.map(drop),
             Self::RevokeOne => sessions.revoke_one("ada", id).await.map(|was| assert!(was)),
             Self::Remove => sessions.end(id).await.map(|was| assert!(was)),
-            Self::Clear => sessions.clear().await.map(drop),
+            Self::Clear => sessions.end_all().await.map(drop),
         }
     }
 }
@@ -378,9 +423,9 @@ async fn writes_after_a_saved_login_over_a_revoked_session_are_stored() {
     }
 }
 
-/// `revoke_others` renews the owner's epoch and then carries the kept session over. A request that is loaded in between
-/// finds its session revoked, begins a fresh one, and the browser gets that one's token. Kept under a token that nobody has
-/// any more, the old session could not be logged out.
+/// `revoke_others` renews the owner's epoch and then carries the kept session over. A request that loads in between
+/// finds its session revoked and begins a fresh one, and the browser gets the new session's token. If the old session
+/// were kept, nobody would have its token any more, so it could not be logged out.
 #[tokio::test]
 async fn a_fresh_session_over_one_that_is_revoked_for_a_moment_ends_that_one() {
     // A login, and a plain insert.
@@ -403,7 +448,7 @@ async fn a_fresh_session_over_one_that_is_revoked_for_a_moment_ends_that_one() {
     }
 }
 
-/// The session that a login ends does not take a place of its owner's.
+/// The session that a login ends doesn't count towards its owner's limit.
 #[tokio::test]
 async fn a_login_over_a_session_that_is_revoked_for_a_moment_makes_room_for_itself() {
     for at_limit in [AtLimit::Refuse, AtLimit::EndOldest] {
@@ -482,7 +527,7 @@ async fn begin_anew_beside_revoke_others(
     reply
 }
 
-/// The layer's own renewal does not ask for a new session; a handler's `renew` does.
+/// The layer's own renewal doesn't request a new session; a handler's `renew` does.
 #[tokio::test]
 async fn a_renewal_that_meets_a_logout_begins_a_session_only_where_the_handler_asks_for_it() {
     for asks in [false, true] {

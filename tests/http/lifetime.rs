@@ -69,7 +69,7 @@ async fn a_touch_is_due_after_a_tenth_of_the_idle_time() {
     let stored = site.stored(&jar.id()).await.unwrap();
     assert_eq!((stored.used_at, stored.expires_at), (site.clock.now(), site.clock.now() + HOUR));
     for (part, touches) in [(0.0, 2), (1.0, 0)] {
-        let site = Site::with(|builder| builder.touch_after(part));
+        let site = Site::with(|builder| builder.touch_fraction(part));
         let jar = site.visitor().await;
         for _ in 0..2 {
             site.clock.advance(MINUTE);
@@ -156,9 +156,23 @@ async fn a_session_can_have_its_own_lifetime() {
     assert!(!is_live(&site, &jar).await);
 }
 
+/// If the lifetime grows after the login, the owner's epoch is extended to last as long as the session.
+#[tokio::test]
+async fn a_longer_lifetime_extends_the_owners_epoch() {
+    let site = Site::new();
+    let jar = site.member("ada").await;
+    let long = Lifetime::new(30 * 24 * HOUR, 90 * 24 * HOUR).unwrap();
+    site.send(&jar, async move |session: Session| session.set_lifetime(long)).await;
+    for _ in 0..4 {
+        site.clock.advance(20 * 24 * HOUR);
+        let reply = site.send(&jar, async |session: Session| format!("{:?}", session.owner())).await;
+        assert_eq!(reply.body, "Some(\"ada\")", "it was taken for revoked");
+    }
+}
+
 #[tokio::test]
 async fn the_always_policy_saves_every_extracted_session_and_no_others() {
-    let site = Site::with(|builder| builder.save(SavePolicy::Always));
+    let site = Site::with(|builder| builder.save_policy(SavePolicy::Always));
     let jar = site.visitor().await;
     site.clock.advance(MINUTE);
     site.send(&jar, async |_: Session| "page").await;

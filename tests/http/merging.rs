@@ -111,7 +111,7 @@ async fn changes_merge_key_by_key() {
 
 #[tokio::test]
 async fn the_reject_policy_answers_409_and_keeps_the_other_requests_change() {
-    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::Reject));
+    let site = Site::with(|builder| builder.conflict_policy(ConflictPolicy::Reject));
     let jar = site.visitor().await;
     let reply =
         race(&site, &jar, |session| session.insert("a", 1).unwrap(), |session| session.insert("b", 2).unwrap()).await;
@@ -122,7 +122,7 @@ async fn the_reject_policy_answers_409_and_keeps_the_other_requests_change() {
 
 #[tokio::test]
 async fn the_last_write_can_win_but_never_revives() {
-    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
+    let site = Site::with(|builder| builder.conflict_policy(ConflictPolicy::LastWriteWins));
     let jar = site.visitor().await;
     let mine = |session: &Session| session.insert("a", 1).unwrap();
     let reply = race(&site, &jar, mine, |session| session.insert("b", 2).unwrap()).await;
@@ -224,6 +224,105 @@ async fn setting_an_equal_value_writes_nothing() {
         .await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(site.store.total(), 1, "one load: {:?}", site.store.log());
+}
+
+/// A change that was reverted before the `reload` is not replayed over another request's write.
+#[tokio::test]
+async fn reload_forgets_reverted_changes() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let twin = site.clone();
+    let other = jar.clone();
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.insert("n", 2)?;
+            session.insert("n", 1)?; // as it was loaded
+            twin.send(&other, async |session: Session| session.insert("n", 7)).await;
+            session.reload().await?;
+            assert_eq!(session.get::<u8>("n")?, Some(7));
+            session.insert("x", 1)?;
+            twin.send(&other, async |session: Session| session.insert("y", 1)).await;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("7"));
+    assert_eq!(site.entry(&jar, "x").await.as_deref(), Some("1"));
+}
+
+/// A closure that captures its own session is dropped at the end of the request, even if it changed nothing.
+#[tokio::test]
+async fn a_closure_that_changed_nothing_is_dropped_with_the_request() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let alive = Arc::new(());
+    let held = Arc::clone(&alive);
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            let (own, held) = (session.clone(), held.clone());
+            session.update("n", move |_: &mut u8| {
+                let _ = (&own, &held);
+            })?;
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(Arc::strong_count(&alive), 1, "the session and its closures leak");
+}
+
+/// The merged result of a commit stays, even if a change made during the commit can't be applied to it.
+#[tokio::test]
+async fn a_closure_that_fails_on_the_merged_record_undoes_nothing() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Update, Step::Before);
+    let gate = Arc::new(std::sync::Mutex::new(Some(gate)));
+    let (twin, other) = (site.clone(), jar.clone());
+    let reply = site
+        .send(&jar, async move |session: Session| {
+            session.insert("x", 1)?;
+            let saving = tokio::spawn({
+                let session = session.clone();
+                async move { session.save().await }
+            });
+            let gate = gate.lock().unwrap().take().unwrap();
+            gate.reached().await;
+            twin.send(&other, async |session: Session| session.insert("n", "text")).await;
+            session.update("n", |n: &mut u8| *n += 1)?;
+            gate.release();
+            saving.await.unwrap()?;
+            ok()
+        })
+        .await;
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("\"text\""), "the other request's write is lost");
+    assert_eq!(site.entry(&jar, "x").await.as_deref(), Some("1"));
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "the change can't be made, and says so");
+}
+
+/// A `remove` after a closure also removes the value that the closure produces when it runs again.
+#[tokio::test]
+async fn a_remove_after_a_closure_is_replayed() {
+    for takes in [false, true] {
+        let site = Site::new();
+        let jar = site.visitor().await;
+        let (twin, other) = (site.clone(), jar.clone());
+        let reply = site
+            .send(&jar, async move |session: Session| {
+                session.modify("n", |n: &mut Option<u8>| *n = n.filter(|&n| n != 1))?;
+                if takes {
+                    assert_eq!(session.take::<u8>("n")?, None);
+                } else {
+                    assert!(!session.remove("n")?);
+                }
+                twin.send(&other, async |session: Session| session.insert("n", 7)).await;
+                ok()
+            })
+            .await;
+        // `take` has read the entry, so another request's change of it is a conflict. A blind `remove` wins.
+        let (status, left) = if takes { (StatusCode::CONFLICT, Some("7")) } else { (StatusCode::OK, None) };
+        assert_eq!(reply.status, status);
+        assert_eq!(site.entry(&jar, "n").await.as_deref(), left);
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The layer around a service: its cost, extraction, nested layers, and response headers.
+//! The layer around a service: its cost, extraction, and response headers.
 
 use std::{
     convert::Infallible,
@@ -15,7 +15,7 @@ use std::{
 use axum::{Router, routing::any};
 use http::{Request, Response, StatusCode, header};
 use session_layer::{
-    CookieConfig, Error, LazySession, Session, SessionHandle, SessionLayer, SessionStore,
+    Error, LazySession, Session, SessionHandle, SessionStore,
     conformance::{
         Operation,
         fault::{Fault, Step},
@@ -23,7 +23,6 @@ use session_layer::{
     store::Listing,
 };
 use tower::{Layer, Service, ServiceExt};
-use tracing::Level;
 
 use crate::support::*;
 
@@ -146,54 +145,6 @@ async fn any_tower_service_will_do() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
-fn named(site: &Site, name: &str) -> SessionLayer {
-    SessionLayer::builder(site.store.clone()).cookie(CookieConfig::new(name)).clock(site.clock.clone()).build().unwrap()
-}
-
-#[tokio::test]
-async fn layers_of_two_names_nest_and_both_commit() {
-    let site = Site::new();
-    let router: Router = Router::new()
-        .route("/", any(async |session: Session| session.insert("inner", 1)))
-        .layer(named(&site, "inner"))
-        .layer(axum::middleware::from_fn(
-            async |session: Session, request: axum::extract::Request, next: axum::middleware::Next| {
-                session.insert("outer", 1).unwrap();
-                next.run(request).await
-            },
-        ))
-        .layer(named(&site, "outer"));
-    let reply = answered(router.oneshot(request(None)).await.unwrap()).await;
-    let cookies = reply.cookies();
-    assert_eq!(cookies.len(), 2);
-    assert_eq!(reply.header("vary"), "Cookie");
-    assert_eq!(reply.header("cache-control"), "no-store");
-    for (name, entry) in [("__Host-inner", "inner"), ("__Host-outer", "outer")] {
-        let mut jar = site.clone().named(name).jar();
-        jar.absorb(&reply);
-        assert_eq!(site.entry(&jar, entry).await.as_deref(), Some("1"));
-        assert_eq!(site.stored(&jar.id()).await.unwrap().record.entries().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_nested_layer_of_the_same_name_is_transparent_and_reported_once() {
-    let site = Site::new();
-    let jar = site.visitor().await;
-    let (events, _guard) = Events::keep();
-    let router: Router = Router::new()
-        .route("/", any(async |session: Session| session.update("n", |n: &mut u8| *n += 1)))
-        .layer(site.layer.clone())
-        .layer(site.layer.clone());
-    for _ in 0..3 {
-        let response = router.clone().oneshot(request(jar.line().as_deref())).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-    }
-    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("4"));
-    assert_eq!(site.store.calls(Operation::Load), 3);
-    assert_eq!(events.count(Level::WARN, "two session layers with one cookie name"), 1);
-}
-
 #[tokio::test]
 async fn a_stream_saves_after_the_response_has_begun() {
     let site = Site::new();
@@ -225,7 +176,7 @@ async fn once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     poll_fn(move |cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// The client disconnects at every await point of a logout. Once the handler has called `destroy`, the session ends.
+/// A client disconnects at every await point of a logout. Once the handler has called `destroy`, the session ends.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_disconnects_during_a_logout_is_logged_out() {
     let mut finished = false;
@@ -314,6 +265,27 @@ async fn a_client_that_disconnects_during_a_login_leaves_the_old_or_the_new_sess
     assert!(olds >= 1 && news >= 2, "both were met: {olds}, {news}");
 }
 
+/// A commit that renews the session runs to its end, even if the client disconnects right after it began.
+#[tokio::test]
+async fn a_login_whose_commit_has_begun_survives_a_disconnect() {
+    let site = Site::new();
+    let jar = site.visitor().await;
+    let old = jar.id();
+    {
+        let mut router = site.router(async |session: Session| session.login("ada"));
+        let call = router.as_service().ready().await.unwrap().call(request(jar.line().as_deref()));
+        let mut call = pin!(call);
+        // The commit has begun once a poll could have sent the rename to the store.
+        let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+        assert!(first.is_pending());
+    }
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let left = site.stored(&old).await.unwrap();
+    assert!(!left.record.is_session(), "the old token is superseded");
+}
+
 #[tokio::test]
 async fn a_live_session_is_found_among_dead_cookies_in_any_order() {
     let site = Site::new();
@@ -397,6 +369,16 @@ async fn the_handlers_headers_are_kept_where_they_can_be() {
     let reply = site.send(&site.jar(), async |session: Session| session.insert("n", 1)).await;
     assert_eq!(reply.header("cache-control") + &reply.header("vary"), "");
     assert_eq!(reply.cookies().len(), 1);
+}
+
+#[tokio::test]
+async fn a_response_that_depends_on_has_cookie_varies_by_cookie() {
+    let site = Site::new();
+    let reply = site.send(&site.jar(), async |lazy: LazySession| lazy.has_cookie().to_string()).await;
+    assert_eq!(reply.body, "false");
+    assert_eq!(reply.header("vary"), "Cookie");
+    assert_eq!(reply.header("cache-control"), "private");
+    assert_eq!(site.store.total(), 0);
 }
 
 /// One request's commit needs no lock that another's handler holds.

@@ -1,4 +1,4 @@
-//! Interactions of a session's clones, the request's last commit, and streams.
+//! Interactions of a session's clones, the request's final commit, and streams.
 
 use std::{
     fmt::Debug,
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::support::*;
 
-/// More time than anything here takes.
+/// More time than any test here needs.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Passes a value between a handler and the test, such as a clone of the session.
@@ -57,14 +57,14 @@ async fn bump(site: &Site, id: &SessionId) {
     site.store.inner().update(id, &held.record, &held.version, held.usage()).await.unwrap();
 }
 
-/// The error's kind, or the value, as text.
+/// Formats the error's kind or the value.
 fn told<T: Debug>(outcome: Result<T, Error>) -> String {
     format!("{:?}", outcome.map_err(|error| error.kind()))
 }
 
-/// The last commit is renewing the session at the store when the change is made.
+/// The final commit is renewing the session at the store when the change is made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_exact_change_during_the_last_commit_waits_for_it_and_completes() {
+async fn an_exact_change_during_the_final_commit_waits_for_it_and_completes() {
     for takes in [false, true] {
         let site = Site::with(|builder| builder.renew_every(2 * MINUTE));
         let mut jar = site.visitor().await;
@@ -113,7 +113,7 @@ fn increment(n: &mut u32) -> u32 {
     *n
 }
 
-/// One commit carries both changes and isn't answered, so neither caller may take its change for done.
+/// One commit carries both changes and isn't answered, so neither caller may treat its change as done.
 #[tokio::test]
 async fn of_two_exact_changes_in_one_unanswered_commit_neither_is_acknowledged() {
     for (fault, stored) in [(Fault::outcome_unknown(), Some("1")), (Fault::error(StoreErrorKind::OutcomeUnknown), None)]
@@ -156,10 +156,10 @@ async fn a_value_taken_in_anothers_unanswered_commit_is_given_at_most_once() {
     }
 }
 
-/// A stream changes the session and saves, while the last commit waits behind a `save` of the handler's clone or is at
+/// A stream changes the session and saves, while the final commit waits behind a `save` of the handler's clone or is at
 /// the store itself.
 #[tokio::test]
-async fn a_save_during_the_last_commit_is_acknowledged_only_if_it_was_stored() {
+async fn a_save_during_the_final_commit_is_acknowledged_only_if_it_was_stored() {
     let faults = [
         None,
         Some(Fault::unavailable()),
@@ -170,14 +170,14 @@ async fn a_save_during_the_last_commit_is_acknowledged_only_if_it_was_stored() {
         for logs_in in [false, true] {
             for behind_a_save in [false, true] {
                 for runs in [false, true] {
-                    save_beside_the_last_commit(fault.as_ref(), logs_in, behind_a_save, runs).await;
+                    save_beside_the_final_commit(fault.as_ref(), logs_in, behind_a_save, runs).await;
                 }
             }
         }
     }
 }
 
-async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behind_a_save: bool, runs: bool) {
+async fn save_beside_the_final_commit(fault: Option<&Fault>, logs_in: bool, behind_a_save: bool, runs: bool) {
     let place = format!("login {logs_in}, behind a save {behind_a_save}, closure {runs}, {fault:?}");
     let site = Site::new();
     let mut jar = site.visitor().await;
@@ -211,7 +211,7 @@ async fn save_beside_the_last_commit(fault: Option<&Fault>, logs_in: bool, behin
     if !behind_a_save {
         gate.reached().await;
     }
-    // All tasks share this thread: after these turns, the handler has answered.
+    // All tasks share this thread. After these turns of the scheduler, the handler has answered.
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -257,7 +257,7 @@ async fn a_write_during_a_save_that_fails_makes_the_failure_the_answer() {
             session.login("ada")?;
             session.insert("second", 1)?;
             bump(&twin, &id).await;
-            // Its second attempt, after the conflict.
+            // The save's second attempt, after the conflict.
             twin.store.inject(Fault::unavailable().on(Operation::Update));
             gate.release();
             assert_eq!(saving.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
@@ -301,8 +301,8 @@ async fn a_periodic_renewal_that_fails_drops_nothing_that_a_stream_writes() {
     }
 }
 
-/// A stream writes after the handler has answered and before the last commit begins, or even saves just then, which makes
-/// the renewal. The handler has asked for neither.
+/// A stream writes after the handler has answered and before the final commit begins. Or it even saves at that moment,
+/// which performs the renewal. The handler requested neither.
 #[tokio::test]
 async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the_answer_as_it_is() {
     for saves in [false, true] {
@@ -321,7 +321,7 @@ async fn a_periodic_renewal_that_fails_together_with_a_streams_change_leaves_the
                     assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
                     session.insert("x", 1).unwrap();
                     if saves {
-                        // On this thread, the last commit would begin first.
+                        // On this thread, the final commit would begin first.
                         let save = move || {
                             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                             runtime.block_on(session.save()).unwrap_err().kind()
@@ -400,7 +400,7 @@ async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_
         ok()
     }));
     gate.reached().await;
-    // The last commit waits for that save.
+    // The final commit waits for that save.
     turns(20).await;
     let session: Session = slot.take();
     assert_eq!(session.renew().unwrap_err().kind(), ErrorKind::ResponseStarted);
@@ -416,7 +416,7 @@ async fn a_handlers_change_that_is_not_stored_is_the_answers_failure_also_where_
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("3"));
 }
 
-/// Lets the other tasks of this thread go on for a while.
+/// Lets the other tasks of this thread run for a while.
 async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;
@@ -465,4 +465,48 @@ async fn a_renewal_that_was_saved_in_the_handler_is_written_once() {
     assert_eq!((reply.status, reply.cookies().len()), (StatusCode::OK, 1));
     let calls = [Operation::Rename, Operation::Update, Operation::Touch].map(|operation| site.store.calls(operation));
     assert_eq!(calls, [1, 0, 0]);
+}
+
+/// A spawned `save` is moving the session to a new token when the handler answers. The response carries the new cookie.
+#[tokio::test]
+async fn a_response_waits_for_the_cookie_of_a_save_under_way() {
+    let site = Site::new();
+    let mut jar = site.visitor().await;
+    let gate = site.store.pause(Operation::Rename, Step::After);
+    let shared = Arc::new(Mutex::new(Some(gate)));
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.renew()?;
+            let gate = shared.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            ok()
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
+}
+
+/// A spawned `save` is creating the session when the handler answers 5xx. The response carries the cookie, since the
+/// save is not undone.
+#[tokio::test]
+async fn a_5xx_waits_for_the_cookie_of_a_save_under_way() {
+    let site = Site::new();
+    let mut jar = site.jar();
+    let gate = site.store.pause(Operation::Create, Step::After);
+    let shared = Arc::new(Mutex::new(Some(gate)));
+    let reply = site
+        .visit(&mut jar, async move |session: Session| {
+            session.insert("n", 1).unwrap();
+            let gate = shared.lock().unwrap().take().unwrap();
+            tokio::spawn(async move { session.save().await });
+            gate.reached().await;
+            tokio::spawn(async move { gate.release() });
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+        .await;
+    assert_eq!(reply.cookies().len(), 1, "a session that nobody has the token of");
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("1"));
 }

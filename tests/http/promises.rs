@@ -1,4 +1,4 @@
-//! Guarantees that hold over every wrapper: final logouts, merging, expiry, late answers, and whatever clients send.
+//! Guarantees that hold with every wrapper: final logouts, merging, expiry, late answers, and arbitrary client input.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -95,7 +95,7 @@ async fn a_slow_save_never_revives_a_session_that_has_ended() {
     }
 }
 
-/// What a request of the model does to its session.
+/// A change that a request of the model makes to its session.
 #[derive(Debug, Clone)]
 enum Act {
     Set(u8, u8),
@@ -143,7 +143,7 @@ fn logged(base: &Entries, steps: &[Act]) -> Vec<Act> {
         }
         applied(&mut view, std::slice::from_ref(step));
     }
-    // A log without effect on the whole is not written.
+    // A log that changes nothing as a whole is not written.
     if view == *base { Vec::new() } else { log }
 }
 
@@ -158,7 +158,7 @@ fn did(session: &Session, steps: &[Act]) {
     }
 }
 
-/// The expected result is that of the requests' changes, applied one request after another.
+/// The expected result is that of applying the requests' changes one request after another.
 #[test]
 fn concurrent_changes_merge_as_if_requests_ran_in_commit_order() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! An entry that a request has read and another has changed since is not overwritten silently.
+//! An entry that a request has read, and that another has changed since, is not overwritten silently.
 
 use std::sync::Arc;
 
@@ -286,7 +286,7 @@ async fn a_fresh_session_is_not_compared_with_the_old_ones_read_entries() {
 
 #[tokio::test]
 async fn a_setting_goes_back_to_the_last_write_for_each_key() {
-    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::MergeLastWriteWins));
+    let site = Site::with(|builder| builder.conflict_policy(ConflictPolicy::MergeLastWriteWins));
     let jar = site.visitor().await;
     let reply = race(&site, &jar, READ_AND_SET, both).await;
     assert_eq!(reply.status, StatusCode::OK);
@@ -361,7 +361,7 @@ async fn of_a_hundred_concurrent_read_and_set_requests_exactly_those_answered_20
 /// wins.
 #[tokio::test]
 async fn a_renewal_without_changes_overwrites_nothing_under_last_write_wins() {
-    let site = Site::with(|builder| builder.conflicts(ConflictPolicy::LastWriteWins));
+    let site = Site::with(|builder| builder.conflict_policy(ConflictPolicy::LastWriteWins));
     let mut jar = site.visitor().await;
     let old = jar.clone();
     let gate = site.store.pause(Operation::Rename, Step::Before);

@@ -1,4 +1,4 @@
-//! How many calls of the store a request costs.
+//! The number of store calls that a request costs.
 
 use axum::http::StatusCode;
 use session_layer::{
@@ -8,7 +8,7 @@ use session_layer::{
 
 use crate::support::*;
 
-/// Over a store that answers the owner's epoch along with a record, and over one with the required methods only.
+/// Sites over a store that returns the owner's epoch along with a record, and over one with only the required methods.
 fn sites() -> [(&'static str, Site, u64); 2] {
     let below = Site::new();
     let bare = Site::over(Bare(below.store.clone()), below.store.clone(), below.clock.clone(), |builder| builder);
@@ -19,7 +19,7 @@ fn calls(site: &Site) -> u64 {
     Operation::all().map(|operation| site.store.calls(operation) as u64).sum()
 }
 
-/// How many calls this request makes.
+/// Returns the number of calls that this request makes.
 async fn cost<F>(site: &Site, jar: &mut Jar, request: F) -> u64
 where
     F: AsyncFnOnce(&Site, &mut Jar),
@@ -48,13 +48,13 @@ async fn a_request_costs_as_few_calls_as_it_can() {
         };
         assert_eq!(cost(&site, &mut jar, read).await, 1, "{name}: a read");
         assert_eq!(cost(&site, &mut jar, write).await, 2, "{name}: a write");
-        // Load, epoch, rename; a rename of the contract's own making is three calls, and so is its epoch.
+        // Load, epoch, rename. A provided rename takes three calls, and so does a provided epoch.
         let most = if one_more == 0 { 3 } else { 7 };
         let spent = cost(&site, &mut jar, login).await;
         assert!(spent <= most, "{name}: a login is {spent} calls");
         assert_eq!(cost(&site, &mut jar, read).await, 1 + one_more, "{name}: a read with an owner");
         assert_eq!(cost(&site, &mut jar, write).await, 2 + one_more, "{name}: a write with an owner");
-        // A store without an `end` of its own writes a grave and removes it.
+        // A store without its own `end` writes a grave and removes it.
         assert_eq!(cost(&site, &mut jar, logout).await, 2 + 2 * one_more, "{name}: a logout with an owner");
         let mut jar = site.visitor().await;
         assert_eq!(cost(&site, &mut jar, logout).await, 2 + one_more, "{name}: a logout");

@@ -372,7 +372,7 @@ async fn the_store_never_sees_the_token_and_an_id_does_not_work_as_a_cookie() {
         forged.value = Some(guess);
         assert!(!is_live(&site, &forged).await);
     }
-    // The check half is compared, so another session's record under this id is rejected.
+    // The check is compared, so another session's record under this id is rejected.
     site.store.inject(Fault::another_check());
     assert!(!is_live(&site, &jar).await);
 }

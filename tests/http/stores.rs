@@ -14,7 +14,7 @@ pub fn sites() -> Vec<(&'static str, Site)> {
     sites_with(|builder| builder)
 }
 
-/// The same with other settings of the layer.
+/// The same sites with other settings of the layer.
 pub fn sites_with(settings: impl Fn(SessionLayerBuilder) -> SessionLayerBuilder) -> Vec<(&'static str, Site)> {
     let remote = |site: &Site| site.store.clone().posing_as("remote", false);
     let cache = |site: &Site| CacheConfig::new().clock(site.clock.clone());

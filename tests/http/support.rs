@@ -16,9 +16,10 @@ use axum::{
 };
 use http::{HeaderMap, Request, StatusCode, header};
 use session_layer::{
-    Clock, DynStore, Error, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder, SessionStore,
+    Clock, DynStore, Error, ErrorKind, MemoryStore, Session, SessionId, SessionLayer, SessionLayerBuilder,
+    SessionStore,
     conformance::fault::FaultStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     store::Stored,
 };
 use tower::ServiceExt;
@@ -60,6 +61,11 @@ pub struct Jar {
 /// A common handler result.
 pub fn ok() -> Result<&'static str, Error> {
     Ok("ok")
+}
+
+/// The kind of the error, which must be there.
+pub fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {
+    outcome.map(drop).unwrap_err().kind()
 }
 
 impl Site {
@@ -228,7 +234,7 @@ impl Jar {
         self.identify().0
     }
 
-    pub fn identify(&self) -> (SessionId, Check) {
+    pub fn identify(&self) -> (SessionId, TokenCheck) {
         let token = SessionToken::parse(self.value.as_deref().unwrap()).unwrap();
         let bare = self.name.trim_start_matches("__Host-").trim_start_matches("__Secure-");
         token.identify(bare)

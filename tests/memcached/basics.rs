@@ -8,7 +8,7 @@ use std::{
 use session_layer::{
     CachedStore, Clock, DynStore, EncryptedStore, KeyRing, Lifetime, MemcachedStore, ObservedStore, Secret,
     SessionLayer, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Record, RecordKind},
     store::{Clearing, Cursor, Leases, ListPolicy, Listing, Owners, Rename, StoreErrorKind, Touch, Update, Usage},
 };
@@ -18,12 +18,12 @@ use crate::{server::Memcached, support::*};
 fn lasting(days: u64) -> Arc<Record> {
     let day = Duration::from_secs(24 * 3_600);
     let lifetime = Lifetime::new(day * 100_000, day * 100_000).unwrap();
-    let record = Record::session(Check::from_bytes([1; 16]), SystemTime::now(), lifetime);
+    let record = Record::session(TokenCheck::from_bytes([1; 16]), SystemTime::now(), lifetime);
     let entries = Entries::from_sorted([("days", &days.to_le_bytes()[..])].into_iter()).unwrap();
     Arc::new(record.with_entries(entries))
 }
 
-/// The time left for a session according to memcached, in seconds.
+/// Returns the time left for a session according to memcached, in seconds.
 fn left(server: &Memcached, id: &session_layer::SessionId) -> u64 {
     let answer = server.ask(&format!("mg session:{id} t\r\n"), "HD t");
     answer[0].strip_prefix("HD t").expect("a time").parse().expect("seconds")
@@ -76,7 +76,8 @@ async fn a_touch_does_not_pass_the_absolute_limit() {
     let store = store([&server]);
     let hour = Duration::from_secs(3_600);
     let created_at = SystemTime::now() - hour + Duration::from_secs(60);
-    let record = Arc::new(Record::session(Check::from_bytes([1; 16]), created_at, Lifetime::new(hour, hour).unwrap()));
+    let record =
+        Arc::new(Record::session(TokenCheck::from_bytes([1; 16]), created_at, Lifetime::new(hour, hour).unwrap()));
     let id = id();
     created(&store, &id, &record).await;
     let beyond = Usage::keep_for(SystemTime::now(), hour);
@@ -274,7 +275,7 @@ async fn no_policy_makes_ending_sessions_a_no_op() {
         for error in [store.clear().await.unwrap_err(), store.delete_idle(Duration::ZERO.into()).await.unwrap_err()] {
             assert_eq!(error.kind(), StoreErrorKind::Unsupported);
         }
-        let error = session_layer::Sessions::new(store.clone()).clear().await.unwrap_err();
+        let error = session_layer::Sessions::new(store.clone()).end_all().await.unwrap_err();
         assert_eq!(error.kind(), session_layer::ErrorKind::Unsupported);
         let cause = std::error::Error::source(&store.clear().await.unwrap_err()).unwrap().to_string();
         assert!(cause.contains("clear_by_generation"), "{cause}");
@@ -348,7 +349,7 @@ async fn last_write_wins_revives_nothing() {
     assert_eq!(store.update(&id, &first, &held.version, usage(&first)).await.unwrap(), Update::Conflict(None));
     assert_eq!(loaded(&store, &id).await.record.kind(), RecordKind::Tombstone);
     // One tombstone does not replace another: a logout would take a renewal's for its own.
-    let grave = Arc::new(Record::tombstone(Check::from_bytes([0; 16]), Clock::system().now()));
+    let grave = Arc::new(Record::plain_tombstone(TokenCheck::from_bytes([0; 16]), Clock::system().now()));
     assert_eq!(store.update(&id, &grave, &held.version, usage(&grave)).await.unwrap(), Update::Conflict(None));
     let again = store.rename(&id, &held.version, &tombstone(), &other, &first, usage(&first)).await.unwrap();
     assert_eq!(again, Rename::Conflict(None));
@@ -387,7 +388,7 @@ async fn last_write_wins_is_refused_where_requests_take_turns() {
 async fn an_evicted_list_only_hides() {
     let servers = Memcached::cluster(3);
     let store = store(&servers);
-    let owner = session_layer::SessionId::of_owner("alice");
+    let owner = session_layer::SessionId::for_epoch("alice");
     let home = &servers[store.server_of(&owner)];
     let first = owned("alice", 1);
     let epoch = store.ensure_epoch("alice", usage(&first)).await.unwrap();
@@ -443,11 +444,11 @@ async fn no_duration_panics() {
         let (id, first) = (id(), record(b"1"));
         created(&store, &id, &first).await;
         let holder = session_layer::store::Holder::generate().unwrap();
-        store.lock(&id, holder, time).await.unwrap();
+        store.acquire(&id, holder, time).await.unwrap();
         store.metadata(&id).await.unwrap().expect("it is there");
-        store.unlocked(&id, time.min(Duration::from_millis(5))).await;
-        store.unlock(&id, holder).await.unwrap();
-        store.unlocked(&id, time).await;
+        store.released(&id, time.min(Duration::from_millis(5))).await;
+        store.release(&id, holder).await.unwrap();
+        store.released(&id, time).await;
         store.ensure_epoch("alice", Usage::keep_for(now, time)).await.unwrap();
         store.renew_epoch("alice", Usage::keep_for(now, time)).await.unwrap();
         assert!(store.delete_idle(time.into()).await.is_err());

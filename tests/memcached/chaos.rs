@@ -1,6 +1,6 @@
-//! Three servers under load, of which one after another is killed, stopped and started again empty.
+//! Three servers under load. One after another is killed, stopped, and started again empty.
 //!
-//! A short one by default. A long one, with what it saw:
+//! By default it runs briefly. For a long run that prints its observations:
 //!
 //! ```text
 //! SESSION_LAYER_CHAOS_SECONDS=60 cargo test --release --test memcached chaos -- --nocapture

@@ -1,4 +1,4 @@
-//! What a full server evicts, and what it must keep.
+//! What a full server evicts, and what it must not evict.
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,7 +43,7 @@ async fn flood(store: &MemcachedStore, size: usize, bytes: usize) {
                 let id = id();
                 created(&store, &id, &value).await;
                 if number % 4 == 0 {
-                    let _ = store.lock(&id, holder, Duration::from_secs(3_600)).await.unwrap();
+                    let _ = store.acquire(&id, holder, Duration::from_secs(3_600)).await.unwrap();
                 }
             }
         });
@@ -81,12 +81,12 @@ async fn anonymous_sessions_log_no_idle_user_out() {
     }
 }
 
-/// If an epoch is lost all the same, its owner's sessions are revoked, not restored.
+/// If an epoch is lost despite this, its owner's sessions are revoked, not restored.
 #[tokio::test]
 async fn a_lost_epoch_revokes() {
     let servers = Memcached::cluster(3);
     let store = store(&servers);
-    let owner = SessionId::of_owner("alice");
+    let owner = SessionId::for_epoch("alice");
     let home = &servers[store.server_of(&owner)];
     let first = owned("alice", 1);
     let epoch = store.ensure_epoch("alice", usage(&first)).await.unwrap();

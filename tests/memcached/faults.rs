@@ -8,7 +8,7 @@ use std::{
 use session_layer::{
     MemcachedStore, SessionLayer, SessionStore,
     record::RecordKind,
-    store::{Clearing, Create, Leases, Lock, MemcachedStoreBuilder, Rename, StoreErrorKind, Touch, Update, Usage},
+    store::{Acquire, Clearing, Create, Leases, MemcachedStoreBuilder, Rename, StoreErrorKind, Touch, Update, Usage},
 };
 
 use crate::{
@@ -63,20 +63,20 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(proxy.commands(), 2, "a touch reads the time that is left before");
     store.update(&id, &first, &version, usage(&first)).await.unwrap();
     assert_eq!(proxy.commands(), 1, "update");
-    // The look before it and the release of the lease after it go in the same write.
+    // The preceding check and the subsequent release of the lease go in the same write.
     store.remove(&id).await.unwrap();
     assert_eq!(proxy.commands(), 3, "remove");
     store.owner_epoch("alice").await.unwrap();
     assert_eq!(proxy.commands(), 1, "owner_epoch");
 }
 
-/// At each command of a touch, another one moves the expiry to later.
+/// At each command of a touch, another touch moves the expiry to later.
 #[tokio::test]
 async fn of_touches_at_once_the_latest_wins() {
     let (server, proxy, slow) = behind_proxy().await;
     let other = store([&server]);
     let first = record(b"1");
-    // Less than what is left, and more.
+    // Less time than is left, and more.
     for asked in [600, 1_100] {
         let (id, now) = (id(), SystemTime::now());
         let for_seconds = |seconds| Usage::keep_for(now, Duration::from_secs(seconds));
@@ -149,7 +149,8 @@ async fn a_write_that_did_not_happen_is_unknown_and_changes_nothing() {
     assert!(store.load(&other).await.unwrap().is_none());
 }
 
-/// A generation that can't be read beside a write does not affect the write, which was sent and has its own answer.
+/// A generation that can't be read together with a write doesn't affect the write, which was sent and has its own
+/// answer.
 #[tokio::test]
 async fn a_write_beside_an_unreadable_generation_counts_by_its_own_answer() {
     let no_generation = || Fault::Replace(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
@@ -205,7 +206,7 @@ async fn a_rename_between_two_servers_does_not_outlive_a_clear() {
     while proxies[0].commands() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // By now its reply may have come to the proxy, which has looked at the delay.
+    // By now the reply may have reached the proxy, which has read the delay.
     tokio::time::sleep(Duration::from_millis(300)).await;
     proxies[0].delay(Duration::ZERO);
     let renamed = renaming.rename(&from, &version, &tombstone(), &to, &new, usage(&new)).await;
@@ -369,32 +370,32 @@ async fn a_waiter_for_a_lease_polls_with_pauses_and_ends() {
     let (id, first) = (id(), record(b"1"));
     created(&store, &id, &first).await;
     let [one, two] = std::array::from_fn(|_| session_layer::store::Holder::generate().unwrap());
-    store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+    store.acquire(&id, one, Duration::from_secs(60)).await.unwrap();
     other.load(&id).await.unwrap();
     proxy.commands();
-    other.unlocked(&id, Duration::from_millis(300)).await;
+    other.released(&id, Duration::from_millis(300)).await;
     let asked = proxy.commands();
     assert!(asked <= 5, "asked {asked} times in 300 ms");
     // The wait ends by itself after a second, so that a caller notices if the session has moved.
-    other.unlocked(&id, Duration::from_secs(86_400)).await;
+    other.released(&id, Duration::from_secs(86_400)).await;
     let asked = proxy.commands();
     assert!((1..=15).contains(&asked), "asked {asked} times in a second");
 
     // Woken at once in the process that gives it back, and in time in another one; also if the session is removed.
     for waiter in [&store, &other] {
         let wait = async {
-            while waiter.lock(&id, two, Duration::from_secs(60)).await.unwrap() == Lock::Held {
-                waiter.unlocked(&id, Duration::from_secs(60)).await;
+            while waiter.acquire(&id, two, Duration::from_secs(60)).await.unwrap() == Acquire::Held {
+                waiter.released(&id, Duration::from_secs(60)).await;
             }
         };
-        let (released, ()) = tokio::join!(store.unlock(&id, one), wait);
+        let (released, ()) = tokio::join!(store.release(&id, one), wait);
         assert!(released.unwrap());
-        assert!(store.unlock(&id, two).await.unwrap());
-        store.lock(&id, one, Duration::from_secs(60)).await.unwrap();
+        assert!(store.release(&id, two).await.unwrap());
+        store.acquire(&id, one, Duration::from_secs(60)).await.unwrap();
     }
-    let (removed, ()) = tokio::join!(store.remove(&id), other.unlocked(&id, Duration::from_secs(60)));
+    let (removed, ()) = tokio::join!(store.remove(&id), other.released(&id, Duration::from_secs(60)));
     assert!(removed.unwrap());
-    assert_eq!(other.lock(&id, two, Duration::from_secs(60)).await.unwrap(), Lock::Absent);
+    assert_eq!(other.acquire(&id, two, Duration::from_secs(60)).await.unwrap(), Acquire::Absent);
 }
 
 #[tokio::test]
@@ -404,9 +405,9 @@ async fn a_lease_whose_reply_is_lost_is_found_again() {
     created(&store, &id, &first).await;
     let holder = session_layer::store::Holder::generate().unwrap();
     proxy.arm(":lease ", Fault::CutReply);
-    let outcome = store.lock(&id, holder, Duration::from_secs(10)).await.unwrap();
-    assert!(matches!(outcome, Lock::Acquired { .. }));
-    assert!(store.unlock(&id, holder).await.unwrap());
+    let outcome = store.acquire(&id, holder, Duration::from_secs(10)).await.unwrap();
+    assert!(matches!(outcome, Acquire::Acquired { .. }));
+    assert!(store.release(&id, holder).await.unwrap());
     assert_eq!(proxy.fired(), 1);
     assert_eq!(store.create(&id, &Arc::clone(&first), usage(&first)).await.unwrap(), Create::Exists);
 }

@@ -8,11 +8,11 @@ use std::{
 
 use crate::{server::Memcached, support::*};
 
-/// Installs the client built on libmemcached where these tests look for it.
+/// The commands that install the client built on libmemcached where these tests look for it.
 const INSTALL: &str = "apt-get install -y libmemcached-dev python3-dev python3-venv zlib1g-dev && \
                        python3 -m venv target/pylibmc && target/pylibmc/bin/pip install pylibmc";
 
-/// 10,000 keys, set by pylibmc, are where this store looks for them.
+/// 10,000 keys that pylibmc has set are where this store looks for them.
 #[tokio::test]
 async fn ten_thousand_keys_are_where_libmemcached_puts_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

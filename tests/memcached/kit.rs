@@ -23,7 +23,7 @@ fn harness(servers: Vec<Memcached>, builder: MemcachedStoreBuilder) -> Harness {
     let store = builder.clone().build().expect("good settings");
     Harness::new(store, Clock::system())
         .twin(builder.build().expect("good settings"))
-        .expects([Operation::ListOwner, Operation::Lock, Operation::Unlock, Operation::Metadata])
+        .expects([Operation::ListOwner, Operation::Acquire, Operation::Release, Operation::Metadata])
         .unit(Duration::from_secs(1))
         // Expiry is in whole seconds, rounded up, on a clock that ticks once a second; the call takes time as well.
         .late_by(Duration::from_millis(2_500))
@@ -89,13 +89,13 @@ async fn one_server_passes_the_kit() {
     run(|| with_hooks(Memcached::start(&[])), None).await;
 }
 
-/// A write that memcached has carried out and that was not answered happens once, at each of its round trips.
+/// A write that memcached carries out but doesn't answer takes effect once, whichever of its round trips is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost() {
     for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
         let server = Memcached::start(&[]);
         let proxy = Arc::new(Proxy::start(server.port()).await);
-        // One connection: a request of another would be counted as well.
+        // One connection, since requests of another one would be counted as well.
         let builder = MemcachedStore::builder().servers([proxy.address()]).connections(1);
         let harness = harness(vec![server], builder).lose_answers(move |nth| {
             let lost = proxy.lose_answer(nth);

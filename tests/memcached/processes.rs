@@ -46,7 +46,7 @@ async fn worker() {
     for _ in 0..INCREMENTS {
         assert!(increment(&store, &id).await, "the session is gone");
     }
-    // Until the other process logs out.
+    // Increments until the other process logs out.
     while increment(&store, &id).await {}
     assert!(store.load(&id).await.expect("it answers").is_none());
 }
@@ -67,7 +67,7 @@ async fn increments_add_up_and_logout_is_final_in_both() {
     for _ in 0..INCREMENTS {
         assert!(increment(&store, &id).await);
     }
-    // The other process does its first five hundred at its own pace; more do no harm.
+    // The other process makes its first five hundred increments at its own pace; more do no harm.
     let number = |stored: &session_layer::store::Stored| u64::from_le_bytes(value(stored).try_into().unwrap());
     let held = loop {
         let held = loaded(&store, &id).await;

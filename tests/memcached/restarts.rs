@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use session_layer::{
     MemcachedStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Epoch, Owner, Record},
     store::{Refresh, Rename, Update, Usage, Version},
 };
@@ -27,7 +27,7 @@ async fn a_version_from_before_a_restart_is_another() {
     let now = std::time::SystemTime::now();
     for first in [
         record(b"1"),
-        Arc::new(Record::tombstone(Check::from_bytes([7; 16]), now)),
+        Arc::new(Record::plain_tombstone(TokenCheck::from_bytes([7; 16]), now)),
         Arc::new(Record::epoch(owner, now)),
     ] {
         let usage = Usage::keep_for(now, Duration::from_secs(50));

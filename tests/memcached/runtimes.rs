@@ -182,7 +182,7 @@ async fn a_request_that_waits_for_a_connection_ends_in_its_own_time() {
     let (id, first) = (id(), record(b"1"));
     let holder = session_layer::store::Holder::generate().unwrap();
     let calls = async {
-        let lock = store.lock(&id, holder, Duration::MAX).await.map(drop);
+        let lock = store.acquire(&id, holder, Duration::MAX).await.map(drop);
         let create = store.create(&id, &first, usage(&first)).await.map(drop);
         let epoch = store.ensure_epoch("alice", usage(&first)).await.map(drop);
         [lock, create, epoch, store.renew_epoch("alice", usage(&first)).await, store.flush().await]

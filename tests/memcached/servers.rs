@@ -126,7 +126,7 @@ async fn close_drains_and_disconnects() {
     }
     tokio::task::yield_now().await;
     let mut answered = 0;
-    // Each was either sent and answered, or refused because the store was closed.
+    // Each request was either sent and answered, or refused because the store was closed.
     while store.statistics()[0].requests == 0 {
         tokio::task::yield_now().await;
     }

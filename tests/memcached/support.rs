@@ -10,7 +10,7 @@ use std::{
 
 use session_layer::{
     Lifetime, MemcachedStore, SessionId, SessionStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Epoch, Owner, Record},
     store::{Create, MemcachedStoreBuilder, Stored, Usage, Version},
 };
@@ -29,23 +29,25 @@ pub fn store<'a>(servers: impl IntoIterator<Item = &'a Memcached>) -> MemcachedS
     builder(servers).build().expect("good settings")
 }
 
-/// A fresh id.
+/// Returns a fresh id.
 pub fn id() -> SessionId {
     SessionToken::generate().expect("random numbers").identify("sid").0
 }
 
-/// A fresh id on this server.
+/// Returns a fresh id on this server.
 pub fn id_on(store: &MemcachedStore, server: usize) -> SessionId {
     std::iter::repeat_with(id).find(|id| store.server_of(id) == server).expect("one in a few")
 }
 
-/// A session with this value under `n`.
+/// Creates a session with this value under `n`.
 pub fn record(n: &[u8]) -> Arc<Record> {
     let entries = Entries::from_sorted([("n", n)].into_iter()).expect("one entry");
-    Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
+    Arc::new(
+        Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries),
+    )
 }
 
-/// The same with an owner.
+/// Creates a session with an owner.
 pub fn owned(owner: &str, epoch: u64) -> Arc<Record> {
     let owner = Owner::new(owner, Epoch::from_u64(epoch)).expect("a name");
     Arc::new((*record(b"1")).clone().with_owner(Some(owner)))
@@ -70,7 +72,7 @@ pub async fn loaded(store: &MemcachedStore, id: &SessionId) -> Stored {
     store.load(id).await.expect("the store answers").expect("it is there")
 }
 
-/// Random numbers, different in each run.
+/// Returns a random number, different in each run.
 pub fn random() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let bytes = id().as_uuid().as_u64_pair();
@@ -79,8 +81,8 @@ pub fn random() -> u64 {
 
 /// A tombstone like a login's.
 pub(crate) fn tombstone() -> Arc<Record> {
-    let check = Check::from_bytes([9; 16]);
+    let check = TokenCheck::from_bytes([9; 16]);
     let life = Duration::from_secs(60);
     let now = session_layer::Clock::system().now();
-    Arc::new(Record::superseded(check, now, life, None).unwrap())
+    Arc::new(Record::tombstone(check, now, life, None).unwrap())
 }

@@ -18,7 +18,7 @@ async fn a_flood_of_anonymous_visitors_logs_nobody_out() {
         for number in 0..logins {
             create(&store, &id(format!("login {number}")), &record(&clock, Some("alice")), &clock).await;
         }
-        // A 32nd part is kept free of logins.
+        // One 32nd of the capacity is kept free of logins.
         let before = store.list_owner("alice").await.unwrap().len();
         assert_eq!(before, logins.min(1_000 - 1_000 / 32));
         for number in 0..10_000 {

@@ -63,11 +63,11 @@ async fn no_duration_panics_in_any_setting_or_call() {
             tokio::task::yield_now().await;
             for asked in durations().into_iter().chain([Duration::ZERO]) {
                 let holder = Holder::generate().unwrap();
-                store.lock(&id("a"), holder, asked).await.unwrap();
-                store.unlocked(&id("a"), Duration::ZERO).await;
-                store.unlocked(&id("nobody"), asked).await;
-                store.unlock(&id("a"), holder).await.unwrap();
-                store.unlocked(&id("a"), asked).await;
+                store.acquire(&id("a"), holder, asked).await.unwrap();
+                store.released(&id("a"), Duration::ZERO).await;
+                store.released(&id("nobody"), asked).await;
+                store.release(&id("a"), holder).await.unwrap();
+                store.released(&id("a"), asked).await;
             }
             // If closing may not wait, it fails, but does not panic.
             if let Err(error) = store.close().await {
@@ -93,7 +93,8 @@ async fn no_instant_panics_in_any_call() {
         for used_at in instants {
             for expires_at in instants {
                 let usage = Usage { used_at, expires_at };
-                let record = Arc::new(Record::session(session_layer::id::Check::from_bytes([1; 16]), used_at, longest));
+                let record =
+                    Arc::new(Record::session(session_layer::id::TokenCheck::from_bytes([1; 16]), used_at, longest));
                 if let Create::Created(version) = store.create(&id("a"), &record, usage).await.unwrap() {
                     store.update(&id("a"), &record, &version, usage).await.unwrap();
                 }
@@ -168,7 +169,7 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
         for round in 0..40u32 {
             clock.advance(Duration::from_millis(1));
             let (one, two) = (id(round % 5), id(5 + round % 3));
-            // The content differs in its time only, and sometimes not at all.
+            // The content differs only in its time, and sometimes not at all.
             let new = record(&clock, (round % 4 == 0).then_some("ada"));
             let usage = Usage::at(&new, clock.now());
             if let Create::Created(version) = store.create(&one, &new, usage).await.unwrap() {
@@ -192,11 +193,11 @@ async fn no_version_stands_for_two_states_of_one_id_also_after_a_restart() {
                 2 => {
                     // A lease gives the same state another version, so that an earlier holder can't write any more.
                     let holder = Holder::generate().unwrap();
-                    store.lock(&one, holder, MINUTE).await.unwrap();
+                    store.acquire(&one, holder, MINUTE).await.unwrap();
                     let leased = store.load(&one).await.unwrap().unwrap();
                     versions.note(one, leased.version, &leased.record);
                     held.push((one, leased.version));
-                    store.unlock(&one, holder).await.unwrap();
+                    store.release(&one, holder).await.unwrap();
                 }
                 3 if round % 2 == 1 => drop(store.clear().await.unwrap()),
                 _ => {

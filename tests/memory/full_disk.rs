@@ -89,7 +89,7 @@ async fn a_full_disk_comes_and_goes(disk: &Path) {
     events.next(&path, Level::ERROR, "the snapshot could not be written").await;
     assert!(fs::read(&path).unwrap() == good, "the last good one stays");
     assert!(!disk.join("sessions.tmp").exists(), "and what was begun is gone");
-    // The interval tries again, and again.
+    // The next interval tries again, and so does the one after it.
     for _ in 0..2 {
         events.next(&other, Level::ERROR, "the snapshot could not be written").await;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session_layer::{
     MemoryStore, SessionStore,
-    store::{Clearing, Holder, Leases, Lock, Rename, SessionStatus, Update, Usage},
+    store::{Acquire, Clearing, Holder, Leases, Rename, SessionStatus, Update, Usage},
 };
 
 use super::support::{MINUTE, clock, create, id, record};
@@ -15,15 +15,15 @@ async fn a_lease_is_capped_at_the_longest_lease() {
     let store = MemoryStore::builder().longest_lease(MINUTE).clock(clock.clone()).open().unwrap();
     create(&store, &id("a"), &record(&clock, None), &clock).await;
     let holder = Holder::from_u128(1);
-    let until = Lock::acquired(clock.now() + MINUTE);
-    assert_eq!(store.lock(&id("a"), holder, 9 * MINUTE).await.unwrap(), until);
+    let until = Acquire::acquired(clock.now() + MINUTE);
+    assert_eq!(store.acquire(&id("a"), holder, 9 * MINUTE).await.unwrap(), until);
     // A lease without a time lasts as long as the longest allowed.
-    assert_eq!(store.lock(&id("a"), holder, Duration::ZERO).await.unwrap(), until);
+    assert_eq!(store.acquire(&id("a"), holder, Duration::ZERO).await.unwrap(), until);
     let metadata = store.metadata(&id("a")).await.unwrap().unwrap();
-    assert_eq!((metadata.status, metadata.locked_until), (SessionStatus::Locked, Some(clock.now() + MINUTE)));
+    assert_eq!((metadata.status, metadata.leased_until), (SessionStatus::Leased, Some(clock.now() + MINUTE)));
     clock.advance(MINUTE);
     assert_eq!(store.metadata(&id("a")).await.unwrap().unwrap().status, SessionStatus::Active);
-    assert!(!store.unlock(&id("a"), holder).await.unwrap(), "it ended by itself");
+    assert!(!store.release(&id("a"), holder).await.unwrap(), "it ended by itself");
 }
 
 /// The second holder's lease changes the version, so the first holder can't commit over it.
@@ -33,10 +33,10 @@ async fn a_holder_whose_lease_ran_out_conflicts_with_the_next() {
     let store = MemoryStore::with_clock(clock.clone());
     let session = record(&clock, None);
     create(&store, &id("a"), &session, &clock).await;
-    store.lock(&id("a"), Holder::from_u128(1), MINUTE).await.unwrap();
+    store.acquire(&id("a"), Holder::from_u128(1), MINUTE).await.unwrap();
     let seen = store.load(&id("a")).await.unwrap().unwrap().version;
     clock.advance(MINUTE);
-    assert!(matches!(store.lock(&id("a"), Holder::from_u128(2), MINUTE).await.unwrap(), Lock::Acquired { .. }));
+    assert!(matches!(store.acquire(&id("a"), Holder::from_u128(2), MINUTE).await.unwrap(), Acquire::Acquired { .. }));
     let late = store.update(&id("a"), &session, &seen, Usage::at(&session, clock.now())).await.unwrap();
     assert_eq!(late, Update::Conflict(None));
 }
@@ -50,11 +50,11 @@ async fn a_waiter_is_woken_when_the_lease_ends() {
         let session = record(&clock, None);
         create(&store, &id("a"), &session, &clock).await;
         let holder = Holder::from_u128(1);
-        store.lock(&id("a"), holder, 60 * MINUTE).await.unwrap();
+        store.acquire(&id("a"), holder, 60 * MINUTE).await.unwrap();
         let began = tokio::time::Instant::now();
         let waiting = tokio::spawn({
             let store = store.clone();
-            async move { store.unlocked(&id("a"), 60 * MINUTE).await }
+            async move { store.released(&id("a"), 60 * MINUTE).await }
         });
         // The waiter is waiting.
         for _ in 0..10 {
@@ -62,7 +62,7 @@ async fn a_waiter_is_woken_when_the_lease_ends() {
         }
         assert!(!waiting.is_finished());
         match how {
-            "unlock" => assert!(store.unlock(&id("a"), holder).await.unwrap()),
+            "unlock" => assert!(store.release(&id("a"), holder).await.unwrap()),
             "remove" => assert!(store.remove(&id("a")).await.unwrap()),
             "clear" => assert_eq!(store.clear().await.unwrap(), 1),
             "evict" => drop(create(&store, &id("b"), &session, &clock).await),
@@ -87,12 +87,12 @@ async fn waiting_ends_with_the_lease() {
     let clock = clock();
     let store = MemoryStore::with_clock(clock.clone());
     create(&store, &id("a"), &record(&clock, None), &clock).await;
-    store.lock(&id("a"), Holder::from_u128(1), Duration::from_secs(20)).await.unwrap();
+    store.acquire(&id("a"), Holder::from_u128(1), Duration::from_secs(20)).await.unwrap();
     let began = tokio::time::Instant::now();
-    store.unlocked(&id("a"), 60 * MINUTE).await;
+    store.released(&id("a"), 60 * MINUTE).await;
     assert_eq!(began.elapsed().as_secs(), 20);
-    store.unlocked(&id("a"), Duration::from_secs(5)).await;
+    store.released(&id("a"), Duration::from_secs(5)).await;
     assert_eq!(began.elapsed().as_secs(), 25);
-    store.unlocked(&id("nobody"), 60 * MINUTE).await;
+    store.released(&id("nobody"), 60 * MINUTE).await;
     assert_eq!(began.elapsed().as_secs(), 25);
 }

@@ -101,7 +101,7 @@ async fn a_commit_under_way_is_revoked_too() {
         revoke(&store, "alice", &clock).await;
         rename.await.unwrap();
         let present: Option<Epoch> = store.owner_epoch("alice").await.unwrap();
-        for session_layer::store::Owned { id, stored, .. } in store.list_owner("alice").await.unwrap() {
+        for session_layer::store::ListedSession { id, stored, .. } in store.list_owner("alice").await.unwrap() {
             let stored = stored.unwrap();
             let held = stored.record.owner().unwrap().epoch();
             assert_ne!(Some(held), present, "round {round}: {id} lives");

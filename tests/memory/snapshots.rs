@@ -85,7 +85,7 @@ async fn sessions_ended_after_the_snapshot_stay_ended_after_a_crash() {
                 assert!(matches!(renamed, Rename::Renamed(_)));
             }
             "tombstone" => {
-                let tombstone = Arc::new(Record::tombstone(login.check(), clock.now()));
+                let tombstone = Arc::new(Record::plain_tombstone(login.check(), clock.now()));
                 let updated = store.update(&id("a"), &tombstone, &version, usage).await.unwrap();
                 assert!(matches!(updated, Update::Updated(_)));
             }

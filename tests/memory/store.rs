@@ -1,4 +1,4 @@
-//! One store: its metadata, what its loads cost, and its calls after it was closed.
+//! A single store: its metadata, the cost of its loads, and its calls after it was closed.
 
 use std::sync::Arc;
 

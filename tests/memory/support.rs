@@ -8,7 +8,7 @@ use std::{
 
 use session_layer::{
     Clock, Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Epoch, Owner, Record},
     store::{Create, MemoryStoreBuilder, Owners, Usage, Version},
 };
@@ -20,7 +20,7 @@ pub(crate) fn clock() -> Clock {
 }
 
 pub(crate) fn id(name: impl ToString) -> SessionId {
-    SessionId::of_owner(&format!("session {}", name.to_string()))
+    SessionId::for_epoch(&format!("session {}", name.to_string()))
 }
 
 /// A session of one hour idle and one day absolute, of about `bytes`.
@@ -28,7 +28,7 @@ pub(crate) fn sized(clock: &Clock, owner: Option<&str>, bytes: usize) -> Arc<Rec
     let value = vec![b'x'; bytes];
     let entries = Entries::from_sorted([("n", &value[..])].into_iter()).unwrap();
     let owner = owner.map(|name| Owner::new(name, Epoch::from_u64(7)).unwrap());
-    let record = Record::session(Check::from_bytes([1; 16]), clock.now(), Lifetime::default());
+    let record = Record::session(TokenCheck::from_bytes([1; 16]), clock.now(), Lifetime::default());
     Arc::new(record.with_entries(entries).with_owner(owner))
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn after_a_crash(path: &Path, clock: &Clock) -> (tempfile::TempDir, M
 
 /// A tombstone like a login's.
 pub(crate) fn tombstone(now: std::time::SystemTime) -> Arc<Record> {
-    let check = Check::from_bytes([9; 16]);
+    let check = TokenCheck::from_bytes([9; 16]);
     let life = Duration::from_secs(60);
-    Arc::new(Record::superseded(check, now, life, None).unwrap())
+    Arc::new(Record::tombstone(check, now, life, None).unwrap())
 }

@@ -21,7 +21,7 @@ use tracing::{
 };
 
 use crate::{
-    conformance::{ring, secret},
+    kit::{ring, secret},
     sealed::{create, id, record, start},
 };
 
@@ -165,8 +165,8 @@ async fn sealing_reports_records_that_do_not_open_and_resealed_ones() {
         told,
         [
             refused(format!("id={b} operation=\"reseal\""), plain),
-            (Level::INFO, "records sealed anew sealed=1 current=0 refused=1".to_owned()),
-            (Level::DEBUG, format!("record sealed anew id={a}")),
+            (Level::INFO, "records resealed sealed=1 current=0 refused=1".to_owned()),
+            (Level::DEBUG, format!("record resealed id={a}")),
         ]
     );
 }

@@ -7,8 +7,8 @@
 #[allow(dead_code, reason = "shared with the memcached store's tests")]
 mod server;
 
-mod conformance;
 mod events;
+mod kit;
 mod remote;
 mod rotation;
 mod sealed;

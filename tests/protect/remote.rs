@@ -29,7 +29,7 @@ macro_rules! forward {
                 self.0.name()
             }
 
-            // None of them hides where the store is.
+            // None of them reveals that the store is in memory.
             fn listing(&self) -> Option<&dyn Listing> {
                 self.0.listing()
             }

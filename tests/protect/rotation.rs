@@ -1,4 +1,4 @@
-//! Keys change while requests go on: no session is lost, no request fails, and nothing stays under the old key.
+//! Keys change during requests: no session is lost, no request fails, and nothing remains under the old key.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use session_layer::{
 use tokio::sync::RwLock;
 
 use crate::{
-    conformance::secret,
+    kit::secret,
     sealed::{create, id, record, start, text},
 };
 
@@ -131,7 +131,7 @@ async fn rotation_under_load_loses_nothing() {
     for worker in workers {
         visitors.extend(worker.await.unwrap());
     }
-    // Nothing is sealed with the old key: a server with the new key alone opens everything, and everybody is still
+    // Nothing is sealed with the old key: a server with only the new key opens everything, and everybody is still
     // logged in.
     assert!(visitors.len() >= WORKERS * SESSIONS);
     for visitor in &mut visitors {

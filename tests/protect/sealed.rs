@@ -8,24 +8,24 @@ use std::{
 
 use session_layer::{
     Clock, EncryptedStore, KeyRing, Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Forward, Owner, Record, RecordKind},
     store::{Clearing, Create, Owners, Refresh, Rename, SealError, StoreErrorKind, Stored, Update, Usage, Version},
 };
 
-use crate::conformance::{ring, secret};
+use crate::kit::{ring, secret};
 
 pub(crate) fn start() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
 pub(crate) fn id(name: &str) -> SessionId {
-    SessionId::of_owner(name)
+    SessionId::for_epoch(name)
 }
 
 pub(crate) fn record(text: &str) -> Record {
     let entries = Entries::from_sorted([("text", text.as_bytes())].into_iter()).unwrap();
-    Record::session(Check::from_bytes([5; 16]), start(), Lifetime::default()).with_entries(entries)
+    Record::session(TokenCheck::from_bytes([5; 16]), start(), Lifetime::default()).with_entries(entries)
 }
 
 pub(crate) async fn create(store: &impl SessionStore, id: &SessionId, record: Record) -> Version {
@@ -56,7 +56,7 @@ async fn login(store: &impl SessionStore, id: &SessionId, owner: &str) -> Versio
     create(store, id, record.with_owner(Some(Owner::new(owner, epoch).unwrap()))).await
 }
 
-/// Whether the session is logged in, as the layer judges it.
+/// Whether the session is logged in, by the layer's rules.
 async fn lives(store: &impl SessionStore, id: &SessionId) -> bool {
     let stored = store.load(id).await.unwrap().unwrap();
     let owner = stored.record.owner().unwrap();
@@ -122,7 +122,7 @@ async fn a_record_copied_to_another_id_does_not_open() {
     assert_eq!(error.source().unwrap().downcast_ref(), Some(&SealError::Broken));
 }
 
-/// With write access to the store, tombstones and epochs can end sessions, and open none.
+/// With write access to the store, tombstones and epochs can end sessions, but open none.
 #[tokio::test]
 async fn tombstones_and_epochs_open_nothing() {
     let inner = memory();
@@ -138,7 +138,7 @@ async fn tombstones_and_epochs_open_nothing() {
     }
     // An empty tombstone is what a login's rename leaves: it says "superseded" and nothing else.
     let now = inner.load(&id("a")).await.unwrap().unwrap().version;
-    let tombstone = Arc::new(Record::tombstone(sealed.record.check(), start()));
+    let tombstone = Arc::new(Record::plain_tombstone(sealed.record.check(), start()));
     inner.update(&id("a"), &tombstone, &now, Usage::at(&tombstone, start())).await.unwrap();
     let loaded = store.load(&id("a")).await.unwrap().unwrap();
     assert_eq!(loaded.record.kind(), RecordKind::Tombstone);
@@ -151,11 +151,11 @@ async fn a_rename_leaves_the_right_tombstone_and_a_refresh_opens() {
     let store = EncryptedStore::new(inner, ring());
     let version = create(&store, &id("a"), record("1")).await;
     let held = store.load(&id("a")).await.unwrap().unwrap();
-    let moved = Arc::new(record("2").with_check(Check::from_bytes([6; 16])));
+    let moved = Arc::new(record("2").with_check(TokenCheck::from_bytes([6; 16])));
     let usage = Usage::at(&moved, start());
     let forward = Forward { to: id("b"), until: start(), owner: Some("bob".into()) };
     let life = Duration::from_secs(60);
-    let left = Record::superseded(held.record.check(), start(), life, Some(&forward)).unwrap();
+    let left = Record::tombstone(held.record.check(), start(), life, Some(&forward)).unwrap();
     let left = Arc::new(left);
     assert!(matches!(
         store.rename(&id("a"), &version, &left, &id("b"), &moved, usage).await.unwrap(),

@@ -70,20 +70,19 @@ async fn a_session_ends_by_the_servers_own_expiry() {
     let record = owned(owner, 1);
     created(&store, &id, &record).await;
     let until = |key: &str| server.cli(&["PEXPIRETIME", key]).number();
-    let millis = |time: SystemTime| {
-        i64::try_from(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
-    };
+    let millis =
+        |time: SystemTime| i64::try_from(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let stored = loaded(&store, &id).await;
     assert_eq!(until(&key(&id)), millis(stored.expires_at));
-    assert_eq!(until(&format!("{}:sessions", key(&SessionId::of_owner(owner)))), millis(record.absolute_limit()));
+    assert_eq!(until(&format!("{}:sessions", key(&SessionId::for_epoch(owner)))), millis(record.absolute_limit()));
     store.ensure_epoch(owner, stored.usage()).await.unwrap();
-    assert_eq!(until(&format!("{}:epoch", key(&SessionId::of_owner(owner)))), millis(stored.expires_at));
+    assert_eq!(until(&format!("{}:epoch", key(&SessionId::for_epoch(owner)))), millis(stored.expires_at));
 }
 
 #[tokio::test]
 async fn an_owners_list_holds_what_lives_and_is_repaired_where_it_is_read() {
     let server = Server::start(Product::Redis, &[]);
-    let (store, list) = (store(&server), format!("{}:sessions", key(&SessionId::of_owner("ada"))));
+    let (store, list) = (store(&server), format!("{}:sessions", key(&SessionId::for_epoch("ada"))));
     let (one, two, three, four) = (id(), id(), id(), id());
     let mut versions = Vec::new();
     for id in [&one, &two, &three, &four] {
@@ -217,7 +216,7 @@ async fn the_epoch_of_a_session_that_changes_its_owner_elsewhere_is_that_of_the_
         there.renew_epoch("bob", kept).await.unwrap();
         let renewed = here.owner_epoch("bob").await.unwrap().unwrap();
         assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::Present(renewed));
-        server.cli(&["DEL", &format!("{}:epoch", key(&SessionId::of_owner("bob")))]);
+        server.cli(&["DEL", &format!("{}:epoch", key(&SessionId::for_epoch("bob")))]);
         assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::Absent);
         assert!(there.remove(&id).await.unwrap());
         assert!(here.load(&id).await.unwrap().is_none());

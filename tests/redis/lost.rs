@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use session_layer::{
     RedisStore, SessionStore,
-    store::{Create, End, Holder, Leases, Lock, Rename, StoreErrorKind, Touch, Update, Usage},
+    store::{Acquire, Create, End, Holder, Leases, Rename, StoreErrorKind, Touch, Update, Usage},
 };
 
 use crate::{
@@ -60,12 +60,13 @@ async fn an_update_a_touch_and_a_lock_are_told_whichever_was_lost() {
         assert_eq!(store.touch(&id, later).await.unwrap(), Touch::Touched);
         lossy.lose(fault.clone());
         let (one, two) = (Holder::generate().unwrap(), Holder::generate().unwrap());
-        let Lock::Acquired { stored: Some(leased), .. } = store.lock(&id, one, Duration::from_secs(60)).await.unwrap()
+        let Acquire::Acquired { stored: Some(leased), .. } =
+            store.acquire(&id, one, Duration::from_secs(60)).await.unwrap()
         else {
             panic!()
         };
         assert_eq!(loaded(store, &id).await.version, leased.version);
-        assert_eq!(store.lock(&id, two, Duration::from_secs(60)).await.unwrap(), Lock::Held);
+        assert_eq!(store.acquire(&id, two, Duration::from_secs(60)).await.unwrap(), Acquire::Held);
     }
     assert_eq!(lossy.proxy.fired(), 6);
 }

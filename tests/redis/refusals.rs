@@ -33,7 +33,7 @@ async fn a_full_server_writes_nothing_and_still_ends_sessions() {
         refused(store.touch(&id, later).await, StoreErrorKind::Unavailable, full);
         refused(store.ensure_epoch("ada", later).await, StoreErrorKind::Unavailable, full);
         refused(
-            store.lock(&id, session_layer::store::Holder::generate().unwrap(), Duration::from_secs(9)).await,
+            store.acquire(&id, session_layer::store::Holder::generate().unwrap(), Duration::from_secs(9)).await,
             StoreErrorKind::Unavailable,
             full,
         );
@@ -74,8 +74,8 @@ async fn a_replica_is_refused_for_writes_and_for_reads() {
             there.touch(id, usage(&next)).await.map(drop),
             there.remove(id).await.map(drop),
             there.end(id, &version, std::time::SystemTime::now()).await.map(drop),
-            there.lock(id, holder, Duration::from_secs(9)).await.map(drop),
-            there.unlock(id, holder).await.map(drop),
+            there.acquire(id, holder, Duration::from_secs(9)).await.map(drop),
+            there.release(id, holder).await.map(drop),
             there.metadata(id).await.map(drop),
             there.owner_epoch("ada").await.map(drop),
             there.ensure_epoch("ada", usage(&next)).await.map(drop),
@@ -144,8 +144,8 @@ async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are
         assert!(store.owner_epoch("ada").await.unwrap().is_some());
         assert_eq!(store.owners().unwrap().list_owner("ada").await.unwrap().len(), 1);
         let holder = session_layer::store::Holder::generate().unwrap();
-        store.lock(&id, holder, Duration::from_secs(9)).await.unwrap();
-        assert!(store.unlock(&id, holder).await.unwrap());
+        store.acquire(&id, holder, Duration::from_secs(9)).await.unwrap();
+        assert!(store.release(&id, holder).await.unwrap());
         store.refresh(&id, &loaded(&store, &id).await).await.unwrap();
         let listing = store.listing().unwrap();
         assert_eq!((listing.count().await.unwrap(), listing.sweep().await.unwrap().remaining), (1, 1));

@@ -9,7 +9,7 @@ use axum::{Router, body::Body, handler::Handler, routing::any};
 use http::{Request, StatusCode, header};
 use session_layer::{
     Lifetime, RedisStore, SessionId, SessionLayer, SessionStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Epoch, Owner, Record},
     store::{Create, RedisStoreBuilder, StoreError, Stored, Usage, Version},
 };
@@ -43,7 +43,9 @@ pub fn key(id: &SessionId) -> String {
 /// A session with this value under `n`.
 pub fn record(n: &[u8]) -> Arc<Record> {
     let entries = Entries::from_sorted([("n", n)].into_iter()).expect("one entry");
-    Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
+    Arc::new(
+        Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries),
+    )
 }
 
 /// The same with an owner.
@@ -54,8 +56,8 @@ pub fn owned(owner: &str, epoch: u64) -> Arc<Record> {
 
 /// A tombstone like a login's.
 pub fn tombstone() -> Arc<Record> {
-    let check = Check::from_bytes([9; 16]);
-    Arc::new(Record::superseded(check, SystemTime::now(), Duration::from_secs(60), None).expect("random numbers"))
+    let check = TokenCheck::from_bytes([9; 16]);
+    Arc::new(Record::tombstone(check, SystemTime::now(), Duration::from_secs(60), None).expect("random numbers"))
 }
 
 pub fn value(stored: &Stored) -> &[u8] {

@@ -11,7 +11,8 @@ use session_layer::{
     DynStore, SessionId, SessionStore,
     record::{Epoch, Record},
     store::{
-        Create, End, Owned, Owners, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
+        Create, End, ListedSession, Owners, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Version,
     },
 };
 use tokio::sync::{Notify, oneshot};
@@ -33,15 +34,15 @@ type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A call that waits at a gate.
 pub(crate) struct Ticket {
     pub(crate) label: String,
-    /// It was made, and its answer waits.
+    /// The call was made, and its answer waits.
     pub(crate) is_made: bool,
     pub(crate) writes: bool,
-    /// How readily it continues; for the test's own use.
+    /// How likely the call is to continue next; for the test's own use.
     pub(crate) weight: usize,
     go: oneshot::Sender<Fate>,
 }
 
-/// A write that was answered as lost, and is done when the test says so.
+/// A write that was answered as lost, and is carried out when the test says so.
 pub(crate) struct LateWrite {
     label: String,
     ids: Vec<SessionId>,
@@ -155,7 +156,7 @@ impl Gates {
         self.state().late.len()
     }
 
-    /// Does a write whose answer was lost earlier.
+    /// Carries out a write whose answer was lost earlier.
     pub(crate) async fn land(&self, index: usize) {
         let LateWrite { label, ids, write } = {
             let mut state = self.state();
@@ -166,7 +167,7 @@ impl Gates {
         self.state().touched.extend(ids);
     }
 
-    /// The ids written to since the last call, and whether an owner's epoch may have changed.
+    /// Returns the ids written to since the last call, and whether an owner's epoch may have changed.
     pub(crate) fn take_touched(&self) -> (Vec<SessionId>, bool) {
         let mut state = self.state();
         (std::mem::take(&mut state.touched), std::mem::take(&mut state.epochs_touched))
@@ -193,7 +194,7 @@ pub(crate) struct Gated {
     pub(crate) gates: Arc<Gates>,
 }
 
-/// One call and its subject.
+/// A call and its subject.
 struct Call<'a> {
     method: &'static str,
     ids: &'a [&'a SessionId],
@@ -328,11 +329,11 @@ impl SessionStore for Gated {
 
 #[async_trait::async_trait]
 impl Owners for Gated {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         let call = Call { method: "list_owner", ids: &[], writes: false };
         let owners = self.inner.owners().expect("asked for, and there");
         let mut listed = self.pass(call, owners.list_owner(owner), None).await?;
-        // Ids are random, and a schedule is to be repeated.
+        // Ids are random, but a schedule must be repeatable.
         listed.sort_by_key(|owned| self.gates.place(&owned.id));
         Ok(listed)
     }

@@ -2,8 +2,8 @@
 //! lost.
 //!
 //! `world` has the invariants, among them: after an end that was answered with success nothing is alive, and of one
-//! session at most one id is live. This file has what must be true of the answers of each model, and a minimum of
-//! schedules for it: fewer mean that the search has shrunk. (A commit that makes fewer calls may lower them.)
+//! session at most one id is live. This file has the conditions on the answers of each model, and a minimum number of
+//! schedules: fewer mean that the search has shrunk. (A commit that makes fewer calls may lower them.)
 
 use session_layer::{ErrorKind, SessionId, SessionStore};
 
@@ -19,7 +19,7 @@ use crate::{
 
 const OWNERS: [&str; 2] = ["bob", "ann"];
 
-/// A model with more schedules takes too long.
+/// More schedules than this take too long.
 const MOST_RUNS: usize = 100_000;
 
 /// The requests' cookies.
@@ -137,7 +137,7 @@ async fn run(model: &Model, below: &Below, search: &mut Search, check: &impl Fn(
         panic!("{wrong}");
     }
     // Removes the sessions and epochs of this run, which the next one would find. (Clearing the store takes longer.)
-    for id in watch.world.ids().into_iter().chain(OWNERS.map(SessionId::of_owner)) {
+    for id in watch.world.ids().into_iter().chain(OWNERS.map(SessionId::for_epoch)) {
         below.seen.remove(&id).await.unwrap();
     }
     let end = End { replies, after, has_lost };
@@ -159,7 +159,7 @@ fn explore_all(before: &'static [Op], requests: &[(With, Op)], check: impl Fn(&E
     runs.iter().sum()
 }
 
-/// The same with no answer lost, for requests of many calls.
+/// The same with no answer lost, for requests with many calls.
 fn explore_with_all_answers(before: &'static [Op], requests: &[(With, Op)], check: impl Fn(&End)) -> usize {
     let runs = [false, true]
         .map(|is_bare| explore(&Model { before, requests: requests.to_vec(), loses: false, is_bare }, &check));
@@ -176,7 +176,8 @@ fn is_unknown(reply: &Reply) -> bool {
     reply.status == 503 && reply.report.told == Told::Unknown
 }
 
-/// The end is answered with success, or (an answer was lost) with 503; afterwards nothing is alive.
+/// Asserts that the end is answered with success, or, if an answer was lost, with 503, and that nothing is alive
+/// afterwards.
 fn ended(end: &End, index: usize) {
     let reply = &end.replies[index];
     assert!(reply.status == 200 || (end.has_lost && is_unknown(reply)), "{}: {:?}", reply.status, reply.report.told);
@@ -264,7 +265,7 @@ fn a_double_logout_does_not_fail() {
 #[test]
 fn a_revocation_beside_a_renewal_leaves_nothing_alive() {
     // The model knows its session's id; this one stands in for it.
-    let id = SessionId::of_owner("bob");
+    let id = SessionId::for_epoch("bob");
     for end in [Op::Revoke("bob"), Op::RevokeOne("bob", id), Op::Remove(id)] {
         let runs = explore_all(BOBS, &[(Nothing, end), (Cookie, Op::RenewAndUpdate)], |end| {
             ended(end, 0);

@@ -18,14 +18,14 @@ fn setting(name: &str) -> Option<u64> {
 pub(crate) fn runtime(base: Base) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     match base {
-        // Tasks wait for the schedule alone, so time stands still.
+        // Tasks wait only for the schedule, so time is paused.
         Base::Memory => builder.enable_time().start_paused(true),
         Base::File | Base::Memcached => builder.enable_all(),
     };
     builder.build().unwrap()
 }
 
-/// Runs `each` schedules over this kind of store; runs only the seed if one is set.
+/// Runs `each` schedules over this kind of store. If a seed is set, runs only that one.
 fn run(kind: Kind, each: u64) -> Successes {
     let mut successes = Successes::new();
     let alone = setting("SCHEDULE_SEED");
@@ -50,7 +50,7 @@ fn run(kind: Kind, each: u64) -> Successes {
     successes
 }
 
-/// The same over all kinds with one base.
+/// Runs them over all kinds with one base.
 fn run_all(base: Base, each: u64) {
     let mut successes = Successes::new();
     let kinds: Vec<_> = Kind::all(base).collect();

@@ -59,7 +59,7 @@ impl<'a> Schedule<'a> {
     ///
     /// # Errors
     ///
-    /// What was wrong, and the trace.
+    /// The violation, with the trace.
     pub(crate) async fn run(below: &'a Below, seed: u64, successes: &'a mut Successes) -> Result<Vec<String>, String> {
         let owners = below.owners(seed);
         let mut schedule = Self {
@@ -119,12 +119,12 @@ impl<'a> Schedule<'a> {
         assert_eq!(self.watch.under_way(), 0, "a request is never answered:\n{}", trace());
     }
 
-    /// The next step; `None` if none is left.
+    /// Returns the next step, or `None` if none is left.
     fn decide(&mut self) -> Option<Step> {
         let (dice, gates) = (&mut self.dice, &self.watch.gates);
         let calls = gates.waiting(|tickets| {
             for ticket in tickets.iter_mut().filter(|ticket| ticket.weight == 0) {
-                // Some calls take so long that whole requests pass them.
+                // Some calls take so long that whole requests overtake them.
                 ticket.weight = if dice.percent(25) { 2 } else { 40 };
             }
             tickets.iter().map(|ticket| ticket.weight).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! Tries all decisions, one after another.
+//! Tries all combinations of decisions, one after another.
 
 /// A depth-first search. Each run repeats the decisions of the previous run up to the last one that has an alternative.
 #[derive(Debug, Default)]
@@ -10,7 +10,8 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Decides among `of` alternatives. As long as the answers are the same, a run must ask the same questions.
+    /// Decides among `of` alternatives. While it repeats the previous run's decisions, a run must ask the same
+    /// questions.
     pub(crate) fn choose(&mut self, of: usize) -> usize {
         let at = self.at;
         self.at += 1;
@@ -22,7 +23,7 @@ impl Search {
         chosen
     }
 
-    /// Begins the next run. `false` if all were made.
+    /// Begins the next run. Returns `false` if all runs were made.
     pub(crate) fn next(&mut self) -> bool {
         self.runs += 1;
         self.decisions.truncate(self.at);

@@ -30,7 +30,7 @@ pub(crate) enum SetCookie {
     Removal,
 }
 
-/// The id of the session behind a cookie's value.
+/// Returns the id of the session behind a cookie's value.
 pub(crate) fn id_of(token: &str) -> SessionId {
     SessionToken::parse(token).unwrap().identify("sid").0
 }

@@ -71,7 +71,7 @@ fn ring() -> KeyRing {
 impl Below {
     pub(crate) async fn open(kind: Kind) -> Self {
         let clock = match kind.base {
-            // It has its server's time.
+            // memcached uses its server's time.
             Base::Memcached => Clock::system(),
             Base::Memory | Base::File => Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
         };
@@ -85,7 +85,7 @@ impl Below {
             }
             Base::Memcached => {
                 let server = server.insert(Memcached::start_on_socket(&["-m", "256"]));
-                // More than a busy machine needs: failures come from the schedule alone.
+                // More than a busy machine needs, so that failures come only from the schedule.
                 let limit = Duration::from_secs(30);
                 let store = MemcachedStore::builder().servers([server.address()]);
                 DynStore::new(store.connect_timeout(limit).request_timeout(limit).build().unwrap())
@@ -121,7 +121,7 @@ impl Below {
     pub(crate) fn owners(&self, seed: u64) -> [&'static str; 2] {
         match self.kind.base {
             Base::Memory | Base::File => ["bob", "ann"],
-            // It can't be cleared.
+            // memcached can't be cleared.
             Base::Memcached => [format!("bob {seed}").leak(), format!("ann {seed}").leak()],
         }
     }

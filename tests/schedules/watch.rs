@@ -142,7 +142,7 @@ impl<'a> Watch<'a> {
         self.gates.note(format!("{} answers {status}: saw {saw}, {:?}{cookie}", begun.number, report.told));
     }
 
-    /// The trace.
+    /// Returns the trace.
     ///
     /// # Errors
     ///

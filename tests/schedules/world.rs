@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// The layer reports that it has moved a session.
+    /// Records that the layer reports to have moved a session.
     pub(crate) fn renewed(&mut self, from: &SessionId, to: &SessionId, record: &Record, login: bool) {
         let (Some(&from), Some(&to)) = (self.index.get(from), self.index.get(to)) else {
             return self.complain("a renewal of what was never stored".to_owned());
@@ -289,7 +289,7 @@ impl World {
         Begun { number, operation, cookie, was_dead, meant }
     }
 
-    /// A request was answered.
+    /// Checks an answered request.
     pub(crate) fn end(&mut self, begun: &Begun, reply: &Reply) {
         let Begun { number, operation, .. } = begun;
         let report = &reply.report;
@@ -345,7 +345,7 @@ impl World {
         }
     }
 
-    /// A change answered with success is in the session, unless that has ended meanwhile.
+    /// Checks that a change answered with success is in the session, unless the session has ended in the meantime.
     fn must_have_written(&mut self, number: u32, saw: Option<usize>) {
         let is_there = self.known.iter().any(|known| known.is_handed_out && known.ever.contains(&number));
         let lives = saw.is_none_or(|saw| {
@@ -364,7 +364,7 @@ impl World {
         let known = |id: &SessionId| self.index.get(id).copied();
         let ended: Vec<usize> = match operation {
             Operation::Destroy | Operation::DestroyNow => cookie.as_ref().and_then(known).into_iter().collect(),
-            // Given to an owner meanwhile, the session is unknown to the holder of the old token.
+            // If the session was given to an owner in the meantime, the holder of the old token can't use it.
             Operation::Login(_) => saw.filter(|saw| self.is_still(*saw, report.owner.as_ref())).into_iter().collect(),
             Operation::Leave if report.owner.is_some() => saw.into_iter().collect(),
             Operation::Revoke(_) => meant.clone(),

@@ -36,18 +36,18 @@ async fn reads_like_a_map(store: impl SessionStore + Clone, clock: Clock) {
     assert!(!sessions.end(&ada).await.unwrap());
     assert!(!sessions.contains(&ada).await.unwrap());
     assert_eq!(all(&sessions).await, [bob]);
-    // The expired are as good as never there.
+    // Expired sessions count as absent.
     clock.advance(Duration::from_secs(3_600));
     assert!(!sessions.contains(&bob).await.unwrap());
     assert!(sessions.open(&bob).await.unwrap().is_none());
     assert!(sessions.is_empty().await.unwrap());
     let eve = member(&layer, "eve").await;
     assert_eq!(all(&sessions).await, [eve]);
-    sessions.clear().await.unwrap();
+    sessions.end_all().await.unwrap();
     assert!(sessions.is_empty().await.unwrap());
 }
 
-/// Every session that lives all the while comes once, whatever comes and goes meanwhile.
+/// Every session that exists throughout is listed once, whatever is created and removed in the meantime.
 async fn iteration_goes_on_beside_writers(
     store: impl SessionStore + Listing + Clone,
     layer: SessionLayer,

@@ -11,7 +11,7 @@ const N: Key<u64> = Key::new("n");
 #[tokio::test]
 async fn an_absent_session_is_none_and_is_not_created() {
     let Site { sessions, store, .. } = Site::new();
-    let id = SessionId::of_owner("absent");
+    let id = SessionId::for_epoch("absent");
     assert!(sessions.open(&id).await.unwrap().is_none());
     assert_eq!(sessions.get(&id, N).await.unwrap(), None);
     assert_eq!(sessions.update(&id, N, |n| *n += 1).await.unwrap(), None);

@@ -7,8 +7,8 @@ mod memcached;
 
 mod dictionary;
 mod entries;
+mod leases;
 mod limit;
-mod locks;
 mod owners;
 mod races;
 mod support;

@@ -61,7 +61,7 @@ async fn revoke_ends_all_sessions_of_an_owner() {
     assert_eq!(site.sessions.of_owner("ada").await.unwrap()[0].id(), new);
 }
 
-/// The epoch alone ends them: if the store can't list, can't remove, or the answer was lost.
+/// The epoch alone ends them: if the store can't list or can't remove, or if the answer was lost.
 #[tokio::test]
 async fn revocation_needs_the_epoch_only() {
     for fault in [
@@ -123,8 +123,8 @@ async fn another_owners_id_is_not_found() {
     nobody.insert("n", 1).unwrap();
     nobody.save().await.unwrap();
     let nobody = nobody.id().unwrap();
-    let epoch = session_layer::SessionId::of_owner("bob");
-    for id in [bob, nobody, epoch, session_layer::SessionId::of_owner("absent")] {
+    let epoch = session_layer::SessionId::for_epoch("bob");
+    for id in [bob, nobody, epoch, session_layer::SessionId::for_epoch("absent")] {
         assert!(!site.sessions.revoke_one("ada", &id).await.unwrap());
         assert!(!site.sessions.revoke_others("ada", &id).await.unwrap());
     }
@@ -218,22 +218,22 @@ async fn a_limit_ends_the_oldest_sessions_of_an_owner() {
     let mut ids = Vec::new();
     for _ in 0..3 {
         site.clock.advance(Duration::from_secs(10));
-        assert!(site.sessions.admit("ada", 3, AtLimit::Refuse).await.unwrap());
+        assert!(site.sessions.make_room_for("ada", 3, AtLimit::Refuse).await.unwrap());
         ids.push(site.member("ada").await);
     }
     site.member("bob").await;
-    assert!(!site.sessions.admit("ada", 3, AtLimit::Refuse).await.unwrap());
+    assert!(!site.sessions.make_room_for("ada", 3, AtLimit::Refuse).await.unwrap());
     assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 3, "nothing was ended");
-    assert!(site.sessions.admit("ada", 3, AtLimit::EndOldest).await.unwrap());
+    assert!(site.sessions.make_room_for("ada", 3, AtLimit::EndOldest).await.unwrap());
     assert!(!site.sessions.contains(&ids[0]).await.unwrap());
     assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 2);
-    assert!(site.sessions.admit("ada", 1, AtLimit::EndOldest).await.unwrap(), "a limit that was lowered");
+    assert!(site.sessions.make_room_for("ada", 1, AtLimit::EndOldest).await.unwrap(), "a limit that was lowered");
     assert!(site.sessions.of_owner("ada").await.unwrap().is_empty());
-    assert!(!site.sessions.admit("ada", 0, AtLimit::EndOldest).await.unwrap());
+    assert!(!site.sessions.make_room_for("ada", 0, AtLimit::EndOldest).await.unwrap());
     assert_eq!(site.sessions.of_owner("bob").await.unwrap().len(), 1);
 }
 
-/// A session renewed between the look and the write is ended under its new id.
+/// A session that is renewed between the load and the write is ended under its new id.
 #[tokio::test]
 async fn a_session_renewed_meanwhile_is_ended_under_its_new_id() {
     let site = Site::new();
@@ -284,7 +284,7 @@ async fn a_session_is_ended_by_a_write_whose_answer_was_lost() {
     }
 }
 
-/// The caller is dropped while the oldest sessions are being ended. All that had to end do.
+/// The caller is dropped while the oldest sessions are being ended. All that had to end are ended.
 #[tokio::test]
 async fn making_room_completes_when_its_caller_is_dropped() {
     let site = Site::new();
@@ -293,7 +293,7 @@ async fn making_room_completes_when_its_caller_is_dropped() {
     }
     let gate = site.store.pause(Operation::End, Step::Before);
     let sessions = site.sessions.clone();
-    let asking = tokio::spawn(async move { sessions.admit("ada", 1, AtLimit::EndOldest).await });
+    let asking = tokio::spawn(async move { sessions.make_room_for("ada", 1, AtLimit::EndOldest).await });
     gate.reached().await;
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());

@@ -1,4 +1,4 @@
-//! Revocation beside requests that are in the middle of a slow write.
+//! Revocation during slow writes of other requests.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -42,7 +42,7 @@ impl<S: SessionStore + Clone> Round<S> {
     async fn writing(&self, number: usize) -> (Vec<(Session, JoinHandle<()>)>, impl FnOnce()) {
         let (fault, gate) = Fault::pause();
         let fault = fault.on(Operation::Update).on(Operation::Rename);
-        // Before the store has done it, or after.
+        // Before the store has carried out the write, or after.
         let fault = if number.is_multiple_of(2) { fault } else { fault.afterwards() };
         self.store.inject(fault);
         let mut writes = Vec::new();
@@ -131,7 +131,7 @@ async fn revoke_beside_slow_writes_ends_all_over_memcached() {
     revocation(store, Clock::system(), 1_000).await;
 }
 
-/// All others end; the kept one lives, with every write that its own requests were told is saved.
+/// All others end. The kept session stays alive, with every write that was acknowledged to its own requests.
 async fn revocation_of_others(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
     for number in 0..rounds {
         let round = Round::new(&store, &clock, number).await;
@@ -177,8 +177,8 @@ async fn revoke_others_beside_slow_writes_keeps_one_over_memcached() {
     revocation_of_others(store, Clock::system(), 300).await;
 }
 
-/// A session that was ended stays ended, under its id and under the id of a renewal under way. If the answer is that it
-/// was not found, its renewal came first. No other session ends.
+/// A session that was ended stays ended, under its id and under the id of a renewal under way. If the answer says that
+/// it was not found, its renewal came first. No other session ends.
 async fn revocation_of_one(store: impl SessionStore + Clone, clock: Clock, rounds: usize) {
     let mut renewed_some = 0;
     for number in 0..rounds {

@@ -30,7 +30,7 @@ impl Site {
     pub(crate) fn with(policy: ConflictPolicy) -> Self {
         let clock = clock();
         let store = FaultStore::new(MemoryStore::with_clock(clock.clone()));
-        let layer = SessionLayer::builder(store.clone()).clock(clock.clone()).conflicts(policy).build().unwrap();
+        let layer = SessionLayer::builder(store.clone()).clock(clock.clone()).conflict_policy(policy).build().unwrap();
         Self { sessions: layer.sessions(), store, clock, layer }
     }
 

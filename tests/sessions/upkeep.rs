@@ -39,12 +39,12 @@ async fn ids_are_paged_and_each_appears_once() {
     assert!(site.store.calls(Operation::Ids) > 2);
     assert_eq!(ids.next().await.unwrap(), None, "the end stays the end");
     assert_eq!(site.sessions.count().await.unwrap(), 600);
-    assert_eq!(site.sessions.clear().await.unwrap(), 600);
+    assert_eq!(site.sessions.end_all().await.unwrap(), 600);
     assert_eq!(site.sessions.count().await.unwrap(), 0);
     assert_eq!(site.sessions.ids().next().await.unwrap(), None);
 }
 
-/// Those of all owners and of anonymous visitors; a save under way does not bring one back.
+/// Sessions of all owners and of anonymous visitors. A save under way doesn't bring one back.
 #[tokio::test]
 async fn clear_ends_every_session() {
     let site = Site::new();
@@ -54,7 +54,7 @@ async fn clear_ends_every_session() {
     nobody.save().await.unwrap();
     let late = site.layer.open_session(ids[0]).await.unwrap().unwrap();
     late.insert("n", 2).unwrap();
-    assert_eq!(site.sessions.clear().await.unwrap(), 3);
+    assert_eq!(site.sessions.end_all().await.unwrap(), 3);
     assert_eq!(late.save().await.unwrap_err().kind(), ErrorKind::Gone);
     for id in [ids[0], ids[1], nobody.id().unwrap()] {
         assert!(!site.sessions.contains(&id).await.unwrap());
@@ -68,9 +68,9 @@ async fn sweeps_remove_expired_and_idle_sessions_and_are_reported() {
     site.clock.advance(Duration::from_secs(3_000));
     let new = site.member("ada").await;
     assert_eq!(site.sessions.status(&old).await.unwrap(), Some(SessionStatus::Active));
-    let lock = site.sessions.lock(&new, Duration::from_secs(10)).await.unwrap().unwrap();
-    assert_eq!(site.sessions.status(&new).await.unwrap(), Some(SessionStatus::Locked));
-    assert!(lock.release().await.unwrap());
+    let lease = site.sessions.lease(&new, Duration::from_secs(10)).await.unwrap().unwrap();
+    assert_eq!(site.sessions.status(&new).await.unwrap(), Some(SessionStatus::Leased));
+    assert!(lease.release().await.unwrap());
     let swept = site.sessions.delete_idle(Duration::from_secs(2_000)).await.unwrap();
     assert_eq!((swept.deleted, swept.remaining), (1, 1));
     assert!(!site.sessions.contains(&old).await.unwrap());
@@ -86,17 +86,17 @@ async fn sweeps_remove_expired_and_idle_sessions_and_are_reported() {
 #[tokio::test]
 async fn an_unsupported_operation_is_an_error_that_names_it() {
     let sessions = Sessions::new(Bare(session_layer::MemoryStore::new()));
-    let id = SessionId::of_owner("x");
+    let id = SessionId::for_epoch("x");
     let second = Duration::from_secs(1);
     let errors = [
         sessions.ids().next().await.map(drop).unwrap_err(),
         sessions.count().await.map(drop).unwrap_err(),
-        sessions.clear().await.map(drop).unwrap_err(),
+        sessions.end_all().await.map(drop).unwrap_err(),
         sessions.sweep().await.map(drop).unwrap_err(),
         sessions.delete_idle(second).await.map(drop).unwrap_err(),
-        sessions.unlock(&id, session_layer::store::Holder::from_u128(1)).await.map(drop).unwrap_err(),
+        sessions.release(&id, session_layer::store::Holder::from_u128(1)).await.map(drop).unwrap_err(),
         sessions.of_owner("ada").await.map(drop).unwrap_err(),
-        sessions.admit("ada", 3, session_layer::AtLimit::Refuse).await.map(drop).unwrap_err(),
+        sessions.make_room_for("ada", 3, session_layer::AtLimit::Refuse).await.map(drop).unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");

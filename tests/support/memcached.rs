@@ -15,8 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A free port that no server of this process had before. A server that is down for a moment keeps its port: given
-/// away, its test would talk to another test's server.
+/// Returns a free port that no server of this process had before. A server that is down for a moment keeps its port: if
+/// the port were reused, its test would talk to another test's server.
 fn free_port() -> Option<u16> {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
@@ -36,7 +36,7 @@ enum Listen {
 }
 
 impl Memcached {
-    /// Starts one on a free port of 127.0.0.1, with these options.
+    /// Starts a server on a free port of 127.0.0.1, with these options.
     pub fn start(options: &[&str]) -> Self {
         // Another process may take the port before it is used.
         for _ in 0..20 {
@@ -49,7 +49,7 @@ impl Memcached {
         panic!("memcached does not start with {options:?}");
     }
 
-    /// Starts one on a Unix socket, with these options.
+    /// Starts a server on a Unix socket, with these options.
     pub fn start_on_socket(options: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("session-layer-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -181,7 +181,7 @@ impl Memcached {
         panic!("it answered {seen:?} and no {until}");
     }
 
-    /// A counter of its `stats`.
+    /// Returns a counter of its `stats`.
     pub fn stat(&self, name: &str) -> u64 {
         let lines = self.ask("stats\r\n", "END");
         let prefix = format!("STAT {name} ");

@@ -25,13 +25,13 @@ const VERBS: [&[u8]; 5] = [b"mg ", b"ms ", b"md ", b"EVAL", b"MGET"];
 pub enum Fault {
     /// Cuts the connection before the request is forwarded.
     CutRequest,
-    /// Forwards the request, and cuts the connection in place of its reply.
+    /// Forwards the request, and cuts the connection instead of forwarding its reply.
     CutReply,
     /// Forwards the request and drops its reply; later replies pass.
     SwallowReply,
     /// Forwards the request, and sends these bytes before its reply.
     Inject(Vec<u8>),
-    /// Forwards the request, and sends these bytes in place of the first value in the reply.
+    /// Forwards the request, and sends these bytes instead of the first value in the reply.
     Replace(Vec<u8>),
 }
 
@@ -50,7 +50,7 @@ struct Control {
     delay: Mutex<Duration>,
     commands: AtomicU64,
     fired: AtomicU64,
-    /// After how many writes of requests the connection is cut in place of the reply.
+    /// The number of writes of requests after which the connection is cut instead of forwarding the reply.
     losing: Mutex<Option<u32>>,
     lost: AtomicBool,
     cut: Notify,
@@ -82,8 +82,8 @@ impl Proxy {
         *self.control.armed.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }
 
-    /// Loses the answer to the n-th write of requests from now on, by cutting the connection when it comes; with `None`
-    /// no more. Returns whether one was lost since the last time.
+    /// Loses the answer to the n-th write of requests from now on, by cutting the connection when it comes. `None`
+    /// stops this. Returns whether an answer was lost since the last call.
     pub fn lose_answer(&self, nth: Option<u32>) -> bool {
         *self.control.losing.lock().unwrap() = nth;
         self.control.lost.swap(false, Ordering::SeqCst)
@@ -114,7 +114,7 @@ impl Proxy {
 }
 
 impl Control {
-    /// Counts a write of requests. Whether its answer is the one to be lost.
+    /// Counts a write of requests. Returns whether its answer is the one to lose.
     fn loses_this(&self) -> bool {
         let mut losing = self.losing.lock().unwrap();
         *losing = losing.map(|left| left.saturating_sub(1));
@@ -190,7 +190,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
     }
 }
 
-/// The position of the first value in these replies, including its line.
+/// Returns the position of the first value in these replies, including its line.
 fn first_value(replies: &[u8]) -> Option<Range<usize>> {
     let start = if replies.starts_with(b"VA ") { 0 } else { find(replies, b"\r\nVA ")? + 2 };
     let line = start + find(&replies[start..], b"\r\n")?;

@@ -180,7 +180,7 @@ async fn a_field_that_is_missing_or_of_another_type_is_an_error_that_names_key_a
             "{codec:?}"
         );
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(cause, "there is no such entry, and the type has no default for it", "{codec:?}");
+        assert_eq!(cause, "the entry is missing, and the field has no default", "{codec:?}");
 
         let bench = Bench::new(codec.clone(), |session| session.insert("first", "hunter2").unwrap()).await;
         let before = bench.record().await;

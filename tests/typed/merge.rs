@@ -208,8 +208,8 @@ fn applied(updates: &[Vec<Step>], mut shop: Shop) -> Shop {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Two requests on one record, the second of which meets the first one's write, have the result of running one
-    /// after another. A request whose changes cancel out writes nothing.
+    /// Two requests on one record, the second of which conflicts with the first one's write, have the result of running
+    /// one after another. A request whose changes cancel out writes nothing.
     #[test]
     fn two_requests_have_the_result_of_running_one_after_another(
         base in base(),

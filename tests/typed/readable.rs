@@ -100,7 +100,7 @@ async fn json_says_that_the_key_of_an_object_is_a_string() {
     refused::<Pairs>(json(), HashMap::new, || HashMap::from([((1, 2), 3)]), reason).await;
 }
 
-/// Detected only in builds with debug assertions, as tests are.
+/// Detected only in builds with debug assertions, such as tests.
 #[cfg(debug_assertions)]
 mod found {
     use super::*;
@@ -182,7 +182,7 @@ mod found {
             assert_eq!((error.kind(), error.key()), (ErrorKind::Encode, Some("cart")), "{codec:?}");
             assert!(error.to_string().contains("Shop"), "{error}");
             let source = error.source().unwrap().to_string();
-            assert!(source.starts_with(REASON) && source.contains("no such entry"), "{source}");
+            assert!(source.starts_with(REASON) && source.contains("the entry is missing"), "{source}");
             assert!(typed.get().unwrap().cart.is_empty(), "{codec:?}");
             typed.update(|shop| (shop.visits, shop.cart) = (1, vec![1])).unwrap();
             assert_eq!(typed.update(|shop| shop.cart.clear()).unwrap_err().key(), Some("cart"), "{codec:?}");

@@ -59,7 +59,7 @@ async fn refused<T: Serialize + DeserializeOwned + Default + 'static>() {
                 let name = std::any::type_name::<T>();
                 assert_eq!(error.to_string(), format!("typed session {name} could not be decoded"));
                 let cause = std::error::Error::source(&error).unwrap().to_string();
-                assert_eq!(cause, "a typed session is a struct with named fields, none of them flattened");
+                assert_eq!(cause, "a typed session must be a struct with named fields and without `flatten`");
             }
         }
     }

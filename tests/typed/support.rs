@@ -41,14 +41,14 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// A session that `fill` has filled.
+    /// Creates a session and lets `fill` fill it.
     pub(crate) async fn new(codec: Codec, fill: impl FnOnce(&Session)) -> Self {
         Self::with(codec, ConflictPolicy::Merge, fill).await
     }
 
     pub(crate) async fn with(codec: Codec, conflicts: ConflictPolicy, fill: impl FnOnce(&Session)) -> Self {
         let store = FaultStore::new(MemoryStore::new());
-        let layer = SessionLayer::builder(store.clone()).codec(codec).conflicts(conflicts).build().unwrap();
+        let layer = SessionLayer::builder(store.clone()).codec(codec).conflict_policy(conflicts).build().unwrap();
         let session = layer.new_session();
         session.insert("other", 1).unwrap();
         fill(&session);
@@ -57,12 +57,12 @@ impl Bench {
         Self { store, layer, id: session.id().unwrap() }
     }
 
-    /// The session, loaded as by another request.
+    /// Loads the session, as another request would.
     pub(crate) async fn open(&self) -> Session {
         self.layer.open_session(self.id).await.unwrap().unwrap()
     }
 
-    /// The stored record.
+    /// Returns the stored record.
     pub(crate) async fn record(&self) -> std::sync::Arc<Record> {
         self.store.inner().load(&self.id).await.unwrap().unwrap().record
     }

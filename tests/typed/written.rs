@@ -143,7 +143,7 @@ async fn a_name_and_its_alias_side_by_side_are_an_error() {
         let error = Typed::<Shop>::new(session).get().unwrap_err();
         assert_eq!((error.kind(), error.key()), (ErrorKind::Decode, Some("name")), "{codec:?}");
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(cause, "there are several entries for it, under its name and under an alias", "{codec:?}");
+        assert_eq!(cause, "several entries match this field, by its name or an alias", "{codec:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the programs here share: the reference session, a small random number generator, and the memory in use.
+//! Shared by the programs here: the reference session, a small random number generator, and the memory in use.
 #![allow(clippy::missing_panics_doc, reason = "a bench has no caller to tell")]
 
 use std::{
@@ -10,11 +10,11 @@ use std::{
 
 use session_layer::{
     Lifetime, SessionId,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Epoch, Owner, Record},
 };
 
-/// Runs a call that never waits: those of a memory store without snapshots.
+/// Runs a call that never waits, such as those of a memory store without snapshots.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -33,21 +33,23 @@ pub fn reference(number: u64) -> Arc<Record> {
     let csrf = "\u{1}\"0123456789abcdef0123456789abcdef\"";
     let pairs = [("cart", cart.as_bytes()), ("csrf", csrf.as_bytes()), ("n", b"\x0142"), ("user", user.as_bytes())];
     let entries = Entries::from_sorted(pairs.into_iter()).expect("sorted");
-    Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries))
+    Arc::new(
+        Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries),
+    )
 }
 
-/// The same with an owner.
+/// The reference session with an owner.
 pub fn owned(number: u64) -> Arc<Record> {
     let owner = Owner::new(format!("ada{number:08}@example.org"), Epoch::from_u64(number)).expect("a name");
     Arc::new((*reference(number)).clone().with_owner(Some(owner)))
 }
 
-/// An id as the layer makes them.
+/// A new id, generated as the layer does.
 pub fn fresh_id() -> SessionId {
     SessionToken::generate().expect("random numbers").identify("sid").0
 }
 
-/// xorshift64*: good enough to pick sessions.
+/// A pseudo-random generator (xorshift64*), good enough to pick sessions.
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
 
@@ -66,7 +68,7 @@ impl Random {
     }
 }
 
-/// Resident bytes of this process, from `/proc` (Linux only).
+/// Returns the resident bytes of this process, from `/proc` (Linux only).
 pub fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");

@@ -1,12 +1,12 @@
-//! The memory store beside quick_cache and moka as engines, and beside a plain sharded hash map.
+//! Compares the memory store with quick_cache and moka as engines, and with a plain sharded hash map.
 //!
 //! ```sh
 //! cargo run --release -p engines
 //! ```
 //!
-//! Each candidate runs in a process of its own. The libraries are given what a session store needs of them: an entry
-//! with record, version and expiry, checked at each load; a weight by bytes; a version check in one step. What they
-//! can't do (see the table at the end) is not emulated, so they do less for their times than the store does.
+//! Each candidate runs in a separate process. The libraries get what a session store needs: an entry with record,
+//! version and expiry, which is checked at each load; a weight in bytes; an atomic version check. What they can't do
+//! (see the table at the end) is not emulated, so they do less work in their times than the store does.
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{
@@ -43,11 +43,11 @@ impl Entry {
     }
 }
 
-/// What each candidate is asked.
+/// The calls that are measured.
 trait Engine: Send + Sync {
     fn create(&self, id: SessionId, record: &Arc<Record>);
     fn load(&self, id: &SessionId) -> Option<Arc<Record>>;
-    /// Load, then replace if the version is still the one that was loaded.
+    /// Loads, then replaces if the version is still the loaded one.
     fn update(&self, id: &SessionId, record: &Arc<Record>) -> bool;
 }
 
@@ -83,7 +83,7 @@ impl Engine for Plain {
     }
 }
 
-/// The same with a mutex per shard, which is what any engine that keeps an order of use needs.
+/// The same with one mutex per shard, which any engine that maintains an order of use needs.
 struct PlainMutex(Vec<Mutex<HashMap<SessionId, Entry>>>);
 
 impl PlainMutex {
@@ -186,7 +186,7 @@ impl Engine for Moka {
     }
 }
 
-/// The store as it is, through its contract: with clock, events and futures.
+/// The store as it is, through its contract, with clock, events and futures.
 struct Ours(MemoryStore);
 
 impl Engine for Ours {
@@ -227,7 +227,7 @@ fn engine(name: &str, capacity: usize) -> Box<dyn Engine> {
     }
 }
 
-/// Nanoseconds of one call: the median of the rounds.
+/// Returns the nanoseconds of one call: the median of the rounds.
 fn time(calls: usize, mut call: impl FnMut()) -> f64 {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -241,7 +241,7 @@ fn time(calls: usize, mut call: impl FnMut()) -> f64 {
 }
 
 fn filled(name: &str, count: usize) -> (Box<dyn Engine>, Vec<SessionId>) {
-    // A little room, so that uneven shards evict nothing.
+    // With spare capacity, so that uneven shards evict nothing.
     let engine = engine(name, count + count / 8 + 100);
     let ids: Vec<_> = (0..count).map(|_| fresh_id()).collect();
     for (number, id) in ids.iter().enumerate() {
@@ -250,7 +250,7 @@ fn filled(name: &str, count: usize) -> (Box<dyn Engine>, Vec<SessionId>) {
     (engine, ids)
 }
 
-/// Loads a second by this many threads.
+/// Returns the loads a second of this many threads.
 fn throughput(engine: &dyn Engine, ids: &[SessionId], threads: u64) -> f64 {
     const CALLS: usize = 400_000;
     let mut rounds: Vec<f64> = (0..5)
@@ -282,14 +282,14 @@ fn throughput(engine: &dyn Engine, ids: &[SessionId], threads: u64) -> f64 {
 }
 
 fn measure(name: &str) {
-    // As in a server: the store's sweep has where to run.
+    // In a runtime, as in a server, so that the store's sweep can run.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let _inside = runtime.enter();
     let mut random = Random(42);
     let before = resident();
     let (engine_100k, ids) = filled(name, 100_000);
-    // The ids themselves are ours.
+    // Without the 16 bytes of each id in `ids`.
     let per_session = (resident() - before) as f64 / 100_000.0 - 16.0;
     let one = throughput(&*engine_100k, &ids, 1);
     let two = throughput(&*engine_100k, &ids, 2);

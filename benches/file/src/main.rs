@@ -1,4 +1,4 @@
-//! The file store against the plain file operations under it.
+//! Compares the file store with the plain file operations that it consists of.
 //!
 //! ```text
 //! cargo run --release -p bench-file [-- DIR [SESSIONS ...]]
@@ -7,13 +7,13 @@
 //! prints, for 1,000 and 100,000 sessions (or as given) in a temporary directory in `DIR`:
 //!
 //! - a load, and `tokio::fs::read` of the same file;
-//! - an update with durability none, and writing a temporary file and renaming it over another of the same bytes: in one
-//!   blocking call, and as two calls of `tokio::fs`;
-//! - the sessions of one owner;
+//! - an update with durability none, and writing a temporary file and renaming it over another one of the same size: in
+//!   one blocking call, and as two calls of `tokio::fs`;
+//! - a list of one owner's sessions;
 //! - a sweep that finds nothing, and a recursive directory listing: names with metadata, as `ls -lR`, and names alone.
 //!
-//! They are measured in turns, call by call, in one run; the figures are medians over 15 rounds. The files are in the
-//! page cache.
+//! The measurements are interleaved, call by call, in one run. The figures are medians over 15 rounds. The files are in
+//! the page cache.
 #![allow(clippy::print_stdout, reason = "a command prints its result")]
 
 use std::{
@@ -27,7 +27,7 @@ use std::{
 
 use session_layer::{
     Durability, FileStore, Lifetime, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Epoch, Owner, Record},
     store::{Listing, Owners, Update, Usage},
 };
@@ -37,7 +37,7 @@ const CALLS: usize = 2_000;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Times by what was measured, one for each call.
+/// The durations of the calls, by what was measured.
 #[derive(Default)]
 struct Times(BTreeMap<&'static str, Vec<Duration>>);
 
@@ -53,18 +53,18 @@ impl Times {
     }
 }
 
-/// About 0.7 KB, as the reference session of the budgets.
+/// A record of about 0.7 KB, like the reference session of the budgets.
 fn record(number: u64) -> Result<Arc<Record>> {
     let counter = number.to_string();
     let (cart, user) = (vec![b'c'; 400], vec![b'u'; 160]);
     let entries = [("cart", &cart[..]), ("csrf", &[b's'; 32][..]), ("n", counter.as_bytes()), ("user", &user[..])];
-    // Every tenth session has an owner, and each owner ten of them.
+    // Every tenth session has an owner, and each owner has ten of them.
     let owner = number.is_multiple_of(10).then(|| Owner::new(format!("user-{}", number / 100), Epoch::from_u64(1)));
-    let record = Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
+    let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
     Ok(Arc::new(record.with_owner(owner.transpose()?).with_entries(Entries::from_sorted(entries.into_iter())?)))
 }
 
-/// Spread as hashes are.
+/// An id, spread as hashes are.
 fn id(number: u64) -> SessionId {
     let mix = |seed: u64| {
         let mut x = (number ^ seed).wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -81,7 +81,7 @@ fn path_of(store: &FileStore, id: &SessionId) -> PathBuf {
     store.dir().join(&name[..2]).join(name)
 }
 
-/// How many files are under a directory, and with metadata how many bytes they have.
+/// Counts the files under a directory and, with metadata, their bytes.
 fn listing(dir: &Path, with_metadata: bool) -> Result<(u64, u64)> {
     let (mut count, mut bytes) = (0, 0);
     for entry in fs::read_dir(dir)? {
@@ -121,7 +121,7 @@ async fn fill(store: &FileStore, sessions: u64) -> Result<()> {
     Ok(())
 }
 
-/// A filled store with what was measured on it.
+/// A filled store, and what was measured on it.
 struct Filled {
     _dir: tempfile::TempDir,
     store: FileStore,
@@ -141,7 +141,7 @@ impl Filled {
     async fn round(&mut self, round: u64) -> Result<()> {
         let Self { store, sessions, times, .. } = self;
         let sessions = *sessions;
-        // By turns, call by call, each on sessions of its own.
+        // Interleaved, call by call, each on different sessions.
         for call in 0..CALLS as u64 {
             let number = (round * 7_919 + call * 104_729) % sessions;
             let (id, path) = (id(number), path_of(store, &id(number)));
@@ -168,7 +168,7 @@ impl Filled {
                 assert!(matches!(outcome, Update::Updated(_)));
                 continue;
             }
-            // The same bytes in the same place, so that the same parts of the file system are cold or warm.
+            // The same bytes in the same directory, so that the same parts of the file system are cold or warm.
             let (bytes, temporary) = (fs::read(&path)?, path.with_file_name("plain-tmp"));
             overwritten.push((id, next));
             let begun = Instant::now();
@@ -185,7 +185,7 @@ impl Filled {
                 times.add("write and rename, tokio::fs", begun);
             }
         }
-        // A plain file has not the times of a session's.
+        // The plain file doesn't have the times of a session's file.
         for (id, next) in overwritten {
             let held = store.load(&id).await?.ok_or("a session is gone")?;
             store.update(&id, &next, &held.version, usage).await?;
@@ -228,7 +228,7 @@ fn main() -> Result<()> {
     for sessions in sizes {
         stores.push(runtime.block_on(Filled::new(&parent, sessions))?);
     }
-    // In turns, so that whatever else the machine does falls on all of them.
+    // Interleaved, so that whatever else the machine does affects all of them.
     for round in 0..ROUNDS as u64 {
         for filled in &mut stores {
             runtime.block_on(filled.round(round))?;

@@ -1,6 +1,6 @@
-//! A multiplexed client with nothing around it: a writer task, a reader task, replies in order, and only gets.
+//! A minimal multiplexed client: a writer task, a reader task, replies in order, and only gets.
 //!
-//! No time limit, no reconnection, no opaque, no record: what is left is what such a client costs at the least.
+//! It has no time limit, reconnection, opaque or record, so it shows the least that such a client costs.
 
 use std::{
     collections::VecDeque,
@@ -31,7 +31,8 @@ impl Bare {
         tokio::spawn(async move {
             let (mut batch, mut bytes) = (Vec::new(), Vec::new());
             while requests.recv_many(&mut batch, 256).await > 0 {
-                // As the store's client does: without this turn for the others, every request is written alone.
+                // As the store's client does. Without yielding to the other tasks here, every request would be written
+                // alone.
                 if !waiting.lock().unwrap().is_empty() {
                     tokio::task::yield_now().await;
                     while batch.len() < 256

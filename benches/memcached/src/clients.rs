@@ -1,4 +1,4 @@
-//! Every client that is measured, behind one call.
+//! All clients that are measured, behind one call.
 
 use std::{
     sync::Arc,
@@ -9,7 +9,7 @@ use async_memcached::AsciiProtocol;
 use mtop_client::{MemcachedClient, MemcachedClientConfig, RendezvousSelector, Server, ServerID, TcpClientFactory};
 use session_layer::{
     Lifetime, MemcachedStore, SessionId, SessionStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Record},
     store::{Update, Usage},
 };
@@ -17,11 +17,11 @@ use tokio::sync::Mutex;
 
 use crate::bare::Bare;
 
-/// How many keys each task walks through.
+/// How many keys each task uses.
 const KEYS: usize = 64;
 const TASKS: usize = 64;
 
-/// Connections of each pool.
+/// The number of connections of each pool.
 const POOL: usize = 16;
 
 pub(crate) const NAMES: [&str; 7] = [
@@ -60,7 +60,7 @@ impl Clients {
             .unwrap();
         let value = vec![b'x'; 440];
         let entries = Entries::from_sorted([("user", &value[..])].into_iter()).unwrap();
-        let record = Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
+        let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
         let record = Arc::new(record.with_entries(entries));
         let ids: Vec<_> = (0..TASKS * KEYS).map(|_| SessionToken::generate().unwrap().identify("sid").0).collect();
         for id in &ids {
@@ -91,7 +91,7 @@ impl Clients {
         }
     }
 
-    /// One operation of this client, by this task.
+    /// Runs one operation of this client in this task.
     pub(crate) async fn operate(&self, client: usize, task: usize) {
         thread_local!(static TURN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
         let turn = TURN.with(|turn| turn.replace(turn.get().wrapping_add(1)));
@@ -113,7 +113,7 @@ impl Clients {
         assert!(length >= 440, "{length} bytes");
     }
 
-    /// The last write wins where two workers are at the same record; what is measured is the round trip.
+    /// The last write wins if two workers update the same record. Only the round trip is measured.
     async fn update(&self, id: &SessionId) {
         thread_local!(static VERSIONS: std::cell::RefCell<std::collections::HashMap<SessionId, session_layer::store::Version>> =
             std::cell::RefCell::default());

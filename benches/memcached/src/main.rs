@@ -1,11 +1,12 @@
-//! The memcached store beside the published async clients, in one run over one real server.
+//! Compares the memcached store with the published async clients, in one run with one real server.
 //!
 //! ```text
 //! cargo run --release -p bench-memcached
 //! ```
 //!
-//! Each round every client loads records of about 512 bytes, on two worker threads; the medians over the rounds are
-//! printed, in operations a second, with the store's ratios to the best published client and to a bare multiplexed one.
+//! In each round every client loads records of about 512 bytes, on two worker threads. The program prints the medians
+//! over the rounds, in operations a second, and the store's ratios to the best published client and to a bare
+//! multiplexed one.
 #![allow(clippy::print_stdout, reason = "a command that prints a table")]
 #![allow(clippy::cast_precision_loss, reason = "rates are rounded anyway")]
 #![allow(clippy::unwrap_used, reason = "a bench ends where something fails")]
@@ -36,7 +37,7 @@ async fn main() {
         for round in 0..=ROUNDS {
             for (client, rates) in rates.iter_mut().enumerate() {
                 let (rate, micros) = measure(&clients, client, tasks).await;
-                // The first round opens the connections.
+                // The first round opens the connections and is not counted.
                 if round > 0 {
                     rates.push(rate);
                     cpu[client] += micros / ROUNDS as f64;
@@ -55,19 +56,20 @@ async fn main() {
         }
         let middle = |client: usize| median(&rates[client]).1;
         let best = clients::PUBLISHED.map(middle).into_iter().fold(0.0, f64::max);
-        println!("  the store beside the best published client     {:>8.2}x", middle(clients::STORE) / best);
+        println!("  the store compared with the best published one {:>8.2}x", middle(clients::STORE) / best);
         println!(
-            "  the store beside the bare multiplexed client   {:>8.2}x",
+            "  the store compared with a bare multiplexed one {:>8.2}x",
             middle(clients::STORE) / middle(clients::BARE)
         );
         println!(
-            "  update beside load                             {:>8.2}x\n",
+            "  update compared with load                      {:>8.2}x\n",
             middle(clients::UPDATE) / middle(clients::STORE)
         );
     }
 }
 
-/// Operations a second of so many tasks at once, and this process's processor time for each in microseconds.
+/// Returns the operations a second of this many concurrent tasks, and the microseconds of processor time that each
+/// operation took in this process.
 async fn measure(clients: &Arc<Clients>, client: usize, tasks: usize) -> (f64, f64) {
     let before = processor_time();
     let start = Instant::now();
@@ -94,7 +96,7 @@ async fn measure(clients: &Arc<Clients>, client: usize, tasks: usize) -> (f64, f
     (done / seconds, (processor_time() - before) * 1e6 / done)
 }
 
-/// User and system time of this process in seconds, as Linux counts it in hundredths; 0 elsewhere.
+/// Returns this process's user and system time in seconds, which Linux counts in hundredths; elsewhere 0.
 fn processor_time() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);

@@ -1,4 +1,4 @@
-//! A memcached of the bench's own.
+//! A memcached server for the benchmark.
 
 use std::{
     net::{TcpListener, TcpStream},

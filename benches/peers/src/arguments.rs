@@ -7,16 +7,16 @@ use clap::{Parser, Subcommand};
 
 use crate::{scenario::Scenario, subjects::Kind};
 
-/// Whole requests with this crate's sessions beside other crates': what they cost, and what they keep.
+/// Whole requests with this crate's sessions compared with other crates': what they cost, and what they keep.
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {
-    /// Print JSON in place of tables.
+    /// Print JSON instead of tables.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Write a plot of the same run to this file, as SVG.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
-    /// Measure too little to tell anything but that it works.
+    /// Measure only enough to check that it works.
     #[arg(long, global = true)]
     pub(crate) quick: bool,
     #[command(subcommand)]
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Every scenario for every subject, the races, and the budgets: what is done without a command.
+    /// Every scenario for every subject, the races, and the budgets: the default command.
     Table,
     /// How the cost grows with the size of a session, with their number, and with the threads.
     Grow {
@@ -33,9 +33,9 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 1_000_000)]
         most: usize,
     },
-    /// Requests a second and latencies through HTTP/1.1.
+    /// Requests a second and latencies over HTTP/1.1.
     Http {
-        /// How many there are at a time.
+        /// The number of concurrent connections.
         #[arg(long, default_value_t = 32)]
         connections: usize,
         /// How long each subject is loaded with each kind of pages, in each round.
@@ -44,7 +44,7 @@ pub(crate) enum Command {
     },
     /// Resident bytes of a session, of 100,000 and of 1,000,000.
     Memory,
-    /// Sends so many requests and prints nothing, for a profiler.
+    /// Sends this many requests and prints nothing, for a profiler.
     Repeat { kind: Kind, scenario: Scenario, requests: usize },
     #[command(hide = true)]
     ChildMemory { kind: Kind, sessions: usize },

@@ -1,24 +1,24 @@
-//! How much is measured.
+//! The amount of work in a measurement.
 
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    /// Rounds of all scenarios with all subjects, in turn: many and short, so that nothing else on the machine came into
-    /// the median one.
+    /// The rounds of all scenarios with all subjects, in turn: many and short, so that nothing else on the machine
+    /// affects the median.
     pub(crate) rounds: usize,
-    /// The same where the rounds are over sessions of several sizes.
+    /// The same for rounds over sessions of several sizes.
     pub(crate) sized_rounds: usize,
-    /// Requests whose allocations are counted one by one; the median leaves out the growing of a table.
+    /// The number of requests whose allocations are counted one by one. The median leaves out the growth of a table.
     pub(crate) counted: usize,
-    /// Times of each race.
+    /// How often each race runs.
     pub(crate) races: usize,
-    /// Rounds of one and of two threads, in turn, and how long one is.
+    /// The number of rounds of one and of two threads, in turn, and the length of a round.
     pub(crate) thread_rounds: usize,
     pub(crate) thread_round: Duration,
-    /// Sessions over which threads and memory are measured by default.
+    /// The default number of sessions over which threads and memory are measured.
     pub(crate) sessions: usize,
-    /// Rounds of load over HTTP.
+    /// The number of rounds of load over HTTP.
     pub(crate) load_rounds: usize,
 }
 
@@ -33,7 +33,7 @@ const FULL: Effort = Effort {
     load_rounds: 3,
 };
 
-/// To see that everything works.
+/// Just enough to check that everything works.
 const QUICK: Effort = Effort {
     rounds: 3,
     sized_rounds: 3,

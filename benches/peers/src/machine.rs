@@ -1,4 +1,4 @@
-//! What a run's figures depend on: the day, the machine, and the versions.
+//! What a run's figures depend on: the day, the machine and the versions.
 
 pub(crate) use bench_support::machine::Machine;
 

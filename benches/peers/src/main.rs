@@ -1,8 +1,8 @@
-//! Whole requests with this crate's sessions beside other crates': what they cost, and what they keep.
+//! Compares whole requests with this crate's sessions and other crates': what they cost, and what they keep.
 //!
-//! `benches/README.md` describes the commands. An axum router is called directly, on one thread, all subjects in turn in
-//! one process, so that what else the machine does falls on all of them. The allocator is the system's behind a counter,
-//! which takes some nanoseconds of each allocation from everyone.
+//! `benches/README.md` describes the commands. An axum router is called directly, on one thread. All subjects take
+//! turns in one process, so that whatever else the machine does affects all of them. The allocator is the system's
+//! behind a counter, which adds some nanoseconds to each allocation of every subject.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what it is for")]
 
 mod arguments;
@@ -85,13 +85,13 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A child's answer to its parent.
+/// Prints a child's answer for its parent.
 fn answer(value: &impl Serialize) -> ExitCode {
     println!("{}", serde_json::to_string(value).expect("it has no map with other keys than strings"));
     ExitCode::SUCCESS
 }
 
-/// Tells whoever waits what is being measured.
+/// Prints what is being measured.
 fn progress(what: &str) {
     eprintln!("{what} ...");
 }

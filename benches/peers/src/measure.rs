@@ -1,4 +1,4 @@
-//! Time and allocations of whole requests.
+//! The time and allocations of whole requests.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::{
     subjects::{self, Kind, Subject},
 };
 
-/// Requests in a round, where they are fast.
+/// The number of fast requests in a round.
 pub(crate) const REQUESTS: usize = 200;
-/// Where they are slow, a round is as many as fit into this.
+/// The time of a round of slow requests: it has as many as fit.
 const ROUND_TIME: Duration = Duration::from_millis(2);
 
-/// What one request costs.
+/// The cost of one request.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
     #[serde(rename = "subject")]
@@ -29,12 +29,12 @@ pub(crate) struct Cost {
     /// The median of the rounds.
     #[serde(rename = "microseconds")]
     pub(crate) time: f64,
-    /// On the thread of the request.
+    /// The allocations on the request's thread.
     pub(crate) allocations: i64,
     pub(crate) bytes: i64,
 }
 
-/// Of these scenarios with all subjects, over sessions of this shape.
+/// Measures these scenarios with all subjects, over sessions of this shape.
 pub(crate) fn costs(
     runtime: &Runtime,
     shape: Shape,
@@ -65,18 +65,18 @@ pub(crate) fn costs(
         .collect()
 }
 
-/// The same requests again and again.
+/// Sends the same request repeatedly.
 pub(crate) fn repeat(runtime: &Runtime, kind: Kind, scenario: Scenario, requests: usize) {
     let mut subject = runtime.block_on(Subject::new(kind, Shape::Reference));
     run(runtime, &mut subject, scenario, requests);
 }
 
-/// How many requests of so many microseconds fit: at least one.
+/// Returns how many requests of this duration fit, at least one.
 pub(crate) fn fitting(time: Duration, microseconds: f64) -> usize {
     ((time.as_secs_f64() * 1e6 / microseconds) as usize).max(1)
 }
 
-/// Microseconds a request.
+/// Returns the microseconds of a request.
 fn run(runtime: &Runtime, subject: &mut Subject, scenario: Scenario, requests: usize) -> f64 {
     let uri = scenario.uri();
     let cookie = scenario.has_cookie().then_some(&subject.cookie);

@@ -1,4 +1,4 @@
-//! A memcached of the bench's own.
+//! A memcached server for the benchmark.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -6,17 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What installs it.
+/// The command that installs it.
 pub(crate) const INSTALL: &str = "apt-get install -y memcached";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Its version, if it is installed.
+/// Returns its version, if it is installed.
 pub(crate) fn version() -> Option<String> {
     let output = Command::new("memcached").arg("-V").output().ok()?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
-/// It ends when this is dropped.
+/// A running server, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Memcached {
     child: Child,
@@ -24,12 +24,12 @@ pub(crate) struct Memcached {
 }
 
 impl Memcached {
-    /// With room for a million sessions.
+    /// Starts a server with room for a million sessions.
     pub(crate) fn start() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a free port").port();
         let child = Command::new("memcached")
-            // It refuses to run as root unless told; elsewhere the option has no effect.
+            // It refuses to run as root without this option, which otherwise has no effect.
             .args(["-u", "root", "-U", "0", "-t", "2", "-m", "4096", "-l", "127.0.0.1", "-p", &port.to_string()])
             .stdin(Stdio::null())
             .spawn()

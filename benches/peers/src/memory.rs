@@ -1,4 +1,4 @@
-//! What a session takes of the machine's memory.
+//! The memory that a session takes.
 
 use serde::{Deserialize, Serialize};
 use tokio::task::unconstrained;
@@ -14,12 +14,13 @@ pub(crate) struct Memory {
     #[serde(rename = "subject")]
     pub(crate) kind: Kind,
     pub(crate) sessions: usize,
-    /// Resident bytes for each of them.
+    /// The resident bytes of each session.
     #[serde(rename = "bytes_per_session")]
     pub(crate) bytes: f64,
 }
 
-/// Of those whose sessions are in this process, over so many reference sessions, each in a process of its own.
+/// Measures the subjects that keep their sessions in this process, with this many reference sessions, each in a child
+/// process.
 pub(crate) fn all(sessions: usize) -> Vec<Memory> {
     let each = subjects::IN_MEMORY.into_iter().map(|kind| {
         progress(&format!("memory of {sessions} sessions: {}", kind.name()));
@@ -28,7 +29,7 @@ pub(crate) fn all(sessions: usize) -> Vec<Memory> {
     each.collect()
 }
 
-/// In the child.
+/// Measures one subject, in the child.
 pub(crate) fn one(kind: Kind, sessions: usize) -> Memory {
     let runtime = runtime::single();
     let subject = runtime.block_on(Subject::new(kind, Shape::Reference));
@@ -42,7 +43,7 @@ pub(crate) fn one(kind: Kind, sessions: usize) -> Memory {
     Memory { kind, sessions, bytes: grown as f64 / sessions as f64 }
 }
 
-/// Bytes of this process in memory, as Linux tells; elsewhere 0.
+/// Returns this process's resident bytes; 0 except on Linux.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,7 +1,7 @@
-//! What is kept when requests of one session overlap.
+//! What is kept if requests of one session overlap.
 //!
-//! Each request is right alone, and uses the library as its documentation shows. A race runs several times on two
-//! threads, with a session of its own each time, and the worst time counts.
+//! Each request is correct by itself, and uses the library as its documentation shows. A race runs several times on two
+//! threads, each time with a new session, and the worst result counts.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Races {
     #[serde(rename = "subject")]
     pub(crate) kind: Kind,
-    /// Of `RACERS` keys that as many requests set, how many were there at the end.
+    /// How many keys were kept, of `RACERS` keys that as many requests set.
     #[serde(rename = "keys_kept")]
     pub(crate) keys: u64,
-    /// What the counter was after `RACERS` increments from 0.
+    /// The counter after `RACERS` increments from 0.
     #[serde(rename = "increments_kept")]
     pub(crate) increments: u64,
-    /// How often a session was there again when a request that began before the logout ended after it.
+    /// How often a session reappeared because a request that began before the logout ended after it.
     #[serde(rename = "back_after_logout")]
     pub(crate) back: u64,
     pub(crate) times: usize,
@@ -92,7 +92,7 @@ async fn comes_back(subject: &Subject) -> bool {
     has_user(subject, None).await || has_user(subject, Some(&late)).await
 }
 
-/// By the cookie of before, or by the one that an answer set.
+/// Checks with the previous cookie, or with the one that a response set.
 async fn has_user(subject: &Subject, answer: Option<&Response>) -> bool {
     let cookie = match answer {
         None => Some(subject.cookie.clone()),

@@ -1,4 +1,4 @@
-//! What a request does.
+//! The requests that are measured.
 
 use clap::ValueEnum;
 use http::Uri;
@@ -19,9 +19,9 @@ pub(crate) enum Scenario {
 
 use Scenario::{Create, Fill, Read, UntouchedCookie, UntouchedNoCookie, Write};
 
-/// Those of the budgets.
+/// The scenarios of the budgets.
 pub(crate) const ALL: [Scenario; 5] = [UntouchedNoCookie, UntouchedCookie, Read, Write, Create];
-/// Those over sessions of several sizes.
+/// The scenarios that are measured over sessions of several sizes.
 pub(crate) const SIZED: [Scenario; 6] = [UntouchedNoCookie, UntouchedCookie, Read, Write, Create, Fill];
 
 impl Scenario {
@@ -54,12 +54,12 @@ impl Scenario {
         matches!(self, UntouchedCookie | Read | Write)
     }
 
-    /// As on a command line.
+    /// Returns the name on a command line.
     pub(crate) fn argument(self) -> String {
         self.to_possible_value().expect("no scenario is hidden").get_name().to_owned()
     }
 
-    /// The most allocations above the empty layer's, where there is a budget.
+    /// Returns the maximum number of allocations above the empty layer's, if there is a budget.
     pub(crate) fn most_allocations(self) -> Option<i64> {
         match self {
             UntouchedNoCookie | UntouchedCookie => Some(4),
@@ -69,7 +69,8 @@ impl Scenario {
         }
     }
 
-    /// The most time above the empty layer's, as a part of that of tower-sessions over memory, where there is a budget.
+    /// Returns the maximum time above the empty layer's, as a multiple of that of tower-sessions over memory, if there
+    /// is a budget.
     pub(crate) fn most_time(self) -> Option<f64> {
         match self {
             UntouchedNoCookie | UntouchedCookie => Some(0.25),

@@ -1,4 +1,4 @@
-//! How many requests one and two threads serve over many sessions.
+//! Measures how many requests one and two threads serve over many sessions.
 
 use std::{
     sync::{Arc, Barrier},
@@ -24,12 +24,12 @@ use crate::{
     subjects::{Kind, Subject, fill},
 };
 
-/// Requests at a time while the sessions are made.
+/// The number of concurrent requests while the sessions are created.
 const FILLERS: usize = 16;
-/// A step that is prime to the number of sessions comes by all of them.
+/// A step that is coprime to the number of sessions visits all of them.
 const STEP: usize = 61_803;
 
-/// Requests a second.
+/// Throughput, in requests a second.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Rate {
     #[serde(rename = "subject")]
@@ -38,12 +38,12 @@ pub(crate) struct Rate {
     pub(crate) scenario: Scenario,
     pub(crate) one_thread: f64,
     pub(crate) two_threads: f64,
-    /// The median of each round's two threads to its one thread.
+    /// The median of the rounds' ratios of two threads to one.
     #[serde(rename = "two_threads_to_one")]
     pub(crate) gain: f64,
 }
 
-/// In a process of its own.
+/// Measures in a child process.
 pub(crate) fn apart(kind: Kind, sessions: usize, scenarios: &[Scenario], quick: bool) -> Vec<Rate> {
     let mut arguments = vec!["child-threads".to_owned(), kind.argument(), sessions.to_string()];
     arguments.extend(scenarios.iter().map(|scenario| scenario.argument()));
@@ -51,7 +51,7 @@ pub(crate) fn apart(kind: Kind, sessions: usize, scenarios: &[Scenario], quick: 
     child::ask(&arguments)
 }
 
-/// In the child.
+/// Measures, in the child.
 pub(crate) fn one(kind: Kind, sessions: usize, scenarios: &[Scenario], effort: Effort) -> Vec<Rate> {
     let runtime = runtime::two_threads();
     let subject = runtime.block_on(Subject::new(kind, Shape::Reference));
@@ -70,7 +70,7 @@ pub(crate) fn one(kind: Kind, sessions: usize, scenarios: &[Scenario], effort: E
     rates.collect()
 }
 
-/// The cookies of so many sessions.
+/// Creates this many sessions and returns their cookies.
 async fn filled(router: &Router, sessions: usize) -> Vec<HeaderValue> {
     let mut fillers = JoinSet::new();
     for filler in 0..FILLERS {
@@ -86,7 +86,8 @@ async fn filled(router: &Router, sessions: usize) -> Vec<HeaderValue> {
     fillers.join_all().await.concat()
 }
 
-/// Of so many tasks with so many requests each, each task on a thread of its own as long as it need not wait.
+/// Returns the throughput of this many tasks with this many requests each. Each task keeps its thread as long as it
+/// doesn't have to wait.
 fn rate(
     runtime: &Runtime,
     router: &Router,
@@ -95,7 +96,7 @@ fn rate(
     tasks: usize,
     requests: usize,
 ) -> f64 {
-    // It blocks, so each task has a worker before the first request.
+    // It blocks, so each task has its own worker thread before the first request.
     let barrier = Arc::new(Barrier::new(tasks));
     let mut running = JoinSet::new();
     for task in 0..tasks {

@@ -1,4 +1,4 @@
-//! The command as others run it: what it prints for machines, what it draws, and what it says where memcached is missing.
+//! Tests the command as users run it: its JSON output, its plots, and its message if memcached is missing.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::process::{Command, Output};
@@ -12,7 +12,7 @@ fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bench-peers")).args(arguments).output().unwrap()
 }
 
-/// What a quick run prints as JSON, and the texts of what it draws.
+/// Runs a quick measurement and returns its JSON, and the texts of its plot.
 fn quick(command: &[&str]) -> (Value, Vec<String>) {
     let directory = tempfile::tempdir().unwrap();
     let plot = directory.path().join("plot.svg");

@@ -1,4 +1,4 @@
-//! What sealing and caching cost a load, beside the memory store's: `cargo run --release -p bench-protect`.
+//! Measures what sealing and caching add to a load of the memory store: `cargo run --release -p bench-protect`.
 
 use std::{
     hint::black_box,
@@ -11,7 +11,7 @@ use std::{
 
 use session_layer::{
     CachedStore, EncryptedStore, KeyRing, Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Record},
     store::{CacheConfig, Usage},
 };
@@ -19,7 +19,7 @@ use session_layer::{
 #[path = "../../../tests/protect/remote.rs"]
 mod remote;
 
-/// Many and short, so that the median is one that nothing else on the machine came into.
+/// Many and short rounds, so that nothing else on the machine affects the median.
 const ROUNDS: usize = 301;
 const LOADS: usize = 500;
 const SESSIONS: usize = 1_000;
@@ -31,10 +31,10 @@ fn reference() -> Record {
     let cart = format!("[{}]", [item; 10].join(","));
     let pairs = [("cart", cart.as_bytes()), ("csrf", &[b'c'; 34][..]), ("n", &b"42"[..]), ("user", &user[..])];
     let entries = Entries::from_sorted(pairs.into_iter()).expect("they are in order");
-    Record::session(Check::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
+    Record::session(TokenCheck::from_bytes([1; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries)
 }
 
-/// Nothing here waits: one poll is the whole call.
+/// Runs a call that never waits: one poll completes it.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -59,7 +59,7 @@ fn main() -> io::Result<()> {
     let trusted = CachedStore::with_config(away(), trusted);
     let validated = CachedStore::new(away());
 
-    let ids: Vec<_> = (0..SESSIONS).map(|number| SessionId::of_owner(&number.to_string())).collect();
+    let ids: Vec<_> = (0..SESSIONS).map(|number| SessionId::for_epoch(&number.to_string())).collect();
     let record = Arc::new(reference());
     for id in &ids {
         let usage = Usage::at(&record, SystemTime::now());
@@ -68,7 +68,7 @@ fn main() -> io::Result<()> {
         now(trusted.create(id, &record, usage)).expect("it does not fail");
         now(validated.create(id, &record, usage)).expect("it does not fail");
     }
-    // Interleaved, so that what the machine does besides meets all alike.
+    // Interleaved, so that whatever else the machine does affects all of them.
     let mut times = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         times[0].push(round(&memory, &ids));

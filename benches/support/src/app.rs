@@ -1,4 +1,4 @@
-//! What a router's handlers share, by whatever library.
+//! The state that a router's handlers share, whichever library they use.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! This program again, in a process of its own, so that what one subject leaves behind is not in another's numbers.
+//! Runs this program again as a child process, so that what one subject leaves behind doesn't affect another's numbers.
 
 use std::process::Command;
 
 use serde::de::DeserializeOwned;
 
-/// What the child printed, as JSON.
+/// Runs a child and parses the JSON that it printed.
 pub fn ask<T: DeserializeOwned>(arguments: &[String]) -> T {
     let output = command(arguments).output().expect("this program starts");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

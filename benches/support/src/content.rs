@@ -1,4 +1,4 @@
-//! What a session is filled with.
+//! The contents of a session.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,21 +19,21 @@ pub struct Item {
     pub cents: u64,
 }
 
-/// The entries beside the counter `n`. All subjects are given the same, made before anything is measured.
+/// The entries besides the counter `n`. All subjects get the same ones, created before anything is measured.
 #[derive(Debug)]
 pub struct Content {
     pub user: User,
     pub cart: Option<Vec<Item>>,
     pub csrf: Option<&'static str>,
-    /// Keys and values.
+    /// More entries, as keys and values.
     pub more: Vec<(String, String)>,
 }
 
 const CSRF: &str = "0123456789abcdef0123456789abcdef";
-/// What the reference session has without its cart, and what one line of the cart has, in bytes.
+/// The bytes of the reference session without its cart, and of one line of the cart.
 const WITHOUT_CART: usize = 162;
 const LINE: usize = 54;
-/// What one of many entries has beside its value.
+/// The bytes of one of many entries without its value.
 const AROUND_VALUE: usize = r#""entry-000":"","#.len();
 
 impl Content {

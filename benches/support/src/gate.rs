@@ -1,11 +1,11 @@
-//! Where the handlers of the races meet.
+//! Synchronizes the handlers of the races.
 
 use tokio::sync::{Barrier, Notify};
 
-/// How many requests race.
+/// The number of requests in a race.
 pub const RACERS: usize = 100;
 
-/// Shared by a router's handlers and by who sends the requests.
+/// Shared by a router's handlers and the sender of the requests.
 #[derive(Debug)]
 pub struct Gate {
     all_loaded: Barrier,
@@ -19,23 +19,23 @@ impl Gate {
         Self { all_loaded: Barrier::new(RACERS), slow_loaded, slow_goes_on }
     }
 
-    /// In the handler: until all racers have loaded their session.
+    /// For a handler: waits until all racers have loaded their session.
     pub async fn all_loaded(&self) {
         self.all_loaded.wait().await;
     }
 
-    /// In the slow handler: its session is loaded, and it works until it is let on.
+    /// For the slow handler: reports that its session is loaded, and waits until it may continue.
     pub async fn work(&self) {
         self.slow_loaded.notify_one();
         self.slow_goes_on.notified().await;
     }
 
-    /// Outside: until the slow handler is at work.
+    /// For the sender: waits until the slow handler has loaded its session.
     pub async fn until_at_work(&self) {
         self.slow_loaded.notified().await;
     }
 
-    /// Outside: the slow handler goes on.
+    /// For the sender: lets the slow handler continue.
     pub fn go_on(&self) {
         self.slow_goes_on.notify_one();
     }

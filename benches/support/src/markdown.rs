@@ -1,6 +1,6 @@
 //! Tables in Markdown.
 
-/// A table whose first column has no name.
+/// Formats a table whose first column has no name.
 pub fn table(columns: &[impl AsRef<str>], rows: impl IntoIterator<Item = (String, Vec<String>)>) -> String {
     let mut text = line("", columns.iter().map(AsRef::as_ref));
     text += &format!("|---|{}\n", "---|".repeat(columns.len()));
@@ -18,7 +18,7 @@ fn line<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> String {
     line + "\n"
 }
 
-/// With a comma after each three digits.
+/// Formats a number with a comma after each three digits.
 pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
@@ -31,7 +31,7 @@ pub fn thousands(number: f64) -> String {
     text
 }
 
-/// Three digits that count, with the unit.
+/// Formats a time with three significant digits and its unit.
 pub fn time(microseconds: f64) -> String {
     match microseconds {
         ..100.0 => format!("{microseconds:.2} µs"),

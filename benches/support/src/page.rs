@@ -1,4 +1,4 @@
-//! What the shop's home page shows, the same by whatever library.
+//! The shop's home page, the same for every library.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::content::{Item, User};
 pub fn page(user: &User, cart: &[Item], visits: u64) -> String {
     let mut html = String::with_capacity(4_096);
     html.push_str(HEAD);
-    // A string takes everything.
+    // Writing to a string can't fail.
     let _ = write!(html, "<p>Welcome back, {}. This is visit {visits}.</p><table>", user.name);
     for item in cart {
         let (whole, cents) = (item.cents / 100, item.cents % 100);

@@ -1,8 +1,8 @@
-//! Where the requests run.
+//! The runtimes of the requests.
 
 use tokio::runtime::{Builder, Runtime};
 
-/// On this thread alone.
+/// Creates a runtime that uses only this thread.
 pub fn single() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }

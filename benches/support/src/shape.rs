@@ -1,9 +1,9 @@
-//! How large a session is.
+//! The sizes of sessions.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// Sizes are those of all entries as one JSON object; a KB is 1,000 bytes.
+/// The shape of a session. Sizes are those of all entries as one JSON object; a KB is 1,000 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -11,9 +11,9 @@ pub enum Shape {
     Tiny,
     /// The reference session of the budgets: a user, a cart of ten, a CSRF token and a counter.
     Reference,
-    /// The same with a longer cart.
+    /// The reference session with a longer cart.
     Large,
-    /// With a cart that fills a record.
+    /// The reference session with a cart that fills a record.
     Huge,
     /// As many bytes as `Large`, in 200 entries.
     Many,

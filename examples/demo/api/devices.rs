@@ -1,4 +1,4 @@
-//! The sessions of the visitor's owner.
+//! Lists and ends the sessions of the visitor's owner.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
@@ -16,11 +16,11 @@ pub(crate) struct Device {
     current: bool,
     created_at: String,
     last_used_at: String,
-    /// What was recorded at the login; `null` if that is nothing.
+    /// The description that was recorded at the login; `null` if there is none.
     device: Option<String>,
 }
 
-/// `GET /api/devices`: the sessions of whoever is logged in, this one first; 401 for nobody.
+/// `GET /api/devices`: the sessions of the logged-in user, the request's own first; 401 if nobody is logged in.
 pub(crate) async fn devices(State(sessions): State<Sessions>, Visitor(session): Visitor) -> Result<Json<Vec<Device>>> {
     let devices = shop::list_devices(&sessions, &session).await?.into_iter().map(|device| {
         Ok(Device {
@@ -34,7 +34,8 @@ pub(crate) async fn devices(State(sessions): State<Sessions>, Visitor(session): 
     devices.collect::<Result<_>>().map(Json)
 }
 
-/// `POST /api/devices/{id}/revoke`: ends one of them; the visitor's own is a logout. 404 for everything that is none.
+/// `POST /api/devices/{id}/revoke`: ends one of them; for the request's own session this is a logout. 404 for any other
+/// id.
 pub(crate) async fn revoke(
     State(sessions): State<Sessions>,
     Visitor(session): Visitor,
@@ -44,7 +45,7 @@ pub(crate) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /api/devices/revoke-others`: ends all but this one.
+/// `POST /api/devices/revoke-others`: ends all but the request's own.
 pub(crate) async fn revoke_others(State(sessions): State<Sessions>, Visitor(session): Visitor) -> Result<StatusCode> {
     shop::end_others(&sessions, &session).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,6 +1,6 @@
-//! The session's entries, for anybody who has the session.
+//! Reads and changes the session's entries, for anybody who has the session.
 //!
-//! Each handler asks for the session before the body: it is loaded by the time that the body is read.
+//! Each handler extracts the session before the body, so the session is loaded before the body is read.
 
 use axum::{Json, http::StatusCode};
 use serde_json::Value;
@@ -11,13 +11,13 @@ use crate::{
     extract::{Body, Delay, Query, Visitor},
 };
 
-/// `GET /api/entries/{key}`: the value, as JSON.
+/// `GET /api/entries/{key}`: returns the value as JSON.
 pub(crate) async fn read(EntryKey(key): EntryKey, Visitor(session): Visitor) -> Result<Json<Value>> {
     let value = session.get::<Value>(&key)?;
     value.map(Json).ok_or_else(|| Error::new(StatusCode::NOT_FOUND, "there is no such entry"))
 }
 
-/// `PUT /api/entries/{key}?delay_ms=N` with JSON.
+/// `PUT /api/entries/{key}?delay_ms=N`: sets the value to the body, which is JSON.
 pub(crate) async fn write(
     EntryKey(key): EntryKey,
     Query(delay): Query<Delay>,
@@ -31,7 +31,7 @@ pub(crate) async fn write(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /api/entries/{key}?delay_ms=N`.
+/// `DELETE /api/entries/{key}?delay_ms=N`: removes the entry.
 pub(crate) async fn remove(
     EntryKey(key): EntryKey,
     Query(delay): Query<Delay>,
@@ -42,8 +42,8 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /api/counters/{key}?delay_ms=N`: one more, and the number as this request saw it. If others got in between, it
-/// is counted again on theirs, so the entry is the one to ask for the sum.
+/// `POST /api/counters/{key}?delay_ms=N`: adds one and returns the number as this request saw it. If other requests
+/// come in between, the increment runs again on their number, so read the entry to get the sum.
 pub(crate) async fn count(
     EntryKey(key): EntryKey,
     Query(delay): Query<Delay>,

@@ -1,4 +1,4 @@
-//! Failures on request.
+//! Fails on request.
 
 use axum::{
     http::StatusCode,
@@ -16,9 +16,9 @@ pub(crate) struct Wanted {
     status: u16,
 }
 
-/// `GET /api/fail?status=N`: sets the entry `failed`, then answers with that status. What a 5xx has changed is dropped.
+/// `GET /api/fail?status=N`: sets the entry `failed`, then answers with that status. The changes of a 5xx are dropped.
 pub(crate) async fn fail(Query(wanted): Query<Wanted>, Visitor(session): Visitor) -> Result<Response> {
-    // 1xx is no answer, and beyond 599 there is nothing (RFC 9110, section 15).
+    // 1xx is not a final answer, and there are no codes beyond 599 (RFC 9110, section 15).
     let status = match StatusCode::from_u16(wanted.status) {
         Ok(status) if (200..600).contains(&wanted.status) => status,
         _ => return Err(Error::bad_request("status is 200 to 599")),

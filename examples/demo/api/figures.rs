@@ -1,4 +1,4 @@
-//! What an operator sees.
+//! The operator's figures.
 
 use axum::{
     Json,
@@ -8,13 +8,13 @@ use axum::{
 
 use crate::figures::{Board, Numbers};
 
-/// `GET /api/figures`: the operator's page asks for it again and again. It asks for no session, so that a page left open
-/// keeps none alive.
+/// `GET /api/figures`: the operator's page polls it. It uses no session, so a page that is left open keeps no session
+/// alive.
 pub(crate) async fn figures(State(board): State<Board>) -> Json<Numbers> {
     Json(board.numbers().await)
 }
 
-/// `GET /metrics`: in Prometheus' text form.
+/// `GET /metrics`: the metrics in Prometheus' text format.
 pub(crate) async fn metrics(State(board): State<Board>) -> ([(HeaderName, &'static str); 1], String) {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], board.metrics().await)
 }

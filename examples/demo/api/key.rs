@@ -11,11 +11,11 @@ use crate::{
     shop,
 };
 
-/// The longest key, in bytes, as the crate has it.
+/// The longest key, in bytes; the crate's own limit.
 const MAX_KEY: usize = 255;
 
-/// A key that the interface may use: one that can be, and not the shop's own. Writing those would be a way to become
-/// somebody.
+/// A key that the interface may use: a valid one that is not the shop's own. Anybody who could write the shop's entries
+/// could become another user.
 pub(crate) struct EntryKey(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for EntryKey {
@@ -33,7 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for EntryKey {
     }
 }
 
-/// `/api/entries/` and `/api/counters/` without a key.
+/// The error for `/api/entries/` and `/api/counters/` without a key.
 pub(crate) async fn no_key() -> Error {
     Error::bad_request(format!("a key has 1 to {MAX_KEY} bytes"))
 }

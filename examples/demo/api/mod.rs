@@ -1,5 +1,4 @@
-//! The interface that tests use: what the session knows about itself, its entries, its owner's other
-//! sessions, and failures on request.
+//! The interface for tests: the session's properties and entries, its owner's other sessions, and failures on request.
 
 mod devices;
 mod entries;
@@ -19,7 +18,7 @@ pub(crate) use self::{
 use axum::Json;
 use serde_json::{Value, json};
 
-/// `GET /api/untouched`: asks for no session, so none is loaded, and the answer does not depend on one.
+/// `GET /api/untouched`: uses no session, so none is loaded, and the answer doesn't depend on one.
 pub(crate) async fn untouched() -> Json<Value> {
     Json(json!({ "touched": false }))
 }

@@ -1,4 +1,4 @@
-//! What the session knows about itself.
+//! The session's properties.
 
 use std::time::SystemTime;
 

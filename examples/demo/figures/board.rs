@@ -1,4 +1,4 @@
-//! The figures, with what the store has to be asked for.
+//! The figures, including those that need a call of the store.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use session_layer::Sessions;
 
 use super::{Figures, Numbers};
 
-/// What the operator's page looks at.
+/// The data of the operator's page.
 #[derive(Clone)]
 pub(crate) struct Board {
     figures: Arc<Figures>,
@@ -31,20 +31,20 @@ impl Board {
         self.store
     }
 
-    /// The figures of now. A store that can't answer is no reason to show none.
+    /// Returns the current figures. If the store can't count its sessions, the others are still shown.
     pub(crate) async fn numbers(&self) -> Numbers {
         self.figures.numbers(self.live().await)
     }
 
-    /// The metrics of now, as Prometheus reads them.
+    /// Returns the current metrics in Prometheus' text format.
     pub(crate) async fn metrics(&self) -> String {
-        // Asked for its observer, who writes it down.
+        // Called for its observer, which records the number.
         self.live().await;
         self.metrics.render()
     }
 
     async fn live(&self) -> Option<u64> {
-        // Memcached has no list of its keys: by default it would answer 0, and warn of it each time.
+        // Memcached has no list of its keys: by default it would return 0 and log a warning each time.
         if self.store == "memcached" { None } else { self.sessions.count().await.ok() }
     }
 }

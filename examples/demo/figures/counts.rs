@@ -13,29 +13,29 @@ use session_layer::{Event, EventKind, Observer};
 
 use super::recent::Recent;
 
-/// What has happened since the demo began. It is one of the layer's observers.
+/// Counts what has happened since the demo started. It is one of the layer's observers.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     loads: AtomicU64,
     saves: AtomicU64,
     merged: AtomicU64,
     blocked: AtomicU64,
-    /// How long the store's calls about one session took.
+    /// The durations of the store's calls that concern one session.
     calls: Mutex<Recent>,
 }
 
 /// The figures at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Numbers {
-    /// Live sessions; `null` where the store can't count them.
+    /// The number of live sessions; `null` if the store can't count them.
     pub(crate) live: Option<u64>,
     pub(crate) loads: u64,
     pub(crate) saves: u64,
-    /// Saves that met another request's, and kept the changes of both.
+    /// Saves that conflicted with another request's and kept the changes of both.
     pub(crate) merged: u64,
-    /// Saves that would have brought back a session that had ended.
+    /// Saves that would have brought an ended session back.
     pub(crate) blocked: u64,
-    /// Of the store's calls within the last seconds, in microseconds; `null` if there were none.
+    /// The median duration of the store's recent calls, in microseconds; `null` if there were none.
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
 }
@@ -57,7 +57,7 @@ impl Figures {
     }
 
     fn calls(&self) -> MutexGuard<'_, Recent> {
-        // Whatever a panic left of it are durations.
+        // Durations are valid in any state that a panic leaves.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,7 +69,8 @@ impl Observer for Figures {
             EventKind::Created { .. } | EventKind::Saved { .. } | EventKind::Renewed { .. } => &self.saves,
             EventKind::ConflictMerged { .. } => &self.merged,
             EventKind::WriteBlocked { .. } => &self.blocked,
-            // Those about all sessions, such as the count for the operator's page, are none of a visitor's.
+            // Calls that concern all sessions, such as the count for the operator's page, don't belong to a visitor's
+            // request.
             EventKind::Operation { id: Some(_), duration, .. } => {
                 return self.calls().add(Instant::now(), duration);
             }

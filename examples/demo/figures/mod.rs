@@ -1,9 +1,9 @@
-//! What an operator wants to see: counts of what happens to sessions, and how long the store takes.
+//! The operator's figures: counts of session events, and how long the store takes.
 //!
 //! - `counts`: an observer that counts.
-//! - `board`: what the operator's page is told.
+//! - `board`: the data of the operator's page.
 //! - `metrics`: the same and more, for Prometheus.
-//! - `recent`: durations of the last seconds, and their percentiles.
+//! - `recent`: the durations of the last seconds, and their percentiles.
 
 mod board;
 mod counts;

@@ -1,4 +1,4 @@
-//! Durations of the last seconds.
+//! The durations of the last seconds.
 
 use std::{
     collections::VecDeque,
@@ -7,10 +7,10 @@ use std::{
 
 /// How long a duration counts.
 const WINDOW: Duration = Duration::from_secs(10);
-/// The most that are kept: of more than this, the last ones.
+/// The maximum number of durations. If there are more, only the last ones are kept.
 const MOST: usize = 8_192;
 
-/// When something was done, and how long it took.
+/// The moment and the duration of each call.
 #[derive(Debug, Default)]
 pub(super) struct Recent(VecDeque<(Instant, Duration)>);
 
@@ -23,7 +23,7 @@ impl Recent {
         self.0.push_back((now, duration));
     }
 
-    /// The duration that so many hundredths of them do not exceed; `None` if there are none.
+    /// Returns these percentiles, or `None` if there are no durations.
     pub(super) fn percentiles<const N: usize>(
         &mut self,
         now: Instant,

@@ -1,4 +1,4 @@
-//! Who the visitor is.
+//! Shows who is logged in.
 
 use maud::{Markup, html};
 

@@ -1,6 +1,6 @@
-//! A readable name for what a client calls itself.
+//! Derives a readable name from a client's `User-Agent`.
 
-/// What tells one browser from another. The more special come first: most say that they are the others as well.
+/// The marks of browsers. More specific ones come first, since most browsers also claim to be others.
 const BROWSERS: &[(&str, &str)] = &[
     ("Edg/", "Edge"),
     ("OPR/", "Opera"),
@@ -24,7 +24,7 @@ const SYSTEMS: &[(&str, &str)] = &[
     ("Linux", "Linux"),
 ];
 
-/// `Firefox on Linux`; for what is not known, its first word.
+/// Returns a name such as `Firefox on Linux`, or the first word of an unknown agent.
 pub(super) fn name(agent: &str) -> String {
     let known =
         |names: &[(&str, &'static str)]| names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);

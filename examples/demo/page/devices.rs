@@ -15,7 +15,7 @@ use crate::{
     shop::{self, CART, Cart, Device, USER},
 };
 
-/// `GET /devices`. For nobody it is a login.
+/// `GET /devices`. Without a login it shows the login form.
 pub(crate) async fn devices(State(sessions): State<Sessions>, Visitor(session): Visitor) -> Result<Response> {
     let (user, basket): (_, Cart) = (session.get(USER)?, session.get_or_default(CART)?);
     let greeting = account::greeting(user.as_deref(), &basket);
@@ -27,7 +27,7 @@ pub(crate) async fn devices(State(sessions): State<Sessions>, Visitor(session): 
     Ok(frame::page("Your devices", greeting, list(&devices)?, &[]).into_response())
 }
 
-/// `POST /devices/{id}/end`, and the page again: with what ended by itself meanwhile it is as it should be.
+/// `POST /devices/{id}/end`. Then it shows the page again, also if the session had already ended.
 pub(crate) async fn end_device(
     State(sessions): State<Sessions>,
     Visitor(session): Visitor,

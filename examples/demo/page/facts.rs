@@ -1,4 +1,4 @@
-//! What the session knows about itself.
+//! Shows the session's properties.
 
 use std::time::{Duration, SystemTime};
 
@@ -43,7 +43,7 @@ pub(super) fn panel(session: &Session) -> Result<Markup> {
     })
 }
 
-/// The time of day for reading, and the whole of it for machines.
+/// Shows the time of day to people, and the full time to machines.
 pub(super) fn moment(time: SystemTime) -> Result<Markup> {
     let text = instant::rfc3339(time)?;
     let (day, clock) = text.split_once('T').unwrap_or((&text, ""));

@@ -1,4 +1,4 @@
-//! What all pages have in common.
+//! The frame of all pages.
 
 use axum::{
     http::{HeaderName, HeaderValue, header},
@@ -10,7 +10,7 @@ use super::policy;
 
 pub(super) const STYLE: &str = include_str!("shop.css");
 
-/// A page: who is there, what it shows, and the scripts that it runs.
+/// Renders a page: its greeting, its content, and the scripts that it runs.
 pub(super) fn page(title: &str, greeting: Markup, main: Markup, scripts: &[&str]) -> impl IntoResponse + use<> {
     let page = html! {
         (DOCTYPE)
@@ -19,7 +19,7 @@ pub(super) fn page(title: &str, greeting: Markup, main: Markup, scripts: &[&str]
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " – Second Flush" }
-                // No request for an icon, which would end in the log as a 404.
+                // Prevents a request for an icon, which would be logged as a 404.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }

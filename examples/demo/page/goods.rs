@@ -1,4 +1,4 @@
-//! What is for sale.
+//! The goods for sale.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ pub(super) fn shelf() -> Markup {
             ul.goods {
                 @for good in GOODS {
                     li.good {
-                        // An attribute, since the policy of the page allows no style on an element.
+                        // An attribute, since the page's policy allows no style on an element.
                         svg viewBox="0 0 48 48" aria-hidden="true" {
                             path fill=(good.colour) d="M6 42C4 20 18 6 42 6c0 24-14 38-31 34L24 24 8 43z" {}
                         }

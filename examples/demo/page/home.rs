@@ -1,4 +1,4 @@
-//! The shop window.
+//! The shop's home page.
 
 use axum::response::IntoResponse;
 use maud::html;

@@ -1,4 +1,4 @@
-//! The pages. They work without scripts, but for the parallel requests and the charts.
+//! The pages. They work without scripts, except for the parallel requests and the charts.
 
 mod account;
 mod agent;

@@ -13,11 +13,11 @@
     return value < 1000 ? `${number(value)} µs` : `${number(value / 1000, 1)} ms`;
   };
 
-  // The points of a figure over time: [milliseconds, value]; null where there is none.
+  // The points of a figure over time: [milliseconds, value]; the value is null if there is none.
   const level = (name) => samples.map(({ at, numbers }) => [at, numbers[name]]);
   const rate = (name) => samples.slice(1).map(({ at, numbers }, index) => {
     const before = samples[index];
-    // A demo that was started again counts from nothing.
+    // After a restart, the demo counts from zero.
     return [at, Math.max(0, numbers[name] - before.numbers[name]) / ((at - before.at) / 1000)];
   });
 
@@ -56,7 +56,7 @@
   }
 
   async function poll() {
-    // Nobody looks at a page in the background.
+    // Skips a page in the background, which nobody sees.
     if (document.hidden) return;
     const response = await fetch("/api/figures", { credentials: "omit", cache: "no-store" });
     const numbers = await response.json();

@@ -8,16 +8,16 @@ use crate::figures::{Board, Numbers};
 
 const SCRIPT: &str = include_str!("operator.js");
 
-/// How a figure is drawn. The script reads the name.
+/// How a figure is drawn. The script reads the variant's name.
 enum Drawn {
-    /// As it is.
+    /// Its value.
     Level,
-    /// How much it grows in a second.
+    /// Its growth per second.
     Rate,
 }
 
 struct Figure {
-    /// In `GET /api/figures`.
+    /// Its name in `GET /api/figures`.
     name: &'static str,
     title: &'static str,
     about: &'static str,
@@ -25,7 +25,7 @@ struct Figure {
     value: Option<u64>,
 }
 
-/// `GET /operator`. It asks for no session.
+/// `GET /operator`. It uses no session.
 pub(crate) async fn operator(State(board): State<Board>) -> impl IntoResponse {
     let numbers = board.numbers().await;
     let main = html! {

@@ -13,11 +13,11 @@
   const session = async () => (await ask("/api/session")).json();
 
   async function overtake() {
-    // For a visitor without a session it makes one.
+    // Creates a session if the visitor has none.
     await ask("/api/entries/overtaken", { method: "PUT", body: "0" });
     const before = await loads();
     const write = ask("/api/entries/overtaken?delay_ms=1000", { method: "PUT", body: "1" });
-    // Until the write has its session.
+    // Waits until the write has loaded its session.
     while (await loads() === before);
     await ask("/logout", { method: "POST", redirect: "manual" });
     await write;

@@ -16,7 +16,7 @@
   }
 
   async function fire() {
-    // Alone and first: for a new visitor it makes the session that the others share.
+    // First and alone: for a new visitor it creates the session that the others share.
     await ask(entry, { method: "PUT", body: "0" });
     let done = 0;
     const begin = performance.now();

@@ -1,11 +1,11 @@
-//! What a visitor is about to buy.
+//! The cart.
 
 use serde::{Deserialize, Serialize};
 
-/// The most of one thing, in one step and in the cart.
+/// The maximum quantity of an item, in one step and in the cart.
 pub(crate) const MAX_QTY: u32 = 1_000;
 
-/// One line for each thing, in the order in which they came.
+/// One line for each item, in the order in which they were added.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Cart(Vec<Line>);
@@ -17,7 +17,7 @@ pub(crate) struct Line {
 }
 
 impl Cart {
-    /// Adds to the line of this thing, up to the most.
+    /// Adds to the item's line, up to the maximum.
     pub(crate) fn add(&mut self, sku: &str, qty: u32) {
         match self.0.iter_mut().find(|line| line.sku == sku) {
             Some(line) => line.qty = line.qty.saturating_add(qty).min(MAX_QTY),
@@ -29,7 +29,7 @@ impl Cart {
         &self.0
     }
 
-    /// How many things there are in all.
+    /// The total quantity of all items.
     pub(crate) fn pieces(&self) -> u64 {
         self.0.iter().map(|line| u64::from(line.qty)).sum()
     }

@@ -1,4 +1,4 @@
-//! What the shop sells. The cart takes other things as well: what tests put in needs no price.
+//! The goods that the shop sells. The cart accepts other items as well: those of tests need no price.
 
 pub(crate) struct Good {
     pub(crate) sku: &'static str,

@@ -5,14 +5,14 @@ use session_layer::{DEVICE, Session};
 
 use crate::error::Result;
 
-/// The longest description, in bytes: the client chooses what it calls itself.
+/// The longest description, in bytes. It is limited because the client chooses its text.
 const MAX_DEVICE: usize = 200;
 
-/// Records what the client calls itself, for the owner's list of devices.
+/// Records the client's `User-Agent` for the owner's list of devices.
 pub(super) fn record(session: &Session, headers: &HeaderMap) -> Result<()> {
     match described(headers) {
         Some(device) => session.insert(DEVICE, &device)?,
-        // A login keeps its owner's entries, and this one may be of another client.
+        // A login keeps its owner's entries, and the entry may come from another client.
         None => drop(session.remove(DEVICE.name())?),
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Where a visitor is logged in.
+//! Lists and ends a user's sessions.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -10,18 +10,18 @@ use crate::error::{Error, Result};
 /// One of a visitor's sessions.
 pub(crate) struct Device {
     pub(crate) id: SessionId,
-    /// Whether it is that of the request.
+    /// Whether it is the request's session.
     pub(crate) current: bool,
     pub(crate) created_at: SystemTime,
     pub(crate) last_used_at: SystemTime,
     pub(crate) device: Option<String>,
 }
 
-/// The visitor's sessions, this one first; 401 for nobody.
+/// Returns the visitor's sessions, the request's own first; 401 if nobody is logged in.
 pub(crate) async fn list_devices(sessions: &Sessions, session: &Session) -> Result<Vec<Device>> {
     let (owner, current) = owner(session)?;
     let mut listed = sessions.of_owner(&owner).await?;
-    // This one is told from the request: on memcached the list is a help that can miss sessions.
+    // The request's own session is added from the request: on memcached the list is best-effort and can miss sessions.
     listed.retain(|other| other.id() != current.id);
     let others = listed.into_iter().map(|other| Device {
         id: other.id(),
@@ -33,26 +33,26 @@ pub(crate) async fn list_devices(sessions: &Sessions, session: &Session) -> Resu
     Ok(std::iter::once(current).chain(others).collect())
 }
 
-/// Ends one of the visitor's sessions. What is none of theirs is not there, whosever it is: 404.
+/// Ends one of the visitor's sessions. Any other id is a 404, whoever owns that session.
 pub(crate) async fn end_device(sessions: &Sessions, session: &Session, id: Option<SessionId>) -> Result<()> {
     let (owner, current) = owner(session)?;
     let not_there = || Error::new(StatusCode::NOT_FOUND, "you have no such device");
     let id = id.ok_or_else(not_there)?;
     if id == current.id {
-        // By the session itself, so that its cookie goes as well.
+        // Through the session itself, so that its cookie is removed as well.
         return Ok(session.destroy()?);
     }
     if sessions.revoke_one(&owner, &id).await? { Ok(()) } else { Err(not_there()) }
 }
 
-/// Ends all of the visitor's sessions but this one.
+/// Ends all of the visitor's sessions but the request's own.
 pub(crate) async fn end_others(sessions: &Sessions, session: &Session) -> Result<()> {
     let (owner, current) = owner(session)?;
-    // If not, this one was ended meanwhile, and with it the right to end others.
+    // If not, this session was ended in the meantime, and it must not end others any more.
     if sessions.revoke_others(&owner, &current.id).await? { Ok(()) } else { Err(Error::nobody()) }
 }
 
-/// Whom the session belongs to, and the session as one of theirs.
+/// Returns the session's owner, and the session as one of the owner's.
 fn owner(session: &Session) -> Result<(Arc<str>, Device)> {
     let about = (session.owner(), session.id(), session.created_at(), session.last_used_at());
     let (Some(owner), Some(id), Some(created_at), Some(last_used_at)) = about else { return Err(Error::nobody()) };

@@ -1,4 +1,4 @@
-//! What the page's forms do.
+//! Handles the pages' forms.
 
 use axum::{extract::State, http::HeaderMap, response::Redirect};
 use serde::Deserialize;
@@ -11,9 +11,9 @@ use crate::{
     extract::{Delay, Form, Query, Visitor},
 };
 
-/// The longest name of a user, in bytes.
+/// The longest user name, in bytes.
 const MAX_USER: usize = 200;
-/// The longest name of a thing, in bytes.
+/// The longest name of an item, in bytes.
 const MAX_SKU: usize = 100;
 
 #[derive(Deserialize)]
@@ -38,14 +38,15 @@ pub(crate) async fn log_in(
 ) -> Result<Redirect> {
     let user = text("user", &login.user, MAX_USER)?;
     session.login(user)?;
-    // Set in both cases: the session before may have been a remembered one.
+    // Set in both cases, since the previous session may have been a remembered one.
     session.set_lifetime(lifetime(lifetimes, login.remember == "on"))?;
     session.insert(USER, user)?;
     device::record(&session, &headers)?;
     Ok(Redirect::to("/"))
 }
 
-/// Handles `POST /logout`. With `delay_ms` the answer is delayed: a client that leaves meanwhile is still logged out.
+/// Handles `POST /logout`. With `delay_ms` the answer is delayed: a client that disconnects in the
+/// meantime is still logged out.
 ///
 /// Uses the lazy session, so that it works if the session can't be opened, and for a visitor with two live cookies.
 pub(crate) async fn log_out(Query(delay): Query<Delay>, session: LazySession) -> Result<Redirect> {
@@ -69,7 +70,7 @@ fn lifetime(lifetimes: Lifetimes, remember: bool) -> Lifetime {
     if remember { lifetimes.remembered } else { lifetimes.usual }
 }
 
-/// A field's text without the space around it.
+/// Trims a field's text and checks its length.
 fn text<'a>(field: &str, given: &'a str, most: usize) -> Result<&'a str> {
     let text = given.trim();
     if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {

@@ -4,7 +4,7 @@ use session_layer::{DEVICE, Key};
 
 use super::Cart;
 
-/// Who is logged in.
+/// The logged-in user.
 pub(crate) const USER: Key<String> = Key::new("user");
 pub(crate) const CART: Key<Cart> = Key::new("cart");
 /// How often the page was shown.

@@ -1,7 +1,7 @@
-//! The shop: what it sells, what it keeps of a visitor, its forms, and where a visitor is logged in.
+//! The shop: its goods, its session entries, its forms, and the list of a visitor's devices.
 //!
-//! The forms carry no CSRF token: the session's cookie is `SameSite=Lax`, and `origin` refuses what pages of other sites
-//! ask for.
+//! The forms carry no CSRF token: the session's cookie is `SameSite=Lax`, and `origin` refuses requests from pages of
+//! other sites.
 
 mod cart;
 mod catalogue;

@@ -2,8 +2,9 @@
 
 use super::{
     super::{
-        bench::{Bench, Verdict},
+        bench::Bench,
         sample::{Sample, tombstone},
+        verdict::Verdict,
     },
     listing::{mixed, several},
 };
@@ -11,7 +12,7 @@ use crate::store::{Touch, Update};
 
 pub(super) async fn i4_clear_leaves_nothing(bench: Bench) -> Verdict {
     let i4 = bench.about("I4");
-    // Asked first, so that a store without it is not filled in vain.
+    // Called first, so that a store without `clear` isn't filled in vain.
     i4.clear().await?;
     let live = mixed(&i4).await?;
     let (from, version) = i4.created().await?;
@@ -20,9 +21,9 @@ pub(super) async fn i4_clear_leaves_nothing(bench: Bench) -> Verdict {
     i4.ensure_epoch("alice", i4.keep(100)).await?;
     let counted = i4.optional(i4.count().await)?;
     let cleared = i4.clear().await?;
-    // A store that can't count can't tell.
+    // A store that can't count can't be compared.
     if let Some(counted) = counted {
-        i4.equal(counted, cleared, "how many live sessions `clear` says there were, beside `count`")?;
+        i4.equal(counted, cleared, "the live sessions that `clear` returns, compared with `count`")?;
     }
     for session in live.iter().chain([&from, &to]) {
         i4.absent(&session.id, "after `clear`").await?;
@@ -57,7 +58,7 @@ pub(super) async fn i4_a_clear_beats_a_rename(bench: Bench) -> Verdict {
     let i4 = bench.about("I4");
     i4.clear().await?;
     for way in i4.ways() {
-        // A clear that goes through the sessions one by one takes longer over several.
+        // A `clear` that goes through the sessions one by one takes longer over several.
         several(&i4, 4).await?;
         let (from, version) = i4.created().await?;
         let to = i4.sample();

@@ -1,8 +1,9 @@
 //! C1-C3: `create` never replaces.
 
 use super::super::{
-    bench::{Bench, Verdict},
+    bench::Bench,
     sample::{Sample, owner},
+    verdict::Verdict,
 };
 use crate::{
     record::Record,
@@ -12,7 +13,7 @@ use crate::{
 pub(super) async fn c1_create_never_replaces(bench: Bench) -> Verdict {
     let c1 = bench.about("C1");
     let plain = c1.sample();
-    let tombstone = Sample::of(plain.id, Record::tombstone(plain.record.check(), c1.now()), c1.now());
+    let tombstone = Sample::of(plain.id, Record::plain_tombstone(plain.record.check(), c1.now()), c1.now());
     let another = c1.sample();
     let epoch = Sample::of(another.id, Record::epoch(owner("c1"), c1.now()), c1.now());
     for there in [c1.sample(), tombstone, epoch] {
@@ -38,7 +39,7 @@ pub(super) async fn c2_one_of_two_creates_wins(bench: Bench) -> Verdict {
     for (number, way) in c2.ways().enumerate() {
         let session = c2.sample();
         if number % 4 == 3 {
-            // An id that was in use before: what is left of it must not help either.
+            // An id that was in use before: its remains must not help either call.
             c2.create_sample(&session).await?;
             c2.remove(&session.id).await?;
         }

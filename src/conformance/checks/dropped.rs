@@ -1,19 +1,21 @@
-//! G3: a future that is dropped leaves the old state or the new one, whole, and holds nothing back.
+//! G3: a dropped future leaves the old state or the new one, whole, and holds nothing back.
 
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
     judge::APART,
+    probe::Probe,
     race::Cut,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     record::RecordKind,
-    store::{Holder, Lock, Rename, SessionStore, Stored, Touch, Update, Usage, Version, required},
+    store::{Acquire, Holder, Rename, SessionStore, Stored, Touch, Update, Usage, Version, require},
 };
 
-/// How often a write is tried again over one that was dropped and may still come through.
+/// How often a write is retried over a dropped one, which may still take effect.
 const TRIES: usize = 20;
 
 fn cuts(g3: &Probe) -> impl Iterator<Item = Cut> + use<> {
@@ -102,7 +104,7 @@ pub(super) async fn g3_a_dropped_rename_is_whole_or_nothing(bench: Bench) -> Ver
             store.rename(&id, &version, &tombstone(new.usage.used_at), &new.id, &new.record, new.usage).await
         })
         .await;
-        // In this order: a rename that still comes through makes `to` before the tombstone.
+        // In this order: a rename that still takes effect stores `to` before the tombstone.
         let old = g3.present(&from.id, "after a dropped `rename`, the old id").await?;
         let new = g3.load(&to.id).await?;
         if old.record.kind() == RecordKind::Tombstone {
@@ -122,7 +124,7 @@ pub(super) async fn g3_a_dropped_rename_is_whole_or_nothing(bench: Bench) -> Ver
                 let stored = g3.present(&another.id, "after a dropped `rename` and a whole one").await?;
                 whole(&g3, &stored, &[(&another, None)], "after a dropped `rename` and a whole one")?;
             }
-            // The dropped one came through after all.
+            // The dropped one took effect after all.
             Rename::Conflict(_) => g3.absent(&another.id, "after a `rename` that was answered Conflict").await?,
             other => g3.broken(format!("`rename` after a dropped one answered {other:?}"))?,
         }
@@ -139,7 +141,7 @@ pub(super) async fn g3_a_dropped_load_holds_nothing(bench: Bench) -> Verdict {
     for cut in cuts(&g3) {
         let (store, id) = (g3.store().clone(), one.id);
         cut.run(async move { store.load(&id).await }).await;
-        // Another session first: a reply that was left in a connection must not be taken for this one's.
+        // Loads the other session first: a reply that was left in the connection must not be taken for its own.
         g3.unchanged(&two.id, &two.record, &version_of_two, "after a dropped `load` of another session").await?;
         g3.unchanged(&one.id, &one.record, &version_of_one, "after a dropped `load`").await?;
     }
@@ -150,20 +152,20 @@ pub(super) async fn g3_a_dropped_load_holds_nothing(bench: Bench) -> Verdict {
 pub(super) async fn g3_a_dropped_lock_ends_at_its_time(bench: Bench) -> Verdict {
     let g3 = bench.about("G3");
     let holder = || Holder::generate().expect("the operating system gives random numbers");
-    // A store with a clock of its own makes us wait in each round.
+    // If the store has its own clock, each round really waits.
     let exact = g3.exact();
     let (probe, _) = g3.created().await?;
-    g3.lock(&probe.id, holder(), g3.units(1)).await?;
+    g3.acquire(&probe.id, holder(), g3.units(1)).await?;
     for cut in cuts(&g3).filter(|cut| exact || matches!(cut, Cut::Polls(2))) {
         let (session, _) = g3.created().await?;
         let (store, id, first, time) = (g3.store().clone(), session.id, holder(), g3.units(1));
-        cut.run(async move { required::leases(&store, "lock")?.lock(&id, first, time).await }).await;
+        cut.run(async move { require::leases(&store, "acquire")?.acquire(&id, first, time).await }).await;
         g3.past(g3.now() + g3.units(2)).await;
-        let answer = g3.lock(&session.id, holder(), g3.units(1)).await?;
-        let acquired = matches!(answer, Lock::Acquired { .. });
-        g3.holds(acquired, format_args!("`lock` after the time of a dropped `lock` answered {answer:?}"))?;
+        let answer = g3.acquire(&session.id, holder(), g3.units(1)).await?;
+        let acquired = matches!(answer, Acquire::Acquired { .. });
+        g3.holds(acquired, format_args!("`acquire` after the time of a dropped `acquire` answered {answer:?}"))?;
         update_at_last(&g3, &newer(&g3, &session, 1)).await?;
-        g3.equal(true, g3.remove(&session.id).await?, "`remove` after a dropped `lock`")?;
+        g3.equal(true, g3.remove(&session.id).await?, "`remove` after a dropped `acquire`")?;
     }
     Ok(())
 }
@@ -174,15 +176,18 @@ pub(super) async fn g3_a_dropped_unlock_holds_nothing(bench: Bench) -> Verdict {
     for cut in cuts(&g3) {
         let (session, _) = g3.created().await?;
         let (store, id, first, second) = (g3.store().clone(), session.id, holder(), holder());
-        let locked = g3.lock(&id, first, g3.units(20)).await?;
-        g3.holds(matches!(locked, Lock::Acquired { .. }), format_args!("`lock` of a session answered {locked:?}"))?;
-        cut.run(async move { required::leases(&store, "unlock")?.unlock(&id, first).await }).await;
-        g3.present(&id, "after a dropped `unlock`").await?;
-        // Given back by the dropped one, or by this one.
-        g3.unlock(&id, first).await?;
-        let locked = g3.lock(&id, second, g3.units(20)).await?;
-        let acquired = matches!(locked, Lock::Acquired { .. });
-        g3.holds(acquired, format_args!("`lock` after a dropped `unlock` and a whole one answered {locked:?}"))?;
+        let locked = g3.acquire(&id, first, g3.units(20)).await?;
+        g3.holds(
+            matches!(locked, Acquire::Acquired { .. }),
+            format_args!("`acquire` of a session answered {locked:?}"),
+        )?;
+        cut.run(async move { require::leases(&store, "release")?.release(&id, first).await }).await;
+        g3.present(&id, "after a dropped `release`").await?;
+        // The dropped `release` or this one gave the lease back.
+        g3.release(&id, first).await?;
+        let locked = g3.acquire(&id, second, g3.units(20)).await?;
+        let acquired = matches!(locked, Acquire::Acquired { .. });
+        g3.holds(acquired, format_args!("`acquire` after a dropped `release` and a whole one answered {locked:?}"))?;
     }
     Ok(())
 }
@@ -220,7 +225,7 @@ fn newer(g3: &Probe, session: &Sample, number: usize) -> Sample {
     Sample { id: session.id, record: session.variant(number), usage }
 }
 
-/// One of these states, with its record, its expiry and, where it is known, its version.
+/// Fails unless the stored state is one of these, with its record, its expiry and, if known, its version.
 fn whole(g3: &Probe, stored: &Stored, states: &[(&Sample, Option<Version>)], when: &str) -> Verdict {
     let is = |(sample, version): &(&Sample, Option<Version>)| {
         *stored.record == *sample.record
@@ -233,7 +238,7 @@ fn whole(g3: &Probe, stored: &Stored, states: &[(&Sample, Option<Version>)], whe
     )
 }
 
-/// Updates over whatever is there: what was dropped may still come through and cost a try.
+/// Updates whatever is stored. A dropped call may still take effect and cost a try.
 async fn update_at_last(g3: &Probe, sample: &Sample) -> Verdict {
     for _ in 0..TRIES {
         let stored = g3.present(&sample.id, "before an `update` over a dropped call").await?;

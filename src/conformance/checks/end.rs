@@ -1,14 +1,16 @@
-//! X1-X4: a session ends in the version in which it was seen, and stays ended.
+//! X1-X4: a session is ended in the version that was seen, and stays ended.
 
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,
-    store::{End, Holder, Lock, Rename, Touch, Update, Version},
+    store::{Acquire, End, Holder, Rename, Touch, Update, Version},
 };
 
 impl Probe {
@@ -16,7 +18,7 @@ impl Probe {
         self.end(id, expected, self.now()).await
     }
 
-    /// Checks that nothing is under the id, or a tombstone that no token matches.
+    /// Fails unless the id is absent or has a tombstone that no token matches.
     async fn over(&self, id: &SessionId, when: &str) -> Verdict {
         match self.load(id).await? {
             Some(stored) if !stored.record.is_grave() => {
@@ -48,7 +50,7 @@ pub(super) async fn x1_nothing_brings_it_back(bench: Bench) -> Verdict {
         let touch = async move { first.touch(&id, usage).await };
         let (touched, ended) = way.run(touch, async move { second.end_now(&id, &version).await }).await;
         let (touched, ended) = (touched?, ended?);
-        x1.equal(End::Ended, ended, "`end` beside a `touch`")?;
+        x1.equal(End::Ended, ended, "`end` concurrent with a `touch`")?;
         let when = format!("after `touch` ({touched:?}) and `end` at once");
         x1.over(&id, &when).await?;
         x1.other(way).over(&id, &when).await?;
@@ -62,7 +64,7 @@ pub(super) async fn x2_a_refused_end_changes_nothing(bench: Bench) -> Verdict {
     let version = x2.updated(&session, &session.variant(1), &stale).await?;
     x2.equal(End::Conflict(None), x2.end_now(&session.id, &stale).await?, "`end` that expects an older version")?;
     x2.unchanged(&session.id, &session.variant(1), &version, "after an `end` that expects an older version").await?;
-    // A renewal came first: its tombstone leads to the session, so it has to stay.
+    // After a renewal: its tombstone leads to the session, so it has to stay.
     let (to, left) = (x2.sample(), tombstone(session.usage.used_at));
     let renamed = x2.rename(&session.id, &version, &left, &to.id, &to.record, to.usage).await?;
     x2.holds(matches!(renamed, Rename::Renamed(_)), format_args!("`rename` of a session answered {renamed:?}"))?;
@@ -158,10 +160,10 @@ pub(super) async fn x4_a_lease_is_not_waited_for(bench: Bench) -> Verdict {
     let x4 = bench.about("X4");
     let (session, _) = x4.created().await?;
     let holder = Holder::generate().expect("the operating system gives random numbers");
-    let lease = x4.lock(&session.id, holder, x4.units(20)).await?;
-    x4.holds(matches!(lease, Lock::Acquired { .. }), format_args!("`lock` of a session answered {lease:?}"))?;
-    let version = x4.present(&session.id, "after `lock`").await?.version;
-    // Half the lease's time: an end that waits for its end takes longer, or for ever with a manual clock.
+    let lease = x4.acquire(&session.id, holder, x4.units(20)).await?;
+    x4.holds(matches!(lease, Acquire::Acquired { .. }), format_args!("`acquire` of a session answered {lease:?}"))?;
+    let version = x4.present(&session.id, "after `acquire`").await?.version;
+    // Half the lease's time: an `end` that waits for the lease takes longer, or hangs with a manual clock.
     let Ok(ended) = tokio::time::timeout(x4.units(10), x4.end_now(&session.id, &version)).await else {
         return x4.broken("`end` of a leased session waits");
     };

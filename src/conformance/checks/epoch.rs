@@ -1,15 +1,10 @@
-//! E1-E4 and L6: the epoch of an owner.
+//! E1-E4: the epoch of an owner. `load` has L6.
 
-use std::sync::Arc;
-
-use super::super::{
-    bench::{Bench, Probe, Verdict},
-    sample::Sample,
-};
+use super::super::{bench::Bench, probe::Probe, verdict::Verdict};
 use crate::{
     id::SessionId,
-    record::{Epoch, Owner, Record},
-    store::{Idle, OwnerEpoch, Refresh, Stored, Usage},
+    record::Epoch,
+    store::{Idle, Usage},
 };
 
 pub(super) async fn e1_no_epoch_is_none(bench: Bench) -> Verdict {
@@ -20,8 +15,8 @@ pub(super) async fn e1_no_epoch_is_none(bench: Bench) -> Verdict {
         let answer = e1.owner_epoch(other).await?;
         e1.equal(None, answer, format_args!("`owner_epoch` of {other:?} where only \"somebody\" has one"))?;
     }
-    // Where the epoch is an ordinary record, it can be lost like one: removed, evicted, expired.
-    if e1.remove(&SessionId::of_owner("somebody")).await? {
+    // If the epoch is an ordinary record, it can be lost like one: removed, evicted, expired.
+    if e1.remove(&SessionId::for_epoch("somebody")).await? {
         e1.equal(None, e1.owner_epoch("somebody").await?, "`owner_epoch` after its record was lost")?;
     }
     let short = e1.keep(2);
@@ -48,7 +43,7 @@ pub(super) async fn e2_one_epoch_for_all(bench: Bench) -> Verdict {
         };
         let (a, b) = way.run(party(e2.clone(), 100), party(e2.other(way), 101)).await;
         let (a, b) = (a?, b?);
-        e2.equal(a, b, "what the second of two `ensure_epoch`s at once answered, beside the first")?;
+        e2.equal(a, b, "the answer of the second of two concurrent `ensure_epoch`s, compared with the first")?;
         e2.equal(Some(a), e2.owner_epoch(&owner).await?, "`owner_epoch` after two `ensure_epoch`s at once")?;
     }
     Ok(())
@@ -72,7 +67,7 @@ pub(super) async fn e3_it_lives_as_long_as_asked(bench: Bench) -> Verdict {
 
 pub(super) async fn e3_the_longest_of_two_counts(bench: Bench) -> Verdict {
     let e3 = bench.about("E3");
-    // Where time passes by itself, the first owners must not have expired when the last ones are made.
+    // If time passes by itself, the first owners must not have expired when the last ones are made.
     let ways: Vec<_> = if e3.exact() { e3.ways().collect() } else { e3.ways().take(10).collect() };
     for (number, way) in ways.iter().enumerate() {
         let owner = format!("owner {number}");
@@ -86,9 +81,9 @@ pub(super) async fn e3_the_longest_of_two_counts(bench: Bench) -> Verdict {
         a?;
         b?;
     }
-    let id = |number| SessionId::of_owner(&format!("owner {number}"));
+    let id = |number| SessionId::for_epoch(&format!("owner {number}"));
     if !e3.exact() {
-        // Nobody waits for a minute: where epochs are ordinary records, their expiry tells.
+        // The check doesn't wait for a minute. If epochs are ordinary records, their expiry shows how long they live.
         for number in 0..ways.len() {
             if let Some(stored) = e3.load(&id(number)).await? {
                 let left = stored.expires_at.duration_since(e3.now()).unwrap_or_default();
@@ -147,61 +142,7 @@ pub(super) async fn e4_a_renewed_epoch_is_another(bench: Bench) -> Verdict {
         };
         renewed?;
         let now = e4.owner_epoch(&owner).await?;
-        e4.holds(now != Some(before), "`owner_epoch` after a renewal beside another call is the one from before it")?;
+        e4.holds(now != Some(before), "`owner_epoch` after a renewal during another call is the one from before it")?;
     }
     Ok(())
-}
-
-pub(super) async fn l6_the_epoch_with_a_record_is_the_present_one(bench: Bench) -> Verdict {
-    let l6 = bench.about("L6");
-    let epoch = l6.ensure_epoch("l6", l6.keep(1_000)).await?;
-    let sample = l6.sample();
-    let owner = Owner::new("l6", epoch).expect("a valid name");
-    let session = Sample { record: Arc::new(Record::clone(&sample.record).with_owner(Some(owner))), ..sample };
-    l6.create_sample(&session).await?;
-    let stored = l6.present(&session.id, "a session with an owner").await?;
-    if stored.owner_epoch == OwnerEpoch::NotAsked {
-        return l6.skip("the store answers no epoch along with a record");
-    }
-    carries(&l6, &session.id, &stored, Some(epoch), "after `ensure_epoch`").await?;
-    for round in 0..3 {
-        l6.renew_epoch("l6", l6.keep(1_000)).await?;
-        // A renewed epoch may be none at all, until somebody asks for one.
-        let present = l6.owner_epoch("l6").await?;
-        for (probe, by) in [(&l6, "the same handle"), (&l6.other(super::load::THROUGH_TWIN), "another handle")] {
-            let when = format!("after `renew_epoch` number {}, through {by}", round + 1);
-            carries(probe, &session.id, &stored, present, &when).await?;
-        }
-        let present = l6.ensure_epoch("l6", l6.keep(1_000)).await?;
-        carries(&l6, &session.id, &stored, Some(present), "after another `ensure_epoch`").await?;
-    }
-    for way in l6.ways() {
-        let (first, second, id) = (l6.clone(), l6.other(way), session.id);
-        let usage = l6.keep(1_000);
-        let renew = async move { first.renew_epoch("l6", usage).await };
-        let (renewed, loaded) = way.run(renew, async move { second.present(&id, "beside `renew_epoch`").await }).await;
-        renewed?;
-        loaded?;
-        let present = l6.owner_epoch("l6").await?;
-        carries(&l6, &session.id, &stored, present, "after `renew_epoch` and `load` at once").await?;
-        l6.ensure_epoch("l6", l6.keep(1_000)).await?;
-    }
-    Ok(())
-}
-
-/// Checks the epoch that `load` and `refresh` answer.
-async fn carries(l6: &Probe, id: &SessionId, held: &Stored, expected: Option<Epoch>, when: &str) -> Verdict {
-    let expected = OwnerEpoch::from(expected);
-    let stored = l6.present(id, when).await?;
-    // A store need not answer it each time: a cache that shares one load among several callers drops it.
-    if stored.owner_epoch != OwnerEpoch::NotAsked {
-        l6.equal(expected, stored.owner_epoch, format_args!("the epoch that `load` answers with the record {when}"))?;
-    }
-    match l6.refresh(id, held).await? {
-        Refresh::Same { owner_epoch: OwnerEpoch::NotAsked, .. } => Ok(()),
-        Refresh::Same { owner_epoch, .. } => {
-            l6.equal(expected, owner_epoch, format_args!("the epoch that `refresh` answers {when}"))
-        }
-        _ => l6.broken("`refresh` of a record that did not change answered that it changed, or is gone"),
-    }
 }

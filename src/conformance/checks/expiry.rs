@@ -1,14 +1,16 @@
-//! G4: expired is absent.
+//! G4: an expired record is absent.
 
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, owner, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     clock,
-    store::{Holder, Lock, Refresh, Rename, Stored, Touch, Update, Usage, Version},
+    store::{Acquire, Holder, Refresh, Rename, Stored, Touch, Update, Usage, Version},
 };
 
 /// How many units the sessions of these checks live.
@@ -20,7 +22,7 @@ const ODD: std::time::Duration = std::time::Duration::from_millis(437);
 pub(super) async fn g4_expired_is_absent_for_every_method(bench: Bench) -> Verdict {
     let g4 = bench.about("G4");
     let usage = g4.keep(LIFE);
-    // One each: the first call that finds an expired session may remove it.
+    // One session for each call, since the first call that finds an expired session may remove it.
     let (loaded, _) = short(&g4, usage).await?;
     let (updated, version_of_updated) = short(&g4, usage).await?;
     let (touched, _) = short(&g4, usage).await?;
@@ -63,8 +65,8 @@ pub(super) async fn g4_expired_is_absent_for_every_method(bench: Bench) -> Verdi
     g4.equal(None, g4.owner_epoch("g4-epoch").await?, "`owner_epoch` of an expired epoch")?;
 
     let holder = Holder::generate().expect("the operating system gives random numbers");
-    if let Some(answer) = g4.optional(g4.lock(&locked.id, holder, g4.units(1)).await)? {
-        g4.equal(Lock::Absent, answer, "`lock` of an expired session")?;
+    if let Some(answer) = g4.optional(g4.acquire(&locked.id, holder, g4.units(1)).await)? {
+        g4.equal(Acquire::Absent, answer, "`acquire` of an expired session")?;
     }
     if let Some(ids) = g4.optional(super::listing::walk(&g4, 10).await)? {
         g4.holds(!ids.contains(&listed.id), "`ids` names an expired session")?;
@@ -77,15 +79,15 @@ pub(super) async fn g4_expired_is_absent_for_every_method(bench: Bench) -> Verdi
 
 pub(super) async fn g4_it_lives_until_its_time(bench: Bench) -> Verdict {
     let g4 = bench.about("G4");
-    // Not at a whole second: a store that rounds would be early or late.
+    // Not at a whole second, so that a store that rounds is early or late.
     let odd = |usage: Usage| Usage { expires_at: clock::later(usage.expires_at, ODD), ..usage };
     let usage = odd(g4.keep(LIFE));
     let (session, version) = short(&g4, usage).await?;
     let (touched, _) = short(&g4, usage).await?;
-    // Nobody else asks for this one before it has expired.
+    // Nothing else loads this one before it has expired.
     let (late, _) = short(&g4, usage).await?;
     if !g4.exact() {
-        // Nobody can look at the last instant before a time that passes by itself.
+        // If time passes by itself, the last instant before the expiry can't be hit.
         g4.until(clock::later(usage.used_at, g4.units(1))).await;
         return g4.unchanged(&session.id, &session.record, &version, "in the first third of its life").await;
     }

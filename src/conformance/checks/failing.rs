@@ -1,11 +1,13 @@
-//! G1 and G5: what a store answers when it can't.
+//! G1 and G5: failures.
 
 use std::{sync::Arc, time::Duration};
 
 use super::super::{
     Operation,
-    bench::{Bench, Probe, Verdict, chain},
+    bench::Bench,
+    probe::{Probe, chain},
     sample::{Sample, of_size, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,
@@ -23,7 +25,7 @@ pub(super) async fn g1_damaged_is_not_absent(bench: Bench) -> Verdict {
     let g1 = bench.about("G1");
     let (session, version) = g1.created().await?;
     g1.damage(&session.id).await?;
-    // Twice: the first must not have put it right by removing it.
+    // Twice: the first `load` must not have removed the damaged bytes.
     for time in ["first", "second"] {
         let answer = g1.in_time(Operation::Load, g1.store().load(&session.id)).await?;
         must_be(&g1, StoreErrorKind::Corrupt, answer, &format!("the {time} `load` of damaged bytes"))?;
@@ -43,7 +45,7 @@ pub(super) async fn g1_unavailable_is_not_absent(bench: Bench) -> Verdict {
     g1.same_record(&session.record, &stored.record, "after the outage")
 }
 
-/// No method says "there is none" of a session that was there.
+/// Fails if a method reports an existing session as absent.
 async fn never_absent(g1: &Probe, session: &Sample, version: &Version, when: &str) -> Verdict {
     let Sample { id, record, usage } = session;
     let store = g1.store();
@@ -143,7 +145,7 @@ pub(super) async fn g5_damage_stays_as_it_is(bench: Bench) -> Verdict {
         let update = g5.store().update(&session.id, &record, &expected, session.usage);
         let answer = g5.in_time(Operation::Update, update).await?;
         if let Ok(Update::Updated(new)) = answer {
-            // A store that keeps the version apart from the bytes can compare it, and replace what it can't read.
+            // A store that keeps the version apart from the bytes can compare it, and replace bytes that it can't read.
             g5.holds(
                 expected == version,
                 "`update` of damaged bytes that expects an older version: expected Conflict or an error, the store \
@@ -168,7 +170,7 @@ fn must_be<T>(probe: &Probe, kind: StoreErrorKind, answer: Result<T, StoreError>
     }
 }
 
-/// Whether this answer promises that nothing was changed. During an outage nothing can have succeeded.
+/// Whether this answer promises that nothing was changed. During an outage no call can have succeeded.
 fn nothing_done(g5: &Probe, operation: &str, answer: Result<(), StoreError>) -> Verdict<bool> {
     match answer {
         Ok(()) => g5.broken(format!("`{operation}` succeeded while the backend was away")),
@@ -176,14 +178,14 @@ fn nothing_done(g5: &Probe, operation: &str, answer: Result<(), StoreError>) -> 
     }
 }
 
-/// The session is what it was, to the version and the expiry.
+/// Fails unless the session is as it was, including its version and expiry.
 async fn same(g5: &Probe, session: &Sample, before: &Stored, when: &str) -> Verdict {
     g5.unchanged(&session.id, &before.record, &before.version, when).await?;
     let now = g5.present(&session.id, when).await?;
     g5.same_expiry(before, &now, when)
 }
 
-/// What is stored after an outage: a client may take a moment to come back.
+/// Returns the stored record after an outage. A client may take a moment to reconnect.
 async fn recovered(probe: &Probe, session: &Sample) -> Verdict<Stored> {
     match answered(probe, &session.id).await? {
         Some(stored) => Ok(stored),
@@ -191,7 +193,7 @@ async fn recovered(probe: &Probe, session: &Sample) -> Verdict<Stored> {
     }
 }
 
-/// What `load` answers once it answers.
+/// Loads until the store answers without an error.
 pub(super) async fn answered(probe: &Probe, id: &SessionId) -> Verdict<Option<Stored>> {
     let again = async {
         loop {

@@ -1,10 +1,12 @@
-//! A long history of one caller, beside a model: what the single checks do apart happens here in every order.
+//! One caller's long history, compared with a model: calls of all kinds, in every order.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,
@@ -12,14 +14,14 @@ use crate::{
     store::{Create, Refresh, Rename, Stored, Touch, Update, Usage, Version},
 };
 
-/// How many sessions take part: few, so that they meet every kind of call.
+/// The number of sessions: few, so that each meets every kind of call.
 const SESSIONS: usize = 6;
 
-/// What a store must hold, as simple as can be.
+/// The expected contents of the store, as simple as possible.
 #[derive(Default)]
 struct Model {
     live: HashMap<SessionId, Held>,
-    /// Versions that were answered for an id and are no longer its present one.
+    /// For each id, a version that was current once and isn't any more.
     stale: HashMap<SessionId, Version>,
 }
 
@@ -44,7 +46,7 @@ impl Model {
     }
 }
 
-/// Numbers that look random and are the same in every run: a failure can be run again. (xorshift64*, Vigna 2016.)
+/// A pseudo-random generator with a fixed seed, so that a failure can be repeated. (xorshift64*, Vigna 2016.)
 struct Dice(u64);
 
 impl Dice {
@@ -59,7 +61,7 @@ impl Dice {
 
 pub(super) async fn l1_a_long_history_is_as_in_the_model(bench: Bench) -> Verdict {
     let l1 = bench.about("L1");
-    // Only where nothing expires by itself and to the millisecond does the model know what is left.
+    // The model can predict the expiry only if time is manual and expiry exact to the millisecond.
     let exact = l1.exact() && l1.harness().late.is_zero();
     let steps = l1.harness().rounds.saturating_mul(if exact { 20 } else { 2 });
     let mut dice = Dice(0x5e55_1011);
@@ -73,12 +75,13 @@ pub(super) async fn l1_a_long_history_is_as_in_the_model(bench: Bench) -> Verdic
         }
         let which = dice.roll(SESSIONS);
         let session = &sessions[which];
-        // A store of whole seconds can't tell a touch by less: each of these moves the expiry by minutes.
+        // A store that counts whole seconds can't tell touches apart that differ by less: each of these moves the
+        // expiry by minutes.
         let lives = if exact { [2, 5, 20, 100][dice.roll(4)] } else { 1_000 + 300 * (step % 200) };
         let change = Change { number: step as usize, usage: l1.keep(lives) };
         one_step(&bench, &mut model, session, &change, &mut dice).await?;
         compare(&bench, &model, &session.id).await?;
-        // A new one now and then, as after a logout.
+        // A new session now and then, as after a logout.
         if dice.roll(25) == 0 {
             sessions[which] = l1.sample();
         }
@@ -142,7 +145,7 @@ async fn one_step(bench: &Bench, model: &mut Model, session: &Sample, change: &C
                     n2.remove(&to.id).await?;
                     model.drop(&to.id);
                     let left = n2.present(id, "after `rename`, the old id").await?;
-                    // Not the expiry that was answered: a store may tell it late, but not ever later.
+                    // Not the expiry in the answer: a store may be late once, but must not get later with each call.
                     model.put(id, &tombstone, left.version, Usage::at(&tombstone, to.usage.used_at));
                 }
                 answer => n2.broken(step("rename", change, Some(&held), answer))?,
@@ -195,7 +198,7 @@ async fn stale_update(
     u2.holds(answer == expected, step("update with an older version", change, held, answer))
 }
 
-/// What happened at this step of the history.
+/// Describes this step of the history.
 fn step(call: &str, change: &Change, held: Option<&Held>, answer: impl std::fmt::Debug) -> String {
     let state = match held {
         Some(held) => format!("a live record of kind {:?} was", held.record.kind()),
@@ -204,7 +207,7 @@ fn step(call: &str, change: &Change, held: Option<&Held>, answer: impl std::fmt:
     format!("step {} of the history, `{call}` where {state}: the store answered {answer:?}", change.number)
 }
 
-/// The store holds of this id what the model holds.
+/// Fails unless the store and the model agree about this id.
 async fn compare(bench: &Bench, model: &Model, id: &SessionId) -> Verdict {
     match model.live.get(id) {
         Some(held) => {

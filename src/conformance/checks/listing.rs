@@ -1,10 +1,12 @@
-//! I1-I3: which sessions there are.
+//! I1-I3: listing and counting sessions.
 
 use std::collections::HashSet;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,
@@ -12,10 +14,10 @@ use crate::{
     store::Cursor,
 };
 
-/// More pages than any walk here can need.
+/// More pages than any walk here needs.
 const PAGES: usize = 10_000;
 
-/// Every id, a page at a time.
+/// Returns every id of a walk in pages.
 pub(super) async fn walk(probe: &Probe, limit: usize) -> Verdict<Vec<SessionId>> {
     let (mut ids, mut from) = (Vec::new(), Cursor::START);
     for _ in 0..PAGES {
@@ -37,7 +39,7 @@ pub(super) async fn several(probe: &Probe, number: usize) -> Verdict<Vec<Sample>
     Ok(sessions)
 }
 
-/// Each of these sessions, however often.
+/// Fails unless each of these sessions was named at least once.
 fn all_of(probe: &Probe, expected: &[Sample], named: &[SessionId], when: &str) -> Verdict {
     let named: HashSet<_> = named.iter().collect();
     let missed = expected.iter().filter(|session| !named.contains(&session.id)).count();
@@ -48,7 +50,7 @@ fn all_of(probe: &Probe, expected: &[Sample], named: &[SessionId], when: &str) -
     )
 }
 
-/// Pages after which a walk goes on without new sessions, so that it can end.
+/// The number of pages after which no more sessions are created, so that the walk can end.
 const BUSY_PAGES: usize = 100;
 
 pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
@@ -62,7 +64,7 @@ pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
         let what = format!("how many different ids a walk with pages of {limit} names");
         i1.equal(sessions.len(), different.len(), what)?;
     }
-    // Others come and go during the walk, between its pages and beside them.
+    // Others are created and removed during the walk, between its pages and concurrently.
     for limit in [1, 4, 9] {
         let churn = i1.clone();
         let churn = tokio::spawn(async move {
@@ -93,14 +95,14 @@ pub(super) async fn i1_a_walk_names_every_session(bench: Bench) -> Verdict {
         }
         match churn.await {
             Ok(verdict) => verdict?,
-            Err(error) => return i1.broken(format!("a call beside `ids` panicked: {error}")),
+            Err(error) => return i1.broken(format!("a call concurrent with `ids` panicked: {error}")),
         }
         all_of(&i1, &sessions, &named, &format!("a walk with pages of {limit} while others come and go"))?;
     }
     Ok(())
 }
 
-/// How many sessions come at once, so that a table of keys must grow, and go again, so that it may shrink.
+/// How many sessions are created at once, so that a hash table must grow, and then removed, so that it may shrink.
 const CROWD: usize = 300;
 
 pub(super) async fn i1_a_table_that_grows_and_shrinks(bench: Bench) -> Verdict {
@@ -108,7 +110,7 @@ pub(super) async fn i1_a_table_that_grows_and_shrinks(bench: Bench) -> Verdict {
     i1.ids(Cursor::START, 1).await?;
     let kept = several(&i1, 40).await?;
     let limit = 4;
-    // The pages before which the crowd comes and goes.
+    // The pages before which the crowd is created and removed.
     for (comes, goes) in [(0, CROWD / limit / 2), (4, usize::MAX), (4, CROWD / limit / 2)] {
         let (mut named, mut from, mut crowd) = (Vec::new(), Some(Cursor::START), Vec::new());
         for page in 0.. {
@@ -135,7 +137,7 @@ pub(super) async fn i1_a_table_that_grows_and_shrinks(bench: Bench) -> Verdict {
     Ok(())
 }
 
-/// Live sessions among all that is none; gives the live ones.
+/// Creates live sessions among records that are none, and returns the live ones.
 pub(super) async fn mixed(probe: &Probe) -> Verdict<Vec<Sample>> {
     let mut live = several(probe, 4).await?;
     let sealed = probe.sample();
@@ -147,7 +149,7 @@ pub(super) async fn mixed(probe: &Probe) -> Verdict<Vec<Sample>> {
     let (removed, _) = probe.created().await?;
     probe.remove(&removed.id).await?;
     let (id, check) = identity();
-    probe.create_sample(&Sample::of(id, Record::tombstone(check, probe.now()), probe.now())).await?;
+    probe.create_sample(&Sample::of(id, Record::plain_tombstone(check, probe.now()), probe.now())).await?;
     probe.ensure_epoch("somebody", probe.keep(1_000)).await?;
     let (from, version) = probe.created().await?;
     let to = probe.sample();
@@ -174,7 +176,11 @@ pub(super) async fn i2_only_live_sessions_are_named(bench: Bench) -> Verdict {
         };
         i2.broken(format!("`ids` names {what}"))?;
     }
-    i2.equal(live.len(), named.len(), "how many ids are named beside tombstones, epochs and expired ones")
+    i2.equal(
+        live.len(),
+        named.len(),
+        "the number of ids returned, with tombstones, epochs and expired records in the store",
+    )
 }
 
 pub(super) async fn i3_the_count_is_the_number_of_ids(bench: Bench) -> Verdict {
@@ -182,10 +188,10 @@ pub(super) async fn i3_the_count_is_the_number_of_ids(bench: Bench) -> Verdict {
     i3.equal(0, i3.count().await?, "`count` of an empty store")?;
     let live = mixed(&i3).await?;
     let expected = u64::try_from(live.len()).unwrap_or(u64::MAX);
-    i3.equal(expected, i3.count().await?, "`count` beside tombstones, epochs and expired ones")?;
+    i3.equal(expected, i3.count().await?, "`count`, with tombstones, epochs and expired records in the store")?;
     if let Some(named) = i3.optional(walk(&i3, 3).await)? {
         let different: HashSet<_> = named.into_iter().collect();
-        i3.equal(different.len(), live.len(), "`count`, beside the number of different ids that `ids` names")?;
+        i3.equal(different.len(), live.len(), "`count`, compared with the number of different ids that `ids` returns")?;
     }
     for session in &live {
         i3.remove(&session.id).await?;

@@ -1,18 +1,21 @@
-//! L1-L3 and F1: what comes back is what was stored.
+//! L1-L3 and L6: the store returns the stored records, and the present epoch with them. `usage` has L4 and L5.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Verdict},
+    bench::Bench,
+    probe::Probe,
     race::Way,
     sample::{Sample, identity, shapes, tombstone},
+    verdict::Verdict,
 };
 use crate::{
-    record::{Record, RecordKind},
-    store::{Refresh, Rename, Stored, Touch, Usage},
+    id::SessionId,
+    record::{Epoch, Owner, Record},
+    store::{OwnerEpoch, Refresh, Rename, Stored},
 };
 
-/// The way through the twin, where there is one.
+/// The way that uses the twin, if there is one.
 pub(super) const THROUGH_TWIN: Way = Way::FirstHeld(0);
 
 pub(super) async fn l1_every_record_comes_back(bench: Bench) -> Verdict {
@@ -25,7 +28,7 @@ pub(super) async fn l1_every_record_comes_back(bench: Bench) -> Verdict {
         l1.unchanged(&session.id, &session.record, &version, &format!("after `create` of {shape}")).await?;
         sessions.push((shape, session, version));
     }
-    // Each takes the next one's record: every shape is also an update.
+    // Each session takes the next one's record, so that every shape is also stored by an update.
     let records: Vec<_> = sessions.iter().map(|(shape, session, _)| (shape.clone(), session.clone())).collect();
     let mut next = records.iter().cycle().skip(1);
     for (_, session, version) in &mut sessions {
@@ -105,59 +108,56 @@ pub(super) async fn l3_the_version_is_the_one_that_was_answered(bench: Bench) ->
     Ok(())
 }
 
-pub(super) async fn f1_refresh_tells_what_changed(bench: Bench) -> Verdict {
-    let f1 = bench.about("F1");
-    let twin = f1.other(THROUGH_TWIN);
-    let (session, _) = f1.created().await?;
-    let held = f1.present(&session.id, "after `create`").await?;
-    match f1.refresh(&session.id, &held).await? {
-        Refresh::Same { usage, .. } => {
-            f1.expires(session.usage.expires_at, usage.expires_at, "`refresh` of what is held")?
+pub(super) async fn l6_the_epoch_with_a_record_is_the_present_one(bench: Bench) -> Verdict {
+    let l6 = bench.about("L6");
+    let epoch = l6.ensure_epoch("l6", l6.keep(1_000)).await?;
+    let sample = l6.sample();
+    let owner = Owner::new("l6", epoch).expect("a valid name");
+    let session = Sample { record: Arc::new(Record::clone(&sample.record).with_owner(Some(owner))), ..sample };
+    l6.create_sample(&session).await?;
+    let stored = l6.present(&session.id, "a session with an owner").await?;
+    if stored.owner_epoch == OwnerEpoch::NotAsked {
+        return l6.skip("the store answers no epoch along with a record");
+    }
+    carries(&l6, &session.id, &stored, Some(epoch), "after `ensure_epoch`").await?;
+    for round in 0..3 {
+        l6.renew_epoch("l6", l6.keep(1_000)).await?;
+        // After a renewal there may be no epoch until the next `ensure_epoch`.
+        let present = l6.owner_epoch("l6").await?;
+        for (probe, by) in [(&l6, "the same handle"), (&l6.other(THROUGH_TWIN), "another handle")] {
+            let when = format!("after `renew_epoch` number {}, through {by}", round + 1);
+            carries(probe, &session.id, &stored, present, &when).await?;
         }
-        other => f1.broken(format!("`refresh` of what is held answered {}", name(&other)))?,
+        let present = l6.ensure_epoch("l6", l6.keep(1_000)).await?;
+        carries(&l6, &session.id, &stored, Some(present), "after another `ensure_epoch`").await?;
     }
-    let later = Usage::keep_for(f1.now(), Duration::from_secs(7_200));
-    f1.equal(Touch::Touched, twin.touch(&session.id, later).await?, "`touch`")?;
-    match f1.refresh(&session.id, &held).await? {
-        Refresh::Same { usage, .. } => f1.expires(later.expires_at, usage.expires_at, "`refresh` after a `touch`")?,
-        other => f1.broken(format!("`refresh` after a `touch` answered {}", name(&other)))?,
+    for way in l6.ways() {
+        let (first, second, id) = (l6.clone(), l6.other(way), session.id);
+        let usage = l6.keep(1_000);
+        let renew = async move { first.renew_epoch("l6", usage).await };
+        let (renewed, loaded) = way.run(renew, async move { second.present(&id, "during `renew_epoch`").await }).await;
+        renewed?;
+        loaded?;
+        let present = l6.owner_epoch("l6").await?;
+        carries(&l6, &session.id, &stored, present, "after `renew_epoch` and `load` at once").await?;
+        l6.ensure_epoch("l6", l6.keep(1_000)).await?;
     }
-    let version = twin.updated(&session, &session.variant(1), &held.version).await?;
-    let is_new = |stored: &Stored, record: &Arc<Record>, when: &str| {
-        f1.same_record(record, &stored.record, when)?;
-        f1.holds(stored.version != held.version, format_args!("{when}: the version is the held one"))
-    };
-    match f1.refresh(&session.id, &held).await? {
-        Refresh::Changed(stored) => {
-            is_new(&stored, &session.variant(1), "`refresh` after an `update`")?;
-            f1.equal(version, stored.version, "the version that `refresh` answers after an `update`")?;
-        }
-        other => f1.broken(format!("`refresh` after an `update` answered {}", name(&other)))?,
-    }
-    let to = f1.sample();
-    twin.rename(&session.id, &version, &tombstone(to.usage.used_at), &to.id, &to.record, to.usage).await?;
-    match f1.refresh(&session.id, &held).await? {
-        Refresh::Changed(stored) => {
-            f1.equal(RecordKind::Tombstone, stored.record.kind(), "what `refresh` answers after a `rename`")?;
-        }
-        other => f1.broken(format!("`refresh` after a `rename` answered {}", name(&other)))?,
-    }
-    let held = f1.present(&to.id, "after `rename`").await?;
-    twin.remove(&to.id).await?;
-    let answer = f1.refresh(&to.id, &held).await?;
-    f1.holds(matches!(answer, Refresh::Gone), format_args!("`refresh` after a `remove` answered {}", name(&answer)))?;
-    let short = f1.sample().with_usage(f1.keep(2));
-    f1.create_sample(&short).await?;
-    let held = f1.present(&short.id, "after `create`").await?;
-    f1.past(short.usage.expires_at).await;
-    let answer = f1.refresh(&short.id, &held).await?;
-    f1.holds(matches!(answer, Refresh::Gone), format_args!("`refresh` after the expiry answered {}", name(&answer)))
+    Ok(())
 }
 
-fn name(refresh: &Refresh) -> &'static str {
-    match refresh {
-        Refresh::Same { .. } => "Same",
-        Refresh::Changed(_) => "Changed",
-        Refresh::Gone => "Gone",
+/// Checks the epoch that `load` and `refresh` return with a record.
+async fn carries(l6: &Probe, id: &SessionId, held: &Stored, expected: Option<Epoch>, when: &str) -> Verdict {
+    let expected = OwnerEpoch::from(expected);
+    let stored = l6.present(id, when).await?;
+    // A store need not return it each time: a cache that shares one load among several callers drops it.
+    if stored.owner_epoch != OwnerEpoch::NotAsked {
+        l6.equal(expected, stored.owner_epoch, format_args!("the epoch that `load` answers with the record {when}"))?;
+    }
+    match l6.refresh(id, held).await? {
+        Refresh::Same { owner_epoch: OwnerEpoch::NotAsked, .. } => Ok(()),
+        Refresh::Same { owner_epoch, .. } => {
+            l6.equal(expected, owner_epoch, format_args!("the epoch that `refresh` answers {when}"))
+        }
+        _ => l6.broken("`refresh` of a record that did not change answered that it changed, or is gone"),
     }
 }

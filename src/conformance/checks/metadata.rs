@@ -1,9 +1,6 @@
-//! M1: looking is no use.
+//! M1: reading metadata is not a use.
 
-use super::super::{
-    bench::{Bench, Verdict},
-    sample::identity,
-};
+use super::super::{bench::Bench, sample::identity, verdict::Verdict};
 use crate::store::SessionStatus;
 
 pub(super) async fn m1_looking_is_no_use(bench: Bench) -> Verdict {

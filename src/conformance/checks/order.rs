@@ -1,16 +1,11 @@
-//! G2: two calls at once are as if one had come first.
+//! G2: two concurrent calls behave as if one had come first.
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::super::{
-    bench::{Bench, Probe, Verdict},
-    judge::APART,
-    race::Way,
-    sample::Sample,
-};
+use super::super::{bench::Bench, judge::APART, probe::Probe, race::Way, sample::Sample, verdict::Verdict};
 use crate::store::{Create, Stored, Touch, Update, Usage, Version};
 
-/// What one party does.
+/// The call that a party makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Load,
@@ -22,10 +17,10 @@ enum Act {
 
 const ACTS: [Act; 5] = [Act::Load, Act::Create, Act::Update, Act::Touch, Act::Remove];
 
-/// Who made something: nobody of the two (it was there before), the first, or the second.
+/// Which party set something: 0 if it was there before, 1 for the first, 2 for the second.
 type Who = u8;
 
-/// A state as the model sees it: who wrote the record, who gave the version, who set the expiry.
+/// A state in the model: who wrote the record, who set the version, who set the expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
     record: Who,
@@ -33,7 +28,7 @@ struct State {
     expiry: Who,
 }
 
-/// An answer as the model sees it.
+/// An answer in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Loaded(Option<State>),
@@ -45,7 +40,7 @@ enum Answer {
     Removed(bool),
 }
 
-/// An answer as the store gave it.
+/// An answer of the store.
 enum Given {
     Loaded(Option<Stored>),
     Made(Version),
@@ -58,7 +53,7 @@ pub(super) async fn g2_two_at_once_are_one_after_the_other(bench: Bench) -> Verd
     for (index, first) in ACTS.into_iter().enumerate() {
         for second in ACTS.into_iter().skip(index) {
             for there in [true, false] {
-                // What a version from before a removal means to the next record, no sentence says.
+                // No sentence says what a version from before a removal means to the next record.
                 let stale = !there && [first, second].contains(&Act::Update) && [first, second].contains(&Act::Create);
                 if stale {
                     continue;
@@ -123,7 +118,7 @@ async fn meet(g2: &Probe, way: Way, first: Act, second: Act, there: bool) -> Ver
     )
 }
 
-/// Three uses that can be told apart even where whole seconds are counted.
+/// The use of a party. The three can be told apart even if whole seconds are counted.
 fn usage_of(now: SystemTime, who: Who) -> Usage {
     Usage::keep_for(now, APART * (u32::from(who) + 1))
 }
@@ -156,7 +151,7 @@ async fn act_on(
     })
 }
 
-/// The model: what one act makes of a state, and what it is answered.
+/// The model: returns the state after a call, and its answer.
 fn apply(state: Option<State>, act: Act, who: Who) -> (Option<State>, Answer) {
     let made = Some(State { record: who, version: who, expiry: who });
     match (act, state) {
@@ -171,7 +166,7 @@ fn apply(state: Option<State>, act: Act, who: Who) -> (Option<State>, Answer) {
     }
 }
 
-/// What was loaded, in the model's words.
+/// Translates a loaded record into the model.
 fn state_of(
     g2: &Probe,
     stored: &Stored,
@@ -187,7 +182,7 @@ fn state_of(
     match (record, version, expiry) {
         (Some(record), Some(version), Some(expiry)) => Ok(State { record, version, expiry }),
         _ => g2.broken(format!(
-            "`load` beside another call answered a state that nobody stored: record of {record:?}, version of \
+            "`load` during another call answered a state that nobody stored: record of {record:?}, version of \
              {version:?}, expiry of {expiry:?}"
         )),
     }

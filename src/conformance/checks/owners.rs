@@ -2,14 +2,15 @@
 
 use super::{
     super::{
-        bench::{Bench, Verdict},
+        bench::Bench,
         sample::{Sample, owner, tombstone},
+        verdict::Verdict,
     },
     listing::several,
 };
 use crate::{
     record::{MAX_OWNER_BYTES, RecordKind},
-    store::Owned,
+    store::ListedSession,
 };
 
 pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
@@ -30,7 +31,7 @@ pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
     o1.create_sample(&owned("bob")).await?;
     several(&o1, 3).await?;
 
-    // One logs in from an anonymous session, one is handed to another owner, one goes, one expires.
+    // One logs in from an anonymous session, one is handed to another owner, one is removed, one expires.
     let (anonymous, version) = o1.created().await?;
     let login = Sample { record: (*anonymous.record).clone().with_owner(Some(owner("alice"))).into(), ..anonymous };
     o1.updated(&login, &login.record, &version).await?;
@@ -53,7 +54,7 @@ pub(super) async fn o1_the_sessions_of_an_owner(bench: Bench) -> Verdict {
     let listed = o1.list_owner("alice").await?;
     for session in &alices {
         match listed.iter().find(|owned| owned.id == session.id) {
-            Some(Owned { stored: Some(stored), .. }) => {
+            Some(ListedSession { stored: Some(stored), .. }) => {
                 o1.same_record(&session.record, &stored.record, "a session in `list_owner`")?;
             }
             Some(_) => {}
@@ -75,7 +76,8 @@ pub(super) async fn o1_owners_that_look_alike(bench: Bench) -> Verdict {
     let o1 = bench.about("O1");
     let long = "o".repeat(MAX_OWNER_BYTES - 1);
     let (one, two) = (format!("{long}1"), format!("{long}2"));
-    // Upper and lower case, beginnings, spaces, patterns of SQL and Redis, accents composed and not, a column's length.
+    // Upper and lower case, prefixes, spaces, patterns of SQL and Redis, composed and decomposed accents, a column's
+    // length.
     let names = [
         "alice",
         "Alice",
@@ -128,7 +130,7 @@ pub(super) async fn o1_owners_that_look_alike(bench: Bench) -> Verdict {
     Ok(())
 }
 
-/// How many sessions one owner has: more than fit on a page of the usual sizes.
+/// The number of one owner's sessions: more than a page of the usual sizes holds.
 const MANY: usize = 300;
 
 pub(super) async fn o1_more_than_a_page(bench: Bench) -> Verdict {

@@ -1,10 +1,11 @@
 //! R1-R4: a removed session stays removed.
 
 use super::super::{
-    bench::{Bench, Verdict},
+    bench::Bench,
     sample::{Sample, identity, shapes},
+    verdict::Verdict,
 };
-use crate::store::{Holder, Lock, Touch, Update};
+use crate::store::{Acquire, Holder, Touch, Update};
 
 pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
     let r1 = bench.about("R1");
@@ -17,13 +18,15 @@ pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
     for way in r1.ways() {
         let (session, version) = r1.created().await?;
         let (writer, remover, busy) = (r1.clone(), r1.other(way), session.clone());
-        // What a busy session's requests do: update, touch, update what was read.
+        // The calls of a busy session's requests: update, touch, update the version that was read.
         let write = async move {
             let mut version = version;
             for number in 0..4 {
                 match writer.update(&busy.id, &busy.variant(number), &version, busy.usage).await? {
                     Update::Updated(new) => version = new,
-                    Update::Conflict(_) => return writer.broken("`update` beside a `remove` alone answered Conflict"),
+                    Update::Conflict(_) => {
+                        return writer.broken("`update` concurrent with only a `remove` answered Conflict");
+                    }
                     Update::Gone => {}
                 }
                 writer.touch(&busy.id, busy.usage).await?;
@@ -34,7 +37,7 @@ pub(super) async fn r1_nothing_brings_it_back(bench: Bench) -> Verdict {
         let remove = async move { remover.remove(&id).await };
         let (written, removed) = way.run(write, remove).await;
         written?;
-        r1.equal(true, removed?, "`remove` beside updates and touches")?;
+        r1.equal(true, removed?, "`remove` concurrent with updates and touches")?;
         r1.absent(&id, "after updates, touches and a `remove` at once").await?;
         let answer = r1.update(&id, &session.variant(9), &version, session.usage).await?;
         r1.equal(Update::Gone, answer, "`update` after a `remove`")?;
@@ -50,13 +53,13 @@ pub(super) async fn r1_a_remove_beats_a_lock(bench: Bench) -> Verdict {
         let (session, _) = r1.created().await?;
         let (first, second, id) = (r1.clone(), r1.other(way), session.id);
         let (holder, time) = (Holder::generate().expect("the operating system gives random numbers"), r1.units(20));
-        let lock = async move { first.lock(&id, holder, time).await };
+        let lock = async move { first.acquire(&id, holder, time).await };
         let (locked, removed) = way.run(lock, async move { second.remove(&id).await }).await;
         let (locked, removed) = (locked?, removed?);
-        let when = format!("after `lock` ({locked:?}) and `remove` ({removed}) at once");
+        let when = format!("after `acquire` ({locked:?}) and `remove` ({removed}) at once");
         r1.absent(&id, &when).await?;
-        r1.holds(removed, "`remove` beside a `lock` answered false")?;
-        r1.equal(Lock::Absent, r1.lock(&id, holder, time).await?, format_args!("{when}, `lock`"))?;
+        r1.holds(removed, "`remove` concurrent with an `acquire` answered false")?;
+        r1.equal(Acquire::Absent, r1.acquire(&id, holder, time).await?, format_args!("{when}, `acquire`"))?;
     }
     Ok(())
 }
@@ -93,9 +96,9 @@ pub(super) async fn r4_a_lease_is_not_waited_for(bench: Bench) -> Verdict {
     let r4 = bench.about("R4");
     let (session, _) = r4.created().await?;
     let holder = Holder::generate().expect("the operating system gives random numbers");
-    let lease = r4.lock(&session.id, holder, r4.units(20)).await?;
-    r4.holds(matches!(lease, Lock::Acquired { .. }), format_args!("`lock` of a session answered {lease:?}"))?;
-    // Half the lease's time: a remove that waits for its end takes longer, or for ever with a manual clock.
+    let lease = r4.acquire(&session.id, holder, r4.units(20)).await?;
+    r4.holds(matches!(lease, Acquire::Acquired { .. }), format_args!("`acquire` of a session answered {lease:?}"))?;
+    // Half the lease's time: a `remove` that waits for the lease takes longer, or hangs with a manual clock.
     let Ok(removed) = tokio::time::timeout(r4.units(10), r4.remove(&session.id)).await else {
         return r4.broken("`remove` of a leased session waits");
     };

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     id::SessionId,
@@ -28,7 +30,7 @@ impl Renaming {
         probe.rename(from, expected, tombstone, &to.id, &to.record, to.usage).await
     }
 
-    /// Checks that the old id holds the given tombstone.
+    /// Fails unless the old id holds this tombstone.
     async fn left(&self, probe: &Probe, from: &SessionId, when: &str) -> Verdict {
         let stored = probe.present(from, when).await?;
         probe.same_record(&self.tombstone, &stored.record, when)
@@ -121,7 +123,7 @@ pub(super) async fn n3_a_remove_beats_a_rename(bench: Bench) -> Verdict {
                 n3.unchanged(&to.id, &to.record, &version, &format!("{when}, the new id")).await?;
             }
             Rename::Gone => n3.absent(&to.id, &format!("{when}, the new id")).await?,
-            other => n3.broken(format!("`rename` beside a `remove` answered {other:?}"))?,
+            other => n3.broken(format!("`rename` concurrent with a `remove` answered {other:?}"))?,
         }
     }
     Ok(())

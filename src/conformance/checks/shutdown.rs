@@ -1,9 +1,6 @@
 //! D1 and D2: flush and close.
 
-use super::super::{
-    Operation,
-    bench::{Bench, Verdict},
-};
+use super::super::{Operation, bench::Bench, verdict::Verdict};
 use crate::store::SessionStore;
 
 pub(super) async fn d1_a_flush_changes_nothing(bench: Bench) -> Verdict {

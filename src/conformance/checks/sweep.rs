@@ -1,10 +1,12 @@
-//! W1 and W2: what is removed for its space.
+//! W1 and W2: removal that frees space.
 
 use std::time::Duration;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity},
+    verdict::Verdict,
 };
 use crate::{
     lifetime::Lifetime,
@@ -26,9 +28,9 @@ pub(super) async fn w1_expired_are_swept(bench: Bench) -> Verdict {
     for _ in 0..3 {
         w1.create_sample(&w1.sample().with_usage(usage)).await?;
     }
-    // What is no session stays too, and is not counted.
+    // Records that are not sessions stay, too, and are not counted.
     let (id, check) = identity();
-    let tombstone = Sample::of(id, Record::tombstone(check, w1.now()), w1.now());
+    let tombstone = Sample::of(id, Record::plain_tombstone(check, w1.now()), w1.now());
     w1.create_sample(&tombstone).await?;
     w1.ensure_epoch("somebody", w1.keep(1_000)).await?;
     let early = w1.sweep().await?;
@@ -45,7 +47,7 @@ pub(super) async fn w1_expired_are_swept(bench: Bench) -> Verdict {
     w1.equal((0, 4), (again.deleted, again.remaining), "deleted and remaining of a second `sweep`")
 }
 
-/// A session that was last used so long ago, and would live for two days more.
+/// Creates a session that was last used this long ago and expires 48 hours after that use.
 async fn used(w2: &Probe, ago: Duration) -> Verdict<Sample> {
     let (id, check) = identity();
     let lifetime = Lifetime::new(10 * HOUR, 240 * HOUR).expect("longer than a second");
@@ -61,7 +63,8 @@ pub(super) async fn w2_idle_are_deleted(bench: Bench) -> Verdict {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let fresh = used(&w2, Duration::ZERO).await?;
     let recent = used(&w2, minutes(290)).await?;
-    // Touches are throttled to a tenth of the idle time, which is an hour here: it may have been used 4:30 ago.
+    // Touches are throttled to a tenth of the idle timeout, which is an hour here: it may have been used 4:30 hours
+    // ago.
     let throttled = used(&w2, minutes(330)).await?;
     let idle = [used(&w2, 7 * HOUR).await?, used(&w2, 19 * HOUR).await?];
     let touched = used(&w2, 9 * HOUR).await?;

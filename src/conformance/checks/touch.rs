@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, identity, shapes, tombstone},
+    verdict::Verdict,
 };
 use crate::{
     lifetime::Lifetime,
@@ -57,7 +59,7 @@ pub(super) async fn t2_a_remove_beats_a_touch(bench: Bench) -> Verdict {
         let when = format!("after `touch` ({touched:?}) and `remove` ({removed}) at once");
         t2.absent(&session.id, &when).await?;
         t2.other(way).absent(&session.id, &when).await?;
-        t2.holds(removed, "`remove` beside a `touch` answered false")?;
+        t2.holds(removed, "`remove` concurrent with a `touch` answered false")?;
     }
     Ok(())
 }
@@ -66,7 +68,7 @@ pub(super) async fn t3_the_absolute_limit_holds(bench: Bench) -> Verdict {
     let t3 = bench.about("T3");
     let (id, check) = identity();
     let hour = Duration::from_secs(3_600);
-    // A session that has three units left of its hour.
+    // A session with three units left of its hour.
     let created_at = t3.now() - hour + t3.units(3);
     let record = Record::session(check, created_at, Lifetime::new(hour, hour).expect("longer than a second"));
     let limit = record.absolute_limit();
@@ -92,7 +94,7 @@ pub(super) async fn t4_nothing_gets_earlier(bench: Bench) -> Verdict {
     let renewed = Sample::of(identity().0, (*left).clone(), now).with_usage(kept);
     t4.create_sample(&renewed).await?;
     for (stored, what) in [(&session, "a session"), (&renewed, "a tombstone")] {
-        // As of a request that came earlier, or of a layer with a shorter idle timeout.
+        // As from a request that came earlier, or from a layer with a shorter idle timeout.
         let earlier = Usage { used_at: now - t4.units(5), expires_at: now + t4.units(10) };
         t4.equal(Touch::Touched, t4.touch(&stored.id, earlier).await?, format_args!("an earlier `touch` of {what}"))?;
         let when = format!("after an earlier `touch` of {what}");

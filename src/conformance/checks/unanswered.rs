@@ -1,29 +1,31 @@
-//! G6: a write whose answer is lost takes effect at most once.
+//! G6: a write takes effect at most once, even if its answer is lost.
 
 use std::sync::Arc;
 
 use super::{
     super::{
         Operation,
-        bench::{Bench, Probe, Verdict},
+        bench::Bench,
+        probe::Probe,
         sample::{Sample, tombstone},
+        verdict::Verdict,
     },
     failing::answered,
 };
 use crate::{
     record::RecordKind,
     store::{
-        Create, End, Holder, Lock, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, required,
+        Acquire, Create, End, Holder, Rename, SessionStore, StoreError, StoreErrorKind, Touch, Update, Usage, require,
     },
 };
 
-/// More requests than one call can need.
+/// More requests than a single call needs.
 const REQUESTS: u32 = 16;
 
-/// How often the second of two parties looks for what the first has written.
+/// How often the second party looks for the first party's write.
 const LOOKS: usize = 50;
 
-/// Makes a call that loses the answer to its n-th request; `None` if it has fewer.
+/// Makes a call and loses the answer to its n-th request. Returns `None` if it has fewer.
 async fn unanswered<T>(
     g6: &Probe,
     operation: Operation,
@@ -47,7 +49,7 @@ fn when(operation: Operation, nth: u32) -> String {
     format!("`{operation}`, which the backend carried out and whose answer number {nth} was lost")
 }
 
-/// An error that promises that nothing was changed must not come with a change.
+/// Fails if an error promises that nothing was changed, but something was.
 fn honest(g6: &Probe, error: &StoreError, done: bool, when: &str) -> Verdict {
     g6.holds(
         !done || error.kind() == StoreErrorKind::OutcomeUnknown,
@@ -59,7 +61,7 @@ fn honest(g6: &Probe, error: &StoreError, done: bool, when: &str) -> Verdict {
     )
 }
 
-/// Fails because the store took its own write for another's.
+/// Fails because the store took its own write for another caller's.
 fn mistaken<T>(g6: &Probe, expected: &str, answer: impl std::fmt::Debug, when: &str) -> Verdict<T> {
     g6.broken(format!(
         "{when}: expected {expected} or OutcomeUnknown, the store answered {answer:?}, although no other call was made. \
@@ -122,7 +124,7 @@ pub(super) async fn g6_an_unanswered_update_never_comes_again(bench: Bench) -> V
         g6.lose_answer(Some(1)).await?;
         let (store, Sample { id, usage, .. }, record) = (g6.store().clone(), session.clone(), Arc::clone(&one));
         let first = async move { store.update(&id, &record, &version, usage).await.is_ok() };
-        // Goes on from what the first has written, as another request would.
+        // Continues from what the first has written, as another request would.
         let (store, record) = (g6.other(way).store().clone(), Arc::clone(&two));
         let second = async move {
             for _ in 0..LOOKS {
@@ -141,7 +143,7 @@ pub(super) async fn g6_an_unanswered_update_never_comes_again(bench: Bench) -> V
         let stored = answered(&g6, &session.id).await?;
         if acknowledged && stored.is_none_or(|stored| *stored.record != *two) {
             return g6.broken(
-                "an `update` whose answer was lost, beside one that went on from what it had stored: the second was \
+                "an `update` whose answer was lost, concurrent with one that went on from what it had stored: the second was \
                  answered Updated, and is not what `load` answers afterwards. The first must not be sent again, in \
                  whatever version: it has happened",
             );
@@ -242,26 +244,26 @@ pub(super) async fn g6_an_unanswered_lock_is_the_holders(bench: Bench) -> Verdic
     let g6 = bench.about("G6");
     let holder = || Holder::generate().expect("the operating system gives random numbers");
     let (probe, _) = g6.created().await?;
-    // Asked first, so that a store without leases is skipped for that reason.
-    g6.lock(&probe.id, holder(), g6.units(1)).await?;
+    // Called first, so that a store without leases is skipped for that reason.
+    g6.acquire(&probe.id, holder(), g6.units(1)).await?;
     for nth in 1..=REQUESTS {
         let (session, _) = g6.created().await?;
         let (first, second, long) = (holder(), holder(), g6.units(20));
-        let call = async { required::leases(g6.store(), "lock")?.lock(&session.id, first, long).await };
-        let Some(answer) = unanswered(&g6, Operation::Lock, nth, call).await? else { break };
-        let when = when(Operation::Lock, nth);
+        let call = async { require::leases(g6.store(), "acquire")?.acquire(&session.id, first, long).await };
+        let Some(answer) = unanswered(&g6, Operation::Acquire, nth, call).await? else { break };
+        let when = when(Operation::Acquire, nth);
         answered(&g6, &session.id).await?;
         match answer {
-            Ok(Lock::Acquired { .. }) => {
-                let answer = g6.lock(&session.id, second, long).await?;
-                g6.equal(Lock::Held, answer, format_args!("{when}, `lock` by another"))?;
+            Ok(Acquire::Acquired { .. }) => {
+                let answer = g6.acquire(&session.id, second, long).await?;
+                g6.equal(Acquire::Held, answer, format_args!("{when}, `acquire` by another"))?;
             }
             Ok(answer) => mistaken(&g6, "Acquired", answer, &when)?,
-            // Whether it has the lease or not, this holder can take it.
+            // Whether this holder has the lease or not, it can take it.
             Err(_) => {
-                let answer = g6.lock(&session.id, first, long).await?;
-                let acquired = matches!(answer, Lock::Acquired { .. });
-                g6.holds(acquired, format_args!("{when}, `lock` by the same holder again answered {answer:?}"))?;
+                let answer = g6.acquire(&session.id, first, long).await?;
+                let acquired = matches!(answer, Acquire::Acquired { .. });
+                g6.holds(acquired, format_args!("{when}, `acquire` by the same holder again answered {answer:?}"))?;
             }
         }
     }

@@ -1,12 +1,14 @@
-//! U1-U5: `update` replaces the expected version and nothing else.
+//! U1-U5: `update` replaces only the expected version.
 
 use std::{collections::HashSet, sync::Arc};
 
 use super::super::{
-    bench::{Bench, Probe, Verdict},
+    bench::Bench,
+    probe::Probe,
     sample::{Sample, entries},
+    verdict::Verdict,
 };
-use crate::store::{Holder, Lock, Stored, Update, Usage, Version};
+use crate::store::{Acquire, Holder, Stored, Update, Usage, Version};
 
 pub(super) async fn u1_update_never_creates(bench: Bench) -> Verdict {
     let u1 = bench.about("U1");
@@ -119,7 +121,7 @@ async fn increment(u3: &Probe, session: &Sample) -> Verdict {
         match u3.update(&session.id, &record, &stored.version, session.usage).await? {
             Update::Updated(_) => return Ok(()),
             Update::Conflict(_) => {}
-            Update::Gone => return u3.broken("`update` of a session that nobody removes answered Gone"),
+            Update::Gone => return u3.broken("`update` of a session that is never removed answered Gone"),
         }
     }
 }
@@ -137,7 +139,7 @@ pub(super) async fn u4_every_version_is_new(bench: Bench) -> Verdict {
         let mut version = u4.create_sample(&session).await?;
         seen.insert(version);
         for number in 0..6 {
-            // Back and forth between two contents, one of them the created one: equal states are different ones too.
+            // Alternates between two contents, one of them the created one: equal contents are different states, too.
             let record = if number % 2 == 0 { Arc::clone(&session.record) } else { session.variant(1) };
             version = u4.updated(&session, &record, &version).await?;
             u4.holds(
@@ -146,12 +148,12 @@ pub(super) async fn u4_every_version_is_new(bench: Bench) -> Verdict {
             )?;
         }
         let holder = Holder::generate().expect("the operating system gives random numbers");
-        let leased = u4.lock(&session.id, holder, u4.units(10)).await;
-        if let Some(Lock::Acquired { .. }) = u4.optional(leased)? {
-            let stored = u4.present(&session.id, "after `lock`").await?;
+        let leased = u4.acquire(&session.id, holder, u4.units(10)).await;
+        if let Some(Acquire::Acquired { .. }) = u4.optional(leased)? {
+            let stored = u4.present(&session.id, "after `acquire`").await?;
             seen.insert(stored.version);
             let version = u4.updated(&session, &session.variant(1), &stored.version).await?;
-            u4.holds(seen.insert(version), "an update after a `lock` answered a version that was there before")?;
+            u4.holds(seen.insert(version), "an update after a `acquire` answered a version that was there before")?;
         }
         u4.remove(&session.id).await?;
     }
@@ -171,7 +173,7 @@ pub(super) async fn u5_a_remove_beats_an_update(bench: Bench) -> Verdict {
         let when = format!("after `update` ({updated:?}) and `remove` ({removed}) at once");
         u5.absent(&session.id, &when).await?;
         u5.other(way).absent(&session.id, &when).await?;
-        u5.holds(removed, "`remove` beside an `update` answered false")?;
+        u5.holds(removed, "`remove` concurrent with an `update` answered false")?;
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
-//! L4 and L5: expiry and last use are what was set last.
+//! L4 and L5: the expiry and the last use are the ones that were set last.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     super::{
-        bench::{Bench, Probe, Verdict},
+        bench::Bench,
         judge::APART,
+        probe::Probe,
         sample::{Sample, identity, owner, tombstone},
+        verdict::Verdict,
     },
     load::THROUGH_TWIN,
 };
@@ -41,7 +43,7 @@ pub(super) async fn l4_the_expiry_is_the_last_one_set(bench: Bench) -> Verdict {
         l4.equal(Touch::Touched, l4.touch(&session.id, usage).await?, "`touch` of a session")?;
         check(usage, when).await?;
     }
-    // Days and years: other units in a backend's protocol.
+    // Days and years, which have other units in some backends' protocols.
     for days in [1, 29, 30, 31, 365, 3_650] {
         let (id, check) = identity();
         let record = Record::session(check, l4.now(), Lifetime::new(DAY * 4_000, DAY * 4_000).expect("over a second"));
@@ -62,7 +64,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) async fn l4_the_expiry_is_capped(bench: Bench) -> Verdict {
     let l4 = bench.about("L4");
     let (id, check) = identity();
-    // A session that has ten minutes left of its 24 hours.
+    // A session with ten minutes left of its 24 hours.
     let created_at = l4.now() - DAY + Duration::from_secs(600);
     let record = Record::session(check, created_at, Lifetime::default());
     let limit = record.absolute_limit();
@@ -76,13 +78,13 @@ pub(super) async fn l4_the_expiry_is_capped(bench: Bench) -> Verdict {
     l4.expires(limit, stored.expires_at, "after an `update` past the absolute limit")
 }
 
-/// How many units a session has left of its day where its absolute limit must pass.
+/// How many units are left of a session's day, in checks in which its absolute limit passes.
 const LEFT: u32 = 5;
 
-/// How many methods are tried after it.
+/// How many methods are called after the limit.
 const METHODS: usize = 6;
 
-/// The call that set an expiry past the absolute limit.
+/// The call that asked for an expiry past the absolute limit.
 #[derive(Debug, Clone, Copy)]
 enum Past {
     Create,
@@ -90,7 +92,7 @@ enum Past {
     Touch,
 }
 
-/// Stores a session with little left until its limit, and asks for a day more in this way.
+/// Stores a session shortly before its limit, and asks for one more day by this call.
 async fn beyond(l4: &Probe, past: Past, created_at: SystemTime) -> Verdict<(Sample, Version)> {
     let (id, check) = identity();
     let record = Record::session(check, created_at, Lifetime::default()).with_owner(Some(owner("l4")));
@@ -117,7 +119,7 @@ pub(super) async fn l4_the_cap_is_stored(bench: Bench) -> Verdict {
     let limit = clock::later(created_at, DAY);
     let mut sessions = Vec::new();
     for past in [Past::Create, Past::Update, Past::Touch] {
-        // One for each method below, since the first that finds an expired session may remove it.
+        // One for each method below, since the first call that finds an expired session may remove it.
         for _ in 0..METHODS {
             let (session, version) = beyond(&l4, past, created_at).await?;
             let when = format!("a session for which a {past:?} asked for a day past its absolute limit, at the limit");
@@ -125,7 +127,7 @@ pub(super) async fn l4_the_cap_is_stored(bench: Bench) -> Verdict {
         }
     }
     l4.past(limit).await;
-    // Not loaded before: nothing but what is stored can tell these that the session is over.
+    // The sessions were not loaded since, so only the stored cap can show that they have expired.
     if let Some(page) = l4.optional(l4.ids(Cursor::START, 100).await)? {
         l4.equal(0, page.ids.len(), "how many sessions `ids` names after the absolute limit of all of them")?;
     }
@@ -187,7 +189,8 @@ pub(super) async fn l4_milliseconds_count(bench: Bench) -> Verdict {
     Ok(())
 }
 
-/// The use must be this one. A store of whole seconds may derive it from its expiry: then minutes must be right.
+/// Fails unless the last use is this one. A store that counts whole seconds may derive it from the expiry: then it must
+/// be right within minutes.
 fn used(l5: &Probe, expected: SystemTime, answered: SystemTime, when: &str) -> Verdict {
     let late = l5.harness().late;
     let may = if late.is_zero() { Duration::ZERO } else { late.max(APART / 4) };
@@ -205,7 +208,7 @@ pub(super) async fn l5_the_last_use_is_the_last_one_told(bench: Bench) -> Verdic
     let l5 = bench.about("L5");
     let twin = l5.other(THROUGH_TWIN);
     let (id, check) = identity();
-    // A session of hours ago, so that each use lies after its creation and before now.
+    // A session created hours ago, so that each use lies after its creation and before the current time.
     let start = l5.now() - APART * 12;
     let use_at = |number: u32| Usage::keep_for(start + APART * number + Duration::from_millis(437), DAY / 2);
     let session = Sample::of(id, Record::session(check, start, Lifetime::default()), start).with_usage(use_at(1));

@@ -1,4 +1,4 @@
-//! A store without more than it must have.
+//! A store that implements only the required methods.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::{
     store::{Create, OwnerEpoch, SessionStore, StoreError, Stored, Touch, Update, Usage, Version},
 };
 
-/// Only the five required methods of a store: everything else is what the contract provides from them. Neither the owner's
-/// epoch comes with a record, nor the stored record with a conflict.
+/// Implements only the five required methods of a store; the contract provides all others. `load` returns no owner's
+/// epoch with the record, and a conflict returns no stored record.
 ///
-/// `Bare(FaultStore::new(store))` shows a fault at each step of a provided `rename` or `ensure_epoch`; `Bare(store)` by
-/// itself runs the provided forms over a store that has overridden them.
+/// `Bare(FaultStore::new(store))` exposes each step of a provided `rename` or `ensure_epoch` to faults. `Bare(store)`
+/// runs the provided implementations over a store that overrides them.
 #[derive(Debug, Clone)]
 pub struct Bare<S>(pub S);
 

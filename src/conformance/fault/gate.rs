@@ -1,4 +1,4 @@
-//! A point at which calls stop until they are let go.
+//! Stops calls at a point until a test releases them.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use tokio::sync::Semaphore;
 
 /// Holds calls back until it is released; see [`FaultStore::pause`](super::FaultStore::pause).
 ///
-/// A gate that is dropped lets everything go, so that a test that fails does not hang.
+/// Dropping a gate releases it, so a failing test doesn't hang.
 #[derive(Debug)]
-#[must_use = "a gate that is dropped is open"]
+#[must_use = "dropping a gate releases it"]
 pub struct Gate(Arc<Posts>);
 
-/// What the calls share with their gate.
+/// The state that calls share with their gate.
 #[derive(Debug)]
 pub(super) struct Posts {
     reached: Event,
@@ -24,18 +24,18 @@ impl Gate {
         (Self(Arc::clone(&posts)), posts)
     }
 
-    /// Waits until a call stands at the gate.
+    /// Waits until a call has reached the gate.
     pub async fn reached(&self) {
         self.0.reached.wait().await;
     }
 
-    /// Whether a call has come to the gate.
+    /// Whether a call has reached the gate.
     #[must_use]
     pub fn is_reached(&self) -> bool {
         self.0.reached.happened()
     }
 
-    /// Lets every call go on, those that stand at the gate and those that would come to it.
+    /// Releases the calls that wait at the gate and lets later ones pass.
     pub fn release(self) {
         drop(self);
     }
@@ -48,14 +48,14 @@ impl Drop for Gate {
 }
 
 impl Posts {
-    /// What a call does at the gate.
+    /// Waits at the gate, on behalf of a call.
     pub(super) async fn pass(&self) {
         self.reached.happen();
         self.open.wait().await;
     }
 }
 
-/// Something that happens once: a semaphore without permits that is closed when it has.
+/// A one-time event: a semaphore without permits that is closed when the event happens.
 #[derive(Debug)]
 struct Event(Semaphore);
 

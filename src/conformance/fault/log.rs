@@ -1,28 +1,28 @@
-//! What a fault store was asked.
+//! The log of a fault store's calls.
 
 use crate::{conformance::Operation, id::SessionId, store::StoreErrorKind};
 
-/// A call that a [`FaultStore`](super::FaultStore) was asked.
+/// A call that a [`FaultStore`](super::FaultStore) received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Call {
     /// The method.
     pub operation: Operation,
-    /// The session that it was about; for a rename the old id, for an owner's epoch none.
+    /// The session that it concerned: the old id for a rename, `None` for an owner's epoch.
     pub id: Option<SessionId>,
-    /// What came of it.
-    pub ended: Ended,
+    /// How it ended.
+    pub outcome: CallOutcome,
 }
 
-/// What came of a call.
+/// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It is still under way.
+pub enum CallOutcome {
+    /// The call is still under way.
     Pending,
-    /// It was answered without an error.
+    /// The call returned `Ok`.
     Answered,
-    /// It was answered with an error of this kind.
+    /// The call returned an error of this kind.
     Failed(StoreErrorKind),
-    /// Its future was dropped before it ended.
+    /// The call's future was dropped before it completed.
     Dropped,
 }

@@ -1,8 +1,8 @@
-//! Stores that fail on purpose, stop where a test wants them to, and tell what they were asked.
+//! Stores that fail on purpose, pause where a test wants them to, and log their calls.
 //!
-//! [`FaultStore`] wraps any store. [`Fault`] says what goes wrong and at which calls; [`Gate`] stops a call at a fixed
-//! point until the test lets it go on, so that an interleaving needs no luck; the log of [`Call`]s says what the store
-//! was asked. [`Bare`] has only the required methods, so that the provided ones run step by step over them.
+//! [`FaultStore`] wraps any store. A [`Fault`] says what goes wrong and at which calls. A [`Gate`] stops a call at a
+//! fixed point until the test releases it, so an interleaving doesn't depend on luck. The log of [`Call`]s says what
+//! the store was asked. [`Bare`] has only the required methods, so the provided ones run over them step by step.
 //!
 //! ```
 //! use session_layer::{SessionId, SessionStore, store::StoreErrorKind};
@@ -15,7 +15,7 @@
 //! // The second load from now on fails, once.
 //! store.inject(Fault::unavailable().on(Operation::Load).nth(2));
 //!
-//! let id = SessionId::of_owner("somebody");
+//! let id = SessionId::for_epoch("somebody");
 //! assert!(store.load(&id).await.is_ok());
 //! assert_eq!(store.load(&id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 //! assert!(store.load(&id).await.is_ok());
@@ -27,9 +27,9 @@
 //! |---|---|
 //! | the store is down | [`Fault::unavailable`], or [`Fault::error`] with another kind |
 //! | the n-th call fails | `.nth(n)`; the first few: `.first(n)`; only one operation or session: `.on(..)`, `.session(..)` |
-//! | a write was done, and nobody was told | [`Fault::outcome_unknown`], or any other with `.afterwards()` |
+//! | a write is done, but its answer is lost | [`Fault::outcome_unknown`], or any other with `.afterwards()` |
 //! | the answer to the n-th call is lost | [`FaultStore::lose_answer`], for [`Harness::lose_answers`](super::Harness::lose_answers) |
-//! | the store is slow, or hangs for ever | [`Fault::slow`] by tokio's time, [`Fault::hanging`] |
+//! | the store is slow, or hangs | [`Fault::slow`] by tokio's time, [`Fault::hanging`] |
 //! | the stored bytes are damaged | [`Fault::corrupt`] |
 //! | an expired record is returned | [`Fault::expired`] |
 //! | another session's check is returned | [`Fault::another_check`]; anything else: [`Fault::alter`] |
@@ -44,7 +44,7 @@ mod store;
 pub use self::{
     bare::Bare,
     gate::Gate,
-    log::{Call, Ended},
+    log::{Call, CallOutcome},
     plan::{Fault, Step},
     store::FaultStore,
 };

@@ -1,16 +1,16 @@
-//! What goes wrong, and at which calls.
+//! Faults: what goes wrong, and at which calls.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::gate::{Gate, Posts};
 use crate::{
     conformance::Operation,
-    id::{Check, SessionId},
+    id::{SessionId, TokenCheck},
     store::{StoreErrorKind, Stored},
 };
 
-/// Something that goes wrong in a [`FaultStore`](super::FaultStore), and at which calls: at every one, unless the
-/// selectors say otherwise.
+/// Something that goes wrong in a [`FaultStore`](super::FaultStore). It affects every call, unless selectors such as
+/// [`on`](Self::on) or [`nth`](Self::nth) narrow it down.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,19 +26,19 @@ pub struct Fault {
     effect: Effect,
     step: Step,
     operations: Vec<Operation>,
-    /// Whether the operations were chosen by the constructor, and not by the caller.
+    /// Whether the constructor chose the operations, and not the caller.
     preset: bool,
     session: Option<SessionId>,
-    /// The first and the last call that it concerns, from 1; of those that match otherwise.
+    /// The first and the last call that it affects, counted from 1 among the calls that match the other selectors.
     calls: (u64, u64),
 }
 
-/// Before the wrapped store is asked, or after it has answered.
+/// The point of a call at which a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Before the wrapped store is asked: nothing is done yet.
+    /// Before the wrapped store is called: nothing is done yet.
     Before,
-    /// After the wrapped store has done it, before the caller learns of it.
+    /// After the wrapped store has answered, before the caller receives the answer.
     After,
 }
 
@@ -58,46 +58,46 @@ impl Fault {
         Self { effect, step, operations: Vec::new(), preset: true, session: None, calls: (1, u64::MAX) }
     }
 
-    /// The store is unavailable: nothing is done.
+    /// The call fails with `Unavailable`, and nothing is done.
     pub fn unavailable() -> Self {
         Self::error(StoreErrorKind::Unavailable)
     }
 
-    /// An error of this kind: nothing is done.
+    /// The call fails with an error of this kind, and nothing is done.
     pub fn error(kind: StoreErrorKind) -> Self {
         Self::new(Effect::Error(kind), Step::Before)
     }
 
-    /// It is done, and the answer is `OutcomeUnknown`. (Not done, and the same answer:
-    /// `Fault::error(StoreErrorKind::OutcomeUnknown)`.)
+    /// The call is carried out and fails with `OutcomeUnknown`. For the same error without the effect, use
+    /// `Fault::error(StoreErrorKind::OutcomeUnknown)`.
     pub fn outcome_unknown() -> Self {
         Self::error(StoreErrorKind::OutcomeUnknown).afterwards()
     }
 
-    /// The stored bytes are no record: `load` and `refresh` answer `Corrupt`, everything else works.
+    /// The stored bytes are no record: `load` and `refresh` fail with `Corrupt`, and everything else works.
     pub fn corrupt() -> Self {
         let mut fault = Self::error(StoreErrorKind::Corrupt);
         fault.operations = vec![Operation::Load, Operation::Refresh];
         fault
     }
 
-    /// It takes this much longer, by tokio's time.
+    /// The call takes this much longer, by tokio's time.
     pub fn slow(by: Duration) -> Self {
         Self::new(Effect::Slow(by), Step::Before)
     }
 
-    /// It is never answered.
+    /// The call never returns.
     pub fn hanging() -> Self {
         Self::new(Effect::Hang, Step::Before)
     }
 
-    /// Calls stop until the gate is released.
+    /// The call stops until the gate is released.
     pub fn pause() -> (Self, Gate) {
         let (gate, posts) = Gate::new();
         (Self::new(Effect::Pause(posts), Step::Before), gate)
     }
 
-    /// Records come back expired: with an `expires_at` that is their last use.
+    /// Records are returned as expired: their `expires_at` is their last use.
     pub fn expired() -> Self {
         Self::alter(|mut stored| {
             stored.expires_at = stored.used_at;
@@ -105,16 +105,16 @@ impl Fault {
         })
     }
 
-    /// Records come back with the check half of another token.
+    /// Records are returned with the check of another token.
     pub fn another_check() -> Self {
         Self::alter(|mut stored| {
             let check = stored.record.check().to_bytes().map(|byte| !byte);
-            stored.record = Arc::new((*stored.record).clone().with_check(Check::from_bytes(check)));
+            stored.record = Arc::new((*stored.record).clone().with_check(TokenCheck::from_bytes(check)));
             Some(stored)
         })
     }
 
-    /// Records come back changed, or (`None`) not at all: from `load`, `refresh` and `list_owner`.
+    /// Changes the records that `load`, `refresh` and `list_owner` return, or (`None`) hides them.
     ///
     /// ```
     /// use std::{sync::Arc, time::UNIX_EPOCH};
@@ -131,7 +131,7 @@ impl Fault {
         fault
     }
 
-    /// Only calls of this method; given several times, of each of them.
+    /// Affects only calls of this method. If given several times, affects calls of each of the methods.
     pub fn on(mut self, operation: Operation) -> Self {
         if std::mem::take(&mut self.preset) {
             self.operations.clear();
@@ -140,38 +140,37 @@ impl Fault {
         self
     }
 
-    /// Only calls about this session.
+    /// Affects only calls that concern this session.
     pub fn session(mut self, id: &SessionId) -> Self {
         self.session = Some(*id);
         self
     }
 
-    /// Only the n-th call from now on, counted from 1, of those that match otherwise.
+    /// Affects only the n-th call from now on, counted from 1 among the calls that match the other selectors.
     pub fn nth(mut self, n: u64) -> Self {
         self.calls = (n, n);
         self
     }
 
-    /// Only the first n calls from now on, of those that match otherwise.
+    /// Affects only the first `n` calls from now on, of those that match the other selectors.
     pub fn first(mut self, n: u64) -> Self {
         self.calls = (1, n);
         self
     }
 
-    /// Every call but the first n from now on, of those that match otherwise.
+    /// Affects every call but the first `n` from now on, of those that match the other selectors.
     pub fn after_first(mut self, n: u64) -> Self {
         self.calls = (n.saturating_add(1), u64::MAX);
         self
     }
 
-    /// It goes wrong after the wrapped store has done it: a lost answer, in place of a lost request.
+    /// Strikes after the wrapped store has carried out the call: the answer is lost instead of the request.
     pub fn afterwards(self) -> Self {
         self.at(Step::After)
     }
 
-    /// At which step it goes wrong.
+    /// Sets the step at which the fault strikes. A fault that alters records always strikes after the call.
     pub fn at(mut self, step: Step) -> Self {
-        // Nothing can be altered before there is an answer.
         if !matches!(self.effect, Effect::Alter(_)) {
             self.step = step;
         }
@@ -198,7 +197,7 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// A fault that is injected, with the number of calls that it has matched.
+/// An injected fault, with the number of calls that it has matched.
 #[derive(Debug)]
 pub(super) struct Injected {
     fault: Fault,
@@ -210,12 +209,12 @@ impl Injected {
         Self { fault, matched: 0 }
     }
 
-    /// How many calls it has matched.
+    /// The number of calls that it has matched.
     pub(super) fn matched(&self) -> u64 {
         self.matched
     }
 
-    /// What goes wrong at this call, if it is one of those that are meant. A rename is about both its ids.
+    /// Counts the call if it matches, and returns what goes wrong with it. A rename concerns both its ids.
     pub(super) fn strikes(&mut self, operation: Operation, ids: &[&SessionId]) -> Option<(Step, Effect)> {
         let Fault { effect, step, operations, session, calls: (first, last), .. } = &self.fault;
         if !operations.is_empty() && !operations.contains(&operation) {

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Call, Ended, Fault, Gate, Step,
+    Call, CallOutcome, Fault, Gate, Step,
     plan::{Alter, Effect, Injected},
 };
 use crate::{
@@ -17,103 +17,106 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, own_capabilities,
+        require,
     },
 };
 
-/// A store around another one: without faults it does what that one does, and keeps a log.
+/// Wraps a store. Without faults it only forwards each call and logs it.
 ///
 /// Clones share the store, the faults and the log, so one clone goes into the layer and another stays with the test.
-/// Every method of the contract is forwarded as it is: a provided `rename` below is one call here (see
-/// [`Bare`](super::Bare) for its steps).
+/// Each method of the contract is forwarded as one call, also if the inner store uses the provided implementation of
+/// it, such as `rename`. To see its steps, use [`Bare`](super::Bare).
 #[derive(Debug, Clone)]
 pub struct FaultStore<S> {
     inner: S,
     state: Arc<Mutex<State>>,
-    /// Name and whether it is in memory, if it says something else than the store inside.
+    /// The name and `in_memory` to answer instead of the inner store's.
     pose: Option<(&'static str, bool)>,
-    /// The same for whether it overwrites.
+    /// The `overwrites` to answer instead of the inner store's.
     overwrites: Option<bool>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Injected>,
-    /// The answer that is to be lost, and the number of its call.
+    /// The fault that loses an answer, and the number of the call whose answer is lost.
     losing: Option<(u64, Injected)>,
     log: Vec<Call>,
-    /// How often the log was emptied: a call that began before does not write into the new one.
+    /// How often the log was emptied. A call that began before the last time doesn't write into the new log.
     emptied: u64,
 }
 
 impl<S> FaultStore<S> {
-    /// A store around this one, without faults.
+    /// Wraps a store, without faults.
     pub fn new(inner: S) -> Self {
         Self { inner, state: Arc::default(), pose: None, overwrites: None }
     }
 
-    /// The same, with another name, and said to be in this process's memory or not: a cache steps aside for one that is.
+    /// Answers this name and this [`in_memory`](SessionStore::in_memory) instead of the inner store's. A cache steps
+    /// aside for a store in memory.
     #[must_use]
     pub fn posing_as(mut self, name: &'static str, in_memory: bool) -> Self {
         self.pose = Some((name, in_memory));
         self
     }
 
-    /// The same, and said to [overwrite](SessionStore::overwrites) or not. What its updates do stays the same.
+    /// Answers this [`overwrites`](SessionStore::overwrites) instead of the inner store's. Its updates stay as they
+    /// are.
     #[must_use]
     pub fn posing_as_overwriting(mut self, overwrites: bool) -> Self {
         self.overwrites = Some(overwrites);
         self
     }
 
-    /// The store inside.
+    /// The wrapped store.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Adds a fault. Calls are counted from now on; where several faults strike one call, all do, in this order, until
-    /// one ends it with an error.
+    /// Adds a fault and begins to count its calls. If several faults strike one call, they apply in the order in which
+    /// they were added, until one fails it.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push(Injected::new(fault));
     }
 
-    /// Loses the answer to the n-th call from now on, once: the store inside does it, and the caller is answered
-    /// `OutcomeUnknown`. With `None` no answer is lost any more. Returns whether one was lost since the last time.
+    /// Loses the answer to the n-th call from now on, once: the inner store carries the call out, and the caller gets
+    /// `OutcomeUnknown`. `None` stops this. Returns whether an answer was lost since the last call of this method.
     ///
-    /// This is what [`Harness::lose_answers`](crate::conformance::Harness::lose_answers) needs.
+    /// [`Harness::lose_answers`](crate::conformance::Harness::lose_answers) needs this.
     pub fn lose_answer(&self, nth: Option<u32>) -> bool {
         let losing = nth.map(|nth| (u64::from(nth), Injected::new(Fault::outcome_unknown().nth(nth.into()))));
         let before = std::mem::replace(&mut self.state().losing, losing);
         before.is_some_and(|(nth, injected)| injected.matched() >= nth)
     }
 
-    /// Takes all faults away. Calls that already hang or wait go on hanging and waiting.
+    /// Removes all faults. Calls that already hang or wait continue to do so.
     pub fn heal(&self) {
         self.state().faults.clear();
     }
 
-    /// Stops the next call of this method at this step, until the gate is released. For more choice see
-    /// [`Fault::pause`].
+    /// Stops the next call of this method at this step, until the gate is released. [`Fault::pause`] offers more
+    /// choice.
     pub fn pause(&self, operation: Operation, step: Step) -> Gate {
         let (fault, gate) = Fault::pause();
         self.inject(fault.on(operation).at(step).first(1));
         gate
     }
 
-    /// Every call since the log was emptied, in the order in which they began.
+    /// Returns every call since the log was emptied, in the order in which they began.
     #[must_use]
     pub fn log(&self) -> Vec<Call> {
         self.state().log.clone()
     }
 
-    /// How many calls of this method there were since the log was emptied.
+    /// The number of calls of this method since the log was emptied.
     #[must_use]
     pub fn calls(&self, operation: Operation) -> usize {
         self.state().log.iter().filter(|call| call.operation == operation).count()
     }
 
-    /// How many calls there were since the log was emptied.
+    /// The number of calls since the log was emptied.
     #[must_use]
     pub fn total(&self) -> usize {
         self.state().log.len()
@@ -130,13 +133,13 @@ impl<S> FaultStore<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the call down and finds out what is to go wrong with it.
+    /// Logs the call and collects the faults that strike it.
     fn enter(&self, operation: Operation, ids: &[&SessionId]) -> Entered {
         let mut state = self.state();
         let State { faults, losing, .. } = &mut *state;
         let faults = faults.iter_mut().chain(losing.as_mut().map(|(_, lost)| lost));
         let strikes = faults.filter_map(|fault| fault.strikes(operation, ids)).collect();
-        state.log.push(Call { operation, id: ids.first().map(|id| **id), ended: Ended::Pending });
+        state.log.push(Call { operation, id: ids.first().map(|id| **id), outcome: CallOutcome::Pending });
         let (index, emptied) = (state.log.len() - 1, state.emptied);
         Entered { state: Arc::clone(&self.state), index, emptied, operation, id: ids.first().map(|id| **id), strikes }
     }
@@ -148,7 +151,7 @@ impl<S> FaultStore<S> {
         answer: impl Future<Output = Result<T, StoreError>>,
         alter: impl FnOnce(T, &[Alter]) -> T,
     ) -> Result<T, StoreError> {
-        // Counted at the first poll, like everything that a future does.
+        // Logged and counted at the first poll: a future does nothing before.
         let entered = self.enter(operation, ids);
         let answer: Result<T, StoreError> = async {
             entered.strike(Step::Before).await?;
@@ -157,7 +160,8 @@ impl<S> FaultStore<S> {
             Ok(alter(answer, &entered.alters()))
         }
         .await;
-        entered.ended(answer.as_ref().map_or_else(|error| Ended::Failed(error.kind()), |_| Ended::Answered));
+        entered
+            .ended(answer.as_ref().map_or_else(|error| CallOutcome::Failed(error.kind()), |_| CallOutcome::Answered));
         answer
     }
 }
@@ -200,20 +204,20 @@ impl Entered {
         self.strikes.iter().filter_map(alter).collect()
     }
 
-    fn ended(&self, ended: Ended) {
+    fn ended(&self, outcome: CallOutcome) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.emptied == self.emptied
             && let Some(call) = state.log.get_mut(self.index)
-            && call.ended == Ended::Pending
+            && call.outcome == CallOutcome::Pending
         {
-            call.ended = ended;
+            call.outcome = outcome;
         }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.ended(Ended::Dropped);
+        self.ended(CallOutcome::Dropped);
     }
 }
 
@@ -221,7 +225,7 @@ fn altered(stored: Stored, alters: &[Alter]) -> Option<Stored> {
     alters.iter().try_fold(stored, |stored, alter| alter(stored))
 }
 
-/// Writes the forwarding of the methods that answer no record.
+/// Forwards the methods whose answers contain no record.
 macro_rules! forward {
     ($($operation:ident $method:ident[$($id:ident),*]($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
@@ -284,10 +288,10 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         self.pose.map_or_else(|| self.inner.name(), |(name, _)| name)
     }
 
-    required::own_capabilities!(inner);
+    own_capabilities!(inner);
 }
 
-/// Writes the forwarding of a capability's methods.
+/// Forwards the methods of a capability.
 macro_rules! forward_capability {
     ($capability:ident $accessor:ident {
         $($operation:ident $method:ident[$($id:ident),*]($($argument:ident: $type:ty),*) -> $output:ty;)*
@@ -295,7 +299,7 @@ macro_rules! forward_capability {
         #[async_trait]
         impl<S: SessionStore> $capability for FaultStore<S> {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$output, StoreError> {
-                let call = async { required::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
+                let call = async { require::$accessor(&self.inner, stringify!($method))?.$method($($argument),*).await };
                 self.ask(Operation::$operation, &[$($id),*], call, |answer, _| answer).await
             })*
 
@@ -321,35 +325,35 @@ forward_capability! {
 
 forward_capability! {
     Leases leases {
-        Lock lock[id](id: &SessionId, holder: Holder, time: Duration) -> Lock;
-        Unlock unlock[id](id: &SessionId, holder: Holder) -> bool;
+        Acquire acquire[id](id: &SessionId, holder: Holder, time: Duration) -> Acquire;
+        Release release[id](id: &SessionId, holder: Holder) -> bool;
     }
 
-    /// Its faults are waits: it has no error to answer.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    /// Faults can only delay this method, since it returns no error.
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let answer = async {
             if let Some(leases) = self.inner.leases() {
-                leases.unlocked(id, at_most).await;
+                leases.released(id, at_most).await;
             }
             Ok(())
         };
-        let _ = self.ask(Operation::Unlocked, &[id], answer, |answer, _| answer).await;
+        let _ = self.ask(Operation::Released, &[id], answer, |answer, _| answer).await;
     }
 }
 
 #[async_trait]
 impl<S: SessionStore> Owners for FaultStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        let alter = |answer: Vec<Owned>, alters: &[Alter]| {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
+        let alter = |answer: Vec<ListedSession>, alters: &[Alter]| {
             answer
                 .into_iter()
                 .filter_map(|owned| match owned.stored {
-                    Some(stored) => Some(Owned::new(owned.id).with_stored(altered(stored, alters)?)),
+                    Some(stored) => Some(ListedSession::new(owned.id).with_stored(altered(stored, alters)?)),
                     None => Some(owned),
                 })
                 .collect()
         };
-        let call = async { required::owners(&self.inner, "list_owner")?.list_owner(owner).await };
+        let call = async { require::owners(&self.inner, "list_owner")?.list_owner(owner).await };
         self.ask(Operation::ListOwner, &[], call, alter).await
     }
 }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::{ConnectError, DynStore, StoreUrl, Told, cached};
+use super::{cached::cached, observer::StoreObserver};
 use crate::{
-    store::{ListPolicy, MemcachedStore},
-    url::decode,
+    connect::error::ConnectError,
+    store::{DynStore, ListPolicy, MemcachedStore},
+    url::{StoreUrl, decode},
 };
 
 const OPTIONS: [&str; 5] = ["timeout_ms", "connect_timeout_ms", "connections", "list", "cache"];
 
-pub(super) fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
+pub(super) fn open(url: &StoreUrl<'_>, observer: StoreObserver) -> Result<DynStore, ConnectError> {
     let options = url.options(&OPTIONS)?;
     let (servers, prefix) = parts(url.target)?;
     let mut builder = MemcachedStore::builder().servers(servers);
@@ -31,7 +32,7 @@ pub(super) fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectEr
         builder = builder.list_policy(policy);
     }
     let cache = options.number("cache")?;
-    Ok(cached(cache, builder.build().map_err(|error| ConnectError::opening("memcached", error))?, told))
+    Ok(cached(cache, builder.build().map_err(|error| ConnectError::opening("memcached", error))?, observer))
 }
 
 /// Returns the servers, and the prefix with its colon.

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use super::{ConnectError, DynStore, StoreUrl, Told};
-use crate::store::{MemoryStore, MemoryStoreBuilder};
+use super::observer::StoreObserver;
+use crate::{
+    connect::error::ConnectError,
+    store::{DynStore, MemoryStore, MemoryStoreBuilder},
+    url::StoreUrl,
+};
 
 const OPTIONS: [&str; 5] = ["capacity", "bytes", "snapshot", "snapshot_interval_s", "sweep_interval_s"];
 
-pub(super) async fn open(url: &StoreUrl<'_>, told: Told) -> Result<DynStore, ConnectError> {
+pub(super) async fn open(url: &StoreUrl<'_>, observer: StoreObserver) -> Result<DynStore, ConnectError> {
     let options = url.options(&OPTIONS)?;
     check_target(url.target)?;
-    let mut builder = told.into_iter().fold(MemoryStore::builder(), MemoryStoreBuilder::observe);
+    let mut builder = observer.into_iter().fold(MemoryStore::builder(), MemoryStoreBuilder::observe);
     if let Some(sessions) = options.number("capacity")? {
         builder = builder.capacity(sessions);
     }

@@ -1,29 +1,29 @@
-//! A bounded map that forgets what was used longest ago.
+//! A bounded map that evicts the least recently used entry.
 //!
-//! A slab of nodes, rings of their numbers (the order of use, and the free ones), and an index from id to node. Nothing
-//! here needs `unsafe`, and a hit allocates nothing.
+//! It consists of a slab of nodes, rings of their numbers (the order of use, and the free nodes), and an index from id
+//! to node. It needs no `unsafe`, and a hit allocates nothing.
 
 use std::collections::HashMap;
 
 use crate::{
     id::SessionId,
-    store::{links::Links, seed::Seed},
+    store::{id_hash::IdHash, slot_rings::SlotRings},
 };
 
-pub(super) type IdMap<T> = HashMap<SessionId, T, Seed>;
+pub(super) type IdMap<T> = HashMap<SessionId, T, IdHash>;
 
-/// The rings: nodes in the order of use, and nodes that are free.
+/// The rings: nodes in their order of use, and free nodes.
 const USED: u32 = 0;
 const FREE: u32 = 1;
 const RINGS: u32 = 2;
 
-/// More nodes could not be numbered beside the heads of the rings.
+/// The most nodes. More could not be numbered, since the heads of the rings take numbers, too.
 const MOST_NODES: usize = (u32::MAX - RINGS) as usize;
 
 pub(super) struct Lru<T> {
     index: IdMap<u32>,
     nodes: Vec<Node<T>>,
-    links: Links,
+    rings: SlotRings,
     bytes: usize,
     max_entries: usize,
     max_bytes: usize,
@@ -41,7 +41,7 @@ impl<T> Lru<T> {
         Self {
             index: IdMap::default(),
             nodes: Vec::new(),
-            links: Links::new(RINGS),
+            rings: SlotRings::new(RINGS),
             bytes: 0,
             max_entries: max_entries.min(MOST_NODES),
             max_bytes,
@@ -56,24 +56,24 @@ impl<T> Lru<T> {
         self.bytes
     }
 
-    /// The value, now the one used last.
+    /// Returns the value, and makes it the most recently used.
     pub(super) fn get(&mut self, id: &SessionId) -> Option<&mut T> {
         let at = *self.index.get(id)?;
-        if self.links.last(USED) != Some(at) {
-            self.links.unlink(at);
-            self.links.push(USED, at);
+        if self.rings.last(USED) != Some(at) {
+            self.rings.unlink(at);
+            self.rings.push(USED, at);
         }
         self.node(at).value.as_mut()
     }
 
-    /// The value, without a use.
+    /// Returns the value, without counting as a use.
     pub(super) fn peek(&mut self, id: &SessionId) -> Option<&mut T> {
         let at = *self.index.get(id)?;
         self.node(at).value.as_mut()
     }
 
-    /// Puts a value of this size in place of what is there. Returns how many others were forgotten for it; it is not
-    /// kept itself if it is larger than the whole map may be.
+    /// Inserts a value of this size, replacing the one under this id. Returns how many other values were evicted for
+    /// it. If it is larger than the map's limit, it is not kept.
     pub(super) fn insert(&mut self, id: SessionId, value: T, bytes: usize) -> u64 {
         self.remove(&id);
         if bytes > self.max_bytes || self.max_entries == 0 {
@@ -81,15 +81,15 @@ impl<T> Lru<T> {
         }
         let mut evicted = 0;
         while (self.index.len() >= self.max_entries || self.bytes + bytes > self.max_bytes)
-            && let Some(oldest) = self.links.first(USED)
+            && let Some(oldest) = self.rings.first(USED)
         {
             let oldest = self.node(oldest).id;
             self.remove(&oldest);
             evicted += 1;
         }
         let node = Node { id, value: Some(value), bytes };
-        let at = if let Some(at) = self.links.first(FREE) {
-            self.links.unlink(at);
+        let at = if let Some(at) = self.rings.first(FREE) {
+            self.rings.unlink(at);
             *self.node(at) = node;
             at
         } else {
@@ -98,14 +98,14 @@ impl<T> Lru<T> {
         };
         self.index.insert(id, at);
         self.bytes += bytes;
-        self.links.push(USED, at);
+        self.rings.push(USED, at);
         evicted
     }
 
     pub(super) fn remove(&mut self, id: &SessionId) -> Option<T> {
         let at = self.index.remove(id)?;
-        self.links.unlink(at);
-        self.links.push(FREE, at);
+        self.rings.unlink(at);
+        self.rings.push(FREE, at);
         let node = self.node(at);
         let (value, bytes) = (node.value.take(), node.bytes);
         self.bytes -= bytes;
@@ -128,10 +128,10 @@ mod tests {
     use super::*;
 
     fn id(number: u8) -> SessionId {
-        SessionId::of_owner(&number.to_string())
+        SessionId::for_epoch(&number.to_string())
     }
 
-    /// The same in the plainest form: a list, the newest last.
+    /// The same map as a plain list, the most recently used last.
     #[derive(Default)]
     struct Model(Vec<(u8, u16, usize)>);
 

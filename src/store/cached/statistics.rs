@@ -1,18 +1,18 @@
-//! What the cache has done so far.
+//! The statistics of the cache.
 
-/// What a [`CachedStore`](crate::CachedStore) has done so far, and what it holds.
+/// The statistics of a [`CachedStore`](crate::CachedStore) since it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheStatistics {
-    /// Loads that were answered from the cache, with or without asking the store whether it is still right.
+    /// Loads that were answered from the cache, whether validated with the store or trusted.
     pub hits: u64,
-    /// Loads that needed the record from the store: it was not cached, or had been changed elsewhere.
+    /// Loads that needed the record from the store, since it was not cached or had changed there.
     pub misses: u64,
-    /// Records that were taken into the cache, read or written.
+    /// Records that were put into the cache, after a read or a write.
     pub fills: u64,
-    /// Records that were dropped to make room.
+    /// Records that were evicted to make room.
     pub evictions: u64,
-    /// Loads that the store answered with an error.
+    /// Loads that failed with an error of the store.
     pub errors: u64,
     /// Sessions in the cache now.
     pub sessions: usize,

@@ -1,34 +1,25 @@
-//! The wrapper that caches.
+//! The caching wrapper, and how its calls use the cache.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
-
-use async_trait::async_trait;
+use std::{fmt, sync::Arc};
 
 use super::{
     CacheConfig, CacheStatistics,
-    table::{Change, Found, Table, used},
+    table::{Change, Table, used},
 };
 use crate::{
     clock::Clock,
     events::{EventKind, Observers},
     id::SessionId,
-    record::{Epoch, Record},
-    store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, OwnerEpoch, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, required,
-    },
+    store::{OwnerEpoch, Refresh, SessionStore, StoreError, Stored},
 };
 
 /// The target of this module's events.
-const TARGET: &str = "session_layer::store::cached";
+pub(super) const TARGET: &str = "session_layer::store::cached";
 
-/// Any store with a write-through cache in front of it. Clones share one cache.
+/// Wraps a store in a write-through cache. Clones share one cache.
 ///
-/// The module's documentation says what is fresh when. It steps aside for a store that is in memory itself.
+/// By default, every load is validated with the store; see [`CacheConfig::trusted`] for a less fresh cache that saves
+/// round trips. The cache is bypassed if the store keeps its records in memory.
 ///
 /// ```
 /// # fn over(store: impl session_layer::SessionStore) {
@@ -37,27 +28,64 @@ const TARGET: &str = "session_layer::store::cached";
 /// let store = CachedStore::new(store); // 4,096 sessions, always validated
 /// # }
 /// ```
+///
+/// # Freshness
+///
+/// By default, every load asks the store whether the cached record is still current
+/// ([`refresh`](crate::SessionStore::refresh)). So a session is as fresh as without the cache: a change, a logout or an
+/// expiry in another process is visible to the next load. The cache saves the transfer of the record, and opening it if
+/// it is sealed, but not the round trip. [`CacheConfig::trusted`] saves the round trip, too; its documentation says
+/// what that gives up.
+///
+/// An owner's epoch is never cached: revoking all sessions of an owner is visible at once, whether sessions are trusted
+/// or not.
+///
+/// # Coherence
+///
+/// A write goes to the store first, and into the cache only after the store has answered. If two writes of one id
+/// overlap, the cache keeps neither. A write that is dropped or fails removes its id from the cache. What was read
+/// before a write of the same id was over is not cached after it, so a late fill does not bring a removed session back.
+/// `clear`, `delete_idle` and `close` empty the cache. `sweep` need not, since no entry is served past its expiry.
+///
+/// Concurrent loads that miss the same id share one call to the store. If the load that makes the call is dropped, the
+/// next waiting load makes it. If every load is validated, a load never gets an answer that was read before it began: a
+/// load that arrives while a call is under way shares the next call with all others that do. If the cache is trusted
+/// for a time, it shares the call that is under way.
+///
+/// The cache is bypassed in front of a store that keeps its records in this process's memory, even if that store is
+/// wrapped.
+///
+/// # Events
+///
+/// Target `session_layer::store::cached`; the inner store reports its own.
+///
+/// | level | event | fields |
+/// |---|---|---|
+/// | trace | `hit` | `id`, `validated` |
+/// | trace | `miss` | `id` |
+/// | info | `evicted` | `sessions` |
+/// | warn | `load failed` | `id`, `error` |
 #[derive(Clone)]
 pub struct CachedStore<S> {
-    inner: S,
-    /// `None` where the cache steps aside.
+    pub(super) inner: S,
+    /// `None` if the cache is bypassed.
     pub(super) cache: Option<Arc<Cache>>,
 }
 
 pub(super) struct Cache {
     pub(super) table: Table,
-    clock: Clock,
+    pub(super) clock: Clock,
     observers: Observers,
 }
 
 impl<S: SessionStore> CachedStore<S> {
-    /// A cache of 4,096 sessions and 16 MiB that validates every load.
+    /// Creates a cache of 4,096 sessions and 16 MiB that validates every load.
     #[must_use]
     pub fn new(inner: S) -> Self {
         Self::with_config(inner, CacheConfig::new())
     }
 
-    /// A cache with these settings.
+    /// Creates a cache with these settings.
     #[must_use]
     pub fn with_config(inner: S, settings: CacheConfig) -> Self {
         let aside = inner.in_memory() || settings.capacity == 0;
@@ -74,14 +102,14 @@ impl<S: SessionStore> CachedStore<S> {
         &self.inner
     }
 
-    /// What the cache has done so far, and holds now. All zero where it steps aside.
+    /// Returns the statistics of the cache. All are zero if it is bypassed.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {
         self.cache.as_ref().map(|cache| cache.table.statistics()).unwrap_or_default()
     }
 
-    /// A write of one id: what it came to is put in, and if it is dropped, what is there is dropped.
-    async fn write<T>(
+    /// Runs a write of one id and caches its result. If the write is dropped, the entry is dropped.
+    pub(super) async fn write<T>(
         &self,
         id: &SessionId,
         call: impl Future<Output = Result<T, StoreError>>,
@@ -94,8 +122,8 @@ impl<S: SessionStore> CachedStore<S> {
         outcome
     }
 
-    /// A write of many ids.
-    async fn write_all<T>(&self, call: impl Future<Output = T>) -> T {
+    /// Runs a write of many ids, after which the cache is emptied, even if the write fails or is dropped.
+    pub(super) async fn write_all<T>(&self, call: impl Future<Output = T>) -> T {
         struct DropAll<'a>(Option<&'a Cache>);
 
         impl Drop for DropAll<'_> {
@@ -112,8 +140,8 @@ impl<S: SessionStore> CachedStore<S> {
 }
 
 impl Cache {
-    /// Asks whether the held record is still the one.
-    async fn validate(
+    /// Asks the store whether the held record is still current.
+    pub(super) async fn validate(
         &self,
         store: &impl SessionStore,
         id: &SessionId,
@@ -142,8 +170,8 @@ impl Cache {
         Ok(answer)
     }
 
-    /// Loads from the store, together with all others who miss this id.
-    async fn fetch(&self, store: &impl SessionStore, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+    /// Loads from the store, in one call with all other loads that miss this id.
+    pub(super) async fn fetch(&self, store: &impl SessionStore, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         self.report_miss(id);
         let joined = self.table.join(id);
         let answer = joined
@@ -151,7 +179,8 @@ impl Cache {
             .answer(async || {
                 let fill = self.table.fill(id, self.clock.now());
                 let answer = store.load(id).await?;
-                // Whoever joined this load may have come after the owner's epoch was read, so each asks for it.
+                // A load that joined this one may have begun after the owner's epoch was read, so each must read the
+                // epoch itself.
                 let answer = answer.map(|stored| stored.with_owner_epoch(OwnerEpoch::NotAsked));
                 self.report_evicted(fill.end(answer.clone().map_or(Change::Drop, Change::Put)));
                 Ok(answer)
@@ -161,190 +190,20 @@ impl Cache {
         answer
     }
 
-    fn report_hit(&self, id: &SessionId, validated: bool) {
+    pub(super) fn report_hit(&self, id: &SessionId, validated: bool) {
         tracing::trace!(target: TARGET, %id, validated, "hit");
-        self.observers.tell(EventKind::CacheHit { id: *id, validated });
+        self.observers.notify(EventKind::CacheHit { id: *id, validated });
     }
 
     fn report_miss(&self, id: &SessionId) {
         tracing::trace!(target: TARGET, %id, "miss");
-        self.observers.tell(EventKind::CacheMiss { id: *id });
+        self.observers.notify(EventKind::CacheMiss { id: *id });
     }
 
     fn report_evicted(&self, sessions: u64) {
         if sessions > 0 {
             tracing::info!(target: TARGET, sessions, "evicted");
-            self.observers.tell(EventKind::CacheEvicted { sessions });
-        }
-    }
-}
-
-impl<S: SessionStore> SessionStore for CachedStore<S> {
-    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let Some(cache) = &self.cache else { return self.inner.load(id).await };
-        let answer = match cache.table.find(id, cache.clock.now()) {
-            Found::Trusted(stored) => {
-                cache.report_hit(id, false);
-                return Ok(Some(stored));
-            }
-            Found::Held(stored) => cache.validate(&self.inner, id, stored).await,
-            Found::Nothing => cache.fetch(&self.inner, id).await,
-        };
-        answer.inspect_err(|error| {
-            tracing::warn!(target: TARGET, %id, %error, "load failed");
-            cache.table.count(id, |statistics| statistics.errors += 1);
-        })
-    }
-
-    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        let written = |outcome: &Create| match outcome {
-            Create::Created(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Create::Exists => Change::Drop,
-        };
-        self.write(id, self.inner.create(id, record, usage), written).await
-    }
-
-    async fn update(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        let written = |outcome: &Update| match outcome {
-            Update::Updated(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Update::Conflict(_) | Update::Gone => Change::Drop,
-        };
-        self.write(id, self.inner.update(id, record, expected, usage), written).await
-    }
-
-    async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        let touched = |outcome: &Touch| match outcome {
-            Touch::Touched => Change::Use(usage),
-            Touch::Gone => Change::Drop,
-        };
-        self.write(id, self.inner.touch(id, usage), touched).await
-    }
-
-    async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.write(id, self.inner.remove(id), |_| Change::Drop).await
-    }
-
-    async fn end(&self, id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError> {
-        self.write(id, self.inner.end(id, expected, now), |_| Change::Drop).await
-    }
-
-    async fn rename(
-        &self,
-        from: &SessionId,
-        expected: &Version,
-        tombstone: &Arc<Record>,
-        to: &SessionId,
-        record: &Arc<Record>,
-        usage: Usage,
-    ) -> Result<Rename, StoreError> {
-        let written = |outcome: &Rename| match outcome {
-            Rename::Renamed(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
-            Rename::Conflict(_) | Rename::Gone | Rename::Exists => Change::Drop,
-        };
-        let renamed = self.write(to, self.inner.rename(from, expected, tombstone, to, record, usage), written);
-        self.write(from, renamed, |_| Change::Drop).await
-    }
-
-    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // Whoever asks holds a record: another cache, in front of this one. Only the store's word is worth the question.
-        self.inner.refresh(id, held).await
-    }
-
-    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
-        self.inner.owner_epoch(owner).await
-    }
-
-    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-        // The epoch may be a record that somebody loaded under its id.
-        let id = SessionId::of_owner(owner);
-        self.write(&id, self.inner.ensure_epoch(owner, usage), |_| Change::Drop).await
-    }
-
-    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::of_owner(owner);
-        self.write(&id, self.inner.renew_epoch(owner, usage), |()| Change::Drop).await
-    }
-
-    fn in_memory(&self) -> bool {
-        self.inner.in_memory()
-    }
-
-    fn overwrites(&self) -> bool {
-        self.inner.overwrites()
-    }
-
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    required::own_capabilities!(inner);
-
-    async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
-        self.inner.metadata(id).await
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.inner.flush().await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.write_all(self.inner.close()).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Listing for CachedStore<S> {
-    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        required::listing(&self.inner, "ids")?.ids(from, limit).await
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        required::listing(&self.inner, "count")?.count().await
-    }
-
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        required::listing(&self.inner, "sweep")?.sweep().await
-    }
-
-    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        self.write_all(required::listing(&self.inner, "delete_idle")?.delete_idle(idle)).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Clearing for CachedStore<S> {
-    async fn clear(&self) -> Result<u64, StoreError> {
-        self.write_all(required::clearing(&self.inner, "clear")?.clear()).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Owners for CachedStore<S> {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        required::owners(&self.inner, "list_owner")?.list_owner(owner).await
-    }
-}
-
-#[async_trait]
-impl<S: SessionStore> Leases for CachedStore<S> {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        // A lease that is acquired gives the record another version.
-        self.write(id, required::leases(&self.inner, "lock")?.lock(id, holder, time), |_| Change::Drop).await
-    }
-
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        self.write(id, required::leases(&self.inner, "unlock")?.unlock(id, holder), |_| Change::Drop).await
-    }
-
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
-        if let Some(leases) = self.inner.leases() {
-            leases.unlocked(id, at_most).await;
+            self.observers.notify(EventKind::CacheEvicted { sessions });
         }
     }
 }

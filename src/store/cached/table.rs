@@ -1,4 +1,4 @@
-//! The cached records, and for each id what is under way, so that nothing stale is put in.
+//! The cached records, and the work under way on each id, so that nothing stale is cached.
 //!
 //! ```text
 //!   fill                         write (update, remove, …)
@@ -10,8 +10,8 @@
 //!     no: forget it              and a new stamp: what began before me is stale
 //! ```
 //!
-//! The stamps of an id live as long as anybody works on it: after a removal they are the tombstone that keeps out every
-//! fill that began before it was over, so that a late fill undoes no logout.
+//! The stamp of an id lives as long as anything is under way on it. After a removal, it acts as a tombstone: it keeps
+//! out every fill that began before the removal was over, so that no late fill undoes a logout.
 
 use std::{
     sync::Arc,
@@ -29,11 +29,11 @@ use crate::{
     store::{Stored, Usage, Version},
 };
 
-/// The most shards; a cache that is too small for them has fewer, so that it forgets in the order of use.
+/// The most shards. A small cache has fewer, so that it evicts in the order of use.
 const MAX_SHARDS: usize = 16;
 const SESSIONS_PER_SHARD: usize = 256;
 
-/// What an entry takes beside its record's bytes: node, index, the record's own fields and owner.
+/// The size of an entry in bytes besides its record's: node, index, the record's own fields and owner.
 const ENTRY_BYTES: usize = 320;
 
 pub(super) struct Table {
@@ -50,32 +50,32 @@ struct Shard {
 
 struct Cached {
     stored: Stored,
-    /// When the store was asked: the state was right then or later.
+    /// When the store was asked. The state was current then or later.
     asked_at: SystemTime,
 }
 
-/// Who is working on one id.
+/// The work under way on one id.
 struct Activity {
     workers: usize,
     stamp: u64,
     flight: Option<Arc<Flight>>,
 }
 
-/// What the cache knows of an id.
+/// The result of looking up an id.
 pub(super) enum Found {
     /// It may be served as it is.
     Trusted(Stored),
-    /// It may be served if the store says that it is still the one.
+    /// It may be served if the store says that it is still current.
     Held(Stored),
     Nothing,
 }
 
-/// What a fill or a write makes of the cached entry.
+/// The effect of a fill or a write on the cached entry.
 pub(super) enum Change {
     Put(Stored),
-    /// This version is still the one.
+    /// This version is still current.
     Confirm(Version, Usage),
-    /// Use and expiry moved. It says nothing of the record, so it makes nothing fresher.
+    /// The last use and the expiry moved. This says nothing about the record, so the entry does not become fresher.
     Use(Usage),
     Drop,
 }
@@ -96,7 +96,7 @@ impl Table {
     }
 
     fn shard(&self, id: &SessionId) -> MutexGuard<'_, Shard> {
-        // Another byte than the index hashes by.
+        // Any byte will do: ids are SHA-256 output, and the index in the shard hashes them with a seed.
         lock(&self.shards[usize::from(id.as_bytes()[15]) & (self.shards.len() - 1)])
     }
 
@@ -104,12 +104,12 @@ impl Table {
         let mut shard = self.shard(id);
         let Some(cached) = shard.cached.get(id) else { return Found::Nothing };
         if cached.stored.is_expired(now) {
-            // Somebody else may have touched it: only the store knows.
+            // Another process may have touched it: only the store can tell.
             shard.cached.remove(id);
             return Found::Nothing;
         }
         let stored = cached.stored.clone();
-        // A clock that was set back trusts nothing.
+        // If the clock was set back, nothing is trusted.
         if now.duration_since(cached.asked_at).is_ok_and(|age| age < self.trusted) {
             shard.statistics.hits += 1;
             return Found::Trusted(stored);
@@ -134,8 +134,8 @@ impl Table {
         Write { worker: Worker { table: self, id, stamp, asked_at: now }, change: Change::Drop, evicted: None }
     }
 
-    /// Joins the others who miss this id, or goes ahead. Where nothing is trusted, a call that has begun is too old: it
-    /// may have read the store before this load began.
+    /// Joins the flight of the other loads that miss this id, or begins one. If nothing is trusted, a flight whose call
+    /// has begun is too old: it may have read the store before this load began.
     pub(super) fn join<'a>(&'a self, id: &'a SessionId) -> Joined<'a> {
         let too_old = !self.trusts();
         let mut shard = self.shard(id);
@@ -152,7 +152,7 @@ impl Table {
         Joined { worker: Worker { table: self, id, stamp: activity.stamp, asked_at: SystemTime::UNIX_EPOCH }, flight }
     }
 
-    /// Drops everything, and keeps out every fill and write that is under way.
+    /// Drops all entries, and keeps out every fill and write that is under way.
     pub(super) fn drop_all(&self) {
         for shard in &self.shards {
             let mut shard = lock(shard);
@@ -179,7 +179,7 @@ impl Table {
         sum
     }
 
-    /// How many ids somebody works on.
+    /// The number of ids with work under way.
     #[cfg(test)]
     pub(super) fn active(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).active.len()).sum()
@@ -211,7 +211,7 @@ impl Shard {
         self.active.get(id).is_some_and(|activity| activity.stamp == stamp)
     }
 
-    /// How many entries had to go.
+    /// Applies a change. Returns how many entries were evicted.
     fn apply(&mut self, id: &SessionId, change: Change, asked_at: SystemTime) -> u64 {
         match change {
             Change::Put(stored) => {
@@ -229,7 +229,7 @@ impl Shard {
             }
             Change::Use(usage) => {
                 if let Some(cached) = self.cached.peek(id) {
-                    // As in the store below, a touch makes neither of them earlier.
+                    // As in the store, a touch makes neither of them earlier.
                     let Usage { used_at, expires_at } = cached.stored.usage();
                     let later =
                         Usage { used_at: usage.used_at.max(used_at), expires_at: usage.expires_at.max(expires_at) };
@@ -246,7 +246,7 @@ pub(super) fn used(stored: &Stored, usage: Usage) -> Stored {
     Stored::new(Arc::clone(&stored.record), stored.version, usage)
 }
 
-/// Somebody who works on an id.
+/// One operation under way on an id.
 struct Worker<'a> {
     table: &'a Table,
     id: &'a SessionId,
@@ -260,11 +260,11 @@ impl Drop for Worker<'_> {
     }
 }
 
-/// A read of the store whose answer may be cached. Dropped before its end, it changes nothing.
+/// A read of the store whose answer may be cached. If it is dropped before its end, it changes nothing.
 pub(super) struct Fill<'a>(Worker<'a>);
 
 impl Fill<'_> {
-    /// Puts the answer in, unless a write began or ended meanwhile. How many entries had to go.
+    /// Caches the answer, unless a write began or ended meanwhile. Returns how many entries were evicted.
     pub(super) fn end(self, change: Change) -> u64 {
         let Worker { table, id, stamp, asked_at } = self.0;
         let mut shard = table.shard(id);
@@ -272,7 +272,7 @@ impl Fill<'_> {
     }
 }
 
-/// A write to the store. However it ends, and also if it is dropped, nothing older stays in the cache.
+/// A write to the store. However it ends, even if it is dropped, nothing older stays in the cache.
 pub(super) struct Write<'a> {
     worker: Worker<'a>,
     change: Change,
@@ -280,8 +280,8 @@ pub(super) struct Write<'a> {
 }
 
 impl Write<'_> {
-    /// Puts in what was written, or drops what is there if another write was under way at the same time: which of them
-    /// came last, only the store knows. How many entries had to go.
+    /// Caches the record that was written. If another write overlapped with this one, drops the entry instead, since
+    /// only the store can tell which of them came last. Returns how many entries were evicted.
     pub(super) fn end(mut self, change: Change) -> u64 {
         self.change = change;
         self.finish()
@@ -312,14 +312,14 @@ impl Drop for Write<'_> {
     }
 }
 
-/// One of those who wait for the same flight.
+/// A load that waits for a flight.
 pub(super) struct Joined<'a> {
     worker: Worker<'a>,
     pub(super) flight: Arc<Flight>,
 }
 
 impl Joined<'_> {
-    /// The flight is over: who comes now needs another.
+    /// Ends the flight: later loads need another one.
     pub(super) fn landed(self) {
         let mut shard = self.worker.table.shard(self.worker.id);
         if let Some(activity) = shard.active.get_mut(self.worker.id)

@@ -1,31 +1,31 @@
-//! Sealing what is stored already.
+//! Sealing of records that are stored already.
 
 use super::{EncryptedStore, seal, store::TARGET};
 use crate::{
     id::SessionId,
     record::RecordKind,
-    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update, required},
+    store::{Cursor, SessionStore, StoreError, StoreErrorKind, Update, require},
 };
 
-/// How many ids are asked for at once.
+/// How many ids are listed at once.
 const PAGE: usize = 256;
 
-/// How often a record is tried that others change at the same time.
+/// How many times a record is tried while other callers change it.
 const TRIES: usize = 64;
 
-/// What [`reseal_all`](EncryptedStore::reseal_all) or [`seal_existing`](EncryptedStore::seal_existing) found and did.
+/// The result of [`reseal_all`](EncryptedStore::reseal_all) or [`seal_existing`](EncryptedStore::seal_existing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Resealed {
-    /// Records that were sealed with the key that writes.
+    /// Records that were sealed with the writing key.
     pub sealed: u64,
-    /// Records that it had sealed already.
+    /// Records that were already sealed with the writing key.
     pub current: u64,
-    /// Records that were not opened. They are reported one by one and stay as they are.
+    /// Records that could not be opened. They are reported one by one and stay as they are.
     pub refused: u64,
 }
 
-/// What came of one record.
+/// The result for one record.
 enum One {
     Sealed,
     Current,
@@ -34,33 +34,33 @@ enum One {
 }
 
 impl<S: SessionStore> EncryptedStore<S> {
-    /// Seals every session anew that was sealed with another key of the ring, so that the other keys can be retired.
+    /// Reseals every session that was sealed with another key of the ring, so that the other keys can be retired.
     ///
-    /// Sessions stay usable all the while, and a request that is under way commits as over any other change. Last use
-    /// and expiry stay as they are. (A touch that falls between this method's read and write of the same session is lost;
-    /// the session's next request makes it again.)
+    /// Sessions stay usable meanwhile, and a request that is under way commits as after any other change. Last use and
+    /// expiry stay as they are. (A touch that falls between this method's read and write of the same session is lost;
+    /// the session's next request repeats it.)
     ///
-    /// Run it when every server writes with the new key. Afterwards no session is sealed with another one, except those
-    /// that were [`refused`](Resealed::refused).
+    /// Run it once every server writes with the new key. Afterwards, no session is sealed with another key, except
+    /// those that were [`refused`](Resealed::refused).
     ///
     /// # Errors
     ///
-    /// If the inner store can't list ids (`Unsupported`: there, wait for the longest absolute lifetime instead), or
-    /// fails. What was sealed until then stays sealed; call it again.
+    /// If the inner store can't list ids (`Unsupported`: in that case, wait for the longest absolute lifetime instead),
+    /// or fails. Sessions that were resealed before the error stay resealed; call it again.
     pub async fn reseal_all(&self) -> Result<Resealed, StoreError> {
         self.walk(false).await
     }
 
     /// Seals every plain session of a store that was in use before it was wrapped.
     ///
-    /// It takes what is there for what the application wrote. So run it once, while nothing else writes to the store;
-    /// afterwards a plain record is refused. Sessions that are sealed already stay as they are, and those of a key that
-    /// does not write are sealed anew.
+    /// It trusts that the application wrote every plain record. So run it once, while nothing else writes to the store;
+    /// afterwards, a plain record is refused. Sessions that are sealed already stay as they are, except that those
+    /// sealed with a key that does not write are resealed.
     ///
     /// # Errors
     ///
-    /// As [`reseal_all`](Self::reseal_all). A store that can't list ids starts empty instead: on memcached, with
-    /// another prefix.
+    /// As [`reseal_all`](Self::reseal_all). If the store can't list ids, start with an empty one instead: on memcached,
+    /// with another prefix.
     pub async fn seal_existing(&self) -> Result<Resealed, StoreError> {
         self.walk(true).await
     }
@@ -69,7 +69,7 @@ impl<S: SessionStore> EncryptedStore<S> {
         let mut total = Resealed::default();
         let mut next = Some(Cursor::START);
         while let Some(from) = next {
-            let page = required::listing(self.inner(), "ids")?.ids(from, PAGE).await?;
+            let page = require::listing(self.inner(), "ids")?.ids(from, PAGE).await?;
             for id in &page.ids {
                 match self.seal_one(id, plain_too).await? {
                     One::Sealed => total.sealed += 1,
@@ -81,7 +81,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             next = page.next;
         }
         let Resealed { sealed, current, refused } = total;
-        tracing::info!(target: TARGET, sealed, current, refused, "records sealed anew");
+        tracing::info!(target: TARGET, sealed, current, refused, "records resealed");
         Ok(total)
     }
 
@@ -91,8 +91,8 @@ impl<S: SessionStore> EncryptedStore<S> {
             let usage = stored.usage();
             let version = stored.version;
             let record = if plain_too && stored.record.kind() == RecordKind::Session {
-                // Until now the inner store knew the owner by name.
-                self.carry_over(stored.record, str::to_owned).await?
+                // Until now, the inner store had the owner under its plain name.
+                self.rehash_owner(stored.record, str::to_owned).await?
             } else {
                 match seal::open(self.ring(), id, &stored.record) {
                     Ok(opened) if opened.foreign.is_none() => return Ok(One::Current),
@@ -105,7 +105,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             };
             match self.inner().update(id, &self.seal(id, &record, "reseal")?, &version, usage).await? {
                 Update::Updated(_) => {
-                    tracing::debug!(target: TARGET, %id, "record sealed anew");
+                    tracing::debug!(target: TARGET, %id, "record resealed");
                     return Ok(One::Sealed);
                 }
                 Update::Gone => return Ok(One::Absent),

@@ -1,17 +1,18 @@
-//! Settings of a file store.
+//! The settings of a file store.
 
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{Durability, FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool, store::FileStore};
+use super::{FileStoreError, dirty::Dirty, disk::Disk, layout::Layout, pool::Pool, store::FileStore};
 use crate::{
     clock::Clock,
     events::{Observer, Observers},
+    store::Durability,
 };
 
-/// Settings of a [`FileStore`].
+/// Configures a [`FileStore`].
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), session_layer::store::FileStoreError> {
@@ -34,28 +35,28 @@ pub struct FileStoreBuilder {
 }
 
 impl FileStore {
-    /// Opens the store in a directory that is there, with the default settings.
+    /// Opens the store in an existing directory, with the default settings.
     ///
     /// # Errors
     ///
     /// If the directory is missing, is a file, can't be read, written or (except with
-    /// [`Durability::None`](super::Durability)) synced, is on a file system without locks or exact times, does not
-    /// answer in time, or belongs to another user's store. The text includes the operating system's reason, which is
-    /// also the error's [`source`](std::error::Error::source).
+    /// [`Durability::None`](crate::store::Durability)) synced, is on a file system without locks or exact times, does not
+    /// answer in time, or belongs to another user's store. The error's text includes the operating system's reason,
+    /// which is also its [`source`](std::error::Error::source).
     pub async fn open(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
         Self::builder(dir).open().await
     }
 
-    /// The same, and makes the directory and its parents if they are missing.
+    /// Opens the store like [`open`](Self::open), and creates the directory and its parents if they are missing.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), or if it can't be made.
+    /// As [`open`](Self::open), or if the directory can't be created.
     pub async fn create(dir: impl AsRef<Path>) -> Result<Self, FileStoreError> {
         Self::builder(dir).create().await
     }
 
-    /// Settings for a store in this directory.
+    /// Returns a builder with the default settings for a store in this directory.
     pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
         FileStoreBuilder::new(dir.as_ref())
     }
@@ -74,13 +75,13 @@ impl FileStoreBuilder {
         }
     }
 
-    /// What survives a power cut. By default [`Durability::Data`].
+    /// Sets what survives a power cut. Default: [`Durability::Data`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How many blocking calls run at once. Default: 32; at least 1. Each uses a blocking thread of the caller's
+    /// How many blocking calls run at once. Default: 32; 0 counts as 1. Each uses a blocking thread of the caller's
     /// runtime and at most four open files. Further calls wait, without a thread.
     pub fn blocking_calls(mut self, calls: u16) -> Self {
         self.blocking_calls = calls;
@@ -107,7 +108,7 @@ impl FileStoreBuilder {
     }
 
     /// How often a task removes expired sessions. Default: every 300 seconds; at most once a second. With `None` there
-    /// is no task, and a cron job can do it. An expired session is absent in any case.
+    /// is no task, and a cron job can remove them. An expired session is absent in any case.
     ///
     /// The task runs in the runtime that opened the store. If that runtime has ended, the next call restarts the task
     /// in its own runtime.
@@ -116,20 +117,20 @@ impl FileStoreBuilder {
         self
     }
 
-    /// Where the time is read. By default from the system.
+    /// The clock for expiry and last use. Default: the system's.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Tells an observer of what the store does by itself: what a sweep has found expired, how many sessions it leaves,
-    /// and files that hold no record. Called again, it adds one. Default: nobody is told.
+    /// Adds an observer, to which the store reports what it does by itself: the expired sessions that a sweep has
+    /// found, how many sessions the sweep has removed and left, and files that contain no record. Default: no observer.
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(observer);
         self
     }
 
-    /// Opens the store in a directory that is there.
+    /// Opens the store in an existing directory.
     ///
     /// # Errors
     ///
@@ -138,7 +139,7 @@ impl FileStoreBuilder {
         self.build(false).await
     }
 
-    /// Opens the store, and makes the directory and its parents if they are missing.
+    /// Opens the store, and creates the directory and its parents if they are missing.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ impl FileStoreBuilder {
         let path = dir.clone();
         let open = move || Layout::open(&path, create, durability.syncs_files());
         let layout = pool.open(&dir, open).await?;
-        tracing::debug!(target: super::TARGET, dir = %layout.root().display(), ?durability, "opened");
+        tracing::debug!(target: super::events::TARGET, dir = %layout.root().display(), ?durability, "opened");
         let disk = Disk { layout, durability, clock, dirty: Dirty::new() };
         Ok(FileStore::assemble(disk, pool, sweep_interval, observers))
     }

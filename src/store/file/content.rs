@@ -1,4 +1,4 @@
-//! What is in a session's file: a header of fixed size and the record's own bytes.
+//! The content of a session's file: a header of fixed size and the encoded record.
 
 use crate::{
     clock,
@@ -7,39 +7,40 @@ use crate::{
     store::{Usage, Version},
 };
 
-/// The first seven bytes, and the version of the form in the eighth. Every later version reads it.
+/// The first eight bytes of a file: seven that identify it as a session's file, and the version of the format. Every
+/// later version reads this format.
 const MAGIC: &[u8; 8] = b"seslayr\x01";
 
-/// Bytes before the record.
+/// The length of the header, in bytes.
 pub(super) const HEADER_BYTES: usize = 8 + 4 + 16 + 16 + 3 * 8 + 16 + 16 + 8;
 
-/// Where the checksum is, and what it covers begins.
+/// The offset of the checksum, and that of the first byte that it covers.
 const CHECKSUM_AT: usize = 8;
 const COVERED_FROM: usize = CHECKSUM_AT + 4;
 
-/// The largest file that is written or believed.
+/// The largest file that is written or accepted, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What the file knows beside the record.
+/// The header of a session's file. Times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    /// How many states this session has had: no state of one life has another's number.
+    /// The number of this version. It grows, so no two versions of one session have the same number.
     serial: u64,
-    /// Random, drawn for each state: no state of an earlier life under the same id has both.
+    /// Random, drawn for each version. So no version is equal to one of an earlier session with the same id.
     nonce: u64,
-    /// Last use when this was written. The file's times are the present one.
+    /// The last use when this was written. The current one is the file's access time.
     pub(super) used: u64,
-    /// Expiry when this was written.
+    /// The expiry when this was written. The current one is the file's modification time.
     pub(super) expires: u64,
-    /// The record's absolute limit: no touch carries it further.
+    /// The record's absolute limit. No touch moves the expiry beyond it.
     pub(super) limit: u64,
-    /// Hash of the owner's name, if it is a session with an owner.
+    /// The hash of the owner's name, if the record is a session with an owner.
     pub(super) owner: Option<SessionId>,
-    /// Who has leased it, and until when.
+    /// The lease on the session, if there is one. It may have expired.
     pub(super) lease: Option<Lease>,
 }
 
-/// A lease: ended by its time, or by its holder.
+/// A lease. It ends at `until`, or when its holder releases it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lease {
     pub(super) holder: u128,
@@ -47,7 +48,7 @@ pub(super) struct Lease {
 }
 
 impl Header {
-    /// The header of a first state.
+    /// Creates the header of a new record.
     pub(super) fn first(record: &Record, usage: Usage) -> Result<Self, EntropyError> {
         let limit = clock::to_millis(record.absolute_limit());
         Ok(Self {
@@ -56,17 +57,17 @@ impl Header {
             used: clock::to_millis(usage.used_at),
             expires: clock::to_millis(usage.expires_at).min(limit),
             limit,
-            owner: record.owner().filter(|_| record.is_session()).map(|owner| SessionId::of_owner(owner.name())),
+            owner: record.owner().filter(|_| record.is_session()).map(|owner| SessionId::for_epoch(owner.name())),
             lease: None,
         })
     }
 
-    /// The header of the state after this one. The lease goes on.
+    /// Creates the header of the next version. The lease stays.
     pub(super) fn next(&self, record: &Record, usage: Usage) -> Result<Self, EntropyError> {
         Ok(Self { lease: self.lease, serial: self.serial.wrapping_add(1), ..Self::first(record, usage)? })
     }
 
-    /// The same with another version.
+    /// Returns the same header with a new version.
     pub(super) fn renumbered(self) -> Result<Self, EntropyError> {
         Ok(Self { serial: self.serial.wrapping_add(1), nonce: crate::id::random_u64()?, ..self })
     }
@@ -84,13 +85,13 @@ impl Header {
         Version::from_bytes(&number.to_be_bytes()).expect("16 bytes are fewer than 31")
     }
 
-    /// The lease, if it has not ended.
+    /// Returns the lease, if it has not expired at `now`.
     pub(super) fn lease_at(&self, now: u64) -> Option<Lease> {
         self.lease.filter(|lease| now < lease.until)
     }
 }
 
-/// The file's bytes.
+/// Encodes a session's file.
 ///
 /// ```text
 /// "seslayr" │ form = 1: u8 │ CRC-32 of all that follows: u32 │ id: 16 bytes │ serial: u64 │ nonce: u64 │
@@ -98,8 +99,8 @@ impl Header {
 /// the record, see `Record::to_bytes`
 /// ```
 ///
-/// Numbers are little-endian, times milliseconds since the Unix epoch. A lease's end of 0 is no lease. The id is inside,
-/// so that a file copied to another's name is no session there.
+/// Numbers are little-endian, times are milliseconds since the Unix epoch. A lease's end of 0 means that there is no
+/// lease. The file contains its id, so a copy under another session's name is not accepted as that session.
 pub(super) fn encode(id: &SessionId, header: &Header, record: &[u8]) -> Vec<u8> {
     let lease = header.lease.unwrap_or(Lease { holder: 0, until: 0 });
     let mut bytes = Vec::with_capacity(HEADER_BYTES + record.len());
@@ -118,7 +119,7 @@ pub(super) fn encode(id: &SessionId, header: &Header, record: &[u8]) -> Vec<u8> 
     bytes
 }
 
-/// Reads what [`encode`] of this or an earlier version wrote under this id; else says what is wrong.
+/// Decodes what [`encode`] of this or an earlier version wrote under this id. Otherwise returns what is wrong.
 pub(super) fn decode<'a>(id: &SessionId, bytes: &'a [u8]) -> Result<(Header, &'a [u8]), &'static str> {
     let header = read_header(bytes)?;
     if crc32fast::hash(&bytes[COVERED_FROM..]).to_le_bytes() != bytes[CHECKSUM_AT..COVERED_FROM] {
@@ -130,7 +131,7 @@ pub(super) fn decode<'a>(id: &SessionId, bytes: &'a [u8]) -> Result<(Header, &'a
     Ok((header, &bytes[HEADER_BYTES..]))
 }
 
-/// Reads the header alone, without the checksum's assurance.
+/// Decodes the header alone, without verifying the checksum.
 pub(super) fn read_header(bytes: &[u8]) -> Result<Header, &'static str> {
     if bytes.is_empty() {
         return Err("it is empty");
@@ -181,10 +182,10 @@ mod tests {
             used: 1_800_000_000_123,
             expires: 1_800_003_600_123,
             limit: 1_800_086_400_123,
-            owner: Some(SessionId::of_owner("alice")),
+            owner: Some(SessionId::for_epoch("alice")),
             lease: Some(Lease { holder: 7, until: 1_800_000_030_000 }),
         };
-        (SessionId::of_owner("x"), header)
+        (SessionId::for_epoch("x"), header)
     }
 
     /// Files written by 0.1.0 must be read by every later version.
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(decode(&id, &with(0, b'S')), Err("it is not a session's file"));
         assert_eq!(decode(&id, &with(7, 2)), Err("it is of a later version"));
         assert_eq!(decode(&id, &with(HEADER_BYTES, b'R')), Err("its checksum is wrong"));
-        assert_eq!(decode(&SessionId::of_owner("y"), &whole), Err("it is the file of another session"));
+        assert_eq!(decode(&SessionId::for_epoch("y"), &whole), Err("it is the file of another session"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What was written and not synced, so that a flush knows what to sync.
+//! Tracks unsynced changes, so that a flush can sync them.
 
 use std::{
     collections::HashMap,
@@ -8,16 +8,13 @@ use std::{
     },
 };
 
-use super::{
-    Durability,
-    layout::{Layout, SHARDS},
-};
-use crate::id::SessionId;
+use super::layout::{Layout, SHARDS};
+use crate::{id::SessionId, store::Durability};
 
-/// How many ids are remembered; when there are more, a flush syncs every file of the shards concerned.
+/// How many ids are remembered. If there are more, a flush syncs every file in the shards concerned.
 const MOST_IDS: usize = 1 << 16;
 
-/// What this process has written and not synced.
+/// The changes that this process has made and not synced.
 ///
 /// Each item has the number of its last change. It stays here until a sync that began after that change has succeeded.
 /// A flush therefore removes nothing while it syncs, and a concurrent flush, or one after a failure, syncs the same
@@ -36,7 +33,7 @@ struct Names {
 
 #[derive(Default)]
 struct Ids {
-    files: HashMap<SessionId, Unsynced>,
+    files: HashMap<SessionId, DirtyFile>,
     last: u64,
     /// The number of the last change that was not kept by id, since there were too many.
     overflown: u64,
@@ -45,20 +42,20 @@ struct Ids {
 
 /// A session's file that is not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unsynced {
+pub(super) struct DirtyFile {
     number: u64,
     /// A sync has failed, so the content must be written anew.
     pub(super) is_lost: bool,
 }
 
-/// What a flush has to sync.
+/// The changes that a flush has to sync.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ToSync {
-    pub(super) files: Vec<(SessionId, Unsynced)>,
+    pub(super) files: Vec<(SessionId, DirtyFile)>,
     /// Each with the number of its last change.
     pub(super) shards: Vec<(u8, u64)>,
     pub(super) owners: Vec<(u8, u64)>,
-    /// If there were too many ids, all files of the shards must be synced: the number of the last change.
+    /// Set if there were too many ids, so that all files in the shards must be synced: the number of the last change.
     pub(super) all: Option<u64>,
 }
 
@@ -87,7 +84,7 @@ impl Dirty {
         Self { shards: names(), owners: names(), ids: Mutex::default() }
     }
 
-    /// A file has taken its place.
+    /// Notes that a file was renamed into place.
     pub(super) fn wrote(&self, durability: Durability, id: &SessionId) {
         if durability.syncs_dirs(false) {
             return;
@@ -98,7 +95,7 @@ impl Dirty {
         }
         let mut ids = self.ids();
         ids.last += 1;
-        let unsynced = Unsynced { number: ids.last, is_lost: false };
+        let unsynced = DirtyFile { number: ids.last, is_lost: false };
         if ids.files.len() < MOST_IDS || ids.files.contains_key(id) {
             ids.files.insert(*id, unsynced);
         } else {
@@ -106,7 +103,7 @@ impl Dirty {
         }
     }
 
-    /// A file was removed.
+    /// Notes that a file was removed.
     pub(super) fn removed(&self, durability: Durability, id: &SessionId) {
         if durability.syncs_dirs(true) {
             return;
@@ -142,19 +139,19 @@ impl Dirty {
     }
 
     /// Notes that a file was synced in this state.
-    pub(super) fn synced_file(&self, id: &SessionId, unsynced: Unsynced) {
+    pub(super) fn synced_file(&self, id: &SessionId, unsynced: DirtyFile) {
         let mut ids = self.ids();
         if ids.files.get(id).is_some_and(|now| now.number == unsynced.number) {
             ids.files.remove(id);
         }
     }
 
-    /// Notes that a file could not be synced: its content counts as just written, and as lost.
+    /// Notes that a file could not be synced. Its content counts as just written, and as lost.
     pub(super) fn lost_file(&self, id: &SessionId) {
         let mut ids = self.ids();
         ids.last += 1;
         let number = ids.last;
-        ids.files.insert(*id, Unsynced { number, is_lost: true });
+        ids.files.insert(*id, DirtyFile { number, is_lost: true });
     }
 
     /// Notes that all files written up to this number were synced.

@@ -1,9 +1,12 @@
 //! The directory with its settings.
 
-use super::{Durability, dirty::Dirty, layout::Layout};
-use crate::clock::{self, Clock};
+use super::{dirty::Dirty, layout::Layout};
+use crate::{
+    clock::{self, Clock},
+    store::Durability,
+};
 
-/// The directory with how it is used. `found` reads in it, `writing` writes.
+/// The directory with its settings. `found` reads files in it, `writing` writes them.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) layout: Layout,

@@ -1,4 +1,4 @@
-//! What went wrong with which file.
+//! The file store's error.
 
 use std::{
     error::Error as StdError,
@@ -9,10 +9,10 @@ use std::{
 use super::platform;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// What went wrong with which file or directory of a [`FileStore`](super::FileStore), and what to do about it.
+/// An error of a [`FileStore`](super::FileStore): what failed, on which file or directory, and what to do about it.
 ///
-/// Opening a store answers with one; it is also the [`source`](std::error::Error::source) of the [`StoreError`]s of an opened
-/// one. `Debug` shows the same text as `Display`, so that a `main` that returns it is readable.
+/// Opening a store returns this error. In an open store it is the [`source`](std::error::Error::source) of
+/// [`StoreError`]s. `Debug` shows the same text as `Display`, so it is readable if `main` returns it.
 pub struct FileStoreError {
     doing: &'static str,
     path: PathBuf,
@@ -27,13 +27,13 @@ enum Problem {
 }
 
 impl FileStoreError {
-    /// The operating system refused.
+    /// An error of the operating system.
     pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>, error: io::Error) -> Self {
         let advice = advice_on(&error);
         Self { doing, path: path.into(), kind: StoreErrorKind::Unavailable, advice, problem: Problem::Io(error) }
     }
 
-    /// What is there is not what should be there.
+    /// An error about what was found at the path.
     pub(super) fn found(
         kind: StoreErrorKind,
         doing: &'static str,
@@ -43,25 +43,25 @@ impl FileStoreError {
         Self { doing, path: path.into(), kind, advice: None, problem: Problem::Found(found.into()) }
     }
 
-    /// The same error with advice on what to do.
+    /// Returns the same error with advice on what to do.
     pub(super) fn advise(mut self, advice: &'static str) -> Self {
         self.advice = Some(advice);
         self
     }
 
-    /// The same error as one of a kind of its own.
+    /// Returns the same error with another kind.
     pub(super) fn of_kind(mut self, kind: StoreErrorKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// The file or directory that it is about.
+    /// Returns the file or directory that failed.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the operating system said, where it was it that refused.
+    /// Returns the operating system's error, if there is one.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match &self.problem {
@@ -70,7 +70,7 @@ impl FileStoreError {
         }
     }
 
-    /// What kind of failure a store operation reports for this.
+    /// Returns the kind of the [`StoreError`] that a store operation returns for this error.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
@@ -109,8 +109,8 @@ impl fmt::Debug for FileStoreError {
     }
 }
 
-/// The source is the operating system's error, if the system refused. `Display` includes its text, for applications
-/// that log no sources.
+/// The source is the operating system's error, if there is one. `Display` includes its text, for applications that log
+/// no sources.
 impl StdError for FileStoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.io_error().map(|error| error as _)

@@ -1,10 +1,10 @@
-//! Syncs what this process has written and not synced, in many short calls.
+//! Flushing: syncs the unsynced changes of this process, in many short calls.
 
 use std::io;
 
 use super::{
     FileStoreError,
-    dirty::{ToSync, Unsynced},
+    dirty::{DirtyFile, ToSync},
     disk::Disk,
     layout::Layout,
     locks::{Locks, Shards},
@@ -19,14 +19,14 @@ use crate::{
 /// How many files or directories one call syncs.
 const AT_ONCE: usize = 32;
 
-/// How often a file that must be written anew waits for its lock.
+/// How often the lock is tried for a file that must be written anew.
 const TRIES: u32 = 200;
 
 /// The progress of a flush.
 #[derive(Debug)]
 pub(super) struct Flush {
     left: ToSync,
-    /// Shards of which every file must be synced.
+    /// Shards in which every file must be synced.
     whole: Vec<u8>,
     /// The files of those shards.
     others: Vec<SessionId>,
@@ -35,7 +35,8 @@ pub(super) struct Flush {
 }
 
 impl FileStore {
-    /// Each step has the time limit of a call. After `close` no other calls run, so the steps need no place among them.
+    /// Syncs all unsynced changes. Each step has the time limit of a call. After `close` no other calls run, so the
+    /// steps need no place among them.
     pub(super) async fn flush_all(&self, is_closing: bool) -> Result<(), StoreError> {
         let disk = self.disk();
         let mut flush = Some(Flush::of(disk));
@@ -95,7 +96,7 @@ impl Disk {
     }
 
     /// Syncs a session's file. A file whose sync has failed before is written anew.
-    fn sync_session(&self, id: &SessionId, unsynced: Option<Unsynced>) -> Result<(), StoreError> {
+    fn sync_session(&self, id: &SessionId, unsynced: Option<DirtyFile>) -> Result<(), StoreError> {
         if !unsynced.is_some_and(|unsynced| unsynced.is_lost) {
             let path = self.layout.session(id);
             match platform::reading().open(&path).and_then(|file| platform::sync_file(&file)) {

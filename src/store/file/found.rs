@@ -1,4 +1,4 @@
-//! What is under an id: read whole, or named as none of ours. Everything here blocks.
+//! Reads and classifies the file for an id. Everything here blocks.
 
 use std::{
     fs::{self, File, Metadata},
@@ -21,20 +21,20 @@ use crate::{
     store::{StoreError, StoreErrorKind, Stored, Usage, Version},
 };
 
-/// How long a damaged file is kept whose own expiry can't be known, after it was last changed: a week.
+/// How long after its last change a damaged file is kept if its own expiry can't be read: a week.
 const DAMAGED_KEPT_MILLIS: u64 = 7 * 24 * 3_600 * 1_000;
 
-/// What is under an id.
+/// The file for an id.
 pub(super) enum Found {
     Absent,
-    /// A session that has expired, with its owner as far as it can be known.
+    /// An expired session, with its owner if that can be read.
     Expired(Option<SessionId>),
     Live(Held),
-    /// A file of ours that holds no record.
+    /// A file of this store that contains no valid record.
     Damaged(Damaged),
 }
 
-/// A live session's file, read whole and found sound.
+/// A live session's file, completely read and valid.
 pub(super) struct Held {
     pub(super) file: File,
     bytes: Vec<u8>,
@@ -44,7 +44,7 @@ pub(super) struct Held {
     pub(super) kind: RecordKind,
 }
 
-/// A file of ours that holds no record, and until when it is kept.
+/// A file of this store that contains no valid record. It is kept until `expires`.
 pub(super) struct Damaged {
     pub(super) error: FileStoreError,
     pub(super) used: u64,
@@ -52,9 +52,9 @@ pub(super) struct Damaged {
 }
 
 impl Damaged {
-    /// The error of every operation but removing: the file stays as it is.
+    /// Logs the damage and returns the error, for all operations but removal. The file stays as it is.
     pub(super) fn report(self, id: &SessionId) -> StoreError {
-        tracing::error!(target: super::TARGET, %id, error = %self.error, "damaged session file");
+        tracing::error!(target: super::events::TARGET, %id, error = %self.error, "damaged session file");
         self.error.into()
     }
 }
@@ -73,7 +73,7 @@ impl Held {
 }
 
 impl Disk {
-    /// Reads what is under an id, whole. Takes no lock: a file is replaced as a whole, and never changed.
+    /// Reads the file for an id. Takes no lock, since a file is replaced as a whole and never changed in place.
     pub(super) fn find(&self, id: &SessionId) -> Result<Found, FileStoreError> {
         let path = self.layout.session(id);
         let Some((mut file, metadata)) = self.open(&path)? else { return Ok(Found::Absent) };
@@ -83,7 +83,8 @@ impl Disk {
         else {
             return Ok(damaged(&path, &metadata, &[], "it is too large", now));
         };
-        // A session's file is never changed, so its length is known; if somebody cuts it just now, it is damaged.
+        // A session's file is never changed, so its length is known. If something truncates it meanwhile, it counts as
+        // damaged.
         let mut bytes = vec![0; length];
         match file.read_exact(&mut bytes) {
             Ok(()) => {}
@@ -108,12 +109,14 @@ impl Disk {
         if expires <= now {
             return Ok(Found::Expired(header.owner));
         }
-        // Somebody has read the file and so set the access time: a touch moves both by the same, up to the limit.
+        // If another program has read the file and so set the access time, the last use is derived from the expiry: a
+        // touch moves both by the same amount, up to the limit.
         let used = times.used.unwrap_or(header.used.saturating_add(expires.saturating_sub(header.expires)));
         Ok(Found::Live(Held { file, bytes, header, used, expires, kind }))
     }
 
-    /// The usage of a session that is still in the state that the caller knows; `None` if it has to be read.
+    /// Returns the usage of a session that still has the version that the caller knows. Returns `None` if the whole
+    /// file must be read.
     pub(super) fn peek(&self, id: &SessionId, known: &Version) -> Result<Option<Usage>, FileStoreError> {
         let path = self.layout.session(id);
         let Some((mut file, metadata)) = self.open(&path)? else { return Ok(None) };
@@ -131,14 +134,15 @@ impl Disk {
         Ok(Some(Usage { used_at: clock::from_millis(used), expires_at }))
     }
 
-    /// Opens a regular file of ours; `None` if nothing is there. Anything else in its place is an error, and stays.
+    /// Opens a regular file of this store's user. Returns `None` if there is no file. Anything else in its place is an
+    /// error, and is left alone.
     fn open(&self, path: &Path) -> Result<Option<(File, Metadata)>, FileStoreError> {
         let opened = platform::reading().open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
         let (file, metadata) = match opened {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.layout.confirm().map(|()| None),
             Err(error) => {
-                // A link, a socket, another user's file: each refuses in a way of its own.
+                // A link, a socket and another user's file each fail with another error.
                 return Err(match fs::symlink_metadata(path) {
                     Ok(metadata) => match self.foreign(&metadata) {
                         Some(what) => foreign(path, what),
@@ -154,12 +158,13 @@ impl Disk {
         }
     }
 
-    /// Why something with a session's name is none of ours.
+    /// Returns why the store can't use something with a session's name, or `None` if it is a regular file of the
+    /// store's user.
     pub(super) fn foreign(&self, metadata: &Metadata) -> Option<&'static str> {
         if metadata.is_symlink() {
             Some("a symbolic link is in its place")
         } else if !metadata.is_file() {
-            Some("something that is no regular file is in its place")
+            Some("something other than a regular file is in its place")
         } else if !self.layout.is_ours(metadata) {
             Some("a file of another user is in its place")
         } else {
@@ -172,7 +177,7 @@ fn foreign(path: &Path, what: &str) -> FileStoreError {
     FileStoreError::found(StoreErrorKind::Corrupt, "use", path, what).advise("move it away; it is left as it is")
 }
 
-/// A damaged file is kept as long as its session would have lived, as far as that can be known.
+/// Classifies a damaged file. It is kept as long as its session would have lived, as far as that is known.
 fn damaged(path: &Path, metadata: &Metadata, bytes: &[u8], what: &str, now: u64) -> Found {
     let changed = metadata.modified().map_or(now, clock::to_millis);
     let header = content::read_header(bytes).ok();

@@ -1,4 +1,4 @@
-//! Where things are in the directory, and whether it is still the one that was opened.
+//! The paths in the store's directory, and the check that it is still the directory that was opened.
 //!
 //! ```text
 //! DIR/ab/abcdef01-2345-8789-8abc-def012345678   a session, in one of 256 shards by its id's first byte
@@ -7,7 +7,7 @@
 //! DIR/owners/cd/<hash of owner>.<id>            empty: this session may be this owner's
 //! ```
 //!
-//! Everything else is a stray file: it is left alone.
+//! All other files are left alone.
 
 use std::{
     fs, io,
@@ -18,14 +18,14 @@ use std::{
 use super::{FileStoreError, platform};
 use crate::{id::SessionId, store::StoreErrorKind};
 
-/// How many shards there are, each with a lock of its own.
+/// The number of shards. Each has its own lock.
 pub(super) const SHARDS: usize = 256;
 
 const LOCK: &str = "lock";
 pub(super) const TEMPORARY: &str = "tmp";
 const OWNERS: &str = "owners";
 
-/// The directory, made absolute, and what it was when it was opened.
+/// The directory as an absolute path, and its properties when it was opened.
 #[derive(Debug)]
 pub(super) struct Layout {
     root: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Layout {
     user: u32,
     /// Whether the shards' names are synced.
     durable: bool,
-    /// Shards whose own name is known to be on the disk.
+    /// The shards whose own names are known to be on the disk.
     kept: Kept,
 }
 
@@ -45,7 +45,7 @@ struct Kept {
 }
 
 impl Layout {
-    /// Checks everything that later operations rely on.
+    /// Opens the directory, and checks everything that later operations rely on.
     pub(super) fn open(dir: &Path, create: bool, durable: bool) -> Result<Self, FileStoreError> {
         let failed = |error| FileStoreError::io("open the directory", dir, error);
         if create {
@@ -74,20 +74,21 @@ impl Layout {
         layout.check_user()?;
         let shards = layout.check_shards()?;
         if durable {
-            // A process may have made the shards and died before it synced them. This also shows whether directories
+            // A process may have created the shards and died before it synced them. This also shows whether directories
             // can be synced here.
             layout.sync_dir(&layout.root)?;
             layout.sync_dir(&layout.path(&[OWNERS]))?;
             shards.iter().for_each(|shard| layout.kept.shards[usize::from(*shard)].store(true, Ordering::Release));
         }
         if platform::open_to_others(&metadata) {
-            tracing::warn!(target: super::TARGET, dir = %layout.root.display(),
-                "other users can look into the directory of the file store; chmod 700 keeps them out");
+            tracing::warn!(target: super::events::TARGET, dir = %layout.root.display(),
+                "other users have access to the file store's directory; run chmod 700 on it");
         }
         Ok(layout)
     }
 
-    /// One user's processes share a directory: files that one makes, another user's could not open.
+    /// Checks that the store belongs to this user. Processes that share a directory must run as one user, since the
+    /// files of one user could not be opened by another's.
     fn check_user(&self) -> Result<(), FileStoreError> {
         let owners = self.root.join(OWNERS);
         make_private(&owners)?;
@@ -156,21 +157,22 @@ impl Layout {
         self.owner_shard(owner).join(format!("{owner}.{id}"))
     }
 
-    /// The id whose file has this name in this shard; `None` for every other file.
+    /// Returns the id whose file has this name in this shard, or `None` for every other file.
     pub(super) fn id_of(shard: u8, name: &std::ffi::OsStr) -> Option<SessionId> {
         let id: SessionId = name.to_str()?.parse().ok()?;
         (Self::shard_of(&id) == shard).then_some(id)
     }
 
-    /// Whether a file's owner is this store's.
+    /// Whether a file belongs to the store's user.
     pub(super) fn is_ours(&self, metadata: &fs::Metadata) -> bool {
         platform::user(metadata) == self.user
     }
 
-    /// Tells "there is no such file" from "the directory is gone, or its file system is": then nothing is absent.
+    /// Checks that the directory is still the one that was opened. If the directory or its file system is gone, a
+    /// missing file does not mean that the session is absent.
     pub(super) fn confirm(&self) -> Result<(), FileStoreError> {
         let metadata = fs::metadata(&self.root).map_err(|error| {
-            FileStoreError::io("find the directory", &self.root, error).advise("bring it back; the store goes on then")
+            FileStoreError::io("find the directory", &self.root, error).advise("restore it; the store then continues")
         })?;
         if platform::device(&metadata) != self.device || !metadata.is_dir() {
             let found = "another file system is there than when the store was opened";
@@ -180,7 +182,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes a missing shard, if the root directory exists. The shard's name is on the disk only after
+    /// Creates a missing shard, if the root directory exists. The shard's name is on the disk only after
     /// [`keep_shard`](Self::keep_shard) has synced it.
     pub(super) fn restore_shard(&self, shard: u8) -> Result<(), FileStoreError> {
         self.confirm()?;
@@ -200,7 +202,7 @@ impl Layout {
     }
 
     /// Makes sure that a shard's own name is on the disk. Otherwise a power cut could remove the whole shard. The name
-    /// counts as synced only after a sync has succeeded, no matter which process made the shard.
+    /// counts as synced only after a sync has succeeded, no matter which process created the shard.
     pub(super) fn keep_shard(&self, shard: u8) -> Result<(), FileStoreError> {
         self.keep(&self.kept.shards[usize::from(shard)], &[&self.root])
     }
@@ -241,7 +243,8 @@ impl Layout {
     }
 }
 
-/// Makes a directory of ours (`true`), or finds that it is there: a real one, and no link to somewhere else.
+/// Creates a directory that only this user can read. Returns `true` if it was created and `false` if it exists already.
+/// Fails if something else is in its place, such as a link.
 fn make_private(path: &Path) -> Result<bool, FileStoreError> {
     match platform::make_private_dir(path, false) {
         Ok(()) => return Ok(true),
@@ -275,11 +278,12 @@ fn sync_parents(dir: &Path) -> Result<(), FileStoreError> {
 }
 
 fn no_directory(path: &Path) -> FileStoreError {
-    let found = "something is there that is no directory";
+    let found = "something other than a directory is in its place";
     FileStoreError::found(StoreErrorKind::Unavailable, "use", path, found).advise("move it away")
 }
 
-/// Makes a file and removes it again: whether it can, whose it is, whether times and locks are kept.
+/// Creates a file and removes it again, to check that this is possible and that times and locks work. Returns the
+/// file's user.
 fn try_writing(root: &Path) -> Result<u32, FileStoreError> {
     let random = crate::id::random_u64()
         .map_err(|error| FileStoreError::io("open the directory", root, io::Error::other(error)))?;
@@ -288,7 +292,8 @@ fn try_writing(root: &Path) -> Result<u32, FileStoreError> {
     let file = platform::private_file().create_new(true).open(&path).map_err(failed)?;
     let outcome = (|| {
         if !super::times::are_kept(&file).map_err(failed)? {
-            let found = "its file system does not keep times to the microsecond, where expiries are kept";
+            let found =
+                "its file system's times are too coarse: expiries are stored as file times and need microseconds";
             return Err(FileStoreError::found(StoreErrorKind::Unavailable, "use the directory", root, found)
                 .advise("choose one on another file system"));
         }
@@ -303,7 +308,7 @@ fn try_writing(root: &Path) -> Result<u32, FileStoreError> {
         Ok(platform::user(&file.metadata().map_err(failed)?))
     })();
     drop(file);
-    // Whatever happened, this file is of no more use.
+    // The file is removed even after an error.
     let removed = fs::remove_file(&path).map_err(failed);
     let user = outcome?;
     removed?;

@@ -8,7 +8,8 @@ use std::{
 
 use super::{FileStoreError, layout::Layout, platform};
 
-/// How often a lock is tried within one call, and how long in between: another process holds it for about 100 µs.
+/// How often a lock is tried within one call, and the pause between two tries. Another process holds a lock for about
+/// 100 µs.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_micros(50);
 
@@ -28,15 +29,16 @@ impl Shards {
         [Some(self.first), self.second].into_iter().flatten()
     }
 
-    /// Both, the lower first, so that two renames never wait for each other.
+    /// Both shards, the lower one first, so that two renames never wait for each other.
     pub(super) fn both(one: u8, other: u8) -> Self {
         Self { first: one.min(other), second: (one != other).then_some(one.max(other)) }
     }
 }
 
-/// The locks of one or two shards, held. Whoever has it is the only writer in them, in all processes.
+/// The held locks of one or two shards. Their holder is the only writer in those shards, in all processes.
 ///
-/// The system releases the locks of a process that dies. It is held within one blocking call only, never across an await.
+/// The operating system releases the locks of a process that dies. Locks are held only within one blocking call, never
+/// across an await.
 #[derive(Debug)]
 pub(super) struct Locks {
     shards: Shards,
@@ -44,7 +46,7 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Takes the locks, or tells that another process has one: `None`.
+    /// Takes the locks. Returns `None` if another process has one of them.
     pub(super) fn try_take(layout: &Layout, shards: Shards) -> Result<Option<Self>, FileStoreError> {
         Self::try_some_times(layout, shards, TRIES)
     }
@@ -75,7 +77,7 @@ impl Locks {
         self.files[slot].as_ref().expect("a shard's writer holds its lock")
     }
 
-    /// A writer must hold the lock of the shard that it writes to.
+    /// Asserts in debug builds that the lock of a shard is held. Every writer in the shard must hold it.
     pub(super) fn assert_hold(&self, shard: u8) {
         debug_assert!(self.shards.first == shard || self.shards.second == Some(shard), "shard {shard} is not locked");
     }
@@ -84,7 +86,8 @@ impl Locks {
 impl Drop for Locks {
     fn drop(&mut self) {
         for file in self.files.iter().flatten() {
-            // Closing alone would not do while a child process is being started: it has a copy until it runs.
+            // Closing the file is not enough while a child process is being started: until the child runs its program,
+            // it has a copy of the file descriptor.
             let _ = file.unlock();
         }
     }
@@ -105,8 +108,8 @@ fn try_lock(layout: &Layout, shard: u8, tries: u32) -> Result<Option<File>, File
     for attempt in 0..tries {
         match file.try_lock() {
             Ok(()) => {
-                // While this waited, somebody may have removed the directory and made it anew: another file is the lock
-                // then, and is tried next.
+                // Meanwhile, the directory may have been removed and created again. The lock is then another file,
+                // which is tried next.
                 let gone = attempt > 0
                     && platform::is_unlinked(&file).map_err(|error| FileStoreError::io("lock", &path, error))?;
                 return Ok((!gone).then_some(file));

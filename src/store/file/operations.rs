@@ -1,4 +1,5 @@
-//! The contract's operations on one session, each in one blocking call. The changing ones hold the shard's lock.
+//! The contract's operations on one session, each in one blocking call. Those that change something hold the shard's
+//! lock.
 
 use std::{sync::Weak, time::Duration};
 
@@ -14,7 +15,7 @@ use crate::{
     id::{EntropyError, SessionId},
     record::{Record, RecordKind},
     store::{
-        Create, End, Holder, Lock, Metadata, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch,
+        Acquire, Create, End, Holder, Metadata, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch,
         Update, Usage, Version, provided,
     },
 };
@@ -23,8 +24,8 @@ impl Disk {
     pub(super) fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let Some(stored) = self.load_alone(id)? else { return Ok(None) };
         let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
-        // Read after the record, in the same blocking call.
-        let epoch = self.load_alone(&SessionId::of_owner(owner.name()))?;
+        // The epoch is read after the record, in the same blocking call.
+        let epoch = self.load_alone(&SessionId::for_epoch(owner.name()))?;
         let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
         Ok(Some(stored.with_owner_epoch(epoch)))
     }
@@ -101,7 +102,7 @@ impl Disk {
         let used = clock::to_millis(usage.used_at).max(held.used);
         let expires = clock::to_millis(usage.expires_at).min(held.header.limit).max(held.expires);
         if times::is_far(expires) && expires != held.header.expires {
-            // The one expiry that the file's times can't hold.
+            // The file's times can't hold this expiry, so the header must.
             let header = held.header.with_usage(used, expires);
             self.put(locks, id, (&header, held.kind, held.record_bytes()), header.owner, false)?;
         } else {
@@ -115,7 +116,7 @@ impl Disk {
             Found::Absent => return Ok(false),
             Found::Expired(owner) => (owner, false),
             Found::Live(held) => (held.header.owner, true),
-            // A session that can't be read can still be ended.
+            // A session that can't be read can still be removed.
             Found::Damaged(_) => (None, true),
         };
         self.unlink(locks, id, owner)?;
@@ -131,7 +132,7 @@ impl Disk {
         Ok(End::Ended)
     }
 
-    /// Both shards are locked: there is no moment at which another writer could come between.
+    /// Moves a session to a new id. Both shards are locked, so no other writer can come between the steps.
     pub(super) fn rename(
         &self,
         locks: &Locks,
@@ -156,8 +157,8 @@ impl Disk {
         let content = (&grave, RecordKind::Tombstone, &tombstone.to_bytes()[..]);
         if let Err(error) = self.put(locks, from, content, held.header.owner, true) {
             if error.kind() != StoreErrorKind::OutcomeUnknown {
-                // Nobody has its token; if this fails too, it expires unused.
-                let owner = record.owner().map(|owner| SessionId::of_owner(owner.name()));
+                // Nobody has the new session's token. If its removal fails, too, it expires unused.
+                let owner = record.owner().map(|owner| SessionId::for_epoch(owner.name()));
                 let _ = self.unlink(locks, to, owner);
             }
             return Err(error.into());
@@ -165,34 +166,35 @@ impl Disk {
         Ok(Rename::Renamed(version))
     }
 
-    pub(super) fn lock(
+    pub(super) fn acquire(
         &self,
         locks: &Locks,
         id: &SessionId,
         holder: Holder,
         time: Duration,
         caller: &Weak<()>,
-    ) -> Result<Lock, StoreError> {
-        let Some(held) = self.live(id)? else { return Ok(Lock::Absent) };
+    ) -> Result<Acquire, StoreError> {
+        let Some(held) = self.live(id)? else { return Ok(Acquire::Absent) };
         let now = self.clock.now();
-        // Asked after the time is read: so no lease of a caller that has gone ends later than it was asked for.
+        // The caller is checked after the time is read. So the lease of a caller that has gone never ends later than
+        // that caller requested.
         if caller.strong_count() == 0 {
-            return Ok(Lock::Held);
+            return Ok(Acquire::Held);
         }
         let until = clock::later(now, time);
         let lease = Some(Lease { holder: holder.to_u128(), until: clock::to_millis(until) });
         let header = match held.header.lease_at(clock::to_millis(now)) {
-            Some(other) if other.holder != holder.to_u128() => return Ok(Lock::Held),
+            Some(other) if other.holder != holder.to_u128() => return Ok(Acquire::Held),
             Some(_) => held.header.with_lease(lease),
-            // A holder whose lease ran out can't commit over this one.
+            // The version changes, so a holder whose lease has run out can't commit over this one.
             None => held.header.with_lease(lease).renumbered().map_err(no_randomness)?,
         };
         self.rewrite(locks, id, &held, header)?;
         let stored = held.stored(id).ok().map(|stored| Stored { version: header.version(), ..stored });
-        Ok(Lock::Acquired { until, stored })
+        Ok(Acquire::Acquired { until, stored })
     }
 
-    pub(super) fn unlock(&self, locks: &Locks, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    pub(super) fn release(&self, locks: &Locks, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let Some(held) = self.live(id)? else { return Ok(false) };
         match held.header.lease_at(self.now()) {
             Some(lease) if lease.holder == holder.to_u128() => {}
@@ -202,7 +204,7 @@ impl Disk {
         Ok(true)
     }
 
-    /// The same record with another header.
+    /// Writes the same record with another header.
     fn rewrite(&self, locks: &Locks, id: &SessionId, held: &Held, header: Header) -> Result<(), StoreError> {
         let header = header.with_usage(held.used, held.expires);
         self.put(locks, id, (&header, held.kind, held.record_bytes()), header.owner, false)?;
@@ -218,7 +220,8 @@ impl Disk {
     }
 }
 
-/// A tombstone ends the session that was there, a new epoch all of its owner's: a power cut must not undo either.
+/// Whether a record ends sessions. A tombstone ends the session that it replaces, and a new epoch ends all sessions of
+/// its owner. A power cut must not undo either.
 fn ends_sessions(record: &Record) -> bool {
     !record.is_session()
 }

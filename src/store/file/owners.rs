@@ -1,8 +1,8 @@
-//! Whose sessions are whose: an empty file for each session that has an owner.
+//! The marks of owners' sessions: an empty file for each session that has an owner.
 //!
-//! A mark is made before the session's file says so, and removed after it no longer does: so every session of an owner
-//! has its mark, and a mark whose session is another's, or gone, is stale. A crash leaves such; they are passed over,
-//! and removed when the owner is listed.
+//! A mark is created before the session's file names the owner, and removed after the file no longer does. So every
+//! session of an owner has a mark. A mark is stale if its session is gone or has another owner. A crash can leave stale
+//! marks. They are ignored, and removed when the owner's sessions are listed.
 
 use std::{fs, io};
 
@@ -12,7 +12,7 @@ use crate::{
     store::{StoreError, Stored},
 };
 
-/// Makes a mark. `true` if it was not there.
+/// Creates a mark. Returns `true` if it did not exist.
 pub(super) fn mark(disk: &Disk, owner: &SessionId, id: &SessionId) -> Result<bool, FileStoreError> {
     let path = disk.layout.owner_mark(owner, id);
     let mut options = platform::private_file();
@@ -30,8 +30,8 @@ pub(super) fn mark(disk: &Disk, owner: &SessionId, id: &SessionId) -> Result<boo
         Err(error) => return Err(FileStoreError::io("create", path, error)),
     };
     disk.dirty.marked(disk.durability, owner);
-    // A login is rare, so it can wait for a sync of its mark even if other writes don't. Sync a mark that exists
-    // already, too: the process that made it may have failed to sync it.
+    // Logins are rare, so they can wait for a sync of the mark even if other writes don't. An existing mark is synced,
+    // too, since the process that created it may have failed to sync it.
     if disk.durability.syncs_files() {
         disk.layout.keep_owner_shard(owner)?;
         sync_marks(disk, Layout::shard_of(owner))?;
@@ -48,12 +48,12 @@ pub(super) fn sync_marks(disk: &Disk, shard: u8) -> Result<(), FileStoreError> {
     }
 }
 
-/// Removes a mark. One that stays is stale, and harms nothing.
+/// Removes a mark. If that fails, the mark is stale and harmless.
 pub(super) fn unmark(disk: &Disk, owner: &SessionId, id: &SessionId) {
     let _ = fs::remove_file(disk.layout.owner_mark(owner, id));
 }
 
-/// Removes a mark that is stale.
+/// Removes a mark if it is stale.
 pub(super) fn unmark_stale(
     disk: &Disk,
     locks: &Locks,
@@ -69,18 +69,18 @@ pub(super) fn unmark_stale(
     Ok(())
 }
 
-/// What an owner's marks lead to.
+/// The sessions in an owner's marks.
 #[derive(Default)]
 pub(super) struct Owned {
     /// The live sessions.
     pub(super) sessions: Vec<(SessionId, Stored)>,
-    /// Ids whose mark is stale.
+    /// The ids whose mark is stale.
     pub(super) stale: Vec<SessionId>,
 }
 
-/// The live sessions of an owner.
+/// Returns the live sessions of an owner, and the ids with a stale mark.
 pub(super) fn list(disk: &Disk, name: &str) -> Result<Owned, StoreError> {
-    let owner = SessionId::of_owner(name);
+    let owner = SessionId::for_epoch(name);
     let mut owned = Owned::default();
     for id in marked(disk, &owner)? {
         let found = disk.find(&id)?;
@@ -88,12 +88,12 @@ pub(super) fn list(disk: &Disk, name: &str) -> Result<Owned, StoreError> {
         match found {
             Found::Live(held) if held.header.owner == Some(owner) => {
                 let stored = held.stored(&id)?;
-                // Equal hashes of unequal names can't be made to happen; equal names are what counts.
+                // Names with equal hashes can't practically be found, but only an equal name counts.
                 if stored.record.owner().is_some_and(|owner| **owner.name() == *name) {
                     owned.sessions.push((id, stored));
                 }
             }
-            // It may be this owner's: an event tells of it, and the others are listed.
+            // It may be this owner's session. It is logged, and the others are listed.
             Found::Damaged(damaged) => drop(damaged.report(&id)),
             Found::Live(_) | Found::Expired(_) | Found::Absent => owned.stale.push(id),
         }

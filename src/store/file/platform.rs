@@ -1,4 +1,4 @@
-//! What differs between operating systems: flags, rights, owners and directories that can be synced.
+//! Differences between operating systems: flags, permissions, files' users and syncing of directories.
 
 use std::{
     fs::{DirBuilder, File, Metadata, OpenOptions},
@@ -6,10 +6,10 @@ use std::{
     path::Path,
 };
 
-/// Options to open a session's file for reading, whatever somebody has put in its place.
+/// Options to open a session's file for reading, safe against whatever is in its place.
 ///
-/// A symbolic link is not followed, a FIFO doesn't block, and on Linux the access time stays as it is: it is where
-/// the last use is kept. (Only the file's owner may ask for that, and we read only our own files.)
+/// A symbolic link is not followed, and a FIFO doesn't block. On Linux, the access time stays unchanged, since it is
+/// the last use. (Only the file's owner may request that, and the store reads only its own files.)
 #[cfg(unix)]
 pub(super) fn reading() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
@@ -22,7 +22,7 @@ pub(super) fn reading() -> OpenOptions {
     options
 }
 
-/// Options to open a session's file: setting its times needs a handle that can write.
+/// Options to open a session's file for reading. It is opened for writing as well, since setting its times needs that.
 #[cfg(not(unix))]
 pub(super) fn reading() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -30,7 +30,7 @@ pub(super) fn reading() -> OpenOptions {
     options
 }
 
-/// Options to make a file that only this user can read, and no link is followed to.
+/// Options to create a file that only this user can read. Links are not followed.
 pub(super) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -42,7 +42,7 @@ pub(super) fn private_file() -> OpenOptions {
     options
 }
 
-/// Makes a directory that only this user can read.
+/// Creates a directory that only this user can read.
 pub(super) fn make_private_dir(path: &Path, with_parents: bool) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(with_parents);
@@ -54,7 +54,7 @@ pub(super) fn make_private_dir(path: &Path, with_parents: bool) -> io::Result<()
     builder.create(path)
 }
 
-/// The user whom a file belongs to; 0 where there is no such number.
+/// Returns the number of the user that a file belongs to, or 0 on systems without such numbers.
 pub(super) fn user(metadata: &Metadata) -> u32 {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::uid(metadata);
@@ -65,7 +65,7 @@ pub(super) fn user(metadata: &Metadata) -> u32 {
     }
 }
 
-/// The file system that a file is on; 0 where there is no such number.
+/// Returns the number of the file system that a file is on, or 0 on systems without such numbers.
 pub(super) fn device(metadata: &Metadata) -> u64 {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::dev(metadata);
@@ -76,7 +76,7 @@ pub(super) fn device(metadata: &Metadata) -> u64 {
     }
 }
 
-/// Whether other users can list the directory or go into it.
+/// Whether other users have any permission on the directory.
 pub(super) fn open_to_others(metadata: &Metadata) -> bool {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::mode(metadata) & 0o077 != 0;
@@ -87,7 +87,7 @@ pub(super) fn open_to_others(metadata: &Metadata) -> bool {
     }
 }
 
-/// Whether a file that is open has no name any more.
+/// Whether an open file has been unlinked.
 pub(super) fn is_unlinked(file: &File) -> io::Result<bool> {
     #[cfg(unix)]
     return Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0);
@@ -109,9 +109,10 @@ pub(super) fn is_out_of_files(error: &io::Error) -> bool {
     }
 }
 
-/// A directory that is about to change, opened before the change, so that a failure to open it leaves all as it was.
+/// A directory that is about to change. It is opened before the change, so that a failure to open it leaves everything
+/// as it was.
 ///
-/// Only Unix syncs directories. NTFS journals its names itself.
+/// Directories are synced only on Unix. NTFS journals names itself.
 #[derive(Debug)]
 pub(super) struct DirHandle(#[cfg(unix)] File);
 

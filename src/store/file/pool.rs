@@ -1,37 +1,26 @@
-//! Blocking calls: off the async threads, a limited number at once, one writer in each shard, and a time limit for
-//! each.
+//! Runs blocking calls off the async threads: a limited number at once, one writer in each shard, and a time limit for
+//! each call.
 
-use std::{
-    io,
-    path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
     sync::Notify,
-    task::JoinError,
     time::{Instant, timeout, timeout_at},
 };
 
 use super::{
     FileStoreError,
+    caller::{in_time, run},
     disk::Disk,
     layout::SHARDS,
     locks::{Locks, Shards},
+    places::{Full, Line, Places},
 };
 use crate::{
     clock,
     store::{StoreError, StoreErrorKind},
 };
-
-/// The first and the longest pause before another process's lock is tried again.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// How often a waiter checks for its turn without being woken. The waiter that was woken may belong to a runtime that
 /// is busy or no longer driven.
@@ -55,50 +44,6 @@ pub(super) struct Pool {
     wait: Duration,
 }
 
-/// The calls that run.
-#[derive(Debug)]
-struct Places {
-    most: u32,
-    state: Mutex<State>,
-    /// Notified when a call has ended.
-    ended: Notify,
-    /// Notified when a writer of the shard has ended.
-    turns: Box<[Notify]>,
-}
-
-#[derive(Debug)]
-struct State {
-    running: u32,
-    closed: bool,
-    turns: Box<[Turn]>,
-}
-
-/// The writers of one shard in this process.
-#[derive(Debug, Clone, Copy, Default)]
-struct Turn {
-    taken: bool,
-    /// How many writers wait.
-    line: u32,
-    /// Another process had the lock. No writer tries it again before this time.
-    not_before: Option<Instant>,
-    pause: Duration,
-}
-
-/// A running call's place, with its shards' turns.
-struct Place<'a> {
-    places: &'a Places,
-    shards: Option<Shards>,
-}
-
-/// Why a call can't begin now.
-enum Full {
-    Closed,
-    /// All places are taken.
-    Calls,
-    /// This shard's turn is taken, or another process has its lock.
-    Shard(u8),
-}
-
 /// The outcome of one try.
 enum Tried<W, T> {
     Done(Result<T, StoreError>),
@@ -106,68 +51,22 @@ enum Tried<W, T> {
     NotNow(W),
 }
 
-/// The caller's half of a call. Caller and thread share a state: after the caller has gone, or has reported a timeout,
-/// the thread changes nothing.
-#[derive(Debug)]
-struct Caller(Arc<AtomicU8>);
-
-/// The thread's half of a call.
-#[derive(Debug)]
-pub(super) struct Claim(Arc<AtomicU8>);
-
-const WAITING: u8 = 0;
-const CHANGING: u8 = 1;
-const GONE: u8 = 2;
-
-impl Caller {
-    fn new() -> (Self, Claim) {
-        let state = Arc::new(AtomicU8::new(WAITING));
-        (Self(Arc::clone(&state)), Claim(state))
-    }
-
-    /// Gives up. Returns `true` if the thread has not begun to change anything, and never will.
-    fn leave(&self) -> bool {
-        let left = self.0.compare_exchange(WAITING, GONE, Ordering::AcqRel, Ordering::Acquire);
-        left.is_ok() || left == Err(GONE)
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-impl Claim {
-    /// Begins the change. Returns `false` if the caller has given up: then nothing may be changed.
-    fn begin(&self) -> bool {
-        self.0.compare_exchange(WAITING, CHANGING, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::Acquire) != GONE
-    }
-}
-
-/// The end of a call's time.
+/// The time limits of a call.
 struct Limit {
-    /// For waiting.
+    /// For the wait until the call can run.
     wait: Instant,
-    /// For the answer.
+    /// For the call's result.
     answer: Instant,
 }
 
 impl Pool {
     pub(super) fn new(calls: u16, wait: Duration) -> Self {
-        let state = State { running: 0, closed: false, turns: vec![Turn::default(); SHARDS].into() };
-        let notifies = || (0..SHARDS).map(|_| Notify::new()).collect();
-        let places =
-            Places { most: u32::from(calls.max(1)), state: Mutex::new(state), ended: Notify::new(), turns: notifies() };
-        Self { places: Arc::new(places), released: notifies(), wait }
+        let places = Places::new(u32::from(calls.max(1)));
+        Self { places: Arc::new(places), released: (0..SHARDS).map(|_| Notify::new()).collect(), wait }
     }
 
-    /// Opens the directory, which is the first call. Outside of a runtime it fails, since there is no blocking thread
-    /// and no timer.
+    /// Opens the directory, which is the first call. Outside of a tokio runtime there is neither a blocking thread nor
+    /// a timer, so the directory is opened on the caller's thread, without a time limit.
     pub(super) async fn open<T: Send + 'static>(
         &self,
         dir: &Path,
@@ -247,17 +146,18 @@ impl Pool {
         run(self.limit().answer, move |_| work()).await?
     }
 
-    /// Waits until a lease in this shard is given back in this process, at most this long.
+    /// Waits until a lease in this shard is released in this process, at most this long.
     pub(super) async fn released(&self, shard: u8, at_most: Duration) {
         let _ = timeout(at_most, self.released[usize::from(shard)].notified()).await;
     }
 
-    /// Wakes those that wait for a lease in this shard.
+    /// Wakes the tasks that wait for a lease in this shard.
     pub(super) fn release(&self, shard: u8) {
         self.released[usize::from(shard)].notify_waiters();
     }
 
-    /// Lets no further call begin, and waits for those that run, at most for the deadline. `false` if one goes on.
+    /// Refuses further calls, and waits for the running ones at most until the time limit. Returns `false` if one is
+    /// still running.
     pub(super) async fn drain(&self) -> bool {
         let until = self.limit().answer;
         self.places.state().closed = true;
@@ -278,9 +178,9 @@ impl Pool {
         Limit { wait: clock::deadline(self.wait), answer: clock::deadline(self.wait.max(LEAST_TIME)) }
     }
 
-    /// Waits until a call may begin. It holds nothing meanwhile: the call's thread takes the place.
+    /// Waits until a call may begin. Holds nothing meanwhile: the call's thread takes the place.
     async fn ready(&self, shards: Option<Shards>, until: Instant) -> Result<(), Full> {
-        // Queue behind the callers that wait already.
+        // Queues behind the callers that already wait.
         let mut full = match self.places.look(shards, true) {
             Ok(()) => return Ok(()),
             Err(full) => full,
@@ -293,8 +193,7 @@ impl Pool {
             let mut again = clock::deadline(LOOK_AGAIN);
             let freed = match full {
                 Full::Shard(shard) => {
-                    let turn = self.places.state().turns[usize::from(shard)];
-                    again = turn.not_before.filter(|_| !turn.taken).map_or(again, |not_before| not_before.min(again));
+                    again = self.places.state().turns[usize::from(shard)].look_again(again);
                     &self.places.turns[usize::from(shard)]
                 }
                 _ => &self.places.ended,
@@ -313,148 +212,11 @@ impl Pool {
             (Full::Shard(shard), Some(disk)) => {
                 let found = format!("another writer has held it for {:?}", self.wait);
                 FileStoreError::found(StoreErrorKind::Timeout, "get the lock", disk.layout.lock(*shard), found)
-                    .advise("see which process has it (fuser), and whether it is stopped")
+                    .advise("find the process that holds it (fuser), and check whether it is stopped")
                     .into()
             }
             _ => StoreError::new(StoreErrorKind::Timeout)
                 .because("all of the file store's blocking calls were taken; the disk may be stalled"),
         }
     }
-}
-
-impl Places {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Checks whether a call could begin now; with `behind`, not before the callers that wait already.
-    fn look(&self, shards: Option<Shards>, behind: bool) -> Result<(), Full> {
-        self.state().look(self.most, shards, behind)
-    }
-
-    fn take(&self, shards: Option<Shards>) -> Result<Place<'_>, Full> {
-        let mut state = self.state();
-        state.look(self.most, shards, false)?;
-        state.running += 1;
-        for shard in shards.iter().flat_map(Shards::iter) {
-            state.turns[usize::from(shard)].taken = true;
-        }
-        Ok(Place { places: self, shards })
-    }
-}
-
-impl State {
-    fn look(&self, most: u32, shards: Option<Shards>, behind: bool) -> Result<(), Full> {
-        if self.closed {
-            return Err(Full::Closed);
-        }
-        for shard in shards.iter().flat_map(Shards::iter) {
-            let turn = &self.turns[usize::from(shard)];
-            let is_early = turn.not_before.is_some_and(|not_before| Instant::now() < not_before);
-            if turn.taken || is_early || (behind && turn.line > 0) {
-                return Err(Full::Shard(shard));
-            }
-        }
-        if self.running < most { Ok(()) } else { Err(Full::Calls) }
-    }
-}
-
-impl Place<'_> {
-    /// Another process has the lock of one of these shards; it is not known of which one.
-    fn busy(&self) {
-        let mut state = self.places.state();
-        for shard in self.shards.iter().flat_map(Shards::iter) {
-            let turn = &mut state.turns[usize::from(shard)];
-            turn.pause = (turn.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-            turn.not_before = Some(clock::deadline(turn.pause));
-        }
-    }
-
-    fn got(&self) {
-        let mut state = self.places.state();
-        for shard in self.shards.iter().flat_map(Shards::iter) {
-            let turn = &mut state.turns[usize::from(shard)];
-            (turn.pause, turn.not_before) = (Duration::ZERO, None);
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut state = self.places.state();
-        state.running -= 1;
-        for shard in self.shards.iter().flat_map(Shards::iter) {
-            state.turns[usize::from(shard)].taken = false;
-        }
-        drop(state);
-        for shard in self.shards.iter().flat_map(Shards::iter) {
-            self.places.turns[usize::from(shard)].notify_one();
-        }
-        self.places.ended.notify_one();
-    }
-}
-
-/// A writer's place in the line for its shard.
-struct Line<'a> {
-    places: &'a Places,
-    shards: Option<Shards>,
-}
-
-impl<'a> Line<'a> {
-    fn join(places: &'a Places, shards: Option<Shards>) -> Self {
-        let line = Self { places, shards };
-        line.each(|count| count + 1);
-        line
-    }
-
-    fn each(&self, change: impl Fn(u32) -> u32) {
-        let mut state = self.places.state();
-        for shard in self.shards.iter().flat_map(Shards::iter) {
-            let line = &mut state.turns[usize::from(shard)].line;
-            *line = change(*line);
-        }
-    }
-}
-
-impl Drop for Line<'_> {
-    fn drop(&mut self) {
-        self.each(|count| count - 1);
-    }
-}
-
-/// Runs a call on a blocking thread of the caller's runtime, and waits for it until this time.
-async fn run<T: Send + 'static>(
-    until: Instant,
-    work: impl FnOnce(&Claim) -> T + Send + 'static,
-) -> Result<T, StoreError> {
-    let Ok(runtime) = Handle::try_current() else {
-        let error = StoreError::new(StoreErrorKind::Unavailable);
-        return Err(error.because("the file store was called outside of a tokio runtime"));
-    };
-    let (caller, claim) = Caller::new();
-    let task = runtime.spawn_blocking(move || claim.is_wanted().then(|| work(&claim)));
-    match timeout_at(until, task).await {
-        Ok(Ok(Some(outcome))) => Ok(outcome),
-        Ok(Ok(None)) => Err(in_time()),
-        Ok(Err(error)) => Err(ended(error, &caller)),
-        Err(_) if caller.leave() => Err(in_time()),
-        Err(_) => Err(StoreError::new(StoreErrorKind::OutcomeUnknown)
-            .because("the disk has not answered in time: the change may still happen")),
-    }
-}
-
-/// The error if the time is over and nothing was changed, nor will be.
-fn in_time() -> StoreError {
-    StoreError::new(StoreErrorKind::Timeout)
-        .because("neither a blocking thread nor the disk has answered in time; see whether the disk is stalled")
-}
-
-/// The call panicked, or the runtime is shutting down.
-fn ended(error: JoinError, caller: &Caller) -> StoreError {
-    let kind = match caller.leave() {
-        true if error.is_cancelled() => StoreErrorKind::Unavailable,
-        true => StoreErrorKind::Other,
-        false => StoreErrorKind::OutcomeUnknown,
-    };
-    StoreError::new(kind).because(error)
 }

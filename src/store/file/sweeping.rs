@@ -12,19 +12,20 @@ use crate::{
     store::{StoreError, Swept},
 };
 
-/// How many more times all shards are cleared, unless one of these passes finds nothing. One is enough for a session
-/// that is renamed once while everything is cleared.
+/// How many further passes a clear makes at most. It stops after a pass that finds nothing. One further pass is enough
+/// for a session that is renamed once during the clear.
 const FURTHER_CLEARING_PASSES: usize = 8;
 
 impl FileStore {
     /// Sweeps every shard, in many blocking calls, so that requests get their turn in between.
     ///
-    /// A shard whose lock another process keeps is an error in the end, and the others are swept all the same.
+    /// If another process keeps the lock of a shard, the other shards are still swept. The error is returned at the
+    /// end.
     pub(super) async fn sweep_all(&self, operation: &'static str, sweep: Sweep) -> Result<Swept, StoreError> {
         let mut swept = self.sweep_once(operation, sweep).await?;
         if sweep == Sweep::All {
-            // A rename can move a session from a shard that is still to be cleared into one that is already done: the
-            // next pass finds it.
+            // A rename can move a session from a shard that is not cleared yet into one that is. The next pass finds
+            // it.
             for _ in 0..FURTHER_CLEARING_PASSES {
                 let missed = self.sweep_once(operation, sweep).await?.deleted;
                 swept.deleted += missed;
@@ -33,8 +34,8 @@ impl FileStore {
                 }
             }
         }
-        tracing::debug!(target: super::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
-        self.inner.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
+        tracing::debug!(target: super::events::TARGET, operation, deleted = swept.deleted, remaining = swept.remaining, "swept");
+        self.inner.observers.notify(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
         Ok(swept)
     }
 
@@ -60,7 +61,8 @@ impl FileStore {
         failed.map_or(Ok(swept), Err)
     }
 
-    /// Removes what a look has found in a shard, some at a time, so that other writers get their turn in between.
+    /// Removes the sessions that a look has found in a shard, some at a time, so that other writers get their turn in
+    /// between.
     async fn sweep_shard(
         &self,
         operation: &'static str,
@@ -73,7 +75,7 @@ impl FileStore {
             let rest = ids.split_off(ids.len().min(walk::REMOVED_AT_ONCE));
             let work = move |disk: &Disk, locks: &Locks| disk.sweep_some(locks, shard, &ids, sweep);
             let (some, expired) = self.write_shards(operation, None, Shards::one(shard), work).await?;
-            expired.into_iter().for_each(|id| self.inner.observers.tell(EventKind::Expired { id, record: None }));
+            expired.into_iter().for_each(|id| self.inner.observers.notify(EventKind::Expired { id, record: None }));
             swept.deleted += some.deleted;
             swept.remaining += some.remaining;
             if rest.is_empty() {

@@ -1,11 +1,12 @@
-//! Last use and sliding expiry as a file's times, so that a touch writes no content and a sweep opens no file.
+//! Last use and sliding expiry as a file's times, so that a touch writes no content and a sweep opens no file that it
+//! keeps.
 //!
 //! - The modification time is the expiry, the access time the last use.
-//! - Both are whole milliseconds; what is below says what kind of record it is, in steps of 100 ns (what NTFS keeps).
-//!   A time without such a sign was set by somebody else (a copy, a backup, `touch`): then the content's header says
-//!   how things stood when it was written.
-//! - File systems differ in how late a time they can hold; XFS without `bigtime` and ext3 end in January 2038. From the
-//!   year 2100 on, the expiry is in the header only, and the file has a mark.
+//! - Both are whole milliseconds. The digits below the milliseconds are a sign for the kind of the record, in steps of
+//!   100 ns (the resolution of NTFS). A time without such a sign was set by another program (a copy, a backup,
+//!   `touch`). The values in the file's header, from its last write, are then used instead.
+//! - File systems differ in the latest time that they can hold. With XFS without `bigtime` and with ext3, times end in
+//!   January 2038. An expiry from the year 2100 on is stored only in the header, and the file's time is a mark.
 
 use std::{
     fs::{File, FileTimes, Metadata},
@@ -15,41 +16,41 @@ use std::{
 
 use crate::{clock, record::RecordKind};
 
-/// 2100-01-01: from here on, expiries are not written as times.
+/// 2100-01-01. From here on, expiries are not written as times.
 const FAR: u64 = 4_102_444_800_000;
 
-/// 2038-01-01: the mark of an expiry that is in the header. A later one might not be held.
+/// 2038-01-01. The mark for an expiry that is in the header. File systems might not hold a later one.
 const FAR_MARK: u64 = 2_145_916_800_000;
 
 /// The first time that a 32-bit number of seconds can't hold: 2038-01-19.
 const SURE_UNTIL: u64 = 2_147_483_648_000;
 
-/// The step of the sign below the milliseconds.
+/// The step of the sign, which is below the milliseconds.
 const STEP_NANOS: u64 = 100;
 
 const NANOS_PER_MILLI: u32 = 1_000_000;
 
-/// What a file's times say.
+/// The last use and expiry in a file's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
-    /// The last use in milliseconds; `None` if somebody else has set it.
+    /// The last use in milliseconds, or `None` if another program has set the access time.
     pub(super) used: Option<u64>,
-    /// From when on it is expired.
+    /// The expiry.
     pub(super) expiry: Expiry,
 }
 
-/// What a file's modification time says.
+/// The expiry in a file's modification time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// A record of this kind expires at this millisecond.
+    /// A record of this kind, which expires at this millisecond.
     At(u64, RecordKind),
-    /// A record of this kind expires when its header says, not before 2038.
+    /// A record of this kind, whose expiry is in the header. It is not before 2038.
     Far(RecordKind),
-    /// Somebody else has set it: the header knows.
+    /// Another program has set the time. The expiry is in the header.
     Foreign,
 }
 
-/// Whether an expiry can't be written as a time, so that the header must have it.
+/// Whether an expiry can't be written as a time, and must be in the header.
 pub(super) fn is_far(expires: u64) -> bool {
     expires >= FAR || expires == FAR_MARK
 }
@@ -58,7 +59,7 @@ pub(super) fn is_far(expires: u64) -> bool {
 ///
 /// # Errors
 ///
-/// Also if the file system can't hold the time.
+/// If the times can't be set, or the file system can't hold the expiry.
 pub(super) fn write(file: &File, kind: RecordKind, used: u64, expires: u64) -> io::Result<()> {
     let used = used.min(FAR);
     let expires = if is_far(expires) { FAR_MARK } else { expires };
@@ -80,7 +81,7 @@ pub(super) fn read(metadata: &Metadata) -> Times {
     Times { used, expiry }
 }
 
-/// Whether the file system keeps times as finely as this needs: writes some and reads them back.
+/// Whether the file system's times are exact enough. Writes times and reads them back.
 pub(super) fn are_kept(file: &File) -> io::Result<bool> {
     let (used, expires) = (1_700_000_000_123, 1_800_000_000_789);
     write(file, RecordKind::Sealed, used, expires)?;

@@ -9,7 +9,7 @@
 //! - A reader answers only if it finds no mark, or has synced the directory itself ([`Disk::vouch`]). It checks after
 //!   it has read: if the mark was cleared in between, what it read is on the disk.
 //!
-//! To sync a directory again is enough: ext4, XFS and btrfs write names through a journal or a tree that is committed
+//! Syncing a directory again is enough: ext4, XFS and btrfs write names through a journal or a tree that is committed
 //! in order, and they stop if that fails. So a later sync that succeeds covers what an earlier one did not. The
 //! *content* of a file is different: the kernel forgets what it could not write, and the next sync succeeds without it.
 //! A file whose sync failed is therefore written anew, never synced again.
@@ -26,7 +26,7 @@ use crate::{id::SessionId, store::StoreErrorKind};
 const MARK: u64 = 1;
 const NO_MARK: u64 = 0;
 
-/// A change of a directory that is under way. Its shard is marked.
+/// A change to a directory that is under way. Its shard is marked.
 pub(super) struct Unsynced<'a> {
     dir: DirHandle,
     lock: &'a File,
@@ -54,13 +54,13 @@ impl Unsynced<'_> {
         Ok(())
     }
 
-    /// Call this if the change was not made.
+    /// Clears the mark. Call this if the change was not made.
     pub(super) fn cancel(self) {
         clear(self.lock);
     }
 }
 
-/// If this fails, a later call syncs once more than needed.
+/// Clears the mark. If that fails, a later call syncs once more than needed.
 fn clear(lock: &File) {
     let _ = lock.set_len(NO_MARK);
 }
@@ -80,7 +80,7 @@ impl Disk {
         Ok(Some(Ready(dir)))
     }
 
-    /// In the locked shards, syncs what earlier calls, of this process or another, have changed and not synced.
+    /// Syncs what earlier calls, of this process or another, have changed in the locked shards and not synced.
     pub(super) fn settle(&self, locks: &Locks) -> Result<(), FileStoreError> {
         if !self.durability.syncs_files() {
             return Ok(());
@@ -112,8 +112,8 @@ impl Disk {
             Err(error) => return Err(FileStoreError::io("look at", path, error)),
         }
         self.sync_shard(shard)?;
-        // Clear the mark, so that the next reader need not sync again. A mark of a writer at work is left to the
-        // writer.
+        // The mark is cleared, so that the next reader need not sync again. The mark of a writer at work is left to
+        // that writer.
         if let Ok(Some(locks)) = Locks::try_once(&self.layout, Shards::one(shard)) {
             self.settle(&locks)?;
         }

@@ -20,13 +20,13 @@ use crate::{
 /// How many shards are looked at in one call, unless they hold more sessions than [`SEEN_AT_ONCE`].
 const SHARDS_AT_ONCE: u8 = 32;
 
-/// After how many sessions a look at several shards ends, so that it keeps no thread for long.
+/// The number of sessions after which a look at several shards ends, so that it doesn't keep a thread for long.
 const SEEN_AT_ONCE: u64 = 2_000;
 
 /// How many files are removed while a lock is held.
 pub(super) const REMOVED_AT_ONCE: usize = 256;
 
-/// What a walk finds out about a file, mostly without opening it.
+/// A file as a walk sees it, mostly without opening it.
 struct Seen {
     id: SessionId,
     is_session: bool,
@@ -34,28 +34,28 @@ struct Seen {
     expires: u64,
 }
 
-/// What is to be removed from a shard.
+/// The records to remove from a shard.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Sweep {
-    /// What has expired.
+    /// Expired records.
     Expired,
     /// As `Expired`, and sessions that are idle at this millisecond.
     Idle(Idle, u64),
-    /// Everything.
+    /// All records.
     All,
 }
 
-/// What one look at a shard found.
+/// The result of a look at one shard.
 #[derive(Debug, Default)]
 pub(super) struct ToSweep {
     pub(super) ids: Vec<SessionId>,
     /// Live sessions that stay.
     pub(super) remaining: u64,
-    /// A dead process's temporary file may be there.
+    /// Whether there is a temporary file, perhaps of a dead process.
     pub(super) temporary: bool,
 }
 
-/// What a look at several shards found, and where to go on.
+/// The result of a look at several shards, and the shard to go on with.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
     pub(super) shards: Vec<(u8, ToSweep)>,
@@ -72,7 +72,7 @@ impl Sweep {
     fn wants(self, seen: &Seen, now: u64) -> bool {
         match self {
             Self::Expired => seen.expires <= now,
-            // A first check by the times alone: only the record tells how late they can be.
+            // A first check by the times alone. Only the record shows how late they can be.
             Self::Idle(idle, then) => seen.expires <= now || (seen.is_session && seen.used <= idle.cutoff(then)),
             Self::All => true,
         }
@@ -88,8 +88,8 @@ impl Sweep {
 }
 
 impl Disk {
-    /// The ids of live sessions from a cursor on. The cursor is the first eight bytes of the first id that is wanted:
-    /// ids are named in their order, so what comes and goes meanwhile moves nothing.
+    /// Returns a page of ids of live sessions. It begins with the first id whose first eight bytes are not below the
+    /// cursor. Ids are returned in order, so sessions that come and go meanwhile don't shift the others.
     pub(super) fn page(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
         let (now, mut ids) = (self.now(), Vec::new());
         let first = from.to_u64().unwrap_or(0).to_be_bytes()[0];
@@ -102,13 +102,13 @@ impl Disk {
             })?;
             live.sort_unstable();
             for id in live {
-                // Two ids with one prefix are named on one page, since no cursor lies between them.
+                // Two ids with the same prefix are returned on one page, since no cursor lies between them.
                 if ids.len() >= limit.max(1) && ids.last().is_some_and(|last| prefix(last) != prefix(&id)) {
                     return Ok(Page { ids, next: Some(Cursor::from_u64(prefix(&id))) });
                 }
                 ids.push(id);
             }
-            // A call of its own for each part of a long walk.
+            // The page is full. The rest of a long walk is left to other calls.
             if ids.len() >= limit.max(1) && shard < u8::MAX {
                 return Ok(Page { ids, next: Some(Cursor::from_u64(u64::from(shard + 1) << 56)) });
             }
@@ -131,7 +131,7 @@ impl Disk {
         Ok(looked)
     }
 
-    /// What is to be removed from a shard, looked at without a lock.
+    /// Finds what is to be removed from a shard, without a lock.
     fn look(&self, shard: u8, sweep: Sweep) -> Result<ToSweep, StoreError> {
         let now = self.now();
         let mut found = ToSweep::default();
@@ -145,8 +145,8 @@ impl Disk {
         Ok(found)
     }
 
-    /// Removes what is still to be removed, under the lock. What was used since then remains. Also which sessions had
-    /// expired.
+    /// Removes, under the lock, those of the ids that are still to be removed. Sessions that were used meanwhile
+    /// remain. Also returns the sessions that had expired.
     pub(super) fn sweep_some(
         &self,
         locks: &Locks,
@@ -189,7 +189,7 @@ impl Disk {
             swept.deleted += u64::from(seen.is_session && (seen.expires > now || sweep != Sweep::All));
             expired.extend((seen.is_session && seen.expires <= now).then_some(*id));
         }
-        // We hold the lock: whoever made it is dead.
+        // This call holds the lock, so the process that created the file is dead.
         let _ = fs::remove_file(self.layout.temporary(shard));
         unsynced.map_or(Ok(()), |unsynced| unsynced.sync(&self.layout.shard(shard)))?;
         unmarked.iter().for_each(|(owner, id)| owners::unmark(self, owner, id));
@@ -203,8 +203,8 @@ impl Disk {
         Ok(ids)
     }
 
-    /// Calls `with` for each session's file in a shard. Whether there is a temporary file. Without `needs_use` the last
-    /// use may be 0, and a file whose access time somebody else has set need not be opened.
+    /// Calls `with` for each session's file in a shard. Returns whether there is a temporary file. Without `needs_use`,
+    /// the last use may be 0, so that a file whose access time another program has set need not be opened.
     fn each(&self, shard: u8, needs_use: bool, mut with: impl FnMut(Seen)) -> Result<bool, StoreError> {
         let dir = self.layout.shard(shard);
         let failed = |error| FileStoreError::io("list", &dir, error);
@@ -241,7 +241,7 @@ impl Disk {
         Ok(temporary)
     }
 
-    /// What a file's times say; if somebody else has set them, what its header says.
+    /// Reads a file's kind, last use and expiry from its times or, if another program has set them, from its header.
     fn inspect(&self, id: SessionId, metadata: &fs::Metadata, needs_use: bool) -> Result<Option<Seen>, FileStoreError> {
         let times = times::read(metadata);
         if let (Some(used), Expiry::At(expires, kind)) = (times.used.or((!needs_use).then_some(0)), times.expiry) {

@@ -1,4 +1,4 @@
-//! One session's file: put in place whole, touched, and unlinked. Everything here blocks.
+//! Replaces, touches and unlinks one session's file. Everything here blocks.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use super::{
 use crate::{id::SessionId, record::RecordKind, store::StoreErrorKind};
 
 impl Disk {
-    /// Puts a session's file in place: whole, or not at all. `was` is the owner of the state before.
+    /// Writes a session's file, completely or not at all. `was` is the owner before the write.
     pub(super) fn put(
         &self,
         locks: &Locks,
@@ -57,10 +57,11 @@ impl Disk {
         let bytes = content::encode(id, header, record);
         let (path, temporary) = (self.layout.session(id), self.layout.temporary(shard));
         if bytes.len() as u64 > content::MAX_FILE_BYTES {
-            let found = format!("it would have {} bytes; {} is the most", bytes.len(), content::MAX_FILE_BYTES);
+            let found = format!("it would have {} bytes; the limit is {}", bytes.len(), content::MAX_FILE_BYTES);
             return Err(FileStoreError::found(StoreErrorKind::TooLarge, "write", path, found));
         }
-        // What can fail is done before the rename, which is the moment at which the state changes.
+        // Steps that can fail come before the rename, which changes the state. Only the sync of the directory follows
+        // it.
         let ready = self.prepare(shard, ends_session)?;
         let replaced = self.write_temporary(&temporary, &bytes, (header, kind), self.durability.syncs_files());
         let replaced = replaced.and_then(|()| {
@@ -113,11 +114,11 @@ impl Disk {
         sync: bool,
     ) -> Result<(), FileStoreError> {
         let mut options = platform::private_file();
-        // `create_new` follows no link and takes over no file of anybody.
+        // `create_new` follows no link and opens no existing file.
         options.create_new(true);
         let mut file = match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // We hold the lock, so whoever wrote this is dead.
+                // This call holds the lock, so the process that wrote this is dead.
                 fs::remove_file(path).and_then(|()| options.open(path))
             }
             other => other,
@@ -132,7 +133,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Moves last use and expiry in place.
+    /// Sets last use and expiry, without writing content.
     pub(super) fn set_times(&self, id: &SessionId, held: &Held, used: u64, expires: u64) -> Result<(), FileStoreError> {
         let path = self.layout.session(id);
         times::write(&held.file, held.kind, used, expires)
@@ -140,7 +141,7 @@ impl Disk {
         if self.durability.syncs_touches()
             && let Err(error) = platform::sync_file(&held.file)
         {
-            // Take the times back, since they may not last. (After a crash, the disk may have either.)
+            // Restore the old times, since the new ones may not last. (After a crash, the disk may have either.)
             let _ = times::write(&held.file, held.kind, held.used, held.expires);
             return Err(FileStoreError::io("sync", &path, error).of_kind(StoreErrorKind::OutcomeUnknown));
         }
@@ -170,7 +171,7 @@ impl Disk {
         let path = self.layout.session(id);
         match fs::remove_file(&path) {
             Ok(()) => {}
-            // Removed by hand, or with the whole directory: it is gone, as it should be.
+            // The file was removed by hand, or with the whole directory. It is gone, as it should be.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(FileStoreError::io("remove", path, error)),
         }

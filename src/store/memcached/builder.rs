@@ -9,17 +9,18 @@ use super::{
     error::MemcachedConfigError,
     key::Keys,
     list_policy::ListPolicy,
-    store::{DEFAULT_PORT, MemcachedStore, Options},
+    options::Options,
+    store::{DEFAULT_PORT, MemcachedStore},
 };
 use crate::{clock::Clock, store::address::Address};
 
-/// Below this not even an empty session fits with its overhead.
+/// The smallest `item_size_limit`. Below it, not even an empty session fits with its overhead.
 const SMALLEST_ITEM: usize = 1_024;
 
-/// Memcached's own bound for `-I`.
+/// Memcached's own upper bound for `-I`.
 const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
 
-/// The settings of a [`MemcachedStore`]. They are checked by [`build`](Self::build).
+/// Configures a [`MemcachedStore`]. [`build`](Self::build) checks the settings.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,7 +33,7 @@ const LARGEST_ITEM: usize = 1_024 * 1_024 * 1_024;
 ///     .build()?;
 ///
 /// let error = MemcachedStore::builder().connections(0).build().unwrap_err();
-/// assert_eq!(error.to_string(), "memcached setting `connections` is 0: allowed is 1 to 64 a server");
+/// assert_eq!(error.to_string(), "memcached setting `connections` is 0; allowed: 1 to 64 a server");
 /// # Ok::<(), session_layer::store::MemcachedConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -51,7 +52,7 @@ pub struct MemcachedStoreBuilder {
 }
 
 impl MemcachedStore {
-    /// The settings of a store; [`build`](MemcachedStoreBuilder::build) makes it.
+    /// Returns a builder with the default settings.
     pub fn builder() -> MemcachedStoreBuilder {
         MemcachedStoreBuilder::default()
     }
@@ -76,25 +77,25 @@ impl Default for MemcachedStoreBuilder {
 
 impl MemcachedStoreBuilder {
     /// The servers: host names, IPv4 addresses, or IPv6 addresses in brackets, each with or without a port, or absolute
-    /// paths of Unix sockets. Default: `127.0.0.1:11211`. [`build`](Self::build) refuses invalid host names, so they
-    /// don't fail at the first request only.
+    /// paths of Unix sockets. Default: `127.0.0.1:11211`. [`build`](Self::build) refuses invalid host names, which
+    /// would otherwise fail only at the first request.
     ///
-    /// Every process must be given the same list, since it says which server a session is on: the same spelling, in
-    /// any order. A host name that has several addresses is one server; they are tried in order.
+    /// Every process must be given the same servers, spelled alike, in any order: the list determines which server a
+    /// session is on. A host name with several addresses is one server; its addresses are tried in order.
     pub fn servers<S: Into<String>>(mut self, servers: impl IntoIterator<Item = S>) -> Self {
         self.servers = servers.into_iter().map(Into::into).collect();
         self
     }
 
-    /// What every key begins with. Default `session:`; may be empty; at most 200 bytes, no space and no control
-    /// character.
+    /// The prefix of every key: at most 200 bytes without spaces and control characters. It may be empty. Default:
+    /// `session:`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How many connections each runtime that uses the store has to each server: 1 to 64. Default: 2, so that a large
-    /// record does not hold up all requests behind it.
+    /// The number of connections that each runtime that uses the store has to each server: 1 to 64. Default: 2, so that
+    /// a large record does not hold up all requests behind it.
     ///
     /// With one runtime per core, check memcached's limit of connections (its option `-c`, 1,024 by default).
     pub fn connections(mut self, connections: usize) -> Self {
@@ -102,37 +103,38 @@ impl MemcachedStoreBuilder {
         self
     }
 
-    /// How long an attempt to connect may take, all addresses, TLS and authentication included. Default 1 s; 1 ms to
-    /// 60 s.
+    /// The time limit for connecting, including all addresses of the server, TLS and authentication: 1 ms to 60 s.
+    /// Default: 1 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long an operation may take, including the wait for a place in the queue and for a connection: 1 ms to 60 s.
+    /// The time limit for an operation, including the wait for a place in the queue and for a connection: 1 ms to 60 s.
     /// Default: 1 s. The caller enforces it itself: see [Runtimes and time
     /// limits](MemcachedStore#runtimes-and-time-limits).
     ///
     /// A write whose outcome is unknown is read back within a second span of this length. `rename` has one span for
-    /// each of its steps, `list_owner` for each 64 sessions, `clear` for each server. `close` waits at most for this,
-    /// the connect limit and a quarter of a second.
+    /// each of its steps, `list_owner` one for every 64 sessions, and `clear` one for each server, or two if there are
+    /// several servers. `close` waits for at most the sum of this limit, the connect limit and a quarter of a second.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self
     }
 
-    /// How many requests may wait for one connection; more wait outside, within their time. Default 1,024; 1 to
-    /// 1,048,576.
+    /// How many requests may wait for one connection: 1 to 1,048,576. Default: 1,024. Further requests wait outside the
+    /// queue, within their time limit.
     pub fn queue(mut self, requests: usize) -> Self {
         self.queue = requests;
         self
     }
 
-    /// The largest item that is sent, in bytes with memcached's overhead of about 100. By default what each server says
-    /// (its option `-I`, 1 MiB if not given); a server's own limit holds in any case. 1,024 bytes to 1 GiB.
+    /// The largest item that is sent, in bytes, including about 100 bytes for its key and memcached's overhead: 1,024
+    /// bytes to 1 GiB. Default: the limit that each server reports (its option `-I`), or 1 MiB if it reports none. A
+    /// server's own limit holds in any case.
     ///
-    /// A record that is larger is refused before it is sent, because memcached drops the stored item when it is sent one
-    /// that is too large.
+    /// A larger record is refused with [`TooLarge`](crate::store::StoreErrorKind::TooLarge) before it is sent, because
+    /// memcached drops the stored item when it receives one that is too large.
     pub fn item_size_limit(mut self, bytes: usize) -> Self {
         self.item_size_limit = Some(bytes);
         self
@@ -141,13 +143,13 @@ impl MemcachedStoreBuilder {
     /// User and password for memcached's ASCII authentication (its option `-Y`). SASL (`-S`) is for the binary
     /// protocol, which this client does not speak.
     ///
-    /// They are sent in clear unless the connection is a Unix socket or has TLS.
+    /// They are sent in plain text unless the connection is a Unix socket or uses TLS.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.credentials = Some((user.into(), zeroize::Zeroizing::new(password.into())));
         self
     }
 
-    /// Connects by TLS. Unix sockets stay as they are.
+    /// Connects with TLS. Connections over Unix sockets don't use it.
     #[cfg(feature = "memcached-tls")]
     pub fn tls(mut self, tls: MemcachedTls) -> Self {
         self.transport.tls = Some(tls);
@@ -155,51 +157,52 @@ impl MemcachedStoreBuilder {
     }
 
     /// Lets the last write win: an update replaces whatever session state is stored, so an update by another request at
-    /// the same time is lost. It still brings back no session that was destroyed or renewed. Off by default.
+    /// the same time is lost. A session that was destroyed or renewed is still not brought back. Off by default.
     ///
-    /// No lease protects its holder then: one whose lease ran out overwrites the next. A layer with
-    /// [`exclusive`](crate::SessionLayerBuilder::exclusive) refuses such a store.
+    /// Leases then don't protect their holders: a holder whose lease has run out overwrites the changes of the next
+    /// one. A layer with [`exclusive`](crate::SessionLayerBuilder::exclusive) refuses such a store.
     pub fn last_write_wins(mut self, on: bool) -> Self {
         self.options.last_write_wins = on;
         self
     }
 
-    /// What [`ids`](crate::store::Listing::ids), [`count`](crate::store::Listing::count) and `sweep` do. Default:
-    /// [`ListPolicy::Warn`].
+    /// Sets what [`ids`](crate::store::Listing::ids), [`count`](crate::store::Listing::count) and `sweep` return.
+    /// Default: [`ListPolicy::Warn`].
     pub fn list_policy(mut self, policy: ListPolicy) -> Self {
         self.options.list_policy = policy;
         self
     }
 
-    /// Supports [`clear`](crate::store::Clearing::clear): each server keeps a generation, records of another generation
+    /// Enables [`clear`](crate::store::Clearing::clear): each server keeps a generation, records of another generation
     /// are absent, and `clear` renews the generation on every server. Off by default, since every operation then reads
     /// one more item (in the same round trip). While it is off, `clear` fails with `Unsupported`.
     ///
-    /// Set it alike in every process. A server that has lost its generation has lost its sessions. Sessions don't evict
-    /// the generation, since it is smaller than any of them.
+    /// Use the same setting in every process. A server that has lost its generation has lost its sessions. Sessions
+    /// don't evict the generation, since it is smaller than any of them.
     pub fn clear_by_generation(mut self, on: bool) -> Self {
         self.options.clear_by_generation = on;
         self
     }
 
-    /// Keeps a list of each owner's sessions. On by default: it costs two requests at each login, and lets
-    /// [`list_owner`](crate::store::Owners::list_owner) work. Off, that is `Unsupported`; revocation works all the same.
+    /// Keeps a list of each owner's sessions for [`list_owner`](crate::store::Owners::list_owner). On by default; it
+    /// costs two requests at each login. If it is off, `list_owner` fails with `Unsupported`, and revocation still
+    /// works.
     pub fn list_owners(mut self, on: bool) -> Self {
         self.options.list_owners = on;
         self
     }
 
-    /// The clock that expiry is told by, for tests. Memcached's own can't be moved.
+    /// The clock for expiry, for tests. Default: the system's. Memcached's own clock can't be moved.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.options.clock = clock;
         self
     }
 
-    /// Makes the store. Nothing is connected yet: a server that is down now is not fatal.
+    /// Builds the store. It does not connect yet, so a server that is down is no error here.
     ///
     /// # Errors
     ///
-    /// If a setting is wrong; the error names it and what is allowed.
+    /// If a setting is invalid. The error names the setting and what is allowed.
     pub fn build(self) -> Result<MemcachedStore, MemcachedConfigError> {
         let refuse = MemcachedConfigError::new;
         let mut addresses: Vec<Address> = Vec::with_capacity(self.servers.len());
@@ -279,7 +282,7 @@ mod tests {
         refused(new().servers(Vec::<String>::new()), "servers", "1 to 1,000");
         refused(new().servers(["a:b"]), "servers", "65535");
         refused(new().servers(["a", "a:11211"]), "servers", "twice");
-        refused(new().servers(["a;b"]), "servers", "by itself");
+        refused(new().servers(["a;b"]), "servers", "separately");
         assert!(!new().servers(["bob:hunter2@a"]).build().unwrap_err().to_string().contains("hunter2"));
         refused(new().prefix("a b"), "prefix", "no space");
         refused(new().prefix("p".repeat(201)), "prefix", "200 bytes");

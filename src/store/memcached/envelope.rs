@@ -1,4 +1,4 @@
-//! The form of a record as an item's value.
+//! The encoding of a record as an item's value.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -10,16 +10,16 @@ use crate::{
     store::{StoreError, StoreErrorKind, Stored, Usage, Version},
 };
 
-/// The form that this version writes.
+/// The format that this version writes.
 const FORMAT: u8 = 1;
 
-/// Bytes before the record.
+/// The length of a head, in bytes.
 pub(super) const HEAD_BYTES: usize = 1 + 4 * 8 + 4;
 
-/// Bytes of the smallest value that a record can have: a tombstone's.
+/// The length of the smallest value, which is that of a tombstone, in bytes.
 pub(super) const SMALLEST_RECORD: usize = HEAD_BYTES + 43;
 
-/// What is kept before the record.
+/// The head of an item's value, which precedes the record.
 ///
 /// ```text
 /// format = 1: u8 │ nonce: u64 │ generation: u64 │ used at: u64 │ expires at: u64 │ birth: u32 │
@@ -27,8 +27,8 @@ pub(super) const SMALLEST_RECORD: usize = HEAD_BYTES + 43;
 /// ```
 ///
 /// Numbers are little-endian, times are milliseconds since the Unix epoch. The nonce is drawn for each write: if a
-/// write's outcome is unknown, it tells which write stored the item. The birth is drawn at creation and kept by
-/// updates: a lease names it, so that the lease ends with the session that it was taken on.
+/// write's outcome is unknown, the nonce shows which write stored the item. The birth is drawn at creation and kept by
+/// updates. A lease names it, so the lease ends with the session that it was taken on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) nonce: u64,
@@ -38,13 +38,13 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head of a write that is made now.
+    /// Creates the head of a new write.
     pub(super) fn new(origin: Origin, usage: Usage) -> Result<Self, StoreError> {
         let nonce = random()?;
         Ok(Self { nonce, generation: origin.generation, birth: origin.birth, usage })
     }
 
-    /// Where the record came from: what an update keeps.
+    /// The part of the head that updates keep.
     pub(super) fn origin(&self) -> Origin {
         Origin { generation: self.generation, birth: self.birth }
     }
@@ -65,11 +65,11 @@ impl Head {
         bytes
     }
 
-    /// Head and record of an item's value.
+    /// Splits an item's value into head and record.
     fn split(value: &[u8]) -> Result<(Self, &[u8]), StoreError> {
         let (head, record) = value.split_first_chunk::<HEAD_BYTES>().ok_or_else(|| corrupt("it is cut off"))?;
         if head[0] != FORMAT {
-            return Err(corrupt("it is of another format than 1, or not written by this store"));
+            return Err(corrupt("its format is not 1, or another program wrote it"));
         }
         let number = |index: usize| {
             let mut bytes = [0; 8];
@@ -83,23 +83,23 @@ impl Head {
         Ok((Self { nonce: number(0), generation: number(1), birth, usage }, record))
     }
 
-    /// The version of the state that this head and CAS value stand for.
+    /// The version of the record that has this head and CAS value.
     pub(super) fn version(self, cas: Cas) -> Version {
         let mut bytes = [0; VERSION_BYTES];
         bytes[..8].copy_from_slice(&cas.number.to_be_bytes());
         bytes[8..15].copy_from_slice(&cas.incarnation.to_be_bytes()[1..]);
         bytes[15..23].copy_from_slice(&self.generation.to_be_bytes());
         bytes[23..27].copy_from_slice(&self.birth.to_be_bytes());
-        // A part of the nonce is enough, since a server gives a CAS value only once.
+        // Half of the nonce is enough, since a server gives each CAS value only once.
         bytes[27..].copy_from_slice(&self.nonce.to_be_bytes()[4..]);
         Version::from_bytes(&bytes).expect("31 bytes are a version")
     }
 }
 
-/// Bytes of a version: CAS value, incarnation (56 bits), generation, birth, and the lower half of the nonce.
+/// The length of a version: CAS value, incarnation (56 bits), generation, birth, and the lower half of the nonce.
 const VERSION_BYTES: usize = 8 + 7 + 8 + 4 + 4;
 
-/// What a record keeps from its creation on.
+/// The values that a record keeps from its creation on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) generation: u64,
@@ -107,19 +107,19 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Of a record that is created now.
+    /// Creates the origin of a new record.
     pub(super) fn new(generation: u64) -> Result<Self, StoreError> {
         let [a, b, c, d, ..] = random()?.to_le_bytes();
         Ok(Self { generation, birth: u32::from_le_bytes([a, b, c, d]) })
     }
 }
 
-/// Draws a number that identifies one write.
+/// Draws a random number, such as the nonce of a write.
 pub(super) fn random() -> Result<u64, StoreError> {
     random_u64().map_err(|error| StoreError::new(StoreErrorKind::Other).because(error))
 }
 
-/// CAS value and origin of a version; `None` if this store did not make it.
+/// Returns the CAS value and origin in a version, or `None` if this store did not make the version.
 pub(super) fn parts(version: &Version) -> Option<(Cas, Origin)> {
     let bytes: [u8; VERSION_BYTES] = version.as_bytes().try_into().ok()?;
     let number = |from: usize, to: usize| bytes[from..to].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
@@ -128,7 +128,7 @@ pub(super) fn parts(version: &Version) -> Option<(Cas, Origin)> {
     Some((cas, Origin { generation: number(15, 23), birth })).filter(|_| cas.number != 0)
 }
 
-/// A record as it was loaded, with what its item says beside it.
+/// A loaded record, with the head and CAS value of its item.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) stored: Stored,
@@ -137,7 +137,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Reads an item's value. Memcached tells what is left of its time.
+    /// Decodes an item's value. `seconds_left` is the time left that memcached reported.
     pub(super) fn open(value: &[u8], cas: Cas, seconds_left: Option<i64>, now: SystemTime) -> Result<Self, StoreError> {
         let (head, record) = Head::split(value)?;
         let record =
@@ -156,7 +156,7 @@ fn corrupt(why: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt).because(format!("not an item of this store: {why}"))
 }
 
-/// A time that an owner's list or a lease keeps something for.
+/// Encodes a time in an epoch, an owner's list or a lease: milliseconds since the Unix epoch, little-endian.
 pub(super) fn millis(time: SystemTime) -> [u8; 8] {
     clock::to_millis(time).to_le_bytes()
 }
@@ -173,10 +173,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{id::Check, lifetime::Lifetime};
+    use crate::{id::TokenCheck, lifetime::Lifetime};
 
     fn record() -> Record {
-        Record::session(Check::from_bytes([7; 16]), UNIX_EPOCH + Duration::from_secs(5), Lifetime::default())
+        Record::session(TokenCheck::from_bytes([7; 16]), UNIX_EPOCH + Duration::from_secs(5), Lifetime::default())
     }
 
     fn head() -> Head {
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn no_record_is_smaller() {
-        let tombstone = Record::tombstone(Check::from_bytes([7; 16]), UNIX_EPOCH);
+        let tombstone = Record::plain_tombstone(TokenCheck::from_bytes([7; 16]), UNIX_EPOCH);
         for record in [record(), tombstone] {
             assert!(HEAD_BYTES + record.to_bytes().len() >= SMALLEST_RECORD);
         }

@@ -1,7 +1,7 @@
 //! An owner's epoch, in an item that contains nothing else.
 //!
-//! Memcached evicts for each slab class: a new item replaces only items of about its own size. So an epoch is smaller
-//! than any session, in a class that no session is stored in. However many sessions there are, they don't evict it.
+//! Memcached evicts within a slab class: a new item replaces only items of about its own size. An epoch is smaller than
+//! any session, and so in a slab class that contains no sessions. Sessions don't evict it, however many there are.
 
 use std::time::SystemTime;
 
@@ -11,8 +11,9 @@ use super::{
     generation::{Asked, Generation},
     item::{cas_of, stored},
     key::Key,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     id::SessionId,
@@ -23,6 +24,8 @@ use crate::{
 /// The format that this version writes.
 const FORMAT: u8 = 1;
 
+/// The length of an encoded epoch:
+///
 /// ```text
 /// format = 1: u8 │ epoch: u64 │ generation: u64 │ expires at: u64
 /// ```
@@ -30,7 +33,7 @@ const FORMAT: u8 = 1;
 /// Numbers are little-endian; the time is in milliseconds since the Unix epoch.
 const EPOCH_BYTES: usize = 1 + 3 * 8;
 
-/// An epoch as it is stored.
+/// A stored epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Item {
     epoch: Epoch,
@@ -145,7 +148,7 @@ impl MemcachedStore {
                 Ok(_) => {}
                 Err(error) if error.sent => match self.find_epoch(&place.renewed(), &key).await {
                     Ok(Found::Live(now, _)) if now.epoch == old.epoch => return Err(error.of_write()),
-                    // This write's epoch, a later one, or none: nothing brings the old one back.
+                    // The stored epoch is this write's, a later one, or none. Nothing brings the old one back.
                     Ok(_) => return Ok(()),
                     Err(_) => return Err(error.of_write()),
                 },
@@ -212,12 +215,12 @@ mod tests {
     fn an_epoch_is_in_a_class_below_every_session_lease_and_list() {
         for percent in [105, 108, 110, 115, 120, 125] {
             for prefix in 0..=100 {
-                let (keys, owner) = (Keys::new(&"p".repeat(prefix)).unwrap(), SessionId::of_owner("x"));
+                let (keys, owner) = (Keys::new(&"p".repeat(prefix)).unwrap(), SessionId::for_epoch("x"));
                 let class = |key: Key, value: usize, flags: usize| {
                     let size = ITEM_OVERHEAD - 4 + flags + key.as_bytes().len() + value;
                     slab_classes(percent).position(|chunk| chunk >= size).expect("a class")
                 };
-                // Items without client flags are smaller by their four bytes; every record has them.
+                // Every record has client flags, of four bytes. The other items have none.
                 let epoch = class(keys.epoch(&owner), EPOCH_BYTES, 0);
                 let record = class(keys.record(&owner), SMALLEST_RECORD, 4);
                 let lease = class(keys.lease(&owner), SMALLEST_RECORD, 0);

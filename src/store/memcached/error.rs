@@ -1,8 +1,8 @@
-//! What is wrong with a setting.
+//! The error for an invalid setting.
 
-/// A setting of a memcached store is wrong.
+/// An invalid setting of a memcached store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("memcached setting `{setting}` is {given}: allowed is {allowed}")]
+#[error("memcached setting `{setting}` is {given}; allowed: {allowed}")]
 pub struct MemcachedConfigError {
     setting: &'static str,
     given: String,
@@ -20,7 +20,7 @@ impl MemcachedConfigError {
         Self { setting, given: given.into(), allowed }
     }
 
-    /// The name of the setting: that of the builder's method.
+    /// Returns the name of the setting, which is that of the builder's method.
     #[must_use]
     pub fn setting(&self) -> &'static str {
         self.setting

@@ -1,28 +1,32 @@
-//! Times as memcached counts them.
+//! Conversions between exact times and memcached's.
 
 use std::time::{Duration, SystemTime};
 
 use crate::clock;
 
-/// The longest time that memcached takes as relative; above it a number is a date.
+/// The longest relative time, in seconds. Memcached reads a larger number as a date.
 const LONGEST_RELATIVE: u64 = 30 * 24 * 3_600;
 
-/// The latest date that memcached takes (19 January 2038): from the next second on, an item vanishes at once.
+/// The latest date that memcached accepts (19 January 2038), in seconds since the Unix epoch. An item with a later date
+/// vanishes at once.
 const LAST_DATE: u64 = 2_147_483_647;
 
-/// How much later than the exact time memcached may tell that an item ends, if nobody touched it: up to two seconds
-/// because times are rounded up and a second is added, up to one because its clock ticks once a second. Another machine's
-/// clock may be off by a moment more, either way.
+/// How much later than the exact expiry memcached's may appear if the item was not touched. Rounding up and the added
+/// second account for up to two seconds. Memcached's clock, which ticks once a second, accounts for up to one more.
+/// Another machine's clock may add a moment, in either direction.
 const LATE: Duration = Duration::from_millis(3_250);
+/// How much earlier it may appear.
 const EARLY: Duration = Duration::from_millis(1_250);
 
-/// The `T` for an item that shall live until then; never 0, which would be for ever. What is over is -1.
+/// Returns the `T` of an item that is to expire at `until`, or -1 if that has passed. It is never 0, which would mean
+/// no expiry.
 ///
-/// Memcached's second may have begun up to one second ago, so one is added: no item vanishes before its time. If a whole
-/// number of seconds is left, it vanishes within the second after it.
+/// Memcached's clock ticks once a second, and its last tick may be up to a second ago. A second is therefore added, so
+/// that no item vanishes before its time. If a whole number of seconds is left, the item vanishes within the second
+/// after it.
 ///
-/// Relative up to 30 days, so that the server's date does not matter; a date beyond, at most [`LAST_DATE`]. The date is
-/// counted from the machine's clock, whatever clock the caller tells `now` by.
+/// Times of up to 30 days are relative, so the server's date does not matter. Longer times are dates, at most
+/// [`LAST_DATE`]. Dates are counted from this machine's clock, even if `now` is from another one.
 pub(super) fn exptime(now: SystemTime, until: SystemTime) -> i64 {
     exptime_at(now, until, clock::to_millis(SystemTime::now()) / 1_000)
 }
@@ -36,7 +40,7 @@ fn exptime_at(now: SystemTime, until: SystemTime, date: u64) -> i64 {
     let time = if left <= LONGEST_RELATIVE {
         left
     } else if LAST_DATE.saturating_sub(date) <= LONGEST_RELATIVE {
-        // Dates are used up; thirty days at a time are what is left.
+        // The last date is at most 30 days away, so the longest relative time reaches further.
         LONGEST_RELATIVE
     } else {
         (date + left).min(LAST_DATE)
@@ -44,12 +48,12 @@ fn exptime_at(now: SystemTime, until: SystemTime, date: u64) -> i64 {
     i64::try_from(time).unwrap_or(-1)
 }
 
-/// Whether an item that has this time left needs no touch to `exptime`.
+/// Whether an item with this time left needs no touch to `exptime`.
 pub(super) fn reaches(left: i64, exptime: i64) -> bool {
     left >= granted(exptime, date())
 }
 
-/// The `T` that gives an item the time back that it had left, if a touch to `exptime` has left it less.
+/// Returns the `T` that restores the time that an item had left, if a touch to `exptime` has shortened it.
 pub(super) fn given_back(left: i64, exptime: i64) -> Option<i64> {
     given_back_at(left, exptime, date())
 }
@@ -59,12 +63,12 @@ fn given_back_at(left: i64, exptime: i64, date: i64) -> Option<i64> {
     (left > granted(exptime, date)).then_some(before)
 }
 
-/// The seconds that a touch to `exptime` leaves an item.
+/// Returns the seconds that an item has left after a touch to `exptime`.
 fn granted(exptime: i64, date: i64) -> i64 {
     if is_date(exptime) { exptime.saturating_sub(date) } else { exptime }
 }
 
-/// Whether memcached takes a time for a date.
+/// Whether memcached reads a time as a date.
 fn is_date(time: i64) -> bool {
     u64::try_from(time).is_ok_and(|time| time > LONGEST_RELATIVE)
 }
@@ -73,18 +77,18 @@ fn date() -> i64 {
     i64::try_from(clock::to_millis(SystemTime::now()) / 1_000).unwrap_or(i64::MAX)
 }
 
-/// What memcached will make of `until`: the same, unless it is beyond what it can count.
+/// Caps `until` at the latest time that memcached can count.
 pub(super) fn reachable(now: SystemTime, until: SystemTime) -> SystemTime {
     let date = clock::to_millis(SystemTime::now()) / 1_000;
     let longest = LAST_DATE.saturating_sub(date).max(LONGEST_RELATIVE);
     until.min(clock::later(now, Duration::from_secs(longest)))
 }
 
-/// The sliding expiry of an item, of which memcached knows the whole seconds that are left, and the item itself the
-/// exact time that was set when it was written.
+/// Returns the sliding expiry of an item, and how far a touch has moved it.
 ///
-/// They agree unless a touch has moved the former. The answer is the expiry, and by how much it was moved. After a touch
-/// it is never earlier than what was set, and up to two seconds later.
+/// Memcached reports the whole seconds that are left. The item itself contains the exact expiry that was set when it
+/// was written. The two agree unless a touch has moved memcached's. If it was moved by more than [`LATE`], the returned
+/// expiry is never earlier than the touch has set it, and up to three seconds later. A smaller move may not be noticed.
 pub(super) fn moved(now: SystemTime, written: SystemTime, seconds_left: Option<i64>) -> (SystemTime, Shift) {
     let Some(left) = seconds_left.and_then(|left| u64::try_from(left).ok()) else { return (written, Shift::None) };
     let told = clock::later(now, Duration::from_secs(left));
@@ -104,7 +108,7 @@ pub(super) enum Shift {
 }
 
 impl Shift {
-    /// The time, moved by as much.
+    /// Moves a time by the same amount.
     pub(super) fn apply(self, time: SystemTime) -> SystemTime {
         match self {
             Self::None => time,
@@ -114,13 +118,14 @@ impl Shift {
     }
 }
 
-/// A record's absolute limit in whole seconds since the Unix epoch, as an item's client flags hold it: a touch reads it
-/// without reading the record. What has none in this century has [`u32::MAX`].
+/// Encodes a record's absolute limit for the item's client flags, in whole seconds since the Unix epoch. A touch can
+/// then read the limit without the record. If there is none, or it is after 2106, the result is [`u32::MAX`].
 pub(super) fn limit_to_flags(limit: SystemTime) -> u32 {
     u32::try_from(clock::to_millis(limit).div_ceil(1_000)).unwrap_or(u32::MAX)
 }
 
-/// The inverse of [`limit_to_flags`]; `None` if there is no limit in sight, or the item was not written by this store.
+/// The inverse of [`limit_to_flags`]. Returns `None` if there is no limit before 2106, or if the item was not written
+/// by this store.
 pub(super) fn limit_from_flags(flags: u32) -> Option<SystemTime> {
     (flags != u32::MAX && flags != 0).then(|| clock::from_millis(u64::from(flags) * 1_000))
 }
@@ -193,7 +198,7 @@ mod tests {
         assert!(reaches(61, 61) && !reaches(60, 61));
     }
 
-    /// `T0` would be for ever.
+    /// `T0` would mean no expiry.
     #[test]
     fn what_is_over_is_never_zero() {
         assert_eq!(exptime_at(at(5), at(5), DATE), -1);

@@ -1,25 +1,26 @@
-//! A number on each server that all its records must have: a new one clears the server.
+//! Generations: a number on each server that its records must have. Renewing it clears the server.
 
 use super::{
     client::{ClientError, Command, Mode, Reply, Server, Status},
     envelope,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     clock,
     store::{StoreError, StoreErrorKind},
 };
 
-/// The generation of records where the setting is off.
+/// The generation of records that are written while the setting is off.
 const NONE: u64 = 0;
 
-/// Which records count.
+/// The generation that a live record must have.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Generation {
-    /// All: the setting is off.
+    /// Any generation, since the setting is off.
     Any,
-    /// Those of this one; none, if the server has lost it.
+    /// This generation. If it is `None`, the server has lost its generation, and no record is live.
     Only(Option<u64>),
 }
 
@@ -32,7 +33,7 @@ impl Generation {
     }
 }
 
-/// A question for the generation that is under way, beside the request that it is for.
+/// A request for the generation, under way at the same time as the request that needs it.
 pub(super) enum Asked<'a> {
     No,
     Pending(super::client::Pending<'a>),
@@ -50,7 +51,7 @@ impl Asked<'_> {
 }
 
 impl MemcachedStore {
-    /// Asks a server for its generation, if the setting is on.
+    /// Requests a server's generation, if the setting is on.
     pub(super) async fn ask_generation<'a>(&self, place: &Place<'a>) -> Result<Asked<'a>, StoreError> {
         if !self.inner.options.clear_by_generation {
             return Ok(Asked::No);
@@ -60,7 +61,7 @@ impl MemcachedStore {
         Ok(Asked::Pending(pending.map_err(ClientError::of_read)?))
     }
 
-    /// The generation for a new record, made if the server has none.
+    /// Returns the generation for a new record. Creates one if the server has none.
     pub(super) async fn ensure_generation(&self, place: &Place<'_>) -> Result<u64, StoreError> {
         if !self.inner.options.clear_by_generation {
             return Ok(NONE);
@@ -75,13 +76,13 @@ impl MemcachedStore {
             // Nothing of the record was sent yet. If this is not answered, the create did not happen.
             place.call(command).await.map_err(ClientError::of_read)?;
         }
-        Err(StoreError::new(StoreErrorKind::Unavailable).because("the server does not keep its generation"))
+        Err(StoreError::new(StoreErrorKind::Unavailable).because("the server keeps losing its generation"))
     }
 
-    /// Gives every server a new generation. All are tried; the first error is the answer.
+    /// Gives every server a new generation. Tries all servers and returns the first error.
     ///
-    /// Several servers are cleared twice: a rename can move a session from a server that is still to be cleared to one
-    /// that is already done.
+    /// If there are several servers, each is cleared twice: a rename can move a session from a server that is not
+    /// cleared yet to one that is.
     pub(super) async fn renew_generations(&self) -> Result<(), StoreError> {
         let servers = &self.inner.servers;
         let again: &[Server] = if servers.len() > 1 { servers } else { &[] };
@@ -109,7 +110,7 @@ impl MemcachedStore {
         Err(error.of_write())
     }
 
-    /// The longest time that memcached keeps anything.
+    /// Returns the `T` of the longest time that memcached keeps an item.
     fn longest(&self) -> i64 {
         super::expiry::exptime(self.now(), clock::from_millis(u64::MAX))
     }
@@ -123,7 +124,8 @@ fn present(reply: &Reply) -> Result<Option<u64>, StoreError> {
     }
 }
 
-/// Never [`NONE`]: records that were written without the setting don't come back when it is turned on.
+/// Draws a generation. It is never [`NONE`], so records that were written without the setting don't come back when it
+/// is turned on.
 fn fresh() -> Result<u64, StoreError> {
     envelope::random().map(|number| number | 1)
 }

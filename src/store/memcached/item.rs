@@ -1,28 +1,28 @@
-//! Records as items: load, create, update, touch, remove and refresh.
+//! Records as items: how they are read and written.
 
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    client::{Cas, ClientError, Command, Mode, Reason, Reply, Status},
+    client::{Cas, ClientError, Command, Mode, Reply, Status},
     envelope::{self, Head, Held, Origin},
-    events::TARGET,
     expiry,
     generation::Generation,
     key::Key,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::unexpected,
 };
 use crate::{
     id::SessionId,
     record::Record,
-    store::{Create, End, OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version},
+    store::{OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Usage},
 };
 
-/// What is under a record's key.
+/// The item under a record's key.
 pub(super) enum Found {
     /// Nothing.
     Absent,
-    /// An item that stands for nothing: expired by the clock, of another generation, empty or stale.
+    /// An item that counts as absent: expired by the clock, of another generation, empty or stale.
     Dead { cas: Option<Cas> },
     /// A record.
     Live(Held),
@@ -37,16 +37,6 @@ impl Found {
     }
 }
 
-/// What became of a write that was not answered.
-enum Settled {
-    /// It took place; this is the CAS value.
-    Ours(Cas),
-    /// There is no live record, so that it did not take place or was overtaken by a removal.
-    Absent,
-    /// Neither is certain.
-    Unknown,
-}
-
 impl MemcachedStore {
     pub(super) fn now(&self) -> SystemTime {
         self.inner.options.clock.now()
@@ -56,14 +46,14 @@ impl MemcachedStore {
         Ok(self.find(&self.place(id)).await?.live())
     }
 
-    /// Reads what is under a record's key, in one round trip.
+    /// Reads the item under a record's key, in one round trip.
     pub(super) async fn find(&self, place: &Place<'_>) -> Result<Found, StoreError> {
         let generation = self.ask_generation(place).await?;
         let reply = place.call(Command::get(&place.key, "v c t")).await.map_err(ClientError::of_read)?;
         self.read(reply, generation.answer().await?)
     }
 
-    /// What a reply to a get says, for records of this generation.
+    /// Interprets the reply to a get. Records of another generation are dead.
     pub(super) fn read(&self, reply: Reply, generation: Generation) -> Result<Found, StoreError> {
         match reply.status {
             Status::Miss => return Ok(Found::Absent),
@@ -81,283 +71,22 @@ impl MemcachedStore {
         Ok(Found::Live(held))
     }
 
-    /// Writes a record.
+    /// Returns the command that writes a record.
     pub(super) fn write(&self, key: &Key, mode: Mode, head: &Head, record: &Record) -> Command {
         let exptime = expiry::exptime(self.now(), head.usage.expires_at);
         let flags = expiry::limit_to_flags(record.absolute_limit());
         Command::set(key, mode, exptime, flags, &[&head.to_bytes(), &record.to_bytes()])
     }
 
-    /// The head of a write, with an expiry that memcached can keep.
+    /// Creates the head of a write, with an expiry that memcached can keep.
     pub(super) fn head(&self, record: &Record, origin: Origin, usage: Usage) -> Result<Head, StoreError> {
         let expires_at = expiry::reachable(self.now(), usage.expires_at.min(record.absolute_limit()));
         Head::new(origin, Usage { expires_at, ..usage })
     }
 
-    pub(super) async fn create_item(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        usage: Usage,
-    ) -> Result<Create, StoreError> {
-        let place = self.place(id);
-        let origin = Origin::new(self.ensure_generation(&place).await?)?;
-        let head = self.head(record, origin, usage)?;
-        let mut mode = Mode::Absent;
-        for _ in 0..TRIES {
-            let reply = match place.call(self.write(&place.key, mode, &head, record)).await {
-                Ok(reply) => reply,
-                Err(error) => {
-                    return match self.settle(&place, &head, &error).await {
-                        Settled::Ours(cas) => Ok(Create::Created(head.version(cas))),
-                        Settled::Absent | Settled::Unknown => Err(error.of_write()),
-                    };
-                }
-            };
-            match reply.status {
-                Status::Done => return Ok(Create::Created(head.version(cas_of(&reply)?))),
-                // In the way is a record, or what is left of one.
-                Status::NotStored | Status::Exists | Status::NotFound | Status::Restarted => {}
-                status => return Err(unexpected(&status)),
-            }
-            mode = match self.find(&place).await? {
-                Found::Live(_) => return Ok(Create::Exists),
-                Found::Dead { cas: Some(cas) } => Mode::Cas(cas),
-                Found::Dead { cas: None } | Found::Absent => Mode::Absent,
-            };
-        }
-        Err(StoreError::new(StoreErrorKind::Other).because("the item keeps changing"))
-    }
-
-    pub(super) async fn update_item(
-        &self,
-        id: &SessionId,
-        record: &Arc<Record>,
-        expected: &Version,
-        usage: Usage,
-    ) -> Result<Update, StoreError> {
-        let place = self.place(id);
-        let Some((mut cas, origin)) = envelope::parts(expected) else {
-            // No version of this store: it is stored nowhere.
-            let found = self.find(&place).await?;
-            return Ok(found.live().map_or(Update::Gone, |held| Update::Conflict(Some(held.stored))));
-        };
-        // A record stays of the generation that it was loaded in: an update that was under way when everything was
-        // cleared brings nothing back.
-        let head = self.head(record, origin, usage)?;
-        for _ in 0..TRIES {
-            let outcome = self.update_once(&place, record, cas, &head).await?;
-            if !matches!(outcome, Update::Conflict(_)) || !self.inner.options.last_write_wins {
-                return Ok(outcome);
-            }
-            // One session state wins over another, and nothing else does: of a logout and a renewal the second must see the
-            // first one's tombstone.
-            match self.find(&place).await? {
-                Found::Live(held) if held.stored.record.is_session() && record.is_session() => cas = held.cas,
-                Found::Live(held) => return Ok(Update::Conflict(Some(held.stored))),
-                Found::Dead { .. } | Found::Absent => return Ok(Update::Gone),
-            }
-        }
-        Ok(Update::Conflict(None))
-    }
-
-    async fn update_once(
-        &self,
-        place: &Place<'_>,
-        record: &Record,
-        cas: Cas,
-        head: &Head,
-    ) -> Result<Update, StoreError> {
-        let command = self.write(&place.key, Mode::Cas(cas), head, record);
-        let (reply, generation) = match place.server.submit(place.lane, command, place.deadline).await {
-            Ok(pending) => {
-                // Asked after the write: a clear that comes later is later.
-                let generation = self.ask_generation(place).await;
-                (pending.answer().await, generation)
-            }
-            Err(error) => return Err(error.of_write()),
-        };
-        let error = match reply {
-            Ok(Reply { status: Status::NotFound, .. }) => return Ok(Update::Gone),
-            Ok(Reply { status: Status::Exists, .. }) => return Ok(Update::Conflict(None)),
-            // The version is from before a restart of the server.
-            Ok(Reply { status: Status::Restarted, .. }) => {
-                return Ok(self
-                    .find(place)
-                    .await?
-                    .live()
-                    .map_or(Update::Gone, |held| Update::Conflict(Some(held.stored))));
-            }
-            Ok(reply) if reply.status == Status::Done => {
-                // If it can't be told, the write stands: a cleared record stays cleared, it has the old generation.
-                let alive = match generation {
-                    Ok(asked) => asked.answer().await.map_or(true, |now| now.is(head.generation)),
-                    Err(_) => true,
-                };
-                return if alive { Ok(Update::Updated(head.version(cas_of(&reply)?))) } else { Ok(Update::Gone) };
-            }
-            // Memcached drops the stored item when it can't store the new one.
-            Ok(reply) => return self.dropped(place, &reply.status).await,
-            Err(error) => error,
-        };
-        match self.settle(place, head, &error).await {
-            Settled::Ours(cas) => Ok(Update::Updated(head.version(cas))),
-            Settled::Absent => Ok(Update::Gone),
-            Settled::Unknown => Err(error.of_write()),
-        }
-    }
-
-    /// An update was answered with an error of the server's.
-    async fn dropped(&self, place: &Place<'_>, status: &Status) -> Result<Update, StoreError> {
-        let error = unexpected(status);
-        tracing::error!(target: TARGET, cause = ?status, "memcached could not store an update");
-        match self.find(&place.renewed()).await {
-            Ok(Found::Live(_)) => Err(error),
-            Ok(Found::Absent | Found::Dead { .. }) => Ok(Update::Gone),
-            Err(_) => Err(StoreError::new(StoreErrorKind::OutcomeUnknown).because(error)),
-        }
-    }
-
-    /// Reads back after a write that was not answered. It is never sent again: it may still arrive.
-    async fn settle(&self, place: &Place<'_>, head: &Head, error: &ClientError) -> Settled {
-        if !error.sent || matches!(error.reason, Reason::Closed) {
-            return Settled::Unknown;
-        }
-        match self.find(&place.renewed()).await {
-            Ok(Found::Live(held)) if held.head.nonce == head.nonce => Settled::Ours(held.cas),
-            Ok(Found::Absent | Found::Dead { .. }) => Settled::Absent,
-            // The state before: the write did not happen, or has not yet. Another's: it may have come after ours.
-            Ok(Found::Live(_)) | Err(_) => Settled::Unknown,
-        }
-    }
-
-    /// Moves the expiry of an item to later.
-    ///
-    /// Memcached can't touch on a condition. So the time left is read first, and an item that has enough is not touched:
-    /// a touch that gives time back afterwards would leave the shorter time if it was dropped in between. Its remaining
-    /// race: A and B read the same time left. B touches to later. A touches to less, and its answer tells the time that B
-    /// has set. A gives that back, and looks again whether another has moved it meanwhile.
-    pub(super) async fn touch_item(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        let place = self.place(id);
-        let now = self.now();
-        let until = expiry::reachable(now, usage.expires_at);
-        // Memcached would expire an item at once that is touched to a time in the past.
-        let is_past = until <= now;
-        if is_past || self.inner.options.clear_by_generation {
-            let found = self.find(&place).await?.live();
-            if is_past || found.is_none() {
-                return Ok(if found.is_some() { Touch::Touched } else { Touch::Gone });
-            }
-        }
-        let read = place.call(Command::get(&place.key, "t f")).await.map_err(ClientError::of_read)?;
-        match read.status {
-            Status::Done => {}
-            Status::Miss => return Ok(Touch::Gone),
-            status => return Err(unexpected(&status)),
-        }
-        // The item's flags hold its absolute limit. If another record replaces this one in between, memcached may keep
-        // that past its limit, but a load checks the limit.
-        let limit = read.client_flags.and_then(expiry::limit_from_flags);
-        if limit.is_some_and(|limit| limit <= now) {
-            return Ok(Touch::Gone);
-        }
-        let mut exptime = expiry::exptime(now, limit.map_or(until, |limit| limit.min(until)));
-        if read.seconds_left.is_some_and(|left| expiry::reaches(left, exptime)) {
-            return Ok(Touch::Touched);
-        }
-        for _ in 0..TRIES {
-            let reply = place.call(Command::touch(&place.key, exptime)).await.map_err(ClientError::of_write)?;
-            match reply.status {
-                Status::Done => {}
-                Status::Miss => return Ok(Touch::Gone),
-                status => return Err(unexpected(&status)),
-            }
-            match reply.seconds_left.and_then(|left| expiry::given_back(left, exptime)) {
-                None => return Ok(Touch::Touched),
-                Some(before) => exptime = before,
-            }
-        }
-        Err(StoreError::new(StoreErrorKind::Other).because("the item keeps changing"))
-    }
-
-    /// One round trip: looks whether a live record is there, and deletes it and its lease.
-    pub(super) async fn remove_item(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let place = self.place(id);
-        let submit = |command| place.server.submit(place.lane, command, place.deadline);
-        let generation = self.ask_generation(&place).await?;
-        let before = submit(Command::get(&place.key, "v c t")).await.map_err(ClientError::of_read)?;
-        let delete = submit(Command::delete(&place.key, None)).await.map_err(ClientError::of_read)?;
-        let lease = submit(Command::delete(&self.inner.keys.lease(id), None)).await;
-        // The delete is sent: from here on only its own answer says whether it took place. What can't be read counts as
-        // there: damaged bytes, which are deleted like others, or a generation that was not answered.
-        let before = before.answer().await;
-        let nothing = matches!(&before, Ok(reply) if reply.status == Status::Miss);
-        let found = match (before, generation.answer().await) {
-            (Ok(reply), Ok(generation)) => self.read(reply, generation).map_or(true, |found| found.live().is_some()),
-            _ => true,
-        };
-        match delete.answer().await {
-            Ok(reply) => match reply.status {
-                Status::Done => {
-                    if let Ok(lease) = lease {
-                        // It would run out by itself.
-                        let _ = lease.answer().await;
-                    }
-                    // Where there was nothing before, what was deleted was created in between.
-                    Ok(found || nothing)
-                }
-                Status::NotFound => Ok(false),
-                status => Err(unexpected(&status)),
-            },
-            Err(error) if error.sent => match self.find(&place.renewed()).await {
-                Ok(Found::Absent | Found::Dead { .. }) => Ok(found),
-                _ => Err(error.of_write()),
-            },
-            Err(error) => Err(error.of_write()),
-        }
-    }
-
-    /// Deletes a record by its CAS value, and then its lease.
-    pub(super) async fn end_item(&self, id: &SessionId, expected: &Version) -> Result<End, StoreError> {
-        let place = self.place(id);
-        let conflict = |found: Found| found.live().map_or(End::Gone, |held| End::Conflict(Some(held.stored)));
-        let Some((cas, origin)) = envelope::parts(expected) else {
-            // No version of this store: it is stored nowhere.
-            return Ok(conflict(self.find(&place).await?));
-        };
-        let generation = self.ask_generation(&place).await?;
-        let submit = |command| place.server.submit(place.lane, command, place.deadline);
-        let delete = submit(Command::delete(&place.key, Some(cas))).await.map_err(ClientError::of_write)?;
-        let reply = match delete.answer().await {
-            Ok(reply) => reply,
-            Err(error) if error.sent => {
-                return match self.find(&place.renewed()).await {
-                    // Another write came first, so the delete finds another CAS value and can't take effect.
-                    Ok(Found::Live(held)) if held.cas != cas => Ok(End::Conflict(Some(held.stored))),
-                    // Nothing left: whether this delete or another is the reason can't be told.
-                    Ok(_) | Err(_) => Err(error.of_write()),
-                };
-            }
-            Err(error) => return Err(error.of_write()),
-        };
-        match reply.status {
-            Status::Done => {
-                // Not waited for: the lease would run out by itself.
-                drop(submit(Command::delete(&self.inner.keys.lease(id), None)).await);
-                // A record of an older generation has been absent before. If the generation can't be told, the delete
-                // stands.
-                let was_cleared = generation.answer().await.is_ok_and(|now| !now.is(origin.generation));
-                Ok(if was_cleared { End::Gone } else { End::Ended })
-            }
-            Status::NotFound => Ok(End::Gone),
-            Status::Exists | Status::Restarted => Ok(conflict(self.find(&place).await?)),
-            status => Err(unexpected(&status)),
-        }
-    }
-
     pub(super) async fn refresh_item(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // An equal CAS value of the same incarnation is the same state. The generation can be compared by its value
-        // only.
+        // An equal CAS value of the same incarnation means the same state. But it doesn't show whether the generation
+        // has changed, so with generations the record is loaded.
         if !self.inner.options.clear_by_generation
             && let Some((cas, _)) = envelope::parts(&held.version)
         {
@@ -390,15 +119,15 @@ impl MemcachedStore {
     }
 }
 
-/// The CAS value of a stored item.
+/// Returns the CAS value of a stored item. Fails if the server has compare-and-swap turned off.
 pub(super) fn cas_of(reply: &Reply) -> Result<Cas, StoreError> {
     reply.cas().ok_or_else(|| {
         StoreError::new(StoreErrorKind::Unavailable)
-            .because("memcached gives no compare-and-swap values: start it without -C")
+            .because("memcached returns no compare-and-swap values: start it without -C")
     })
 }
 
-/// Whether a conditional write took place. Returns `false` if another came first, or the server was restarted.
+/// Whether a conditional write took place. Returns `false` if another write came first, or the server was restarted.
 pub(super) fn stored(status: &Status) -> Result<bool, StoreError> {
     match status {
         Status::Done => Ok(true),

@@ -1,11 +1,11 @@
-//! The keys under which items are kept.
+//! The keys of items.
 
 use crate::id::SessionId;
 
-/// The longest key that memcached takes, in bytes.
+/// The longest key that memcached accepts, in bytes.
 const MAX_KEY_BYTES: usize = 250;
 
-/// The longest prefix: it leaves room for an id (36 bytes) and the longest suffix.
+/// The longest prefix, in bytes. It leaves room for an id (36 bytes) and the longest suffix.
 pub(super) const MAX_PREFIX_BYTES: usize = 200;
 
 const EPOCH: &[u8] = b":epoch";
@@ -14,7 +14,7 @@ const SESSIONS: &[u8] = b":sessions";
 const GENERATION: &[u8] = b"generation";
 const PROBE: &[u8] = b"probe";
 
-/// A key that memcached takes: 1 to 250 bytes, no space and no control character. On the stack.
+/// A key that memcached accepts, on the stack: 1 to 250 bytes without spaces and control characters.
 #[derive(Clone, Copy)]
 pub(super) struct Key {
     length: u8,
@@ -22,7 +22,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// A key of these parts; `None` if memcached would not take it.
+    /// Joins the parts of a key. Returns `None` if memcached would not accept it.
     pub(super) fn new(parts: &[&[u8]]) -> Option<Self> {
         let mut key = Self { length: 0, bytes: [0; MAX_KEY_BYTES] };
         let mut length = 0;
@@ -46,14 +46,14 @@ fn is_allowed(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f
 }
 
-/// The keys of one store: what they begin with is checked once, so that each of them is valid.
+/// The keys of one store. Their prefix is checked once, so each of them is valid.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     prefix: Box<[u8]>,
 }
 
 impl Keys {
-    /// Keys that begin with this. The error says what a prefix may be.
+    /// Returns the keys with a prefix. The error says what a prefix may be.
     pub(super) fn new(prefix: &str) -> Result<Self, &'static str> {
         if prefix.len() > MAX_PREFIX_BYTES {
             return Err("at most 200 bytes");
@@ -64,12 +64,12 @@ impl Keys {
         Ok(Self { prefix: prefix.as_bytes().into() })
     }
 
-    /// Where a record is; also what its server is chosen by.
+    /// The key of a record, by which its server is chosen.
     pub(super) fn record(&self, id: &SessionId) -> Key {
         self.of(id, b"")
     }
 
-    /// Where the lease of a session is: on its record's server.
+    /// The key of a session's lease. It is on the record's server.
     pub(super) fn lease(&self, id: &SessionId) -> Key {
         self.of(id, LEASE)
     }
@@ -84,7 +84,7 @@ impl Keys {
         self.of(owner, SESSIONS)
     }
 
-    /// Where each server's generation is.
+    /// The key of a server's generation.
     pub(super) fn generation(&self) -> Key {
         self.fixed(GENERATION)
     }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_leaves_room() {
-        let id = SessionId::of_owner("x");
+        let id = SessionId::for_epoch("x");
         let keys = Keys::new(&"p".repeat(MAX_PREFIX_BYTES)).unwrap();
         assert!(keys.sessions(&id).as_bytes().len() <= MAX_KEY_BYTES);
         assert_eq!(Keys::new("").unwrap().record(&id).as_bytes(), id.to_string().as_bytes());

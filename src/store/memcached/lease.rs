@@ -1,4 +1,4 @@
-//! Leases: an item beside the record, taken by `ms … ME` and changed by compare-and-swap.
+//! Leases. Each is an item beside the record, created by `ms … ME` and changed by compare-and-swap.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,35 +10,38 @@ use super::{
     expiry,
     item::{cas_of, stored},
     key::Key,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     clock,
     id::SessionId,
-    store::{Holder, Lock, Metadata, StoreError, StoreErrorKind, backoff::Backoff, released::heard},
+    store::{Acquire, Holder, Metadata, StoreError, StoreErrorKind, backoff::Backoff, released::heard},
 };
 
-/// A lease as it is stored: who holds it, and until when by the clock. (Memcached's own time for it ends up to two
-/// seconds later.)
+/// A stored lease: its holder, and its end by the store's clock. (Memcached's own expiry for it is up to two seconds
+/// later.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lease {
     holder: Holder,
     until: SystemTime,
-    /// The birth of the record that it was taken of: with that record it ends.
+    /// The birth of the record that it was taken on. The lease ends with that record.
     birth: u32,
-    /// Drawn for each write, to distinguish two takings of the same lease.
+    /// Drawn for each write, to distinguish two writes of the same lease.
     nonce: u64,
 }
 
-/// 16 bytes of the holder, 8 of the time, 4 of the birth and 8 of the nonce, little-endian, then zeros up to the size
-/// of the smallest record. Anonymous visitors can cause leases, so leases must not be in the epochs' slab class.
+/// The length of a lease: 16 bytes of the holder, 8 of the time, 4 of the birth and 8 of the nonce, little-endian, then
+/// zeros up to the size of the smallest record. Anonymous visitors can cause leases, so leases must not be in the
+/// epochs' slab class.
 const LEASE_BYTES: usize = SMALLEST_RECORD;
 
-/// Pauses between two looks at the lease of another, and when a waiter looks at the session again: if it was renamed or
-/// evicted meanwhile, its lease may still be there.
+/// Pauses between two reads of another holder's lease.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
+/// How long a wait may take before the caller looks at the session again. If it was renamed or evicted meanwhile, its
+/// lease may still be there.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Lease {
@@ -61,12 +64,13 @@ impl Lease {
         Some(Self { holder, until, birth, nonce })
     }
 
-    /// Whether it binds the record of this birth at this time.
+    /// Whether the lease binds the record of this birth at this time.
     fn binds(&self, birth: u32, now: SystemTime) -> bool {
         self.birth == birth && now < self.until
     }
 
-    /// What a reply to a get says. Bytes that are no lease bind nobody; their CAS value lets them be replaced.
+    /// Reads the lease in the reply to a get. Bytes that are not a lease bind nobody, and their CAS value lets them be
+    /// replaced.
     fn of(reply: &Reply) -> Result<Option<(Option<Self>, Cas)>, StoreError> {
         match reply.status {
             Status::Miss => Ok(None),
@@ -77,9 +81,14 @@ impl Lease {
 }
 
 impl MemcachedStore {
-    pub(super) async fn lock_item(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    pub(super) async fn acquire_item(
+        &self,
+        id: &SessionId,
+        holder: Holder,
+        time: Duration,
+    ) -> Result<Acquire, StoreError> {
         let (place, key) = (self.place(id), self.inner.keys.lease(id));
-        let Some(record) = self.find(&place).await?.live() else { return Ok(Lock::Absent) };
+        let Some(record) = self.find(&place).await?.live() else { return Ok(Acquire::Absent) };
         let birth = record.head.birth;
         let mut mode = Mode::Absent;
         let mut extends = false;
@@ -87,21 +96,23 @@ impl MemcachedStore {
             let now = self.now();
             let lease = Lease { holder, until: clock::later(now, time), birth, nonce: envelope::random()? };
             if self.put_lease(&place, &key, mode, lease).await? {
-                let acquired = Lock::acquired(lease.until);
+                let acquired = Acquire::acquired(lease.until);
                 return if extends { Ok(acquired) } else { self.bump(id, &place, record, lease, acquired).await };
             }
             (mode, extends) = match self.lease(&place, &key).await? {
                 None => (Mode::Absent, false),
-                Some((Some(other), _)) if other.holder != holder && other.binds(birth, now) => return Ok(Lock::Held),
+                Some((Some(other), _)) if other.holder != holder && other.binds(birth, now) => {
+                    return Ok(Acquire::Held);
+                }
                 Some((held, cas)) => {
                     (Mode::Cas(cas), held.is_some_and(|held| held.holder == holder && held.binds(birth, now)))
                 }
             };
         }
-        Ok(Lock::Held)
+        Ok(Acquire::Held)
     }
 
-    /// Whether the lease was stored. After an unknown outcome it is read back.
+    /// Stores a lease. Returns whether the condition of `mode` held. If the outcome is unknown, the lease is read back.
     async fn put_lease(&self, place: &Place<'_>, key: &Key, mode: Mode, lease: Lease) -> Result<bool, StoreError> {
         let exptime = expiry::exptime(self.now(), lease.until);
         match place.call(Command::set(key, mode, exptime, 0, &[&lease.to_bytes()])).await {
@@ -118,21 +129,21 @@ impl MemcachedStore {
         Lease::of(&place.call(Command::get(key, "v c")).await.map_err(ClientError::of_read)?)
     }
 
-    /// Rewrites the record as it is, so that it has a new version and a holder whose lease ran out can't commit.
+    /// Rewrites the record unchanged. It then has a new version, so a holder whose lease has run out can't commit.
     async fn bump(
         &self,
         id: &SessionId,
         place: &Place<'_>,
         record: Held,
         lease: Lease,
-        acquired: Lock,
-    ) -> Result<Lock, StoreError> {
+        acquired: Acquire,
+    ) -> Result<Acquire, StoreError> {
         let outcome = self.rewrite(place, record).await;
         if !matches!(outcome, Ok(true)) {
             // If this fails too, the lease runs out by itself.
             let _ = self.release(id, &place.renewed(), lease.holder, lease.birth).await;
         }
-        Ok(if outcome? { acquired } else { Lock::Absent })
+        Ok(if outcome? { acquired } else { Acquire::Absent })
     }
 
     async fn rewrite(&self, place: &Place<'_>, mut held: Held) -> Result<bool, StoreError> {
@@ -152,21 +163,22 @@ impl MemcachedStore {
         Err(StoreError::new(StoreErrorKind::Other).because("the record keeps changing"))
     }
 
-    pub(super) async fn unlock_item(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+    pub(super) async fn release_item(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let place = self.place(id);
-        // A lease of a session that is gone is none.
+        // If the session is gone, its lease is void.
         let Some(held) = self.find(&place).await?.live() else { return Ok(false) };
         self.release(id, &place, holder, held.head.birth).await
     }
 
-    /// Ready when the lease may be free: given back, over, lost, or not to be asked for.
+    /// Waits until the lease may be free: released, expired, lost, or unreadable. Returns after about [`LONGEST_WAIT`]
+    /// in any case.
     pub(super) async fn lease_ended(&self, id: &SessionId) {
         let (began, key) = (Instant::now(), self.inner.keys.lease(id));
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let (mut left, mut ring) = (LONGEST_PAUSE, self.inner.released.next(id));
         while began.elapsed() < LONGEST_WAIT {
             heard(ring, backoff.next().min(left)).await;
-            // From before the look, so that a ring beside it is heard.
+            // Registered before the read, so that a ring during the read is not missed.
             ring = self.inner.released.next(id);
             let Ok(Some((Some(lease), _))) = self.lease(&self.place(id), &key).await else { return };
             let Ok(time) = lease.until.duration_since(self.now()) else { return };

@@ -1,4 +1,4 @@
-//! What a list is, in a store that has none.
+//! What listing returns, since memcached can't list its items.
 
 /// Chooses what [`ids`](crate::store::Listing::ids) and [`count`](crate::store::Listing::count) return, since memcached
 /// can't list its items, and what [`sweep`](crate::store::Listing::sweep) returns, since memcached doesn't report how
@@ -9,11 +9,12 @@
 /// [`Unsupported`](crate::store::StoreErrorKind::Unsupported).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ListPolicy {
-    /// The answer is empty, or 0.
+    /// Returns nothing, or 0.
     Ignore,
-    /// The same, and an event says so at warn.
+    /// Returns nothing, or 0, and emits an event at level warn. `sweep` emits none.
     #[default]
     Warn,
-    /// The answer is an error of kind [`Unsupported`](crate::store::StoreErrorKind::Unsupported).
+    /// Fails with [`Unsupported`](crate::store::StoreErrorKind::Unsupported). The store then has no
+    /// [`Listing`](crate::store::Listing) capability.
     Error,
 }

@@ -1,4 +1,4 @@
-//! An owner's sessions, as far as memcached can list them: one item with their ids beside the owner's epoch.
+//! The list of an owner's sessions: one item with their ids, beside the owner's epoch.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,8 +9,9 @@ use super::{
     expiry,
     item::stored,
     key::Key,
-    retry::{TRIES, unexpected},
-    store::{MemcachedStore, Place},
+    place::Place,
+    store::MemcachedStore,
+    unexpected::{TRIES, unexpected},
 };
 use crate::{
     id::SessionId,
@@ -18,22 +19,23 @@ use crate::{
     store::{StoreError, StoreErrorKind, Stored},
 };
 
-/// The form that this version writes.
+/// The format that this version writes.
 const FORMAT: u8 = 1;
 
-/// The longest list: the session that was listed longest ago makes room. It lives on, and is revoked like the others.
+/// The length of the longest list. In a full list, a new session replaces the one that was listed longest ago. That
+/// session lives on, and is revoked like the others.
 const MOST: usize = 1_000;
 
-/// How many entries the shortest list has room for: with them it is as large as the smallest record.
+/// The number of entries for which the shortest list has room. They make it at least as large as the smallest record.
 const LEAST: usize = 4;
 
-/// Bytes of one session: its id, and the time at which it ends whatever happens.
+/// The length of an entry: a session's id, and its absolute limit.
 const ENTRY_BYTES: usize = 16 + 8;
 
-/// How many sessions are asked for at once.
+/// How many sessions are requested at once.
 const AT_ONCE: usize = 64;
 
-/// The ids of an owner's sessions with the times at which they end at the latest, in the order in which they were listed.
+/// The ids and absolute limits of an owner's sessions, in the order in which they were listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Sessions(Vec<(SessionId, SystemTime)>);
 
@@ -50,7 +52,8 @@ impl Sessions {
         bytes
     }
 
-    /// Bytes that are no list are an empty one: it is only a help, and the next login writes it anew.
+    /// Decodes a list. Bytes that are not a list count as an empty one: revocation does not need the list, and the next
+    /// login writes it anew.
     fn from_bytes(bytes: &[u8]) -> Self {
         let Some((&FORMAT, entries)) = bytes.split_first() else { return Self::default() };
         let (entries, _) = entries.as_chunks::<ENTRY_BYTES>();
@@ -81,23 +84,23 @@ struct Listing<'a> {
 impl Drop for Listing<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.store.forget_listing(self.id);
+            self.store.inner.listed.forget(self.id);
         }
     }
 }
 
 impl MemcachedStore {
-    /// Puts a session on its owner's list, once in each process. A failure is reported and no more: the list is a help,
-    /// revocation does not need it.
+    /// Puts a session on its owner's list, once in each process. A failure is only logged, since revocation does not
+    /// need the list.
     pub(super) async fn list_with_owner(&self, id: &SessionId, record: &Record) {
         let Some(owner) = record.owner().filter(|_| record.is_session() && self.inner.options.list_owners) else {
             return;
         };
-        if !self.first_listing(id) {
+        if !self.inner.listed.mark(id) {
             return;
         }
         let mut listing = Listing { store: self, id, done: false };
-        let owner = SessionId::of_owner(owner.name());
+        let owner = SessionId::for_epoch(owner.name());
         match self.add_to_list(&owner, id, record.absolute_limit()).await {
             Ok(()) => listing.done = true,
             Err(error) => {
@@ -119,7 +122,7 @@ impl MemcachedStore {
         Err(StoreError::new(StoreErrorKind::Other).because("the list keeps changing"))
     }
 
-    /// The list, and the mode by which it can be replaced if nobody else does first.
+    /// Returns the list, and the mode that replaces it unless another write comes first.
     async fn read_list(&self, place: &Place<'_>, key: &Key) -> Result<(Sessions, Mode), StoreError> {
         let reply = place.call(Command::get(key, "v c")).await.map_err(ClientError::of_read)?;
         let cas = reply.cas();
@@ -170,14 +173,15 @@ impl MemcachedStore {
                             found.push((*id, held.stored));
                         }
                     }
-                    // Renewed, removed or expired: none of them is ever this owner's again under this id.
+                    // Renewed, removed, expired or taken from the owner: it never becomes this owner's again under this
+                    // id.
                     _ => dead.push(*id),
                 }
             }
         }
         if !dead.is_empty() {
             sessions.0.retain(|(id, _)| !dead.contains(id));
-            // Only tidiness: the next listing leaves them out as well.
+            // A failure is harmless: the next listing leaves them out as well.
             let _ = self.write_list(&place, &key, mode, &sessions).await;
         }
         Ok(found)
@@ -198,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded_pruned_and_without_duplicates() {
-        let id = |n: usize| SessionId::of_owner(&n.to_string());
+        let id = |n: usize| SessionId::for_epoch(&n.to_string());
         let mut sessions = Sessions::default();
         sessions.add(&id(0), at(10), at(0));
         sessions.add(&id(1), at(20), at(0));

@@ -1,11 +1,11 @@
-//! Which server a key belongs to: the ketama ring, as libmemcached builds it.
+//! The ketama ring, as libmemcached builds it. It maps a key to its server.
 
 use md5::{Digest, Md5};
 
-/// Points of one server where all weights are equal, before rounding.
+/// Points of one server at equal weights, before rounding.
 const POINTS: f32 = 160.0;
 
-/// Points that one MD5 sum gives: four numbers of four bytes.
+/// Points in one MD5 sum: four numbers of four bytes.
 const POINTS_PER_HASH: u32 = 4;
 
 /// A consistent-hash ring that agrees with libmemcached's `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED` at equal weights, and so
@@ -18,7 +18,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A ring of these servers: their index in this order is what [`server`](Self::server) answers.
+    /// Builds the ring of these servers. [`server`](Self::server) returns an index into `names`.
     pub(super) fn new(names: &[String]) -> Self {
         let hashes = hashes_per_server(names.len());
         let mut points = Vec::with_capacity(names.len() * 4 * hashes as usize);
@@ -32,7 +32,7 @@ impl Ring {
         Self { points, servers: names.len() }
     }
 
-    /// The server of a key: that of the first point at or after the key's hash, round the circle.
+    /// Returns a key's server: that of the first point at or after the key's hash, wrapping around.
     pub(super) fn server(&self, key: &[u8]) -> usize {
         if self.servers == 1 {
             return 0;
@@ -44,8 +44,8 @@ impl Ring {
     }
 }
 
-/// How many sums each server gets. libmemcached computes it in single precision, and for some numbers of servers comes
-/// out one below 40; to agree with it, so must we.
+/// How many MD5 sums each server gets. libmemcached computes this in single precision, and for some numbers of servers
+/// its result is one below 40. The same arithmetic is needed here to agree with it.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -92,8 +92,9 @@ mod tests {
         assert!(shares.iter().all(|share| (1_400..2_700).contains(share)), "{shares:?}");
     }
 
-    /// Where pylibmc 1.6.3 over libmemcached 1.1.4 put `session:0` to `session:99` with `ketama_weighted`, over real
-    /// servers: the first on 127.0.0.1:11211, the others on the ports from 21301 on. A digit a key, in base 36.
+    /// The servers on which pylibmc 1.6.3 over libmemcached 1.1.4 put `session:0` to `session:99` with
+    /// `ketama_weighted`. The servers were real: the first on 127.0.0.1:11211, the others on the ports from 21301 on.
+    /// One digit in base 36 for each key.
     #[test]
     fn frozen_vectors_of_libmemcached() {
         for (count, expected) in [

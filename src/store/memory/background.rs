@@ -1,4 +1,4 @@
-//! What the store does in the background: the sweep, and the snapshot at its interval.
+//! The background tasks of a memory store: the sweep, and the snapshots.
 
 use std::{
     sync::{Arc, Weak},
@@ -8,10 +8,10 @@ use std::{
 use super::core::Core;
 use crate::{
     events::EventKind,
-    store::tasks::{Running, Tasks},
+    store::background_tasks::{Running, Tasks},
 };
 
-/// The store's tasks with their intervals.
+/// The store's tasks and their intervals.
 #[derive(Debug)]
 pub(super) struct Background {
     tasks: Tasks,
@@ -28,7 +28,7 @@ impl Background {
         self.tasks.start(|runtime, running| {
             let sweep = runtime.spawn(sweep(Arc::downgrade(core), self.sweep_interval, running.clone()));
             let mut handles = vec![sweep.abort_handle()];
-            if core.keeper.is_some() {
+            if core.snapshotter.is_some() {
                 let snapshots = snapshots(Arc::downgrade(core), self.snapshot_interval, running.clone());
                 handles.push(runtime.spawn(snapshots).abort_handle());
             }
@@ -50,7 +50,7 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
             loop {
                 let Ok((count, all)) = core.table.sweep_step(shard, core.now(), &core.observers) else { return };
                 deleted += count;
-                // Others of this runtime have their turn between the steps.
+                // Lets other tasks of this runtime run between the steps.
                 tokio::task::yield_now().await;
                 if all {
                     break;
@@ -58,23 +58,24 @@ async fn sweep(core: Weak<Core>, interval: Duration, _running: Running) {
             }
         }
         if deleted > 0 {
-            tracing::debug!(target: super::TARGET, deleted, "expired sessions swept");
+            tracing::debug!(target: super::events::TARGET, deleted, "expired sessions swept");
         }
-        let remaining = core.table.shared.ledger.sessions();
-        core.observers.tell(EventKind::Swept { deleted, remaining });
+        let remaining = core.table.shared.occupancy.sessions();
+        core.observers.notify(EventKind::Swept { deleted, remaining });
     }
 }
 
 async fn snapshots(core: Weak<Core>, interval: Duration, _running: Running) {
     loop {
-        // Not kept beyond this line: the store must be dropped when its last clone is.
-        let Some(journal) = core.upgrade().and_then(|core| Some(Arc::clone(&core.keeper.as_ref()?.journal))) else {
+        // The core is not kept beyond this line, since the store must be dropped with its last clone.
+        let Some(journal) = core.upgrade().and_then(|core| Some(Arc::clone(&core.snapshotter.as_ref()?.journal)))
+        else {
             return;
         };
         let _ = tokio::time::timeout(interval, journal.long.notified()).await;
         drop(journal);
         let Some(core) = core.upgrade() else { return };
-        // The keeper has told of an error; the next interval tries again.
+        // The snapshotter has reported an error. The next interval tries again.
         let _ = core.snapshot().await;
     }
 }

@@ -6,7 +6,7 @@ use super::{
     background::Background,
     core::Core,
     error::MemoryOpenError,
-    ledger::Bounds,
+    occupancy::Bounds,
     restore::{self, Restored},
     store::MemoryStore,
     table::Table,
@@ -16,13 +16,13 @@ use crate::{
     events::{Observer, Observers},
 };
 
-/// Bytes below which not even a few sessions fit.
+/// The smallest byte limit. Below it, not even a few sessions fit.
 const LEAST_BYTES: u64 = 64 * 1024;
 
-/// More sessions than any machine holds; what is above is a slip of the pen.
+/// The largest capacity. It is more than any machine holds, so a larger one is a mistake.
 const MOST_SESSIONS: u64 = 1 << 32;
 
-/// The settings of a [`MemoryStore`]; made by [`MemoryStore::builder`].
+/// The settings of a [`MemoryStore`], created by [`MemoryStore::builder`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,19 +56,19 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStore {
-    /// An empty store with the default settings: 100,000 sessions, 256 MiB, no snapshots.
+    /// Creates an empty store with the default settings: 100,000 sessions, 256 MiB, no snapshots.
     #[must_use]
     pub fn new() -> Self {
         MemoryStoreBuilder::default().plain()
     }
 
-    /// The same with this clock.
+    /// Creates an empty store with the default settings and this clock.
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
         MemoryStoreBuilder::default().clock(clock).plain()
     }
 
-    /// Settings, to begin with the default ones.
+    /// Returns a builder with the default settings.
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder::default()
     }
@@ -98,116 +98,120 @@ impl Default for MemoryStoreBuilder {
     }
 }
 
-/// Seconds between snapshots, if nothing else is said.
+/// The default interval between snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(300);
 
 impl MemoryStoreBuilder {
-    /// How many sessions there may be: 100,000 by default. Then the least recently used is evicted, one without an
-    /// owner first. Tombstones and epochs are not counted.
+    /// Sets how many sessions the store holds at most. Default: 100,000. Beyond that, the least recently used session
+    /// is evicted, sessions without an owner first. Tombstones and epochs are not counted. [`open`](Self::open) accepts
+    /// 1 to 2^32.
     pub fn capacity(mut self, sessions: u64) -> Self {
         self.capacity = sessions;
         self
     }
 
-    /// How many bytes of memory the store may take, bookkeeping included: 256 MiB by default.
+    /// Sets how many bytes of memory the store may take, bookkeeping included. Default: 256 MiB. [`open`](Self::open)
+    /// accepts 64 KiB or more.
     ///
-    /// It is an estimate of what shows as resident memory: what the allocations take, a quarter on top for what an allocator
-    /// can't use again, and an eighth more for what is larger than 4 KiB. So it is on the high side where sessions are
-    /// alike in size and few threads make them. It is on the low side where many threads are busy creating sessions of
-    /// very different sizes: glibc gives each of them an arena, and each keeps its largest extent; `MALLOC_ARENA_MAX=1`,
-    /// or another allocator, avoids that.
+    /// The size is an estimate of what shows as resident memory: the allocations, a quarter more for space that an
+    /// allocator can't reuse, and an eighth more for a record's entries if they are larger than 4 KiB. It is on the
+    /// high side if sessions are of similar size and few threads create them. It is on the low side if many threads are
+    /// busy creating sessions of very different sizes: glibc gives each thread an arena, and each arena keeps its
+    /// largest extent. `MALLOC_ARENA_MAX=1`, or another allocator, avoids that.
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
         self
     }
 
-    /// How often the space of expired sessions is given free: every 60 seconds by default. An expired session is absent
-    /// at once, whatever this says.
+    /// Sets how often the space of expired sessions is freed. Default: 60 seconds. An expired session is absent at
+    /// once, whatever the interval.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
     }
 
-    /// Where a snapshot is kept, so that a restart loses no session; none by default. Folders are made.
+    /// Sets the path of a snapshot, so that a restart loses no session. Default: none. Missing folders are created.
     ///
-    /// Beside it are its journal (`.journal`), its lock (`.lock`), and while they are written `.tmp` files. They hold
-    /// every session's data: on Unix, only this user can read them. Nothing in them opens a session: tokens are not
-    /// in them.
+    /// Beside it are its journal (`.journal`), its lock (`.lock`), and `.tmp` files during writes. They contain every
+    /// session's data; on Unix, only this user can read them. They don't contain tokens, so nothing in them opens a
+    /// session.
     pub fn snapshot_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.snapshot_path = Some(path.into());
         self
     }
 
-    /// How often a snapshot is written: every 300 seconds by default. A crash loses what was created or changed since
-    /// the last one; it brings back nothing that was removed.
+    /// Sets how often a snapshot is written. Default: 300 seconds. A crash loses what was created or changed since the
+    /// last snapshot. It brings back nothing that was removed.
     pub fn snapshot_interval(mut self, interval: Duration) -> Self {
         self.snapshot_interval = Some(interval);
         self
     }
 
-    /// Whether a removal is answered only when the disk has it (`fsync`): yes by default. Without, it is answered when
-    /// the operating system has it. Then no crash of this process undoes a removal, but one of the machine can.
+    /// Sets whether a removal is answered only when it is on the disk (`fsync`). Default: true. If false, it is
+    /// answered when the operating system has it. Then a crash of this process undoes no removal, but a crash of the
+    /// machine can.
     pub fn sync_removals(mut self, sync: bool) -> Self {
         self.sync_removals = sync;
         self
     }
 
-    /// Whether a damaged snapshot is moved aside (to `.damaged-…`), so that the store opens empty: no by default, and
-    /// [`open`](Self::open) fails. Everybody is logged out by it, but nobody logged in who should not be.
+    /// Sets whether a damaged snapshot is moved aside (to `.damaged-…`), so that the store opens empty. Default: false,
+    /// so that [`open`](Self::open) fails. Moving it aside logs everybody out, but logs nobody in who should not be.
     pub fn move_damaged_aside(mut self, aside: bool) -> Self {
         self.move_damaged_aside = aside;
         self
     }
 
-    /// The longest lease, and what a lease of no time gets: 30 seconds by default.
+    /// Sets the longest lease, which is also what a lease of zero time gets. Default: 30 seconds.
     pub fn longest_lease(mut self, time: Duration) -> Self {
         self.longest_lease = time;
         self
     }
 
-    /// How long [`close`](crate::SessionStore::close), or dropping the store unclosed, waits for the last snapshot: 30
-    /// seconds by default.
+    /// Sets how long [`close`](crate::SessionStore::close), or dropping a store that was not closed, waits for the last
+    /// snapshot. Default: 30 seconds.
     pub fn close_timeout(mut self, time: Duration) -> Self {
         self.close_timeout = time;
         self
     }
 
-    /// Where the store reads the time: the system's clock by default.
+    /// Sets the clock. Default: the system's clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Tells an observer of what the store does by itself: evictions, what has expired with its record, and how many
-    /// sessions a sweep leaves. Called again, it adds one. Default: nobody is told.
+    /// Adds an observer of what the store does on its own: evictions, expiries (with the expired record), and how many
+    /// sessions a sweep leaves. Default: no observers.
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(observer);
         self
     }
 
-    /// Opens the store: empty, or with the sessions of the snapshot; [`MemoryStore::restored`] tells.
+    /// Opens the store, empty or with the sessions of the snapshot. [`MemoryStore::restored`] returns what was
+    /// restored.
     ///
-    /// It reads the snapshot before it returns, so it blocks: call it before the server starts, or by
-    /// `tokio::task::spawn_blocking`. It needs no runtime; the store's tasks start at its first use inside one.
+    /// This blocks until the snapshot is read: call it before the server starts, or in `tokio::task::spawn_blocking`.
+    /// It needs no runtime. The store's tasks start at its first use inside one.
     ///
     /// # Errors
     ///
-    /// If a setting makes no sense, or the snapshot is in use by another store, damaged or can't be read.
+    /// If a setting is invalid, or the snapshot is in use by another store, is damaged or can't be read.
     pub fn open(self) -> Result<MemoryStore, MemoryOpenError> {
         self.check()?;
         let bounds = Bounds::new(self.capacity, self.bytes);
         let now = self.clock.recent_millis();
-        let (table, keeper, restored) = match &self.snapshot_path {
+        let (table, snapshotter, restored) = match &self.snapshot_path {
             None => (Table::new(bounds, 0, None, now), None, Restored::default()),
             Some(path) => {
-                let failed = |source| MemoryOpenError::Io { operation: "find", path: path.clone(), source };
+                let failed = |source| MemoryOpenError::Io { operation: "resolve", path: path.clone(), source };
                 let path = std::path::absolute(path).map_err(failed)?;
-                let (table, keeper, restored) =
+                let (table, snapshotter, restored) =
                     restore::open(path, bounds, self.sync_removals, self.move_damaged_aside, now)?;
-                (table, Some(keeper), restored)
+                (table, Some(snapshotter), restored)
             }
         };
-        let core = Arc::new(Core::new(table, self.clock.clone(), keeper, self.observers.clone()));
+        let core = Arc::new(Core::new(table, self.clock.clone(), snapshotter, self.observers.clone()));
         Ok(self.assemble(core, restored))
     }
 
@@ -229,7 +233,7 @@ impl MemoryStoreBuilder {
         ];
         for (setting, time) in times {
             if time.is_zero() {
-                return wrong(setting, "is zero: it must be a time");
+                return wrong(setting, "is zero: it must be longer");
             }
         }
         match (&self.snapshot_path, self.snapshot_interval) {
@@ -253,7 +257,7 @@ impl MemoryStoreBuilder {
         MemoryStore::of(core, restored, background, self.longest_lease, self.close_timeout)
     }
 
-    /// A store with the default settings and this clock: nothing in it can fail.
+    /// Builds a store without a snapshot from settings that are known to be valid, so nothing can fail.
     fn plain(self) -> MemoryStore {
         let table = Table::new(Bounds::new(self.capacity, self.bytes), 0, None, self.clock.recent_millis());
         let core = Arc::new(Core::new(table, self.clock.clone(), None, self.observers.clone()));

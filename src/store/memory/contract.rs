@@ -1,41 +1,28 @@
-//! The memory store keeps the contract.
+//! Implements the store contract for the memory store. `capabilities` has the optional part.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
-use async_trait::async_trait;
-
-use super::{
-    core::Core,
-    store::{MemoryStore, refused},
-    walk::{Deleted, Place},
-};
+use super::store::{MemoryStore, refused};
 use crate::{
-    events::EventKind,
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version, provided,
+        Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, SessionStore, StoreError,
+        StoreErrorKind, Stored, Touch, Update, Usage, Version, provided,
     },
 };
-
-/// The most ids of one page, whatever was asked for.
-const LARGEST_PAGE: usize = 65_536;
 
 impl SessionStore for MemoryStore {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let core = self.core();
         let now = core.now();
         let loaded = core.table.load(id, now).map_err(|error| refused("load", error.on(id)))?;
-        tracing::trace!(target: super::TARGET, %id, found = loaded.is_some(), "loaded");
+        tracing::trace!(target: super::events::TARGET, %id, found = loaded.is_some(), "loaded");
         let Some(stored) = loaded else { return Ok(None) };
         let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
-        // Read after the record.
+        // The epoch is read after the record (L6).
         let epoch =
-            core.table.load(&SessionId::of_owner(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
+            core.table.load(&SessionId::for_epoch(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
         let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
         Ok(Some(stored.with_owner_epoch(epoch)))
     }
@@ -44,8 +31,8 @@ impl SessionStore for MemoryStore {
         let core = self.core();
         let outcome = self.settle("create", id, core.table.create(id, record, usage, core.now())).await?;
         match outcome {
-            Create::Created(_) => tracing::debug!(target: super::TARGET, %id, "created"),
-            Create::Exists => tracing::info!(target: super::TARGET, %id, "not created: the id is taken"),
+            Create::Created(_) => tracing::debug!(target: super::events::TARGET, %id, "created"),
+            Create::Exists => tracing::info!(target: super::events::TARGET, %id, "not created: the id is taken"),
         }
         Ok(outcome)
     }
@@ -61,9 +48,9 @@ impl SessionStore for MemoryStore {
         let done = core.table.update(id, record, expected, usage, core.now());
         let outcome = self.settle("update", id, done).await?;
         match outcome {
-            Update::Updated(_) => tracing::debug!(target: super::TARGET, %id, "updated"),
-            Update::Conflict(_) => tracing::info!(target: super::TARGET, %id, "not updated: another version"),
-            Update::Gone => tracing::info!(target: super::TARGET, %id, "not updated: gone"),
+            Update::Updated(_) => tracing::debug!(target: super::events::TARGET, %id, "updated"),
+            Update::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, "not updated: another version"),
+            Update::Gone => tracing::info!(target: super::events::TARGET, %id, "not updated: gone"),
         }
         Ok(outcome)
     }
@@ -71,14 +58,14 @@ impl SessionStore for MemoryStore {
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let core = self.core();
         let outcome = self.settle("touch", id, core.table.touch(id, usage, core.now())).await?;
-        tracing::debug!(target: super::TARGET, %id, ?outcome, "touched");
+        tracing::debug!(target: super::events::TARGET, %id, ?outcome, "touched");
         Ok(outcome)
     }
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         let core = self.core();
         let removed = self.settle("remove", id, core.table.remove(id, core.now())).await?.is_some();
-        tracing::debug!(target: super::TARGET, %id, was_there = removed, "removed");
+        tracing::debug!(target: super::events::TARGET, %id, was_there = removed, "removed");
         Ok(removed)
     }
 
@@ -86,9 +73,9 @@ impl SessionStore for MemoryStore {
         let core = self.core();
         let outcome = self.settle("end", id, core.table.end(id, expected, core.now())).await?;
         match outcome {
-            End::Ended => tracing::debug!(target: super::TARGET, %id, "ended"),
-            End::Conflict(_) => tracing::info!(target: super::TARGET, %id, "not ended: another version"),
-            End::Gone => tracing::info!(target: super::TARGET, %id, "not ended: gone"),
+            End::Ended => tracing::debug!(target: super::events::TARGET, %id, "ended"),
+            End::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, "not ended: another version"),
+            End::Gone => tracing::info!(target: super::events::TARGET, %id, "not ended: gone"),
         }
         Ok(outcome)
     }
@@ -106,9 +93,9 @@ impl SessionStore for MemoryStore {
         let done = core.table.rename((from, to), expected, tombstone, record, usage, core.now());
         let outcome = self.settle("rename", from, done).await?;
         match outcome {
-            Rename::Renamed(_) => tracing::debug!(target: super::TARGET, id = %from, %to, "renamed"),
+            Rename::Renamed(_) => tracing::debug!(target: super::events::TARGET, id = %from, %to, "renamed"),
             Rename::Conflict(_) | Rename::Gone | Rename::Exists => {
-                tracing::info!(target: super::TARGET, id = %from, %to, ?outcome, "not renamed");
+                tracing::info!(target: super::events::TARGET, id = %from, %to, ?outcome, "not renamed");
             }
         }
         Ok(outcome)
@@ -125,7 +112,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             StoreError::new(StoreErrorKind::Other).during("renew_epoch").on(&id).because(error)
         };
@@ -134,7 +121,7 @@ impl SessionStore for MemoryStore {
         let record = Arc::new(Record::epoch(owner, usage.used_at));
         let core = self.core();
         self.settle("renew_epoch", &id, core.table.renew_epoch(&id, &record, usage, core.now())).await?;
-        tracing::debug!(target: super::TARGET, %id, "epoch renewed");
+        tracing::debug!(target: super::events::TARGET, %id, "epoch renewed");
         Ok(())
     }
 
@@ -143,7 +130,7 @@ impl SessionStore for MemoryStore {
     }
 
     fn name(&self) -> &'static str {
-        super::NAME
+        super::events::NAME
     }
 
     fn listing(&self) -> Option<&dyn Listing> {
@@ -174,158 +161,4 @@ impl SessionStore for MemoryStore {
     async fn close(&self) -> Result<(), StoreError> {
         self.close_once().await
     }
-}
-
-#[async_trait]
-impl Listing for MemoryStore {
-    async fn ids(&self, from: Cursor, limit: usize) -> Result<Page, StoreError> {
-        let core = self.core();
-        let limit = limit.clamp(1, LARGEST_PAGE);
-        let (now, mut page) = (core.now(), Page::default());
-        let mut place = Some(place(from));
-        while let Some(from) = place
-            && page.ids.len() < limit
-        {
-            let walked = core.table.walk(from, |held| {
-                if held.record.is_session() && !held.is_expired(now) {
-                    page.ids.push(held.id);
-                }
-            });
-            place = walked.map_err(|error| refused("ids", error))?;
-        }
-        page.next = place.map(cursor);
-        Ok(page)
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        let core = self.core();
-        swept(core).await.map_err(|error| refused("count", error))?;
-        Ok(core.table.shared.ledger.sessions())
-    }
-
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        let core = self.core();
-        let deleted = swept(core).await.map_err(|error| refused("sweep", error))?;
-        let remaining = core.table.shared.ledger.sessions();
-        tracing::debug!(target: super::TARGET, deleted, remaining, "swept");
-        core.observers.tell(EventKind::Swept { deleted, remaining });
-        Ok(Swept { deleted, remaining })
-    }
-
-    async fn delete_idle(&self, idle: Idle) -> Result<Swept, StoreError> {
-        let core = self.core();
-        let failed = |error: StoreError| refused("delete_idle", error);
-        let now = core.now();
-        let mut swept = Swept { deleted: swept(core).await.map_err(failed)?, remaining: 0 };
-        let (mut from, mut last) = (Some(Place::default()), None);
-        let mut breath = Breath::default();
-        while let Some(place) = from {
-            breath.take().await;
-            let (Deleted { sessions, ticket }, next) = core.table.delete_idle_step(place, idle, now).map_err(failed)?;
-            swept.deleted += sessions;
-            last = ticket.or(last);
-            from = next;
-        }
-        // Lines are written in order: with the last one, all are.
-        core.written(last).await.map_err(failed)?;
-        swept.remaining = core.table.shared.ledger.sessions();
-        tracing::debug!(target: super::TARGET, deleted = swept.deleted, remaining = swept.remaining, "idle deleted");
-        core.observers.tell(EventKind::Swept { deleted: swept.deleted, remaining: swept.remaining });
-        Ok(swept)
-    }
-}
-
-#[async_trait]
-impl Clearing for MemoryStore {
-    async fn clear(&self) -> Result<u64, StoreError> {
-        let core = self.core();
-        // So that little is left to do while everybody waits.
-        swept(core).await.map_err(|error| refused("clear", error))?;
-        let (removed, ticket) = core.table.clear(core.now()).map_err(|error| refused("clear", error))?;
-        core.written(ticket).await.map_err(|error| refused("clear", error))?;
-        tracing::debug!(target: super::TARGET, removed, "cleared");
-        Ok(removed)
-    }
-}
-
-#[async_trait]
-impl Owners for MemoryStore {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        let core = self.core();
-        let listed = core.table.list_owner(owner, core.now()).map_err(|error| refused("list_owner", error))?;
-        Ok(listed.into_iter().map(|(id, stored)| Owned::new(id).with_stored(stored)).collect())
-    }
-}
-
-#[async_trait]
-impl Leases for MemoryStore {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        let core = self.core();
-        let longest = self.longest_lease();
-        let time = if time.is_zero() { longest } else { time.min(longest) };
-        let locked = core.table.lock(id, holder, time, core.now());
-        let (outcome, _over) = locked.map_err(|error| refused("lock", error.on(id)))?;
-        tracing::debug!(target: super::TARGET, %id, ?outcome, "lease asked for");
-        Ok(outcome)
-    }
-
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let core = self.core();
-        let lease = core.table.unlock(id, holder, core.now()).map_err(|error| refused("unlock", error.on(id)))?;
-        tracing::debug!(target: super::TARGET, %id, held = lease.is_some(), "lease given back");
-        Ok(lease.is_some())
-    }
-
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
-        let core = self.core();
-        let now = core.now();
-        let waiting = core
-            .table
-            .peek(id, |held| held.lease(now).map(|lease| (lease.ended(), Duration::from_millis(lease.until - now))));
-        if let Ok(Some(Some((ended, left)))) = waiting {
-            let _ = tokio::time::timeout(at_most.min(left), ended).await;
-        }
-    }
-}
-
-/// Lets others of the runtime have their turn, every some steps.
-#[derive(Default)]
-struct Breath(u32);
-
-impl Breath {
-    /// Steps between two turns: some 10,000 sessions.
-    const STEPS: u32 = 32;
-
-    async fn take(&mut self) {
-        self.0 += 1;
-        if self.0.is_multiple_of(Self::STEPS) {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-/// Takes out everything that has expired; how many sessions.
-async fn swept(core: &Core) -> Result<u64, StoreError> {
-    let (mut deleted, mut breath) = (0, Breath::default());
-    for shard in 0..core.table.shard_count() {
-        loop {
-            let (count, all) = core.table.sweep_step(shard, core.now(), &core.observers)?;
-            deleted += count;
-            if all {
-                break;
-            }
-            breath.take().await;
-        }
-    }
-    Ok(deleted)
-}
-
-fn place(cursor: Cursor) -> Place {
-    // Two halves, each of 32 bits.
-    let position = cursor.to_u64().unwrap_or(0);
-    Place { shard: (position >> 32) as u32, slot: position as u32 }
-}
-
-fn cursor(place: Place) -> Cursor {
-    Cursor::from_u64(u64::from(place.shard) << 32 | u64::from(place.slot))
 }

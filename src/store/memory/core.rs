@@ -1,4 +1,4 @@
-//! What the clones of a store and its tasks share.
+//! State that the clones of a store share with its tasks.
 
 use std::{
     sync::{Arc, mpsc},
@@ -8,9 +8,9 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    NAME,
+    events::NAME,
     journal::Ticket,
-    keeper::{Keeper, Written},
+    snapshotter::{Snapshotter, Written},
     table::Table,
 };
 use crate::{
@@ -19,22 +19,22 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// The table, the clock, and what keeps the table on the disk, if anything does.
+/// The table, the clock, and the snapshotter, if there are snapshots.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) table: Table,
     pub(super) clock: Clock,
-    pub(super) keeper: Option<Keeper>,
-    /// Who is told of what goes by itself.
+    pub(super) snapshotter: Option<Snapshotter>,
+    /// Observers of evictions, expiries and sweeps.
     pub(super) observers: Observers,
-    /// How `close` ended, once it has.
+    /// The result of `close`, once it has ended.
     end: watch::Sender<Option<Result<(), StoreError>>>,
 }
 
 impl Core {
-    pub(super) fn new(table: Table, clock: Clock, keeper: Option<Keeper>, observers: Observers) -> Self {
+    pub(super) fn new(table: Table, clock: Clock, snapshotter: Option<Snapshotter>, observers: Observers) -> Self {
         let observers = observers.of(NAME);
-        Self { table, clock, keeper, observers, end: watch::Sender::new(None) }
+        Self { table, clock, snapshotter, observers, end: watch::Sender::new(None) }
     }
 
     /// The time in milliseconds since the Unix epoch.
@@ -42,37 +42,38 @@ impl Core {
         self.clock.recent_millis()
     }
 
-    /// Ready when the journal has the line.
+    /// Waits until the journal has the line.
     pub(super) async fn written(&self, ticket: Option<Ticket>) -> Result<(), StoreError> {
-        let (Some(ticket), Some(keeper)) = (ticket, &self.keeper) else { return Ok(()) };
-        let written = keeper.journal.written(ticket).await;
+        let (Some(ticket), Some(snapshotter)) = (ticket, &self.snapshotter) else { return Ok(()) };
+        let written = snapshotter.journal.written(ticket).await;
         written.map_err(|error| StoreError::new(StoreErrorKind::OutcomeUnknown).because(error))
     }
 
-    /// Writes a snapshot on a thread of its own, which goes on if this future is dropped.
+    /// Writes a snapshot on its own thread, which continues if this future is dropped.
     pub(super) async fn snapshot(self: &Arc<Self>) -> Result<Option<Written>, StoreError> {
-        let Some(keeper) = &self.keeper else { return Ok(None) };
+        let Some(snapshotter) = &self.snapshotter else { return Ok(None) };
         let (tell, told) = oneshot::channel();
         let core = Arc::clone(self);
         spawn("session-snapshot", move || {
-            let written = core.keeper.as_ref().map(|keeper| keeper.snapshot(&core.table, core.now())).transpose();
+            let written =
+                core.snapshotter.as_ref().map(|snapshotter| snapshotter.snapshot(&core.table, core.now())).transpose();
             let _ = tell.send(written);
         })
-        .map_err(|error| unavailable(keeper.failed(error)))?;
+        .map_err(|error| unavailable(snapshotter.failed(error)))?;
         match told.await {
             Ok(written) => written.map_err(unavailable),
-            Err(_) => Err(unavailable(keeper.failed(std::io::Error::other("the snapshot's thread died")))),
+            Err(_) => Err(unavailable(snapshotter.failed(std::io::Error::other("the snapshot thread panicked")))),
         }
     }
 
-    /// Refuses all calls, writes the last snapshot and lets go of the path; at most this long. The second time it
-    /// waits for the first and tells how that ended.
+    /// Refuses all calls, writes the last snapshot and releases the path. Waits for at most `at_most`. A second call
+    /// waits for the first and returns its result.
     pub(super) async fn close(self: &Arc<Self>, at_most: Duration) -> Result<(), StoreError> {
         let mut end = self.end.subscribe();
         if self.table.close() {
             let core = Arc::clone(self);
             let closing = spawn("session-close", move || {
-                // Told to whoever waits, through `end`.
+                // The result reaches all waiting callers through `end`.
                 let _ = core.finish(at_most);
             });
             if let Err(error) = closing {
@@ -81,30 +82,30 @@ impl Core {
         }
         match end.wait_for(Option::is_some).await {
             Ok(end) => end.clone().unwrap_or(Ok(())),
-            // The sender is `self`, so it is there.
+            // `self` is the sender, so it still exists.
             Err(_) => Ok(()),
         }
     }
 
-    /// The blocking side of `close`, once the table is closed.
+    /// The blocking part of `close`, after the table is closed.
     pub(super) fn finish(self: &Arc<Self>, at_most: Duration) -> Result<(), StoreError> {
-        let result = match &self.keeper {
+        let result = match &self.snapshotter {
             None => Ok(()),
-            Some(keeper) => {
+            Some(snapshotter) => {
                 let (tell, told) = mpsc::channel();
                 let core = Arc::clone(self);
                 let spawned = spawn("session-snapshot", move || {
-                    let written = core.keeper.as_ref().map(|keeper| {
-                        let written = keeper.snapshot(&core.table, core.now());
-                        keeper.release();
+                    let written = core.snapshotter.as_ref().map(|snapshotter| {
+                        let written = snapshotter.snapshot(&core.table, core.now());
+                        snapshotter.release();
                         written
                     });
                     let _ = tell.send(written.transpose());
                 });
-                let written = spawned.map_err(|error| keeper.failed(error)).and_then(|()| {
+                let written = spawned.map_err(|error| snapshotter.failed(error)).and_then(|()| {
                     told.recv_timeout(at_most).unwrap_or_else(|_| {
-                        let late = format!("it was not done after {at_most:?}, and goes on");
-                        Err(keeper.failed(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))
+                        let late = format!("not done after {at_most:?}; it continues in the background");
+                        Err(snapshotter.failed(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))
                     })
                 });
                 written.map(drop).map_err(unavailable)
@@ -115,7 +116,7 @@ impl Core {
     }
 }
 
-fn unavailable(error: super::keeper::SnapshotError) -> StoreError {
+fn unavailable(error: super::snapshotter::SnapshotError) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable).during("snapshot").because(error)
 }
 

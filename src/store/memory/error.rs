@@ -1,12 +1,13 @@
-//! Why a memory store could not be opened.
+//! Errors when opening a memory store.
 
 use std::{io, path::PathBuf};
 
-/// Why a [`MemoryStore`](crate::MemoryStore) could not be opened. Nothing on the disk was changed.
+/// A [`MemoryStore`](crate::MemoryStore) can't be opened. Nothing stored is lost: files stay as they are, except that
+/// damaged ones may have been moved aside already, if that was asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryOpenError {
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error("the memory store's setting `{setting}` {problem}")]
     Setting {
         /// The builder's method.
@@ -25,7 +26,7 @@ pub enum MemoryOpenError {
         /// The file that the other store has locked.
         lock: PathBuf,
     },
-    /// The snapshot or its journal is damaged, or it is another kind of file. It was left as it is.
+    /// The snapshot or its journal is damaged, or is another kind of file. It was left as it is.
     #[error(
         "{} can't be restored: {problem}. It was left as it is. Put a good copy in its place, or open the store with \
          `move_damaged_aside(true)` to set it aside and start empty: everybody is then logged out",
@@ -40,11 +41,11 @@ pub enum MemoryOpenError {
     /// A file could not be read or written.
     #[error("could not {operation} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }

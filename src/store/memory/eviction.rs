@@ -1,7 +1,7 @@
-//! Making room: which session goes when there are too many.
+//! Eviction: which session makes room when there are too many.
 
 use super::{
-    evicted::Evicted,
+    departed::Evicted,
     shard::Fate,
     slot::{Class, Slot},
     sync::lock,
@@ -10,17 +10,17 @@ use super::{
 use crate::id::SessionId;
 
 impl Table {
-    /// Evicts until the bounds are kept. Never `newest`, which was just stored.
+    /// Evicts until the bounds are kept. Never evicts `newest`, which was just stored.
     ///
-    /// The victim is the least recently used of the newest one's shard, of the first class that has one: ids are
-    /// random, so that is a random shard. Only if that shard has none is another one asked.
+    /// The victim is the least recently used record in the shard of `newest`, of the first class that has one there.
+    /// Ids are random, so that is a random shard. Other shards are tried only if that shard has none of the class.
     pub(super) fn make_room(&self, newest: &SessionId) -> Evicted {
         let mut evicted = Evicted::default();
-        if self.shared.ledger.excess(&self.shared.bounds).is_none() {
+        if self.shared.occupancy.excess(&self.shared.bounds).is_none() {
             return evicted;
         }
         let _one_at_a_time = lock(&self.evicting);
-        while let Some(classes) = self.shared.ledger.excess(&self.shared.bounds) {
+        while let Some(classes) = self.shared.occupancy.excess(&self.shared.bounds) {
             match classes.iter().find_map(|&class| self.evict(class, newest)) {
                 Some(slot) => evicted.0.push(slot),
                 None => break,

@@ -1,4 +1,4 @@
-//! The removal journal: what must not come back from the last snapshot.
+//! The removal journal: the states that must not be restored from the last snapshot.
 
 use std::{
     io,
@@ -10,47 +10,47 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 use super::{
-    line::Line,
-    scribe::{Renewal, Scribe},
+    journal_line::JournalLine,
+    journal_writer::{JournalWriter, Renewal},
 };
 
-/// The removals since the last snapshot, written by a thread of their own.
+/// The removals since the last snapshot, written by a separate thread.
 ///
-/// A line is queued under the shard's lock, in one step with the removal, so a caller that is dropped meanwhile changes
-/// nothing: the line is written all the same. The caller then waits until its line is on the disk before it answers.
-/// Lines that come while others are written go together in the next write.
+/// A line is queued under the shard's lock, in one step with the removal, and is written even if the caller is dropped
+/// meanwhile. The caller waits until its line is on the disk before it returns. Lines that arrive during a write go
+/// together into the next one.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
     queue: Mutex<Queue>,
     work: Condvar,
     progress: watch::Sender<Progress>,
-    /// Told when the journal is long.
+    /// Notified when the journal is long.
     pub(super) long: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    lines: Vec<Line>,
-    /// Lines that were ever queued.
+    lines: Vec<JournalLine>,
+    /// The number of lines that were ever queued.
     pushed: u64,
-    /// While a snapshot is written: the lines that it may miss, which the next journal begins with.
-    missed: Option<Vec<Line>>,
-    /// If set, begin a new journal.
+    /// While a snapshot is written: the lines that it may miss, with which the next journal begins.
+    missed: Option<Vec<JournalLine>>,
+    /// If set, the thread begins a new journal.
     renewal: Option<Renewal>,
     stop: bool,
 }
 
-/// The lines that the thread takes out of the queue at once.
+/// The work that the thread takes out of the queue at once.
 struct Batch {
-    lines: Vec<Line>,
-    /// How many lines were ever queued, including these.
+    lines: Vec<JournalLine>,
+    /// The number of lines that were ever queued, including these.
     pushed: u64,
     renewal: Option<Renewal>,
     stop: bool,
 }
 
-/// The number of a line: it is written when as many are.
+/// The number of a line. The line is written when this number of lines is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
@@ -61,7 +61,7 @@ struct Progress {
     error: Option<Arc<io::Error>>,
 }
 
-/// A removal took effect, but could not be written down: after a crash it might be undone.
+/// A removal took effect, but could not be written to the journal: a crash might undo it.
 #[derive(Debug, thiserror::Error)]
 #[error("writing the removal journal {} failed, so a crash before the next snapshot would undo this", path.display())]
 pub(super) struct JournalError {
@@ -70,18 +70,18 @@ pub(super) struct JournalError {
 }
 
 impl Journal {
-    /// Begins a journal with these lines and starts its thread.
+    /// Begins a journal with these lines, and starts its thread.
     pub(super) fn start(
         path: PathBuf,
         sync: bool,
         version: u64,
-        lines: &[Line],
+        lines: &[JournalLine],
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
-        let scribe = Scribe::begin(path.clone(), sync, version, lines)?;
-        Self::with_scribe(path, scribe)
+        let writer = JournalWriter::begin(path.clone(), sync, version, lines)?;
+        Self::with_writer(path, writer)
     }
 
-    fn with_scribe(path: PathBuf, scribe: Scribe) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+    fn with_writer(path: PathBuf, writer: JournalWriter) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let journal = Arc::new(Self {
             path,
             queue: Mutex::default(),
@@ -90,7 +90,7 @@ impl Journal {
             long: Notify::new(),
         });
         let runner = Arc::clone(&journal);
-        let thread = std::thread::Builder::new().name("session-journal".into()).spawn(move || runner.run(scribe))?;
+        let thread = std::thread::Builder::new().name("session-journal".into()).spawn(move || runner.run(writer))?;
         Ok((journal, thread))
     }
 
@@ -98,8 +98,8 @@ impl Journal {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a line. Called under a shard's lock.
-    pub(super) fn push(&self, line: Line) -> Ticket {
+    /// Queues a line. The caller holds the shard's lock.
+    pub(super) fn push(&self, line: JournalLine) -> Ticket {
         let mut queue = self.queue();
         queue.lines.push(line);
         queue.pushed += 1;
@@ -112,10 +112,10 @@ impl Journal {
         ticket
     }
 
-    /// Ready when the line is on the disk.
+    /// Waits until the line is on the disk.
     pub(super) async fn written(&self, Ticket(line): Ticket) -> Result<(), JournalError> {
         let mut progress = self.progress.subscribe();
-        // The sender is `self`, so it is there.
+        // `self` is the sender, so it still exists.
         let Ok(now) = progress.wait_for(|now| now.written >= line || now.failed >= line).await else { return Ok(()) };
         match &now.error {
             Some(source) if now.written < line => {
@@ -125,13 +125,13 @@ impl Journal {
         }
     }
 
-    /// A snapshot begins: lines from now on may concern what it has collected already.
+    /// Called when a snapshot begins. Lines from now on may concern records that it has already collected.
     pub(super) fn snapshot_begins(&self) {
         self.queue().missed = Some(Vec::new());
     }
 
-    /// The snapshot is in its place: what it can't have missed need not be kept. If the new journal can't be written,
-    /// the old one goes on.
+    /// Called when the snapshot is in place: only lines that it may have missed must be kept. If the new journal can't
+    /// be written, the old one stays in use.
     pub(super) fn snapshot_succeeded(&self, version: u64) {
         let mut queue = self.queue();
         if let Some(lines) = queue.missed.take() {
@@ -145,20 +145,20 @@ impl Journal {
         self.queue().missed = None;
     }
 
-    /// Lets the thread end when everything is written.
+    /// Lets the thread end once everything is written.
     pub(super) fn stop(&self) {
         self.queue().stop = true;
         self.work.notify_one();
     }
 
-    fn run(&self, mut scribe: Scribe) {
+    fn run(&self, mut writer: JournalWriter) {
         loop {
             let Batch { lines, pushed, renewal, stop } = self.next();
             let is_idle = lines.is_empty() && renewal.is_none();
-            match scribe.write(lines, pushed, renewal) {
+            match writer.write(lines, pushed, renewal) {
                 Ok(()) => {
                     self.progress.send_modify(|progress| progress.written = pushed);
-                    if scribe.is_long() {
+                    if writer.is_long() {
                         self.long.notify_one();
                     }
                 }
@@ -194,14 +194,14 @@ mod tests {
     use super::*;
     use crate::{
         SessionId,
-        store::memory::{disk::fault, line::Removals},
+        store::memory::{atomic_file::fault, journal_line::Removals},
     };
 
-    fn line(number: u64) -> Line {
-        Line::one(&SessionId::of_owner(&number.to_string()), number, 0)
+    fn line(number: u64) -> JournalLine {
+        JournalLine::one(&SessionId::for_epoch(&number.to_string()), number, 0)
     }
 
-    fn written(path: &Path) -> Vec<Line> {
+    fn written(path: &Path) -> Vec<JournalLine> {
         Removals::read(&std::fs::read(path).unwrap()).unwrap().lines
     }
 
@@ -218,7 +218,7 @@ mod tests {
         thread.join().unwrap();
     }
 
-    /// A snapshot makes the lines before it superfluous, and none that it may have missed.
+    /// A snapshot makes the lines before it superfluous, but none that it may have missed.
     #[tokio::test]
     async fn a_snapshot_shortens_the_journal() {
         let folder = tempfile::tempdir().unwrap();
@@ -238,14 +238,14 @@ mod tests {
         thread.join().unwrap();
     }
 
-    /// A disk that takes nothing: the answer is an error, and the line is written with the next ones that can be.
+    /// If the disk refuses writes, the call returns an error, and the line is written with the next lines that can be.
     #[tokio::test]
     async fn a_line_that_could_not_be_written_is_an_error_and_is_retried() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let mut scribe = Scribe::begin(path.clone(), true, 1, &[]).unwrap();
-        scribe.refuse_writes();
-        let (journal, thread) = Journal::with_scribe(path.clone(), scribe).unwrap();
+        let mut writer = JournalWriter::begin(path.clone(), true, 1, &[]).unwrap();
+        writer.refuse_writes();
+        let (journal, thread) = Journal::with_writer(path.clone(), writer).unwrap();
         for number in 1..3 {
             let error = journal.written(journal.push(line(number))).await.unwrap_err();
             assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
@@ -260,8 +260,8 @@ mod tests {
         thread.join().unwrap();
     }
 
-    /// The journal is begun anew, but its name may not last: what is answered as written must be in the file that is at
-    /// its place, now and after a crash.
+    /// A new journal is begun, but its name may not be durable. A line that was reported as written must be in the file
+    /// at its path, now and after a crash.
     #[tokio::test]
     async fn a_journal_whose_folder_fails_is_not_lost() {
         for step in [fault::Step::Open, fault::Step::Sync] {
@@ -273,7 +273,8 @@ mod tests {
             journal.snapshot_begins();
             journal.written(journal.push(line(2))).await.unwrap();
             journal.snapshot_succeeded(9);
-            // With the old journal in its place all is well. With the new one, nobody knows which a crash would leave.
+            // With the old journal in place, all is well. With the new one, it is unknown which of the two a crash
+            // would leave.
             let certain = step == fault::Step::Open;
             for number in 3..6 {
                 assert_eq!(journal.written(journal.push(line(number))).await.is_ok(), certain, "{step:?}");
@@ -289,7 +290,7 @@ mod tests {
         }
     }
 
-    /// Without `sync` nobody is promised more than that the operating system has it.
+    /// Without `sync`, the store promises only that the operating system has the line.
     #[tokio::test]
     async fn without_sync_a_folder_that_fails_is_no_error() {
         let folder = tempfile::tempdir().unwrap();

@@ -6,12 +6,12 @@ use tokio::sync::Notify;
 
 use crate::store::Holder;
 
-/// A time-limited exclusive hold. However it ends before its time (given back, session removed, evicted or renamed),
-/// dropping it wakes who waits.
+/// A time-limited exclusive hold on a session. Dropping it wakes the waiters, whether it was given back or its session
+/// was removed, evicted or renamed.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) holder: Holder,
-    /// From when on it is over, in milliseconds since the Unix epoch.
+    /// When the lease ends, in milliseconds since the Unix epoch.
     pub(super) until: u64,
     ended: Arc<Notify>,
 }
@@ -21,7 +21,7 @@ impl Lease {
         Box::new(Self { holder, until, ended: Arc::default() })
     }
 
-    /// Ready when the lease ends before its time. Made under the shard's lock, so that no end is missed.
+    /// Completes when the lease ends before its time. Call it under the shard's lock, so that no end is missed.
     pub(super) fn ended(&self) -> tokio::sync::futures::OwnedNotified {
         Arc::clone(&self.ended).notified_owned()
     }

@@ -1,4 +1,4 @@
-//! Every schedule of two or three calls, by loom, over the very code that runs in production.
+//! Runs every schedule of two or three calls under loom, on the code that runs in production.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg session_layer_loom" CARGO_TARGET_DIR=target/loom LOOM_MAX_PREEMPTIONS=3 \
@@ -14,10 +14,10 @@ use std::{
 
 use loom::thread;
 
-use super::{ledger::Bounds, table::Table};
+use super::{occupancy::Bounds, table::Table};
 use crate::{
     Lifetime, SessionId,
-    id::Check,
+    id::TokenCheck,
     record::{Epoch, Owner, Record, RecordKind},
     store::{Create, Rename, Touch, Update, Usage, Version},
 };
@@ -30,11 +30,11 @@ fn now() -> SystemTime {
 
 fn record(owner: Option<&str>) -> Arc<Record> {
     let owner = owner.map(|name| Owner::new(name, Epoch::from_u64(1)).unwrap());
-    Arc::new(Record::session(Check::from_bytes([1; 16]), now(), Lifetime::default()).with_owner(owner))
+    Arc::new(Record::session(TokenCheck::from_bytes([1; 16]), now(), Lifetime::default()).with_owner(owner))
 }
 
 fn tombstone() -> Arc<Record> {
-    Arc::new(Record::tombstone(Check::from_bytes([1; 16]), now()))
+    Arc::new(Record::plain_tombstone(TokenCheck::from_bytes([1; 16]), now()))
 }
 
 fn usage() -> Usage {
@@ -44,7 +44,7 @@ fn usage() -> Usage {
 /// Two shards, and ids in both of them.
 struct Bench {
     table: Table,
-    /// In the first shard, in the second, in the first.
+    /// In the first, the second and the first shard.
     ids: [SessionId; 3],
 }
 
@@ -90,14 +90,14 @@ impl Bench {
         ids
     }
 
-    /// Totals, ledger and owner index agree with what is there.
+    /// Checks that totals, occupancy and owner index agree with the records.
     fn settled(&self) {
         let kinds: Vec<_> = (0..3).filter_map(|at| self.kind(at)).collect();
         let sessions = kinds.iter().filter(|kind| **kind == RecordKind::Session).count() as u64;
-        assert_eq!(self.table.shared.ledger.sessions(), sessions);
+        assert_eq!(self.table.shared.occupancy.sessions(), sessions);
         assert_eq!(self.table.totals().present(), sessions);
         let cost = |at: &usize| self.table.peek(&self.ids[*at], |held| super::slot::cost(&held.record)).unwrap();
-        assert_eq!(self.table.shared.ledger.bytes(), (0..3).filter_map(|at| cost(&at)).sum::<u64>());
+        assert_eq!(self.table.shared.occupancy.bytes(), (0..3).filter_map(|at| cost(&at)).sum::<u64>());
         let owners: std::collections::HashSet<_> = (0..3)
             .filter_map(|at| {
                 let owner = |held: &super::slot::Slot| held.record.owner().map(|owner| owner.name().clone());
@@ -108,7 +108,7 @@ impl Bench {
     }
 }
 
-/// Runs both in every schedule.
+/// Runs both calls in every schedule.
 fn every_schedule<A: Send + 'static, B: Send + 'static>(
     prepare: impl Fn() -> Arc<Bench> + Send + Sync + 'static,
     first: impl Fn(&Bench) -> A + Copy + Send + Sync + 'static,
@@ -161,7 +161,7 @@ fn one_of_two_updates_wins() {
     );
 }
 
-/// No update, touch or rename brings it back.
+/// No update or touch brings a removed session back.
 #[test]
 fn a_removed_session_stays_removed() {
     every_schedule(
@@ -184,7 +184,7 @@ fn a_removed_session_stays_removed() {
     );
 }
 
-/// Over two shards and within one.
+/// A rename over two shards, and one within a shard.
 #[test]
 fn a_rename_loses_no_update_and_revives_nothing() {
     for to in [1, 2] {
@@ -253,14 +253,14 @@ fn eviction_keeps_the_bound_and_evicts_no_more_than_needed() {
         |bench| bench.create(2, None).is_some(),
         |bench, first, second| {
             assert!(first && second);
-            assert_eq!(bench.table.shared.ledger.sessions(), 2);
+            assert_eq!(bench.table.shared.occupancy.sessions(), 2);
             assert_eq!(bench.kind(0), Some(RecordKind::Session));
             assert_eq!(bench.table.totals().evicted, 1);
         },
     );
 }
 
-/// A session created during a clear is there or cleared, whole.
+/// A session that is renamed during a clear is cleared under both of its ids.
 #[test]
 fn clear_is_atomic() {
     every_schedule(
@@ -269,7 +269,7 @@ fn clear_is_atomic() {
         |bench| bench.rename(0, &FIRST, 1, Some("alice")),
         |bench, cleared, renamed| {
             assert_eq!(cleared, 1);
-            // Renamed before the clear, or gone after it.
+            // It was renamed before the clear, or is gone after it.
             assert!(matches!(renamed, Rename::Renamed(_) | Rename::Gone));
             assert_eq!((bench.kind(0), bench.kind(1)), (None, None));
         },

@@ -1,4 +1,4 @@
-//! The store against a model that is simple enough to be believed: contents, order of eviction, byte count, owners.
+//! Compares the store with a model that is simple enough to trust: contents, order of eviction, byte count, owners.
 
 #![cfg(not(session_layer_loom))]
 
@@ -13,19 +13,19 @@ use proptest::prelude::*;
 
 use super::{
     MemoryStore, MemoryStoreBuilder,
-    ledger::Bounds,
+    occupancy::Bounds,
     slot::{Class, cost},
 };
 use crate::{
     Clock, Lifetime, SessionId, SessionStore, clock,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Epoch, Owner, Record},
     store::{Clearing, Create, Cursor, Listing, Owners, Rename, StoreErrorKind, Touch, Update, Usage, Version},
 };
 
 const START: u64 = 1_800_000_000_000;
 
-/// Without a journal no call of the store waits.
+/// Polls a call once. Without a journal, no call of the store waits.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -65,7 +65,7 @@ impl Model {
         self.held.iter().position(|held| held.id == *id && held.expires_at > self.now)
     }
 
-    /// Moves to the end: used just now.
+    /// Moves a record to the end, as the most recently used.
     fn used(&mut self, at: usize) -> &mut Held {
         let held = self.held.remove(at);
         self.held.push(held);
@@ -100,7 +100,7 @@ impl Model {
         }
     }
 
-    /// Evicts as the documentation says.
+    /// Evicts as documented.
     fn make_room(&mut self, newest: &SessionId, bounds: &Bounds) {
         loop {
             let victim = self.excess(bounds).iter().find_map(|class| {
@@ -124,7 +124,7 @@ impl Model {
         self.held.push(Held { id, record: Arc::clone(record), version, used_at, expires_at, loads: 0 });
     }
 
-    /// Makes the id free if what holds it has expired.
+    /// Frees the id if its record has expired.
     fn forget_expired(&mut self, id: &SessionId) {
         if let Some(at) = self.held.iter().position(|held| held.id == *id && held.expires_at <= self.now) {
             self.expired += u64::from(self.held.remove(at).record.is_session());
@@ -206,9 +206,9 @@ impl Pair {
         let entries = Entries::from_sorted([("n", &value[..])].into_iter()).expect("one key");
         let hour = Duration::from_secs(3_600);
         let lifetime = Lifetime::new(hour, hour).expect("an hour");
-        // Three of six have none.
+        // Three of the six numbers stand for no owner.
         let owner = owner.checked_sub(3).map(|owner| Owner::new(name(owner), Epoch::from_u64(1)).expect("a name"));
-        let record = Record::session(Check::from_bytes([1; 16]), self.clock.now(), lifetime);
+        let record = Record::session(TokenCheck::from_bytes([1; 16]), self.clock.now(), lifetime);
         Arc::new(record.with_entries(entries).with_owner(owner))
     }
 
@@ -302,7 +302,7 @@ impl Pair {
             Step::Rename { from, to, owner, stale } => self.rename(session(from), session(to), owner, stale)?,
             Step::Login(owner) => {
                 let name = name(owner);
-                let id = SessionId::of_owner(&name);
+                let id = SessionId::for_epoch(&name);
                 let usage = self.usage(3_600_000);
                 let before = self.model.live(&id);
                 let epoch = now(self.store.ensure_epoch(&name, usage)).unwrap();
@@ -316,7 +316,8 @@ impl Pair {
                         held.version = stored.version;
                         (held.used_at, held.expires_at) =
                             (clock::to_millis(stored.used_at), clock::to_millis(stored.expires_at));
-                        // An update as any other: whatever was spared as the newest before is not any more.
+                        // This is an update like any other, so what was spared before as the newest is spared no
+                        // longer.
                         if extended {
                             self.model.make_room(&id, &self.bounds);
                         }
@@ -341,7 +342,7 @@ impl Pair {
                 let swept = now(self.store.delete_idle(Duration::from_millis(unused).into())).unwrap();
                 let expired = self.model.sweep();
                 let (before, cutoff) = (self.model.sessions(), self.model.now - unused);
-                // A tenth of the hour that is the idle time.
+                // A tenth of the idle timeout of one hour.
                 self.model.held.retain(|held| !held.record.is_session() || held.used_at + 360_000 > cutoff);
                 let idle = before - self.model.sessions();
                 self.model.removed += idle;
@@ -362,7 +363,7 @@ impl Pair {
         let at = self.model.live(&from);
         let held = at.map_or(Version::from_u64(0), |at| self.model.held[at].version);
         let expected = if stale { Version::from_u64(u64::MAX) } else { held };
-        let tombstone = Arc::new(Record::tombstone(Check::from_bytes([1; 16]), usage.used_at));
+        let tombstone = Arc::new(Record::plain_tombstone(TokenCheck::from_bytes([1; 16]), usage.used_at));
         let outcome = now(self.store.rename(&from, &expected, &tombstone, &to, &record, usage)).unwrap();
         let Some(at) = at else {
             prop_assert_eq!(outcome, Rename::Gone);
@@ -375,7 +376,7 @@ impl Pair {
         } else {
             let Rename::Renamed(version) = outcome else { return Err(TestCaseError::fail("it could be renamed")) };
             let left = Usage::at(&tombstone, usage.used_at);
-            // First the new one, then the tombstone: the order in which they count as used.
+            // The new record counts as used first, then the tombstone.
             let mut old = self.model.held.remove(at);
             self.model.removed += u64::from(old.record.is_session());
             self.model.forget_expired(&to);
@@ -426,7 +427,7 @@ impl Pair {
 }
 
 impl MemoryStore {
-    /// Record and version, without counting as a use.
+    /// Returns the record and its version, without counting as a use.
     async fn table_peek(&self, id: &SessionId) -> Option<(Arc<Record>, Version)> {
         let peek = self.core().table.peek(id, |held| (Arc::clone(&held.record), Version::from_u64(held.version)));
         peek.expect("the store is open")
@@ -434,7 +435,7 @@ impl MemoryStore {
 }
 
 fn session(number: u8) -> SessionId {
-    SessionId::of_owner(&format!("session {number}"))
+    SessionId::for_epoch(&format!("session {number}"))
 }
 
 fn name(owner: u8) -> String {
@@ -474,18 +475,19 @@ fn an_extended_epoch_makes_room() {
     }
 }
 
-/// With many shards the victim is the oldest of its shard, so it is among the oldest of all. Of 64,000 sessions in 64 shards
-/// 2,000 go, so 31 of each shard, give or take 6 (Poisson); the 31st of a shard is the 2,000th of all, give or take 360. The
-/// youngest victim is then within 500 of the 2,000th by one standard deviation; 5 % of all, 3,200, are more than six.
+/// With many shards, the victim is the oldest of its shard, so it is among the oldest of all. Of 64,000 sessions in 64
+/// shards, 2,000 are evicted: 31 of each shard, give or take 6 (Poisson). The 31st of a shard is the 2,000th of all,
+/// give or take 360. So one standard deviation puts the youngest victim within 500 of the 2,000th; 5 % of all, 3,200,
+/// are more than six.
 #[test]
 fn the_order_of_eviction_deviates_little() {
     let clock = Clock::manual(UNIX_EPOCH + Duration::from_millis(START));
     let capacity = 64_000;
     let store = MemoryStoreBuilder::default().capacity(capacity).clock(clock.clone()).open().unwrap();
     assert_eq!(store.core().table.shard_count(), 64);
-    let record = Arc::new(Record::session(Check::from_bytes([1; 16]), clock.now(), Lifetime::default()));
+    let record = Arc::new(Record::session(TokenCheck::from_bytes([1; 16]), clock.now(), Lifetime::default()));
     let usage = Usage::at(&record, clock.now());
-    let id = |number: u64| SessionId::of_owner(&number.to_string());
+    let id = |number: u64| SessionId::for_epoch(&number.to_string());
     for number in 0..capacity {
         now(store.create(&id(number), &record, usage)).unwrap();
     }
@@ -495,6 +497,6 @@ fn the_order_of_eviction_deviates_little() {
     let statistics = store.statistics();
     assert_eq!((statistics.present, statistics.evicted), (capacity, 2_000));
     let youngest = (0..capacity + 2_000).rfind(|&number| now(store.metadata(&id(number))).unwrap().is_none());
-    // The oldest 2,000 went, give or take.
+    // About the oldest 2,000 were evicted.
     assert!(youngest.expect("2,000 went") < 2_000 + capacity / 20, "{youngest:?}");
 }

@@ -1,4 +1,4 @@
-//! Which sessions each owner has.
+//! The index of each owner's sessions.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +11,7 @@ use crate::{id::SessionId, record::Record};
 
 /// The ids of each owner's sessions, live or not yet swept.
 ///
-/// Its locks are the innermost ones: they are taken under a shard's lock and none is taken under them. So the index
+/// Its locks are the innermost ones: they are taken under a shard's lock, and no lock is taken under them. So the index
 /// changes in the same step as the session.
 #[derive(Debug)]
 pub(super) struct Owners {
@@ -22,11 +22,11 @@ pub(super) struct Owners {
 #[derive(Debug, Default)]
 struct Part {
     sessions: HashMap<Arc<str>, Sessions>,
-    /// Counts every change of this part.
+    /// The number of changes to this part.
     changes: u64,
 }
 
-/// Most owners have one session.
+/// An owner's sessions. Most owners have one.
 #[allow(clippy::box_collection, reason = "the set is the rare case, and would make every entry three times as large")]
 #[derive(Debug)]
 enum Sessions {
@@ -44,7 +44,7 @@ impl Owners {
         lock(&self.parts[(hash % self.parts.len() as u64) as usize])
     }
 
-    /// Adds a session, if the record is one and has an owner.
+    /// Adds a session, if the record is a session with an owner.
     pub(super) fn add(&self, id: SessionId, record: &Record) {
         let Some(owner) = record.owner().filter(|_| record.is_session()) else { return };
         let mut part = self.part(owner.name());
@@ -63,7 +63,7 @@ impl Owners {
         }
     }
 
-    /// Forgets a session, if the record is one and has an owner.
+    /// Removes a session, if the record is a session with an owner.
     pub(super) fn forget(&self, id: &SessionId, record: &Record) {
         let Some(owner) = record.owner().filter(|_| record.is_session()) else { return };
         let mut part = self.part(owner.name());
@@ -86,7 +86,7 @@ impl Owners {
         self.part(owner).sessions.contains_key(owner)
     }
 
-    /// The ids of an owner's sessions, and a number that changes before the next change of them.
+    /// Returns the ids of an owner's sessions, and a number that will differ after any later change to them.
     pub(super) fn ids(&self, owner: &str) -> (Vec<SessionId>, u64) {
         let part = self.part(owner);
         let ids = match part.sessions.get(owner) {
@@ -97,12 +97,12 @@ impl Owners {
         (ids, part.changes)
     }
 
-    /// The number that [`ids`](Self::ids) gives.
+    /// The number that [`ids`](Self::ids) returns.
     pub(super) fn changes(&self, owner: &str) -> u64 {
         self.part(owner).changes
     }
 
-    /// Forgets everything. The caller holds every shard's lock.
+    /// Removes everything. The caller holds every shard's lock.
     pub(super) fn clear(&self) {
         for part in &self.parts {
             let mut part = lock(part);
@@ -111,7 +111,7 @@ impl Owners {
         }
     }
 
-    /// How many owners have a session.
+    /// The number of owners with a session.
     #[cfg(all(test, session_layer_loom))]
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(|part| lock(part).sessions.len()).sum()

@@ -1,4 +1,4 @@
-//! What a store finds when it is opened.
+//! Restores the sessions of a store when it is opened.
 
 use std::{
     fs::{self, File},
@@ -12,25 +12,27 @@ use std::{
 };
 
 use super::{
-    disk,
+    atomic_file,
     error::MemoryOpenError,
     journal::Journal,
-    keeper::Keeper,
-    ledger::Bounds,
-    line::Removals,
+    journal_line::Removals,
+    occupancy::Bounds,
     snapshot::{self, ReadError, Saved},
+    snapshotter::Snapshotter,
     table::Table,
 };
 
-/// Versions given between the last thing that reached the disk and a crash are unknown: there are far fewer.
+/// The gap that is left for versions given between the last write that reached the disk and a crash. Their number is
+/// unknown, but far smaller.
 const VERSION_GAP_BITS: u32 = 40;
 
-/// The gap with which the last store of this process began.
+/// The first version of the last store that this process opened, in gaps.
 static LAST_GAP: AtomicU64 = AtomicU64::new(0);
 
-/// The version with which a store begins. It is above all versions in its files and above all versions that other
-/// stores with files have given in this process. A caller that still holds a version of a closed store therefore can't
-/// meet it again in the store that is opened in its place, even if the files are gone or were set aside meanwhile.
+/// Returns the version with which a store begins. It is above all versions in the store's files, and above all versions
+/// that other stores with files have given in this process. So a caller that still holds a version of a closed store
+/// can't meet it again in the store that is opened in its place, even if the files are gone or were moved aside
+/// meanwhile.
 fn first_version(known: u64) -> u64 {
     let gap = |last: u64| last.max(known >> VERSION_GAP_BITS) + 1;
     gap(LAST_GAP.update(Ordering::AcqRel, Ordering::Acquire, gap)) << VERSION_GAP_BITS
@@ -40,40 +42,40 @@ fn first_version(known: u64) -> u64 {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Restored {
-    /// Sessions that live again.
+    /// The number of sessions that were restored.
     pub sessions: u64,
-    /// Records of the snapshot that have expired meanwhile.
+    /// The number of the snapshot's records that have expired meanwhile.
     pub expired: u64,
-    /// Records of the snapshot that were removed, renamed or revoked after it was begun.
+    /// The number of the snapshot's records that were removed, renamed or revoked after it was begun.
     pub removed: u64,
-    /// Sessions for which there was no room: the capacity is smaller than it was.
+    /// The number of sessions that were evicted, since the capacity is smaller than it was.
     pub evicted: u64,
     /// When the snapshot was begun; `None` if there was none.
     pub written_at: Option<SystemTime>,
-    /// Where damaged files were moved, if that was asked for and there were any.
+    /// Where damaged files were moved, if there were any and the builder's `move_damaged_aside` is set.
     pub moved_aside: Vec<PathBuf>,
 }
 
-/// Opens what is at `path`: an empty table if nothing is.
+/// Opens the snapshot and journal at `path`, or an empty table if there are none.
 pub(super) fn open(
     path: PathBuf,
     bounds: Bounds,
     sync: bool,
     move_aside: bool,
     now: u64,
-) -> Result<(Table, Keeper, Restored), MemoryOpenError> {
+) -> Result<(Table, Snapshotter, Restored), MemoryOpenError> {
     if path.is_dir() {
-        let problem = format!("names a folder: {}", path.display());
+        let problem = format!("names a directory: {}", path.display());
         return Err(MemoryOpenError::Setting { setting: "snapshot_path", problem });
     }
     let lock = lock(&path)?;
-    let journal_path = disk::beside(&path, ".journal");
+    let journal_path = atomic_file::beside(&path, ".journal");
     let mut restored = Restored::default();
     let (saved, removals) = match read(&path, &journal_path, now, &mut restored) {
         Err(MemoryOpenError::Damaged { path: damaged, problem }) if move_aside => {
             restored = Restored { moved_aside: aside(&[&path, &journal_path], now)?, ..Restored::default() };
             tracing::warn!(
-                target: super::TARGET, path = %damaged.display(), problem, moved_to = ?restored.moved_aside,
+                target: super::events::TARGET, path = %damaged.display(), problem, moved_to = ?restored.moved_aside,
                 "a damaged file was set aside: the store starts empty"
             );
             Default::default()
@@ -82,30 +84,30 @@ pub(super) fn open(
     };
     let version = saved.iter().map(|saved| saved.version).fold(removals.version, u64::max);
     let version = first_version(version);
-    // The old lines stay until the next snapshot: the old snapshot is still the last one.
+    // The old lines stay until the next snapshot, since the old snapshot is still the last one.
     let (journal, thread) = Journal::start(journal_path.clone(), sync, version, &removals.lines)
         .map_err(|source| MemoryOpenError::Io { operation: "write", path: journal_path, source })?;
     let table = Table::new(bounds, version, Some(Arc::clone(&journal)), now);
     restored.evicted = table.restore(saved);
-    restored.sessions = table.shared.ledger.sessions();
+    restored.sessions = table.shared.occupancy.sessions();
     tracing::debug!(
-        target: super::TARGET, path = %path.display(), sessions = restored.sessions, expired = restored.expired,
+        target: super::events::TARGET, path = %path.display(), sessions = restored.sessions, expired = restored.expired,
         removed = restored.removed, evicted = restored.evicted, "restored"
     );
-    Ok((table, Keeper::new(path, lock, journal, thread), restored))
+    Ok((table, Snapshotter::new(path, lock, journal, thread), restored))
 }
 
-/// Locks the path against a second store, also in this process.
+/// Locks the path against a second store, in this process or another one.
 fn lock(path: &Path) -> Result<File, MemoryOpenError> {
-    let lock = disk::beside(path, ".lock");
+    let lock = atomic_file::beside(path, ".lock");
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|source| {
             let path = folder.to_owned();
-            MemoryOpenError::Io { operation: "make the folder", path, source }
+            MemoryOpenError::Io { operation: "create the directory", path, source }
         })?;
     }
     let failed = |source| MemoryOpenError::Io { operation: "lock", path: lock.clone(), source };
-    let file = disk::private().create(true).truncate(false).open(&lock).map_err(failed)?;
+    let file = atomic_file::private().create(true).truncate(false).open(&lock).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(MemoryOpenError::InUse { path: path.to_owned(), lock }),
@@ -158,14 +160,14 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Moves files aside, each under a name that is free.
+/// Moves files aside, each to a name that is free.
 fn aside(paths: &[&Path], now: u64) -> Result<Vec<PathBuf>, MemoryOpenError> {
     let mut moved = Vec::new();
     for path in paths.iter().filter(|path| path.exists()) {
-        let free = (0u32..).map(|number| disk::beside(path, &format!(".damaged-{now}-{number}")));
-        let to = free.into_iter().find(|to| !to.exists()).unwrap_or_else(|| disk::beside(path, ".damaged"));
+        let free = (0u32..).map(|number| atomic_file::beside(path, &format!(".damaged-{now}-{number}")));
+        let to = free.into_iter().find(|to| !to.exists()).unwrap_or_else(|| atomic_file::beside(path, ".damaged"));
         let move_aside = || {
-            let folder = disk::Folder::of(path)?;
+            let folder = atomic_file::Folder::of(path)?;
             fs::rename(path, &to)?;
             folder.sync()
         };
@@ -179,18 +181,19 @@ fn aside(paths: &[&Path], now: u64) -> Result<Vec<PathBuf>, MemoryOpenError> {
 }
 
 impl Table {
-    /// Puts records back in their order of use. How many sessions found no room.
+    /// Restores records in their order of use. Returns how many sessions were evicted.
     fn restore(&self, mut saved: Vec<Saved>) -> u64 {
         let mut evicted = 0;
-        // Stable: of one shard, those of one instant stay in the order in which they were written.
+        // A stable sort: records of one shard with the same stamp stay in the order in which they were written.
         saved.sort_by_key(|saved| saved.stamp);
         for saved in saved {
             let id = saved.id;
-            // The table is new: it is not closed.
+            // The table is new, so it is not closed.
             let Ok(mut shard) = self.shard_at(self.shard_of(&id)) else { break };
             let other = shard.find(&id).map(|slot| (slot, shard.slot(slot).version));
             match other {
-                // An id that was removed and stored anew while the snapshot was written is in it twice.
+                // If an id was removed and created again while the snapshot was written, the snapshot contains it
+                // twice.
                 Some((_, version)) if version > saved.version => continue,
                 Some((slot, _)) => drop(shard.take(&self.shared, slot, super::shard::Fate::Removed)),
                 None => {}
@@ -203,14 +206,14 @@ impl Table {
     }
 }
 
-/// For the fuzz target: whatever a snapshot and a journal hold, right checksums or not, is restored or refused.
+/// For the fuzz target: any snapshot and journal, with valid checksums or not, is restored or refused.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) {
     const NOW: u64 = 1_800_000_000_000;
     let Some((&how, data)) = data.split_first() else { return };
     let (journal, data) = data.split_at(data.len().min(usize::from(how >> 2) * 8));
-    // Their checksums are made right: else no byte would get past them.
-    let removals = Removals::read(&super::line::of_lines(journal)).expect("its lines are whole");
+    // The checksums are made valid, since otherwise no input would get past them.
+    let removals = Removals::read(&super::journal_line::of_lines(journal)).expect("its lines are whole");
     let _ = Removals::read(journal);
     let bytes = match how & 3 {
         0 => data.to_vec(),
@@ -228,7 +231,7 @@ pub(crate) fn fuzz(data: &[u8]) {
     let version = ((head.version.max(removals.version) >> VERSION_GAP_BITS) + 1) << VERSION_GAP_BITS;
     let table = Table::new(Bounds::new(2, 1 << 20), version, None, NOW);
     let evicted = table.restore(saved);
-    assert!(evicted <= ids.len() as u64 && table.shared.ledger.sessions() <= 2);
+    assert!(evicted <= ids.len() as u64 && table.shared.occupancy.sessions() <= 2);
     for id in &ids {
         if let Some(stored) = table.load(id, NOW).expect("it is open") {
             assert!(stored.expires_at > crate::clock::from_millis(NOW));

@@ -1,10 +1,10 @@
-//! One shard of the table: everything that changes under one lock.
+//! One shard of the table: the state under one lock.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
     journal::Journal,
-    ledger::{Bounds, Ledger},
+    occupancy::{Bounds, Occupancy},
     owners::Owners,
     slot::{self, CLASSES, Class, Slot},
     sync::{Apart, AtomicU64, Ordering},
@@ -14,23 +14,23 @@ use crate::{
     clock,
     id::SessionId,
     record::Record,
-    store::{Stored, Usage, links::Links, seed::Seed},
+    store::{Stored, Usage, id_hash::IdHash, slot_rings::SlotRings},
 };
 
-/// What the shards share.
+/// State that the shards share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bounds: Bounds,
-    pub(super) ledger: Apart<Ledger>,
+    pub(super) occupancy: Apart<Occupancy>,
     pub(super) owners: Owners,
-    /// The last version that was given.
+    /// The last version that was given to a record.
     pub(super) version: Apart<AtomicU64>,
-    /// Where removals are written down, if there are snapshots.
+    /// Where removals are recorded, if there are snapshots.
     pub(super) journal: Option<Arc<Journal>>,
 }
 
 impl Shared {
-    /// A version that no state of any id had before.
+    /// Returns a version that no state of any id had before.
     pub(super) fn next_version(&self) -> u64 {
         self.version.fetch_add(1, Ordering::AcqRel) + 1
     }
@@ -44,7 +44,7 @@ pub(super) enum Fate {
     Removed,
 }
 
-/// How many sessions a shard has seen come and go.
+/// The numbers of sessions that were added to a shard and left it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Totals {
     pub(super) created: u64,
@@ -54,7 +54,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Sessions that came and did not go: live, or expired and not yet swept.
+    /// Sessions that were added and have not left: live, or expired and not yet swept.
     pub(super) fn present(&self) -> u64 {
         self.created - self.expired - self.evicted - self.removed
     }
@@ -67,28 +67,29 @@ impl Totals {
     }
 }
 
-/// Records under ids, their order of use, and when they expire. Every step here is O(1), but for what is expired.
+/// Records by id, their order of use, and their expiries. Every step here is O(1), except for taking out what has
+/// expired.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: HashMap<SessionId, u32, Seed>,
+    index: HashMap<SessionId, u32, IdHash>,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     /// One ring per class, the least recently used first.
-    order: Links,
+    order: SlotRings,
     wheel: Wheel,
     last_stamp: u64,
     pub(super) totals: Totals,
-    /// Set by `close`: nothing is read or changed any more.
+    /// Set by `close`. Nothing is read or changed afterwards.
     pub(super) closed: bool,
 }
 
 impl Shard {
-    pub(super) fn new(seed: Seed, now: u64) -> Self {
+    pub(super) fn new(id_hash: IdHash, now: u64) -> Self {
         Self {
-            index: HashMap::with_hasher(seed),
+            index: HashMap::with_hasher(id_hash),
             slots: Vec::new(),
             free: Vec::new(),
-            order: Links::new(CLASSES as u32),
+            order: SlotRings::new(CLASSES as u32),
             wheel: Wheel::new(now),
             last_stamp: 0,
             totals: Totals::default(),
@@ -106,7 +107,7 @@ impl Shard {
         self.find(id).filter(|&slot| !self.slot(slot).is_expired(now))
     }
 
-    /// A slot that `find`, a ring or the wheel named.
+    /// A slot whose number came from `find`, a ring or the wheel.
     pub(super) fn slot(&self, slot: u32) -> &Slot {
         self.slots[slot as usize].as_ref().expect("the index, the rings and the wheel name slots in use only")
     }
@@ -115,14 +116,15 @@ impl Shard {
         self.slots[slot as usize].as_mut().expect("the index, the rings and the wheel name slots in use only")
     }
 
-    /// The slots from `from` on, those in use, with their numbers.
+    /// All slots from number `from` on, with their numbers. Free slots are `None`.
     pub(super) fn slots_from(&self, from: u32) -> impl Iterator<Item = (u32, Option<&Slot>)> {
-        // Counted by the slots, not from `from`: a cursor can name any number, and the one after the last is none.
+        // Numbered by the slots themselves, not by counting from `from`: a cursor can contain any number, and the
+        // largest has no successor.
         let slots = self.slots.iter().enumerate().skip(from as usize);
         slots.map(|(number, slot)| (number as u32, slot.as_ref()))
     }
 
-    /// Loads, which counts as a use.
+    /// Loads a record, which counts as a use.
     pub(super) fn load(&mut self, slot: u32, now: u64) -> Stored {
         self.used(slot, now);
         let held = self.slot_mut(slot);
@@ -141,7 +143,7 @@ impl Shard {
         self.order.push(head, slot);
     }
 
-    /// Stores a record under an id that holds nothing; its version.
+    /// Stores a record under an id that has none. Returns its version.
     pub(super) fn create(
         &mut self,
         shared: &Shared,
@@ -158,13 +160,13 @@ impl Shard {
         version
     }
 
-    /// Puts a slot in, as the most recently used.
+    /// Inserts a slot as the most recently used.
     pub(super) fn insert(&mut self, shared: &Shared, slot: Slot) {
         self.last_stamp = self.last_stamp.max(slot.stamp);
         if slot.record.is_session() {
             self.totals.created += 1;
         }
-        shared.ledger.add(&slot.record);
+        shared.occupancy.add(&slot.record);
         shared.owners.add(slot.id, &slot.record);
         let (id, class, expires_at) = (slot.id, Class::of(&slot.record), slot.expires_at);
         let number = match self.free.pop() {
@@ -183,7 +185,8 @@ impl Shard {
         self.wheel.schedule(number, expires_at);
     }
 
-    /// Replaces the record in a slot; the old one, to be dropped when the lock is released, and the new version.
+    /// Replaces the record in a slot. Returns the old one, which the caller drops after it has released the lock, and
+    /// the new version.
     pub(super) fn replace(
         &mut self,
         shared: &Shared,
@@ -204,8 +207,8 @@ impl Shard {
             (false, true) => self.totals.created += 1,
             _ => {}
         }
-        shared.ledger.subtract(&old);
-        shared.ledger.add(record);
+        shared.occupancy.subtract(&old);
+        shared.occupancy.add(record);
         if old.owner().map(|owner| owner.name()) != record.owner().map(|owner| owner.name())
             || old.is_session() != record.is_session()
         {
@@ -217,7 +220,7 @@ impl Shard {
         (old, version)
     }
 
-    /// Moves use and expiry; the expiry before.
+    /// Moves the last use and the expiry, but neither of them back.
     pub(super) fn touch(&mut self, slot: u32, usage: Usage, now: u64) {
         let held = self.slot_mut(slot);
         let (used_at, expires_at) = millis(&held.record, usage);
@@ -236,7 +239,7 @@ impl Shard {
         }
     }
 
-    /// Takes a slot out. The caller drops it when the lock is released.
+    /// Takes a slot out. The caller drops it after it has released the lock.
     pub(super) fn take(&mut self, shared: &Shared, slot: u32, fate: Fate) -> Slot {
         self.order.unlink(slot);
         self.wheel.cancel(slot);
@@ -244,7 +247,7 @@ impl Shard {
             self.slots[slot as usize].take().expect("the index, the rings and the wheel name slots in use only");
         self.free.push(slot);
         self.index.remove(&taken.id);
-        shared.ledger.subtract(&taken.record);
+        shared.occupancy.subtract(&taken.record);
         shared.owners.forget(&taken.id, &taken.record);
         if taken.record.is_session() {
             let total = match fate {
@@ -257,7 +260,7 @@ impl Shard {
         taken
     }
 
-    /// Takes out what has expired, in about `budget` steps; whether that was all.
+    /// Takes out what has expired, in about `budget` steps. Returns whether that was all.
     pub(super) fn expire(&mut self, shared: &Shared, now: u64, budget: usize, taken: &mut Vec<Slot>) -> bool {
         let mut due = Vec::new();
         let slots = &self.slots;
@@ -267,10 +270,10 @@ impl Shard {
         all
     }
 
-    /// The least recently used of a class, but for `newest` and for epochs of owners that have sessions: without its
-    /// epoch a session is revoked.
+    /// Returns the least recently used record of a class, except `newest` and the epochs of owners that have sessions:
+    /// a session without its epoch would be revoked.
     pub(super) fn victim(&mut self, shared: &Shared, class: Class, newest: &SessionId) -> Option<u32> {
-        /// How many epochs in use are passed over at once. They go to the end of their ring.
+        /// How many epochs in use are skipped in one call. They move to the end of their ring.
         const TRIES: usize = 8;
 
         for _ in 0..TRIES {
@@ -288,17 +291,17 @@ impl Shard {
         None
     }
 
-    /// Empties the shard; what was in it, to be dropped when the locks are released. The caller holds every shard's
-    /// lock and clears what they share.
+    /// Empties the shard. Returns its contents, which the caller drops after it has released the locks. The caller
+    /// holds every shard's lock and clears the state that they share.
     pub(super) fn clear(&mut self, now: u64) -> Vec<Option<Slot>> {
         self.totals.removed += self.totals.present();
-        let seed = self.index.hasher().clone();
-        let fresh = Self { totals: self.totals, last_stamp: self.last_stamp, ..Self::new(seed, now) };
+        let id_hash = self.index.hasher().clone();
+        let fresh = Self { totals: self.totals, last_stamp: self.last_stamp, ..Self::new(id_hash, now) };
         std::mem::replace(self, fresh).slots
     }
 }
 
-/// Use and expiry in milliseconds, the expiry capped by the record's absolute limit.
+/// The last use and the expiry in milliseconds, the latter capped by the record's absolute limit.
 fn millis(record: &Record, usage: Usage) -> (u64, u64) {
     (clock::to_millis(usage.used_at), clock::to_millis(usage.expires_at.min(record.absolute_limit())))
 }

@@ -1,4 +1,4 @@
-//! What the table keeps of one session beside its record.
+//! A record in the table, with its bookkeeping.
 
 use std::{mem::size_of, sync::Arc};
 
@@ -18,13 +18,13 @@ pub(super) struct Slot {
     pub(super) version: u64,
     pub(super) used_at: u64,
     pub(super) expires_at: u64,
-    /// Place in the order of use: see [`stamp_after`].
+    /// The place in the order of use, see [`stamp_after`].
     pub(super) stamp: u64,
     pub(super) loads: u32,
     pub(super) lease: Option<Box<Lease>>,
 }
 
-/// Which ring of the order of use a record is in. Eviction empties the earlier ones first.
+/// The ring of the order of use that a record is in. Eviction empties the earlier ones first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     Ownerless = 0,
@@ -45,7 +45,7 @@ impl Class {
         }
     }
 
-    /// The ring's head.
+    /// The head of the class's ring.
     pub(super) fn head(self) -> u32 {
         self as u32
     }
@@ -91,11 +91,11 @@ impl Slot {
     }
 }
 
-/// Bits of a stamp that tell uses within one millisecond apart.
+/// The bits of a stamp that distinguish uses within one millisecond.
 const STAMP_BITS: u32 = 16;
 
-/// The stamp of a use at `now`: ascending within a shard whatever the clock does, and comparable between shards to the
-/// millisecond. So the order of use and the time of the last access are one number.
+/// Returns the stamp of a use at `now`. Stamps ascend within a shard, whatever the clock does, and can be compared
+/// between shards to the millisecond. So the order of use and the time of the last access are one number.
 pub(super) fn stamp_after(last: u64, now: u64) -> u64 {
     (now << STAMP_BITS).max(last + 1)
 }
@@ -104,14 +104,15 @@ pub(super) fn stamp_millis(stamp: u64) -> u64 {
     stamp >> STAMP_BITS
 }
 
-/// What a record costs in this store, in bytes of resident memory: its allocations as a common allocator rounds them,
-/// its share of the slots, links, hash table and owner index, which grow by doubling, and what the allocator can't use.
+/// The cost of a record in this store, in bytes of resident memory: its allocations as a common allocator rounds them;
+/// its share of the slots, links, hash table and owner index, which grow by doubling; and what the allocator can't
+/// reuse.
 pub(super) fn cost(record: &Record) -> u64 {
-    /// Two counters beside the record, in one allocation with it.
+    /// The record and its two reference counters, in one allocation.
     const SHARED: usize = size_of::<Record>() + 2 * size_of::<usize>();
-    /// Slot and two links, and a place in the hash table that is between 7/16 and 7/8 full.
+    /// The slot, its two links, and a place in the hash table, which is between 7/16 and 7/8 full.
     const INDEX: usize = size_of::<Slot>() + 16 + 40;
-    /// The owner's entry in the index of owners, with one id in it.
+    /// The owner's entry in the owner index, with one id in it.
     const OWNER_INDEX: usize = 96;
 
     let entries = record.entries().as_bytes().len();
@@ -121,16 +122,17 @@ pub(super) fn cost(record: &Record) -> u64 {
     (used + used / UNUSABLE + if entries > LARGE { entries / UNUSABLE_LARGE } else { 0 }) as u64
 }
 
-/// What an allocation takes: eight bytes of header, in steps of 16.
+/// The size of an allocation, with a header of eight bytes: a multiple of 16, at least 32.
 fn allocated(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16).max(32)
 }
 
-/// One part in this many is added for what coming and going of different sizes leaves unusable, and for what one thread's
-/// part of the heap keeps while another's grows. Measured with the system's allocator on Linux: see the soak in
-/// `benches/engines`.
+/// One part in this many is added for space that can't be reused: holes left by records of different sizes, and what
+/// one thread's part of the heap keeps while another's grows. Measured with the system's allocator on Linux: see the
+/// soak in `benches/engines`.
 const UNUSABLE: usize = 4;
 
-/// Above this size another part in this many: a hole that a large one leaves is rarely filled by one of its size.
+/// Above this size, one more part in `UNUSABLE_LARGE` is added: the hole that a large record leaves is rarely filled by
+/// another of its size.
 const LARGE: usize = 4_096;
 const UNUSABLE_LARGE: usize = 8;

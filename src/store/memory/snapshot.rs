@@ -1,4 +1,4 @@
-//! The form of a snapshot.
+//! The format of a snapshot.
 
 use std::{
     io::{self, Read, Write},
@@ -6,10 +6,10 @@ use std::{
     time::SystemTime,
 };
 
-use super::{line::MOST_VERSION, slot::Slot};
+use super::{journal_line::MOST_VERSION, slot::Slot};
 use crate::{clock, id::SessionId, record::Record};
 
-/// `session-layer snapshot`, form 1.
+/// `session-layer snapshot`, format 1.
 const MAGIC: [u8; 8] = *b"SLSNAP\0\x01";
 
 /// Magic, version, time, checksum.
@@ -18,13 +18,13 @@ const HEAD_BYTES: usize = 8 + 8 + 8 + 4;
 /// Id, version, use, expiry, order of use, loads, length of the record.
 const ENTRY_HEAD_BYTES: usize = 16 + 4 * 8 + 2 * 4;
 
-/// From this size on a block is closed.
+/// The size in bytes from which a block is closed.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Stamps are below: the end of the year 9999 is, and 2^59 uses after it.
+/// Stamps from this one on are refused. That leaves room for 2^59 uses after the end of the year 9999.
 const MOST_STAMP: u64 = 0xf << 60;
 
-/// One record as a snapshot keeps it. Times are milliseconds.
+/// One record in a snapshot. Times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Saved {
     pub(super) id: SessionId,
@@ -49,7 +49,7 @@ impl Saved {
     }
 }
 
-/// Writes a snapshot: head, blocks, and an end without which it is cut off.
+/// Writes a snapshot: a head, blocks, and an end. A snapshot without its end is cut off.
 ///
 /// ```text
 /// head   magic: 8 bytes │ version: u64 │ written at: u64 │ CRC-32 of these
@@ -69,7 +69,7 @@ pub(super) struct SnapshotWriter<W> {
 }
 
 impl<W: Write> SnapshotWriter<W> {
-    /// Begins a snapshot. No version up to `version` will be given again after it is restored.
+    /// Begins a snapshot. After it is restored, no version up to `version` is given again.
     pub(super) fn begin(mut to: W, version: u64, now: u64) -> io::Result<Self> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         head.extend(MAGIC);
@@ -107,7 +107,7 @@ impl<W: Write> SnapshotWriter<W> {
         Ok(())
     }
 
-    /// Ends the snapshot; what it was written to.
+    /// Ends the snapshot. Returns the writer.
     pub(super) fn end(mut self) -> io::Result<W> {
         if !self.block.is_empty() {
             self.close_block()?;
@@ -150,16 +150,16 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// What a snapshot says of itself.
+/// The head of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
-    /// The latest version that it names.
+    /// The latest version in the head or an entry.
     pub(super) version: u64,
     pub(super) written_at: SystemTime,
 }
 
-/// Reads a whole snapshot of `size` bytes, whatever it holds, and shows each entry to `keep`. Only when it answers `Ok`
-/// were they all of one whole snapshot.
+/// Reads a snapshot of `size` bytes, which may contain anything, and passes each entry to `keep`. The entries can be
+/// trusted only after this has returned `Ok`.
 pub(super) fn read(mut from: impl Read, size: u64, mut keep: impl FnMut(Saved)) -> Result<Head, ReadError> {
     let head: [u8; HEAD_BYTES] = take(&mut from)?;
     if head[..8] != MAGIC {
@@ -178,7 +178,7 @@ pub(super) fn read(mut from: impl Read, size: u64, mut keep: impl FnMut(Saved)) 
         if length == 0 {
             break;
         }
-        // So that a damaged length takes no more memory than there is file.
+        // A damaged length must not allocate more memory than the file has bytes.
         if length > size {
             return Err(ReadError::Damaged("it is cut off"));
         }
@@ -193,7 +193,7 @@ pub(super) fn read(mut from: impl Read, size: u64, mut keep: impl FnMut(Saved)) 
         blocks += 1;
         let mut rest = &block[..];
         while !rest.is_empty() {
-            let saved = entry(&mut rest).ok_or(ReadError::Damaged("a block holds something else than records"))?;
+            let saved = entry(&mut rest).ok_or(ReadError::Damaged("a block contains something other than records"))?;
             version = version.max(saved.version);
             if saved.stamp >= MOST_STAMP {
                 return Err(ReadError::Damaged("an order of use in it is out of range"));
@@ -243,7 +243,7 @@ fn take<const N: usize>(from: &mut impl Read) -> Result<[u8; N], ReadError> {
     Ok(bytes)
 }
 
-/// A snapshot whose checksums are right, with this as its only block.
+/// A snapshot with valid checksums and these bytes as its only block.
 #[cfg(fuzzing)]
 pub(super) fn of_block(block: &[u8]) -> Vec<u8> {
     let mut writer = SnapshotWriter::begin(Vec::new(), 99, 0).expect("memory");
@@ -251,19 +251,19 @@ pub(super) fn of_block(block: &[u8]) -> Vec<u8> {
     writer.end().expect("memory")
 }
 
-/// A snapshot of right records, of which these bytes give ids, versions, times and the order of use.
+/// A snapshot of valid records, whose ids, versions, times and order of use come from these bytes.
 #[cfg(fuzzing)]
 pub(super) fn of_numbers(data: &[u8]) -> Vec<u8> {
     let mut writer = SnapshotWriter::begin(Vec::new(), 99, 0).expect("memory");
     for chunk in data.as_chunks::<41>().0 {
         let number = |at: usize| u64::from_le_bytes(chunk[at..at + 8].try_into().expect("eight bytes"));
         let created = clock::from_millis(number(33));
-        let check = crate::id::Check::from_bytes([7; 16]);
+        let check = crate::id::TokenCheck::from_bytes([7; 16]);
         let owner = crate::record::Owner::new("alice", crate::record::Epoch::from_u64(1)).expect("a name");
         let record = Record::session(check, created, crate::lifetime::Lifetime::default())
             .with_owner((chunk[0] & 0x80 != 0).then_some(owner));
         let saved = Saved {
-            id: SessionId::of_owner(&(chunk[0] & 7).to_string()),
+            id: SessionId::for_epoch(&(chunk[0] & 7).to_string()),
             record: Arc::new(record),
             version: number(1),
             used_at: number(9),
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
     use crate::{
         Lifetime,
-        id::Check,
+        id::TokenCheck,
         record::{Entries, Epoch, Owner},
     };
 
@@ -296,11 +296,11 @@ mod tests {
                 let value = format!("\x01{number}");
                 let entries = Entries::from_sorted([("n", value.as_bytes())].into_iter()).unwrap();
                 let owner = (number % 2 == 0).then(|| Owner::new("alice", Epoch::from_u64(number)).unwrap());
-                let record = Record::session(Check::from_bytes([7; 16]), created, Lifetime::default())
+                let record = Record::session(TokenCheck::from_bytes([7; 16]), created, Lifetime::default())
                     .with_entries(entries)
                     .with_owner(owner);
                 Saved {
-                    id: SessionId::of_owner(&number.to_string()),
+                    id: SessionId::for_epoch(&number.to_string()),
                     record: Arc::new(record),
                     version: number + 1,
                     used_at: 1_800_000_000_000,
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_written_snapshot_is_read_back() {
-        // Several blocks.
+        // This takes several blocks.
         let saved = some(5_000);
         let bytes = write(&saved);
         assert!(bytes.len() > 2 * BLOCK_BYTES);
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(read_all(&write(&[])).unwrap().0.version, 99);
     }
 
-    /// Numbers that are counted on from there must have room. (Found by fuzzing.)
+    /// Numbers that are counted on from must leave room for that. (Found by fuzzing.)
     #[test]
     fn numbers_that_could_not_be_counted_on_from_are_damage() {
         let with = |version, stamp| read_all(&write(&[Saved { version, stamp, ..some(1).remove(0) }]));
@@ -372,7 +372,7 @@ mod tests {
             prop_assert!(read_all(&[head, &bytes[..]].concat()).is_err());
         }
 
-        /// Even with right checksums.
+        /// Even if the checksums are valid.
         #[test]
         fn hostile_blocks_never_panic(block in proptest::collection::vec(any::<u8>(), 1..200)) {
             let mut writer = SnapshotWriter::begin(Vec::new(), 99, 0).unwrap();
@@ -380,7 +380,7 @@ mod tests {
             let _ = read_all(&writer.end().unwrap());
         }
 
-        /// No flipped bit yields another session, or one less.
+        /// No flipped bit changes a session or loses one.
         #[test]
         fn flipped_bits_are_found(at: proptest::sample::Index, bit in 0u8..8) {
             let mut bytes = write(&some(3));

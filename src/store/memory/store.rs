@@ -1,11 +1,11 @@
-//! The store.
+//! The memory store.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{background::Background, core::Core, evicted::tell_expired, restore::Restored, table::Done};
+use super::{background::Background, core::Core, departed::tell_expired, restore::Restored, table::Done};
 use crate::{id::SessionId, store::StoreError};
 
-/// Sessions in this process's memory: bounded, with proactive expiry, and with snapshots if asked for. Clones share one
+/// A store in this process's memory: bounded, with proactive expiry, and with optional snapshots. Clones share one
 /// store.
 ///
 /// ```
@@ -16,72 +16,77 @@ use crate::{id::SessionId, store::StoreError};
 /// # Ok::<(), session_layer::store::MemoryOpenError>(())
 /// ```
 ///
-/// See [`MemoryStoreBuilder`](super::MemoryStoreBuilder) for the settings. To use it like a dictionary, make
-/// [`Sessions`](crate::Sessions) of it, as of any other store.
+/// See [`MemoryStoreBuilder`](super::MemoryStoreBuilder) for the settings. To use it like a dictionary, wrap it in
+/// [`Sessions`](crate::Sessions), like any other store.
 ///
 /// # Eviction
 ///
-/// A full store evicts the least recently used session, in constant time. Created, loaded, updated and touched is used;
-/// `metadata`, `ids` and `list_owner` are no uses. A session that was just stored is never the one to go.
+/// A full store evicts the least recently used session, in constant time. Creating, loading, updating and touching
+/// count as use; `metadata`, `ids` and `list_owner` don't. A session that was just stored is never evicted to make room
+/// for itself.
 ///
-/// Sessions without an owner go first. A 32nd part of the capacity, and of the bytes (at least 192 KiB, at most half), is
-/// kept free of sessions that have one. So anonymous visitors push out each other and never a login, not even in a
-/// store that is full of logins. A single session without an owner can be no larger than that part: it is `TooLarge`.
-/// (A store with a capacity of one has nothing to keep free.)
+/// Sessions without an owner are evicted first. A 32nd part of the capacity, and of the bytes (at least 192 KiB, at
+/// most half), is reserved for them. So anonymous visitors evict each other and never a login, not even in a store that
+/// is full of logins. A session without an owner can be no larger than the reserved bytes; otherwise the store returns
+/// `TooLarge`. (A store with a capacity of one reserves nothing.)
 ///
-/// Tombstones and epochs cost bytes but are not counted as sessions. An epoch goes only when its owner has no session
-/// here: without it they would be revoked.
+/// Tombstones and epochs cost bytes but are not counted as sessions. An epoch is evicted only if its owner has no
+/// session here, since losing it would revoke them.
 ///
-/// Below a capacity of 1,024 the order is strict. Above, there are up to 64 shards, and the victim is the oldest of the
-/// shard in which room is needed. As ids are random, that is one of the oldest of all.
+/// Below a capacity of 1,024, the order of eviction is strict. Above, there are up to 64 shards, and the victim is the
+/// oldest session of the shard that needs room. Since ids are random, that is one of the oldest of all.
 ///
 /// # Expiry
 ///
-/// An expired session is absent at once. Its space is given free by a sweep whose cost follows what has expired: a
-/// million sessions with a day to live cost nothing while they wait. Only `delete_idle` and going through all sessions
-/// look at every session; they do so in short steps, which hold nobody up.
+/// An expired session is absent at once. Its space is freed by a sweep, whose cost depends on what has expired: a
+/// million sessions that expire in a day cost nothing while they wait. Only `delete_idle` and listing all sessions look
+/// at every session. They do so in short steps, so that no other call waits long.
 ///
 /// # Restarts
 ///
-/// With a [`snapshot_path`](super::MemoryStoreBuilder::snapshot_path) a snapshot is written at an interval, by `flush` and by
-/// `close`, while requests go on. Between snapshots, what must not come back is written to a journal before the answer
-/// is given: what was removed, renamed, cleared or found idle; an epoch that was renewed; a session whose owner was
-/// changed or whose life was shortened by a second or more. What was *created or changed* since the last snapshot is
-/// lost in a crash, and what was *evicted* may come back: nobody ended it. Leases are not restored.
+/// With a [`snapshot_path`](super::MemoryStoreBuilder::snapshot_path), a snapshot is written at an interval, by `flush`
+/// and by `close`, while requests continue. Between snapshots, states that must not come back are written to a journal
+/// before the call returns: those that were removed, renamed, cleared or deleted as idle; an epoch that was renewed; a
+/// session whose owner was changed or whose life was shortened by more than a second. A crash loses what was *created
+/// or changed* since the last snapshot. What was *evicted* may come back, since nobody ended it. Leases are not
+/// restored.
 ///
-/// If the journal can't be written (the disk is full), such a call returns `OutcomeUnknown`: it took effect, but a
-/// crash before the next snapshot would undo it. The lines wait in memory, 40 bytes each, and are written once, with
-/// the first removal for which there is space. Until then each refused call tries only a short piece of them, so that
-/// its cost does not grow with their number. A snapshot that fails is reported as an event, and tried again at the next
-/// interval.
+/// If the journal can't be written (because the disk is full, say), such a call returns `OutcomeUnknown`: it took
+/// effect, but a crash before the next snapshot would undo it. The lines wait in memory, 40 bytes each, and are written
+/// once, with the first removal for which there is space. Until then, each refused call tries only a short piece of
+/// them, so that its cost does not grow with their number. A snapshot that fails is reported as an event, and tried
+/// again at the next interval.
 ///
-/// Versions ascend over restarts, including crashes, and over all stores with snapshots in one process. A caller that
-/// still holds a version from before a restart therefore can't overwrite a state that it has not seen.
+/// Versions ascend over restarts, including crashes, and over all stores with snapshots in one process. So a caller
+/// that still holds a version from before a restart can't overwrite a state that it has not seen.
 ///
-/// One store at a time can have a snapshot open, in all processes. (Not run on Windows. Folders are synced on Unix only.)
+/// Only one store at a time can have a snapshot open, over all processes. (Not tested on Windows. Folders are synced on
+/// Unix only.)
 ///
-/// # Ending
+/// # Closing
 ///
-/// `close` refuses all later calls, writes the last snapshot and stops the tasks. A store that is dropped unclosed writes
-/// its last snapshot, too, and so blocks the thread that drops it.
+/// `close` refuses all later calls, writes the last snapshot and stops the tasks. A store that is dropped without
+/// `close` writes its last snapshot, too, which blocks the thread that drops it.
 ///
 /// # Events
 ///
-/// Target `session_layer::store::memory`. Ids are in them; tokens and values never.
+/// Target `session_layer::store::memory`. Events contain ids, but never tokens or values.
 ///
 /// | level | when |
 /// |---|---|
 /// | trace | loaded |
-/// | debug | created, updated, touched, removed, renamed, cleared, an epoch renewed, a lease asked for or given back, swept, idle deleted, a snapshot written, restored |
-/// | info | evicted; a create, update or rename that found another version, nothing, or its id taken |
-/// | warn | a call refused or failed (closed, too large, the journal); a damaged file set aside; dropped without `close` |
-/// | error | a snapshot or the journal could not be written; what an unclosed store has lost |
+/// | debug | created, updated, touched, removed, ended, renamed, cleared, an epoch renewed |
+/// | debug | a lease requested or given back; swept, idle sessions deleted; a snapshot written, restored |
+/// | info | evicted; a create, update, end or rename that found another version, nothing, or its id taken |
+/// | warn | a call refused or failed (closed, too large, the journal); a damaged file moved aside |
+/// | warn | dropped without `close` |
+/// | error | a snapshot or the journal could not be written; a store dropped without `close` lost sessions |
 #[derive(Clone)]
 pub struct MemoryStore {
     handle: Arc<Handle>,
 }
 
-/// What is dropped with the last clone.
+/// The state that is dropped with the last clone.
 struct Handle {
     core: Arc<Core>,
     background: Background,
@@ -90,23 +95,23 @@ struct Handle {
     close_timeout: Duration,
 }
 
-/// What a memory store has done and holds. Sessions only: tombstones and epochs are not counted, but in `bytes`.
+/// Statistics of a memory store. They count sessions only: tombstones and epochs are included only in `bytes`.
 ///
-/// `created = present + expired + evicted + removed` holds at every instant at which nothing is under way.
+/// `created = present + expired + evicted + removed` holds whenever no call is under way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStatistics {
-    /// Created, renamed to, or restored.
+    /// Sessions that were created, renamed to, or restored.
     pub created: u64,
-    /// Live, or expired and not swept yet.
+    /// Sessions that are live, or expired and not swept yet.
     pub present: u64,
-    /// Swept, or replaced, after they had expired.
+    /// Sessions that were swept or replaced after they had expired.
     pub expired: u64,
-    /// Evicted because the store was full.
+    /// Sessions that were evicted because the store was full.
     pub evicted: u64,
-    /// Removed, cleared, or renamed from.
+    /// Sessions that were removed, cleared, or renamed from.
     pub removed: u64,
-    /// Bytes of memory in use by the store's own estimate.
+    /// Bytes of memory in use, by the store's own estimate.
     pub bytes: u64,
 }
 
@@ -121,7 +126,7 @@ impl MemoryStore {
         Self { handle: Arc::new(Handle { core, background, restored, longest_lease, close_timeout }) }
     }
 
-    /// The core, once the tasks are under way.
+    /// Returns the core, after starting the tasks if need be.
     pub(super) fn core(&self) -> &Arc<Core> {
         self.handle.background.start(&self.handle.core);
         &self.handle.core
@@ -136,7 +141,7 @@ impl MemoryStore {
         self.handle.core.close(self.handle.close_timeout).await
     }
 
-    /// Waits for the journal, and tells what came of it.
+    /// Reports what a call evicted or found expired, waits for the journal, and returns the outcome.
     pub(super) async fn settle<T>(
         &self,
         operation: &'static str,
@@ -154,13 +159,13 @@ impl MemoryStore {
         Ok(outcome)
     }
 
-    /// What was restored when the store was opened.
+    /// Returns what was restored when the store was opened.
     #[must_use]
     pub fn restored(&self) -> &Restored {
         &self.handle.restored
     }
 
-    /// What the store has done and holds.
+    /// Returns the store's statistics.
     #[must_use]
     pub fn statistics(&self) -> MemoryStatistics {
         let totals = self.handle.core.table.totals();
@@ -170,25 +175,25 @@ impl MemoryStore {
             expired: totals.expired,
             evicted: totals.evicted,
             removed: totals.removed,
-            bytes: self.handle.core.table.shared.ledger.bytes(),
+            bytes: self.handle.core.table.shared.occupancy.bytes(),
         }
     }
 }
 
-/// Names the operation in an error, and reports it.
+/// Adds the operation to an error and logs it.
 pub(super) fn refused(operation: &'static str, error: StoreError) -> StoreError {
     let error = error.during(operation);
     let source = std::error::Error::source(&error);
-    tracing::warn!(target: super::TARGET, error = source, "{error}");
+    tracing::warn!(target: super::events::TARGET, error = source, "{error}");
     error
 }
 
-/// Count and capacity; never what is in a session.
+/// Shows the number of sessions and the capacity, never a session's content.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = &self.handle.core;
         f.debug_struct("MemoryStore")
-            .field("sessions", &core.table.shared.ledger.sessions())
+            .field("sessions", &core.table.shared.occupancy.sessions())
             .field("capacity", &core.table.shared.bounds.capacity)
             .finish_non_exhaustive()
     }
@@ -197,18 +202,18 @@ impl fmt::Debug for MemoryStore {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.background.stop();
-        let Some(keeper) = &self.core.keeper else { return };
-        // Closed already: nothing is left to do.
+        let Some(snapshotter) = &self.core.snapshotter else { return };
+        // The store is closed already, so nothing is left to do.
         if !self.core.table.close() {
             return;
         }
         tracing::warn!(
-            target: super::TARGET, path = %keeper.path().display(),
-            "the store was dropped without `close`: the last snapshot is written now, and holds this thread up"
+            target: super::events::TARGET, path = %snapshotter.path().display(),
+            "the store was dropped without `close`: writing the last snapshot now, which blocks this thread"
         );
         if let Err(error) = self.core.finish(self.close_timeout) {
             tracing::error!(
-                target: super::TARGET, path = %keeper.path().display(), error = std::error::Error::source(&error),
+                target: super::events::TARGET, path = %snapshotter.path().display(), error = std::error::Error::source(&error),
                 "what was created or changed since the last snapshot is lost"
             );
         }

@@ -1,7 +1,7 @@
-//! The locks and counters of the table, in one place, so that loom can stand in for them.
+//! The table's locks and counters, in one place so that loom can replace them.
 //!
-//! With `--cfg session_layer_loom` the very code of the shards runs under loom, which tries every schedule; see
-//! `loom_tests.rs` beside this file. (Not `--cfg loom`: tokio reacts to that one.)
+//! With `--cfg session_layer_loom`, the same code of the shards runs under loom, which tries every schedule; see
+//! `loom_tests.rs` in this folder. (Not `--cfg loom`, since tokio reacts to that.)
 
 #[cfg(session_layer_loom)]
 pub(super) use loom::sync::{
@@ -15,13 +15,14 @@ pub(super) use std::sync::{
 };
 use std::{ops::Deref, sync::PoisonError};
 
-/// Locks. Nobody's code but ours runs under these locks, so a panic elsewhere leaves nothing half done behind them.
+/// Locks a mutex, ignoring poisoning. Only this crate's code runs under these locks, so a panic elsewhere leaves
+/// nothing half done.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What threads write to, on cache lines of its own: two, since processors fetch them in pairs. Else each write would
-/// take the neighbours, which others only read, out of their caches.
+/// Places a value that threads write to on its own cache lines: two of them, since processors fetch lines in pairs.
+/// Otherwise each write would evict neighbours, which other threads only read, from their caches.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Apart<T>(pub(super) T);

@@ -1,13 +1,13 @@
-//! The table: shards, and what one call does under their locks.
+//! The table: its shards, and the calls on them.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    evicted::Evicted,
+    departed::Evicted,
     journal::{Journal, Ticket},
+    journal_line::JournalLine,
     lease::Lease,
-    ledger::{Bounds, Ledger},
-    line::Line,
+    occupancy::{Bounds, Occupancy},
     owners::Owners,
     shard::{Fate, Shard, Shared, Totals},
     slot::{self, Slot},
@@ -18,21 +18,21 @@ use crate::{
     id::SessionId,
     record::{Record, RecordKind},
     store::{
-        Create, End, Holder, Lock, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage, Version,
-        seed::Seed,
+        Acquire, Create, End, Holder, Metadata, Rename, StoreError, StoreErrorKind, Stored, Touch, Update, Usage,
+        Version, id_hash::IdHash,
     },
 };
 
-/// A shortening of the expiry below this is not written to the journal, since a restart takes longer.
+/// A shortening of the expiry by up to this much is not written to the journal, since a restart takes longer.
 const SHORTER_MILLIS: u64 = 1_000;
 
-/// Sessions expected per shard at least: below it, more shards would only blur the order of eviction.
+/// The least capacity per shard. With less, more shards would only blur the order of eviction.
 const SESSIONS_PER_SHARD: u64 = 512;
 
 const MOST_SHARDS: u64 = 64;
 
-/// Sharded by the id's hash. Every method is synchronous and short; none takes a second shard's lock, but for a rename
-/// and what concerns all shards, which lock in ascending order.
+/// Shards, selected by the id's hash. Every method is synchronous and short. No method holds the locks of two shards,
+/// except a rename and the methods that concern all shards, which lock in ascending order.
 ///
 /// ```text
 /// eviction ─▶ shards, ascending ─▶ one part of the owner index, or the journal's queue
@@ -40,13 +40,13 @@ const MOST_SHARDS: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Box<[Apart<Mutex<Shard>>]>,
-    seed: Seed,
+    id_hash: IdHash,
     pub(super) shared: Shared,
-    /// One evicts at a time, so that two do not both make room for the same excess.
+    /// Held during eviction, so that two callers don't both make room for the same excess.
     pub(super) evicting: Mutex<()>,
 }
 
-/// What came of a call, and the journal's line that must be written before it is told.
+/// The result of a call, and the journal's line that must be written before it is returned.
 #[derive(Debug)]
 pub(super) struct Done<T> {
     pub(super) outcome: T,
@@ -77,7 +77,7 @@ type Answer<T> = Result<Done<T>, StoreError>;
 impl Table {
     pub(super) fn new(bounds: Bounds, version: u64, journal: Option<Arc<Journal>>, now: u64) -> Self {
         let shards = (bounds.capacity / SESSIONS_PER_SHARD).clamp(1, MOST_SHARDS);
-        // A power of two, at most as many as that.
+        // The largest power of two that is not above that.
         Self::with_shards(1 << shards.ilog2(), bounds, version, journal, now)
     }
 
@@ -88,15 +88,16 @@ impl Table {
         journal: Option<Arc<Journal>>,
         now: u64,
     ) -> Self {
-        let seed = Seed::random();
-        // loom runs one schedule after the other, and each must ask for the same locks: in one part all owners do.
+        let id_hash = IdHash::random();
+        // loom replays schedules, and each must take the same locks. The index hashes owners at random, so it has one
+        // part only.
         let parts = if cfg!(session_layer_loom) { 1 } else { shards };
         Self {
-            shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(seed.clone(), now)))).collect(),
-            seed,
+            shards: (0..shards).map(|_| Apart(Mutex::new(Shard::new(id_hash.clone(), now)))).collect(),
+            id_hash,
             shared: Shared {
                 bounds,
-                ledger: Apart(Ledger::new()),
+                occupancy: Apart(Occupancy::new()),
                 owners: Owners::new(parts),
                 version: Apart(AtomicU64::new(version)),
                 journal,
@@ -109,9 +110,9 @@ impl Table {
         self.shards.len()
     }
 
-    /// The shard of an id. From the middle of the hash: the map in the shard uses both ends.
+    /// The shard of an id. Taken from the middle of the hash, since the map in the shard uses both ends.
     pub(super) fn shard_of(&self, id: &SessionId) -> usize {
-        (self.seed.hash(id) >> 32) as usize % self.shards.len()
+        (self.id_hash.hash(id) >> 32) as usize % self.shards.len()
     }
 
     pub(super) fn shard_at(&self, at: usize) -> Result<MutexGuard<'_, Shard>, StoreError> {
@@ -127,12 +128,12 @@ impl Table {
         self.shard_at(self.shard_of(id))
     }
 
-    /// Every shard, locked in ascending order.
+    /// Locks every shard, in ascending order.
     pub(super) fn all_shards(&self) -> Result<Vec<MutexGuard<'_, Shard>>, StoreError> {
         (0..self.shards.len()).map(|at| self.shard_at(at)).collect()
     }
 
-    /// From now on every call is refused. Whether this call did it.
+    /// Refuses every call from now on. Returns whether this call closed the table.
     pub(super) fn close(&self) -> bool {
         let mut guards: Vec<_> = self.shards.iter().map(|shard| lock(shard)).collect();
         let first = guards.iter().all(|shard| !shard.closed);
@@ -146,13 +147,14 @@ impl Table {
         sum
     }
 
-    /// Writes a removal down: no state of `id` up to `version` is restored, or none that lives longer than `not_after`.
+    /// Records in the journal that no state of `id` up to `version` is to be restored, or to live longer than
+    /// `not_after`.
     fn note(&self, id: &SessionId, version: u64, not_after: u64) -> Option<Ticket> {
-        self.shared.journal.as_ref().map(|journal| journal.push(Line::one(id, version, not_after)))
+        self.shared.journal.as_ref().map(|journal| journal.push(JournalLine::one(id, version, not_after)))
     }
 
-    /// Writes down that an id is absent, though nothing was removed: a snapshot may still hold it, since evictions are
-    /// not written down.
+    /// Records in the journal that an id is absent, even if nothing was removed: a snapshot may still contain it, since
+    /// evictions are not recorded.
     fn note_absent(&self, id: &SessionId) -> Option<Ticket> {
         self.note(id, self.shared.version.load(Ordering::Acquire), 0)
     }
@@ -162,8 +164,10 @@ impl Table {
         if cost <= most {
             return Ok(());
         }
-        let cause =
-            format!("it would take {cost} bytes of the store's {}, and {most} at most", self.shared.bounds.bytes);
+        let cause = format!(
+            "it would take {cost} of the store's {} bytes; one record may take at most {most}",
+            self.shared.bounds.bytes
+        );
         Err(StoreError::new(StoreErrorKind::TooLarge).because(cause))
     }
 
@@ -236,7 +240,7 @@ impl Table {
         Ok(Done::new(Touch::Touched))
     }
 
-    /// Removes; what was there and live.
+    /// Removes a record. Returns it if it was live.
     pub(super) fn remove(&self, id: &SessionId, now: u64) -> Answer<Option<Stored>> {
         let shard = self.shard(id)?;
         match shard.find(id) {
@@ -245,7 +249,7 @@ impl Table {
         }
     }
 
-    /// Removes a session that is in the expected version.
+    /// Removes a session if it has the expected version.
     pub(super) fn end(&self, id: &SessionId, expected: &Version, now: u64) -> Answer<End> {
         let shard = self.shard(id)?;
         let Some(slot) = shard.find(id) else {
@@ -258,7 +262,7 @@ impl Table {
         Ok(self.take_out(shard, slot, now).map(|removed| if removed.is_some() { End::Ended } else { End::Gone }))
     }
 
-    /// Takes out a slot and notes that it is not to return; what was there and live.
+    /// Takes out a slot and records in the journal that it must not return. Returns its record if it was live.
     fn take_out(&self, mut shard: MutexGuard<'_, Shard>, slot: u32, now: u64) -> Done<Option<Stored>> {
         let fate = if shard.slot(slot).is_expired(now) { Fate::Expired } else { Fate::Removed };
         let taken = shard.take(&self.shared, slot, fate);
@@ -305,7 +309,8 @@ impl Table {
             if taken {
                 return Ok(Done::new(Rename::Exists));
             }
-            // First the new one: the owner is never seen without a session, or its epoch might be evicted.
+            // The new record is created first. Otherwise the owner would have no session for a moment, and its epoch
+            // might be evicted.
             let mut version = 0;
             of(second, &mut |shard| {
                 expired = shard.find(to).map(|slot| Box::new(shard.take(&self.shared, slot, Fate::Expired)));
@@ -324,7 +329,7 @@ impl Table {
         Ok(Done { evicted, expired, ..Done::new(Rename::Renamed(Version::from_u64(version))) }.when(ticket))
     }
 
-    /// Replaces an owner's epoch, if there is one; if there is none, sees to it that none is restored.
+    /// Replaces an owner's epoch, if there is one. If not, makes sure that none is restored.
     pub(super) fn renew_epoch(&self, id: &SessionId, record: &Arc<Record>, usage: Usage, now: u64) -> Answer<()> {
         let mut shard = self.shard(id)?;
         let Some(slot) = shard.find_live(id, now) else {
@@ -339,35 +344,36 @@ impl Table {
         Ok(Done::new(()).when(ticket))
     }
 
-    pub(super) fn lock(
+    pub(super) fn acquire(
         &self,
         id: &SessionId,
         holder: Holder,
         time: Duration,
         now: u64,
-    ) -> Result<(Lock, Option<Box<Lease>>), StoreError> {
+    ) -> Result<(Acquire, Option<Box<Lease>>), StoreError> {
         let mut shard = self.shard(id)?;
-        let Some(slot) = shard.find_live(id, now) else { return Ok((Lock::Absent, None)) };
+        let Some(slot) = shard.find_live(id, now) else { return Ok((Acquire::Absent, None)) };
         let until = clock::to_millis(clock::later(clock::from_millis(now), time));
-        let acquired = |held: &Slot| Lock::Acquired { until: clock::from_millis(until), stored: Some(held.stored()) };
+        let acquired =
+            |held: &Slot| Acquire::Acquired { until: clock::from_millis(until), stored: Some(held.stored()) };
         let held = shard.slot_mut(slot);
         match &mut held.lease {
             Some(lease) if now < lease.until && lease.holder == holder => {
                 lease.until = until;
                 Ok((acquired(held), None))
             }
-            Some(lease) if now < lease.until => Ok((Lock::Held, None)),
+            Some(lease) if now < lease.until => Ok((Acquire::Held, None)),
             over => {
                 let over = over.replace(Lease::new(holder, until));
-                // A holder whose lease ran out can't commit over this one.
+                // A holder whose lease has run out can't commit over this one (K2).
                 held.version = self.shared.next_version();
                 Ok((acquired(held), over))
             }
         }
     }
 
-    /// Gives a lease back. The caller drops it outside of the lock, which wakes who waits.
-    pub(super) fn unlock(&self, id: &SessionId, holder: Holder, now: u64) -> Result<Option<Box<Lease>>, StoreError> {
+    /// Gives a lease back. The caller drops it after the lock is released, which wakes the waiters.
+    pub(super) fn release(&self, id: &SessionId, holder: Holder, now: u64) -> Result<Option<Box<Lease>>, StoreError> {
         let mut shard = self.shard(id)?;
         let Some(slot) = shard.find_live(id, now) else { return Ok(None) };
         let lease = &mut shard.slot_mut(slot).lease;
@@ -376,8 +382,8 @@ impl Table {
     }
 }
 
-/// Whether the old state must not come back after the new one was acknowledged, as that of a removed session must not:
-/// a login changed hands, an epoch was renewed, or the session became a tombstone.
+/// Whether the old state must not come back once the new one was acknowledged, like that of a removed session: the
+/// session's owner changed, an epoch was renewed, or the session became a tombstone.
 fn is_ended_by(old: &Record, new: &Record) -> bool {
     let ends = old.kind() == RecordKind::Epoch || old.is_session();
     ends && (old.owner() != new.owner() || old.is_session() != new.is_session())

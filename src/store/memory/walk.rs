@@ -1,9 +1,9 @@
-//! What goes through many sessions: always a bounded step at a time, so that nobody waits long for a shard.
+//! Walks over many sessions, in bounded steps, so that no caller waits long for a shard.
 
 use super::{
-    evicted::tell_expired,
+    departed::tell_expired,
     journal::Ticket,
-    line::Line,
+    journal_line::JournalLine,
     shard::{Fate, Shard},
     slot::Slot,
     sync::Ordering,
@@ -18,17 +18,17 @@ use crate::{
 /// How many slots are looked at under one hold of a shard's lock.
 const STEP: usize = 256;
 
-/// How often an owner's sessions are read in the hope that none comes or goes meanwhile.
+/// How many times an owner's sessions are read without locking all shards, while others come and go.
 const TRIES: usize = 3;
 
-/// A place in the walk through all slots: shard and slot. A session never changes its place.
+/// A place in a walk over all slots. A session never changes its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Place {
     pub(super) shard: u32,
     pub(super) slot: u32,
 }
 
-/// What one step of a deleting walk did.
+/// The result of one step of `delete_idle`.
 #[derive(Debug, Default)]
 pub(super) struct Deleted {
     pub(super) sessions: u64,
@@ -36,7 +36,7 @@ pub(super) struct Deleted {
 }
 
 impl Table {
-    /// Shows at most `STEP` slots from a place on; where to go on, `None` at the end.
+    /// Passes at most `STEP` slots from a place on to `show`. Returns where to continue; `None` at the end.
     pub(super) fn walk(&self, from: Place, show: impl FnMut(&Slot)) -> Result<Option<Place>, StoreError> {
         if from.shard as usize >= self.shard_count() {
             return Ok(None);
@@ -45,7 +45,7 @@ impl Table {
         Ok(self.walk_shard(&shard, from, show))
     }
 
-    /// The same, also once the store is closed: for the last snapshot.
+    /// As [`walk`](Self::walk), but also after the store was closed: for the last snapshot.
     pub(super) fn walk_even_closed(&self, from: Place, show: impl FnMut(&Slot)) -> Option<Place> {
         self.walk_shard(&self.shard_even_closed(from.shard as usize), from, show)
     }
@@ -63,7 +63,8 @@ impl Table {
         ((next.shard as usize) < self.shard_count()).then_some(next)
     }
 
-    /// Takes out what has expired in one shard, a step; how many sessions, and whether that was all.
+    /// Takes out what has expired in one shard, in one step. Returns how many sessions that were, and whether that was
+    /// all.
     pub(super) fn sweep_step(&self, shard: usize, now: u64, told: &Observers) -> Result<(u64, bool), StoreError> {
         let mut taken = Vec::new();
         let all = self.shard_at(shard)?.expire(&self.shared, now, STEP, &mut taken);
@@ -87,13 +88,13 @@ impl Table {
         let mut deleted = Deleted::default();
         for id in candidates {
             let mut shard = self.shard_at(from.shard as usize)?;
-            // It may have been used in between.
+            // It may have been used meanwhile.
             let Some(slot) = shard.find_live(&id, now).filter(|&slot| shard.slot(slot).is_idle(idle, now)) else {
                 continue;
             };
             let taken = shard.take(&self.shared, slot, Fate::Removed);
             if let Some(journal) = &self.shared.journal {
-                deleted.ticket = Some(journal.push(Line::one(&id, taken.version, 0)));
+                deleted.ticket = Some(journal.push(JournalLine::one(&id, taken.version, 0)));
             }
             drop(shard);
             deleted.sessions += 1;
@@ -101,27 +102,28 @@ impl Table {
         Ok((deleted, next))
     }
 
-    /// Removes everything at one instant; how many live sessions there were. What has expired is better swept before.
+    /// Removes everything at one instant. Returns how many live sessions there were. Sweep first, so that the shards
+    /// are locked for less time.
     pub(super) fn clear(&self, now: u64) -> Result<(u64, Option<Ticket>), StoreError> {
         let mut swept = Vec::new();
         let mut shards = self.all_shards()?;
         for shard in &mut shards {
             shard.expire(&self.shared, now, usize::MAX, &mut swept);
         }
-        let live = self.shared.ledger.sessions();
+        let live = self.shared.occupancy.sessions();
         let contents: Vec<_> = shards.iter_mut().map(|shard| shard.clear(now)).collect();
-        self.shared.ledger.clear();
+        self.shared.occupancy.clear();
         self.shared.owners.clear();
         let version = self.shared.version.load(Ordering::Acquire);
-        let ticket = self.shared.journal.as_ref().map(|journal| journal.push(Line::all(version)));
+        let ticket = self.shared.journal.as_ref().map(|journal| journal.push(JournalLine::all(version)));
         drop(shards);
         drop((contents, swept));
         Ok((live, ticket))
     }
 
-    /// The live sessions of an owner: exactly those of one instant, also beside renames.
+    /// Returns the live sessions of an owner: exactly those of one instant, even during renames.
     pub(super) fn list_owner(&self, owner: &str, now: u64) -> Result<Vec<(SessionId, Stored)>, StoreError> {
-        // An owner without sessions leads to no shard that would tell that the store is closed.
+        // For an owner without sessions, no shard is locked below that would report that the store is closed.
         drop(self.shard_at(0)?);
         for _ in 0..TRIES {
             let (ids, changes) = self.shared.owners.ids(owner);
@@ -134,7 +136,7 @@ impl Table {
                 return Ok(found);
             }
         }
-        // Somebody logs in and out all the time. Then all wait for us, once.
+        // Sessions of this owner keep coming and going, so lock all shards once.
         let shards = self.all_shards()?;
         let (ids, _) = self.shared.owners.ids(owner);
         let held = |id: &SessionId| {

@@ -1,20 +1,20 @@
-//! A hierarchical timing wheel: which sessions expire when.
+//! A hierarchical timing wheel for the expiry of sessions.
 
-use crate::store::links::Links;
+use crate::store::slot_rings::SlotRings;
 
-/// Milliseconds of a tick. What is due within the present tick is looked at one by one.
+/// The length of a tick in milliseconds. What is due within the current tick is checked one by one.
 const TICK_MILLIS: u64 = 1_000;
 
 const BITS: u32 = 6;
 const BUCKETS: u64 = 1 << BITS;
 
-/// 64^7 seconds: beyond the year 9999, so that every expiry has its bucket.
+/// 64^7 seconds reach beyond the year 9999, so every expiry has a bucket.
 const LEVELS: u32 = 7;
 
-/// Expiries in buckets whose width grows with their distance: 64 of a second, 64 of 64 seconds, and so on.
+/// Expiries, in buckets whose width grows with their distance: 64 buckets of a second, 64 of 64 seconds, and so on.
 ///
-/// Scheduling and cancelling are O(1). A session moves at most once per level towards its time, so a million sessions
-/// with a day to live are touched by no sweep until their hour comes.
+/// Scheduling and cancelling are O(1). A session moves at most once per level towards its time. So a million sessions
+/// that expire in a day are not touched by any sweep until then.
 ///
 /// ```text
 /// level 0   │ now │ +1 s │ …                       the level is the highest group of six bits
@@ -23,16 +23,16 @@ const LEVELS: u32 = 7;
 /// ```
 #[derive(Debug)]
 pub(super) struct Wheel {
-    links: Links,
-    /// The tick up to which everything was taken out.
+    rings: SlotRings,
+    /// The tick up to which everything due was taken out.
     now: u64,
-    /// Per level, which buckets may hold something. A bit can be stale: then the bucket is found empty.
+    /// The buckets of each level that may be occupied. A bit can be stale: its bucket is then found to be empty.
     occupied: [u64; LEVELS as usize],
 }
 
 impl Wheel {
     pub(super) fn new(now_millis: u64) -> Self {
-        Self { links: Links::new(LEVELS << BITS), now: now_millis / TICK_MILLIS, occupied: [0; LEVELS as usize] }
+        Self { rings: SlotRings::new(LEVELS << BITS), now: now_millis / TICK_MILLIS, occupied: [0; LEVELS as usize] }
     }
 
     /// Schedules a slot that is not scheduled.
@@ -42,16 +42,16 @@ impl Wheel {
         let level = if apart == 0 { 0 } else { (apart.ilog2() / BITS).min(LEVELS - 1) };
         let bucket = (tick >> (level * BITS)) % BUCKETS;
         self.occupied[level as usize] |= 1 << bucket;
-        self.links.push(head(level, bucket), slot);
+        self.rings.push(head(level, bucket), slot);
     }
 
-    /// Cancels a slot; one that is not scheduled is fine.
+    /// Cancels a slot. Does nothing if it is not scheduled.
     pub(super) fn cancel(&mut self, slot: u32) {
-        self.links.unlink(slot);
+        self.rings.unlink(slot);
     }
 
-    /// Takes out what has expired at `now_millis`, into `due`. Stops after about `budget` steps with `false`: then call
-    /// again.
+    /// Moves the slots that have expired at `now_millis` into `due`. Returns `false` if it has stopped after about
+    /// `budget` steps: then call again.
     pub(super) fn advance(
         &mut self,
         now_millis: u64,
@@ -59,7 +59,8 @@ impl Wheel {
         expiry: impl Fn(u32) -> u64,
         due: &mut Vec<u32>,
     ) -> bool {
-        // A clock that was set back: what we took out stays out, what is due is found when the clock has caught up.
+        // If the clock was set back, what was taken out stays out, and what is due is found once the clock has caught
+        // up.
         let target = (now_millis / TICK_MILLIS).max(self.now);
         let mut left = budget;
         while let Some((level, bucket)) = self.next() {
@@ -73,14 +74,14 @@ impl Wheel {
                 self.take_expired(head(level, bucket), now_millis, &expiry, due);
                 return true;
             }
-            while let Some(slot) = self.links.first(head(level, bucket)) {
+            while let Some(slot) = self.rings.first(head(level, bucket)) {
                 if left == 0 {
                     return false;
                 }
                 left -= 1;
-                self.links.unlink(slot);
+                self.rings.unlink(slot);
                 let expires = expiry(slot);
-                // Not yet expired if it was moved while the clock stood before the wheel.
+                // A slot here may not have expired yet, if it was scheduled while the clock was behind the wheel.
                 if level == 0 && expires <= now_millis { due.push(slot) } else { self.schedule(slot, expires) }
             }
             self.occupied[level as usize] &= !(1 << bucket);
@@ -89,19 +90,20 @@ impl Wheel {
         true
     }
 
-    /// Looks at each that is due within the present tick.
+    /// Takes out the expired slots of the current tick.
     fn take_expired(&mut self, head: u32, now_millis: u64, expiry: &impl Fn(u32) -> u64, due: &mut Vec<u32>) {
-        let mut next = self.links.first(head);
+        let mut next = self.rings.first(head);
         while let Some(slot) = next {
-            next = self.links.after(slot);
+            next = self.rings.after(slot);
             if expiry(slot) <= now_millis {
-                self.links.unlink(slot);
+                self.rings.unlink(slot);
                 due.push(slot);
             }
         }
     }
 
-    /// The bucket to deal with next: one that the present tick lies in, from the widest, else the earliest.
+    /// Returns the next bucket to handle: a bucket of the current tick, the widest first, or else the earliest one
+    /// ahead.
     fn next(&mut self) -> Option<(u32, u64)> {
         for level in (1..LEVELS).rev() {
             let present = (self.now >> (level * BITS)) % BUCKETS;
@@ -127,7 +129,7 @@ impl Wheel {
         if self.occupied[level as usize] & (1 << bucket) == 0 {
             return false;
         }
-        let holds = self.links.first(head(level, bucket)).is_some();
+        let holds = self.rings.first(head(level, bucket)).is_some();
         if !holds {
             self.occupied[level as usize] &= !(1 << bucket);
         }
@@ -177,7 +179,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a sorted map: whatever the jumps of the clock, what is taken out is what has expired.
+        /// Compared with a sorted map: whatever the jumps of the clock, exactly the expired slots are taken out.
         #[test]
         fn takes_out_what_has_expired(
             steps in proptest::collection::vec(

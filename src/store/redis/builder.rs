@@ -354,7 +354,7 @@ mod tests {
         let new = RedisStoreBuilder::default;
         refused(new().server("a:b"), "server", "65535");
         refused(new().server("redis://a"), "server", "scheme");
-        refused(new().server("a,b"), "server", "by itself");
+        refused(new().server("a,b"), "server", "separately");
         assert!(!new().server("bob:hunter2@a").build().unwrap_err().to_string().contains("hunter2"));
         refused(new().prefix("a b"), "prefix", "no space");
         refused(new().prefix(""), "prefix", "1 to 200 bytes");

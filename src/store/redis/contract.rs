@@ -12,8 +12,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Owner, Record},
     store::{
-        Clearing, Create, Cursor, End, Holder, Idle, Leases, Listing, Lock, Metadata, Owned, Owners, Page, Refresh,
-        Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
+        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
     },
 };
 
@@ -145,12 +145,12 @@ impl SessionStore for RedisStore {
     }
 
     async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         self.epoch_of(&id).await.map_err(|error| failed("owner_epoch", &id, error))
     }
 
     async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         // A name that is not a valid owner has no epoch.
         Owner::new(owner, Epoch::from_u64(0))
             .map_err(|error| StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because(error))?;
@@ -158,7 +158,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         self.change_epoch(&id, usage).await.map_err(|error| failed("renew_epoch", &id, error))
     }
 
@@ -234,27 +234,27 @@ impl Clearing for RedisStore {
 
 #[async_trait]
 impl Owners for RedisStore {
-    async fn list_owner(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
+    async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         if !self.inner.options.list_owners {
             let error = StoreError::unsupported("list_owner");
             return Err(error.because("its lists of owners are off: set `list_owners` on the builder"));
         }
-        let id = SessionId::of_owner(owner);
+        let id = SessionId::for_epoch(owner);
         self.sessions_of(owner).await.map_err(|error| failed("list_owner", &id, error))
     }
 }
 
 #[async_trait]
 impl Leases for RedisStore {
-    async fn lock(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
-        let outcome = self.lock_value(id, holder, time).await.map_err(|error| failed("lock", id, error))?;
-        let acquired = matches!(outcome, Lock::Acquired { .. });
+    async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
+        let outcome = self.lock_value(id, holder, time).await.map_err(|error| failed("acquire", id, error))?;
+        let acquired = matches!(outcome, Acquire::Acquired { .. });
         tracing::debug!(target: TARGET, %id, acquired, "lock");
         Ok(outcome)
     }
 
-    async fn unlock(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let released = self.unlock_value(id, holder).await.map_err(|error| failed("unlock", id, error))?;
+    async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
+        let released = self.unlock_value(id, holder).await.map_err(|error| failed("release", id, error))?;
         if released {
             self.inner.released.ring(id);
         }
@@ -263,7 +263,7 @@ impl Leases for RedisStore {
     }
 
     /// Asks for the lease again and again, and no more once it can't be asked for.
-    async fn unlocked(&self, id: &SessionId, at_most: Duration) {
+    async fn released(&self, id: &SessionId, at_most: Duration) {
         let wait = self.lease_ended(id);
         // Nothing is under way that would have to be undone.
         let _ = tokio::time::timeout(at_most, wait).await;

@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_key_names_its_partition_and_its_id() {
-        let id = SessionId::of_owner("alice");
+        let id = SessionId::for_epoch("alice");
         let keys = Keys::new("session:").unwrap();
         assert_eq!(keys.session(&id), "session:{24a}:928a45b6-9b81-8a3a-8878-229e446bad14");
         assert_eq!(keys.epoch(&id), format!("{}:epoch", keys.session(&id)));
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_read_names_the_keys_of_the_session_and_of_its_owner() {
         let (id, owner, keys) =
-            (SessionId::of_owner("id"), SessionId::of_owner("alice"), Keys::new("session:").unwrap());
+            (SessionId::for_epoch("id"), SessionId::for_epoch("alice"), Keys::new("session:").unwrap());
         let words = |command: Cmd| {
             let bytes = command.get_packed_command();
             let lines = String::from_utf8(bytes).unwrap();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock,
     id::SessionId,
-    store::{Holder, Lock, Metadata, StoreError, backoff::Backoff, released::heard},
+    store::{Acquire, Holder, Metadata, StoreError, backoff::Backoff, released::heard},
 };
 
 /// Pauses between two looks at the lease of another.
@@ -26,7 +26,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl RedisStore {
-    pub(super) async fn lock_value(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Lock, StoreError> {
+    pub(super) async fn lock_value(
+        &self,
+        id: &SessionId,
+        holder: Holder,
+        time: Duration,
+    ) -> Result<Acquire, StoreError> {
         let until = clock::to_millis(clock::later(self.now(), time));
         let reply = match self.take(id, holder, until).await {
             // A second time extends what the first has taken. It has a nonce of its own: if the first arrives later, the
@@ -38,9 +43,9 @@ impl RedisStore {
             reply => reply.map_err(LinkError::of_write)?,
         };
         match Reply::read(reply)? {
-            Reply::Value(held) => Ok(Lock::Acquired { until: clock::from_millis(until), stored: Some(held.stored) }),
-            Reply::Leased => Ok(Lock::Held),
-            Reply::Gone => Ok(Lock::Absent),
+            Reply::Value(held) => Ok(Acquire::Acquired { until: clock::from_millis(until), stored: Some(held.stored) }),
+            Reply::Leased => Ok(Acquire::Held),
+            Reply::Gone => Ok(Acquire::Absent),
             _ => Err(unexpected("another script's reply")),
         }
     }

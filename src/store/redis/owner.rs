@@ -14,7 +14,7 @@ use crate::{
     clock,
     id::SessionId,
     record::Record,
-    store::{Owned, StoreError},
+    store::{ListedSession, StoreError},
 };
 
 /// A listing that is under way. If it fails, or its request is dropped, the session's next write tries again.
@@ -36,7 +36,7 @@ impl RedisStore {
     /// The list that a record belongs on, if it is a session of an owner.
     pub(super) fn list_of(&self, record: &Record) -> Option<String> {
         let owner = record.owner().filter(|_| record.is_session() && self.inner.options.list_owners)?;
-        Some(self.inner.keys.sessions(&SessionId::of_owner(owner.name())))
+        Some(self.inner.keys.sessions(&SessionId::for_epoch(owner.name())))
     }
 
     /// Forgets a session that has ended, or is to be listed again.
@@ -63,8 +63,8 @@ impl RedisStore {
         }
     }
 
-    pub(super) async fn sessions_of(&self, owner: &str) -> Result<Vec<Owned>, StoreError> {
-        let list = self.inner.keys.sessions(&SessionId::of_owner(owner));
+    pub(super) async fn sessions_of(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
+        let list = self.inner.keys.sessions(&SessionId::for_epoch(owner));
         let members = self.run(&script::MEMBERS, &[&list], &[]).await;
         let ids = ids(members.map_err(LinkError::of_read)?)?;
         let (mut found, mut dead) = (Vec::with_capacity(ids.len()), Vec::new());
@@ -74,7 +74,7 @@ impl RedisStore {
                 match held? {
                     Some(held) if held.stored.record.owner().is_some_and(|other| **other.name() == *owner) => {
                         if held.stored.record.is_session() {
-                            found.push(Owned::new(*id).with_stored(held.stored));
+                            found.push(ListedSession::new(*id).with_stored(held.stored));
                         }
                     }
                     // Renewed, removed or expired: none of them is ever this owner's again under this id.

@@ -41,7 +41,7 @@ use crate::{
 /// | key (after the prefix) | type | value | expires |
 /// |---|---|---|---|
 /// | `{24a}:ID` | string | a head of 90 bytes, and the record: a session or a tombstone | with the session |
-/// | `{24a}:OWNER:epoch` | string | an owner's epoch, 25 bytes; `OWNER` is [`SessionId::of_owner`] | as long as it was asked for |
+/// | `{24a}:OWNER:epoch` | string | an owner's epoch, 25 bytes; `OWNER` is [`SessionId::for_epoch`] | as long as it was asked for |
 /// | `{24a}:OWNER:sessions` | sorted set | the ids of an owner's sessions, by the time at which each ends at the latest | with the last of them |
 /// | `{24a}:generation` | string | a number; made by the first `clear` | never |
 ///

@@ -88,7 +88,7 @@ impl Written {
         for number in [state.generation, usage.used_millis(), expires, limit] {
             value.extend(number.to_be_bytes());
         }
-        let owner = record.owner().map(|owner| SessionId::of_owner(owner.name()));
+        let owner = record.owner().map(|owner| SessionId::for_epoch(owner.name()));
         if let Some(owner) = &owner {
             value.extend(owner.as_bytes());
         }
@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        id::Check,
+        id::TokenCheck,
         lifetime::Lifetime,
         record::{Epoch, Owner},
     };
@@ -200,7 +200,7 @@ mod tests {
         let created = UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
         let lifetime = Lifetime::new(Duration::from_secs(600), Duration::from_secs(3_600)).unwrap();
         let owner = Owner::new("alice", Epoch::from_u64(5)).unwrap();
-        Record::session(Check::from_bytes([7; 16]), created, lifetime).with_owner(Some(owner))
+        Record::session(TokenCheck::from_bytes([7; 16]), created, lifetime).with_owner(Some(owner))
     }
 
     fn state(generation: u64) -> State {
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(*held.stored.record, record());
         assert_eq!(held.stored.usage(), usage);
         assert_eq!(State::of(&held.stored.version), Some(state(0x0102)));
-        assert_eq!((held.head.owner, held.head.lease), (Some(SessionId::of_owner("alice")), None));
+        assert_eq!((held.head.owner, held.head.lease), (Some(SessionId::for_epoch("alice")), None));
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(written.expiry, "1800003600123");
         assert_eq!(written.limit, written.expiry);
         assert_eq!(Written::size(&record()), written.value.len());
-        assert_eq!(&written.value[OWNER..HOLDER], SessionId::of_owner("alice").as_bytes());
+        assert_eq!(&written.value[OWNER..HOLDER], SessionId::for_epoch("alice").as_bytes());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A store URL where no store is compiled in.
+//! A store URL if no store is compiled in.
 
 use session_layer::connect;
 

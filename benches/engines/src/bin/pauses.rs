@@ -1,15 +1,15 @@
-//! How long a load waits while snapshots of many sessions are written, beside how long it waits while another thread does
-//! the same work without the store.
+//! Measures how long loads wait while snapshots of many sessions are written, and how long they wait while another
+//! thread does the same work without the store.
 //!
 //! ```sh
 //! cargo run --release -p engines --bin pauses -- 1000000 5
 //! ```
 //!
-//! The arguments are the number of sessions (1,000,000 by default) and of rounds (5). In each round a snapshot is written,
-//! and then as many bytes are copied, summed, written and synced by a thread that asks the store nothing. All the while one
-//! thread loads without a pause and notes how long each load took: by the clock, and without the time in which the
-//! thread could run but the machine ran others (from `/proc/thread-self/schedstat`, Linux only). What the first has and
-//! the second has not is the store's; what both have is the machine's.
+//! The arguments are the number of sessions (1,000,000 by default) and of rounds (5). In each round a snapshot is
+//! written. Then a thread that doesn't use the store copies, sums, writes and syncs the same number of bytes. Meanwhile
+//! another thread loads continuously and notes how long each load took: by the clock, and without the time in which the
+//! thread could have run but the machine ran others (from `/proc/thread-self/schedstat`, Linux only). Waits that only
+//! the first work causes are the store's; those that both cause are the machine's.
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{
@@ -28,10 +28,10 @@ use std::{
 use engines::{Random, fresh_id, now, reference};
 use session_layer::{MemoryStore, SessionId, SessionStore, store::Usage};
 
-/// Nanoseconds from which on a wait is a pause.
+/// The shortest wait that counts as a pause, in nanoseconds.
 const PAUSE: u64 = 5_000_000;
 
-/// As a snapshot's.
+/// The size of a snapshot's blocks.
 const BLOCK_BYTES: usize = 256 * 1_024;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
@@ -66,7 +66,7 @@ async fn main() {
         watch(&mut without, &store, &ids, work).await;
     }
     with.show("snapshots");
-    without.show("the same work beside the store");
+    without.show("the same work without the store");
     let bytes = std::fs::metadata(&path).expect("a snapshot").len();
     let began = Instant::now();
     store.close().await.expect("the disk has room");
@@ -80,7 +80,8 @@ async fn main() {
     std::fs::remove_dir_all(folder).expect("ours");
 }
 
-/// What a snapshot costs the machine: memory read and copied, sums, a file of this size, and a sync.
+/// Costs the machine as much as a snapshot: reads and copies memory, computes sums, writes a file of this size, and
+/// syncs it.
 fn copy(path: &Path, bytes: u64) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     let from: Vec<u8> = (0..BLOCK_BYTES * 16).map(|at| (at % 251) as u8).collect();
@@ -104,7 +105,7 @@ struct Waits {
     without_the_machine: Vec<u64>,
 }
 
-/// Loads on a thread of its own while something else is done.
+/// Loads on a separate thread while `what` runs.
 async fn watch(waits: &mut Waits, store: &MemoryStore, ids: &Arc<[SessionId]>, what: impl AsyncFnOnce()) {
     let stop = Arc::new(AtomicBool::new(false));
     let loader = std::thread::spawn({
@@ -154,7 +155,7 @@ fn show(what: &str, times: &mut [u64]) {
     );
 }
 
-/// For how many nanoseconds this thread could have run and did not.
+/// Returns for how many nanoseconds this thread could have run and did not.
 fn in_queue(schedstat: &File) -> u64 {
     let mut text = [0; 96];
     let length = schedstat.read_at(&mut text, 0).expect("Linux");

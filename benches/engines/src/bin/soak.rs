@@ -1,16 +1,18 @@
-//! A soak of the memory store: full load, a small capacity, and the counts and the memory at the end.
+//! A soak test of the memory store: full load with a small capacity, and a check of the counts and the memory at the
+//! end.
 //!
 //! ```sh
 //! cargo run --release -p engines --bin soak -- 600 spread
 //! ```
 //!
-//! The arguments are the time in seconds (600 by default) and the sizes of the values: `spread` (the default), `alike` or
-//! `tailed`. Two threads create, load, update, touch, rename and remove; some sessions have owners, lifetimes are short. It
-//! fails if the memory leaves 10 % of the bound, or the counts don't add up.
+//! The arguments are the time in seconds (600 by default) and the sizes of the values: `spread` (the default), `alike`
+//! or `tailed`. Two threads create, load, update, touch, rename and remove sessions. Some sessions have owners, and
+//! lifetimes are short. The soak fails if the memory exceeds the bound by more than 10 %, or if the counts don't
+//! add up.
 //!
-//! glibc gives each thread an arena, and each arena keeps its largest extent: where sessions come and go within a second,
-//! as here, a thread that the machine holds up for part of one shifts the shares of the arenas, and the sum of their
-//! largest extents grows. `MALLOC_ARENA_MAX=1` shows the store without it.
+//! glibc gives each thread an arena, and each arena keeps its largest extent. Here sessions are created and removed
+//! within a second, so if the machine holds a thread up for part of a second, the arenas' shares shift, and the sum of
+//! their largest extents grows. `MALLOC_ARENA_MAX=1` shows the store without this effect.
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{
@@ -24,7 +26,7 @@ use std::{
 use engines::{Random, fresh_id, now, resident};
 use session_layer::{
     Lifetime, MemoryStore, SessionId, SessionStore,
-    id::Check,
+    id::TokenCheck,
     record::{Entries, Owner, Record},
     store::{Create, Listing, Rename, Usage},
 };
@@ -79,20 +81,20 @@ async fn main() {
         end.created, end.expired, end.evicted, end.removed
     );
     assert_eq!(end.created, sum, "the counts add up");
-    // A call under way may have created and not yet made room.
+    // A call under way may have created a session and not yet made room for it.
     assert!(most_present <= CAPACITY + 2 && most_bytes <= BYTES + (64 << 10), "the bounds are kept");
     assert!(share <= 1.1, "the memory stays within 10 % of the bound");
     println!("soak: passed");
 }
 
-/// How large the values are, in bytes.
+/// The sizes of the values, in bytes.
 #[derive(Debug, Clone, Copy)]
 enum Sizes {
-    /// 100 to 2,500, each as often.
+    /// 100 to 2,500, uniformly.
     Spread,
-    /// About 800: as an application's sessions are among themselves.
+    /// About 800: sessions of one application resemble each other.
     Alike,
-    /// Nine in ten 100 to 500, one in ten 4,000 to 24,000.
+    /// Nine in ten values have 100 to 500 bytes, and one in ten has 4,000 to 24,000.
     Tailed,
 }
 
@@ -112,7 +114,7 @@ fn record(sizes: Sizes, random: &mut Random) -> Arc<Record> {
     let entries = Entries::from_sorted([("n", &value[..])].into_iter()).expect("one key");
     let lifetime =
         Lifetime::new(Duration::from_secs(1 + random.number() % 20), Duration::from_secs(60)).expect("seconds");
-    Arc::new(Record::session(Check::from_bytes([7; 16]), SystemTime::now(), lifetime).with_entries(entries))
+    Arc::new(Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), lifetime).with_entries(entries))
 }
 
 async fn work(store: MemoryStore, sizes: Sizes, stop: Arc<AtomicBool>, calls: Arc<AtomicU64>, mut random: Random) {
@@ -144,7 +146,7 @@ async fn work(store: MemoryStore, sizes: Sizes, stop: Arc<AtomicBool>, calls: Ar
                         store.update(&id, &made, &stored.version, usage).await.expect("open");
                     } else if random.below(8) == 0 {
                         let to = fresh_id();
-                        let tombstone = Arc::new(Record::tombstone(stored.record.check(), usage.used_at));
+                        let tombstone = Arc::new(Record::plain_tombstone(stored.record.check(), usage.used_at));
                         let renamed =
                             store.rename(&id, &stored.version, &tombstone, &to, &made, usage).await.expect("open");
                         if matches!(renamed, Rename::Renamed(_)) {

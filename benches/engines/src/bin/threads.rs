@@ -1,13 +1,13 @@
-//! Whole requests a second by one thread and by two, over one memory store with 100,000 sessions.
+//! Measures whole requests a second with one thread and with two, over one memory store with 100,000 sessions.
 //!
 //! ```sh
 //! cargo run --release -p engines --bin threads
 //! ```
 //!
-//! Each thread has a current-thread runtime and a clone of one router with the layer, as a server with a thread for each
-//! core has it; a request reads the `user` of a session picked at random. Rounds of one thread and of two alternate, and
-//! so do those of the same router without the layer, cloned as well, which say what the machine and axum give just
-//! then. The ratio is the median of the rounds' own ratios.
+//! Each thread has a current-thread runtime and a clone of one router with the layer, as in a server with one thread
+//! for each core. A request reads the `user` of a session picked at random. Rounds of one thread and of two alternate.
+//! Rounds of the same router without the layer, cloned as well, are interleaved with them, to show what the machine and
+//! axum achieve at that time. The ratio is the median of the rounds' ratios.
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{convert::Infallible, hint::black_box, sync::Barrier, time::Instant};
@@ -74,7 +74,7 @@ async fn call(router: &mut Router, request: Request<Body>) -> Response<Body> {
     response
 }
 
-/// The cookies of so many new sessions.
+/// Creates the sessions and returns their cookies.
 async fn filled(router: &mut Router) -> Vec<HeaderValue> {
     let mut cookies = Vec::with_capacity(SESSIONS);
     for _ in 0..SESSIONS {
@@ -86,7 +86,7 @@ async fn filled(router: &mut Router) -> Vec<HeaderValue> {
     cookies
 }
 
-/// Whole requests a second by this many threads.
+/// Returns the whole requests a second of this many threads.
 fn round(router: &Router, cookies: &[HeaderValue], threads: usize, seed: u64) -> f64 {
     let barrier = Barrier::new(threads);
     let spans = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Bars in groups, one panel above the other.
+//! Grouped bars, in panels stacked vertically.
 
 use super::{
     colours::colour,
@@ -12,9 +12,9 @@ use crate::subjects::Kind;
 #[derive(Debug)]
 pub(crate) struct Bars<'a> {
     pub(crate) title: &'a str,
-    /// Of the axis.
+    /// The unit of the axis.
     pub(crate) unit: &'a str,
-    /// Of the numbers above the bars.
+    /// The decimals of the numbers above the bars.
     pub(crate) decimals: usize,
     pub(crate) groups: Vec<Group<'a>>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Bars<'a> {
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
     pub(crate) name: &'a str,
-    /// One for each subject.
+    /// One value for each subject.
     pub(crate) values: Vec<f64>,
 }
 
@@ -30,7 +30,7 @@ const LEFT: f64 = MARGIN + 34.0;
 const PLOT_HEIGHT: f64 = 190.0;
 const ABOVE: f64 = 44.0;
 const BELOW: f64 = 40.0;
-/// Of a group's width.
+/// The part of a group's width that its bars take.
 const BARS: f64 = 0.82;
 
 pub(crate) fn bars(title: &str, under: &str, kinds: &[Kind], panels: &[Bars<'_>], run: &str) -> String {

@@ -1,4 +1,4 @@
-//! One colour for each subject, in all plots. They can be told apart by people who see few colours, and in grey.
+//! One colour for each subject, in all plots. They can be told apart with colour blindness and in greyscale.
 
 use crate::subjects::Kind;
 
@@ -16,7 +16,7 @@ pub(super) fn colour(kind: Kind) -> &'static str {
     }
 }
 
-/// This crate's lines are whole.
+/// Whether the subject's lines are dashed. This crate's are solid.
 pub(super) fn is_dashed(kind: Kind) -> bool {
     matches!(kind, Kind::TowerMemory | Kind::TowerMoka | Kind::AxumSession)
 }

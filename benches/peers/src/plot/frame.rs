@@ -1,4 +1,4 @@
-//! What all plots have around them: a title, a legend, and a line about the run.
+//! The frame of all plots: a title, a legend, and a line about the run.
 
 use super::{
     colours::{colour, is_dashed},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::subjects::Kind;
 
-/// As wide as GitHub shows a README, or a little wider.
+/// Slightly wider than GitHub shows a README.
 pub(super) const WIDTH: f64 = 920.0;
 pub(super) const MARGIN: f64 = 28.0;
 const LEGEND: f64 = 13.0;
@@ -14,7 +14,7 @@ const SWATCH: f64 = 24.0;
 const ROW: f64 = 22.0;
 const SMALL: f64 = 10.5;
 
-/// Writes the head; the plot begins at the height that it tells.
+/// Writes the head. Returns the height at which the plot begins.
 pub(super) fn head(svg: &mut Svg, title: &str, under: &str, kinds: &[Kind], dashes: bool) -> f64 {
     svg.text(MARGIN, 40.0, Text::new(21.0, INK).bold(), title);
     svg.text(MARGIN, 63.0, Text::new(13.5, FAINT), under);
@@ -36,7 +36,7 @@ pub(super) fn head(svg: &mut Svg, title: &str, under: &str, kinds: &[Kind], dash
     y + 16.0
 }
 
-/// Writes what the run was on, from this height on; the whole ends at the height that it tells.
+/// Writes a description of the run, starting at this height. Returns the height at which the image ends.
 pub(super) fn foot(svg: &mut Svg, from: f64, run: &str) -> f64 {
     let mut y = from + 8.0;
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! Lines over an axis in powers of ten, in rows of three panels.
+//! Lines over a logarithmic axis, in rows of three panels.
 
 use super::{
     colours::{colour, is_dashed},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::subjects::Kind;
 
-/// What goes from left to right.
+/// The horizontal axis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Axis {
     Kilobytes,
@@ -17,13 +17,13 @@ pub(crate) enum Axis {
     Threads,
 }
 
-/// One panel. Those of a row have the same scale upwards.
+/// One panel. The panels of a row have the same vertical scale.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
     pub(crate) title: String,
     pub(crate) axis: Axis,
     pub(crate) unit: &'a str,
-    /// Points from left to right.
+    /// The points of each subject, from left to right.
     pub(crate) lines: Vec<(Kind, Vec<(f64, f64)>)>,
 }
 
@@ -106,7 +106,7 @@ mod tests {
         let text = lines("Lines", "under", &[Kind::Memory], &panels, "on a machine");
         let svg = roxmltree::Document::parse(&text).unwrap();
         let count = |tag: &str| svg.descendants().filter(|node| node.has_tag_name(tag)).count();
-        // One line and two dots in the legend and in each panel.
+        // One line and two dots each, in the legend and in the panel.
         assert_eq!((count("polyline"), count("circle")), (4, 8));
     }
 }

@@ -1,4 +1,4 @@
-//! The plots, as SVG of a fixed light background, so that they can be read on light and on dark pages.
+//! The plots, as SVG with a fixed light background, so that they can be read on light and dark pages.
 
 mod bars;
 mod colours;

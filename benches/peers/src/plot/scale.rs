@@ -1,6 +1,6 @@
-//! From values to places, and the values that an axis names.
+//! Maps values to positions, and chooses the labelled values of an axis.
 
-/// From 0.
+/// A linear scale from 0.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Linear {
     pub(super) top: f64,
@@ -8,7 +8,7 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// With at most six steps of 1, 2 or 5 times a power of ten.
+    /// Creates a scale with at most six steps of 1, 2 or 5 times a power of ten.
     pub(super) fn up_to(most: f64) -> Self {
         let most = if most > 0.0 { most } else { 1.0 };
         let power = 10_f64.powf((most / 6.0).log10().floor());
@@ -21,13 +21,13 @@ impl Linear {
         (0..=(self.top / self.step).round() as u32).map(move |at| f64::from(at) * self.step)
     }
 
-    /// From 0 at the bottom to 1 at the top.
+    /// Maps a value to 0 at the bottom to 1 at the top.
     pub(super) fn part(self, value: f64) -> f64 {
         (value / self.top).clamp(0.0, 1.0)
     }
 }
 
-/// Between two powers of ten.
+/// A logarithmic scale between two powers of ten.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decades {
     low: i32,
@@ -51,14 +51,14 @@ impl Decades {
         (self.low..=self.high).map(|power| 10_f64.powi(power))
     }
 
-    /// From 0 at the lowest to 1 at the highest.
+    /// Maps a value to 0 at the lowest to 1 at the highest.
     pub(super) fn part(self, value: f64) -> f64 {
         let power = value.max(f64::MIN_POSITIVE).log10();
         ((power - f64::from(self.low)) / f64::from(self.high - self.low)).clamp(0.0, 1.0)
     }
 }
 
-/// A number of an axis: 0.1, 20, 1 k, 5 M.
+/// Formats a number of an axis: 0.1, 20, 1 k, 5 M.
 pub(super) fn named(value: f64) -> String {
     let short = |value: f64, unit: &str| {
         let digits = format!("{value:.3}");

@@ -1,4 +1,4 @@
-//! Writing SVG.
+//! Writes SVG.
 
 use std::fmt::{Display, Write};
 
@@ -8,7 +8,7 @@ pub(super) const GRID: &str = "#d8dee4";
 const PAPER: &str = "#ffffff";
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif";
 
-/// Where a text begins, or what it is centred on.
+/// How a text is aligned to its position.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Anchor {
     Start,
@@ -16,7 +16,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// How a text looks; its place is that of its baseline.
+/// The look of a text. Its position is that of its baseline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
     pub(super) size: f64,
@@ -44,7 +44,7 @@ pub(super) struct Svg(String);
 
 impl Svg {
     fn push(&mut self, element: impl Display) {
-        // A string takes everything.
+        // Writing to a string can't fail.
         let _ = writeln!(self.0, "{element}");
     }
 
@@ -60,7 +60,7 @@ impl Svg {
         ));
     }
 
-    /// Through all points, with a dot at each.
+    /// Draws a line through all points, with a dot at each.
     pub(super) fn path(&mut self, points: &[(f64, f64)], colour: &str, dashed: bool) {
         let text: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let dashes = if dashed { r#" stroke-dasharray="5 3""# } else { "" };
@@ -87,7 +87,7 @@ impl Svg {
         ));
     }
 
-    /// The whole file. The title is what a screen reader reads.
+    /// Returns the whole file. Screen readers read the title.
     pub(super) fn finish(self, width: f64, height: f64, title: &str) -> String {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
@@ -105,7 +105,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// About how wide a text of this size is.
+/// Estimates the width of a text of this size.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * size * 0.54
 }

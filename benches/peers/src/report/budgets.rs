@@ -1,4 +1,4 @@
-//! What this crate may cost, and what it costs.
+//! The budgets of this crate, and its actual costs.
 
 use serde::Serialize;
 
@@ -19,9 +19,9 @@ pub(super) struct Budget {
     pub(super) met: bool,
 }
 
-/// The most resident bytes of a reference session.
+/// The maximum number of resident bytes of a reference session.
 const MOST_BYTES: f64 = 1_300.0;
-/// The least that two threads serve, in what one does.
+/// The minimum throughput of two threads, as a multiple of one thread's.
 const LEAST_GAIN: f64 = 1.5;
 
 pub(super) fn budgets(costs: &Costs, memory: &[Memory], threads: &[Rate]) -> Vec<Budget> {
@@ -48,7 +48,7 @@ pub(super) fn budgets(costs: &Costs, memory: &[Memory], threads: &[Rate]) -> Vec
 fn time(costs: &Costs, scenario: Scenario) -> Option<Budget> {
     let (most, ratio) = (scenario.most_time()?, costs.ratio(Kind::Memory, scenario, Reference));
     Some(Budget {
-        what: format!("{}: overhead in time, beside tower-sessions 0.15's", scenario.name()),
+        what: format!("{}: overhead in time, compared with tower-sessions 0.15's", scenario.name()),
         measured: format!("×{ratio:.2}"),
         budget: format!("×{most:.2}"),
         met: ratio <= most,

@@ -1,4 +1,4 @@
-//! The costs of all subjects, and what they are beside the empty layer's and tower-sessions'.
+//! The costs of all subjects, compared with the empty layer's and tower-sessions'.
 
 use serde::Serialize;
 
@@ -7,16 +7,16 @@ use crate::{measure::Cost, scenario::Scenario, shape::Shape, subjects::Kind};
 #[derive(Debug)]
 pub(super) struct Costs(pub(super) Vec<Cost>);
 
-/// A cost for machines.
+/// A cost in the JSON output.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     #[serde(flatten)]
     cost: Cost,
     name: &'static str,
-    /// Above the empty layer's.
+    /// The time above the empty layer's.
     overhead_microseconds: f64,
     overhead_allocations: i64,
-    /// The overhead in time as a part of that of tower-sessions over memory; none of what has no sessions.
+    /// The overhead in time as a multiple of that of tower-sessions over memory; `None` for subjects without sessions.
     overhead_to_tower_sessions: Option<f64>,
 }
 
@@ -27,7 +27,7 @@ impl Costs {
         found.expect("every scenario was measured with every subject")
     }
 
-    /// Microseconds above the empty layer.
+    /// Returns the microseconds above the empty layer's.
     pub(super) fn overhead(&self, kind: Kind, scenario: Scenario, shape: Shape) -> f64 {
         self.cost(kind, scenario, shape).time - self.cost(Kind::Empty, scenario, shape).time
     }
@@ -36,7 +36,7 @@ impl Costs {
         self.cost(kind, scenario, shape).allocations - self.cost(Kind::Empty, scenario, shape).allocations
     }
 
-    /// Its overhead as a part of that of tower-sessions over memory.
+    /// Returns the overhead as a multiple of that of tower-sessions over memory.
     pub(super) fn ratio(&self, kind: Kind, scenario: Scenario, shape: Shape) -> f64 {
         self.overhead(kind, scenario, shape) / self.overhead(Kind::TowerMemory, scenario, shape)
     }

@@ -1,4 +1,4 @@
-//! How the cost grows: with the size of a session, with their number, and with the threads.
+//! How the cost grows with the size of a session, with the number of sessions, and with the threads.
 
 use bench_support::markdown::{table, thousands, time};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(crate) struct Growth {
 }
 
 impl Growth {
-    /// Over up to `most` sessions.
+    /// Measures over up to `most` sessions.
     pub(crate) fn measure(most: usize, quick: bool) -> Self {
         let effort = Effort::of(quick);
         let mut costs = Vec::new();
@@ -144,12 +144,12 @@ impl Report for Growth {
     }
 }
 
-/// What is compared in the plot, and where.
+/// The subjects in the plot.
 const PLOTTED: [Kind; 7] =
     [Kind::Memory, Kind::Sealed, Kind::File, Kind::Memcached, Kind::TowerMemory, Kind::TowerMoka, Kind::AxumSession];
 const BY_SIZE: [(&str, Scenario); 3] =
     [("Read", Scenario::Read), ("Write", Scenario::Write), ("Create whole", Scenario::Fill)];
 const BY_NUMBER: [(&str, Scenario); 3] =
     [("Read", Scenario::Read), ("Write", Scenario::Write), ("Create", Scenario::Create)];
-/// Of two to four entries, the same in all but size.
+/// The shapes with two to four entries, which differ only in size.
 const LINE: [Shape; 4] = [Shape::Tiny, Shape::Reference, Shape::Large, Shape::Huge];

@@ -1,4 +1,4 @@
-//! What was answered over HTTP.
+//! The results over HTTP.
 
 use bench_support::{
     http::{ALL_PAGES, Pages, Settings},
@@ -93,5 +93,5 @@ impl Report for OverHttp {
     }
 }
 
-/// What is compared in the plot.
+/// The subjects in the plot.
 const PLOTTED: [Kind; 5] = [Kind::Empty, Kind::Memory, Kind::TowerMemory, Kind::TowerMoka, Kind::AxumSession];

@@ -1,4 +1,4 @@
-//! What a session takes of the machine's memory.
+//! The memory that a session takes.
 
 use bench_support::markdown::{table, thousands};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ impl Report for MemoryReport {
         });
         let table = table(&columns, rows);
         format!(
-            "{table}\nResident bytes (VmRSS) for each session of 0.7 KB, each number in a process of its own.\n\n{}\n",
+            "{table}\nResident bytes (VmRSS) for each session of 0.7 KB, each number in a separate process.\n\n{}\n",
             self.machine.line()
         )
     }

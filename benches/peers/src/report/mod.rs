@@ -1,4 +1,4 @@
-//! What each command prints: a table in Markdown, the same for machines, and a plot.
+//! The output of each command: a table in Markdown, the same as JSON, and a plot.
 
 mod budgets;
 mod costs;
@@ -13,9 +13,9 @@ pub(crate) use self::{growth::Growth, loaded::OverHttp, memory::MemoryReport, ta
 pub(crate) trait Report {
     fn markdown(&self) -> String;
 
-    /// For machines.
+    /// Returns the report as JSON.
     fn json(&self) -> serde_json::Value;
 
-    /// As an SVG.
+    /// Returns the plot as an SVG.
     fn plot(&self) -> String;
 }

@@ -142,7 +142,7 @@ impl Report for Table {
     }
 }
 
-/// What is compared in the plot.
+/// The subjects in the plot.
 const PLOTTED: [Kind; 4] = [Kind::Memory, Kind::TowerMemory, Kind::TowerMoka, Kind::AxumSession];
 const GROUPS: [(&str, Scenario); 5] = [
     ("untouched, no cookie", Scenario::UntouchedNoCookie),

@@ -1,4 +1,4 @@
-//! The names of what is compared.
+//! The names of the subjects.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -22,10 +22,10 @@ use Kind::{AxumSession, Bare, Cached, Empty, File, Memcached, Memory, Sealed, To
 
 pub(crate) const ALL: [Kind; 10] =
     [Bare, Empty, Memory, Sealed, Cached, File, Memcached, TowerMemory, TowerMoka, AxumSession];
-/// Those with sessions.
+/// The subjects with sessions.
 pub(crate) const WITH_SESSIONS: [Kind; 8] =
     [Memory, Sealed, Cached, File, Memcached, TowerMemory, TowerMoka, AxumSession];
-/// Those whose sessions are all in this process.
+/// The subjects whose sessions are all in this process.
 pub(crate) const IN_MEMORY: [Kind; 5] = [Memory, Sealed, TowerMemory, TowerMoka, AxumSession];
 
 impl Kind {
@@ -48,7 +48,7 @@ impl Kind {
         !matches!(self, Bare | Empty)
     }
 
-    /// As on a command line.
+    /// Returns the name on a command line.
     pub(crate) fn argument(self) -> String {
         self.to_possible_value().expect("no kind is hidden").get_name().to_owned()
     }

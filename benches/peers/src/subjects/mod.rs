@@ -1,4 +1,4 @@
-//! What is compared: one router each, with the routes of [`bench_support::handlers`].
+//! The subjects: one router each, with the routes of [`bench_support::handlers`].
 
 mod axum_session;
 mod kind;

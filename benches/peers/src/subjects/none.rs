@@ -1,4 +1,4 @@
-//! No sessions: what the router costs, and what any layer costs.
+//! No sessions: the cost of the router, and the cost of any layer.
 
 use std::task::{Context, Poll};
 
@@ -7,7 +7,7 @@ use tower::{Layer, Service};
 
 use crate::app::App;
 
-/// As many as the others have, so that the router's search takes as long.
+/// As many as the others have, so that routing takes as long.
 const PATHS: [&str; 14] = [
     "/untouched",
     "/fill",
@@ -31,7 +31,7 @@ pub(crate) fn bare(app: App) -> Router {
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, answer()))
         .route("/key/{key}", answer())
-        // The state of the others' handlers: it is copied with them.
+        // The state that the others' handlers have: it is copied with them.
         .with_state(app)
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn router(kind: Kind, backend: &Backend, durability: Durability
     handlers::session_layer::router(layer, app)
 }
 
-/// Without the default bound on sessions, as the others are.
+/// A memory store without the default bound on sessions, since the others have none.
 fn memory() -> MemoryStore {
     MemoryStore::builder().capacity(10_000_000).bytes(1 << 36).open().expect("good settings")
 }

@@ -1,4 +1,4 @@
-//! One of them, ready for requests.
+//! A subject, ready for requests.
 
 use ::session_layer::Durability;
 use axum::Router;
@@ -16,19 +16,19 @@ use crate::{
     shape::Shape,
 };
 
-/// A router, a cookie of a session that is filled, and what its store needs.
+/// A router, the cookie of a filled session, and the store's backend.
 #[derive(Debug)]
 pub(crate) struct Subject {
     pub(crate) kind: Kind,
     pub(crate) router: Router,
     pub(crate) cookie: HeaderValue,
     pub(crate) app: App,
-    /// The same over the same store, but for what makes many sessions slow to make.
+    /// A router over the same store that creates many sessions faster: without a sync for each file.
     pub(crate) filler: Router,
     _backend: Backend,
 }
 
-/// What ends with the subject.
+/// The resources of a subject, released when it is dropped.
 #[derive(Debug)]
 pub(super) enum Backend {
     Memory,
@@ -55,7 +55,7 @@ impl Subject {
             AxumSession => axum_session::router(app.clone()).await,
         };
         let filler = match kind {
-            // A sync for each of a million files takes hours on some disks.
+            // On some disks, a sync for each of a million files takes hours.
             Cached | File => session_layer::router(File, &backend, Durability::None, app.clone()).await,
             _ => router.clone(),
         };
@@ -64,7 +64,7 @@ impl Subject {
     }
 }
 
-/// A new visitor's filled session: the cookie that names it. Who has no sessions gets a cookie of the same size.
+/// Fills a new visitor's session and returns its cookie. A subject without sessions gets a cookie of the same size.
 pub(crate) async fn fill(router: &Router) -> HeaderValue {
     let response = get(router, "/fill", None).await;
     assert!(response.status().is_success(), "filling answered {}", response.status());

@@ -1,4 +1,4 @@
-//! tower-sessions, once over its memory store and once, in the release that it is made for, over its moka store.
+//! tower-sessions: over its memory store, and over its moka store in the release that the latter supports.
 
 use axum::Router;
 use bench_support::handlers::tower_sessions::{newest, of_moka};

@@ -1,29 +1,29 @@
-//! A small HTTP/1.1 client: it costs less than the server that it loads, so that it is the server that is measured.
+//! A small HTTP/1.1 client. It costs less than the server that it loads, so the server is what is measured.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-/// One connection that is kept, and the cookies of its visitor.
+/// A persistent connection, and the cookies of its visitor.
 #[derive(Debug)]
 pub(super) struct Client {
     stream: TcpStream,
-    /// What was read; the next answer takes its place.
+    /// The bytes that were read. The next response replaces them.
     answer: Vec<u8>,
     request: Vec<u8>,
     /// Names and values.
     cookies: Vec<(String, String)>,
 }
 
-/// The most lines of headers of an answer.
+/// The maximum number of headers in a response.
 const HEADERS: usize = 32;
-/// The most that is read at a time.
+/// The maximum number of bytes in a read.
 const CHUNK: usize = 16 * 1_024;
 
-/// What an answer's head says.
+/// What a response's head says.
 struct Head {
-    /// Bytes before the body.
+    /// The number of bytes before the body.
     length: usize,
     body: usize,
     status: u16,
@@ -37,12 +37,12 @@ impl Client {
         Self { stream, answer: Vec::with_capacity(CHUNK), request: Vec::new(), cookies: Vec::new() }
     }
 
-    /// As a new visitor.
+    /// Forgets the cookies, as a new visitor.
     pub(super) fn forget(&mut self) {
         self.cookies.clear();
     }
 
-    /// Sends a GET and reads its whole answer.
+    /// Sends a GET and reads the whole response.
     pub(super) async fn get(&mut self, path: &str, keeps_cookies: bool) {
         self.write_request(path);
         self.stream.write_all(&self.request).await.expect("the server reads");
@@ -84,7 +84,7 @@ impl Client {
     }
 }
 
-/// Nothing if more is to be read.
+/// Parses the head. Returns `None` if more bytes have to be read.
 fn head(answer: &[u8], with_cookies: bool) -> Option<Head> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,4 +1,4 @@
-//! Who loads: visitors who each have a connection, and ask again as soon as they are answered.
+//! The load: visitors with one connection each, who send the next request as soon as the last one is answered.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ pub struct Settings {
     pub time: Duration,
 }
 
-/// Before anything is recorded, the connections are opened and this part of the time goes by.
+/// The part of the time that passes before anything is recorded, while the connections are opened.
 const WARM_UP: f64 = 0.2;
 
-/// How long answers took.
+/// The latencies of the responses.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Answered {
     pub seconds: f64,

@@ -1,4 +1,4 @@
-//! What a visitor asks for, again and again.
+//! The pages that a visitor requests repeatedly.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ pub enum Pages {
     Read,
     Write,
     Create,
-    /// As in a shop, from a new session to its logout.
+    /// A visit of a shop, from a new session to its logout.
     Visit,
 }
 
@@ -29,12 +29,12 @@ impl Pages {
         }
     }
 
-    /// As on a command line.
+    /// Returns the name on a command line.
     pub fn argument(self) -> String {
         self.to_possible_value().expect("none is hidden").get_name().to_owned()
     }
 
-    /// The paths, in order; from the last it goes on with the first.
+    /// Returns the paths in order. After the last one, the visitor starts again with the first.
     pub fn paths(self) -> &'static [&'static str] {
         match self {
             Untouched => &["/untouched"],
@@ -45,12 +45,12 @@ impl Pages {
         }
     }
 
-    /// Whether the visitor has a filled session at the beginning.
+    /// Whether the visitor starts with a filled session.
     pub fn has_cookie(self) -> bool {
         matches!(self, Untouched | Read | Write)
     }
 
-    /// Whether the visitor keeps the cookies of answers.
+    /// Whether the visitor keeps the cookies of responses.
     pub fn keeps_cookies(self) -> bool {
         matches!(self, Visit)
     }

@@ -1,4 +1,4 @@
-//! The process that is loaded.
+//! The process that serves the requests.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -41,7 +41,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its store's files and processes go when its input ends; it is not killed.
+        // Its store's files and processes are removed when its input ends, so it isn't killed.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
@@ -54,7 +54,7 @@ pub fn serve<T>(make: impl Future<Output = (Router, T)>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         writeln!(std::io::stdout(), "{port}").expect("somebody reads it");
-        // Answers are one write each, and nothing waits for more.
+        // Each response is one write, so it is sent without waiting for more.
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a TCP socket"));
         let (ended, end) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {

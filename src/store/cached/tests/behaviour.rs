@@ -4,10 +4,10 @@ use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{sample::*, store::TestStore};
 use crate::store::{
-    CacheConfig, CachedStore, Clearing, Create, Holder, Leases, Listing, Lock, Refresh, Rename, SessionStore,
-    StoreErrorKind, Stored, Touch, Update, Version,
+    Acquire, CacheConfig, CachedStore, Clearing, Create, Holder, Leases, Listing, Refresh, Rename, SessionStore,
+    StoreErrorKind, Stored, Touch, Update, Usage, Version,
 };
 
 type Cache = CachedStore<TestStore>;
@@ -18,7 +18,7 @@ fn validated() -> (TestStore, Cache) {
     (store.clone(), CachedStore::with_config(store, CacheConfig::new().clock(clock())))
 }
 
-/// Trusted without a limit, so that only the cache's own coherence keeps it right.
+/// Trusted without a time limit, so that only the cache's own coherence keeps it right.
 fn trusted() -> (TestStore, Cache) {
     let store = TestStore::new(clock());
     (store.clone(), CachedStore::with_config(store, CacheConfig::new().trusted(FOREVER).clock(clock())))
@@ -355,8 +355,8 @@ async fn a_lease_gives_another_version() {
     let (_, cache) = trusted();
     let before = put(&cache, "a", "1").await;
     let holder = Holder::from_u128(1);
-    let lock = cache.lock(&id("a"), holder, Duration::from_secs(1)).await.unwrap();
-    assert!(matches!(lock, Lock::Acquired { .. }));
+    let lock = cache.acquire(&id("a"), holder, Duration::from_secs(1)).await.unwrap();
+    assert!(matches!(lock, Acquire::Acquired { .. }));
     assert_ne!(cache.load(&id("a")).await.unwrap().unwrap().version, before);
 }
 

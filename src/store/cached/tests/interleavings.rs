@@ -1,19 +1,18 @@
-//! Schedules searched by shuttle, on the code that ships:
-//! `RUSTFLAGS="--cfg session_layer_shuttle" cargo test --release --lib --all-features --target-dir target/shuttle interleavings`
+//! Schedules searched by shuttle, on the production code:
 //!
-//! Three tasks work on one id, each with two operations; every mix of operations is tried under many schedules. In every
-//! one of them:
+//! Three tasks work on one id, each with two operations. Every mix of operations is tried under many schedules. In each
+//! of them:
 //!
 //! - a load that begins after a write was answered sees that write, or a later one;
 //! - a load that begins after a removal was answered sees nothing;
-//! - when all is over, the cache answers as the store does, and nobody is left at work.
+//! - after all operations, the cache answers as the store does, and no work is left under way.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use super::*;
+use super::{sample::*, store::TestStore};
 use crate::store::{CacheConfig, CachedStore, Create, Rename, SessionStore, Stored, Touch, Update, Version};
 
 /// Schedules for each of the 729 mixes.
@@ -45,7 +44,7 @@ const OPERATIONS: [Operation; 9] = [
     Operation::Clear,
 ];
 
-/// What has been answered so far.
+/// The answers so far.
 #[derive(Default)]
 struct Known {
     version: AtomicU64,
@@ -84,11 +83,11 @@ async fn run(store: &impl SessionStore, operation: Operation, held: &mut Version
         Operation::Rename => {
             let to = id(&format!("to {number}"));
             if let Rename::Renamed(version) =
-                store.rename(&a, held, &super::tombstone(), &to, &record("moved"), usage()).await.unwrap()
+                store.rename(&a, held, &tombstone(), &to, &record("moved"), usage()).await.unwrap()
             {
                 // The tombstone was written after the new record.
                 known.saw(version);
-                // Absent if all was cleared meanwhile.
+                // Absent if everything was cleared meanwhile.
                 assert!(text(store.load(&to).await.unwrap()).is_none_or(|text| text == "moved"));
             }
         }
@@ -157,13 +156,13 @@ fn scenario<F: SessionStore + Clone, O: SessionStore + Clone>(
         });
     };
     let mut config = shuttle::Config::new();
-    // Its default of 32 KiB is too small for futures of a debug build.
+    // shuttle's default of 32 KiB is too small for the futures of a debug build.
     config.stack_size = 1 << 19;
     shuttle::Runner::new(shuttle::scheduler::RandomScheduler::new(RUNS), config).run(check);
 }
 
 fn mixes() -> impl Iterator<Item = [[Operation; 2]; 3]> {
-    // Task 0 loads after each of its own; the second operation of the others is a load or a write.
+    // Task 0 also loads after each of its operations. The second operation of the others is a load or an update.
     OPERATIONS.into_iter().flat_map(|a| {
         OPERATIONS.into_iter().flat_map(move |b| {
             OPERATIONS.into_iter().map(move |c| [[Operation::Load, a], [b, Operation::Load], [c, Operation::Update]])
@@ -171,7 +170,7 @@ fn mixes() -> impl Iterator<Item = [[Operation; 2]; 3]> {
     })
 }
 
-/// All in one process that trusts its cache without a limit: only the cache's own coherence keeps it right.
+/// All tasks run in one process that trusts its cache without a limit: only the cache's own coherence keeps it right.
 #[test]
 fn one_process_that_trusts_its_cache_sees_no_stale_record() {
     for tasks in mixes() {
@@ -184,7 +183,7 @@ fn one_process_that_trusts_its_cache_sees_no_stale_record() {
     }
 }
 
-/// Two processes with a validating cache each: as fresh as the store itself.
+/// Two processes, each with a validating cache: as fresh as the store itself.
 #[test]
 fn two_processes_that_validate_see_no_stale_record() {
     for tasks in mixes() {

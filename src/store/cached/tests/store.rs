@@ -1,4 +1,4 @@
-//! The plainest store there is, which can be stopped inside a call.
+//! A minimal store that can be stopped inside a call.
 
 use std::{
     collections::HashMap,
@@ -226,24 +226,24 @@ impl Clearing for TestStore {
 
 #[async_trait::async_trait]
 impl Leases for TestStore {
-    async fn lock(
+    async fn acquire(
         &self,
         id: &SessionId,
         _: crate::store::Holder,
         time: std::time::Duration,
-    ) -> Result<crate::store::Lock, StoreError> {
+    ) -> Result<crate::store::Acquire, StoreError> {
         let until = self.0.clock.now() + time;
-        self.call("lock", |state| match state.sessions.get(id).cloned() {
-            None => crate::store::Lock::Absent,
+        self.call("acquire", |state| match state.sessions.get(id).cloned() {
+            None => crate::store::Acquire::Absent,
             Some(stored) => {
                 state.put(id, &stored.record, stored.usage());
-                crate::store::Lock::acquired(until)
+                crate::store::Acquire::acquired(until)
             }
         })
         .await
     }
 
-    async fn unlock(&self, _: &SessionId, _: crate::store::Holder) -> Result<bool, StoreError> {
-        Err(StoreError::unsupported("unlock"))
+    async fn release(&self, _: &SessionId, _: crate::store::Holder) -> Result<bool, StoreError> {
+        Err(StoreError::unsupported("release"))
     }
 }

@@ -1,9 +1,18 @@
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::{id::Check, keyring::Secret, lifetime::Lifetime, record::Epoch};
+use super::{form::*, owner_hash::*};
+use crate::{
+    id::{SessionId, TokenCheck},
+    keyring::{KEY_ID_BYTES, KeyRing, Secret},
+    lifetime::Lifetime,
+    record::{Entries, Epoch, Owner, Record, RecordKind},
+    store::SealError,
+};
 
 fn ring(first: u8) -> KeyRing {
     let bytes: [u8; 32] = std::array::from_fn(|i| u8::try_from(i).unwrap().wrapping_mul(37).wrapping_add(first));
@@ -17,13 +26,13 @@ fn lifetime() -> Lifetime {
 fn reference() -> Record {
     let created = UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
     let pairs = [("n", &b"\x0142"[..]), ("user", &b"\x01\"bob\""[..])];
-    Record::session(Check::from_bytes(*b"0123456789abcdef"), created, lifetime())
+    Record::session(TokenCheck::from_bytes(*b"0123456789abcdef"), created, lifetime())
         .with_owner(Some(Owner::new("bob@example.org", Epoch::from_u64(7)).unwrap()))
         .with_entries(Entries::from_sorted(pairs.into_iter()).unwrap())
 }
 
 fn id(name: &str) -> SessionId {
-    SessionId::of_owner(name)
+    SessionId::for_epoch(name)
 }
 
 fn with_value(outer: &Record, value: &[u8]) -> Arc<Record> {
@@ -41,7 +50,7 @@ fn refusal(ring: &KeyRing, id: &SessionId, outer: &Arc<Record>) -> SealError {
     }
 }
 
-/// What 0.1.0 sealed, every later version opens. Computed by another implementation (in Python, from the drafts).
+/// Every later version opens what 0.1.0 sealed. Computed by another implementation (in Python, from the drafts).
 #[test]
 fn frozen_vector() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -140,7 +149,7 @@ fn the_parts_outside_the_seal_are_bound_to_it() {
         sealed.as_ref().clone().with_lifetime(idler),
         sealed.as_ref().clone().with_lifetime(lifetime().browser()),
         sealed.as_ref().clone().with_created_at(sealed.created_at() + Duration::from_millis(1)),
-        sealed.as_ref().clone().with_check(Check::from_bytes([1; 16])),
+        sealed.as_ref().clone().with_check(TokenCheck::from_bytes([1; 16])),
         sealed.as_ref().clone().with_kind(RecordKind::Tombstone),
         sealed.as_ref().clone().with_kind(RecordKind::Epoch),
         sealed.as_ref().clone().with_owner(Some(Owner::new(hash, Epoch::from_u64(8)).unwrap())),

@@ -1,4 +1,4 @@
-//! What is sent.
+//! Encoded requests.
 
 use std::{
     cell::Cell,
@@ -7,14 +7,14 @@ use std::{
 
 use super::super::key::Key;
 
-/// Bytes of an item beside its key and value: header, CAS value, client flags, and the ends of key and value.
+/// The overhead of an item, in bytes: header, CAS value, client flags, and the ends of key and value.
 pub(in super::super) const ITEM_OVERHEAD: usize = 48 + 8 + 4 + 1 + 2;
 
 /// One encoded request, with the opaque number that its reply must repeat.
 pub(in super::super) struct Command {
     pub(super) bytes: Vec<u8>,
     pub(super) opaque: u64,
-    /// What the item will take in the server's memory; 0 if nothing is stored.
+    /// The size that the item will have in the server's memory, in bytes; 0 if nothing is stored.
     pub(super) item_size: usize,
     /// The incarnation of the server that gave the CAS value in the command. The command is sent to no other
     /// incarnation.
@@ -23,8 +23,8 @@ pub(in super::super) struct Command {
 
 /// A CAS value, with the incarnation of the server that gave it.
 ///
-/// Servers count CAS values from 1 when they start. Without the incarnation, a value from before a restart could match an
-/// item that was written after it.
+/// Servers count CAS values from 1 when they start. Without the incarnation, a value from before a restart could match
+/// an item that was written after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Cas {
     /// Never 0: memcached sends 0 if CAS is turned off.
@@ -33,14 +33,14 @@ pub(in super::super) struct Cas {
     pub(in super::super) incarnation: u64,
 }
 
-/// When a set takes place.
+/// The condition of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Mode {
-    /// Always.
+    /// None: the set always takes place.
     Always,
-    /// If there is no item.
+    /// There is no item.
     Absent,
-    /// If the item has this CAS value.
+    /// The item has this CAS value.
     Cas(Cas),
 }
 
@@ -53,16 +53,16 @@ impl Command {
         command.end()
     }
 
-    /// Moves the time of an item. The reply tells the time that it had left.
+    /// Moves the expiry of an item. The reply contains the time that it had left before.
     pub(in super::super) fn touch(key: &Key, exptime: i64) -> Self {
         let mut command = Self::start(b"mg ", key, 32);
-        // `t` stands before `T`: it is the time before the touch.
+        // `t` comes before `T`, so it is the time left before the touch.
         command.bytes.extend_from_slice(b" t");
         command.signed(b" T", exptime);
         command.end()
     }
 
-    /// Writes an item whose value is these parts, one after the other.
+    /// Writes an item. Its value is the concatenation of the parts.
     pub(in super::super) fn set(key: &Key, mode: Mode, exptime: i64, client_flags: u32, value: &[&[u8]]) -> Self {
         let length = value.iter().map(|part| part.len()).sum::<usize>();
         let mut command = Self::start(b"ms ", key, length + 96);
@@ -84,7 +84,7 @@ impl Command {
         command
     }
 
-    /// Deletes an item; with a CAS value only if it has that.
+    /// Deletes an item. With a CAS value, only if the item has it.
     pub(in super::super) fn delete(key: &Key, cas: Option<Cas>) -> Self {
         let mut command = Self::start(b"md ", key, 32);
         if let Some(cas) = cas {
@@ -135,8 +135,8 @@ impl Command {
     }
 }
 
-/// A number that no other request of this process has: each thread counts in a range of its own, since a common counter
-/// would be the one thing that all threads write to.
+/// Returns a number that no other request of this process has. Each thread counts in its own range, since a common
+/// counter would be the only thing that all threads write to.
 fn next_opaque() -> u64 {
     static THREADS: AtomicU64 = AtomicU64::new(0);
     thread_local!(static NEXT: Cell<u64> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) << 40));

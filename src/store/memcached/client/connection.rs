@@ -11,11 +11,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     sync::mpsc,
-    task::yield_now,
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
@@ -23,34 +21,24 @@ use super::{
     super::events::TARGET,
     error::Reason,
     handshake::{ServerInfo, shake},
-    in_flight::{InFlight, Request, Waiter},
+    in_flight::{InFlight, Request},
     link::Link,
-    reply::{Reply, ReplyError, parse},
+    reader::{End, Reader},
     shared::Shared,
     stream::Stream,
+    writer::Writer,
 };
 use crate::store::backoff::Backoff;
 
-/// How many requests one write takes at most.
-const BATCH: usize = 256;
-
-/// A write takes requests until they have this many bytes. Requests that are not in a write yet can still be withdrawn.
-const BATCH_BYTES: usize = 64 * 1_024;
-
-/// The buffers' first size, and the size above which a buffer is given back after use.
-const BUFFER_BYTES: usize = 32 * 1_024;
-
-/// A reply's value can be a little longer than the item limit says: the limit counts overhead that some versions lack.
-const VALUE_SLACK: usize = 1_024;
-
-/// Pauses between attempts to connect. With a connect limit of a second, a server that is back serves again within two.
+/// Pauses between attempts to connect. With a connect limit of one second, a server that comes back is used again
+/// within two.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Owns one connection to one server for as long as `queue` has senders: connects, serves, and connects again.
 ///
-/// Answers every request that it takes from the queue, at the latest at the request's deadline; while the server is
-/// down, at once. If the runtime does not run this task, callers notice it by `link` and start another.
+/// Answers every request that it takes from the queue: at the latest at the request's deadline, or at once while the
+/// server is down. If the runtime does not run this task, callers notice that by `link` and start another.
 pub(super) async fn run(link: Arc<Link>, queue: mpsc::Receiver<Request>) {
     let mut serving = pin!(serve(Arc::clone(&link.shared), queue));
     poll_fn(|context| {
@@ -75,24 +63,16 @@ async fn serve(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) {
 struct Connection {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Request>,
-    /// Taken from the queue and not sent: they wait for a connection.
+    /// Requests that were taken from the queue and are not sent yet.
     waiting: VecDeque<Request>,
     backoff: Backoff,
-    /// Why there is no connection, once that is known: requests then fail at once.
+    /// Why there is no connection, once that is known. Requests then fail at once.
     down: Option<Arc<str>>,
     connected: bool,
 }
 
-/// How serving a connection ended.
-enum End {
-    /// Nobody can send requests any more, and all are answered.
-    Closed,
-    /// The connection can't be used any more.
-    Lost(Reason),
-}
-
 impl Connection {
-    /// Connects and serves once; `None` if nobody can send requests any more.
+    /// Connects and serves once. Returns `None` if no more requests can come.
     async fn turn(&mut self) -> Option<()> {
         match self.dial().await? {
             Ok((stream, info)) => {
@@ -111,7 +91,7 @@ impl Connection {
                     server = %self.shared.name, %reason, "connection lost"
                 );
                 if answered.into_inner() {
-                    // It worked until now: the next attempt is made at once, and requests wait for it.
+                    // The connection worked until now, so the next attempt is made at once, and requests wait for it.
                     self.backoff.reset();
                     self.down = None;
                     return Some(());
@@ -123,7 +103,7 @@ impl Connection {
         self.pause().await
     }
 
-    /// Connects, while requests wait for it, or fail at once if the last attempt has failed.
+    /// Connects. Meanwhile requests wait, or fail at once if the last attempt has failed.
     async fn dial(&mut self) -> Option<Result<(Stream, ServerInfo), Arc<str>>> {
         let shared = Arc::clone(&self.shared);
         let mut dialling = pin!(dial(&shared));
@@ -146,7 +126,7 @@ impl Connection {
                     match (request, &self.down) {
                         (Some(request), None) => self.waiting.push_back(request),
                         (Some(request), Some(cause)) => request.waiter.fail_unsent(Reason::Down(Arc::clone(cause))),
-                        // What waits is still served.
+                        // Waiting requests are still served.
                         (None, _) => open = false,
                     }
                 }
@@ -174,7 +154,7 @@ impl Connection {
         self.down = Some(cause);
     }
 
-    /// Waits before the next attempt, while requests fail at once.
+    /// Waits before the next attempt. Meanwhile requests fail at once.
     async fn pause(&mut self) -> Option<()> {
         let mut pause = pin!(sleep(self.backoff.next()));
         loop {
@@ -276,151 +256,11 @@ async fn dial(shared: &Shared) -> Result<(Stream, ServerInfo), Arc<str>> {
     }
 }
 
-/// Writes what is queued, in batches.
-struct Writer<'a> {
-    shared: &'a Shared,
-    queue: &'a mut mpsc::Receiver<Request>,
-    waiting: &'a mut VecDeque<Request>,
-    in_flight: &'a InFlight,
-    incarnation: u64,
-}
-
-impl Writer<'_> {
-    /// Until the queue is closed.
-    async fn run(&mut self, mut write: impl AsyncWrite + Unpin) -> std::io::Result<()> {
-        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BUFFER_BYTES));
-        loop {
-            if self.waiting.is_empty() {
-                if self.queue.recv_many(&mut batch, BATCH).await == 0 {
-                    return Ok(());
-                }
-                self.waiting.extend(batch.drain(..));
-                if self.waiting.len() < self.shared.in_flight() {
-                    // Others are at it. The runtime runs a task that was woken before those that wait: without this
-                    // turn, every request would be written alone.
-                    yield_now().await;
-                    while self.waiting.len() < BATCH
-                        && let Ok(request) = self.queue.try_recv()
-                    {
-                        self.waiting.push_back(request);
-                    }
-                }
-            }
-            // The rest stays for the next write, or for the next connection.
-            self.encode(&mut bytes);
-            if !bytes.is_empty() {
-                write.write_all(&bytes).await?;
-                write.flush().await?;
-            }
-            bytes.clear();
-            bytes.shrink_to(BUFFER_BYTES);
-        }
-    }
-
-    /// Puts what is still wanted into `bytes` and in flight. From here on it counts as sent.
-    fn encode(&mut self, bytes: &mut Vec<u8>) {
-        let (now, limit) = (Instant::now(), self.shared.item_limit());
-        let mut in_flight = self.in_flight.lock();
-        while bytes.len() < BATCH_BYTES
-            && let Some(Request { command, waiter }) = self.waiting.pop_front()
-        {
-            if waiter.deadline <= now {
-                waiter.fail_unsent(Reason::Overdue(self.shared.settings.request_timeout));
-            } else if command.item_size > limit {
-                // It would destroy the item that is there.
-                waiter.fail_unsent(Reason::TooLarge { bytes: command.item_size, limit });
-            } else if command.incarnation.is_some_and(|given_by| given_by != self.incarnation) {
-                waiter.answer(Reply::restarted());
-            } else if waiter.write() {
-                bytes.extend_from_slice(&command.bytes);
-                in_flight.push_back((command.opaque, waiter));
-            }
-        }
-    }
-}
-
-/// Reads replies and hands them out.
-struct Reader<'a> {
-    shared: &'a Shared,
-    in_flight: &'a InFlight,
-    closing: &'a AtomicBool,
-    answered: &'a AtomicBool,
-    incarnation: u64,
-}
-
-impl Reader<'_> {
-    /// Until the connection ends, a request is overdue, or the queue is closed and everything is answered.
-    async fn run(&mut self, mut read: impl AsyncRead + Unpin) -> End {
-        let limit = self.shared.settings.request_timeout;
-        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-        // One timer for all requests: it fires at the deadline of the oldest, or looks again after a while.
-        let mut watch = pin!(sleep(limit));
-        loop {
-            tokio::select! {
-                biased;
-                result = read.read_buf(&mut buffer) => match result {
-                    Ok(0) => return lost("the server closed it"),
-                    Ok(_) => {}
-                    Err(error) => return lost(&error.to_string()),
-                },
-                () = &mut watch => {
-                    let now = Instant::now();
-                    match self.in_flight.next_deadline() {
-                        Some(deadline) if deadline <= now => return End::Lost(Reason::Overdue(limit)),
-                        Some(deadline) => watch.as_mut().reset(deadline),
-                        None => watch.as_mut().reset(now + limit),
-                    }
-                    continue;
-                }
-            }
-            if let Err(error) = self.hand_out(&mut buffer) {
-                tracing::error!(
-                    target: TARGET,
-                    server = %self.shared.name, %error, "protocol violated: connection closed"
-                );
-                return lost(&error.to_string());
-            }
-            if self.closing.load(Ordering::Relaxed) && self.in_flight.is_empty() {
-                return End::Closed;
-            }
-            if buffer.capacity() < BUFFER_BYTES / 4 {
-                buffer.reserve(BUFFER_BYTES);
-            }
-        }
-    }
-
-    fn hand_out(&self, buffer: &mut BytesMut) -> Result<(), ReplyError> {
-        let max_value = self.shared.item_limit().saturating_add(VALUE_SLACK);
-        while !buffer.is_empty() {
-            let Some(mut reply) = parse(buffer, max_value)? else { break };
-            reply.incarnation = self.incarnation;
-            let (opaque, waiter) = self.in_flight.take().ok_or(ReplyError::Garbage("a reply that nobody asked for"))?;
-            check(reply, opaque, waiter)?;
-            self.answered.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
-/// Gives a reply to its request, if it is that request's.
-fn check(reply: Reply, opaque: u64, waiter: Waiter) -> Result<(), ReplyError> {
-    // An error line carries no opaque.
-    if reply.opaque == Some(opaque) || matches!(reply.status, super::reply::Status::ServerError(_)) {
-        waiter.answer(reply);
-        return Ok(());
-    }
-    waiter.fail_sent(Reason::Lost("a reply to another request".into()));
-    Err(ReplyError::Garbage("a reply to another request"))
-}
-
-fn lost(cause: &str) -> End {
-    End::Lost(Reason::Lost(cause.into()))
-}
-
 #[allow(dead_code, reason = "a bound that is checked when this is compiled: the task must be able to move")]
 fn is_send(link: Arc<Link>, queue: mpsc::Receiver<Request>) -> impl Send {
     run(link, queue)
 }
 
-/// How long closing waits for a connection's task after the deadline of its last request, or in all if there is none.
+/// How long closing waits for a connection's task: after the deadline of the last request, or in total if there is
+/// none.
 pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! A server could not be asked, or did not answer.
+//! The error of a request without an answer.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,9 +20,9 @@ pub(in super::super) enum Reason {
     Down(Arc<str>),
     /// The connection was lost, for this cause.
     Lost(Arc<str>),
-    /// The time was over.
+    /// The time limit was reached.
     Overdue(Duration),
-    /// Larger than the server takes. Not sent.
+    /// The item is larger than the server accepts. It was not sent.
     TooLarge { bytes: usize, limit: usize },
     /// The store is closed.
     Closed,
@@ -47,7 +47,7 @@ impl ClientError {
         StoreError::new(kind).because(self)
     }
 
-    /// The error of a request that changes something: what was sent may have happened.
+    /// The error of a request that changes something: if it was sent, the change may have happened.
     pub(in super::super) fn of_write(self) -> StoreError {
         if self.sent { StoreError::new(StoreErrorKind::OutcomeUnknown).because(self) } else { self.of_read() }
     }

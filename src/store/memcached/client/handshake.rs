@@ -1,4 +1,4 @@
-//! What is asked of a server before the first request.
+//! The exchange with a server before the first request.
 
 use std::{fmt, io};
 
@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 use super::stream::Wire;
 use crate::id::random_u64;
 
-/// The first version whose replies to the meta protocol are the ones that this client reads (`HD`).
+/// The first version with the meta protocol's replies that this client reads (`HD`).
 const OLDEST: [u32; 3] = [1, 6, 10];
 
-/// Its conditional delete did not look at the CAS value: it would delete what another has written.
+/// A version whose conditional delete ignores the CAS value: it would delete what another caller has written.
 const BROKEN: [u32; 3] = [1, 6, 12];
 
-/// More than any server's settings, so that a server that never stops talking is not listened to for ever.
+/// The most bytes that are read. All servers' replies are shorter; a server that never stops sending is cut off.
 const MAX_BYTES: usize = 64 * 1_024;
 
 /// User and password for memcached's ASCII authentication (its option `-Y`).
@@ -25,7 +25,7 @@ pub(in super::super) struct Credentials {
 }
 
 impl Credentials {
-    /// The error says which of the two is wrong and what is allowed.
+    /// Checks user and password. The error says which of the two is wrong and what is allowed.
     pub(in super::super) fn new(user: &str, password: &str) -> Result<Self, (&'static str, &'static str)> {
         let plain = |text: &str| !text.is_empty() && text.len() <= 250 && !text.chars().any(char::is_control);
         if !plain(user) || user.contains([' ', ':']) {
@@ -44,14 +44,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The bits that an incarnation can have.
+/// A mask of the bits that an incarnation can have.
 const INCARNATION_BITS: u64 = (1 << 56) - 1;
 
-/// What a server says of itself.
+/// The properties that a server reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerInfo {
     pub(super) version: String,
-    /// The largest item, in bytes with all its overhead.
+    /// The largest item, in bytes, including all overhead.
     pub(super) item_size_max: Option<usize>,
     /// Distinguishes this server process from earlier and later ones at the same address. It consists of the second in
     /// which the process was started and its process id. (Even if every process has the id 1, two that start in the
@@ -60,8 +60,8 @@ pub(super) struct ServerInfo {
     pub(super) incarnation: u64,
 }
 
-/// Signs in if there are credentials, and asks for the version, the settings and the incarnation. The error says what
-/// is wrong.
+/// Authenticates if there are credentials, and requests the version, the settings and the incarnation. The error says
+/// what is wrong.
 pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>) -> io::Result<ServerInfo> {
     let mut lines = Lines { wire, buffer: BytesMut::new(), read: 0 };
     if let Some(credentials) = credentials {
@@ -83,7 +83,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
         return Err(refused(if line.starts_with("CLIENT_ERROR") {
             "it asks for authentication: set `credentials` (SASL, its option -S, is not supported; -Y is)"
         } else {
-            "it is no memcached: it does not tell its version"
+            "it is not memcached: it does not report its version"
         }));
     };
     check_version(version)?;
@@ -96,7 +96,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
             break;
         }
         let Some(setting) = line.strip_prefix("STAT ") else {
-            return Err(refused("it does not tell its settings (`stats settings`)"));
+            return Err(refused("it does not report its settings (`stats settings`)"));
         };
         match setting.split_once(' ') {
             Some(("item_size_max", bytes)) => item_size_max = bytes.parse().ok(),
@@ -110,7 +110,7 @@ pub(super) async fn shake(wire: &mut dyn Wire, credentials: Option<&Credentials>
     lines.wire.flush().await?;
     let incarnation = incarnation(&mut lines).await?;
     if !lines.buffer.is_empty() {
-        return Err(refused("it sent more than it was asked for"));
+        return Err(refused("it sent more than was requested"));
     }
     Ok(ServerInfo { version: version.to_owned(), item_size_max, incarnation })
 }
@@ -136,7 +136,8 @@ async fn incarnation(lines: &mut Lines<'_>) -> io::Result<u64> {
     Ok(number & INCARNATION_BITS)
 }
 
-/// Refuses versions that can't be worked with. What is no number, as in a fork's own scheme, is believed to be recent.
+/// Refuses unsupported versions. A version that isn't numeric, such as one in a fork's own scheme, is assumed to be
+/// recent.
 fn check_version(version: &str) -> io::Result<()> {
     let mut parts = version.split(['.', '-', '_', ' ']).map(str::parse);
     let (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch))) = (parts.next(), parts.next(), parts.next()) else {
@@ -170,7 +171,7 @@ impl Lines<'_> {
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             if self.read > MAX_BYTES {
-                return Err(refused("it is no memcached: its answer does not end"));
+                return Err(refused("it is not memcached: its reply does not end"));
             }
             let read = self.wire.read_buf(&mut self.buffer).await?;
             if read == 0 {
@@ -234,12 +235,12 @@ mod tests {
         let info = shake_with(good).await.unwrap();
         assert_eq!((info.item_size_max, info.incarnation), (Some(1_024), 1_700_000_000 << 24 | 7));
         for (script, part) in [
-            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "no memcached"),
+            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "not memcached"),
             (b"VERSION 1.5.6\r\n", "1.5.6"),
             (b"VERSION 1.6.18\r\nSTAT cas_enabled no\r\nEND\r\n", "-C"),
             (b"VERSION 1.6.18\r\nERROR\r\n", "settings"),
             (b"CLIENT_ERROR unauthenticated\r\n", "credentials"),
-            (b"VERSION 1.6.18\r\nEND\r\nEND\r\nEND\r\n", "more than it was asked for"),
+            (b"VERSION 1.6.18\r\nEND\r\nEND\r\nEND\r\n", "more than was requested"),
         ] {
             let error = shake_with(script).await.unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -1,4 +1,4 @@
-//! Requests on their way.
+//! Requests under way.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use super::{
     reply::Reply,
 };
 
-/// A request with the caller that waits for it.
+/// A request, with the connection's half of it.
 pub(super) struct Request {
     pub(super) command: Command,
     pub(super) waiter: Waiter,
@@ -41,7 +41,7 @@ impl Waiter {
         (waiter, receiver, claim)
     }
 
-    /// Claims the request for writing. Returns `false` if its caller has given up: then it must not be written.
+    /// Claims the request for writing. Returns `false` if its caller has given up: it must not be written then.
     pub(super) fn write(&self) -> bool {
         self.claim.write()
     }
@@ -77,7 +77,7 @@ impl Drop for Waiter {
     }
 }
 
-/// What was written on one connection and not answered yet, in order.
+/// The requests that were written on one connection and not answered yet, in order.
 #[derive(Default)]
 pub(super) struct InFlight {
     requests: Mutex<VecDeque<(u64, Waiter)>>,
@@ -96,12 +96,12 @@ impl InFlight {
         self.lock().is_empty()
     }
 
-    /// Takes the oldest request, whose reply this must be.
+    /// Takes the oldest request, to which the next reply must belong.
     pub(super) fn take(&self) -> Option<(u64, Waiter)> {
         self.lock().pop_front()
     }
 
-    /// Fails all of them: they may have reached the server.
+    /// Fails all requests. They may have reached the server.
     pub(super) fn fail(&self, reason: &Reason) {
         for (_, waiter) in std::mem::take(&mut *self.lock()) {
             waiter.fail_sent(reason.clone());

@@ -31,7 +31,7 @@ impl Lane {
         self.lock().retain(|driver| !Arc::ptr_eq(&driver.link, link));
     }
 
-    /// Removes all connections. Their tasks end when everything that is queued is answered.
+    /// Removes all connections. Their tasks end when all queued requests are answered.
     pub(super) fn take(&self) -> Vec<Driver> {
         std::mem::take(&mut *self.lock())
     }

@@ -1,4 +1,4 @@
-//! What the callers of one connection share with its task.
+//! The state that a connection's callers and its task share.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use super::shared::Shared;
 /// The state that a connection's callers and its task share.
 pub(super) struct Link {
     pub(super) shared: Arc<Shared>,
-    /// How often the task was polled. A caller sees by it whether the task runs.
+    /// How often the task was polled. It shows callers whether the task runs.
     polls: AtomicU64,
     /// How many requests are queued or waiting for their reply.
     in_flight: AtomicUsize,

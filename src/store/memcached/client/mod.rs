@@ -8,8 +8,8 @@
 //!
 //! Each connection is owned by one task, which writes queued requests in batches and hands out the replies in order.
 //! Callers never touch the socket. If a caller goes away, its request is skipped or its reply is discarded. Each caller
-//! enforces its own time limit with its own runtime's timer: a request that is still queued then is withdrawn and never
-//! sent, and the outcome of a request that was written is unknown.
+//! enforces its own time limit with its own runtime's timer. A request that is still queued at the limit is withdrawn
+//! and never sent; the outcome of a request that was written is unknown.
 //!
 //! Each runtime that uses a server has its own connections to it. So a runtime that is busy, stopped or gone doesn't
 //! delay requests of other runtimes.
@@ -18,7 +18,7 @@
 //! is not a reply, closes the connection. So does an overdue request, since the replies behind it would be late as
 //! well. A CAS value is sent only to the incarnation of the server that gave it: see [`Cas`].
 //!
-//! Nothing here knows what a session is.
+//! Nothing here depends on sessions.
 
 mod claim;
 mod command;
@@ -28,10 +28,12 @@ mod handshake;
 mod in_flight;
 mod lane;
 mod link;
+mod reader;
 mod reply;
 mod server;
 mod shared;
 mod stream;
+mod writer;
 
 pub use self::server::ServerStatistics;
 #[cfg(feature = "memcached-tls")]
@@ -49,6 +51,5 @@ pub(super) use self::{
 #[cfg(test)]
 pub(super) use self::command::ITEM_OVERHEAD;
 
-/// See [`reply::fuzz`].
 #[cfg(fuzzing)]
-pub(super) use self::reply::fuzz as fuzz_reply;
+pub(crate) use self::reply::fuzz as fuzz_reply;

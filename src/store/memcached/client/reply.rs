@@ -1,10 +1,10 @@
-//! What comes back, read from whatever bytes come.
+//! Replies, parsed from untrusted bytes.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::command::Cas;
 
-/// The longest line that is read. Replies to our requests are far shorter; memcached's own limit is 2,048.
+/// The longest line that is read. Replies to this client's requests are far shorter; memcached's own limit is 2,048.
 const MAX_LINE_BYTES: usize = 2_048;
 
 /// A reply of the meta protocol.
@@ -15,13 +15,13 @@ pub(in super::super) struct Reply {
     pub(in super::super) cas_number: Option<u64>,
     /// The incarnation of the server that sent the reply. It comes from the connection, not from the reply's bytes.
     pub(in super::super) incarnation: u64,
-    /// Seconds left; -1 is for ever.
+    /// Seconds left; -1 means no expiry.
     pub(in super::super) seconds_left: Option<i64>,
     /// The item's client flags.
     pub(in super::super) client_flags: Option<u32>,
-    /// The number that the request carried.
+    /// The opaque of the request.
     pub(in super::super) opaque: Option<u64>,
-    /// The item is marked as stale, or someone else is to fill it: for us it is absent.
+    /// The item is marked as stale, or another client is about to fill it. For this store it is absent.
     pub(in super::super) stale: bool,
     pub(in super::super) value: Bytes,
 }
@@ -33,7 +33,7 @@ impl Reply {
         Some(Cas { number, incarnation: self.incarnation })
     }
 
-    /// The reply to a request that was not sent because its CAS value is from another incarnation.
+    /// The reply to a request that was not sent, because its CAS value is from another incarnation.
     pub(super) fn restarted() -> Self {
         Self::of(Status::Restarted)
     }
@@ -52,37 +52,37 @@ impl Reply {
     }
 }
 
-/// What a reply says.
+/// The status of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Status {
-    /// `HD`: done, or found and no value was asked for.
+    /// `HD`: done, or found if no value was requested.
     Done,
     /// `VA`: found, with its value.
     Value,
-    /// `EN`: not found, as an answer to a get.
+    /// `EN`: not found, in reply to a get.
     Miss,
-    /// `NS`: not stored, since there is an item, or none.
+    /// `NS`: not stored, because there is an item, or because there is none.
     NotStored,
-    /// `EX`: the CAS value is another one.
+    /// `EX`: the item has another CAS value.
     Exists,
-    /// `NF`: not found, as an answer to a change.
+    /// `NF`: not found, in reply to a change.
     NotFound,
     /// The request was not sent: its CAS value is from before a restart of the server, so it matches no item.
     Restarted,
-    /// `SERVER_ERROR`, after which the connection is still in step.
+    /// `SERVER_ERROR`, after which the connection can still be used.
     ServerError(Box<str>),
 }
 
-/// The bytes are no reply, or one after which the connection can't be used.
+/// Bytes that are not a reply, or a reply after which the connection can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in super::super) enum ReplyError {
-    #[error("it answered out of protocol: {0}")]
+    #[error("protocol violation: {0}")]
     Garbage(&'static str),
     #[error("it answered \"{0}\"")]
     Refused(Box<str>),
 }
 
-/// Reads one reply from the front of `bytes`; `Ok(None)` if it has not come whole yet. A value may have at most
+/// Reads one reply from the front of `bytes`. Returns `Ok(None)` if it is not complete yet. A value may have at most
 /// `max_value` bytes.
 pub(in super::super) fn parse(bytes: &mut BytesMut, max_value: usize) -> Result<Option<Reply>, ReplyError> {
     let Some(end) = bytes.iter().take(MAX_LINE_BYTES).position(|&byte| byte == b'\n') else {
@@ -110,7 +110,7 @@ pub(in super::super) fn parse(bytes: &mut BytesMut, max_value: usize) -> Result<
     Ok(Some(reply))
 }
 
-/// The reply of a line, and the length of the value that follows it.
+/// Parses the line of a reply. Also returns the length of the value that follows, if any.
 fn parse_line(line: &[u8], max_value: usize) -> Result<(Reply, Option<usize>), ReplyError> {
     let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
     let verb = words.next().ok_or(ReplyError::Garbage("a line is empty"))?;
@@ -123,7 +123,7 @@ fn parse_line(line: &[u8], max_value: usize) -> Result<(Reply, Option<usize>), R
         b"NF" => Status::NotFound,
         b"SERVER_ERROR" if stays_in_step(line) => Status::ServerError(printable(line)),
         b"SERVER_ERROR" | b"CLIENT_ERROR" | b"ERROR" => return Err(ReplyError::Refused(printable(line))),
-        // It may be part of a value: not shown.
+        // Not shown, since it may be part of a value.
         _ => return Err(ReplyError::Garbage("a line is no reply")),
     };
     let mut reply = Reply::of(status);
@@ -147,14 +147,14 @@ fn parse_line(line: &[u8], max_value: usize) -> Result<(Reply, Option<usize>), R
             b'f' => reply.client_flags = Some(number(token).ok_or(bad)?),
             b'O' => reply.opaque = Some(number(token).ok_or(bad)?),
             b'W' | b'X' | b'Z' => reply.stale = true,
-            // Later versions send more than was asked for.
+            // Later versions send flags that were not requested.
             _ => {}
         }
     }
     Ok((reply, length))
 }
 
-/// After these the server has thrown the value away and reads the next line.
+/// Whether the server has discarded the value after this error, and goes on to read the next line.
 fn stays_in_step(line: &[u8]) -> bool {
     [&b"SERVER_ERROR object too large for cache"[..], b"SERVER_ERROR out of memory storing object"].contains(&line)
 }
@@ -165,7 +165,7 @@ fn printable(line: &[u8]) -> Box<str> {
 }
 
 fn number<T: std::str::FromStr>(token: &[u8]) -> Option<T> {
-    // `from_str` would take a sign.
+    // `from_str` would accept a sign.
     token.first().filter(|first| first.is_ascii_digit())?;
     std::str::from_utf8(token).ok()?.parse().ok()
 }
@@ -173,14 +173,14 @@ fn number<T: std::str::FromStr>(token: &[u8]) -> Option<T> {
 fn signed(token: &[u8]) -> Option<i64> {
     match token.strip_prefix(b"-") {
         Some(token) => number::<i64>(token).map(|number| -number),
-        // Seen after a touch to a time in the past: the difference as an unsigned number.
+        // Seen after a touch to a time in the past: the negative difference as an unsigned number.
         None => number::<i64>(token),
     }
 }
 
-/// For the fuzz target: bytes that come whole and bytes that come one by one are read alike.
+/// Checks for the fuzz target that bytes are read alike whether they come at once or one by one.
 #[cfg(fuzzing)]
-pub(in super::super) fn fuzz(data: &[u8]) {
+pub(crate) fn fuzz(data: &[u8]) {
     let read = |size: usize| {
         let (mut buffer, mut replies) = (BytesMut::new(), Vec::new());
         for piece in data.chunks(size) {

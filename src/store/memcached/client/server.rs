@@ -29,7 +29,8 @@ use super::{
 };
 use crate::store::address::Address;
 
-/// What a store has done with one server since it was made.
+/// Counts of a store's requests and connections to one server, since the store was built. Returned by
+/// [`MemcachedStore::statistics`](crate::MemcachedStore::statistics).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStatistics {
@@ -41,9 +42,9 @@ pub struct ServerStatistics {
     pub errors: u64,
     /// Connections made to replace a lost one.
     pub reconnects: u64,
-    /// Requests that are queued or wait for their reply now.
+    /// Requests that are now queued or waiting for their reply.
     pub in_flight: u64,
-    /// Connections that stand now.
+    /// Connections that are now open.
     pub connected: u64,
 }
 
@@ -77,13 +78,13 @@ impl Server {
         Self { shared: Arc::new(Shared::new(address, settings)), lanes, closed: AtomicBool::new(false) }
     }
 
-    /// The time limit of a request that begins now.
+    /// The deadline of a request that begins now.
     pub(in super::super) fn deadline(&self) -> Instant {
         Instant::now() + self.shared.settings.request_timeout
     }
 
-    /// Sends a request and waits for its reply. Requests of one runtime with the same `lane` share a connection and keep
-    /// their order.
+    /// Sends a request and waits for its reply. Requests of one runtime with the same `lane` share a connection and
+    /// keep their order.
     pub(in super::super) async fn call(
         &self,
         lane: usize,
@@ -123,7 +124,7 @@ impl Server {
     ) -> Result<(Pending<'a>, Option<(mpsc::Sender<Request>, Request)>), ClientError> {
         self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
         let runtime = runtime::Handle::try_current()
-            .map_err(|_| self.error(Reason::Down("there is no tokio runtime here".into())))?;
+            .map_err(|_| self.error(Reason::Down("called outside of a tokio runtime".into())))?;
         let mut drivers = lane.lock();
         let is_ours = |driver: &Driver| driver.runtime == runtime.id() && !driver.queue.is_closed();
         let at = if let Some(at) = drivers.iter().position(is_ours) {
@@ -154,9 +155,9 @@ impl Server {
         Ok(Driver { runtime: runtime.id(), queue, link, task })
     }
 
-    /// Waits until everything that was queued before is answered, also on other runtimes' connections.
+    /// Waits until every request that was queued before is answered, including those on other runtimes' connections.
     ///
-    /// `probe` makes a request: its reply comes after all others' of its connection.
+    /// `probe` creates a request. Its reply comes after those of all earlier requests on the same connection.
     pub(in super::super) async fn flush(&self, probe: impl Fn() -> Command) -> Result<(), ClientError> {
         let deadline = self.deadline();
         let mut pending = Vec::new();
@@ -178,10 +179,10 @@ impl Server {
         Ok(())
     }
 
-    /// Takes no more requests. What is queued is still served; the tasks end after it and disconnect.
+    /// Refuses further requests. Queued requests are still served. After that the tasks disconnect and end.
     pub(in super::super) fn close(&self) -> Vec<Closing> {
         self.closed.store(true, Ordering::SeqCst);
-        // Without senders a task serves what is queued and ends.
+        // Without senders, a task serves what is queued and ends.
         let drivers = self.lanes.iter().flat_map(Lane::take);
         drivers.map(|Driver { task, link, .. }| Closing { task, link }).collect()
     }
@@ -205,8 +206,8 @@ impl Closing {
         self.link.is_idle()
     }
 
-    /// How long the connection may take to end. Its runtime may not run at all, which matters only while requests are
-    /// under way.
+    /// How long the connection may take to end. If its runtime doesn't run, it never ends. That matters only while
+    /// requests are under way, so the limit is short if there are none.
     pub(in super::super) fn limit(&self) -> Duration {
         if self.is_idle() {
             return CLOSE_GRACE;

@@ -1,4 +1,4 @@
-//! What the connections to one server share.
+//! The state that the connections to one server share.
 
 use std::{
     sync::{
@@ -11,10 +11,13 @@ use std::{
 use super::{handshake::Credentials, stream::Transport};
 use crate::store::address::Address;
 
+/// The initial size of a buffer, and the size to which a larger one shrinks after use.
+pub(super) const BUFFER_BYTES: usize = 32 * 1_024;
+
 /// The largest item of a server that was started without `-I`.
 const DEFAULT_ITEM_SIZE: usize = 1_024 * 1_024;
 
-/// What all connections of a store are made with.
+/// The settings of all connections of a store.
 #[derive(Debug, Clone)]
 pub(in super::super) struct ServerSettings {
     pub(in super::super) connections: usize,
@@ -27,17 +30,17 @@ pub(in super::super) struct ServerSettings {
     pub(in super::super) transport: Transport,
 }
 
-/// What a server's connections have in common.
+/// The state that a server's connections share.
 pub(super) struct Shared {
     pub(super) name: Arc<str>,
     pub(super) address: Address,
     pub(super) settings: Arc<ServerSettings>,
     pub(super) counters: Counters,
-    /// What the server said last; 0 if it did not.
+    /// The limit that the server reported last, in bytes; 0 if it reported none.
     item_size_max: AtomicUsize,
 }
 
-/// Counted since the store was made.
+/// Counts since the store was built.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) requests: AtomicU64,
@@ -53,7 +56,7 @@ impl Shared {
         Self { name, address, settings, counters: Counters::default(), item_size_max: AtomicUsize::new(0) }
     }
 
-    /// How many requests are queued or wait for their reply.
+    /// How many requests are queued or waiting for their reply.
     pub(super) fn in_flight(&self) -> usize {
         usize::try_from(self.counters.in_flight.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
@@ -62,7 +65,7 @@ impl Shared {
         self.item_size_max.store(bytes.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// The largest item that is sent, in bytes with all its overhead.
+    /// The largest item that is sent, in bytes, including all overhead.
     pub(super) fn item_limit(&self) -> usize {
         let theirs = match self.item_size_max.load(Ordering::Relaxed) {
             0 => DEFAULT_ITEM_SIZE,

@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::store::address::Address;
 
-/// Either half of any of them is read and written alike; this is the whole.
+/// A stream that is read and written as a whole, as the handshake does.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
@@ -36,7 +36,7 @@ impl Stream {
     }
 }
 
-/// What a connection is made with beside the address.
+/// The settings of a connection, apart from its address.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Transport {
     #[cfg(feature = "memcached-tls")]
@@ -44,14 +44,14 @@ pub(in super::super) struct Transport {
 }
 
 impl Transport {
-    /// Connects, trying every address that a host name has.
+    /// Connects, trying all addresses of a host name.
     pub(super) async fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Stream> {
         match address {
             #[cfg(unix)]
             Address::Unix(path) => Ok(Stream::Unix(tokio::net::UnixStream::connect(path).await?)),
             Address::Tcp { host, port } => {
                 let stream = connect_any(host, *port, deadline).await?;
-                // A batch is written at once; waiting for more would only delay it.
+                // A batch is written at once. Waiting for more data would only delay it.
                 stream.set_nodelay(true)?;
                 self.secure(host, stream).await
             }
@@ -77,12 +77,12 @@ async fn connect_any(host: &str, port: u16, deadline: Instant) -> io::Result<Tcp
     let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for (index, address) in addresses.iter().enumerate() {
-        // An address that swallows everything leaves the others their share of the time.
+        // Each address has its share of the time, so one that drops all packets doesn't use up all of it.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
         match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-            // On one machine, where nobody listens on a port of the ephemeral range, TCP can connect a socket with itself. Kept
-            // open, it would keep the server from starting on its port.
+            // If nobody listens on a local port in the ephemeral range, TCP can connect a socket to itself. Such a
+            // connection, if kept open, would prevent the server from starting on its port.
             Ok(Ok(stream)) if is_itself(&stream) => {
                 last = io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens on the address");
             }
@@ -118,21 +118,20 @@ mod tls {
 
     use super::super::super::error::MemcachedConfigError;
 
-    /// How TLS connections to memcached (its option `-Z`) are made, by rustls.
+    /// TLS for connections to memcached (its option `-Z`), implemented by rustls.
     ///
-    /// The server's certificate must be for the host that the store was given, name or address.
+    /// The server's certificate must be for the host name or address in the store's settings.
     #[derive(Clone)]
     pub struct MemcachedTls {
         config: Arc<ClientConfig>,
     }
 
     impl MemcachedTls {
-        /// TLS 1.2 or 1.3 that trusts these roots, in PEM, and nothing else: no root that the system trusts can then
-        /// vouch for a server.
+        /// Uses TLS 1.2 or 1.3, and trusts only these root certificates, in PEM. The system's roots are not trusted.
         ///
         /// # Errors
         ///
-        /// If there is no certificate in it, or one that can't be read.
+        /// If `pem` contains no certificate, or one that can't be read.
         pub fn with_roots_pem(pem: &[u8]) -> Result<Self, MemcachedConfigError> {
             let refused = |why: String| MemcachedConfigError::new("tls", why, "at least one root certificate in PEM");
             let mut roots = RootCertStore::empty();
@@ -153,7 +152,7 @@ mod tls {
             Ok(Self { config: Arc::new(config) })
         }
 
-        /// TLS with a rustls configuration of one's own, for client certificates or the system's roots.
+        /// Uses a custom rustls configuration, for example for client certificates or the system's roots.
         #[must_use]
         pub fn from_config(config: Arc<ClientConfig>) -> Self {
             Self { config }
@@ -161,7 +160,7 @@ mod tls {
 
         pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
             let name = ServerName::try_from(host.to_owned())
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that TLS can check"))?;
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "TLS can't verify this host name"))?;
             TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await
         }
     }

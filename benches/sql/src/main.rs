@@ -1,0 +1,96 @@
+//! The SQL store beside other crates' and beside bare statements, over PostgreSQL and SQLite.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/sql/Cargo.toml            # through HTTP, 32 connections
+//! cargo run --release --manifest-path benches/sql/Cargo.toml -- grow    # reads over 1,000 to 1,000,000 rows
+//! cargo run --release --manifest-path benches/sql/Cargo.toml -- writes  # durable writes to SQLite, without HTTP
+//! ```
+//!
+//! Each subject is a server in a process of its own, on one thread, and another process loads it, the subjects in turn in
+//! several rounds. PostgreSQL is a real server of the bench's own, which syncs each commit, as it does by default.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that prints tables")]
+#![allow(clippy::cast_precision_loss, reason = "rates are rounded anyway")]
+#![allow(clippy::unwrap_used, reason = "a bench ends where something fails")]
+
+#[path = "../../peers/src/child.rs"]
+mod child;
+#[path = "../../peers/src/content.rs"]
+#[allow(dead_code, reason = "of other benches")]
+mod content;
+mod database;
+mod grow;
+mod over_http;
+#[path = "../../peers/src/runtime.rs"]
+#[allow(dead_code, reason = "of other benches")]
+mod runtime;
+#[path = "../../../tests/support/sql.rs"]
+mod server;
+#[path = "../../peers/src/shape.rs"]
+#[allow(dead_code, reason = "of other benches")]
+mod shape;
+mod subjects;
+mod writes;
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use self::{over_http::Settings, subjects::Kind};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Connections that ask again as soon as they are answered.
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// How long each subject is loaded in each round.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// PostgreSQL does not sync, so that it is the processor that is measured.
+    #[arg(long)]
+    no_sync: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Reads and writes over as many rows.
+    Grow {
+        /// The most rows.
+        #[arg(long, default_value_t = 1_000_000)]
+        most: usize,
+    },
+    /// Durable writes to SQLite by 1 and by 32 tasks, without HTTP.
+    Writes,
+    #[command(hide = true)]
+    ChildServe { kind: Kind, place: String },
+    #[command(hide = true)]
+    ChildLoad { port: u16, pages: over_http::Pages, connections: usize, seconds: f64 },
+}
+
+fn main() {
+    let Arguments { command, connections, seconds, rounds, no_sync } = Arguments::parse();
+    match command {
+        None => over_http::compare(
+            Settings { connections, time: Duration::from_secs_f64(seconds) },
+            rounds,
+            &database::Place::new(no_sync),
+        ),
+        Some(Command::Grow { most }) => grow::grow(most, &database::Place::new(no_sync)),
+        Some(Command::Writes) => writes::compare(rounds),
+        Some(Command::ChildServe { kind, place }) => over_http::serve(kind, &place),
+        Some(Command::ChildLoad { port, pages, connections, seconds }) => {
+            let settings = Settings { connections, time: Duration::from_secs_f64(seconds) };
+            let answered = over_http::load(port, pages, settings);
+            println!("{}", serde_json::to_string(&answered).unwrap());
+        }
+    }
+}
+
+/// The median.
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}

@@ -1,0 +1,288 @@
+//! Statements over a pool of connections to a server.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{Database, Pool, pool::PoolConnection};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument as _;
+
+use super::answer::Answer;
+use crate::store::{
+    StoreErrorKind,
+    sql::{
+        error::{Meaning, SqlStoreError},
+        row::Row,
+        statement::Statement,
+        statements::Write,
+        statistics::Counters,
+        value::Value,
+    },
+};
+
+/// How often a request is made that the database undoes because of others.
+const TRIES: u32 = 30;
+
+/// The longest pause before such a request is made again, in milliseconds.
+const LONGEST_PAUSE: u64 = 32;
+
+/// What a driver of sqlx does.
+pub(in super::super) trait Driver: Send + Sync + 'static {
+    type Db: Database;
+
+    /// What ends a transaction that failed in the middle.
+    const ROLLBACK: &'static str;
+
+    /// Around the statements of a transaction.
+    const TRANSACTION: (&'static str, &'static str);
+
+    fn run(
+        connection: &mut <Self::Db as Database>::Connection,
+        call: &Call,
+    ) -> impl Future<Output = Result<Done, sqlx::Error>> + Send;
+
+    /// What an error of the server means.
+    fn refusal(error: &dyn sqlx::error::DatabaseError) -> SqlStoreError;
+}
+
+/// A request: one round trip.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Call {
+    pub(super) text: Text,
+    /// Rows are wanted, and otherwise how many were written.
+    pub(super) rows: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Text {
+    /// A statement that the connection prepares once, and its values.
+    Prepared(Arc<str>, Arc<[Value]>),
+    /// One or several statements with their values in them.
+    Plain(Arc<str>),
+}
+
+#[derive(Debug, Default)]
+pub(in super::super) struct Done {
+    pub(super) written: u64,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A pool, and how it is used.
+pub(in super::super) struct Pooled<D: Driver> {
+    pool: Pool<D::Db>,
+    settings: PoolSettings,
+    counters: Counters,
+}
+
+#[derive(Debug, Clone)]
+pub(in super::super) struct PoolSettings {
+    /// How long a request may take, with the wait for a connection.
+    pub(in super::super) limit: Duration,
+    pub(in super::super) prepared: bool,
+    /// Whether the pool is the store's own, and closed with it.
+    pub(in super::super) owned: bool,
+    pub(in super::super) doubt: Doubt,
+}
+
+/// When a connection was last found dead. One that was idle then may be dead as well.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection that was idle for this long has to be asked whether it is there.
+    pub(in super::super) fn applies(&self, idle: Duration) -> bool {
+        let noted = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.is_some_and(|noted| noted.elapsed() <= idle)
+    }
+}
+
+impl<D: Driver> Pooled<D> {
+    pub(in super::super) fn new(pool: Pool<D::Db>, settings: PoolSettings) -> Self {
+        Self { pool, settings, counters: Counters::default() }
+    }
+
+    fn text(&self, statement: &Arc<Statement>, values: &[Value]) -> Text {
+        if self.settings.prepared {
+            Text::Prepared(Arc::clone(statement.text()), statement.values(values).cloned().collect())
+        } else {
+            Text::Plain(statement.rendered(values).into())
+        }
+    }
+
+    pub(super) async fn read(&self, statement: &Arc<Statement>, values: Vec<Value>) -> Result<Vec<Row>, SqlStoreError> {
+        let call = Call { text: self.text(statement, &values), rows: true };
+        match self.call(call.clone()).await {
+            // A connection that was idle may have been closed by the server or something between: another one answers.
+            Err(error) if error.meaning() == Meaning::Unanswered(StoreErrorKind::Unavailable) => {
+                Ok(self.call(call).await?.rows)
+            }
+            done => Ok(done?.rows),
+        }
+    }
+
+    pub(super) async fn write(&self, write: &Write, values: Vec<Value>) -> Result<Answer, SqlStoreError> {
+        if let Some(combined) = &write.combined {
+            let done = self.call(Call { text: self.text(combined, &values), rows: true }).await?;
+            let row = done.rows.into_iter().next().ok_or_else(|| SqlStoreError::row("a row is missing"))?;
+            let written = row.int(0)?;
+            let row = row.without(1);
+            return Ok(Answer { written, row: (!row.is_null(0)).then_some(row) });
+        }
+        let done = self.call(Call { text: self.text(&write.write, &values), rows: false }).await?;
+        let row = match &write.or_read {
+            Some(read) if done.written == 0 => self.read(read, values).await?.into_iter().next(),
+            _ => None,
+        };
+        Ok(Answer { written: done.written, row })
+    }
+
+    pub(super) async fn transact(
+        &self,
+        statements: &[Arc<Statement>],
+        values: Vec<Value>,
+    ) -> Result<u64, SqlStoreError> {
+        let mut text = String::from(D::TRANSACTION.0);
+        for statement in statements {
+            text.push_str(&statement.rendered(&values));
+            text.push_str(";\n");
+        }
+        text.push_str(D::TRANSACTION.1);
+        Ok(self.call(Call { text: Text::Plain(text.into()), rows: false }).await?.written)
+    }
+
+    pub(super) async fn run(&self, text: String) -> Result<Vec<Row>, SqlStoreError> {
+        Ok(self.call(Call { text: Text::Plain(text.into()), rows: true }).await?.rows)
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(super) async fn close(&self) -> Result<(), SqlStoreError> {
+        if self.settings.owned {
+            self.pool.close().await;
+        }
+        Ok(())
+    }
+
+    async fn call(&self, call: Call) -> Result<Done, SqlStoreError> {
+        for attempt in 0.. {
+            self.counters.requests.add(1);
+            let once = once::<D>(self.pool.clone(), self.settings.limit, call.clone());
+            let outcome = uncut(once).await;
+            match outcome {
+                Err(error) if error.meaning() == Meaning::Beaten && attempt < TRIES => {
+                    self.counters.repeated.add(1);
+                    pause(attempt).await;
+                }
+                Err(error) => {
+                    if error.meaning() == Meaning::Unanswered(StoreErrorKind::Unavailable) {
+                        self.settings.doubt.note();
+                    }
+                    if error.meaning() != Meaning::Duplicate {
+                        self.counters.failed.add(1);
+                    }
+                    return Err(error);
+                }
+                done => return done,
+            }
+        }
+        unreachable!("the last try returns")
+    }
+}
+
+/// Waits before a request is made again, for longer each time and not in step with others.
+async fn pause(attempt: u32) {
+    let longest = (1 << attempt.min(5)).min(LONGEST_PAUSE);
+    // Without random numbers it is always the longest.
+    let part = crate::id::random_u64().map_or(longest, |random| random % longest + 1);
+    sleep(Duration::from_millis(part)).await;
+}
+
+/// Runs to its end, also if the caller is dropped.
+async fn uncut<T: Send + 'static>(
+    work: impl Future<Output = Result<T, SqlStoreError>> + Send + 'static,
+) -> Result<T, SqlStoreError> {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(SqlStoreError::new(
+                Meaning::Unanswered(StoreErrorKind::Unavailable),
+                "the runtime ended before the database had answered",
+            )),
+        },
+    }
+}
+
+async fn once<D: Driver>(pool: Pool<D::Db>, limit: Duration, call: Call) -> Result<Done, SqlStoreError> {
+    let deadline = Instant::now() + limit;
+    let mut connection = match timeout_at(deadline, pool.acquire()).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return Err(not_connected::<D>(error)),
+        Err(_) => {
+            let message = format!("no connection to the database was free, or could be made, within {limit:?}");
+            return Err(SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Timeout), message));
+        }
+    };
+    match timeout_at(deadline, D::run(&mut connection, &call)).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            let refused = refused::<D>(error);
+            tidy::<D>(connection, deadline, &call, &refused).await;
+            Err(refused)
+        }
+        Err(_) => {
+            // The rest of the answer is nobody's: a connection in the middle of it is not used again.
+            drop(connection.detach());
+            Err(SqlStoreError::late(limit))
+        }
+    }
+}
+
+/// Gives a connection back after an error only if it is as it was before.
+async fn tidy<D: Driver>(mut connection: PoolConnection<D::Db>, deadline: Instant, call: &Call, error: &SqlStoreError) {
+    let mut usable = !error.is_unanswered();
+    if usable && matches!(call.text, Text::Plain(_)) && !D::ROLLBACK.is_empty() {
+        let rollback = Call { text: Text::Plain(D::ROLLBACK.into()), rows: false };
+        usable = matches!(timeout_at(deadline, D::run(&mut connection, &rollback)).await, Ok(Ok(_)));
+    }
+    if !usable {
+        drop(connection.detach());
+    }
+}
+
+/// No statement was sent.
+fn not_connected<D: Driver>(error: sqlx::Error) -> SqlStoreError {
+    let kind = match &error {
+        sqlx::Error::PoolTimedOut => StoreErrorKind::Timeout,
+        _ => StoreErrorKind::Unavailable,
+    };
+    let advice = match &error {
+        sqlx::Error::Database(error) => D::refusal(&**error).advice(),
+        _ => None,
+    };
+    SqlStoreError::new(Meaning::NotSent(kind), format!("can't connect to the database: {error}"))
+        .advise(advice)
+        .because(error)
+}
+
+/// A statement was sent, and the answer is not the expected one.
+fn refused<D: Driver>(error: sqlx::Error) -> SqlStoreError {
+    match &error {
+        sqlx::Error::Database(refusal) => D::refusal(&**refusal).because(error),
+        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => {
+            SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Other), error.to_string()).because(error)
+        }
+        _ => {
+            let meaning = Meaning::Unanswered(StoreErrorKind::Unavailable);
+            SqlStoreError::new(meaning, format!("the database did not answer: {error}")).because(error)
+        }
+    }
+}

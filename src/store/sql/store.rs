@@ -1,0 +1,471 @@
+//! The store, and what its operations share.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{
+    engine::{Answer, Engine},
+    error::SqlStoreError,
+    events::TARGET,
+    statements::Statements,
+    statistics::SqlStatistics,
+    value::Value,
+};
+use crate::{
+    clock::{self, Clock},
+    events::{EventKind, Observers},
+    id::{EntropyError, SessionId},
+    record::Record,
+    store::{
+        StoreError, StoreErrorKind, Usage, Version,
+        background_tasks::{Running, Tasks},
+    },
+};
+
+/// Sessions in a table of PostgreSQL, MySQL, MariaDB or SQLite, shared by any number of processes. Clones share one store;
+/// [`SqlStoreBuilder`](super::SqlStoreBuilder) has the settings.
+///
+/// For applications that have a database anyway: nothing new to run, and sessions next to users.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use session_layer::{SessionStore, SqlStore, store::Listing};
+///
+/// // Also `SqlStore::postgres(pool)`, `SqlStore::mysql(pool)` and `SqlStore::sqlite(path)`.
+/// let store = SqlStore::sqlite_in_memory().table("shop_sessions").create().await?;
+/// assert_eq!(store.count().await?, 0);
+/// store.close().await?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
+///
+/// # Engines
+///
+/// PostgreSQL, MySQL and MariaDB are reached by a pool of sqlx 0.9: the application's own, or one that the store makes. SQLite
+/// is reached by rusqlite on threads of the store, not by sqlx: one thread writes, and **commits all writes that wait in
+/// one transaction**, so that one sync serves them all; others read. It was measured before it was chosen (updates of 300
+/// bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a pool of sqlx, and
+/// 45,300 over sqlx with the same grouping; reads 181,000 beside 39,000.
+///
+/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`. The store takes rusqlite 0.32 to
+/// 0.43 and so every `libsqlite3-sys` from 0.30 to 0.40: cargo chooses 0.39 with sqlx-sqlite 0.9.0, for example. The
+/// application's pool over the same file works beside the store; the store has connections of its own.
+///
+/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. MySQL was not run; the statements are in the
+/// dialect that both share. With `binlog_format=STATEMENT` the statement of a rename is unsafe to replicate: use `ROW` or
+/// `MIXED`, the defaults.
+///
+/// No feature of sqlx for dates is used: times are whole milliseconds since the Unix epoch.
+///
+/// # The table
+///
+/// [`create`](super::SqlStoreBuilder::create) and [`migrate`](super::SqlStoreBuilder::migrate) create it, also if several
+/// processes start at once. Those who manage their schema themselves create it by the same SQL, which
+/// [`schema_sql`](super::SqlStoreBuilder::schema_sql) returns for any name; opening a store says which column is missing.
+///
+/// | column | what it is |
+/// |---|---|
+/// | `id` | the session's id, 16 bytes; for an owner's epoch the id of the owner |
+/// | `version` | 16 random bytes, drawn for each write before it is sent |
+/// | `record` | the record's bytes: [`Record::to_bytes`] |
+/// | `expires_at`, `used_at` | sliding expiry and last use |
+/// | `absolute_at`, `idle` | the absolute limit, and the idle limit as a duration |
+/// | `sweep_at` | when a sweep looks at the row: not later than `expires_at`, and not moved by touches |
+/// | `kind` | 0 session, 1 tombstone, 2 epoch, 3 sealed session |
+/// | `owner_id`, `owner` | of sessions with an owner: the hash of the name, and the name's bytes, compared byte for byte |
+/// | `lease_holder`, `lease_until` | who has the lease, and its end |
+///
+/// No index has a column that a touch or an update of a session changes. So in PostgreSQL both are heap-only updates,
+/// if there is room in the page: the table's `fillfactor` keeps a fifth of each page free.
+///
+/// PostgreSQL:
+///
+/// ```sql
+/// CREATE TABLE IF NOT EXISTS "sessions" (
+///     id           bytea    NOT NULL PRIMARY KEY,
+///     version      bytea    NOT NULL,
+///     record       bytea    NOT NULL,
+///     expires_at   bigint   NOT NULL,
+///     used_at      bigint   NOT NULL,
+///     absolute_at  bigint   NOT NULL,
+///     idle         bigint   NOT NULL,
+///     sweep_at     bigint   NOT NULL,
+///     kind         smallint NOT NULL,
+///     owner_id     bytea,
+///     owner        bytea,
+///     lease_holder bytea,
+///     lease_until  bigint
+/// ) WITH (fillfactor = 80);
+/// CREATE INDEX IF NOT EXISTS "sessions_owner" ON "sessions" (owner_id) WHERE owner_id IS NOT NULL;
+/// CREATE INDEX IF NOT EXISTS "sessions_sweep" ON "sessions" (sweep_at);
+/// ```
+///
+/// MySQL and MariaDB:
+///
+/// ```sql
+/// CREATE TABLE IF NOT EXISTS `sessions` (
+///     id           binary(16)      NOT NULL PRIMARY KEY,
+///     version      varbinary(31)   NOT NULL,
+///     record       longblob        NOT NULL,
+///     expires_at   bigint          NOT NULL,
+///     used_at      bigint          NOT NULL,
+///     absolute_at  bigint          NOT NULL,
+///     idle         bigint          NOT NULL,
+///     sweep_at     bigint          NOT NULL,
+///     kind         smallint        NOT NULL,
+///     owner_id     binary(16),
+///     owner        varbinary(1024),
+///     lease_holder binary(16),
+///     lease_until  bigint,
+///     INDEX `sessions_owner` (owner_id),
+///     INDEX `sessions_sweep` (sweep_at)
+/// ) ENGINE = InnoDB;
+/// ```
+///
+/// SQLite:
+///
+/// ```sql
+/// CREATE TABLE IF NOT EXISTS "sessions" (
+///     id           BLOB    NOT NULL PRIMARY KEY,
+///     version      BLOB    NOT NULL,
+///     record       BLOB    NOT NULL,
+///     expires_at   INTEGER NOT NULL,
+///     used_at      INTEGER NOT NULL,
+///     absolute_at  INTEGER NOT NULL,
+///     idle         INTEGER NOT NULL,
+///     sweep_at     INTEGER NOT NULL,
+///     kind         INTEGER NOT NULL,
+///     owner_id     BLOB,
+///     owner        BLOB,
+///     lease_holder BLOB,
+///     lease_until  INTEGER
+/// );
+/// CREATE INDEX IF NOT EXISTS "sessions_owner" ON "sessions" (owner_id) WHERE owner_id IS NOT NULL;
+/// CREATE INDEX IF NOT EXISTS "sessions_sweep" ON "sessions" (sweep_at);
+/// ```
+///
+/// # Rights
+///
+/// Creating the table needs the right to create tables in its schema. Everything else needs, with other names in their
+/// places:
+///
+/// ```sql
+/// GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO shop;      -- PostgreSQL; and USAGE on a schema of its own
+/// GRANT SELECT, INSERT, UPDATE, DELETE ON shop.sessions TO shop; -- MySQL and MariaDB
+/// ```
+///
+/// A file of SQLite is made with mode 0600 and its directory with 0700; SQLite gives the files beside it the same mode. If
+/// other users have rights to a file that is there, a warning says so.
+///
+/// # Whose clock
+///
+/// The application's. Every statement has the time in it, and the database's clock is never asked: that it is an hour off
+/// changes nothing. If the clocks of application servers differ, a session ends for each of them by its own clock: earlier
+/// or later by that difference. A lease ends by the clock of who asks for it; whoever lost it that way can't commit, since
+/// taking a lease gives the record a new version.
+///
+/// # Round trips
+///
+/// | operation | PostgreSQL | MySQL, MariaDB |
+/// |---|---|---|
+/// | load, refresh, with the owner's epoch | 1 | 1 |
+/// | create, update, touch, end, remove | 1 | 1 |
+/// | an update or end that meets another version | 1, rarely 2 | 2 |
+/// | rename | 1 | 1 |
+/// | an owner's epoch: read, ensured, renewed | 1 | 1 |
+/// | a lease: taken, given back | 1 | 1; taken by another: 2 |
+/// | a write that was not answered | 1 more, if it could be sent | 1 more |
+///
+/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. A pool adds its own: sqlx asks a connection
+/// whether it is there when it is returned and, by default, before it is used. The store's own pool
+/// (`postgres_with`, `mysql_with`) does the latter only if the connection was idle for a second, or another one was found dead.
+///
+/// # What each statement guarantees
+///
+/// A write is one statement with its conditions in it: the expected version, and that the row is not expired. Each
+/// database locks the row that it writes, and evaluates the conditions on the newest committed state of it. So each of these
+/// is atomic for its row **at every isolation level**; the kit passes at `READ COMMITTED` and `SERIALIZABLE` in PostgreSQL,
+/// and at all four in MariaDB. At the stricter levels the database may refuse a statement because of another one (a
+/// serialization failure, a deadlock): then nothing was changed, and it is made again, at most 30 times.
+///
+/// - *Why nothing was written* is read in the same statement in PostgreSQL, from its snapshot. If the row is still in the
+///   expected version there, another write came between the snapshot and the lock, and the row is read again.
+/// - *A rename* is one statement in PostgreSQL (the old row is locked, the new one inserted if that succeeded, the tombstone
+///   written if the insert did), and one transaction elsewhere, sent to MySQL in one request.
+/// - *`clear`* removes what a rename under way has moved as well. PostgreSQL: it locks the table (`SHARE ROW EXCLUSIVE`),
+///   which waits for the writes under way, before it takes its snapshot. MySQL: it reads all rows at the level
+///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one writer.
+/// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest state. A
+///   rename makes a row that was just used, so it is never idle.
+/// - *Revoking an owner* writes one row, the epoch, which each load joins in its own statement.
+///
+/// # Dropped futures, and answers that are lost
+///
+/// A request runs in a task of the caller's runtime, to its end or its time limit, also if the caller is dropped: so no
+/// connection is left in the middle of a statement or in a transaction. After the time limit the connection is closed and
+/// not used again. (A pool of sqlx belongs to the runtime that made it: give each runtime its own.)
+///
+/// A write that was sent and not answered is never sent again. It is read back: the version that was drawn for it proves that
+/// it happened. Nothing else proves that it did not, since the server may still be at it; then the error is
+/// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown). A read is tried once more on another connection.
+///
+/// | what the database says | error | what to do |
+/// |---|---|---|
+/// | no connection in time, or in the pool | `Timeout` | |
+/// | refused connection, too many connections, starting up, a full disk, a read-only replica | `Unavailable` | in the message |
+/// | deadlock, serialization failure | none; `Unavailable` after 30 tries | |
+/// | lock or statement timeout, `database is locked` | `Timeout` | |
+/// | the connection ended, the server went down or was failed over | `OutcomeUnknown` for a write, `Unavailable` for a read | |
+/// | a missing table, column or right | `Other` | in the message |
+///
+/// # PgBouncer
+///
+/// In transaction mode each statement can get another connection of the server. Set
+/// [`prepared_statements(false)`](super::SqlStoreBuilder::prepared_statements), or use PgBouncer 1.21 or later with
+/// `max_prepared_statements`. PgBouncer also refuses a startup parameter of sqlx: call `extra_float_digits(None)` on the options
+/// of the application's connections, or set `ignore_startup_parameters = extra_float_digits`.
+///
+/// # Sweeping
+///
+/// Expired rows are absent for every operation. A task removes them, 500 at a time, by the index on `sweep_at`; any number of
+/// processes can do it. To let the database do it, set [`sweep_interval(None)`](super::SqlStoreBuilder::sweep_interval)
+/// and run this from time to time:
+///
+/// ```sql
+/// -- PostgreSQL with pg_cron
+/// SELECT cron.schedule('sessions', '*/5 * * * *',
+///     'DELETE FROM sessions WHERE expires_at < extract(epoch FROM now()) * 1000');
+/// -- MySQL and MariaDB, with event_scheduler=ON
+/// CREATE EVENT sweep_sessions ON SCHEDULE EVERY 5 MINUTE
+///     DO DELETE FROM sessions WHERE expires_at < UNIX_TIMESTAMP() * 1000 LIMIT 10000;
+/// ```
+///
+/// These read the whole table. With the condition `sweep_at < …` added they use the index, and leave rows to a later run
+/// that were touched meanwhile.
+///
+/// # Events
+///
+/// Their target is `session_layer::store::sql`.
+///
+/// | level | event | fields |
+/// |---|---|---|
+/// | trace | load, refresh | `id`, `found` or `same` |
+/// | debug | opened, created, updated, ended, renamed, touch, remove, epoch renewed, lease asked for, lease given back, swept, closed | `id`, the outcome |
+/// | info | not created, not updated, not ended, not renamed | `id`, why |
+/// | info | cleared | `removed` |
+/// | warn | failed (an operation) | `id`, `operation`, `error`, `cause` |
+/// | warn | other users have rights to the database file | `path`, `mode` |
+/// | error | failed: the stored bytes are no record | `id`, `operation`, `error`, `cause` |
+#[derive(Clone)]
+pub struct SqlStore {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What clones share.
+pub(super) struct Inner {
+    pub(super) engine: Engine,
+    pub(super) statements: Statements,
+    pub(super) settings: Settings,
+    pub(super) observers: Observers,
+    tasks: Tasks,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) clock: Clock,
+    /// The largest record, in bytes.
+    pub(super) record_limit: usize,
+    pub(super) sweep_interval: Option<Duration>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+
+impl SqlStore {
+    pub(super) fn new(engine: Engine, statements: Statements, settings: Settings, observers: Observers) -> Self {
+        let observers = observers.of(statements.dialect.store);
+        let store =
+            Self { inner: Arc::new(Inner { engine, statements, settings, observers, tasks: Tasks::default() }) };
+        store.keep_swept();
+        store
+    }
+
+    /// What this store has done since it was opened.
+    #[must_use]
+    pub fn statistics(&self) -> SqlStatistics {
+        self.inner.engine.counters().get()
+    }
+
+    /// The engine, after making sure that the task that sweeps runs.
+    pub(super) fn engine(&self) -> &Engine {
+        self.keep_swept();
+        &self.inner.engine
+    }
+
+    pub(super) fn statements(&self) -> &Statements {
+        &self.inner.statements
+    }
+
+    fn keep_swept(&self) {
+        let Inner { tasks, settings: Settings { sweep_interval: Some(interval), .. }, .. } = &*self.inner else {
+            return;
+        };
+        tasks.start(|runtime, running| {
+            let sweeping = sweep_often(Arc::downgrade(&self.inner), *interval, running.clone());
+            vec![runtime.spawn(sweeping).abort_handle()]
+        });
+    }
+
+    pub(super) fn stop_tasks(&self) {
+        self.inner.tasks.stop();
+    }
+
+    /// The time by which everything is told.
+    pub(super) fn now(&self) -> u64 {
+        clock::to_millis(self.inner.settings.clock.now())
+    }
+
+    /// Names operation and session, and tells the log and the observers of what failed.
+    pub(super) fn failed(&self, operation: &'static str, id: Option<&SessionId>, error: StoreError) -> StoreError {
+        let error = error.during(operation);
+        let error = match id {
+            Some(id) => error.on(id),
+            None => error,
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let id = error.id();
+        let shown = id.map(tracing::field::display);
+        match error.kind() {
+            StoreErrorKind::Corrupt => tracing::error!(target: TARGET, id = shown, operation, %error, cause, "failed"),
+            _ => tracing::warn!(target: TARGET, id = shown, operation, %error, cause, "failed"),
+        }
+        if let (StoreErrorKind::Corrupt, Some(id)) = (error.kind(), id) {
+            self.inner.observers.notify(EventKind::NotOpened { id, operation, error: &error });
+        }
+        error
+    }
+
+    /// The arguments of a row, from 1 to 10, for a version that is drawn for it.
+    pub(super) fn row(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        usage: Usage,
+    ) -> Result<(Vec<Value>, Version), StoreError> {
+        let size = record.encoded_len();
+        let limit = self.inner.settings.record_limit;
+        if size > limit {
+            let message = format!("the record has {size} bytes, and the store's `record_limit` is {limit}");
+            return Err(StoreError::new(StoreErrorKind::TooLarge).because(message));
+        }
+        let version = Version::random().map_err(no_randomness)?;
+        let absolute = clock::to_millis(record.absolute_limit());
+        let owner = record.owner().filter(|_| record.is_session()).map(|owner| &**owner.name());
+        let values = vec![
+            Value::from(&id.as_bytes()[..]),
+            Value::from(version.as_bytes()),
+            Value::Bytes(record.to_bytes()),
+            Value::from(usage.expires_millis().min(absolute)),
+            Value::from(usage.used_millis()),
+            Value::from(absolute),
+            Value::from(clock::duration_millis(record.lifetime().idle())),
+            Value::Int(kind(record)),
+            owner.map_or(Value::NoBytes, |owner| Value::from(&SessionId::for_epoch(owner).as_bytes()[..])),
+            owner.map_or(Value::NoBytes, |owner| Value::from(owner.as_bytes())),
+        ];
+        Ok((values, version))
+    }
+
+    /// Looks at a row after a write of it that was not answered. `None` if it is not there.
+    ///
+    /// The write may still be under way: its connection is lost, and the server may not know yet. So only what the write
+    /// itself has left behind proves anything.
+    pub(super) async fn look(&self, id: &SessionId) -> Result<Option<Looked>, SqlStoreError> {
+        self.inner.engine.counters().read_back.add(1);
+        let values = vec![Value::from(&id.as_bytes()[..])];
+        let rows = self.engine().read(&self.statements().look, values).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let lease = if row.is_null(3) || row.is_null(4) { None } else { Some((row.bytes(3)?.to_vec(), row.int(4)?)) };
+        Ok(Some(Looked { version: row.version(0)?, expires: row.int(1)?, used: row.int(2)?, lease }))
+    }
+
+    /// Whether a write is stored that was sent and not answered, by what it has left behind; the error if that doesn't
+    /// tell.
+    pub(super) async fn settle(
+        &self,
+        id: &SessionId,
+        error: SqlStoreError,
+        is_done: impl FnOnce(&Looked) -> bool,
+    ) -> Result<(), StoreError> {
+        if error.is_unanswered()
+            && let Ok(Some(looked)) = self.look(id).await
+            && is_done(&looked)
+        {
+            return Ok(());
+        }
+        Err(error.of_write())
+    }
+
+    /// A write that does its work as soon as a row was written.
+    pub(super) async fn write(
+        &self,
+        write: &super::statements::Write,
+        values: Vec<Value>,
+    ) -> Result<Answer, SqlStoreError> {
+        self.engine().write(write, values).await
+    }
+}
+
+/// What is in a row, whether it is expired or not.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) version: Version,
+    pub(super) expires: u64,
+    pub(super) used: u64,
+    /// Its holder, and when it ends.
+    pub(super) lease: Option<(Vec<u8>, u64)>,
+}
+
+/// The number of a record's kind, as in its bytes.
+pub(super) fn kind(record: &Record) -> i64 {
+    use crate::record::RecordKind::{Epoch, Sealed, Session, Tombstone};
+    match record.kind() {
+        Session => 0,
+        Tombstone => 1,
+        Epoch => 2,
+        Sealed => 3,
+    }
+}
+
+pub(super) fn no_randomness(error: EntropyError) -> StoreError {
+    StoreError::new(StoreErrorKind::Other).because(error)
+}
+
+/// Sweeps from time to time, as long as the store is there.
+async fn sweep_often(store: Weak<Inner>, interval: Duration, _running: Running) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(inner) = store.upgrade() else { return };
+        // An error has its event already. The next sweep tries again.
+        let _ = SqlStore { inner }.sweep_by_itself().await;
+    }
+}
+
+impl fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore")
+            .field("database", &self.inner.statements.dialect.product)
+            .field("table", &self.inner.statements.table)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! A write that the server has carried out and that was not answered happens once.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use session_layer::{
+    SqlStore,
+    conformance::{self, Harness},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::{
+    server::{Product, Server},
+    support::{LIMIT, table},
+};
+
+/// A proxy that loses the answer to the n-th write of its clients, by cutting the connection when it comes.
+struct Proxy {
+    port: u16,
+    control: Arc<Control>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Control {
+    losing: Mutex<Option<u32>>,
+    lost: AtomicBool,
+}
+
+impl Control {
+    fn loses_this(&self) -> bool {
+        let mut losing = self.losing.lock().unwrap();
+        *losing = losing.map(|left| left.saturating_sub(1));
+        losing.take_if(|left| *left == 0).is_some()
+    }
+}
+
+impl Proxy {
+    async fn start(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let control = Arc::<Control>::default();
+        let accepting = Arc::clone(&control);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
+                tokio::spawn(pass(client, server, Arc::clone(&accepting)));
+            }
+        });
+        Self { port, control, task }
+    }
+
+    fn lose_answer(&self, nth: Option<u32>) -> bool {
+        *self.control.losing.lock().unwrap() = nth;
+        self.control.lost.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control>) {
+    let (mut requests, mut replies) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut loses = false;
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    loop {
+        tokio::select! {
+            read = client.read(&mut requests) => {
+                let Ok(bytes @ 1..) = read else { return };
+                loses |= control.loses_this();
+                if server.write_all(&requests[..bytes]).await.is_err() {
+                    return;
+                }
+            }
+            read = server.read(&mut replies) => {
+                let Ok(bytes @ 1..) = read else { return };
+                if loses {
+                    control.lost.store(true, Ordering::SeqCst);
+                    return;
+                }
+                if client.write_all(&replies[..bytes]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn happens_once(product: Product, prepared: bool) {
+    let server = Server::shared(product);
+    let name = server.database();
+    for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
+        let proxy = Arc::new(Proxy::start(server.port()).await);
+        let user = match product {
+            Product::Postgres => "postgres",
+            Product::MariaDb => "tests",
+        };
+        let url = server.url_at(proxy.port, user, &name);
+        // One connection: a request of another would be counted as well.
+        let builder = match product {
+            Product::Postgres => SqlStore::postgres_with(url.parse().unwrap(), 1),
+            Product::MariaDb => SqlStore::mysql_with(url.parse().unwrap(), 1),
+        };
+        let clock = conformance::manual_clock();
+        let builder = builder.table(table()).clock(clock.clone()).request_timeout(LIMIT).sweep_interval(None);
+        let store = builder.prepared_statements(prepared).create().await.unwrap();
+        let harness =
+            Harness::new(store, clock).patience(Duration::from_secs(60)).rounds(10).lose_answers(move |nth| {
+                let lost = proxy.lose_answer(nth);
+                async move { lost }
+            });
+        let outcome = check.run(harness).await;
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+        assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unanswered_write_to_postgres_happens_once() {
+    for prepared in [true, false] {
+        happens_once(Product::Postgres, prepared).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unanswered_write_to_mariadb_happens_once() {
+    for prepared in [true, false] {
+        happens_once(Product::MariaDb, prepared).await;
+    }
+}

@@ -1,0 +1,28 @@
+//! Real PostgreSQL, MariaDB and PgBouncer processes, started by the tests and ended with them.
+//!
+//! [`Server::shared`] is the one server of each product that the tests of a process share, each in its own database:
+//! initializing one takes seconds. A test that kills, stops or fills its server starts its own with [`Server::start`].
+//!
+//! PostgreSQL and PgBouncer refuse to run as root. So if the tests run as root, everything runs as the user `nobody`, in
+//! folders which belong to it. Otherwise everything runs as the user of the tests.
+//!
+//! Every server ends with its folder, also if the test's process is killed: see [`folder`](self::folder).
+
+#![allow(dead_code, unused_imports, reason = "each test uses some of the helpers")]
+
+#[path = "sql/bouncer.rs"]
+mod bouncer;
+#[path = "sql/database.rs"]
+mod database;
+#[path = "sql/folder.rs"]
+mod folder;
+#[path = "sql/process.rs"]
+mod process;
+#[path = "sql/programs.rs"]
+mod programs;
+
+pub use self::{
+    bouncer::Bouncer,
+    database::{PASSWORD, Product, Server, Setup, fresh_name},
+    process::{PATIENCE, signal, wait_until},
+};

@@ -12,7 +12,7 @@ use crate::{events::Observer, store::DynStore, url::StoreUrl};
 /// | `memory:` | [`MemoryStore`](crate::MemoryStore) | `capacity`, `bytes`, `snapshot=PATH`, `snapshot_interval_s`, `sweep_interval_s` |
 /// | `file:DIR` | [`FileStore`](crate::FileStore) | `durability=none\|data\|full`, `create=yes\|no`, `sweep_interval_s` (0: never), `cache` |
 /// | `memcached://HOST[:PORT],…[/PREFIX]` | [`MemcachedStore`](crate::MemcachedStore) | `timeout_ms`, `connect_timeout_ms`, `connections`, `list=ignore\|warn\|error`, `cache` |
-/// | `redis://HOST[:PORT][/DATABASE]` | [`RedisStore`](crate::RedisStore) | `prefix`, `timeout_ms`, `connect_timeout_ms`, `connections`, `replicas`, `cache` |
+/// | `redis://HOST[:PORT][/DATABASE]` | [`RedisStore`](crate::RedisStore) | `prefix`, `timeout_ms`, `connect_timeout_ms`, `connections`, `replicas`, `tracking_ms`, `cache` |
 /// | `redis+unix:///PATH` | the same, by a Unix socket | the same, and `database` |
 /// | `redis-cluster://HOST[:PORT],…` | the same, on a cluster; some of its nodes are enough | those of `redis` |
 /// | `redis-sentinel://HOST[:PORT],…/NAME[/DATABASE]` | the same, on the primary that these Sentinels know by this name | those of `redis`, and `sentinel_user`, `sentinel_password` |

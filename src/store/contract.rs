@@ -68,6 +68,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - **L6** If the record has an owner and the result carries the owner's epoch ([`Stored::with_owner_epoch`]), it
     ///   is the one that [`owner_epoch`](Self::owner_epoch) would return now: read with the record or after it, and
     ///   never cached.
+    /// - **L7** If the result is tracked ([`Stored::with_tracked`]), it stops being current when the record changes, whoever
+    ///   changes it: for the process that makes the change before it is answered, for others soon after, within a time
+    ///   that the store documents.
     ///
     /// A backend that reads the epoch along with the record saves a call for each request of a logged-in visitor. A
     /// wrapper that maps ids, or selects one of several stores by the id, returns

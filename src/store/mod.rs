@@ -50,6 +50,7 @@ mod small_bytes;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) mod sql;
 mod stored;
+mod tracked;
 mod usage;
 mod version;
 
@@ -87,6 +88,7 @@ pub use self::{
     outcome::{Acquire, Create, End, Refresh, Rename, Touch, Update},
     page::{Cursor, Page},
     stored::{ListedSession, OwnerEpoch, Stored},
+    tracked::Tracked,
     usage::Usage,
     version::Version,
 };

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use super::{OwnerEpoch, Stored, Usage, Version};
+use super::{OwnerEpoch, Stored, Tracked, Usage, Version};
 
 /// The outcome of [`create`](super::SessionStore::create).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,8 @@ pub enum Refresh {
         usage: Usage,
         /// The current epoch of the record's owner, as in [`Stored::owner_epoch`].
         owner_epoch: OwnerEpoch,
+        /// As [`Stored::tracked`].
+        tracked: Option<Tracked>,
     },
     /// The record has changed.
     Changed(Stored),

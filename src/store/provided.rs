@@ -103,7 +103,7 @@ pub async fn refresh<S: SessionStore + ?Sized>(
     Ok(match store.load(id).await? {
         None => Refresh::Gone,
         Some(stored) if stored.version == held.version => {
-            Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch }
+            Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch, tracked: stored.tracked }
         }
         Some(stored) => Refresh::Changed(stored),
     })

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{Usage, Version};
+use super::{Tracked, Usage, Version};
 use crate::{
     id::SessionId,
     record::{Epoch, Record},
@@ -22,6 +22,8 @@ pub struct Stored {
     pub expires_at: SystemTime,
     /// The current epoch of the record's owner, if the store read it along with the record or after it.
     pub owner_epoch: OwnerEpoch,
+    /// Tells whether this is still the stored state, if the store can.
+    pub tracked: Option<Tracked>,
 }
 
 impl Stored {
@@ -29,7 +31,7 @@ impl Stored {
     #[must_use]
     pub fn new(record: Arc<Record>, version: Version, usage: Usage) -> Self {
         let expires_at = usage.expires_at.min(record.absolute_limit());
-        Self { record, version, used_at: usage.used_at, expires_at, owner_epoch: OwnerEpoch::NotAsked }
+        Self { record, version, used_at: usage.used_at, expires_at, owner_epoch: OwnerEpoch::NotAsked, tracked: None }
     }
 
     /// Adds the current epoch of the record's owner, read with the record or after it. Don't cache it: it is valid only
@@ -37,6 +39,13 @@ impl Stored {
     #[must_use]
     pub fn with_owner_epoch(mut self, epoch: impl Into<OwnerEpoch>) -> Self {
         self.owner_epoch = epoch.into();
+        self
+    }
+
+    /// Adds what tells whether this is still the stored state.
+    #[must_use]
+    pub fn with_tracked(mut self, tracked: impl Into<Option<Tracked>>) -> Self {
+        self.tracked = tracked.into();
         self
     }
 

@@ -130,6 +130,10 @@ defects! {
         /// The epoch returned with a record is the record's own.
         EpochOfTheRecord,
     }
+    "L7" {
+        /// What was loaded stays current for this process whatever changes.
+        TrackedForever,
+    }
     "C1" {
         /// Create is an upsert.
         CreateReplaces,

@@ -14,7 +14,7 @@ use session_layer::{
     record::{Epoch, Record, RecordKind},
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
-        StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        StoreError, StoreErrorKind, Stored, Swept, Touch, Tracked, Update, Usage, Version,
     },
 };
 use tokio::sync::Notify;
@@ -103,6 +103,15 @@ impl State {
 }
 
 impl Reference {
+    /// Adds whether the record is the stored one.
+    fn track(&self, id: &SessionId, stored: Stored) -> Stored {
+        let (shared, id, of) = (Arc::clone(&self.shared), *id, (stored.version, stored.usage()));
+        stored.with_tracked(Tracked::new(move || {
+            let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.slots.get(&id).is_some_and(|slot| (slot.stored.version, slot.stored.usage()) == of)
+        }))
+    }
+
     pub(crate) fn new(clock: Clock) -> Self {
         Self { shared: Arc::new(Shared { clock, state: Mutex::default(), unlocked: Notify::new() }) }
     }
@@ -188,6 +197,7 @@ impl SessionStore for Reference {
         let mut state = self.live(&[id]).await?;
         let stored = Self::undamaged(state.slots.get_mut(id))?.map(|slot| slot.stored.clone());
         let now = self.now();
+        let stored = stored.map(|stored| self.track(id, stored));
         let stored = stored.map(|stored| match stored.record.owner().map(|owner| Arc::clone(owner.name())) {
             Some(owner) if stored.record.is_session() => stored.with_owner_epoch(state.epoch(&owner, now)),
             _ => stored,

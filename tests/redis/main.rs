@@ -25,3 +25,4 @@ mod sentinel;
 mod servers;
 mod support;
 mod tls;
+mod tracking;

@@ -104,7 +104,7 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(store: &RedisStore) -> Self {
+    pub fn new(store: &(impl SessionStore + Clone)) -> Self {
         Self { layer: SessionLayer::builder(store.clone()).build().expect("good settings"), cookie: None }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     clear, clocks, create, dropped, end, epoch, expiry, failing, history, lease, listing, load, metadata, order,
-    owners, refresh, remove, rename, shutdown, sweep, touch, unanswered, update, usage,
+    owners, refresh, remove, rename, shutdown, sweep, touch, tracked, unanswered, update, usage,
 };
 use crate::conformance::check::Check;
 
@@ -83,6 +83,8 @@ macro_rules! __conformance_checks {
             rename::n4_one_of_two_renames_wins ["N4"]
             refresh::f1_refresh_tells_what_changed ["F1"]
             load::l6_the_epoch_with_a_record_is_the_present_one ["L6"]
+            tracked::l7_what_is_tracked_stops_being_current ["L7"]
+            tracked::l7_a_load_beside_a_change_does_not_miss_it ["L7"]
             epoch::e1_no_epoch_is_none ["E1"]
             epoch::e2_one_epoch_for_all ["E2"]
             epoch::e3_it_lives_as_long_as_asked ["E3"]

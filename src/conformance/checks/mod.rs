@@ -22,6 +22,7 @@ mod rename;
 mod shutdown;
 mod sweep;
 mod touch;
+mod tracked;
 mod unanswered;
 mod update;
 mod usage;

@@ -259,8 +259,9 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         let alter = |answer, alters: &[Alter]| {
             let stored = match answer {
                 _ if alters.is_empty() => return answer,
-                Refresh::Same { usage, owner_epoch } => {
-                    Stored::new(Arc::clone(&held.record), held.version, usage).with_owner_epoch(owner_epoch)
+                Refresh::Same { usage, owner_epoch, tracked } => {
+                    let stored = Stored::new(Arc::clone(&held.record), held.version, usage);
+                    stored.with_owner_epoch(owner_epoch).with_tracked(tracked)
                 }
                 Refresh::Changed(stored) => stored,
                 Refresh::Gone => return answer,
@@ -268,7 +269,7 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
             match altered(stored, alters) {
                 None => Refresh::Gone,
                 Some(stored) if stored.version == held.version && stored.record == held.record => {
-                    Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch }
+                    Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch, tracked: stored.tracked }
                 }
                 Some(stored) => Refresh::Changed(stored),
             }

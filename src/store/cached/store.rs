@@ -37,8 +37,13 @@ pub(super) const TARGET: &str = "session_layer::store::cached";
 /// it is sealed, but not the round trip. [`CacheConfig::trusted`] saves the round trip, too; its documentation says
 /// what that gives up.
 ///
-/// An owner's epoch is never cached: revoking all sessions of an owner is visible at once, whether sessions are trusted
-/// or not.
+/// If the store tracks what it loads ([`Stored::tracked`]: a [`RedisStore`](crate::RedisStore) with the setting
+/// `tracking`), a cached session is served without asking the store until the store learns that it may have changed. The
+/// store documents how soon that is. A write is compared with the stored version in any case, so nothing is lost or
+/// brought back meanwhile.
+///
+/// An owner's epoch is never cached here: revoking all sessions of an owner is visible as soon as the store itself sees it,
+/// whether sessions are trusted or not.
 ///
 /// # Coherence
 ///
@@ -149,10 +154,11 @@ impl Cache {
     ) -> Result<Option<Stored>, StoreError> {
         let fill = self.table.fill(id, self.clock.now());
         let (answer, change) = match store.refresh(id, &held).await? {
-            Refresh::Same { usage, owner_epoch } => {
+            Refresh::Same { usage, owner_epoch, tracked } => {
                 self.report_hit(id, true);
                 self.table.count(id, |statistics| statistics.hits += 1);
-                (Some(used(&held, usage).with_owner_epoch(owner_epoch)), Change::Confirm(held.version, usage))
+                let confirmed = Change::Confirm(held.version, usage, tracked);
+                (Some(used(&held, usage).with_owner_epoch(owner_epoch)), confirmed)
             }
             Refresh::Changed(stored) => {
                 self.report_miss(id);

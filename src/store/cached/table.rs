@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     id::SessionId,
-    store::{Stored, Usage, Version},
+    store::{Stored, Tracked, Usage, Version},
 };
 
 /// The most shards. A small cache has fewer, so that it evicts in the order of use.
@@ -73,8 +73,8 @@ pub(super) enum Found {
 /// The effect of a fill or a write on the cached entry.
 pub(super) enum Change {
     Put(Stored),
-    /// This version is still current.
-    Confirm(Version, Usage),
+    /// This version is still current, and tracked if the store can.
+    Confirm(Version, Usage, Option<Tracked>),
     /// The last use and the expiry moved. This says nothing about the record, so the entry does not become fresher.
     Use(Usage),
     Drop,
@@ -110,7 +110,8 @@ impl Table {
         }
         let stored = cached.stored.clone();
         // If the clock was set back, nothing is trusted.
-        if now.duration_since(cached.asked_at).is_ok_and(|age| age < self.trusted) {
+        let is_trusted = now.duration_since(cached.asked_at).is_ok_and(|age| age < self.trusted);
+        if is_trusted || stored.tracked.as_ref().is_some_and(Tracked::is_current) {
             shard.statistics.hits += 1;
             return Found::Trusted(stored);
         }
@@ -221,9 +222,9 @@ impl Shard {
                 self.statistics.evictions += evicted;
                 return evicted;
             }
-            Change::Confirm(version, usage) => {
+            Change::Confirm(version, usage, tracked) => {
                 if let Some(cached) = self.cached.peek(id).filter(|cached| cached.stored.version == version) {
-                    cached.stored = used(&cached.stored, usage);
+                    cached.stored = used(&cached.stored, usage).with_tracked(tracked);
                     cached.asked_at = asked_at;
                 }
             }

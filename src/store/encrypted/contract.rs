@@ -73,12 +73,12 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         Ok(match self.inner.refresh(id, held).await? {
-            Refresh::Same { usage, owner_epoch } => {
+            Refresh::Same { usage, owner_epoch, tracked } => {
                 let usage = Stored::new(Arc::clone(&held.record), held.version, usage).usage();
                 // Under another key, the inner store has the owner under another name.
                 let is_ours = self.ring.keys().nth(1).is_none();
                 let owner_epoch = if is_ours { owner_epoch } else { OwnerEpoch::NotAsked };
-                Refresh::Same { usage, owner_epoch }
+                Refresh::Same { usage, owner_epoch, tracked }
             }
             Refresh::Changed(stored) => Refresh::Changed(self.open(id, stored, "refresh").await?),
             Refresh::Gone => Refresh::Gone,

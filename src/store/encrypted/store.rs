@@ -162,7 +162,7 @@ impl<S: SessionStore> EncryptedStore<S> {
             // An inner store that uses the provided `end` writes the grave unsealed. It says that the session has
             // ended, as the record's absence would, and nothing else in it counts.
             let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
-            return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()));
+            return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()).with_tracked(stored.tracked));
         }
         let opened = match seal::open(&self.ring, id, &stored.record) {
             Ok(opened) => opened,
@@ -171,7 +171,7 @@ impl<S: SessionStore> EncryptedStore<S> {
                 // an error, a logout would remove it and then report that the session had ended.
                 self.refused(id, error, operation);
                 let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
-                return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()));
+                return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()).with_tracked(stored.tracked));
             }
             Err(error) => return Err(self.refused(id, error, operation)),
         };
@@ -183,7 +183,9 @@ impl<S: SessionStore> EncryptedStore<S> {
             }
             _ => opened.record,
         };
-        Ok(Stored::new(record, stored.version, stored.usage()).with_owner_epoch(owner_epoch))
+        Ok(Stored::new(record, stored.version, stored.usage())
+            .with_owner_epoch(owner_epoch)
+            .with_tracked(stored.tracked))
     }
 
     /// Opens the record that a conflict carries. Returns `None` if it can't be opened: the caller then loads it and

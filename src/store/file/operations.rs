@@ -39,12 +39,12 @@ impl Disk {
     pub(super) fn refresh(&self, id: &SessionId, known: &Version) -> Result<Refresh, StoreError> {
         if let Some(usage) = self.peek(id, known)? {
             self.vouch_for(id)?;
-            return Ok(Refresh::Same { usage, owner_epoch: OwnerEpoch::NotAsked });
+            return Ok(Refresh::Same { usage, owner_epoch: OwnerEpoch::NotAsked, tracked: None });
         }
         Ok(match self.load(id)? {
             None => Refresh::Gone,
             Some(stored) if stored.version == *known => {
-                Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch }
+                Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch, tracked: None }
             }
             Some(stored) => Refresh::Changed(stored),
         })

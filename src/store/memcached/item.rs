@@ -102,7 +102,7 @@ impl MemcachedStore {
                     return Ok(if now >= usage.expires_at {
                         Refresh::Gone
                     } else {
-                        Refresh::Same { usage, owner_epoch: OwnerEpoch::NotAsked }
+                        Refresh::Same { usage, owner_epoch: OwnerEpoch::NotAsked, tracked: None }
                     });
                 }
                 Status::Done => {}
@@ -112,7 +112,7 @@ impl MemcachedStore {
         Ok(match self.load_item(id).await? {
             None => Refresh::Gone,
             Some(now) if now.stored.version == held.version => {
-                Refresh::Same { usage: now.stored.usage(), owner_epoch: OwnerEpoch::NotAsked }
+                Refresh::Same { usage: now.stored.usage(), owner_epoch: OwnerEpoch::NotAsked, tracked: None }
             }
             Some(now) => Refresh::Changed(now.stored),
         })

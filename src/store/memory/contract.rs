@@ -105,7 +105,7 @@ impl SessionStore for MemoryStore {
         Ok(match self.load(id).await? {
             None => Refresh::Gone,
             Some(stored) if stored.version == held.version => {
-                Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch }
+                Refresh::Same { usage: stored.usage(), owner_epoch: stored.owner_epoch, tracked: None }
             }
             Some(stored) => Refresh::Changed(stored),
         })

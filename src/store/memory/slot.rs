@@ -72,6 +72,7 @@ impl Slot {
             used_at,
             expires_at,
             owner_epoch: OwnerEpoch::NotAsked,
+            tracked: None,
         }
     }
 

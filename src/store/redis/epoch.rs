@@ -1,31 +1,91 @@
 //! An owner's epoch: a value of its own, 25 bytes long.
 
+use redis::Value;
+
 use super::{
-    link::LinkError,
+    link::{Connection, LinkError, Mark},
     operations::no_randomness,
-    reply::{Reply, unexpected},
+    reply::{Reply, digits, unexpected},
     script,
     store::{Place, RedisStore},
+    value::read_epoch_value,
 };
 use crate::{
+    clock,
     id::SessionId,
     record::Epoch,
     store::{StoreError, Usage},
 };
 
+/// An owner's epoch as it was read.
+#[derive(Clone)]
+pub(super) struct KnownEpoch {
+    epoch: Epoch,
+    /// When it expires, in milliseconds.
+    until: u64,
+    mark: Mark,
+    connection: Connection,
+}
+
 impl RedisStore {
-    fn epoch_place(&self, owner: &SessionId) -> Place {
+    pub(super) fn epoch_place(&self, owner: &SessionId) -> Place {
         Place { session: self.inner.keys.epoch(owner), generation: self.inner.keys.generation(owner) }
     }
 
-    /// The owner's epoch, in one round trip.
+    /// The owner's epoch, in one round trip, or in none if it is known and the server would have said that it has changed.
     pub(super) async fn epoch_of(&self, owner: &SessionId) -> Result<Option<Epoch>, StoreError> {
+        if self.inner.link.is_tracking() {
+            let known = self.known_epoch(owner);
+            let epoch = if known.is_some() { known } else { self.read_epoch(owner).await? };
+            if epoch.is_some() {
+                return Ok(epoch);
+            }
+        }
         let place = self.epoch_place(owner);
         let reply = self.run(&script::EPOCH, &[&place.session, &place.generation], &[]).await;
         match Reply::read(reply.map_err(LinkError::of_read)?)? {
             Reply::Done(epoch) => read(&epoch).map(Some),
             Reply::Gone => Ok(None),
             _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// The epoch that was read last, if it is current.
+    fn known_epoch(&self, owner: &SessionId) -> Option<Epoch> {
+        let KnownEpoch { epoch, until, mark, connection } = self.inner.epochs.get(owner)?;
+        let is_current = clock::to_millis(self.now()) < until && self.inner.link.is_current(mark, &connection);
+        is_current.then_some(epoch)
+    }
+
+    /// Reads the epoch so that the server says when it changes. `None` is to be believed only of the script.
+    async fn read_epoch(&self, owner: &SessionId) -> Result<Option<Epoch>, StoreError> {
+        let place = self.epoch_place(owner);
+        let mark = self.inner.link.mark([place.session.as_bytes(), place.generation.as_bytes()]);
+        let mut command = redis::cmd("MGET");
+        command.arg(&place.session).arg(&place.generation);
+        let (reply, connection) = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
+        let Value::Array(values) = reply else { return Err(unexpected("no array")) };
+        let mut values = values.into_iter().map(|value| match value {
+            Value::BulkString(bytes) => bytes,
+            _ => Vec::new(),
+        });
+        let (value, generation) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+        let read = read_epoch_value(&value, digits(&generation).unwrap_or(0), clock::to_millis(self.now()));
+        self.remember_epoch(owner, read, mark, &connection);
+        Ok(read.map(|(epoch, _)| epoch))
+    }
+
+    /// Remembers an epoch that was read after this mark.
+    pub(super) fn remember_epoch(
+        &self,
+        owner: &SessionId,
+        read: Option<(Epoch, u64)>,
+        mark: Option<Mark>,
+        connection: &Connection,
+    ) {
+        if let (Some((epoch, until)), Some(mark)) = (read, mark) {
+            let connection = connection.clone();
+            self.inner.epochs.remember(owner, KnownEpoch { epoch, until, mark, connection });
         }
     }
 
@@ -75,7 +135,7 @@ impl RedisStore {
         owner: &SessionId,
         epoch: Epoch,
         usage: Usage,
-    ) -> Result<redis::Value, LinkError> {
+    ) -> Result<Value, LinkError> {
         let place = self.epoch_place(owner);
         // Redis refuses a time of 0.
         let until = usage.expires_millis().max(1).to_string();

@@ -81,7 +81,7 @@ impl RedisStore {
             heard(ring, backoff.next().min(left)).await;
             // From before the look, so that a ring beside it is heard.
             ring = self.inner.released.next(id);
-            let Ok(Value::BulkString(bytes)) = self.inner.link.command(&command).await else { return };
+            let Ok((Value::BulkString(bytes), _)) = self.inner.link.command(&command).await else { return };
             let Some((_, until)) = Head::read(&bytes).and_then(|head| head.lease) else { return };
             let Ok(time) = clock::from_millis(until).duration_since(self.now()) else { return };
             left = time;

@@ -1,6 +1,6 @@
 //! Sessions on Redis or Valkey.
 //!
-//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `seen`,
+//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `recent`,
 //! `value`, `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
 //! `lease`, `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
 
@@ -18,9 +18,9 @@ mod listed;
 mod listing;
 mod operations;
 mod owner;
+mod recent;
 mod reply;
 mod script;
-mod seen;
 mod servers;
 mod store;
 mod url;

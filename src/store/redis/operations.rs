@@ -6,17 +6,17 @@ use redis::Value;
 
 use super::{
     key::partition,
-    link::LinkError,
+    link::{Connection, LinkError, Mark},
     reply::{Reply, digits, unexpected},
     script::{self, Script},
-    store::RedisStore,
+    store::{Place, RedisStore},
     value::{Held, Nonce, State, Written, read_epoch_value},
 };
 use crate::{
     clock,
     id::{EntropyError, SessionId},
     record::Record,
-    store::{End, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Touch, Update, Usage, Version},
+    store::{End, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Touch, Tracked, Update, Usage, Version},
 };
 
 /// The nonce of nothing: an expected version that is none of this store's.
@@ -34,15 +34,17 @@ impl RedisStore {
     /// Reads a record, in one round trip; on one node with the epoch of its owner.
     pub(super) async fn find(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
         // In a cluster, the owner's keys are asked for by themselves in any case.
-        let owner = if self.inner.link.is_one_node() { self.inner.seen.owner(id) } else { Some(None) };
+        let owner = if self.inner.link.is_one_node() { self.inner.owners.get(id) } else { Some(None) };
         if let Some(owner) = owner
             && let Some(found) = self.find_owned(id, owner).await?
         {
             return Ok(found);
         }
-        match self.look(id, &[]).await? {
-            Reply::Value(held) => {
-                self.inner.seen.remember(id, held.head.owner);
+        let (reply, tracked) = self.look(id, &[]).await?;
+        match reply {
+            Reply::Value(mut held) => {
+                self.inner.owners.remember(id, held.head.owner);
+                held.stored = held.stored.with_tracked(tracked);
                 Ok(Some(*held))
             }
             Reply::Gone => Ok(None),
@@ -56,7 +58,9 @@ impl RedisStore {
     async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Option<Held>>, StoreError> {
         let command = self.inner.keys.read(id, owner.as_ref());
         let now = clock::to_millis(self.now());
-        let reply = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
+        let mark = self.mark(|| self.place(id));
+        let mark_of_epoch = owner.and_then(|owner| self.mark(|| self.epoch_place(&owner)));
+        let (reply, connection) = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
         let Value::Array(values) = reply else { return Err(unexpected("no array")) };
         let mut values = values.into_iter();
         let mut next = || match values.next() {
@@ -67,9 +71,11 @@ impl RedisStore {
         let read_generation = |value: Option<Vec<u8>>| value.and_then(|text| digits(&text).ok()).unwrap_or(0);
         let current = read_generation(next());
         let epoch = match owner {
-            Some(_) => {
+            Some(owner) => {
                 let epoch = next().unwrap_or_default();
-                read_epoch_value(&epoch, read_generation(next()), now)
+                let read = read_epoch_value(&epoch, read_generation(next()), now);
+                self.remember_epoch(&owner, read, mark_of_epoch, &connection);
+                read.map(|(epoch, _)| epoch).into()
             }
             None => OwnerEpoch::NotAsked,
         };
@@ -78,25 +84,42 @@ impl RedisStore {
             return Ok(Some(None));
         }
         if held.head.owner != owner && self.inner.link.is_one_node() {
-            self.inner.seen.remember(id, held.head.owner);
+            self.inner.owners.remember(id, held.head.owner);
             held.stored = held.stored.with_owner_epoch(OwnerEpoch::NotAsked);
         }
+        held.stored = held.stored.with_tracked(self.tracked(mark, connection));
         Ok(Some(Some(held)))
     }
 
     /// The same; without the record if it is in the state with this nonce.
-    async fn look(&self, id: &SessionId, nonce: &[u8]) -> Result<Reply, StoreError> {
+    async fn look(&self, id: &SessionId, nonce: &[u8]) -> Result<(Reply, Option<Tracked>), StoreError> {
         let place = self.place(id);
-        let reply = self.run(&script::LOAD, &[&place.session, &place.generation], &[nonce]).await;
-        Reply::read(reply.map_err(LinkError::of_read)?)
+        let keys = [&*place.session, &*place.generation];
+        let mark = self.inner.link.mark(keys.map(str::as_bytes));
+        let answered = self.answered(&script::LOAD, &keys, &[nonce]).await;
+        let (reply, connection) = answered.map_err(LinkError::of_read)?;
+        Ok((Reply::read(reply)?, self.tracked(mark, connection)))
+    }
+
+    /// The mark of two keys, if servers say what changes.
+    pub(super) fn mark(&self, place: impl FnOnce() -> Place) -> Option<Mark> {
+        let place = self.inner.link.is_tracking().then(place)?;
+        self.inner.link.mark([place.session.as_bytes(), place.generation.as_bytes()])
+    }
+
+    /// What was read after this mark, and answered on this connection, is tracked.
+    fn tracked(&self, mark: Option<Mark>, connection: Connection) -> Option<Tracked> {
+        let (mark, inner) = (mark?, Arc::clone(&self.inner));
+        Some(Tracked::new(move || inner.link.is_current(mark, &connection)))
     }
 
     pub(super) async fn refresh_value(&self, id: &SessionId, version: &Version) -> Result<Refresh, StoreError> {
         let nonce = State::of(version).map(|state| *state.nonce.as_bytes());
-        match self.look(id, nonce.as_ref().map_or(&[], |nonce| nonce)).await? {
+        let (reply, tracked) = self.look(id, nonce.as_ref().map_or(&[], |nonce| nonce)).await?;
+        match reply {
             Reply::Same(head, _) if head.usage.expires_at <= self.now() => Ok(Refresh::Gone),
-            Reply::Same(head, owner_epoch) => Ok(Refresh::Same { usage: head.usage, owner_epoch }),
-            Reply::Value(held) => Ok(Refresh::Changed(held.stored)),
+            Reply::Same(head, owner_epoch) => Ok(Refresh::Same { usage: head.usage, owner_epoch, tracked }),
+            Reply::Value(held) => Ok(Refresh::Changed(held.stored.with_tracked(tracked))),
             Reply::Gone => Ok(Refresh::Gone),
             _ => Err(unexpected("another script's reply")),
         }
@@ -172,7 +195,7 @@ impl RedisStore {
         let args = [&value[..], expiry.as_bytes(), condition, text.as_bytes(), limit.as_bytes()];
         let reply = self.run(script, keys, &args).await?;
         if self.inner.link.is_one_node() {
-            self.inner.seen.remember(id, *owner);
+            self.inner.owners.remember(id, *owner);
         }
         Ok(reply)
     }

@@ -41,7 +41,7 @@ impl RedisStore {
 
     /// Forgets a session that has ended, or is to be listed again.
     pub(super) fn forget(&self, id: &SessionId) {
-        self.inner.seen.forget(id);
+        self.inner.owners.forget(id);
         if !self.inner.link.is_one_node() {
             self.inner.listed.forget(id);
         }

@@ -5,11 +5,12 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use redis::Value;
 
 use super::{
+    epoch::KnownEpoch,
     key::Keys,
-    link::{Link, LinkError, RedisStatistics},
+    link::{Connection, Link, LinkError, RedisStatistics},
     listed::Listed,
+    recent::Recent,
     script::Script,
-    seen::Seen,
 };
 use crate::{
     clock::{self, Clock},
@@ -198,7 +199,10 @@ pub(super) struct Inner {
     pub(super) options: Options,
     pub(super) listed: Listed,
     pub(super) released: Released,
-    pub(super) seen: Seen,
+    /// The owners of sessions.
+    pub(super) owners: Recent<Option<SessionId>>,
+    /// Owners' epochs, if servers say when they change.
+    pub(super) epochs: Recent<KnownEpoch>,
 }
 
 /// The settings that connections don't need.
@@ -217,8 +221,9 @@ pub(super) struct Place {
 
 impl RedisStore {
     pub(super) fn new(link: Link, keys: Keys, options: Options) -> Self {
-        let (listed, released, seen) = (Listed::default(), Released::default(), Seen::default());
-        Self { inner: Arc::new(Inner { link, keys, options, listed, released, seen }) }
+        let (listed, released) = (Listed::default(), Released::default());
+        let (owners, epochs) = (Recent::default(), Recent::default());
+        Self { inner: Arc::new(Inner { link, keys, options, listed, released, owners, epochs }) }
     }
 
     /// What was done with the servers since the store was made.
@@ -238,6 +243,18 @@ impl RedisStore {
     /// Runs a script with these keys and arguments, after those that each has: the time, and the prefix if the script can
     /// use all keys.
     pub(super) async fn run(&self, script: &'static Script, keys: &[&str], args: &[&[u8]]) -> Result<Value, LinkError> {
+        // However this ends, and if it is dropped: what this process knows of these keys is out of date.
+        let _changing = script.writes().then(|| self.inner.link.changing(keys));
+        self.answered(script, keys, args).await.map(|(reply, _)| reply)
+    }
+
+    /// The same for a script that reads, with the connection that the answer came on.
+    pub(super) async fn answered(
+        &self,
+        script: &'static Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> Result<(Value, Connection), LinkError> {
         let now = clock::to_millis(self.now()).to_string();
         let prefix = if self.inner.link.is_one_node() { self.inner.keys.prefix() } else { "" };
         let keys: Vec<_> = keys.iter().map(|key| key.as_bytes()).collect();

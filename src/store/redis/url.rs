@@ -43,7 +43,7 @@ const SCHEMES: [(&str, Kind, bool); 14] = [
 ];
 
 /// The options of every scheme.
-const OPTIONS: [&str; 5] = ["prefix", "timeout_ms", "connect_timeout_ms", "connections", "replicas"];
+const OPTIONS: [&str; 6] = ["prefix", "timeout_ms", "connect_timeout_ms", "connections", "replicas", "tracking_ms"];
 
 impl RedisStore {
     /// A store from a URL, such as `redis://user:password@10.0.0.1/2?prefix=shop`. The forms are those of
@@ -354,6 +354,9 @@ fn with_options(mut builder: RedisStoreBuilder, options: &Options) -> Result<Red
     }
     if let Some(replicas) = options.number("replicas")? {
         builder = builder.replicas(replicas);
+    }
+    if let Some(millis) = options.number("tracking_ms")? {
+        builder = builder.tracking(Duration::from_millis(millis));
     }
     match (options.secret("sentinel_user")?, options.secret("sentinel_password")?) {
         (user, Some(password)) => Ok(builder.sentinel_credentials(user, password)),

@@ -171,12 +171,12 @@ pub(super) fn read_epoch(told: &[u8]) -> Option<OwnerEpoch> {
 }
 
 /// The epoch in the value under an owner's epoch key, if it is one of this generation or later that has not expired at
-/// this time, in milliseconds. `epoch_of` in `scripts/head.lua` reads the same.
-pub(super) fn read_epoch_value(value: &[u8], generation: u64, now: u64) -> OwnerEpoch {
-    let Ok([1, rest @ ..]) = <&[u8; 25]>::try_from(value) else { return OwnerEpoch::Absent };
+/// this time, in milliseconds; and when it expires. `epoch_of` in `scripts/head.lua` reads the same.
+pub(super) fn read_epoch_value(value: &[u8], generation: u64, now: u64) -> Option<(Epoch, u64)> {
+    let Ok([1, rest @ ..]) = <&[u8; 25]>::try_from(value) else { return None };
     let [epoch, stamp, until] =
         [0, 8, 16].map(|at| u64::from_be_bytes(rest[at..at + 8].try_into().unwrap_or_default()));
-    if until > now && stamp >= generation { present(epoch.to_be_bytes()) } else { OwnerEpoch::Absent }
+    (until > now && stamp >= generation).then(|| (Epoch::from_u64(epoch), until))
 }
 
 fn present(epoch: [u8; 8]) -> OwnerEpoch {
@@ -239,10 +239,10 @@ mod tests {
     #[test]
     fn an_epoch_counts_until_it_expires_or_all_is_cleared() {
         let value = [&[1][..], &7u64.to_be_bytes(), &3u64.to_be_bytes(), &1_000u64.to_be_bytes()].concat();
-        assert_eq!(read_epoch_value(&value, 3, 999), OwnerEpoch::Present(Epoch::from_u64(7)));
-        assert_eq!(read_epoch_value(&value, 3, 1_000), OwnerEpoch::Absent);
-        assert_eq!(read_epoch_value(&value, 4, 999), OwnerEpoch::Absent);
-        assert_eq!(read_epoch_value(&value[..24], 3, 999), OwnerEpoch::Absent);
+        assert_eq!(read_epoch_value(&value, 3, 999), Some((Epoch::from_u64(7), 1_000)));
+        assert_eq!(read_epoch_value(&value, 3, 1_000), None);
+        assert_eq!(read_epoch_value(&value, 4, 999), None);
+        assert_eq!(read_epoch_value(&value[..24], 3, 999), None);
         assert_eq!(read_epoch(b"p\0\0\0\0\0\0\0\x07"), Some(OwnerEpoch::Present(Epoch::from_u64(7))));
         assert_eq!(
             [&b"a"[..], b"n", b"p", b"nn"].map(read_epoch),

@@ -67,7 +67,7 @@ pub(super) fn stored(id: &SessionId, row: &Row) -> Result<Stored, StoreError> {
 /// Reads the same row, whose record is missing if its version is the held one.
 pub(super) fn refreshed(id: &SessionId, row: &Row, held: &Stored) -> Result<Refresh, StoreError> {
     if row.is_null(1) {
-        return Ok(Refresh::Same { usage: usage(row)?, owner_epoch: owner_epoch(&held.record, row) });
+        return Ok(Refresh::Same { usage: usage(row)?, owner_epoch: owner_epoch(&held.record, row), tracked: None });
     }
     stored(id, row).map(Refresh::Changed)
 }

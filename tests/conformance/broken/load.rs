@@ -8,7 +8,7 @@ use std::{
 use session_layer::{
     SessionId, SessionStore,
     record::Owner,
-    store::{Metadata, OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Usage, Version},
+    store::{Metadata, OwnerEpoch, Refresh, StoreError, StoreErrorKind, Stored, Tracked, Usage, Version},
 };
 
 use super::Broken;
@@ -46,6 +46,7 @@ impl Broken {
                 stored.version = Version::from_u64(number + 1_000_000);
                 Ok(Some(stored))
             }
+            (Defect::TrackedForever, Ok(Some(stored))) => Ok(Some(stored.clone().with_tracked(Tracked::new(|| true)))),
             (Defect::EpochOfTheRecord, Ok(Some(stored))) => {
                 let epoch = stored.record.owner().map(Owner::epoch);
                 Ok(Some(stored.clone().with_owner_epoch(epoch)))
@@ -68,7 +69,7 @@ impl Broken {
 
     pub(super) async fn broken_refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         if self.is(Defect::RefreshAlwaysSame) {
-            return Ok(Refresh::Same { usage: held.usage(), owner_epoch: OwnerEpoch::NotAsked });
+            return Ok(Refresh::Same { usage: held.usage(), owner_epoch: OwnerEpoch::NotAsked, tracked: None });
         }
         self.inner.refresh(id, held).await
     }

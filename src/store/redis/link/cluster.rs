@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, Cmd, ConnectionAddr, Value};
+use redis::{Client, Cmd, ConnectionAddr};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout_at},
@@ -23,12 +23,14 @@ use tokio::{
 
 use super::{
     super::events::TARGET,
+    connection::Delivery,
     counters::Counters,
     error::{Cause, LinkError, Redirect, RefusalKind},
-    server::{Delivery, Server},
+    server::{Answer, Server},
     settings::LinkSettings,
     slots::{self, NodeAddress, SLOTS},
     target::{Target, elsewhere},
+    tracking::Tracking,
 };
 use crate::store::backoff::Backoff;
 
@@ -49,6 +51,7 @@ pub(super) struct Cluster {
     seeds: Vec<Client>,
     settings: LinkSettings,
     counters: Arc<Counters>,
+    tracking: Option<Arc<Tracking>>,
     map: Mutex<Arc<Map>>,
     /// The map is known to be wrong.
     is_stale: AtomicBool,
@@ -75,11 +78,17 @@ struct Node {
 
 impl Cluster {
     /// Nothing is connected yet. There is at least one seed.
-    pub(super) fn new(seeds: Vec<Client>, settings: LinkSettings, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        seeds: Vec<Client>,
+        settings: LinkSettings,
+        counters: Arc<Counters>,
+        tracking: Option<Arc<Tracking>>,
+    ) -> Self {
         Self {
             seeds,
             settings,
             counters,
+            tracking,
             map: Mutex::default(),
             is_stale: AtomicBool::new(true),
             asked: tokio::sync::Mutex::default(),
@@ -94,7 +103,7 @@ impl Cluster {
         command: &Cmd,
         replicas: usize,
         deadline: Instant,
-    ) -> Result<Value, LinkError> {
+    ) -> Result<Answer, LinkError> {
         let slot = slots::slot_of(key);
         let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let (mut redirects, mut asked_again) = (0, false);
@@ -102,7 +111,7 @@ impl Cluster {
         let mut asking = false;
         loop {
             let error = match node.server.call(command, Delivery { asking, replicas }, deadline).await {
-                Ok(reply) => return Ok(reply),
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             asking = false;
@@ -169,7 +178,8 @@ impl Cluster {
     fn server(&self, address: &NodeAddress) -> Option<Arc<Server>> {
         let client = elsewhere(self.seeds.first()?, address.host.clone(), address.port).ok()?;
         let target = Target::server(&client).ok()?;
-        Some(Arc::new(Server::new(target, self.settings.clone(), Arc::clone(&self.counters))))
+        let (settings, counters) = (self.settings.clone(), Arc::clone(&self.counters));
+        Some(Arc::new(Server::new(target, settings, counters, self.tracking.clone())))
     }
 
     /// The primary of a slot.
@@ -284,7 +294,7 @@ impl Cluster {
     }
 
     /// Sends a command that has no key to a primary.
-    pub(super) async fn on(&self, id: &[u8; 20], command: &Cmd, deadline: Instant) -> Result<Value, LinkError> {
+    pub(super) async fn on(&self, id: &[u8; 20], command: &Cmd, deadline: Instant) -> Result<Answer, LinkError> {
         let map = self.map(deadline).await?;
         let Some(node) = map.nodes.values().find(|node| node.id.as_ref() == Some(id)) else {
             return Err(LinkError::NotSent(Cause::Down("this node is a primary no longer".into())));
@@ -329,7 +339,7 @@ async fn ask_all(nodes: Vec<(NodeAddress, Arc<Server>)>, deadline: Instant) -> R
         asked.spawn(async move {
             let mut command = redis::cmd("CLUSTER");
             command.arg("SLOTS");
-            let reply = server.call(&command, Delivery::default(), deadline).await?;
+            let (reply, _) = server.call(&command, Delivery::default(), deadline).await?;
             let ranges = slots::read(&reply, &address.host).filter(|ranges| !ranges.is_empty());
             ranges.ok_or_else(|| {
                 let why = format!("{} is in no cluster that has slots", server.name());

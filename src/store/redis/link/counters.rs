@@ -22,6 +22,8 @@ pub struct RedisStatistics {
     pub cluster_maps: u64,
     /// Scripts that were sent in full, because the server didn't have them.
     pub scripts_sent: u64,
+    /// Messages of servers that something which was read may have changed; see the setting `tracking`.
+    pub invalidations: u64,
     /// Connections made.
     pub connections_made: u64,
     /// Attempts to connect that failed.
@@ -47,7 +49,7 @@ macro_rules! counters {
 }
 
 counters! {
-    requests refused unanswered not_sent not_replicated redirected cluster_maps scripts_sent connections_made connections_failed connections_lost
+    requests refused unanswered not_sent not_replicated redirected cluster_maps scripts_sent invalidations connections_made connections_failed connections_lost
 }
 
 #[derive(Debug, Default)]

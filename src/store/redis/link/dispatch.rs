@@ -8,11 +8,13 @@ use tokio::time::Instant;
 use super::{
     super::script::Script,
     cluster::Cluster,
+    connection::{Connection, Delivery},
     counters::{Counters, RedisStatistics},
     error::{LinkError, RefusalKind},
-    server::{Delivery, Server},
+    server::{Answer, Server},
     settings::LinkSettings,
     target::Target,
+    tracking::{Mark, Tracking},
 };
 
 /// The connections of one store.
@@ -21,6 +23,7 @@ pub(in super::super) struct Link {
     shape: Shape,
     settings: LinkSettings,
     counters: Arc<Counters>,
+    tracking: Option<Arc<Tracking>>,
 }
 
 /// How the servers are arranged.
@@ -57,15 +60,15 @@ impl Link {
 
     /// A link to a cluster, of which at least one node is given. Nothing is connected yet.
     pub(in super::super) fn cluster(seeds: Vec<Client>, settings: LinkSettings) -> Self {
-        let counters = Arc::<Counters>::default();
-        let cluster = Cluster::new(seeds, settings.clone(), Arc::clone(&counters));
-        Self { shape: Shape::Cluster(cluster), settings, counters }
+        let (counters, tracking) = counters(&settings);
+        let cluster = Cluster::new(seeds, settings.clone(), Arc::clone(&counters), tracking.clone());
+        Self { shape: Shape::Cluster(cluster), settings, counters, tracking }
     }
 
     fn to(target: Target, settings: LinkSettings) -> Self {
-        let counters = Arc::<Counters>::default();
-        let server = Server::new(target, settings.clone(), Arc::clone(&counters));
-        Self { shape: Shape::Single(Box::new(server)), settings, counters }
+        let (counters, tracking) = counters(&settings);
+        let server = Server::new(target, settings.clone(), Arc::clone(&counters), tracking.clone());
+        Self { shape: Shape::Single(Box::new(server)), settings, counters, tracking }
     }
 
     /// Whether one server has all keys, so that a script can use keys of several slots.
@@ -80,7 +83,7 @@ impl Link {
         script: &'static Script,
         keys: &[&[u8]],
         args: &[&[u8]],
-    ) -> Result<Value, LinkError> {
+    ) -> Result<Answer, LinkError> {
         let deadline = self.deadline();
         let replicas = if script.writes() { self.settings.replicas } else { 0 };
         let call = async |command: Cmd| self.call(keys.first().copied(), &command, replicas, deadline).await;
@@ -94,7 +97,7 @@ impl Link {
     }
 
     /// Sends a command to the server of its key, which is its first argument.
-    pub(in super::super) async fn command(&self, command: &Cmd) -> Result<Value, LinkError> {
+    pub(in super::super) async fn command(&self, command: &Cmd) -> Result<Answer, LinkError> {
         let key = command.args_iter().nth(1).and_then(|arg| match arg {
             Arg::Simple(key) => Some(key),
             _ => None,
@@ -108,7 +111,7 @@ impl Link {
     ///
     /// A replica of a cluster refuses to read by itself. Elsewhere, the removal of a key that is never there, the command's
     /// with `:none` behind it, goes before the command every 100 ms: it changes nothing, and a replica refuses it.
-    pub(in super::super) async fn read(&self, command: &Cmd) -> Result<Value, LinkError> {
+    pub(in super::super) async fn read(&self, command: &Cmd) -> Result<Answer, LinkError> {
         match &self.shape {
             Shape::Single(server) => server.read(command, self.deadline()).await,
             Shape::Cluster(_) => self.command(command).await,
@@ -121,7 +124,7 @@ impl Link {
         command: &Cmd,
         replicas: usize,
         deadline: Instant,
-    ) -> Result<Value, LinkError> {
+    ) -> Result<Answer, LinkError> {
         match &self.shape {
             Shape::Single(server) => server.call(command, Delivery { asking: false, replicas }, deadline).await,
             // Boxed, so that a request to one server has no room for it in its future.
@@ -144,10 +147,33 @@ impl Link {
 
     /// Sends a command that has no key, such as `SCAN` or `INFO`, to a primary.
     pub(in super::super) async fn on(&self, primary: Primary, command: &Cmd) -> Result<Value, LinkError> {
-        match &self.shape {
+        let answer = match &self.shape {
             Shape::Single(server) => server.call(command, Delivery::default(), self.deadline()).await,
             Shape::Cluster(cluster) => cluster.on(&primary.id, command, self.deadline()).await,
-        }
+        };
+        answer.map(|(reply, _)| reply)
+    }
+
+    /// Takes the state of two keys before they are read, if servers say what changes.
+    pub(in super::super) fn mark(&self, keys: [&[u8]; 2]) -> Option<Mark> {
+        self.tracking.as_ref().map(|tracking| tracking.mark(keys))
+    }
+
+    /// Whether what was read after this mark, and was answered on this connection, is what is there, as far as the server has
+    /// said.
+    pub(in super::super) fn is_current(&self, mark: Mark, connection: &Connection) -> bool {
+        let window = self.settings.tracking.unwrap_or_default();
+        self.tracking.as_ref().is_some_and(|tracking| tracking.is_unchanged(mark)) && connection.is_proven(window)
+    }
+
+    /// Whether servers say what changes.
+    pub(in super::super) fn is_tracking(&self) -> bool {
+        self.tracking.is_some()
+    }
+
+    /// Notes, when it is dropped, that this process may have changed these keys.
+    pub(in super::super) fn changing<'a>(&'a self, keys: &'a [&'a str]) -> impl Drop + 'a {
+        Changing { tracking: self.tracking.as_deref(), keys }
     }
 
     pub(in super::super) fn statistics(&self) -> RedisStatistics {
@@ -173,6 +199,26 @@ impl Link {
     fn deadline(&self) -> Instant {
         Instant::now() + self.settings.request_timeout
     }
+}
+
+/// A write to these keys that is under way.
+struct Changing<'a> {
+    tracking: Option<&'a Tracking>,
+    keys: &'a [&'a str],
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        if let Some(tracking) = self.tracking {
+            self.keys.iter().for_each(|key| tracking.changed(key.as_bytes()));
+        }
+    }
+}
+
+fn counters(settings: &LinkSettings) -> (Arc<Counters>, Option<Arc<Tracking>>) {
+    let counters = Arc::<Counters>::default();
+    let tracking = settings.tracking.map(|_| Arc::new(Tracking::new(Arc::clone(&counters))));
+    (counters, tracking)
 }
 
 fn invocation(verb: &str, script: &str, keys: &[&[u8]], args: &[&[u8]]) -> Cmd {

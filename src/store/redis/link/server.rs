@@ -4,11 +4,11 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
-use redis::{Arg, AsyncConnectionConfig, Cmd, Pipeline, PushInfo, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime,
     time::{Instant, timeout_at},
@@ -16,28 +16,18 @@ use tokio::{
 
 use super::{
     super::events::TARGET,
+    connection::{Connection, Delivery, Driven, Lane, Live, Request, State, deliver},
     counters::Counters,
     error::{Cause, LinkError, RefusalKind},
     greeting::{Greeting, eviction_policy},
+    seat::Seat,
     settings::LinkSettings,
     target::Target,
+    tracking::Tracking,
 };
-use crate::store::backoff::Backoff;
-
-/// The pauses between attempts to connect.
-const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
-const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long a connection to a replica is kept before it is looked for the primary again: by name, or at the Sentinels.
 const REPLICA_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// A connection on which requests are under way and nothing has been answered for this long, in microseconds, is held up: by
-/// a large value, or by a script or a command that takes long.
-const HELD_UP_MICROS: u64 = 2_000;
-
-/// For how long a connection's server is taken for a primary since it last carried out what a replica refuses, in
-/// microseconds. Such a command with each read would take a sixth more of the processor for each request.
-const PRIMARY_MICROS: u64 = 100_000;
 
 /// One server, and the connections to it: some for each runtime that uses the store, so that no runtime depends on
 /// another to drive its requests.
@@ -46,149 +36,36 @@ pub(super) struct Server {
     name: Arc<str>,
     settings: LinkSettings,
     counters: Arc<Counters>,
+    /// If the server is to say which keys may have changed.
+    tracking: Option<Arc<Tracking>>,
     seats: Mutex<Vec<Arc<Seat>>>,
     turn: AtomicUsize,
-    /// What [`Progress`] counts from.
+    /// What [`Progress`](super::seat::Progress) and [`State`] count from.
     made: Instant,
     is_closed: AtomicBool,
     /// The server's eviction policy was warned of.
     is_warned: AtomicBool,
 }
 
-/// A place for one connection.
-struct Seat {
-    runtime: runtime::Id,
-    lane: Lane,
-    live: Mutex<Option<Live>>,
-    progress: Progress,
-    /// Held by the one that connects.
-    attempts: tokio::sync::Mutex<Attempts>,
-}
-
-/// What is under way on a connection, and whether anything goes on. Only who looks for a connection reads a clock, which each
-/// request does anyway.
-#[derive(Default)]
-struct Progress {
-    under_way: AtomicUsize,
-    /// Requests that were begun on an idle connection, and answers.
-    moves: AtomicU64,
-    /// How many of them there were at the last look, and since when: microseconds since the server was made.
-    seen: AtomicU64,
-    since: AtomicU64,
-}
-
-/// A request that is under way. If it is dropped, its answer may still be on its way, which nobody waits for.
-struct UnderWay<'a>(&'a Progress);
-
-impl Progress {
-    fn begin(&self) -> UnderWay<'_> {
-        if self.under_way.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.answered();
-        }
-        UnderWay(self)
-    }
-
-    fn answered(&self) {
-        self.moves.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether requests are under way, and nothing has gone on for a while. Looks race each other, which costs at most an
-    /// unneeded connection.
-    fn is_held_up(&self, micros: u64) -> bool {
-        let moves = self.moves.load(Ordering::Relaxed);
-        if self.seen.swap(moves, Ordering::Relaxed) != moves {
-            self.since.store(micros, Ordering::Relaxed);
-            return false;
-        }
-        let still = micros.saturating_sub(self.since.load(Ordering::Relaxed));
-        still > HELD_UP_MICROS && self.under_way.load(Ordering::Relaxed) > 0
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lane {
-    Any,
-    /// Writes that wait for replicas. `WAIT` holds up all that is sent behind it on its connection.
-    Waiting,
-}
-
-/// What is sent.
-#[derive(Clone, Copy)]
-enum Request<'a> {
-    Command(&'a Cmd, Delivery),
-    /// A command that reads, and whose first argument is a key: on a connection of which it is not known that the server was a
-    /// primary just now, behind one that a replica refuses.
-    Read(&'a Cmd),
-}
-
-impl Request<'_> {
-    fn lane(&self) -> Lane {
-        match self {
-            Self::Command(_, how) if how.replicas > 0 => Lane::Waiting,
-            Self::Command(..) | Self::Read(_) => Lane::Any,
-        }
-    }
-}
-
-/// How a command is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Delivery {
-    /// With `ASKING` before it: to the node that a slot is just being moved to.
-    pub(super) asking: bool,
-    /// With `WAIT` behind it, for this many replicas. 0: without.
-    pub(super) replicas: usize,
-}
-
-/// The attempts to connect that have failed since the last one that succeeded.
-struct Attempts {
-    backoff: Backoff,
-    /// The last failure, and until when it stands for the next attempt as well.
-    failed: Option<(Cause, Instant)>,
-}
-
-/// A connection that is being used.
-#[derive(Clone)]
-struct Live {
-    connection: MultiplexedConnection,
-    state: Arc<State>,
-    since: Instant,
-}
-
-#[derive(Default)]
-struct State {
-    /// Nothing that is sent now arrives.
-    is_lost: AtomicBool,
-    answers: AtomicU64,
-    /// Until when reads are sent without a guard: microseconds since the server was made.
-    primary_until: AtomicU64,
-}
-
-/// Dropped with the task that drives a connection, however that ends.
-struct Driven(Arc<State>);
-
-impl Drop for Driven {
-    fn drop(&mut self) {
-        self.0.is_lost.store(true, Ordering::Release);
-    }
-}
+/// An answer, and the connection that it came on.
+pub(super) type Answer = (Value, Connection);
 
 type Connecting<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Live, Cause>> + Send + 'a>>;
 
 impl Server {
     /// Nothing is connected yet.
-    pub(super) fn new(target: Target, settings: LinkSettings, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        target: Target,
+        settings: LinkSettings,
+        counters: Arc<Counters>,
+        tracking: Option<Arc<Tracking>>,
+    ) -> Self {
         Self {
             name: target.to_string().into(),
             target,
             settings,
             counters,
+            tracking,
             seats: Mutex::default(),
             turn: AtomicUsize::new(0),
             made: Instant::now(),
@@ -203,16 +80,16 @@ impl Server {
     }
 
     /// Sends a command, and waits for the reply until then.
-    pub(super) async fn call(&self, command: &Cmd, how: Delivery, deadline: Instant) -> Result<Value, LinkError> {
+    pub(super) async fn call(&self, command: &Cmd, how: Delivery, deadline: Instant) -> Result<Answer, LinkError> {
         self.counted(Request::Command(command, how), deadline).await
     }
 
     /// Sends a command that reads, where no replica answers it; see [`Link::read`](super::dispatch::Link::read).
-    pub(super) async fn read(&self, command: &Cmd, deadline: Instant) -> Result<Value, LinkError> {
+    pub(super) async fn read(&self, command: &Cmd, deadline: Instant) -> Result<Answer, LinkError> {
         self.counted(Request::Read(command), deadline).await
     }
 
-    async fn counted(&self, request: Request<'_>, deadline: Instant) -> Result<Value, LinkError> {
+    async fn counted(&self, request: Request<'_>, deadline: Instant) -> Result<Answer, LinkError> {
         let result = self.try_call(request, deadline).await;
         match &result {
             Ok(_) => {}
@@ -224,7 +101,7 @@ impl Server {
         result
     }
 
-    async fn try_call(&self, request: Request<'_>, deadline: Instant) -> Result<Value, LinkError> {
+    async fn try_call(&self, request: Request<'_>, deadline: Instant) -> Result<Answer, LinkError> {
         let overdue = || Cause::Overdue(self.settings.request_timeout);
         if self.is_closed.load(Ordering::Acquire) {
             return Err(LinkError::NotSent(Cause::Closed));
@@ -247,9 +124,7 @@ impl Server {
         };
         seat.progress.answered();
         match &reply {
-            Ok(_) => {
-                live.state.answers.fetch_add(1, Ordering::Relaxed);
-            }
+            Ok(_) => live.state.answered(micros),
             Err(LinkError::Unanswered(cause)) => self.give_up(&seat, &live, cause),
             // The primary has become a replica. Where the primary is now is found out by connecting again.
             Err(LinkError::Refused(refusal))
@@ -259,7 +134,7 @@ impl Server {
             }
             Err(_) => {}
         }
-        reply
+        Ok((reply?, Connection(live.state)))
     }
 
     /// The first of this runtime's places that is not held up at this time, or the next one if all are.
@@ -281,14 +156,7 @@ impl Server {
         }
         // Those of runtimes that have ended are left behind.
         seats.retain(|seat| seat.runtime == runtime || seat.current().is_some());
-        let attempts = Attempts { backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), failed: None };
-        let seat = Arc::new(Seat {
-            runtime,
-            lane,
-            live: Mutex::default(),
-            progress: Progress::default(),
-            attempts: tokio::sync::Mutex::new(attempts),
-        });
+        let seat = Arc::new(Seat::new(runtime, lane));
         seats.push(Arc::clone(&seat));
         seat
     }
@@ -315,7 +183,7 @@ impl Server {
         {
             return Err(cause.clone());
         }
-        match self.connect().await {
+        match self.connect(seat.lane).await {
             Ok(live) => {
                 attempts.backoff.reset();
                 attempts.failed = None;
@@ -333,16 +201,21 @@ impl Server {
         }
     }
 
-    async fn connect(&self) -> Result<Live, Cause> {
-        let state = Arc::<State>::default();
+    async fn connect(&self, lane: Lane) -> Result<Live, Cause> {
+        let state = Arc::new(State::new(self.made));
         let driven = Driven(Arc::clone(&state));
+        // What waits for replicas does not read for others.
+        let tracking = self.tracking.clone().filter(|_| lane == Lane::Any);
+        let tracked = tracking.clone();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(self.settings.queue)
             .set_push_sender(move |push: PushInfo| {
-                if matches!(push.kind, redis::PushKind::Disconnection) {
-                    driven.0.is_lost.store(true, Ordering::Release);
+                match push.kind {
+                    PushKind::Disconnection => driven.0.is_lost.store(true, Ordering::Release),
+                    PushKind::Invalidate => tracked.iter().for_each(|tracking| tracking.read_push(&push.data)),
+                    _ => {}
                 }
                 Ok::<(), ()>(())
             });
@@ -353,6 +226,9 @@ impl Server {
             let mut connection = connecting.await.map_err(|error| Cause::Down(error.to_string().into()))?;
             let greeting = Greeting::of(&mut connection).await?;
             self.target.check_role(&greeting.role)?;
+            if tracking.is_some() {
+                begin_tracking(&mut connection).await?;
+            }
             if let Some(policy) = eviction_policy(&mut connection).await {
                 self.warn_of_eviction(&policy);
             }
@@ -420,114 +296,18 @@ impl Server {
     }
 }
 
-/// Sends a request on one connection.
-async fn deliver(
-    Live { connection, state, .. }: &mut Live,
-    request: Request<'_>,
-    deadline: Instant,
-    micros: u64,
-) -> Result<Value, LinkError> {
-    let failed = |error: redis::RedisError| LinkError::of_request(&error);
-    let (command, how) = match request {
-        Request::Command(command, how) => (command, how),
-        Request::Read(command) if state.was_primary(micros) => (command, Delivery::default()),
-        Request::Read(command) => {
-            let mut replies = connection.send_packed_commands(&guarded(command), 0, 2).await.map_err(failed)?;
-            let reply = replies.pop().unwrap_or(Value::Nil);
-            let guard = replies.pop().unwrap_or(Value::Nil).extract_error().map_err(failed);
-            // Other errors concern only those who write.
-            match guard {
-                Err(LinkError::Refused(refusal)) if refusal.kind == RefusalKind::ReadOnly => {
-                    return Err(LinkError::Refused(refusal));
-                }
-                Ok(_) => state.primary_until.store(micros.saturating_add(PRIMARY_MICROS), Ordering::Relaxed),
-                Err(_) => {}
-            }
-            return reply.extract_error().map_err(failed);
-        }
-    };
-    if how == Delivery::default() {
-        return connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(failed);
-    }
-    let mut pipeline = Pipeline::with_capacity(3);
-    if how.asking {
-        pipeline.cmd("ASKING");
-    }
-    pipeline.add_command(command.clone());
-    if how.replicas > 0 {
-        // The answer to the command waits for that to `WAIT`, so that must come before the deadline.
-        let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
-        pipeline.cmd("WAIT").arg(how.replicas).arg(left.as_millis().max(1).to_string());
-    }
-    let count = pipeline.len();
-    let replies = connection.send_packed_commands(&pipeline, 0, count).await.map_err(failed)?;
-    let mut replies = replies.into_iter();
-    let mut next = || replies.next().unwrap_or(Value::Nil);
-    if how.asking {
-        next().extract_error().map_err(failed)?;
-    }
-    let reply = next().extract_error().map_err(failed)?;
-    if how.replicas > 0 {
-        let confirmed = match next() {
-            Value::Int(confirmed) => usize::try_from(confirmed).unwrap_or(0),
-            _ => 0,
-        };
-        if confirmed < how.replicas {
-            return Err(LinkError::NotReplicated { confirmed, wanted: how.replicas });
-        }
-    }
-    Ok(reply)
-}
-
-/// A command behind one that changes nothing, and that a replica refuses: the removal of a key that is never there.
-fn guarded(command: &Cmd) -> Pipeline {
-    let mut guard = Cmd::with_capacity(2, 256);
-    guard.arg("UNLINK");
-    if let Some(Arg::Simple(key)) = command.args_iter().nth(1) {
-        guard.arg([key, b":none"].concat());
-    }
-    let mut pipeline = Pipeline::with_capacity(2);
-    pipeline.add_command(guard).add_command(command.clone());
-    pipeline
-}
-
-impl State {
-    fn was_primary(&self, micros: u64) -> bool {
-        micros < self.primary_until.load(Ordering::Relaxed)
-    }
-}
-
-impl Seat {
-    fn current(&self) -> Option<Live> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.clone().filter(|live| !live.state.is_lost.load(Ordering::Acquire))
-    }
+/// Asks the server to say when a key that was read on this connection may have changed.
+async fn begin_tracking(connection: &mut MultiplexedConnection) -> Result<(), Cause> {
+    let mut command = redis::cmd("CLIENT");
+    command.arg("TRACKING").arg("ON");
+    let reply = connection.send_packed_command(&command).await.and_then(Value::extract_error);
+    let refused =
+        |error| format!("the server refuses `CLIENT TRACKING ON`, which the setting `tracking` needs: {error}");
+    reply.map(drop).map_err(|error| Cause::Unsuitable(refused(error).into()))
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("name", &self.name).field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_is_held_up_when_requests_are_under_way_and_nothing_goes_on() {
-        let progress = Progress::default();
-        assert!(!progress.is_held_up(1_000_000), "nothing is under way");
-        let first = progress.begin();
-        assert!(!progress.is_held_up(2_000_000), "it has just begun");
-        let second = progress.begin();
-        assert!(!progress.is_held_up(2_002_000));
-        assert!(progress.is_held_up(2_002_001), "the first still waits");
-        progress.answered();
-        drop(first);
-        assert!(!progress.is_held_up(3_000_000), "there was an answer");
-        assert!(progress.is_held_up(3_002_001));
-        drop(second);
-        assert!(!progress.is_held_up(3_002_001), "nothing is under way");
     }
 }

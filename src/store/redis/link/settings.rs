@@ -15,6 +15,8 @@ pub(in super::super) struct LinkSettings {
     pub(in super::super) queue: usize,
     /// How many replicas must confirm a write before it is answered. 0: none.
     pub(in super::super) replicas: usize,
+    /// For how long an answer proves that the server's words on what has changed arrive. `None`: it is not asked for them.
+    pub(in super::super) tracking: Option<Duration>,
 }
 
 impl Default for LinkSettings {
@@ -25,6 +27,7 @@ impl Default for LinkSettings {
             request_timeout: Duration::from_secs(1),
             queue: 1_024,
             replicas: 0,
+            tracking: None,
         }
     }
 }

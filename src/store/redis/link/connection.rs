@@ -1,0 +1,184 @@
+//! One connection, and how a request is sent on it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{Arg, Cmd, Pipeline, Value, aio::MultiplexedConnection};
+use tokio::time::Instant;
+
+use super::error::{LinkError, RefusalKind};
+
+/// For how long a connection's server is taken for a primary since it last carried out what a replica refuses, in
+/// microseconds. Such a command with each read would take a sixth more of the processor for each request.
+const PRIMARY_MICROS: u64 = 100_000;
+
+/// A connection that is being used.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) state: Arc<State>,
+    pub(super) since: Instant,
+}
+
+pub(super) struct State {
+    /// Nothing that is sent now arrives.
+    pub(super) is_lost: AtomicBool,
+    pub(super) answers: AtomicU64,
+    /// When the server was made, from which the times below count.
+    made: Instant,
+    /// Until when reads are sent without a guard, in microseconds.
+    primary_until: AtomicU64,
+    /// When the latest request that was answered began, in microseconds.
+    proven: AtomicU64,
+}
+
+impl State {
+    pub(super) fn new(made: Instant) -> Self {
+        let (is_lost, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { is_lost, answers, made, primary_until: AtomicU64::new(0), proven: AtomicU64::new(0) }
+    }
+
+    /// Notes that a request which began at this time, in microseconds, was answered.
+    pub(super) fn answered(&self, began: u64) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        self.proven.fetch_max(began, Ordering::Release);
+    }
+
+    fn was_primary(&self, micros: u64) -> bool {
+        micros < self.primary_until.load(Ordering::Relaxed)
+    }
+}
+
+/// The connection that an answer came on.
+#[derive(Clone)]
+pub(in super::super) struct Connection(pub(super) Arc<State>);
+
+impl Connection {
+    /// Whether a request that began within this time was answered, so that everything that the server had sent before the
+    /// answer has arrived, and nothing has been lost since.
+    pub(in super::super) fn is_proven(&self, within: Duration) -> bool {
+        let state = &self.0;
+        let proven = Duration::from_micros(state.proven.load(Ordering::Acquire));
+        !state.is_lost.load(Ordering::Acquire) && state.made.elapsed().saturating_sub(proven) < within
+    }
+}
+
+/// Dropped with the task that drives a connection, however that ends.
+pub(super) struct Driven(pub(super) Arc<State>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.is_lost.store(true, Ordering::Release);
+    }
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    Any,
+    /// Writes that wait for replicas. `WAIT` holds up all that is sent behind it on its connection.
+    Waiting,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub(super) enum Request<'a> {
+    Command(&'a Cmd, Delivery),
+    /// A command that reads, and whose first argument is a key: on a connection of which it is not known that the server was a
+    /// primary just now, behind one that a replica refuses.
+    Read(&'a Cmd),
+}
+
+impl Request<'_> {
+    pub(super) fn lane(&self) -> Lane {
+        match self {
+            Self::Command(_, how) if how.replicas > 0 => Lane::Waiting,
+            Self::Command(..) | Self::Read(_) => Lane::Any,
+        }
+    }
+}
+
+/// How a command is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Delivery {
+    /// With `ASKING` before it: to the node that a slot is just being moved to.
+    pub(super) asking: bool,
+    /// With `WAIT` behind it, for this many replicas. 0: without.
+    pub(super) replicas: usize,
+}
+
+/// Sends a request on one connection.
+pub(super) async fn deliver(
+    Live { connection, state, .. }: &mut Live,
+    request: Request<'_>,
+    deadline: Instant,
+    micros: u64,
+) -> Result<Value, LinkError> {
+    let failed = |error: redis::RedisError| LinkError::of_request(&error);
+    let (command, how) = match request {
+        Request::Command(command, how) => (command, how),
+        Request::Read(command) if state.was_primary(micros) => (command, Delivery::default()),
+        Request::Read(command) => {
+            let mut replies = connection.send_packed_commands(&guarded(command), 0, 2).await.map_err(failed)?;
+            let reply = replies.pop().unwrap_or(Value::Nil);
+            let guard = replies.pop().unwrap_or(Value::Nil).extract_error().map_err(failed);
+            // Other errors concern only those who write.
+            match guard {
+                Err(LinkError::Refused(refusal)) if refusal.kind == RefusalKind::ReadOnly => {
+                    return Err(LinkError::Refused(refusal));
+                }
+                Ok(_) => state.primary_until.store(micros.saturating_add(PRIMARY_MICROS), Ordering::Relaxed),
+                Err(_) => {}
+            }
+            return reply.extract_error().map_err(failed);
+        }
+    };
+    if how == Delivery::default() {
+        return connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(failed);
+    }
+    let mut pipeline = Pipeline::with_capacity(3);
+    if how.asking {
+        pipeline.cmd("ASKING");
+    }
+    pipeline.add_command(command.clone());
+    if how.replicas > 0 {
+        // The answer to the command waits for that to `WAIT`, so that must come before the deadline.
+        let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
+        pipeline.cmd("WAIT").arg(how.replicas).arg(left.as_millis().max(1).to_string());
+    }
+    let count = pipeline.len();
+    let replies = connection.send_packed_commands(&pipeline, 0, count).await.map_err(failed)?;
+    let mut replies = replies.into_iter();
+    let mut next = || replies.next().unwrap_or(Value::Nil);
+    if how.asking {
+        next().extract_error().map_err(failed)?;
+    }
+    let reply = next().extract_error().map_err(failed)?;
+    if how.replicas > 0 {
+        let confirmed = match next() {
+            Value::Int(confirmed) => usize::try_from(confirmed).unwrap_or(0),
+            _ => 0,
+        };
+        if confirmed < how.replicas {
+            return Err(LinkError::NotReplicated { confirmed, wanted: how.replicas });
+        }
+    }
+    Ok(reply)
+}
+
+/// A command behind one that changes nothing, and that a replica refuses: the removal of a key that is never there.
+fn guarded(command: &Cmd) -> Pipeline {
+    let mut guard = Cmd::with_capacity(2, 256);
+    guard.arg("UNLINK");
+    if let Some(Arg::Simple(key)) = command.args_iter().nth(1) {
+        guard.arg([key, b":none"].concat());
+    }
+    let mut pipeline = Pipeline::with_capacity(2);
+    pipeline.add_command(guard).add_command(command.clone());
+    pipeline
+}

@@ -1,0 +1,133 @@
+//! Which keys may have changed since they were read, as servers say: client-side caching by RESP3.
+//!
+//! A server remembers which keys a connection has read, by plain commands or in scripts, and sends their names when they are
+//! written, expire or are evicted. On one connection, such a message comes before the answers to all requests that the server
+//! has carried out after the change. So as long as answers come, and the message doesn't, what was read is what is there.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use redis::Value;
+
+use super::counters::Counters;
+
+/// How many counters there are. Keys share them: of 65,536 keys that are written, one makes another key look changed.
+const COUNTERS: usize = 1 << 16;
+
+/// Counts the changes of keys.
+#[derive(Debug)]
+pub(super) struct Tracking {
+    changes: Box<[AtomicU64]>,
+    /// Changes of all keys at once.
+    of_all: AtomicU64,
+    statistics: Arc<Counters>,
+}
+
+/// The state of two keys before they were read: how often they had changed.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Mark {
+    places: [u16; 2],
+    changes: u64,
+}
+
+impl Tracking {
+    pub(super) fn new(statistics: Arc<Counters>) -> Self {
+        let changes = std::iter::repeat_with(AtomicU64::default).take(COUNTERS).collect();
+        Self { changes, of_all: AtomicU64::new(0), statistics }
+    }
+
+    /// Takes the state of two keys. This must come before the request that reads them is sent.
+    pub(super) fn mark(&self, keys: [&[u8]; 2]) -> Mark {
+        let places = keys.map(place);
+        Mark { places, changes: self.sum(places) }
+    }
+
+    /// Whether no change of the keys is known since then.
+    pub(super) fn is_unchanged(&self, mark: Mark) -> bool {
+        self.sum(mark.places) == mark.changes
+    }
+
+    /// Counters only grow, so that the sum is the same only if all of them are.
+    fn sum(&self, places: [u16; 2]) -> u64 {
+        let counts = places.map(|place| self.changes[usize::from(place)].load(Ordering::Acquire));
+        counts.iter().fold(self.of_all.load(Ordering::Acquire), |sum, count| sum.wrapping_add(*count))
+    }
+
+    /// Notes that a key may have changed.
+    pub(super) fn changed(&self, key: &[u8]) {
+        self.changes[usize::from(place(key))].fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn all_changed(&self) {
+        self.of_all.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Reads what a server says: a list of keys, or nil, which stands for all of them.
+    pub(super) fn read_push(&self, data: &[Value]) {
+        self.statistics.invalidations.count();
+        for part in data {
+            let keys = match part {
+                Value::Array(keys) | Value::Set(keys) => keys,
+                _ => return self.all_changed(),
+            };
+            for key in keys {
+                match key {
+                    Value::BulkString(key) => self.changed(key),
+                    Value::SimpleString(key) => self.changed(key.as_bytes()),
+                    _ => self.all_changed(),
+                }
+            }
+        }
+    }
+}
+
+/// The counter of a key: FNV-1a, folded. Only who can write keys to the server could choose ones that collide.
+fn place(key: &[u8]) -> u16 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in key {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
+    u16::from_le_bytes([a ^ c ^ e ^ g, b ^ d ^ f ^ h])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_key_that_is_named_has_changed_and_others_have_not() {
+        let tracking = Tracking::new(Arc::default());
+        let (ours, other) = (tracking.mark([b"a", b"g"]), tracking.mark([b"b", b"h"]));
+        assert!(tracking.is_unchanged(ours));
+        tracking.read_push(&[Value::Array(vec![bulk("x"), bulk("a")])]);
+        assert!(!tracking.is_unchanged(ours) && tracking.is_unchanged(other));
+        assert!(tracking.is_unchanged(tracking.mark([b"a", b"g"])), "what is read afterwards");
+        let again = tracking.mark([b"a", b"g"]);
+        tracking.read_push(&[Value::Array(vec![bulk("g")])]);
+        assert!(!tracking.is_unchanged(again) && tracking.is_unchanged(other), "by the second key");
+    }
+
+    #[test]
+    fn nil_and_what_is_not_understood_change_every_key() {
+        for data in [Value::Nil, Value::Int(1), Value::Array(vec![Value::Nil])] {
+            let tracking = Tracking::new(Arc::default());
+            let mark = tracking.mark([b"a", b"b"]);
+            tracking.read_push(&[data]);
+            assert!(!tracking.is_unchanged(mark));
+        }
+    }
+
+    #[test]
+    fn keys_spread_over_the_counters() {
+        let used: std::collections::BTreeSet<_> =
+            (0..1_000).map(|n| place(format!("session:{{24a}}:{n:032x}").as_bytes())).collect();
+        assert!(used.len() > 950, "{}", used.len());
+    }
+}

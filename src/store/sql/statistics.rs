@@ -15,7 +15,7 @@ pub struct SqlStatistics {
     pub failed: u64,
     /// Writes that were not answered and whose row was then read back.
     pub read_back: u64,
-    /// SQLite: committed transactions with writes. Each contains all writes that were waiting when it ran, up to 256.
+    /// SQLite: committed transactions with writes. Each commits the writes that were waiting for it, at most 256.
     pub commits: u64,
     /// SQLite: the writes in these transactions.
     pub committed_writes: u64,

@@ -112,7 +112,7 @@ async fn settle(store: &DynStore, who: usize, id: SessionId) -> (SessionId, sess
     (id, version)
 }
 
-/// Makes requests that are not dropped at the same time, and checks each answer.
+/// Meanwhile, makes requests that are not dropped, and checks each answer.
 async fn watches(store: DynStore, who: usize, done: Arc<AtomicBool>) -> usize {
     let (id, mut round) = (id(), 0);
     while !done.load(Ordering::Relaxed) {

@@ -90,7 +90,7 @@ async fn writes_that_wait_are_committed_together() {
     assert_eq!(store.count().await.unwrap(), 640);
 }
 
-/// Another process holds the write lock.
+/// Another connection holds the write lock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_is_a_timeout_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Counters of a store's requests.
+//! Counts a store's requests to the database.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -231,7 +231,7 @@ use crate::{
 /// | failure | error | advice |
 /// |---|---|---|
 /// | no connection free, or established, within the time limit | `Timeout` | |
-/// | connection refused, too many connections, server starting, disk full, replica | `Unavailable` | in the message |
+/// | connection refused, too many connections, server starting, disk full, read-only | `Unavailable` | in the message |
 /// | deadlock, serialization failure | none; `Unavailable` after 30 retries | |
 /// | lock or statement timeout, `database is locked` | `Timeout` | |
 /// | connection ended, server went down or failed over | `OutcomeUnknown` for a write, `Unavailable` for a read | |
@@ -269,7 +269,8 @@ use crate::{
 /// | level | event | fields |
 /// |---|---|---|
 /// | trace | load, refresh | `id`, `found` or `same` |
-/// | debug | opened, closed | `table` of the former |
+/// | debug | opened | `table` |
+/// | debug | closed | |
 /// | debug | created, updated, ended, renamed, touch, remove, lease asked for, lease given back | `id`, the outcome |
 /// | debug | epoch renewed | `id` |
 /// | debug | swept | `deleted`, `remaining` |

@@ -79,8 +79,9 @@ pub(super) fn trace(kind: &EventKind<'_>) {
         EventKind::SecureCookieOverHttp { cookie } => {
             warn!(
                 target: LAYER, { cookie },
-                "a session was created over plain HTTP, where browsers drop its `Secure` cookie: use HTTPS, or for development \
-                 `CookieConfig::secure(false)`. If a proxy terminates TLS, have it send `X-Forwarded-Proto`, or set `secure(true)`"
+                "a session was created over plain HTTP, where browsers drop its `Secure` cookie: use HTTPS, or for \
+                 development `CookieConfig::secure(false)`. If a proxy terminates TLS, have it send \
+                 `X-Forwarded-Proto`, or set `secure(true)`"
             );
         }
         EventKind::OwnerRevoked { kept: None, removed } => {

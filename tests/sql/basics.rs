@@ -1,4 +1,4 @@
-//! What holds over every database, beyond the kit.
+//! Properties that hold over every database, in addition to the conformance kit.
 
 use std::{
     sync::{
@@ -19,14 +19,14 @@ use crate::{
     support::*,
 };
 
-/// Every database, with where its file is.
+/// Every database, and the folder of its file.
 fn databases() -> (Vec<Database>, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let file = Database::Sqlite(dir.path().join("sessions.db"));
     (vec![Database::postgres(8), Database::mysql(8), file], dir)
 }
 
-/// A store over a fresh table of each database.
+/// A store over a fresh table in each database.
 async fn stores() -> (Vec<SqlStore>, tempfile::TempDir) {
     let (databases, dir) = databases();
     let mut stores = Vec::new();
@@ -69,7 +69,7 @@ async fn owners_are_told_apart_byte_for_byte() {
     }
 }
 
-/// Counted by the store: each is one request to the database.
+/// The store counts its requests to the database; each is one round trip.
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_take_the_documented_round_trips() {
     let (stores, _dir) = stores().await;
@@ -104,7 +104,7 @@ async fn operations_take_the_documented_round_trips() {
         took(1, "a touch");
         let other = store.update(&to, &owned, &held.version, usage(&owned)).await.unwrap();
         assert!(matches!(other, Update::Conflict(Some(_))), "{other:?}");
-        // MySQL can't read in the same statement; the store over SQLite counts what its thread does as one.
+        // MySQL can't write and read in one statement. Over SQLite, one job of the thread counts as one request.
         let trips = if store.name() == "mysql" { 2 } else { 1 };
         took(trips, "an update that meets another version");
         let holder = session_layer::store::Holder::generate().unwrap();
@@ -121,7 +121,7 @@ async fn operations_take_the_documented_round_trips() {
     }
 }
 
-/// Touches don't change the version, so they never keep a rename from happening whole.
+/// A touch doesn't change the version, so it must not cause a conflict with a rename or an incomplete one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rename_beside_touches_happens_whole() {
     let (stores, _dir) = stores().await;
@@ -154,7 +154,7 @@ async fn a_rename_beside_touches_happens_whole() {
     }
 }
 
-/// Each session is renamed again and again, until it is gone.
+/// Renames each session again and again until it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_renamed_session_survives_a_clear() {
     let (stores, _dir) = stores().await;
@@ -265,7 +265,7 @@ async fn sweeps_of_several_processes_remove_each_session_once() {
         let (one, two) = tokio::join!(stores[0].sweep(), stores[1].sweep());
         let (one, two) = (one.unwrap(), two.unwrap());
         assert!(one.deleted + two.deleted <= 1_200);
-        // One of the two may have gone ahead of the other.
+        // One sweep may have stopped early because the other was ahead of it.
         let rest = stores[0].sweep().await.unwrap();
         assert_eq!(one.deleted + two.deleted + rest.deleted, 1_200, "{one:?} {two:?} {rest:?}");
         assert_eq!(rest.remaining, 100);
@@ -314,7 +314,7 @@ fn a_future_can_be_dropped_outside_its_runtime() {
     assert!(Clock::system().now() > SystemTime::UNIX_EPOCH);
 }
 
-/// Touches and updates of a session rewrite no index.
+/// Touches and updates of a session don't change an index.
 #[tokio::test(flavor = "multi_thread")]
 async fn touches_and_updates_are_heap_only_in_postgres() {
     let server = Server::shared(Product::Postgres);
@@ -334,13 +334,13 @@ async fn touches_and_updates_are_heap_only_in_postgres() {
     store.close().await.unwrap();
     let counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'";
     crate::server::wait_until("the updates are counted", || server.sql(&name, counts).starts_with("40\t"));
-    // A page has room for some versions of the row; the next update then takes another page, and is not heap-only.
+    // A page has room for a few versions of the row. An update that moves to another page isn't heap-only.
     let counted = server.sql(&name, counts);
     let hot: u32 = counted.split('\t').nth(1).unwrap().parse().unwrap();
     assert!(hot >= 36, "{counted}");
 }
 
-/// A pool of the store's own closes with it; a given one stays open.
+/// A store's own pool closes with the store; a pool that was passed to it stays open.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_pool_of_its_own_is_closed_with_a_store() {
     let server = Server::shared(Product::Postgres);

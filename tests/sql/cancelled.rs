@@ -1,5 +1,5 @@
-//! Requests that are dropped at each of their waits leave no connection lost or in a transaction, and nobody another's
-//! answer.
+//! Requests that are dropped at any of their awaits don't lose a connection, don't leave one in a transaction, and
+//! don't give one client another's answer.
 
 use std::{
     future::poll_fn,
@@ -26,7 +26,7 @@ use crate::{
 const DROPPED: usize = 4_000;
 const CONNECTIONS: usize = 3;
 
-/// Names its sender.
+/// A value that names its sender.
 fn tagged(who: usize, round: usize) -> Vec<u8> {
     let mut bytes = format!("[{who}] in round {round} ").into_bytes();
     bytes.resize(bytes.len() + (random() % 700) as usize, b'0' + u8::try_from(who % 10).unwrap());
@@ -67,7 +67,7 @@ async fn drop_somewhere<F: Future>(future: F) -> bool {
     tokio::time::timeout(Duration::from_micros(random() % 3_000), future).await.is_err()
 }
 
-/// Each kind of request, dropped somewhere, until enough were.
+/// Makes each kind of request and drops it at some point, until enough have been dropped unfinished.
 async fn drops(store: DynStore, who: usize, dropped: Arc<AtomicUsize>) {
     let (mut id, first) = (id(), owned(who, 0));
     let mut version = created(&store, &id, &first).await;
@@ -99,7 +99,8 @@ async fn drops(store: DynStore, who: usize, dropped: Arc<AtomicUsize>) {
     settle(&store, who, id).await;
 }
 
-/// What is stored is this client's own. After a rename that was carried out, a new session.
+/// Checks that the stored value is this client's own. If the session is gone, for example because a rename took effect,
+/// creates a new one.
 async fn settle(store: &DynStore, who: usize, id: SessionId) -> (SessionId, session_layer::store::Version) {
     let stored = store.load(&id).await.expect("it answers");
     if let Some(stored) = stored.filter(|stored| stored.record.is_session()) {
@@ -111,7 +112,7 @@ async fn settle(store: &DynStore, who: usize, id: SessionId) -> (SessionId, sess
     (id, version)
 }
 
-/// Requests that nobody drops, beside those: each answer is the right one.
+/// Meanwhile, makes requests that are not dropped, and checks each answer.
 async fn watches(store: DynStore, who: usize, done: Arc<AtomicBool>) -> usize {
     let (id, mut round) = (id(), 0);
     while !done.load(Ordering::Relaxed) {
@@ -146,7 +147,7 @@ async fn dropped_requests_leave_nothing_behind(store: DynStore) {
         assert!(watcher.await.unwrap() > 0);
     }
     assert!(dropped.load(Ordering::Relaxed) >= DROPPED);
-    // All connections are there: as many requests at once are answered.
+    // No connection was lost: concurrent requests on all of them are answered.
     let all = (0..CONNECTIONS * 4).map(|_| {
         let store = store.clone();
         tokio::spawn(async move { store.load(&id()).await.expect("a connection is free") })
@@ -156,7 +157,7 @@ async fn dropped_requests_leave_nothing_behind(store: DynStore) {
     }
 }
 
-/// How many connections there are, and how many of them are in the middle of something.
+/// The number of connections, and how many of them are running a statement or in a transaction.
 fn connections(server: &Server, database: &str) -> (usize, usize) {
     let query = match server.product() {
         Product::Postgres => format!(
@@ -181,7 +182,7 @@ async fn over(product: Product) {
         open(&format!("{url}?create=yes&connections={CONNECTIONS}&timeout_ms=60000")).await,
     )
     .await;
-    // Its store is dropped, so connections may end, but none is in a transaction.
+    // The store has been dropped, so its connections may have ended; none may be in a transaction.
     wait_until("no connection is in the middle of something", || {
         let (all, busy) = connections(&server, &database);
         assert!(all <= CONNECTIONS, "{all} connections");

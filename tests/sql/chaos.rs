@@ -1,6 +1,7 @@
-//! A server under load that is killed and started again, stopped, locked, made read-only, and whose connections are ended.
+//! A server under load that is killed and restarted, stopped, locked and made read-only, and whose connections are
+//! ended.
 //!
-//! A short one by default. A long one, with what it saw:
+//! Short by default. For a long run that prints its counts:
 //!
 //! ```text
 //! SESSION_LAYER_CHAOS_SECONDS=60 cargo test --release --test sql chaos -- --nocapture
@@ -25,8 +26,8 @@ use crate::{
     support::*,
 };
 
-/// The limit of one request. An unanswered write is read back within a second limit, and a busy machine may notice late
-/// that a limit is over.
+/// The time limit of one request. Reading back an unanswered write takes up to the same time again, and a busy machine
+/// may notice late that a limit has passed.
 const LIMIT: Duration = Duration::from_millis(500);
 const AT_MOST: Duration = Duration::from_millis(2 * 500 + 3_000);
 
@@ -57,13 +58,13 @@ impl Seen {
     }
 }
 
-/// One session, which nobody else writes, and its expected state.
+/// A session that no other client writes, and its expected state.
 struct Client {
     who: u64,
     id: SessionId,
-    /// Whether it was created for sure.
+    /// Whether it is known to have been created.
     created: bool,
-    /// A removal whose outcome is unknown.
+    /// Whether a removal with an unknown outcome is pending.
     removing: bool,
     /// The last acknowledged number, and the last one that may have been written.
     acknowledged: u64,
@@ -83,7 +84,7 @@ impl Client {
         bytes
     }
 
-    /// The number in a loaded value, all of whose bytes must be this session's.
+    /// Returns the number in a loaded value. Panics if any of its bytes is another session's.
     fn read(&self, value: &[u8]) -> u64 {
         let n = u64::from_le_bytes(value[8..16].try_into().unwrap());
         assert!(value == self.value(n), "session {} was given another value", self.who);
@@ -95,7 +96,7 @@ impl Client {
         *self = Self { ended: std::mem::take(&mut self.ended), ..Self::new(self.who) };
     }
 
-    /// One load and one write.
+    /// Makes one load and one write.
     async fn step(&mut self, store: &DynStore, seen: &Seen) {
         let Ok(held) = seen.time(store.load(&self.id)).await else { return };
         let Some(held) = held else {
@@ -109,7 +110,7 @@ impl Client {
             match seen.time(store.create(&self.id, &first, usage(&first))).await {
                 Ok(Create::Created(_)) => (self.created, self.acknowledged) = (true, 1),
                 Ok(Create::Exists) => panic!("a new id is taken"),
-                // A server that was stopped may carry it out later. Ids are never used twice.
+                // A stopped server may execute it later. Ids are never used twice, so that does no harm.
                 Err(_) => self.begin_again(),
             }
             return;
@@ -185,18 +186,19 @@ fn end_connections(server: &Server, database: &str) {
                 "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND user = 'tests'",
             );
             for id in ids.lines() {
-                // It may have ended.
+                // The connection may have ended already.
                 let _ = server.try_sql(database, &format!("KILL {id}"));
             }
         }
     }
 }
 
-/// Takes writes no more, as a primary that has become a replica, and ends what is connected.
+/// Switches the database between read-only and writable, like a primary that becomes a replica, and ends its
+/// connections.
 fn set_read_only(server: &Server, database: &str, on: bool) {
     let word = if on { "on" } else { "off" };
     match server.product() {
-        // From another database, where the setting does not hold.
+        // Run from another database, where the setting has no effect.
         Product::Postgres => drop(
             server.sql("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = {word}")),
         ),
@@ -209,7 +211,7 @@ async fn chaos(product: Product) {
     let seconds = std::env::var("SESSION_LAYER_CHAOS_SECONDS").map_or(10, |text| text.parse().expect("seconds"));
     let mut server = Server::start(product, &[]);
     let database = server.database();
-    // An own user: a superuser may write to a read-only MariaDB.
+    // A separate user, since a superuser may write to a read-only MariaDB.
     let user = crate::server::fresh_name("app");
     match product {
         Product::Postgres => {
@@ -231,7 +233,7 @@ async fn chaos(product: Product) {
                 let mut client = Client::new(who);
                 while !stop.load(Ordering::Relaxed) {
                     client.step(&store, &seen).await;
-                    // Leaves the server some processor time.
+                    // Leave the server some processor time.
                     tokio::time::sleep(Duration::from_micros(random() % 2_000)).await;
                 }
                 client

@@ -1,5 +1,5 @@
-//! A full disk: a real small file system, mounted in the child's own namespace, so that nothing stays mounted. No
-//! superuser is needed where the kernel gives users namespaces (`unshare --map-root-user`).
+//! A full disk: a small real file system, mounted in the child process's mount namespace, so that nothing stays
+//! mounted. If the kernel allows unprivileged user namespaces (`unshare --map-root-user`), no superuser is needed.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -21,7 +21,8 @@ use crate::{
 
 const DISK: &str = "SESSION_LAYER_SMALL_DISK";
 
-/// Runs a test on a small disk. If the variable is not set, mounts the disk and starts the test again with the variable.
+/// Runs a test on a small disk. If the variable `DISK` is not set, mounts the disk and restarts the test in a child
+/// process with it.
 fn on_a_small_disk(test: &str, run: impl AsyncFnOnce(&Path)) {
     if let Ok(disk) = env::var(DISK) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -31,7 +32,7 @@ fn on_a_small_disk(test: &str, run: impl AsyncFnOnce(&Path)) {
     let superuser = std::os::unix::fs::MetadataExt::uid(&tempfile::tempfile().unwrap().metadata().unwrap()) == 0;
     let script = format!("mount -t tmpfs -o size=200m,mode=755 tmpfs {} && exec \"$@\"", disk.path().display());
     let mut command = Command::new("unshare");
-    // PostgreSQL refuses to run as a user who seems to be root.
+    // PostgreSQL refuses to run as a user that appears to be root.
     let other = "exec unshare --user --map-user=1000 --map-group=1000 --";
     let script = if superuser { script } else { script.replace("exec", other) };
     command.arg("--mount").args((!superuser).then_some("--map-root-user")).args(["sh", "-c", &script, "sh"]);
@@ -47,7 +48,7 @@ fn on_a_small_disk(test: &str, run: impl AsyncFnOnce(&Path)) {
     assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0, "it was the small disk that was written to");
 }
 
-/// Takes what is left of the disk, except for this much.
+/// Fills the disk, except for this number of bytes.
 fn fill(disk: &Path, leave: u64) -> File {
     let mut filler = File::create(disk.join("filler")).unwrap();
     let block = vec![7; 64 * 1_024];
@@ -71,7 +72,7 @@ async fn fills_up(disk: &Path, product: Product) {
     let mut refusals = Vec::new();
     for _ in 0..400 {
         let id = id();
-        // Bytes that can't be compressed.
+        // Incompressible bytes.
         let bytes: Vec<u8> = (0..12_500).flat_map(|_| random().to_le_bytes()).collect();
         let next = record(&bytes);
         match store.create(&id, &next, usage(&next)).await {
@@ -89,7 +90,7 @@ async fn fills_up(disk: &Path, product: Product) {
     }
     assert!(!refusals.is_empty(), "{product:?}: the disk is not full");
     eprintln!("{product:?}: {} sessions were stored, then {refusals:#?}", stored.len());
-    // There is room again. The server may have ended, as PostgreSQL does if it can't write its log.
+    // There is room again. The server may have ended: PostgreSQL does if it can't write its log.
     filler.set_len(0).unwrap();
     drop(filler);
     let (probe, first) = (id(), numbered(1));

@@ -1,4 +1,4 @@
-//! The conformance kit: alone, sealed, cached, over small and large pools, and over files.
+//! The conformance kit over the SQL store: alone, sealed, cached, with small and large pools, and with files.
 
 use session_layer::{
     CachedStore, EncryptedStore, KeyRing, Secret,
@@ -11,17 +11,17 @@ use crate::{
     support::{Database, table},
 };
 
-/// How a store is opened, and what damage is.
+/// How the kit opens a store and damages its rows.
 #[derive(Clone, Copy)]
 pub struct How {
     pub prepared: bool,
-    /// Whether damaged bytes have another version.
+    /// Whether damaging a row also changes its version.
     pub new_version: bool,
 }
 
 pub const PREPARED: How = How { prepared: true, new_version: false };
 
-/// A harness over a fresh table. The twin has a pool, or threads, of its own.
+/// A harness over a fresh table. The twin has its own pool or threads.
 pub async fn harness(database: &Database, twin: Option<&Database>, how: How) -> Harness {
     let How { prepared, new_version } = how;
     let (clock, table) = (conformance::manual_clock(), table());
@@ -46,7 +46,7 @@ pub async fn harness(database: &Database, twin: Option<&Database>, how: How) -> 
     harness
         .damage(move |id| {
             let (database, bytes) = (damaged.clone(), damaged.literal(&id));
-            // A cache is told by the version that what it holds is another record.
+            // A cache notices by the version that its copy is no longer the stored record.
             let version = if new_version { format!(", version = {bytes}") } else { String::new() };
             let text = format!("UPDATE {table} SET record = {bytes}{version} WHERE id = {bytes}");
             async move { database.sql(text).await }
@@ -170,7 +170,7 @@ async fn sqlite_passes_sealed_and_cached() {
     passes_wrapped(Database::Sqlite(dir.path().join("sessions.db")), None).await;
 }
 
-/// Only the five required methods, with the provided ones on top of them.
+/// The five required methods, with the provided methods on top of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_required_methods_alone_pass() {
     let databases = [Database::postgres(4), Database::mysql(4), Database::Memory];

@@ -1,4 +1,4 @@
-//! A write that the server has carried out and that was not answered happens once.
+//! A write that the server executed but whose answer was lost takes effect once.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use crate::{
     support::{LIMIT, table},
 };
 
-/// A proxy that loses the answer to the n-th write of its clients, by cutting the connection when it comes.
+/// A proxy that loses the answer to its clients' n-th write: it closes the connection when the answer arrives.
 struct Proxy {
     port: u16,
     control: Arc<Control>,
@@ -109,7 +109,7 @@ async fn happens_once(product: Product, prepared: bool) {
             Product::MariaDb => "tests",
         };
         let url = server.url_at(proxy.port, user, &name);
-        // One connection: a request of another would be counted as well.
+        // Only one connection, since the proxy would also count the requests of others.
         let builder = match product {
             Product::Postgres => SqlStore::postgres_with(url.parse().unwrap(), 1),
             Product::MariaDb => SqlStore::mysql_with(url.parse().unwrap(), 1),

@@ -1,4 +1,4 @@
-//! The SQL store, against real servers and real files.
+//! Tests of the SQL store against real servers and files.
 #![cfg(all(unix, feature = "postgres", feature = "mysql", feature = "sqlite"))]
 #![allow(missing_docs, unreachable_pub, reason = "the parts of a test")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails, also in its helpers")]

@@ -1,5 +1,5 @@
-//! The conformance kit over a server that is special in some way: behind PgBouncer, with its clock an hour off, for a user
-//! who has the documented rights only.
+//! The conformance kit under special conditions: behind PgBouncer, with the server's clock an hour off, and as a user
+//! with only the documented rights.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     support::Database,
 };
 
-/// A store on a fresh table, and another handle on it. The table is created by one who may.
+/// A store over a fresh table, and a second handle on it. `creator` creates the table, since the store's user may not.
 async fn limited(builder: impl Fn() -> SqlStoreBuilder, creator: impl Fn() -> SqlStoreBuilder) -> Harness {
     let (table, clock) = (fresh_name("sessions"), conformance::manual_clock());
     let created: Result<_, SqlStoreError> = creator().table(&table).migrate().await;
@@ -37,13 +37,13 @@ async fn mysql_pool(url: &str, connections: u32) -> MySqlPool {
     MySqlPoolOptions::new().max_connections(connections).connect(url).await.expect("a server")
 }
 
-/// The kit over PgBouncer in transaction mode, which lends two connections to all of these.
+/// Runs the kit over PgBouncer in transaction mode, which shares two server connections between all clients.
 async fn behind_a_bouncer(connections: u32) {
     let server = Server::shared(Product::Postgres);
-    // What every application over sqlx sets: it sends this parameter when it connects.
+    // Needed by every application over sqlx, which sends this parameter when it connects.
     let bouncer = Bouncer::start(server, &["ignore_startup_parameters = extra_float_digits"]);
     let url = bouncer.url(&server.database());
-    // Others use the bouncer's connections as well, with statements of their own.
+    // Other clients use the bouncer's connections too, with their own statements.
     let others = PgPoolOptions::new().max_connections(4).connect_lazy(&url).expect("a URL");
     let noise = tokio::spawn(async move {
         loop {
@@ -103,7 +103,7 @@ async fn a_mariadb_whose_clock_is_an_hour_behind_passes_the_kit() {
 const POSTGRES_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE";
 const MYSQL_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE";
 
-/// A user with a password and the documented rights on tables that another one has created, and no others.
+/// A user with a password and only the documented rights, on tables that another user created.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_rights_are_enough_on_postgres() {
     let server = Server::shared(Product::Postgres);
@@ -142,7 +142,7 @@ async fn the_documented_rights_are_enough_on_mariadb() {
     conformance::run(open).await.assert_passed();
 }
 
-/// What the test above grants is what the documentation says.
+/// The tests above grant exactly the rights in the documentation.
 #[test]
 fn the_documentation_lists_these_rights() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/sql");
@@ -152,7 +152,7 @@ fn the_documentation_lists_these_rights() {
     assert!(text.contains(&format!("GRANT {MYSQL_RIGHTS} ON")), "MySQL's are not documented");
 }
 
-/// Without a right, an operation fails and says what to do; others work.
+/// Without a right, the operation that needs it fails and says what to do; others work.
 #[tokio::test]
 async fn a_missing_right_is_named() {
     use session_layer::{SessionStore, store::StoreErrorKind};

@@ -1,4 +1,4 @@
-//! Two application processes on one database. The second is this test's own program, started again.
+//! Two application processes on one database. The second is this test program, started again.
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,12 +17,12 @@ const TASK: &str = "SESSION_LAYER_TEST_TASK";
 const KEYS: usize = 100;
 const INCREMENTS: u64 = 100;
 
-/// The ids as text, for the other process.
+/// The ids as text for the other process.
 fn list(ids: &[SessionId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Starts this program again, for this task on these sessions.
+/// Starts this program again to do a task on these sessions.
 pub(crate) fn start(task: &str, url: &str, ids: &[SessionId]) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["processes::worker", "--exact", "--nocapture"])
@@ -32,7 +32,7 @@ pub(crate) fn start(task: &str, url: &str, ids: &[SessionId]) -> Child {
         .unwrap()
 }
 
-/// The second process: acts as its environment says, and does nothing without.
+/// The second process: does the task that its environment names. Without one, does nothing.
 #[tokio::test]
 async fn worker() {
     let Ok(text) = std::env::var(TASK) else { return };
@@ -85,7 +85,7 @@ pub(crate) async fn increments_add_up_and_logouts_are_final(url: &str) {
         }
     }
     for id in &ids {
-        // The other process does its part at its own pace; more do no harm.
+        // Wait for the other process to do its part. More increments do no harm.
         let held = loop {
             let held = loaded(&store, id).await;
             if number(&held) >= 2 * INCREMENTS {
@@ -114,7 +114,7 @@ async fn increments_of_two_processes_add_up_and_logouts_are_final_on_mariadb() {
     increments_add_up_and_logouts_are_final(&fresh(Product::MariaDb)).await;
 }
 
-/// A killed process takes back nothing that it was acknowledged, leaves no lock and no transaction behind.
+/// After a process is killed, its acknowledged writes persist, and no lock and no transaction is left behind.
 async fn a_killed_process_leaves_nothing_behind(product: Product) {
     let server = Server::shared(product);
     let database = server.database();
@@ -133,13 +133,13 @@ async fn a_killed_process_leaves_nothing_behind(product: Product) {
             let at = ids.iter().position(|own| own.to_string() == id).expect("one of ours");
             acknowledged[at] = n.parse::<u64>().expect("a number");
         };
-        // At another place each time.
+        // Kill it at a different point each time.
         for line in lines.by_ref().take(5 + usize::try_from(random() % 50).unwrap()) {
             note(line);
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        // What it had written before the end is still in the pipe; the last line may be cut.
+        // The lines that it wrote before its end are still in the pipe; the last one may be cut off.
         let mut rest: Vec<_> = lines.collect();
         rest.pop();
         rest.into_iter().for_each(&mut note);

@@ -1,4 +1,4 @@
-//! What a server refuses, with its outcome and its message, and that it serves again afterwards.
+//! Requests that a server refuses: their outcome, their message, and that the store works again afterwards.
 
 use std::{
     error::Error,
@@ -20,7 +20,7 @@ fn cause(error: &StoreError) -> String {
     error.source().expect("a cause").to_string()
 }
 
-/// A store on an own server, by a user who is no superuser.
+/// A store on a separate server, as a user that isn't a superuser.
 async fn own(product: Product, arguments: &[&str], options: &str) -> (Server, String, DynStore) {
     let server = Server::start(product, arguments);
     let database = server.database();
@@ -46,7 +46,7 @@ async fn serves_again(store: &DynStore) {
     tokio::time::timeout(Duration::from_secs(60), serves).await.expect("the server is back and does not serve");
 }
 
-/// A session of the helpers' client that holds a lock until it is dropped.
+/// A session of the server's own client that holds a lock until this is dropped.
 struct Holding(Child);
 
 impl Holding {
@@ -75,7 +75,7 @@ impl Drop for Holding {
     }
 }
 
-/// Ends the helpers' sessions, whose clients may be gone.
+/// Ends the sessions that hold locks, even if their clients are gone.
 fn end_holding(server: &Server, holding: Holding) {
     drop(holding);
     match server.product() {
@@ -106,7 +106,7 @@ async fn a_read_only_primary_refuses_writes_and_answers_reads() {
             }
             Product::MariaDb => drop(server.sql("mysql", "SET GLOBAL read_only = on")),
         }
-        // The ended connection is noticed at the first request, which is a read: another one answers.
+        // The first request notices that the connection has ended. It is a read, so it is repeated on another one.
         assert_eq!(number(&loaded(&store, &id).await), 1, "{product:?}");
         let next = numbered(2);
         for error in [
@@ -131,7 +131,7 @@ async fn a_read_only_primary_refuses_writes_and_answers_reads() {
     }
 }
 
-/// The server's own time limit for locks: nothing was changed, and the error says so.
+/// The server's own lock timeout: nothing was changed, and the error says so.
 #[tokio::test]
 async fn a_lock_timeout_is_a_known_outcome() {
     for product in Product::ALL {
@@ -154,7 +154,7 @@ async fn a_lock_timeout_is_a_known_outcome() {
     }
 }
 
-/// The caller's time limit, while the whole table is locked: the server may carry the write out later.
+/// The store's time limit while the whole table is locked: the server may execute the write later.
 #[tokio::test]
 async fn a_locked_table_is_an_error_in_time() {
     for product in Product::ALL {
@@ -173,7 +173,7 @@ async fn a_locked_table_is_an_error_in_time() {
         assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{product:?}: {}", cause(&error));
         end_holding(&server, holding);
         serves_again(&store).await;
-        // It was sent once: either it was carried out, or it was not.
+        // It was sent once, so it took effect once or not at all.
         let held = loaded(&store, &id).await;
         assert!([1, 2].contains(&number(&held)), "{product:?}");
         assert!(matches!(
@@ -192,7 +192,7 @@ async fn a_server_that_is_down_is_unavailable_and_comes_back() {
         server.kill();
         let error = store.load(&id).await.unwrap_err();
         assert!([StoreErrorKind::Unavailable, StoreErrorKind::Timeout].contains(&error.kind()), "{}", cause(&error));
-        // No connection is left now: it is not sent, so its outcome is known.
+        // No connection is left, so this write is not sent and its outcome is known.
         let next = numbered(2);
         let error = store.update(&id, &next, &version, usage(&next)).await.unwrap_err();
         assert!([StoreErrorKind::Unavailable, StoreErrorKind::Timeout].contains(&error.kind()), "{}", cause(&error));
@@ -202,7 +202,7 @@ async fn a_server_that_is_down_is_unavailable_and_comes_back() {
     }
 }
 
-/// A stopped server answers nothing: reads are `Timeout`, writes that were sent `OutcomeUnknown`.
+/// A stopped server answers nothing: reads fail with `Timeout`, writes that were sent with `OutcomeUnknown`.
 #[tokio::test]
 async fn a_stopped_server_is_an_error_in_time() {
     for product in Product::ALL {
@@ -222,13 +222,13 @@ async fn a_stopped_server_is_an_error_in_time() {
     }
 }
 
-/// All connections of a server are taken by others.
+/// Other clients have all connections of the server.
 #[tokio::test]
 async fn too_many_connections_are_a_known_outcome() {
     for product in Product::ALL {
         let few: &[&str] = match product {
             Product::Postgres => &["-c", "max_connections=6", "-c", "superuser_reserved_connections=3"],
-            // The smallest number that it takes; one more is the superuser's.
+            // The smallest number that it accepts; it reserves one more for the superuser.
             Product::MariaDb => &["--max-connections=10"],
         };
         let (server, database, store) = own(product, few, "connections=1&timeout_ms=3000").await;
@@ -242,12 +242,12 @@ async fn too_many_connections_are_a_known_outcome() {
             assert!(taken.len() < 20, "{product:?} takes them all");
         };
         let why = match product {
-            // sqlx's pool tries again until the limit is over, and does not say why.
+            // sqlx's pool tries again until the time limit and doesn't report the reason.
             Product::Postgres => "no connection to the database was free, or could be made, within 2s",
             Product::MariaDb => "Too many connections; raise the server's limit of connections",
         };
         assert!(refused.contains(why), "{product:?}: {refused}");
-        // The store has its own connection, which is not affected.
+        // The other store has its own connection, which is not affected.
         serves_again(&store).await;
     }
 }
@@ -269,7 +269,7 @@ async fn a_full_pool_is_a_known_outcome() {
     let next = numbered(2);
     let short = tokio::time::timeout(Duration::from_secs(20), store.update(&id, &next, &version, usage(&next)));
     let error = short.await.expect("it has a limit").unwrap_err();
-    // It waited for the connection, then perhaps for the lock.
+    // It waited for the connection, and then perhaps for the lock.
     let kinds = [StoreErrorKind::Timeout, StoreErrorKind::OutcomeUnknown];
     assert!(kinds.contains(&error.kind()), "{}", cause(&error));
     assert!(waiting.await.unwrap().is_err());
@@ -277,7 +277,7 @@ async fn a_full_pool_is_a_known_outcome() {
     serves_again(&store).await;
 }
 
-/// A user with a wrong password, a database that is missing, a table that is missing.
+/// A wrong password, a missing database, and a missing table.
 #[tokio::test]
 async fn what_can_not_be_opened_says_why_without_the_password() {
     for product in Product::ALL {
@@ -305,7 +305,7 @@ async fn what_can_not_be_opened_says_why_without_the_password() {
     }
 }
 
-/// A bouncer that is killed and comes back.
+/// PgBouncer is killed and restarted.
 #[tokio::test]
 async fn a_bouncer_that_is_down_comes_back() {
     let server = Server::shared(Product::Postgres);
@@ -322,7 +322,7 @@ async fn a_bouncer_that_is_down_comes_back() {
     assert_eq!(loaded(&store, &id).await.version, version);
 }
 
-/// A clock that is off changes nothing, since the caller's counts.
+/// A server's clock that is off changes nothing, since only the application's clock counts.
 #[tokio::test]
 async fn the_servers_clock_does_not_count() {
     for product in Product::ALL {

@@ -1,4 +1,4 @@
-//! The servers that these tests start: they answer, keep their data, and end.
+//! The servers that these tests start: they answer, keep their data, and end with the tests.
 
 use std::{
     process::{Command, Stdio},
@@ -45,7 +45,7 @@ fn a_stopped_server_accepts_and_answers_nothing() {
         let mut client = server.client(&database);
         let select = if product == Product::Postgres { "-c" } else { "-e" };
         let mut waiting = client.args([select, "SELECT 1"]).stdout(Stdio::null()).spawn().expect("a client");
-        // Nothing can be waited for: that it answers in this time would be the failure.
+        // There is no event to wait for: an answer within this time is the failure.
         std::thread::sleep(Duration::from_millis(300));
         assert!(waiting.try_wait().expect("its state").is_none(), "{product:?} answered");
         server.resume();
@@ -82,7 +82,7 @@ fn a_bouncer_lends_one_connection_to_several_clients() {
     assert_eq!(ask(), ask());
 }
 
-/// Also if a test's process is killed, no server and no folder of it is left.
+/// Even if a test's process is killed, none of its servers and folders is left.
 #[test]
 fn servers_end_with_the_tests_process() {
     const NAME: &str = "SESSION_LAYER_SERVER_TO_LEAVE";

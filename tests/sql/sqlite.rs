@@ -1,4 +1,4 @@
-//! Files of SQLite: their rights, several processes on one, and what a killed process leaves behind.
+//! SQLite files: their permissions, several processes on one file, and the state after a process is killed.
 
 use std::{
     fs,
@@ -53,7 +53,7 @@ async fn a_file_that_is_missing_or_no_database_is_an_error_that_says_so() {
     assert!(error.to_string().contains("it is no file"), "{error}");
 }
 
-/// A table beside others of the application.
+/// The table is next to others of the application.
 #[tokio::test]
 async fn a_database_that_is_there_gets_the_table_when_it_is_created() {
     let dir = tempfile::tempdir().unwrap();
@@ -64,7 +64,7 @@ async fn a_database_that_is_there_gets_the_table_when_it_is_created() {
     SqlStore::sqlite(&path).migrate().await.unwrap();
     SqlStore::sqlite(&path).open().await.unwrap();
     let error = SqlStore::sqlite(&path).table("users").create().await.unwrap_err();
-    // Its index needs a column that is not there.
+    // The table's index needs a column that is missing.
     assert!(error.to_string().contains("owner_id"), "{error}");
 }
 
@@ -90,7 +90,7 @@ async fn writes_that_wait_are_committed_together() {
     assert_eq!(store.count().await.unwrap(), 640);
 }
 
-/// Another process that writes and doesn't end.
+/// Another connection holds the write lock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_is_a_timeout_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -119,7 +119,7 @@ async fn increments_of_two_processes_add_up_and_logouts_are_final() {
     increments_add_up_and_logouts_are_final(&url).await;
 }
 
-/// A process that is killed a hundred times takes back nothing that it was acknowledged.
+/// Kills a process a hundred times: acknowledged writes must persist.
 async fn kills_take_back_nothing(durability: Durability) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sessions.db");
@@ -144,7 +144,7 @@ async fn kills_take_back_nothing(durability: Durability) {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        // What it had written before the end is still in the pipe; the last line may be cut.
+        // The lines that it wrote before its end are still in the pipe; the last one may be cut off.
         let mut rest: Vec<_> = lines.collect();
         rest.pop();
         rest.into_iter().for_each(&mut note);
@@ -152,7 +152,7 @@ async fn kills_take_back_nothing(durability: Durability) {
             let held = loaded(&store, id).await;
             assert!(number(&held) >= *acknowledged, "round {round}: {} is older than {acknowledged}", number(&held));
         }
-        // Nothing is locked, and a logout that was acknowledged is final for whoever comes next.
+        // No lock is left, and an acknowledged logout is final for every later process.
         let (gone, late) = (id(), record(b"late"));
         let version = created(&store, &gone, &late).await;
         assert!(store.remove(&gone).await.unwrap());

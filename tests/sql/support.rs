@@ -1,4 +1,4 @@
-//! Shared by these tests.
+//! Helpers for these tests.
 
 use std::time::{Duration, SystemTime};
 use std::{path::PathBuf, sync::Arc};
@@ -16,10 +16,10 @@ use sqlx::{
 
 use crate::server::{Product, Server, fresh_name};
 
-/// More than a debug build on a busy machine needs.
+/// More time than a debug build needs on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// A database of one of the products, as the tests use it.
+/// A database of one of the products.
 #[derive(Clone)]
 pub enum Database {
     Postgres(PgPool),
@@ -29,14 +29,14 @@ pub enum Database {
 }
 
 impl Database {
-    /// A fresh database of the shared server, over a pool of so many connections.
+    /// A fresh database on the shared server, with a pool of this number of connections.
     pub fn postgres(connections: u32) -> Self {
         let server = Server::shared(Product::Postgres);
         Self::postgres_at(&server.url(&server.database()), connections)
     }
 
     pub fn postgres_at(url: &str, connections: u32) -> Self {
-        // PgBouncer refuses the setting.
+        // PgBouncer refuses this setting.
         let options = url.parse::<PgConnectOptions>().unwrap().extra_float_digits(None);
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(LIMIT);
         Self::Postgres(pool.connect_lazy_with(options))
@@ -53,7 +53,7 @@ impl Database {
         Self::MySql(pool.connect_lazy_with(options))
     }
 
-    /// The settings of a store over it, which does not sweep by itself.
+    /// The builder of a store over it, without the sweeping task.
     pub fn store(&self) -> SqlStoreBuilder {
         let builder = match self {
             Self::Postgres(pool) => SqlStore::postgres(pool.clone()),
@@ -64,7 +64,7 @@ impl Database {
         builder.request_timeout(LIMIT).sweep_interval(None)
     }
 
-    /// Runs statements beside the store.
+    /// Runs statements outside the store.
     pub async fn sql(&self, statements: impl Into<String>) {
         let statements = sqlx::AssertSqlSafe(statements.into());
         match self {
@@ -79,7 +79,7 @@ impl Database {
         }
     }
 
-    /// An id as a literal.
+    /// An id as an SQL literal.
     pub fn literal(&self, id: &SessionId) -> String {
         let digits: String = id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
@@ -89,7 +89,7 @@ impl Database {
     }
 }
 
-/// A name for a table that nothing else in this process has.
+/// A table name that nothing else in this process uses.
 pub fn table() -> String {
     fresh_name("sessions")
 }
@@ -107,7 +107,7 @@ pub fn record(n: &[u8]) -> Arc<Record> {
     )
 }
 
-/// The same with an owner.
+/// A session with an owner.
 pub fn owned(owner: &str, epoch: u64) -> Arc<Record> {
     let owner = Owner::new(owner, Epoch::from_u64(epoch)).expect("a name");
     Arc::new((*record(b"1")).clone().with_owner(Some(owner)))
@@ -128,14 +128,14 @@ pub async fn created(store: &impl SessionStore, id: &SessionId, record: &Arc<Rec
     }
 }
 
-/// A tombstone like a login's.
+/// A tombstone as a login leaves it.
 pub fn tombstone() -> Arc<Record> {
     let check = TokenCheck::from_bytes([9; 16]);
     let now = session_layer::Clock::system().now();
     Arc::new(Record::tombstone(check, now, Duration::from_secs(60), None).unwrap())
 }
 
-/// The store of a URL.
+/// Opens the store of a URL.
 pub async fn open(url: &str) -> DynStore {
     connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
 }
@@ -153,7 +153,7 @@ pub async fn loaded(store: &impl SessionStore, id: &SessionId) -> Stored {
     store.load(id).await.expect("the store answers").expect("it is there")
 }
 
-/// Adds one, as often as it takes. `false` if the session is gone.
+/// Increments the number, with as many attempts as it takes. Returns `false` if the session is gone.
 pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
     loop {
         let Some(held) = store.load(id).await.expect("it answers") else { return false };
@@ -166,7 +166,7 @@ pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
     }
 }
 
-/// Random numbers, different in each run.
+/// A random number.
 pub fn random() -> u64 {
     let bytes = id().as_uuid().as_u64_pair();
     bytes.0 ^ bytes.1.rotate_left(17)

@@ -1,12 +1,12 @@
 //! Real PostgreSQL, MariaDB and PgBouncer processes, started by the tests and ended with them.
 //!
-//! [`Server::shared`] is the one server of each product that the tests of a process share, each in its own database:
-//! initializing one takes seconds. A test that kills, stops or fills its server starts its own with [`Server::start`].
+//! Initializing a server takes seconds. So [`Server::shared`] is one server of each product that all tests of a process
+//! share, each in its own database. A test that kills, stops or fills its server starts its own with [`Server::start`].
 //!
-//! PostgreSQL and PgBouncer refuse to run as root. So if the tests run as root, everything runs as the user `nobody`, in
-//! folders which belong to it. Otherwise everything runs as the user of the tests.
+//! PostgreSQL and PgBouncer refuse to run as root. So if the tests run as root, the servers run as the user `nobody`,
+//! in folders that it owns. Otherwise they run as the user of the tests.
 //!
-//! Every server ends with its folder, also if the test's process is killed: see [`folder`](self::folder).
+//! Every server is ended and its folder removed, even if the test's process is killed: see [`folder`](self::folder).
 
 #![allow(dead_code, unused_imports, reason = "each test uses some of the helpers")]
 

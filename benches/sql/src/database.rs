@@ -7,7 +7,7 @@ use crate::{
     subjects::Kind,
 };
 
-/// A PostgreSQL server, and a folder for files of SQLite.
+/// A PostgreSQL server, and a folder for SQLite files.
 pub(crate) struct Place {
     postgres: Server,
     folder: TempDir,
@@ -15,13 +15,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(no_sync: bool) -> Self {
-        // The server of the tests does not sync.
+        // By default, the tests' server doesn't sync.
         let durable: &[&str] = &["-c", "fsync=on", "-c", "full_page_writes=on", "-c", "shared_buffers=256MB"];
         let postgres = Server::start(Product::Postgres, if no_sync { &[] } else { durable });
         Self { postgres, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// What a subject is told: a URL, or the path of a file.
+    /// The place that a subject opens: a URL, or the path of a file.
     pub(crate) fn of(&self, kind: Kind) -> String {
         if kind.is_sqlite() {
             self.folder.path().join(format!("{kind:?}.db")).display().to_string()

@@ -1,4 +1,4 @@
-//! Whether many rows make an operation slower.
+//! Measures whether operations become slower with many rows.
 
 use std::{
     sync::Arc,
@@ -16,7 +16,7 @@ use crate::{database::Place, median, runtime, subjects::Kind};
 
 const ROUNDS: usize = 21;
 const OPERATIONS: usize = 200;
-/// How many tasks fill the table.
+/// The number of tasks that fill the table.
 const FILLERS: usize = 32;
 
 pub(crate) fn grow(most: usize, place: &Place) {

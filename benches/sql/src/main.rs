@@ -1,4 +1,4 @@
-//! The SQL store beside other crates' and beside bare statements, over PostgreSQL and SQLite.
+//! Compares the SQL store with other crates' stores and with bare statements, over PostgreSQL and SQLite.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/sql/Cargo.toml            # through HTTP, 32 connections
@@ -6,8 +6,9 @@
 //! cargo run --release --manifest-path benches/sql/Cargo.toml -- writes  # durable writes to SQLite, without HTTP
 //! ```
 //!
-//! Each subject is a server in a process of its own, on one thread, and another process loads it, the subjects in turn in
-//! several rounds. PostgreSQL is a real server of the bench's own, which syncs each commit, as it does by default.
+//! Each subject is a server with one thread in its own process, under load from another process. The subjects take
+//! turns, in several rounds. The bench starts its own PostgreSQL server, which syncs each commit, as it does by
+//! default.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that prints tables")]
 #![allow(clippy::cast_precision_loss, reason = "rates are rounded anyway")]
 #![allow(clippy::unwrap_used, reason = "a bench ends where something fails")]
@@ -41,24 +42,24 @@ use self::{over_http::Settings, subjects::Kind};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Connections that ask again as soon as they are answered.
+    /// Number of connections. Each sends a request as soon as the previous one is answered.
     #[arg(long, default_value_t = 32)]
     connections: usize,
-    /// How long each subject is loaded in each round.
+    /// Seconds of load on each subject in each round.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// PostgreSQL does not sync, so that it is the processor that is measured.
+    /// Don't let PostgreSQL sync, so that processor time is measured.
     #[arg(long)]
     no_sync: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Reads and writes over as many rows.
+    /// Reads and writes over tables of different sizes.
     Grow {
-        /// The most rows.
+        /// Largest number of rows.
         #[arg(long, default_value_t = 1_000_000)]
         most: usize,
     },

@@ -42,7 +42,7 @@ pub(crate) fn compare(rounds: usize) {
     });
 }
 
-/// Of tasks that each write their own session until the time is over.
+/// Returns the writes a second of tasks that each write their own session until the time is over.
 async fn rate<F: Future<Output = u32> + Send + 'static>(tasks: usize, write: impl Fn(usize) -> F) -> f64 {
     let start = Instant::now();
     let running: Vec<_> = (0..tasks).map(|task| tokio::spawn(write(task))).collect();
@@ -129,7 +129,7 @@ impl Theirs {
         let (start, mut done) = (Instant::now(), 0);
         let mut record = self.records[task].clone();
         while start.elapsed() < ROUND {
-            // SQLite writes nothing where it finds the same bytes.
+            // SQLite writes nothing if the bytes haven't changed.
             record.data.insert("n".to_owned(), serde_json::Value::from(random()));
             self.store.save(&record).await.unwrap();
             done += 1;

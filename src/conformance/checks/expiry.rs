@@ -89,7 +89,9 @@ pub(super) async fn g4_it_lives_until_its_time(bench: Bench) -> Verdict {
     if !g4.exact() {
         // If time passes by itself, the last instant before the expiry can't be hit.
         g4.until(clock::later(usage.used_at, g4.units(1))).await;
-        return g4.unchanged(&session.id, &session.record, &version, "in the first third of its life").await;
+        let verdict = g4.unchanged(&session.id, &session.record, &version, "in the first third of its life").await;
+        // On a busy machine, so much time may have passed that its life is over.
+        return if g4.now() < usage.expires_at { verdict } else { Ok(()) };
     }
     let millisecond = std::time::Duration::from_millis(1);
     g4.until(usage.expires_at - millisecond).await;

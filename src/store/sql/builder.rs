@@ -1,4 +1,4 @@
-//! The settings of an SQL store.
+//! Configures and opens an SQL store.
 
 #[cfg(feature = "sqlite")]
 use std::path::Path;
@@ -24,11 +24,11 @@ use crate::{
     events::{Observer, Observers},
 };
 
-/// How long an idle connection of a pool of our own may be used without asking whether it is still there.
+/// How long a connection of the store's own pool may be idle and still be used without a ping.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// The settings of a [`SqlStore`].
+/// Configures and opens a [`SqlStore`].
 ///
 /// ```no_run
 /// # #[cfg(feature = "sqlite")]
@@ -66,7 +66,7 @@ enum Database {
     Sqlite(Place),
 }
 
-/// Whose pool it is.
+/// Who opened the pool: the application, or the store.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 #[derive(Clone)]
 enum Pool {
@@ -88,16 +88,17 @@ impl Database {
 }
 
 impl SqlStore {
-    /// Sessions in PostgreSQL, over the application's pool.
+    /// Stores sessions in PostgreSQL, over the application's pool.
     #[cfg(feature = "postgres")]
     pub fn postgres(pool: sqlx::PgPool) -> SqlStoreBuilder {
         SqlStoreBuilder::new(Database::Postgres(pool, Pool::Given))
     }
 
-    /// Sessions in PostgreSQL, over a pool of the store's own of at most so many connections.
+    /// Stores sessions in PostgreSQL, over the store's own pool of at most `connections` connections, at least 1.
     ///
-    /// Such a pool asks a connection whether it is still there only if it was idle for a second, or when another one was
-    /// found dead. That saves a round trip for each statement. The store's `close` closes the pool.
+    /// Before it uses a connection, this pool pings it only if the connection has been idle for a second, or if another
+    /// one was found dead in that time. That saves a round trip for each statement. The store's `close` closes the
+    /// pool.
     #[cfg(feature = "postgres")]
     pub fn postgres_with(options: sqlx::postgres::PgConnectOptions, connections: u32) -> SqlStoreBuilder {
         let doubt = Doubt::default();
@@ -109,19 +110,22 @@ impl SqlStore {
                 let trusted = meta.idle_for < TRUSTED && !known.applies(meta.idle_for);
                 Box::pin(async move { still_there(connection, trusted).await })
             });
-        // A setting that PgBouncer refuses by default. No statement has such a number.
+        // PgBouncer refuses this setting by default, and no statement has floating-point numbers.
         let options = options.extra_float_digits(None);
         SqlStoreBuilder::new(Database::Postgres(pool.connect_lazy_with(options), Pool::Owned(doubt)))
     }
 
-    /// Sessions in MySQL or MariaDB, over the application's pool.
+    /// Stores sessions in MySQL or MariaDB, over the application's pool.
     #[cfg(feature = "mysql")]
     pub fn mysql(pool: sqlx::MySqlPool) -> SqlStoreBuilder {
         SqlStoreBuilder::new(Database::MySql(pool, Pool::Given))
     }
 
-    /// Sessions in MySQL or MariaDB, over a pool of the store's own of at most so many connections; see
-    /// `postgres_with`.
+    /// Stores sessions in MySQL or MariaDB, over the store's own pool of at most `connections` connections, at least 1.
+    ///
+    /// Before it uses a connection, this pool pings it only if the connection has been idle for a second, or if another
+    /// one was found dead in that time. That saves a round trip for each statement. The store's `close` closes the
+    /// pool.
     #[cfg(feature = "mysql")]
     pub fn mysql_with(options: sqlx::mysql::MySqlConnectOptions, connections: u32) -> SqlStoreBuilder {
         let doubt = Doubt::default();
@@ -136,14 +140,14 @@ impl SqlStore {
         SqlStoreBuilder::new(Database::MySql(pool.connect_lazy_with(options), Pool::Owned(doubt)))
     }
 
-    /// Sessions in a file of SQLite, which can be the application's.
+    /// Stores sessions in an SQLite file, which can be the application's.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(path: impl AsRef<Path>) -> SqlStoreBuilder {
         let path = path.as_ref().to_owned();
         SqlStoreBuilder::new(Database::Sqlite(Place::File { path, create: false }))
     }
 
-    /// Sessions in a database of SQLite in this process's memory, for tests: each store has its own.
+    /// Stores sessions in an in-memory SQLite database, for tests. Each store that is opened has its own.
     #[cfg(feature = "sqlite")]
     pub fn sqlite_in_memory() -> SqlStoreBuilder {
         SqlStoreBuilder::new(Database::Sqlite(Place::Memory))
@@ -176,103 +180,108 @@ impl SqlStoreBuilder {
         }
     }
 
-    /// The table. Default `sessions`. Allowed are letters, digits and `_`, with no digit first; the name is quoted.
+    /// Sets the table's name. Default: `sessions`.
+    ///
+    /// A name consists of ASCII letters, digits and `_`, and doesn't start with a digit. It has at most 56 characters
+    /// in PostgreSQL, 57 in MySQL and MariaDB, and 128 in SQLite. Statements quote it.
     pub fn table(mut self, name: impl Into<String>) -> Self {
         self.table = name.into();
         self
     }
 
-    /// The schema that the table is in, in MySQL the database. By default that of the connection: in PostgreSQL the first of
-    /// its `search_path`. SQLite has none.
+    /// Sets the schema that contains the table; in MySQL, the database. By default, the connection's: in PostgreSQL,
+    /// the first in its `search_path`. The rules for names are those of [`table`](Self::table). With SQLite, which has
+    /// no schemas, opening the store fails.
     pub fn schema(mut self, name: impl Into<String>) -> Self {
         self.schema = Some(name.into());
         self
     }
 
-    /// How long a request to the database may take, with the wait for a connection of the pool, or for other processes
-    /// that write to the file. Default: 5 seconds.
+    /// Sets the time limit of a request to the database. It includes the wait for a connection of the pool, or for
+    /// other processes that write to the file. Default: 5 seconds.
     ///
-    /// An operation has one request, rarely two or three: see [round trips](SqlStore#round-trips). A request that was not
-    /// sent in this time fails with `Timeout`. If it was sent, a read fails with `Timeout`, and a write whose effect
-    /// can't be read back with `OutcomeUnknown`.
+    /// An operation makes one request, rarely two or three: see [round trips](SqlStore#round-trips). If a request was
+    /// not sent in this time, the operation fails with `Timeout`. If it was sent, a read fails with `Timeout`, and a
+    /// write with `OutcomeUnknown` unless its effect can be read back.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self
     }
 
-    /// Whether each connection prepares a statement once and keeps it. Default: yes.
+    /// Sets whether each connection prepares a statement once and keeps it. Default: `true`.
     ///
-    /// Without, statements have their values in them as text. That takes the server longer, and is what a pooler in
-    /// transaction mode needs that does not keep prepared statements itself, such as PgBouncer before 1.21.
+    /// With `false`, statements contain their values as text, which takes the server longer. A pooler in transaction
+    /// mode needs this if it doesn't keep prepared statements itself, like PgBouncer before 1.21.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub fn prepared_statements(mut self, on: bool) -> Self {
         self.prepared_statements = on;
         self
     }
 
-    /// The largest record that is stored, in bytes. Default: 4 MiB. A larger one is refused with `TooLarge` before it is
-    /// sent.
+    /// Sets the largest record, in bytes. Default: 4 MiB. A larger one is refused with `TooLarge` before it is sent.
     ///
-    /// MySQL takes no statement larger than its `max_allowed_packet`, 16 MiB in MariaDB: a rename has the record in it as
-    /// text of two characters for each byte.
+    /// MySQL and MariaDB refuse statements larger than `max_allowed_packet`; MariaDB's default is 16 MiB. A rename
+    /// contains the record as text, two characters for each byte.
     pub fn record_limit(mut self, bytes: usize) -> Self {
         self.settings.record_limit = bytes;
         self
     }
 
-    /// SQLite: what survives a power cut. By default [`Durability::Full`]: since all writes that wait are committed
-    /// together, that costs less than elsewhere.
+    /// SQLite: sets what survives a power cut. Default: [`Durability::Full`], which costs less than elsewhere, since
+    /// all waiting writes are committed together.
     #[cfg(feature = "sqlite")]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// SQLite: how many threads read. Default: 4; at least 1.
+    /// SQLite: sets the number of threads that read. Default: 4; at least 1.
     #[cfg(feature = "sqlite")]
     pub fn readers(mut self, threads: usize) -> Self {
         self.readers = threads;
         self
     }
 
-    /// How often a task removes expired sessions. Default: every 300 seconds. With `None` there is no task: call
-    /// [`sweep`](crate::store::Listing::sweep), or let the database do it (see [`SqlStore`]). An expired session is absent
-    /// in any case.
+    /// Sets how often a task removes expired sessions. Default: every 300 seconds; at least 1 second.
     ///
-    /// The task runs in the runtime that opened the store. If that runtime has ended, the next call restarts the task in
-    /// its own runtime. Several processes can sweep one table.
+    /// With `None`, there is no task: call [`sweep`](crate::store::Listing::sweep), or let the database remove them
+    /// (see [`SqlStore`](SqlStore#sweeping)). Expired sessions are absent in any case.
+    ///
+    /// The task runs in the runtime that opened the store. If that runtime ends, the next call restarts the task in the
+    /// caller's runtime. Several processes can sweep one table.
     pub fn sweep_interval(mut self, interval: Option<Duration>) -> Self {
         self.settings.sweep_interval = interval.map(|interval| interval.max(Duration::from_secs(1)));
         self
     }
 
-    /// Where the time is read. By default from the system. The database's clock is never asked.
+    /// Sets the clock. Default: the system's. The database's clock is never used.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
         self
     }
 
-    /// Notifies an observer of what the store does by itself: what a sweep has removed, how many sessions it leaves, and
-    /// rows that hold no record. Called again, it adds one. Default: none.
+    /// Adds an observer of the store's own events: expired sessions that a sweep removed, the number that remain, and
+    /// rows whose record can't be read. Each call adds one. Default: none.
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(observer);
         self
     }
 
-    /// The SQL that creates the table and its indexes, for those who manage their schema themselves.
+    /// Returns the SQL that creates the table and its indexes, for applications that manage their schema themselves.
     ///
     /// # Errors
     ///
-    /// If the name of the table or the schema is not allowed.
+    /// If the name of the table or of the schema is not allowed.
     pub fn schema_sql(&self) -> Result<String, SqlStoreError> {
         Ok(self.checked()?.schema())
     }
 
-    /// Creates the table and its indexes where they are missing. Several processes can do it at once.
+    /// Creates the table and its indexes if they are missing; for SQLite, its file as well. Several processes can do
+    /// this at once.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// Those of [`create`](Self::create).
     pub async fn migrate(self) -> Result<(), SqlStoreError> {
         let table = self.checked()?;
         let engine = self.creating().engine().await?;
@@ -280,26 +289,27 @@ impl SqlStoreBuilder {
         match engine {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite(engine) => engine.close().await,
-            // A clone of this builder can open the store over the same pool.
+            // The pool stays open: a clone of this builder can open the store over it.
             #[cfg(any(feature = "postgres", feature = "mysql"))]
             _ => Ok(()),
         }
     }
 
-    /// Creates the table where it is missing, SQLite's file as well, and opens the store.
+    /// Creates the table if it is missing, for SQLite its file as well, and opens the store.
     ///
     /// # Errors
     ///
-    /// If a setting is wrong, the database can't be reached or refuses, or the table is another one and lacks a column.
+    /// If a setting is invalid, if the database can't be reached or refuses a statement, or if a table of this name
+    /// exists and lacks a column.
     pub async fn create(self) -> Result<SqlStore, SqlStoreError> {
         self.creating().build(true).await
     }
 
-    /// Opens the store, whose table must be there.
+    /// Opens the store. Its table must exist.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), or if the table is missing.
+    /// Those of [`create`](Self::create), or if the table is missing.
     pub async fn open(self) -> Result<SqlStore, SqlStoreError> {
         self.build(false).await
     }

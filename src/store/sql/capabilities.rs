@@ -1,4 +1,4 @@
-//! What this store can do beyond the contract's required methods.
+//! The capabilities of the SQL store.
 
 use std::time::Duration;
 

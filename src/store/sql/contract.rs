@@ -1,4 +1,4 @@
-//! The SQL store keeps the contract.
+//! Implements the store contract.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -106,7 +106,7 @@ impl SessionStore for SqlStore {
         Ok(())
     }
 
-    /// Only for a database of SQLite in memory.
+    /// True only for an in-memory SQLite database.
     fn in_memory(&self) -> bool {
         self.inner.engine.in_memory()
     }
@@ -136,15 +136,15 @@ impl SessionStore for SqlStore {
         self.metadata_of(id).await.map_err(|error| self.failed("metadata", Some(id), error))
     }
 
-    /// SQLite: copies what was committed into the file, and syncs it. The other databases sync what they commit, by their
-    /// own settings.
+    /// SQLite: copies the committed writes from the log into the file and syncs it. The other databases sync their
+    /// commits according to their own settings.
     async fn flush(&self) -> Result<(), StoreError> {
         let flushed = self.engine().flush().await.map_err(SqlStoreError::of_read);
         flushed.map_err(|error| self.failed("flush", None, error))
     }
 
-    /// Stops the task that sweeps, waits for what is under way, and closes what is the store's own: a pool that was given
-    /// to it stays open.
+    /// Stops the sweeping task, waits for running requests, and closes the file or pool that the store opened. A pool
+    /// that was passed to it stays open.
     async fn close(&self) -> Result<(), StoreError> {
         self.stop_tasks();
         let closed = self.inner.engine.close().await.map_err(SqlStoreError::of_read);

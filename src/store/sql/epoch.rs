@@ -1,4 +1,4 @@
-//! Owners' epochs: rows of the same table, under the id of the owner.
+//! Owners' epochs: rows of the same table, with the owner's id as the key.
 
 use super::{
     error::SqlStoreError,
@@ -12,7 +12,7 @@ use crate::{
     store::{StoreError, StoreErrorKind, Usage},
 };
 
-/// How often an epoch is asked for that others make and remove at the same time.
+/// The most attempts to ensure an epoch that others create and remove at the same time.
 const TRIES: usize = 8;
 
 impl SqlStore {
@@ -22,9 +22,9 @@ impl SqlStore {
             let fresh = new_epoch(owner, usage)?;
             let (mut values, _) = self.row(&id, &fresh, usage)?;
             values.push(Value::from(self.now()));
-            // Making it twice makes it once, so it needs no reading back: the next login asks again.
+            // Ensuring an epoch is idempotent, so an unanswered attempt is not read back: the next login tries again.
             let found = self.ensured(values).await.map_err(SqlStoreError::of_write)?;
-            // It was made by another after this statement's snapshot, or expires just now.
+            // Another request created it after this statement's snapshot, or it expired in the meantime.
             let Some(bytes) = found else { continue };
             let held = record(&id, &bytes)?;
             let epoch = held.owner().filter(|held| **held.name() == *owner).map(Owner::epoch);
@@ -35,7 +35,7 @@ impl SqlStore {
         Err(StoreError::new(StoreErrorKind::Other).because("the epoch keeps changing"))
     }
 
-    /// Makes the epoch or lets it live on; returns the stored record.
+    /// Creates the epoch or extends its life; returns the stored record.
     async fn ensured(&self, values: Vec<Value>) -> Result<Option<Vec<u8>>, SqlStoreError> {
         let statements = self.statements();
         let (row, column) = match &statements.ensure_epoch {
@@ -54,7 +54,7 @@ impl SqlStore {
         let (mut values, version) = self.row(&id, &new_epoch(owner, usage)?, usage)?;
         values.push(Value::from(self.now()));
         match self.write(&self.statements().renew_epoch, values).await {
-            // No epoch revokes as well as a new one.
+            // If there was no epoch to renew, the owner's sessions are revoked as well: an absent epoch matches none.
             Ok(_) => Ok(()),
             Err(error) => self.settle(&id, error, |row| row.version == version).await,
         }

@@ -1,13 +1,13 @@
-//! What went wrong with the database, by its meaning.
+//! Errors of the database.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// What went wrong with the database of a [`SqlStore`](super::SqlStore), and what to do about it.
+/// An error of a [`SqlStore`](super::SqlStore)'s database, with advice where there is any.
 ///
-/// Opening a store answers with one; it is also the [`source`](StdError::source) of the [`StoreError`]s of an opened one.
-/// `Display` has the database's own words and its code. The driver's error is the source.
+/// Returned when a store is opened, and the [`source`](StdError::source) of an open store's [`StoreError`]s. `Display`
+/// shows the database's message and its code, then the advice. The driver's error is the source.
 pub struct SqlStoreError {
     meaning: Meaning,
     message: String,
@@ -15,18 +15,18 @@ pub struct SqlStoreError {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What a failed request means for what is stored.
+/// The effect of a failed request on the stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It was not sent.
+    /// The request was not sent.
     NotSent(StoreErrorKind),
-    /// The database refused it, and nothing was changed.
+    /// The database refused the request; nothing was changed.
     Refused(StoreErrorKind),
-    /// The database undid it because of another transaction.
+    /// The database undid the request because of another transaction.
     Beaten,
-    /// There is a row with this key already.
+    /// A row with this key exists already.
     Duplicate,
-    /// It was sent and not answered, or the answer doesn't tell.
+    /// The request was sent but not answered, or the answer doesn't show whether it took effect.
     Unanswered(StoreErrorKind),
 }
 
@@ -35,12 +35,12 @@ impl SqlStoreError {
         Self { meaning, message: message.into(), advice: None, source: None }
     }
 
-    /// A setting is wrong, or the schema does not fit.
+    /// The error for an invalid setting or a schema that doesn't fit.
     pub(super) fn setup(message: impl Into<String>) -> Self {
         Self::new(Meaning::Refused(StoreErrorKind::Other), message)
     }
 
-    /// A row is not what a statement asked for.
+    /// The error for a row that doesn't fit its statement.
     pub(super) fn row(message: &str) -> Self {
         Self::new(
             Meaning::Unanswered(StoreErrorKind::Other),
@@ -67,7 +67,7 @@ impl SqlStoreError {
         self.advice
     }
 
-    /// Whether the table is missing, or lacks a column.
+    /// Whether the table is missing or lacks a column.
     #[cfg(feature = "url")]
     pub(crate) fn is_missing(&self) -> bool {
         self.advice == Some(advice::SCHEMA)
@@ -77,7 +77,7 @@ impl SqlStoreError {
         self.meaning
     }
 
-    /// The same, if the request may have been carried out although the database seems to have refused it.
+    /// Marks the outcome as unknown: a refused commit may have taken effect all the same.
     pub(super) fn of_commit(mut self) -> Self {
         if let Meaning::NotSent(kind) | Meaning::Refused(kind) = self.meaning {
             self.meaning = Meaning::Unanswered(kind);
@@ -85,13 +85,14 @@ impl SqlStoreError {
         self
     }
 
-    /// The same of a step after which nothing of the operation was done.
+    /// Marks the outcome as known: this step failed, and no other step of the operation has taken effect.
     pub(super) fn of_step(mut self) -> Self {
         self.meaning = Meaning::Refused(self.kind());
         self
     }
 
-    /// What kind of failure a store operation reports for this, if it was no write.
+    /// The kind of the [`StoreError`] with which an operation fails because of this error. A write whose outcome is
+    /// unknown fails with [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) instead.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         match self.meaning {
@@ -101,7 +102,7 @@ impl SqlStoreError {
         }
     }
 
-    /// The error of a read: nothing can have been changed.
+    /// The error of a read, which can't have changed anything.
     pub(super) fn of_read(self) -> StoreError {
         StoreError::new(self.kind()).because(self)
     }
@@ -115,7 +116,7 @@ impl SqlStoreError {
         StoreError::new(kind).because(self)
     }
 
-    /// Whether the request may have been carried out.
+    /// Whether the request may have taken effect.
     pub(super) fn is_unanswered(&self) -> bool {
         matches!(self.meaning, Meaning::Unanswered(_))
     }
@@ -150,7 +151,7 @@ impl From<SqlStoreError> for crate::error::Error {
     }
 }
 
-/// What to do about it.
+/// The advice at the end of a message.
 pub(super) mod advice {
     pub(in super::super) const SCHEMA: &str = "create the table with the builder's `migrate` or `create`, or by the SQL in \
                                          the documentation of `SqlStore`";

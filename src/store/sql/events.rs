@@ -1,4 +1,4 @@
-//! Where this store's events are sent.
+//! The `tracing` target of this store.
 
 /// The target of this store's events.
 pub(super) const TARGET: &str = "session_layer::store::sql";

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl SqlStore {
-    /// Takes the lease for a caller who may go away meanwhile: then it is given back.
+    /// Takes the lease. If the caller is dropped before the answer arrives, gives the lease back.
     pub(super) async fn acquire_row(
         &self,
         id: &SessionId,
@@ -20,13 +20,13 @@ impl SqlStore {
         time: Duration,
     ) -> Result<Acquire, StoreError> {
         let (told, answer) = oneshot::channel();
-        // The time is read now: if the caller goes away, and this comes to its turn later, the lease ends no later than
-        // was asked for.
+        // Read the time now. If the caller is dropped and this task runs late, the lease still ends no later than
+        // requested.
         let (store, id, now) = (self.clone(), *id, self.now());
         tokio::spawn(async move {
             let taken = store.take_lease(&id, holder, now, time).await;
             if let Err(Ok(Acquire::Acquired { .. })) = told.send(taken) {
-                // If this fails too, the lease ends at its time.
+                // If this fails too, the lease expires by itself.
                 let _ = store.release_row(&id, holder).await;
             }
         });
@@ -51,7 +51,7 @@ impl SqlStore {
             Value::from(version.as_bytes()),
         ];
         match self.write(&self.statements().acquire, values).await {
-            // The row that was written has no epoch with it.
+            // The written row comes without the owner's epoch.
             Ok(Answer { written: 1.., row }) => {
                 let stored = row.and_then(|row| stored(id, &row).ok());
                 let stored = stored.map(|stored| stored.with_owner_epoch(crate::store::OwnerEpoch::NotAsked));

@@ -1,9 +1,10 @@
 //! Sessions in a table of PostgreSQL, MySQL, MariaDB or SQLite.
 //!
-//! [`SqlStore`] documents its guarantees, its table and the rights that it needs. Files, from the lowest: `value`, `events`,
-//! `statistics`, `dialect/`, what differs between the databases in the text of a statement; `error`, `statement`, `schema`,
-//! `row`, `statements`; `engine/`, which carries them out and knows no session; `store` with `operations`, `epoch`,
-//! `lease`, `sweep`, and the contract on these: `contract`, `capabilities`; `builder`.
+//! [`SqlStore`] documents the store's guarantees, its table and the rights that it needs. Files, from the bottom up:
+//! `value`, `events`, `statistics`; `dialect/`, the differences between the databases in the text of a statement;
+//! `error`, `statement`, `schema`, `row`, `statements`; `engine/`, which executes statements and contains nothing about
+//! sessions; `store` with `operations`, `epoch`, `lease` and `sweep`; `contract` and `capabilities`, which implement
+//! the store's traits with these; `builder`.
 
 mod builder;
 mod capabilities;

@@ -1,4 +1,4 @@
-//! Records: load, create, update, touch, remove, end and rename.
+//! The operations on one record: load, create, update, touch, remove, end and rename.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn id_of(id: &SessionId) -> Value {
     Value::from(&id.as_bytes()[..])
 }
 
-/// How often a rename is tried whose new id an expired row has.
+/// The most attempts of a rename whose new id is taken by an expired row.
 const RENAMES: usize = 3;
 
 impl SqlStore {
@@ -52,7 +52,7 @@ impl SqlStore {
         values.push(Value::from(self.now()));
         let written = match self.write(&self.statements().create, values.clone()).await {
             Ok(Answer { written, .. }) => Ok(written),
-            // Only where an insert can't replace an expired row by itself.
+            // Only on MySQL, where an insert can't replace an expired row.
             Err(error) if error.meaning() == Meaning::Duplicate => {
                 self.write(&self.statements().replace_expired, values).await.map(|answer| answer.written)
             }
@@ -84,7 +84,7 @@ impl SqlStore {
         }
     }
 
-    /// What is stored in place of the expected version; `None` if nothing is, and inside it nothing if what is stored
+    /// Returns the record that is stored instead of the expected version: `None` if there is none, `Some(None)` if it
     /// can't be read.
     async fn other(
         &self,
@@ -97,7 +97,8 @@ impl SqlStore {
         if version != *expected {
             return Ok(Some(stored(id, &row).ok()));
         }
-        // Read by a snapshot from before another write, for which this one has waited.
+        // The row comes from the statement's snapshot. Another write committed after that, while this one waited for
+        // its lock.
         match self.load_row(id).await {
             Ok(None) => Ok(None),
             Ok(Some(stored)) if stored.version != *expected => Ok(Some(Some(stored))),
@@ -113,7 +114,8 @@ impl SqlStore {
         match self.write(&self.statements().touch, values).await {
             Ok(Answer { written: 0, .. }) => Ok(Touch::Gone),
             Ok(_) => Ok(Touch::Touched),
-            // A touch makes nothing earlier: what is as late as it asked for may be called its own.
+            // A touch never moves a time back. If both times are at least those of this touch, it has the effect of
+            // this one.
             Err(error) => {
                 let is_done = |row: &super::store::Looked| row.used >= used && row.expires >= expires;
                 self.settle(id, error, is_done).await.map(|()| Touch::Touched)
@@ -121,7 +123,7 @@ impl SqlStore {
         }
     }
 
-    /// If it is not answered, what is left does not tell who has removed the rest.
+    /// An unanswered remove is not read back: if the row is absent, any request may have removed it.
     pub(super) async fn remove_row(&self, id: &SessionId) -> Result<bool, StoreError> {
         let values = vec![id_of(id), Value::from(self.now())];
         let answer = self.write(&self.statements().remove, values).await.map_err(SqlStoreError::of_write)?;
@@ -137,7 +139,7 @@ impl SqlStore {
             }),
             Ok(_) => Ok(End::Ended),
             Err(error) if error.is_unanswered() => match self.load_row(id).await {
-                // Another write came first, so this one finds another version and can't take effect.
+                // Another write came first. This one no longer finds its version, so it can't take effect later either.
                 Ok(Some(stored)) if stored.version != *expected => Ok(End::Conflict(Some(stored))),
                 _ => Err(error.of_write()),
             },
@@ -183,7 +185,8 @@ impl SqlStore {
         }
     }
 
-    /// As a transaction of two statements, the second of which finds no row where another one has the new id.
+    /// Renames in one transaction of two statements. If the new id is taken, the insert fails and the transaction is
+    /// undone. If the row there is expired, removes it and tries again.
     async fn rename_in_steps(&self, to: &SessionId, values: Vec<Value>) -> Result<Moved, SqlStoreError> {
         for _ in 0..RENAMES {
             match self.engine().transact(&self.statements().rename_steps, values.clone()).await {
@@ -192,7 +195,7 @@ impl SqlStore {
                 Err(error) if error.meaning() == Meaning::Duplicate => {
                     let values = vec![id_of(to), Value::from(self.now())];
                     let removed = self.write(&self.statements().remove_expired, values).await;
-                    // Nothing of the rename was done.
+                    // The rename itself was undone.
                     match removed {
                         Ok(Answer { written: 0, .. }) => return Ok(Moved::Exists),
                         Ok(_) => {}
@@ -206,10 +209,10 @@ impl SqlStore {
     }
 }
 
-/// What came of a rename.
+/// The outcome of a rename.
 enum Moved {
     Renamed,
     Exists,
-    /// The old id is in another version, or absent; with what is stored there, if that was read.
+    /// The old id has another version or is absent; contains the stored row, if it was read.
     Not(Option<super::row::Row>),
 }

@@ -1,4 +1,4 @@
-//! Rows, and the records in them.
+//! Rows and their records.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Row {
         matches!(self.0.get(column), None | Some(Value::NoInt | Value::NoBytes))
     }
 
-    /// The same without its first columns.
+    /// Removes the first columns.
     pub(super) fn without(mut self, columns: usize) -> Self {
         self.0.drain(..columns.min(self.0.len()));
         self
@@ -49,22 +49,22 @@ impl Row {
     }
 }
 
-/// The columns of a stored record, as every statement that returns one has them.
+/// The columns of every statement that returns a stored record.
 pub(super) const STORED: &str = "version, record, expires_at, used_at, epoch";
 
-/// Reads a stored record: version, record, expiry, last use, and the record of the owner's epoch.
+/// Reads a stored record from a row with the columns [`STORED`].
 pub(super) fn stored(id: &SessionId, row: &Row) -> Result<Stored, StoreError> {
     let record = record(id, row.bytes(1).map_err(SqlStoreError::of_read)?)?;
     let usage = usage(row)?;
     let epoch = owner_epoch(&record, row);
     let version = row.version(0).map_err(SqlStoreError::of_read)?;
-    // The stored expiry counts: it was capped when it was written.
+    // Use the stored expiry: it was capped at the absolute limit when it was written.
     let mut stored = Stored::new(Arc::new(record), version, usage);
     stored.expires_at = usage.expires_at;
     Ok(stored.with_owner_epoch(epoch))
 }
 
-/// Reads the same row, whose record is missing if its version is the held one.
+/// Reads the same row for a refresh: the record is null if its version is the caller's.
 pub(super) fn refreshed(id: &SessionId, row: &Row, held: &Stored) -> Result<Refresh, StoreError> {
     if row.is_null(1) {
         return Ok(Refresh::Same { usage: usage(row)?, owner_epoch: owner_epoch(&held.record, row), tracked: None });
@@ -81,11 +81,11 @@ fn usage(row: &Row) -> Result<Usage, StoreError> {
     read().map_err(SqlStoreError::of_read)
 }
 
-/// The epoch of the record's owner, from the row that was joined. If its bytes can't be read, it counts as not asked:
-/// asking for it then reports the damage.
+/// Reads the epoch of the record's owner from the joined row. Returns `NotAsked` if the epoch's bytes are damaged: the
+/// caller then reads the epoch itself and gets the error.
 ///
-/// The row was found by the owner's id, which is a hash of the name. The name itself is not compared: a wrapper's caller
-/// can hold the record with another one than is stored.
+/// The row was found by the owner's id, a hash of the name. The name itself is not compared, since a wrapper may store
+/// the record with a different owner's name than its caller sees.
 fn owner_epoch(record: &Record, row: &Row) -> OwnerEpoch {
     if record.owner().is_none() || !record.is_session() {
         return OwnerEpoch::NotAsked;

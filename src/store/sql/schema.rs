@@ -1,4 +1,4 @@
-//! The table: its name, what creates it, and what it lacks.
+//! The table: its name, the SQL that creates it, and the check of its columns.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ pub(super) const COLUMNS: [&str; 13] = [
     "lease_until",
 ];
 
-/// The table of a store: its name, and the schema (in MySQL the database) that it is in.
+/// A store's table: its name, and its schema (in MySQL, its database).
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     dialect: &'static Dialect,
@@ -30,7 +30,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Checks the names: letters, digits and underscores of ASCII, with no digit first.
+    /// Checks the names: ASCII letters, digits and underscores, not starting with a digit.
     pub(super) fn new(dialect: &'static Dialect, schema: Option<&str>, name: &str) -> Result<Self, SqlStoreError> {
         for (what, given) in [("table", Some(name)), ("schema", schema)] {
             let Some(given) = given else { continue };
@@ -52,7 +52,7 @@ impl Table {
         format!("{quote}{name}{quote}")
     }
 
-    /// The name as statements have it.
+    /// The name as it appears in statements.
     pub(super) fn in_statements(&self) -> String {
         match &self.schema {
             Some(schema) => format!("{}.{}", self.quoted(schema), self.quoted(&self.name)),
@@ -60,12 +60,12 @@ impl Table {
         }
     }
 
-    /// The statements that create it where it is missing.
+    /// The statements that create the table if it is missing.
     pub(super) fn schema(&self) -> String {
         self.all(self.dialect.schema)
     }
 
-    /// The same, as several processes can run it at once.
+    /// The same, in a form that several processes can run at once.
     pub(super) fn migration(&self) -> String {
         self.all(self.dialect.migrating) + &self.schema()
     }
@@ -79,17 +79,18 @@ impl Table {
     }
 
     fn fill(&self, statement: &str) -> String {
-        // An index of SQLite names its schema, and its table doesn't; one of PostgreSQL is in the schema of its table.
+        // The index names have no schema: PostgreSQL puts an index into the schema of its table.
         statement
             .replace("{t_owner}", &self.quoted(&format!("{}_owner", self.name)))
             .replace("{t_sweep}", &self.quoted(&format!("{}_sweep", self.name)))
             .replace("{t}", &self.in_statements())
     }
 
-    /// The query for the names of its columns.
+    /// The query for the names of the table's columns.
     pub(super) fn columns(&self) -> String {
         let text = |value: &str| {
-            // Only letters, digits, `_`, `.` and quotes of names.
+            // No escaping: the value has only letters, digits, `_`, `.` and the quotation marks of names, which are not
+            // `'`.
             format!("'{value}'")
         };
         let schema = match &self.schema {
@@ -103,7 +104,7 @@ impl Table {
             .replace("{in}", &schema)
     }
 
-    /// Says what is missing, given the columns that it has.
+    /// Fails and names what is missing, given the names of the table's columns.
     pub(super) fn check(&self, columns: &[String]) -> Result<(), SqlStoreError> {
         let missing: Vec<_> = COLUMNS
             .iter()
@@ -123,7 +124,7 @@ impl Table {
     }
 }
 
-/// A list of ids, as in `id IN (…)`.
+/// Returns the ids as literals for `id IN (…)`.
 pub(super) fn list<'a>(dialect: &Dialect, ids: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut text = String::new();
     for id in ids {

@@ -1,17 +1,17 @@
-//! The text of a statement, with places for its arguments.
+//! Statements and their arguments.
 
 use std::{fmt::Write as _, sync::Arc};
 
 use super::{dialect::Dialect, value::Value};
 
-/// A statement of one dialect.
+/// A statement in one dialect.
 ///
-/// In its template `{1}` is the first argument, and so on. An argument can be used several times and in any order, so
-/// several statements of one operation share its arguments.
+/// In its template, `{1}` stands for the first argument, and so on. An argument can be used several times and in any
+/// order, so all statements of one operation can take the same arguments.
 #[derive(Debug)]
 pub(super) struct Statement {
     text: Arc<str>,
-    /// Which argument each place of the text takes.
+    /// The number of the argument for each placeholder of the text.
     order: Vec<usize>,
     template: String,
     dialect: &'static Dialect,
@@ -39,17 +39,17 @@ impl Statement {
         Arc::new(Self { text: text.into(), order, template, dialect })
     }
 
-    /// The text with a mark in each place.
+    /// The text with placeholders.
     pub(super) fn text(&self) -> &Arc<str> {
         &self.text
     }
 
-    /// The values of the text's places, out of the operation's arguments.
+    /// Returns the values for the text's placeholders, given the operation's arguments.
     pub(super) fn values<'a>(&'a self, arguments: &'a [Value]) -> impl Iterator<Item = &'a Value> {
         self.order.iter().filter_map(|number| arguments.get(number - 1))
     }
 
-    /// The text with the values in it.
+    /// Returns the text with the values as literals.
     pub(super) fn rendered(&self, arguments: &[Value]) -> String {
         let mut text = String::with_capacity(self.template.len() + 64);
         for piece in pieces(&self.template) {
@@ -83,7 +83,7 @@ fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// Appends a value as text. Bytes are hexadecimal digits, so nothing in them has a meaning.
+/// Appends a value as a literal. Bytes become hexadecimal digits, so none of them can end the literal.
 pub(super) fn literal(dialect: &Dialect, value: &Value, text: &mut String) {
     match value {
         Value::Int(number) => {

@@ -1,42 +1,42 @@
 //! The statements of a store.
 //!
-//! An operation that writes is one statement with its conditions in it: which version it expects, that the row is not
-//! expired. So it is atomic at every isolation level. What it means that no row was written, a second statement tells:
-//! in the same request where the database can.
+//! A write is one statement that contains its conditions: the expected version, and that the row is not expired. So it
+//! is atomic at every isolation level. If it writes no row, a second statement reads the reason, in the same request if
+//! the database supports that.
 
 use std::sync::Arc;
 
 use super::{dialect::Dialect, row::STORED, schema::Table, statement::Statement};
 
-/// A write, and what is read along with it.
+/// A write, and the read that belongs to it.
 #[derive(Debug)]
 pub(super) struct Write {
     pub(super) write: Arc<Statement>,
-    /// Whether the write returns the row as it has written it.
+    /// Whether the write returns the row that it wrote.
     pub(super) returns: bool,
-    /// What is read if no row was written.
+    /// The query that runs if no row was written.
     pub(super) or_read: Option<Arc<Statement>>,
-    /// Both as one statement: its first column is the number of written rows, the others are the row that was written
-    /// or read, all of them null if there is none.
+    /// Both in one statement. Its first column is the number of written rows. The others are the row that was written
+    /// or read, or null if there is none.
     pub(super) combined: Option<Arc<Statement>>,
-    /// Whether it ends a session, so that it must not be undone by a power cut.
+    /// Whether it ends a session: a power cut must not undo that.
     pub(super) ends: bool,
 }
 
-/// The statements of a table. Arguments, unless said otherwise: 1 id, 2 version, 3 record, 4 expiry, 5 last use,
-/// 6 absolute limit, 7 idle limit, 8 kind, 9 owner's id, 10 owner, 11 now, 12 expected version.
+/// The statements of a table. Unless noted otherwise, their arguments are: 1 id, 2 version, 3 record, 4 expiry, 5 last
+/// use, 6 absolute limit, 7 idle limit, 8 kind, 9 owner's id, 10 owner, 11 now, 12 expected version.
 #[derive(Debug)]
 pub(super) struct Statements {
     /// 1 id, 2 now.
     pub(super) load: Arc<Statement>,
-    /// 1 id, 2 now, 3 version that is held.
+    /// 1 id, 2 now, 3 the caller's version.
     pub(super) refresh: Arc<Statement>,
-    /// 1 id, 2 now. Also the end of the lease.
+    /// Also returns the end of the lease. 1 id, 2 now.
     pub(super) metadata: Arc<Statement>,
-    /// A row whether it is expired or not: version, expiry, last use, lease. 1 id.
+    /// Returns a row's version, expiry, last use and lease, even if it is expired. 1 id.
     pub(super) look: Arc<Statement>,
     pub(super) create: Write,
-    /// If an insert found a row, and the database can't replace an expired one in the same statement.
+    /// Replaces an expired row after `create` found one, where the database can't do both in one statement.
     pub(super) replace_expired: Write,
     pub(super) update: Write,
     /// 1 id, 2 last use, 3 expiry, 4 now.
@@ -47,32 +47,32 @@ pub(super) struct Statements {
     pub(super) remove_expired: Write,
     /// 1 id, 2 expected version, 3 now.
     pub(super) end: Write,
-    /// 1 to 10 the new row, 11 now, 12 expected version; of the tombstone: 13 id, 14 version, 15 record, 16 expiry,
-    /// 17 last use, 18 absolute limit, 19 idle limit, 20 kind. It counts 1 if the old row is there, 2 if the new one
-    /// was written, 4 if the tombstone was.
+    /// 1 to 10 the new row, 11 now, 12 expected version; of the tombstone: 13 id, 14 version, 15 record, 16 expiry, 17
+    /// last use, 18 absolute limit, 19 idle limit, 20 kind. Its first column is the sum of 1 if the old row has the
+    /// expected version, 2 if the new row was written, and 4 if the tombstone was.
     pub(super) rename: Option<Write>,
-    /// The same in two statements, the second of which does nothing if the first did. Of a transaction.
+    /// The same as two statements of one transaction. The second writes nothing if the first wrote nothing.
     pub(super) rename_steps: [Arc<Statement>; 2],
-    /// As `create`, where a row that is there keeps its record and lives as long as either; what is read is the row.
+    /// Like `create`, but an existing row keeps its record and takes the later expiry. Returns the row.
     pub(super) ensure_epoch: Option<Write>,
-    /// The same in two statements of one request, the second of which reads the record.
+    /// The same as two statements of one request; the second returns the record.
     pub(super) ensure_epoch_steps: [Arc<Statement>; 2],
-    /// As `update`, of a row in any version that lives as long as either.
+    /// Like `update`, but of a row in any version, which takes the later expiry.
     pub(super) renew_epoch: Write,
-    /// 1 id, 2 now, 3 holder, 4 end of the lease, 5 version.
+    /// 1 id, 2 now, 3 holder, 4 end of the lease, 5 new version.
     pub(super) acquire: Write,
     /// 1 id, 2 now, 3 holder.
     pub(super) release: Write,
-    /// 1 from, 2 now, 3 how many.
+    /// 1 the id to start after, 2 now, 3 limit.
     pub(super) ids: Arc<Statement>,
     /// 1 now.
     pub(super) count: Arc<Statement>,
     /// 1 owner's id, 2 owner, 3 now.
     pub(super) list_owner: Arc<Statement>,
-    /// Rows whose time to be looked at has come, the earliest first: id, whether it is expired, whether it is a session.
-    /// 1 now, 2 how many.
+    /// Rows whose `sweep_at` has passed, the earliest first: id, whether it is expired, whether it is a session. 1 now,
+    /// 2 limit.
     pub(super) due: Arc<Statement>,
-    /// Sessions that may be idle: id, last use, idle limit. 1 from, 2 latest use, 3 how many.
+    /// Sessions that may be idle: id, last use, idle limit. 1 the id to start after, 2 latest use, 3 limit.
     pub(super) idle: Arc<Statement>,
     /// 1 now.
     pub(super) clear: Vec<Arc<Statement>>,
@@ -83,10 +83,10 @@ pub(super) struct Statements {
 const ROW: &str = "id, version, record, expires_at, used_at, absolute_at, idle, kind, owner_id, owner, sweep_at";
 const ROW_VALUES: &str = "{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}, {10}, {4}";
 
-/// What an epoch that is there keeps.
+/// The columns that an unexpired epoch keeps.
 const KEPT: [&str; 8] = ["version", "record", "absolute_at", "idle", "kind", "owner_id", "owner", "sweep_at"];
 
-/// A session that is not expired.
+/// The condition of a session that is not expired.
 fn live_session(now: &str) -> String {
     format!("kind IN (0, 3) AND expires_at > {now}")
 }
@@ -104,7 +104,7 @@ impl Statements {
             )
         };
         let present = |now: &str| load("s.record", "{1}", now, "");
-        // A row whose lease or owner is another's is not left behind.
+        // A row that replaces another session must not keep its lease.
         let replaced = "lease_holder = NULL, lease_until = NULL";
         let set = format!(
             "version = {{2}}, record = {{3}}, used_at = {{5}}, absolute_at = {{6}}, idle = {{7}}, kind = {{8}}, \
@@ -158,7 +158,7 @@ impl Statements {
                 &present("{11}"),
             )
         });
-        // Assigned from left to right: what depends on the old expiry comes before the new one.
+        // MySQL assigns from left to right, so the columns that depend on the old expiry precede the new expiry.
         let or_keeps =
             |column: &str| format!("{column} = CASE WHEN expires_at <= {{11}} THEN VALUES({column}) ELSE {column} END");
         let kept: Vec<_> = KEPT.into_iter().map(or_keeps).collect();
@@ -254,12 +254,12 @@ impl Statements {
         }
     }
 
-    /// Removes some rows if they are expired. 1 now.
+    /// Removes those of some rows that are expired. 1 now.
     pub(super) fn remove_some_expired(&self, ids: &str) -> Arc<Statement> {
         self.on_some(format!("DELETE FROM {} WHERE id IN ({ids}) AND expires_at <= {{1}}", self.table))
     }
 
-    /// Notes of rows that live on when to look at them again. 1 now.
+    /// Moves the `sweep_at` of rows that have not expired to their current expiry. 1 now.
     pub(super) fn postpone(&self, ids: &str) -> Arc<Statement> {
         self.on_some(format!(
             "UPDATE {} SET sweep_at = expires_at WHERE id IN ({ids}) AND expires_at > {{1}} AND sweep_at <= {{1}}",
@@ -267,7 +267,7 @@ impl Statements {
         ))
     }
 
-    /// Removes sessions that were not used since. 1 that time.
+    /// Removes sessions that have not been used since a time. 1 that time.
     pub(super) fn remove_unused(&self, ids: &str) -> Arc<Statement> {
         let table = &self.table;
         self.on_some(format!("DELETE FROM {table} WHERE id IN ({ids}) AND kind IN (0, 3) AND used_at <= {{1}}"))
@@ -292,7 +292,7 @@ impl Maker {
         Write { write: self.statement(write), returns: false, or_read: None, combined: None, ends }
     }
 
-    /// A write, and what is read if it has written nothing.
+    /// A write, and the query that runs if it writes no row.
     fn or_read(&self, write: String, read: &str, ends: bool) -> Write {
         let combined = self.dialect.combines.then(|| {
             self.statement(format!(
@@ -304,7 +304,7 @@ impl Maker {
         Write { write: self.statement(write), returns: false, or_read, combined, ends }
     }
 
-    /// A write that returns its row, and what is read if it has written nothing.
+    /// A write that returns its row, and the query that runs if it writes no row.
     fn returning(&self, write: String, read: &str) -> Write {
         let Self { dialect, t } = self;
         if !dialect.returns {
@@ -312,7 +312,7 @@ impl Maker {
         }
         let write = write.replacen(&format!("UPDATE {t} SET"), &format!("UPDATE {t} AS s SET"), 1);
         let columns = format!("s.version, s.record, s.expires_at, s.used_at, {} AS epoch", dialect.no_bytes);
-        // SQLite does not know an alias there.
+        // SQLite accepts no alias in `RETURNING`.
         let plain = columns.replace("s.", "");
         let combined = dialect.combines.then(|| {
             self.statement(format!(

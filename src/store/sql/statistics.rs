@@ -1,23 +1,23 @@
-//! Counts what the store has done.
+//! Counts a store's requests to the database.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a store has done since it was opened, in this process.
+/// Counts a store's requests since it was opened in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SqlStatistics {
     /// Requests to the database, each one round trip: one statement, or several in one transaction.
     pub requests: u64,
-    /// Requests that the database refused because of another transaction (a deadlock, a serialization failure), and
-    /// that were made again. A refused request has changed nothing.
+    /// Retries of requests that the database refused because of another transaction (a deadlock or a serialization
+    /// failure). A refused request has changed nothing.
     pub repeated: u64,
-    /// Requests that failed: refused for another reason, not sent, or not answered.
+    /// Requests that failed: refused (for another reason, or after all retries), not sent, or not answered.
     pub failed: u64,
-    /// Writes that were not answered, and whose effect was then read back.
+    /// Writes that were not answered and whose row was then read back.
     pub read_back: u64,
-    /// SQLite: transactions with writes that were committed. Each has all the writes that were waiting for it.
+    /// SQLite: committed transactions with writes. Each commits the writes that were waiting for it, at most 256.
     pub commits: u64,
-    /// SQLite: the writes in them.
+    /// SQLite: the writes in these transactions.
     pub committed_writes: u64,
 }
 

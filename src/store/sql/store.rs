@@ -1,4 +1,4 @@
-//! The store, and what its operations share.
+//! The store and the helpers that its operations share.
 
 use std::{
     fmt,
@@ -25,10 +25,11 @@ use crate::{
     },
 };
 
-/// Sessions in a table of PostgreSQL, MySQL, MariaDB or SQLite, shared by any number of processes. Clones share one store;
-/// [`SqlStoreBuilder`](super::SqlStoreBuilder) has the settings.
+/// Stores sessions in a table of PostgreSQL, MySQL, MariaDB or SQLite, which any number of processes can share.
 ///
-/// For applications that have a database anyway: nothing new to run, and sessions next to users.
+/// Clones share one store. [`SqlStoreBuilder`](super::SqlStoreBuilder) documents the settings.
+///
+/// It suits applications that already have a database: no other service has to run, and sessions are next to users.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -48,42 +49,45 @@ use crate::{
 ///
 /// # Engines
 ///
-/// PostgreSQL, MySQL and MariaDB are reached by a pool of sqlx 0.9: the application's own, or one that the store makes. SQLite
-/// is reached by rusqlite on threads of the store, not by sqlx: one thread writes, and **commits all writes that wait in
-/// one transaction**, so that one sync serves them all; others read. It was measured before it was chosen (updates of 300
-/// bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a pool of sqlx, and
-/// 45,300 over sqlx with the same grouping; reads 181,000 beside 39,000.
+/// PostgreSQL, MySQL and MariaDB are accessed over a pool of sqlx 0.9: the application's, or one that the store opens.
+/// SQLite is accessed through rusqlite on the store's own threads. One of them writes, and **commits all waiting writes
+/// in one transaction**, so that they share one sync; the others read.
 ///
-/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`. The store takes rusqlite 0.32 to
-/// 0.43 and so every `libsqlite3-sys` from 0.30 to 0.40: cargo chooses 0.39 with sqlx-sqlite 0.9.0, for example. The
-/// application's pool over the same file works beside the store; the store has connections of its own.
+/// This design was chosen for its speed. With updates of 300 bytes, `synchronous=FULL` and 32 callers on 2 cores, it
+/// wrote 208,000 a second, against 16,400 to 23,700 over a pool of sqlx, and 45,300 over sqlx with writes grouped in
+/// the same way. It read 181,000 a second, against 39,000.
 ///
-/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. MySQL was not run; the statements are in the
-/// dialect that both share. With `binlog_format=STATEMENT` the statement of a rename is unsafe to replicate: use `ROW` or
-/// `MIXED`, the defaults.
+/// An application can link another SQLite crate if both agree on `libsqlite3-sys`. The store accepts rusqlite 0.32 to
+/// 0.43, and so every `libsqlite3-sys` from 0.30 to 0.40. With sqlx-sqlite 0.9.0, for example, cargo selects 0.39. The
+/// application can have a pool over the same file; the store uses its own connections.
 ///
-/// No feature of sqlx for dates is used: times are whole milliseconds since the Unix epoch.
+/// It is tested with PostgreSQL 15, MariaDB 10.11 and the SQLite version bundled with rusqlite. MySQL itself is not
+/// tested; the statements use the dialect that it shares with MariaDB. With `binlog_format=STATEMENT`, the statement of
+/// a rename is unsafe to replicate: use `ROW` or `MIXED`, the defaults.
+///
+/// Times are stored as whole milliseconds since the Unix epoch, so none of sqlx's features for dates is needed.
 ///
 /// # The table
 ///
-/// [`create`](super::SqlStoreBuilder::create) and [`migrate`](super::SqlStoreBuilder::migrate) create it, also if several
-/// processes start at once. Those who manage their schema themselves create it by the same SQL, which
-/// [`schema_sql`](super::SqlStoreBuilder::schema_sql) returns for any name; opening a store says which column is missing.
+/// [`create`](super::SqlStoreBuilder::create) and [`migrate`](super::SqlStoreBuilder::migrate) create it, even if
+/// several processes start at once. If you manage your schema yourself, use the same SQL:
+/// [`schema_sql`](super::SqlStoreBuilder::schema_sql) returns it for any name. If a column is missing, opening the
+/// store fails with its name.
 ///
-/// | column | what it is |
+/// | column | contents |
 /// |---|---|
-/// | `id` | the session's id, 16 bytes; for an owner's epoch the id of the owner |
-/// | `version` | 16 random bytes, drawn for each write before it is sent |
+/// | `id` | the session's id, 16 bytes; for an owner's epoch, the owner's id |
+/// | `version` | 16 random bytes, generated for each write before it is sent |
 /// | `record` | the record's bytes: [`Record::to_bytes`] |
 /// | `expires_at`, `used_at` | sliding expiry and last use |
 /// | `absolute_at`, `idle` | the absolute limit, and the idle limit as a duration |
-/// | `sweep_at` | when a sweep looks at the row: not later than `expires_at`, and not moved by touches |
+/// | `sweep_at` | when a sweep examines the row: not later than `expires_at`, and not moved by touches |
 /// | `kind` | 0 session, 1 tombstone, 2 epoch, 3 sealed session |
-/// | `owner_id`, `owner` | of sessions with an owner: the hash of the name, and the name's bytes, compared byte for byte |
-/// | `lease_holder`, `lease_until` | who has the lease, and its end |
+/// | `owner_id`, `owner` | of sessions with an owner: the hash of the name, and its bytes, compared byte for byte |
+/// | `lease_holder`, `lease_until` | the holder of the lease, and its end |
 ///
-/// No index has a column that a touch or an update of a session changes. So in PostgreSQL both are heap-only updates,
-/// if there is room in the page: the table's `fillfactor` keeps a fifth of each page free.
+/// No index covers a column that a touch or an update of a session changes. So in PostgreSQL, both are heap-only
+/// updates if the page has room: the table's `fillfactor` keeps a fifth of each page free.
 ///
 /// PostgreSQL:
 ///
@@ -153,23 +157,23 @@ use crate::{
 ///
 /// # Rights
 ///
-/// Creating the table needs the right to create tables in its schema. Everything else needs, with other names in their
-/// places:
+/// Creating the table needs the right to create tables in its schema. Everything else needs these rights, with your
+/// names for the table, the database and the user:
 ///
 /// ```sql
 /// GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO shop;      -- PostgreSQL; and USAGE on a schema of its own
 /// GRANT SELECT, INSERT, UPDATE, DELETE ON shop.sessions TO shop; -- MySQL and MariaDB
 /// ```
 ///
-/// A file of SQLite is made with mode 0600 and its directory with 0700; SQLite gives the files beside it the same mode. If
-/// other users have rights to a file that is there, a warning says so.
+/// A new SQLite file gets mode 0600, and a new directory 0700; SQLite gives the `-wal` and `-shm` files the mode of the
+/// database. If other users have rights to an existing file, a warning is logged.
 ///
 /// # Whose clock
 ///
-/// The application's. Every statement has the time in it, and the database's clock is never asked: that it is an hour off
-/// changes nothing. If the clocks of application servers differ, a session ends for each of them by its own clock: earlier
-/// or later by that difference. A lease ends by the clock of who asks for it; whoever lost it that way can't commit, since
-/// taking a lease gives the record a new version.
+/// The application's. Every statement contains the time, and the database's clock is never used: it can be an hour off
+/// without any effect. If the clocks of application servers differ, each ends a session by its own clock, earlier or
+/// later by that difference. A lease ends by the clock of the process that requests it next. If a fast clock ends a
+/// lease too early, its former holder can't commit, since taking a lease gives the record a new version.
 ///
 /// # Round trips
 ///
@@ -177,66 +181,74 @@ use crate::{
 /// |---|---|---|
 /// | load, refresh, with the owner's epoch | 1 | 1 |
 /// | create, update, touch, end, remove | 1 | 1 |
+/// | a create whose id is taken or has expired | 1 | 2 |
 /// | an update or end that meets another version | 1, rarely 2 | 2 |
 /// | rename | 1 | 1 |
 /// | an owner's epoch: read, ensured, renewed | 1 | 1 |
-/// | a lease: taken, given back | 1 | 1; taken by another: 2 |
-/// | a write that was not answered | 1 more, if it could be sent | 1 more |
+/// | a lease: taken, given back | 1 | 1; held by another: 2 |
+/// | a write that was not answered | 1 more | 1 more |
 ///
-/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. A pool adds its own: sqlx asks a connection
-/// whether it is there when it is returned and, by default, before it is used. The store's own pool
-/// (`postgres_with`, `mysql_with`) does the latter only if the connection was idle for a second, or another one was found dead.
+/// So an HTTP request that reads takes 1, one that writes 2, a logout 2, and a login 3. A pool adds its own: sqlx pings
+/// a connection when it is returned and, by default, before it is used. The store's own pool (`postgres_with`,
+/// `mysql_with`) does the latter only if the connection has been idle for a second, or if another one was found dead.
 ///
 /// # What each statement guarantees
 ///
-/// A write is one statement with its conditions in it: the expected version, and that the row is not expired. Each
-/// database locks the row that it writes, and evaluates the conditions on the newest committed state of it. So each of these
-/// is atomic for its row **at every isolation level**; the kit passes at `READ COMMITTED` and `SERIALIZABLE` in PostgreSQL,
-/// and at all four in MariaDB. At the stricter levels the database may refuse a statement because of another one (a
-/// serialization failure, a deadlock): then nothing was changed, and it is made again, at most 30 times.
+/// A write is one statement that contains its conditions: the expected version, and that the row is not expired. Each
+/// database locks the row that it writes, and evaluates the conditions on the row's newest committed state. So each
+/// write is atomic for its row **at every isolation level**: the conformance kit passes at `READ COMMITTED` and
+/// `SERIALIZABLE` in PostgreSQL, and at all four levels in MariaDB. At the stricter levels, the database may refuse a
+/// statement because of another one (a serialization failure or a deadlock). Nothing was changed then, and the store
+/// tries again, at most 30 times.
 ///
-/// - *Why nothing was written* is read in the same statement in PostgreSQL, from its snapshot. If the row is still in the
-///   expected version there, another write came between the snapshot and the lock, and the row is read again.
-/// - *A rename* is one statement in PostgreSQL (the old row is locked, the new one inserted if that succeeded, the tombstone
-///   written if the insert did), and one transaction elsewhere, sent to MySQL in one request.
-/// - *`clear`* removes what a rename under way has moved as well. PostgreSQL: it locks the table (`SHARE ROW EXCLUSIVE`),
-///   which waits for the writes under way, before it takes its snapshot. MySQL: it reads all rows at the level
-///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one writer.
-/// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest state. A
-///   rename makes a row that was just used, so it is never idle.
+/// - *The reason why nothing was written* is read in the same statement in PostgreSQL, from the statement's snapshot.
+///   If the row still has the expected version there, another write came between the snapshot and the lock, and the row
+///   is read again.
+/// - *A rename* is one statement in PostgreSQL: it locks the old row, if that succeeds inserts the new row, and if that
+///   succeeds writes the tombstone. Elsewhere it is one transaction, sent to MySQL in one request.
+/// - *`clear`* also removes sessions that are being renamed. In PostgreSQL it locks the table (`SHARE ROW EXCLUSIVE`),
+///   which waits for running writes, before it takes its snapshot. In MySQL it reads all rows at the level
+///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one
+///   writer.
+/// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest
+///   state. A row that a rename creates was just used, so it is never idle.
 /// - *Revoking an owner* writes one row, the epoch, which each load joins in its own statement.
 ///
-/// # Dropped futures, and answers that are lost
+/// # Dropped futures and lost answers
 ///
-/// A request runs in a task of the caller's runtime, to its end or its time limit, also if the caller is dropped: so no
-/// connection is left in the middle of a statement or in a transaction. After the time limit the connection is closed and
-/// not used again. (A pool of sqlx belongs to the runtime that made it: give each runtime its own.)
+/// A request runs in a task of the caller's runtime until it completes or reaches its time limit, even if the caller is
+/// dropped. So no connection is left in the middle of a statement or a transaction. After the time limit, the
+/// connection is closed. A pool of sqlx belongs to the runtime that created it: give each runtime its own.
 ///
-/// A write that was sent and not answered is never sent again. It is read back: the version that was drawn for it proves that
-/// it happened. Nothing else proves that it did not, since the server may still be at it; then the error is
-/// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown). A read is tried once more on another connection.
+/// With SQLite, the request runs on a thread of the store. It is not started if its caller is dropped while it waits
+/// for that thread.
 ///
-/// | what the database says | error | what to do |
+/// A write that was sent but not answered is never sent again. Its row is read back: if it has the version that was
+/// generated for the write, the write took effect. If it doesn't, that proves nothing, since the server may still be
+/// executing the write; the error is then [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown). A read whose connection
+/// failed is tried once more on another one.
+///
+/// | failure | error | advice |
 /// |---|---|---|
-/// | no connection in time, or in the pool | `Timeout` | |
-/// | refused connection, too many connections, starting up, a full disk, a read-only replica | `Unavailable` | in the message |
-/// | deadlock, serialization failure | none; `Unavailable` after 30 tries | |
+/// | no connection free, or established, within the time limit | `Timeout` | |
+/// | connection refused, too many connections, server starting, disk full, read-only | `Unavailable` | in the message |
+/// | deadlock, serialization failure | none; `Unavailable` after 30 retries | |
 /// | lock or statement timeout, `database is locked` | `Timeout` | |
-/// | the connection ended, the server went down or was failed over | `OutcomeUnknown` for a write, `Unavailable` for a read | |
+/// | connection ended, server went down or failed over | `OutcomeUnknown` for a write, `Unavailable` for a read | |
 /// | a missing table, column or right | `Other` | in the message |
 ///
 /// # PgBouncer
 ///
-/// In transaction mode each statement can get another connection of the server. Set
+/// In transaction mode, each statement can get a different connection to the server. Set
 /// [`prepared_statements(false)`](super::SqlStoreBuilder::prepared_statements), or use PgBouncer 1.21 or later with
-/// `max_prepared_statements`. PgBouncer also refuses a startup parameter of sqlx: call `extra_float_digits(None)` on the options
-/// of the application's connections, or set `ignore_startup_parameters = extra_float_digits`.
+/// `max_prepared_statements`. PgBouncer also refuses a startup parameter of sqlx: call `extra_float_digits(None)` on
+/// the application's connection options, or set `ignore_startup_parameters = extra_float_digits` in PgBouncer.
 ///
 /// # Sweeping
 ///
-/// Expired rows are absent for every operation. A task removes them, 500 at a time, by the index on `sweep_at`; any number of
-/// processes can do it. To let the database do it, set [`sweep_interval(None)`](super::SqlStoreBuilder::sweep_interval)
-/// and run this from time to time:
+/// Every operation treats expired rows as absent. A task removes them, 500 at a time, using the index on `sweep_at`;
+/// any number of processes can run it. To let the database remove them, set
+/// [`sweep_interval(None)`](super::SqlStoreBuilder::sweep_interval) and run this from time to time:
 ///
 /// ```sql
 /// -- PostgreSQL with pg_cron
@@ -247,18 +259,22 @@ use crate::{
 ///     DO DELETE FROM sessions WHERE expires_at < UNIX_TIMESTAMP() * 1000 LIMIT 10000;
 /// ```
 ///
-/// These read the whole table. With the condition `sweep_at < …` added they use the index, and leave rows to a later run
-/// that were touched meanwhile.
+/// These read the whole table. With the additional condition `sweep_at < …`, they use the index; rows that were touched
+/// meanwhile are left to a later run.
 ///
 /// # Events
 ///
-/// Their target is `session_layer::store::sql`.
+/// The store's `tracing` events have the target `session_layer::store::sql`.
 ///
 /// | level | event | fields |
 /// |---|---|---|
 /// | trace | load, refresh | `id`, `found` or `same` |
-/// | debug | opened, created, updated, ended, renamed, touch, remove, epoch renewed, lease asked for, lease given back, swept, closed | `id`, the outcome |
-/// | info | not created, not updated, not ended, not renamed | `id`, why |
+/// | debug | opened | `table` |
+/// | debug | closed | |
+/// | debug | created, updated, ended, renamed, touch, remove, lease asked for, lease given back | `id`, the outcome |
+/// | debug | epoch renewed | `id` |
+/// | debug | swept | `deleted`, `remaining` |
+/// | info | not created, not updated, not ended, not renamed | `id`, the reason |
 /// | info | cleared | `removed` |
 /// | warn | failed (an operation) | `id`, `operation`, `error`, `cause` |
 /// | warn | other users have rights to the database file | `path`, `mode` |
@@ -268,7 +284,7 @@ pub struct SqlStore {
     pub(super) inner: Arc<Inner>,
 }
 
-/// What clones share.
+/// The state that clones share.
 pub(super) struct Inner {
     pub(super) engine: Engine,
     pub(super) statements: Statements,
@@ -280,7 +296,7 @@ pub(super) struct Inner {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) clock: Clock,
-    /// The largest record, in bytes.
+    /// The size limit of a record, in bytes.
     pub(super) record_limit: usize,
     pub(super) sweep_interval: Option<Duration>,
 }
@@ -300,13 +316,13 @@ impl SqlStore {
         store
     }
 
-    /// What this store has done since it was opened.
+    /// Returns counters of the store's requests since it was opened.
     #[must_use]
     pub fn statistics(&self) -> SqlStatistics {
         self.inner.engine.counters().get()
     }
 
-    /// The engine, after making sure that the task that sweeps runs.
+    /// Returns the engine, after restarting the sweeping task if its runtime has ended.
     pub(super) fn engine(&self) -> &Engine {
         self.keep_swept();
         &self.inner.engine
@@ -330,12 +346,12 @@ impl SqlStore {
         self.inner.tasks.stop();
     }
 
-    /// The time by which everything is told.
+    /// The store clock's time, in milliseconds since the Unix epoch.
     pub(super) fn now(&self) -> u64 {
         clock::to_millis(self.inner.settings.clock.now())
     }
 
-    /// Names operation and session, and tells the log and the observers of what failed.
+    /// Adds the operation and the session to an error, and logs it. Reports a damaged record to the observers.
     pub(super) fn failed(&self, operation: &'static str, id: Option<&SessionId>, error: StoreError) -> StoreError {
         let error = error.during(operation);
         let error = match id {
@@ -355,7 +371,7 @@ impl SqlStore {
         error
     }
 
-    /// The arguments of a row, from 1 to 10, for a version that is drawn for it.
+    /// Generates a version; returns it with the arguments 1 to 10 of a row.
     pub(super) fn row(
         &self,
         id: &SessionId,
@@ -386,10 +402,10 @@ impl SqlStore {
         Ok((values, version))
     }
 
-    /// Looks at a row after a write of it that was not answered. `None` if it is not there.
+    /// Reads a row after an unanswered write, even if it is expired. `None` if it is absent.
     ///
-    /// The write may still be under way: its connection is lost, and the server may not know yet. So only what the write
-    /// itself has left behind proves anything.
+    /// The write may still be running: its connection is lost, but the server may not have noticed yet. So only a trace
+    /// of the write itself proves anything.
     pub(super) async fn look(&self, id: &SessionId) -> Result<Option<Looked>, SqlStoreError> {
         self.inner.engine.counters().read_back.add(1);
         let values = vec![Value::from(&id.as_bytes()[..])];
@@ -399,8 +415,7 @@ impl SqlStore {
         Ok(Some(Looked { version: row.version(0)?, expires: row.int(1)?, used: row.int(2)?, lease }))
     }
 
-    /// Whether a write is stored that was sent and not answered, by what it has left behind; the error if that doesn't
-    /// tell.
+    /// Reads back an unanswered write. `Ok` if `is_done` finds its effect in the row; otherwise the write's error.
     pub(super) async fn settle(
         &self,
         id: &SessionId,
@@ -416,7 +431,7 @@ impl SqlStore {
         Err(error.of_write())
     }
 
-    /// A write that does its work as soon as a row was written.
+    /// Runs a write, and its read if no row was written.
     pub(super) async fn write(
         &self,
         write: &super::statements::Write,
@@ -426,17 +441,17 @@ impl SqlStore {
     }
 }
 
-/// What is in a row, whether it is expired or not.
+/// The state of a row, expired or not.
 #[derive(Debug)]
 pub(super) struct Looked {
     pub(super) version: Version,
     pub(super) expires: u64,
     pub(super) used: u64,
-    /// Its holder, and when it ends.
+    /// The lease's holder and its end.
     pub(super) lease: Option<(Vec<u8>, u64)>,
 }
 
-/// The number of a record's kind, as in its bytes.
+/// The number of a record's kind, as in the record's bytes.
 pub(super) fn kind(record: &Record) -> i64 {
     use crate::record::RecordKind::{Epoch, Sealed, Session, Tombstone};
     match record.kind() {
@@ -451,12 +466,12 @@ pub(super) fn no_randomness(error: EntropyError) -> StoreError {
     StoreError::new(StoreErrorKind::Other).because(error)
 }
 
-/// Sweeps from time to time, as long as the store is there.
+/// Sweeps at an interval until the store is dropped.
 async fn sweep_often(store: Weak<Inner>, interval: Duration, _running: Running) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(inner) = store.upgrade() else { return };
-        // An error has its event already. The next sweep tries again.
+        // An error has been logged already, and the next sweep tries again.
         let _ = SqlStore { inner }.sweep_by_itself().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Many sessions at once: pages of ids, counts, sweeps, owners, and everything.
+//! Operations on many sessions: pages of ids, counts, sweeps, an owner's sessions, and clearing.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,10 +19,10 @@ use crate::{
     store::{Cursor, Idle, ListedSession, Page, StoreError, Swept},
 };
 
-/// How many rows are looked at, and removed, in one request. A sweep locks them for as long as that takes.
+/// The number of rows that one request reads or removes. A removal locks its rows while it runs.
 const BATCH: u64 = 500;
 
-/// The most ids of one page.
+/// The most ids in one page.
 const LARGEST_PAGE: usize = 10_000;
 
 impl SqlStore {
@@ -49,7 +49,7 @@ impl SqlStore {
             let id = row.id(5).map_err(SqlStoreError::of_read)?;
             Ok(match stored(&id, row) {
                 Ok(stored) => ListedSession::new(id).with_stored(stored),
-                // It is this owner's all the same, and can be removed.
+                // The record is damaged, but its row names the owner: list it, so that it can be removed.
                 Err(error) => {
                     self.failed("list_owner", Some(&id), error);
                     ListedSession::new(id)
@@ -64,7 +64,7 @@ impl SqlStore {
         Ok(self.swept(deleted, self.count_rows().await?))
     }
 
-    /// As `sweep`, without counting what remains if nobody hears of it.
+    /// Like `sweep`, but counts the remaining sessions only if there is an observer.
     pub(super) async fn sweep_by_itself(&self) -> Result<(), StoreError> {
         let swept = async {
             let deleted = self.remove_expired().await?;
@@ -84,7 +84,7 @@ impl SqlStore {
         Swept { deleted, remaining }
     }
 
-    /// Removes what has expired, some at a time. Returns how many sessions it removed itself.
+    /// Removes expired rows in batches. Returns the number of sessions that this call removed.
     async fn remove_expired(&self) -> Result<u64, SqlStoreError> {
         let now = Value::from(self.now());
         let mut deleted = 0;
@@ -106,14 +106,15 @@ impl SqlStore {
                     .into_iter()
                     .for_each(|id| self.inner.observers.notify(EventKind::Expired { id, record: None }));
             }
-            // Less than a batch is the end, and another sweeper is ahead if there is nothing left to do of one.
+            // A short batch is the last one. If nothing in a batch was left to do, another sweeper is ahead of this
+            // one.
             if (due.len() as u64) < BATCH || written == 0 {
                 return Ok(deleted);
             }
         }
     }
 
-    /// Runs a statement on these rows; returns how many it wrote.
+    /// Runs a statement on these rows; returns the number that it wrote.
     async fn on_some(
         &self,
         ids: &[SessionId],
@@ -123,7 +124,7 @@ impl SqlStore {
         if ids.is_empty() {
             return Ok(0);
         }
-        // In one order, so that two sweepers don't wait for each other.
+        // Sorted, so that two sweepers don't deadlock.
         let mut ids: Vec<_> = ids.to_vec();
         ids.sort_unstable();
         let statements = self.statements();
@@ -139,7 +140,8 @@ impl SqlStore {
         loop {
             let values = vec![Value::Bytes(from), Value::from(cutoff), Value::from(BATCH)];
             let rows = self.engine().read(&self.statements().idle, values).await?;
-            // The latest use that makes a session idle, by how late its use can have been recorded.
+            // Sessions, by the latest recorded use at which each counts as idle. A recorded use can lag behind the real
+            // one by `late`, so that is the cutoff less `late`.
             let mut unused: BTreeMap<u64, Vec<SessionId>> = BTreeMap::new();
             for row in &rows {
                 let late = idle.late(Lifetime::from_millis(row.int(2)?, 0, CookieLifetime::Browser));
@@ -168,7 +170,7 @@ impl SqlStore {
     }
 }
 
-/// A row whose time to be looked at has come.
+/// A row whose `sweep_at` has passed.
 struct Due {
     id: SessionId,
     expired: bool,

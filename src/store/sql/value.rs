@@ -1,8 +1,8 @@
-//! Values of statements and of rows.
+//! Values in statements and rows.
 
 use std::fmt;
 
-/// A value that a statement is given, or that a row has.
+/// An argument of a statement, or a column of a row.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Value {
     /// A whole number: a time in milliseconds since the Unix epoch, a kind, a count.
@@ -15,7 +15,7 @@ pub(super) enum Value {
     NoBytes,
 }
 
-/// Without the bytes, which may be a session's data.
+/// Omits the bytes, which may be a session's data.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -32,7 +32,7 @@ impl From<&[u8]> for Value {
     }
 }
 
-/// Times end with the year 9999, far below the largest number.
+/// No value overflows: times end with the year 9999.
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
         Self::Int(i64::try_from(number).unwrap_or(i64::MAX))

@@ -11,8 +11,8 @@ use super::{
 
 /// A running PgBouncer, in transaction mode.
 ///
-/// It has two connections to the server for each user and database, so that clients use each other's: what one leaves
-/// behind on a connection, such as a prepared statement, meets another.
+/// It has two server connections for each user and database, so that clients share them: if one leaves something behind
+/// on a connection, such as a prepared statement, another one encounters it.
 pub struct Bouncer {
     process: Option<Process>,
     port: u16,
@@ -22,7 +22,7 @@ pub struct Bouncer {
 }
 
 impl Bouncer {
-    /// Starts one in front of this server, with further lines of its settings, such as `default_pool_size = 20`.
+    /// Starts PgBouncer in front of this server, with additional lines of settings, such as `default_pool_size = 20`.
     pub fn start(server: &Server, settings: &[&str]) -> Self {
         assert_eq!(server.product(), Product::Postgres);
         let settings = settings.iter().map(ToString::to_string).collect();
@@ -77,7 +77,7 @@ impl Bouncer {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

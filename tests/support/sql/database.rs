@@ -16,31 +16,31 @@ use super::{
     programs,
 };
 
-/// The password of every user whom the tests create with one.
+/// The password of every user that the tests create with a password.
 pub const PASSWORD: &str = "a password";
 
-/// What is started.
+/// The product that is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     Postgres,
     MariaDb,
 }
 
-/// How a server is started.
+/// The options for starting a server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Setup<'a> {
-    /// Settings as on its command line, such as `["-c", "log_statement=all"]` or `["--general-log"]`.
+    /// Command-line arguments, such as `["-c", "log_statement=all"]` or `["--general-log"]`.
     pub arguments: &'a [&'a str],
-    /// How far its clock is off, such as `+3600s`, by libfaketime.
+    /// The offset of its clock, such as `+3600s`, set by libfaketime.
     pub clock: Option<&'a str>,
-    /// Where its folder is made, such as on a small disk, instead of the system's folder for temporary files.
+    /// The parent of its folder, such as a small disk. Default: the system's folder for temporary files.
     pub parent: Option<&'a Path>,
 }
 
 /// A running server.
 ///
-/// A write survives a killed server, but not a killed machine: nothing is synced, since tests write more than a disk
-/// syncs.
+/// A write survives if the server is killed, but not if the machine is: nothing is synced, since the tests write more
+/// than a disk can sync.
 pub struct Server {
     product: Product,
     process: Option<Process>,
@@ -53,7 +53,7 @@ pub struct Server {
 impl Product {
     pub const ALL: [Self; 2] = [Self::Postgres, Self::MariaDb];
 
-    /// The user who may do everything, without a password from this machine.
+    /// The superuser, who needs no password on this machine.
     fn superuser(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -61,7 +61,7 @@ impl Product {
         }
     }
 
-    /// The database that each server has.
+    /// The database that every server has.
     fn database(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -69,7 +69,7 @@ impl Product {
         }
     }
 
-    /// The folder `data` of a new server. Making one takes seconds, so there is one, and servers get copies of it.
+    /// The folder `data` of a new server. Initializing one takes seconds, so it is done once and servers get copies.
     fn template(self) -> &'static Path {
         static POSTGRES: OnceLock<Folder> = OnceLock::new();
         static MARIADB: OnceLock<Folder> = OnceLock::new();
@@ -88,7 +88,7 @@ impl Product {
                 let mut command = unprivileged(programs::postgres("initdb"));
                 command.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--no-locale", "-U", "postgres", "-D"]);
                 run(command.arg(&data));
-                // Who is in this group needs a password.
+                // Members of this group need a password.
                 let rules = "local all all trust\nhost all +with_password all scram-sha-256\nhost all all all trust\n";
                 folder.write("data/pg_hba.conf", rules);
             }
@@ -103,7 +103,7 @@ impl Product {
 }
 
 impl Server {
-    /// The server that the tests of this process share: use [`Server::database`] for a database that nobody else has.
+    /// The server that the tests of this process share. Use [`Server::database`] to get a separate database.
     pub fn shared(product: Product) -> &'static Self {
         static POSTGRES: OnceLock<Server> = OnceLock::new();
         static MARIADB: OnceLock<Server> = OnceLock::new();
@@ -114,12 +114,12 @@ impl Server {
         shared.get_or_init(|| Self::start(product, &[]))
     }
 
-    /// Starts one of its own, with these settings as on its command line.
+    /// Starts a separate server with these command-line arguments.
     pub fn start(product: Product, arguments: &[&str]) -> Self {
         Self::start_with(product, Setup { arguments, ..Setup::default() })
     }
 
-    /// Starts one of its own.
+    /// Starts a separate server.
     pub fn start_with(product: Product, setup: Setup<'_>) -> Self {
         let folder = setup.parent.map_or_else(Folder::new, Folder::within);
         run(unprivileged("cp").arg("-a").arg(product.template().join("data")).arg(folder.path()));
@@ -144,12 +144,12 @@ impl Server {
         };
         if let Some(clock) = &self.clock {
             command.env("LD_PRELOAD", programs::faketime()).env("FAKETIME", clock);
-            // Time limits are those of the real clock.
+            // Time limits use the real clock.
             command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_NO_CACHE", "1");
         }
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
         command.args(&self.arguments).stdout(log.try_clone().expect("a file")).stderr(log);
-        // Somebody listening may be another process with the same port: only an answer by the socket counts.
+        // Another process may be listening on the same port, so only an answer through the socket counts.
         let serves = || accepts(self.port) && self.try_sql(self.product.database(), "SELECT 1").is_ok();
         let process = Process::start(command, &self.folder, serves);
         self.process = process;
@@ -193,7 +193,7 @@ impl Server {
         command
     }
 
-    /// Creates what the first start needs.
+    /// Creates the users and roles that the tests need, after the first start.
     fn prepare(&self) {
         match self.product {
             Product::Postgres => drop(self.sql("postgres", "CREATE ROLE with_password")),
@@ -212,17 +212,17 @@ impl Server {
         self.port
     }
 
-    /// Where its files are.
+    /// The folder of its files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where its data is, which a restart keeps.
+    /// The folder of its data, which a restart keeps.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Its Unix socket.
+    /// The path of its Unix socket.
     pub fn socket(&self) -> PathBuf {
         let name = match self.product {
             Product::Postgres => format!(".s.PGSQL.{}", self.port),
@@ -231,7 +231,7 @@ impl Server {
         self.folder.path().join(name)
     }
 
-    /// Creates an empty database, which is nobody else's, and returns its name.
+    /// Creates an empty database and returns its name, which nothing else uses.
     pub fn database(&self) -> String {
         let name = fresh_name("db");
         self.sql(self.product.database(), &format!("CREATE DATABASE {name}"));
@@ -263,7 +263,7 @@ impl Server {
         self.try_sql(database, statements).unwrap_or_else(|error| panic!("{statements}: {error}\n{}", self.log()))
     }
 
-    /// Runs statements as superuser. What the server refuses, and a server that doesn't answer, is an error.
+    /// Runs statements as superuser. Returns an error if the server refuses one or doesn't answer.
     pub fn try_sql(&self, database: &str, statements: &str) -> Result<String, String> {
         let mut command = self.client(database);
         match self.product {
@@ -290,7 +290,7 @@ impl Server {
             }
             Product::MariaDb => {
                 command = unprivileged(programs::other("mariadb"));
-                // `tests` is created through the account that each new server has.
+                // The user `tests` is created through the account that every new server has.
                 command.arg("--no-defaults").arg(format!("--socket={}", self.socket().display()));
                 command.args(["-u", "root", "--connect-timeout=20", database]);
             }
@@ -299,7 +299,7 @@ impl Server {
         command
     }
 
-    /// What it has logged since it was made.
+    /// Its log since it was first started.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -321,7 +321,7 @@ impl Server {
         }
     }
 
-    /// Ends it as an administrator does: connections are closed, and it says so.
+    /// Shuts it down as an administrator does: it closes its connections and tells its clients.
     pub fn shut_down(&mut self) {
         if let Some(process) = self.process.take() {
             let signal = match self.product {
@@ -337,7 +337,7 @@ impl Server {
         self.restart_with(&[]);
     }
 
-    /// Starts it again, also with these settings.
+    /// Starts it again, with these additional arguments.
     pub fn restart_with(&mut self, arguments: &[&str]) {
         self.kill();
         self.arguments.extend(arguments.iter().map(ToString::to_string));
@@ -362,13 +362,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
-            // At once, but giving back its shared memory, which would outlive a kill.
+            // Ends it at once, but so that it frees its shared memory, which would outlive a kill.
             process.end("-QUIT", &self.folder);
         }
     }
 }
 
-/// A name that nothing else in this process has, for a database, a schema, a table or a user.
+/// A name for a database, schema, table or user that nothing else in this process uses.
 pub fn fresh_name(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("{what}_{}", COUNT.fetch_add(1, Ordering::Relaxed))

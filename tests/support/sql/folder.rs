@@ -1,9 +1,9 @@
-//! A temporary folder of a server.
+//! A server's temporary folder.
 //!
-//! Nothing in a `static` is dropped, and nothing at all if a test's process is killed. So a shell outside the process
-//! waits for the end of its standard input, whose other end only the process has. Then it ends the server whose process
-//! id is in the folder's file `pid.server`, and removes the folder. It asks first: a killed PostgreSQL leaves a piece of
-//! shared memory behind.
+//! Values in a `static` are never dropped, and no value is if the test's process is killed. So a shell outside the
+//! process waits for the end of its standard input, whose other end only the process holds. Then it ends the server
+//! whose process id is in the folder's file `pid.server`, and removes the folder. It asks the server to shut down
+//! before it kills it: a killed PostgreSQL leaves a shared memory segment behind.
 
 use std::{
     fs, io,
@@ -40,7 +40,7 @@ impl Folder {
         Self::within(&std::env::temp_dir())
     }
 
-    /// A folder in this one, such as a small disk.
+    /// A folder in this parent, such as a small disk.
     pub(super) fn within(parent: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("session-layer-sql-").tempdir_in(parent).expect("a folder");
         let path = folder.keep();
@@ -60,10 +60,10 @@ impl Folder {
         &self.path
     }
 
-    /// The server that is ended if this process ends.
+    /// Sets the process id of the server that is ended when this process ends.
     pub(super) fn set_process(&self, id: Option<u32>) {
         let text = id.map(|id| id.to_string()).unwrap_or_default();
-        // Its disk may be full.
+        // The disk may be full.
         let _ = fs::write(self.path.join("pid.server"), text);
     }
 
@@ -85,13 +85,13 @@ impl Drop for Folder {
     }
 }
 
-/// A command of the user that runs the servers.
+/// A command that runs as the servers' user.
 pub(super) fn unprivileged(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     if let Some((user, group)) = nobody() {
         command.uid(user).gid(group);
     }
-    // The tests' own folder may be one that the user can't enter.
+    // The user may have no access to the current folder of the tests.
     command.current_dir("/").env_remove("PGDATA").env("LC_ALL", "C").stdin(Stdio::null());
     command
 }

@@ -1,4 +1,4 @@
-//! The process of a server.
+//! A server's process.
 
 use std::{
     collections::BTreeSet,
@@ -11,11 +11,11 @@ use std::{
 
 use super::folder::Folder;
 
-/// More than any start takes on a busy machine.
+/// More time than any start takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A free port that no server of this process had before. A server that is down for a moment keeps its port: given
-/// away, its test would talk to another test's server.
+/// A free port that no other server of this process has used. A server that is down for a moment keeps its port;
+/// otherwise its test could end up talking to another test's server.
 pub(super) fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
@@ -27,11 +27,11 @@ pub(super) fn free_port() -> u16 {
     }
 }
 
-/// A process, and those that it started.
+/// A process and its children.
 pub(super) struct Process(Child);
 
 impl Process {
-    /// Starts it. `None` if it ended before it served, as it does if another process has its port.
+    /// Starts a process. `None` if it ended before it served, which happens if another process has its port.
     pub(super) fn start(mut command: Command, folder: &Folder, serves: impl Fn() -> bool) -> Option<Self> {
         let program = command.get_program().to_owned();
         let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
@@ -56,12 +56,12 @@ impl Process {
         self.0.id()
     }
 
-    /// It and its children, which PostgreSQL has one of for each connection.
+    /// The ids of the process and its children. PostgreSQL has one child for each connection.
     pub(super) fn all(&self) -> Vec<u32> {
         [vec![self.id()], children(self.id())].concat()
     }
 
-    /// Sends a signal to all, first to the one that would start more of them.
+    /// Sends a signal to all of them, starting with the parent, which could start more children.
     pub(super) fn signal_all(&self, name: &str) {
         signal(self.id(), name);
         for child in children(self.id()) {
@@ -72,7 +72,7 @@ impl Process {
 
     /// Kills all of them with SIGKILL.
     pub(super) fn kill(mut self, folder: &Folder) {
-        // Stopped first, so that it starts no further one. The next start refuses to run beside those that are left.
+        // Stop it first, so that it starts no more children: the next start would refuse to run beside those.
         signal(self.id(), "-STOP");
         let children = children(self.id());
         for child in &children {
@@ -119,9 +119,9 @@ fn stat(process: u32) -> Option<(char, u32)> {
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
-/// Whether somebody listens on this port.
+/// Whether a process listens on this port.
 pub(super) fn accepts(port: u16) -> bool {
-    // If nobody listens, a connection's source port can equal its target port, so that it connects to itself.
+    // If none does, a connection's source port can equal its target port, so that it connects to itself.
     TcpStream::connect(("127.0.0.1", port)).is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own.port() != port))
 }
 
@@ -138,7 +138,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn signal(process: u32, signal: &str) {
     let status = Command::new("kill").args([signal, &process.to_string()]).status().expect("kill");
     assert!(status.success(), "kill {signal}");
-    // A stop takes effect thread by thread, after some time.
+    // A stop takes effect with a delay, thread by thread.
     while signal == "-STOP" && !is_stopped(process) {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -1,4 +1,4 @@
-//! The programs of the servers, and how to install them.
+//! The server programs, and how to install them.
 
 use std::{
     env, fs,
@@ -8,11 +8,11 @@ use std::{
 const INSTALL: &str = "Debian: apt-get install -y postgresql mariadb-server pgbouncer libfaketime; or run scripts/test, \
                        which knows other package managers";
 
-/// A program of PostgreSQL, of its newest version that is installed. `POSTGRES_BIN` names another folder.
+/// A program of the newest installed version of PostgreSQL. `POSTGRES_BIN` names another folder.
 pub(super) fn postgres(name: &str) -> PathBuf {
     let mut folders: Vec<_> = env::var_os("POSTGRES_BIN").map(PathBuf::from).into_iter().collect();
     folders.extend(paths());
-    // Distributions keep the server's programs out of the path, a folder for each version.
+    // Distributions keep the server's programs outside of `PATH`, in a folder for each version.
     let mut versions: Vec<_> = entries("/usr/lib/postgresql").into_iter().map(|path| path.join("bin")).collect();
     versions
         .extend(entries("/usr/libexec").into_iter().filter(|path| path.display().to_string().contains("postgresql")));
@@ -24,19 +24,19 @@ pub(super) fn postgres(name: &str) -> PathBuf {
 /// A program of MariaDB or PgBouncer.
 pub(super) fn other(name: &str) -> PathBuf {
     let mut folders = paths();
-    // The path of users has no folders of servers.
+    // A user's `PATH` doesn't include the folders of servers.
     folders.extend(["/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(PathBuf::from));
     find(name, &folders)
 }
 
-/// The library that moves a process's clock, for `LD_PRELOAD`. `LIBFAKETIME` names another file.
+/// The library that shifts a process's clock, for `LD_PRELOAD`. `LIBFAKETIME` names another file.
 pub(super) fn faketime() -> PathBuf {
     if let Some(path) = env::var_os("LIBFAKETIME") {
         return path.into();
     }
     let mut folders: Vec<_> = entries("/usr/lib").into_iter().map(|path| path.join("faketime")).collect();
     folders.extend(["/usr/lib/faketime", "/usr/lib64/faketime"].map(PathBuf::from));
-    // The variant for processes of several threads.
+    // The variant for multi-threaded processes.
     find("libfaketimeMT.so.1", &folders)
 }
 

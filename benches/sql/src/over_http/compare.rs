@@ -1,4 +1,4 @@
-//! All subjects in turn, and their ratios.
+//! Measures all subjects in turn, and prints their ratios.
 
 use super::{
     load::{Answered, Settings, histogram},

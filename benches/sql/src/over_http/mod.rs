@@ -1,4 +1,4 @@
-//! Through a real HTTP connection: a server in one process, and who loads it in another.
+//! Measures over real HTTP connections: the server and the load generator are separate processes.
 
 #[path = "../../../peers/src/over_http/client.rs"]
 mod client;

@@ -1,4 +1,4 @@
-//! What a visitor asks for, again and again.
+//! The pages that a visitor requests repeatedly.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,12 @@ pub(crate) enum Pages {
 pub(crate) const ALL: [Pages; 3] = [Pages::Read, Pages::Write, Pages::Create];
 
 impl Pages {
-    /// As on a command line.
+    /// The name on the command line.
     pub(crate) fn argument(self) -> String {
         self.to_possible_value().expect("none is hidden").get_name().to_owned()
     }
 
-    /// The paths, in order; from the last it goes on with the first.
+    /// The paths in order, repeated from the first after the last.
     pub(crate) fn paths(self) -> &'static [&'static str] {
         match self {
             Self::Read => &["/read"],
@@ -31,12 +31,12 @@ impl Pages {
         }
     }
 
-    /// Whether the visitor has a filled session at the beginning.
+    /// Whether the visitor starts with a filled session.
     pub(crate) fn has_cookie(self) -> bool {
         self != Self::Create
     }
 
-    /// Whether the visitor keeps the cookies of answers.
+    /// Whether the visitor keeps the cookies of responses.
     pub(crate) fn keeps_cookies(self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The process that is loaded.
+//! The process under load.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -33,13 +33,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It ends when its input does; it is not killed.
+        // The child ends when its input does, so that it isn't killed.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// In the child: all requests on this thread, until its input ends.
+/// Runs in the child: serves all requests on this thread until its input ends.
 pub(crate) fn serve(kind: Kind, place: &str) {
     runtime::single().block_on(async {
         let router = subjects::router(kind, place).await;

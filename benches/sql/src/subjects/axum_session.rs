@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{CONNECTIONS, Kind};
 
-/// From the database at each request, as more than one process needs.
+/// Reads the session from the database on each request, as is necessary with several processes.
 fn config(kind: Kind) -> SessionConfig {
     let config = SessionConfig::default();
     if kind == Kind::AxumInMemory { config } else { config.with_memory_lifetime(time::Duration::ZERO) }
@@ -33,7 +33,7 @@ pub(super) async fn sqlite(path: &str) -> Router {
     over_sqlite::routes().layer(SessionLayer::new(store))
 }
 
-/// The same handlers over another pool's type.
+/// The same handlers for different pool types.
 macro_rules! over {
     ($name:ident, $pool:ident) => {
         mod $name {

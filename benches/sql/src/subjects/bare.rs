@@ -1,5 +1,5 @@
-//! Bare statements by key, over the same pool: what a session costs at the least. A read decodes a whole session and a
-//! write replaces it if its version is the one that was read.
+//! Bare statements by key, over the same kind of pool: the lowest possible cost of a session. A read decodes a whole
+//! session, and a write replaces it if its version is the one that was read.
 
 use std::{
     hint::black_box,
@@ -30,7 +30,7 @@ struct Stored {
     n: u64,
 }
 
-/// Two statements of each kind.
+/// The statements, the same for both databases.
 const SELECT: &str = "SELECT version, record FROM bare WHERE id = $1";
 const UPDATE: &str = "UPDATE bare SET version = $1, record = $2 WHERE id = $3 AND version = $4";
 const INSERT: &str = "INSERT INTO bare (id, version, record) VALUES ($1, $2, $3)";
@@ -60,11 +60,11 @@ pub(super) async fn sqlite(path: &str) -> Router {
     over_sqlite::routes().with_state(pool)
 }
 
-/// Ids and versions: no two are alike, which is all that is measured here.
+/// Returns an id or a version. They are unique but not random, which is enough for a measurement.
 fn fresh() -> Vec<u8> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // Spread as random ones are.
+    // Spread evenly, like random ones.
     let spread = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     [spread.to_le_bytes(), count.to_le_bytes()].concat()
 }

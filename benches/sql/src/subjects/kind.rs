@@ -1,4 +1,4 @@
-//! The names of what is compared.
+//! The names of the subjects.
 
 use clap::ValueEnum;
 
@@ -21,7 +21,7 @@ use Kind::{Axum, AxumInMemory, AxumSqlite, Bare, BareSqlite, Own, OwnOverAPool, 
 pub(crate) const ALL: [Kind; 10] =
     [Own, OwnOverAPool, Tower, Axum, AxumInMemory, Bare, OwnSqlite, TowerSqlite, AxumSqlite, BareSqlite];
 pub(crate) const OWN: [Kind; 2] = [Own, OwnSqlite];
-/// Those that read a session from the database, as more than one process needs.
+/// The peers that read sessions from the database, as is necessary with several processes.
 pub(crate) const PEERS: [Kind; 4] = [Tower, Axum, TowerSqlite, AxumSqlite];
 pub(crate) const BARE: [Kind; 2] = [Bare, BareSqlite];
 
@@ -45,7 +45,7 @@ impl Kind {
         matches!(self, OwnSqlite | TowerSqlite | AxumSqlite | BareSqlite)
     }
 
-    /// As on a command line.
+    /// The name on the command line.
     pub(crate) fn argument(self) -> String {
         self.to_possible_value().expect("no kind is hidden").get_name().to_owned()
     }

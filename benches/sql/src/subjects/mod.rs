@@ -1,6 +1,6 @@
-//! What is compared: one router each, with the same routes, by each library's own means.
+//! The subjects: a router for each, with the same routes, implemented as is usual with each library.
 //!
-//! | route | what its handler does |
+//! | route | handler |
 //! |---|---|
 //! | `/fill` | fills a session with all entries |
 //! | `/read` | decodes `user` |
@@ -28,10 +28,10 @@ use axum::Router;
 
 pub(crate) use self::kind::{ALL, BARE, Kind, OWN, PEERS};
 
-/// Connections of each pool to PostgreSQL.
+/// The size of each pool of connections to PostgreSQL.
 const CONNECTIONS: u32 = 16;
 
-/// The subject, over the URL of a database or the path of a file.
+/// Returns a subject's router, over the URL of a database or the path of a file.
 pub(crate) async fn router(kind: Kind, place: &str) -> Router {
     match kind {
         Kind::Own | Kind::OwnOverAPool | Kind::OwnSqlite => session_layer::router(kind, place).await,

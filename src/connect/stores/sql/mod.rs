@@ -1,7 +1,7 @@
 //! `postgres://`, `mysql://` and `sqlite:`.
 //!
-//! - `server`: the user, the server and the database of a URL; `settings`: the options that all of them take.
-//! - `postgres`, `mysql`, `sqlite`: what is particular to one.
+//! - `server`: the user, the server and the database in a URL; `settings`: the options that they all take.
+//! - `postgres`, `mysql`, `sqlite`: the scheme and the other options of each database.
 
 #[cfg(feature = "mysql")]
 mod mysql;

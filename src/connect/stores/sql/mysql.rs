@@ -23,7 +23,7 @@ const MODES: [(&str, MySqlSslMode); 5] = [
     ("VERIFY_IDENTITY", MySqlSslMode::VerifyIdentity),
 ];
 
-/// Everything that the URL says.
+/// The parsed URL.
 struct Parsed {
     connection: MySqlConnectOptions,
     connections: u32,

@@ -24,7 +24,7 @@ const MODES: [(&str, PgSslMode); 6] = [
     ("verify-full", PgSslMode::VerifyFull),
 ];
 
-/// Everything that the URL says.
+/// The parsed URL.
 struct Parsed {
     connection: PgConnectOptions,
     connections: u32,
@@ -66,10 +66,9 @@ fn parse(url: &StoreUrl<'_>) -> Result<Parsed, ConnectError> {
     })
 }
 
-/// How to connect to the server. What the URL does not say is taken from libpq's variables and password file, as sqlx
-/// does.
+/// Returns the connection options. As usual with sqlx, libpq's variables and password file supply what the URL omits.
 fn connection(server: &Server) -> Result<PgConnectOptions, ConnectError> {
-    // sqlx looks into the password file only if it parses a URL. This one has no password, so its errors have none.
+    // sqlx reads the password file only when it parses a URL. This URL has no password, so no error can reveal one.
     let host = match &server.address {
         Address::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
         Address::Tcp { host, port } => format!("{host}:{port}"),
@@ -83,7 +82,7 @@ fn connection(server: &Server) -> Result<PgConnectOptions, ConnectError> {
     if let Some(password) = &server.password {
         options = options.password(password);
     }
-    // PgBouncer refuses a connection that sets it, and no floats are stored.
+    // PgBouncer refuses connections with this setting, and no floating-point numbers are stored.
     Ok(options.extra_float_digits(None))
 }
 

@@ -1,4 +1,4 @@
-//! The user, the server and the database of a URL.
+//! The user, the server and the database in a URL.
 
 use zeroize::Zeroizing;
 
@@ -8,24 +8,24 @@ use crate::{
     url::{StoreUrl, decode, decode_secret},
 };
 
-/// What the URLs of a product look like, for the errors.
+/// A database product's defaults, and the parts of its URLs that errors show.
 pub(super) struct Product {
-    /// The scheme that errors write, also if the URL has another name for it.
+    /// The scheme in errors, even if the URL uses an alias.
     pub(super) scheme: &'static str,
     pub(super) port: u16,
-    /// Where its Unix socket usually is, percent-encoded.
+    /// The usual path of its Unix socket, percent-encoded.
     pub(super) socket: &'static str,
 }
 
 /// `USER:PASSWORD@HOST:PORT/DATABASE`.
 ///
-/// No error repeats anything of it but the database's name: a `@`, `/` or `?` in a password that is not percent-encoded
-/// moves parts of the password into any other place.
+/// No error repeats any part of it but the database's name: if an `@`, `/` or `?` in a password is not percent-encoded,
+/// parts of the password end up in the other fields.
 pub(super) struct Server {
     pub(super) user: String,
     pub(super) password: Option<Zeroizing<String>>,
     pub(super) address: Address,
-    /// For a Unix socket of PostgreSQL, whose name has the port in it.
+    /// For a Unix socket of PostgreSQL, whose file name contains the port.
     pub(super) socket_port: Option<u16>,
     pub(super) database: String,
 }
@@ -90,7 +90,7 @@ fn secret(text: &str, what: &str) -> Result<Zeroizing<String>, ConnectError> {
     Ok(Zeroizing::new(decode_secret(text, what)?.into_owned()))
 }
 
-/// Returns the address, and the port that follows the path of a socket.
+/// Returns the address and the port that follows a socket's path.
 fn address(text: &str, product: &Product) -> Result<(Address, Option<u16>), ConnectError> {
     let Product { scheme, port, socket } = product;
     let wrong = |what: &str| Err(ConnectError::new(format!("the store URL {what}")));

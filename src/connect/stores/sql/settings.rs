@@ -11,13 +11,13 @@ use crate::{
 
 pub(super) const YES_NO: [(&str, bool); 2] = [("yes", true), ("no", false)];
 
-/// What the URL says of the store. What it leaves out keeps the builder's default.
+/// The options of the store in a URL. An option that is absent keeps the builder's default.
 pub(super) struct Settings {
     pub(super) table: Option<String>,
-    /// Whether the table is created, or upgraded, when the store is opened.
+    /// Whether opening the store creates the table, and SQLite's file, if they are missing. Default: no.
     pub(super) create: bool,
     pub(super) timeout: Option<Duration>,
-    /// `Some(None)`: never.
+    /// `Some(None)` if the store must not sweep.
     pub(super) sweep_interval: Option<Option<Duration>>,
     pub(super) cache: Option<usize>,
 }
@@ -36,7 +36,7 @@ impl Settings {
         })
     }
 
-    /// Opens the store that these settings complete.
+    /// Applies the settings to a builder and opens the store.
     pub(super) async fn open(
         self,
         name: &str,
@@ -58,7 +58,7 @@ impl Settings {
     }
 }
 
-/// The connections of a pool that the URL makes.
+/// The size of the connection pool. Default: 10.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) fn connections(options: &Options) -> Result<u32, ConnectError> {
     let connections = options.number("connections")?.unwrap_or(10);
@@ -68,7 +68,7 @@ pub(super) fn connections(options: &Options) -> Result<u32, ConnectError> {
     Err(ConnectError::new(format!("the store URL's option `connections` is {connections}: allowed is 1 to 1,000")))
 }
 
-/// Says why the store can't be opened, and how to create what is missing.
+/// Converts the error of opening the store. If the table is missing, the message says how to create it.
 fn failed(store: &str, create: bool, error: SqlStoreError) -> ConnectError {
     let hint = !create && error.is_missing();
     let opening = ConnectError::opening(store, error);

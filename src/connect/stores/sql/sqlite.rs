@@ -13,9 +13,9 @@ use crate::{
 const FORM: Form =
     Form { scheme: "sqlite", placeholder: "PATH", what: "file", of: "a file, which is created with `create=yes`" };
 
-/// Everything that the URL says.
+/// The parsed URL.
 struct Parsed {
-    /// `None`: in memory, for tests.
+    /// `None` for an in-memory database, for tests.
     path: Option<String>,
     durability: Option<Durability>,
     settings: Settings,

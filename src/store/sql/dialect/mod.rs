@@ -1,4 +1,4 @@
-//! What differs between the databases in the text of a statement.
+//! The differences between the databases in the text of a statement.
 
 #[expect(clippy::module_inception, reason = "the file has the type `Dialect`")]
 mod dialect;

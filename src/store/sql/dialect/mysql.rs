@@ -36,7 +36,7 @@ pub(in super::super) const MYSQL: Dialect = Dialect {
     migrating: &[],
     columns: "SELECT column_name FROM information_schema.columns \
               WHERE table_schema = {in} AND table_name = {table}",
-    // At this level the first query locks every row and every gap, so that no row can be inserted before the end.
+    // At this isolation level, the query locks every row and every gap, so that no row is inserted before the commit.
     clear: &[
         "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
         "START TRANSACTION",

@@ -8,7 +8,7 @@ pub(in super::super) const POSTGRES: Dialect = Dialect {
     quote: '"',
     longest_name: 56,
     numbered: Some('$'),
-    // Whatever `standard_conforming_strings` is.
+    // With `E`, the literal doesn't depend on the setting `standard_conforming_strings`.
     bytes: ("E'\\\\x", "'::bytea"),
     no_bytes: "NULL::bytea",
     least: "LEAST",
@@ -36,11 +36,11 @@ pub(in super::super) const POSTGRES: Dialect = Dialect {
         "CREATE INDEX IF NOT EXISTS {t_owner} ON {t} (owner_id) WHERE owner_id IS NOT NULL",
         "CREATE INDEX IF NOT EXISTS {t_sweep} ON {t} (sweep_at)",
     ],
-    // The lock is any number that nobody else takes. `CREATE ... IF NOT EXISTS` alone fails if two run at once.
+    // `CREATE ... IF NOT EXISTS` alone fails if two processes run it at once. The lock's number is arbitrary.
     migrating: &["SELECT pg_advisory_xact_lock(5504716381224793906)"],
     columns: "SELECT attname::text FROM pg_catalog.pg_attribute \
               WHERE attrelid = to_regclass({name}) AND attnum > 0 AND NOT attisdropped",
-    // The lock waits for the statements under way, renames included, and holds up those that come later. The snapshot
-    // of the next statement is taken once it is held.
+    // The lock waits for running statements, including renames, and blocks later ones. The next statement takes its
+    // snapshot when the lock is held.
     clear: &["LOCK TABLE {t} IN SHARE ROW EXCLUSIVE MODE", "SELECT count(*) FROM {t} WHERE {live}", "DELETE FROM {t}"],
 };

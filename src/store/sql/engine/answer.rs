@@ -1,12 +1,12 @@
-//! The answer to a write.
+//! The result of a write.
 
 use crate::store::sql::row::Row;
 
-/// What a write has done.
+/// The result of a write.
 #[derive(Debug, Default)]
 pub(in crate::store::sql) struct Answer {
-    /// How many rows it has written.
+    /// The number of rows that were written.
     pub(in crate::store::sql) written: u64,
-    /// The row as it was written, or else the row that was read.
+    /// The row as it was written or, if none was written, the row that was read.
     pub(in crate::store::sql) row: Option<Row>,
 }

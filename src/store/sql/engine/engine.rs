@@ -1,4 +1,4 @@
-//! The database, whichever it is.
+//! The database behind a store.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::store::sql::{
     error::SqlStoreError, row::Row, statement::Statement, statements::Write, statistics::Counters, value::Value,
 };
 
-/// The database.
+/// A database of one of the supported kinds.
 pub(in crate::store::sql) enum Engine {
     #[cfg(feature = "postgres")]
     Postgres(Pooled<PostgresDriver>),
@@ -39,7 +39,7 @@ macro_rules! each {
 }
 
 impl Engine {
-    /// Reads rows. It may be repeated.
+    /// Returns the rows of a query, which may be sent twice.
     pub(in crate::store::sql) async fn read(
         &self,
         statement: &Arc<Statement>,
@@ -48,7 +48,7 @@ impl Engine {
         each!(self, engine => engine.read(statement, values).await)
     }
 
-    /// Writes, and reads what is to be read.
+    /// Runs a write together with the read that belongs to it.
     pub(in crate::store::sql) async fn write(
         &self,
         write: &Write,
@@ -57,7 +57,7 @@ impl Engine {
         each!(self, engine => engine.write(write, values).await)
     }
 
-    /// Runs statements as one transaction; returns how many rows they wrote.
+    /// Runs statements in one transaction; returns the number of rows that they wrote.
     pub(in crate::store::sql) async fn transact(
         &self,
         statements: &[Arc<Statement>],
@@ -66,8 +66,7 @@ impl Engine {
         each!(self, engine => engine.transact(statements, values).await)
     }
 
-    /// Runs statements in one request; returns the rows of the first that has some. What makes a transaction of them is
-    /// among them.
+    /// Runs statements in one request and returns their rows. If they need a transaction, `text` must begin and end it.
     pub(in crate::store::sql) async fn run(&self, text: String) -> Result<Vec<Row>, SqlStoreError> {
         each!(self, engine => engine.run(text).await)
     }
@@ -76,7 +75,7 @@ impl Engine {
         each!(self, engine => engine.counters())
     }
 
-    /// Whether the records are in this process's memory.
+    /// Whether the records are kept in this process's memory.
     pub(in crate::store::sql) fn in_memory(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]
@@ -86,17 +85,17 @@ impl Engine {
         }
     }
 
-    /// Ends what is the engine's own.
+    /// Closes the connections that the engine created.
     pub(in crate::store::sql) async fn close(&self) -> Result<(), SqlStoreError> {
         each!(self, engine => engine.close().await)
     }
 
-    /// Makes durable what was written.
+    /// Makes all committed writes durable.
     pub(in crate::store::sql) async fn flush(&self) -> Result<(), SqlStoreError> {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(engine) => engine.flush().await,
-            // The server's settings say when a commit is durable.
+            // On a server, its settings determine when a commit is durable.
             #[cfg(any(feature = "postgres", feature = "mysql"))]
             _ => Ok(()),
         }

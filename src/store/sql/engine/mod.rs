@@ -1,9 +1,9 @@
-//! What carries out statements: a pool of sqlx for the databases with a server, threads of our own for SQLite.
+//! Executes statements: over a pool of sqlx for database servers, on the store's own threads for SQLite.
 //!
-//! **A dropped future never interrupts a statement.** Each request to a server runs in a task of the caller's runtime, and
-//! the caller only waits for it. sqlx is not safe to interrupt everywhere: in sqlx-mysql 0.9.0 a connection that is
-//! dropped while it prepares a statement takes the rest of that answer for the next query's, or waits for ever for an
-//! answer to what was not sent.
+//! **A dropped future never interrupts a statement.** Each request to a server runs in a task of the caller's runtime,
+//! and the caller only waits for it. sqlx can't be interrupted safely everywhere. In sqlx-mysql 0.9.0, if a future is
+//! dropped while it prepares a statement, the connection takes the rest of that answer for the answer to the next
+//! query, or waits forever for an answer to a request that was never sent.
 
 mod answer;
 #[expect(clippy::module_inception, reason = "the file has the type `Engine`")]

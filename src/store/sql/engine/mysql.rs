@@ -1,4 +1,4 @@
-//! The driver of MySQL and MariaDB.
+//! The driver for MySQL and MariaDB.
 
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, MySql, MySqlConnection, Row as _, TypeInfo as _,
@@ -17,7 +17,7 @@ use crate::store::{
     },
 };
 
-/// MySQL and MariaDB, by sqlx.
+/// MySQL and MariaDB through sqlx.
 pub(in super::super) struct MySqlDriver;
 
 impl Driver for MySqlDriver {
@@ -52,12 +52,13 @@ impl Driver for MySqlDriver {
         let number = error.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
         let (meaning, advice) = match number {
             1062 => (Meaning::Duplicate, None),
-            // A deadlock: the transaction was undone. 1020: MariaDB's snapshot isolation, as a serialization failure.
+            // 1213: a deadlock; the transaction was rolled back. 1020: a conflict under MariaDB's snapshot isolation,
+            // which is like a serialization failure.
             1213 | 1020 => (Meaning::Beaten, None),
-            // A lock timeout undoes the statement; the rest of the transaction is rolled back by us. A time limit of the
-            // server, an administrator's `KILL QUERY`.
+            // A lock timeout, a time limit of the server, or an administrator's `KILL QUERY`. A lock timeout undoes
+            // only the statement; `tidy` rolls back the rest of the transaction.
             1205 | 3024 | 1969 | 1317 | 3572 => (Meaning::Refused(Timeout), None),
-            // Read-only, by a setting or as a replica.
+            // The server is read-only, by a setting or as a replica.
             1290 | 1792 | 1836 => (Meaning::Refused(Unavailable), Some(advice::READ_ONLY)),
             1021 | 1114 => (Meaning::Refused(Unavailable), Some(advice::FULL)),
             1040 | 1203 | 1226 => (Meaning::Refused(Unavailable), Some(advice::CONNECTIONS)),
@@ -65,9 +66,9 @@ impl Driver for MySqlDriver {
             1406 | 1118 => (Meaning::Refused(TooLarge), None),
             1054 | 1146 | 1046 | 1049 => (Meaning::Refused(Other), Some(advice::SCHEMA)),
             1044 | 1045 | 1142 | 1143 | 1227 | 1370 => (Meaning::Refused(Other), Some(advice::RIGHTS)),
-            // Not ready: a node of a cluster that has no quorum, a server that is shutting down.
+            // Not ready: a cluster node without a quorum, or a server that is shutting down.
             1047 | 1053 | 1079 => (Meaning::Unanswered(Unavailable), None),
-            // The connection was killed, the commit failed, the disk failed.
+            // The connection was killed, the commit failed, or the disk failed.
             1927 | 1180 | 3 | 1026 | 1152 | 1158..=1161 => (Meaning::Unanswered(Unavailable), None),
             _ => (Meaning::Refused(Other), None),
         };

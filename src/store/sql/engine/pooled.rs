@@ -1,4 +1,4 @@
-//! Statements over a pool of connections to a server.
+//! Executes statements over a pool of connections to a server.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,20 +22,20 @@ use crate::store::{
     },
 };
 
-/// How often a request is made that the database undoes because of others.
+/// The most retries of a request that the database undid because of another transaction.
 const TRIES: u32 = 30;
 
-/// The longest pause before such a request is made again, in milliseconds.
+/// The longest pause before such a retry, in milliseconds.
 const LONGEST_PAUSE: u64 = 32;
 
-/// What a driver of sqlx does.
+/// The differences between the drivers of sqlx.
 pub(in super::super) trait Driver: Send + Sync + 'static {
     type Db: Database;
 
-    /// What ends a transaction that failed in the middle.
+    /// Ends a transaction that failed halfway; empty if the server does so itself.
     const ROLLBACK: &'static str;
 
-    /// Around the statements of a transaction.
+    /// The text before and after the statements of a transaction.
     const TRANSACTION: (&'static str, &'static str);
 
     fn run(
@@ -43,7 +43,7 @@ pub(in super::super) trait Driver: Send + Sync + 'static {
         call: &Call,
     ) -> impl Future<Output = Result<Done, sqlx::Error>> + Send;
 
-    /// What an error of the server means.
+    /// Translates an error of the server.
     fn refusal(error: &dyn sqlx::error::DatabaseError) -> SqlStoreError;
 }
 
@@ -51,15 +51,15 @@ pub(in super::super) trait Driver: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub(in super::super) struct Call {
     pub(super) text: Text,
-    /// Rows are wanted, and otherwise how many were written.
+    /// Whether to return rows; otherwise, the number of written rows is returned.
     pub(super) rows: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Text {
-    /// A statement that the connection prepares once, and its values.
+    /// A statement that each connection prepares once, and its values.
     Prepared(Arc<str>, Arc<[Value]>),
-    /// One or several statements with their values in them.
+    /// One or more statements with the values written into the text.
     Plain(Arc<str>),
 }
 
@@ -69,7 +69,7 @@ pub(in super::super) struct Done {
     pub(super) rows: Vec<Row>,
 }
 
-/// A pool, and how it is used.
+/// A connection pool with its settings and counters.
 pub(in super::super) struct Pooled<D: Driver> {
     pool: Pool<D::Db>,
     settings: PoolSettings,
@@ -78,15 +78,15 @@ pub(in super::super) struct Pooled<D: Driver> {
 
 #[derive(Debug, Clone)]
 pub(in super::super) struct PoolSettings {
-    /// How long a request may take, with the wait for a connection.
+    /// The time limit of a request, including the wait for a connection.
     pub(in super::super) limit: Duration,
     pub(in super::super) prepared: bool,
-    /// Whether the pool is the store's own, and closed with it.
+    /// Whether the store created the pool, and closes it.
     pub(in super::super) owned: bool,
     pub(in super::super) doubt: Doubt,
 }
 
-/// When a connection was last found dead. One that was idle then may be dead as well.
+/// When a connection was last found dead. Connections that were idle at that time may be dead as well.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Doubt(Arc<Mutex<Option<Instant>>>);
 
@@ -95,7 +95,7 @@ impl Doubt {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether a connection that was idle for this long has to be asked whether it is there.
+    /// Whether a connection that has been idle for this long must be pinged before use.
     pub(in super::super) fn applies(&self, idle: Duration) -> bool {
         let noted = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.is_some_and(|noted| noted.elapsed() <= idle)
@@ -118,7 +118,7 @@ impl<D: Driver> Pooled<D> {
     pub(super) async fn read(&self, statement: &Arc<Statement>, values: Vec<Value>) -> Result<Vec<Row>, SqlStoreError> {
         let call = Call { text: self.text(statement, &values), rows: true };
         match self.call(call.clone()).await {
-            // A connection that was idle may have been closed by the server or something between: another one answers.
+            // The server, or a proxy before it, may have closed an idle connection. Try once more on another one.
             Err(error) if error.meaning() == Meaning::Unanswered(StoreErrorKind::Unavailable) => {
                 Ok(self.call(call).await?.rows)
             }
@@ -197,15 +197,15 @@ impl<D: Driver> Pooled<D> {
     }
 }
 
-/// Waits before a request is made again, for longer each time and not in step with others.
+/// Waits before a retry: for a random time whose maximum doubles with each attempt, up to [`LONGEST_PAUSE`].
 async fn pause(attempt: u32) {
     let longest = (1 << attempt.min(5)).min(LONGEST_PAUSE);
-    // Without random numbers it is always the longest.
+    // If no random number is available, the maximum is used.
     let part = crate::id::random_u64().map_or(longest, |random| random % longest + 1);
     sleep(Duration::from_millis(part)).await;
 }
 
-/// Runs to its end, also if the caller is dropped.
+/// Runs the work to completion, even if the caller is dropped.
 async fn uncut<T: Send + 'static>(
     work: impl Future<Output = Result<T, SqlStoreError>> + Send + 'static,
 ) -> Result<T, SqlStoreError> {
@@ -239,14 +239,14 @@ async fn once<D: Driver>(pool: Pool<D::Db>, limit: Duration, call: Call) -> Resu
             Err(refused)
         }
         Err(_) => {
-            // The rest of the answer is nobody's: a connection in the middle of it is not used again.
+            // The rest of the answer may still arrive on this connection, so it must not be used again.
             drop(connection.detach());
             Err(SqlStoreError::late(limit))
         }
     }
 }
 
-/// Gives a connection back after an error only if it is as it was before.
+/// Returns a connection to the pool after an error, but only if it is in a clean state; otherwise closes it.
 async fn tidy<D: Driver>(mut connection: PoolConnection<D::Db>, deadline: Instant, call: &Call, error: &SqlStoreError) {
     let mut usable = !error.is_unanswered();
     if usable && matches!(call.text, Text::Plain(_)) && !D::ROLLBACK.is_empty() {
@@ -258,7 +258,7 @@ async fn tidy<D: Driver>(mut connection: PoolConnection<D::Db>, deadline: Instan
     }
 }
 
-/// No statement was sent.
+/// Translates an error of acquiring a connection: no statement was sent.
 fn not_connected<D: Driver>(error: sqlx::Error) -> SqlStoreError {
     let kind = match &error {
         sqlx::Error::PoolTimedOut => StoreErrorKind::Timeout,
@@ -273,7 +273,7 @@ fn not_connected<D: Driver>(error: sqlx::Error) -> SqlStoreError {
         .because(error)
 }
 
-/// A statement was sent, and the answer is not the expected one.
+/// Translates an error of a statement that was handed to the driver.
 fn refused<D: Driver>(error: sqlx::Error) -> SqlStoreError {
     match &error {
         sqlx::Error::Database(refusal) => D::refusal(&**refusal).because(error),

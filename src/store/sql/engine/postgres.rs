@@ -1,4 +1,4 @@
-//! PostgreSQL's driver.
+//! The driver for PostgreSQL.
 
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, PgConnection, Postgres, Row as _, TypeInfo as _,
@@ -17,13 +17,13 @@ use crate::store::{
     },
 };
 
-/// PostgreSQL, by sqlx.
+/// PostgreSQL through sqlx.
 pub(in super::super) struct PostgresDriver;
 
 impl Driver for PostgresDriver {
     type Db = Postgres;
 
-    // Several statements in one request are one transaction, which an error undoes.
+    // The statements of one request are one transaction, which the server rolls back on an error.
     const ROLLBACK: &'static str = "";
     const TRANSACTION: (&'static str, &'static str) = ("", "");
 
@@ -56,11 +56,11 @@ impl Driver for PostgresDriver {
             .is_some_and(|error| !matches!(error.severity(), sqlx::postgres::PgSeverity::Error));
         let (meaning, advice) = match &*code {
             "23505" => (Meaning::Duplicate, None),
-            // Serialization failure, deadlock.
+            // A serialization failure or a deadlock.
             "40001" | "40P01" => (Meaning::Beaten, None),
-            // The server itself does not know whether it has committed.
+            // The server itself can't tell whether it committed.
             "40003" => (Meaning::Unanswered(Unavailable), None),
-            // A lock timeout, a statement timeout or somebody's cancel, an idle timeout.
+            // A lock timeout; a statement timeout or a cancel request.
             "55P03" | "57014" => (Meaning::Refused(Timeout), None),
             "25006" => (Meaning::Refused(Unavailable), Some(advice::READ_ONLY)),
             "53100" => (Meaning::Refused(Unavailable), Some(advice::FULL)),
@@ -71,7 +71,8 @@ impl Driver for PostgresDriver {
             "42P01" | "42703" | "3F000" | "42804" => (Meaning::Refused(Other), Some(advice::SCHEMA)),
             "42501" => (Meaning::Refused(Other), Some(advice::RIGHTS)),
             code if code.starts_with("54") || code == "22001" => (Meaning::Refused(TooLarge), None),
-            // The connection is at its end: an administrator, a crash of another connection, a lost one.
+            // The connection has ended: an administrator closed it, another server process crashed, or the network
+            // failed.
             code if code.starts_with("57P") || code.starts_with("08") || fatal => {
                 (Meaning::Unanswered(Unavailable), None)
             }

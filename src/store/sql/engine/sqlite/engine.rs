@@ -1,4 +1,4 @@
-//! The engine: its writer and its readers.
+//! The SQLite engine: one writer and several readers.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::store::sql::{
     value::Value,
 };
 
-/// A database of SQLite.
+/// An SQLite database.
 pub(in crate::store::sql) struct SqliteEngine {
     writer: Writer,
-    /// `None` for a database in memory, which has one connection.
+    /// `None` for an in-memory database, which has one connection.
     readers: Option<Readers>,
     counters: Arc<Counters>,
 }
 
 impl SqliteEngine {
-    /// Opens the file, or makes it.
+    /// Opens the database, and creates its file if it is missing and the settings allow it.
     pub(in crate::store::sql) async fn open(settings: SqliteSettings) -> Result<Self, SqlStoreError> {
         let counters = Arc::<Counters>::default();
         let writer = Writer::open(&settings, Arc::clone(&counters)).await?;
@@ -109,7 +109,7 @@ impl SqliteEngine {
         &self.counters
     }
 
-    /// Waits for what is under way, and closes the file.
+    /// Waits for the pending requests and closes the file.
     pub(in crate::store::sql) async fn close(&self) -> Result<(), SqlStoreError> {
         if let Some(readers) = &self.readers {
             readers.close().await;

@@ -1,4 +1,4 @@
-//! Statements on a connection, and what its errors mean.
+//! Runs statements on a connection and translates its errors.
 
 use rusqlite::{
     Connection, ErrorCode, ToSql,
@@ -44,7 +44,7 @@ pub(super) fn rows(
     read().map_err(failed)
 }
 
-/// Runs a statement; returns how many rows it wrote.
+/// Runs a statement; returns the number of rows that it wrote.
 pub(super) fn written(connection: &Connection, statement: &Statement, values: &[Value]) -> Result<u64, SqlStoreError> {
     let write = || {
         let mut prepared = connection.prepare_cached(statement.text())?;
@@ -53,9 +53,9 @@ pub(super) fn written(connection: &Connection, statement: &Statement, values: &[
     write().map(|rows| rows as u64).map_err(failed)
 }
 
-/// Runs several statements, each on lines of its own; returns the rows of all of them.
+/// Runs statements that are separated by `;` and a line break; returns the rows of all of them.
 ///
-/// rusqlite's own `Batch` has another interface in each of the versions that are allowed.
+/// rusqlite's `Batch` is not used, since its interface differs between the supported versions.
 pub(super) fn batch(connection: &Connection, text: &str) -> Result<Vec<Row>, SqlStoreError> {
     let run = || {
         let mut rows = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn batch(connection: &Connection, text: &str) -> Result<Vec<Row>, Sql
     run().map_err(failed)
 }
 
-/// Undoes what some statements of a transaction have done if one of them fails.
+/// Runs several statements within a transaction. If one of them fails, undoes the others, but not the transaction.
 pub(super) fn all_or_none<T>(
     connection: &Connection,
     work: impl FnOnce() -> Result<T, SqlStoreError>,
@@ -81,7 +81,7 @@ pub(super) fn all_or_none<T>(
     match work() {
         Ok(done) => connection.execute_batch("RELEASE step").map(|()| done).map_err(failed),
         Err(error) => {
-            // After some errors the whole transaction is undone already; the writer sees that.
+            // After some errors, SQLite has already rolled back the whole transaction; the writer detects that.
             let _ = connection.execute_batch("ROLLBACK TO step; RELEASE step");
             Err(error)
         }
@@ -99,7 +99,7 @@ fn row(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<Row> {
     Ok(Row((0..columns).map(value).collect::<rusqlite::Result<_>>()?))
 }
 
-/// What an error means before the commit: nothing was changed.
+/// Translates an error from before the commit: nothing was changed.
 pub(super) fn failed(error: rusqlite::Error) -> SqlStoreError {
     use StoreErrorKind::{Other, Timeout, TooLarge, Unavailable};
     const NOT_A_DATABASE: &str = "restore the file from a backup, or move it away";

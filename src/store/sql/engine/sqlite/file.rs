@@ -1,4 +1,4 @@
-//! The database's file.
+//! The database file.
 
 use std::{
     fs, io,
@@ -19,13 +19,13 @@ use crate::store::{
     },
 };
 
-/// How many prepared statements a connection keeps: all of a store's.
+/// The number of prepared statements that a connection keeps; enough for all statements of a store.
 const STATEMENTS: usize = 64;
 
-/// How long a connection waits before it tries again to switch a file to a write-ahead log.
+/// The pause between two attempts to switch a file to a write-ahead log.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Opens the connection that writes.
+/// Opens the writer's connection.
 pub(super) fn open(place: &Place, durability: Durability, busy: Duration) -> Result<Connection, SqlStoreError> {
     let connection = match place {
         Place::Memory => Connection::open_in_memory().map_err(failed)?,
@@ -48,10 +48,10 @@ pub(super) fn open(place: &Place, durability: Durability, busy: Duration) -> Res
     Ok(connection)
 }
 
-/// Switches to a write-ahead log; returns the mode that the file is in.
+/// Switches the file to a write-ahead log; returns its journal mode afterwards.
 ///
-/// If two connections do it to a new file at once, SQLite refuses one of them without waiting, since each could wait for the
-/// other.
+/// If two connections switch a new file at once, each could wait for the other. So SQLite refuses one of them without
+/// waiting, whatever its busy timeout, and the loop tries again.
 fn use_log(connection: &Connection, busy: Duration) -> Result<String, SqlStoreError> {
     let deadline = Instant::now() + busy;
     loop {
@@ -64,7 +64,7 @@ fn use_log(connection: &Connection, busy: Duration) -> Result<String, SqlStoreEr
     }
 }
 
-/// Opens a connection that reads.
+/// Opens a reader's connection.
 pub(super) fn open_reading(path: &Path, busy: Duration) -> Result<Connection, SqlStoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -79,7 +79,7 @@ fn set_up(connection: &Connection, busy: Duration) -> Result<(), SqlStoreError> 
     connection.pragma_update(None, "trusted_schema", false).map_err(failed)
 }
 
-/// Says what is synced at the next commit.
+/// Sets what the next commit syncs. `ends`: whether it ends sessions.
 pub(super) fn set_synchronous(
     connection: &Connection,
     durability: Durability,
@@ -93,8 +93,8 @@ pub(super) fn set_synchronous(
     connection.pragma_update(None, "synchronous", level).map_err(failed)
 }
 
-/// Makes the file with rights for this user only, and its directory where that is missing. SQLite gives the files beside
-/// it the same rights.
+/// Creates the file, and its directory if that is missing, with permissions for this user only. SQLite gives its `-wal`
+/// and `-shm` files the same permissions.
 fn prepare(path: &Path, create: bool) -> io::Result<()> {
     if let Ok(metadata) = fs::metadata(path) {
         if !metadata.is_file() {

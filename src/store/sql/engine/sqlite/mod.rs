@@ -1,15 +1,16 @@
-//! SQLite, on threads of our own.
+//! SQLite on the store's own threads.
 //!
-//! - `settings`, `engine`: the settings, and the engine on these threads.
-//! - `writer`: the thread that writes. It commits all writes that wait in one transaction, so that one sync serves them all.
+//! - `settings`, `engine`: the settings, and the engine that runs these threads.
+//! - `writer`: the thread that writes. It commits all waiting writes in one transaction, so that they share one sync.
 //! - `readers`: the threads that read.
-//! - `file`: the file's rights, and how a connection is set up.
-//! - `execute`: statements on a connection, and what its errors mean.
+//! - `file`: the file's permissions, and the setup of a connection.
+//! - `execute`: runs statements on a connection and translates its errors.
 //!
-//! Measured before it was chosen (updates of 300 bytes in WAL mode with `synchronous=FULL`, 32 callers, 2 cores, a disk
-//! that syncs in 40 µs): 16,400 a second over a pool of sqlx of one connection and 23,700 over one of ten, 45,300 with the
-//! writes that wait in one transaction over sqlx, whose worker is asked for each statement by itself, and 208,000 here.
-//! Reads: 39,000 over sqlx, 103,000 on one thread here and 181,000 on four.
+//! This design was chosen for its speed. With updates of 300 bytes in WAL mode, `synchronous=FULL`, 32 callers, 2 cores
+//! and a disk that syncs in 40 µs, sqlx managed 16,400 updates a second over a pool of one connection and 23,700 over a
+//! pool of ten. With all waiting writes in one transaction, it managed 45,300: each statement is a separate request to
+//! its worker thread. This engine managed 208,000. Reads a second: 39,000 over sqlx; here, 103,000 on one thread and
+//! 181,000 on four.
 
 mod engine;
 mod execute;

@@ -27,9 +27,9 @@ struct Read {
 }
 
 pub(super) struct Readers {
-    /// `None` once they are closed.
+    /// `None` after `close`.
     queue: Mutex<Option<mpsc::Sender<Read>>>,
-    /// One for each thread: it ends with the thread.
+    /// One for each thread, whose sender is dropped when the thread ends.
     ended: tokio::sync::Mutex<Vec<oneshot::Receiver<()>>>,
     limit: Duration,
 }
@@ -47,7 +47,7 @@ impl Readers {
                 let _ending = ending;
                 match file::open_reading(&path, limit) {
                     Ok(connection) => {
-                        // Nobody waits for it: the store was dropped.
+                        // Fails if the caller of `open` was dropped.
                         let _ = opened.send(Ok(()));
                         read_all(&connection, &reads);
                     }
@@ -77,12 +77,12 @@ impl Readers {
         }
     }
 
-    /// Ends the threads once they have answered what waits.
+    /// Ends the threads after the queued reads are answered.
     pub(super) async fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut ended = self.ended.lock().await;
         while let Some(end) = ended.last_mut() {
-            // An error is the end.
+            // The sender is dropped, not used: an error means that the thread has ended.
             let _ = end.await;
             ended.pop();
         }
@@ -93,7 +93,7 @@ fn read_all(connection: &rusqlite::Connection, reads: &Mutex<mpsc::Receiver<Read
     loop {
         let next = reads.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Read { statement, values, answer }) = next else { return };
-        // Its caller has gone.
+        // The caller was dropped.
         if answer.is_closed() {
             continue;
         }
@@ -113,7 +113,7 @@ pub(super) fn closed() -> SqlStoreError {
     SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Unavailable), "the store is closed")
 }
 
-/// A thread has panicked: nothing it can do tells what it had done.
+/// The error if a thread panicked: how far it got is unknown.
 pub(super) fn gone() -> SqlStoreError {
     SqlStoreError::new(Meaning::Unanswered(StoreErrorKind::Unavailable), "a thread of the store has ended")
 }

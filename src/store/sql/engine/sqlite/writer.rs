@@ -27,13 +27,13 @@ use crate::store::{
     },
 };
 
-/// The most writes of one transaction.
+/// The most writes in one transaction.
 const MOST: usize = 256;
 
-/// Tells the caller what came of its work, once the transaction is at its end.
+/// Sends the outcome to the caller once the transaction has ended; its argument is the outcome of the commit.
 type Told = Box<dyn FnOnce(Result<(), SqlStoreError>) + Send>;
 
-/// Work of a transaction, or of one that could not be begun.
+/// One write. Takes the connection within a transaction, or the error if the transaction could not be started.
 type Work = Box<dyn FnOnce(Result<&Connection, SqlStoreError>) -> Told + Send>;
 
 enum Job {
@@ -41,14 +41,14 @@ enum Job {
         work: Work,
         ends: bool,
     },
-    /// Of a database in memory: no transaction is needed.
+    /// A read from an in-memory database, outside a transaction.
     Read(Box<dyn FnOnce(&Connection) + Send>),
-    /// Copies what was committed from the log into the file, and syncs both.
+    /// Copies the committed writes from the log into the file, and syncs both.
     Flush(oneshot::Sender<Result<(), SqlStoreError>>),
 }
 
 pub(super) struct Writer {
-    /// `None` once it is closed.
+    /// `None` after `close`.
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     ended: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
     limit: Duration,
@@ -76,9 +76,9 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(queue)), ended: tokio::sync::Mutex::new(Some(ended)), limit })
     }
 
-    /// Runs work within a transaction, and returns what it gives once that is committed.
+    /// Runs work within a transaction; returns its result once the transaction is committed.
     ///
-    /// Work that is still waiting when its time is over, or whose caller has gone, is not begun.
+    /// Work that is still queued when its time limit passes, or when its caller has been dropped, is not started.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         ends: bool,
@@ -107,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Reads by this thread's connection.
+    /// Reads over the writer's connection.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, SqlStoreError> + Send + 'static,
@@ -127,12 +127,12 @@ impl Writer {
         answered.await.map_err(|_| gone())?
     }
 
-    /// Ends the thread once it has done what waits.
+    /// Ends the thread after the queued jobs are done.
     pub(super) async fn close(&self) -> Result<(), SqlStoreError> {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut ended = self.ended.lock().await;
         if let Some(end) = ended.as_mut() {
-            // An error is the end.
+            // The sender is dropped, not used: an error means that the thread has ended.
             let _ = end.await;
         }
         *ended = None;
@@ -152,11 +152,11 @@ impl Writer {
 struct Transactions {
     connection: Connection,
     durability: Durability,
-    /// Whether a commit is synced as one that ends sessions.
+    /// Whether `synchronous` is currently set as for a commit that ends sessions.
     syncs_ends: bool,
     counters: Arc<Counters>,
     jobs: mpsc::Receiver<Job>,
-    /// A job that was received, and is not part of the transaction.
+    /// A job that was received but can't be part of the current transaction.
     next: Option<Job>,
 }
 
@@ -171,7 +171,7 @@ impl Transactions {
         }
     }
 
-    /// Runs this work and all that waits in one transaction, and tells everybody what came of it.
+    /// Runs this work and all waiting work in one transaction, and sends each caller its outcome.
     fn transact(&mut self, first: Work, ends: bool) {
         if let Err(error) = self.begin(ends) {
             first(Err(error))(Ok(()));
@@ -180,7 +180,7 @@ impl Transactions {
         let (mut told, mut next) = (Vec::new(), Some(first));
         while let Some(work) = next.take() {
             told.push(work(Ok(&self.connection)));
-            // SQLite ends the transaction by itself after some errors, and nothing of it is left.
+            // After some errors, SQLite rolls back the whole transaction by itself.
             if self.connection.is_autocommit() {
                 let message = "SQLite has undone the transaction, because of a write in it";
                 let undone = || SqlStoreError::new(Meaning::Refused(StoreErrorKind::Unavailable), message);
@@ -198,7 +198,8 @@ impl Transactions {
         }
     }
 
-    /// Work that waits and can be part of a transaction that is, or is not, synced as one that ends sessions.
+    /// Returns the next waiting work if it can be part of this transaction. With [`Durability::Data`], work that ends
+    /// sessions can't be part of a transaction that began without such work, since its commit isn't synced.
     fn waiting(&mut self, ends: bool) -> Option<Work> {
         match self.jobs.try_recv().ok()? {
             Job::Write { work, ends: more } if ends || !more || self.durability != Durability::Data => Some(work),
@@ -229,7 +230,7 @@ impl Transactions {
                 let _ = self.connection.execute_batch("ROLLBACK");
                 let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
                 let error = failed(error);
-                // If a sync fails, the commit may be in the log all the same, and come back after a crash.
+                // If a sync fails, the commit may still be in the log and reappear after a crash.
                 Err(if is_full { error } else { error.of_commit() })
             }
         }

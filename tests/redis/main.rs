@@ -2,9 +2,20 @@
 #![cfg(unix)]
 #![allow(missing_docs, unreachable_pub, reason = "the parts of a test")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails, also in its helpers")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the chaos tests say what they saw, and a child what it wrote"
+)]
 
 #[path = "../support/certificate.rs"]
 mod certificate;
+
+#[path = "../support/chaos.rs"]
+mod chaos;
+
+#[path = "../support/client.rs"]
+mod client;
 
 #[path = "../support/proxy.rs"]
 #[allow(dead_code, reason = "shared with the tests of another store")]
@@ -13,12 +24,17 @@ mod proxy;
 #[path = "../support/redis.rs"]
 mod server;
 
+#[path = "../support/worker.rs"]
+mod worker;
+
 mod basics;
 mod cancelled;
 mod cluster;
+mod faults;
 mod greetings;
 mod kit;
 mod lost;
+mod processes;
 mod refusals;
 mod round_trips;
 mod sentinel;

@@ -8,10 +8,10 @@ use std::{
 use axum::{Router, body::Body, handler::Handler, routing::any};
 use http::{Request, StatusCode, header};
 use session_layer::{
-    Lifetime, RedisStore, SessionId, SessionLayer, SessionStore,
+    DynStore, Lifetime, RedisStore, SessionId, SessionLayer, SessionStore, connect,
     id::{SessionToken, TokenCheck},
     record::{Entries, Epoch, Owner, Record},
-    store::{Create, RedisStoreBuilder, StoreError, Stored, Usage, Version},
+    store::{Create, RedisStoreBuilder, StoreError, Stored, Update, Usage, Version},
 };
 use tower::ServiceExt;
 
@@ -68,15 +68,42 @@ pub fn usage(record: &Record) -> Usage {
     Usage::at(record, SystemTime::now())
 }
 
-pub async fn created(store: &RedisStore, id: &SessionId, record: &Arc<Record>) -> Version {
+pub async fn created(store: &impl SessionStore, id: &SessionId, record: &Arc<Record>) -> Version {
     match store.create(id, record, usage(record)).await.expect("created") {
         Create::Created(version) => version,
         Create::Exists => panic!("the id is taken"),
     }
 }
 
-pub async fn loaded(store: &RedisStore, id: &SessionId) -> Stored {
+pub async fn loaded(store: &impl SessionStore, id: &SessionId) -> Stored {
     store.load(id).await.expect("the store answers").expect("it is there")
+}
+
+/// The store of a URL.
+pub async fn open(url: &str) -> DynStore {
+    connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// A session with this number.
+pub fn numbered(n: u64) -> Arc<Record> {
+    record(&n.to_le_bytes())
+}
+
+pub fn number(stored: &Stored) -> u64 {
+    u64::from_le_bytes(value(stored).try_into().expect("8 bytes"))
+}
+
+/// Adds one, as often as it takes. `false` if the session is gone.
+pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
+    loop {
+        let Some(held) = store.load(id).await.expect("it answers") else { return false };
+        let next = numbered(number(&held) + 1);
+        match store.update(id, &next, &held.version, usage(&next)).await.expect("it answers") {
+            Update::Updated(_) => return true,
+            Update::Conflict(_) => {}
+            Update::Gone => return false,
+        }
+    }
 }
 
 /// A session that is stored.

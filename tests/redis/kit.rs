@@ -21,6 +21,7 @@ use crate::{
     proxy::Proxy,
     server::{Cluster, MASTER, Product, Sentinels, Server, slot_of},
     support::{id, key},
+    unruly::{Habits, Twice, Unruly},
 };
 
 /// The harness for a server. Its clock is told to scripts, and is at first the server's own.
@@ -237,6 +238,21 @@ async fn answers_that_are_lost() {
             assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
         }
     }
+}
+
+/// What a server executes twice, or in another order than it was sent, is told as if it had happened once. (A removal that
+/// is executed again after a create of the same id also removes that; but no id is used twice.)
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_executed_twice_and_in_another_order_pass_the_kit() {
+    let server = Arc::new(Server::start(Product::Valkey, &[]));
+    let habits = Habits { duplicates: Some(Twice::AtOnce), reorders: true, ..Habits::default() };
+    let proxy = Arc::new(Unruly::start(server.port(), habits).await);
+    let open = || {
+        let builder = RedisStore::builder().server(proxy.address()).prefix(own_prefix());
+        harness(builder, conformance::manual_clock()).keep(Arc::clone(&server))
+    };
+    run(open, &[&OUTAGES[..], &DAMAGE].concat()).await;
+    assert!(proxy.counts()[0] > 1_000 && proxy.counts()[1] > 100, "{:?}", proxy.counts());
 }
 
 /// Three primaries with a replica each. Between them the sessions, epochs and lists of one owner are on different nodes.

@@ -24,6 +24,9 @@ mod proxy;
 #[path = "../support/redis.rs"]
 mod server;
 
+#[path = "../support/unruly.rs"]
+mod unruly;
+
 #[path = "../support/worker.rs"]
 mod worker;
 
@@ -41,3 +44,4 @@ mod sentinel;
 mod servers;
 mod support;
 mod tls;
+mod twice;

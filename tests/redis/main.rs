@@ -11,11 +11,11 @@
 #[path = "../support/certificate.rs"]
 mod certificate;
 
-#[path = "../support/chaos.rs"]
-mod chaos;
-
 #[path = "../support/client.rs"]
 mod client;
+
+#[path = "../support/load.rs"]
+mod load;
 
 #[path = "../support/proxy.rs"]
 #[allow(dead_code, reason = "shared with the tests of another store")]
@@ -32,8 +32,8 @@ mod worker;
 
 mod basics;
 mod cancelled;
+mod chaos;
 mod cluster;
-mod faults;
 mod greetings;
 mod kit;
 mod lost;

@@ -15,7 +15,10 @@ use session_layer::{
 };
 use tower::ServiceExt;
 
-use crate::server::Server;
+use crate::{
+    proxy::Proxy,
+    server::{Cluster, Server, wait_until},
+};
 
 /// Settings for a server, with short limits.
 pub fn builder(server: &Server) -> RedisStoreBuilder {
@@ -27,6 +30,26 @@ pub fn builder(server: &Server) -> RedisStoreBuilder {
 
 pub fn store(server: &Server) -> RedisStore {
     builder(server).build().expect("good settings")
+}
+
+/// A proxy for each node of a cluster, through which clients reach it. Faults are armed for all of them together.
+pub async fn proxied(cluster: &Cluster) -> Vec<Proxy> {
+    let mut proxies: Vec<Proxy> = Vec::new();
+    for node in &cluster.nodes {
+        let proxy = match proxies.first() {
+            Some(first) => first.beside(node.port()).await,
+            None => Proxy::start(node.port()).await,
+        };
+        node.cli(&["CONFIG", "SET", "cluster-announce-port", &proxy.port().to_string()]);
+        proxies.push(proxy);
+    }
+    for node in &cluster.nodes {
+        wait_until("all nodes know the announced ports", || {
+            let nodes = node.cli(&["CLUSTER", "SLOTS"]).text();
+            proxies.iter().all(|proxy| nodes.contains(&proxy.port().to_string()))
+        });
+    }
+    proxies
 }
 
 /// A fresh id.

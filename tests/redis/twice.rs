@@ -15,8 +15,8 @@ use session_layer::{
 use tokio::task::JoinSet;
 
 use crate::{
-    chaos::length,
     client::{self, Promise, World},
+    load::length,
     server::{Product, Server},
     support::*,
     unruly::{Habits, Twice, Unruly},

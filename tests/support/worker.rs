@@ -9,7 +9,7 @@ use std::{
 
 use session_layer::{SessionId, SessionStore, store::Update};
 
-use crate::{chaos, support::*};
+use crate::{load, support::*};
 
 const TASK: &str = "SESSION_LAYER_TEST_TASK";
 const KEYS: usize = 100;
@@ -65,7 +65,7 @@ async fn works() {
                 }
             }
         },
-        "chaos" => chaos::serve(store, &words[2..]).await,
+        "load" => load::serve(store, &words[2..]).await,
         other => panic!("no task {other}"),
     }
 }

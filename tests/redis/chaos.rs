@@ -3,14 +3,14 @@
 //! A short time by default. A long one, with what it saw:
 //!
 //! ```text
-//! SESSION_LAYER_CHAOS_SECONDS=60 cargo test --release --test redis faults -- --nocapture
+//! SESSION_LAYER_CHAOS_SECONDS=60 cargo test --release --test redis chaos -- --nocapture
 //! ```
 
 use std::{thread::sleep, time::Duration};
 
 use crate::{
-    chaos::{Chaos, LIMIT, Report, length, pause},
     client::Promise,
+    load::{LIMIT, Load, Report, length, pause},
     server::{self, Cluster, MASTER, Product, Sentinels, Server, slot_of, wait_until},
 };
 
@@ -23,7 +23,7 @@ fn run(name: &str, url: &str, promise: Promise, fault: impl FnMut(u32)) -> Repor
     let url = format!("{url}{mark}timeout_ms={timeout}&connect_timeout_ms={timeout}");
     // The ids of one first byte are in four slots.
     let first_byte = name.contains("slot").then_some(FIRST_BYTE);
-    Chaos { name: name.to_owned(), url, promise, first_byte, length: length(SECONDS), least: 2 }.run(fault)
+    Load { name: name.to_owned(), url, promise, first_byte, length: length(SECONDS), least: 2 }.run(fault)
 }
 
 const FIRST_BYTE: u8 = 0x24;

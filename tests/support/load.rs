@@ -1,4 +1,4 @@
-//! Faults of a server under the load of three application processes.
+//! The load of three application processes, whose clients check everything, while faults come and go.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
 
@@ -42,7 +42,7 @@ pub fn length(default: u64) -> Duration {
 
 /// Tells the first process. The line may begin with words of the test harness.
 fn say(word: &str) {
-    println!("chaos: {word}");
+    println!("load: {word}");
 }
 
 /// One of the processes: its clients go on until they are told to stop.
@@ -124,7 +124,7 @@ impl Process {
     fn start(index: u64, url: &str, promise: Promise, first_byte: Option<u8>) -> Self {
         let promise = Promise::EACH.iter().position(|each| *each == promise).expect("one of them");
         let byte = first_byte.map(|byte| format!(" {byte}")).unwrap_or_default();
-        let mut child = worker::start("chaos", url, &format!("{index} {promise}{byte}"));
+        let mut child = worker::start("load", url, &format!("{index} {promise}{byte}"));
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Self { child, stdin, lines: BufReader::new(stdout).lines() }
     }
@@ -136,7 +136,7 @@ impl Process {
 
     fn answer(&mut self) -> String {
         let said = self.lines.by_ref().map_while(Result::ok);
-        let said = said.filter_map(|line| Some(line.split_once("chaos: ")?.1.to_owned())).next();
+        let said = said.filter_map(|line| Some(line.split_once("load: ")?.1.to_owned())).next();
         said.unwrap_or_else(|| panic!("a process has failed: it says above why"))
     }
 }
@@ -181,7 +181,7 @@ impl Processes {
 }
 
 /// A test: the store's URL, what it promises, and how long the faults go on.
-pub struct Chaos {
+pub struct Load {
     pub name: String,
     pub url: String,
     pub promise: Promise,
@@ -191,7 +191,7 @@ pub struct Chaos {
     pub least: u32,
 }
 
-impl Chaos {
+impl Load {
     /// Lets three processes work while faults come and go. `fault` returns when the servers are well again.
     pub fn run(self, mut fault: impl FnMut(u32)) -> Report {
         let Self { name, url, promise, first_byte, length, least } = self;

@@ -600,11 +600,12 @@ pub const MASTER: &str = "sessions";
 impl Sentinels {
     /// A master with two replicas.
     pub fn start(product: Product) -> Self {
-        Self::start_with(product, &[])
+        Self::start_with(product, 2)
     }
 
-    pub fn start_with(product: Product, arguments: &[&str]) -> Self {
-        let servers: Vec<_> = (0..3).map(|_| Server::start(product, arguments)).collect();
+    /// A master with so many replicas.
+    pub fn start_with(product: Product, replicas: usize) -> Self {
+        let servers: Vec<_> = (0..=replicas).map(|_| Server::start(product, &[])).collect();
         let port = servers[0].port().to_string();
         for replica in &servers[1..] {
             replica.cli(&["REPLICAOF", "127.0.0.1", &port]);
@@ -622,7 +623,9 @@ impl Sentinels {
                     let words: Vec<_> = master.list().iter().map(Reply::text).collect();
                     words.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone()).unwrap_or_default()
                 };
-                field("num-slaves") == "2" && field("num-other-sentinels") == "2" && field("flags") == "master"
+                field("num-slaves") == replicas.to_string()
+                    && field("num-other-sentinels") == "2"
+                    && field("flags") == "master"
             });
         }
         started
@@ -637,7 +640,7 @@ impl Sentinels {
     pub fn master(&self) -> usize {
         let named = self.named();
         let votes = |index: &usize| named.iter().filter(|named| **named == *index).count();
-        (0..self.servers.len()).max_by_key(votes).expect("three servers")
+        (0..self.servers.len()).max_by_key(votes).expect("servers")
     }
 
     /// The server that each Sentinel takes for the master.

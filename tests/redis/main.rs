@@ -40,6 +40,7 @@ mod lost;
 mod processes;
 mod refusals;
 mod round_trips;
+mod runtimes;
 mod sentinel;
 mod servers;
 mod support;

@@ -597,6 +597,17 @@ pub struct Sentinels {
 /// What the tests' Sentinels call their master.
 pub const MASTER: &str = "sessions";
 
+/// A test that fails shows what they have logged.
+impl Drop for Sentinels {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for server in self.servers.iter().chain(&self.sentinels) {
+                eprintln!("{}:\n{}", server.address(), server.log());
+            }
+        }
+    }
+}
+
 impl Sentinels {
     /// A master with two replicas.
     pub fn start(product: Product) -> Self {

@@ -12,7 +12,7 @@ use http::StatusCode;
 use metrics_util::debugging::DebuggingRecorder;
 use session_layer::{
     CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore, LazySession,
-    MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, Session, SessionLayer,
+    MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, RedisStore, Session, SessionLayer,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
@@ -21,7 +21,11 @@ use session_layer::{
     store::{CacheConfig, StoreErrorKind},
 };
 
-use crate::{memcached::Memcached, support::*};
+use crate::{
+    memcached::Memcached,
+    redis::{Product, Server},
+    support::*,
+};
 
 /// All observable output, as text.
 #[derive(Clone, Default)]
@@ -186,7 +190,7 @@ async fn journey(store: DynStore, clock: &Clock, shown: &Shown, signed: bool) ->
 
 /// Runs the visit over a store, signed and unsigned, with traces at TRACE, observers and metrics, and searches the
 /// output.
-async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) -> S) {
+async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) -> S) -> Vec<String> {
     trace_everything();
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
@@ -217,6 +221,7 @@ async fn look_through<S: Future<Output = DynStore>>(open: impl Fn(Clock, Shown) 
         let value = cookie.split_once('=').unwrap().1;
         assert!(!found(&format!("a log with {} in it", &value[3..20]), std::slice::from_ref(cookie)).is_empty());
     }
+    issued
 }
 
 #[tokio::test]
@@ -241,6 +246,21 @@ async fn no_token_is_shown_over_memcached() {
     let server = Memcached::start(&[]);
     let open = async |_, _| DynStore::new(MemcachedStore::builder().servers([server.address()]).build().unwrap());
     look_through(open).await;
+}
+
+/// Nor is any stored: the server writes all that it is told into its file.
+#[tokio::test]
+async fn no_token_is_shown_or_stored_over_redis() {
+    for product in Product::ALL {
+        let server = Server::start(product, &["--appendonly", "yes"]);
+        let open = async |_, _| DynStore::new(RedisStore::builder().server(server.address()).build().unwrap());
+        let issued = look_through(open).await;
+        let files = std::fs::read_dir(server.folder().join("appendonlydir")).unwrap();
+        let stored: Vec<_> = files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        let stored = String::from_utf8_lossy(&stored);
+        assert!(stored.contains("session:{") && stored.contains(":epoch"), "{product:?}: the sessions are stored");
+        assert_eq!(found(&stored, &issued), Vec::<String>::new(), "{product:?}");
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,13 @@ use std::{
 
 use axum::{Router, routing::any};
 use http::StatusCode;
-use session_layer::{Clock, DynStore, Error, FileStore, MemcachedStore, Session, SessionLayer, connect};
+use session_layer::{Clock, DynStore, Error, FileStore, MemcachedStore, RedisStore, Session, SessionLayer, connect};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::{
     memcached::Memcached,
+    redis::{Product, Server},
     site::{answered, request},
     support::LEASE,
 };
@@ -196,6 +197,12 @@ async fn fifty_slow_increments_all_count_over_memcached() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_slow_increments_all_count_over_redis() {
+    let server = Server::start(Product::Redis, &[]);
+    fifty_end_at_fifty(&format!("redis://{}?timeout_ms=10000", server.address())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_delays_its_session_for_its_lease_over_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
@@ -212,6 +219,16 @@ async fn a_killed_process_delays_its_session_for_its_lease_over_memcached() {
     let address = server.address();
     a_dead_process_holds_a_session_up_for_its_lease(&format!("memcached://{address}"), async |clock| {
         DynStore::new(MemcachedStore::builder().servers([&address]).clock(clock).build().unwrap())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_delays_its_session_for_its_lease_over_redis() {
+    let server = Server::start(Product::Valkey, &[]);
+    let address = server.address();
+    a_dead_process_holds_a_session_up_for_its_lease(&format!("redis://{address}"), async |clock| {
+        DynStore::new(RedisStore::builder().server(&address).clock(clock).build().unwrap())
     })
     .await;
 }

@@ -14,7 +14,6 @@ use session_layer::{
 };
 
 use crate::{
-    proxy::Proxy,
     refusals::PERMISSIONS,
     server::{Cluster, Product, slot_of, wait_until},
     support::*,
@@ -250,21 +249,9 @@ async fn a_cluster_that_lacks_a_part_says_so_and_serves_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_is_told() {
     let cluster = Cluster::start_with(Product::Valkey, 3, 0, &[]);
-    let mut proxies = Vec::new();
-    for node in &cluster.nodes {
-        let proxy = Proxy::start(node.port()).await;
-        let port = proxy.address().rsplit_once(':').unwrap().1.to_owned();
-        node.cli(&["CONFIG", "SET", "cluster-announce-port", &port]);
-        proxies.push((proxy, port));
-    }
-    for node in &cluster.nodes {
-        wait_until("all nodes know the announced ports", || {
-            let nodes = node.cli(&["CLUSTER", "SLOTS"]).text();
-            proxies.iter().all(|(_, port)| nodes.contains(port.as_str()))
-        });
-    }
+    let proxies = proxied(&cluster).await;
     let id = std::iter::repeat_with(id).find(|id| slot(&cluster, id) > 11_000).unwrap();
-    let (node, (proxy, _)) = (&cluster.nodes[2], &proxies[2]);
+    let (node, proxy) = (&cluster.nodes[2], &proxies[2]);
     let store = builder(&cluster).connections(1).build().unwrap();
     let version = created(&store, &id, &record(b"1")).await;
     loaded(&store, &id).await;

@@ -20,7 +20,8 @@ use crate::{
     certificate::Certificate,
     proxy::Proxy,
     server::{Cluster, MASTER, Product, Sentinels, Server, slot_of},
-    support::{id, key},
+    support::{id, key, proxied},
+    unruly::{Habits, Twice, Unruly},
 };
 
 /// The harness for a server. Its clock is told to scripts, and is at first the server's own.
@@ -89,7 +90,7 @@ async fn run(open: impl Fn() -> Harness, leave_out: &[&str]) {
     let failures: Vec<_> =
         outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).map(ToString::to_string).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    // Only answers to lose are missing: see `answers_that_are_lost`.
+    // Only answers to lose are missing: see `answers_that_are_lost` and `answers_of_a_cluster_that_are_lost`.
     let skipped = outcomes.iter().filter(|outcome| !outcome.check.starts_with("g6_"));
     let skipped: Vec<_> = skipped.flat_map(|outcome| outcome.skipped.iter().map(|skip| skip as &dyn Debug)).collect();
     assert!(skipped.is_empty(), "{}", lines(skipped));
@@ -237,6 +238,42 @@ async fn answers_that_are_lost() {
             assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
         }
     }
+}
+
+/// The same in a cluster, where the requests of one operation go to several nodes.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_a_cluster_that_are_lost() {
+    let cluster = Arc::new(Cluster::start_with(Product::Redis, 3, 0, &[]));
+    let proxies = Arc::new(proxied(&cluster).await);
+    let addresses = || proxies.iter().map(Proxy::address);
+    for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
+        let builder = RedisStore::builder().cluster(addresses()).connections(1).prefix(own_prefix());
+        // One of them arms all.
+        let proxies = Arc::clone(&proxies);
+        let harness = harness(builder, conformance::manual_clock()).keep(Arc::clone(&cluster));
+        let harness = harness.lose_answers(move |nth| {
+            let lost = proxies[0].lose_answer(nth);
+            async move { lost }
+        });
+        let outcome = check.run(harness).await;
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+        assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
+    }
+}
+
+/// What a server executes twice, or in another order than it was sent, is told as if it had happened once. (A removal that
+/// is executed again after a create of the same id also removes that; but no id is used twice.)
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_executed_twice_and_in_another_order_pass_the_kit() {
+    let server = Arc::new(Server::start(Product::Valkey, &[]));
+    let habits = Habits { duplicates: Some(Twice::AtOnce), reorders: true, ..Habits::default() };
+    let proxy = Arc::new(Unruly::start(server.port(), habits).await);
+    let open = || {
+        let builder = RedisStore::builder().server(proxy.address()).prefix(own_prefix());
+        harness(builder, conformance::manual_clock()).keep(Arc::clone(&server))
+    };
+    run(open, &[&OUTAGES[..], &DAMAGE].concat()).await;
+    assert!(proxy.counts()[0] > 1_000 && proxy.counts()[1] > 100, "{:?}", proxy.counts());
 }
 
 /// Three primaries with a replica each. Between them the sessions, epochs and lists of one owner are on different nodes.

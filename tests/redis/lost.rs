@@ -9,7 +9,7 @@ use session_layer::{
 
 use crate::{
     proxy::{Fault, Proxy},
-    server::{Product, Server},
+    server::{Product, Server, wait_until},
     support::*,
 };
 
@@ -130,4 +130,85 @@ async fn a_renewal_and_the_epochs_are_told() {
     lossy.lose(Fault::CutReply);
     let renamed = store.rename(&from, &version, &tombstone(), &to, &next, usage(&next)).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)), "{renamed:?}");
+}
+
+/// A replica that is behind has what the primary was asked before it stopped.
+struct Behind {
+    primary: Server,
+    replica: Server,
+    proxy: Proxy,
+    store: RedisStore,
+}
+
+impl Behind {
+    async fn new(product: Product) -> Self {
+        let (primary, replica) = (Server::start(product, &[]), Server::start(product, &[]));
+        replica.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+        wait_until("the replica is in sync", || primary.online_replicas() == 1);
+        let proxy = Proxy::start(primary.port()).await;
+        let builder = RedisStore::builder().server(proxy.address()).connections(1).replicas(1);
+        let store = builder.request_timeout(Duration::from_secs(5)).build().unwrap();
+        let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3_600));
+        let (id, next) = (id(), record(b"1"));
+        let version = created(&store, &id, &next).await;
+        store.update(&id, &next, &version, usage(&next)).await.unwrap();
+        store.ensure_epoch("ada", later).await.unwrap();
+        store.renew_epoch("ada", later).await.unwrap();
+        store.ensure_epoch("ada", later).await.unwrap();
+        Self { primary, replica, proxy, store }
+    }
+}
+
+/// A second look that finds what the first request has written must not take it for confirmed by replicas: if the primary
+/// fails, it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
+    for product in Product::ALL {
+        let Behind { primary, replica, proxy, store } = Behind::new(product).await;
+        let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3 * 3_600));
+        let (id, new, next) = (id(), id(), record(b"2"));
+        let version = created(&store, &id, &record(b"1")).await;
+        let epoch = store.ensure_epoch("ada", later).await.unwrap();
+        let lose = || proxy.arm("EVAL", Fault::CutReply);
+        // The replica is up, and behind.
+        replica.stop();
+        lose();
+        let unknown = [
+            store.create(&new, &next, usage(&next)).await.map(drop),
+            {
+                lose();
+                store.update(&id, &next, &version, usage(&next)).await.map(drop)
+            },
+            {
+                lose();
+                store.renew_epoch("ada", later).await
+            },
+        ];
+        for answer in unknown {
+            assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown, "{product:?}");
+        }
+        // All of it was done, by a primary that may now fail.
+        assert!(store.load(&new).await.unwrap().is_some());
+        assert_eq!(value(&loaded(&store, &id).await), b"2");
+        assert_ne!(store.owner_epoch("ada").await.unwrap(), Some(epoch));
+        drop(primary);
+    }
+}
+
+/// A second look that replicas confirm is an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_answered_and_a_replica_has_is_acknowledged() {
+    for product in Product::ALL {
+        let Behind { primary, replica, proxy, store } = Behind::new(product).await;
+        let (id, next) = (id(), record(b"2"));
+        let version = created(&store, &id, &record(b"1")).await;
+        proxy.arm("EVAL", Fault::CutReply);
+        let Update::Updated(version) = store.update(&id, &next, &version, usage(&next)).await.unwrap() else {
+            panic!()
+        };
+        assert_eq!(loaded(&store, &id).await.version, version, "{product:?}");
+        drop(primary);
+        replica.cli(&["REPLICAOF", "NO", "ONE"]);
+        assert_eq!(loaded(&builder(&replica).build().unwrap(), &id).await.version, version, "{product:?}");
+    }
 }

@@ -1,10 +1,14 @@
-//! How many requests to the server a request of a visitor costs, counted by the server's `MONITOR`.
+//! How many requests to the server a request of a visitor costs, counted by the server's `MONITOR`, and in a
+//! cluster by proxies.
+
+use std::time::Duration;
 
 use http::StatusCode;
-use session_layer::Session;
+use session_layer::{RedisStore, Session, SessionId, SessionStore};
 
 use crate::{
-    server::{Monitor, Product, Server},
+    proxy::Proxy,
+    server::{Cluster, Monitor, Product, Server, slot_of},
     support::*,
 };
 
@@ -57,5 +61,62 @@ async fn a_request_costs_as_few_round_trips_as_it_can() {
         assert_eq!(cost(&mut monitor, site.visit(read)).await, 1, "{product:?}: a read with an owner");
         assert_eq!(cost(&mut monitor, site.visit(write)).await, 2, "{product:?}: a write with an owner");
         assert_eq!(cost(&mut monitor, site.visit(logout)).await, 2, "{product:?}: a logout");
+    }
+}
+
+/// How often the visit has waited for replies, and how many scripts it has run.
+async fn cluster_cost(proxies: &[Proxy], visit: impl Future<Output = StatusCode>) -> (u64, u64) {
+    // They count together.
+    let proxy = &proxies[0];
+    proxy.round_trips();
+    proxy.commands();
+    assert_eq!(visit.await, StatusCode::OK);
+    (proxy.round_trips(), proxy.commands())
+}
+
+/// Which of three nodes has a key.
+fn node_of(cluster: &Cluster, key: &str) -> u16 {
+    slot_of(&cluster.nodes[0], key) / 5_462
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_to_a_cluster_costs_as_few_round_trips_as_it_can() {
+    for product in Product::ALL {
+        let cluster = Cluster::start_with(product, 3, 0, &[]);
+        let proxies = proxied(&cluster).await;
+        let limit = Duration::from_secs(20);
+        let store = RedisStore::builder().cluster(proxies.iter().map(Proxy::address)).connections(1);
+        let store = store.request_timeout(limit).connect_timeout(limit).build().unwrap();
+        // Until each node has each script.
+        for _ in 0..40 {
+            let mut warm = Site::new(&store);
+            for status in [warm.visit(write).await, warm.visit(login).await, warm.visit(write).await] {
+                assert_eq!(status, StatusCode::OK);
+            }
+            assert_eq!((warm.visit(read).await, warm.visit(logout).await), (StatusCode::OK, StatusCode::OK));
+        }
+        // What is sent together is sent before a reply comes.
+        proxies[0].delay(Duration::from_millis(50));
+        let mut site = Site::new(&store);
+        assert_eq!(cluster_cost(&proxies, site.visit(write)).await, (1, 1), "{product:?}: a new session");
+        assert_eq!(cluster_cost(&proxies, site.visit(read)).await, (1, 1), "{product:?}: a read");
+        assert_eq!(cluster_cost(&proxies, site.visit(write)).await, (2, 2), "{product:?}: a write");
+        assert_eq!(cluster_cost(&proxies, site.visit(logout)).await, (2, 2), "{product:?}: a logout");
+        // Until the session is on another node than its owner's epoch.
+        let epoch = node_of(&cluster, &key(&SessionId::for_epoch("ada")));
+        let mut site = loop {
+            let mut site = Site::new(&store);
+            assert_eq!(site.visit(write).await, StatusCode::OK);
+            // The owner's list is on another node, and is written beside the tombstone.
+            assert_eq!(cluster_cost(&proxies, site.visit(login)).await, (4, 5), "{product:?}: a login");
+            let listed = store.owners().unwrap().list_owner("ada").await.unwrap();
+            if node_of(&cluster, &key(&listed[0].id)) != epoch {
+                break site;
+            }
+            assert_eq!(site.visit(logout).await, StatusCode::OK);
+        };
+        assert_eq!(cluster_cost(&proxies, site.visit(read)).await, (2, 2), "{product:?}: a read with an owner");
+        assert_eq!(cluster_cost(&proxies, site.visit(write)).await, (3, 3), "{product:?}: a write with an owner");
+        assert_eq!(cluster_cost(&proxies, site.visit(logout)).await, (3, 3), "{product:?}: a logout with an owner");
     }
 }

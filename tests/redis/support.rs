@@ -8,14 +8,17 @@ use std::{
 use axum::{Router, body::Body, handler::Handler, routing::any};
 use http::{Request, StatusCode, header};
 use session_layer::{
-    Lifetime, RedisStore, SessionId, SessionLayer, SessionStore,
+    DynStore, Lifetime, RedisStore, SessionId, SessionLayer, SessionStore, connect,
     id::{SessionToken, TokenCheck},
     record::{Entries, Epoch, Owner, Record},
-    store::{Create, RedisStoreBuilder, StoreError, Stored, Usage, Version},
+    store::{Create, RedisStoreBuilder, StoreError, Stored, Update, Usage, Version},
 };
 use tower::ServiceExt;
 
-use crate::server::Server;
+use crate::{
+    proxy::Proxy,
+    server::{Cluster, Server, wait_until},
+};
 
 /// Settings for a server, with short limits.
 pub fn builder(server: &Server) -> RedisStoreBuilder {
@@ -27,6 +30,26 @@ pub fn builder(server: &Server) -> RedisStoreBuilder {
 
 pub fn store(server: &Server) -> RedisStore {
     builder(server).build().expect("good settings")
+}
+
+/// A proxy for each node of a cluster, through which clients reach it. Faults are armed for all of them together.
+pub async fn proxied(cluster: &Cluster) -> Vec<Proxy> {
+    let mut proxies: Vec<Proxy> = Vec::new();
+    for node in &cluster.nodes {
+        let proxy = match proxies.first() {
+            Some(first) => first.beside(node.port()).await,
+            None => Proxy::start(node.port()).await,
+        };
+        node.cli(&["CONFIG", "SET", "cluster-announce-port", &proxy.port().to_string()]);
+        proxies.push(proxy);
+    }
+    for node in &cluster.nodes {
+        wait_until("all nodes know the announced ports", || {
+            let nodes = node.cli(&["CLUSTER", "SLOTS"]).text();
+            proxies.iter().all(|proxy| nodes.contains(&proxy.port().to_string()))
+        });
+    }
+    proxies
 }
 
 /// A fresh id.
@@ -68,15 +91,42 @@ pub fn usage(record: &Record) -> Usage {
     Usage::at(record, SystemTime::now())
 }
 
-pub async fn created(store: &RedisStore, id: &SessionId, record: &Arc<Record>) -> Version {
+pub async fn created(store: &impl SessionStore, id: &SessionId, record: &Arc<Record>) -> Version {
     match store.create(id, record, usage(record)).await.expect("created") {
         Create::Created(version) => version,
         Create::Exists => panic!("the id is taken"),
     }
 }
 
-pub async fn loaded(store: &RedisStore, id: &SessionId) -> Stored {
+pub async fn loaded(store: &impl SessionStore, id: &SessionId) -> Stored {
     store.load(id).await.expect("the store answers").expect("it is there")
+}
+
+/// The store of a URL.
+pub async fn open(url: &str) -> DynStore {
+    connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// A session with this number.
+pub fn numbered(n: u64) -> Arc<Record> {
+    record(&n.to_le_bytes())
+}
+
+pub fn number(stored: &Stored) -> u64 {
+    u64::from_le_bytes(value(stored).try_into().expect("8 bytes"))
+}
+
+/// Adds one, as often as it takes. `false` if the session is gone.
+pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
+    loop {
+        let Some(held) = store.load(id).await.expect("it answers") else { return false };
+        let next = numbered(number(&held) + 1);
+        match store.update(id, &next, &held.version, usage(&next)).await.expect("it answers") {
+            Update::Updated(_) => return true,
+            Update::Conflict(_) => {}
+            Update::Gone => return false,
+        }
+    }
 }
 
 /// A session that is stored.

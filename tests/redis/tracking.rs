@@ -6,14 +6,19 @@
 //! SESSION_LAYER_WINDOW=100000 cargo test --release --test redis window -- --nocapture
 //! ```
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use http::StatusCode;
 use session_layer::{
-    CachedStore, EncryptedStore, KeyRing, RedisStore, Secret, Session, SessionId, SessionStore,
+    CachedStore, Clock, EncryptedStore, KeyRing, RedisStore, Secret, Session, SessionId, SessionStore,
     conformance::{self, Harness},
-    store::{Holder, RedisStoreBuilder, StoreErrorKind, Touch, Tracked, Update, Usage},
+    store::{CacheConfig, Holder, RedisStoreBuilder, StoreErrorKind, Touch, Tracked, Update, Usage},
 };
+
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     proxy::Proxy,
@@ -363,21 +368,27 @@ async fn a_failover_ends_what_the_old_primary_tracked() {
 /// All checks but those through a second handle, which the server's messages reach a moment later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_that_relies_on_messages_passes_the_kit() {
-    for product in Product::ALL {
-        for check in conformance::checks() {
-            let clock = conformance::manual_clock();
-            let server = Server::start(product, &[]);
-            let limit = Duration::from_secs(5);
-            let builder = builder(&server).connect_timeout(limit).request_timeout(limit).clock(clock.clone());
-            let store = builder.tracking(LONG).value_size_limit(1_048_576).build().unwrap();
-            let cached = CachedStore::with_config(
-                sealed(store),
-                session_layer::store::CacheConfig::new().capacity(64).clock(clock.clone()),
-            );
-            let harness = Harness::new(cached, clock).expects_all().unit(Duration::from_secs(20)).rounds(20);
-            let outcome = check.run(harness.holds(1_000_000).keep(server)).await;
-            assert!(outcome.failure.is_none(), "{product:?}: {:?}", outcome.failure);
-        }
+    let open = |clock: &Clock| {
+        let server = Server::start(Product::Valkey, &[]);
+        let store = patient(builder(&server)).clock(clock.clone()).tracking(LONG).value_size_limit(1_048_576);
+        (store.build().unwrap(), server)
+    };
+    let (mut running, at_once) = (JoinSet::new(), Arc::new(Semaphore::new(6)));
+    for check in conformance::checks() {
+        let permit = Arc::clone(&at_once).acquire_owned().await.unwrap();
+        let clock = conformance::manual_clock();
+        let (store, server) = open(&clock);
+        let settings = CacheConfig::new().capacity(64).clock(clock.clone());
+        let harness = Harness::new(CachedStore::with_config(sealed(store), settings), clock).expects_all();
+        let harness = harness.unit(Duration::from_secs(20)).rounds(20).holds(1_000_000).keep(server);
+        running.spawn(async move {
+            let outcome = check.run(harness).await;
+            drop(permit);
+            outcome
+        });
+    }
+    for outcome in running.join_all().await {
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
     }
 }
 
@@ -385,14 +396,14 @@ async fn a_cache_that_relies_on_messages_passes_the_kit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_tracked_passes_the_kit() {
     for product in Product::ALL {
-        let server = std::sync::Arc::new(Server::start(product, &[]));
+        let server = Arc::new(Server::start(product, &[]));
         let checks: Vec<_> = conformance::checks().iter().filter(|check| check.sentences.contains(&"L7")).collect();
         assert_eq!(checks.len(), 2);
         for check in checks {
             let clock = conformance::manual_clock();
             let store = || patient(builder(&server)).clock(clock.clone()).tracking(LONG).build().unwrap();
             let harness = Harness::new(store(), clock.clone()).twin(store()).unit(Duration::from_secs(20)).rounds(100);
-            let outcome = check.run(harness.keep(server.clone())).await;
+            let outcome = check.run(harness.keep(Arc::clone(&server))).await;
             assert!(outcome.failure.is_none() && outcome.skipped.is_empty(), "{outcome:?}");
         }
     }

@@ -9,6 +9,7 @@ use crate::{
 const MEMORY: u64 = 100;
 const FILE: u64 = 15;
 const MEMCACHED: u64 = 25;
+const REDIS: u64 = 50;
 
 fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
@@ -20,7 +21,7 @@ pub(crate) fn runtime(base: Base) -> tokio::runtime::Runtime {
     match base {
         // Tasks wait only for the schedule, so time is paused.
         Base::Memory => builder.enable_time().start_paused(true),
-        Base::File | Base::Memcached => builder.enable_all(),
+        Base::File | Base::Memcached | Base::Redis => builder.enable_all(),
     };
     builder.build().unwrap()
 }
@@ -80,6 +81,11 @@ fn random_schedules_over_files_neither_fork_nor_lose_nor_double() {
 #[test]
 fn random_schedules_over_memcached_neither_fork_nor_lose_nor_double() {
     run_all(Base::Memcached, MEMCACHED);
+}
+
+#[test]
+fn random_schedules_over_redis_neither_fork_nor_lose_nor_double() {
+    run_all(Base::Redis, REDIS);
 }
 
 #[test]

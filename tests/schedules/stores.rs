@@ -6,14 +6,15 @@ use std::{
 };
 
 use session_layer::{
-    CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore, Secret,
-    SessionStore, conformance::fault::Bare, store::CacheConfig,
+    CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore,
+    RedisStore, Secret, SessionStore, conformance::fault::Bare, store::CacheConfig,
 };
 use tempfile::TempDir;
 
 use crate::{
     gate::{Gated, Gates},
     memcached::Memcached,
+    redis::{Product, Server},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(crate) enum Base {
     Memory,
     File,
     Memcached,
+    Redis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,13 @@ pub(crate) struct Below {
     pub(crate) seen: DynStore,
     clock: Clock,
     _dir: Option<TempDir>,
-    _server: Option<Memcached>,
+    _server: Option<Running>,
+}
+
+/// The server of a store.
+enum Running {
+    Memcached(#[allow(dead_code, reason = "dropped at the end")] Memcached),
+    Redis(#[allow(dead_code, reason = "dropped at the end")] Server),
 }
 
 impl Kind {
@@ -71,8 +79,8 @@ fn ring() -> KeyRing {
 impl Below {
     pub(crate) async fn open(kind: Kind) -> Self {
         let clock = match kind.base {
-            // memcached uses its server's time.
-            Base::Memcached => Clock::system(),
+            // They use their servers' time.
+            Base::Memcached | Base::Redis => Clock::system(),
             Base::Memory | Base::File => Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
         };
         let (mut dir, mut server) = (None, None);
@@ -84,10 +92,18 @@ impl Below {
                 DynStore::new(store.durability(Durability::None).open().await.unwrap())
             }
             Base::Memcached => {
-                let server = server.insert(Memcached::start_on_socket(&["-m", "256"]));
+                let started = Memcached::start_on_socket(&["-m", "256"]);
                 // More than a busy machine needs, so that failures come only from the schedule.
                 let limit = Duration::from_secs(30);
-                let store = MemcachedStore::builder().servers([server.address()]);
+                let store = MemcachedStore::builder().servers([started.address()]);
+                server = Some(Running::Memcached(started));
+                DynStore::new(store.connect_timeout(limit).request_timeout(limit).build().unwrap())
+            }
+            Base::Redis => {
+                let started = Server::start(Product::Redis, &[]);
+                let limit = Duration::from_secs(30);
+                let store = RedisStore::builder().server(started.socket().display().to_string());
+                server = Some(Running::Redis(started));
                 DynStore::new(store.connect_timeout(limit).request_timeout(limit).build().unwrap())
             }
         };
@@ -120,7 +136,7 @@ impl Below {
     /// The owners in this schedule.
     pub(crate) fn owners(&self, seed: u64) -> [&'static str; 2] {
         match self.kind.base {
-            Base::Memory | Base::File => ["bob", "ann"],
+            Base::Memory | Base::File | Base::Redis => ["bob", "ann"],
             // memcached can't be cleared.
             Base::Memcached => [format!("bob {seed}").leak(), format!("ann {seed}").leak()],
         }

@@ -8,8 +8,17 @@
     reason = "the chaos test says what it saw, and a child what it wrote"
 )]
 
+#[path = "../support/client.rs"]
+mod client;
+
+#[path = "../support/load.rs"]
+mod load;
+
 #[path = "../support/sql.rs"]
 mod server;
+
+#[path = "../support/worker.rs"]
+mod worker;
 
 mod basics;
 mod cancelled;

@@ -13,8 +13,8 @@ use session_layer::{
 };
 
 use crate::{
-    processes::{increments_add_up_and_logouts_are_final, start},
     support::*,
+    worker::{increments_add_up_and_logouts_are_final, list, start},
 };
 
 fn mode(path: &Path) -> u32 {
@@ -132,7 +132,7 @@ async fn kills_take_back_nothing(durability: Durability) {
         created(&store, id, &numbered(0)).await;
     }
     for round in 0..100 {
-        let mut child = start("write", &url, &ids);
+        let mut child = start("write", &url, &list(&ids));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut note = |line: String| {
             let Some((id, n)) = line.split_once("wrote ").and_then(|(_, rest)| rest.split_once(' ')) else { return };

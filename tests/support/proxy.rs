@@ -49,6 +49,9 @@ struct Control {
     split: Mutex<bool>,
     delay: Mutex<Duration>,
     commands: AtomicU64,
+    round_trips: AtomicU64,
+    /// A reply has come since the last request.
+    answered: AtomicBool,
     fired: AtomicU64,
     /// The number of writes of requests after which the connection is cut instead of forwarding the reply.
     losing: Mutex<Option<u32>>,
@@ -58,9 +61,17 @@ struct Control {
 
 impl Proxy {
     pub async fn start(server: u16) -> Self {
+        Self::with(server, Arc::default()).await
+    }
+
+    /// Starts one for another server. Faults are armed for both, and both count together.
+    pub async fn beside(&self, server: u16) -> Self {
+        Self::with(server, Arc::clone(&self.control)).await
+    }
+
+    async fn with(server: u16, control: Arc<Control>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let control = Arc::<Control>::default();
         let task = tokio::spawn({
             let control = Arc::clone(&control);
             async move {
@@ -71,6 +82,10 @@ impl Proxy {
             }
         });
         Self { port, control, task }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn address(&self) -> String {
@@ -105,6 +120,13 @@ impl Proxy {
     /// Cuts all open connections.
     pub fn cut(&self) {
         self.control.cut.notify_waiters();
+    }
+
+    /// How often, since the last call, requests were sent after a reply: those that are sent together are one round trip.
+    /// The first request begins one.
+    pub fn round_trips(&self) -> u64 {
+        self.control.answered.store(true, Ordering::SeqCst);
+        self.control.round_trips.swap(0, Ordering::SeqCst)
     }
 
     /// The number of commands forwarded since the last call.
@@ -144,6 +166,9 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                 let commands = lines.filter(|line| VERBS.iter().any(|verb| line.starts_with(verb)));
                 let commands = commands.count() as u64;
                 control.commands.fetch_add(commands, Ordering::SeqCst);
+                if commands > 0 && control.answered.swap(false, Ordering::SeqCst) {
+                    control.round_trips.fetch_add(1, Ordering::SeqCst);
+                }
                 if commands > 0 && control.loses_this() {
                     pending = Some(Fault::CutReply);
                 }
@@ -163,6 +188,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
                 }
+                control.answered.store(true, Ordering::SeqCst);
                 match pending.take() {
                     Some(Fault::CutReply) => {
                         control.lost.store(true, Ordering::SeqCst);

@@ -120,6 +120,9 @@ impl RedisStore {
             Err(error @ LinkError::Unanswered(_)) => error,
             Err(error) => return Err(error.of_write()),
         };
+        if self.inner.link.waits_for_replicas() {
+            return Err(error.of_write());
+        }
         // Read back, and not sent again: the first could arrive after a later renewal, and bring back its own epoch.
         match self.epoch_of(owner).await {
             Ok(Some(stored)) if stored == epoch => Ok(()),

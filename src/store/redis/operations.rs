@@ -145,6 +145,7 @@ impl RedisStore {
                 Reply::Cleared(generation) => Ok(Created::Cleared(generation)),
                 _ => Err(unexpected("another script's reply")),
             },
+            Err(error @ LinkError::Unanswered(_)) if self.inner.link.waits_for_replicas() => Err(error.of_write()),
             Err(error @ LinkError::Unanswered(_)) => match self.find(id).await {
                 Ok(Some(held)) if held.head.state.nonce == nonce => Ok(Created::Done(held.head.state)),
                 // It may still arrive, or may have been overtaken by a removal.

@@ -16,7 +16,9 @@ const IN_PART: usize = 256;
 /// The owners of sessions are remembered so that a load can ask for the owner's epoch together with the session by plain
 /// commands. A script, which finds the owner itself, takes a server many times as long. What is remembered may be wrong:
 /// whoever uses it compares it to the session.
-pub(super) struct Recent<T>([Mutex<Vec<Option<(SessionId, T)>>>; PARTS]);
+pub(super) struct Recent<T>([Part<T>; PARTS]);
+
+type Part<T> = Mutex<Vec<Option<(SessionId, T)>>>;
 
 impl<T> Default for Recent<T> {
     fn default() -> Self {

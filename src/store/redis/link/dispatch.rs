@@ -76,6 +76,11 @@ impl Link {
         matches!(self.shape, Shape::Single(_))
     }
 
+    /// Whether a write is acknowledged only once replicas have confirmed it. What a read finds is not confirmed.
+    pub(in super::super) fn waits_for_replicas(&self) -> bool {
+        self.settings.replicas > 0
+    }
+
     /// Runs a script on the server of its keys, of which it has at least one. It is sent in full if the server says that
     /// it doesn't have it.
     pub(in super::super) async fn script(

@@ -214,6 +214,7 @@ mod error;
 pub mod events;
 #[cfg(feature = "axum")]
 mod extract;
+pub mod guide;
 pub mod id;
 #[cfg(feature = "encryption")]
 pub mod keyring;

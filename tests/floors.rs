@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
         "session",
         "conformance",
     ],
-    &["connect", "admin", "middleware", "extract"],
+    &["connect", "admin", "middleware", "extract", "guide"],
 ];
 
 /// Allowed imports between modules of one floor.

@@ -45,6 +45,27 @@ async fn a_full_server_writes_nothing_and_still_ends_sessions() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_full_of_sessions_can_be_cleared() {
+    for product in Product::ALL {
+        let server = Server::start(product, &["--maxmemory-policy", "noeviction"]);
+        let used: u64 = server.info("used_memory").parse().unwrap();
+        server.cli(&["CONFIG", "SET", "maxmemory", &(used + 4_000_000).to_string()]);
+        let (store, large) = (store(&server), record(&[b'x'; 20_000]));
+        let mut last = id();
+        let error = loop {
+            match store.create(&last, &large, usage(&large)).await {
+                Ok(_) => last = id(),
+                Err(error) => break error,
+            }
+        };
+        assert!(cause(&error).contains("`maxmemory`"), "{error:?}");
+        assert!(store.clearing().unwrap().clear().await.unwrap() > 50, "{product:?}");
+        assert_eq!(store.listing().unwrap().count().await.unwrap(), 0);
+        created(&store, &last, &large).await;
+    }
+}
+
+#[tokio::test]
 async fn a_replica_is_refused_for_writes_and_for_reads() {
     let (primary, replica) = (Server::start(Product::Redis, &[]), Server::start(Product::Redis, &[]));
     let (store, id) = (store(&primary), id());

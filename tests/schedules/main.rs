@@ -16,11 +16,9 @@
 mod memcached;
 
 #[path = "../support/redis.rs"]
-#[allow(dead_code, reason = "shared with the Redis store's tests")]
 mod redis;
 
 #[path = "../support/certificate.rs"]
-#[allow(dead_code, reason = "used by the servers of other tests")]
 mod certificate;
 
 mod dice;

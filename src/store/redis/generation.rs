@@ -22,7 +22,20 @@ impl RedisStore {
         let before = self.newest(&partitions).await?;
         // Of two clears at once both may choose the same. Then each ends what was created before either has begun.
         let cleared = before + 1;
-        self.raise(&partitions, cleared).await?;
+        let mut count = 0;
+        match self.raise_all(&partitions, cleared).await {
+            // What is removed makes room for the generations, without which a renewal could escape.
+            Err(error) if error.is_out_of_memory() => {
+                count = self.wipe_all(cleared, before).await?;
+                self.raise(&partitions, cleared).await?;
+            }
+            raised => raised.map_err(LinkError::of_write)?,
+        }
+        Ok(count + self.wipe_all(cleared, before).await?)
+    }
+
+    /// Removes what is older than this generation.
+    async fn wipe_all(&self, cleared: u64, before: u64) -> Result<u64, StoreError> {
         let mut count = 0;
         for primary in self.inner.link.primaries().await.map_err(LinkError::of_read)? {
             for pattern in [self.inner.keys.all_sessions(), self.inner.keys.all_epochs()] {
@@ -54,11 +67,15 @@ impl RedisStore {
 
     /// Raises these partitions to a generation, unless they are newer.
     pub(super) async fn raise(&self, partitions: &[u16], to: u64) -> Result<(), StoreError> {
+        self.raise_all(partitions, to).await.map_err(LinkError::of_write)
+    }
+
+    async fn raise_all(&self, partitions: &[u16], to: u64) -> Result<(), LinkError> {
         let to = to.to_string();
         for groups in self.groups(partitions.to_vec(), |partition| *partition).chunks(AT_ONCE) {
             let raised = groups.iter().map(|group| boxed(self.raise_group(group, to.as_bytes())));
             for reply in joined(raised.collect()).await {
-                reply.map_err(LinkError::of_write)?;
+                reply?;
             }
         }
         Ok(())

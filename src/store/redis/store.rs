@@ -63,6 +63,27 @@ use crate::{
 /// `UNLINK` of a key that is never there goes with the `MGET`. Until then it answers what it still has, and never that a
 /// session is gone.
 ///
+/// # Client-side caching
+///
+/// With [`tracking`](super::RedisStoreBuilder::tracking), the servers say when something changes that this process has read.
+/// An owner's epoch is then read once, and not again until it changes. A [`CachedStore`](crate::CachedStore) in front of the
+/// store serves a session without a round trip until the server says that it may have changed:
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use session_layer::{CachedStore, RedisStore, SessionLayer};
+///
+/// # async fn run() -> session_layer::Result<()> {
+/// let store = RedisStore::builder().server("10.0.0.1:6379").tracking(Duration::from_secs(1)).connect().await?;
+/// let layer = SessionLayer::builder(CachedStore::new(store)).build()?;
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A change by another process, a logout or a revocation included, is seen when the server's message arrives. WINDOW_FIGURES
+/// If the connection goes silent, the old state is served until the `window` of the setting is over, and no longer.
+///
 /// # Leases
 ///
 /// A lease is a part of the session's value: it ends with the session, and taking it is one round trip. A waiter in the
@@ -153,7 +174,7 @@ use crate::{
 /// # Permissions
 ///
 /// The commands and keys that a user needs, as in `ACL SETUSER`. Further ones are `+select` for another database than 0,
-/// `+cluster|slots +asking` in a cluster, `+role` with Sentinels, and `+wait` with the setting `replicas`. A user of the
+/// `+client|tracking` with the setting `tracking`, `+cluster|slots +asking` in a cluster, `+role` with Sentinels, and `+wait` with the setting `replicas`. A user of the
 /// Sentinels needs `+hello +role +sentinel|masters`.
 ///
 /// ```text

@@ -110,6 +110,11 @@ impl LinkError {
         }
     }
 
+    /// Whether the server refused because it is full. It still removes.
+    pub(in super::super) fn is_out_of_memory(&self) -> bool {
+        self.refusal() == Some(RefusalKind::OutOfMemory)
+    }
+
     /// The error of a request that changes nothing.
     pub(in super::super) fn of_read(self) -> StoreError {
         let kind = match &self {

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::{
+    known_epoch::KnownEpoch,
     link::{Connection, LinkError, Mark},
     operations::no_randomness,
     reply::{Reply, digits, unexpected},
@@ -16,16 +17,6 @@ use crate::{
     record::Epoch,
     store::{StoreError, Usage},
 };
-
-/// An owner's epoch as it was read.
-#[derive(Clone)]
-pub(super) struct KnownEpoch {
-    epoch: Epoch,
-    /// When it expires, in milliseconds.
-    until: u64,
-    mark: Mark,
-    connection: Connection,
-}
 
 impl RedisStore {
     pub(super) fn epoch_place(&self, owner: &SessionId) -> Place {

@@ -1,6 +1,6 @@
 //! Sessions on Redis or Valkey.
 //!
-//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `recent`,
+//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `recent`, `known_epoch`,
 //! `value`, `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
 //! `lease`, `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
 
@@ -12,6 +12,7 @@ mod events;
 mod generation;
 mod joined;
 mod key;
+mod known_epoch;
 mod lease;
 mod link;
 mod listed;

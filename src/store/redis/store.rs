@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use redis::Value;
 
 use super::{
-    epoch::KnownEpoch,
     key::Keys,
+    known_epoch::KnownEpoch,
     link::{Connection, Link, LinkError, RedisStatistics},
     listed::Listed,
     recent::Recent,

@@ -11,6 +11,7 @@ mod certificate;
 mod server;
 
 #[path = "../support/proxy.rs"]
+#[allow(dead_code, reason = "shared with the tests of another store")]
 mod proxy;
 
 mod basics;

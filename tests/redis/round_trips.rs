@@ -65,7 +65,8 @@ async fn a_request_costs_as_few_round_trips_as_it_can() {
 async fn cluster_cost(proxies: &[Proxy], visit: impl Future<Output = StatusCode>) -> (u64, u64) {
     // They count together.
     let proxy = &proxies[0];
-    (proxy.round_trips(), proxy.commands());
+    proxy.round_trips();
+    proxy.commands();
     assert_eq!(visit.await, StatusCode::OK);
     (proxy.round_trips(), proxy.commands())
 }

@@ -15,12 +15,12 @@
 #[allow(dead_code, reason = "shared with the memcached store's tests")]
 mod memcached;
 
+#[cfg(feature = "redis")]
 #[path = "../support/redis.rs"]
-#[allow(dead_code, reason = "shared with the Redis store's tests")]
 mod redis;
 
+#[cfg(feature = "redis")]
 #[path = "../support/certificate.rs"]
-#[allow(dead_code, reason = "used by the servers of other tests")]
 mod certificate;
 
 mod dice;

@@ -4,6 +4,7 @@
 //! they work whatever the store's own connection goes through: a TCP port, TLS, a proxy or a limited user.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
+#![allow(clippy::print_stderr, reason = "a test that fails shows what servers have logged")]
 
 use std::{
     collections::BTreeSet,

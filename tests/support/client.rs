@@ -80,9 +80,10 @@ impl World {
         let counter = match &result {
             Ok(_) => &self.seen.answered,
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => &self.seen.unknown,
+            Err(error) if error.kind() == StoreErrorKind::Timeout => &self.seen.timeouts,
             Err(error) => {
-                let expected = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout];
-                assert!(expected.contains(&error.kind()), "{error:?}: {:?}", std::error::Error::source(error));
+                let cause = std::error::Error::source(error);
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}: {cause:?}");
                 &self.seen.errors
             }
         };
@@ -95,8 +96,9 @@ impl World {
 #[derive(Debug, Default)]
 pub struct Seen {
     pub answered: AtomicU64,
-    /// Calls that changed nothing, as they were told.
+    /// Calls that changed nothing, as they were told: at once, or when their time was over.
     pub errors: AtomicU64,
+    pub timeouts: AtomicU64,
     pub unknown: AtomicU64,
     /// Acknowledged states, and ends of sessions, that a fault has taken back where that is documented.
     pub lost: AtomicU64,
@@ -106,6 +108,8 @@ pub struct Seen {
     pub longest_micros: AtomicU64,
     /// By how much the longest call exceeded the limits of its parts.
     pub overrun_micros: AtomicU64,
+    /// By how much the machine was late to wake somebody who had nothing else to do.
+    pub late_micros: AtomicU64,
 }
 
 impl Seen {
@@ -113,10 +117,21 @@ impl Seen {
         longest.fetch_max(u64::try_from(time.as_micros()).unwrap(), Ordering::Relaxed);
     }
 
-    pub fn numbers(&self) -> [u64; 8] {
-        let Self { answered, errors, unknown, lost, undone, ended, longest_micros, overrun_micros } = self;
-        [answered, errors, unknown, lost, undone, ended, longest_micros, overrun_micros]
+    pub fn numbers(&self) -> [u64; 10] {
+        let Self { answered, errors, timeouts, unknown, lost, undone, ended, .. } = self;
+        let Self { longest_micros, overrun_micros, late_micros, .. } = self;
+        [answered, errors, timeouts, unknown, lost, undone, ended, longest_micros, overrun_micros, late_micros]
             .map(|counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Notes how late the machine is, for as long as this is polled.
+    pub async fn note_lateness(&self) {
+        let pause = Duration::from_millis(10);
+        loop {
+            let start = Instant::now();
+            tokio::time::sleep(pause).await;
+            Self::note(&self.late_micros, start.elapsed().saturating_sub(pause));
+        }
     }
 }
 

@@ -127,8 +127,8 @@ fn promoted(name: &str, mut sentinels: Sentinels, options: &str, promise: Promis
 
 #[test]
 fn a_promotion_by_sentinels_loses_nothing_that_all_replicas_have_confirmed() {
-    // While a primary that is well is replaced, there are two for a moment, and a further replica would confirm what the
-    // old one writes.
+    // While a primary that is well is replaced, there are two for a moment, and a further replica would confirm what
+    // the old one writes.
     let sentinels = Sentinels::start_with(Product::Redis, 1);
     promoted("Sentinel, replicas(1) of 1", sentinels, "?replicas=1", Promise::Acknowledged);
 }
@@ -149,8 +149,8 @@ fn failed_over(name: &str, product: Product, options: &str, promise: Promise, ho
         let [old, new] = if is_primary(pair[0]) { pair } else { [pair[1], pair[0]] };
         wait_until("the primary knows its replica", || old.online_replicas() == 1);
         wait_until("the replica is the primary", || {
-            // The others don't vote for a successor of the same primary twice within some seconds, and a failover that is
-            // not elected is given up. Asked again while it goes on, it is refused.
+            // The others don't vote for a successor of the same primary twice within some seconds, and a failover
+            // that is not elected is given up. Asked again while it goes on, it is refused.
             let asked = std::time::Instant::now();
             let _ = new.ask(&[&["CLUSTER", "FAILOVER"][..], how[round % how.len()]].concat());
             while !is_primary(new) && asked.elapsed() < Duration::from_secs(6) {

@@ -1,7 +1,8 @@
 //! Clients that know what their sessions must hold, whatever happens to the servers.
 //!
-//! Each has one session that nobody else writes. It compares every byte that it loads and every outcome with what it was
-//! told before, so that a write that is lost, done twice, done although it was reported as failed, or brought back shows.
+//! Each has one session that nobody else writes. It compares every byte that it loads and every outcome with what it
+//! was told before, so that a write that is lost, done twice, done although it was reported as failed, or brought
+//! back shows.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
 
@@ -389,8 +390,8 @@ impl Client {
     }
 }
 
-/// Runs clients until `stop`, each with a short pause after each step. Returns them, and counts the steps of each of which
-/// everything was answered.
+/// Runs clients until `stop`, each with a short pause after each step. Returns them, and counts the steps of each of
+/// which everything was answered.
 pub fn run(
     world: &Arc<World>,
     who: std::ops::Range<u64>,

@@ -221,9 +221,9 @@ impl Load {
         let report = processes.stop();
         let Report { answered, errors, timeouts, unknown, lost, undone, ended, longest, overrun, late } = &report;
         eprintln!(
-            "{name}: {faults} faults in {:?}: {answered} calls answered, {errors} errors, {timeouts} timeouts, {unknown} outcomes unknown; \
-             {ended} sessions ended; taken back: {lost} states, {undone} ends; longest call {longest:?}, over its limits \
-             {overrun:?}, on a machine that was {late:?} late; longest recovery {recovery:?}",
+            "{name}: {faults} faults in {:?}: {answered} calls answered, {errors} errors, {timeouts} timeouts, {unknown} \
+             outcomes unknown; {ended} sessions ended; taken back: {lost} states, {undone} ends; longest call \
+             {longest:?}, over its limits {overrun:?}, on a machine that was {late:?} late; longest recovery {recovery:?}",
             start.elapsed(),
         );
         assert!(*answered > 100 && *ended > 0, "{name}: hardly anything was done");

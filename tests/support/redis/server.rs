@@ -160,8 +160,8 @@ impl Server {
         field.map(ToOwned::to_owned).unwrap_or_default()
     }
 
-    /// How many replicas it replicates to. One that is in sync is not among them until it has confirmed something, which
-    /// it does once a second; until then it doesn't count for `WAIT`.
+    /// How many replicas it replicates to. One that is in sync is not among them until it has confirmed something,
+    /// which it does once a second; until then it doesn't count for `WAIT`.
     pub fn online_replicas(&self) -> usize {
         self.cli(&["INFO", "replication"]).text().matches("state=online").count()
     }

@@ -8,6 +8,10 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod browser;
+#[cfg(all(unix, feature = "redis"))]
+#[path = "../support/certificate.rs"]
+#[allow(unreachable_pub, reason = "shared with other tests")]
+mod certificate;
 mod cookies;
 mod devices;
 mod ending;
@@ -27,6 +31,10 @@ mod pages;
 mod parallel;
 mod process;
 mod raw;
+#[cfg(all(unix, feature = "redis"))]
+#[path = "../support/redis.rs"]
+#[allow(unreachable_pub, reason = "shared with other tests")]
+mod redis;
 mod session;
 mod shop;
 mod stores;

@@ -7,6 +7,8 @@ use tempfile::tempdir;
 #[cfg(unix)]
 use tokio::task::JoinSet;
 
+#[cfg(all(unix, feature = "redis"))]
+use crate::redis::{Cluster, Product, Server};
 use crate::{
     browser::Browser,
     process::{Demo, run},
@@ -117,19 +119,16 @@ fn a_secret_that_can_not_be_used_says_what_to_do() {
     }
 }
 
-/// Two processes on one cluster lose no count, and share a logout.
+/// Several processes lose no count, and share a logout. Returns how many live sessions they show at the end.
 #[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn two_processes_on_one_memcached_cluster_share_sessions() {
+async fn share_sessions<const N: usize>(stores: [&str; N]) -> serde_json::Value {
     const MANY: usize = 100;
-    let servers = Memcached::cluster(2);
-    let store = format!("memcached://{},{}/demo", servers[0].address(), servers[1].address());
-    let demos = [(); 2].map(|()| Demo::start(&["--plain-http", "--store", &store]));
+    let demos = stores.map(|store| Demo::start(&["--plain-http", "--store", store]));
     let login = Browser::new(&demos[0]).log_in("ann").await;
     let browsers = demos.each_ref().map(|demo| Browser::with_cookie_of(demo, &login));
     let mut requests = JoinSet::new();
     for number in 0..MANY {
-        let browser = browsers[number % 2].clone();
+        let browser = browsers[number % N].clone();
         requests.spawn(async move {
             browser.post("/api/counters/n?delay_ms=100").await.expect(200).no_cookie();
         });
@@ -138,12 +137,12 @@ async fn two_processes_on_one_memcached_cluster_share_sessions() {
     for browser in &browsers {
         assert_eq!(browser.entry("n").await, MANY);
     }
-    // Both processes have loaded the session when one of them ends it.
+    // All processes have loaded the session when one of them ends it.
     let cookie = login.cookie();
-    let late = [
-        Held::put(&demos[0], &cookie, "/api/entries/k", "1").await,
-        Held::put(&demos[1], &cookie, "/api/entries/k", "2").await,
-    ];
+    let mut late = Vec::new();
+    for demo in &demos {
+        late.push(Held::put(demo, &cookie, "/api/entries/k", "1").await);
+    }
     browsers[0].post("/logout").await.expect(303);
     for request in late {
         assert!(!request.finish().await.contains("set-cookie"));
@@ -152,17 +151,47 @@ async fn two_processes_on_one_memcached_cluster_share_sessions() {
         let session = browser.session().await;
         assert_eq!((&session["new"], &session["keys"]), (&json!(true), &json!([])));
     }
-    // The list of devices is shared as well, as far as memcached keeps it.
-    let [one, two] = demos.each_ref().map(Browser::new);
-    one.log_in("bob").await;
-    two.log_in("bob").await;
-    assert_eq!(one.get("/api/devices").await.expect(200).json().as_array().unwrap().len(), 2);
-    two.post("/api/devices/revoke-others").await.expect(204).no_cookie();
-    one.get("/api/devices").await.error(401);
-    assert_eq!(two.session().await["user"], "bob");
-    // memcached does not know the number of sessions, so it is not shown.
-    assert_eq!(two.get("/api/figures").await.expect(200).json()["live"], json!(null));
+    // The list of devices is shared as well.
+    let others = demos.each_ref().map(Browser::new);
+    for browser in &others {
+        browser.log_in("bob").await;
+    }
+    let (last, first) = (&others[N - 1], &others[0]);
+    assert_eq!(first.get("/api/devices").await.expect(200).json().as_array().unwrap().len(), N);
+    last.post("/api/devices/revoke-others").await.expect(204).no_cookie();
+    first.get("/api/devices").await.error(401);
+    assert_eq!(last.session().await["user"], "bob");
+    let live = last.get("/api/figures").await.expect(200).json()["live"].clone();
     for demo in demos {
         demo.stop();
     }
+    live
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_on_one_memcached_cluster_share_sessions() {
+    let servers = Memcached::cluster(2);
+    let store = format!("memcached://{},{}/demo", servers[0].address(), servers[1].address());
+    // memcached does not know the number of sessions, so it is not shown.
+    assert_eq!(share_sessions([&*store; 2]).await, json!(null));
+}
+
+#[cfg(all(unix, feature = "redis"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_on_one_redis_server_share_sessions() {
+    let server = Server::start(Product::Redis, &[]);
+    let store = format!("redis://{}/1?prefix=demo", server.address());
+    let live = share_sessions([&*store; 2]).await;
+    assert!(live.is_number(), "{live}");
+}
+
+/// Each is told of one node.
+#[cfg(all(unix, feature = "redis"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn three_processes_on_three_nodes_of_a_redis_cluster_share_sessions() {
+    let cluster = Cluster::start_with(Product::Valkey, 3, 0, &[]);
+    let stores: Vec<_> = cluster.nodes.iter().map(|node| format!("redis-cluster://{}", node.address())).collect();
+    let live = share_sessions([&stores[0], &stores[1], &stores[2]]).await;
+    assert!(live.is_number(), "{live}");
 }

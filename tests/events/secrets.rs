@@ -12,7 +12,7 @@ use http::StatusCode;
 use metrics_util::debugging::DebuggingRecorder;
 use session_layer::{
     CachedStore, Clock, DamagedPolicy, DynStore, EncryptedStore, Error, Event, EventKind, FileStore, LazySession,
-    MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, RedisStore, Session, SessionLayer,
+    MemcachedStore, MemoryStore, MetricsObserver, ObservedStore, Observer, Session, SessionLayer,
     conformance::{
         Operation,
         fault::{Fault, FaultStore},
@@ -21,11 +21,9 @@ use session_layer::{
     store::{CacheConfig, StoreErrorKind},
 };
 
-use crate::{
-    memcached::Memcached,
-    redis::{Product, Server},
-    support::*,
-};
+#[cfg(feature = "redis")]
+use crate::redis::{Product, Server};
+use crate::{memcached::Memcached, support::*};
 
 /// All observable output, as text.
 #[derive(Clone, Default)]
@@ -249,11 +247,13 @@ async fn no_token_is_shown_over_memcached() {
 }
 
 /// Nor is any stored: the server writes all that it is told into its file.
+#[cfg(feature = "redis")]
 #[tokio::test]
 async fn no_token_is_shown_or_stored_over_redis() {
     for product in Product::ALL {
         let server = Server::start(product, &["--appendonly", "yes"]);
-        let open = async |_, _| DynStore::new(RedisStore::builder().server(server.address()).build().unwrap());
+        let open =
+            async |_, _| DynStore::new(session_layer::RedisStore::builder().server(server.address()).build().unwrap());
         let issued = look_through(open).await;
         let files = std::fs::read_dir(server.folder().join("appendonlydir")).unwrap();
         let stored: Vec<_> = files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();

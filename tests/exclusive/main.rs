@@ -8,16 +8,18 @@
 //! - `processes`: several processes, some of which are killed.
 #![allow(missing_docs, clippy::unwrap_used, reason = "the parts of a test")]
 
+#[cfg(feature = "redis")]
 #[path = "../support/certificate.rs"]
-#[allow(dead_code, unreachable_pub, reason = "used by the servers of other tests")]
+#[allow(unreachable_pub, reason = "shared with other tests")]
 mod certificate;
 #[path = "../support/forward.rs"]
 mod forward;
 #[path = "../support/memcached.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
 mod memcached;
+#[cfg(feature = "redis")]
 #[path = "../support/redis.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
+#[allow(unreachable_pub, reason = "shared with other tests")]
 mod redis;
 #[path = "../http/support.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]

@@ -9,13 +9,14 @@ use std::{
 
 use axum::{Router, routing::any};
 use http::StatusCode;
-use session_layer::{Clock, DynStore, Error, FileStore, MemcachedStore, RedisStore, Session, SessionLayer, connect};
+use session_layer::{Clock, DynStore, Error, FileStore, MemcachedStore, Session, SessionLayer, connect};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+#[cfg(feature = "redis")]
+use crate::redis::{Product, Server};
 use crate::{
     memcached::Memcached,
-    redis::{Product, Server},
     site::{answered, request},
     support::LEASE,
 };
@@ -196,6 +197,7 @@ async fn fifty_slow_increments_all_count_over_memcached() {
     fifty_end_at_fifty(&format!("memcached://{}?timeout_ms=10000", server.address())).await;
 }
 
+#[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_slow_increments_all_count_over_redis() {
     let server = Server::start(Product::Redis, &[]);
@@ -223,12 +225,13 @@ async fn a_killed_process_delays_its_session_for_its_lease_over_memcached() {
     .await;
 }
 
+#[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_delays_its_session_for_its_lease_over_redis() {
     let server = Server::start(Product::Valkey, &[]);
     let address = server.address();
     a_dead_process_holds_a_session_up_for_its_lease(&format!("redis://{address}"), async |clock| {
-        DynStore::new(RedisStore::builder().server(&address).clock(clock).build().unwrap())
+        DynStore::new(session_layer::RedisStore::builder().server(&address).clock(clock).build().unwrap())
     })
     .await;
 }

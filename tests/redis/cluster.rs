@@ -133,8 +133,8 @@ async fn a_slot_that_moves_under_load_loses_no_update() {
     }
 }
 
-/// A session whose keys are at the target already is found there by `ASK`; one of which a part is still at the source has
-/// to wait, and the store says after its time that the cluster is changing.
+/// A session whose keys are at the target already is found there by `ASK`; one of which a part is still at the source
+/// has to wait, and the store says after its time that the cluster is changing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_is_half_moved_is_followed() {
     for product in Product::ALL {
@@ -245,7 +245,8 @@ async fn a_cluster_that_lacks_a_part_says_so_and_serves_again() {
     }
 }
 
-/// A write that a node has carried out and that was not answered is told, and is not sent again behind the store's back.
+/// A write that a node has carried out and that was not answered is told, and is not sent again behind the store's
+/// back.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_is_told() {
     let cluster = Cluster::start_with(Product::Valkey, 3, 0, &[]);

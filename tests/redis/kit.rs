@@ -194,8 +194,8 @@ async fn a_unix_socket_passes_the_kit() {
     run(open, &[&with_hooks[..], &["g1_unavailable_is_not_absent", "g5_an_outage_changes_nothing"]].concat()).await;
 }
 
-/// With the server's own expiry: sessions end while the kit waits. What has expired is removed by the server, which does
-/// not say how much that was.
+/// With the server's own expiry: sessions end while the kit waits. What has expired is removed by the server, which
+/// does not say how much that was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_clock_passes_the_kit() {
     let open = || {
@@ -261,8 +261,8 @@ async fn answers_of_a_cluster_that_are_lost() {
     }
 }
 
-/// What a server executes twice, or in another order than it was sent, is told as if it had happened once. (A removal that
-/// is executed again after a create of the same id also removes that; but no id is used twice.)
+/// What a server executes twice, or in another order than it was sent, is told as if it had happened once. (A removal
+/// that is executed again after a create of the same id also removes that; but no id is used twice.)
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_executed_twice_and_in_another_order_pass_the_kit() {
     let server = Arc::new(Server::start(Product::Valkey, &[]));
@@ -276,7 +276,8 @@ async fn requests_executed_twice_and_in_another_order_pass_the_kit() {
     assert!(proxy.counts()[0] > 1_000 && proxy.counts()[1] > 100, "{:?}", proxy.counts());
 }
 
-/// Three primaries with a replica each. Between them the sessions, epochs and lists of one owner are on different nodes.
+/// Three primaries with a replica each. Between them the sessions, epochs and lists of one owner are on different
+/// nodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_passes_the_kit() {
     for product in Product::ALL {

@@ -159,8 +159,8 @@ impl Behind {
     }
 }
 
-/// A second look that finds what the first request has written must not take it for confirmed by replicas: if the primary
-/// fails, it is gone.
+/// A second look that finds what the first request has written must not take it for confirmed by replicas: if the
+/// primary fails, it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
     for product in Product::ALL {

@@ -123,7 +123,8 @@ fn the_end_of_a_runtime_closes_no_other_runtimes_connections() {
         }
     });
     assert_eq!(store.statistics().connections_made, made);
-    // The runtime that is not polled has a request of which nothing is known. It is waited for no longer than for others.
+    // The runtime that is not polled has a request of which nothing is known. It is waited for no longer than for
+    // others.
     let closed = mine.block_on(async { tokio::time::timeout(GENEROUS, store.close()).await.expect("close ends") });
     assert_eq!(closed.unwrap_err().kind(), StoreErrorKind::Timeout);
     let error = mine.block_on(store.load(&id)).unwrap_err();

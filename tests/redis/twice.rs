@@ -53,11 +53,12 @@ async fn clients_behind_an_unruly_proxy_are_told_the_truth() {
         for task in tasks {
             task.await.unwrap().check_all(&last).await;
         }
-        let [answered, errors, unknown, _, _, ended, longest, _] = world.seen.numbers();
+        let [answered, errors, timeouts, unknown, _, _, ended, longest, ..] = world.seen.numbers();
         let [duplicated, reordered, cut] = proxy.counts();
         eprintln!(
-            "{product:?}: {answered} calls answered, {errors} errors, {unknown} outcomes unknown, {ended} sessions ended, \
-             longest call {longest} us; {duplicated} requests executed twice, {reordered} in another place, {cut} cuts; {:?}",
+            "{product:?}: {answered} calls answered, {errors} errors, {timeouts} timeouts, {unknown} outcomes unknown, \
+             {ended} sessions ended, longest call {longest} us; {duplicated} requests executed twice, {reordered} in \
+             another place, {cut} cuts; {:?}",
             store.statistics(),
         );
         assert!(duplicated > 0 && reordered > 0 && cut > 0 && unknown > 0 && ended > 0);

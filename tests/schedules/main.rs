@@ -15,9 +15,11 @@
 #[allow(dead_code, reason = "shared with the memcached store's tests")]
 mod memcached;
 
+#[cfg(feature = "redis")]
 #[path = "../support/redis.rs"]
 mod redis;
 
+#[cfg(feature = "redis")]
 #[path = "../support/certificate.rs"]
 mod certificate;
 

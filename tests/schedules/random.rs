@@ -9,6 +9,7 @@ use crate::{
 const MEMORY: u64 = 100;
 const FILE: u64 = 15;
 const MEMCACHED: u64 = 25;
+#[cfg(feature = "redis")]
 const REDIS: u64 = 50;
 
 fn setting(name: &str) -> Option<u64> {
@@ -83,6 +84,7 @@ fn random_schedules_over_memcached_neither_fork_nor_lose_nor_double() {
     run_all(Base::Memcached, MEMCACHED);
 }
 
+#[cfg(feature = "redis")]
 #[test]
 fn random_schedules_over_redis_neither_fork_nor_lose_nor_double() {
     run_all(Base::Redis, REDIS);

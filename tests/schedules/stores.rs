@@ -6,15 +6,16 @@ use std::{
 };
 
 use session_layer::{
-    CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore,
-    RedisStore, Secret, SessionStore, conformance::fault::Bare, store::CacheConfig,
+    CachedStore, Clock, Durability, DynStore, EncryptedStore, FileStore, KeyRing, MemcachedStore, MemoryStore, Secret,
+    SessionStore, conformance::fault::Bare, store::CacheConfig,
 };
 use tempfile::TempDir;
 
+#[cfg(feature = "redis")]
+use crate::redis::{Product, Server};
 use crate::{
     gate::{Gated, Gates},
     memcached::Memcached,
-    redis::{Product, Server},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(crate) enum Base {
     Memory,
     File,
     Memcached,
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "it needs the feature"))]
     Redis,
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct Below {
 /// The server of a store.
 enum Running {
     Memcached(#[allow(dead_code, reason = "dropped at the end")] Memcached),
+    #[cfg(feature = "redis")]
     Redis(#[allow(dead_code, reason = "dropped at the end")] Server),
 }
 
@@ -99,13 +102,16 @@ impl Below {
                 server = Some(Running::Memcached(started));
                 DynStore::new(store.connect_timeout(limit).request_timeout(limit).build().unwrap())
             }
+            #[cfg(feature = "redis")]
             Base::Redis => {
                 let started = Server::start(Product::Redis, &[]);
                 let limit = Duration::from_secs(30);
-                let store = RedisStore::builder().server(started.socket().display().to_string());
+                let store = session_layer::RedisStore::builder().server(started.socket().display().to_string());
                 server = Some(Running::Redis(started));
                 DynStore::new(store.connect_timeout(limit).request_timeout(limit).build().unwrap())
             }
+            #[cfg(not(feature = "redis"))]
+            Base::Redis => unreachable!("its test needs the feature"),
         };
         let plain = if kind.is_bare { DynStore::new(Bare(base.clone())) } else { base.clone() };
         let seen = match kind.wrapper {

@@ -122,8 +122,8 @@ impl Proxy {
         self.control.cut.notify_waiters();
     }
 
-    /// How often, since the last call, requests were sent after a reply: those that are sent together are one round trip.
-    /// The first request begins one.
+    /// How often, since the last call, requests were sent after a reply: those that are sent together are one round
+    /// trip. The first request begins one.
     pub fn round_trips(&self) -> u64 {
         self.control.answered.store(true, Ordering::SeqCst);
         self.control.round_trips.swap(0, Ordering::SeqCst)

@@ -202,8 +202,10 @@ impl RedisStoreBuilder {
     ///   own (as many again as [`connections`](Self::connections)), on each of which the next write waits for the one
     ///   before. If fewer replicas are up than asked for, every write takes the whole time limit and fails.
     /// - **What it doesn't give**: consistency. A failover may promote a replica that is not among those that confirmed,
-    ///   unless all of them must. A primary that is cut off from the others still answers reads, and confirms writes of
-    ///   replicas that are cut off with it. What was confirmed is in the replicas' memory, not on their disks.
+    ///   unless all of them must. While Sentinels replace a primary that is well (`SENTINEL FAILOVER`), there are two for
+    ///   some seconds, and replicas that still follow the old one confirm writes that it then loses. A primary that is cut
+    ///   off from the others still answers reads, and confirms writes of replicas that are cut off with it. What was
+    ///   confirmed is in the replicas' memory, not on their disks.
     ///
     /// The server's `min-replicas-to-write` refuses writes where replicas are missing, without waiting for any. It goes
     /// well with this setting: then nothing is written where nothing can be confirmed.

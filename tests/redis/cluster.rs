@@ -59,6 +59,18 @@ fn excused(error: &session_layer::store::StoreError) -> bool {
     false
 }
 
+/// The refusal to load a session. A busy machine may not answer in time at first.
+async fn refusal(store: &RedisStore, id: &SessionId) -> session_layer::store::StoreError {
+    let limit = Instant::now() + Duration::from_secs(30);
+    loop {
+        let error = store.load(id).await.expect_err("it is refused");
+        if error.kind() == StoreErrorKind::Unavailable {
+            return error;
+        }
+        assert!(error.kind() == StoreErrorKind::Timeout && Instant::now() < limit, "{error:?}");
+    }
+}
+
 async fn number(store: &RedisStore, id: &SessionId) -> u64 {
     std::str::from_utf8(value(&loaded(store, id).await)).unwrap().parse().unwrap()
 }
@@ -154,8 +166,7 @@ async fn a_slot_that_is_half_moved_is_followed() {
             assert_eq!(cluster.nodes[0].cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "10000"]).text(), "OK");
         };
         move_key(&key(&id));
-        let error = store.load(&id).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let error = refusal(&store, &id).await;
         assert!(cause(&error).contains("the cluster is changing"), "{error:?}");
 
         let generation = format!("{}generation", key(&id).split_inclusive(':').take(2).collect::<String>());
@@ -232,8 +243,7 @@ async fn a_cluster_that_lacks_a_part_says_so_and_serves_again() {
         cluster.nodes[1].cli(&["CLUSTER", "INFO"]).text().contains("cluster_state:fail")
     });
     // By default, a cluster that lacks slots answers for none.
-    let error = store.load(&other).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+    let error = refusal(&store, &other).await;
     assert!(cause(&error).contains("the cluster is changing, or a part of it is down"), "{error:?}");
     cluster.nodes[0].restart();
     cluster.nodes[3].restart();

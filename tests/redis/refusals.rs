@@ -152,7 +152,8 @@ async fn a_user_with_the_documented_permissions_can_do_everything_and_others_are
     for product in Product::ALL {
         let server = Server::start(product, &[]);
         server.cli(&[&["ACL", "SETUSER", "app", "on", ">hunter2"][..], &PERMISSIONS].concat());
-        let app = || builder(&server).credentials("app", "hunter2");
+        let limit = Duration::from_secs(5);
+        let app = || builder(&server).credentials("app", "hunter2").request_timeout(limit).connect_timeout(limit);
         let (store, id) = (app().connect().await.unwrap(), id());
         let version = created(&store, &id, &owned("ada", 1)).await;
         let now = std::time::SystemTime::now();

@@ -58,8 +58,8 @@ impl RedisStore {
         is_current.then_some(epoch)
     }
 
-    /// Reads the epoch so that the server reports when it changes. `None` must be confirmed by the script: a server that has
-    /// just become a replica may still answer this command, and may lack the epoch.
+    /// Reads the epoch so that the server reports when it changes. `None` must be confirmed by the script: a server
+    /// that has just become a replica may still answer this command, and may lack the epoch.
     async fn read_epoch(&self, owner: &SessionId) -> Result<Option<Epoch>, StoreError> {
         let place = self.epoch_place(owner);
         let mark = self.inner.link.mark([place.session.as_bytes(), place.generation.as_bytes()]);
@@ -95,9 +95,9 @@ impl RedisStore {
     /// epoch.
     pub(super) async fn keep_epoch(&self, owner: &SessionId, usage: Usage) -> Result<Epoch, StoreError> {
         let ensure = async || {
-            // An existing epoch is kept and returned. Each attempt has a new number. With the same number in both: the second
-            // attempt arrives before the first and stores it. The owner is revoked, and the epoch of that is lost. Then the
-            // first attempt arrives, and would bring the revoked epoch back.
+            // An existing epoch is kept and returned. Each attempt has a new number. With the same number in both: the
+            // second attempt arrives before the first and stores it. The owner is revoked, and the epoch of that is
+            // lost. Then the first attempt arrives, and would bring the revoked epoch back.
             let epoch = Epoch::generate().map_err(no_randomness)?;
             Ok::<_, StoreError>(self.write_epoch(&script::ENSURE_EPOCH, owner, epoch, usage).await)
         };

@@ -56,9 +56,9 @@ use crate::{
 /// writes a session also adds it to its owner's list. So a request that only reads takes one round trip, one that
 /// writes takes two, a login four and a logout two.
 ///
-/// In a cluster, the owner's keys are usually on another node. The epoch of a session with an owner then takes one more
-/// round trip. Adding the session to the owner's list takes one more at its first write in each process; a rename does
-/// it in parallel with its second round trip.
+/// In a cluster, the owner's keys can be on another node. So the epoch of a session with an owner takes one more round
+/// trip. Adding the session to the owner's list takes one more at its first write in each process; a rename does it in
+/// parallel with its second round trip.
 ///
 /// A load is one `MGET` if the process remembers the session's owner, and so which epoch to read. It remembers the
 /// owners of 16,384 sessions. Otherwise a load is a script, which takes the server longer. If another process has

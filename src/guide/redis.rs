@@ -11,7 +11,7 @@
 //! | `maxmemory-policy` | `noeviction` | otherwise, a full server logs visitors out; the store warns on connecting |
 //! | `appendonly` | `yes` | without it, a restart logs everybody out |
 //! | `appendfsync` | `everysec`, or `always` | a crash of the machine loses up to a second of writes, or none |
-//! | `min-replicas-to-write` | 1, with replicas | when cut off, a primary refuses logins and logouts that would be lost |
+//! | `min-replicas-to-write` | 1, with replicas | an isolated primary refuses logins and logouts that would be lost |
 //! | `tracking-table-max-keys` | at least the number of sessions used in an hour | only with the setting `tracking` |
 //!
 //! - Give sessions their own database, because walks (`count`, `ids`, `delete_idle`) scan all keys of it. If you also
@@ -38,8 +38,8 @@
 //! | a failed primary | unavailable until it is back | replaced by a replica | replaced by a replica |
 //! | loading a session with an owner | one round trip | one round trip | two, or one with `tracking` |
 //!
-//! A replica replaces a failed primary after `down-after-milliseconds` (Sentinel) or `cluster-node-timeout` (cluster) and
-//! an election. Until then, the primary's sessions are unavailable.
+//! A replica replaces a failed primary after `down-after-milliseconds` (Sentinel) or `cluster-node-timeout` (cluster)
+//! and an election. Until then, the primary's sessions are unavailable.
 //!
 //! One server is enough for most sites. With Sentinel, sessions survive the loss of a machine. A cluster is for more
 //! sessions than one machine can hold.
@@ -64,7 +64,7 @@
 //! | replicas | `INFO replication`: `connected_slaves`, and the lag | a replica is missing |
 //! | unanswered requests | `RedisStatistics::unanswered` | it grows: the limit is too short, or the server hangs |
 //! | unconfirmed writes | `RedisStatistics::not_replicated` | it grows |
-//! | lost connections | `RedisStatistics::connections_lost`, event `connection lost` | it grows without a server restart |
+//! | lost connections | `RedisStatistics::connections_lost`, event `connection lost` | it grows without restarts |
 //! | errors | target `session_layer::store::redis`, levels `warn` and `error` | any |
 //!
 //! # When something fails
@@ -82,8 +82,8 @@
 //!   `RedisStore`.
 //! - **`CROSSSLOT` or `MOVED` in an error**: a cluster was configured as a single server. Use `redis-cluster:`.
 //! - **All sessions must end**, for example because a backup has leaked: call `Sessions::end_all`. It also ends
-//!   sessions that are in use. Don't use `FLUSHALL`: the store can't tell requests that began before it from
-//!   later ones, so a request in progress could bring a session back.
+//!   sessions that are in use. Don't use `FLUSHALL`: the store can't tell requests that began before it from later ones, so
+//!   a request in progress could bring a session back.
 //!
 //! # Upgrades and moves
 //!

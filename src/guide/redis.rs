@@ -82,8 +82,8 @@
 //!   `RedisStore`.
 //! - **`CROSSSLOT` or `MOVED` in an error**: a cluster was configured as a single server. Use `redis-cluster:`.
 //! - **All sessions must end**, for example because a backup has leaked: call `Sessions::end_all`. It also ends
-//!   sessions that are in use. Don't use `FLUSHALL`: the store can't tell requests that began before it from later ones, so
-//!   a request in progress could bring a session back.
+//!   sessions that are in use. Don't use `FLUSHALL`: the store can't tell requests that began before it from later
+//!   ones, so a request in progress could bring a session back.
 //!
 //! # Upgrades and moves
 //!

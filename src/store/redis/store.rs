@@ -94,8 +94,8 @@ use crate::{
 /// # Leases
 ///
 /// A lease is stored in the session's value: it ends with the session, and taking it is one round trip. A waiting
-/// request is woken at once if the lease is released by its own process. For leases of other processes, it polls the
-/// server, after pauses that double from 20 to 160 ms, each shortened by a random part of up to one half.
+/// request is woken at once if its own process releases the lease. Otherwise, it polls the server, after pauses that
+/// double from 20 to 160 ms, each shortened by a random part of up to one half.
 ///
 /// # Clearing
 ///
@@ -146,9 +146,12 @@ use crate::{
 ///
 /// If the answer to a write is lost, the write may have happened, or may still happen.
 ///
-/// - An update, a touch, taking a lease, an end and a removal are sent once more. The script recognizes what the first
-///   request has done, by a nonce that is drawn before the first is sent. If the first request arrives later, it does
+/// - An update, a touch, an end and a removal are sent once more. An update has a nonce, drawn before the first request is
+///   sent, by which the script recognizes what that request has done. If the first request arrives later, it does
 ///   nothing.
+/// - Taking a lease is sent once more, too. The script recognizes the holder, and extends the lease. If the first request
+///   arrives after the lease has been released, it takes the lease again, until the same time. Releasing a lease is not
+///   sent again.
 /// - A create is read back, since a second one could bring back a session that was removed in between. So is a renewed
 ///   epoch.
 ///

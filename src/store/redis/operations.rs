@@ -228,7 +228,7 @@ impl RedisStore {
         let (reply, again) = sent(|| self.run(&script::REMOVE, &keys, &[])).await?;
         match reply {
             Reply::Done(_) => Ok(true),
-            // It can't be told whether this call or another one has removed it.
+            // This call or another one has removed it; the store can't tell which.
             Reply::Gone => again.map_or(Ok(false), Err),
             _ => Err(unexpected("another script's reply")),
         }
@@ -252,7 +252,7 @@ impl RedisStore {
             Reply::Done(_) => Ok(End::Ended),
             // Another write came first, so both attempts of this end find another nonce.
             Reply::Conflict(held) => Ok(End::Conflict(Some(held.stored))),
-            // It can't be told whether this end or another is the reason.
+            // This end or another is the reason; the store can't tell which.
             Reply::Gone => again.map_or(Ok(End::Gone), Err),
             _ => Err(unexpected("another script's reply")),
         }

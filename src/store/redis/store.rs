@@ -146,12 +146,12 @@ use crate::{
 ///
 /// If the answer to a write is lost, the write may have happened, or may still happen.
 ///
-/// - An update, a touch, an end and a removal are sent once more. An update has a nonce, drawn before the first request is
-///   sent, by which the script recognizes what that request has done. If the first request arrives later, it does
+/// - An update, a touch, an end and a removal are sent once more. An update has a nonce, drawn before the first request
+///   is sent, by which the script recognizes what that request has done. If the first request arrives later, it does
 ///   nothing.
-/// - Taking a lease is sent once more, too. The script recognizes the holder, and extends the lease. If the first request
-///   arrives after the lease has been released, it takes the lease again, until the same time. Releasing a lease is not
-///   sent again.
+/// - Taking a lease is sent once more, too. The script recognizes the holder, and extends the lease. If the first
+///   request arrives after the lease has been released, it takes the lease again, until the same time. Releasing a
+///   lease is not sent again.
 /// - A create is read back, since a second one could bring back a session that was removed in between. So is a renewed
 ///   epoch.
 ///

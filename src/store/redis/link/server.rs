@@ -26,8 +26,8 @@ use super::{
     tracking::Tracking,
 };
 
-/// A connection to a replica is replaced once it is this old. The store then looks for the primary again, by the server's
-/// name or at the Sentinels.
+/// A connection to a replica is replaced once it is this old. The store then looks for the primary again, by the
+/// server's name or at the Sentinels.
 const REPLICA_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// One server, and the connections to it. Each runtime that uses the store has its own connections, so no runtime

@@ -17,11 +17,11 @@ use crate::{
     store::{StoreError, Usage},
 };
 
-/// An owner's epoch, as last read.
+/// An owner's epoch as it was read.
 #[derive(Clone)]
 pub(super) struct KnownEpoch {
     epoch: Epoch,
-    /// Its expiry, in milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds.
     until: u64,
     mark: Mark,
     connection: Connection,

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 /// A Lua script. It is sent by its hash, and in full only to a server that doesn't have it.
 ///
-/// A script that creates or updates a session gets the nonce of the new value. If it finds that nonce stored, it replies
-/// as if it had just written it. [`sent`](super::operations::sent) says which scripts may be sent twice.
+/// A script that creates or updates a session gets the nonce of the new value. If it finds that nonce stored, it
+/// replies as if it had just written it. [`sent`](super::operations::sent) says which scripts may be sent twice.
 #[derive(Debug)]
 pub(super) struct Script {
     source: &'static str,

@@ -1,4 +1,4 @@
-//! Pages for those who run the crate.
+//! Guides for operating sessions in production.
 //!
 //! - [`redis`]: running sessions on Redis or Valkey.
 

@@ -1,23 +1,23 @@
-//! Whether a record that was loaded is still the one that is stored.
+//! Whether a loaded record is still the stored one.
 
 use std::{fmt, sync::Arc};
 
-/// Tells whether a record that was loaded is still the stored one, as far as the store knows without asking its backend.
+/// Tells whether a loaded record is still the stored one, as far as the store knows without asking its backend.
 ///
-/// A store whose backend reports changes adds one to the records that it loads
-/// ([`Stored::with_tracked`](super::Stored::with_tracked)). A [`CachedStore`](crate::CachedStore) then serves the record
-/// without asking the store, for as long as it is current.
+/// A store whose backend reports changes attaches a `Tracked` to the records that it loads
+/// ([`Stored::with_tracked`](super::Stored::with_tracked)). A [`CachedStore`](crate::CachedStore) then serves the
+/// record without a call to the store, for as long as it is current.
 #[derive(Clone)]
 pub struct Tracked(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl Tracked {
-    /// Creates one that calls this function, which must not block. Once it has returned `false`, it must not return
-    /// `true` again if the record may have changed.
+    /// Creates one from this function, which returns whether the record is current. It must not block. Once it has
+    /// returned `false`, it must not return `true` again if the record may have changed.
     pub fn new(is_current: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_current))
     }
 
-    /// Whether nothing is known to have changed the record since it was loaded.
+    /// Returns whether the record is current: no change is known since it was loaded.
     #[must_use]
     pub fn is_current(&self) -> bool {
         (self.0)()

@@ -1,4 +1,4 @@
-//! What the kit doesn't know of: keys, prefixes, lists, generations, clients and settings.
+//! What the kit doesn't cover: keys, prefixes, lists, generations, clients and settings.
 
 use std::time::{Duration, SystemTime};
 
@@ -90,7 +90,7 @@ async fn an_owners_list_holds_what_lives_and_is_repaired_where_it_is_read() {
     }
     let members = || server.cli(&["ZCARD", &list]).number();
     assert_eq!(members(), 4);
-    // An end, a removal and a tombstone take it off at once.
+    // An end, a removal and a tombstone remove a session from the list at once.
     store.remove(&one).await.unwrap();
     assert_eq!(members(), 3);
     let now = SystemTime::now();
@@ -100,7 +100,7 @@ async fn an_owners_list_holds_what_lives_and_is_repaired_where_it_is_read() {
     let renamed = store.rename(&three, &versions[2], &tombstone(), &id(), &next, usage(&next)).await.unwrap();
     assert!(matches!(renamed, Rename::Renamed(_)));
     assert_eq!(members(), 2, "the new one, and the fourth");
-    // What was evicted is left out, and taken off.
+    // An evicted session is left out of the answer, and removed from the list.
     server.cli(&["DEL", &key(&four)]);
     let owners = store.owners().unwrap();
     assert_eq!(owners.list_owner("ada").await.unwrap().len(), 1);
@@ -113,7 +113,7 @@ async fn an_owners_list_holds_what_lives_and_is_repaired_where_it_is_read() {
     assert_eq!(owners.list_owner("ada").await.unwrap().len(), 0);
     store.update(&id, &owned("ada", 1), &version, usage(&record(b"1"))).await.unwrap();
     assert_eq!(owners.list_owner("ada").await.unwrap().len(), 1);
-    // A key of another type in its place stops no session.
+    // A key of another type in the list's place doesn't prevent a session from being stored.
     server.cli(&["DEL", &list]);
     server.cli(&["SET", &list, "x"]);
     created(&store, &crate::support::id(), &owned("ada", 1)).await;
@@ -129,7 +129,8 @@ async fn a_store_without_lists_writes_none() {
     assert!(store.owners().is_none());
 }
 
-/// A clear that has raised some partitions and then failed: a renewal from one that it has not reached to one that it has.
+/// A clear has raised some partitions and then failed. The session is renewed from a partition that the clear has not
+/// reached to one that it has.
 #[tokio::test]
 async fn a_renewal_completes_a_clear_that_failed_half_way() {
     let server = Server::start(Product::Valkey, &[]);
@@ -142,7 +143,7 @@ async fn a_renewal_completes_a_clear_that_failed_half_way() {
     assert!(matches!(outcome, Rename::Gone), "{outcome:?}");
     assert!(store.load(&from).await.unwrap().is_none() && store.load(&to).await.unwrap().is_none());
     assert_eq!(server.cli(&["GET", &generation(&from)]).text(), "7");
-    // The other way round, the new session is in the newer generation and outlives the rest of the clear.
+    // The other way round, the new session has the newer generation, and survives the rest of the clear.
     let (from, to) = (to, id());
     let version = created(&store, &from, &next).await;
     let outcome = store.rename(&from, &version, &tombstone(), &to, &next, usage(&next)).await.unwrap();
@@ -193,7 +194,7 @@ async fn what_was_done_is_counted_and_a_closed_store_answers_nothing() {
     assert!(cause(&error).contains("closed"), "{error:?}");
 }
 
-/// What a process remembers of a session may be out of date: another process has changed its owner.
+/// What a process remembers of a session's owner may be out of date, since another process may have changed it.
 #[tokio::test]
 async fn the_epoch_of_a_session_that_changes_its_owner_elsewhere_is_that_of_the_new_owner() {
     for product in Product::ALL {
@@ -209,7 +210,7 @@ async fn the_epoch_of_a_session_that_changes_its_owner_elsewhere_is_that_of_the_
             let updated = there.update(&id, &next, &version, usage(&next)).await.unwrap();
             let Update::Updated(new) = updated else { panic!("{updated:?}") };
             version = new;
-            // The first load finds that it has asked for the wrong epoch.
+            // The first load finds that it has read the wrong epoch.
             assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::NotAsked);
             assert_eq!(loaded(&here, &id).await.owner_epoch, OwnerEpoch::Present(epoch));
         }
@@ -223,7 +224,7 @@ async fn the_epoch_of_a_session_that_changes_its_owner_elsewhere_is_that_of_the_
     }
 }
 
-/// Requests share a connection, which costs the least, but don't wait for each other where that takes long.
+/// Requests share a connection, which costs the least, but not while it is held up.
 #[tokio::test]
 async fn a_second_connection_is_made_only_when_the_first_is_held_up() {
     let server = Server::start(Product::Valkey, &[]);
@@ -244,7 +245,7 @@ async fn a_second_connection_is_made_only_when_the_first_is_held_up() {
     while store.statistics().requests == sent {
         tokio::task::yield_now().await;
     }
-    // One that waits behind it, until its visitor has gone.
+    // A load queues behind it, until its visitor has gone.
     tokio::time::timeout(Duration::from_millis(5), store.load(&id())).await.unwrap_err();
     proxy.delay(Duration::ZERO);
     store.load(&id()).await.unwrap();
@@ -252,7 +253,7 @@ async fn a_second_connection_is_made_only_when_the_first_is_held_up() {
     assert_eq!(store.statistics().connections_made, 2);
 }
 
-/// A request that is sent on a connection that the server has closed would have an unknown outcome.
+/// If a request were sent on a connection that the server has closed, its outcome would be unknown.
 #[tokio::test]
 async fn a_dead_connection_is_noticed_before_the_next_request() {
     let server = Server::start(Product::Redis, &[]);
@@ -261,7 +262,8 @@ async fn a_dead_connection_is_noticed_before_the_next_request() {
     let mut noticed = 0;
     for round in 0..20u8 {
         server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-        // Its end reaches the connection's task when the runtime polls the socket. A busy machine may take longer.
+        // The end of the connection reaches its task when the runtime polls the socket, which may take longer on a busy
+        // machine.
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }

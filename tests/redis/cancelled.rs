@@ -1,4 +1,4 @@
-//! Requests dropped at random points leave nothing to others.
+//! Requests that are dropped at random points leave nothing behind for other requests.
 
 use std::{
     future::poll_fn,
@@ -21,7 +21,7 @@ use crate::{
     support::*,
 };
 
-/// Looks like replies, and names its sender.
+/// A value that looks like replies, and names its sender.
 fn tagged(who: usize, round: usize) -> Vec<u8> {
     let mut bytes = format!("[{who}]$5\r\nhello\r\n+OK\r\n:{round}\r\n_\r\n").into_bytes();
     bytes.resize(bytes.len() + (random() % 700) as usize, b'0' + u8::try_from(who % 10).unwrap());
@@ -61,7 +61,7 @@ async fn drop_somewhere<F: Future>(future: F) -> bool {
 async fn ten_thousand_dropped_requests_give_nobody_anothers_bytes() {
     const DROPPED: usize = 10_000;
     let server = Server::start(Product::Redis, &[]);
-    // One connection, so that all requests share it.
+    // One connection, which all requests share.
     let store = builder(&server).connections(1).request_timeout(Duration::from_secs(20)).build().unwrap();
     let (dropped, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let mut droppers = Vec::new();
@@ -78,7 +78,7 @@ async fn ten_thousand_dropped_requests_give_nobody_anothers_bytes() {
                     0 => drop_somewhere(store.load(&id)).await,
                     1 => drop_somewhere(store.touch(&id, usage(&next))).await,
                     2 => drop_somewhere(store.update(&id, &next, &version, usage(&next))).await,
-                    // Never created: it has no effect in either case.
+                    // This id was never created, so the request has no effect in either case.
                     _ => drop_somewhere(store.remove(&crate::support::id())).await,
                 };
                 if unfinished {

@@ -1,6 +1,6 @@
-//! Each fault of a server, of Sentinels and of a cluster, under the load of three processes.
+//! Every fault of a server, of Sentinels and of a cluster, under the load of three processes.
 //!
-//! A short time by default. A long one, with what it saw:
+//! The faults last a short time by default. To run them for longer, and print a report:
 //!
 //! ```text
 //! SESSION_LAYER_CHAOS_SECONDS=60 cargo test --release --all-features --test redis chaos -- --nocapture
@@ -14,14 +14,14 @@ use crate::{
     server::{self, Cluster, MASTER, Product, Sentinels, Server, slot_of, wait_until},
 };
 
-/// How long the faults go on by default, in seconds.
+/// How long the faults last by default, in seconds.
 const SECONDS: u64 = 2;
 
 fn run(name: &str, url: &str, promise: Promise, fault: impl FnMut(u32)) -> Report {
     let timeout = LIMIT.as_millis();
     let mark = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{mark}timeout_ms={timeout}&connect_timeout_ms={timeout}");
-    // The ids of one first byte are in four slots.
+    // All ids with the same first byte are in four slots.
     let first_byte = name.contains("slot").then_some(FIRST_BYTE);
     Load { name: name.to_owned(), url, promise, first_byte, length: length(SECONDS), least: 2 }.run(fault)
 }
@@ -99,7 +99,7 @@ fn a_full_server_loses_nothing() {
     assert!(report.errors > 0, "it was full");
 }
 
-/// A primary that is killed, stopped, or replaced while it is well.
+/// Faults: the primary is killed, stopped, or replaced while it is healthy.
 fn promoted(name: &str, mut sentinels: Sentinels, options: &str, promise: Promise) {
     let replicas = sentinels.servers.len() - 1;
     let url = format!("redis-sentinel://{}/{MASTER}{options}", sentinels.addresses().join(","));
@@ -127,8 +127,8 @@ fn promoted(name: &str, mut sentinels: Sentinels, options: &str, promise: Promis
 
 #[test]
 fn a_promotion_by_sentinels_loses_nothing_that_all_replicas_have_confirmed() {
-    // While a primary that is well is replaced, there are two for a moment, and a further replica would confirm what
-    // the old one writes.
+    // While a healthy primary is replaced, there are two for a moment. A second replica would confirm what the old
+    // primary writes.
     let sentinels = Sentinels::start_with(Product::Redis, 1);
     promoted("Sentinel, replicas(1) of 1", sentinels, "?replicas=1", Promise::Acknowledged);
 }
@@ -138,7 +138,7 @@ fn a_promotion_by_sentinels_takes_back_only_what_is_documented() {
     promoted("Sentinel", Sentinels::start(Product::Valkey), "", Promise::Older);
 }
 
-/// A replica takes over its primary's slots, one pair of nodes after the other, and back.
+/// A replica takes over its primary's slots, for one pair of nodes after another, and back.
 fn failed_over(name: &str, product: Product, options: &str, promise: Promise, how: &[&[&str]]) {
     let cluster = Cluster::start(product);
     let url = format!("redis-cluster://{}{options}", cluster.addresses().join(","));
@@ -149,8 +149,8 @@ fn failed_over(name: &str, product: Product, options: &str, promise: Promise, ho
         let [old, new] = if is_primary(pair[0]) { pair } else { [pair[1], pair[0]] };
         wait_until("the primary knows its replica", || old.online_replicas() == 1);
         wait_until("the replica is the primary", || {
-            // The others don't vote for a successor of the same primary twice within some seconds, and a failover
-            // that is not elected is given up. Asked again while it goes on, it is refused.
+            // The other nodes don't vote for a successor of the same primary twice within a few seconds, and a failover
+            // that isn't elected is given up. A request for another failover during one is refused.
             let asked = std::time::Instant::now();
             let _ = new.ask(&[&["CLUSTER", "FAILOVER"][..], how[round % how.len()]].concat());
             while !is_primary(new) && asked.elapsed() < Duration::from_secs(6) {
@@ -158,7 +158,8 @@ fn failed_over(name: &str, product: Product, options: &str, promise: Promise, ho
             }
             is_primary(new)
         });
-        // Takeovers are not agreed on, so that the cluster may go back to the old one when it compares their numbers.
+        // The nodes don't vote on a takeover, so the cluster may return to the old primary when it compares their
+        // epochs.
         wait_until("one is the primary, and the other its replica", || {
             let [primary, replica] = if is_primary(new) { [new, old] } else { [old, new] };
             let port = i64::from(primary.port());
@@ -170,7 +171,7 @@ fn failed_over(name: &str, product: Product, options: &str, promise: Promise, ho
     });
 }
 
-/// The port of the node that serves the first slots of this third, as a node sees it.
+/// The port of the node that serves the first slots of this third, as seen by another node.
 fn serves(node: &Server, third: usize) -> Option<i64> {
     let slots = node.cli(&["CLUSTER", "SLOTS"]);
     let first = i64::try_from(third * 16_384 / 3).unwrap() + 1;
@@ -206,7 +207,7 @@ fn slots_that_move_lose_nothing() {
     run("a slot that moves", &url, Promise::All, |round| {
         let slot = slots[usize::try_from(round).unwrap() % slots.len()];
         let to = (cluster.primary_of(slot) + 1) % 3;
-        // Slowly, so that requests find it half-way.
+        // Slow, so that requests find the slot half moved.
         cluster.migrate(slot, to, |_| sleep(Duration::from_millis(2)));
     });
 }

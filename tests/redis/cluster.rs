@@ -1,4 +1,4 @@
-//! A cluster: slots that move, primaries that fail, nodes that are down.
+//! A cluster: moving slots, failing primaries, nodes that are down.
 
 use std::{
     sync::{
@@ -21,11 +21,11 @@ use crate::{
 
 fn builder(cluster: &Cluster) -> RedisStoreBuilder {
     let limit = Duration::from_millis(500);
-    // One of its nodes is enough.
+    // One of the nodes is enough.
     RedisStore::builder().cluster([cluster.nodes[0].address()]).connect_timeout(limit).request_timeout(limit)
 }
 
-/// An id whose session this node has.
+/// An id whose session is on this node.
 fn id_on(cluster: &Cluster, node: usize) -> SessionId {
     std::iter::repeat_with(id).find(|id| cluster.primary_of(slot(cluster, id)) == node).unwrap()
 }
@@ -34,7 +34,7 @@ fn slot(cluster: &Cluster, id: &SessionId) -> u16 {
     slot_of(&cluster.nodes[0], &key(id))
 }
 
-/// Adds one to a session's number. `false` if it is not known that this was done.
+/// Adds one to a session's number. Returns `false` if it is not known whether that was done.
 async fn increment(store: &RedisStore, id: &SessionId) -> bool {
     loop {
         let stored = match store.load(id).await {
@@ -52,7 +52,7 @@ async fn increment(store: &RedisStore, id: &SessionId) -> bool {
     }
 }
 
-/// What a store may answer while the cluster changes.
+/// The errors that a store may return while the cluster changes.
 fn excused(error: &session_layer::store::StoreError) -> bool {
     let kinds = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout, StoreErrorKind::OutcomeUnknown];
     assert!(kinds.contains(&error.kind()), "{error:?}");
@@ -75,7 +75,7 @@ async fn number(store: &RedisStore, id: &SessionId) -> u64 {
     std::str::from_utf8(value(&loaded(store, id).await)).unwrap().parse().unwrap()
 }
 
-/// Increments a session until it is told to stop, and counts what was acknowledged and what is unknown.
+/// Increments a session until it is stopped, and counts acknowledged increments and those with an unknown outcome.
 struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
@@ -116,7 +116,7 @@ impl Load {
         }
     }
 
-    /// How many increments were acknowledged, and how many may have happened.
+    /// Returns how many increments were acknowledged, and how many more may have happened.
     async fn stop(self) -> (u64, u64) {
         self.stop.store(true, Ordering::SeqCst);
         self.task.await.unwrap();
@@ -132,7 +132,7 @@ async fn a_slot_that_moves_under_load_loses_no_update() {
         created(&store, &id, &record(b"0")).await;
         let load = Load::start(&store, id);
         load.more(20).await;
-        // There and back, and there again.
+        // There, back, and there again.
         for to in [1, 2, 0, 1] {
             let (cluster, slot) = (Arc::clone(&cluster), slot(&cluster, &id));
             tokio::task::spawn_blocking(move || cluster.migrate(slot, to, |_| {})).await.unwrap();
@@ -145,14 +145,14 @@ async fn a_slot_that_moves_under_load_loses_no_update() {
     }
 }
 
-/// A session whose keys are at the target already is found there by `ASK`; one of which a part is still at the source
-/// has to wait, and the store says after its time that the cluster is changing.
+/// A session whose keys have all moved is found at the target by `ASK`. If some of its keys are still at the source,
+/// its requests wait, and the store reports after their time limit that the cluster is changing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_is_half_moved_is_followed() {
     for product in Product::ALL {
         let cluster = Cluster::start_with(product, 3, 0, &[]);
         let (store, id) = (builder(&cluster).build().unwrap(), id_on(&cluster, 0));
-        // From the first clear on, each partition has its generation beside the sessions.
+        // After the first clear, each partition has a generation along with its sessions.
         store.clearing().unwrap().clear().await.unwrap();
         let version = created(&store, &id, &record(b"1")).await;
         let slot = slot(&cluster, &id).to_string();
@@ -197,7 +197,7 @@ async fn a_primary_that_fails_is_replaced_by_its_replica() {
         let loads = ids.map(|id| Load::start(&store, id));
         loads[0].more(10).await;
 
-        // By hand: both sides agree on it.
+        // A manual failover, which both sides agree on.
         let replica = &cluster.nodes[3];
         replica.cli(&["CLUSTER", "FAILOVER"]);
         wait_until("the replica is a primary", || replica.info("role") == "master");
@@ -211,7 +211,7 @@ async fn a_primary_that_fails_is_replaced_by_its_replica() {
         wait_until("the killed one is in sync", || cluster.nodes[3].info("master_link_status") == "up");
         loads[0].more(10).await;
 
-        // Stopped: it keeps its connections open and answers nothing.
+        // Stopped: it keeps its connections open, and answers nothing.
         cluster.nodes[0].stop();
         wait_until("the replica is a primary again", || cluster.nodes[3].info("role") == "master");
         cluster.nodes[0].resume();
@@ -255,8 +255,8 @@ async fn a_cluster_that_lacks_a_part_says_so_and_serves_again() {
     }
 }
 
-/// A write that a node has carried out and that was not answered is told, and is not sent again behind the store's
-/// back.
+/// A write that a node has carried out, but not answered, is reported as such, and is not sent again without the
+/// store's knowledge.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_is_told() {
     let cluster = Cluster::start_with(Product::Valkey, 3, 0, &[]);
@@ -300,7 +300,7 @@ async fn the_sessions_of_all_primaries_are_listed_counted_and_cleared() {
     }
 }
 
-/// What the store's documentation lists for a cluster, beside what one server needs.
+/// Source: the permissions that the store's documentation lists for a cluster, besides those for a single server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_the_documented_permissions_can_do_everything_on_a_cluster() {
     for product in Product::ALL {

@@ -1,4 +1,4 @@
-//! What a store says of the servers that it connects to.
+//! What a store logs about the servers that it connects to.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -68,7 +68,7 @@ async fn an_eviction_policy_that_logs_people_out_is_warned_of_once() {
         }
         assert_eq!(events.count("evicts sessions"), warnings, "{policy}: {}", events.text());
     }
-    // Without a limit, nothing is ever evicted.
+    // Without a memory limit, nothing is ever evicted.
     let server = Server::start(Product::Valkey, &["--maxmemory-policy", "allkeys-lru"]);
     let events = Events::default();
     let _guard = events.record();
@@ -99,7 +99,7 @@ async fn events_name_the_session_and_nothing_of_its_data() {
     assert!(text.contains(&id.to_string()) && !text.contains("4111"), "{text}");
 }
 
-/// Answers as an older server does.
+/// Answers like an older server.
 fn older_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -107,7 +107,7 @@ fn older_server() -> String {
         for stream in listener.incoming().flatten() {
             let mut answers = stream.try_clone().unwrap();
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                // A command's name, or a part of it that is another command's name.
+                // Each line is a command's name, or a word that is another command's name.
                 let answer: &[u8] = match line.as_str() {
                     "HELLO" => b"%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n6.2.14\r\n$4\r\nrole\r\n$6\r\nmaster\r\n",
                     "CLIENT" => b"-ERR Unknown subcommand\r\n",

@@ -1,4 +1,4 @@
-//! The conformance kit over a real server.
+//! The conformance kit on a real server.
 
 use std::{
     fmt::Debug,
@@ -24,12 +24,12 @@ use crate::{
     unruly::{Habits, Twice, Unruly},
 };
 
-/// The harness for a server. Its clock is told to scripts, and is at first the server's own.
+/// The harness for a server. Its clock is passed to the scripts, and starts at the server's time.
 ///
-/// With a clock that the kit moves, no session may live so short that the server's clock, which can't be moved, ends it
-/// before; and a tombstone, which lives for a minute, must outlive the shortest session by far.
+/// If the kit moves the clock, no session may be so short-lived that the server's clock, which can't be moved, ends it
+/// first. A tombstone, which lives for a minute, must outlive the shortest session by far.
 fn harness(builder: RedisStoreBuilder, clock: Clock) -> Harness {
-    // More than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
+    // Longer than a debug build on a busy machine needs: the kit fails on any error that it did not cause.
     let limit = Duration::from_secs(5);
     let builder =
         builder.connect_timeout(limit).request_timeout(limit).clock(clock.clone()).value_size_limit(1_048_576);
@@ -44,7 +44,7 @@ fn harness(builder: RedisStoreBuilder, clock: Clock) -> Harness {
         .rounds(20)
 }
 
-/// With all hooks: damaged bytes, and an unavailable server that keeps its data.
+/// Adds all hooks: damaging bytes, and a server that is unavailable but keeps its data.
 fn with_hooks(server: Server, builder: RedisStoreBuilder, clock: Clock) -> Harness {
     let server = Arc::new(server);
     let (damaged, down, probe) = (Arc::clone(&server), Arc::clone(&server), builder.clone());
@@ -64,14 +64,14 @@ fn with_hooks(server: Server, builder: RedisStoreBuilder, clock: Clock) -> Harne
             if !is_down {
                 let probe = probe.build().expect("good settings");
                 while probe.load(&id()).await.is_err() {}
-                // The store under test recovers within this time.
+                // Within this time, the store under test recovers.
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         }
     })
 }
 
-/// All checks, several at once.
+/// Runs all checks, several at once.
 async fn run(open: impl Fn() -> Harness, leave_out: &[&str]) {
     let (mut running, at_once) = (JoinSet::new(), Arc::new(Semaphore::new(6)));
     let mut started = 0;
@@ -90,7 +90,8 @@ async fn run(open: impl Fn() -> Harness, leave_out: &[&str]) {
     let failures: Vec<_> =
         outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).map(ToString::to_string).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    // Only answers to lose are missing: see `answers_that_are_lost` and `answers_of_a_cluster_that_are_lost`.
+    // Only the hook for losing answers is missing; see `answers_that_are_lost` and
+    // `answers_of_a_cluster_that_are_lost`.
     let skipped = outcomes.iter().filter(|outcome| !outcome.check.starts_with("g6_"));
     let skipped: Vec<_> = skipped.flat_map(|outcome| outcome.skipped.iter().map(|skip| skip as &dyn Debug)).collect();
     assert!(skipped.is_empty(), "{}", lines(skipped));
@@ -104,16 +105,16 @@ fn tcp(product: Product, clock: &Clock) -> Harness {
     with_hooks(server, builder, clock.clone())
 }
 
-/// The checks that damage what is stored.
+/// The checks that damage stored bytes.
 const DAMAGE: [&str; 3] = ["g1_damaged_is_not_absent", "g5_damage_stays_as_it_is", "r4_damage_is_removed"];
 
-/// What is checked where a load reads the owner's epoch as well. On a cluster that may be on another node.
+/// The check that needs a load to read the owner's epoch as well. In a cluster, the epoch may be on another node.
 const EPOCH_WITH_RECORD: &str = "l6_the_epoch_with_a_record_is_the_present_one";
 
 /// The checks that make the backend unavailable.
 const OUTAGES: [&str; 2] = ["g1_unavailable_is_not_absent", "g5_an_outage_changes_nothing"];
 
-/// A prefix that no other check of these servers has.
+/// A prefix that no other check on these servers uses.
 fn own_prefix() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("kit-{}:", COUNT.fetch_add(1, Ordering::Relaxed))
@@ -131,7 +132,7 @@ fn over_cluster(cluster: &Arc<Cluster>) -> Harness {
     })
 }
 
-/// Stops and resumes all of them.
+/// Adds outages that stop and resume all of these servers.
 fn with_outages(harness: Harness, probe: RedisStoreBuilder, servers: impl Fn(bool) + Send + Sync + 'static) -> Harness {
     harness.outage(move |is_down| {
         servers(is_down);
@@ -167,7 +168,7 @@ fn sealed<S: SessionStore>(store: S) -> EncryptedStore<S> {
     EncryptedStore::new(store, KeyRing::new(Secret::from_bytes(secret).unwrap()))
 }
 
-/// Small enough that the kit's checks evict.
+/// A cache small enough that the kit's checks make it evict.
 fn cached<S: SessionStore>(store: S, clock: &Clock) -> CachedStore<S> {
     CachedStore::with_config(store, CacheConfig::new().capacity(64).clock(clock.clone()))
 }
@@ -189,13 +190,13 @@ async fn a_unix_socket_passes_the_kit() {
         let builder = RedisStore::builder().server(server.socket().display().to_string()).prefix("s*[a-z]\\:");
         harness(builder, conformance::manual_clock()).keep(server)
     };
-    // The hooks are for the other tests.
+    // The other tests have the hooks for these.
     let with_hooks = ["g1_damaged_is_not_absent", "g5_damage_stays_as_it_is", "r4_damage_is_removed"];
     run(open, &[&with_hooks[..], &["g1_unavailable_is_not_absent", "g5_an_outage_changes_nothing"]].concat()).await;
 }
 
-/// With the server's own expiry: sessions end while the kit waits. What has expired is removed by the server, which
-/// does not say how much that was.
+/// Uses the server's own expiry: sessions end while the kit waits. The server removes what has expired, and does not
+/// report how much that was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_clock_passes_the_kit() {
     let open = || {
@@ -220,14 +221,14 @@ async fn a_cached_and_sealed_store_passes_the_kit() {
     run(open, &[]).await;
 }
 
-/// A write that the server has carried out and that was not answered happens once, at each of its round trips.
+/// A write that the server has carried out, but not answered, happens once. This is tested at each of its round trips.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost() {
     for product in Product::ALL {
         for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
             let server = Server::start(product, &[]);
             let proxy = Arc::new(Proxy::start(server.port()).await);
-            // One connection: a request of another would be counted as well.
+            // One connection: with more, requests on another one would be counted, too.
             let builder = RedisStore::builder().server(proxy.address()).connections(1);
             let harness = harness(builder, conformance::manual_clock()).keep(server).lose_answers(move |nth| {
                 let lost = proxy.lose_answer(nth);
@@ -240,7 +241,7 @@ async fn answers_that_are_lost() {
     }
 }
 
-/// The same in a cluster, where the requests of one operation go to several nodes.
+/// Like `answers_that_are_lost`, in a cluster, where the requests of one operation go to several nodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_a_cluster_that_are_lost() {
     let cluster = Arc::new(Cluster::start_with(Product::Redis, 3, 0, &[]));
@@ -248,7 +249,7 @@ async fn answers_of_a_cluster_that_are_lost() {
     let addresses = || proxies.iter().map(Proxy::address);
     for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
         let builder = RedisStore::builder().cluster(addresses()).connections(1).prefix(own_prefix());
-        // One of them arms all.
+        // One of the proxies arms all of them.
         let proxies = Arc::clone(&proxies);
         let harness = harness(builder, conformance::manual_clock()).keep(Arc::clone(&cluster));
         let harness = harness.lose_answers(move |nth| {
@@ -261,8 +262,8 @@ async fn answers_of_a_cluster_that_are_lost() {
     }
 }
 
-/// What a server executes twice, or in another order than it was sent, is told as if it had happened once. (A removal
-/// that is executed again after a create of the same id also removes that; but no id is used twice.)
+/// If the server executes requests twice or in another order, the answers are as if each had happened once. (A removal
+/// that is executed again after a create of the same id removes that as well; but no id is used twice.)
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_executed_twice_and_in_another_order_pass_the_kit() {
     let server = Arc::new(Server::start(Product::Valkey, &[]));
@@ -276,7 +277,7 @@ async fn requests_executed_twice_and_in_another_order_pass_the_kit() {
     assert!(proxy.counts()[0] > 1_000 && proxy.counts()[1] > 100, "{:?}", proxy.counts());
 }
 
-/// Three primaries with a replica each. Between them the sessions, epochs and lists of one owner are on different
+/// Three primaries with one replica each, so that the sessions, the epoch and the list of an owner are on different
 /// nodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_passes_the_kit() {
@@ -288,7 +289,7 @@ async fn a_cluster_passes_the_kit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_away_says_so() {
-    // Nodes that are stopped together need not elect others.
+    // A long timeout, so that nodes that are stopped together don't elect others.
     let cluster = Arc::new(Cluster::start_with(Product::Valkey, 3, 1, &["--cluster-node-timeout", "30000"]));
     let open = || {
         let (probe, nodes) = (RedisStore::builder().cluster(cluster.addresses()), Arc::clone(&cluster));
@@ -311,7 +312,7 @@ async fn sealed_and_cached_sessions_on_a_cluster_pass_the_kit() {
     run(open, &[&OUTAGES[..], &DAMAGE, &[EPOCH_WITH_RECORD]].concat()).await;
 }
 
-/// Writes wait for a replica.
+/// With writes that wait for a replica.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_primary_that_sentinels_name_passes_the_kit() {
     for product in Product::ALL {

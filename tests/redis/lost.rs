@@ -1,4 +1,4 @@
-//! Requests and answers that are lost: what is told of them, by one more request.
+//! Lost requests and lost answers: how one more request finds out what happened.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +26,8 @@ impl Lossy {
         let proxy = Proxy::start(server.port()).await;
         let builder = RedisStore::builder().server(proxy.address()).connections(1);
         let store = builder.request_timeout(Duration::from_secs(5)).build().unwrap();
-        // The server has the scripts, so that none is refused in place of being lost.
+        // The server gets the scripts first. Otherwise it would refuse an unknown script, and that request would be the
+        // lost one.
         let later = Usage::keep_for(SystemTime::now(), Duration::from_secs(3_600));
         created(&store, &id(), &record(b"1")).await;
         store.ensure_epoch("warm", later).await.unwrap();
@@ -95,7 +96,7 @@ async fn an_end_is_told_unless_it_was_done_and_not_answered() {
     }
 }
 
-/// A create is not sent again: it could bring back what was removed in between.
+/// A create is not sent again, since it could bring back a session that was removed in between.
 #[tokio::test]
 async fn a_create_is_read_back() {
     let lossy = Lossy::new().await;
@@ -132,7 +133,7 @@ async fn a_renewal_and_the_epochs_are_told() {
     assert!(matches!(renamed, Rename::Renamed(_)), "{renamed:?}");
 }
 
-/// A replica that is behind has what the primary was asked before it stopped.
+/// A replica that lags: it has what the primary had written before the replica was stopped.
 struct Behind {
     primary: Server,
     replica: Server,
@@ -159,8 +160,8 @@ impl Behind {
     }
 }
 
-/// A second look that finds what the first request has written must not take it for confirmed by replicas: if the
-/// primary fails, it is gone.
+/// If reading back finds the first request's write, it must not count as confirmed by replicas: if the primary fails,
+/// the write is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
     for product in Product::ALL {
@@ -170,7 +171,7 @@ async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
         let version = created(&store, &id, &record(b"1")).await;
         let epoch = store.ensure_epoch("ada", later).await.unwrap();
         let lose = || proxy.arm("EVAL", Fault::CutReply);
-        // The replica is up, and behind.
+        // The replica is connected, but lags.
         replica.stop();
         lose();
         let unknown = [
@@ -187,7 +188,7 @@ async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
         for answer in unknown {
             assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown, "{product:?}");
         }
-        // All of it was done, by a primary that may now fail.
+        // All of it was carried out, by a primary that may fail now.
         assert!(store.load(&new).await.unwrap().is_some());
         assert_eq!(value(&loaded(&store, &id).await), b"2");
         assert_ne!(store.owner_epoch("ada").await.unwrap(), Some(epoch));
@@ -195,7 +196,7 @@ async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
     }
 }
 
-/// A second look that replicas confirm is an answer.
+/// If replicas confirm the second request, the write is acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_answered_and_a_replica_has_is_acknowledged() {
     for product in Product::ALL {

@@ -1,4 +1,4 @@
-//! The Redis store, against real Redis and Valkey processes.
+//! The Redis store, on real Redis and Valkey processes.
 #![cfg(unix)]
 #![allow(missing_docs, unreachable_pub, reason = "the parts of a test")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails, also in its helpers")]

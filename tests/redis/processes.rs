@@ -1,4 +1,4 @@
-//! Two application processes on one server, and on a cluster. The second is this test's own program, started again.
+//! Two application processes on one server, and on a cluster. The second process is this test's program, started again.
 
 use crate::{
     server::{Cluster, Product, Server},

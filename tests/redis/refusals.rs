@@ -1,4 +1,4 @@
-//! What a server refuses changes nothing, and the error says what to do.
+//! A request that the server refuses changes nothing, and the error says what to do.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     support::*,
 };
 
-/// An error that promises that nothing was changed, and whose cause says this.
+/// Checks that an error guarantees that nothing was changed, and that its cause contains `why`.
 fn refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, kind: StoreErrorKind, why: &str) {
     let error = answer.expect_err(why);
     assert_eq!(error.kind(), kind, "{error:?}");
@@ -73,9 +73,11 @@ async fn a_replica_is_refused_for_writes_and_for_reads() {
     replica.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
     wait_until("the replica is in sync", || replica.info("master_link_status") == "up");
     let (there, next) = (builder(&replica).build().unwrap(), record(b"2"));
-    // What a replica holds may be old, or missing while it fetches the primary's data: it must not say "gone".
+    // A replica's data may be old, or missing while it copies the primary's, so it must not answer that a session is
+    // gone.
     let missing = crate::support::id();
-    // A session that was loaded when it was a primary is there for a moment, and is never gone.
+    // A session that was loaded while this server was a primary is returned for a moment longer, and is never reported
+    // as gone.
     replica.cli(&["REPLICAOF", "NO", "ONE"]);
     assert_eq!(loaded(&there, &id).await.version, version);
     replica.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
@@ -114,7 +116,7 @@ async fn a_replica_is_refused_for_writes_and_for_reads() {
     assert_eq!(loaded(&there, &id).await.version, version);
 }
 
-/// The commands and keys that the store's documentation lists.
+/// The commands and keys that the store's documentation lists as permissions.
 pub const PERMISSIONS: [&str; 23] = [
     "~session:*",
     "resetchannels",
@@ -242,7 +244,7 @@ async fn a_server_that_can_not_save_or_lacks_replicas_writes_nothing() {
         let server = Server::start(product, &[]);
         let (store, id, next) = (store(&server), id(), record(b"2"));
         let version = created(&store, &id, &record(b"1")).await;
-        // Where the snapshot would be is a folder.
+        // A folder is in the place of the snapshot file.
         std::fs::create_dir(server.folder().join("dump.rdb")).unwrap();
         server.cli(&["CONFIG", "SET", "save", "3600 1"]);
         server.cli(&["BGSAVE"]);

@@ -1,4 +1,4 @@
-//! A store that is shared by several runtimes, some of them busy, stopped or gone.
+//! A store shared by several runtimes, some of them busy, stopped or gone.
 
 use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread, time::Duration};
 
@@ -20,12 +20,12 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs this on another runtime.
+/// Runs a future on another runtime.
 fn elsewhere<T>(future: impl Future<Output = T>) -> T {
     runtime().block_on(future)
 }
 
-/// Polls a request once, which sends it, and leaves it there.
+/// Polls a request once, which sends it, and then drops it.
 async fn begin(request: impl Future) {
     let mut request = pin!(request);
     poll_fn(|context| Poll::Ready(request.as_mut().poll(context).is_pending())).await;
@@ -61,7 +61,7 @@ impl Drop for Blocked {
     }
 }
 
-/// A store and a session in it, whose first runtime is gone.
+/// A store with a session in it, whose first runtime is gone.
 fn stored(builder: RedisStoreBuilder) -> (RedisStore, SessionId) {
     let store = builder.connections(1).request_timeout(Duration::from_secs(5)).build().unwrap();
     let id = id();
@@ -86,7 +86,7 @@ fn a_busy_runtime_delays_no_other() {
     drop(blocked);
 }
 
-/// In a cluster, each runtime has connections of its own to each node.
+/// In a cluster, each runtime has its own connections to each node.
 #[test]
 fn a_busy_runtime_delays_no_other_in_a_cluster() {
     let cluster = Cluster::start_with(Product::Valkey, 3, 0, &[]);
@@ -103,7 +103,7 @@ fn a_busy_runtime_delays_no_other_in_a_cluster() {
     drop(blocked);
 }
 
-/// Runtimes that end in the middle of a request: one is dropped, the other is kept but never polled again.
+/// Two runtimes end in the middle of a request: one is dropped, the other is kept but never polled again.
 #[test]
 fn the_end_of_a_runtime_closes_no_other_runtimes_connections() {
     let server = Server::start(Product::Valkey, &[]);
@@ -123,7 +123,7 @@ fn the_end_of_a_runtime_closes_no_other_runtimes_connections() {
         }
     });
     assert_eq!(store.statistics().connections_made, made);
-    // The runtime that is not polled has a request of which nothing is known. It is waited for no longer than for
+    // The runtime that is not polled has a request with an unknown outcome. `close` waits for it no longer than for
     // others.
     let closed = mine.block_on(async { tokio::time::timeout(GENEROUS, store.close()).await.expect("close ends") });
     assert_eq!(closed.unwrap_err().kind(), StoreErrorKind::Timeout);
@@ -132,7 +132,8 @@ fn the_end_of_a_runtime_closes_no_other_runtimes_connections() {
     drop(stopped);
 }
 
-/// A runtime that is dropped in the middle of its writes: each has happened, or not, and the others go on.
+/// A runtime is dropped in the middle of its writes. Each write has happened or has not, and other runtimes are
+/// unaffected.
 #[test]
 fn what_a_runtime_that_is_dropped_has_begun_is_whole() {
     let server = Server::start(Product::Redis, &[]);
@@ -146,7 +147,7 @@ fn what_a_runtime_that_is_dropped_has_begun_is_whole() {
         other.block_on(async {
             loaded(&store, &id).await;
             begin(store.update(&id, &next, &held.version, usage(&next))).await;
-            // Some are dropped before the connection's task has sent anything.
+            // Half of the runtimes are dropped before the connection's task has sent anything.
             if round % 2 == 0 {
                 tokio::task::yield_now().await;
             }
@@ -165,7 +166,7 @@ fn what_a_runtime_that_is_dropped_has_begun_is_whole() {
     assert_eq!(store.statistics().not_sent, 0);
 }
 
-/// Connections of runtimes that have ended are closed, and their places given up.
+/// Connections of runtimes that have ended are closed, and their places are removed.
 #[test]
 fn runtimes_that_are_gone_leave_no_connections() {
     let server = Server::start(Product::Redis, &[]);
@@ -173,12 +174,12 @@ fn runtimes_that_are_gone_leave_no_connections() {
     for _ in 0..10 {
         elsewhere(loaded(&store, &id));
     }
-    // The helper's own is by the socket.
+    // The helpers' own connection uses the socket.
     crate::server::wait_until("all are closed", || !server.cli(&["CLIENT", "LIST"]).text().contains("addr=127.0.0.1"));
 }
 
-/// The worker that should run the connection's task runs something else. The other requests end in time, and later
-/// requests use another connection.
+/// The worker thread that should run the connection's task is blocked. The other requests end within their time limit,
+/// and later requests use another connection.
 #[test]
 fn a_connection_whose_task_does_not_run_is_replaced() {
     let server = Server::start(Product::Redis, &[]);
@@ -219,7 +220,7 @@ fn a_connection_whose_task_does_not_run_is_replaced() {
     });
 }
 
-/// A handshake that never ends, with a connect limit that is longer than the request's limit.
+/// A handshake never ends, and the limit for connecting is longer than the request's limit.
 #[tokio::test]
 async fn a_request_that_waits_for_a_connection_ends_in_its_own_time() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -251,12 +252,12 @@ async fn a_request_that_waits_for_a_connection_ends_in_its_own_time() {
     }
 }
 
-/// A request that was reported as failed has no later effect. A request that may have one is reported as unknown.
+/// A request that is reported as failed has no later effect. A request that may have one is reported as unknown.
 #[tokio::test]
 async fn a_request_not_sent_in_time_is_never_sent() {
     let server = Server::start(Product::Redis, &[]);
     let store = builder(&server).connections(1).queue(4).build().unwrap();
-    // Together larger than the sockets' buffers, so that some requests are still queued at the limit.
+    // Together, these are larger than the sockets' buffers, so some requests are still queued when the limit passes.
     let big = record(&vec![b'x'; 900_000]);
     created(&store, &id(), &record(b"1")).await;
     server.stop();

@@ -18,7 +18,7 @@ fn builder(sentinels: &Sentinels) -> RedisStoreBuilder {
     RedisStore::builder().sentinels(sentinels.addresses(), MASTER).connect_timeout(limit).request_timeout(limit)
 }
 
-/// Waits until the store writes again. What it answers until then promises nothing wrong.
+/// Waits until the store can write again. Until then, its errors must be of the expected kinds.
 async fn written_again(store: &RedisStore, id: &SessionId, n: &[u8]) {
     let limit = Instant::now() + Duration::from_secs(30);
     loop {
@@ -47,11 +47,11 @@ async fn the_store_follows_the_primary() {
         let (store, id) = (builder(&sentinels).replicas(1).build().unwrap(), id());
         created(&store, &id, &record(b"1")).await;
 
-        // Promoted while both are well: the old one becomes a replica.
+        // A failover while both are healthy: the old primary becomes a replica.
         let second = sentinels.failover();
         written_again(&store, &id, b"2").await;
 
-        // Stopped: it keeps its connections open and answers nothing.
+        // Stopped: it keeps its connections open, and answers nothing.
         sentinels.servers[second].stop();
         let third = sentinels.wait_for_other_master(second);
         written_again(&store, &id, b"3").await;
@@ -70,7 +70,7 @@ async fn the_store_follows_the_primary() {
     }
 }
 
-/// One Sentinel that answers is enough, and none is an error that says so.
+/// One Sentinel that answers is enough. If none answers, the error says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinels_that_are_down_are_passed_over() {
     let mut sentinels = Sentinels::start(Product::Valkey);
@@ -94,7 +94,7 @@ async fn a_name_that_the_sentinels_do_not_know_is_an_error() {
     assert!(RedisStore::from_url(&url).unwrap().load(&id()).await.unwrap().is_none());
 }
 
-/// What the store's documentation lists for Sentinel, beside what one server needs.
+/// The permissions that the store's documentation lists for Sentinel, besides those for a single server.
 #[tokio::test(flavor = "multi_thread")]
 async fn users_with_the_documented_permissions_are_enough() {
     for product in Product::ALL {
@@ -118,8 +118,8 @@ async fn users_with_the_documented_permissions_are_enough() {
     }
 }
 
-/// What a failover does to a logout that the primary has answered and that no replica has: it is undone. A store that
-/// waits for a replica says that it doesn't know.
+/// The primary has answered a logout that no replica has. A failover undoes it. A store that waits for a replica
+/// reports an unknown outcome instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_that_no_replica_has_is_undone_by_a_failover_and_waiting_tells() {
     for product in Product::ALL {
@@ -132,7 +132,7 @@ async fn a_logout_that_no_replica_has_is_undone_by_a_failover_and_waiting_tells(
         let primary = sentinels.master();
         let replicas: Vec<_> = (0..3).filter(|index| *index != primary).collect();
         replicas.iter().for_each(|index| sentinels.servers[*index].stop());
-        // What was sent to them would be read when they are resumed.
+        // Otherwise, the replicas would read what was sent to them when they are resumed.
         sentinels.servers[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]);
         assert!(quick.remove(&first).await.unwrap(), "logged out, says the primary");
         let error = waiting.remove(&second).await.unwrap_err();

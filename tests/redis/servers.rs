@@ -1,4 +1,4 @@
-//! The servers of these tests: each kind starts, answers, fails and comes back.
+//! The test servers themselves: each kind starts, answers, fails and comes back.
 
 use crate::{
     certificate::Certificate,

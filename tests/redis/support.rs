@@ -1,4 +1,4 @@
-//! Shared by these tests.
+//! Helpers for these tests.
 
 use std::{
     sync::Arc,
@@ -32,7 +32,7 @@ pub fn store(server: &Server) -> RedisStore {
     builder(server).build().expect("good settings")
 }
 
-/// A proxy for each node of a cluster, through which clients reach it. Faults are armed for all of them together.
+/// A proxy for each node of a cluster, through which clients reach the node. Faults are armed for all proxies together.
 pub async fn proxied(cluster: &Cluster) -> Vec<Proxy> {
     let mut proxies: Vec<Proxy> = Vec::new();
     for node in &cluster.nodes {
@@ -63,7 +63,7 @@ pub fn key(id: &SessionId) -> String {
     format!("session:{{{:03x}}}:{id}", u16::from(first) << 2 | u16::from(second) >> 6)
 }
 
-/// A session with this value under `n`.
+/// A session with this value in the entry `n`.
 pub fn record(n: &[u8]) -> Arc<Record> {
     let entries = Entries::from_sorted([("n", n)].into_iter()).expect("one entry");
     Arc::new(
@@ -71,13 +71,13 @@ pub fn record(n: &[u8]) -> Arc<Record> {
     )
 }
 
-/// The same with an owner.
+/// A session with an owner.
 pub fn owned(owner: &str, epoch: u64) -> Arc<Record> {
     let owner = Owner::new(owner, Epoch::from_u64(epoch)).expect("a name");
     Arc::new((*record(b"1")).clone().with_owner(Some(owner)))
 }
 
-/// A tombstone like a login's.
+/// A tombstone like that of a login.
 pub fn tombstone() -> Arc<Record> {
     let check = TokenCheck::from_bytes([9; 16]);
     Arc::new(Record::tombstone(check, SystemTime::now(), Duration::from_secs(60), None).expect("random numbers"))
@@ -102,12 +102,12 @@ pub async fn loaded(store: &impl SessionStore, id: &SessionId) -> Stored {
     store.load(id).await.expect("the store answers").expect("it is there")
 }
 
-/// The store of a URL.
+/// Opens the store with this URL.
 pub async fn open(url: &str) -> DynStore {
     connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
-/// A session with this number.
+/// A session with this number as its value.
 pub fn numbered(n: u64) -> Arc<Record> {
     record(&n.to_le_bytes())
 }
@@ -116,7 +116,7 @@ pub fn number(stored: &Stored) -> u64 {
     u64::from_le_bytes(value(stored).try_into().expect("8 bytes"))
 }
 
-/// Adds one, as often as it takes. `false` if the session is gone.
+/// Adds one, retrying until it succeeds. Returns `false` if the session is gone.
 pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
     loop {
         let Some(held) = store.load(id).await.expect("it answers") else { return false };
@@ -129,25 +129,25 @@ pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
     }
 }
 
-/// A session that is stored.
+/// Stores a new session, and returns its id.
 pub async fn stored(store: &RedisStore) -> SessionId {
     let id = id();
     created(store, &id, &record(b"1")).await;
     id
 }
 
-/// Random numbers, different in each run.
+/// A random number, different in each run.
 pub fn random() -> u64 {
     let (one, two) = id().as_uuid().as_u64_pair();
     one ^ two.rotate_left(17)
 }
 
-/// The cause of an error, in words.
+/// The message of an error's cause.
 pub fn cause(error: &StoreError) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
-/// A route behind the layer, and a browser.
+/// A route behind the layer, and its visitor's browser.
 pub struct Site {
     layer: SessionLayer,
     cookie: Option<String>,
@@ -158,7 +158,7 @@ impl Site {
         Self { layer: SessionLayer::builder(store.clone()).build().expect("good settings"), cookie: None }
     }
 
-    /// Sends the browser's cookie to a route with this handler, and keeps the cookie of the response.
+    /// Sends the browser's cookie to a route with this handler, and stores the cookie from the response.
     pub async fn visit<H: Handler<T, ()>, T: 'static>(&mut self, handler: H) -> StatusCode {
         let router = Router::new().route("/", any(handler)).layer(self.layer.clone());
         let mut request = Request::builder().uri("/");

@@ -1,4 +1,4 @@
-//! TLS to servers whose certificate the test creates.
+//! TLS to servers whose certificates the test creates.
 
 use session_layer::{
     RedisStore, SessionStore,
@@ -28,7 +28,7 @@ async fn only_a_trusted_server_is_used() {
         builder(&server).tls(RedisTls::with_system_roots()),
         // Without TLS.
         builder(&server),
-        // The certificate is for the address, not for this name of it.
+        // The certificate is for the address, not for this host name.
         builder(&server).server(server.address().replace("127.0.0.1", "localhost")).tls(trusting(&ours)),
     ];
     for builder in refusals {

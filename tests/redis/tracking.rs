@@ -1,6 +1,6 @@
-//! Client-side caching: what was read is served without a round trip until the server says that it may have changed.
+//! Client-side caching: a session is served without a round trip until the server reports that it may have changed.
 //!
-//! How late a change by another process is seen, with figures:
+//! To measure how late a change by another process is seen:
 //!
 //! ```text
 //! SESSION_LAYER_WINDOW=100000 cargo test --release --test redis window -- --nocapture
@@ -27,7 +27,7 @@ use crate::{
     support::*,
 };
 
-/// Longer than any pause of a busy machine, so that nothing but messages ends what is tracked.
+/// Longer than any pause of a busy machine, so that only messages end what is tracked.
 const LONG: Duration = Duration::from_secs(60);
 
 fn tracking(server: &Server) -> RedisStore {
@@ -63,7 +63,7 @@ fn sealed<S: SessionStore>(store: S) -> EncryptedStore<S> {
     EncryptedStore::new(store, KeyRing::new(Secret::from_bytes(secret).unwrap()))
 }
 
-/// How many requests the store has made meanwhile.
+/// Returns how many requests the store has sent during the call.
 async fn requests(store: &RedisStore, call: impl Future) -> u64 {
     let before = store.statistics().requests;
     call.await;
@@ -76,13 +76,13 @@ async fn a_cached_session_is_served_without_a_request_until_another_process_chan
         let server = Server::start(product, &[]);
         let (ours, other) = (tracking(&server), store(&server));
         let cached = CachedStore::new(ours.clone());
-        // The server has the scripts.
+        // So that the server has the scripts.
         let warm = loaded(&ours, &stored(&ours).await).await;
         ours.refresh(&id(), &warm).await.unwrap();
         let id = id();
         let first = record(b"1");
         cached.create(&id, &first, usage(&first)).await.unwrap();
-        // What this process has written is validated once.
+        // A session that this process has written is validated once.
         assert_eq!(requests(&ours, cached.load(&id)).await, 1);
         let some = async {
             for _ in 0..100 {
@@ -99,7 +99,7 @@ async fn a_cached_session_is_served_without_a_request_until_another_process_chan
 
         assert!(other.remove(&id).await.unwrap());
         until("the end", async || cached.load(&id).await.unwrap().is_none()).await;
-        // And a write of what was seen before brings nothing back.
+        // A write that names a version from before the removal brings nothing back.
         assert_eq!(cached.update(&id, &next, &held.version, usage(&next)).await.unwrap(), Update::Gone);
     }
 }
@@ -145,7 +145,7 @@ async fn every_kind_of_change_ends_what_is_tracked() {
         server.cli(&["FLUSHALL"]);
         until_changed("FLUSHALL", &before).await;
 
-        // Redis says that a key has expired when it removes it.
+        // Redis reports an expired key when it removes it.
         let id = self::id();
         let short = record(b"1");
         other.create(&id, &short, Usage::keep_for(SystemTime::now(), Duration::from_millis(300))).await.unwrap();
@@ -160,7 +160,7 @@ async fn every_kind_of_change_ends_what_is_tracked() {
     }
 }
 
-/// Scripts read as well: what a process has not seen before is read by one.
+/// Scripts are tracked as well. A session that the process has not seen before is read by a script.
 #[tokio::test]
 async fn what_scripts_read_is_tracked_and_through_a_seal_as_well() {
     for product in Product::ALL {
@@ -196,7 +196,7 @@ async fn a_request_of_a_logged_in_visitor_makes_no_round_trip_until_the_owner_is
         let (ours, other) = (tracking(&server), store(&server));
         let mut site = Site::new(&CachedStore::new(ours.clone()));
         assert_eq!(site.visit(login).await, StatusCode::OK);
-        // The first validates the session that this process has written, the second reads the epoch.
+        // The first visit validates the session that this process has written, and the second reads the epoch.
         assert_eq!((site.visit(owner).await, site.visit(owner).await), (StatusCode::OK, StatusCode::OK));
         let visits = async {
             for _ in 0..20 {
@@ -209,7 +209,7 @@ async fn a_request_of_a_logged_in_visitor_makes_no_round_trip_until_the_owner_is
     }
 }
 
-/// This process need not wait for the server's message.
+/// This process needn't wait for the server's message about its own changes.
 #[tokio::test]
 async fn what_this_process_changes_it_sees_at_once() {
     let server = Server::start(Product::Redis, &[]);
@@ -228,7 +228,7 @@ async fn what_this_process_changes_it_sees_at_once() {
     }
 }
 
-/// If nothing comes from the server any more, neither answers nor messages, the time limit ends what is tracked.
+/// If nothing arrives from the server any more, neither answers nor messages, the window limits what is tracked.
 #[tokio::test]
 async fn a_silent_connection_is_relied_on_for_the_window_only() {
     let server = Server::start(Product::Valkey, &[]);
@@ -246,7 +246,7 @@ async fn a_silent_connection_is_relied_on_for_the_window_only() {
     let other = store(&server);
     let id = stored(&other).await;
     until("it is cached", async || cached.load(&id).await.is_ok()).await;
-    // From now on the other process's logout is not reported.
+    // From now on, the other process's logout is not reported here.
     proxy.delay(Duration::from_secs(600));
     assert!(other.remove(&id).await.unwrap());
     let logged_out = Instant::now();
@@ -261,13 +261,13 @@ async fn a_silent_connection_is_relied_on_for_the_window_only() {
             }
         }
     }
-    // With the network back, it is gone.
+    // When the network is back, the session is gone.
     proxy.delay(Duration::ZERO);
     proxy.cut();
     until("it answers again", async || cached.load(&id).await.is_ok_and(|stored| stored.is_none())).await;
 }
 
-/// Requests that are answered renew the window of all that their connection tracks.
+/// Answered requests renew the window for everything that is tracked on their connection.
 #[tokio::test]
 async fn one_request_in_each_window_is_enough_for_all_sessions() {
     let server = Server::start(Product::Redis, &[]);
@@ -287,7 +287,7 @@ async fn one_request_in_each_window_is_enough_for_all_sessions() {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    // Each window needs one; on a busy machine, several windows can pass between two loads.
+    // Each window needs one request. On a busy machine, several windows can pass between two loads.
     let (made, windows) = (ours.statistics().requests - before, begin.elapsed().as_millis() / window.as_millis());
     assert!(made >= 1 && u128::from(made) <= windows + 2, "{made} requests in {windows} windows");
 }
@@ -365,7 +365,7 @@ async fn a_failover_ends_what_the_old_primary_tracked() {
     }
 }
 
-/// All checks but those through a second handle, which the server's messages reach a moment later.
+/// All checks except those through a second handle, which gets the server's messages a moment later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_that_relies_on_messages_passes_the_kit() {
     let open = |clock: &Clock| {
@@ -392,7 +392,7 @@ async fn a_cache_that_relies_on_messages_passes_the_kit() {
     }
 }
 
-/// What the contract says of tracked records, between two handles.
+/// The contract's sentence about tracked records, through two handles.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_tracked_passes_the_kit() {
     for product in Product::ALL {
@@ -456,7 +456,7 @@ async fn nothing_is_lost_or_brought_back_while_a_message_is_on_its_way() {
     }
 }
 
-/// How long after a change was answered another process's cache still serves the old state.
+/// Measures how long another process's cache serves the old state after a change was answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_window_between_an_answer_and_its_message_is_measured() {
     let rounds = std::env::var("SESSION_LAYER_WINDOW").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(200);

@@ -1,4 +1,4 @@
-//! Requests that are delayed, cut off, executed twice, and executed in another order.
+//! Requests that are delayed, cut off, executed twice, or executed in another order.
 
 use std::{
     sync::{
@@ -22,12 +22,12 @@ use crate::{
     unruly::{Habits, Twice, Unruly},
 };
 
-/// One connection, so that requests come together.
+/// One connection, so that requests arrive together.
 fn through(proxy: &Unruly, limit: Duration) -> RedisStoreBuilder {
     RedisStore::builder().server(proxy.address()).connections(1).request_timeout(limit).connect_timeout(limit)
 }
 
-/// Every outcome is true, nothing that was acknowledged is lost, and nothing that was ended is back.
+/// Every reported outcome is true, no acknowledged write is lost, and no ended session is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_behind_an_unruly_proxy_are_told_the_truth() {
     for product in Product::ALL {
@@ -53,7 +53,7 @@ async fn clients_behind_an_unruly_proxy_are_told_the_truth() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stop.store(true, Ordering::Relaxed);
-        // At the end, without the proxy.
+        // The final check, without the proxy.
         let direct = builder(&server).request_timeout(Duration::from_secs(20)).build().unwrap();
         let last = World::new(DynStore::new(direct), Promise::All, limit);
         for task in tasks {
@@ -70,7 +70,7 @@ async fn clients_behind_an_unruly_proxy_are_told_the_truth() {
     }
 }
 
-/// Two requests that were sent together are executed in either order; each happens once.
+/// Two requests that were sent together are executed in either order. Each happens once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn increments_that_are_executed_twice_and_in_another_order_add_up() {
     const EACH: u64 = 50;
@@ -99,7 +99,7 @@ async fn increments_that_are_executed_twice_and_in_another_order_add_up() {
     for id in &ids {
         let held = loaded(&store, id).await;
         assert_eq!(number(&held), 8 * EACH);
-        // A logout beside late updates.
+        // A logout concurrent with late updates.
         let late = numbered(1);
         let (removed, updated) = tokio::join!(store.remove(id), store.update(id, &late, &held.version, usage(&late)));
         assert!(removed.unwrap(), "whichever came first");

@@ -1,8 +1,8 @@
-//! Clients that know what their sessions must hold, whatever happens to the servers.
+//! Clients that keep track of what their sessions must contain, whatever happens to the servers.
 //!
-//! Each has one session that nobody else writes. It compares every byte that it loads and every outcome with what it
-//! was told before, so that a write that is lost, done twice, done although it was reported as failed, or brought
-//! back shows.
+//! Each client has one session, which only it writes. It compares every byte that it loads, and every outcome, with
+//! earlier answers. This detects a write that is lost, done twice, done although it was reported as failed, or brought
+//! back.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
 
@@ -21,16 +21,16 @@ use session_layer::{
 
 use crate::support::{id, random, record, tombstone, usage, value};
 
-/// What a store promises of its data through the faults of a test.
+/// What a store guarantees about its data during the faults of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promise {
-    /// What was acknowledged or read stays.
+    /// Everything that was acknowledged or read stays.
     All,
-    /// What was acknowledged stays. A fault may take back what was read and not acknowledged.
+    /// Everything that was acknowledged stays. A fault may undo what was read, but not acknowledged.
     Acknowledged,
-    /// A fault may end sessions. What is there is as it was left.
+    /// A fault may end sessions. A session that remains is in the state in which it was left.
     Ends,
-    /// A fault may end sessions, return them to an older state, and undo logouts.
+    /// A fault may end sessions, return them to an older state, or undo logouts.
     Older,
 }
 
@@ -38,16 +38,16 @@ impl Promise {
     pub const EACH: [Self; 4] = [Self::All, Self::Acknowledged, Self::Ends, Self::Older];
 }
 
-/// What the clients of one process share.
+/// The state that the clients of one process share.
 pub struct World {
     pub store: DynStore,
     pub promise: Promise,
     /// The limit of one request.
     pub limit: Duration,
-    /// The first byte of every id, if it matters where the sessions are.
+    /// The first byte of every id, if the location of the sessions matters.
     pub first_byte: Option<u8>,
     pub seen: Seen,
-    /// Odd while there is a fault that may break what is not promised.
+    /// Odd during a fault that may break what is not guaranteed.
     pub phase: AtomicU64,
 }
 
@@ -65,13 +65,13 @@ impl World {
         self.phase.load(Ordering::SeqCst)
     }
 
-    /// Whether there was a fault since this phase.
+    /// Whether there has been a fault since this phase.
     fn had_fault_since(&self, checked: u64) -> bool {
         let now = self.phase();
         now != checked || !now.is_multiple_of(2)
     }
 
-    /// Makes a call of which each part ends within the limit.
+    /// Makes a call that consists of this many parts, and checks that each part keeps the time limit.
     async fn call<T>(&self, parts: u32, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let start = Instant::now();
         let result = call.await;
@@ -93,15 +93,15 @@ impl World {
     }
 }
 
-/// Counts what was seen.
+/// Counts of what the clients observed.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub answered: AtomicU64,
-    /// Calls that changed nothing, as they were told: at once, or when their time was over.
+    /// Calls that changed nothing, according to their errors.
     pub errors: AtomicU64,
     pub timeouts: AtomicU64,
     pub unknown: AtomicU64,
-    /// Acknowledged states, and ends of sessions, that a fault has taken back where that is documented.
+    /// Acknowledged states, and ends of sessions, that a fault has undone where that is documented.
     pub lost: AtomicU64,
     pub undone: AtomicU64,
     /// Sessions that were ended or renewed.
@@ -136,24 +136,24 @@ impl Seen {
     }
 }
 
-/// An id that leads to no session any more.
+/// An id that no longer leads to a session.
 struct Ended {
     id: SessionId,
-    /// In which phase it was last seen to be gone.
+    /// The phase in which it was last seen to be gone.
     checked: u64,
 }
 
-/// One session, which nobody else writes, and its expected state.
+/// One session, which only this client writes, and its expected state.
 pub struct Client {
     who: u64,
     id: SessionId,
     /// Whether its creation was acknowledged.
     created: bool,
-    /// An end whose outcome is unknown.
+    /// Whether there was an end with an unknown outcome.
     removing: bool,
-    /// A write whose outcome is unknown, and which may still arrive.
+    /// Whether there was a write with an unknown outcome, which may still arrive.
     pending: bool,
-    /// The last acknowledged number, the last one that was read, and the last one that may have been written.
+    /// The last acknowledged number, the last number that was read, and the last that may have been written.
     acknowledged: u64,
     read: u64,
     attempted: u64,
@@ -184,7 +184,7 @@ impl Client {
         bytes
     }
 
-    /// The number in a loaded value, all of whose bytes must be this session's.
+    /// The number in a loaded value. Every byte of the value must be this session's.
     fn number(&self, value: &[u8]) -> u64 {
         let n = u64::from_le_bytes(value[8..16].try_into().unwrap());
         assert!(value == self.value(n), "session {} was given another value", self.who);
@@ -196,7 +196,7 @@ impl Client {
         *self = Self { ended: std::mem::take(&mut self.ended), ..Self::new(self.who, world) };
     }
 
-    /// This id leads to no session from now on.
+    /// Notes that this id no longer leads to a session.
     fn has_ended(&mut self, id: SessionId, world: &World) {
         self.ended.push(Ended { id, checked: self.checked });
         world.seen.ended.fetch_add(1, Ordering::Relaxed);
@@ -207,12 +207,12 @@ impl Client {
         matches!(world.promise, Promise::Ends | Promise::Older) && world.had_fault_since(self.checked)
     }
 
-    /// Whether a write of nobody else's may have come between.
+    /// Whether a pending write of this client, or a fault, can explain a conflict.
     fn may_conflict(&self, world: &World) -> bool {
         self.pending || world.promise != Promise::All && world.had_fault_since(self.checked)
     }
 
-    /// Compares a load with what is expected. Returns the number if the session is there.
+    /// Compares a load with the expected state. Returns the number if the session is present.
     fn check(&mut self, value: Option<&[u8]>, before: u64, world: &World) -> Option<u64> {
         let Some(value) = value else {
             if self.created && !self.removing {
@@ -237,7 +237,7 @@ impl Client {
         Some(n)
     }
 
-    /// One load, and one write. Returns whether everything was answered.
+    /// Makes one load and one write. Returns whether both were answered.
     pub async fn step(&mut self, world: &World) -> bool {
         if !self.ended.is_empty() && random().is_multiple_of(8) {
             let index = usize::try_from(random()).unwrap() % self.ended.len();
@@ -273,7 +273,7 @@ impl Client {
                 (self.acknowledged, self.read, self.attempted) = (1, 1, 1);
             }
             Ok(Create::Exists) => panic!("a new id is taken"),
-            // It may be carried out later. Ids are never used twice.
+            // The create may be carried out later. Ids are never used twice.
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => self.begin_again(world),
             Err(_) => {
                 self.has_ended(self.id, world);
@@ -289,10 +289,10 @@ impl Client {
         match &outcome {
             Ok(Update::Updated(_)) => {
                 (self.acknowledged, self.read) = (n + 1, n + 1);
-                // Two primaries at once can both be read until one of them is told that it is none.
+                // While there are two primaries, both can be read until one of them learns that it no longer is one.
                 let may_see_older = matches!(world.promise, Promise::Acknowledged | Promise::Older);
                 self.attempted = if may_see_older { self.attempted.max(n + 1) } else { n + 1 };
-                // An earlier one that is still under way expects another version.
+                // An earlier write that is still in progress expects another version.
                 self.pending = false;
             }
             Ok(Update::Conflict(_)) => assert!(self.may_conflict(world), "{}: a conflict with nobody", self.who),
@@ -337,7 +337,7 @@ impl Client {
         outcome.is_ok()
     }
 
-    /// As at a login.
+    /// Renews the session, as a login does.
     async fn renew(&mut self, version: &session_layer::store::Version, n: u64, world: &World) -> bool {
         let (to, next, tombstone) = (world.fresh(), record(&self.value(n + 1)), tombstone());
         let renewal = world.store.rename(&self.id, version, &tombstone, &to, &next, usage(&next));
@@ -360,7 +360,7 @@ impl Client {
         outcome.is_ok()
     }
 
-    /// Looks at an id that has ended.
+    /// Checks an id that has ended.
     async fn stays_ended(&mut self, index: usize, world: &World) -> bool {
         let (before, ended) = (world.phase(), &mut self.ended[index]);
         let Ok(held) = world.call(1, world.store.load(&ended.id)).await else { return false };
@@ -371,7 +371,7 @@ impl Client {
         let may_be_back = world.promise == Promise::Older && world.had_fault_since(ended.checked);
         assert!(may_be_back, "session {} of {} is back", ended.id, self.who);
         world.seen.undone.fetch_add(1, Ordering::Relaxed);
-        // Said again, it is done.
+        // The removal was undone. It is repeated, and then it must last.
         let again = world.call(2, world.store.remove(&ended.id)).await;
         if again.is_ok() {
             ended.checked = before;
@@ -379,7 +379,7 @@ impl Client {
         again.is_ok()
     }
 
-    /// At the end, when everything is well: looks at its session, and at all that have ended.
+    /// At the end, when all servers are healthy, checks the session and all ids that have ended.
     pub async fn check_all(&mut self, world: &World) {
         let (before, limit) = (world.phase(), Instant::now() + Duration::from_secs(60));
         // A busy machine may be too slow for the limit of one request.
@@ -399,8 +399,8 @@ impl Client {
     }
 }
 
-/// Runs clients until `stop`, each with a short pause after each step. Returns them, and counts the steps of each of
-/// which everything was answered.
+/// Runs clients until `stop`, with a short pause after each step. Returns them, and counts each client's steps that
+/// were fully answered.
 pub fn run(
     world: &Arc<World>,
     who: std::ops::Range<u64>,

@@ -1,4 +1,4 @@
-//! The load of three application processes, whose clients check everything, while faults come and go.
+//! The load of three application processes, whose clients check every answer, while faults come and go.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
 
@@ -22,30 +22,30 @@ use crate::{
 };
 
 const PROCESSES: u64 = 3;
-/// The clients of each process.
+/// The number of clients in each process.
 const CLIENTS: u64 = 4;
 
-/// The limit of one request, which a test's URL sets as well.
+/// The time limit of one request. The test's URL sets the same limit.
 pub const LIMIT: Duration = Duration::from_millis(500);
 
-/// By how much a request may exceed its limit, beside what the machine is late.
+/// How late a busy machine may notice that a request's time limit has passed.
 const LATE: Duration = Duration::from_secs(3);
 
-/// More than recovery takes on a busy machine.
+/// Longer than recovery takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long the faults go on: `SESSION_LAYER_CHAOS_SECONDS`, or this many.
+/// How long the faults last: `SESSION_LAYER_CHAOS_SECONDS`, or this many seconds.
 pub fn length(default: u64) -> Duration {
     let seconds = std::env::var("SESSION_LAYER_CHAOS_SECONDS").map_or(default, |text| text.parse().expect("seconds"));
     Duration::from_secs(seconds)
 }
 
-/// Tells the first process. The line may begin with words of the test harness.
+/// Sends a word to the first process. The test harness may have begun the line with words of its own.
 fn say(word: &str) {
     println!("load: {word}");
 }
 
-/// One of the processes: its clients go on until they are told to stop.
+/// Runs one of the processes: its clients continue until they are told to stop.
 pub async fn serve(store: DynStore, words: &[&str]) {
     let (index, promise): (u64, usize) = (words[0].parse().unwrap(), words[1].parse().unwrap());
     let mut world = World::new(store, Promise::EACH[promise], LIMIT);
@@ -71,7 +71,7 @@ pub async fn serve(store: DynStore, words: &[&str]) {
             "recover" => {
                 let start = Instant::now();
                 let marks: Vec<_> = good.iter().map(|good| good.load(Ordering::SeqCst)).collect();
-                // The first may have begun before.
+                // Two more steps, since the first may have begun before the mark.
                 let has_recovered = |(good, mark): (&Arc<AtomicU64>, &u64)| good.load(Ordering::SeqCst) >= mark + 2;
                 while !good.iter().zip(&marks).all(has_recovered) {
                     assert!(tasks.iter().all(|task| !task.is_finished()), "a client has failed");
@@ -92,7 +92,7 @@ pub async fn serve(store: DynStore, words: &[&str]) {
     say(&format!("seen {}", numbers.join(" ")));
 }
 
-/// What all processes have seen.
+/// The combined counts of all processes.
 #[derive(Debug, Default)]
 pub struct Report {
     pub answered: u64,
@@ -139,7 +139,7 @@ impl Process {
     }
 
     fn tell(&mut self, word: &str) {
-        // If it has failed, the answer is missing.
+        // If the process has failed, the missing answer shows it.
         let _ = writeln!(self.stdin, "{word}");
     }
 
@@ -161,13 +161,13 @@ impl Drop for Process {
 struct Processes(Vec<Process>);
 
 impl Processes {
-    /// Tells all of them, and waits for their answers.
+    /// Sends a word to all processes, and waits for their answers.
     fn tell(&mut self, word: &str) -> Vec<String> {
         self.0.iter_mut().for_each(|process| process.tell(word));
         self.0.iter_mut().map(Process::answer).collect()
     }
 
-    /// Waits until every client has done something, and returns how long the slowest took.
+    /// Waits until every client has completed a step, and returns how long the slowest took.
     fn recover(&mut self) -> Duration {
         let answers = self.tell("recover");
         let micros = answers.iter().map(|answer| answer.strip_prefix("recovered ").unwrap().parse().unwrap());
@@ -181,7 +181,7 @@ impl Processes {
             report += numbers.collect::<Vec<_>>().try_into().unwrap();
         }
         for process in &mut self.0 {
-            // Reads to the end, so that it never waits for a reader.
+            // Reads to the end, so that the process never waits for a reader.
             process.lines.by_ref().for_each(drop);
             assert!(process.child.wait().unwrap().success(), "a process has failed: it says above why");
         }
@@ -189,19 +189,19 @@ impl Processes {
     }
 }
 
-/// A test: the store's URL, what it promises, and how long the faults go on.
+/// The parameters of a test: the store's URL, what the store guarantees, and how long the faults last.
 pub struct Load {
     pub name: String,
     pub url: String,
     pub promise: Promise,
     pub first_byte: Option<u8>,
     pub length: Duration,
-    /// At least so many faults, even if they take longer.
+    /// The minimum number of faults, even if they take longer.
     pub least: u32,
 }
 
 impl Load {
-    /// Lets three processes work while faults come and go. `fault` returns when the servers are well again.
+    /// Runs three processes while faults come and go. `fault` must return once the servers are healthy again.
     pub fn run(self, mut fault: impl FnMut(u32)) -> Report {
         let Self { name, url, promise, first_byte, length, least } = self;
         let mut processes =
@@ -213,7 +213,7 @@ impl Load {
             fault(faults);
             recovery = recovery.max(processes.recover());
             processes.tell("healed");
-            // Until the next one, everything is promised.
+            // Until the next fault, everything is guaranteed.
             std::thread::sleep(pause(300));
             recovery = recovery.max(processes.recover());
             faults += 1;
@@ -235,7 +235,7 @@ impl Load {
     }
 }
 
-/// A random pause.
+/// A random pause, shorter than this.
 pub fn pause(most_millis: u64) -> Duration {
     Duration::from_millis(random() % most_millis)
 }

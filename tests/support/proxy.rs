@@ -16,8 +16,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What a line begins with that is a request of a store: memcached's meta commands, and Redis's scripts and
-/// reads.
+/// The beginnings of lines that are requests of a store: memcached's meta commands, and Redis's scripts and reads.
 const VERBS: [&[u8]; 5] = [b"mg ", b"ms ", b"md ", b"EVAL", b"MGET"];
 
 /// A fault that happens once, at the first request that contains the armed text.
@@ -50,7 +49,7 @@ struct Control {
     delay: Mutex<Duration>,
     commands: AtomicU64,
     round_trips: AtomicU64,
-    /// A reply has come since the last request.
+    /// Whether a reply has arrived since the last request.
     answered: AtomicBool,
     fired: AtomicU64,
     /// The number of writes of requests after which the connection is cut instead of forwarding the reply.
@@ -64,7 +63,7 @@ impl Proxy {
         Self::with(server, Arc::default()).await
     }
 
-    /// Starts one for another server. Faults are armed for both, and both count together.
+    /// Starts a proxy for another server. Both proxies share armed faults and counts.
     pub async fn beside(&self, server: u16) -> Self {
         Self::with(server, Arc::clone(&self.control)).await
     }
@@ -122,14 +121,14 @@ impl Proxy {
         self.control.cut.notify_waiters();
     }
 
-    /// How often, since the last call, requests were sent after a reply: those that are sent together are one round
-    /// trip. The first request begins one.
+    /// Returns how often, since the last call, requests were sent after a reply had arrived. Requests that are sent
+    /// together are one round trip. The first request begins one.
     pub fn round_trips(&self) -> u64 {
         self.control.answered.store(true, Ordering::SeqCst);
         self.control.round_trips.swap(0, Ordering::SeqCst)
     }
 
-    /// The number of commands forwarded since the last call.
+    /// Returns the number of commands that were forwarded since the last call.
     pub fn commands(&self) -> u64 {
         self.control.commands.swap(0, Ordering::SeqCst)
     }

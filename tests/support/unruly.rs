@@ -1,4 +1,4 @@
-//! A proxy in front of a Redis server that treats requests as no network may, and as retrying proxies do.
+//! A proxy in front of a Redis server that mistreats requests as no network may, but as retrying proxies do.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
 
@@ -18,24 +18,25 @@ use tokio::{
 
 use crate::support::random;
 
-/// What it does with scripts. Other requests pass as they are.
+/// How the proxy treats scripts. Other requests pass unchanged.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Habits {
-    /// Has the server execute one in two twice, and swallows the second reply.
+    /// Has the server execute every second script, at random, twice, and swallows the second reply.
     pub duplicates: Option<Twice>,
-    /// Has the server execute those that come together in another order. The replies are in the order of the requests.
+    /// Has the server execute scripts that arrive together in another order. The replies keep the order of the
+    /// requests.
     pub reorders: bool,
-    /// Waits up to this long, before the requests and before the replies.
+    /// Waits up to this long before forwarding requests, and before forwarding replies.
     pub delays: Duration,
-    /// Cuts the connection at one in so many batches: after some of its requests, and before some of the replies.
+    /// Cuts the connection at one in this many batches: after some of its requests, and before some of the replies.
     pub cuts: Option<u64>,
 }
 
-/// When a request is executed for the second time.
+/// When a request is executed a second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Twice {
     AtOnce,
-    /// After some of those that came with it.
+    /// After some of the requests that arrived with it.
     Later,
 }
 
@@ -74,7 +75,8 @@ impl Unruly {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// How many requests were executed twice, came to a place of their own, and how often it has cut.
+    /// How many requests were executed twice, how many were moved to another place, and how often it has cut the
+    /// connection.
     pub fn counts(&self) -> [u64; 3] {
         let Counts { duplicated, reordered, cut } = &*self.counts;
         [duplicated, reordered, cut].map(|count| count.load(Ordering::SeqCst))
@@ -92,7 +94,7 @@ struct Connection {
     server: TcpStream,
     habits: Habits,
     counts: Arc<Counts>,
-    /// What has come and is not yet passed on.
+    /// Received, but not yet forwarded.
     requests: Vec<u8>,
     replies: Vec<u8>,
 }
@@ -104,12 +106,13 @@ impl Connection {
         Self { client, server, habits, counts, requests: Vec::new(), replies: Vec::new() }
     }
 
-    /// Until one side closes, or the connection is cut.
+    /// Forwards until one side closes or the connection is cut.
     async fn pass(mut self) {
         while self.batch().await.is_some() {}
     }
 
-    /// Passes on the requests that have come, and then their replies. `None` if the connection is to be closed.
+    /// Forwards the requests that have arrived, and then their replies. Returns `None` if the connection is to be
+    /// closed.
     async fn batch(&mut self) -> Option<()> {
         let (mut bytes, mut pushed) = (vec![0; 1 << 14], vec![0; 1 << 10]);
         let requests = loop {
@@ -121,7 +124,7 @@ impl Connection {
                 read = self.client.read(&mut bytes) => {
                     self.requests.extend(&bytes[..read.ok().filter(|read| *read > 0)?]);
                 }
-                // Only what nobody has asked for.
+                // Nothing was requested, so these can only be pushes.
                 read = self.server.read(&mut pushed) => {
                     self.client.write_all(&pushed[..read.ok().filter(|read| *read > 0)?]).await.ok()?;
                 }
@@ -165,7 +168,7 @@ impl Connection {
         self.delay().await;
         let answered = if is_cut { below(requests.len() + 1) } else { requests.len() };
         for answer in answers.into_iter().take(answered) {
-            // Nothing may be skipped, so that each reply is that of its request.
+            // No reply may be skipped, so that each request gets its own reply.
             self.client.write_all(&answer?).await.ok()?;
         }
         (!is_cut).then_some(())
@@ -180,7 +183,7 @@ impl Connection {
                 if reply[0] != b'>' {
                     return Some(reply);
                 }
-                // A push answers nothing.
+                // A push is not a reply.
                 self.client.write_all(&reply).await.ok()?;
                 continue;
             }
@@ -207,7 +210,7 @@ fn shuffle(order: &mut [usize]) {
     }
 }
 
-/// Takes the complete requests.
+/// Takes the complete requests out of the buffer.
 fn frames(bytes: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     while let Some(length) = length(bytes) {
@@ -216,7 +219,7 @@ fn frames(bytes: &mut Vec<u8>) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The length of the first value of RESP3, if it is complete.
+/// The length of the first RESP3 value, if it is complete.
 fn length(bytes: &[u8]) -> Option<usize> {
     let line = bytes.windows(2).position(|at| at == b"\r\n")? + 2;
     let number = || std::str::from_utf8(&bytes[1..line - 2]).ok()?.parse::<i64>().ok();
@@ -228,7 +231,7 @@ fn length(bytes: &[u8]) -> Option<usize> {
         }
         b'*' | b'~' | b'>' => elements(number()?),
         b'%' => elements(2 * number()?),
-        // Attributes, and the value that they are about.
+        // Attributes, and the value that they describe.
         b'|' => elements(2 * number()? + 1),
         _ => Some(line),
     }

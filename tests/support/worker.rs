@@ -1,4 +1,4 @@
-//! Further application processes: this test's own program, started again with a task.
+//! More application processes: this test's program, started again with a task.
 
 #![allow(dead_code, reason = "each test uses some of the helpers")]
 
@@ -15,7 +15,7 @@ const TASK: &str = "SESSION_LAYER_TEST_TASK";
 const KEYS: usize = 100;
 const INCREMENTS: u64 = 100;
 
-/// Starts this program again, for this task on this store. The task is a word, and what it needs.
+/// Starts this program again, with this task on this store. The task is a word, followed by its arguments.
 pub fn start(task: &str, url: &str, rest: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["worker::works", "--exact", "--nocapture"])
@@ -31,7 +31,7 @@ pub fn list(ids: &[SessionId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// The other process: acts as its environment says. Without a task, checks that an unknown one fails.
+/// The other process, which does the task in its environment. Without a task, checks that an unknown one fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn works() {
     let Ok(text) = std::env::var(TASK) else {
@@ -70,7 +70,7 @@ async fn works() {
     }
 }
 
-/// Two processes increment a hundred sessions a hundred times each. Then one of them logs all out.
+/// Two processes increment a hundred sessions a hundred times each. Then one of them ends all sessions.
 pub async fn increments_add_up_and_logouts_are_final(url: &str) {
     let store = open(url).await;
     let ids: Vec<_> = (0..KEYS).map(|_| id()).collect();
@@ -84,7 +84,7 @@ pub async fn increments_add_up_and_logouts_are_final(url: &str) {
         }
     }
     for id in &ids {
-        // The other process does its part at its own pace; more do no harm.
+        // The other process does its part at its own pace. More increments do no harm.
         let held = loop {
             let held = loaded(&store, id).await;
             if number(&held) >= 2 * INCREMENTS {

@@ -5,16 +5,16 @@ use clap::{Parser, Subcommand};
 
 use crate::{operations::Kind, subject::Subject};
 
-/// The Redis store beside a bare connection, and through HTTP beside other crates' Redis stores.
+/// Compares the Redis store with a bare connection and, over HTTP, with other crates' Redis stores.
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {
-    /// Measure too little to tell anything but that it works.
+    /// Measure for a moment only, to see that everything works.
     #[arg(long, global = true)]
     pub(crate) quick: bool,
-    /// Tasks and connections at a time, in place of 1, 16, 64 and 256.
+    /// The numbers of concurrent tasks and connections, instead of 1, 16, 64 and 256.
     #[arg(long, global = true, value_name = "NUMBERS", value_delimiter = ',')]
     pub(crate) crowds: Vec<usize>,
-    /// How many connections the store has, in place of its default.
+    /// The number of the store's connections, instead of its default.
     #[arg(long, global = true, value_name = "NUMBER")]
     pub(crate) connections: Option<usize>,
     #[command(subcommand)]
@@ -23,9 +23,9 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Only operations without HTTP.
+    /// Measures only operations, without HTTP.
     Operations,
-    /// Only requests through HTTP.
+    /// Measures only requests over HTTP.
     Http,
     /// Repeats one kind of operation, for a profiler.
     Repeat {

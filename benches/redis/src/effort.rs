@@ -4,12 +4,12 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    /// Tasks and connections at a time.
+    /// The numbers of concurrent tasks and connections.
     pub(crate) crowds: &'static [usize],
-    /// Rounds of operations, and how long each kind is repeated in one.
+    /// The number of rounds of operations, and how long each kind is repeated in one.
     pub(crate) rounds: usize,
     pub(crate) round: Duration,
-    /// The same through HTTP.
+    /// The same over HTTP.
     pub(crate) loads: usize,
     pub(crate) load: Duration,
 }
@@ -22,7 +22,7 @@ const FULL: Effort = Effort {
     load: Duration::from_millis(200),
 };
 
-/// To see that everything works.
+/// Just enough to see that everything works.
 const QUICK: Effort =
     Effort { crowds: &[1, 4], rounds: 1, round: Duration::from_millis(10), loads: 1, load: Duration::from_millis(20) };
 

@@ -1,5 +1,5 @@
-//! The Redis store beside a bare connection, and through HTTP beside other crates' Redis stores, in one run over a server of
-//! its own.
+//! Compares the Redis store with a bare connection and, over HTTP, with other crates' Redis stores, in one run on a
+//! server that it starts itself.
 //!
 //! ```text
 //! cargo run --release -p bench-redis
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Tells whoever waits what is being measured.
+/// Reports what is being measured.
 fn progress(what: &str) {
     eprintln!("{what} ...");
 }

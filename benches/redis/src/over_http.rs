@@ -1,4 +1,4 @@
-//! Requests a second and latencies through HTTP/1.1: all subjects in turn.
+//! Requests per second and latencies over HTTP/1.1: all subjects in turn.
 
 use bench_support::{
     http::{self, Answered, Pages, Server, Settings, Summary},
@@ -12,24 +12,25 @@ use crate::{
     subject::{self, Subject},
 };
 
-/// What a visitor asks for.
+/// The pages that are requested.
 const PAGES: [Pages; 2] = [Pages::Read, Pages::Write];
 
-/// What one subject answered.
+/// The measurements of one subject.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) subject: Subject,
     pub(crate) pages: Pages,
     pub(crate) connections: usize,
-    /// Answers a second, in each round.
+    /// Responses per second, in each round.
     pub(crate) rounds: Vec<f64>,
     pub(crate) all: Summary,
-    /// Processor time of a request in microseconds, the median of the rounds: the subject's, and the Redis server's.
+    /// The processor time of a request in microseconds, as the median of the rounds: in the subject, and in the Redis
+    /// server.
     pub(crate) subject_time: f64,
     pub(crate) redis_time: f64,
 }
 
-/// `of_store`: how many connections this crate's store has, if not its default.
+/// Loads all subjects. `of_store` is the number of this crate's connections, if not its default.
 pub(crate) fn measure(crowds: &[usize], of_store: Option<usize>, effort: Effort) -> Vec<Loaded> {
     let redis = Redis::start();
     let serve = |subject: Subject| {

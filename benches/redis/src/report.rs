@@ -1,4 +1,4 @@
-//! Tables in Markdown, with the budgets.
+//! Markdown tables with the budgets.
 
 use bench_support::{
     markdown::{table, thousands, time},
@@ -7,12 +7,12 @@ use bench_support::{
 
 use crate::{operations::Rates, over_http::Loaded};
 
-/// The least that the store does of what a bare connection does.
+/// The lowest acceptable ratio of the store's rate to that of a bare connection.
 const OF_BARE: f64 = 0.85;
-/// The least that it does beside the best peer.
+/// The lowest acceptable ratio to the best peer's rate.
 const OF_PEER: f64 = 1.5;
 
-/// Operations a second.
+/// The table of operations per second.
 pub(crate) fn rates(all: &[Rates]) -> String {
     let mut budgets = Vec::new();
     let rows: Vec<_> = all
@@ -39,7 +39,7 @@ pub(crate) fn rates(all: &[Rates]) -> String {
     format!("{}\n{}", table(&head, rows), verdicts(budgets))
 }
 
-/// Requests a second and latencies.
+/// The table of requests per second and latencies.
 pub(crate) fn loads(all: &[Loaded]) -> String {
     let rows = all.iter().map(|loaded| {
         let cells = [
@@ -83,7 +83,7 @@ fn verdicts(budgets: Vec<(String, Vec<String>)>) -> String {
     table(&["ratio", "at least", ""], budgets)
 }
 
-/// The median of the rounds' ratios: what else the machine does falls on both.
+/// The median of the rounds' ratios: anything else on the machine affects both sides.
 fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
     median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
 }

@@ -1,4 +1,4 @@
-//! A Redis or Valkey server of the bench's own.
+//! The Redis or Valkey server that the benchmark starts.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -9,7 +9,7 @@ use std::{
 use bench_support::processor;
 use tempfile::TempDir;
 
-/// What installs it.
+/// The command that installs a server.
 pub(crate) const INSTALL: &str = "apt-get install -y redis-server";
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -18,14 +18,14 @@ fn program() -> String {
     std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
-/// Its name and version, if it is installed.
+/// The server's name and version, if it is installed.
 pub(crate) fn version() -> Option<String> {
     let output = Command::new(program()).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
 }
 
-/// It ends when this is dropped.
+/// A running server. Dropping this ends it.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -34,7 +34,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One that saves nothing.
+    /// Starts a server that saves nothing.
     pub(crate) fn start() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a free port").port();
@@ -59,7 +59,7 @@ impl Server {
         self.port
     }
 
-    /// Processor time that it has used, in seconds.
+    /// The processor time that the server has used, in seconds.
     pub(crate) fn processor_time(&self) -> f64 {
         processor::time(&self.child.id().to_string())
     }

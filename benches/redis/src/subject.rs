@@ -1,4 +1,4 @@
-//! What is compared through HTTP: a router with each library's Redis store.
+//! The subjects over HTTP: a router with each library's Redis store.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use tower_sessions_redis_store::fred::prelude::{ClientLike, Config, Pool};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
-    /// This crate: every request asks the server.
+    /// This crate. Every request queries the server.
     SessionLayer,
     TowerSessions,
-    /// Without its sessions in memory, so that every request asks the server.
+    /// Sessions aren't kept in memory, so every request queries the server.
     AxumSession,
-    /// This crate, whose sessions are trusted for some seconds after they were read.
+    /// This crate with a cache, which trusts a session for some seconds after reading it.
     Cached,
-    /// As it comes: sessions stay in the memory of the process, and only writes go to the server.
+    /// The default: sessions stay in the process's memory, and only writes go to the server.
     AxumSessionKept,
 }
 
 pub(crate) const ALL: [Subject; 5] =
     [Subject::SessionLayer, Subject::TowerSessions, Subject::AxumSession, Subject::Cached, Subject::AxumSessionKept];
 
-/// How long the cache doesn't ask the server for what it has read.
+/// How long the cache serves a session without querying the server.
 const TRUSTED: Duration = Duration::from_secs(10);
 
-/// Connections of fred's pool: as many as its own example has.
+/// The size of fred's pool, as in the example of its session store.
 const POOL: usize = 6;
 
 impl Subject {
@@ -44,7 +44,7 @@ impl Subject {
         }
     }
 
-    /// The peers of one of ours.
+    /// The peers that a subject of this crate is compared with.
     pub(crate) fn peers(self) -> &'static [Self] {
         match self {
             Self::SessionLayer => &[Self::TowerSessions, Self::AxumSession],
@@ -53,7 +53,7 @@ impl Subject {
         }
     }
 
-    /// As on a command line.
+    /// The subject's name on a command line.
     pub(crate) fn argument(self) -> String {
         self.to_possible_value().expect("none is hidden").get_name().to_owned()
     }
@@ -88,7 +88,7 @@ fn url(port: u16) -> String {
 
 /// This crate's store.
 pub(crate) fn store(port: u16, connections: Option<usize>) -> RedisStore {
-    // A machine that does something else for a while must not end the bench.
+    // A long limit, so that a machine that is busy for a while doesn't end the benchmark.
     let builder = RedisStore::builder().server(format!("127.0.0.1:{port}")).request_timeout(Duration::from_secs(30));
     let builder = if let Some(connections) = connections { builder.connections(connections) } else { builder };
     builder.build().expect("good settings")

@@ -1,4 +1,4 @@
-//! The command as others run it: its tables, and what it says where the server is missing.
+//! The command as users run it: its tables, and its message if there is no server.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! Runs this program again as a child process, so that what one subject leaves behind doesn't affect another's numbers.
+//! Runs this program again as a child process, so that one subject's leftovers don't affect another's numbers.
 
 use std::process::Command;
 

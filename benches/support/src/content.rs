@@ -30,10 +30,10 @@ pub struct Content {
 }
 
 const CSRF: &str = "0123456789abcdef0123456789abcdef";
-/// The bytes of the reference session without its cart, and of one line of the cart.
+/// The size of the reference session without its cart, and of one line of the cart, in bytes.
 const WITHOUT_CART: usize = 162;
 const LINE: usize = 54;
-/// The bytes of one of many entries without its value.
+/// The size of one of many entries, without its value, in bytes.
 const AROUND_VALUE: usize = r#""entry-000":"","#.len();
 
 impl Content {

@@ -1,5 +1,5 @@
-//! What the benches of whole requests share: the reference session, a router over it by each library's own means, and a
-//! load through HTTP.
+//! Code shared by the benchmarks of whole requests: the reference session, a router with each library's own means, and
+//! a load over HTTP.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::must_use_candidate, reason = "only the benches use it")]
 
 pub mod app;

@@ -1,11 +1,11 @@
-//! What a run's figures depend on: the day, the machine, and the versions.
+//! The conditions of a run: the date, the machine, and the versions.
 
 use std::process::Command;
 
 use serde::Serialize;
 use time::OffsetDateTime;
 
-/// Says which releases were built.
+/// Contains the versions that were built.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
 #[derive(Debug, Serialize)]
@@ -13,7 +13,7 @@ pub struct Machine {
     /// In UTC, as `YYYY-MM-DD`.
     date: String,
     processor: String,
-    /// How many threads run at once.
+    /// The number of threads that can run at once.
     cores: usize,
     rustc: String,
     /// Names with versions.
@@ -21,7 +21,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one, with the versions of these packages and these servers.
+    /// Describes this machine, with the versions of these packages and servers.
     pub fn here(packages: &[&str], servers: impl IntoIterator<Item = String>) -> Self {
         let mut versions: Vec<String> = packages.iter().copied().flat_map(locked).collect();
         versions.extend(servers);
@@ -34,7 +34,7 @@ impl Machine {
         }
     }
 
-    /// One line of text.
+    /// Formats this as one line.
     pub fn line(&self) -> String {
         let Self { date, processor, cores, rustc, versions } = self;
         format!("{date}, {cores} cores of {processor}, {rustc}; {}.", versions.join(", "))

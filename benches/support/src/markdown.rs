@@ -18,7 +18,7 @@ fn line<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> String {
     line + "\n"
 }
 
-/// Formats a number with a comma after each three digits.
+/// Formats a number with a comma after every three digits.
 pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What is made of samples.
+//! Statistics of samples.
 
 pub fn median<T: PartialOrd + Copy>(mut samples: Vec<T>) -> T {
     samples.sort_by(|one, other| one.partial_cmp(other).expect("no NaN"));

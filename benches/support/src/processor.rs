@@ -1,6 +1,7 @@
 //! Processor time.
 
-/// Processor time of a process's running threads in seconds, by its number or `self`: Linux only; 0 elsewhere.
+/// Returns the processor time of a process's running threads, in seconds. `process` is its id or `self`. Returns 0 on
+/// systems other than Linux.
 pub fn time(process: &str) -> f64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let nanoseconds = threads.filter_map(|thread| {

@@ -1,4 +1,4 @@
-//! The runtimes of the requests.
+//! The runtimes that serve and send requests.
 
 use tokio::runtime::{Builder, Runtime};
 

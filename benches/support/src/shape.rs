@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// The shape of a session. Sizes are those of all entries as one JSON object; a KB is 1,000 bytes.
+/// The shape of a session. The size is that of all entries as one JSON object; a KB is 1,000 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {

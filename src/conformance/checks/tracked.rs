@@ -1,4 +1,4 @@
-//! L7: what is tracked stops being current when it changes.
+//! L7: a tracked record stops being current when it changes.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ use crate::{
     store::{Tracked, Usage, Version},
 };
 
-/// How long the kit waits for one handle to learn of another's change. A store can take longer while its backend can't
-/// be reached, which it can be here.
+/// How long the kit waits until one handle reports another's change. A store may take longer while its backend can't be
+/// reached, but here it can be reached.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What changes a record.
+/// The operations that change a record.
 const CHANGES: [&str; 5] = ["update", "touch", "remove", "end", "rename"];
 
 pub(super) async fn l7_what_is_tracked_stops_being_current(bench: Bench) -> Verdict {
@@ -29,7 +29,7 @@ pub(super) async fn l7_what_is_tracked_stops_being_current(bench: Bench) -> Verd
         for (probe, is_other) in [(&l7, false), (&l7.other(THROUGH_TWIN), true)] {
             let (session, version) = l7.created().await?;
             let stored = l7.present(&session.id, "a new session").await?;
-            // The sentence is about stores that track.
+            // L7 only concerns stores that track.
             let Some(tracked) = stored.tracked else { return Ok(()) };
             make(probe, change, &session, &version).await?;
             if is_other {
@@ -54,7 +54,7 @@ pub(super) async fn l7_a_load_beside_a_change_does_not_miss_it(bench: Bench) -> 
             changed?;
             let Some(stored) = loaded? else { continue };
             let Some(tracked) = stored.tracked else { continue };
-            // A touch leaves the version as it is.
+            // A touch doesn't change the version.
             if stored.version == version && change != "touch" {
                 ends(&l7, &tracked, &format!("after `{change}` beside the load")).await?;
             }
@@ -64,7 +64,7 @@ pub(super) async fn l7_a_load_beside_a_change_does_not_miss_it(bench: Bench) -> 
 }
 
 async fn make(probe: &Probe, change: &str, session: &Sample, version: &Version) -> Verdict {
-    // Later than what is stored: a touch to an earlier time changes nothing.
+    // Later than the stored time, since a touch to an earlier time changes nothing.
     let used_at = clock::later(session.usage.used_at, probe.units(1));
     let (id, usage) = (&session.id, Usage { used_at, ..session.usage });
     match change {
@@ -81,7 +81,7 @@ async fn make(probe: &Probe, change: &str, session: &Sample, version: &Version) 
     Ok(())
 }
 
-/// Waits until it is not current.
+/// Waits until the record is no longer current.
 async fn ends(l7: &Probe, tracked: &Tracked, when: &str) -> Verdict {
     let limit = Instant::now() + SOON;
     while tracked.is_current() {

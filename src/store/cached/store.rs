@@ -37,13 +37,13 @@ pub(super) const TARGET: &str = "session_layer::store::cached";
 /// it is sealed, but not the round trip. [`CacheConfig::trusted`] saves the round trip, too; its documentation says
 /// what that gives up.
 ///
-/// If the store tracks what it loads ([`Stored::tracked`]: a [`RedisStore`](crate::RedisStore) with the setting
-/// `tracking`), a cached session is served without asking the store until the store learns that it may have changed. The
-/// store documents how soon that is. A write is compared with the stored version in any case, so nothing is lost or
-/// brought back meanwhile.
+/// If the store tracks what it loads ([`Stored::tracked`]; for example a [`RedisStore`](crate::RedisStore) with the
+/// setting `tracking`), a cached session is served without a call to the store until the store learns that it may have
+/// changed. The store documents how soon that is. A write is compared with the stored version in any case, so nothing
+/// is lost or brought back in the meantime.
 ///
-/// An owner's epoch is never cached here: revoking all sessions of an owner is visible as soon as the store itself sees it,
-/// whether sessions are trusted or not.
+/// An owner's epoch is never cached here. Whether sessions are trusted or not, revoking all sessions of an owner is
+/// visible as soon as the store itself sees it.
 ///
 /// # Coherence
 ///
@@ -57,8 +57,7 @@ pub(super) const TARGET: &str = "session_layer::store::cached";
 /// load that arrives while a call is under way shares the next call with all others that do. If the cache is trusted
 /// for a time, it shares the call that is under way.
 ///
-/// The cache is bypassed in front of a store that keeps its records in this process's memory, even if that store is
-/// wrapped.
+/// The cache is bypassed if the store, or a store that it wraps, keeps its records in this process's memory.
 ///
 /// # Events
 ///

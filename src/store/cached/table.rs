@@ -73,7 +73,7 @@ pub(super) enum Found {
 /// The effect of a fill or a write on the cached entry.
 pub(super) enum Change {
     Put(Stored),
-    /// This version is still current, and tracked if the store can.
+    /// This version is still current. Its [`Tracked`] replaces the cached one; `None` if the store doesn't track.
     Confirm(Version, Usage, Option<Tracked>),
     /// The last use and the expiry moved. This says nothing about the record, so the entry does not become fresher.
     Use(Usage),
@@ -96,7 +96,7 @@ impl Table {
     }
 
     fn shard(&self, id: &SessionId) -> MutexGuard<'_, Shard> {
-        // Any byte will do: ids are SHA-256 output, and the index in the shard hashes them with a seed.
+        // Any byte works: ids are SHA-256 output, and the index in the shard hashes them with a seed.
         lock(&self.shards[usize::from(id.as_bytes()[15]) & (self.shards.len() - 1)])
     }
 

@@ -16,13 +16,13 @@ use super::{
 };
 use crate::{clock::Clock, store::StoreError};
 
-/// The largest value that Redis takes: its setting `proto-max-bulk-len`, if it is not changed.
+/// The largest value that Redis accepts, unless its setting `proto-max-bulk-len` is changed.
 const LARGEST_VALUE: usize = 512 * 1_024 * 1_024;
 
-/// Below this not even an empty session fits with its overhead.
+/// Below this, not even an empty session fits, with its overhead.
 const SMALLEST_VALUE: usize = 1_024;
 
-/// The settings of a [`RedisStore`]. They are checked by [`build`](Self::build).
+/// The settings of a [`RedisStore`], checked by [`build`](Self::build).
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,15 +50,15 @@ pub struct RedisStoreBuilder {
 }
 
 impl RedisStore {
-    /// The settings of a store; [`build`](RedisStoreBuilder::build) makes it.
+    /// Returns the default settings; [`build`](RedisStoreBuilder::build) creates the store.
     pub fn builder() -> RedisStoreBuilder {
         RedisStoreBuilder::default()
     }
 
-    /// A store on the server of an application's client, with the default settings.
+    /// Creates a store on the server of an application's client, with the default settings.
     ///
-    /// The store makes its own connections with the client's address, user, password, database and TLS. It shares none
-    /// with the application, whose blocking commands and transactions would hold sessions up.
+    /// The store opens its own connections with the client's address, user, password, database and TLS. It shares none
+    /// with the application, whose blocking commands and transactions would delay sessions.
     ///
     /// ```
     /// use session_layer::RedisStore;
@@ -72,7 +72,7 @@ impl RedisStore {
         Self::builder().client(client).build().expect("the default settings are allowed, and the client is one")
     }
 
-    /// A store on a cluster, with the default settings, from clients of some of its nodes: see
+    /// Creates a store on a cluster, with the default settings, from clients of some of its nodes. See
     /// [`cluster_clients`](RedisStoreBuilder::cluster_clients).
     ///
     /// ```
@@ -85,7 +85,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// If there is no client, or one whose node can't be in a cluster: with a database, or a Unix socket.
+    /// Returns an error if there is no client, or if a client's node can't be in a cluster because it has a database
+    /// other than 0 or a Unix socket.
     pub fn from_cluster(nodes: impl IntoIterator<Item = Client>) -> Result<Self, RedisConfigError> {
         Self::builder().cluster_clients(nodes).build()
     }
@@ -111,19 +112,19 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The server of an application's client: see [`RedisStore::from_client`]. Its user, password and database are used
-    /// unless they are set here.
+    /// The server of an application's client; see [`RedisStore::from_client`]. The client's user, password and database
+    /// are used unless they are set here.
     pub fn client(mut self, client: Client) -> Self {
         self.access.database = client.get_connection_info().redis_settings().db();
         self.servers = Servers::Client(client);
         self
     }
 
-    /// A cluster, by the addresses of some of its nodes: host names, IPv4 addresses, or IPv6 addresses in brackets, each
-    /// with or without a port. Any that is up tells which the others are, so give several.
+    /// A cluster, by the addresses of some of its nodes: host names, IPv4 addresses, or IPv6 addresses in brackets,
+    /// each with or without a port. Any running node names the others, so list several.
     ///
-    /// Requests go to the primaries only, where the nodes say that they are: what a replica has may be old. The nodes must
-    /// be reachable at the addresses that they announce.
+    /// All requests go to primaries, at the addresses that the nodes announce, which must be reachable. Replicas aren't
+    /// used, since their data can be out of date.
     pub fn cluster<S: Into<String>>(mut self, nodes: impl IntoIterator<Item = S>) -> Self {
         self.servers = Servers::Nodes(nodes.into_iter().map(Into::into).collect());
         self
@@ -132,9 +133,9 @@ impl RedisStoreBuilder {
     /// A cluster, by an application's clients of some of its nodes. Their user, password and TLS are used for all nodes
     /// unless they are set here.
     ///
-    /// These are clients of single nodes, since redis-rs's `ClusterClient` does not tell its settings. The store doesn't
-    /// send its requests through one either: it sends them again after a lost connection, so that a write that happened
-    /// could be answered with a conflict.
+    /// The clients are those of single nodes, since redis-rs's `ClusterClient` doesn't expose its settings. The store
+    /// can't use a `ClusterClient` for its requests either: it repeats them after a lost connection, so a write that
+    /// did happen could be answered with a conflict.
     pub fn cluster_clients(mut self, nodes: impl IntoIterator<Item = Client>) -> Self {
         let nodes: Vec<_> = nodes.into_iter().collect();
         if let Some(first) = nodes.first() {
@@ -144,11 +145,11 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The primary that Sentinels know by this name (`sentinel monitor NAME …`), by the addresses of some Sentinels: as
-    /// for [`cluster`](Self::cluster), with the default port 26379.
+    /// The primary with this name (`sentinel monitor NAME …`), by the addresses of some Sentinels. The addresses are
+    /// written as for [`cluster`](Self::cluster); the default port is 26379.
     ///
-    /// They are asked each time that the store connects. When they have promoted a replica, the connections to the old
-    /// primary end, or their requests are not answered in time or refused, and the next requests go to the new one.
+    /// The Sentinels are queried each time that the store connects. When they have promoted a replica, the connections
+    /// to the old primary close, or its requests are refused or time out, and the next requests go to the new primary.
     pub fn sentinels<S: Into<String>>(
         mut self,
         sentinels: impl IntoIterator<Item = S>,
@@ -158,13 +159,13 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The number of the database. Default 0; a cluster has no other.
+    /// The number of the database. Default: 0, which is the only one that a cluster has.
     pub fn database(mut self, number: u32) -> Self {
         self.access.database = i64::from(number);
         self
     }
 
-    /// User and password. Without TLS, they are sent in clear unless the connection is a Unix socket.
+    /// The user and its password. Without TLS, they are sent in plain text, unless the connection is a Unix socket.
     ///
     /// `RedisStore` documents the [permissions](RedisStore#permissions) that the user needs.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
@@ -172,134 +173,137 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The password of the default user: the server's `requirepass`.
+    /// The password of the default user: the server's setting `requirepass`.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.access.credentials = Some((None, Zeroizing::new(password.into())));
         self
     }
 
-    /// The Sentinels' own user, `None` for the default one, and password. By default they are asked without.
+    /// The user and password for the Sentinels themselves. `None` is the default user. By default, the store doesn't
+    /// authenticate with the Sentinels.
     pub fn sentinel_credentials(mut self, user: Option<String>, password: impl Into<String>) -> Self {
         self.access.sentinel_credentials = Some((user, Zeroizing::new(password.into())));
         self
     }
 
-    /// Connects by TLS, to Sentinels as well. Unix sockets stay as they are.
+    /// Connects with TLS, to Sentinels as well. Unix sockets are used without it.
     #[cfg(feature = "redis-tls")]
     pub fn tls(mut self, tls: RedisTls) -> Self {
         self.access.tls = Some(tls);
         self
     }
 
-    /// How many replicas must confirm a write before it is answered: 0 to 100. Default 0.
+    /// How many replicas must confirm a write before the store reports success: 0 to 100. Default: 0.
     ///
-    /// Redis replicates after it has answered. If the primary fails before, the promoted replica lacks the last writes: a
-    /// session may be in an older state again, and a logout that was answered may be undone. With this setting, `WAIT`
-    /// follows each write, and a write that fewer replicas confirm within three quarters of the time that is left of its
-    /// [`request_timeout`](Self::request_timeout) fails with `OutcomeUnknown`: it is on the primary, and a failover may undo it.
+    /// Redis replicates a write after it has answered. If the primary fails in between, the promoted replica lacks the
+    /// last writes: a session may be in an older state again, and an acknowledged logout may be undone. With this
+    /// setting, `WAIT` follows each write. If fewer replicas confirm the write within three quarters of what is left of
+    /// its [`request_timeout`](Self::request_timeout), it fails with `OutcomeUnknown`: the primary has it, but a
+    /// failover may undo it.
     ///
-    /// - **Cost**: each write takes a further round trip between primary and replica. Writes go over connections of their
-    ///   own (as many again as [`connections`](Self::connections)), on each of which the next write waits for the one
-    ///   before. If fewer replicas are up than asked for, every write takes the whole time limit and fails.
-    /// - **What it doesn't give**: consistency. A failover may promote a replica that is not among those that confirmed,
-    ///   unless all of them must. While Sentinels replace a primary that is well (`SENTINEL FAILOVER`), there are two for
-    ///   some seconds, and replicas that still follow the old one confirm writes that it then loses. A primary that is cut
-    ///   off from the others still answers reads, and confirms writes of replicas that are cut off with it. What was
-    ///   confirmed is in the replicas' memory, not on their disks.
+    /// - **Cost**: each write takes one more round trip between the primary and its replicas. Writes use separate
+    ///   connections (as many again as [`connections`](Self::connections)), and on each of them a write waits for the
+    ///   one before it. If fewer replicas are up than required, every write takes the whole time limit and fails.
+    /// - **Limits**: it doesn't make the servers consistent. A failover may promote a replica that is not among those
+    ///   that confirmed, unless all of them must confirm. While Sentinels replace a primary that works
+    ///   (`SENTINEL FAILOVER`), there are two primaries for some seconds, and replicas that still follow the old one
+    ///   confirm writes that are then lost. A primary that is cut off from the others still answers reads, and replicas
+    ///   that are cut off with it still confirm its writes. Confirmed writes are in the replicas' memory, not on their
+    ///   disks.
     ///
-    /// The server's `min-replicas-to-write` refuses writes where replicas are missing, without waiting for any. It goes
-    /// well with this setting: then nothing is written where nothing can be confirmed.
+    /// The server's own setting `min-replicas-to-write` refuses writes while replicas are missing, without waiting for
+    /// any. Use both: then nothing is written that can't be confirmed.
     pub fn replicas(mut self, replicas: usize) -> Self {
         self.settings.replicas = replicas;
         self
     }
 
-    /// Has the servers say what changes (RESP3 client-side caching, `CLIENT TRACKING`), and relies on it. Off by default.
+    /// Has the servers report changes (RESP3 client-side caching, `CLIENT TRACKING`), and relies on their messages. Off
+    /// by default.
     ///
-    /// An owner's epoch that was read is then kept in this process, and a [`CachedStore`](crate::CachedStore) in front of
-    /// this store serves a session without a round trip, until the server says that it may have changed.
+    /// An owner's epoch is then kept in this process once it has been read. A [`CachedStore`](crate::CachedStore)
+    /// around this store serves a session without a round trip, until the server reports that it may have changed.
     ///
-    /// **What this gives up**: a change that *another process* makes is seen here when the server's message arrives, usually
-    /// within a fraction of a millisecond after that process has its answer. `RedisStore`
-    /// [documents](RedisStore#client-side-caching) the figures that were measured. If messages stop to arrive, because the
-    /// network is cut or this process stands still, the old state is served for at most `window` after the last request that
-    /// the server answered began; then it is read again. So `window` is how late a logout or a revocation in another process
-    /// can be seen here at worst. Changes made by this process are seen at once, and a write still names the version that it
-    /// replaces, so nothing is lost or brought back meanwhile.
+    /// **What this gives up**: a change by *another process* is seen here only when the server's message arrives,
+    /// usually within a fraction of a millisecond after that process has its answer. The measured figures are in
+    /// [`RedisStore`](RedisStore#client-side-caching). If messages stop arriving, because the network is cut or this
+    /// process is paused, the old state is served for at most `window`, counted from the beginning of the last request
+    /// that the server answered. After that, it is read again. So a logout or a revocation in another process is seen
+    /// here after `window` at the latest. Changes by this process are seen at once. A write still names the version
+    /// that it replaces, so nothing is lost or brought back in the meantime.
     ///
-    /// Without other traffic, one request in each `window` goes to the server. Allowed are 10 ms to 60 s; 1 s is a good
-    /// choice. The user needs the permission `+client|tracking`. The server keeps a list of what each connection has read,
-    /// for at most `tracking-table-max-keys` keys (1,000,000 by default).
+    /// Without other traffic, one request in each `window` goes to the server. The window is 10 ms to 60 s; 1 s is a
+    /// good choice. The user needs the permission `+client|tracking`. The server remembers which keys each connection
+    /// has read, for at most `tracking-table-max-keys` keys (1,000,000 by default).
     pub fn tracking(mut self, window: Duration) -> Self {
         self.settings.tracking = Some(window);
         self
     }
 
-    /// What every key begins with. Default `session:`; 1 to 200 bytes, no brace, no space and no control character.
+    /// The prefix of every key. Default: `session:`. 1 to 200 bytes, without braces, spaces and control characters.
     ///
-    /// Two stores may share a database if neither prefix begins with the other.
+    /// Two stores can share a database if neither prefix begins with the other.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How many connections each runtime that uses the store has to the server at most: 1 to 64. Default: 2.
+    /// The maximum number of connections to each server, for each runtime that uses the store: 1 to 64. Default: 2.
     ///
-    /// Requests share one connection, which costs the least. One that finds it held up, so that nothing has been answered
-    /// on it for 2 ms (by a large record, say), goes over the next one.
+    /// Requests share one connection, which costs the least. If nothing has been answered on it for 2 ms (because of a
+    /// large record, for example), the next request uses another connection.
     pub fn connections(mut self, connections: usize) -> Self {
         self.settings.connections = connections;
         self
     }
 
-    /// How long an attempt to connect may take, with TLS and authentication. Default 1 s; 1 ms to 60 s.
+    /// The time limit of one attempt to connect, including TLS and authentication: 1 ms to 60 s. Default: 1 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.settings.connect_timeout = limit;
         self
     }
 
-    /// How long a request may take, including the wait for a connection: 1 ms to 60 s. Default: 1 s.
+    /// The time limit of one request, including the wait for a connection: 1 ms to 60 s. Default: 1 s.
     ///
-    /// A write that is not answered is read back within a second span of this length. `rename` has one span for each of
-    /// its steps; `clear`, walks and lists have one for each of their requests.
+    /// If a write is not answered, it is sent again or read back within a second limit of the same length. `rename` has
+    /// this limit for each of its two steps, and `clear`, walks and lists have it for each of their requests.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.settings.request_timeout = limit;
         self
     }
 
-    /// How many requests may wait for one connection; more wait outside, within their time. Default 1,024; 1 to
-    /// 1,048,576.
+    /// The maximum number of requests that queue for one connection: 1 to 1,048,576. Default: 1,024. Further requests
+    /// wait for room in the queue, within their time limit.
     pub fn queue(mut self, requests: usize) -> Self {
         self.settings.queue = requests;
         self
     }
 
-    /// The largest value that is sent, in bytes with 90 of the store's own. Default 16 MiB; 1,024 bytes to 512 MiB, which
-    /// is also what the server takes unless its `proto-max-bulk-len` is changed. A larger record is refused before it is
-    /// sent.
+    /// The size limit of a value in bytes, including the store's own 90 bytes: 1,024 bytes to 512 MiB, the server's own
+    /// limit unless its `proto-max-bulk-len` is changed. Default: 16 MiB. A larger record is refused before it is sent.
     pub fn value_size_limit(mut self, bytes: usize) -> Self {
         self.options.value_size_limit = bytes;
         self
     }
 
-    /// Keeps a list of each owner's sessions. On by default. Off, [`list_owner`](crate::store::Owners::list_owner) is not
-    /// there; revocation works all the same.
+    /// Whether to keep a list of each owner's sessions. Default: on. Without it,
+    /// [`list_owner`](crate::store::Owners::list_owner) is not available. Revocation works either way.
     pub fn list_owners(mut self, on: bool) -> Self {
         self.options.list_owners = on;
         self
     }
 
-    /// The clock that expiry is told by, for tests. The server's own can't be moved.
+    /// The clock for expiry, for tests. The server's own clock can't be moved.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.options.clock = clock;
         self
     }
 
-    /// Makes the store. Nothing is connected yet: a server that is down now is not fatal.
+    /// Creates the store. It connects on its first request, so it doesn't matter if a server is down now.
     ///
     /// # Errors
     ///
-    /// If a setting is wrong; the error names it and what is allowed.
+    /// Returns an error if a setting is invalid. It names the setting and the allowed values.
     pub fn build(self) -> Result<RedisStore, RedisConfigError> {
         let refuse = RedisConfigError::new;
         let keys =
@@ -334,11 +338,12 @@ impl RedisStoreBuilder {
         Ok(RedisStore::new(link, keys, self.options))
     }
 
-    /// Makes the store and asks the server whether it is there and can be used.
+    /// Creates the store, and checks that its servers can be reached and used.
     ///
     /// # Errors
     ///
-    /// If a setting is wrong, or the server can't be reached, refuses the user, or is too old. The source says what it is.
+    /// Returns an error if a setting is invalid, or if a server can't be reached, refuses the user, or is too old. Its
+    /// source says which.
     pub async fn connect(self) -> Result<RedisStore, crate::error::Error> {
         let store = self.build()?;
         store.ping().await.map_err(|error| crate::error::Error::setup(error.during("connect")))?;

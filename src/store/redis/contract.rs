@@ -1,4 +1,4 @@
-//! The contract: each operation, with its events.
+//! Implements the store contract: each operation, and its events.
 
 use std::{
     sync::Arc,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Names operation and id in an error, and reports it.
+/// Adds the operation and the id to an error, and logs it.
 fn failed(operation: &'static str, id: &SessionId, error: StoreError) -> StoreError {
     let error = error.during(operation).on(id);
     let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -28,7 +28,7 @@ fn failed(operation: &'static str, id: &SessionId, error: StoreError) -> StoreEr
     error
 }
 
-/// The same where no id is known.
+/// Like [`failed`], for an operation without an id.
 fn failed_whole(operation: &'static str, error: StoreError) -> StoreError {
     let error = error.during(operation);
     let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -39,7 +39,7 @@ fn failed_whole(operation: &'static str, error: StoreError) -> StoreError {
 impl SessionStore for RedisStore {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
         let loaded = self.find(id).await.map_err(|error| failed("load", id, error))?;
-        // The caller's time may be later than the script's, and the server's clock may be slow.
+        // This clock may be ahead of the time that the script got, and the server's clock may be slow.
         let loaded = loaded.map(|held| held.stored).filter(|stored| !stored.is_expired(self.now()));
         tracing::trace!(target: TARGET, %id, found = loaded.is_some(), "load");
         Ok(loaded)
@@ -53,7 +53,7 @@ impl SessionStore for RedisStore {
                 self.list_elsewhere(id, record).await;
                 Ok(Create::Created(state.version()))
             }
-            // Only a renewal names a generation.
+            // Only a renewal passes a generation, so only a renewal gets `Cleared`.
             Created::Exists | Created::Cleared(_) => {
                 tracing::info!(target: TARGET, %id, "not created: the id is taken");
                 Ok(Create::Exists)
@@ -187,13 +187,13 @@ impl SessionStore for RedisStore {
         self.metadata_of(id).await.map_err(|error| failed("metadata", id, error))
     }
 
-    /// Waits until every request that was sent before is answered, those of callers that have gone included. It says
-    /// nothing of the server's disk.
+    /// Waits until every request that was sent before is answered, including those whose callers have gone. This
+    /// doesn't imply that anything is on the server's disk.
     async fn flush(&self) -> Result<(), StoreError> {
         self.inner.link.flush().await.map_err(|error| failed_whole("flush", error.of_read()))
     }
 
-    /// Takes no more requests, waits for the replies to those under way, and disconnects.
+    /// Refuses new requests, waits for the replies to those in progress, and disconnects.
     async fn close(&self) -> Result<(), StoreError> {
         self.inner.link.close().await.map_err(|error| failed_whole("close", error.of_read()))?;
         tracing::debug!(target: TARGET, "closed");
@@ -211,8 +211,8 @@ impl Listing for RedisStore {
         self.count_all().await.map_err(|error| failed_whole("count", error))
     }
 
-    /// Counts the live sessions. The server removes expired ones itself, which are not counted as deleted; here, only those
-    /// are removed that have expired by this process's clock and not yet by the server's.
+    /// Counts the live sessions. The server removes expired ones itself, and these are not counted as deleted. This
+    /// removes only sessions that have expired by this process's clock, but not yet by the server's.
     async fn sweep(&self) -> Result<Swept, StoreError> {
         self.sweep_all().await.map_err(|error| failed_whole("sweep", error))
     }
@@ -224,7 +224,7 @@ impl Listing for RedisStore {
 
 #[async_trait]
 impl Clearing for RedisStore {
-    /// Ends every session at once, by a new generation, and then removes what is left of them.
+    /// Ends every session at once, by raising the generations, and then removes what is left of them.
     async fn clear(&self) -> Result<u64, StoreError> {
         let cleared = self.clear_all().await.map_err(|error| failed_whole("clear", error))?;
         tracing::info!(target: TARGET, cleared, "cleared");
@@ -262,10 +262,10 @@ impl Leases for RedisStore {
         Ok(released)
     }
 
-    /// Asks for the lease again and again, and no more once it can't be asked for.
+    /// Polls the lease. Returns early if it can't be read.
     async fn released(&self, id: &SessionId, at_most: Duration) {
         let wait = self.lease_ended(id);
-        // Nothing is under way that would have to be undone.
+        // Dropping the wait leaves nothing to undo.
         let _ = tokio::time::timeout(at_most, wait).await;
     }
 }

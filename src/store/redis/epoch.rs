@@ -1,4 +1,4 @@
-//! An owner's epoch: a value of its own, 25 bytes long.
+//! An owner's epoch: a separate value of 25 bytes.
 
 use redis::Value;
 
@@ -23,7 +23,8 @@ impl RedisStore {
         Place { session: self.inner.keys.epoch(owner), generation: self.inner.keys.generation(owner) }
     }
 
-    /// The owner's epoch, in one round trip, or in none if it is known and the server would have said that it has changed.
+    /// Returns the owner's epoch. This takes one round trip, or none if the epoch is known and the server would have
+    /// reported a change.
     pub(super) async fn epoch_of(&self, owner: &SessionId) -> Result<Option<Epoch>, StoreError> {
         if self.inner.link.is_tracking() {
             let known = self.known_epoch(owner);
@@ -41,14 +42,15 @@ impl RedisStore {
         }
     }
 
-    /// The epoch that was read last, if it is current.
+    /// Returns the epoch as last read, if it is current.
     fn known_epoch(&self, owner: &SessionId) -> Option<Epoch> {
         let KnownEpoch { epoch, until, mark, connection } = self.inner.epochs.get(owner)?;
         let is_current = clock::to_millis(self.now()) < until && self.inner.link.is_current(mark, &connection);
         is_current.then_some(epoch)
     }
 
-    /// Reads the epoch so that the server says when it changes. `None` is to be believed only of the script.
+    /// Reads the epoch so that the server reports when it changes. `None` must be confirmed by the script: a server
+    /// that has just become a replica may still answer this command, and may lack the epoch.
     async fn read_epoch(&self, owner: &SessionId) -> Result<Option<Epoch>, StoreError> {
         let place = self.epoch_place(owner);
         let mark = self.inner.link.mark([place.session.as_bytes(), place.generation.as_bytes()]);
@@ -66,7 +68,7 @@ impl RedisStore {
         Ok(read.map(|(epoch, _)| epoch))
     }
 
-    /// Remembers an epoch that was read after this mark.
+    /// Remembers an epoch that was read after this mark was taken.
     pub(super) fn remember_epoch(
         &self,
         owner: &SessionId,
@@ -80,11 +82,13 @@ impl RedisStore {
         }
     }
 
-    /// Makes sure that the owner has an epoch that is kept at least until the expiry of this usage. Returns the epoch.
+    /// Makes sure that the owner has an epoch, and that it is kept at least until the expiry of this usage. Returns the
+    /// epoch.
     pub(super) async fn keep_epoch(&self, owner: &SessionId, usage: Usage) -> Result<Epoch, StoreError> {
         let ensure = async || {
-            // If there is one, it is the answer. A second time with the same number could bring it back, if the first
-            // arrived when the owner has been revoked, and has lost the epoch of that.
+            // An existing epoch is kept and returned. Each attempt has a new number. With the same number in both: the
+            // second attempt arrives before the first and stores it. The owner is revoked, and the epoch of that is
+            // lost. Then the first attempt arrives, and would bring the revoked epoch back.
             let epoch = Epoch::generate().map_err(no_randomness)?;
             Ok::<_, StoreError>(self.write_epoch(&script::ENSURE_EPOCH, owner, epoch, usage).await)
         };
@@ -98,7 +102,7 @@ impl RedisStore {
         }
     }
 
-    /// Replaces the owner's epoch. If there is none, all of the owner's sessions are revoked already.
+    /// Replaces the owner's epoch. If there is none, all of the owner's sessions are already revoked.
     pub(super) async fn change_epoch(&self, owner: &SessionId, usage: Usage) -> Result<(), StoreError> {
         let epoch = Epoch::generate().map_err(no_randomness)?;
         let error = match self.write_epoch(&script::RENEW_EPOCH, owner, epoch, usage).await {
@@ -114,11 +118,12 @@ impl RedisStore {
         if self.inner.link.waits_for_replicas() {
             return Err(error.of_write());
         }
-        // Read back, and not sent again: the first could arrive after a later renewal, and bring back its own epoch.
+        // Read back, and not sent again: the first request could arrive after a later renewal, and bring back its own
+        // epoch.
         match self.epoch_of(owner).await {
             Ok(Some(stored)) if stored == epoch => Ok(()),
             Ok(None) => Ok(()),
-            // The old one, or that of another renewal, after which this one may still arrive.
+            // The stored epoch is the old one, or that of another renewal. This renewal may still arrive after either.
             Ok(Some(_)) | Err(_) => Err(error.of_write()),
         }
     }
@@ -131,7 +136,7 @@ impl RedisStore {
         usage: Usage,
     ) -> Result<Value, LinkError> {
         let place = self.epoch_place(owner);
-        // Redis refuses a time of 0.
+        // Redis refuses an expiry of 0.
         let until = usage.expires_millis().max(1).to_string();
         let args = [&epoch.to_u64().to_be_bytes()[..], until.as_bytes()];
         self.run(script, &[&place.session, &place.generation], &args).await

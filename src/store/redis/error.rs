@@ -1,8 +1,8 @@
-//! What is wrong with a setting.
+//! Errors in the settings.
 
 use crate::url::UrlError;
 
-/// A setting of a Redis store is wrong.
+/// A setting of a Redis store is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct RedisConfigError {
@@ -25,7 +25,7 @@ impl RedisConfigError {
         Self { setting: "url", message: error.to_string() }
     }
 
-    /// The name of the setting: that of the builder's method, or `url`.
+    /// Returns the name of the setting: that of the builder's method, or `url`.
     #[must_use]
     pub fn setting(&self) -> &'static str {
         self.setting

@@ -1,8 +1,8 @@
-//! Removing everything at once, by generations.
+//! Removes everything at once, by generations.
 //!
-//! Each record and epoch is in the generation that its partition had when it was created. Those of an older generation
-//! than their partition's are absent. `clear` gives every partition a new generation, which ends all sessions, and then
-//! removes what is left of them.
+//! Each record and epoch contains the generation that its partition had when it was created. If it is older than the
+//! partition's, the record or epoch counts as absent. `clear` raises the generation of every partition, which ends all
+//! sessions, and then removes what is left of them.
 
 use super::{
     joined::{AT_ONCE, boxed, joined},
@@ -16,15 +16,17 @@ use super::{
 use crate::store::StoreError;
 
 impl RedisStore {
-    /// Ends all sessions, and returns how many live ones there were.
+    /// Ends all sessions, and returns how many were live.
     pub(super) async fn clear_all(&self) -> Result<u64, StoreError> {
         let partitions: Vec<u16> = (0..PARTITIONS).collect();
         let before = self.newest(&partitions).await?;
-        // Of two clears at once both may choose the same. Then each ends what was created before either has begun.
+        // Two concurrent clears may choose the same generation. Then each ends what was created before either of them
+        // began.
         let cleared = before + 1;
         let mut count = 0;
         match self.raise_all(&partitions, cleared).await {
-            // What is removed makes room for the generations, without which a renewal could escape.
+            // The server is full. Removing sessions first makes room for the generations. The generations are still
+            // needed: without them, a session that is being renewed could escape.
             Err(error) if error.is_out_of_memory() => {
                 count = self.wipe_all(cleared, before).await?;
                 self.raise(&partitions, cleared).await?;
@@ -34,7 +36,7 @@ impl RedisStore {
         Ok(count + self.wipe_all(cleared, before).await?)
     }
 
-    /// Removes what is older than this generation.
+    /// Removes everything that is older than the generation `cleared`.
     async fn wipe_all(&self, cleared: u64, before: u64) -> Result<u64, StoreError> {
         let mut count = 0;
         for primary in self.inner.link.primaries().await.map_err(LinkError::of_read)? {
@@ -53,7 +55,7 @@ impl RedisStore {
         Ok(count)
     }
 
-    /// The newest generation of these partitions.
+    /// Returns the newest generation of these partitions.
     pub(super) async fn newest(&self, partitions: &[u16]) -> Result<u64, StoreError> {
         let mut newest = 0;
         for groups in self.groups(partitions.to_vec(), |partition| *partition).chunks(AT_ONCE) {
@@ -65,7 +67,7 @@ impl RedisStore {
         Ok(newest)
     }
 
-    /// Raises these partitions to a generation, unless they are newer.
+    /// Raises these partitions to a generation. Leaves those that are newer.
     pub(super) async fn raise(&self, partitions: &[u16], to: u64) -> Result<(), StoreError> {
         self.raise_all(partitions, to).await.map_err(LinkError::of_write)
     }
@@ -84,7 +86,7 @@ impl RedisStore {
     async fn raise_group(&self, partitions: &[u16], to: &[u8]) -> Result<(), LinkError> {
         let raise = || self.run_on(&script::RAISE, self.generations(partitions), vec![to]);
         match raise().await {
-            // A second time does what the first has not, and nothing else.
+            // Sending it again raises only the partitions that the first attempt has not raised.
             Err(LinkError::Unanswered(_)) => raise().await.map(drop),
             reply => reply.map(drop),
         }
@@ -94,7 +96,7 @@ impl RedisStore {
         partitions.iter().map(|&partition| self.inner.keys.generation_of(partition)).collect()
     }
 
-    /// Removes what is older than this generation under these keys.
+    /// Removes the values under these keys that are older than the generation `cleared`.
     async fn wipe(&self, keys: Vec<Vec<u8>>, cleared: u64, before: u64) -> Result<u64, StoreError> {
         let keys: Vec<_> = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
         let (cleared, before) = (cleared.to_string(), before.to_string());

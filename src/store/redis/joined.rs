@@ -1,4 +1,4 @@
-//! Several requests at once.
+//! Runs several requests concurrently.
 
 use std::{
     future::{Future, poll_fn},
@@ -6,17 +6,18 @@ use std::{
     task::Poll,
 };
 
-/// How many requests are under way at once.
+/// How many requests run concurrently.
 pub(super) const AT_ONCE: usize = 64;
 
-/// A request among others.
+/// One of the requests that run concurrently.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 pub(super) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Boxed<'a, T> {
     Box::pin(future)
 }
 
-/// The outputs of all futures, in their order. They are polled in the caller's task, so dropping this drops them.
+/// Waits for all futures, and returns their outputs in order. They are polled in the caller's task, so dropping this
+/// drops them.
 pub(super) async fn joined<T>(mut running: Vec<Boxed<'_, T>>) -> Vec<T> {
     let mut outputs: Vec<Option<T>> = running.iter().map(|_| None).collect();
     poll_fn(move |context| {

@@ -1,14 +1,14 @@
-//! The keys under which values are kept.
+//! The keys of the stored values.
 
 use redis::Cmd;
 use uuid::fmt::Hyphenated;
 
 use crate::id::SessionId;
 
-/// The longest prefix, in bytes.
+/// The maximum length of a prefix, in bytes.
 const MAX_PREFIX_BYTES: usize = 200;
 
-/// How many partitions the sessions are divided into. A partition's keys are in one slot of a cluster.
+/// The number of partitions that sessions are divided into. A partition's keys are in one slot of a cluster.
 pub(super) const PARTITIONS: u16 = 1_024;
 
 const GENERATION: &str = "generation";
@@ -22,7 +22,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Keys that begin with this. The error says what a prefix may be.
+    /// Keys with this prefix. The error says what is allowed.
     pub(super) fn new(prefix: &str) -> Result<Self, &'static str> {
         if prefix.is_empty() || prefix.len() > MAX_PREFIX_BYTES {
             return Err("1 to 200 bytes");
@@ -40,12 +40,13 @@ impl Keys {
         &self.prefix
     }
 
-    /// Where a record is: `PREFIX{8a6}:ID`.
+    /// The key of a record: `PREFIX{8a6}:ID`.
     pub(super) fn session(&self, id: &SessionId) -> String {
         self.of(id, "")
     }
 
-    /// The command that reads a session, its generation and, with an owner, the owner's epoch and its generation.
+    /// The command that reads a session and its partition's generation and, with an owner, the owner's epoch and the
+    /// generation of that partition.
     pub(super) fn read(&self, id: &SessionId, owner: Option<&SessionId>) -> Cmd {
         let mut command = Cmd::with_capacity(5, 4 + 4 * self.longest());
         command.arg("MGET");
@@ -56,7 +57,7 @@ impl Keys {
             self.push_id(&mut key, id);
             key.push_str(suffix);
             command.arg(&*key);
-            // What comes before the id.
+            // Keeps what precedes the id.
             key.truncate(self.prefix.len() + 6);
             key.push_str(GENERATION);
             command.arg(&*key);
@@ -64,22 +65,22 @@ impl Keys {
         command
     }
 
-    /// Where an owner's epoch is, by the owner's id.
+    /// The key of an owner's epoch, by the owner's id.
     pub(super) fn epoch(&self, owner: &SessionId) -> String {
         self.of(owner, ":epoch")
     }
 
-    /// Where the list of an owner's sessions is, by the owner's id.
+    /// The key of the list of an owner's sessions, by the owner's id.
     pub(super) fn sessions(&self, owner: &SessionId) -> String {
         self.of(owner, ":sessions")
     }
 
-    /// Where the generation of an id's partition is.
+    /// The key of the generation of an id's partition.
     pub(super) fn generation(&self, id: &SessionId) -> String {
         self.generation_of(partition(id))
     }
 
-    /// Where the generation of a partition is.
+    /// The key of a partition's generation.
     pub(super) fn generation_of(&self, partition: u16) -> String {
         let mut key = String::with_capacity(self.prefix.len() + 6 + GENERATION.len());
         self.push_partition(&mut key, partition);
@@ -87,24 +88,24 @@ impl Keys {
         key
     }
 
-    /// The pattern of the keys of sessions.
+    /// A `SCAN` pattern that matches the keys of sessions.
     pub(super) fn all_sessions(&self) -> String {
         format!("{}{{???}}:????????-????-????-????-????????????", self.escaped())
     }
 
-    /// The pattern of the keys of epochs.
+    /// A `SCAN` pattern that matches the keys of epochs.
     pub(super) fn all_epochs(&self) -> String {
         format!("{}{{???}}:????????-????-????-????-????????????:epoch", self.escaped())
     }
 
-    /// The session whose key this is.
+    /// The id of the session with this key. `None` if it isn't a session's key.
     pub(super) fn id_of(&self, key: &[u8]) -> Option<SessionId> {
         let rest = key.strip_prefix(self.prefix.as_bytes())?;
         let id = std::str::from_utf8(rest.strip_prefix(b"{")?.get(5..)?).ok()?.parse().ok()?;
         (self.session(&id).as_bytes() == key).then_some(id)
     }
 
-    /// The partition of a key by its tag; 0 if it has none.
+    /// The partition in a key's hash tag; 0 if it has none.
     pub(super) fn partition_of(&self, key: &str) -> u16 {
         let tag = key.strip_prefix(&*self.prefix).and_then(|rest| rest.get(1..4));
         tag.and_then(|tag| u16::from_str_radix(tag, 16).ok()).unwrap_or(0)
@@ -122,7 +123,7 @@ impl Keys {
         pattern
     }
 
-    // Not by `format!`, which takes ten times as long, and each request makes two to five keys.
+    // Not `format!`, which takes ten times as long: each request builds two to five keys.
     fn of(&self, id: &SessionId, suffix: &str) -> String {
         let mut key = String::with_capacity(self.longest());
         self.push_id(&mut key, id);

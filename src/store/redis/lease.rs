@@ -1,4 +1,4 @@
-//! Leases: a part of the session's value, so that a lease ends with its session.
+//! Leases: part of the session's value, so a lease ends with its session.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::{
     store::{Acquire, Holder, Metadata, StoreError, backoff::Backoff, released::heard},
 };
 
-/// Pauses between two looks at the lease of another.
+/// The pauses between two reads of a lease that someone else holds.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
-/// When a waiter asks for the lease again even so.
+/// After this long, a waiter tries to take the lease again, even if it still seems to be held.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl RedisStore {
@@ -34,8 +34,9 @@ impl RedisStore {
     ) -> Result<Acquire, StoreError> {
         let until = clock::to_millis(clock::later(self.now(), time));
         let reply = match self.take(id, holder, until).await {
-            // A second time extends what the first has taken. It has a nonce of its own: if the first arrives later, the
-            // session gets another nonce than it ever had.
+            // Sending it again extends the lease that the first request may have taken. The second request has a new
+            // nonce. If the first arrives later, the session gets a nonce that it has never had, so no version becomes
+            // current again.
             Err(LinkError::Unanswered(cause)) => {
                 let again = self.take(id, holder, until).await;
                 again.map_err(|_| LinkError::Unanswered(cause).of_write())?
@@ -61,7 +62,7 @@ impl RedisStore {
     pub(super) async fn unlock_value(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
         let place = self.place(id);
         let bytes = holder.to_u128().to_be_bytes();
-        // It is not sent again: the first could arrive later, and end a lease that the holder has taken anew.
+        // Not sent again: the first request could arrive later, and release a lease that the holder has taken again.
         let reply = self.run(&script::UNLOCK, &[&place.session, &place.generation], &[&bytes]).await;
         match Reply::read(reply.map_err(LinkError::of_write)?)? {
             Reply::Done(_) => Ok(true),
@@ -70,7 +71,7 @@ impl RedisStore {
         }
     }
 
-    /// Ready when the lease may be free: given back, over, or not to be asked for.
+    /// Waits until the lease may be free: it is released, it has expired, or it can't be read.
     pub(super) async fn lease_ended(&self, id: &SessionId) {
         let began = Instant::now();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -79,7 +80,7 @@ impl RedisStore {
         command.arg(self.inner.keys.session(id)).arg(0).arg(89);
         while began.elapsed() < LONGEST_WAIT {
             heard(ring, backoff.next().min(left)).await;
-            // From before the look, so that a ring beside it is heard.
+            // Created before the read, so that a ring during the read is not missed.
             ring = self.inner.released.next(id);
             let Ok((Value::BulkString(bytes), _)) = self.inner.link.command(&command).await else { return };
             let Some((_, until)) = Head::read(&bytes).and_then(|head| head.lease) else { return };

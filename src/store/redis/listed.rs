@@ -1,4 +1,4 @@
-//! Sessions that are known to be on their owner's list.
+//! Sessions that are already on their owner's list.
 
 use std::{
     collections::HashSet,
@@ -7,16 +7,16 @@ use std::{
 
 use crate::id::SessionId;
 
-/// How many ids are remembered.
+/// The number of ids that are remembered.
 const REMEMBERED: usize = 16_384;
 
-/// Sessions that this process has put on their owner's list, where the list is on another server than the session, so
-/// that not every write asks.
+/// Sessions that this process has put on their owner's list, if the list is on another server than the session. So not
+/// every write has to add it again.
 #[derive(Debug, Default)]
 pub(super) struct Listed(Mutex<HashSet<SessionId>>);
 
 impl Listed {
-    /// Whether this is to be listed now; it counts as listed from then on.
+    /// Returns whether the session is yet to be listed. From then on, it counts as listed.
     pub(super) fn is_first(&self, id: &SessionId) -> bool {
         let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if listed.len() >= REMEMBERED {

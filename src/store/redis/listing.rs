@@ -1,4 +1,4 @@
-//! Walking through all sessions: `SCAN` on one primary after the other.
+//! Walks through all sessions: `SCAN` on one primary after another.
 
 use std::collections::HashSet;
 
@@ -18,28 +18,29 @@ use crate::{
     store::{Cursor, End, Idle, Page, StoreError, Swept},
 };
 
-/// How many keys one `SCAN` looks at, at least and at most.
+/// The fewest and the most keys that one `SCAN` is told to examine (`COUNT`).
 const FEWEST: usize = 10;
 pub(super) const MOST: usize = 1_000;
 
-/// After how many fruitless `SCAN`s a page is answered empty: a database can hold other things beside sessions.
+/// After this many `SCAN`s without a session, an empty page is returned: a database can contain other things than
+/// sessions.
 const LOOKS: usize = 100;
 
-/// What a walk does with the records that it finds dead.
+/// How a walk treats dead records: `Names` leaves them, `Sweeps` removes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Walk {
     Names,
     Sweeps,
 }
 
-/// Sessions that a walk has found.
+/// The sessions that a walk has found.
 #[derive(Debug, Default)]
 struct Found {
     live: Vec<SessionId>,
     removed: Vec<SessionId>,
 }
 
-/// Where a walk is: at a `SCAN` cursor of a primary.
+/// The position of a walk: a `SCAN` cursor of a primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Position {
     primary: Primary,
@@ -72,8 +73,8 @@ impl RedisStore {
         Ok(Page { ids: Vec::new(), next })
     }
 
-    /// Removes what has expired by the store's clock, or was cleared. Expired sessions that the server itself has removed
-    /// are not counted.
+    /// Removes sessions that have expired by the store's clock or were cleared. Expired sessions that the server itself
+    /// has removed are not counted.
     pub(super) async fn sweep_all(&self) -> Result<Swept, StoreError> {
         let (live, removed) = self.walk(Walk::Sweeps).await?;
         Ok(Swept { deleted: removed, remaining: live })
@@ -105,14 +106,14 @@ impl RedisStore {
         Ok(swept)
     }
 
-    /// Ends a session if it is idle. `None` if it is gone.
+    /// Ends a session if it is idle. Returns `None` if it is gone.
     async fn end_if_idle(&self, id: &SessionId, idle: Idle) -> Result<Option<bool>, StoreError> {
         let Some(held) = self.find(id).await? else { return Ok(None) };
         let (stored, used) = (&held.stored, held.head.usage.used_millis());
         if !idle.includes_millis(stored.record.lifetime(), used, clock::to_millis(self.now())) {
             return Ok(Some(false));
         }
-        // One that was used or written meanwhile is not idle.
+        // A session that was used or written since it was read is not idle.
         Ok(match self.end_value(id, &stored.version, Some(used)).await? {
             End::Ended => Some(true),
             End::Conflict(_) => Some(false),
@@ -120,7 +121,7 @@ impl RedisStore {
         })
     }
 
-    /// How many sessions are live, and how many were removed.
+    /// Returns how many sessions are live, and how many were removed.
     async fn walk(&self, walk: Walk) -> Result<(u64, u64), StoreError> {
         let (mut live, mut removed, mut next) = (HashSet::new(), 0, Some(Cursor::START));
         while let Some(at) = next {
@@ -132,14 +133,15 @@ impl RedisStore {
         Ok((live.len() as u64, removed))
     }
 
-    /// One `SCAN`: what it has found, and where to go on.
+    /// Runs one `SCAN`. Returns what it found, and where to continue.
     async fn step(&self, from: Cursor, limit: usize, walk: Walk) -> Result<(Found, Option<Cursor>), StoreError> {
         let primaries = self.inner.link.primaries().await.map_err(LinkError::of_read)?;
         let position = if from.is_start() {
             primaries.first().map(|&primary| Position { primary, cursor: 0 })
         } else {
             let at = Position::read(&from).ok_or_else(|| unexpected("a cursor of another store"))?;
-            // A primary that is no more has left its keys to others, which may come later in the order or not.
+            // A primary that has left the cluster has handed its keys to others, which may come later in the order or
+            // may not.
             if primaries.contains(&at.primary) { Some(at) } else { following(&primaries, at.primary) }
         };
         let Some(at) = position else { return Ok((Found::default(), None)) };
@@ -150,7 +152,7 @@ impl RedisStore {
         Ok((self.looked_at(ids, walk).await?, next.map(Position::write)))
     }
 
-    /// The keys that one `SCAN` names, and its next cursor.
+    /// Runs one `SCAN`. Returns its keys and its next cursor.
     pub(super) async fn scan(
         &self,
         primary: Primary,
@@ -170,7 +172,7 @@ impl RedisStore {
         Ok((keys, number(cursor)?))
     }
 
-    /// Tells which of these are live sessions.
+    /// Finds out which of these are live sessions.
     async fn looked_at(&self, ids: Vec<SessionId>, walk: Walk) -> Result<Found, StoreError> {
         let mode: &[u8] = match walk {
             Walk::Names => b"names",
@@ -178,8 +180,8 @@ impl RedisStore {
         };
         let mut found = Found::default();
         if ids.is_empty() && self.inner.link.is_one_node() {
-            // The script that looks at sessions is refused by a replica, on which a walk may find none. In a cluster, a
-            // replica answers no such request.
+            // Usually, the script that examines the sessions reveals a replica, because a replica refuses it. Here it
+            // would not run, as there are no sessions. In a cluster, a replica redirects all such requests.
             self.newest(&[0]).await?;
         }
         let groups = self.groups(ids, partition);
@@ -200,7 +202,8 @@ impl RedisStore {
         Ok(found)
     }
 
-    /// Groups of what a script can use at once: all on one node, else those of one partition.
+    /// Splits this into groups that one script can work on: everything on one node, otherwise one group for each
+    /// partition.
     pub(super) fn groups<T>(&self, all: Vec<T>, partition: impl Fn(&T) -> u16) -> Vec<Vec<T>> {
         if all.is_empty() {
             return Vec::new();
@@ -216,13 +219,14 @@ impl RedisStore {
     }
 }
 
-/// The primary after this one in the order of their ids.
+/// The primary after this one, in the order of their ids.
 fn following(primaries: &[Primary], after: Primary) -> Option<Position> {
     let next = primaries.iter().find(|primary| **primary > after);
     next.map(|&primary| Position { primary, cursor: 0 })
 }
 
-/// `SCAN` can name a key twice, and sessions may be many: eight bytes of an id, which is random, tell them apart.
+/// `SCAN` can return a key twice, and there may be many sessions. So a walk remembers eight bytes of each id, which is
+/// random.
 fn mark(id: &SessionId) -> u64 {
     id.as_uuid().as_u64_pair().1 ^ id.as_uuid().as_u64_pair().0.rotate_left(32)
 }

@@ -1,8 +1,9 @@
 //! Sessions on Redis or Valkey.
 //!
-//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`, `recent`, `known_epoch`,
-//! `value`, `reply`, `script` with `scripts/`; `link/`, which knows no session; `store`, on which `operations`, `epoch`, `owner`,
-//! `lease`, `listing` and `generation` do their parts; `contract`; `servers`, where the data are; `builder`; `url`.
+//! [`RedisStore`] documents its guarantees. Files, from the lowest: `events`, `error`, `joined`, `key`, `listed`,
+//! `recent`, `known_epoch`, `value`, `reply`, `script` with `scripts/`; `link/`, the connections, which contains nothing about
+//! sessions; `store`, and the parts of its operations in `operations`, `epoch`, `owner`, `lease`, `listing` and
+//! `generation`; `contract`, the trait implementations; `servers`, where to connect; `builder`; `url`.
 
 mod builder;
 mod contract;

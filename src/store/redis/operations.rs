@@ -1,4 +1,4 @@
-//! The operations on one record, and its renewal.
+//! Operations on one record, and renewals.
 
 use std::sync::Arc;
 
@@ -19,21 +19,21 @@ use crate::{
     store::{End, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Touch, Tracked, Update, Usage, Version},
 };
 
-/// The nonce of nothing: an expected version that is none of this store's.
+/// A nonce that no value has: stands for an expected version of another store.
 const NO_NONCE: [u8; 16] = [0; 16];
 
-/// What became of a create.
+/// The outcome of a create.
 pub(super) enum Created {
     Done(State),
     Exists,
-    /// Everything was cleared since the session that is renewed was stored: the new id's partition is in this generation.
+    /// Everything was cleared since the session being renewed was stored: the new id's partition is in this generation.
     Cleared(u64),
 }
 
 impl RedisStore {
-    /// Reads a record, in one round trip; on one node with the epoch of its owner.
+    /// Reads a record in one round trip; on one node, with the epoch of its owner.
     pub(super) async fn find(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
-        // In a cluster, the owner's keys are asked for by themselves in any case.
+        // In a cluster, the owner's epoch is read separately in any case.
         let owner = if self.inner.link.is_one_node() { self.inner.owners.get(id) } else { Some(None) };
         if let Some(owner) = owner
             && let Some(found) = self.find_owned(id, owner).await?
@@ -52,9 +52,9 @@ impl RedisStore {
         }
     }
 
-    /// Reads a record whose owner is known, by a plain command: the server is through with it in a fraction of a script's
-    /// time. `None` if there is no string under the key: the script says why, and a replica
-    /// does not answer it.
+    /// Reads a record whose owner is remembered, by a plain command, which costs the server a fraction of a script's
+    /// time. Returns `None` if there is no string under the key. Then the script finds out why, and unlike this
+    /// command, it is never answered by a replica.
     async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Option<Held>>, StoreError> {
         let command = self.inner.keys.read(id, owner.as_ref());
         let now = clock::to_millis(self.now());
@@ -91,7 +91,7 @@ impl RedisStore {
         Ok(Some(Some(held)))
     }
 
-    /// The same; without the record if it is in the state with this nonce.
+    /// Reads a record by the script. The record itself is left out if its nonce is this one.
     async fn look(&self, id: &SessionId, nonce: &[u8]) -> Result<(Reply, Option<Tracked>), StoreError> {
         let place = self.place(id);
         let keys = [&*place.session, &*place.generation];
@@ -101,13 +101,13 @@ impl RedisStore {
         Ok((Reply::read(reply)?, self.tracked(mark, connection)))
     }
 
-    /// The mark of two keys, if servers say what changes.
+    /// Marks the two keys of a place, if servers report changes.
     pub(super) fn mark(&self, place: impl FnOnce() -> Place) -> Option<Mark> {
         let place = self.inner.link.is_tracking().then(place)?;
         self.inner.link.mark([place.session.as_bytes(), place.generation.as_bytes()])
     }
 
-    /// What was read after this mark, and answered on this connection, is tracked.
+    /// The [`Tracked`] of a record that was read after this mark, and answered on this connection.
     fn tracked(&self, mark: Option<Mark>, connection: Connection) -> Option<Tracked> {
         let (mark, inner) = (mark?, Arc::clone(&self.inner));
         Some(Tracked::new(move || inner.link.is_current(mark, &connection)))
@@ -125,8 +125,8 @@ impl RedisStore {
         }
     }
 
-    /// Stores a new record. `renewed` is the generation of the session that it renews: the new one is in the same, so that
-    /// a clear that is under way ends it wherever it has begun.
+    /// Stores a new record. `renewed` is the generation of the session that it renews. The new one is stored in the
+    /// same generation, so that a clear in progress ends it, wherever the clear has begun.
     pub(super) async fn create_value(
         &self,
         id: &SessionId,
@@ -135,7 +135,7 @@ impl RedisStore {
         renewed: Option<u64>,
     ) -> Result<Created, StoreError> {
         let nonce = Nonce::random().map_err(no_randomness)?;
-        // The script puts another generation in its place if that is not the present one.
+        // If this is not the current generation, the script replaces it.
         let written = Written::new(State { nonce, generation: renewed.unwrap_or(0) }, record, usage);
         let renewed = renewed.map(|generation| generation.to_string()).unwrap_or_default();
         match self.write(&script::CREATE, id, record, &written, renewed.as_bytes()).await {
@@ -148,7 +148,7 @@ impl RedisStore {
             Err(error @ LinkError::Unanswered(_)) if self.inner.link.waits_for_replicas() => Err(error.of_write()),
             Err(error @ LinkError::Unanswered(_)) => match self.find(id).await {
                 Ok(Some(held)) if held.head.state.nonce == nonce => Ok(Created::Done(held.head.state)),
-                // It may still arrive, or may have been overtaken by a removal.
+                // The create may still arrive, or the session may have been removed since.
                 _ => Err(error.of_write()),
             },
             Err(error) => Err(error.of_write()),
@@ -170,7 +170,7 @@ impl RedisStore {
         let (reply, again) = sent(|| self.write(&script::UPDATE, id, record, &written, &expected)).await?;
         match reply {
             Reply::Done(generation) => Ok(Update::Updated(state(nonce, &generation)?.version())),
-            // Another write came, which may have come after this one.
+            // Another write was carried out, maybe after this one.
             Reply::Conflict(_) if let Some(error) = again => Err(error),
             Reply::Conflict(held) => Ok(Update::Conflict(Some(held.stored))),
             Reply::Gone => Ok(Update::Gone),
@@ -201,7 +201,7 @@ impl RedisStore {
         Ok(reply)
     }
 
-    /// Refuses a record that is too large, before it is sent.
+    /// Refuses a record that is too large, before anything is sent.
     pub(super) fn check_size(&self, record: &Record) -> Result<(), StoreError> {
         let (bytes, limit) = (Written::size(record), self.inner.options.value_size_limit);
         if bytes <= limit {
@@ -228,13 +228,14 @@ impl RedisStore {
         let (reply, again) = sent(|| self.run(&script::REMOVE, &keys, &[])).await?;
         match reply {
             Reply::Done(_) => Ok(true),
-            // Whether this call or another has removed it can't be told.
+            // This call or another one has removed it; the store can't tell which.
             Reply::Gone => again.map_or(Ok(false), Err),
             _ => Err(unexpected("another script's reply")),
         }
     }
 
-    /// Ends a session in this version. `unused_since` refuses one that was used since then, in milliseconds.
+    /// Ends a session in this version. With `unused_since`, in milliseconds, refuses a session that was used after
+    /// that.
     pub(super) async fn end_value(
         &self,
         id: &SessionId,
@@ -249,19 +250,19 @@ impl RedisStore {
         let (reply, again) = sent(|| self.run(&script::END, &keys, &args)).await?;
         match reply {
             Reply::Done(_) => Ok(End::Ended),
-            // Another write came first, so that this end has found and will find another nonce.
+            // Another write came first, so both attempts of this end find another nonce.
             Reply::Conflict(held) => Ok(End::Conflict(Some(held.stored))),
-            // Whether this end or another is the reason can't be told.
+            // This end or another is the reason; the store can't tell which.
             Reply::Gone => again.map_or(Ok(End::Gone), Err),
             _ => Err(unexpected("another script's reply")),
         }
     }
 
-    /// Creates `to`, and then replaces `from` by the tombstone: two keys may be on two servers.
+    /// Creates `to`, and then replaces `from` by the tombstone. The two keys may be on two servers.
     ///
-    /// `to` is stored in the generation of `from`. So a clear that has begun in one of the two partitions and not yet in the
-    /// other ends both: where it has begun, `to` is refused or `from` is gone, and where it comes later, it finds them both
-    /// in the generation that it ends.
+    /// `to` is stored in the generation of `from`. Say a clear has reached one of the two partitions, and not yet the
+    /// other. In the partition that it has reached, `to` is refused or `from` is gone. In the other, it later finds the
+    /// record in a generation that it ends. So it ends both.
     pub(super) async fn rename_value(
         &self,
         from: &SessionId,
@@ -272,42 +273,43 @@ impl RedisStore {
         usage: Usage,
     ) -> Result<Rename, StoreError> {
         let Some(State { generation, .. }) = State::of(expected) else {
-            // No version of this store: it is stored nowhere.
+            // Another store's version, which is stored nowhere.
             return Ok(self.find(from).await?.map_or(Rename::Gone, |held| Rename::Conflict(Some(held.stored))));
         };
         let created = match self.create_value(to, record, usage, Some(generation)).await? {
             Created::Done(state) => state.version(),
             Created::Exists => return Ok(Rename::Exists),
             Created::Cleared(newer) => {
-                // A clear that has failed half-way may have left `from` alive.
+                // A clear that failed halfway may have left `from` alive.
                 self.raise(&[partition(from)], newer).await?;
                 return Ok(Rename::Gone);
             }
         };
         let buried = self.update_value(from, tombstone, expected, Usage::at(tombstone, usage.used_at));
-        // Where the list is elsewhere, the session must be on it before this is answered.
+        // If the list is on another server, the session must be on it before the rename returns.
         let (buried, ()) = tokio::join!(buried, self.list_elsewhere(to, record));
         let outcome = match buried {
             Ok(Update::Updated(_)) => return Ok(Rename::Renamed(created)),
             Ok(Update::Conflict(stored)) => Ok(Rename::Conflict(stored)),
             Ok(Update::Gone) => Ok(Rename::Gone),
-            // The tombstone may be there, so `to` stays.
+            // The tombstone may be stored, so `to` stays.
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => return Err(error),
             Err(error) => Err(error),
         };
-        // Nobody has the token of `to`; if this fails, it expires unused.
+        // Nobody has the token of `to`. If this fails, `to` expires unused.
         let _ = self.end_value(to, &created, None).await;
         self.forget(to);
         outcome
     }
 }
 
-/// Runs a script that can be sent twice, and reads its reply. If the first is not answered, it is sent again, and the error
-/// comes with the second's reply: the script has run at least once, and which time has done what it says is for the caller.
+/// Runs a script that can be sent twice, and reads its reply. If the first request is not answered, the script is sent
+/// again, and the first error is returned along with the second reply. The script has then run at least once, and the
+/// caller decides which of the two runs the reply is about.
 ///
-/// The first may still arrive, also after the second is answered. So this is only for scripts that then do nothing: those
-/// that expect a nonce which they replace or remove, a touch, which only moves times to later, and a removal, whose id is
-/// not used again.
+/// The first request may still arrive, even after the second is answered. So this is only for scripts that then do
+/// nothing: those that expect a nonce, and replace or remove it; a touch, which only moves times to later; and a
+/// removal, whose id is never used again.
 pub(super) async fn sent<F: Future<Output = Result<Value, LinkError>>>(
     send: impl Fn() -> F,
 ) -> Result<(Reply, Option<StoreError>), StoreError> {

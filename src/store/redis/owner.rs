@@ -1,4 +1,4 @@
-//! An owner's sessions: a sorted set of their ids, by the time at which each ends at the latest.
+//! An owner's sessions: a sorted set of their ids, by their absolute limits.
 
 use redis::Value;
 
@@ -17,7 +17,7 @@ use crate::{
     store::{ListedSession, StoreError},
 };
 
-/// A listing that is under way. If it fails, or its request is dropped, the session's next write tries again.
+/// A listing in progress. If it fails, or its request is dropped, the session's next write tries again.
 struct Listing<'a> {
     store: &'a RedisStore,
     id: &'a SessionId,
@@ -33,13 +33,13 @@ impl Drop for Listing<'_> {
 }
 
 impl RedisStore {
-    /// The list that a record belongs on, if it is a session of an owner.
+    /// The key of the list that a record belongs on, if it is a session with an owner.
     pub(super) fn list_of(&self, record: &Record) -> Option<String> {
         let owner = record.owner().filter(|_| record.is_session() && self.inner.options.list_owners)?;
         Some(self.inner.keys.sessions(&SessionId::for_epoch(owner.name())))
     }
 
-    /// Forgets a session that has ended, or is to be listed again.
+    /// Forgets a session that has ended or must be listed again.
     pub(super) fn forget(&self, id: &SessionId) {
         self.inner.owners.forget(id);
         if !self.inner.link.is_one_node() {
@@ -47,8 +47,8 @@ impl RedisStore {
         }
     }
 
-    /// Puts a session on its owner's list, if that is on another server, once in each process. (On one server, the script
-    /// that writes the session does it.) A failure is reported and no more: the list is a help, revocation does not need it.
+    /// Puts a session on its owner's list, once in each process, if the list is on another server. (On one server, the
+    /// script that writes the session does it.) A failure is only logged: revocation doesn't need the list.
     pub(super) async fn list_elsewhere(&self, id: &SessionId, record: &Record) {
         let Some(list) = self.list_of(record).filter(|_| !self.inner.link.is_one_node()) else { return };
         if !self.inner.listed.is_first(id) {
@@ -77,7 +77,7 @@ impl RedisStore {
                             found.push(ListedSession::new(*id).with_stored(held.stored));
                         }
                     }
-                    // Renewed, removed or expired: none of them is ever this owner's again under this id.
+                    // Renewed, removed or expired: this id never belongs to this owner again.
                     _ => dead.push(*id),
                 }
             }
@@ -88,14 +88,14 @@ impl RedisStore {
             for id in dead {
                 command.arg(id.to_string());
             }
-            // Only tidiness: the next listing leaves them out as well.
+            // Only tidies up. The next listing skips them as well.
             let _ = self.inner.link.command(&command).await;
         }
         Ok(found)
     }
 }
 
-/// The members of a list. What is no id was not written by this store, and counts as nothing.
+/// The members of a list. A member that is not an id was not written by this store, and is skipped.
 fn ids(reply: Value) -> Result<Vec<SessionId>, StoreError> {
     let Value::Array(members) = reply else { return Err(unexpected("no list")) };
     let id = |member: &Value| match member {

@@ -1,4 +1,4 @@
-//! What this process remembers of the ids that it has seen last.
+//! What this process remembers of recently seen ids.
 
 use std::{
     fmt,
@@ -7,15 +7,15 @@ use std::{
 
 use crate::id::SessionId;
 
-/// How many ids are remembered, in parts with a lock each.
+/// The number of ids that are remembered: parts with a lock each, and ids in a part.
 const PARTS: usize = 64;
 const IN_PART: usize = 256;
 
-/// A value for each of 16,384 ids. Two ids can have the same place, and the later one takes it.
+/// Remembers a value for each of up to 16,384 ids. Two ids can share a place; then the later one replaces the earlier.
 ///
-/// The owners of sessions are remembered so that a load can ask for the owner's epoch together with the session by plain
-/// commands. A script, which finds the owner itself, takes a server many times as long. What is remembered may be wrong:
-/// whoever uses it compares it to the session.
+/// The owners of sessions are remembered so that a load can read the owner's epoch together with the session, by plain
+/// commands. A script, which finds the owner itself, takes a server many times as long. A remembered value may be
+/// wrong, so every caller compares it with the stored session.
 pub(super) struct Recent<T>([Part<T>; PARTS]);
 
 type Part<T> = Mutex<Vec<Option<(SessionId, T)>>>;
@@ -33,7 +33,7 @@ impl<T: Clone> Recent<T> {
         part.get(at)?.as_ref().filter(|(known, _)| known == id).map(|(_, value)| value.clone())
     }
 
-    /// Remembers a value in the place of an earlier one.
+    /// Remembers a value, in place of an earlier one.
     pub(super) fn remember(&self, id: &SessionId, value: T) {
         let (part, at) = place(id);
         let mut part = self.0[part].lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,7 @@ impl<T: Clone> Recent<T> {
     }
 }
 
-/// Part and place in it. An id is a hash, so they spread evenly.
+/// The part, and the place in it. An id is a hash, so ids spread evenly.
 fn place(id: &SessionId) -> (usize, usize) {
     let [.., part, at] = *id.as_bytes();
     (usize::from(part) % PARTS, usize::from(at))

@@ -1,24 +1,24 @@
-//! What scripts answer: a letter, and what belongs to it.
+//! The replies of scripts: a letter, and its data.
 
 use redis::Value;
 
 use super::value::{Head, Held, damaged, read_epoch};
 use crate::store::{OwnerEpoch, StoreError, StoreErrorKind};
 
-/// The answer of a script that is about one key.
+/// The reply of a script about one key.
 #[derive(Debug)]
 pub(super) enum Reply {
-    /// It is done. What follows is the script's own.
+    /// Done. The data depends on the script.
     Done(Vec<u8>),
     /// There is no live record or epoch.
     Gone,
-    /// A live record is there already.
+    /// There already is a live record.
     Exists,
     /// Another version is stored: this one.
     Conflict(Box<Held>),
     /// The record.
     Value(Box<Held>),
-    /// The version that the caller has is the stored one.
+    /// The stored version is the one that the caller has.
     Same(Head, OwnerEpoch),
     /// Another holder has the lease.
     Leased,
@@ -27,8 +27,8 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// Reads a reply: a string, or a string and a value. What is under the key may be damaged, and a reply that no script
-    /// gives is an error as well.
+    /// Reads a reply: a string, or a string and a value. The stored value may be damaged. A reply that no script sends
+    /// is an error as well.
     pub(super) fn read(reply: Value) -> Result<Self, StoreError> {
         let (said, value) = match reply {
             Value::Array(parts) => {
@@ -70,7 +70,7 @@ pub(super) fn bytes(reply: Value) -> Result<Vec<u8>, StoreError> {
     }
 }
 
-/// The number that a script has answered in digits.
+/// The number in a script's reply, which is written in digits.
 pub(super) fn number(reply: Value) -> Result<u64, StoreError> {
     digits(&bytes(reply)?)
 }
@@ -80,7 +80,7 @@ pub(super) fn digits(bytes: &[u8]) -> Result<u64, StoreError> {
     number.ok_or_else(|| unexpected("no number"))
 }
 
-/// The error for a reply that no server gives to this request. It shows nothing of the reply.
+/// The error for a reply that no server sends to this request. It reveals nothing of the reply.
 pub(super) fn unexpected(what: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Other).because(format!("the server's reply has an unexpected form: {what}"))
 }

@@ -1,11 +1,11 @@
-//! Scripts that the server runs, each in one step.
+//! Lua scripts, each of which the server runs in one step.
 
 use std::sync::LazyLock;
 
 /// A Lua script. It is sent by its hash, and in full only to a server that doesn't have it.
 ///
-/// Every script is idempotent: it finds the nonce of its own write and answers as if it had just written. So it doesn't
-/// matter if a client sends one twice.
+/// A script that creates or updates a session gets the nonce of the new value. If it finds that nonce stored, it
+/// replies as if it had just written it. [`sent`](super::operations::sent) says which scripts may be sent twice.
 #[derive(Debug)]
 pub(super) struct Script {
     source: &'static str,
@@ -18,7 +18,7 @@ impl Script {
         Self { source, hash: LazyLock::new(hash), writes }
     }
 
-    /// Whether it changes anything.
+    /// Whether the script changes anything that a caller relies on.
     pub(super) fn writes(&self) -> bool {
         self.writes
     }
@@ -32,7 +32,7 @@ impl Script {
     }
 }
 
-/// The scripts: `head.lua` reads a value's head, and comes before each of the others.
+/// Defines the scripts. `head.lua`, which reads a value's head, is prepended to each of them.
 macro_rules! scripts {
     ($($name:ident: $does:ident $file:literal;)*) => {
         $(pub(super) static $name: Script = {
@@ -61,7 +61,7 @@ scripts! {
     MEMBERS: READS "members.lua";
     NEWEST: READS "newest.lua";
     RAISE: WRITES "raise.lua";
-    // Its writes are only tidiness.
+    // It only removes dead records, so it counts as a read.
     WALK: READS "walk.lua";
     WIPE: WRITES "wipe.lua";
 }

@@ -1,4 +1,4 @@
-//! Where a store's data are, and how it gets there.
+//! The servers of a store, and how to connect to them.
 
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
@@ -15,13 +15,13 @@ use super::{
 };
 use crate::store::address::Address;
 
-/// The port that Redis and Valkey listen on if they are told no other.
+/// The default port of Redis and Valkey.
 const DEFAULT_PORT: u16 = 6_379;
 
-/// The same for Sentinel.
+/// The default port of Sentinel.
 const SENTINEL_PORT: u16 = 26_379;
 
-/// The longest list of nodes or Sentinels. They need not all be given.
+/// The maximum number of nodes or Sentinels. It isn't necessary to list all of them.
 const MOST_SERVERS: usize = 1_000;
 
 /// How the servers are arranged.
@@ -33,16 +33,16 @@ pub(super) enum Servers {
     Client(Client),
     /// Some nodes of a cluster, by their addresses.
     Nodes(Vec<String>),
-    /// The same by the application's clients.
+    /// Some nodes of a cluster, by the application's clients.
     NodeClients(Vec<Client>),
-    /// Sentinels, and what they call the primary.
+    /// Some Sentinels, and their name for the primary.
     Sentinels(Vec<String>, String),
 }
 
-/// A user, `None` for the default one, and the password.
+/// A user (`None`: the default one) and a password.
 pub(super) type Credentials = (Option<String>, Zeroizing<String>);
 
-/// What a connection begins with.
+/// The settings for setting up a connection.
 #[derive(Clone, Default)]
 pub(super) struct Access {
     pub(super) database: i64,
@@ -53,7 +53,7 @@ pub(super) struct Access {
 }
 
 impl Servers {
-    /// The link to these servers. Nothing is connected yet.
+    /// Creates the link to these servers. Nothing is connected yet.
     pub(super) fn link(&self, access: &Access, settings: LinkSettings) -> Result<Link, RedisConfigError> {
         let unsupported = |error: redis::RedisError| {
             RedisConfigError::new("server", error.to_string(), "a server that this build supports")
@@ -89,7 +89,7 @@ impl Servers {
         }
     }
 
-    /// What these servers are called in `Debug`.
+    /// The servers' names for `Debug`.
     pub(super) fn names(&self) -> Vec<String> {
         let named = |client: &Client| client.get_connection_info().addr().to_string();
         match self {
@@ -125,7 +125,7 @@ fn cluster(infos: Vec<ConnectionInfo>, settings: LinkSettings) -> Result<Link, R
     Ok(Link::cluster(seeds, settings))
 }
 
-/// Parses the addresses of servers that are several: each once, and none a socket.
+/// Parses a list of addresses, in which each may occur only once and none may be a socket.
 fn hosts(setting: &'static str, texts: &[String], port: u16) -> Result<Vec<ConnectionAddr>, RedisConfigError> {
     if texts.is_empty() || texts.len() > MOST_SERVERS {
         return Err(RedisConfigError::new(setting, format!("{} servers", texts.len()), "1 to 1,000 servers"));
@@ -146,7 +146,7 @@ fn hosts(setting: &'static str, texts: &[String], port: u16) -> Result<Vec<Conne
 
 fn connection_address(setting: &'static str, text: &str, port: u16) -> Result<ConnectionAddr, RedisConfigError> {
     let address = Address::parse(text, port).map_err(|why| {
-        // A server with an `@` may contain a password, so it is not repeated.
+        // An address with an `@` may contain a password, so it is not repeated.
         let given = if text.contains('@') { why.to_owned() } else { format!("{text:?} ({why})") };
         let allowed = "`host`, `host:port`, `[ipv6]:port` or, for one server, the absolute path of a Unix socket";
         RedisConfigError::new(setting, given, allowed)
@@ -165,7 +165,7 @@ impl Access {
         self.secured(info.set_redis_settings(settings))
     }
 
-    /// A client's settings, with what is set here instead.
+    /// A client's settings, overridden by those that are set here.
     fn instead(&self, info: ConnectionInfo) -> redis::RedisResult<ConnectionInfo> {
         let settings = self.settings(info.redis_settings().clone());
         self.secured(info.set_redis_settings(settings))

@@ -1,4 +1,4 @@
-//! The store: what its operations share.
+//! The store, and what its operations share.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -18,10 +18,10 @@ use crate::{
     store::released::Released,
 };
 
-/// Sessions on Redis or Valkey, shared by any number of processes. Clones share one store.
+/// A session store on Redis or Valkey, shared by any number of processes. Clones share one store.
 ///
-/// One server, the primary that Sentinels name, or a cluster. Each write is one Lua script that compares the expected
-/// version and writes in one step, so that no update is lost and no session is brought back.
+/// The backend is one server, the primary that Sentinels name, or a cluster. Each write is one Lua script that compares
+/// the expected version and writes in one step, so no update is lost and no ended session comes back.
 ///
 /// ```no_run
 /// use session_layer::{RedisStore, SessionLayer};
@@ -34,40 +34,46 @@ use crate::{
 /// # }
 /// ```
 ///
-/// # What is kept, and where
+/// # Keys and values
 ///
-/// `{24a}` stands for the partition of an id: its first ten bits, in braces, so that a cluster keeps all keys of a partition
-/// in one slot. There are 1,024.
+/// `{24a}` stands for the partition of an id: its first ten bits, in braces, so that a cluster keeps all keys of a
+/// partition in one slot. There are 1,024 partitions. `OWNER` stands for the owner's id: [`SessionId::for_epoch`].
 ///
 /// | key (after the prefix) | type | value | expires |
 /// |---|---|---|---|
 /// | `{24a}:ID` | string | a head of 90 bytes, and the record: a session or a tombstone | with the session |
-/// | `{24a}:OWNER:epoch` | string | an owner's epoch, 25 bytes; `OWNER` is [`SessionId::for_epoch`] | as long as it was asked for |
-/// | `{24a}:OWNER:sessions` | sorted set | the ids of an owner's sessions, by the time at which each ends at the latest | with the last of them |
-/// | `{24a}:generation` | string | a number; made by the first `clear` | never |
+/// | `{24a}:OWNER:epoch` | string | an owner's epoch, 25 bytes | at the requested time |
+/// | `{24a}:OWNER:sessions` | sorted set | an owner's session ids, by their absolute limits | with the last of them |
+/// | `{24a}:generation` | string | a number; the first `clear` creates it | never |
 ///
-/// The head has the nonce that is the session's version, last use, expiry, absolute limit, generation, the owner's id, and
-/// the lease.
+/// The head contains the nonce that is the session's version, the last use, the expiry, the absolute limit, the
+/// generation, the owner's id, and the lease.
 ///
 /// # Round trips
 ///
-/// One for a load, a create, an update, a touch, an end, a refresh, a lock and an unlock; two for a rename. On one server (and
-/// by Sentinel) a load brings the owner's epoch along, and the script that writes a session puts it on its owner's list. In
-/// a cluster, where the owner's keys are on another node, the epoch of a session with an owner is one more round trip, and
-/// its list is one more at its first write in each process (in a rename, beside the second). So on one server a request
-/// that reads takes one round trip, one that writes takes two, a login four and a logout two.
+/// A load, create, update, touch, end or refresh takes one round trip, and so does taking or releasing a lease. A
+/// rename takes two. On one server (and with Sentinel), a load also returns the owner's epoch, and the script that
+/// writes a session also adds it to its owner's list. So a request that only reads takes one round trip, one that
+/// writes takes two, a login four and a logout two.
 ///
-/// A load is one `MGET` if the process has seen the session before, since it then knows which epoch to ask for; it remembers the
-/// owners of 16,384 sessions. Otherwise it is a script, which takes the server longer. An owner that has changed elsewhere since
-/// then costs the next load one more round trip. A server that has become a replica is noticed within 100 ms: that often, the
-/// `UNLINK` of a key that is never there goes with the `MGET`. Until then it answers what it still has, and never that a
+/// In a cluster, the owner's keys can be on another node. So the epoch of a session with an owner takes one more round
+/// trip. Adding the session to the owner's list takes one more at its first write in each process; a rename does it in
+/// parallel with its second round trip.
+///
+/// A load is one `MGET` if the process remembers the session's owner, and so which epoch to read. It remembers the
+/// owners of 16,384 sessions. Otherwise a load is a script, which takes the server longer. If another process has
+/// changed the owner since, the next load takes one more round trip.
+///
+/// A server that has become a replica is noticed within 100 ms: once in that time, the `UNLINK` of a key that never
+/// exists is sent along with the `MGET`. Until then the replica returns what it still has, but it never reports that a
 /// session is gone.
 ///
 /// # Client-side caching
 ///
-/// With [`tracking`](super::RedisStoreBuilder::tracking), the servers say when something changes that this process has read.
-/// An owner's epoch is then read once, and not again until it changes. A [`CachedStore`](crate::CachedStore) in front of the
-/// store serves a session without a round trip until the server says that it may have changed:
+/// With the setting [`tracking`](super::RedisStoreBuilder::tracking), the servers report changes to what this process
+/// has read. An owner's epoch is then read once, and again only after it has changed. A
+/// [`CachedStore`](crate::CachedStore) around the store serves a session without a round trip until the server reports
+/// that it may have changed:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -81,117 +87,137 @@ use crate::{
 /// # }
 /// ```
 ///
-/// A change by another process, a logout or a revocation included, is seen when the server's message arrives. WINDOW_FIGURES
-/// If the connection goes silent, the old state is served until the `window` of the setting is over, and no longer.
+/// A change by another process, including a logout or a revocation, is seen when the server's message arrives.
+/// WINDOW_FIGURES
+/// If the connection goes silent, the old state is served until the setting's `window` has passed, and no longer.
 ///
 /// # Leases
 ///
-/// A lease is a part of the session's value: it ends with the session, and taking it is one round trip. A waiter in the
-/// process that gives a lease back is woken at once. In other processes, it asks after pauses that double from 20 to 160 ms,
-/// less a random part up to one half.
+/// A lease is stored in the session's value: it ends with the session, and taking it is one round trip. A waiting
+/// request is woken at once if its own process releases the lease. Otherwise, it polls the server, after pauses that
+/// double from 20 to 160 ms, each shortened by a random part of up to one half.
 ///
 /// # Clearing
 ///
-/// Each record has the generation that its partition had when it was created, and one of an older generation than its
-/// partition is absent. [`clear`](crate::store::Clearing::clear) first raises the generation of every partition, which ends
-/// all sessions, those under way included, and then removes what is left by `SCAN`. A session that is renewed keeps its
-/// generation, so that it can't escape from a partition that is still to be cleared to one that already is. If `clear` fails
-/// half-way, repeat it.
+/// Each record contains the generation that its partition had when the session was created. A record whose generation
+/// is older than its partition's counts as absent. [`clear`](crate::store::Clearing::clear) first raises the generation
+/// of every partition, which ends all sessions, including those in use. Then it removes what is left, using `SCAN`.
+///
+/// A renewed session keeps its generation, so it can't escape from a partition that has not been cleared yet to one
+/// that has. If `clear` fails halfway, call it again.
 ///
 /// # Walks
 ///
-/// [`ids`](crate::store::Listing::ids), [`count`](crate::store::Listing::count), [`sweep`](crate::store::Listing::sweep) and
-/// [`delete_idle`](crate::store::Listing::delete_idle) go through all keys of the database by `SCAN`, primary by primary, so
-/// give sessions a database of their own if it holds much else. A key whose slot is moved to another node while a walk goes on
-/// can be left out. `count` needs about 20 bytes of memory for each session. `sweep` has little to do: the server removes
-/// expired sessions itself, and these are not counted.
+/// [`ids`](crate::store::Listing::ids), [`count`](crate::store::Listing::count),
+/// [`sweep`](crate::store::Listing::sweep) and [`delete_idle`](crate::store::Listing::delete_idle) scan all keys of the
+/// database with `SCAN`, one primary after the other. Give sessions their own database if it would otherwise contain
+/// many other keys. A key whose slot moves to another node during a walk can be missed.
+///
+/// `count` needs about 20 bytes of memory for each session. `sweep` has little to do: the server removes expired
+/// sessions itself, and these are not counted as deleted.
 ///
 /// # Runtimes and time limits
 ///
-/// Any number of runtimes can share a store. Each has its own [`connections`](super::RedisStoreBuilder::connections) to each
-/// server, made when they are needed. A dropped request gives its bytes to nobody else. A caller enforces its time limit in
-/// its own future. While a server is down, requests fail at once; it is connected to again after pauses that double from
-/// 20 ms to 1 s, less a random part.
+/// Any number of runtimes can share a store. Each runtime opens its own
+/// [`connections`](super::RedisStoreBuilder::connections) to each server when it needs them. The reply to a dropped
+/// request is never given to another request. Time limits are enforced in the caller's future. While a server is down,
+/// requests fail at once. The store reconnects after pauses that double from 20 ms to 1 s, each shortened by a random
+/// part of up to one half.
 ///
 /// # Clusters and Sentinels
 ///
-/// In a cluster, the nodes tell which of them has which keys. Requests go to primaries only, also those that read: what a
-/// replica has may be old. A request that a node refuses because the slot has moved (`MOVED`, `ASK`) goes to the node that
-/// it names. While a slot is being moved key by key, the keys of one partition are on both nodes for a moment (`TRYAGAIN`);
-/// requests for its sessions then wait, as they do while the cluster elects a primary (`CLUSTERDOWN`), at most for their
-/// time limit. If the node of a session can't be connected to, and the others know no other one, its requests fail at once.
+/// In a cluster, the nodes report which of them has which slots. All requests, including reads, go to primaries, since
+/// a replica's data can be out of date. A request that a node refuses because the slot has moved (`MOVED`, `ASK`) is
+/// sent to the node that the refusal names.
 ///
-/// The Sentinels are asked at each attempt to connect. When they have promoted a replica, the store learns of it by what
-/// happens to its connections: the old primary closes them, or refuses a write as a replica, or does not answer in time.
+/// While a slot is being moved key by key, the keys of one partition can be on both nodes for a moment (`TRYAGAIN`).
+/// Requests for its sessions then wait, up to their time limit. So do requests during the election of a primary
+/// (`CLUSTERDOWN`). If the node of a session can't be reached, and the other nodes name no other, its requests fail at
+/// once.
 ///
-/// A failover takes as long as the servers need to notice (`cluster-node-timeout`, `down-after-milliseconds`) and to elect
-/// another primary. Until then requests for its sessions are errors, never "absent".
+/// The Sentinels are queried at each attempt to connect. When they have promoted a replica, the store notices it by its
+/// connections: the old primary closes them, refuses a write because it is a replica now, or does not answer in time.
+///
+/// A failover takes as long as the servers need to notice the failure (`cluster-node-timeout`,
+/// `down-after-milliseconds`) and to elect another primary. Until then, requests for the failed primary's sessions
+/// return errors, never "absent".
 ///
 /// # Unknown outcomes
 ///
-/// If the answer to a write is lost, the write may have happened, or may still happen. An update, a touch, a lock, an end and
-/// a removal are sent once more: the script finds what the first has done, by a nonce that is drawn before the first is sent,
-/// and the first does nothing if it arrives later. A create is read back, since a second one could bring back what was removed
-/// in between; so is a renewed epoch. If that does not settle it, the error is
-/// [`OutcomeUnknown`](crate::store::StoreErrorKind::OutcomeUnknown): the second is not answered either, another write has
-/// come, or nothing is left, so that whether this call or another has ended the session can't be told.
+/// If the answer to a write is lost, the write may have happened, or may still happen.
 ///
-/// A replica answers nothing: what it holds may be old, or missing while it fetches the primary's data. Its refusal,
-/// `READONLY`, is an error for reads as well.
+/// - An update, a touch, an end and a removal are sent once more. An update has a nonce, drawn before the first request
+///   is sent, by which the script recognizes what that request has done. If the first request arrives later, it does
+///   nothing.
+/// - Taking a lease is sent once more, too. The script recognizes the holder, and extends the lease. If the first
+///   request arrives after the lease has been released, it takes the lease again, until the same time. Releasing a
+///   lease is not sent again.
+/// - A create is read back, since a second one could bring back a session that was removed in between. So is a renewed
+///   epoch.
 ///
-/// What the server refuses (`OOM`, `READONLY`, `NOPERM`, `LOADING`, `CLUSTERDOWN` and so on) has changed nothing. The error
-/// is [`Unavailable`](crate::store::StoreErrorKind::Unavailable), and its source says what to do.
+/// The error is [`OutcomeUnknown`](crate::store::StoreErrorKind::OutcomeUnknown) if that doesn't settle it: if the
+/// second request is not answered either, if another write has come in between, or if nothing is stored any more, so
+/// that the store can't tell whether this call or another one has ended the session.
+///
+/// A replica returns no data: its data may be old, or missing while it copies the primary's. Its refusal, `READONLY`,
+/// is an error for reads as well.
+///
+/// A request that the server refuses (`OOM`, `READONLY`, `NOPERM`, `LOADING`, `CLUSTERDOWN` and so on) has changed
+/// nothing. The error is [`Unavailable`](crate::store::StoreErrorKind::Unavailable), and its source says what to do.
 ///
 /// # Time
 ///
-/// A session is absent from its expiry on, by the clock of the process that asks and by the server's, whichever is first. So
-/// keep the machines' clocks in step: a process whose clock is a minute fast ends idle sessions a minute early. Times are
-/// exact to the millisecond, also after a touch.
+/// A session is absent from its expiry on, by the clock of the calling process or by the server's, whichever is first.
+/// So keep the machines' clocks in sync: a process whose clock is a minute fast ends idle sessions a minute early.
+/// Times are exact to the millisecond, even after a touch.
 ///
 /// # What eviction and failures can do
 ///
-/// Use `maxmemory-policy noeviction`. A full server then refuses to write, which is an error for requests that change a
-/// session, while reads go on and sessions can be ended. With any other policy, the server drops keys when it is full; a
-/// warning says so when the store connects:
+/// Set `maxmemory-policy noeviction`. A full server then refuses writes, which is an error for requests that change a
+/// session. Reads still work, and sessions can still be ended. With any other policy, a full server evicts keys; the
+/// store logs a warning about this when it connects:
 ///
 /// | lost | consequence |
 /// |---|---|
 /// | a session | its visitor is logged out |
 /// | an owner's epoch | all sessions of the owner are revoked |
-/// | an owner's list | [`list_owner`](crate::store::Owners::list_owner) and a limit of sessions per owner miss its sessions until their next write; revocation still ends every one |
+/// | an owner's list | [`list_owner`] and session limits miss its sessions until their next write; revocation doesn't |
 /// | a tombstone | the old id is absent, not superseded |
-/// | a generation | a write that was under way at the last `clear` could bring a session back |
+/// | a generation | a write that was in progress during the last `clear` could bring a session back |
 ///
-/// To size a server, add for each session the record's bytes and about 260 more (the head, the key and Redis's own; measured
-/// with 7.0), and for each owner about 400. Without persistence a restart logs everybody out; with it (`appendonly yes`), the
-/// server loses up to a second, or nothing with `appendfsync always`.
+/// [`list_owner`]: crate::store::Owners::list_owner
 ///
-/// Replication is asynchronous: if a primary fails, the replica that takes its place may lack the last writes, although they
-/// were answered. A session is then in an older state, **and a logout or a revocation may be undone**. `EncryptedStore` and
-/// `CachedStore` don't change that. [`replicas`](super::RedisStoreBuilder::replicas) has each write wait until replicas
-/// confirm it.
+/// To size a server, allow for the record's size and about 260 bytes more for each session (the head, the key and
+/// Redis's own overhead; measured with 7.0), and about 400 bytes for each owner. Without persistence, a restart logs
+/// everybody out. With `appendonly yes`, a crash loses up to a second of writes, or none with `appendfsync always`.
+///
+/// Replication is asynchronous: if a primary fails, the promoted replica may lack the last writes, even though they
+/// were acknowledged. A session is then in an older state, **and a logout or a revocation may be undone**.
+/// `EncryptedStore` and `CachedStore` don't change that. With the setting
+/// [`replicas`](super::RedisStoreBuilder::replicas), each write waits until replicas have confirmed it.
 ///
 /// # Permissions
 ///
-/// The commands and keys that a user needs, as in `ACL SETUSER`. Further ones are `+select` for another database than 0,
-/// `+client|tracking` with the setting `tracking`, `+cluster|slots +asking` in a cluster, `+role` with Sentinels, and `+wait` with the setting `replicas`. A user of the
-/// Sentinels needs `+hello +role +sentinel|masters`.
+/// The commands and keys that the store's user needs, as for `ACL SETUSER`. It also needs `+select` for a database
+/// other than 0, `+client|tracking` with the setting `tracking`, `+cluster|slots +asking` in a cluster, `+role` with
+/// Sentinels, and `+wait` with the setting `replicas`. The user for the Sentinels themselves needs `+hello +role
+/// +sentinel|masters`.
 ///
 /// ```text
 /// ~session:* resetchannels -@all +hello +ping +info +evalsha +eval +get +mget +getrange +set +setrange +pexpireat
 /// +pexpiretime +unlink +zadd +zrem +zcard +zrange +zremrangebyscore +zremrangebyrank +scan
 /// ```
 ///
-/// `session:` is the prefix. Without `+info`, nothing warns of an eviction policy.
+/// `session:` is the prefix. Without `+info`, the store can't warn about an eviction policy.
 ///
 /// # Servers
 ///
-/// Redis 7.0 and later, and Valkey 7.2 and later; an older one is an error. Tested with Redis 7.0 and Valkey 9. The protocol
-/// is RESP3.
+/// Redis 7.0 or later, or Valkey 7.2 or later; the store refuses to connect to an older one. Tested with Redis 7.0 and
+/// Valkey 9. The protocol is RESP3.
 ///
 /// # Events
 ///
-/// Their target is `session_layer::store::redis`.
+/// Target `session_layer::store::redis`.
 ///
 /// | level | event | fields |
 /// |---|---|---|
@@ -199,34 +225,34 @@ use crate::{
 /// | debug | created, updated, ended, renamed, touch, remove, lock, unlock, closed | `id`, the outcome |
 /// | info | not created: the id is taken; not renamed: the new id is taken | `id` |
 /// | info | not updated, not ended, not renamed: another version is stored, or the session is gone | `id` |
-/// | info | cleared | `cleared`: how many sessions there were |
+/// | info | cleared | `cleared`: how many sessions were live |
 /// | info | connected | `server`, `kind`, `version`, `role` |
-/// | warn | the server evicts sessions when it is full (once for each server) | `server`, `policy` |
+/// | warn | the server evicts sessions when it is full (once per server) | `server`, `policy` |
 /// | warn | connection lost | `server`, `reason` |
 /// | warn | server down: its sessions are unavailable (once, until it is back) | `server`, `cause` |
 /// | warn | no node of the cluster answers | `error` |
 /// | warn | failed (an operation) | `id`, `operation`, `error`, `cause` |
 /// | warn | not listed with its owner | `id`, `error` |
-/// | error | failed: the stored bytes are no record | `id`, `operation`, `error`, `cause` |
+/// | error | failed: the stored bytes are not a record | `id`, `operation`, `error`, `cause` |
 #[derive(Clone)]
 pub struct RedisStore {
     pub(super) inner: Arc<Inner>,
 }
 
-/// What clones share.
+/// The state that clones share.
 pub(super) struct Inner {
     pub(super) link: Link,
     pub(super) keys: Keys,
     pub(super) options: Options,
     pub(super) listed: Listed,
     pub(super) released: Released,
-    /// The owners of sessions.
+    /// The owners of sessions that were read or written recently. `None` for a session without an owner.
     pub(super) owners: Recent<Option<SessionId>>,
-    /// Owners' epochs, if servers say when they change.
+    /// Owners' epochs, if servers report when they change.
     pub(super) epochs: Recent<KnownEpoch>,
 }
 
-/// The settings that connections don't need.
+/// The settings that are not about connections.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) list_owners: bool,
@@ -234,7 +260,7 @@ pub(super) struct Options {
     pub(super) clock: Clock,
 }
 
-/// The keys of one id.
+/// The keys of one id: its value, and its partition's generation.
 pub(super) struct Place {
     pub(super) session: String,
     pub(super) generation: String,
@@ -247,7 +273,7 @@ impl RedisStore {
         Self { inner: Arc::new(Inner { link, keys, options, listed, released, owners, epochs }) }
     }
 
-    /// What was done with the servers since the store was made.
+    /// Returns counts of the store's requests and connections since it was created.
     #[must_use]
     pub fn statistics(&self) -> RedisStatistics {
         self.inner.link.statistics()
@@ -261,15 +287,15 @@ impl RedisStore {
         Place { session: self.inner.keys.session(id), generation: self.inner.keys.generation(id) }
     }
 
-    /// Runs a script with these keys and arguments, after those that each has: the time, and the prefix if the script can
-    /// use all keys.
+    /// Runs a script with these keys and arguments. Every script's first two arguments are added: the time, and the
+    /// prefix if the script may use all keys.
     pub(super) async fn run(&self, script: &'static Script, keys: &[&str], args: &[&[u8]]) -> Result<Value, LinkError> {
-        // However this ends, and if it is dropped: what this process knows of these keys is out of date.
+        // However the call ends, even if it is dropped, what this process remembers of these keys is out of date.
         let _changing = script.writes().then(|| self.inner.link.changing(keys));
         self.answered(script, keys, args).await.map(|(reply, _)| reply)
     }
 
-    /// The same for a script that reads, with the connection that the answer came on.
+    /// Like [`run`](Self::run) for a script that only reads. Also returns the connection that answered.
     pub(super) async fn answered(
         &self,
         script: &'static Script,
@@ -287,7 +313,7 @@ impl RedisStore {
 }
 
 impl RedisStore {
-    /// The same with keys that are the future's own.
+    /// Like [`run`](Self::run), with keys that the future owns.
     pub(super) async fn run_on(
         &self,
         script: &'static Script,

@@ -1,4 +1,4 @@
-//! The settings of a store from a URL.
+//! A store's settings from a URL.
 //!
 //! ```text
 //! redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?OPTIONS]
@@ -7,8 +7,8 @@
 //! redis-sentinel://[[USER]:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE][?OPTIONS]
 //! ```
 //!
-//! `rediss` for `redis` is the same by TLS, and `valkey` and `valkeys` are other names of both. No part is guessed, and no
-//! error repeats what may be a part of a password: nothing that stands before an `@`.
+//! `rediss` instead of `redis` is the same with TLS. `valkey` and `valkeys` are other names for the two. No part is
+//! guessed. No error repeats anything before an `@`, since it may be part of a password.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ enum Kind {
     Sentinel,
 }
 
-/// The schemes, each with whether it is by TLS.
+/// The schemes, each with whether it uses TLS.
 const SCHEMES: [(&str, Kind, bool); 14] = [
     ("redis", Kind::Single, false),
     ("rediss", Kind::Single, true),
@@ -42,11 +42,11 @@ const SCHEMES: [(&str, Kind, bool); 14] = [
     ("valkeys-sentinel", Kind::Sentinel, true),
 ];
 
-/// The options of every scheme.
+/// The options that every scheme has.
 const OPTIONS: [&str; 6] = ["prefix", "timeout_ms", "connect_timeout_ms", "connections", "replicas", "tracking_ms"];
 
 impl RedisStore {
-    /// A store from a URL, such as `redis://user:password@10.0.0.1/2?prefix=shop`. The forms are those of
+    /// Creates a store from a URL, such as `redis://user:password@10.0.0.1/2?prefix=shop`. The URL is written as for
     /// [`connect`](crate::connect()), without the option `cache`. Nothing is connected yet.
     ///
     /// ```
@@ -60,18 +60,18 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// If a part of the URL is wrong. The error says what to write, and contains no password.
+    /// Returns an error if a part of the URL is invalid. It says what to write instead, and contains no password.
     pub fn from_url(url: &str) -> Result<Self, RedisConfigError> {
         RedisStoreBuilder::from_url(url)?.build()
     }
 }
 
 impl RedisStoreBuilder {
-    /// The settings of a URL, to which others can be added: see [`RedisStore::from_url`].
+    /// Returns the settings of a URL, to which others can be added; see [`RedisStore::from_url`].
     ///
     /// # Errors
     ///
-    /// As [`RedisStore::from_url`].
+    /// Those of [`RedisStore::from_url`].
     pub fn from_url(url: &str) -> Result<Self, RedisConfigError> {
         let read = StoreUrl::parse(url).and_then(|url| read(&url, &[]));
         Ok(read.map_err(|error| RedisConfigError::of_url(&error))?.0)
@@ -84,8 +84,8 @@ pub(crate) fn schemes() -> impl Iterator<Item = &'static str> {
     SCHEMES.iter().map(|(name, ..)| *name)
 }
 
-/// Reads the settings of a URL that has one of the [`schemes`]. Beside its own options it may have these, which are
-/// returned with the others.
+/// Reads the settings of a URL with one of the [`schemes`]. Besides its own options, the URL may have the options in
+/// `others`, which are returned along with the rest.
 pub(crate) fn read(url: &StoreUrl<'_>, others: &[&str]) -> Result<(RedisStoreBuilder, Options), UrlError> {
     let Some((_, kind, tls)) = SCHEMES.iter().find(|(name, ..)| *name == url.scheme).copied() else {
         return Err(UrlError::new(format!(
@@ -105,7 +105,7 @@ pub(crate) fn read(url: &StoreUrl<'_>, others: &[&str]) -> Result<(RedisStoreBui
 struct Target<'a> {
     scheme: &'a str,
     kind: Kind,
-    /// What follows the servers, without its slash.
+    /// What follows the servers, without the leading slash.
     rest: &'a str,
 }
 
@@ -277,7 +277,7 @@ impl<'a> Target<'a> {
             ));
         }
         let server = decode_secret(text, "server")?;
-        // `user:password` without a host is not repeated.
+        // A text like `user:password` without a host is not repeated.
         let port = server.rsplit_once(':').map(|(_, port)| port).filter(|_| !server.starts_with('['));
         if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
             return self.wrong(&format!(
@@ -293,7 +293,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The options, of which errors repeat nothing that may be a part of a password.
+/// Reads the options. Errors repeat nothing that may be part of a password.
 fn options(url: &StoreUrl<'_>, kind: Kind, tls: bool, others: &[&str]) -> Result<Options, UrlError> {
     let mut names = OPTIONS.to_vec();
     if kind == Kind::Unix {
@@ -395,7 +395,7 @@ fn secured(builder: RedisStoreBuilder, scheme: &str, tls: bool, _: &Options) -> 
 mod tests {
     use super::*;
 
-    /// The other forms are in tests/connect.rs.
+    /// The other forms are tested in tests/connect.rs.
     #[test]
     fn a_store_is_made_from_its_urls_only() {
         for url in ["redis://a/1?prefix=shop&replicas=1", "redis-cluster://a,b", "valkey-sentinel://a/n"] {

@@ -1,4 +1,4 @@
-//! The form of a stored value: a head that scripts can read, then the record.
+//! The format of a stored value: a head that scripts can read, then the record.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     store::{Holder, OwnerEpoch, StoreError, StoreErrorKind, Stored, Usage, Version},
 };
 
-/// The form that this version writes.
+/// The version of the format.
 const FORMAT: u8 = 1;
 
 /// ```text
@@ -19,16 +19,16 @@ const FORMAT: u8 = 1;
 /// owner: 16 bytes │ holder of the lease: 16 bytes │ until: u64 │ record, see `Record::to_bytes`
 /// ```
 ///
-/// Numbers are big-endian, times are milliseconds since the Unix epoch. Without an owner or a lease, there are zeros.
-/// `scripts/head.lua` reads the same.
+/// Numbers are big-endian. Times are in milliseconds since the Unix epoch. A missing owner or lease is all zeros.
+/// `scripts/head.lua` reads the same format.
 const HEAD_BYTES: usize = 90;
 
-/// Where the part after the generation begins.
+/// The offset of the part after the generation.
 const USED: usize = 26;
 const OWNER: usize = 50;
 const HOLDER: usize = 66;
 
-/// 16 random bytes, drawn for each write: they tell which write stored a value.
+/// 16 random bytes, drawn for each write, that identify the write that stored a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Nonce([u8; 16]);
 
@@ -44,7 +44,7 @@ impl Nonce {
     }
 }
 
-/// One state of a record: its nonce, and the generation that it belongs to.
+/// One state of a record: its nonce, and its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) nonce: Nonce,
@@ -59,20 +59,20 @@ impl State {
         Version::from_bytes(&bytes).expect("24 bytes are a version")
     }
 
-    /// `None` if the version is none of this store's.
+    /// Returns `None` if the version is not one of this store's.
     pub(super) fn of(version: &Version) -> Option<Self> {
         let (nonce, generation) = version.as_bytes().split_first_chunk::<16>()?;
         Some(Self { nonce: Nonce(*nonce), generation: u64::from_be_bytes(generation.try_into().ok()?) })
     }
 }
 
-/// What is written of a record.
+/// A record, ready to be written.
 pub(super) struct Written {
     /// The whole value, without a lease.
     pub(super) value: Vec<u8>,
-    /// In milliseconds since the Unix epoch, as Redis reads it.
+    /// The expiry in milliseconds since the Unix epoch, as a Redis argument.
     pub(super) expiry: String,
-    /// The record's absolute limit, likewise.
+    /// The record's absolute limit, in the same form.
     pub(super) limit: String,
     /// The owner's id.
     pub(super) owner: Option<SessionId>,
@@ -94,29 +94,29 @@ impl Written {
         }
         value.resize(HEAD_BYTES, 0);
         record.write_to(&mut value);
-        // Redis refuses a time of 0.
+        // Redis refuses an expiry of 0.
         Self { value, expiry: expires.max(1).to_string(), limit: limit.max(1).to_string(), owner }
     }
 
-    /// How many bytes the value of a record takes.
+    /// The size of a record's value, in bytes.
     pub(super) fn size(record: &Record) -> usize {
         HEAD_BYTES + record.encoded_len()
     }
 }
 
-/// A value's head, as far as it is not the script's alone.
+/// A value's head, except for the parts that only scripts read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) state: State,
     pub(super) usage: Usage,
     /// The owner's id.
     pub(super) owner: Option<SessionId>,
-    /// The lease, which may be over.
+    /// The lease, which may have expired.
     pub(super) lease: Option<(Holder, u64)>,
 }
 
 impl Head {
-    /// `None` if the bytes begin with no head.
+    /// Returns `None` if the bytes don't begin with a head.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let head: &[u8; HEAD_BYTES] = bytes.first_chunk().filter(|head| head[0] == FORMAT)?;
         let number = |at: usize| {
@@ -155,12 +155,12 @@ impl Held {
     }
 }
 
-/// The error for bytes that are no record.
+/// The error for bytes that are not a record.
 pub(super) fn damaged(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt).because(why)
 }
 
-/// What a script says of the owner's epoch, after the reply's letter.
+/// Reads the part of a script's reply about the owner's epoch, after the letter.
 pub(super) fn read_epoch(told: &[u8]) -> Option<OwnerEpoch> {
     match told {
         [b'n'] => Some(OwnerEpoch::NotAsked),
@@ -170,8 +170,8 @@ pub(super) fn read_epoch(told: &[u8]) -> Option<OwnerEpoch> {
     }
 }
 
-/// The epoch in the value under an owner's epoch key, if it is one of this generation or later that has not expired at
-/// this time, in milliseconds; and when it expires. `epoch_of` in `scripts/head.lua` reads the same.
+/// Reads the value under an owner's epoch key. Returns the epoch and its expiry in milliseconds, if the epoch is of
+/// this generation or later and has not expired at `now`. `epoch_of` in `scripts/head.lua` does the same.
 pub(super) fn read_epoch_value(value: &[u8], generation: u64, now: u64) -> Option<(Epoch, u64)> {
     let Ok([1, rest @ ..]) = <&[u8; 25]>::try_from(value) else { return None };
     let [epoch, stamp, until] =
@@ -207,7 +207,7 @@ mod tests {
         State { nonce: Nonce([9; 16]), generation }
     }
 
-    /// Values written by 0.1.0 must be read by every later version.
+    /// Every later version must be able to read values that 0.1.0 wrote.
     #[test]
     fn frozen_vector() {
         let usage = Usage::from_millis(1_800_000_001_000, 1_800_000_601_000);

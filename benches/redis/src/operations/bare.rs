@@ -1,4 +1,4 @@
-//! A multiplexed connection of redis-rs with nothing around it.
+//! A multiplexed connection of redis-rs, with nothing around it.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Value, aio::
 
 use super::tap::Words;
 
-/// The commands of one operation, and where in them are the nonces that change each time.
+/// The commands of one operation, and the places of the nonces that change each time.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
     commands: Vec<Words>,
-    /// Command, word, and position in it of 16 bytes.
+    /// A command, a word of it, and the position of 16 bytes in the word.
     expected: Vec<(usize, usize, usize)>,
     new: Vec<(usize, usize, usize)>,
     stored: [u8; 16],
 }
 
 impl Template {
-    /// Of an operation that changes nothing.
+    /// A template of an operation that changes nothing.
     pub(super) fn of_read(commands: Vec<Words>) -> Self {
         Self { commands, expected: Vec::new(), new: Vec::new(), stored: [0; 16] }
     }
 
-    /// Of an update from the state with the first nonce to that with the second.
+    /// A template of an update from the state with the first nonce to that with the second.
     pub(super) fn of_update(commands: Vec<Words>, first: &[u8; 16], second: &[u8; 16]) -> Self {
         let places = |nonce: &[u8; 16]| {
             let mut places = Vec::new();
@@ -38,7 +38,8 @@ impl Template {
         Self { commands, expected, new, stored: *second }
     }
 
-    /// Becomes the next update. Its nonce is one that no other write to the session has, which a count is.
+    /// Turns this into the next update. Its nonce must differ from that of every other write to the session, so it is a
+    /// count.
     pub(super) fn advance(&mut self) {
         let next = (u128::from_be_bytes(self.stored).wrapping_add(1)).to_be_bytes();
         let stored = std::mem::replace(&mut self.stored, next);
@@ -64,7 +65,7 @@ impl Bare {
         let info = format!("redis://127.0.0.1:{port}").into_connection_info().expect("an address");
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let client = Client::open(info.set_tcp_settings(tcp)).expect("an address");
-        // The store has a time limit as well.
+        // A time limit, since the store has one as well.
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
         Self(connecting.await.expect("the server listens"))
@@ -76,7 +77,7 @@ impl Bare {
         value.len()
     }
 
-    /// Reads by these commands in one pipeline, and returns how many bytes were answered.
+    /// Reads with these commands in one pipeline, and returns the number of bytes in the replies.
     pub(super) async fn read(&self, template: &Template) -> usize {
         let mut connection = self.0.clone();
         if let [words] = &template.commands[..] {
@@ -90,7 +91,7 @@ impl Bare {
         replies.iter().map(length).sum()
     }
 
-    /// Writes by these commands.
+    /// Writes with these commands.
     pub(super) async fn update(&self, template: &Template) {
         let mut connection = self.0.clone();
         for words in &template.commands {

@@ -1,4 +1,4 @@
-//! The store and the bare connection, over the same sessions.
+//! The store and the bare connection, on the same sessions.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -19,16 +19,16 @@ use super::{
 };
 use crate::subject::store;
 
-/// How many sessions of each kind a task walks through.
+/// The number of sessions of each kind that a task cycles through.
 const SESSIONS: usize = 8;
 
-/// A session, and what the store sends for it.
+/// A session, and the commands that the store sends for it.
 #[derive(Debug)]
 struct Session {
     id: SessionId,
     key: Vec<u8>,
     load: Template,
-    /// The version that is stored, and what the bare connection sends to update it. Only one task uses them.
+    /// The stored version, and the bare connection's commands for an update. Used by only one task.
     version: Mutex<Version>,
     update: Mutex<Template>,
 }
@@ -40,13 +40,13 @@ pub(super) struct Clients {
     record: Arc<Record>,
     loaded: Vec<Session>,
     owned: Vec<Session>,
-    /// The bare connection has its own, so that neither meets a conflict.
+    /// The bare connection has its own sessions, so that neither causes conflicts for the other.
     updated: Vec<Session>,
     bare_updated: Vec<Session>,
 }
 
 impl Clients {
-    /// With sessions for so many tasks.
+    /// Connects, and creates sessions for this many tasks.
     pub(super) async fn connect(port: u16, connections: Option<usize>, tasks: usize) -> Self {
         let record = reference();
         let tap = Tap::before(port).await;
@@ -72,7 +72,7 @@ impl Clients {
         }
     }
 
-    /// One operation by this task.
+    /// Runs one operation of this task.
     pub(super) async fn operate(&self, kind: Kind, task: usize, turn: usize) {
         let at = task * SESSIONS + turn % SESSIONS;
         let bytes = match kind {
@@ -98,12 +98,12 @@ impl Clients {
 }
 
 impl Session {
-    /// Creates one, and sees what the store sends for it.
+    /// Creates a session, and records what the store sends for it.
     async fn create(store: &RedisStore, tap: &Tap, record: &Arc<Record>) -> Self {
         let id = SessionToken::generate().expect("random numbers").identify("sid").0;
         let created = store.create(&id, record, usage(record)).await.expect("it is stored");
         let Create::Created(first) = created else { panic!("a new id is taken") };
-        // What is sent once the server has the scripts, and the store has seen the session.
+        // Recorded once the server has the scripts, and the store has seen the session.
         let first = updated(store, &id, record, &first).await;
         loaded(store, &id).await;
         tap.commands();
@@ -118,7 +118,7 @@ impl Session {
 /// The reference session.
 fn reference() -> Arc<Record> {
     let content = Content::of(Shape::Reference);
-    // In the order of their keys.
+    // In the order of the keys.
     let values = [to_vec(&content.cart), to_vec(&content.csrf), to_vec(&0), to_vec(&content.user)];
     let values = values.map(|value| value.expect("it can be JSON"));
     let entries = ["cart", "csrf", "n", "user"].into_iter().zip(values.iter().map(|value| &value[..]));
@@ -142,12 +142,12 @@ async fn updated(store: &RedisStore, id: &SessionId, record: &Arc<Record>, versi
     }
 }
 
-/// The random bytes that each write has.
+/// The random bytes that are new with each write.
 fn nonce(version: &Version) -> [u8; 16] {
     *version.as_bytes().first_chunk().expect("a version begins with the nonce")
 }
 
-/// The commands that name this session: the handshake does not.
+/// The commands that name this session, which excludes the handshake.
 fn of(id: &SessionId, mut commands: Vec<Words>) -> Vec<Words> {
     let id = id.to_string();
     let names = |word: &Vec<u8>| word.windows(id.len()).any(|part| part == id.as_bytes());

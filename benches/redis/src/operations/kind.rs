@@ -1,4 +1,4 @@
-//! What is done again and again.
+//! The kinds of operations.
 
 use clap::ValueEnum;
 
@@ -8,7 +8,7 @@ pub(crate) enum Kind {
     Load,
     /// The commands of that load on a bare connection.
     BareLoad,
-    /// `GET` of the value that is loaded, on a bare connection.
+    /// A `GET` of the loaded value, on a bare connection.
     BareGet,
     /// The store's load of a session that has an owner.
     OwnedLoad,
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// What an operation of the store is compared to.
+    /// The kinds that an operation of the store is compared with.
     pub(crate) fn compared(self) -> &'static [Kind] {
         match self {
             Load => &[BareLoad, BareGet],

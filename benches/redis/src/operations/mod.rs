@@ -1,4 +1,4 @@
-//! Operations a second without HTTP: the store's beside the same ones of a bare connection.
+//! Operations per second without HTTP: the store compared with a bare connection.
 
 mod bare;
 mod clients;

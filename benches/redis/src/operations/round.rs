@@ -1,4 +1,4 @@
-//! All kinds of operations in turn.
+//! Runs all kinds of operations in turn.
 
 use std::{
     sync::Arc,
@@ -10,14 +10,14 @@ use bench_support::{processor, runtime};
 use super::{ALL, Kind, clients::Clients};
 use crate::{effort::Effort, progress, server::Server};
 
-/// What was measured of one kind, by so many tasks at a time.
+/// The measurements of one kind with this many concurrent tasks.
 #[derive(Debug)]
 pub(crate) struct Rates {
     pub(crate) tasks: usize,
     pub(crate) kind: Kind,
-    /// Operations a second, in each round.
+    /// Operations per second, in each round.
     pub(crate) rounds: Vec<f64>,
-    /// Processor time of an operation in microseconds: this process's, and the server's.
+    /// The processor time of an operation in microseconds: in this process, and in the server.
     pub(crate) client: f64,
     pub(crate) server: f64,
 }
@@ -32,7 +32,7 @@ pub(crate) fn measure(tasks: &[usize], connections: Option<usize>, effort: Effor
             progress(&format!("operations by {tasks} tasks"));
             let new = |kind| Rates { tasks, kind, rounds: Vec::new(), client: 0.0, server: 0.0 };
             let mut rates = ALL.map(new);
-            // The first round opens the connections.
+            // The first round, which opens the connections, is not counted.
             for round in 0..=effort.rounds {
                 for rates in &mut rates {
                     let done = one(&clients, &server, rates.kind, tasks, effort.round).await;
@@ -49,7 +49,7 @@ pub(crate) fn measure(tasks: &[usize], connections: Option<usize>, effort: Effor
     })
 }
 
-/// One kind alone, for a profiler.
+/// Repeats a single kind, for a profiler.
 pub(crate) fn repeat(kind: Kind, tasks: usize, connections: Option<usize>, time: Duration) {
     let server = Server::start();
     runtime::two_threads().block_on(async {

@@ -1,4 +1,4 @@
-//! Reads what the store sends, so that a bare connection can send the same.
+//! Records what the store sends, so that a bare connection can send the same.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use tokio::{
 /// The words of one command.
 pub(crate) type Words = Vec<Vec<u8>>;
 
-/// A proxy in front of a server that keeps a copy of what clients send.
+/// A proxy in front of a server, which keeps a copy of what clients send.
 #[derive(Debug)]
 pub(crate) struct Tap {
     port: u16,
@@ -48,7 +48,7 @@ impl Tap {
         self.port
     }
 
-    /// The commands that were sent since the last call.
+    /// Returns the commands that were sent since the last call.
     pub(crate) fn commands(&self) -> Vec<Words> {
         let bytes = std::mem::take(&mut *self.sent.lock().expect("no panic under it"));
         let mut rest = &bytes[..];
@@ -61,7 +61,7 @@ impl Tap {
     }
 }
 
-/// The number on the next line, after this letter.
+/// Reads the number on the next line, after this letter.
 fn number(rest: &mut &[u8], letter: u8) -> usize {
     let end = rest.iter().position(|&byte| byte == b'\r').expect("a whole line");
     assert_eq!(rest[0], letter, "a command in RESP");

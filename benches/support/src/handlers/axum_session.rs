@@ -1,4 +1,4 @@
-//! axum_session, without a database or over one.
+//! axum_session, without a database or with one.
 
 use std::{fmt::Debug, hint::black_box};
 
@@ -17,7 +17,7 @@ use crate::{
     page::page,
 };
 
-/// A database, or the lack of one.
+/// A database pool, or the one that stands for no database.
 pub trait Pool: DatabasePool + Clone + Debug + Send + Sync + 'static {}
 
 impl<P: DatabasePool + Clone + Debug + Send + Sync + 'static> Pool for P {}

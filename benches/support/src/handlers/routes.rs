@@ -1,6 +1,6 @@
 //! The routes of every subject that has sessions.
 
-/// A router over the handlers of the module in which this is called, which may be generic over one type.
+/// Expands to a router with the handlers of the calling module, which may be generic over one type.
 macro_rules! routes {
     ($($generic:ident)?) => {
         axum::Router::new()

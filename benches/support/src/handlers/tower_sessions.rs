@@ -4,7 +4,7 @@ use axum::{Router, routing::get};
 
 use crate::app::App;
 
-/// The two releases have the same interface in different types.
+/// The two releases have the same interface with different types.
 macro_rules! release {
     ($name:ident, $library:ident) => {
         pub mod $name {

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client. It costs less than the server that it loads, so the server is what is measured.
+//! A small HTTP/1.1 client. It costs less than the server that it loads, so the server is what the benchmark measures.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,7 +21,7 @@ const HEADERS: usize = 32;
 /// The maximum number of bytes in a read.
 const CHUNK: usize = 16 * 1_024;
 
-/// What a response's head says.
+/// The contents of a response's head.
 struct Head {
     /// The number of bytes before the body.
     length: usize,

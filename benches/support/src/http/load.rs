@@ -1,4 +1,4 @@
-//! The load: visitors with one connection each, who send the next request as soon as the last one is answered.
+//! The load: visitors with one connection each, which send their next request as soon as the last one is answered.
 
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,21 @@ pub struct Settings {
     pub time: Duration,
 }
 
-/// The part of the time that passes before anything is recorded, while the connections are opened.
+/// The fraction of the time before anything is recorded, while the connections are opened.
 const WARM_UP: f64 = 0.2;
 
 /// The latencies of the responses.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Answered {
     pub seconds: f64,
-    /// All requests, those of the warm-up included.
+    /// The number of all requests, including those of the warm-up.
     pub sent: u64,
-    /// Nanoseconds, and how many answers took as long.
+    /// Latencies in nanoseconds, and the number of responses with each.
     pub latencies: Vec<(u64, u64)>,
 }
 
 impl Answered {
-    /// Answers a second.
+    /// Responses per second.
     pub fn rate(&self) -> f64 {
         self.histogram().len() as f64 / self.seconds
     }
@@ -43,12 +43,12 @@ impl Answered {
     }
 }
 
-/// Three digits are kept.
+/// A histogram with three significant digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("1 to 5 digits")
 }
 
-/// What was answered in all rounds.
+/// The measurements of all rounds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Summary {
     /// The median of the rounds.
@@ -78,7 +78,7 @@ pub fn ask(port: u16, pages: Pages, settings: Settings) -> Answered {
     child::ask(&[&["child-load".to_owned()], &numbers[..]].concat())
 }
 
-/// In the process that loads.
+/// Loads a server, in the process that was started for this.
 pub fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
     runtime::single().block_on(async {
         let mut visitors = JoinSet::new();
@@ -98,8 +98,8 @@ pub fn load(port: u16, pages: Pages, settings: Settings) -> Answered {
     })
 }
 
-/// One visitor, who asks from `begin` until `end`, and at least once. Also tells when the last answer came: the slowest
-/// must not be left out because it came too late. And how many requests it sent.
+/// Runs one visitor, which sends requests from `begin` until `end`, and at least one. Also returns the time of the last
+/// response, since the slowest one must be counted even if it comes late, and the number of requests that were sent.
 async fn visit(port: u16, pages: Pages, begin: Instant, end: Instant) -> (Histogram<u64>, Instant, u64) {
     let mut latencies = histogram();
     let mut client = Client::connect(port).await;

@@ -1,4 +1,4 @@
-//! Requests through a real HTTP connection: a server in one process, and who loads it in another.
+//! Requests over real HTTP connections: a server in one process, and the load in another.
 
 mod client;
 mod load;

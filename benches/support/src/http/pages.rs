@@ -10,7 +10,7 @@ pub enum Pages {
     Read,
     Write,
     Create,
-    /// A visit of a shop, from a new session to its logout.
+    /// A visit to a shop, from a new session to its logout.
     Visit,
 }
 

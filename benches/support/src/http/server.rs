@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::{child, processor, runtime};
 
-/// A child process that serves one router. It ends when this is dropped.
+/// A child process that serves one router. Dropping this ends it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -18,7 +18,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// This program with these arguments, which have it call [`serve`].
+    /// Starts this program with these arguments, which must have it call [`serve`].
     pub fn start(arguments: &[String]) -> Self {
         let mut command = child::command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("this program starts");
@@ -33,7 +33,7 @@ impl Server {
         self.port
     }
 
-    /// Processor time that it has used, in seconds.
+    /// The processor time that it has used, in seconds.
     pub fn processor_time(&self) -> f64 {
         processor::time(&self.child.id().to_string())
     }
@@ -41,13 +41,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its store's files and processes are removed when its input ends, so it isn't killed.
+        // The child isn't killed. It ends when its input does, and then removes its store's files and processes.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// In the child: all requests on this thread, until its input ends. What is made with the router ends then.
+/// Serves all requests on this thread, in the child, until its input ends. Then drops what `make` returned with the
+/// router.
 pub fn serve<T>(make: impl Future<Output = (Router, T)>) {
     runtime::single().block_on(async {
         let (router, kept) = make.await;

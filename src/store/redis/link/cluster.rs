@@ -1,8 +1,8 @@
-//! The nodes of a cluster, and which of them has which keys.
+//! The nodes of a cluster, and which of them has which slots.
 //!
-//! redis-rs has a cluster client of its own. It is not used, because it sends a request again by itself when a connection
-//! is lost. If the first one was carried out and another client wrote in between, the second one is answered with a
-//! conflict, and a write that happened would be reported as one that did not. Here a request is sent again only if a
+//! redis-rs has its own cluster client. It is not used, because it repeats a request by itself when a connection is
+//! lost. Say the first request was carried out, and then another client wrote. The repeated request is answered with a
+//! conflict, so a write that did happen would be reported as one that did not. Here, a request is sent again only if a
 //! node answered that it did not carry it out.
 
 use std::{
@@ -34,33 +34,33 @@ use super::{
 };
 use crate::store::backoff::Backoff;
 
-/// How often a request follows a node's word that another one has the keys. Between two nodes that point at each other
-/// it would go on otherwise.
+/// The maximum number of redirects that a request follows. Without a limit, two nodes that point at each other would
+/// keep it going.
 const MOST_REDIRECTS: u32 = 8;
 
-/// The pauses before a request is repeated that a node could not carry out while the cluster changes.
+/// The pauses before repeating a request that a node could not carry out because the cluster is changing.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// The nodes are not asked more often than this which of them has which keys.
+/// The minimum time between two queries for the map of slots.
 const MAP_KEPT: Duration = Duration::from_millis(100);
 
 /// A cluster: its nodes, and the connections to them.
 pub(super) struct Cluster {
-    /// The nodes that are asked first. Their settings hold for all nodes.
+    /// The nodes that are queried while no other node is known or answers. Their settings apply to all nodes.
     seeds: Vec<Client>,
     settings: LinkSettings,
     counters: Arc<Counters>,
     tracking: Option<Arc<Tracking>>,
     map: Mutex<Arc<Map>>,
-    /// The map is known to be wrong.
+    /// Whether the map is known to be wrong.
     is_stale: AtomicBool,
-    /// When the nodes were asked last. Held while they are asked.
+    /// When the nodes were last queried. Locked during a query.
     asked: tokio::sync::Mutex<Option<Instant>>,
     is_closed: AtomicBool,
 }
 
-/// Which node has which keys.
+/// The map of nodes and slots.
 #[derive(Default)]
 struct Map {
     nodes: HashMap<NodeAddress, Arc<Node>>,
@@ -68,7 +68,7 @@ struct Map {
     slots: Vec<Option<Arc<Node>>>,
 }
 
-/// A node, of which at least the address is known.
+/// A node of which at least the address is known.
 struct Node {
     address: NodeAddress,
     /// `None` if only a redirect has named it.
@@ -77,7 +77,7 @@ struct Node {
 }
 
 impl Cluster {
-    /// Nothing is connected yet. There is at least one seed.
+    /// Creates a cluster without any connection. There must be at least one seed.
     pub(super) fn new(
         seeds: Vec<Client>,
         settings: LinkSettings,
@@ -96,7 +96,7 @@ impl Cluster {
         }
     }
 
-    /// Sends a command to the primary of a key's slot, and follows the slot where it has moved.
+    /// Sends a command to the primary of a key's slot, and follows redirects if the slot has moved.
     pub(super) async fn call(
         &self,
         key: &[u8],
@@ -124,7 +124,7 @@ impl Cluster {
                         (node, asking) = (target, redirect.ask);
                         continue;
                     }
-                    // The keys of one request are on both sides of a move, or the cluster elects a primary.
+                    // The keys of the request are on both sides of a move, or the cluster is electing a primary.
                     (None, RefusalKind::Cluster) => {
                         let until = Instant::now() + pauses.next();
                         if until >= deadline {
@@ -136,7 +136,7 @@ impl Cluster {
                     _ => return Err(error),
                 },
                 LinkError::NotSent(Cause::Down(_)) if !asked_again => asked_again = true,
-                // The node may have been replaced. That is found out by the next request; this one has used its time, or
+                // The node may have been replaced. The next request finds that out; this one has used up its time, or
                 // may have been carried out.
                 LinkError::Unanswered(_) => {
                     self.is_stale.store(true, Ordering::Release);
@@ -146,7 +146,7 @@ impl Cluster {
             }
             self.is_stale.store(true, Ordering::Release);
             node = match self.node_of(slot, deadline).await {
-                // Asking it again at once would be answered in the same way.
+                // The same node would give the same answer at once.
                 Ok(same) if asked_again && Arc::ptr_eq(&same.server, &node.server) => return Err(error),
                 Ok(node) => node,
                 Err(_) => return Err(error),
@@ -154,7 +154,7 @@ impl Cluster {
         }
     }
 
-    /// The node that another one has named. A move is noted for the requests that follow.
+    /// The node that a redirect names. If the slot has moved, the map is updated for later requests.
     fn follow(&self, slot: u16, redirect: &Redirect, answered: &Node) -> Option<Arc<Node>> {
         let address = NodeAddress::parse(&redirect.node, &answered.address.host)?;
         let mut held = self.map.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +169,7 @@ impl Cluster {
                 *entry = Some(Arc::clone(&node));
             }
             *held = Arc::new(map);
-            // One slot that has moved is seldom alone.
+            // A slot rarely moves alone.
             self.is_stale.store(true, Ordering::Release);
         }
         Some(node)
@@ -182,7 +182,7 @@ impl Cluster {
         Some(Arc::new(Server::new(target, settings, counters, self.tracking.clone())))
     }
 
-    /// The primary of a slot.
+    /// The primary of a slot, by the map.
     async fn node_of(&self, slot: u16, deadline: Instant) -> Result<Arc<Node>, LinkError> {
         let map = self.map(deadline).await?;
         let node = map.slots.get(usize::from(slot)).cloned().flatten();
@@ -192,7 +192,7 @@ impl Cluster {
         })
     }
 
-    /// What is known of the cluster. The nodes are asked if that is nothing, or known to be wrong.
+    /// Returns the current map. If there is none, or it is known to be wrong, the nodes are queried first.
     async fn map(&self, deadline: Instant) -> Result<Arc<Map>, LinkError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(LinkError::NotSent(Cause::Closed));
@@ -205,7 +205,7 @@ impl Cluster {
         let overdue = || LinkError::NotSent(Cause::Overdue(self.settings.request_timeout));
         let mut asked = timeout_at(deadline, self.asked.lock()).await.map_err(|_| overdue())?;
         let is_recent = asked.is_some_and(|asked| asked.elapsed() < MAP_KEPT);
-        // Another request has asked meanwhile.
+        // Another request may have updated it in the meantime.
         let map = held();
         if !map.slots.is_empty() && (is_recent || !self.is_stale.load(Ordering::Acquire)) {
             return Ok(map);
@@ -219,13 +219,13 @@ impl Cluster {
                 *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
                 Ok(found)
             }
-            // What was known before may still hold for other slots.
+            // The previous map may still be right about other slots.
             Err(error) if map.slots.is_empty() => Err(error),
             Err(_) => Ok(map),
         }
     }
 
-    /// Asks the nodes which of them has which keys: those that are known, and if none of them answers the seeds.
+    /// Queries the nodes for the map: first the known ones and, if none of them answers, the seeds.
     async fn ask(&self, known: &Map, deadline: Instant) -> Result<Map, LinkError> {
         self.counters.cluster_maps.count();
         let mut last = LinkError::NotSent(Cause::Down("no node of the cluster is known".into()));
@@ -260,7 +260,7 @@ impl Cluster {
         Err(last)
     }
 
-    /// A map of these ranges. Nodes that were known keep their connections.
+    /// Builds a map from these ranges. Nodes that were known keep their connections.
     fn read(&self, ranges: &[slots::Range], known: &Map) -> Option<Map> {
         let mut map = Map { nodes: HashMap::new(), slots: vec![None; SLOTS] };
         for range in ranges {
@@ -281,7 +281,7 @@ impl Cluster {
         Some(map)
     }
 
-    /// The ids of the primaries, in their order. Between them they have all keys.
+    /// The ids of the primaries, in ascending order. Together, the primaries have all keys.
     pub(super) async fn primaries(&self, deadline: Instant) -> Result<Vec<[u8; 20]>, LinkError> {
         let map = self.map(deadline).await?;
         if let Some(slot) = map.slots.iter().position(Option::is_none) {
@@ -293,7 +293,7 @@ impl Cluster {
         Ok(ids)
     }
 
-    /// Sends a command that has no key to a primary.
+    /// Sends a command without a key to a primary.
     pub(super) async fn on(&self, id: &[u8; 20], command: &Cmd, deadline: Instant) -> Result<Answer, LinkError> {
         let map = self.map(deadline).await?;
         let Some(node) = map.nodes.values().find(|node| node.id.as_ref() == Some(id)) else {
@@ -311,7 +311,7 @@ impl Cluster {
         map.nodes.values().map(|node| Arc::clone(&node.server)).collect()
     }
 
-    /// Waits until all that was sent before is answered.
+    /// Waits until every request that was sent before is answered.
     pub(super) async fn flush(&self) -> Result<(), LinkError> {
         let mut flushed = Ok(());
         for server in self.servers() {
@@ -320,7 +320,7 @@ impl Cluster {
         flushed
     }
 
-    /// Takes no more requests, waits for the replies to those under way, and disconnects.
+    /// Refuses new requests, waits for the replies to those in progress, and disconnects.
     pub(super) async fn close(&self) -> Result<(), LinkError> {
         self.is_closed.store(true, Ordering::Release);
         let mut closed = Ok(());
@@ -331,8 +331,8 @@ impl Cluster {
     }
 }
 
-/// Asks all of these nodes at once. The first one to answer is believed: where it is wrong, the nodes that it names say
-/// so.
+/// Queries all of these nodes concurrently. The first answer is used: if it is wrong, the nodes that it names will
+/// redirect.
 async fn ask_all(nodes: Vec<(NodeAddress, Arc<Server>)>, deadline: Instant) -> Result<Vec<slots::Range>, LinkError> {
     let mut asked = JoinSet::new();
     for (address, server) in nodes {

@@ -1,4 +1,4 @@
-//! One connection, and how a request is sent on it.
+//! One connection, and how requests are sent on it.
 
 use std::{
     sync::{
@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use super::error::{LinkError, RefusalKind};
 
-/// For how long a connection's server is taken for a primary since it last carried out what a replica refuses, in
-/// microseconds. Such a command with each read would take a sixth more of the processor for each request.
+/// How long a connection's server is taken for a primary after it has carried out a command that a replica refuses, in
+/// microseconds. Sending such a command with every read would take a sixth more processor time for each request.
 const PRIMARY_MICROS: u64 = 100_000;
 
-/// A connection that is being used.
+/// An open connection.
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) connection: MultiplexedConnection,
@@ -26,14 +26,14 @@ pub(super) struct Live {
 }
 
 pub(super) struct State {
-    /// Nothing that is sent now arrives.
+    /// Whether the connection has ended, so that nothing sent on it will arrive.
     pub(super) is_lost: AtomicBool,
     pub(super) answers: AtomicU64,
-    /// When the server was made, from which the times below count.
+    /// When the [`Server`](super::server::Server) was created. The times below are relative to it.
     made: Instant,
     /// Until when reads are sent without a guard, in microseconds.
     primary_until: AtomicU64,
-    /// When the latest request that was answered began, in microseconds.
+    /// The start of the latest answered request, in microseconds.
     proven: AtomicU64,
 }
 
@@ -43,7 +43,7 @@ impl State {
         Self { is_lost, answers, made, primary_until: AtomicU64::new(0), proven: AtomicU64::new(0) }
     }
 
-    /// Notes that a request which began at this time, in microseconds, was answered.
+    /// Notes that a request that began at this time, in microseconds, was answered.
     pub(super) fn answered(&self, began: u64) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         self.proven.fetch_max(began, Ordering::Release);
@@ -54,13 +54,13 @@ impl State {
     }
 }
 
-/// The connection that an answer came on.
+/// The connection on which an answer arrived.
 #[derive(Clone)]
 pub(in super::super) struct Connection(pub(super) Arc<State>);
 
 impl Connection {
-    /// Whether a request that began within this time was answered, so that everything that the server had sent before the
-    /// answer has arrived, and nothing has been lost since.
+    /// Returns whether a request that began within this time was answered, and the connection has not been lost since.
+    /// Then everything that the server had sent before that answer has arrived.
     pub(in super::super) fn is_proven(&self, within: Duration) -> bool {
         let state = &self.0;
         let proven = Duration::from_micros(state.proven.load(Ordering::Acquire));
@@ -68,7 +68,7 @@ impl Connection {
     }
 }
 
-/// Dropped with the task that drives a connection, however that ends.
+/// Marks a connection as lost when it is dropped, together with the task that drives the connection.
 pub(super) struct Driven(pub(super) Arc<State>);
 
 impl Drop for Driven {
@@ -77,20 +77,20 @@ impl Drop for Driven {
     }
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     Any,
-    /// Writes that wait for replicas. `WAIT` holds up all that is sent behind it on its connection.
+    /// Writes that wait for replicas. `WAIT` delays everything that is sent after it on its connection.
     Waiting,
 }
 
-/// What is sent.
+/// A request to send.
 #[derive(Clone, Copy)]
 pub(super) enum Request<'a> {
     Command(&'a Cmd, Delivery),
-    /// A command that reads, and whose first argument is a key: on a connection of which it is not known that the server was a
-    /// primary just now, behind one that a replica refuses.
+    /// A command that only reads, and whose first argument is a key. Unless the server was recently found to be a
+    /// primary on this connection, the command is sent behind another one, which a replica refuses.
     Read(&'a Cmd),
 }
 
@@ -106,9 +106,9 @@ impl Request<'_> {
 /// How a command is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Delivery {
-    /// With `ASKING` before it: to the node that a slot is just being moved to.
+    /// Send `ASKING` first: the node is the target of a slot that is being moved.
     pub(super) asking: bool,
-    /// With `WAIT` behind it, for this many replicas. 0: without.
+    /// Send `WAIT` afterwards, for this many replicas. 0: don't.
     pub(super) replicas: usize,
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn deliver(
             let mut replies = connection.send_packed_commands(&guarded(command), 0, 2).await.map_err(failed)?;
             let reply = replies.pop().unwrap_or(Value::Nil);
             let guard = replies.pop().unwrap_or(Value::Nil).extract_error().map_err(failed);
-            // Other errors concern only those who write.
+            // Other errors concern only writes.
             match guard {
                 Err(LinkError::Refused(refusal)) if refusal.kind == RefusalKind::ReadOnly => {
                     return Err(LinkError::Refused(refusal));
@@ -147,7 +147,7 @@ pub(super) async fn deliver(
     }
     pipeline.add_command(command.clone());
     if how.replicas > 0 {
-        // The answer to the command waits for that to `WAIT`, so that must come before the deadline.
+        // The answer to the command is held back until that to `WAIT`, which must therefore come before the deadline.
         let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
         pipeline.cmd("WAIT").arg(how.replicas).arg(left.as_millis().max(1).to_string());
     }
@@ -171,7 +171,8 @@ pub(super) async fn deliver(
     Ok(reply)
 }
 
-/// A command behind one that changes nothing, and that a replica refuses: the removal of a key that is never there.
+/// Puts a command that a replica refuses before this one: the removal of a key that never exists, which changes
+/// nothing.
 fn guarded(command: &Cmd) -> Pipeline {
     let mut guard = Cmd::with_capacity(2, 256);
     guard.arg("UNLINK");

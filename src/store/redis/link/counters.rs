@@ -1,8 +1,8 @@
-//! What was done with the servers, counted.
+//! Counts of requests and connections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a store has done with its servers since it was made.
+/// Counts of a store's requests and connections since it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RedisStatistics {
@@ -10,25 +10,25 @@ pub struct RedisStatistics {
     pub requests: u64,
     /// Requests that the server refused with an error.
     pub refused: u64,
-    /// Requests that were sent and not answered, because the connection was lost or the time was over.
+    /// Requests that were sent and not answered, because the connection was lost or the time limit passed.
     pub unanswered: u64,
-    /// Requests that were not sent, because there was no connection or no time.
+    /// Requests that were not sent, because there was no connection or the time limit passed.
     pub not_sent: u64,
-    /// Writes that fewer replicas confirmed than the setting `replicas` asks for.
+    /// Writes that fewer replicas confirmed than the setting `replicas` requires.
     pub not_replicated: u64,
-    /// Requests that a cluster's node sent to another one: `MOVED` and `ASK`.
+    /// Requests that a node of a cluster redirected to another one: `MOVED` and `ASK`.
     pub redirected: u64,
-    /// How often a cluster was asked which node has which keys.
+    /// Queries for a cluster's map of slots.
     pub cluster_maps: u64,
     /// Scripts that were sent in full, because the server didn't have them.
     pub scripts_sent: u64,
-    /// Messages of servers that something which was read may have changed; see the setting `tracking`.
+    /// Messages from servers that something may have changed after this process read it; see the setting `tracking`.
     pub invalidations: u64,
-    /// Connections made.
+    /// Connections opened.
     pub connections_made: u64,
-    /// Attempts to connect that failed.
+    /// Failed attempts to connect.
     pub connections_failed: u64,
-    /// Connections lost or given up.
+    /// Connections that were lost or given up.
     pub connections_lost: u64,
 }
 

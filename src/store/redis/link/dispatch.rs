@@ -17,7 +17,7 @@ use super::{
     tracking::{Mark, Tracking},
 };
 
-/// The connections of one store.
+/// All connections of one store.
 #[derive(Debug)]
 pub(in super::super) struct Link {
     shape: Shape,
@@ -29,16 +29,16 @@ pub(in super::super) struct Link {
 /// How the servers are arranged.
 #[derive(Debug)]
 enum Shape {
-    /// One server has all keys. By Sentinel, it can be another one at each time.
+    /// One server has all keys. With Sentinel, it can be a different one after each failover.
     Single(Box<Server>),
-    /// Each of several servers has the keys of its slots.
+    /// Several servers, each with the keys of its slots.
     Cluster(Cluster),
 }
 
-/// A server that has keys which no other has, as a cursor names it.
+/// A server that has keys that no other server has, as a cursor names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in super::super) struct Primary {
-    /// A cluster node's id, which is 40 hexadecimal digits, as bytes. Zeros for a server that is alone.
+    /// A cluster node's id: its 40 hexadecimal digits as bytes. All zeros for a single server.
     pub(in super::super) id: [u8; 20],
 }
 
@@ -48,7 +48,7 @@ impl Link {
         Ok(Self::to(Target::server(client)?, settings))
     }
 
-    /// A link to the primary that Sentinels know under this name, by TLS or not. Nothing is connected yet.
+    /// A link to the primary with this name, by Sentinels; with TLS or without. Nothing is connected yet.
     pub(in super::super) fn sentinel(
         sentinels: SentinelClient,
         name: String,
@@ -76,13 +76,14 @@ impl Link {
         matches!(self.shape, Shape::Single(_))
     }
 
-    /// Whether a write is acknowledged only once replicas have confirmed it. What a read finds is not confirmed.
+    /// Whether writes wait for replicas. Then a write that is read back is still not acknowledged, since replicas may
+    /// lack it.
     pub(in super::super) fn waits_for_replicas(&self) -> bool {
         self.settings.replicas > 0
     }
 
-    /// Runs a script on the server of its keys, of which it has at least one. It is sent in full if the server says that
-    /// it doesn't have it.
+    /// Runs a script on the server of its keys, of which there is at least one. If the server doesn't have the script,
+    /// it is sent in full.
     pub(in super::super) async fn script(
         &self,
         script: &'static Script,
@@ -101,7 +102,7 @@ impl Link {
         }
     }
 
-    /// Sends a command to the server of its key, which is its first argument.
+    /// Sends a command to the server of its key, which is the command's first argument.
     pub(in super::super) async fn command(&self, command: &Cmd) -> Result<Answer, LinkError> {
         let key = command.args_iter().nth(1).and_then(|arg| match arg {
             Arg::Simple(key) => Some(key),
@@ -110,12 +111,13 @@ impl Link {
         self.call(key, command, 0, self.deadline()).await
     }
 
-    /// Sends a command that reads to the server of its first argument, which is a key. A server that was a primary and has
-    /// become a replica answers for 100 ms more at most: what it holds may be old, or missing while it fetches the primary's
-    /// data. So the caller must not conclude from an answer that a key is gone.
+    /// Sends a command that reads to the server of its key, which is the command's first argument. A server that has
+    /// become a replica may still answer for 100 ms. Its data may be old, or missing while it copies the primary's, so
+    /// the caller must not conclude that a key is gone.
     ///
-    /// A replica of a cluster refuses to read by itself. Elsewhere, the removal of a key that is never there, the command's
-    /// with `:none` behind it, goes before the command every 100 ms: it changes nothing, and a replica refuses it.
+    /// A replica in a cluster refuses reads by itself. Elsewhere, every 100 ms, the removal of a key that never exists
+    /// (the command's key followed by `:none`) is sent before the command. It changes nothing, and a replica refuses
+    /// it.
     pub(in super::super) async fn read(&self, command: &Cmd) -> Result<Answer, LinkError> {
         match &self.shape {
             Shape::Single(server) => server.read(command, self.deadline()).await,
@@ -132,14 +134,14 @@ impl Link {
     ) -> Result<Answer, LinkError> {
         match &self.shape {
             Shape::Single(server) => server.call(command, Delivery { asking: false, replicas }, deadline).await,
-            // Boxed, so that a request to one server has no room for it in its future.
+            // Boxed, so that the future of a request to a single server doesn't reserve room for this.
             Shape::Cluster(cluster) => {
                 Box::pin(cluster.call(key.unwrap_or_default(), command, replicas, deadline)).await
             }
         }
     }
 
-    /// The primaries, in the order of their ids. Between them they have all keys.
+    /// The primaries, in the order of their ids. Together, they have all keys.
     pub(in super::super) async fn primaries(&self) -> Result<Vec<Primary>, LinkError> {
         match &self.shape {
             Shape::Single(_) => Ok(vec![Primary { id: [0; 20] }]),
@@ -150,7 +152,7 @@ impl Link {
         }
     }
 
-    /// Sends a command that has no key, such as `SCAN` or `INFO`, to a primary.
+    /// Sends a command without a key, such as `SCAN` or `INFO`, to a primary.
     pub(in super::super) async fn on(&self, primary: Primary, command: &Cmd) -> Result<Value, LinkError> {
         let answer = match &self.shape {
             Shape::Single(server) => server.call(command, Delivery::default(), self.deadline()).await,
@@ -159,24 +161,24 @@ impl Link {
         answer.map(|(reply, _)| reply)
     }
 
-    /// Takes the state of two keys before they are read, if servers say what changes.
+    /// Marks the state of two keys before they are read, if servers report changes.
     pub(in super::super) fn mark(&self, keys: [&[u8]; 2]) -> Option<Mark> {
         self.tracking.as_ref().map(|tracking| tracking.mark(keys))
     }
 
-    /// Whether what was read after this mark, and was answered on this connection, is what is there, as far as the server has
-    /// said.
+    /// Returns whether a value that was read after this mark, and was answered on this connection, is still the stored
+    /// one, as far as the server has reported.
     pub(in super::super) fn is_current(&self, mark: Mark, connection: &Connection) -> bool {
         let window = self.settings.tracking.unwrap_or_default();
         self.tracking.as_ref().is_some_and(|tracking| tracking.is_unchanged(mark)) && connection.is_proven(window)
     }
 
-    /// Whether servers say what changes.
+    /// Whether servers report changes.
     pub(in super::super) fn is_tracking(&self) -> bool {
         self.tracking.is_some()
     }
 
-    /// Notes, when it is dropped, that this process may have changed these keys.
+    /// Returns a guard. When dropped, it notes that this process may have changed these keys.
     pub(in super::super) fn changing<'a>(&'a self, keys: &'a [&'a str]) -> impl Drop + 'a {
         Changing { tracking: self.tracking.as_deref(), keys }
     }
@@ -185,7 +187,7 @@ impl Link {
         self.counters.statistics()
     }
 
-    /// Waits until all that was sent before is answered.
+    /// Waits until every request that was sent before is answered.
     pub(in super::super) async fn flush(&self) -> Result<(), LinkError> {
         match &self.shape {
             Shape::Single(server) => server.flush().await,
@@ -193,7 +195,7 @@ impl Link {
         }
     }
 
-    /// Takes no more requests, waits for the replies to those under way, and disconnects.
+    /// Refuses new requests, waits for the replies to those in progress, and disconnects.
     pub(in super::super) async fn close(&self) -> Result<(), LinkError> {
         match &self.shape {
             Shape::Single(server) => server.close().await,
@@ -206,7 +208,7 @@ impl Link {
     }
 }
 
-/// A write to these keys that is under way.
+/// A write to these keys in progress.
 struct Changing<'a> {
     tracking: Option<&'a Tracking>,
     keys: &'a [&'a str],

@@ -1,4 +1,4 @@
-//! A server could not be asked, refused, or did not answer.
+//! Errors of requests: not sent, refused, or not answered.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,33 +6,33 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A request that was not carried out, or of which that is not known.
+/// A request that was not carried out, or may not have been.
 #[derive(Debug, Clone)]
 pub(in super::super) enum LinkError {
-    /// The server answered that it did not carry out the request. Nothing is changed.
+    /// The server answered that it did not carry out the request. Nothing has changed.
     Refused(Refusal),
-    /// The request was not sent. Nothing is changed.
+    /// The request was not sent. Nothing has changed.
     NotSent(Cause),
-    /// The request was sent, and no answer came. It may have been carried out, or may still be.
+    /// The request was sent, but not answered. It may have been carried out, or may still be.
     Unanswered(Cause),
-    /// The primary carried the request out, and fewer replicas than wanted confirmed it in time: a failover may undo it.
+    /// The primary carried out the request, but too few replicas confirmed it in time. A failover may undo it.
     NotReplicated { confirmed: usize, wanted: usize },
 }
 
-/// Why a server carried nothing out: what it answered.
+/// The server's answer that it did not carry out a request.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Refusal {
     pub(in super::super) kind: RefusalKind,
-    /// The server's words.
+    /// The server's error message.
     said: Arc<str>,
-    /// The node that has the keys, if the server said so.
+    /// The node that has the keys, if the server named one.
     pub(super) redirect: Option<Redirect>,
 }
 
-/// A cluster's node has said that another one has the keys.
+/// A node's answer that another node has the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Redirect {
-    /// `ASK`: only for this request, while the slot is being moved. Otherwise `MOVED`.
+    /// `ASK`: for this request only, while the slot is being moved. Otherwise `MOVED`.
     pub(super) ask: bool,
     /// `host:port`.
     pub(super) node: Arc<str>,
@@ -45,54 +45,54 @@ impl Redirect {
     }
 }
 
-/// What kind of refusal it is.
+/// The kind of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in super::super) enum RefusalKind {
     /// `OOM`: `maxmemory` is reached, and nothing may be evicted.
     OutOfMemory,
-    /// `READONLY`: the server is a replica, maybe since a failover.
+    /// `READONLY`: the server is a replica, perhaps since a failover.
     ReadOnly,
     /// `NOREPLICAS`: fewer replicas than `min-replicas-to-write`.
     TooFewReplicas,
-    /// `MISCONF`: the server can't save to its disk, and takes no writes until it can.
+    /// `MISCONF`: the server can't save to its disk, and accepts no writes until it can.
     CannotSave,
     /// `NOPERM`: the user may not use this command or key.
     NotPermitted,
     /// `NOAUTH`, `WRONGPASS`: the user or the password is wrong.
     NotAuthenticated,
-    /// `LOADING`: the server reads its data from the disk.
+    /// `LOADING`: the server is loading its data from disk.
     Loading,
-    /// `BUSY`: another client's script takes long.
+    /// `BUSY`: another client's script is taking long.
     Busy,
     /// `CLUSTERDOWN`, `TRYAGAIN`, `MOVED` and `ASK`: the cluster is changing, or a part of it is down.
     Cluster,
-    /// `MASTERDOWN`: a replica that has lost its primary.
+    /// `MASTERDOWN`: the server is a replica that has lost its primary.
     MasterDown,
     /// `NOSCRIPT`: the server doesn't have the script.
     NoScript,
-    /// `WRONGTYPE`: the key holds something else than this store's.
+    /// `WRONGTYPE`: the key contains something that isn't this store's.
     WrongType,
     /// Any other error.
     Other,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Clone)]
 pub(in super::super) enum Cause {
     /// There is no connection, for this reason.
     Down(Arc<str>),
-    /// The server is none that this store works with, for this reason.
+    /// The store can't use this server, for this reason.
     Unsuitable(Arc<str>),
     /// The connection was lost, for this reason.
     Lost(Arc<str>),
-    /// The time was over.
+    /// The time limit passed.
     Overdue(Duration),
     /// The store is closed.
     Closed,
 }
 
 impl LinkError {
-    /// What an error of the client's means for a request that was handed to a connection.
+    /// Classifies redis-rs's error for a request that was handed to a connection.
     pub(in super::super) fn of_request(error: &RedisError) -> Self {
         match RefusalKind::of(error) {
             Some(kind) => {
@@ -110,12 +110,12 @@ impl LinkError {
         }
     }
 
-    /// Whether the server refused because it is full. It still removes.
+    /// Whether the server refused the request because it is full. It still accepts removals.
     pub(in super::super) fn is_out_of_memory(&self) -> bool {
         self.refusal() == Some(RefusalKind::OutOfMemory)
     }
 
-    /// The error of a request that changes nothing.
+    /// The store's error for a request that changes nothing.
     pub(in super::super) fn of_read(self) -> StoreError {
         let kind = match &self {
             Self::Refused(refusal) => refusal.kind.store_kind(),
@@ -125,7 +125,7 @@ impl LinkError {
         StoreError::new(kind).because(self)
     }
 
-    /// The error of a request that changes something: if it was sent and not answered, it may have happened.
+    /// The store's error for a request that changes something. If it was sent and not answered, it may have happened.
     pub(in super::super) fn of_write(self) -> StoreError {
         match self {
             Self::Unanswered(_) => StoreError::new(StoreErrorKind::OutcomeUnknown).because(self),
@@ -135,7 +135,7 @@ impl LinkError {
 }
 
 impl RefusalKind {
-    /// `None` if the error is not an answer of the server.
+    /// Returns `None` if the error is not an answer from the server.
     fn of(error: &RedisError) -> Option<Self> {
         Some(match error.kind() {
             ErrorKind::Server(kind) => match kind {
@@ -164,7 +164,7 @@ impl RefusalKind {
         })
     }
 
-    /// What an `ERR` says. In a script, a command that the user may not use is reported so.
+    /// Classifies the message of an `ERR`. A command that the user may not run is reported like this inside a script.
     fn of_text(text: &str) -> Self {
         if text.contains("can't run this command") || text.contains("can't access") || text.starts_with("ACL failure") {
             Self::NotPermitted
@@ -190,7 +190,7 @@ impl RefusalKind {
         }
     }
 
-    /// What to do about it.
+    /// What to do about it, for the error message.
     fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::OutOfMemory => "the server is full: raise its `maxmemory`, or remove what it holds beside sessions",

@@ -1,10 +1,10 @@
-//! What a server says of itself when it is connected to: whether the store can work with it.
+//! What a server reports about itself on connecting, and whether the store can use it.
 
 use redis::{FromRedisValue, InfoDict, Value, aio::MultiplexedConnection};
 
 use super::error::Cause;
 
-/// The oldest version, of Redis; Valkey began with 7.2.
+/// The oldest version of Redis. Valkey began with 7.2.
 const OLDEST: (u64, u64) = (7, 0);
 
 /// A server's answer to `HELLO`.
@@ -18,7 +18,7 @@ pub(super) struct Greeting {
 }
 
 impl Greeting {
-    /// Asks a server what it is, and refuses one that is too old.
+    /// Reads a server's greeting, and refuses a server that is too old.
     pub(super) async fn of(connection: &mut MultiplexedConnection) -> Result<Self, Cause> {
         let reply = connection.send_packed_command(&redis::cmd("HELLO")).await.and_then(Value::extract_error);
         let reply = reply.map_err(|error| Cause::Down(error.to_string().into()))?;
@@ -48,7 +48,7 @@ impl Greeting {
     }
 }
 
-/// The policy by which the server evicts sessions, if it has a limit and evicts at it. `None` also if the user may not ask.
+/// The server's eviction policy, if it has a memory limit and evicts at it. Also `None` if the user may not run `INFO`.
 pub(super) async fn eviction_policy(connection: &mut MultiplexedConnection) -> Option<String> {
     let mut command = redis::cmd("INFO");
     command.arg("memory");

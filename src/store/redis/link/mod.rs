@@ -1,11 +1,12 @@
-//! Connections to the servers. Nothing here knows a session.
+//! Connections to the servers. Nothing here is about sessions.
 //!
-//! [`Link`] is all that the store uses: it sends a script or a command to the server of its first key, within the time
-//! limit, and says of an error whether the request can have been carried out ([`LinkError`]). Nothing is sent twice here,
-//! except what a server said it did not carry out: a script that it doesn't have, and a request for a slot that has moved.
+//! [`Link`] is the interface for the store. It sends a script or a command to the server of its first key, within the
+//! time limit. An error says whether the request can have been carried out ([`LinkError`]). Nothing is sent twice here,
+//! except what a server said it did not carry out: a script that it doesn't have, and a request for a slot that has
+//! moved.
 //!
-//! Files, from the lowest: `error`, `settings`, `counters`, `tracking`, `greeting`, `tls`, `target`, `connection`, `seat`,
-//! `server`, `slots`, `cluster`, `dispatch`.
+//! Files, from the lowest: `error`, `settings`, `counters`, `tracking`, `greeting`, `tls`, `target`, `connection`,
+//! `seat`, `server`, `slots`, `cluster`, `dispatch`.
 
 mod cluster;
 mod connection;

@@ -1,4 +1,4 @@
-//! A place for a connection, and whether requests get on there.
+//! A place for one connection, and whether its requests make progress.
 
 use std::{
     sync::{
@@ -20,8 +20,8 @@ use crate::store::backoff::Backoff;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A connection on which requests are under way and nothing has been answered for this long, in microseconds, is held up: by
-/// a large value, or by a script or a command that takes long.
+/// A connection counts as held up if requests are in progress and nothing has been answered for this long, in
+/// microseconds. The cause may be a large value, or a slow script or command.
 const HELD_UP_MICROS: u64 = 2_000;
 
 /// A place for one connection.
@@ -30,23 +30,24 @@ pub(super) struct Seat {
     pub(super) lane: Lane,
     pub(super) live: Mutex<Option<Live>>,
     pub(super) progress: Progress,
-    /// Held by the one that connects.
+    /// Locked while connecting.
     pub(super) attempts: tokio::sync::Mutex<Attempts>,
 }
 
-/// What is under way on a connection, and whether anything goes on. Only who looks for a connection reads a clock, which each
-/// request does anyway.
+/// The requests in progress on a connection, and whether any of them advance. Only choosing a connection needs the
+/// time, and it gets it from the request's deadline, so no extra clock is read.
 #[derive(Default)]
 pub(super) struct Progress {
     under_way: AtomicUsize,
-    /// Requests that were begun on an idle connection, and answers.
+    /// The number of answers, and of requests that began on an idle connection.
     moves: AtomicU64,
-    /// How many of them there were at the last look, and since when: microseconds since the server was made.
+    /// The number of moves at the last check, and since when it has been the same: in microseconds since the server was
+    /// created.
     seen: AtomicU64,
     since: AtomicU64,
 }
 
-/// A request that is under way. If it is dropped, its answer may still be on its way, which nobody waits for.
+/// A request in progress. If it is dropped, its answer may still arrive, but nobody waits for it.
 pub(super) struct UnderWay<'a>(&'a Progress);
 
 impl Progress {
@@ -61,8 +62,8 @@ impl Progress {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether requests are under way, and nothing has gone on for a while. Looks race each other, which costs at most an
-    /// unneeded connection.
+    /// Returns whether requests are in progress but nothing has moved for a while. Concurrent checks race, which costs
+    /// at most an unneeded connection.
     pub(super) fn is_held_up(&self, micros: u64) -> bool {
         let moves = self.moves.load(Ordering::Relaxed);
         if self.seen.swap(moves, Ordering::Relaxed) != moves {
@@ -80,15 +81,15 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// The attempts to connect that have failed since the last one that succeeded.
+/// The attempts to connect that have failed since the last successful one.
 pub(super) struct Attempts {
     pub(super) backoff: Backoff,
-    /// The last failure, and until when it stands for the next attempt as well.
+    /// The last failure, and until when further attempts fail with it at once.
     pub(super) failed: Option<(Cause, Instant)>,
 }
 
 impl Seat {
-    /// Nothing is connected yet.
+    /// Creates a place without a connection.
     pub(super) fn new(runtime: runtime::Id, lane: Lane) -> Self {
         let attempts = Attempts { backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), failed: None };
         let attempts = tokio::sync::Mutex::new(attempts);

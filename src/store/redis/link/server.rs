@@ -26,34 +26,35 @@ use super::{
     tracking::Tracking,
 };
 
-/// How long a connection to a replica is kept before it is looked for the primary again: by name, or at the Sentinels.
+/// A connection to a replica is replaced once it is this old. The store then looks for the primary again, by the
+/// server's name or at the Sentinels.
 const REPLICA_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// One server, and the connections to it: some for each runtime that uses the store, so that no runtime depends on
-/// another to drive its requests.
+/// One server, and the connections to it. Each runtime that uses the store has its own connections, so no runtime
+/// depends on another to drive its requests.
 pub(super) struct Server {
     target: Target,
     name: Arc<str>,
     settings: LinkSettings,
     counters: Arc<Counters>,
-    /// If the server is to say which keys may have changed.
+    /// Present if the server reports changes.
     tracking: Option<Arc<Tracking>>,
     seats: Mutex<Vec<Arc<Seat>>>,
     turn: AtomicUsize,
-    /// What [`Progress`](super::seat::Progress) and [`State`] count from.
+    /// The zero of the times in [`Progress`](super::seat::Progress) and [`State`].
     made: Instant,
     is_closed: AtomicBool,
-    /// The server's eviction policy was warned of.
+    /// Whether the warning about the server's eviction policy has been logged.
     is_warned: AtomicBool,
 }
 
-/// An answer, and the connection that it came on.
+/// An answer, and the connection on which it arrived.
 pub(super) type Answer = (Value, Connection);
 
 type Connecting<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Live, Cause>> + Send + 'a>>;
 
 impl Server {
-    /// Nothing is connected yet.
+    /// Creates a server without any connection.
     pub(super) fn new(
         target: Target,
         settings: LinkSettings,
@@ -74,17 +75,17 @@ impl Server {
         }
     }
 
-    /// What it is called in messages.
+    /// The server's name in messages.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Sends a command, and waits for the reply until then.
+    /// Sends a command, and waits for the reply until the deadline.
     pub(super) async fn call(&self, command: &Cmd, how: Delivery, deadline: Instant) -> Result<Answer, LinkError> {
         self.counted(Request::Command(command, how), deadline).await
     }
 
-    /// Sends a command that reads, where no replica answers it; see [`Link::read`](super::dispatch::Link::read).
+    /// Sends a command that reads, and that a replica must not answer; see [`Link::read`](super::dispatch::Link::read).
     pub(super) async fn read(&self, command: &Cmd, deadline: Instant) -> Result<Answer, LinkError> {
         self.counted(Request::Read(command), deadline).await
     }
@@ -106,7 +107,7 @@ impl Server {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(LinkError::NotSent(Cause::Closed));
         }
-        // The deadline was set when the request began.
+        // The deadline is the request's start plus the time limit, so the start needs no extra clock.
         let age = deadline.saturating_duration_since(self.made).saturating_sub(self.settings.request_timeout);
         let micros = age.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(age.subsec_micros()));
         let seat = self.seat(request.lane(), micros);
@@ -116,7 +117,7 @@ impl Server {
         let before = live.state.answers.load(Ordering::Relaxed);
         let _under_way = seat.progress.begin();
         let Ok(reply) = timeout_at(deadline, deliver(&mut live, request, deadline, micros)).await else {
-            // A connection on which nothing at all comes back may be dead without a word.
+            // A connection on which no answers arrive at all may be dead without notice.
             if live.state.answers.load(Ordering::Relaxed) == before {
                 self.give_up(&seat, &live, "no answers come");
             }
@@ -126,7 +127,7 @@ impl Server {
         match &reply {
             Ok(_) => live.state.answered(micros),
             Err(LinkError::Unanswered(cause)) => self.give_up(&seat, &live, cause),
-            // The primary has become a replica. Where the primary is now is found out by connecting again.
+            // The primary has become a replica. Connecting again finds the present primary.
             Err(LinkError::Refused(refusal))
                 if refusal.kind == RefusalKind::ReadOnly && live.since.elapsed() >= REPLICA_KEPT =>
             {
@@ -137,10 +138,11 @@ impl Server {
         Ok((reply?, Connection(live.state)))
     }
 
-    /// The first of this runtime's places that is not held up at this time, or the next one if all are.
+    /// The first of this runtime's places that is not held up at this time. If all are, opens another or takes them in
+    /// turn.
     ///
-    /// Not each one in turn: many requests on one connection are sent and answered by few system calls, and the same on two
-    /// took a third more of the processor, here and in the server.
+    /// The places are not used in turn otherwise: many requests on one connection take few system calls. Spread over
+    /// two connections, they took a third more processor time, both here and in the server.
     fn seat(&self, lane: Lane, micros: u64) -> Arc<Seat> {
         let runtime = runtime::Handle::current().id();
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,18 +156,18 @@ impl Server {
         {
             return Arc::clone(seat);
         }
-        // Those of runtimes that have ended are left behind.
+        // Drops the places of runtimes that have ended.
         seats.retain(|seat| seat.runtime == runtime || seat.current().is_some());
         let seat = Arc::new(Seat::new(runtime, lane));
         seats.push(Arc::clone(&seat));
         seat
     }
 
-    /// The connection of a place, made if there is none.
+    /// Returns the place's connection. Connects if there is none.
     async fn live(&self, seat: &Seat) -> Result<Live, Cause> {
         match seat.current() {
             Some(live) => Ok(live),
-            // Boxed, so that not every request has room for a handshake in its future.
+            // Boxed, so that not every request's future reserves room for a handshake.
             None => {
                 let connecting: Connecting<'_> = Box::pin(self.made_live(seat));
                 connecting.await
@@ -204,7 +206,7 @@ impl Server {
     async fn connect(&self, lane: Lane) -> Result<Live, Cause> {
         let state = Arc::new(State::new(self.made));
         let driven = Driven(Arc::clone(&state));
-        // What waits for replicas does not read for others.
+        // Connections for writes that wait for replicas aren't used for reads, so they track nothing.
         let tracking = self.tracking.clone().filter(|_| lane == Lane::Any);
         let tracked = tracking.clone();
         let config = AsyncConnectionConfig::new()
@@ -250,7 +252,7 @@ impl Server {
         Ok(Live { connection, state, since: Instant::now() })
     }
 
-    /// Warns once of a policy by which the server evicts what it must keep.
+    /// Warns, once, about a policy by which the server evicts sessions.
     fn warn_of_eviction(&self, policy: &str) {
         if !self.is_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -262,7 +264,7 @@ impl Server {
         }
     }
 
-    /// Replaces a connection at the next request. What was sent on it is answered if answers come.
+    /// Has the next request open another connection. Requests that were sent on this one can still be answered.
     fn give_up(&self, seat: &Seat, live: &Live, reason: impl fmt::Display) {
         let mut held = seat.live.lock().unwrap_or_else(PoisonError::into_inner);
         if held.take_if(|held| Arc::ptr_eq(&held.state, &live.state)).is_some() {
@@ -271,7 +273,7 @@ impl Server {
         }
     }
 
-    /// Waits until all that was sent before is answered: replies come in the order of the requests.
+    /// Waits until every request that was sent before is answered. Replies come in the order of the requests.
     pub(super) async fn flush(&self) -> Result<(), LinkError> {
         let deadline = Instant::now() + self.settings.request_timeout;
         let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -287,7 +289,7 @@ impl Server {
         Ok(())
     }
 
-    /// Takes no more requests, waits for the replies to those under way, and disconnects.
+    /// Refuses new requests, waits for the replies to those in progress, and disconnects.
     pub(super) async fn close(&self) -> Result<(), LinkError> {
         self.is_closed.store(true, Ordering::Release);
         let flushed = self.flush().await;
@@ -296,7 +298,7 @@ impl Server {
     }
 }
 
-/// Asks the server to say when a key that was read on this connection may have changed.
+/// Has the server report when a key that was read on this connection may have changed.
 async fn begin_tracking(connection: &mut MultiplexedConnection) -> Result<(), Cause> {
     let mut command = redis::cmd("CLIENT");
     command.arg("TRACKING").arg("ON");

@@ -1,21 +1,22 @@
-//! What all connections of a store are made with.
+//! The settings that all connections of a store share.
 
 use std::time::Duration;
 
-/// The settings of connections.
+/// The settings of connections and requests.
 #[derive(Debug, Clone)]
 pub(in super::super) struct LinkSettings {
-    /// How many connections each runtime has to a server.
+    /// The maximum number of connections of each runtime to a server.
     pub(in super::super) connections: usize,
-    /// How long an attempt to connect may take.
+    /// The time limit of one attempt to connect.
     pub(in super::super) connect_timeout: Duration,
-    /// How long a request may take, including the wait for a connection.
+    /// The time limit of one request, including the wait for a connection.
     pub(in super::super) request_timeout: Duration,
-    /// How many requests may wait for one connection.
+    /// The maximum number of requests that queue for one connection.
     pub(in super::super) queue: usize,
-    /// How many replicas must confirm a write before it is answered. 0: none.
+    /// How many replicas must confirm a write before the store reports success. 0: none.
     pub(in super::super) replicas: usize,
-    /// For how long an answer proves that the server's words on what has changed arrive. `None`: it is not asked for them.
+    /// How long an answer proves that the server's messages about changes arrive. `None`: the server isn't asked for
+    /// messages.
     pub(in super::super) tracking: Option<Duration>,
 }
 

@@ -1,11 +1,12 @@
-//! Which node of a cluster has which keys.
+//! Which node of a cluster has which slots.
 
 use redis::Value;
 
-/// How many slots a cluster has.
+/// The number of slots of a cluster.
 pub(super) const SLOTS: usize = 16_384;
 
-/// The slot of a key: of the part between its first `{` and the next `}`, if that is not empty.
+/// The slot of a key. If the key has a hash tag, a non-empty part between its first `{` and the next `}`, only that
+/// counts.
 pub(super) fn slot_of(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
@@ -25,7 +26,7 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// Where a node listens.
+/// The address of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct NodeAddress {
     pub(super) host: String,
@@ -33,7 +34,7 @@ pub(super) struct NodeAddress {
 }
 
 impl NodeAddress {
-    /// Parses `host:port` as in `MOVED` and `ASK`. Without a host it is that of the node that answered.
+    /// Parses `host:port` as in `MOVED` and `ASK`. If the host is missing, it is that of the node that answered.
     pub(super) fn parse(text: &str, answered: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         Self::new(host, port.parse().ok()?, answered)
@@ -42,7 +43,7 @@ impl NodeAddress {
     fn new(host: &str, port: u16, answered: &str) -> Option<Self> {
         let host = match host.trim_start_matches('[').trim_end_matches(']') {
             "" => answered,
-            // The node doesn't know its own name yet.
+            // The node doesn't know its own host name yet.
             "?" => return None,
             host => host,
         };
@@ -50,17 +51,18 @@ impl NodeAddress {
     }
 }
 
-/// Slots that one primary has.
+/// A range of slots of one primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) first: u16,
     pub(super) last: u16,
     pub(super) address: NodeAddress,
-    /// The node's id, which is 40 hexadecimal digits.
+    /// The node's id: its 40 hexadecimal digits as bytes.
     pub(super) id: [u8; 20],
 }
 
-/// Reads a node's answer to `CLUSTER SLOTS`. Ranges without a usable primary are left out; `None` if it is no such answer.
+/// Reads a node's answer to `CLUSTER SLOTS`. Leaves out ranges without a usable primary. Returns `None` if it isn't
+/// such an answer.
 pub(super) fn read(reply: &Value, answered: &str) -> Option<Vec<Range>> {
     let Value::Array(ranges) = reply else { return None };
     let mut read = Vec::with_capacity(ranges.len());
@@ -106,7 +108,7 @@ fn node_id(text: &str) -> Option<[u8; 20]> {
 mod tests {
     use super::*;
 
-    /// From the specification of Redis Cluster, and `CLUSTER KEYSLOT`.
+    /// Source: the Redis Cluster specification, and `CLUSTER KEYSLOT`.
     #[test]
     fn slots_are_those_of_the_specification() {
         assert_eq!(crc16(b"123456789"), 0x31C3);

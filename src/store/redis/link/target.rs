@@ -1,4 +1,4 @@
-//! What a connection is made to.
+//! The target of a connection.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use tokio::sync::Mutex;
 
 use super::error::Cause;
 
-/// A server at a fixed address, or the one that Sentinels name.
+/// A server at a fixed address, or the primary that Sentinels name.
 pub(super) enum Target {
     Server(Client),
-    /// The primary, asked for at each attempt to connect.
+    /// The primary, looked up at each attempt to connect.
     Master {
         sentinels: Mutex<SentinelClient>,
         name: String,
@@ -24,12 +24,12 @@ impl Target {
         tuned(client).map(Self::Server)
     }
 
-    /// The primary of that name, for messages.
+    /// The primary with this name, which is also shown in messages.
     pub(super) fn master(sentinels: SentinelClient, name: String, tls: bool) -> Self {
         Self::Master { sentinels: Mutex::new(sentinels), name, tls }
     }
 
-    /// What to connect to now.
+    /// Returns a client for the server to connect to now.
     pub(super) async fn client(&self) -> Result<Client, Cause> {
         let down = |error: RedisError| Cause::Down(error.to_string().into());
         #[cfg(feature = "redis-tls")]
@@ -38,7 +38,7 @@ impl Target {
         }
         match self {
             Self::Server(client) => Ok(client.clone()),
-            // The client asks the Sentinels, and then the server whether it is a primary. It repeats only such questions.
+            // The client queries the Sentinels, and then the server's role. It repeats only these queries.
             Self::Master { sentinels, .. } => {
                 let found = sentinels.lock().await.async_get_client().await;
                 tuned(&found.map_err(down)?).map_err(down)
@@ -54,7 +54,7 @@ impl Target {
         }
     }
 
-    /// Refuses a server that Sentinels have named and that has become a replica since.
+    /// Refuses a server that Sentinels have named, but that has become a replica since.
     pub(super) fn check_role(&self, role: &str) -> Result<(), Cause> {
         match self {
             Self::Master { .. } if role != "master" => Err(Cause::Down(format!("its role is {role}").into())),
@@ -63,16 +63,16 @@ impl Target {
     }
 }
 
-/// A client with the settings that a [`Server`](super::server::Server) relies on.
+/// Returns a client with the settings that a [`Server`](super::server::Server) relies on.
 fn tuned(client: &Client) -> Result<Client, RedisError> {
     let info = client.get_connection_info().clone();
-    // RESP3 tells us when a connection ends, so that the next request isn't lost in it.
+    // With RESP3, the client reports when a connection ends, so that the next request isn't lost on it.
     let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let tcp = info.tcp_settings().clone().set_nodelay(true);
     Client::open(info.set_redis_settings(resp3).set_tcp_settings(tcp))
 }
 
-/// The same connection to another address.
+/// Returns a client with the same settings for another address.
 pub(super) fn elsewhere(client: &Client, host: String, port: u16) -> Result<Client, RedisError> {
     let info = client.get_connection_info().clone();
     let address = match info.addr() {

@@ -1,4 +1,4 @@
-//! TLS to the servers, by rustls.
+//! TLS connections to the servers, by rustls.
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use tokio_rustls::rustls::{
 
 use super::super::error::RedisConfigError;
 
-/// How TLS connections to Redis are made, by rustls.
+/// The TLS settings for connections to Redis. The implementation is rustls.
 ///
-/// The server's certificate must be for the host that the store was given, name or address; in a cluster and with
-/// Sentinel, for what the nodes and the Sentinels announce.
+/// The server's certificate must be for the host that the store was given, whether a name or an address. In a cluster
+/// and with Sentinels, it must be for the host that the nodes and the Sentinels announce.
 ///
-/// rustls takes its cryptography from the process's default `CryptoProvider`. If the application has installed none when
-/// the store first connects, the store installs ring's.
+/// rustls takes its cryptography from the process's default `CryptoProvider`. If the application has installed none
+/// when the store first connects, the store installs ring's.
 #[derive(Clone)]
 pub struct RedisTls {
     certificates: TlsCertificates,
 }
 
 impl RedisTls {
-    /// TLS 1.2 or 1.3 that trusts these roots, in PEM, and nothing else: no root that the system trusts can then vouch
-    /// for a server.
+    /// Trusts these PEM root certificates and nothing else, so that no root that the system trusts can vouch for a
+    /// server. The protocol is TLS 1.2 or 1.3.
     ///
     /// # Errors
     ///
-    /// If there is no certificate in it, or one that can't be read.
+    /// Returns an error if there is no certificate in it, or one that can't be read.
     pub fn with_roots_pem(pem: &[u8]) -> Result<Self, RedisConfigError> {
         let refused = |why: String| RedisConfigError::new("tls", why, "at least one root certificate in PEM");
         let mut roots = RootCertStore::empty();
@@ -43,18 +43,18 @@ impl RedisTls {
         Ok(Self { certificates: TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) } })
     }
 
-    /// TLS 1.2 or 1.3 that trusts what the system trusts.
+    /// Trusts the root certificates that the system trusts. The protocol is TLS 1.2 or 1.3.
     #[must_use]
     pub fn with_system_roots() -> Self {
         Self { certificates: TlsCertificates { client_tls: None, root_cert: None } }
     }
 
-    /// Shows this certificate to the server, which Redis asks for unless its `tls-auth-clients` says otherwise. Both are in
-    /// PEM: the certificate with those that have signed it, and its private key.
+    /// Sends this certificate to the server. Redis requires one unless its `tls-auth-clients` says otherwise. Both
+    /// arguments are in PEM: the certificate with the chain of those that signed it, and its private key.
     ///
     /// # Errors
     ///
-    /// If there is no certificate or no key in them, or one that can't be read.
+    /// Returns an error if there is no certificate or no key in them, or one that can't be read.
     pub fn client_certificate(mut self, chain: &[u8], key: &[u8]) -> Result<Self, RedisConfigError> {
         let refused =
             |why: &str| RedisConfigError::new("tls", why, "a client's certificate and its private key in PEM");
@@ -66,18 +66,18 @@ impl RedisTls {
         if count == 0 {
             return Err(refused("PEM without a certificate"));
         }
-        // What is wrong with a key is not repeated.
+        // The reason is left out, so that nothing of the key is shown.
         PrivateKeyDer::from_pem_slice(key).map_err(|_| refused("PEM without a private key that can be read"))?;
         self.certificates.client_tls = Some(ClientTlsConfig { client_cert: chain.to_vec(), client_key: key.to_vec() });
         Ok(self)
     }
 
-    /// For clients that are made elsewhere.
+    /// The certificates, for clients that are created elsewhere.
     pub(in super::super) fn certificates(&self) -> TlsCertificates {
         self.certificates.clone()
     }
 
-    /// The same connection by TLS. Unix sockets stay as they are.
+    /// Returns the same connection settings with TLS. Unix sockets stay as they are.
     pub(in super::super) fn secured(&self, info: ConnectionInfo) -> Result<ConnectionInfo, RedisError> {
         let address = match info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
@@ -90,14 +90,14 @@ impl RedisTls {
     }
 }
 
-/// Makes sure that rustls has cryptography.
+/// Makes sure that rustls has a `CryptoProvider`.
 ///
-/// The client makes its TLS configuration from the process's default provider, which rustls determines by itself only if
-/// exactly one provider is compiled in: with two, and none chosen by the application, it panics. So ring is chosen unless
-/// the application has chosen already.
+/// The client creates its TLS configuration with the process's default provider. rustls determines that by itself only
+/// if exactly one provider is compiled in. With two, and none chosen by the application, it panics. So ring is chosen
+/// here unless the application has chosen already.
 pub(super) fn provide_cryptography() {
     if CryptoProvider::get_default().is_none() {
-        // Another thread may have chosen in between, which is as good.
+        // Another thread may have chosen in between, which is just as good.
         let _ = ring::default_provider().install_default();
     }
 }

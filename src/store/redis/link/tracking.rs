@@ -1,8 +1,9 @@
-//! Which keys may have changed since they were read, as servers say: client-side caching by RESP3.
+//! Which keys may have changed since they were read, as reported by servers: RESP3 client-side caching.
 //!
-//! A server remembers which keys a connection has read, by plain commands or in scripts, and sends their names when they are
-//! written, expire or are evicted. On one connection, such a message comes before the answers to all requests that the server
-//! has carried out after the change. So as long as answers come, and the message doesn't, what was read is what is there.
+//! A server remembers which keys a connection has read, by plain commands or in scripts. When a key is written, expires
+//! or is evicted, the server sends its name. On one connection, this message comes before the answers to all requests
+//! that the server carries out after the change. So as long as answers arrive, and no message does, the value that was
+//! read is the stored one.
 
 use std::sync::{
     Arc,
@@ -13,19 +14,19 @@ use redis::Value;
 
 use super::counters::Counters;
 
-/// How many counters there are. Keys share them: of 65,536 keys that are written, one makes another key look changed.
+/// The number of counters. Keys share them: one in 65,536 writes of other keys makes a key look changed.
 const COUNTERS: usize = 1 << 16;
 
-/// Counts the changes of keys.
+/// Counts changes of keys.
 #[derive(Debug)]
 pub(super) struct Tracking {
     changes: Box<[AtomicU64]>,
-    /// Changes of all keys at once.
+    /// Changes that concern all keys.
     of_all: AtomicU64,
     statistics: Arc<Counters>,
 }
 
-/// The state of two keys before they were read: how often they had changed.
+/// How often two keys had changed before they were read.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Mark {
     places: [u16; 2],
@@ -38,18 +39,18 @@ impl Tracking {
         Self { changes, of_all: AtomicU64::new(0), statistics }
     }
 
-    /// Takes the state of two keys. This must come before the request that reads them is sent.
+    /// Marks the state of two keys. Call this before sending the request that reads them.
     pub(super) fn mark(&self, keys: [&[u8]; 2]) -> Mark {
         let places = keys.map(place);
         Mark { places, changes: self.sum(places) }
     }
 
-    /// Whether no change of the keys is known since then.
+    /// Returns whether no change of the marked keys has been noted since.
     pub(super) fn is_unchanged(&self, mark: Mark) -> bool {
         self.sum(mark.places) == mark.changes
     }
 
-    /// Counters only grow, so that the sum is the same only if all of them are.
+    /// Counters only grow, so the sum is the same only if each counter is.
     fn sum(&self, places: [u16; 2]) -> u64 {
         let counts = places.map(|place| self.changes[usize::from(place)].load(Ordering::Acquire));
         counts.iter().fold(self.of_all.load(Ordering::Acquire), |sum, count| sum.wrapping_add(*count))
@@ -64,7 +65,7 @@ impl Tracking {
         self.of_all.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Reads what a server says: a list of keys, or nil, which stands for all of them.
+    /// Reads a message about changes: a list of keys, or nil for all keys.
     pub(super) fn read_push(&self, data: &[Value]) {
         self.statistics.invalidations.count();
         for part in data {
@@ -83,7 +84,7 @@ impl Tracking {
     }
 }
 
-/// The counter of a key: FNV-1a, folded. Only who can write keys to the server could choose ones that collide.
+/// A key's counter, by FNV-1a, folded. Only someone who can write keys to the server could choose colliding ones.
 fn place(key: &[u8]) -> u16 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in key {

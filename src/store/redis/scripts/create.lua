@@ -1,5 +1,5 @@
--- KEYS: session, generation, the owner's list if the session goes on it here.
--- ARGV: 3 value, 4 expiry, 5 the generation of the session that is renewed, or empty, 6 id, 7 limit.
+-- KEYS: session, generation, and the owner's list if the session is listed by this script. ARGV: 3 value, 4 expiry, 5
+-- the generation of the session that is renewed, or empty, 6 id, 7 absolute limit.
 local head = head_of(KEYS[1])
 local current = generation(KEYS[2])
 if head ~= '' then
@@ -15,14 +15,14 @@ if head ~= '' then
 end
 if ARGV[5] ~= '' then
   local from = tonumber(ARGV[5])
-  -- Cleared since the old session was stored: it is gone, or about to be.
+  -- Everything was cleared since the old session was stored: it is gone, or about to be.
   if from < current then
     return unwritten('o' .. digits(current))
   end
   current = from
 end
 local value, stamp = ARGV[3], packed(current)
--- Most callers are right about the generation.
+-- Usually, the value already contains the right generation.
 if string.sub(value, 19, 26) ~= stamp then
   value = string.sub(value, 1, 18) .. stamp .. string.sub(value, 27)
 end

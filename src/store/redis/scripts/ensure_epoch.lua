@@ -1,4 +1,4 @@
--- KEYS: epoch, generation. ARGV: 3 the epoch if there is none, 4 until when it is kept.
+-- KEYS: epoch, generation. ARGV: 3 the epoch to store if there is none, 4 its expiry.
 local current = generation(KEYS[2])
 local epoch = epoch_of(KEYS[1], current)
 if epoch == '' then

@@ -1,12 +1,12 @@
--- Comes before each script. ARGV[1] is the caller's time in milliseconds; ARGV[2] is what every key begins with, or empty
+-- Prepended to each script. ARGV[1] is the caller's time in milliseconds. ARGV[2] is the prefix of every key, or empty
 -- in a cluster, where a script can use only the keys of one slot.
 --
 -- A value's head, positions counted from 1:
---   1 format | 2 is a session | 3 nonce | 19 generation | 27 used at | 35 expires at | 43 limit | 51 owner | 67 holder | 83 until
+--   1 format | 2 is session | 3 nonce | 19 generation | 27 used at | 35 expires at | 43 limit | 51 owner | 67 holder | 83 until
 --
--- All of this runs at each call, and a function that is made costs as much as a few lines that run. So what only rare
--- cases need is within the function for them. Numbers for commands are strings, which needn't be formatted. A value is never
--- joined to another string, which would copy and hash it again.
+-- All of this runs at each call, and creating a function costs as much as running a few lines. So code for rare cases
+-- is inside the function that needs it. Numbers for commands are passed as strings, which needn't be formatted. A value
+-- is never concatenated with another string, which would copy and hash it again.
 local now = tonumber(ARGV[1])
 
 local function number(bytes, at)
@@ -43,7 +43,7 @@ local function nonce(head)
   return string.sub(head, 3, 18)
 end
 
--- The present epoch of an owner as 8 bytes; empty if there is none.
+-- An owner's current epoch as 8 bytes; empty if there is none.
 local function epoch_of(key, current)
   local epoch = redis.call('GET', key) or ''
   if #epoch == 25 and string.byte(epoch, 1) == 1 and number(epoch, 18) > now and number(epoch, 10) >= current then
@@ -52,8 +52,8 @@ local function epoch_of(key, current)
   return ''
 end
 
--- What the keys of an owner begin with, and the key of their generation; nothing if there is no owner, or the owner's keys
--- may be on another server.
+-- The prefix of an owner's keys, and the key of their generation. Nil if there is no owner, or if the owner's keys may
+-- be on another server.
 local function keys_of_owner(head)
   local first, second = string.byte(head, 51, 52)
   if ARGV[2] == '' or string.sub(head, 51, 66) == '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' then
@@ -64,7 +64,8 @@ local function keys_of_owner(head)
   return partition .. string.format(form, string.byte(head, 51, 66)), partition .. 'generation'
 end
 
--- A value, after a letter and what is known of its owner's epoch: not asked, absent, or present and 8 bytes.
+-- A reply with a value: the letter, then what is known of the owner's epoch: not read (n), absent (a), or present (p)
+-- and its 8 bytes.
 local function told(letter, value)
   local owner, generation_key = keys_of_owner(value)
   if not owner then
@@ -77,9 +78,9 @@ local function told(letter, value)
   return { letter .. 'p' .. epoch, value }
 end
 
--- An answer for which nothing was written. A replica refuses a script at its first write only, and what it holds may be
--- old, or missing while it fetches the primary's data: so it must not answer that a session is gone, nor what is stored. A
--- removal of what is never there changes nothing, and a replica refuses it.
+-- A reply after which nothing was written. A replica refuses a script only at its first write. But its data may be old,
+-- or missing while it copies the primary's, so it must report neither that a session is gone nor what is stored.
+-- Removing a key that never exists changes nothing, and a replica refuses it.
 local function unwritten(answer)
   local probe = redis.pcall('UNLINK', KEYS[1] .. ':none')
   if type(probe) == 'table' and probe.err and string.find(probe.err, 'READONLY', 1, true) then
@@ -88,9 +89,10 @@ local function unwritten(answer)
   return answer
 end
 
--- Puts a session on its owner's list. The list is a help: if this fails, the session is stored all the same.
+-- Puts a session on its owner's list. If this fails, the session is stored all the same, since revocation doesn't need
+-- the list.
 local function list(key, id, limit)
-  -- The most sessions that a list holds.
+  -- The maximum number of sessions on a list.
   local most = 10000
   if redis.pcall('ZADD', key, 'CH', limit, id) == 0 then
     return
@@ -106,7 +108,7 @@ local function list(key, id, limit)
   end
 end
 
--- Takes a session off its owner's list.
+-- Removes a session from its owner's list.
 local function unlist(head, key)
   local owner = keys_of_owner(head)
   if owner then

@@ -1,4 +1,4 @@
--- KEYS: session, generation. ARGV: 3 holder, 4 until, 5 the nonce that the session gets with a new holder.
+-- KEYS: session, generation. ARGV: 3 holder, 4 until, 5 the session's new nonce unless the holder already has the lease.
 local head = head_of(KEYS[1])
 if head == '' then
   return unwritten('g')

@@ -1,2 +1,2 @@
--- KEYS: an owner's list. The ids on it.
+-- KEYS: an owner's list. Returns the ids on it.
 return unwritten(redis.call('ZRANGE', KEYS[1], 0, -1))

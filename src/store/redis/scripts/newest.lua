@@ -1,4 +1,4 @@
--- KEYS: generations. The newest of them.
+-- KEYS: generations. Returns the newest of them.
 local newest = 0
 for _, key in ipairs(KEYS) do
   newest = math.max(newest, generation(key))

@@ -1,4 +1,4 @@
--- KEYS: generations. ARGV[3]: what each becomes, unless it is newer.
+-- KEYS: generations. ARGV[3]: the generation to raise them to. Newer ones stay as they are.
 for _, key in ipairs(KEYS) do
   if generation(key) < tonumber(ARGV[3]) then
     redis.call('SET', key, ARGV[3])

@@ -1,4 +1,4 @@
--- KEYS: session, generation. What can't be read is removed as well.
+-- KEYS: session, generation. Also removes a value that can't be read.
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 89)
 local was_there = true
 if type(head) == 'string' then

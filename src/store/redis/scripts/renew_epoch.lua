@@ -1,6 +1,6 @@
--- KEYS: epoch, generation. ARGV: 3 the new epoch, 4 until when it is kept.
+-- KEYS: epoch, generation. ARGV: 3 the new epoch, 4 its expiry.
 local current = generation(KEYS[2])
--- Without an epoch, all of the owner's sessions are revoked already.
+-- Without an epoch, all of the owner's sessions are already revoked.
 if epoch_of(KEYS[1], current) == '' then
   return unwritten('g')
 end

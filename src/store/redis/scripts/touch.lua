@@ -1,4 +1,4 @@
--- KEYS: session, generation. ARGV: 3 used at, 4 expires at. Neither becomes earlier.
+-- KEYS: session, generation. ARGV: 3 used at, 4 expires at. Neither is ever moved to an earlier time.
 local head = head_of(KEYS[1])
 if head == '' then
   return unwritten('g')

@@ -1,5 +1,5 @@
--- KEYS and ARGV as for create, with the expected nonce as ARGV[5]. The value has the generation of the expected state. The
--- lease stays as it is.
+-- KEYS and ARGV as for create, but ARGV[5] is the expected nonce. The value contains the generation of the expected
+-- state. The lease is kept.
 local head = head_of(KEYS[1])
 if head == '' then
   return unwritten('g')
@@ -13,7 +13,7 @@ end
 local stored = nonce(head)
 if stored ~= ARGV[5] then
   if stored == nonce(ARGV[3]) then
-    -- Written again, the same: the write before was not answered, and replicas that confirm this one have that one too.
+    -- Rewrites the same byte. The first write was not answered; replicas that confirm this write have that one, too.
     redis.call('SETRANGE', KEYS[1], 0, string.sub(head, 1, 1))
     return 'd' .. string.sub(head, 19, 26)
   end
@@ -24,7 +24,7 @@ local lease = string.sub(head, 67, 90)
 if lease ~= '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' then
   redis.call('SETRANGE', KEYS[1], 66, lease)
 end
--- A tombstone is no session of anybody's.
+-- A tombstone belongs to no owner.
 if string.byte(ARGV[3], 2) == 0 or string.sub(ARGV[3], 51, 66) ~= string.sub(head, 51, 66) then
   unlist(head, KEYS[1])
 end

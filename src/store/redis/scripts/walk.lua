@@ -1,5 +1,5 @@
--- KEYS: sessions of one slot, or of one server that is alone. ARGV[3]: 'names' to tell which are live, 'sweeps' to
--- remove the others as well. A letter for each: (l)ive session, (o)ther, (r)emoved session.
+-- KEYS: sessions of one slot, or of a single server. ARGV[3]: 'names' to report which are live, 'sweeps' to also remove
+-- the others. Returns a letter for each key: (l)ive session, (r)emoved session, (o)ther.
 local told = {}
 local generations = {}
 for i, key in ipairs(KEYS) do

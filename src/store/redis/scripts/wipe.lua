@@ -1,5 +1,5 @@
--- KEYS: sessions and epochs of one slot, or of one server that is alone. ARGV: 3 the generation that a clear has raised
--- all to, 4 the one before. Removes what is older, and tells how many live sessions that were.
+-- KEYS: sessions and epochs of one slot, or of a single server. ARGV: 3 the generation that a clear has raised all
+-- partitions to, 4 the one before it. Removes what is older, and returns how many live sessions that were.
 local before, cleared = tonumber(ARGV[4]), tonumber(ARGV[3])
 local count = 0
 for _, key in ipairs(KEYS) do

@@ -416,7 +416,7 @@ async fn every_form_of_every_part_opens_or_names_the_form_to_write() {
             "an empty server in its list: write `redis-cluster://HOST,HOST`",
             &["redis-cluster://a,", "redis-cluster://,a"],
         ),
-        ("whose port is no number", &["redis://a:x", "redis://a:%2B80", "redis-cluster://a,b:-1"]),
+        ("whose port is not a number", &["redis://a:x", "redis://a:%2B80", "redis-cluster://a,b:-1"]),
         ("between 1 and 65535", &["redis://a:0", "redis://a:65536", "redis-sentinel://a:/name", "redis://a:"]),
         ("in brackets: `[::1]`", &["redis://::1", "redis://1:2:3"]),
         ("no IPv6 address", &["redis://[]", "redis://[a]", "redis-cluster://[1.2.3.4]"]),

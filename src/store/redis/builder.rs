@@ -36,7 +36,7 @@ const SMALLEST_VALUE: usize = 1_024;
 ///     .build()?;
 ///
 /// let error = RedisStore::builder().connections(0).build().unwrap_err();
-/// assert_eq!(error.to_string(), "redis setting `connections` is 0: allowed is 1 to 64 a server");
+/// assert_eq!(error.to_string(), "redis setting `connections` is 0: allowed is 1 to 64 per server");
 /// # Ok::<(), session_layer::store::RedisConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -310,7 +310,7 @@ impl RedisStoreBuilder {
             Keys::new(&self.prefix).map_err(|allowed| refuse("prefix", format!("{:?}", self.prefix), allowed))?;
         let settings = &self.settings;
         if !(1..=64).contains(&settings.connections) {
-            return Err(refuse("connections", settings.connections.to_string(), "1 to 64 a server"));
+            return Err(refuse("connections", settings.connections.to_string(), "1 to 64 per server"));
         }
         for (setting, limit) in
             [("connect_timeout", settings.connect_timeout), ("request_timeout", settings.request_timeout)]

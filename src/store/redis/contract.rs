@@ -237,7 +237,7 @@ impl Owners for RedisStore {
     async fn list_owner(&self, owner: &str) -> Result<Vec<ListedSession>, StoreError> {
         if !self.inner.options.list_owners {
             let error = StoreError::unsupported("list_owner");
-            return Err(error.because("its lists of owners are off: set `list_owners` on the builder"));
+            return Err(error.because("lists of owners' sessions are off: set `list_owners` on the builder"));
         }
         let id = SessionId::for_epoch(owner);
         self.sessions_of(owner).await.map_err(|error| failed("list_owner", &id, error))

@@ -57,7 +57,7 @@ impl RedisStore {
         let mut command = redis::cmd("MGET");
         command.arg(&place.session).arg(&place.generation);
         let (reply, connection) = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
-        let Value::Array(values) = reply else { return Err(unexpected("no array")) };
+        let Value::Array(values) = reply else { return Err(unexpected("not an array")) };
         let mut values = values.into_iter().map(|value| match value {
             Value::BulkString(bytes) => bytes,
             _ => Vec::new(),
@@ -144,6 +144,6 @@ impl RedisStore {
 }
 
 fn read(epoch: &[u8]) -> Result<Epoch, StoreError> {
-    let bytes = epoch.try_into().map_err(|_| unexpected("no epoch"))?;
+    let bytes = epoch.try_into().map_err(|_| unexpected("an invalid epoch"))?;
     Ok(Epoch::from_u64(u64::from_be_bytes(bytes)))
 }

@@ -28,7 +28,7 @@ impl Keys {
             return Err("1 to 200 bytes");
         }
         if prefix.contains(['{', '}']) {
-            return Err("no brace: braces mark the part of a key that a cluster places it by");
+            return Err("no braces: they mark the part of a key that determines its slot in a cluster");
         }
         if prefix.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("no space and no control character");

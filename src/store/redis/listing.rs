@@ -163,10 +163,11 @@ impl RedisStore {
         let mut command: Cmd = redis::cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
         let reply = self.inner.link.on(primary, &command).await.map_err(LinkError::of_read)?;
-        let Value::Array(parts) = reply else { return Err(unexpected("no page of keys")) };
-        let [cursor, Value::Array(keys)] = <[Value; 2]>::try_from(parts).map_err(|_| unexpected("no page of keys"))?
+        let Value::Array(parts) = reply else { return Err(unexpected("not a page of keys")) };
+        let [cursor, Value::Array(keys)] =
+            <[Value; 2]>::try_from(parts).map_err(|_| unexpected("not a page of keys"))?
         else {
-            return Err(unexpected("no page of keys"));
+            return Err(unexpected("not a page of keys"));
         };
         let keys = keys.into_iter().map(bytes).collect::<Result<_, _>>()?;
         Ok((keys, number(cursor)?))

@@ -61,7 +61,7 @@ impl RedisStore {
         let mark = self.mark(|| self.place(id));
         let mark_of_epoch = owner.and_then(|owner| self.mark(|| self.epoch_place(&owner)));
         let (reply, connection) = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
-        let Value::Array(values) = reply else { return Err(unexpected("no array")) };
+        let Value::Array(values) = reply else { return Err(unexpected("not an array")) };
         let mut values = values.into_iter();
         let mut next = || match values.next() {
             Some(Value::BulkString(bytes)) => Some(bytes),
@@ -329,7 +329,7 @@ pub(super) async fn sent<F: Future<Output = Result<Value, LinkError>>>(
 }
 
 fn state(nonce: Nonce, generation: &[u8]) -> Result<State, StoreError> {
-    let generation = generation.try_into().map_err(|_| unexpected("no generation"))?;
+    let generation = generation.try_into().map_err(|_| unexpected("an invalid generation"))?;
     Ok(State { nonce, generation: u64::from_be_bytes(generation) })
 }
 

@@ -59,7 +59,7 @@ impl RedisStore {
         let args = [id.to_string().into_bytes(), limit.into_bytes()];
         match self.run(&script::LIST, &[&list], &[&args[0], &args[1]]).await {
             Ok(_) => listing.done = true,
-            Err(error) => tracing::warn!(target: TARGET, %id, %error, "not listed with its owner"),
+            Err(error) => tracing::warn!(target: TARGET, %id, %error, "not added to its owner's list"),
         }
     }
 
@@ -97,7 +97,7 @@ impl RedisStore {
 
 /// The members of a list. A member that is not an id was not written by this store, and is skipped.
 fn ids(reply: Value) -> Result<Vec<SessionId>, StoreError> {
-    let Value::Array(members) = reply else { return Err(unexpected("no list")) };
+    let Value::Array(members) = reply else { return Err(unexpected("not a list")) };
     let id = |member: &Value| match member {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
         _ => None,

@@ -40,7 +40,7 @@ impl Reply {
         let (letter, rest) = said.split_first().ok_or_else(|| unexpected("nothing"))?;
         let told = || {
             let told = read_epoch(rest).zip(value.as_deref());
-            told.ok_or_else(|| unexpected("no value"))
+            told.ok_or_else(|| unexpected("a missing value"))
         };
         let held = || told().and_then(|(epoch, value)| Held::read(value, epoch)).map(Box::new);
         Ok(match letter {
@@ -51,11 +51,11 @@ impl Reply {
             b'v' => Self::Value(held()?),
             b's' => {
                 let (epoch, head) = told()?;
-                Self::Same(Head::read(head).ok_or_else(|| unexpected("no head"))?, epoch)
+                Self::Same(Head::read(head).ok_or_else(|| unexpected("an invalid head"))?, epoch)
             }
             b'h' => Self::Leased,
             b'o' => Self::Cleared(digits(rest)?),
-            b'x' => return Err(damaged("the value is not one that this version writes")),
+            b'x' => return Err(damaged("the value has a format that this version doesn't write")),
             _ => return Err(unexpected("another script's reply")),
         })
     }
@@ -77,7 +77,7 @@ pub(super) fn number(reply: Value) -> Result<u64, StoreError> {
 
 pub(super) fn digits(bytes: &[u8]) -> Result<u64, StoreError> {
     let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| unexpected("no number"))
+    number.ok_or_else(|| unexpected("not a number"))
 }
 
 /// The error for a reply that no server sends to this request. It reveals nothing of the reply.

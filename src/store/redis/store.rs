@@ -232,7 +232,7 @@ use crate::{
 /// | warn | server down: its sessions are unavailable (once, until it is back) | `server`, `cause` |
 /// | warn | no node of the cluster answers | `error` |
 /// | warn | failed (an operation) | `id`, `operation`, `error`, `cause` |
-/// | warn | not listed with its owner | `id`, `error` |
+/// | warn | not added to its owner's list | `id`, `error` |
 /// | error | failed: the stored bytes are not a record | `id`, `operation`, `error`, `cause` |
 #[derive(Clone)]
 pub struct RedisStore {

@@ -89,7 +89,7 @@ pub(crate) fn schemes() -> impl Iterator<Item = &'static str> {
 pub(crate) fn read(url: &StoreUrl<'_>, others: &[&str]) -> Result<(RedisStoreBuilder, Options), UrlError> {
     let Some((_, kind, tls)) = SCHEMES.iter().find(|(name, ..)| *name == url.scheme).copied() else {
         return Err(UrlError::new(format!(
-            "the store URL's scheme `{}:` is none of Redis: write `redis://HOST`, `redis+unix:///PATH`, \
+            "the store URL's scheme `{}:` is not a Redis scheme: write `redis://HOST`, `redis+unix:///PATH`, \
              `redis-cluster://HOST,HOST` or `redis-sentinel://HOST,HOST/NAME`",
             url.scheme
         )));
@@ -281,7 +281,7 @@ impl<'a> Target<'a> {
         let port = server.rsplit_once(':').map(|(_, port)| port).filter(|_| !server.starts_with('['));
         if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
             return self.wrong(&format!(
-                "has a server whose port is no number: write `HOST:PORT`, or `{scheme}://USER:PASSWORD@{form}`"
+                "has a server whose port is not a number: write `HOST:PORT`, or `{scheme}://USER:PASSWORD@{form}`"
             ));
         }
         if server.contains(['@', '/']) {
@@ -386,7 +386,7 @@ fn secured(builder: RedisStoreBuilder, scheme: &str, tls: bool, _: &Options) -> 
         return Ok(builder);
     }
     Err(UrlError::new(format!(
-        "the store URL's scheme `{scheme}:` is by TLS, which is not compiled in: enable the feature `redis-tls` of \
+        "the store URL's scheme `{scheme}:` needs TLS, which is not compiled in: enable the feature `redis-tls` of \
          session-layer in Cargo.toml"
     )))
 }
@@ -402,7 +402,7 @@ mod tests {
             assert!(RedisStore::from_url(url).is_ok(), "{url}");
         }
         for (url, why) in [
-            ("memcached://a", "is none of Redis: write `redis://HOST`"),
+            ("memcached://a", "is not a Redis scheme: write `redis://HOST`"),
             ("redis://a?cache=10", "`cache` is unknown"),
             ("", "empty"),
         ] {

@@ -148,7 +148,7 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn read(bytes: &[u8], epoch: OwnerEpoch) -> Result<Self, StoreError> {
-        let head = Head::read(bytes).ok_or_else(|| damaged("its head is of no form that this version reads"))?;
+        let head = Head::read(bytes).ok_or_else(|| damaged("its head has a format that this version can't read"))?;
         let record = Record::from_bytes(&bytes[HEAD_BYTES..]).map_err(damaged)?;
         let stored = Stored::new(Arc::new(record), head.state.version(), head.usage).with_owner_epoch(epoch);
         Ok(Self { head, stored })

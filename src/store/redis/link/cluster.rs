@@ -297,7 +297,7 @@ impl Cluster {
     pub(super) async fn on(&self, id: &[u8; 20], command: &Cmd, deadline: Instant) -> Result<Answer, LinkError> {
         let map = self.map(deadline).await?;
         let Some(node) = map.nodes.values().find(|node| node.id.as_ref() == Some(id)) else {
-            return Err(LinkError::NotSent(Cause::Down("this node is a primary no longer".into())));
+            return Err(LinkError::NotSent(Cause::Down("this node is no longer a primary".into())));
         };
         let result = node.server.call(command, Delivery::default(), deadline).await;
         if matches!(result, Err(LinkError::NotSent(_) | LinkError::Unanswered(_))) {
@@ -342,7 +342,7 @@ async fn ask_all(nodes: Vec<(NodeAddress, Arc<Server>)>, deadline: Instant) -> R
             let (reply, _) = server.call(&command, Delivery::default(), deadline).await?;
             let ranges = slots::read(&reply, &address.host).filter(|ranges| !ranges.is_empty());
             ranges.ok_or_else(|| {
-                let why = format!("{} is in no cluster that has slots", server.name());
+                let why = format!("{} is not in a cluster with slots", server.name());
                 LinkError::NotSent(Cause::Unsuitable(why.into()))
             })
         });

@@ -193,17 +193,17 @@ impl RefusalKind {
     /// What to do about it, for the error message.
     fn advice(self) -> Option<&'static str> {
         Some(match self {
-            Self::OutOfMemory => "the server is full: raise its `maxmemory`, or remove what it holds beside sessions",
+            Self::OutOfMemory => "the server is full: raise its `maxmemory`, or remove data other than sessions",
             Self::ReadOnly => "the server is a replica: connect to the primary",
             Self::TooFewReplicas => "too few replicas are connected for the server's `min-replicas-to-write`",
             Self::CannotSave => "the server can't save to its disk; see its log",
             Self::NotPermitted => "the user lacks a permission; `RedisStore` lists those that it needs",
             Self::NotAuthenticated => "check the user and the password",
-            Self::Loading => "the server is starting, and reads its data from the disk",
-            Self::Busy => "a script of another client holds the server up",
+            Self::Loading => "the server is starting, and is loading its data from disk",
+            Self::Busy => "another client's script is blocking the server",
             Self::Cluster => "the cluster is changing, or a part of it is down",
             Self::MasterDown => "the replica has lost its primary",
-            Self::WrongType => "the key holds another type: does something else use the prefix?",
+            Self::WrongType => "the key has another type: does something else use the prefix?",
             Self::NoScript | Self::Other => return None,
         })
     }
@@ -229,7 +229,7 @@ impl fmt::Display for LinkError {
             Self::Unanswered(cause) => write!(f, "not answered: {cause}"),
             Self::NotReplicated { confirmed, wanted } => write!(
                 f,
-                "written on the primary, but confirmed by {confirmed} replicas in time, not {wanted} (setting `replicas`)"
+                "written on the primary, but only {confirmed} of {wanted} replicas confirmed it in time (setting `replicas`)"
             ),
         }
     }
@@ -241,7 +241,7 @@ impl fmt::Display for Cause {
             Self::Down(cause) => write!(f, "not connected: {cause}"),
             Self::Unsuitable(cause) => write!(f, "the server can't be used: {cause}"),
             Self::Lost(cause) => write!(f, "the connection was lost: {cause}"),
-            Self::Overdue(limit) => write!(f, "the time limit of {limit:?} was over (setting `request_timeout`)"),
+            Self::Overdue(limit) => write!(f, "the time limit of {limit:?} has passed (setting `request_timeout`)"),
             Self::Closed => f.write_str("the store is closed"),
         }
     }

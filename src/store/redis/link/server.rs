@@ -119,7 +119,7 @@ impl Server {
         let Ok(reply) = timeout_at(deadline, deliver(&mut live, request, deadline, micros)).await else {
             // A connection on which no answers arrive at all may be dead without notice.
             if live.state.answers.load(Ordering::Relaxed) == before {
-                self.give_up(&seat, &live, "no answers come");
+                self.give_up(&seat, &live, "no answers arrive");
             }
             return Err(LinkError::Unanswered(overdue()));
         };

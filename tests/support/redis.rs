@@ -18,8 +18,8 @@ mod process;
 mod program;
 #[path = "redis/sentinels.rs"]
 mod sentinels;
-#[path = "redis/server.rs"]
-mod server;
+#[path = "redis/single.rs"]
+mod single;
 
 pub use self::{
     cluster::{Cluster, slot_of},
@@ -28,5 +28,5 @@ pub use self::{
     process::{signal, wait_until},
     program::Product,
     sentinels::{MASTER, Sentinels},
-    server::Server,
+    single::Server,
 };

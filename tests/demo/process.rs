@@ -126,6 +126,10 @@ fn program() -> &'static Path {
 fn build(root: &Path, profile: &Path) {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root).args(["build", "--example", "demo", "--target-dir"]).arg(profile.parent().unwrap());
+    // As the tests were built: with all features or with those of the dev-dependency.
+    if cfg!(feature = "redis") {
+        command.arg("--all-features");
+    }
     if profile.file_name().is_some_and(|name| name == "release") {
         command.arg("--release");
     }

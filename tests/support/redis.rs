@@ -1,7 +1,7 @@
-//! Real Redis and Valkey processes, which tests start, and which end with the tests.
+//! Real Redis and Valkey processes, started by the tests and ended with them.
 //!
-//! Each server has a temporary folder with its data and a Unix socket. The test helpers use that socket, so they work
-//! regardless of the store's own connection: a TCP port, TLS, a proxy or a limited user.
+//! Each server has a temporary folder with its data and a Unix socket. The helpers of a test talk through that socket, so
+//! they work whatever the store's own connection goes through: a TCP port, TLS, a proxy or a limited user.
 
 #![allow(dead_code, unused_imports, reason = "each test uses some of the helpers")]
 #![allow(clippy::print_stderr, reason = "a test that fails shows what servers have logged")]
@@ -18,9 +18,8 @@ mod process;
 mod program;
 #[path = "redis/sentinels.rs"]
 mod sentinels;
-#[path = "redis/server.rs"]
-#[allow(clippy::module_inception, reason = "the server, of those that the tests call `server`")]
-mod server;
+#[path = "redis/single.rs"]
+mod single;
 
 pub use self::{
     cluster::{Cluster, slot_of},
@@ -29,5 +28,5 @@ pub use self::{
     process::{signal, wait_until},
     program::Product,
     sentinels::{MASTER, Sentinels},
-    server::Server,
+    single::Server,
 };

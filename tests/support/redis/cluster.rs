@@ -4,7 +4,7 @@ use super::{
     connection::Reply,
     process::wait_until,
     program::{Product, free_port},
-    server::Server,
+    single::Server,
 };
 use crate::certificate::Certificate;
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::server::Server;
+use super::single::Server;
 
 /// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

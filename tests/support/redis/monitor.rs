@@ -1,6 +1,6 @@
 //! What clients send to a server.
 
-use super::{connection::Connection, server::Server};
+use super::{connection::Connection, single::Server};
 
 /// The commands that a server has run since [`Server::monitor`].
 pub struct Monitor<'a> {

@@ -6,7 +6,7 @@ use super::{
     connection::Reply,
     process::wait_until,
     program::{Product, free_port},
-    server::Server,
+    single::Server,
 };
 
 /// A master with replicas, watched by three Sentinels.

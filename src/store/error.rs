@@ -47,6 +47,10 @@ pub enum StoreErrorKind {
     Unsupported,
     /// A write was sent, but no answer came. It may or may not have happened, as a whole.
     OutcomeUnknown,
+    /// A write was sent, but fewer replicas than the store's settings ask for are known to have it. It may have happened,
+    /// and a failover may undo it. Unlike [`OutcomeUnknown`](Self::OutcomeUnknown), reading it back settles nothing: the
+    /// caller must not take it for done.
+    Unconfirmed,
     /// Anything else. Nothing was changed.
     Other,
 }
@@ -87,6 +91,12 @@ impl StoreError {
         self
     }
 
+    /// The same error with another kind.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of_kind(self, kind: StoreErrorKind) -> Self {
+        self.change(|repr| repr.kind = kind)
+    }
+
     /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
@@ -116,6 +126,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Leased => "the session is leased by another holder",
             Self::Unsupported => "the store does not support this operation",
             Self::OutcomeUnknown => "the write was not answered: it may or may not have happened",
+            Self::Unconfirmed => "the write was not confirmed by enough replicas: a failover may undo it",
             Self::Other => "the store failed",
         })
     }
@@ -157,7 +168,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::TooLarge => ErrorKind::TooLarge,
             StoreErrorKind::Leased => ErrorKind::Locked,
             StoreErrorKind::Unsupported => ErrorKind::Unsupported,
-            StoreErrorKind::OutcomeUnknown => ErrorKind::OutcomeUnknown,
+            StoreErrorKind::OutcomeUnknown | StoreErrorKind::Unconfirmed => ErrorKind::OutcomeUnknown,
             StoreErrorKind::Other => ErrorKind::Other,
         };
         match error.id() {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use session_layer::{
-    RedisStore, SessionStore,
+    RedisStore, Session, SessionStore,
     store::{Acquire, Create, End, Holder, Leases, Rename, StoreErrorKind, Touch, Update, Usage},
 };
 
@@ -186,7 +187,7 @@ async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
             },
         ];
         for answer in unknown {
-            assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::OutcomeUnknown, "{product:?}");
+            assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unconfirmed, "{product:?}");
         }
         // All of it was carried out, by a primary that may fail now.
         assert!(store.load(&new).await.unwrap().is_some());
@@ -211,5 +212,56 @@ async fn what_was_not_answered_and_a_replica_has_is_acknowledged() {
         drop(primary);
         replica.cli(&["REPLICAOF", "NO", "ONE"]);
         assert_eq!(loaded(&builder(&replica).build().unwrap(), &id).await.version, version, "{product:?}");
+    }
+}
+
+async fn set(session: Session) -> Result<(), session_layer::Error> {
+    session.insert("n", 7)
+}
+
+async fn add(session: Session) -> Result<(), session_layer::Error> {
+    session.update("n", |n: &mut u64| *n += 1)
+}
+
+async fn login(session: Session) -> Result<(), session_layer::Error> {
+    session.login("ada")
+}
+
+async fn logout(session: Session) -> Result<(), session_layer::Error> {
+    session.destroy()
+}
+
+async fn read(session: Session) -> Result<(), session_layer::Error> {
+    session.get::<u64>("n").map(drop)
+}
+
+/// The primary has what replicas didn't confirm. The layer must not read it back and call it done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_write_no_replica_confirms_fails_whatever_it_writes() {
+    for product in Product::ALL {
+        let Behind { primary, replica, store, proxy: _proxy } = Behind::new(product).await;
+        let mut sites = Vec::new();
+        for _ in 0..5 {
+            let mut site = Site::new(&store);
+            assert_eq!(site.visit(add).await, StatusCode::OK);
+            sites.push(site);
+        }
+        replica.stop();
+        let impatient = RedisStore::builder().server(primary.address()).connections(1).replicas(1);
+        let impatient = impatient.request_timeout(Duration::from_millis(700)).build().unwrap();
+        let mut visits = Vec::new();
+        visits.push(("a new session", Site::new(&impatient).visit(set).await));
+        let [blind, closure, begin, end, look] = &mut sites[..] else { panic!("five") };
+        for site in [&mut *blind, closure, begin, end, look] {
+            site.use_store(&impatient);
+        }
+        visits.push(("a blind write", blind.visit(set).await));
+        visits.push(("a closure", closure.visit(add).await));
+        visits.push(("a login", begin.visit(login).await));
+        visits.push(("a logout", end.visit(logout).await));
+        for (what, status) in visits {
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{product:?}: {what}");
+        }
+        assert_eq!(look.visit(read).await, StatusCode::OK, "{product:?}: a read");
     }
 }

@@ -31,7 +31,8 @@ async fn written_again(store: &RedisStore, id: &SessionId, n: &[u8]) {
             Ok(Update::Updated(_)) => return,
             Ok(other) => panic!("{other:?}"),
             Err(error) => {
-                let kinds = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout, StoreErrorKind::OutcomeUnknown];
+                use StoreErrorKind::{OutcomeUnknown, Timeout, Unavailable, Unconfirmed};
+                let kinds = [Unavailable, Timeout, OutcomeUnknown, Unconfirmed];
                 assert!(kinds.contains(&error.kind()), "{error:?}");
             }
         }
@@ -119,7 +120,7 @@ async fn users_with_the_documented_permissions_are_enough() {
 }
 
 /// The primary has answered a logout that no replica has. A failover undoes it. A store that waits for a replica
-/// reports an unknown outcome instead.
+/// reports that instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_that_no_replica_has_is_undone_by_a_failover_and_waiting_tells() {
     for product in Product::ALL {
@@ -136,8 +137,8 @@ async fn a_logout_that_no_replica_has_is_undone_by_a_failover_and_waiting_tells(
         sentinels.servers[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]);
         assert!(quick.remove(&first).await.unwrap(), "logged out, says the primary");
         let error = waiting.remove(&second).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{error:?}");
-        assert!(cause(&error).contains("confirmed by 0 replicas"), "{error:?}");
+        assert_eq!(error.kind(), StoreErrorKind::Unconfirmed, "{error:?}");
+        assert!(cause(&error).contains("only 0 of 1 replicas confirmed it"), "{error:?}");
         assert_eq!(waiting.statistics().not_replicated, 1);
 
         sentinels.servers[primary].kill();

@@ -158,6 +158,11 @@ impl Site {
         Self { layer: SessionLayer::builder(store.clone()).build().expect("good settings"), cookie: None }
     }
 
+    /// Goes on over another store with the same sessions.
+    pub fn use_store(&mut self, store: &(impl SessionStore + Clone)) {
+        self.layer = SessionLayer::builder(store.clone()).build().expect("good settings");
+    }
+
     /// Sends the browser's cookie to a route with this handler, and stores the cookie from the response.
     pub async fn visit<H: Handler<T, ()>, T: 'static>(&mut self, handler: H) -> StatusCode {
         let router = Router::new().route("/", any(handler)).layer(self.layer.clone());

@@ -80,7 +80,7 @@ impl World {
         Seen::note(&self.seen.overrun_micros, took.saturating_sub(self.limit * parts));
         let counter = match &result {
             Ok(_) => &self.seen.answered,
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => &self.seen.unknown,
+            Err(error) if is_unknown(error) => &self.seen.unknown,
             Err(error) if error.kind() == StoreErrorKind::Timeout => &self.seen.timeouts,
             Err(error) => {
                 let cause = std::error::Error::source(error);
@@ -91,6 +91,11 @@ impl World {
         counter.fetch_add(1, Ordering::Relaxed);
         result
     }
+}
+
+/// Whether the write may have happened.
+fn is_unknown(error: &StoreError) -> bool {
+    [StoreErrorKind::OutcomeUnknown, StoreErrorKind::Unconfirmed].contains(&error.kind())
 }
 
 /// Counts of what the clients observed.
@@ -274,7 +279,7 @@ impl Client {
             }
             Ok(Create::Exists) => panic!("a new id is taken"),
             // The create may be carried out later. Ids are never used twice.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => self.begin_again(world),
+            Err(error) if is_unknown(error) => self.begin_again(world),
             Err(_) => {
                 self.has_ended(self.id, world);
                 self.begin_again(world);
@@ -303,7 +308,7 @@ impl Client {
     }
 
     fn note_unknown(&mut self, error: &StoreError, n: u64) {
-        if error.kind() == StoreErrorKind::OutcomeUnknown {
+        if is_unknown(error) {
             self.pending = true;
             self.attempted = self.attempted.max(n);
         }
@@ -330,7 +335,7 @@ impl Client {
             }
             Ok(End::Conflict(_)) => assert!(self.may_conflict(world), "{}: a conflict with nobody", self.who),
             Err(error) => {
-                self.removing |= error.kind() == StoreErrorKind::OutcomeUnknown;
+                self.removing |= is_unknown(error);
                 self.note_unknown(error, self.attempted);
             }
         }
@@ -354,7 +359,7 @@ impl Client {
             Ok(Rename::Gone) => assert!(self.may_be_gone(world), "session {} was removed by nobody", self.who),
             Ok(Rename::Exists) => panic!("a new id is taken"),
             // The session may be under either id.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => self.begin_again(world),
+            Err(error) if is_unknown(error) => self.begin_again(world),
             Err(_) => {}
         }
         outcome.is_ok()

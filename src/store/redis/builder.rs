@@ -198,7 +198,7 @@ impl RedisStoreBuilder {
     /// Redis replicates a write after it has answered. If the primary fails in between, the promoted replica lacks the
     /// last writes: a session may be in an older state again, and an acknowledged logout may be undone. With this
     /// setting, `WAIT` follows each write. If fewer replicas confirm the write within three quarters of what is left of
-    /// its [`request_timeout`](Self::request_timeout), it fails with `OutcomeUnknown`: the primary has it, but a
+    /// its [`request_timeout`](Self::request_timeout), it fails with `Unconfirmed`: the primary has it, but a
     /// failover may undo it.
     ///
     /// - **Cost**: each write takes one more round trip between the primary and its replicas. Writes use separate

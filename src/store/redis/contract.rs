@@ -17,15 +17,24 @@ use crate::{
     },
 };
 
-/// Adds the operation and the id to an error, and logs it.
-fn failed(operation: &'static str, id: &SessionId, error: StoreError) -> StoreError {
-    let error = error.during(operation).on(id);
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
-    match error.kind() {
-        StoreErrorKind::Corrupt => tracing::error!(target: TARGET, %id, operation, %error, cause, "failed"),
-        _ => tracing::warn!(target: TARGET, %id, operation, %error, cause, "failed"),
+impl RedisStore {
+    /// Names operation and id in an error, and reports it.
+    ///
+    /// If writes wait for replicas, what the primary has settles nothing: so the caller must not read a write back.
+    fn failed(&self, operation: &'static str, id: &SessionId, error: StoreError) -> StoreError {
+        let is_unknown = error.kind() == StoreErrorKind::OutcomeUnknown;
+        let error = match is_unknown && self.inner.link.waits_for_replicas() {
+            true => error.of_kind(StoreErrorKind::Unconfirmed),
+            false => error,
+        };
+        let error = error.during(operation).on(id);
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        match error.kind() {
+            StoreErrorKind::Corrupt => tracing::error!(target: TARGET, %id, operation, %error, cause, "failed"),
+            _ => tracing::warn!(target: TARGET, %id, operation, %error, cause, "failed"),
+        }
+        error
     }
-    error
 }
 
 /// Like [`failed`], for an operation without an id.
@@ -38,7 +47,7 @@ fn failed_whole(operation: &'static str, error: StoreError) -> StoreError {
 
 impl SessionStore for RedisStore {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let loaded = self.find(id).await.map_err(|error| failed("load", id, error))?;
+        let loaded = self.find(id).await.map_err(|error| self.failed("load", id, error))?;
         // This clock may be ahead of the time that the script got, and the server's clock may be slow.
         let loaded = loaded.map(|held| held.stored).filter(|stored| !stored.is_expired(self.now()));
         tracing::trace!(target: TARGET, %id, found = loaded.is_some(), "load");
@@ -46,8 +55,8 @@ impl SessionStore for RedisStore {
     }
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
-        self.check_size(record).map_err(|error| failed("create", id, error))?;
-        match self.create_value(id, record, usage, None).await.map_err(|error| failed("create", id, error))? {
+        self.check_size(record).map_err(|error| self.failed("create", id, error))?;
+        match self.create_value(id, record, usage, None).await.map_err(|error| self.failed("create", id, error))? {
             Created::Done(state) => {
                 tracing::debug!(target: TARGET, %id, "created");
                 self.list_elsewhere(id, record).await;
@@ -68,9 +77,9 @@ impl SessionStore for RedisStore {
         expected: &Version,
         usage: Usage,
     ) -> Result<Update, StoreError> {
-        self.check_size(record).map_err(|error| failed("update", id, error))?;
+        self.check_size(record).map_err(|error| self.failed("update", id, error))?;
         let outcome =
-            self.update_value(id, record, expected, usage).await.map_err(|error| failed("update", id, error))?;
+            self.update_value(id, record, expected, usage).await.map_err(|error| self.failed("update", id, error))?;
         match outcome {
             Update::Updated(_) => {
                 tracing::debug!(target: TARGET, %id, "updated");
@@ -83,13 +92,13 @@ impl SessionStore for RedisStore {
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
-        let outcome = self.touch_value(id, usage).await.map_err(|error| failed("touch", id, error))?;
+        let outcome = self.touch_value(id, usage).await.map_err(|error| self.failed("touch", id, error))?;
         tracing::debug!(target: TARGET, %id, outcome = ?outcome, "touch");
         Ok(outcome)
     }
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let removed = self.remove_value(id).await.map_err(|error| failed("remove", id, error))?;
+        let removed = self.remove_value(id).await.map_err(|error| self.failed("remove", id, error))?;
         self.forget(id);
         self.inner.released.ring(id);
         tracing::debug!(target: TARGET, %id, removed, "remove");
@@ -97,7 +106,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
-        let outcome = self.end_value(id, expected, None).await.map_err(|error| failed("end", id, error))?;
+        let outcome = self.end_value(id, expected, None).await.map_err(|error| self.failed("end", id, error))?;
         match outcome {
             End::Ended => {
                 self.forget(id);
@@ -124,7 +133,7 @@ impl SessionStore for RedisStore {
             self.check_size(tombstone)?;
             self.rename_value(from, expected, tombstone, to, record, usage).await
         };
-        let outcome = renamed.await.map_err(|error| failed("rename", from, error))?;
+        let outcome = renamed.await.map_err(|error| self.failed("rename", from, error))?;
         match outcome {
             Rename::Renamed(_) => {
                 self.forget(from);
@@ -139,14 +148,14 @@ impl SessionStore for RedisStore {
     }
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        let outcome = self.refresh_value(id, &held.version).await.map_err(|error| failed("refresh", id, error))?;
+        let outcome = self.refresh_value(id, &held.version).await.map_err(|error| self.failed("refresh", id, error))?;
         tracing::trace!(target: TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refresh");
         Ok(outcome)
     }
 
     async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
         let id = SessionId::for_epoch(owner);
-        self.epoch_of(&id).await.map_err(|error| failed("owner_epoch", &id, error))
+        self.epoch_of(&id).await.map_err(|error| self.failed("owner_epoch", &id, error))
     }
 
     async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
@@ -154,12 +163,12 @@ impl SessionStore for RedisStore {
         // A name that is not a valid owner has no epoch.
         Owner::new(owner, Epoch::from_u64(0))
             .map_err(|error| StoreError::new(StoreErrorKind::Other).during("ensure_epoch").because(error))?;
-        self.keep_epoch(&id, usage).await.map_err(|error| failed("ensure_epoch", &id, error))
+        self.keep_epoch(&id, usage).await.map_err(|error| self.failed("ensure_epoch", &id, error))
     }
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
         let id = SessionId::for_epoch(owner);
-        self.change_epoch(&id, usage).await.map_err(|error| failed("renew_epoch", &id, error))
+        self.change_epoch(&id, usage).await.map_err(|error| self.failed("renew_epoch", &id, error))
     }
 
     fn name(&self) -> &'static str {
@@ -184,7 +193,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn metadata(&self, id: &SessionId) -> Result<Option<Metadata>, StoreError> {
-        self.metadata_of(id).await.map_err(|error| failed("metadata", id, error))
+        self.metadata_of(id).await.map_err(|error| self.failed("metadata", id, error))
     }
 
     /// Waits until every request that was sent before is answered, including those whose callers have gone. This
@@ -240,21 +249,21 @@ impl Owners for RedisStore {
             return Err(error.because("lists of owners' sessions are off: set `list_owners` on the builder"));
         }
         let id = SessionId::for_epoch(owner);
-        self.sessions_of(owner).await.map_err(|error| failed("list_owner", &id, error))
+        self.sessions_of(owner).await.map_err(|error| self.failed("list_owner", &id, error))
     }
 }
 
 #[async_trait]
 impl Leases for RedisStore {
     async fn acquire(&self, id: &SessionId, holder: Holder, time: Duration) -> Result<Acquire, StoreError> {
-        let outcome = self.lock_value(id, holder, time).await.map_err(|error| failed("acquire", id, error))?;
+        let outcome = self.lock_value(id, holder, time).await.map_err(|error| self.failed("acquire", id, error))?;
         let acquired = matches!(outcome, Acquire::Acquired { .. });
         tracing::debug!(target: TARGET, %id, acquired, "lock");
         Ok(outcome)
     }
 
     async fn release(&self, id: &SessionId, holder: Holder) -> Result<bool, StoreError> {
-        let released = self.unlock_value(id, holder).await.map_err(|error| failed("release", id, error))?;
+        let released = self.unlock_value(id, holder).await.map_err(|error| self.failed("release", id, error))?;
         if released {
             self.inner.released.ring(id);
         }

@@ -293,7 +293,9 @@ impl RedisStore {
             Ok(Update::Conflict(stored)) => Ok(Rename::Conflict(stored)),
             Ok(Update::Gone) => Ok(Rename::Gone),
             // The tombstone may be stored, so `to` stays.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => return Err(error),
+            Err(error) if [StoreErrorKind::OutcomeUnknown, StoreErrorKind::Unconfirmed].contains(&error.kind()) => {
+                return Err(error);
+            }
             Err(error) => Err(error),
         };
         // Nobody has the token of `to`. If this fails, `to` expires unused.

@@ -15,7 +15,7 @@ struct Inner {
 
 impl App {
     pub fn new(shape: Shape) -> Self {
-        Self(Arc::new(Inner { gate: Gate::new(), content: Content::of(shape) }))
+        Self(Arc::new(Inner { gate: Gate::default(), content: Content::of(shape) }))
     }
 
     pub fn gate(&self) -> &Gate {

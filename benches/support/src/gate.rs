@@ -13,12 +13,14 @@ pub struct Gate {
     slow_goes_on: Notify,
 }
 
-impl Gate {
-    pub fn new() -> Self {
+impl Default for Gate {
+    fn default() -> Self {
         let (slow_loaded, slow_goes_on) = (Notify::new(), Notify::new());
         Self { all_loaded: Barrier::new(RACERS), slow_loaded, slow_goes_on }
     }
+}
 
+impl Gate {
     /// For a handler: waits until all racers have loaded their session.
     pub async fn all_loaded(&self) {
         self.all_loaded.wait().await;

@@ -6,7 +6,7 @@ use bench_support::{content::Content, shape::Shape};
 use serde_json::to_vec;
 use session_layer::{
     Lifetime, RedisStore, SessionId, SessionStore,
-    id::{Check, SessionToken},
+    id::{SessionToken, TokenCheck},
     record::{Entries, Owner, Record},
     store::{Create, Stored, Update, Usage, Version},
 };
@@ -123,7 +123,7 @@ fn reference() -> Arc<Record> {
     let values = values.map(|value| value.expect("it can be JSON"));
     let entries = ["cart", "csrf", "n", "user"].into_iter().zip(values.iter().map(|value| &value[..]));
     let entries = Entries::from_sorted(entries).expect("sorted");
-    let record = Record::session(Check::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
+    let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
     Arc::new(record.with_entries(entries))
 }
 

@@ -32,11 +32,16 @@ impl Script {
     }
 }
 
-/// Defines the scripts. `head.lua`, which reads a value's head, is prepended to each of them.
+/// Defines the scripts. `head.lua`, which reads a value's head, is prepended to each of them, and to that the usual case
+/// of a script that has one: it then needs none of the functions in `head.lua`, which are made anew at each call.
 macro_rules! scripts {
-    ($($name:ident: $does:ident $file:literal;)*) => {
+    ($($name:ident: $does:ident $file:literal $(after $first:literal)?;)*) => {
         $(pub(super) static $name: Script = {
-            const SOURCE: &str = concat!(include_str!("scripts/head.lua"), include_str!(concat!("scripts/", $file)));
+            const SOURCE: &str = concat!(
+                $(include_str!(concat!("scripts/", $first)),)?
+                include_str!("scripts/head.lua"),
+                include_str!(concat!("scripts/", $file))
+            );
             Script::new(SOURCE, || redis::Script::new(SOURCE).get_hash().to_owned(), $does)
         };)*
     };
@@ -47,8 +52,8 @@ const WRITES: bool = true;
 
 scripts! {
     LOAD: READS "load.lua";
-    CREATE: WRITES "create.lua";
-    UPDATE: WRITES "update.lua";
+    CREATE: WRITES "create.lua" after "create_first.lua";
+    UPDATE: WRITES "update.lua" after "update_first.lua";
     TOUCH: WRITES "touch.lua";
     REMOVE: WRITES "remove.lua";
     END: WRITES "end.lua";

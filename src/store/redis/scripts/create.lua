@@ -1,5 +1,9 @@
 -- KEYS: session, generation, and the owner's list if the session is listed by this script. ARGV: 3 value, 4 expiry, 5
--- the generation of the session that is renewed, or empty, 6 id, 7 absolute limit.
+-- the generation of the session that is renewed, or empty; with a list, 6 absolute limit. `create_first.lua` comes before.
+if is_written then
+  list(KEYS[3], KEYS[1], ARGV[6])
+  return 'd' .. string.sub(ARGV[3], 19, 26)
+end
 local head = head_of(KEYS[1])
 local current = generation(KEYS[2])
 if head ~= '' then
@@ -28,6 +32,6 @@ if string.sub(value, 19, 26) ~= stamp then
 end
 redis.call('SET', KEYS[1], value, 'PXAT', ARGV[4])
 if KEYS[3] then
-  list(KEYS[3], ARGV[6], ARGV[7])
+  list(KEYS[3], KEYS[1], ARGV[6])
 end
 return 'd' .. stamp

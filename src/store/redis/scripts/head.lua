@@ -89,14 +89,10 @@ local function unwritten(answer)
   return answer
 end
 
--- Puts a session on its owner's list. If this fails, the session is stored all the same, since revocation doesn't need
--- the list.
-local function list(key, id, limit)
+-- Shortens an owner's list to which a session was added.
+local function trim(key, limit)
   -- The maximum number of sessions on a list.
   local most = 10000
-  if redis.pcall('ZADD', key, 'CH', limit, id) == 0 then
-    return
-  end
   redis.pcall('ZREMRANGEBYSCORE', key, '-inf', digits(now))
   local count = redis.pcall('ZCARD', key)
   if type(count) == 'number' and count > most then
@@ -105,6 +101,14 @@ local function list(key, id, limit)
   local till = redis.pcall('PEXPIRETIME', key)
   if type(till) == 'number' and till < tonumber(limit) then
     redis.pcall('PEXPIREAT', key, limit)
+  end
+end
+
+-- Puts a session on its owner's list. If this fails, the session is stored all the same, since revocation doesn't need
+-- the list.
+local function list(key, session, limit)
+  if redis.pcall('ZADD', key, 'CH', limit, string.sub(session, -36)) ~= 0 then
+    trim(key, limit)
   end
 end
 

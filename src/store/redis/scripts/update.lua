@@ -1,5 +1,9 @@
 -- KEYS and ARGV as for create, but ARGV[5] is the expected nonce. The value contains the generation of the expected
--- state. The lease is kept.
+-- state. The lease is kept. `update_first.lua` comes before.
+if is_written then
+  trim(KEYS[3], ARGV[6])
+  return 'd' .. string.sub(ARGV[3], 19, 26)
+end
 local head = head_of(KEYS[1])
 if head == '' then
   return unwritten('g')
@@ -29,6 +33,6 @@ if string.byte(ARGV[3], 2) == 0 or string.sub(ARGV[3], 51, 66) ~= string.sub(hea
   unlist(head, KEYS[1])
 end
 if KEYS[3] then
-  list(KEYS[3], ARGV[6], ARGV[7])
+  list(KEYS[3], KEYS[1], ARGV[6])
 end
 return 'd' .. string.sub(head, 19, 26)

@@ -1,4 +1,5 @@
-//! A server under load that is killed and started again, stopped, locked, made read-only, and whose connections are ended.
+//! A server under the load of three application processes. The server is killed and started again, stopped, locked, made
+//! read-only, and its connections are ended; the applications are killed.
 //!
 //! A short one by default. A long one, with what it saw:
 //!
@@ -7,20 +8,16 @@
 //! ```
 
 use std::{
-    process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use session_layer::{
-    DynStore, SessionId, SessionStore,
-    store::{Create, StoreError, StoreErrorKind, Update},
-};
+use session_layer::{DynStore, SessionStore};
 
 use crate::{
+    chaos_application::{Book, application},
     server::{Product, Server},
     support::*,
 };
@@ -30,114 +27,59 @@ use crate::{
 const LIMIT: Duration = Duration::from_millis(500);
 const AT_MOST: Duration = Duration::from_millis(2 * 500 + 3_000);
 
-#[derive(Default)]
-struct Seen {
-    answered: AtomicU64,
-    errors: AtomicU64,
-    unknown: AtomicU64,
-    slowest_micros: AtomicU64,
+const APPLICATIONS: usize = 3;
+const CLIENTS: u64 = 4;
+const KINDS: usize = 7;
+
+/// For an application's process: the URL of its store, and the number of its first client.
+const TASK: &str = "SESSION_LAYER_CHAOS_TASK";
+
+/// Another process of this program, and who reads what it says.
+struct Application {
+    child: Child,
+    reader: JoinHandle<Book>,
 }
 
-impl Seen {
-    async fn time<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let start = Instant::now();
-        let result = call.await;
-        self.slowest_micros.fetch_max(u64::try_from(start.elapsed().as_micros()).unwrap(), Ordering::Relaxed);
-        let counter = match &result {
-            Ok(_) => &self.answered,
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => &self.unknown,
-            Err(error) => {
-                let expected = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout];
-                assert!(expected.contains(&error.kind()), "{error:?}: {:?}", std::error::Error::source(error));
-                &self.errors
-            }
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        result
+impl Application {
+    fn start(url: &str, first: u64) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["chaos::one_application", "--exact", "--nocapture"])
+            .env(TASK, format!("{url} {first}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let reader = std::thread::spawn(move || {
+            let mut book = Book::default();
+            lines.for_each(|line| book.note(&line));
+            book
+        });
+        Self { child, reader }
+    }
+
+    fn kill(mut self) -> Book {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.reader.join().unwrap()
+    }
+
+    /// Lets it check its sessions and end.
+    fn end(mut self) -> Book {
+        drop(self.child.stdin.take());
+        let status = self.child.wait().unwrap();
+        let book = self.reader.join().unwrap();
+        assert!(status.success(), "an application has failed");
+        book
     }
 }
 
-/// One session, which nobody else writes, and its expected state.
-struct Client {
-    who: u64,
-    id: SessionId,
-    /// Whether it was created for sure.
-    created: bool,
-    /// A removal whose outcome is unknown.
-    removing: bool,
-    /// The last acknowledged number, and the last one that may have been written.
-    acknowledged: u64,
-    attempted: u64,
-    /// Sessions whose removal was acknowledged.
-    ended: Vec<SessionId>,
-}
-
-impl Client {
-    fn new(who: u64) -> Self {
-        Self { who, id: id(), created: false, removing: false, acknowledged: 0, attempted: 0, ended: Vec::new() }
-    }
-
-    fn value(&self, n: u64) -> Vec<u8> {
-        let mut bytes = [self.who.to_le_bytes(), n.to_le_bytes()].concat();
-        bytes.resize(16 + usize::try_from(n % 3_000).unwrap(), u8::try_from(self.who % 251).unwrap());
-        bytes
-    }
-
-    /// The number in a loaded value, all of whose bytes must be this session's.
-    fn read(&self, value: &[u8]) -> u64 {
-        let n = u64::from_le_bytes(value[8..16].try_into().unwrap());
-        assert!(value == self.value(n), "session {} was given another value", self.who);
-        assert!((self.acknowledged..=self.attempted).contains(&n), "{}: {n} after {}", self.who, self.acknowledged);
-        n
-    }
-
-    fn begin_again(&mut self) {
-        *self = Self { ended: std::mem::take(&mut self.ended), ..Self::new(self.who) };
-    }
-
-    /// One load and one write.
-    async fn step(&mut self, store: &DynStore, seen: &Seen) {
-        let Ok(held) = seen.time(store.load(&self.id)).await else { return };
-        let Some(held) = held else {
-            assert!(!self.created || self.removing, "session {} was lost", self.who);
-            if self.removing {
-                self.ended.push(self.id);
-                self.begin_again();
-            }
-            self.attempted = 1;
-            let first = record(&self.value(1));
-            match seen.time(store.create(&self.id, &first, usage(&first))).await {
-                Ok(Create::Created(_)) => (self.created, self.acknowledged) = (true, 1),
-                Ok(Create::Exists) => panic!("a new id is taken"),
-                // A server that was stopped may carry it out later. Ids are never used twice.
-                Err(_) => self.begin_again(),
-            }
-            return;
-        };
-        self.created = true;
-        let n = self.read(value(&held));
-        self.acknowledged = n;
-        if random().is_multiple_of(16) || self.removing {
-            self.removing = true;
-            match seen.time(store.remove(&self.id)).await {
-                Ok(true) => {
-                    self.ended.push(self.id);
-                    self.begin_again();
-                }
-                Ok(false) => panic!("session {} was removed by nobody", self.who),
-                Err(_) => {}
-            }
-            return;
-        }
-        self.attempted = self.attempted.max(n + 1);
-        let next = record(&self.value(n + 1));
-        match seen.time(store.update(&self.id, &next, &held.version, usage(&next))).await {
-            Ok(Update::Updated(_)) => self.acknowledged = n + 1,
-            Ok(Update::Conflict(_)) => assert!(self.attempted > self.acknowledged, "a conflict with nobody"),
-            Ok(Update::Gone) => panic!("session {} was removed by nobody", self.who),
-            Err(_) => {}
-        }
-    }
+/// An application, if it is started as one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_application() {
+    let Ok(task) = std::env::var(TASK) else { return };
+    let (url, first) = task.split_once(' ').unwrap();
+    application(url, first.parse().unwrap(), CLIENTS).await;
 }
 
 async fn writes_within(store: &DynStore) -> Duration {
@@ -223,25 +165,14 @@ async fn chaos(product: Product) {
     let url = server.url_as(&user, &database);
     let url = format!("{url}?create=yes&connections=6&timeout_ms={limit}");
     let store = open(&url).await;
-    let (seen, stop) = (Arc::<Seen>::default(), Arc::new(AtomicBool::new(false)));
-    let clients: Vec<_> = (0..12_u64)
-        .map(|who| {
-            let (store, seen, stop) = (store.clone(), Arc::clone(&seen), Arc::clone(&stop));
-            tokio::spawn(async move {
-                let mut client = Client::new(who);
-                while !stop.load(Ordering::Relaxed) {
-                    client.step(&store, &seen).await;
-                    // Leaves the server some processor time.
-                    tokio::time::sleep(Duration::from_micros(random() % 2_000)).await;
-                }
-                client
-            })
-        })
-        .collect();
+    let mut firsts = (0..).step_by(usize::try_from(CLIENTS).unwrap());
+    let mut another = || Application::start(&url, firsts.next().unwrap());
+    let mut applications: Vec<_> = (0..APPLICATIONS).map(|_| another()).collect();
+    let (mut killed, mut checked) = (Vec::new(), 0);
     let (start, mut faults, mut slowest_recovery) = (Instant::now(), 0, Duration::ZERO);
-    while start.elapsed() < Duration::from_secs(seconds) || faults < 6 {
+    while start.elapsed() < Duration::from_secs(seconds) || faults < KINDS {
         let pause = Duration::from_millis(random() % 600);
-        match faults % 6 {
+        match faults % KINDS {
             0 => {
                 server.kill();
                 tokio::time::sleep(pause).await;
@@ -259,6 +190,11 @@ async fn chaos(product: Product) {
                 tokio::time::sleep(pause).await;
                 set_read_only(&server, &database, false);
             }
+            5 => {
+                let oldest = applications.remove(0);
+                killed.push(oldest.kill());
+                applications.push(another());
+            }
             _ => {
                 server.shut_down();
                 tokio::time::sleep(pause).await;
@@ -266,32 +202,33 @@ async fn chaos(product: Product) {
             }
         }
         slowest_recovery = slowest_recovery.max(writes_within(&store).await);
+        if faults % KINDS == 5 {
+            checked += killed.last().expect("it was killed now").check(&store).await;
+        }
         tokio::time::sleep(Duration::from_millis(random() % 300)).await;
         faults += 1;
     }
-    stop.store(true, Ordering::Relaxed);
-    let mut ended = 0;
-    for client in clients {
-        let client = client.await.unwrap();
-        match store.load(&client.id).await.unwrap() {
-            Some(held) => drop(client.read(value(&held))),
-            None => assert!(!client.created || client.removing, "session {} was lost", client.who),
-        }
-        for id in &client.ended {
-            assert!(store.load(id).await.unwrap().is_none(), "a removed session is back");
-            ended += 1;
-        }
+    let (mut seen, mut ended) = ([0; 4], 0);
+    for application in applications {
+        let book = application.end();
+        let theirs = book.seen.expect("it has counted");
+        (0..3).for_each(|at| seen[at] += theirs[at]);
+        seen[3] = seen[3].max(theirs[3]);
+        ended += book.ended.len();
     }
-    let slowest = Duration::from_micros(seen.slowest_micros.load(Ordering::Relaxed));
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    for book in &killed {
+        book.none_is_back(&store).await;
+        ended += book.ended.len();
+    }
+    let [answered, errors, unknown, slowest] = seen;
+    let slowest = Duration::from_micros(slowest);
     eprintln!(
-        "{product:?}: {faults} faults: {} calls answered, {} errors, {} outcomes unknown, {ended} sessions removed; \
+        "{product:?}: {faults} faults, {} of which killed an application ({checked} sessions of those checked); of those \
+         that lived {answered} calls answered, {errors} errors, {unknown} outcomes unknown; {ended} sessions removed; \
          slowest call {slowest:?}, slowest recovery {slowest_recovery:?}",
-        count(&seen.answered),
-        count(&seen.errors),
-        count(&seen.unknown),
+        killed.len(),
     );
-    assert!(count(&seen.answered) > 100 && ended > 0);
+    assert!(answered > 100 && ended > 0 && checked > 0);
     assert!(slowest < AT_MOST, "a call took {slowest:?}");
 }
 

@@ -14,6 +14,7 @@ mod server;
 mod basics;
 mod cancelled;
 mod chaos;
+mod chaos_application;
 mod full_disk;
 mod kit;
 mod lost;

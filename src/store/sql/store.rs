@@ -22,6 +22,7 @@ use crate::{
     store::{
         StoreError, StoreErrorKind, Usage, Version,
         background_tasks::{Running, Tasks},
+        released::Released,
     },
 };
 
@@ -48,7 +49,7 @@ use crate::{
 ///
 /// # Engines
 ///
-/// PostgreSQL, MySQL and MariaDB are reached by a pool of sqlx 0.9: the application's own, or one that the store makes. SQLite
+/// PostgreSQL, MySQL and MariaDB are reached by sqlx 0.9: by the application's pool, or by connections of the store. SQLite
 /// is reached by rusqlite on threads of the store, not by sqlx: one thread writes, and **commits all writes that wait in
 /// one transaction**, so that one sync serves them all; others read. It was measured before it was chosen (updates of 300
 /// bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a pool of sqlx, and
@@ -177,15 +178,16 @@ use crate::{
 /// |---|---|---|
 /// | load, refresh, with the owner's epoch | 1 | 1 |
 /// | create, update, touch, end, remove | 1 | 1 |
-/// | an update or end that meets another version | 1, rarely 2 | 2 |
+/// | an update or end that meets another version, or no row | 2 | 2 |
 /// | rename | 1 | 1 |
 /// | an owner's epoch: read, ensured, renewed | 1 | 1 |
 /// | a lease: taken, given back | 1 | 1; taken by another: 2 |
+/// | a wait for a lease that another process has | 1 every 20 to 160 ms | the same |
 /// | a write that was not answered | 1 more, if it could be sent | 1 more |
 ///
-/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. A pool adds its own: sqlx asks a connection
-/// whether it is there when it is returned and, by default, before it is used. The store's own pool
-/// (`postgres_with`, `mysql_with`) does the latter only if the connection was idle for a second, or another one was found dead.
+/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. An application's pool adds its own: sqlx asks
+/// a connection whether it is there when it is given back and, by default, before it is used. The store's own connections
+/// (`postgres_with`, `mysql_with`) are asked only if they were idle for a second, or another one was found dead.
 ///
 /// # What each statement guarantees
 ///
@@ -195,8 +197,10 @@ use crate::{
 /// and at all four in MariaDB. At the stricter levels the database may refuse a statement because of another one (a
 /// serialization failure, a deadlock): then nothing was changed, and it is made again, at most 30 times.
 ///
-/// - *Why nothing was written* is read in the same statement in PostgreSQL, from its snapshot. If the row is still in the
-///   expected version there, another write came between the snapshot and the lock, and the row is read again.
+/// - *Why nothing was written* is read by a second statement, since it is rare. Versions are random, so an expected one does
+///   not come back: whatever is read then is newer than the row that the write has met. A rename of PostgreSQL reads it in
+///   the same statement, from its snapshot. If the row is still in the expected version there, another write came between
+///   the snapshot and the lock, and the row is read again.
 /// - *A rename* is one statement in PostgreSQL (the old row is locked, the new one inserted if that succeeded, the tombstone
 ///   written if the insert did), and one transaction elsewhere, sent to MySQL in one request.
 /// - *`clear`* removes what a rename under way has moved as well. PostgreSQL: it locks the table (`SHARE ROW EXCLUSIVE`),
@@ -204,13 +208,13 @@ use crate::{
 ///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one writer.
 /// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest state. A
 ///   rename makes a row that was just used, so it is never idle.
-/// - *Revoking an owner* writes one row, the epoch, which each load joins in its own statement.
+/// - *Revoking an owner* writes one row, the epoch, which each load reads in its own statement.
 ///
 /// # Dropped futures, and answers that are lost
 ///
 /// A request runs in a task of the caller's runtime, to its end or its time limit, also if the caller is dropped: so no
 /// connection is left in the middle of a statement or in a transaction. After the time limit the connection is closed and
-/// not used again. (A pool of sqlx belongs to the runtime that made it: give each runtime its own.)
+/// not used again. (A connection of sqlx belongs to the runtime that made it: give each runtime its own pool or store.)
 ///
 /// A write that was sent and not answered is never sent again. It is read back: the version that was drawn for it proves that
 /// it happened. Nothing else proves that it did not, since the server may still be at it; then the error is
@@ -274,6 +278,7 @@ pub(super) struct Inner {
     pub(super) statements: Statements,
     pub(super) settings: Settings,
     pub(super) observers: Observers,
+    pub(super) released: Released,
     tasks: Tasks,
 }
 
@@ -294,8 +299,8 @@ impl Drop for Inner {
 impl SqlStore {
     pub(super) fn new(engine: Engine, statements: Statements, settings: Settings, observers: Observers) -> Self {
         let observers = observers.of(statements.dialect.store);
-        let store =
-            Self { inner: Arc::new(Inner { engine, statements, settings, observers, tasks: Tasks::default() }) };
+        let (released, tasks) = (Released::default(), Tasks::default());
+        let store = Self { inner: Arc::new(Inner { engine, statements, settings, observers, released, tasks }) };
         store.keep_swept();
         store
     }

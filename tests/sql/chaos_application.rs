@@ -151,7 +151,15 @@ impl Client {
 
 /// The application: works on so many sessions until its input ends, and then checks them.
 pub async fn application(url: &str, first: u64, clients: u64) {
-    let store = open(url).await;
+    // The server may be down at this time.
+    let start = Instant::now();
+    let store = loop {
+        match session_layer::connect(url).await {
+            Ok(store) => break store,
+            Err(error) => assert!(start.elapsed() < LIMIT, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     let (seen, stop) = (Arc::<Seen>::default(), Arc::new(AtomicBool::new(false)));
     let until = Arc::clone(&stop);
     std::thread::spawn(move || {

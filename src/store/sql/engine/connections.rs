@@ -134,12 +134,12 @@ impl<D: Driver> Connections<D> {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) if is_transient(&error) => last = Some(error),
                 Ok(Err(error)) => return Err(not_connected::<D>(error)),
-                Err(_) => return Err(late(last)),
+                Err(_) => return Err(late::<D>(last)),
             }
             let next = Instant::now() + pauses.next();
             if next >= deadline {
                 sleep_until(deadline).await;
-                return Err(late(last));
+                return Err(late::<D>(last));
             }
             sleep_until(next).await;
         }
@@ -196,14 +196,15 @@ fn closed() -> SqlStoreError {
     SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Unavailable), "the store is closed")
 }
 
-fn late(last: Option<sqlx::Error>) -> SqlStoreError {
-    let meaning = Meaning::NotSent(StoreErrorKind::Timeout);
-    match last {
-        Some(error) => {
-            SqlStoreError::new(meaning, format!("can't connect to the database in time: {error}")).because(error)
-        }
-        None => SqlStoreError::new(meaning, "the database did not accept a connection in time"),
-    }
+/// The time is over: says why it could not connect before, if that is known.
+fn late<D: Driver>(last: Option<sqlx::Error>) -> SqlStoreError {
+    last.map_or_else(
+        || {
+            let meaning = Meaning::NotSent(StoreErrorKind::Timeout);
+            SqlStoreError::new(meaning, "the database did not accept a connection in time")
+        },
+        not_connected::<D>,
+    )
 }
 
 fn is_transient(error: &sqlx::Error) -> bool {

@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     process::{Child, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use session_layer::{
@@ -32,8 +32,16 @@ async fn own(product: Product, arguments: &[&str], options: &str) -> (Server, St
             server.sql(&database, &format!("CREATE USER app@'%'; GRANT ALL ON {database}.* TO app@'%'"));
         }
     }
-    let store = open(&format!("{}?create=yes&{options}", server.url_as("app", &database))).await;
-    (server, database, store)
+    let url = server.url_as("app", &database);
+    // A server that has just started may take longer than a test's short limit.
+    open(&format!("{url}?create=yes")).await.close().await.expect("it is closed");
+    let url = format!("{url}?{options}");
+    let mut opened = connect(&url).await;
+    let start = Instant::now();
+    while opened.is_err() && start.elapsed() < LIMIT {
+        opened = connect(&url).await;
+    }
+    (server, database, opened.unwrap_or_else(|error| panic!("{error}")))
 }
 
 async fn serves_again(store: &DynStore) {

@@ -55,13 +55,27 @@ use crate::{
 /// bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a pool of sqlx, and
 /// 45,300 over sqlx with the same grouping; reads 181,000 beside 39,000.
 ///
-/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`. The store takes rusqlite 0.32 to
-/// 0.43 and so every `libsqlite3-sys` from 0.30 to 0.40: cargo chooses 0.39 with sqlx-sqlite 0.9.0, for example. The
-/// application's pool over the same file works beside the store; the store has connections of its own.
+/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`, of which cargo links one. The store takes
+/// rusqlite 0.32 to 0.43, and cargo chooses what fits; nothing is to be set. Each of these was compiled beside feature `sqlite`:
 ///
-/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. MySQL was not run; the statements are in the
-/// dialect that both share. With `binlog_format=STATEMENT` the statement of a rename is unsafe to replicate: use `ROW` or
-/// `MIXED`, the defaults.
+/// | the application has | cargo chooses rusqlite | `libsqlite3-sys` |
+/// |---|---|---|
+/// | sqlx 0.8 with `sqlite` | 0.32.1 | 0.30.1 |
+/// | sqlx 0.9 with `sqlite` | 0.39.0 | 0.37.0 |
+/// | rusqlite 0.32 | 0.32.1 | 0.30.1 |
+/// | rusqlite 0.37 | 0.37.0 | 0.35.0 |
+/// | rusqlite 0.39 | 0.39.0 | 0.37.0 |
+/// | rusqlite 0.43, or none | 0.43.0 | 0.40.0 |
+///
+/// Both sqlx were also compiled with their PostgreSQL, beside all three features. If a lock file has a newer rusqlite already,
+/// run `cargo update -p rusqlite --precise` with the version of the table. The application's pool over the same file works beside
+/// the store, which has connections of its own: [`sqlite`](Self::sqlite) takes a path.
+///
+/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. **MySQL was not run.** The statements are in the
+/// dialect that MariaDB and MySQL share, have no common table expression, `RETURNING` or alias of an inserted row, and avoid the
+/// function `VALUES()`, which MySQL deprecates since 8.0.20. They rely on what MySQL's manual says of counts of matched rows
+/// (`CLIENT_FOUND_ROWS`, which sqlx sets) and of locks on gaps at the level `SERIALIZABLE`. With `binlog_format=STATEMENT` the
+/// statement of a rename is unsafe to replicate: use `ROW` or `MIXED`, the defaults.
 ///
 /// No feature of sqlx for dates is used: times are whole milliseconds since the Unix epoch.
 ///
@@ -253,6 +267,8 @@ use crate::{
 ///
 /// These read the whole table. With the condition `sweep_at < …` added they use the index, and leave rows to a later run
 /// that were touched meanwhile.
+///
+#[doc = include_str!("sizes.md")]
 ///
 /// # Events
 ///

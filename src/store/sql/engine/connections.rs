@@ -110,7 +110,8 @@ impl<D: Driver> Connections<D> {
         };
         let live = match self.idle_one(deadline).await {
             Some(live) => live,
-            None => Live { connection: self.connect(deadline).await?, since: Instant::now() },
+            // In a box, since its future is large, and is part of that of each request.
+            None => Live { connection: Box::pin(self.connect(deadline)).await?, since: Instant::now() },
         };
         Ok(Lent { live, home: Arc::clone(self), _permit: permit })
     }

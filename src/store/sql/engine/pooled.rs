@@ -183,7 +183,8 @@ impl<D: Driver> Pooled<D> {
     async fn call(&self, call: Call) -> Result<Done, SqlStoreError> {
         for attempt in 0.. {
             self.counters.requests.add(1);
-            let once = once(self.source.clone(), self.settings.limit, call.clone());
+            // In a box from the start: it is several kilobytes, which each step into the runtime would copy.
+            let once = Box::pin(once(self.source.clone(), self.settings.limit, call.clone()));
             let outcome = uncut(once).await;
             match outcome {
                 Err(error) if error.meaning() == Meaning::Beaten && attempt < TRIES => {
@@ -234,7 +235,7 @@ impl<D: Driver> Source<D> {
     async fn link(&self, limit: Duration, deadline: Instant) -> Result<Link<D>, SqlStoreError> {
         match self {
             Self::Own(connections) => connections.lend(deadline).await.map(Link::Own),
-            Self::Given(pool) => match timeout_at(deadline, pool.acquire()).await {
+            Self::Given(pool) => match timeout_at(deadline, Box::pin(pool.acquire())).await {
                 Ok(Ok(connection)) => Ok(Link::Given(connection)),
                 Ok(Err(error)) => Err(not_connected::<D>(error)),
                 Err(_) => {

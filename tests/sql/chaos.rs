@@ -1,5 +1,5 @@
-//! A server under the load of three application processes. The server is killed and started again, stopped, locked, made
-//! read-only, and its connections are ended; the applications are killed.
+//! A server under the load of three application processes. The server is killed and started again, stopped, locked,
+//! made read-only, and its connections are ended; the applications are killed.
 //!
 //! A short one by default. A long one, with what it saw:
 //!

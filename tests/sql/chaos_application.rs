@@ -1,5 +1,5 @@
-//! What one application does to a server in trouble: sessions that nobody else writes, each with its expected state. It says
-//! what it was acknowledged, so that whoever kills it can check that.
+//! What one application does to a server in trouble: sessions that nobody else writes, each with its expected state. It
+//! says what it was acknowledged, so that whoever kills it can check that.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -201,7 +201,8 @@ pub struct Book {
     /// Client, and the last acknowledged number. `None` if it is being removed, and may be gone.
     written: HashMap<SessionId, (u64, Option<u64>)>,
     pub ended: HashSet<SessionId>,
-    /// Calls that were answered, failed or have an unknown outcome; the slowest in microseconds. Once it has ended by itself.
+    /// Calls that were answered, failed or have an unknown outcome; the slowest in microseconds. Once it has ended by
+    /// itself.
     pub seen: Option<[u64; 4]>,
 }
 

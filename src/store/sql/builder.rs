@@ -90,9 +90,10 @@ impl SqlStore {
 
     /// Sessions in PostgreSQL, over at most so many connections of the store's own.
     ///
-    /// Each statement takes one round trip. A pool of sqlx takes a second one to ask a connection whether it is still there,
-    /// and by default a third. The store asks only a connection that was idle for a second, or since another one was found
-    /// dead. It closes connections that were idle for 10 minutes or are 30 minutes old, and all of them by its `close`.
+    /// Each statement takes one round trip. A pool of sqlx takes a second one to ask a connection whether it is still
+    /// there, and by default a third. The store asks only a connection that was idle for a second, or since another one
+    /// was found dead. It closes connections that were idle for 10 minutes or are 30 minutes old, and all of them by
+    /// its `close`.
     #[cfg(feature = "postgres")]
     pub fn postgres_with(options: sqlx::postgres::PgConnectOptions, connections: u32) -> SqlStoreBuilder {
         // A setting that PgBouncer refuses by default. No statement has such a number.

@@ -84,8 +84,8 @@ impl SqlStore {
         Ok(answer.written > 0)
     }
 
-    /// Waits until the lease may be free: given back, over, or not to be read. Returns after about [`LONGEST_WAIT`] in any
-    /// case.
+    /// Waits until the lease may be free: given back, over, or not to be read. Returns after about [`LONGEST_WAIT`] in
+    /// any case.
     pub(super) async fn lease_ended(&self, id: &SessionId) {
         self.lease_ended_with(id, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)).await;
     }

@@ -106,8 +106,8 @@ impl Statements {
         let Maker { t, .. } = &make;
         let (least, greatest) = (dialect.least, dialect.greatest);
         let load = |record: &str, id: &str, now: &str, more: &str| {
-            // The epoch as an expression, not as a join: few sessions of a site may have an owner, and the server prepares
-            // less for each execution.
+            // The epoch as an expression, not as a join: few sessions of a site may have an owner, and the server
+            // prepares less for each execution.
             format!(
                 "SELECT s.version AS version, {record} AS record, s.expires_at AS expires_at, s.used_at AS used_at, CASE \
                  WHEN s.owner_id IS NULL THEN NULL ELSE (SELECT e.record FROM {t} e WHERE e.id = s.owner_id AND e.kind = 2 \
@@ -170,7 +170,8 @@ impl Statements {
             )
         });
         // Assigned from left to right: what depends on the old expiry comes before the new one. The new values are
-        // arguments again, not `VALUES(..)`: MySQL 8.0.20 and later warn of that, and MariaDB has no alias for the new row.
+        // arguments again, not `VALUES(..)`: MySQL 8.0.20 and later warn of that, and MariaDB has no alias for the new
+        // row.
         let or_keeps = |(column, new): (&str, u32)| {
             format!("{column} = CASE WHEN expires_at <= {{11}} THEN {{{new}}} ELSE {column} END")
         };
@@ -305,9 +306,9 @@ impl Maker {
         Write { write: self.statement(write), returns: false, or_read: None, combined: None, ends }
     }
 
-    /// A write, and what is read if it has written nothing: in a request of its own, since it is rare. PostgreSQL
-    /// could do both in one statement (`WITH w AS (UPDATE ..)`), which takes half as much processor time again: 44 µs, and
-    /// 28 for the update alone.
+    /// A write, and what is read if it has written nothing: in a request of its own, since it is rare. PostgreSQL could
+    /// do both in one statement (`WITH w AS (UPDATE ..)`), which takes half as much processor time again: 44 µs, and 28
+    /// for the update alone.
     fn or_read(&self, write: String, read: &str, ends: bool) -> Write {
         let or_read = Some(self.statement(read));
         Write { write: self.statement(write), returns: false, or_read, combined: None, ends }

@@ -49,14 +49,15 @@ use crate::{
 ///
 /// # Engines
 ///
-/// PostgreSQL, MySQL and MariaDB are reached by sqlx 0.9: by the application's pool, or by connections of the store. SQLite
-/// is reached by rusqlite on threads of the store, not by sqlx: one thread writes, and **commits all writes that wait in
-/// one transaction**, so that one sync serves them all; others read. It was measured before it was chosen (updates of 300
-/// bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a pool of sqlx, and
-/// 45,300 over sqlx with the same grouping; reads 181,000 beside 39,000.
+/// PostgreSQL, MySQL and MariaDB are reached by sqlx 0.9: by the application's pool, or by connections of the store.
+/// SQLite is reached by rusqlite on threads of the store, not by sqlx: one thread writes, and **commits all writes that
+/// wait in one transaction**, so that one sync serves them all; others read. It was measured before it was chosen
+/// (updates of 300 bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a
+/// pool of sqlx, and 45,300 over sqlx with the same grouping; reads 181,000 beside 39,000.
 ///
-/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`, of which cargo links one. The store takes
-/// rusqlite 0.32 to 0.43, and cargo chooses what fits; nothing is to be set. Each of these was compiled beside feature `sqlite`:
+/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`, of which cargo links one. The
+/// store takes rusqlite 0.32 to 0.43, and cargo chooses what fits; nothing is to be set. Each of these was compiled
+/// beside feature `sqlite`:
 ///
 /// | the application has | cargo chooses rusqlite | `libsqlite3-sys` |
 /// |---|---|---|
@@ -67,15 +68,16 @@ use crate::{
 /// | rusqlite 0.39 | 0.39.0 | 0.37.0 |
 /// | rusqlite 0.43, or none | 0.43.0 | 0.40.0 |
 ///
-/// Both sqlx were also compiled with their PostgreSQL, beside all three features. If a lock file has a newer rusqlite already,
-/// run `cargo update -p rusqlite --precise` with the version of the table. The application's pool over the same file works beside
-/// the store, which has connections of its own: [`sqlite`](Self::sqlite) takes a path.
+/// Both sqlx were also compiled with their PostgreSQL, beside all three features. If a lock file has a newer rusqlite
+/// already, run `cargo update -p rusqlite --precise` with the version of the table. The application's pool over the
+/// same file works beside the store, which has connections of its own: `SqlStore::sqlite` takes a path.
 ///
-/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. **MySQL was not run.** The statements are in the
-/// dialect that MariaDB and MySQL share, have no common table expression, `RETURNING` or alias of an inserted row, and avoid the
-/// function `VALUES()`, which MySQL deprecates since 8.0.20. They rely on what MySQL's manual says of counts of matched rows
-/// (`CLIENT_FOUND_ROWS`, which sqlx sets) and of locks on gaps at the level `SERIALIZABLE`. With `binlog_format=STATEMENT` the
-/// statement of a rename is unsafe to replicate: use `ROW` or `MIXED`, the defaults.
+/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. **MySQL was not run.** The statements
+/// are in the dialect that MariaDB and MySQL share, have no common table expression, `RETURNING` or alias of an
+/// inserted row, and avoid the function `VALUES()`, which MySQL deprecates since 8.0.20. They rely on what MySQL's
+/// manual says of counts of matched rows (`CLIENT_FOUND_ROWS`, which sqlx sets) and of locks on gaps at the level
+/// `SERIALIZABLE`. With `binlog_format=STATEMENT` the statement of a rename is unsafe to replicate: use `ROW` or
+/// `MIXED`, the defaults.
 ///
 /// No feature of sqlx for dates is used: times are whole milliseconds since the Unix epoch.
 ///
@@ -199,9 +201,10 @@ use crate::{
 /// | a wait for a lease that another process has | 1 every 20 to 160 ms | the same |
 /// | a write that was not answered | 1 more, if it could be sent | 1 more |
 ///
-/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. An application's pool adds its own: sqlx asks
-/// a connection whether it is there when it is given back and, by default, before it is used. The store's own connections
-/// (`postgres_with`, `mysql_with`) are asked only if they were idle for a second, or another one was found dead.
+/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. An application's pool adds its own:
+/// sqlx asks a connection whether it is there when it is given back and, by default, before it is used. The store's own
+/// connections (`postgres_with`, `mysql_with`) are asked only if they were idle for a second, or another one was found
+/// dead.
 ///
 /// # What each statement guarantees
 ///
@@ -211,10 +214,10 @@ use crate::{
 /// and at all four in MariaDB. At the stricter levels the database may refuse a statement because of another one (a
 /// serialization failure, a deadlock): then nothing was changed, and it is made again, at most 30 times.
 ///
-/// - *Why nothing was written* is read by a second statement, since it is rare. Versions are random, so an expected one does
-///   not come back: whatever is read then is newer than the row that the write has met. A rename of PostgreSQL reads it in
-///   the same statement, from its snapshot. If the row is still in the expected version there, another write came between
-///   the snapshot and the lock, and the row is read again.
+/// - *Why nothing was written* is read by a second statement, since it is rare. Versions are random, so an expected one
+///   does not come back: whatever is read then is newer than the row that the write has met. A rename of PostgreSQL
+///   reads it in the same statement, from its snapshot. If the row is still in the expected version there, another
+///   write came between the snapshot and the lock, and the row is read again.
 /// - *A rename* is one statement in PostgreSQL (the old row is locked, the new one inserted if that succeeded, the tombstone
 ///   written if the insert did), and one transaction elsewhere, sent to MySQL in one request.
 /// - *`clear`* removes what a rename under way has moved as well. PostgreSQL: it locks the table (`SHARE ROW EXCLUSIVE`),

@@ -43,9 +43,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Connections that are lent for one request each.
 ///
-/// A pool of sqlx asks a connection whether it is still there whenever it is given back, in a task of its own. That is a
-/// second round trip for each request, and a request here that fails gives nothing back. So these connections are not asked,
-/// except after they were idle for some time, or if another one was found dead since they were used.
+/// A pool of sqlx asks a connection whether it is still there whenever it is given back, in a task of its own. That is
+/// a second round trip for each request, and a request here that fails gives nothing back. So these connections are not
+/// asked, except after they were idle for some time, or if another one was found dead since they were used.
 pub(in super::super) struct Connections<D: Driver> {
     options: Options<D>,
     most: u32,

@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn fresh_id() -> SessionId {
-        SessionToken::generate().unwrap().identify("sid").0
+        SessionToken::generate().expect("random numbers").identify("sid").0
     }
 
     /// A session under a lease, its version, and one who waits for the lease and looks at it only if it is woken.
@@ -142,10 +142,10 @@ mod tests {
         holder: Holder,
     ) -> (SessionId, Version, impl Future<Output = Result<(), tokio::time::error::Elapsed>>) {
         let (id, record) = (fresh_id(), record());
-        let made = store.create(&id, &record, Usage::at(&record, SystemTime::now())).await.unwrap();
+        let made = store.create(&id, &record, Usage::at(&record, SystemTime::now())).await.expect("it answers");
         assert!(matches!(made, Create::Created(_)));
-        let taken = store.acquire(&id, holder, DAY).await.unwrap();
-        let version = store.load(&id).await.unwrap().unwrap().version;
+        let taken = store.acquire(&id, holder, DAY).await.expect("it answers");
+        let version = store.load(&id).await.expect("it answers").expect("it is there").version;
         assert!(matches!(taken, Acquire::Acquired { .. }));
         let (store, ready) = (store.clone(), Arc::new(tokio::sync::Notify::new()));
         let is_ready = Arc::clone(&ready);
@@ -159,7 +159,7 @@ mod tests {
             wait.await;
         });
         ready.notified().await;
-        (id, version, async { timeout(LIMIT, waiter).await.map(Result::unwrap) })
+        (id, version, async { timeout(LIMIT, waiter).await.map(|ended| ended.expect("no panic")) })
     }
 
     #[tokio::test]
